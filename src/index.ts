@@ -1,0 +1,8 @@
+/**
+ * Service coordination for Effect backends on NATS JetStream KV.
+ *
+ * @since 0.1.0
+ */
+export * as KVStore from "./KVStore.ts"
+export * as NatsClient from "./NatsClient.ts"
+export * as NatsKVStore from "./NatsKVStore.ts"

@@ -1,0 +1,184 @@
+/**
+ * A stream as JetStream keeps one, in this process: one growing sequence over
+ * all keys, the last `historySize` messages of each, conditions checked against
+ * the last message of a key, and removal by age that spares nothing. Plain
+ * state and plain functions: time is handed in.
+ */
+import { BucketFull, type KVStoreReason, RevisionMismatch } from "../../KVStoreError.ts"
+import type { Append, StoredMessage } from "./backend.ts"
+
+/** A log is cleared of removed slots when it has this many, and they are most of it. */
+const compactAfter = 64
+
+export interface LogOptions {
+  readonly firstRevision: number
+  readonly historySize: number
+  /** Milliseconds, or undefined: values stay. */
+  readonly maxAge: number | undefined
+  /** How long an expiry marker lives, in milliseconds; undefined: expiry is silent. */
+  readonly markerAge: number | undefined
+  readonly maxBytes: number | undefined
+}
+
+const sizeOf = (message: { readonly key: string; readonly value: Uint8Array }): number =>
+  message.key.length + message.value.length
+
+const nothing = new Uint8Array(0)
+
+interface Slot {
+  readonly revision: number
+  message: StoredMessage | undefined
+}
+
+export class Log {
+  readonly options: LogOptions
+  lastRevision: number
+  bytes = 0
+  /** In order of revision; a removed message leaves an empty slot until the next compaction. */
+  private slots: Array<Slot> = []
+  private removed = 0
+  /** No message is due before this; undefined: none ever. A lower bound, so that most calls need no walk. */
+  private nextDue: number | undefined
+  private readonly byKey = new Map<string, Array<StoredMessage>>()
+
+  constructor(options: LogOptions) {
+    this.options = options
+    this.lastRevision = options.firstRevision - 1
+  }
+
+  get size(): number {
+    return this.slots.length - this.removed
+  }
+
+  last(key: string): StoredMessage | undefined {
+    return this.byKey.get(key)?.at(-1)
+  }
+
+  history(key: string): ReadonlyArray<StoredMessage> {
+    return [...(this.byKey.get(key) ?? [])]
+  }
+
+  /** The last message of each key that matches, in revision order. */
+  lastOfEach(matches: (key: string) => boolean): Array<StoredMessage> {
+    const found: Array<StoredMessage> = []
+    for (const [key, messages] of this.byKey) {
+      const message = messages.at(-1)
+      if (message !== undefined && matches(key)) found.push(message)
+    }
+    return found.toSorted((a, b) => a.revision - b.revision)
+  }
+
+  /** What is still there after a revision, in order. */
+  after(revision: number, matches: (key: string) => boolean): Array<StoredMessage> {
+    const found: Array<StoredMessage> = []
+    for (let index = this.firstSlotAfter(revision); index < this.slots.length; index++) {
+      const { message } = this.slots[index]!
+      if (message !== undefined && matches(message.key)) found.push(message)
+    }
+    return found
+  }
+
+  /** Appends where the condition holds and there is room; the new revision, or why not. */
+  append(message: Append, now: number): number | KVStoreReason {
+    const { condition } = message
+    if (condition !== undefined) {
+      const actual = this.last(condition.key)?.revision ?? 0
+      if (actual !== condition.revision) return new RevisionMismatch({ expected: condition.revision, actual })
+    }
+    if (this.isFullFor(message)) {
+      return new BucketFull({ code: 10077, description: `maximum bytes of ${this.options.maxBytes} exceeded` })
+    }
+    if (message.operation === "purge") this.forget(message.key)
+    return this.write({ ...message, value: message.value.slice() }, now)
+  }
+
+  /** Removes what is too old, leaving markers where they are asked for; the next time at which something may be due. */
+  expire(now: number): number | undefined {
+    if (this.nextDue === undefined || this.nextDue > now) return this.nextDue
+    // A marker that is left here goes to the end of the slots, and is not due yet.
+    const due = this.slots.filter(({ message }) => message !== undefined && this.dueAt(message) <= now)
+    for (const { message } of due) this.expireOne(message!, now)
+    this.nextDue = this.slots.reduce<number | undefined>(
+      (next, { message }) =>
+        message === undefined ? next : Math.min(next ?? Number.POSITIVE_INFINITY, this.dueAt(message)),
+      undefined
+    )
+    return this.nextDue
+  }
+
+  private expireOne(message: StoredMessage, now: number): void {
+    const wasLast = this.last(message.key) === message
+    this.remove(message)
+    if (wasLast && this.leavesMarker(message)) {
+      this.write({ key: message.key, operation: "expire", value: nothing }, now)
+    }
+  }
+
+  private dueAt(message: StoredMessage): number {
+    const { markerAge = Number.POSITIVE_INFINITY, maxAge = Number.POSITIVE_INFINITY } = this.options
+    return message.created + (message.operation === "expire" ? Math.min(markerAge, maxAge) : maxAge)
+  }
+
+  /** As measured: a purge's tombstone and a marker vanish silently; a value and a delete's tombstone do not. */
+  private leavesMarker(message: StoredMessage): boolean {
+    return this.options.markerAge !== undefined && (message.operation === "put" || message.operation === "delete")
+  }
+
+  private isFullFor(message: Append): boolean {
+    const { historySize, maxBytes } = this.options
+    if (maxBytes === undefined || message.operation !== "put") return false
+    const kept = this.byKey.get(message.key) ?? []
+    const dropped = kept.length >= historySize ? kept[0] : undefined
+    return this.bytes + sizeOf(message) - (dropped === undefined ? 0 : sizeOf(dropped)) > maxBytes
+  }
+
+  private write(message: Omit<StoredMessage, "revision" | "created">, now: number): number {
+    const stored: StoredMessage = {
+      key: message.key,
+      operation: message.operation,
+      value: message.value,
+      revision: ++this.lastRevision,
+      created: now
+    }
+    const kept = this.byKey.get(stored.key)
+    this.slots.push({ revision: stored.revision, message: stored })
+    this.bytes += sizeOf(stored)
+    if (this.options.maxAge !== undefined) this.nextDue = Math.min(this.nextDue ?? Infinity, this.dueAt(stored))
+    if (kept === undefined) {
+      this.byKey.set(stored.key, [stored])
+    } else {
+      kept.push(stored)
+      if (kept.length > this.options.historySize) this.remove(kept[0]!)
+    }
+    return stored.revision
+  }
+
+  private forget(key: string): void {
+    for (const message of this.history(key)) this.remove(message)
+  }
+
+  private remove(message: StoredMessage): void {
+    const kept = this.byKey.get(message.key)!
+    kept.splice(kept.indexOf(message), 1)
+    if (kept.length === 0) this.byKey.delete(message.key)
+    this.slots[this.firstSlotAfter(message.revision - 1)]!.message = undefined
+    this.removed++
+    this.bytes -= sizeOf(message)
+    if (this.removed >= compactAfter && this.removed * 2 > this.slots.length) {
+      this.slots = this.slots.filter((slot) => slot.message !== undefined)
+      this.removed = 0
+    }
+  }
+
+  /** Binary search: the index of the first slot with a higher revision. */
+  private firstSlotAfter(revision: number): number {
+    let low = 0
+    let high = this.slots.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.slots[middle]!.revision <= revision) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The backend in this process: the log of `log.ts`, its time from the Clock that
+ * the layer was built with, and watchers that read the log at their own pace.
+ */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { KVStoreConfig } from "../../KVStoreConfig.ts"
+import type { KVStoreReason } from "../../KVStoreError.ts"
+import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
+import { Log } from "./log.ts"
+import { matcher } from "./subjects.ts"
+
+const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
+  duration === undefined ? undefined : Duration.toMillis(duration)
+
+/** As on a server: a bucket that is made anew goes on above every revision it ever gave. */
+export const firstRevisionAt = (millis: number): number => Math.max(1, Math.floor(millis) * 1000)
+
+const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
+
+const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): Array<BackendEvent> => {
+  const messages = from === "updates"
+    ? []
+    : from === "snapshot"
+    ? log.lastOfEach(matches)
+    : log.after(from.revision - 1, matches)
+  return [...messages.map(given), { _tag: "Ready" }]
+}
+
+export const make = Effect.fnUntraced(function*(
+  config: KVStoreConfig
+): Effect.fn.Return<Backend, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
+  const created = now()
+  const log = new Log({
+    firstRevision: firstRevisionAt(created),
+    historySize: config.historySize,
+    maxAge: millisOf(config.streamMaxAge),
+    markerAge: millisOf(config.expiryMarkers),
+    maxBytes: config.maxBytes
+  })
+  const followers = new Set<Latch.Latch>()
+  const wake = () => followers.forEach((latch) => latch.openUnsafe())
+  /** Every look at the log goes through here, so that what is too old is never seen. */
+  const look = <A>(f: () => A) =>
+    Effect.sync(() => {
+      log.expire(now())
+      return f()
+    })
+
+  /** Markers must be left on time for watchers to hear; without them expiry is silent, and can wait for the next look. */
+  const leaveMarkers = Effect.gen(function*() {
+    const appended = Latch.makeUnsafe(false)
+    followers.add(appended)
+    while (true) {
+      appended.closeUnsafe()
+      const before = log.lastRevision
+      const due = log.expire(now())
+      if (log.lastRevision !== before) wake()
+      const untilDue = due === undefined ? Effect.never : Effect.sleep(Duration.millis(Math.ceil(due - now())))
+      yield* Effect.raceFirst(appended.await, untilDue)
+    }
+  })
+
+  const follow = (filter: string, from: Follow): Stream.Stream<BackendEvent> =>
+    Stream.unwrap(Effect.gen(function*() {
+      const matches = matcher(filter)
+      const changed = yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const latch = Latch.makeUnsafe(false)
+          followers.add(latch)
+          return latch
+        }),
+        (latch) => Effect.sync(() => followers.delete(latch))
+      )
+      const first = yield* look(() => beginning(log, matches, from))
+      let cursor = log.lastRevision
+      const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
+        log.expire(now())
+        const messages = log.after(cursor, matches).map(given)
+        cursor = log.lastRevision
+        if (Arr.isArrayNonEmpty(messages)) return Effect.succeed(messages)
+        changed.closeUnsafe()
+        return Effect.flatMap(changed.await, () => next)
+      })
+      return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(next)))
+    }))
+
+  if (config.expiryMarkers !== undefined) yield* Effect.forkScoped(leaveMarkers)
+
+  return {
+    config,
+    clock,
+    follow,
+    last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
+    history: (key) => look(() => log.history(key)),
+    lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),
+    append: (message) =>
+      Effect.flatMap(look(() => log.append(message, now())), (outcome) => {
+        if (typeof outcome !== "number") return Effect.fail<KVStoreReason>(outcome)
+        wake()
+        return Effect.succeed(outcome)
+      }),
+    status: look(() => ({
+      bucket: config.bucket,
+      backend: "memory" as const,
+      values: log.size,
+      bytes: log.bytes,
+      lastRevision: log.lastRevision,
+      created: DateTime.makeUnsafe(created),
+      expiryMarkers: true
+    }))
+  }
+})

@@ -1,0 +1,254 @@
+/**
+ * What a store promises, built on any backend: input checked before anything is
+ * sent, conditions turned into the one number that the log checks, tombstones
+ * kept from those who ask for values, and every failure told with its place.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import type { KVEntry, KVEvent, KVHistoryEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVEntry.ts"
+import {
+  InvalidConfig,
+  InvalidValue,
+  KeyAlreadyExists,
+  KeyNotFound,
+  KVStoreError,
+  type KVStoreReason,
+  OutcomeUnknown,
+  Unavailable,
+  ValueTooLarge
+} from "../../KVStoreError.ts"
+import type { Append, Backend, BackendEvent, StoredMessage } from "./backend.ts"
+import { checkFilter, checkKey, everything } from "./subjects.ts"
+
+const nothing = new Uint8Array(0)
+
+const isLive = (message: Option.Option<StoredMessage>): message is Option.Some<StoredMessage> =>
+  Option.isSome(message) && message.value.operation === "put"
+
+const revisionOf = (message: Option.Option<StoredMessage>): number =>
+  Option.isSome(message) ? message.value.revision : 0
+
+const toEntry = (message: StoredMessage): KVEntry => ({
+  key: message.key,
+  value: new Uint8Array(message.value),
+  revision: message.revision,
+  created: DateTime.makeUnsafe(message.created)
+})
+
+const toEvent = (message: StoredMessage): KVHistoryEvent =>
+  message.operation === "put"
+    ? { _tag: "Put", entry: toEntry(message) }
+    : {
+      _tag: "Removed",
+      key: message.key,
+      revision: message.revision,
+      created: DateTime.makeUnsafe(message.created),
+      reason: message.operation
+    }
+
+const optionNames = ["createOnly", "updateOnly", "revision", "whenKey"] as const
+
+const isRevision = (revision: unknown): boolean => Number.isSafeInteger(revision) && Number(revision) >= 0
+
+const checkRevision = (revision: unknown): InvalidConfig | undefined =>
+  isRevision(revision)
+    ? undefined
+    : new InvalidConfig({ problem: `a revision is a whole number from 0, got ${String(revision)}` })
+
+/** The types say all this; who calls from JavaScript is told. */
+const checkOptions = (options: KVOptions | undefined): KVStoreReason | undefined => {
+  if (options === undefined) return undefined
+  const unknown = Object.keys(options).find((name) => !optionNames.some((known) => known === name))
+  if (unknown !== undefined) {
+    return new InvalidConfig({ problem: `put has no option "${unknown}"; it takes one of ${optionNames.join(", ")}` })
+  }
+  if (optionNames.filter((name) => options[name] !== undefined).length > 1) {
+    return new InvalidConfig({ problem: "the server checks one condition only: give one" })
+  }
+  if (options.whenKey !== undefined) {
+    return checkKey(options.whenKey.key) ?? checkRevision(options.whenKey.revision)
+  }
+  return options.revision === undefined ? undefined : checkRevision(options.revision)
+}
+
+type Decision = Effect.Effect<number, KVStoreReason>
+type Write = (message: Append) => Decision
+
+/** A conflict is tried again after this long, at random, so that two who met do not meet again. */
+const conflictPause = Effect.flatMap(
+  Random.nextIntBetween(5, 25),
+  (millis) => Effect.sleep(Duration.millis(millis))
+)
+
+export const make = (backend: Backend) => {
+  const { clock, config } = backend
+
+  const checkValue = (value: Uint8Array): KVStoreReason | undefined =>
+    !(value instanceof Uint8Array)
+      ? new InvalidValue({ problem: "expected a Uint8Array; a typed view stores other values" })
+      : value.length > config.maxValueSize
+      ? new ValueTooLarge({ size: value.length, limit: config.maxValueSize })
+      : undefined
+
+  const failure = (operation: string, key: string | undefined) => (reason: KVStoreReason) =>
+    new KVStoreError({ bucket: config.bucket, operation, key, reason })
+
+  /** Runs an operation where its input is good, and says where it failed. */
+  const operate = <A>(
+    operation: string,
+    key: string,
+    check: () => KVStoreReason | undefined,
+    run: () => Effect.Effect<A, KVStoreReason>
+  ): Effect.Effect<A, KVStoreError> =>
+    Effect.suspend(() => {
+      const problem = check()
+      return Effect.mapError(problem === undefined ? run() : Effect.fail(problem), failure(operation, key))
+    })
+
+  const put = (key: string, value: Uint8Array, revision: number | undefined): Append => ({
+    key,
+    operation: "put",
+    value,
+    condition: revision === undefined ? undefined : { key, revision }
+  })
+
+  /**
+   * Repeats a read and a conditional write until the condition is decided, for
+   * the operation's timeout at most. Where time runs out it tells what is known:
+   * a write under way may land, anything else has changed nothing.
+   */
+  const decide = (attempt: (write: Write) => Decision): Decision =>
+    Effect.suspend(() => {
+      const limit = Duration.format(config.timeout)
+      let writing = false
+      const write: Write = (message) =>
+        Effect.onExit(
+          Effect.suspend(() => {
+            writing = true
+            return backend.append(message)
+          }),
+          () =>
+            Effect.sync(() => {
+              writing = false
+            })
+        )
+      const again: Decision = Effect.catchIf(
+        attempt(write),
+        (reason) => reason._tag === "RevisionMismatch",
+        () => Effect.andThen(conflictPause, Effect.suspend(() => again))
+      )
+      const timeIsUp = Effect.flatMap(Effect.sleep(config.timeout), () =>
+        Effect.fail(
+          writing
+            ? new OutcomeUnknown({ problem: `no answer within ${limit}` })
+            : new Unavailable({ problem: `undecided after ${limit}` })
+        ))
+      return Effect.raceFirst(again, timeIsUp)
+    })
+
+  /** A tombstone's revision is the condition then: nothing there and a tombstone are both "no value". */
+  const createOnly = (key: string, value: Uint8Array): Decision =>
+    decide((write) =>
+      Effect.catchIf(
+        write(put(key, value, 0)),
+        (reason) => reason._tag === "RevisionMismatch",
+        () =>
+          Effect.flatMap(backend.last(key), (last) =>
+            isLive(last)
+              ? Effect.fail(new KeyAlreadyExists({ revision: last.value.revision }))
+              : write(put(key, value, revisionOf(last))))
+      )
+    )
+
+  const updateOnly = (key: string, value: Uint8Array): Decision =>
+    decide((write) =>
+      Effect.flatMap(
+        backend.last(key),
+        (last) => isLive(last) ? write(put(key, value, last.value.revision)) : Effect.fail(new KeyNotFound({}))
+      )
+    )
+
+  const write = (key: string, value: Uint8Array, options: KVOptions | undefined): Decision =>
+    options?.createOnly === true
+      ? createOnly(key, value)
+      : options?.updateOnly === true
+      ? updateOnly(key, value)
+      : options?.whenKey !== undefined
+      ? backend.append({ ...put(key, value, undefined), condition: options.whenKey })
+      : backend.append(put(key, value, options?.revision))
+
+  const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) => {
+    const revision = options?.revision
+    return Effect.asVoid(operate(
+      operation,
+      key,
+      () => checkKey(key) ?? (revision === undefined ? undefined : checkRevision(revision)),
+      () => backend.append({ ...put(key, nothing, revision), operation })
+    ))
+  }
+
+  const list = (operation: string, filter: string) =>
+    operate(
+      operation,
+      filter,
+      () => checkFilter(filter),
+      () => Effect.map(backend.lastOfEach(filter), (all) => all.filter((message) => message.operation === "put"))
+    )
+
+  const follow = (filter: string, from: WatchOptions["from"] = "snapshot"): Stream.Stream<KVEvent, KVStoreError> => {
+    const problem = checkFilter(filter) ?? (typeof from === "object" ? checkRevision(from.revision) : undefined)
+    if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
+    return Stream.suspend(() => {
+      // A snapshot gives live values only; what was removed is news after it, and not before.
+      let removalsAreNews = from !== "snapshot"
+      const seen = (event: BackendEvent): ReadonlyArray<KVEvent> => {
+        if (event._tag === "Ready") {
+          removalsAreNews = true
+          return [event]
+        }
+        return removalsAreNews || event.message.operation === "put" ? [toEvent(event.message)] : []
+      }
+      return backend.follow(filter, from).pipe(
+        Stream.map(seen),
+        Stream.flattenIterable,
+        Stream.mapError(failure("watch", filter))
+      )
+    })
+  }
+
+  return {
+    config,
+    clock,
+    get: (key: string) =>
+      operate(
+        "get",
+        key,
+        () => checkKey(key),
+        () => Effect.map(backend.last(key), (last) => isLive(last) ? Option.some(toEntry(last.value)) : Option.none())
+      ),
+    put: (key: string, value: Uint8Array, options?: KVOptions) =>
+      operate(
+        "put",
+        key,
+        () => checkKey(key) ?? checkValue(value) ?? checkOptions(options),
+        () => write(key, value, options)
+      ),
+    delete: remove("delete"),
+    purge: remove("purge"),
+    history: (key: string) =>
+      operate(
+        "history",
+        key,
+        () => checkKey(key),
+        () => Effect.map(backend.history(key), (all) => all.map(toEvent).toReversed())
+      ),
+    keys: (filter: string = everything) => Effect.map(list("keys", filter), (all) => all.map((message) => message.key)),
+    entries: (filter: string = everything) => Effect.map(list("entries", filter), (all) => all.map(toEntry)),
+    watch: (filter: string = everything, options?: WatchOptions) => follow(filter, options?.from),
+    status: Effect.mapError(backend.status, failure("status", undefined))
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * A supervised watch: a push consumer of our own, with a heartbeat every second,
+ * whose own sequence must have no gap. Whatever ends it (silence, a gap, a lost
+ * connection, a stream made anew), the next one goes on where it ended. The
+ * clients' own watches are silent for up to 89 s there (measured).
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { KVStoreReason } from "../../KVStoreError.ts"
+import type { BackendEvent, Follow } from "../kv/backend.ts"
+import { fromPushed, placeOf } from "./messages.ts"
+import type { ConsumerSettings, NatsPort, PushedMessage, StreamInfo } from "./port.ts"
+import { monotonicMillis } from "./storeClock.ts"
+
+const nanosPerSecond = 1_000_000_000
+
+/** How often the server says that it is still there when it has nothing to say. */
+const heartbeat = Duration.seconds(1)
+
+/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead. */
+const silenceLimit = Duration.millis(2200)
+
+/** A consumer whose client has gone removes itself. */
+const inactiveThreshold = Duration.seconds(10)
+
+/** Events between the connection and the reader; what is more waits in the server's flow control window. */
+const bufferedEvents = 256
+
+export interface FollowOptions {
+  readonly port: NatsPort
+  readonly stream: string
+  readonly prefix: string
+  readonly filter: string
+  readonly from: Follow
+  /** Milliseconds for one request. */
+  readonly timeout: number
+  readonly read: <A>(run: () => Promise<A>) => Effect.Effect<A, KVStoreReason>
+}
+
+/** Ended by something that a new consumer mends. */
+class Interrupted extends Data.TaggedError("Interrupted")<{ readonly problem: string }> {}
+
+/** What the next consumer must know of those before it. */
+interface Progress {
+  /** The last revision given out; nothing at or below it is given again. */
+  cursor: number
+  ready: boolean
+  /** When the stream was made: another time means another stream. */
+  created: string | undefined
+}
+
+const settingsFor = (options: FollowOptions, progress: Progress, deliverTo: string): ConsumerSettings => ({
+  deliver_subject: deliverTo,
+  filter_subject: `${options.prefix}${options.filter}`,
+  ...(progress.ready || options.from !== "snapshot"
+    ? { deliver_policy: "by_start_sequence" as const, opt_start_seq: progress.cursor + 1 }
+    : { deliver_policy: "last_per_subject" as const }),
+  ack_policy: "none",
+  max_deliver: 1,
+  replay_policy: "instant",
+  flow_control: true,
+  idle_heartbeat: Duration.toSeconds(heartbeat) * nanosPerSecond,
+  inactive_threshold: Duration.toSeconds(inactiveThreshold) * nanosPerSecond,
+  mem_storage: true,
+  num_replicas: 1
+})
+
+/** Where to go on, given the stream as it is now. */
+const begin = (options: FollowOptions, progress: Progress, info: StreamInfo): void => {
+  const isFirst = progress.created === undefined
+  const isAnother = !isFirst && (progress.created !== info.created || info.lastRevision < progress.cursor)
+  progress.created = info.created
+  if (isFirst) {
+    if (options.from === "updates") progress.cursor = info.lastRevision
+    if (typeof options.from === "object") progress.cursor = Math.max(0, options.from.revision - 1)
+  }
+  if (isAnother) {
+    progress.cursor = 0
+    progress.ready = false
+  }
+}
+
+/** A server-side consumer, and what it pushes in the order in which it came. */
+const openConsumer = Effect.fnUntraced(function*(
+  options: FollowOptions,
+  progress: Progress,
+  heard: () => void
+): Effect.fn.Return<
+  { readonly pushed: Queue.Queue<PushedMessage>; readonly pending: number },
+  KVStoreReason,
+  Scope.Scope
+> {
+  const { port, read, stream, timeout } = options
+  const pushed = yield* Queue.unbounded<PushedMessage>()
+  const inbox = port.inbox()
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      port.subscribe(inbox, (message) => {
+        heard()
+        Queue.offerUnsafe(pushed, message)
+      })
+    ),
+    (unsubscribe) => Effect.sync(unsubscribe)
+  )
+  const consumer = yield* Effect.acquireRelease(
+    read(() => port.createConsumer(stream, settingsFor(options, progress, inbox), timeout)),
+    // One that cannot be deleted now removes itself when it has heard nothing of us for a while.
+    ({ name }) =>
+      Effect.tryPromise(() => port.deleteConsumer(stream, name, timeout)).pipe(
+        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error.cause))
+      )
+  )
+  return { pushed, pending: consumer.pending }
+})
+
+const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
+  const { filter, port, prefix, read, stream, timeout } = options
+  const progress: Progress = { cursor: 0, ready: false, created: undefined }
+
+  const becomeReady = Effect.suspend(() => {
+    if (progress.ready) return Effect.void
+    progress.ready = true
+    return Queue.offer(out, { _tag: "Ready" })
+  })
+
+  /** One consumer, to its end. */
+  const once = Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    let lastHeard = monotonicMillis(clock)
+    let lastInConsumer = 0
+    const info = yield* read(() => port.streamInfo(stream, timeout))
+    begin(options, progress, info)
+    const { pending, pushed } = yield* openConsumer(options, progress, () => {
+      lastHeard = monotonicMillis(clock)
+    })
+    // Everything up to here is in the snapshot, whether or not it matched.
+    const settled = Effect.suspend(() => {
+      if (!progress.ready && options.from === "snapshot") progress.cursor = Math.max(progress.cursor, info.lastRevision)
+      return becomeReady
+    })
+
+    const onStatus = (message: PushedMessage) => {
+      const stalled = message.header("Nats-Consumer-Stalled")
+      const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
+      if (answerTo !== undefined) port.acknowledge(answerTo)
+      const told = message.header("Nats-Last-Consumer")
+      return told !== "" && Number(told) !== lastInConsumer
+        ? Effect.fail(new Interrupted({ problem: `messages ${lastInConsumer + 1} to ${told} were lost` }))
+        : Effect.void
+    }
+
+    const onMessage = (message: PushedMessage) => {
+      if (message.status === 100) return onStatus(message)
+      const place = placeOf(message.reply)
+      if (place === undefined || place.consumerSequence !== lastInConsumer + 1) {
+        return Effect.fail(new Interrupted({ problem: `message ${lastInConsumer + 1} was lost` }))
+      }
+      lastInConsumer = place.consumerSequence
+      const isNew = place.streamSequence > progress.cursor
+      if (isNew) progress.cursor = place.streamSequence
+      const give = isNew
+        ? Queue.offer(out, { _tag: "Message", message: fromPushed(message, place, prefix) })
+        : Effect.void
+      return place.pending === 0 && !progress.ready ? Effect.andThen(give, settled) : give
+    }
+
+    const pump = Effect.forever(
+      Effect.flatMap(Queue.takeAll(pushed), (messages) => Effect.forEach(messages, onMessage, { discard: true }))
+    )
+    const silence = Effect.suspend(() =>
+      monotonicMillis(clock) - lastHeard > Duration.toMillis(silenceLimit)
+        ? Effect.fail(new Interrupted({ problem: "the consumer is silent" }))
+        : Effect.void
+    ).pipe(Effect.repeat(Schedule.spaced(Duration.millis(250))))
+
+    if (pending === 0) yield* settled
+    return yield* Effect.raceFirst(pump, silence)
+  }).pipe(Effect.scoped)
+
+  return once.pipe(
+    Effect.tapError((error) => Effect.logDebug(`watch of ${stream} ${filter} starts again: ${error.message}`)),
+    Effect.retry({
+      while: (error) => error._tag === "Interrupted" || error._tag === "Unavailable",
+      schedule: Schedule.min([Schedule.exponential(Duration.millis(50)), Schedule.spaced(Duration.seconds(1))]).pipe(
+        Schedule.jittered
+      )
+    })
+  )
+}
+
+/** What matches, from there on, for ever; fails only where no new consumer could help. */
+export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
+  Stream.callback<BackendEvent, KVStoreReason>(
+    (out) =>
+      follower(options, out).pipe(
+        Effect.catchTag("Interrupted", (error) => Effect.die(error))
+      ),
+    { bufferSize: bufferedEvents }
+  )

@@ -1,0 +1,78 @@
+/**
+ * Between the log's messages and JetStream's: headers, and the place that a
+ * pushed message tells in its reply subject. Pure.
+ */
+import type { Append, Operation, StoredMessage } from "../kv/backend.ts"
+import type { Headers, PortMessage, PushedMessage } from "./port.ts"
+
+const operationHeader = "KV-Operation"
+const markerHeader = "Nats-Marker-Reason"
+
+const operationNames = { DEL: "delete", PURGE: "purge" } as const
+const markerReasons = { MaxAge: "expire", Purge: "purge", Remove: "delete" } as const
+
+const named = <A>(names: { readonly [name: string]: A }, name: string): A | undefined => names[name]
+
+/** A marker's reason says more than an operation, and an operation more than none: then it is a value. */
+const operationOf = (header: (name: string) => string): Operation =>
+  named<Operation>(markerReasons, header(markerHeader)) ??
+    named<Operation>(operationNames, header(operationHeader)) ??
+    "put"
+
+export const headersFor = (message: Append, subjectOf: (key: string) => string): Headers => {
+  const headers: Array<readonly [string, string]> = []
+  if (message.operation === "delete") headers.push([operationHeader, "DEL"])
+  if (message.operation === "purge") headers.push([operationHeader, "PURGE"], ["Nats-Rollup", "sub"])
+  const { condition } = message
+  if (condition !== undefined) {
+    headers.push(["Nats-Expected-Last-Subject-Sequence", String(condition.revision)])
+    if (condition.key !== message.key) {
+      headers.push(["Nats-Expected-Last-Subject-Sequence-Subject", subjectOf(condition.key)])
+    }
+  }
+  return headers
+}
+
+export const fromStored = (message: PortMessage, prefix: string): StoredMessage => ({
+  key: message.subject.slice(prefix.length),
+  revision: message.revision,
+  created: message.created,
+  operation: operationOf(message.header),
+  value: message.data
+})
+
+/** Where a pushed message stands: in the stream, in its consumer, and how many are still to come. */
+export interface Place {
+  readonly streamSequence: number
+  readonly consumerSequence: number
+  readonly created: number
+  readonly pending: number
+}
+
+/**
+ * The reply subject is `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`,
+ * or, with a domain and an account before the stream, longer, and with a random token at its end.
+ */
+export const placeOf = (reply: string | undefined): Place | undefined => {
+  const tokens = reply?.split(".") ?? []
+  const long = tokens.length >= 11
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || (!long && tokens.length !== 9)) return undefined
+  const numbers = tokens.slice(long ? 7 : 5)
+  const [streamSequence, consumerSequence, nanos, pending] = numbers
+  if (pending === undefined) return undefined
+  return {
+    streamSequence: Number(streamSequence),
+    consumerSequence: Number(consumerSequence),
+    // Nanoseconds since 1970 are more than a number holds exactly.
+    created: Number(BigInt(nanos!) / 1_000_000n),
+    pending: Number(pending)
+  }
+}
+
+export const fromPushed = (message: PushedMessage, place: Place, prefix: string): StoredMessage => ({
+  key: message.subject.slice(prefix.length),
+  revision: place.streamSequence,
+  created: place.created,
+  operation: operationOf(message.header),
+  value: message.data
+})

@@ -1,0 +1,84 @@
+/**
+ * What a failed request means for the store. Reads and writes differ in one
+ * thing: a read that got no answer changed nothing, a write may have landed.
+ */
+import {
+  BucketFull,
+  BucketNotFound,
+  type KVStoreReason,
+  OutcomeUnknown,
+  PermissionDenied,
+  Rejected,
+  RevisionMismatch,
+  Unavailable,
+  ValueTooLarge
+} from "../../KVStoreError.ts"
+import type { Append } from "../kv/backend.ts"
+import type { PortFailure } from "./port.ts"
+
+/** JetStream error codes that have a reason of their own here. */
+export const codes = {
+  accountResources: 10002,
+  clusterWithoutLeader: 10008,
+  messageTooLarge: 10054,
+  insufficientResources: 10023,
+  storageFull: 10047,
+  streamExists: 10058,
+  streamNotFound: 10059,
+  wrongLastSequence: 10071,
+  bucketFull: 10077,
+  /** The same refusal where another write to the key is under way; it names no number. */
+  wrongLastSequenceUnnamed: 10164
+} as const
+
+const fullCodes: ReadonlyArray<number> = [
+  codes.accountResources,
+  codes.insufficientResources,
+  codes.storageFull,
+  codes.bucketFull
+]
+
+const finalReason = (code: number, description: string): KVStoreReason => {
+  if (code === codes.streamNotFound) return new BucketNotFound({})
+  if (code === codes.clusterWithoutLeader) return new Unavailable({ problem: description })
+  if (fullCodes.includes(code)) return new BucketFull({ code, description })
+  return new Rejected({ code, description })
+}
+
+export const readReason = (failure: PortFailure): KVStoreReason => {
+  switch (failure._tag) {
+    case "Api":
+      return finalReason(failure.code, failure.description)
+    case "Denied":
+      return new PermissionDenied({ subject: failure.subject })
+    case "NoResponders":
+      return new Unavailable({ problem: "no responders" })
+    case "Timeout":
+      return new Unavailable({ problem: "no answer in time" })
+    case "NotSent":
+    case "ConnectionLost":
+      return new Unavailable({ problem: failure.problem })
+  }
+}
+
+/** The number in the text of 10071, for people; nothing is decided by it. */
+const namedSequence = (description: string): number | undefined => {
+  const digits = /(\d+)\s*$/.exec(description)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
+  if (failure._tag === "Timeout") return new OutcomeUnknown({ problem: "no answer in time" })
+  if (failure._tag === "ConnectionLost") return new OutcomeUnknown({ problem: failure.problem })
+  if (failure._tag !== "Api") return readReason(failure)
+  const { code, description } = failure
+  if (code === codes.messageTooLarge) return new ValueTooLarge({ size: message.value.length })
+  if (message.condition !== undefined) {
+    const expected = message.condition.revision
+    if (code === codes.wrongLastSequence) {
+      return new RevisionMismatch({ expected, actual: namedSequence(description) })
+    }
+    if (code === codes.wrongLastSequenceUnnamed) return new RevisionMismatch({ expected })
+  }
+  return finalReason(code, description)
+}

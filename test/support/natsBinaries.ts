@@ -1,0 +1,430 @@
+/**
+ * Where the tests get their `nats-server` binaries from.
+ *
+ * The suite runs against two lines of the server: 2.10, the last one without a time to live per message, and 2.15. A
+ * machine seldom has even one of them, so each line is looked for in four places, the caller's own first: the
+ * environment, the PATH, the project's cache folder, and the Debian archive. The last one needs no root and installs
+ * nothing: `apt-get` runs with its state in a temporary folder, asks the archive (and trusts the keyring) that this
+ * machine's own sources name, and only the binary is kept, in the cache folder.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import { execFile } from "node:child_process"
+import { rmSync } from "node:fs"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/** A line of server versions. `2.15` also stands for whatever comes after it. */
+export type Line = "2.10" | "2.15"
+
+/** Both lines, oldest first. */
+export const lines: ReadonlyArray<Line> = ["2.10", "2.15"]
+
+/** A server binary: the version is the one it reports itself, never the name of its line. */
+export interface NatsBinary {
+  readonly line: Line
+  readonly path: string
+  readonly version: string
+  readonly source: "NATS_SERVER_BIN" | "PATH" | "cache" | "Debian packages"
+  /** The places that come before `source`, each with the reason why it does not serve the line. */
+  readonly passedOver: ReadonlyArray<string>
+}
+
+/** One archive and suite of the machine's apt sources. */
+export interface AptSource {
+  readonly uri: string
+  readonly suite: string
+  readonly components: ReadonlyArray<string>
+  /** A keyring's path, fingerprints, or a whole key in the form of a deb822 field: written back as it was read. */
+  readonly signedBy: string | undefined
+}
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/** No binary for a line; the message says what was tried and how to provide one. */
+export class NoNatsServer extends Data.TaggedError("NoNatsServer")<{ readonly message: string }> {}
+
+/** One step failed: a file, or a command. */
+export class StepFailed extends Data.TaggedError("StepFailed")<{ readonly message: string }> {}
+
+// -----------------------------------------------------------------------------
+// the four places
+// -----------------------------------------------------------------------------
+
+const cacheFolder = fileURLToPath(new URL("../../.cache/nats-server", import.meta.url))
+
+const cachedPath = (line: Line) => Path.join(cacheFolder, line, "nats-server")
+
+/** The Debian suite that has a line. A suite moves on with time: the version found there is checked like any other. */
+const suites: Record<Line, string> = { "2.10": "trixie", "2.15": "sid" }
+
+/** A place answers with a binary, or with the reason why it has none for the line. It fails where it must not be passed over. */
+type Answer = NatsBinary | string
+
+const fromEnvironment = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
+  const paths = (process.env.NATS_SERVER_BIN ?? "").split(Path.delimiter).filter((path) => path !== "")
+  if (paths.length === 0) return "not set"
+  // The variable was set on purpose: an entry that does not run, or serves no line, is an error and not a reason to go on.
+  const binaries = yield* Effect.forEach(paths, (path) => ask(Path.resolve(path), "NATS_SERVER_BIN"))
+  const stray = binaries.find((binary) => lineOf(binary.version) === undefined)
+  if (stray !== undefined) return yield* wrongVersion(stray, `one of the lines ${lines.join(", ")}`)
+  const serving = binaries.find((binary) => lineOf(binary.version) === line)
+  return serving === undefined ? `only ${describeAll(binaries)}` : { ...serving, line }
+})
+
+const fromPath = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
+  for (const folder of (process.env.PATH ?? "").split(Path.delimiter).filter((folder) => folder !== "")) {
+    const path = Path.resolve(folder, "nats-server")
+    // As a shell does: what this user may not see or run is not on the PATH.
+    if (!(yield* isExecutable(path, [...absent, "EACCES"]))) continue
+    const binary = yield* ask(path, "PATH")
+    return lineOf(binary.version) === line ? { ...binary, line } : `only ${describeAll([binary])}`
+  }
+  return "no nats-server there"
+})
+
+const fromCache = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
+  const path = cachedPath(line)
+  if (!(yield* isExecutable(path))) return `nothing at ${path}`
+  const binary = yield* ask(path, "cache")
+  return lineOf(binary.version) === line ? { ...binary, line } : yield* wrongVersion(binary, `${line}; remove it`)
+})
+
+const fromDebian = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed, Scope.Scope> {
+  const archive = mainArchive(yield* readAptSources)
+  if (archive === undefined) return "the apt sources of this machine name no Debian archive"
+  // In the cache's folder, as the binary is renamed from here to there, and a rename does not cross file systems.
+  const folder = yield* temporaryFolder(Path.join(cacheFolder, "fetching-"))
+  const unpacked = yield* unpackPackage(folder, archive, suites[line])
+  const binary = yield* ask(unpacked, "Debian packages")
+  if (lineOf(binary.version) !== line) return yield* wrongVersion(binary, `${line}, in the suite ${suites[line]}`)
+  const path = cachedPath(line)
+  // A rename replaces the file in one step: another process sees the old binary or the new one, and one that runs the
+  // old one keeps it.
+  yield* attempt("put the server into the cache", async () => {
+    await Fs.mkdir(Path.dirname(path), { recursive: true })
+    await Fs.rename(unpacked, path)
+  })
+  return { ...binary, line, path }
+}, Effect.scoped)
+
+const places = [
+  ["NATS_SERVER_BIN", fromEnvironment],
+  ["PATH", fromPath],
+  ["cache", fromCache],
+  ["Debian packages", fromDebian]
+] as const
+
+const lookUp = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<NatsBinary, NoNatsServer> {
+  const passedOver: Array<string> = []
+  for (const [name, place] of places) {
+    const failed = (error: StepFailed) => noServer(line, [...passedOver, `${name}: ${error.message}`])
+    const answer = yield* Effect.mapError(place(line), failed)
+    if (typeof answer !== "string") return { ...answer, passedOver }
+    passedOver.push(`${name}: ${answer}`)
+  }
+  return yield* noServer(line, passedOver)
+})
+
+const noServer = (line: Line, reasons: ReadonlyArray<string>) =>
+  new NoNatsServer({
+    message: [
+      `There is no nats-server of the line ${line} here. Three ways to provide one:`,
+      `  - set NATS_SERVER_BIN to its path (several are separated by "${Path.delimiter}"),`,
+      "  - have a nats-server on the PATH,",
+      `  - put it at ${
+        cachedPath(line)
+      }, which is filled from Debian packages where apt-get and its archive can be had.`,
+      "`npm run test:memory` runs the suite without servers. What was tried:",
+      ...reasons.map((reason) => `  - ${reason.replaceAll("\n", "\n    ")}`)
+    ].join("\n")
+  })
+
+const lookedUp = new Map<Line, Promise<Exit.Exit<NatsBinary, NoNatsServer>>>()
+
+/**
+ * Provides the binary of a line.
+ *
+ * A process looks once per line and remembers the answer, a failure too. The look-up is a run of its own: it must not
+ * be on the clock of the test that happens to ask first, nor end with it.
+ */
+export const provideNatsServer = (line: Line): Effect.Effect<NatsBinary, NoNatsServer> =>
+  Effect.suspend(() => {
+    const running = lookedUp.get(line) ?? Effect.runPromiseExit(lookUp(line))
+    lookedUp.set(line, running)
+    return Effect.flatten(Effect.promise(() => running))
+  })
+
+// -----------------------------------------------------------------------------
+// versions
+// -----------------------------------------------------------------------------
+
+const lineOf = (version: string): Line | undefined => {
+  const [major, minor] = version.split(".").map(Number)
+  if (major !== 2 || minor === undefined) return undefined
+  if (minor >= 15) return "2.15"
+  return minor === 10 ? "2.10" : undefined
+}
+
+type Asked = Omit<NatsBinary, "line"> & { readonly passedOver: readonly [] }
+
+const ask = (path: string, source: NatsBinary["source"]): Effect.Effect<Asked, StepFailed> =>
+  Effect.flatMap(run(path, ["--version"], { timeout: 10_000 }), (output) => {
+    const version = /v?(\d+\.\d+\.\d+\S*)/.exec(output)?.[1]
+    return version === undefined
+      ? new StepFailed({ message: `${path} --version says no version: ${output.trim()}` })
+      : Effect.succeed({ path, version, source, passedOver: [] })
+  })
+
+const describeAll = (binaries: ReadonlyArray<Asked>) =>
+  binaries.map((binary) => `${binary.path} (${binary.version})`).join(", ")
+
+const wrongVersion = (binary: Asked, wanted: string) =>
+  new StepFailed({ message: `${binary.path} is version ${binary.version} and not of ${wanted}` })
+
+// -----------------------------------------------------------------------------
+// apt sources
+// -----------------------------------------------------------------------------
+
+/** Reads one file of apt sources; as for apt, its name decides its form (`.sources` is deb822, all else one-line). */
+export const parseAptSources = (fileName: string, text: string): ReadonlyArray<AptSource> =>
+  fileName.endsWith(".sources") ? text.split(/\n[ \t]*\n/).flatMap(parseStanza) : text.split("\n").flatMap(parseLine)
+
+const parseLine = (line: string): ReadonlyArray<AptSource> => {
+  const match = /^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s*(.*)$/.exec(line.replace(/#.*/, ""))
+  if (match === null) return []
+  const [, options = "", uri = "", suite = "", components = ""] = match
+  const signedBy = words(options).find((option) => option.startsWith("signed-by="))?.slice("signed-by=".length)
+  return [{ uri, suite, components: words(components), signedBy }]
+}
+
+const parseStanza = (stanza: string): ReadonlyArray<AptSource> => {
+  const fields = new Map<string, string>()
+  let field = ""
+  for (const line of stanza.split("\n").filter((line) => !line.startsWith("#"))) {
+    const colon = line.indexOf(":")
+    if (/^[ \t]/.test(line)) fields.set(field, `${fields.get(field) ?? ""}\n${line}`)
+    else if (colon > 0) fields.set(field = line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim())
+  }
+  const list = (name: string) => words(fields.get(name) ?? "")
+  if (!list("types").includes("deb") || /^(no|false|0|off)$/i.test(fields.get("enabled") ?? "")) return []
+  const [components, signedBy] = [list("components"), fields.get("signed-by")]
+  return list("uris").flatMap((uri) => list("suites").map((suite) => ({ uri, suite, components, signedBy })))
+}
+
+const words = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
+
+/**
+ * Picks the entry that serves the main Debian archive: its other suites lie beside the machine's own.
+ *
+ * A third party may well offer a suite `bookworm` with a component `main`. Its keyring tells it from Debian; where an
+ * entry names no keyring file, the address must at least say `debian`, and an entry with Debian's keyring goes first.
+ */
+export const mainArchive = (sources: ReadonlyArray<AptSource>): AptSource | undefined => {
+  const main = sources.filter((source) => /^[a-z]+$/.test(source.suite) && source.components.includes("main"))
+  return main.find((source) => namesDebianKeyring(source)) ??
+    main.find((source) =>
+      !source.signedBy?.startsWith("/") && !source.uri.startsWith("cdrom:") && /\/debian(?![a-z])/.test(source.uri)
+    )
+}
+
+const namesDebianKeyring = (source: AptSource) => source.signedBy?.includes("/debian-archive-") === true
+
+const readAptSources: Effect.Effect<ReadonlyArray<AptSource>, StepFailed> = attempt(
+  "read the apt sources",
+  async () => {
+    const parts = await orIfMissing(Fs.readdir("/etc/apt/sources.list.d"), [])
+    const names = parts.filter((name) => /\.(list|sources)$/.test(name)).toSorted().map((name) =>
+      `sources.list.d/${name}`
+    )
+    const files = await Promise.all(
+      ["sources.list", ...names].map(async (name) =>
+        parseAptSources(name, await orIfMissing(Fs.readFile(`/etc/apt/${name}`, "utf8"), ""))
+      )
+    )
+    return files.flat()
+  }
+)
+
+// -----------------------------------------------------------------------------
+// apt
+// -----------------------------------------------------------------------------
+
+/** Where the Debian package has had its binary. */
+const packagedPaths = ["usr/sbin/nats-server", "usr/bin/nats-server"]
+
+/** One call of apt or dpkg: some 11 MB of index and 5 MB of package, which take 3 s on a good line. */
+const aptTimeout = 120_000
+
+const unpackPackage = Effect.fnUntraced(
+  function*(folder: string, archive: AptSource, suite: string): Effect.fn.Return<string, StepFailed> {
+    const configuration = Path.join(folder, "apt.conf")
+    yield* attempt("prepare a folder for apt", () => writeAptFolder(folder, configuration, archive, suite))
+    const apt = (...args: ReadonlyArray<string>) =>
+      run("apt-get", ["-q", "-c", configuration, ...args], { timeout: aptTimeout, cwd: folder })
+    yield* apt("update")
+    yield* apt("download", "nats-server")
+    const names = yield* attempt("list the downloads", () => Fs.readdir(folder))
+    const unpacked = Path.join(folder, "unpacked")
+    yield* run("dpkg-deb", ["-x", ...names.filter((name) => name.endsWith(".deb")), unpacked], {
+      timeout: aptTimeout,
+      cwd: folder
+    })
+    for (const path of packagedPaths.map((path) => Path.join(unpacked, path))) {
+      if (yield* isExecutable(path)) return path
+    }
+    return yield* new StepFailed({ message: `the package of ${suite} has none of ${packagedPaths.join(", ")}` })
+  }
+)
+
+const writeAptFolder = async (folder: string, configuration: string, archive: AptSource, suite: string) => {
+  await Fs.mkdir(Path.join(folder, "lists/partial"), { recursive: true })
+  await Fs.mkdir(Path.join(folder, "cache/archives/partial"), { recursive: true })
+  await Fs.writeFile(Path.join(folder, "status"), "")
+  await Fs.writeFile(Path.join(folder, "archive.sources"), archiveStanza(archive, suite))
+  await Fs.writeFile(configuration, aptConfiguration(folder))
+}
+
+const archiveStanza = (archive: AptSource, suite: string) =>
+  [
+    "Types: deb",
+    `URIs: ${archive.uri}`,
+    `Suites: ${suite}`,
+    "Components: main",
+    // Only the index of packages: a machine may be set up to fetch translations, contents or icons with it.
+    "Targets: Packages",
+    ...archive.signedBy === undefined ? [] : [`Signed-By: ${archive.signedBy}`],
+    ""
+  ].join("\n")
+
+/**
+ * Apt's settings for one run. The machine's own still apply underneath (a proxy, say), hence the lines that undo what
+ * could spoil a run beside the system: pins and a default release that know nothing of the suite, the installed packages
+ * (apt would not go back to an older version), and hooks that expect root.
+ */
+const aptConfiguration = (folder: string) => `
+    Dir::State::Lists "${folder}/lists";
+    Dir::State::Status "${folder}/status";
+    Dir::Cache "${folder}/cache";
+    Dir::Etc::SourceList "${folder}/archive.sources";
+    Dir::Etc::SourceParts "/dev/null";
+    Dir::Etc::Preferences "/dev/null";
+    Dir::Etc::PreferencesParts "/dev/null";
+    #clear APT::Default-Release;
+    #clear APT::Update;
+    // An index that could not be fetched is a failure here, not a warning.
+    APT::Update::Error-Mode "any";
+    // Root's apt fetches as the user _apt, who may not write in this folder. Signatures are checked all the same.
+    APT::Sandbox::User "root";
+    Acquire::Retries "1";
+  `
+
+// -----------------------------------------------------------------------------
+// processes and files
+// -----------------------------------------------------------------------------
+
+const run = (file: string, args: ReadonlyArray<string>, options: { readonly timeout: number; readonly cwd?: string }) =>
+  Effect.callback<string, StepFailed>((resume) => {
+    const child = execFile(
+      file,
+      args,
+      { ...options, killSignal: "SIGKILL", env: { ...process.env, LC_ALL: "C" } },
+      (error, stdout, stderr) => {
+        if (error === null) return resume(Effect.succeed(stdout))
+        const why = error.killed === true ? `gave no answer in ${options.timeout} ms` : ended(error)
+        resume(new StepFailed({ message: `\`${[file, ...args].join(" ")}\` ${why}\n${stderr.trim()}`.trimEnd() }))
+      }
+    )
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+const ended = (error: { readonly code?: unknown; readonly signal?: unknown; readonly message: string }) =>
+  typeof error.code === "number" ? `ended with code ${error.code}` : `failed: ${error.signal ?? error.message}`
+
+/** Runs an action that may reject. */
+export function attempt<A>(what: string, action: () => Promise<A>): Effect.Effect<A, StepFailed> {
+  return Effect.tryPromise({
+    try: action,
+    catch: (cause) => new StepFailed({ message: `could not ${what}: ${String(cause)}` })
+  })
+}
+
+/** The error codes of a path where nothing is. */
+const absent = ["ENOENT", "ENOTDIR"]
+
+const orIfMissing = <A>(action: Promise<A>, otherwise: A, codes: ReadonlyArray<unknown> = absent): Promise<A> =>
+  action.catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && codes.includes(error.code)) return otherwise
+    throw error
+  })
+
+const isExecutable = (path: string, missing = absent): Effect.Effect<boolean, StepFailed> =>
+  attempt(`run ${path}`, () => orIfMissing(statExecutable(path), false, missing))
+
+const statExecutable = async (path: string) => {
+  await Fs.access(path, Fs.constants.X_OK)
+  return (await Fs.stat(path)).isFile()
+}
+
+/** A folder `<prefix>XXXXXX` that goes with the scope, or with the process. */
+export const temporaryFolder = (prefix: string): Effect.Effect<string, StepFailed, Scope.Scope> =>
+  Effect.acquireRelease(
+    attempt("make a temporary folder", async () => {
+      await Fs.mkdir(Path.dirname(prefix), { recursive: true })
+      const path = await Fs.mkdtemp(prefix)
+      return { path, takeBack: whenProcessEnds(() => rmSync(path, removal)) }
+    }),
+    ({ path, takeBack }) =>
+      attempt("remove a temporary folder", () => Fs.rm(path, removal)).pipe(
+        Effect.ensuring(Effect.sync(takeBack)),
+        Effect.ignore({ log: "Error" })
+      )
+  ).pipe(Effect.map(({ path }) => path))
+
+/** A process that was just killed may still have added a file to a folder that is being removed. */
+const removal = { recursive: true, force: true, maxRetries: 5 }
+
+/** Signals that end a process without the event `exit`, unless it listens. */
+const deadlySignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
+const endings = new Set<() => void>()
+
+const atTheEnd = () => {
+  // Last come, first gone, as in a scope: a server has to go before its folder.
+  for (const ending of [...endings].toReversed()) ending()
+  endings.clear()
+}
+
+const atSignal = (signal: NodeJS.Signals) => {
+  atTheEnd()
+  // Who else listens decides what becomes of the process; with nobody else it has to end as it would have without us.
+  if (process.listenerCount(signal) > 0) return
+  process.kill(process.pid, signal)
+}
+
+/**
+ * Registers what must not outlive this process, for the case that it ends before its scopes are closed. Best effort: a
+ * SIGKILL leaves no time for it. Returns the function that takes it back.
+ */
+export function whenProcessEnds(ending: () => void): () => void {
+  if (endings.size === 0) {
+    process.once("exit", atTheEnd)
+    for (const signal of deadlySignals) process.once(signal, atSignal)
+  }
+  endings.add(ending)
+  return () => {
+    endings.delete(ending)
+    if (endings.size > 0) return
+    process.off("exit", atTheEnd)
+    for (const signal of deadlySignals) process.off(signal, atSignal)
+  }
+}

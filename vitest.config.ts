@@ -1,0 +1,31 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+/** Tests import the package by its name, as a user does, and get the sources. */
+const alias = [
+  { find: /^effect-aegis$/, replacement: fileURLToPath(new URL("src/index.ts", import.meta.url)) },
+  { find: /^effect-aegis\/(.*)$/, replacement: fileURLToPath(new URL("src", import.meta.url)) + "/$1.ts" }
+]
+
+export default defineConfig({
+  test: {
+    projects: [
+      // Everything that runs on virtual time, or needs no time at all.
+      {
+        resolve: { alias },
+        test: { name: "memory", include: ["test/**/*.test.ts"], exclude: ["test/**/*.live.test.ts"] }
+      },
+      // Real servers on real time: one file after the other, so that nothing else takes their processor.
+      {
+        resolve: { alias },
+        test: {
+          name: "live",
+          include: ["test/**/*.live.test.ts"],
+          fileParallelism: false,
+          testTimeout: 30_000,
+          hookTimeout: 30_000
+        }
+      }
+    ]
+  }
+})
