@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+export * as Expiration from "./Expiration.ts"
 export * as KVStore from "./KVStore.ts"
 export * as NatsClient from "./NatsClient.ts"
 export * as NatsKVStore from "./NatsKVStore.ts"
+export * as Registry from "./Registry.ts"

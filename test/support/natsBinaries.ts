@@ -67,13 +67,13 @@ const cachedPath = (line: Line) => Path.join(cacheFolder, line, "nats-server")
 /** The Debian suite that has a line. A suite moves on with time: the version found there is checked like any other. */
 const suites: Record<Line, string> = { "2.10": "trixie", "2.15": "sid" }
 
-/** A place answers with a binary, or with the reason why it has none for the line. It fails where it must not be passed over. */
+/** A place answers with a binary, or with the reason why it has none; it fails where it must not be passed over. */
 type Answer = NatsBinary | string
 
 const fromEnvironment = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
   const paths = (process.env.NATS_SERVER_BIN ?? "").split(Path.delimiter).filter((path) => path !== "")
   if (paths.length === 0) return "not set"
-  // The variable was set on purpose: an entry that does not run, or serves no line, is an error and not a reason to go on.
+  // The variable was set on purpose: an entry that does not run, or serves no line, is an error and not passed over.
   const binaries = yield* Effect.forEach(paths, (path) => ask(Path.resolve(path), "NATS_SERVER_BIN"))
   const stray = binaries.find((binary) => lineOf(binary.version) === undefined)
   if (stray !== undefined) return yield* wrongVersion(stray, `one of the lines ${lines.join(", ")}`)
@@ -308,8 +308,8 @@ const archiveStanza = (archive: AptSource, suite: string) =>
 
 /**
  * Apt's settings for one run. The machine's own still apply underneath (a proxy, say), hence the lines that undo what
- * could spoil a run beside the system: pins and a default release that know nothing of the suite, the installed packages
- * (apt would not go back to an older version), and hooks that expect root.
+ * could spoil a run beside the system: pins and a default release that know nothing of the suite, the installed
+ * packages (apt would not go back to an older version), and hooks that expect root.
  */
 const aptConfiguration = (folder: string) => `
     Dir::State::Lists "${folder}/lists";

@@ -1,10 +1,10 @@
 /**
  * Real `nats-server` processes for the tests, each in a scope of its own.
  *
- * A server takes about 10 ms to start, so a test may well have one to itself, and do to it what production does to
- * servers: kill it, restart it on its port and store, freeze it and let it go on. The scope ends the process and removes
- * its files, also when the start is half done. All waiting here is on the real clock, whatever clock the test has: the
- * server would not know of another one.
+ * A server takes some 15 ms to start, so a test may well have one to itself, and do to it what production does to
+ * servers: kill it, restart it on its port and store, freeze it and let it go on. The scope ends the process and
+ * removes its files, also when the start is half done. All waiting here is on the real clock, whatever clock the test
+ * has: the server would not know of another one.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -47,7 +47,7 @@ export interface NatsServer {
   readonly kill: Effect.Effect<void, NatsServerError>
   /** Starts the server again on its port and store; one that still runs is asked to stop first. */
   readonly restart: Effect.Effect<void, NatsServerError>
-  /** Freezes the process with SIGSTOP: its port still takes connections, and nobody answers on them. */
+  /** Freezes the process with SIGSTOP and waits until it stands still: its port takes connections, and stays silent. */
   readonly pause: Effect.Effect<void, NatsServerError>
   /** Lets a frozen process go on with SIGCONT. */
   readonly resume: Effect.Effect<void, NatsServerError>
@@ -56,7 +56,7 @@ export interface NatsServer {
 /** What a test may choose about its server. */
 export interface Options {
   readonly line: Line
-  /** Text of a server configuration. It may replace the line that turns JetStream on, but not the address or the store. */
+  /** Text of a server configuration. It may replace the line that turns JetStream on, not the address or the store. */
   readonly config?: string | undefined
   /** A store folder of the caller's, kept on release. The default is a temporary one. */
   readonly storeDir?: string | undefined
@@ -104,8 +104,8 @@ export const startNatsServer = (
       },
       kill: realTime(end(slot, ["SIGKILL"])),
       restart: realTime(Effect.andThen(end(slot, gently), relaunch(launch(port)))),
-      pause: signal(slot, "SIGSTOP"),
-      resume: signal(slot, "SIGCONT")
+      pause: realTime(pause(slot)),
+      resume: Effect.asVoid(signal(slot, "SIGCONT"))
     }
   }).pipe(
     realTime,
@@ -130,18 +130,21 @@ export const layerNatsServer = (
 /** A server listens some 10 ms after it was started. This bounds the start on a busy machine, and of a large store. */
 const startTimeout = "20 seconds"
 
-/** How often the ports file is looked for. The server writes it once it listens. */
-const portsInterval = "2 millis"
+/** How often to look for what a server does not announce: its ports file, and that it has stopped. */
+const pollInterval = "2 millis"
 
 /** A server stops within 2 ms of SIGTERM; one with clients or a cluster may take longer. */
 const stopTimeout = "5 seconds"
+
+/** A process stops as soon as its threads get to run, which takes a while on a busy machine only. */
+const pauseTimeout = "5 seconds"
 
 /** A killed process is gone at once, unless the kernel holds it (a store on a hung disk, say). */
 const killTimeout = "10 seconds"
 
 /**
- * Between a kill and a restart the port is free, and the system may give it to any outgoing connection, also to one that
- * a client opens to this very port. Such a one goes away by itself.
+ * Between a kill and a restart the port is free, and the system may give it to any outgoing connection, also to one
+ * that a client opens to this very port. Such a one goes away by itself.
  */
 const portTaken = { schedule: Schedule.spaced("100 millis"), times: 100 }
 
@@ -168,7 +171,7 @@ const start = (slot: Slot, binary: string, folder: string, storeDir: string, por
     const early = Effect.flatMap(Deferred.await(child.gone), (how) => failed(child, `${how} before it listened`))
     const late = failed(child, `did not say within ${startTimeout} that it listens`)
     return yield* readAddress(folder, child).pipe(
-      Effect.retry({ schedule: Schedule.spaced(portsInterval), while: (error) => error._tag === "NotYet" }),
+      Effect.retry({ schedule: Schedule.spaced(pollInterval), while: (error) => error._tag === "NotYet" }),
       Effect.raceFirst(early),
       Effect.timeoutOrElse({ duration: startTimeout, orElse: () => late }),
       Effect.catchTags({ NotYet: () => late, StepFailed: ({ message }) => failed(child, message) })
@@ -185,7 +188,7 @@ const Ports = Schema.fromJsonString(Schema.Struct({ nats: Schema.NonEmptyArray(S
 
 class NotYet extends Data.TaggedError("NotYet") {}
 
-/** Fails with `NotYet` while there is no ports file, and while the server is still writing it. */
+/** Fails with `NotYet` while there is no ports file, and while the server still writes it. */
 const readAddress = Effect.fnUntraced(function*(folder: string, child: Child) {
   const names = yield* attempt("look for the ports file", () => Fs.readdir(folder))
   const name = names.find((name) => name.endsWith(`_${child.process.pid}.ports`))
@@ -207,7 +210,7 @@ interface Child {
   readonly log: () => string
 }
 
-/** Holds the process of a server; empty until the first start. Filled in the step that spawns it, so none can be missed. */
+/** Holds the process of a server, from the very step that spawns it, so that none can be missed. */
 interface Slot {
   child: Child | undefined
 }
@@ -274,9 +277,38 @@ const whenGone = (child: Child, duration: Duration.Input, orElse: Effect.Effect<
     Effect.timeoutOrElse({ duration, orElse: () => orElse })
   )
 
-const signal = (slot: Slot, name: "SIGSTOP" | "SIGCONT"): Effect.Effect<void, NatsServerError> =>
+const signal = (slot: Slot, name: "SIGSTOP" | "SIGCONT"): Effect.Effect<Child, NatsServerError> =>
   Effect.suspend(() => {
     const { child } = slot
-    if (child?.process.kill(name) === true) return Effect.void
+    if (child?.process.kill(name) === true) return Effect.succeed(child)
     return new NatsServerError({ message: `${name} reached no process: the server is not running` })
+  })
+
+/**
+ * Fails with `NotYet` while a thread of the process runs. SIGSTOP returns before they all have stopped: on a busy
+ * machine one server in five still took a connection and answered on it. Only Linux tells of each thread, so elsewhere
+ * this does not wait.
+ */
+const allStopped = Effect.fnUntraced(function*(child: Child) {
+  if (process.platform !== "linux") return
+  const tasks = `/proc/${child.process.pid}/task`
+  const states = yield* Effect.tryPromise({
+    try: async () => {
+      const stats = (await Fs.readdir(tasks)).map((task) => Fs.readFile(`${tasks}/${task}/stat`, "utf8"))
+      return (await Promise.all(stats)).map((stat) => stat.slice(stat.lastIndexOf(")") + 2)[0])
+    },
+    // A thread, or the process, has ended in between.
+    catch: () => new NotYet()
+  })
+  if (states.some((state) => state !== "T")) return yield* new NotYet()
+})
+
+const pause = (slot: Slot): Effect.Effect<void, NatsServerError> =>
+  Effect.flatMap(signal(slot, "SIGSTOP"), (child) => {
+    const late = failed(child, `runs ${pauseTimeout} after SIGSTOP`)
+    return allStopped(child).pipe(
+      Effect.retry({ schedule: Schedule.spaced(pollInterval), while: () => runs(child) }),
+      Effect.timeoutOrElse({ duration: pauseTimeout, orElse: () => late }),
+      Effect.catchTag("NotYet", () => failed(child, "ended instead of being paused"))
+    )
   })

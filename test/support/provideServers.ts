@@ -1,4 +1,4 @@
-/** Makes sure that both lines of the server are there, and says where each came from: `node test/support/provideServers.ts`. */
+/** Makes sure that both lines of the server are there, and says which version each is and where it came from. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { lines, provideNatsServer } from "./natsBinaries.ts"

@@ -20,6 +20,7 @@ import {
   ValueTooLarge
 } from "../../KVStoreError.ts"
 import type { Append, Backend, StoredMessage } from "../kv/backend.ts"
+import { monotonicMillis } from "../time.ts"
 import { follow } from "./follow.ts"
 import { fromStored, headersFor } from "./messages.ts"
 import type { Headers, NatsPort, StreamInfo } from "./port.ts"
@@ -113,9 +114,9 @@ const keepTime = Effect.fnUntraced(function*(
   const host = yield* Clock.Clock
   let reading: storeClock.Reading | undefined
   const sample = Effect.gen(function*() {
-    const sent = storeClock.monotonicMillis(host)
+    const sent = monotonicMillis(host)
     const { ts } = yield* info
-    const received = storeClock.monotonicMillis(host)
+    const received = monotonicMillis(host)
     const serverTime = Date.parse(ts ?? "")
     if (Number.isNaN(serverTime)) {
       return yield* new InvalidConfig({ problem: "this server does not tell its time (2.10 and later do)" })

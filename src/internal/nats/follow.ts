@@ -14,9 +14,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import type { BackendEvent, Follow } from "../kv/backend.ts"
+import { monotonicMillis } from "../time.ts"
 import { fromPushed, placeOf } from "./messages.ts"
 import type { ConsumerSettings, NatsPort, PushedMessage, StreamInfo } from "./port.ts"
-import { monotonicMillis } from "./storeClock.ts"
 
 const nanosPerSecond = 1_000_000_000
 

@@ -31,17 +31,17 @@ export const codes = {
   wrongLastSequenceUnnamed: 10164
 } as const
 
-const fullCodes: ReadonlyArray<number> = [
+const fullCodes = new Set<number>([
   codes.accountResources,
   codes.insufficientResources,
   codes.storageFull,
   codes.bucketFull
-]
+])
 
 const finalReason = (code: number, description: string): KVStoreReason => {
   if (code === codes.streamNotFound) return new BucketNotFound({})
   if (code === codes.clusterWithoutLeader) return new Unavailable({ problem: description })
-  if (fullCodes.includes(code)) return new BucketFull({ code, description })
+  if (fullCodes.has(code)) return new BucketFull({ code, description })
   return new Rejected({ code, description })
 }
 

@@ -4,6 +4,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "../time.ts"
 
 const nanosPerMilli = 1_000_000
 
@@ -38,8 +39,6 @@ export const better = (known: Reading | undefined, sample: Sample): Reading => {
   const aged = known.error + (reading.takenAt - known.takenAt) * driftPerMilli
   return reading.error <= aged ? reading : known
 }
-
-export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / nanosPerMilli
 
 /** A Clock that reads the server's time; it waits as the host's own does. */
 export const make = (host: Clock.Clock, offset: () => number): Clock.Clock => {

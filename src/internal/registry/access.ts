@@ -1,0 +1,83 @@
+/**
+ * How records are read, and how old they are by the clock that was chosen.
+ */
+import * as Clock from "effect/Clock"
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { isExpired } from "../../Expiration.ts"
+import type { KVEntry } from "../../KVEntry.ts"
+import type { KVStore } from "../../KVStore.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
+import type { LastSeen } from "./protocol.ts"
+import { changed, decode, type Record } from "./record.ts"
+
+export interface Access {
+  readonly store: KVStore["Service"]
+  readonly maxAge: Duration.Duration
+  /** Decodes; with the store's clock the last heartbeat is the time at which the store took it. */
+  readonly decode: (entry: KVEntry) => Result.Result<Record, unknown>
+  /** Milliseconds since the last beat, by the clock that was chosen. */
+  readonly ageOf: (record: Record) => number
+  /** For so many milliseconds: more than maxAge is too old, exactly maxAge is not. */
+  readonly isTooOld: (silentFor: number) => boolean
+  readonly expired: (
+    subject: { readonly lastHeartbeat: DateTime.Utc | undefined },
+    maxAge?: Duration.Input | undefined
+  ) => boolean
+  /** For what does not decode there is only one time: when the store took it. */
+  readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Input | undefined) => boolean
+  readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
+}
+
+/** The last message of a key, and for how many milliseconds it has not been followed by another. */
+export interface LastOf {
+  readonly seen: LastSeen
+  readonly silentFor: number
+}
+
+const gone = (seen: LastSeen): LastOf => ({ seen, silentFor: Number.POSITIVE_INFINITY })
+
+export const make = Effect.fnUntraced(function*(
+  store: KVStore["Service"],
+  options: { readonly maxAge: Duration.Duration; readonly clock: "store" | "local" }
+): Effect.fn.Return<Access> {
+  const clock = options.clock === "store" ? store.clock : yield* Clock.Clock
+  const decodeEntry = (entry: KVEntry) =>
+    options.clock === "store"
+      ? Result.map(decode(entry), (record) => ({
+        ...record,
+        instance: changed(record.instance, { lastHeartbeat: entry.created })
+      }))
+      : decode(entry)
+  const since = (from: Clock.Clock, time: DateTime.Utc) => from.currentTimeMillisUnsafe() - time.epochMilliseconds
+
+  return {
+    store,
+    maxAge: options.maxAge,
+    decode: decodeEntry,
+    ageOf: (record) => since(clock, record.instance.lastHeartbeat),
+    isTooOld: (silentFor) => silentFor > Duration.toMillis(options.maxAge),
+    expired: (subject, maxAge) => isExpired(clock, { maxAge: maxAge ?? options.maxAge })(subject),
+    expiredByStore: (entry, maxAge) =>
+      isExpired(store.clock, { maxAge: maxAge ?? options.maxAge })({ lastHeartbeat: entry.created }),
+    lastOf: (key) =>
+      Effect.map(store.history(key), ([last]): LastOf => {
+        if (last === undefined) return gone({ _tag: "Nothing" })
+        if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
+        if (last._tag === "Invalid") return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0 }
+        const { entry } = last
+        return Result.match(decodeEntry(entry), {
+          onFailure: (): LastOf => ({
+            seen: { _tag: "Undecodable", revision: entry.revision },
+            silentFor: since(store.clock, entry.created)
+          }),
+          onSuccess: (record): LastOf => ({
+            seen: { _tag: "Live", revision: entry.revision, record },
+            silentFor: since(clock, record.instance.lastHeartbeat)
+          })
+        })
+      })
+  }
+})

@@ -1,0 +1,141 @@
+/**
+ * One pass of the sweeper: what to remove is decided as a whole, and then done
+ * one compare-and-purge at a time, so that an instance that beats meanwhile is
+ * kept.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { KVEntry } from "../../KVEntry.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
+import type { Access } from "./access.ts"
+import type { CleanupReport } from "./models.ts"
+import { keyPrefix, namesOf } from "./record.ts"
+
+/** Below this many known instances a service is small enough for all of it to be gone. */
+const smallestGuarded = 10
+
+/** The largest share of a service that one pass removes, unless it is told otherwise. */
+export const defaultAtMost = 0.5
+
+/** How many removals are under way at once. */
+const removalsAtOnce = 16
+
+/** One record, judged. */
+export interface Judged {
+  readonly key: string
+  readonly serviceName: string
+  readonly revision: number
+  /** Why it goes; undefined: it stays. */
+  readonly reason: string | undefined
+}
+
+export interface Plan {
+  readonly remove: ReadonlyArray<Judged>
+  /** Services of which too many would go: nothing of theirs does. */
+  readonly frozen: ReadonlyArray<string>
+}
+
+/** Self-preservation: where much of a service looks dead at once, the sweeper doubts itself. */
+export const plan = (judged: ReadonlyArray<Judged>, atMost: number): Plan => {
+  const services = Map.groupBy(judged, (one) => one.serviceName)
+  const frozen = new Set<string>()
+  for (const [serviceName, known] of services) {
+    const going = known.filter((one) => one.reason !== undefined).length
+    if (known.length >= smallestGuarded && going > known.length * atMost) frozen.add(serviceName)
+  }
+  return {
+    remove: judged.filter((one) => one.reason !== undefined && !frozen.has(one.serviceName)),
+    frozen: [...frozen]
+  }
+}
+
+/** What an earlier pass saw, by key. */
+export type Suspects = Map<string, { readonly revision: number; readonly since: number }>
+
+/** Keeps of the suspects what is still there unchanged, adds what is new, and tells which have been there long enough. */
+export const confirm = (suspects: Suspects, remove: ReadonlyArray<Judged>, now: number, after: number) => {
+  const confirmed: Array<Judged> = []
+  const next: Suspects = new Map()
+  for (const one of remove) {
+    const known = suspects.get(one.key)
+    const since = known?.revision === one.revision ? known.since : now
+    next.set(one.key, { revision: one.revision, since })
+    if (since !== now && now - since >= after) confirmed.push(one)
+  }
+  suspects.clear()
+  for (const [key, suspect] of next) suspects.set(key, suspect)
+  return confirmed
+}
+
+const instanceName = (key: string): string => {
+  const { instanceId, serviceName } = namesOf(key)
+  return `${serviceName}/${instanceId}`
+}
+
+const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
+
+/** What does not decode goes by its age too: a record of a newer version that beats is no litter. */
+const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged & { readonly invalid: boolean } => {
+  const { serviceName } = namesOf(entry.key)
+  const base = { key: entry.key, serviceName, revision: entry.revision }
+  return Result.match(access.decode(entry), {
+    onFailure: () => ({
+      ...base,
+      invalid: true,
+      reason: access.expiredByStore(entry, maxAge)
+        ? "it does not decode, and has not been written for maxAge"
+        : undefined
+    }),
+    onSuccess: (record) => ({
+      ...base,
+      invalid: false,
+      reason: access.expired(record.instance, maxAge)
+        ? `expired: no heartbeat for ${seconds(access.ageOf(record))}`
+        : undefined
+    })
+  })
+}
+
+export interface Options {
+  readonly maxAge: Access["maxAge"]
+  readonly dryRun: boolean
+  readonly atMost: number
+  /** Which of what is to go has been seen before. */
+  readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
+}
+
+type Removal = "removed" | "raced"
+
+const remove = (access: Access, one: Judged): Effect.Effect<Removal, KVStoreError> =>
+  Effect.matchEffect(access.store.purge(one.key, { revision: one.revision }), {
+    onSuccess: () => Effect.succeed("removed" as const),
+    onFailure: (error) =>
+      error.reason._tag === "RevisionMismatch" ? Effect.succeed("raced" as const) : Effect.fail(error)
+  })
+
+export const pass = Effect.fnUntraced(function*(
+  access: Access,
+  options: Options
+): Effect.fn.Return<CleanupReport, KVStoreError> {
+  const entries = yield* access.store.entries(`${keyPrefix}.*.*`)
+  const judged = entries.map((entry) => judge(access, entry, options.maxAge))
+  const { frozen, remove: all } = plan(judged, options.atMost)
+  for (const serviceName of frozen) {
+    yield* Effect.logWarning(
+      `most of ${serviceName} looks expired: nothing of it is removed (atMost ${options.atMost}, see self-preservation)`
+    )
+  }
+  const going = options.confirmed(all)
+  const outcomes = options.dryRun
+    ? going.map((): Removal => "removed")
+    : yield* Effect.forEach(going, (one) => remove(access, one), { concurrency: removalsAtOnce })
+  return {
+    scanned: entries.length,
+    removed: going.flatMap((one, index) =>
+      outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
+    ),
+    raced: outcomes.filter((outcome) => outcome === "raced").length,
+    invalid: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
+    frozen
+  }
+})

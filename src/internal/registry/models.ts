@@ -1,0 +1,125 @@
+/**
+ * What a registry is asked, and what it tells. Exported by Registry.ts.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type * as Stream from "effect/Stream"
+import type { RegistryError } from "../../RegistryError.ts"
+import type { ServiceInstance } from "../../ServiceInstance.ts"
+
+/**
+ * What happens to an instance. A beat that changes nothing but the time is no
+ * event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RegistryEvent =
+  | { readonly _tag: "Up"; readonly instance: ServiceInstance }
+  | { readonly _tag: "Changed"; readonly instance: ServiceInstance; readonly previous: ServiceInstance }
+  | { readonly _tag: "Down"; readonly instance: ServiceInstance; readonly reason: "deregistered" | "expired" | "swept" }
+  /** Everybody who was there has been told. */
+  | { readonly _tag: "Ready" }
+
+/**
+ * How to register.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegisterOptions {
+  /** How often to beat. Default: the layer's, 10 seconds. */
+  readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
+  /**
+   * A live record under this id that another process wrote. `"wait"` (default):
+   * until it has been silent for `maxAge`, and fails with `DuplicateInstance` as
+   * soon as it beats. `"fail"`: at once. `"replace"`: takes it over, once.
+   */
+  readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
+}
+
+/**
+ * How to read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadOptions {
+  /** Default: the layer's. */
+  readonly maxAge?: Duration.Input | undefined
+  /** Default false. */
+  readonly includeExpired?: boolean | undefined
+}
+
+/**
+ * A registration, for as long as its scope is open.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Registration {
+  /** As it was last written. */
+  readonly instance: Effect.Effect<ServiceInstance>
+  /** Changes status or metadata at once, without losing what another writer put there. */
+  readonly update: (f: (current: ServiceInstance) => ServiceInstance) => Effect.Effect<void, RegistryError>
+  /** `DRAINING` now, deregistered when `done` ends or the time is up. */
+  readonly drain: (done: Effect.Effect<void>, atMost: Duration.Input) => Effect.Effect<void, RegistryError>
+  /** Succeeds once this registration is over for a reason not its own: another process took the id, or it was deregistered. */
+  readonly lost: Effect.Effect<RegistryError>
+  /** The state now, then told when others may no longer see us, and when they do again. */
+  readonly visibility: Stream.Stream<"visible" | "invisible">
+}
+
+/**
+ * What a pass of the sweeper may do.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CleanupOptions {
+  /** Default: the layer's. */
+  readonly maxAge?: Duration.Input | undefined
+  /** Reports, and removes nothing. Default false. */
+  readonly dryRun?: boolean | undefined
+  /** Largest share of a service (of at least 10) that one pass may remove. Default 0.5; 1 turns self-preservation off. */
+  readonly atMost?: number | undefined
+  /**
+   * Removes only what an earlier pass of this registry saw unchanged, at least
+   * one heartbeat before, so that a wrong clock cannot sweep a live fleet.
+   * Default false; `layerCleanup` sets it.
+   */
+  readonly confirm?: boolean | undefined
+}
+
+/**
+ * What a pass of the sweeper did, or, with `dryRun`, would have done.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CleanupReport {
+  readonly scanned: number
+  readonly removed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
+  /** Beaten between the read and the removal: kept. */
+  readonly raced: number
+  /** Records that do not decode. They go by age too. */
+  readonly invalid: ReadonlyArray<string>
+  /** Services that self-preservation held back. */
+  readonly frozen: ReadonlyArray<string>
+}
+
+/**
+ * How a registry works.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegistryOptions {
+  /** How long an instance may be silent. Default 30 seconds. */
+  readonly maxAge?: Duration.Input | undefined
+  /** How often registrations beat. Default 10 seconds. */
+  readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
+  /** `"store"` (default) compares the store's own timestamps; `"local"` compares `lastHeartbeat` with this host's Clock. */
+  readonly clock?: "store" | "local" | undefined
+}

@@ -1,0 +1,180 @@
+/**
+ * The record of one process under its key: written one write at a time, each a
+ * compare-and-set on the revision written last. What a lost one means is decided
+ * in `protocol.ts`.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Semaphore from "effect/Semaphore"
+import { KVStoreError, OutcomeUnknown } from "../../KVStoreError.ts"
+import {
+  Deregistered,
+  DuplicateInstance,
+  InvalidInstance,
+  type RegistryReason,
+  StoreFailed
+} from "../../RegistryError.ts"
+import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { monotonicMillis } from "../time.ts"
+import type { Access, LastOf } from "./access.ts"
+import { afterLostBeat } from "./protocol.ts"
+import { changed, encode, keyOf, type Record } from "./record.ts"
+
+export interface Options {
+  readonly access: Access
+  readonly instance: ServiceInstance
+  /** Tells this process from another under the same id. */
+  readonly nonce: string
+  /** An attempt is cut off after this long. */
+  readonly attemptTimeout: Duration.Duration
+}
+
+export type Change = (current: ServiceInstance) => ServiceInstance
+
+/** After a conflict, so that two who met do not meet again. */
+export const conflictPause = Effect.flatMap(
+  Random.nextIntBetween(20, 100),
+  (millis) => Effect.sleep(Duration.millis(millis))
+)
+
+export const storeFailed = (error: KVStoreError): RegistryReason => new StoreFailed({ error })
+
+const unanswered = ({ access: { store }, attemptTimeout, instance }: Options): RegistryReason =>
+  storeFailed(
+    new KVStoreError({
+      bucket: store.config.bucket,
+      operation: "put",
+      key: keyOf(instance),
+      reason: new OutcomeUnknown({ problem: `no answer within ${Duration.format(attemptTimeout)}` })
+    })
+  )
+
+/** Applies what a caller wants changed; the names are what the key is made of, and stay. */
+const apply = (f: Change, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
+  Effect.flatMap(
+    Effect.try({
+      try: () => changed(f(current), {}),
+      catch: (cause) => new InvalidInstance({ problem: cause instanceof Error ? cause.message : String(cause) })
+    }),
+    (next) =>
+      keyOf(next) === keyOf(current)
+        ? Effect.succeed(next)
+        : Effect.fail(new InvalidInstance({ problem: "serviceName and instanceId cannot be changed" }))
+  )
+
+export class OwnRecord {
+  readonly key: string
+  readonly names: { readonly serviceName: string; readonly instanceId: string }
+  /** What we know to be stored, or mean to store. */
+  record: Record
+  /** Undefined until a write of ours is known to have landed. */
+  revision: number | undefined
+  /** Why there is nothing more to write. */
+  ended: RegistryReason | undefined
+  /** Monotonic milliseconds of the last write known to have landed. */
+  landedAt = 0
+
+  private readonly options: Options
+  private readonly clock: Clock.Clock
+  private readonly one = Semaphore.makeUnsafe(1)
+
+  constructor(options: Options, clock: Clock.Clock) {
+    const { instance, nonce } = options
+    this.options = options
+    this.clock = clock
+    this.key = keyOf(instance)
+    this.names = { serviceName: instance.serviceName, instanceId: instance.instanceId }
+    this.record = { instance, nonce, rest: {} }
+  }
+
+  get label(): string {
+    return `${this.names.serviceName}/${this.names.instanceId}`
+  }
+
+  readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() =>
+    Effect.mapError(this.options.access.lastOf(this.key), storeFailed)
+  )
+
+  /** One attempt, cut off: what was sent and not answered in time has an unknown outcome. */
+  put(record: Record, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
+    const { access: { store }, attemptTimeout } = this.options
+    return Effect.gen({ self: this }, function*() {
+      const now = yield* DateTime.now
+      const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
+      const written = yield* store.put(this.key, encode(stamped), { revision }).pipe(
+        Effect.mapError((error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)),
+        Effect.timeoutOrElse({ duration: attemptTimeout, orElse: () => Effect.fail(unanswered(this.options)) })
+      )
+      this.landed(stamped, written)
+    })
+  }
+
+  landed(record: Record, revision: number): void {
+    this.record = record
+    this.revision = revision
+    this.landedAt = monotonicMillis(this.clock)
+  }
+
+  /** Writes our record, changed; goes on until it is decided whose the key is. */
+  write(f: Change): Effect.Effect<void, RegistryReason> {
+    const attempt: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
+      if (this.ended !== undefined) return Effect.fail(this.ended)
+      return Effect.flatMap(apply(f, this.record.instance), (next) =>
+        Effect.catch(
+          this.put({ ...this.record, instance: next }, this.revision ?? 0),
+          (reason): Effect.Effect<void, RegistryReason> =>
+            reason === "conflict"
+              ? Effect.andThen(Effect.andThen(this.sortOut, conflictPause), attempt)
+              : Effect.fail(reason)
+        ))
+    })
+    return this.one.withPermits(1)(attempt)
+  }
+
+  /** A lost compare-and-set: reads back, and puts us where we stand, or ends. */
+  private readonly sortOut: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
+    Effect.flatMap(this.last, ({ seen }): Effect.Effect<void, RegistryReason> => {
+      const decision = afterLostBeat(this.options.nonce, seen)
+      switch (decision._tag) {
+        case "Adopt":
+          this.record = decision.record
+          this.revision = decision.revision
+          return Effect.void
+        case "RegisterAgain":
+          this.revision = decision.revision
+          return Effect.logInfo(`${this.label} was forgotten: it registers again`)
+        case "Taken":
+          return this.end(new DuplicateInstance(this.names))
+        case "Deregistered":
+          return this.end(new Deregistered(this.names))
+      }
+    })
+  )
+
+  private end(reason: RegistryReason): Effect.Effect<never, RegistryReason> {
+    this.ended = reason
+    return Effect.fail(reason)
+  }
+
+  /** Writes nothing more, and removes our own record, past late writes of our own; never another's. */
+  readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
+    this.ended = this.ended ?? new Deregistered(this.names)
+    return this.one.withPermits(1)(this.remove)
+  })
+
+  private readonly remove: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
+    Effect.flatMap(this.last, ({ seen }) => {
+      if (seen._tag !== "Live" || seen.record.nonce !== this.options.nonce) return Effect.void
+      return Effect.catch(
+        this.options.access.store.delete(this.key, { revision: seen.revision }),
+        (error) =>
+          error.reason._tag === "RevisionMismatch" || error.reason._tag === "OutcomeUnknown"
+            ? Effect.andThen(conflictPause, this.remove)
+            : Effect.fail(storeFailed(error))
+      )
+    })
+  )
+}

@@ -1,0 +1,64 @@
+/**
+ * What a process that registers, or has registered, does about the last message
+ * of its key. Pure: `registration.ts` has the fibers and the store around it.
+ */
+import type { Record } from "./record.ts"
+
+/** The last message of an instance's key. */
+export type LastSeen =
+  | { readonly _tag: "Nothing" }
+  | { readonly _tag: "Removed"; readonly revision: number; readonly reason: "delete" | "purge" | "expire" | "reset" }
+  | { readonly _tag: "Live"; readonly revision: number; readonly record: Record }
+  /** Something lives there that is no record. */
+  | { readonly _tag: "Undecodable"; readonly revision: number }
+
+/** What a beat that lost its compare-and-set means. */
+export type BeatDecision =
+  /** Our own write at another revision: one that landed late, or an update. Go on from there. */
+  | { readonly _tag: "Adopt"; readonly revision: number; readonly record: Record }
+  /** Forgotten by age or swept: register again, on exactly the message that was read. */
+  | { readonly _tag: "RegisterAgain"; readonly revision: number }
+  /** Another process has the id. */
+  | { readonly _tag: "Taken" }
+  /** Somebody deregistered us on purpose. */
+  | { readonly _tag: "Deregistered" }
+
+export const afterLostBeat = (nonce: string, seen: LastSeen): BeatDecision => {
+  switch (seen._tag) {
+    case "Nothing":
+      return { _tag: "RegisterAgain", revision: 0 }
+    case "Removed":
+      return seen.reason === "delete"
+        ? { _tag: "Deregistered" }
+        : { _tag: "RegisterAgain", revision: seen.revision }
+    case "Live":
+      return seen.record.nonce === nonce
+        ? { _tag: "Adopt", revision: seen.revision, record: seen.record }
+        : { _tag: "Taken" }
+    case "Undecodable":
+      return { _tag: "Taken" }
+  }
+}
+
+/** What a process that wants to register finds. */
+export type RegisterDecision =
+  /** Nobody, or somebody who has not beaten for too long: write, on exactly that message. */
+  | { readonly _tag: "Write"; readonly revision: number }
+  /** Our own first write, whose answer was lost. */
+  | { readonly _tag: "Own"; readonly revision: number }
+  /** Another process, and it may be alive. */
+  | { readonly _tag: "Occupied"; readonly revision: number }
+
+export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolean): RegisterDecision => {
+  switch (seen._tag) {
+    case "Nothing":
+      return { _tag: "Write", revision: 0 }
+    case "Removed":
+      return { _tag: "Write", revision: seen.revision }
+    case "Live":
+      if (seen.record.nonce === nonce) return { _tag: "Own", revision: seen.revision }
+      return { _tag: expired ? "Write" : "Occupied", revision: seen.revision }
+    case "Undecodable":
+      return { _tag: expired ? "Write" : "Occupied", revision: seen.revision }
+  }
+}

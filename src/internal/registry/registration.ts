@@ -1,0 +1,185 @@
+/**
+ * One registration: a first write, beats on a schedule, and a compare-and-delete
+ * at the end. `OwnRecord` writes, `protocol.ts` decides.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
+import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { forkReported } from "../fibers.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
+import type { Access } from "./access.ts"
+import type { Registration } from "./models.ts"
+import { conflictPause, OwnRecord, storeFailed } from "./ownRecord.ts"
+import { beforeRegistering } from "./protocol.ts"
+import { changed } from "./record.ts"
+
+/** A beat that takes longer would eat up the time that the next one has. */
+const longestAttempt = Duration.seconds(2)
+
+/** While the store is away beats are tried again after these, with jitter. */
+const shortestRetry = Duration.millis(250)
+const longestRetry = Duration.seconds(2)
+
+const retrySchedule = Schedule.min([Schedule.exponential(shortestRetry), Schedule.spaced(longestRetry)]).pipe(
+  Schedule.jittered
+)
+
+/** Whether others may still see us. */
+type Visibility = "visible" | "invisible"
+
+export interface Options {
+  readonly access: Access
+  readonly instance: ServiceInstance
+  readonly nonce: string
+  readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
+  readonly onDuplicate: "wait" | "fail" | "replace"
+}
+
+const isFinal = (reason: RegistryReason): boolean =>
+  reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
+
+const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
+  reason !== "conflict" && reason._tag === "StoreFailed" && reason.error.reason._tag === "OutcomeUnknown"
+
+export const attemptTimeout = (heartbeat: Options["heartbeat"], maxAge: Duration.Duration): Duration.Duration =>
+  Duration.min(
+    longestAttempt,
+    Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
+  )
+
+/** The process that has the id is given until it has been silent for maxAge; one more beat of its is a duplicate. */
+const waitForSilence = (
+  { access: { maxAge, store } }: Options,
+  own: OwnRecord,
+  revision: number,
+  silentFor: number
+) => {
+  const beats = store.watch(own.key, { from: { revision: revision + 1 } }).pipe(
+    Stream.filter((event) => event._tag !== "Ready"),
+    Stream.runHead,
+    Effect.mapError(storeFailed),
+    Effect.map(Option.exists((event) => event._tag !== "Removed"))
+  )
+  // Exactly maxAge is still alive.
+  const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
+  return Effect.flatMap(
+    Effect.raceFirst(beats, silent),
+    (isAlive) => isAlive ? Effect.fail(new DuplicateInstance(own.names)) : Effect.void
+  )
+}
+
+/** The first write: until the key is ours, or known to be another's. */
+const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryReason> =>
+  Effect.gen(function*() {
+    const { access, nonce, onDuplicate } = options
+    const { seen, silentFor } = yield* own.last
+    const decision = beforeRegistering(nonce, seen, access.isTooOld(silentFor))
+    if (decision._tag === "Own") return own.landed(own.record, decision.revision)
+    if (decision._tag === "Occupied" && onDuplicate === "fail") return yield* new DuplicateInstance(own.names)
+    if (decision._tag === "Occupied" && onDuplicate === "wait") {
+      yield* waitForSilence(options, own, decision.revision, silentFor)
+      return yield* enroll(options, own)
+    }
+    const replaces = decision._tag === "Occupied"
+    yield* Effect.catch(own.put(own.record, decision.revision), (reason): Effect.Effect<void, RegistryReason> => {
+      // Replacing is done once: who comes between is not replaced as well.
+      if (reason === "conflict" && replaces) return Effect.fail(new DuplicateInstance(own.names))
+      if (reason === "conflict" || isUnknown(reason)) return Effect.andThen(conflictPause, enroll(options, own))
+      return Effect.fail(reason)
+    })
+  })
+
+/** Beats on the schedule until the registration is over, and tells why where that was not our own doing. */
+const beats = (
+  { heartbeat }: Options,
+  own: OwnRecord,
+  onLost: (reason: RegistryReason) => Effect.Effect<unknown>
+): Effect.Effect<void> => {
+  const beat = own.write((instance) => instance).pipe(
+    Effect.tapError((reason) => isFinal(reason) ? Effect.void : Effect.logDebug(`${own.label}: ${reason.message}`)),
+    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrySchedule })
+  )
+  return beat.pipe(
+    Effect.schedule(Duration.isDuration(heartbeat) ? Schedule.fixed(heartbeat) : heartbeat),
+    Effect.andThen(Effect.logWarning(`the heartbeat schedule of ${own.label} has ended: it will expire`)),
+    Effect.catch(onLost)
+  )
+}
+
+/** Says `invisible` once others may have forgotten us, and `visible` again after the next beat that landed. */
+const watchVisibility = (
+  own: OwnRecord,
+  clock: Clock.Clock,
+  maxAge: Duration.Duration,
+  told: SubscriptionRef.SubscriptionRef<Visibility>
+) =>
+  Effect.gen(function*() {
+    const limit = Duration.toMillis(maxAge)
+    while (true) {
+      const left = own.landedAt + limit - monotonicMillis(clock)
+      const now = left > 0 ? "visible" : "invisible"
+      if (now !== (yield* SubscriptionRef.get(told))) {
+        yield* SubscriptionRef.set(told, now)
+        if (now === "invisible") {
+          yield* Effect.logWarning(`${own.label} has had no beat stored for ${Duration.format(maxAge)}`)
+        }
+      }
+      yield* Effect.sleep(left > 0 ? wholeMillis(left) : shortestRetry)
+    }
+  })
+
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
+  const { access: { maxAge, store }, heartbeat } = options
+  const clock = yield* Clock.Clock
+  const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
+  const lost = yield* Deferred.make<RegistryError>()
+  const told = yield* SubscriptionRef.make<Visibility>("visible")
+  let leaving = false
+
+  const failure = (operation: string) => (reason: RegistryReason) =>
+    new RegistryError({ operation: `${operation} ${own.label}`, reason })
+  const leave = Effect.suspend(() => {
+    leaving = true
+    return own.leave
+  })
+  const onLost = (reason: RegistryReason) =>
+    Effect.suspend(() => {
+      if (leaving) return Effect.void
+      const error = failure("heartbeat")(reason)
+      return Effect.andThen(Effect.logWarning(error.message), Deferred.succeed(lost, error))
+    })
+
+  // Before the first write: one that was interrupted may have landed.
+  yield* Effect.addFinalizer(() =>
+    leave.pipe(
+      Effect.timeout(Duration.times(store.config.timeout, 2)),
+      Effect.catchCause((cause) => Effect.logWarning(`${own.label} was not deregistered, it is left to its age`, cause))
+    )
+  )
+  yield* Effect.mapError(enroll(options, own), failure("register"))
+  yield* forkReported(`the heartbeat of ${own.label}`, beats(options, own, onLost))
+  yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, told))
+
+  return {
+    instance: Effect.sync(() => own.record.instance),
+    update: (f) => Effect.mapError(own.write(f), failure("update")),
+    drain: (done, atMost) =>
+      own.write((current) => changed(current, { status: "DRAINING" })).pipe(
+        Effect.andThen(Effect.raceFirst(done, Effect.sleep(atMost))),
+        Effect.andThen(leave),
+        Effect.mapError(failure("drain"))
+      ),
+    lost: Deferred.await(lost),
+    visibility: Stream.changes(SubscriptionRef.changes(told))
+  }
+})

@@ -1,0 +1,281 @@
+/**
+ * The registry over a store: names and times checked, records read and judged,
+ * and the parts put together.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as RcRef from "effect/RcRef"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { defaultMaxAge } from "../../Expiration.ts"
+import type { KVEntry } from "../../KVEntry.ts"
+import type { KVStore } from "../../KVStore.ts"
+import { InvalidConfig, type KVStoreError, UndecodableValue } from "../../KVStoreError.ts"
+import { InvalidInstance, InvalidKey, RegistryError, type RegistryReason, StoreFailed } from "../../RegistryError.ts"
+import { InstanceId, type Registerable, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
+import { randomName } from "../names.ts"
+import { monotonicMillis } from "../time.ts"
+import * as accessTo from "./access.ts"
+import { makeByHand } from "./byHand.ts"
+import * as cleanup from "./cleanup.ts"
+import type {
+  CleanupOptions,
+  CleanupReport,
+  ReadOptions,
+  RegisterOptions,
+  Registration,
+  RegistryEvent,
+  RegistryOptions
+} from "./models.ts"
+import { conflictPause } from "./ownRecord.ts"
+import { keyOf, keyPrefix } from "./record.ts"
+import * as registration from "./registration.ts"
+import * as view from "./view.ts"
+
+/** 82 bits: two processes never make up the same one. */
+const nonceLength = 16
+
+/** 41 bits, and readable: what is made up is still checked by compare-and-set. */
+const idLength = 8
+
+/** Three beats fit into the default maxAge: two may be lost. */
+const defaultHeartbeat = Duration.seconds(10)
+
+const nameRules = {
+  serviceName: [Schema.is(ServiceName), "a letter, then letters, digits, _ and -"],
+  instanceId: [Schema.is(InstanceId), "a letter or a digit, then letters, digits, _ and -"]
+} as const
+
+const checkName = (field: keyof typeof nameRules, value: unknown): InvalidKey | undefined => {
+  const [isValid, expected] = nameRules[field]
+  return isValid(value) ? undefined : new InvalidKey({ field, value: String(value), expected })
+}
+
+/** Names that cannot be part of a key go nowhere. */
+const checked = <A, R>(
+  operation: string,
+  names: { readonly serviceName: string | undefined; readonly instanceId?: string },
+  run: () => Effect.Effect<A, RegistryError, R>
+): Effect.Effect<A, RegistryError, R> =>
+  Effect.suspend(() => {
+    const wrong = (names.serviceName === undefined ? undefined : checkName("serviceName", names.serviceName)) ??
+      ("instanceId" in names ? checkName("instanceId", names.instanceId) : undefined)
+    return wrong === undefined ? run() : Effect.fail(failure(operation)(wrong))
+  })
+
+const decodeInstance = Schema.decodeUnknownEffect(Schema.toType(Schema.Struct(ServiceInstance.fields)))
+
+const toInstance = (registerable: Registerable, instanceId: string) =>
+  Effect.gen(function*() {
+    const problem = checkName("serviceName", registerable.serviceName) ?? checkName("instanceId", instanceId)
+    if (problem !== undefined) return yield* problem
+    const fields = yield* Effect.mapError(
+      decodeInstance({
+        status: "ACTIVE",
+        metadata: {},
+        ...Object.fromEntries(Object.entries(registerable).filter(([, value]) => value !== undefined)),
+        instanceId,
+        lastHeartbeat: yield* DateTime.now
+      }),
+      (error) => new InvalidInstance({ problem: error.message })
+    )
+    return new ServiceInstance(fields)
+  })
+
+const toHeartbeat = (input: Schedule.Schedule<unknown> | Duration.Input) =>
+  Schedule.isSchedule(input) ? input : Duration.fromInputUnsafe(input)
+
+/** What cannot work is refused when the layer is built, not when the first instance vanishes. */
+const checkTimes = (
+  maxAge: Duration.Duration,
+  heartbeat: Schedule.Schedule<unknown> | Duration.Duration,
+  streamMaxAge: Duration.Duration | undefined
+): InvalidConfig | undefined => {
+  const shown = Duration.format(maxAge)
+  if (!Duration.isFinite(maxAge) || !Duration.isPositive(maxAge)) {
+    return new InvalidConfig({ problem: `maxAge must be a positive time, got ${shown}` })
+  }
+  if (Duration.isDuration(heartbeat) && Duration.isGreaterThan(Duration.times(heartbeat, 2), maxAge)) {
+    return new InvalidConfig({
+      problem: `maxAge (${shown}) must be at least twice the heartbeat (${Duration.format(heartbeat)})`
+    })
+  }
+  if (streamMaxAge !== undefined && Duration.isLessThan(streamMaxAge, Duration.times(maxAge, 2))) {
+    return new InvalidConfig({
+      problem: `the bucket's streamMaxAge (${Duration.format(streamMaxAge)}) must be at least twice maxAge (${shown})`
+    })
+  }
+  return undefined
+}
+
+const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
+
+const storeFailure = (operation: string) => (error: KVStoreError) => failure(operation)(new StoreFailed({ error }))
+
+/** In order of ids, whatever the order of the last beats. */
+const byId = (a: ServiceInstance, b: ServiceInstance): number =>
+  a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
+
+/** The one who asks may give an id; otherwise one is made up. */
+const idFor = (registerable: Registerable): Effect.Effect<string> =>
+  registerable.instanceId === undefined
+    ? Effect.map(randomName(idLength), (name) => `${registerable.serviceName}-${name}`)
+    : Effect.succeed(registerable.instanceId)
+
+const readers = (access: accessTo.Access) => {
+  const { store } = access
+
+  /** One bad record does not hide the others. */
+  const decodeOrTell = (entry: KVEntry) =>
+    Result.match(access.decode(entry), {
+      onFailure: (cause) => Effect.as(Effect.logWarning(`the record ${entry.key} does not decode`, cause), []),
+      onSuccess: (record) => Effect.succeed([record.instance])
+    })
+
+  const read = (operation: string, filter: string, options: ReadOptions = {}) =>
+    Effect.mapError(store.entries(filter), storeFailure(operation)).pipe(
+      Effect.flatMap((entries) => Effect.forEach(entries, decodeOrTell)),
+      Effect.map((instances) =>
+        instances
+          .flat()
+          .filter((instance) => options.includeExpired === true || !access.expired(instance, options.maxAge))
+          .toSorted(byId)
+      )
+    )
+
+  const get = (serviceName: string, instanceId: string, options: ReadOptions = {}) =>
+    Effect.gen(function*() {
+      const key = keyOf({ serviceName, instanceId })
+      const entry = yield* Effect.mapError(store.get(key), storeFailure("get"))
+      if (Option.isNone(entry)) return Option.none<ServiceInstance>()
+      const record = access.decode(entry.value)
+      if (Result.isFailure(record)) {
+        return yield* failure("get")(new UndecodableValue({ revision: entry.value.revision, cause: record.failure }))
+      }
+      const { instance } = record.success
+      return options.includeExpired === true || !access.expired(instance, options.maxAge)
+        ? Option.some(instance)
+        : Option.none()
+    })
+
+  return {
+    get,
+    list: (serviceName: string, options?: ReadOptions) => read("list", `${keyPrefix}.${serviceName}.*`, options),
+    listAll: (
+      options?: ReadOptions
+    ): Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError> =>
+      Effect.map(
+        read("listAll", `${keyPrefix}.*.*`, options),
+        (instances) => Map.groupBy(instances, (instance): string => instance.serviceName)
+      )
+  }
+}
+
+/** Removes an instance whoever wrote it, past beats that are under way. */
+const deregister = (store: KVStore["Service"], key: string): Effect.Effect<boolean, KVStoreError> =>
+  Effect.flatMap(store.get(key), (entry) =>
+    Option.isNone(entry)
+      ? Effect.succeed(false)
+      : Effect.catchIf(
+        Effect.as(store.delete(key, { revision: entry.value.revision }), true),
+        (error: KVStoreError) => error.reason._tag === "RevisionMismatch",
+        () => Effect.andThen(conflictPause, deregister(store, key))
+      ))
+
+/** What `Registry` is; each member is documented there. */
+export interface Service {
+  readonly register: (
+    instance: Registerable,
+    options?: RegisterOptions
+  ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
+  readonly heartbeat: (instance: Registerable) => Effect.Effect<void, RegistryError>
+  readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
+  readonly get: (
+    serviceName: string,
+    instanceId: string,
+    options?: ReadOptions
+  ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
+  readonly list: (
+    serviceName: string,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
+  readonly listAll: (
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
+  readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
+  readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
+}
+
+export const make = Effect.fnUntraced(function*(
+  store: KVStore["Service"],
+  options: RegistryOptions
+): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
+  const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
+  const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
+  const problem = checkTimes(maxAge, heartbeat, store.config.streamMaxAge)
+  if (problem !== undefined) return yield* failure("Registry.layer")(problem)
+  const clock = yield* Clock.Clock
+  const access = yield* accessTo.make(store, { maxAge, clock: options.clock ?? "store" })
+  const { get, list, listAll } = readers(access)
+  const beatByHand = makeByHand(access, yield* randomName(nonceLength), registration.attemptTimeout(heartbeat, maxAge))
+  const shared = yield* RcRef.make({ acquire: view.make(access) })
+  const suspects: cleanup.Suspects = new Map()
+  const confirmAfter = Duration.toMillis(Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3))
+
+  return {
+    register: Effect.fnUntraced(function*(registerable, registerOptions) {
+      const instance = yield* Effect.mapError(
+        Effect.flatMap(idFor(registerable), (id) => toInstance(registerable, id)),
+        failure("register")
+      )
+      return yield* registration.make({
+        access,
+        instance,
+        nonce: yield* randomName(nonceLength),
+        heartbeat: registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat),
+        onDuplicate: registerOptions?.onDuplicate ?? "wait"
+      })
+    }),
+    heartbeat: (registerable) =>
+      Effect.mapError(
+        Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), beatByHand),
+        failure("heartbeat")
+      ),
+    deregister: (serviceName, instanceId) =>
+      checked(
+        "deregister",
+        { serviceName, instanceId },
+        () => Effect.mapError(deregister(store, keyOf({ serviceName, instanceId })), storeFailure("deregister"))
+      ),
+    get: (serviceName, instanceId, readOptions) =>
+      checked("get", { serviceName, instanceId }, () => get(serviceName, instanceId, readOptions)),
+    list: (serviceName, readOptions) => checked("list", { serviceName }, () => list(serviceName, readOptions)),
+    listAll,
+    watch: (serviceName) =>
+      Stream.unwrap(
+        checked("watch", { serviceName }, () =>
+          Effect.map(RcRef.get(shared), (roster) =>
+            roster.watch(serviceName).pipe(
+              // The next to ask starts a new watch; this one is over for all who share it.
+              Stream.tapError(() => RcRef.invalidate(shared)),
+              Stream.mapError(storeFailure("watch"))
+            )))
+      ),
+    cleanup: (cleanupOptions = {}) =>
+      cleanup.pass(access, {
+        maxAge: cleanupOptions.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(cleanupOptions.maxAge),
+        dryRun: cleanupOptions.dryRun ?? false,
+        atMost: cleanupOptions.atMost ?? cleanup.defaultAtMost,
+        confirmed: (remove) =>
+          cleanupOptions.confirm === true
+            ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter)
+            : remove
+      }).pipe(Effect.mapError(storeFailure("cleanup")))
+  }
+})

@@ -1,0 +1,13 @@
+/**
+ * Elapsed time, read from a Clock.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+
+const nanosPerMilli = 1_000_000
+
+/** Milliseconds by the monotonic clock: subtract two readings of one clock, and use it for nothing else. */
+export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / nanosPerMilli
+
+/** A time to sleep in whole milliseconds, rounded up: timers that wake early make a loop spin. */
+export const wholeMillis = (millis: number): Duration.Duration => Duration.millis(Math.max(0, Math.ceil(millis)))
