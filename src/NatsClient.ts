@@ -67,14 +67,22 @@ const pingsUnanswered = 2
 const connectionError = (operation: string, reason: KVStoreReason): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-const isServer = (server: string): boolean =>
-  typeof server === "string" && URL.canParse(server.includes("://") ? server : `nats://${server}`)
+const schemes = new Set(["nats:", "tls:"])
+
+const isServer = (server: unknown): boolean => {
+  if (typeof server !== "string") return false
+  const url = URL.parse(server.includes("://") ? server : `nats://${server}`)
+  return url !== null && schemes.has(url.protocol) && url.hostname !== ""
+}
 
 const checkServers = (servers: Options["servers"]): Effect.Effect<Array<string>, KVStoreError> => {
-  const list = typeof servers === "string" ? [servers] : [...servers]
+  // The type says all this; who calls from JavaScript is told.
+  const list: ReadonlyArray<unknown> = Array.isArray(servers) ? servers : [servers]
   const bad = list.find((server) => !isServer(server))
-  if (list.length > 0 && bad === undefined) return Effect.succeed(list)
-  const problem = `servers: expected nats://host:port, got ${bad === undefined ? "none" : JSON.stringify(bad)}`
+  const isGood = list.length > 0 && list.every(isServer)
+  if (isGood) return Effect.succeed(list.map(String))
+  const got = list.length === 0 ? "none" : JSON.stringify(bad) ?? String(bad)
+  const problem = `servers: expected nats://host:port, got ${withoutSecrets(got)}`
   return Effect.fail(connectionError("connect", new InvalidConfig({ problem })))
 }
 

@@ -15,13 +15,11 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { Log } from "./log.ts"
+import * as revisions from "./revisions.ts"
 import { matcher } from "./subjects.ts"
 
 const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
   duration === undefined ? undefined : Duration.toMillis(duration)
-
-/** As on a server: a bucket that is made anew goes on above every revision it ever gave. */
-export const firstRevisionAt = (millis: number): number => Math.max(1, Math.floor(millis) * 1000)
 
 const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
 
@@ -41,18 +39,28 @@ export const make = Effect.fnUntraced(function*(
   const now = () => clock.currentTimeMillisUnsafe()
   const created = now()
   const log = new Log({
-    firstRevision: firstRevisionAt(created),
+    firstRevision: revisions.firstRevision(config.bucket, created),
     historySize: config.historySize,
     maxAge: millisOf(config.streamMaxAge),
     markerAge: millisOf(config.expiryMarkers),
     maxBytes: config.maxBytes
   })
   const followers = new Set<Latch.Latch>()
-  const wake = () => followers.forEach((latch) => latch.openUnsafe())
+  const announce = () => {
+    revisions.saw(config.bucket, log.lastRevision)
+    followers.forEach((latch) => latch.openUnsafe())
+  }
+  /** Whoever comes first when something is due tells the watchers of the markers that it leaves. */
+  const expire = () => {
+    const before = log.lastRevision
+    const due = log.expire(now())
+    if (log.lastRevision !== before) announce()
+    return due
+  }
   /** Every look at the log goes through here, so that what is too old is never seen. */
   const look = <A>(f: () => A) =>
     Effect.sync(() => {
-      log.expire(now())
+      expire()
       return f()
     })
 
@@ -62,9 +70,7 @@ export const make = Effect.fnUntraced(function*(
     followers.add(appended)
     while (true) {
       appended.closeUnsafe()
-      const before = log.lastRevision
-      const due = log.expire(now())
-      if (log.lastRevision !== before) wake()
+      const due = expire()
       const untilDue = due === undefined ? Effect.never : Effect.sleep(Duration.millis(Math.ceil(due - now())))
       yield* Effect.raceFirst(appended.await, untilDue)
     }
@@ -82,11 +88,12 @@ export const make = Effect.fnUntraced(function*(
         (latch) => Effect.sync(() => followers.delete(latch))
       )
       const first = yield* look(() => beginning(log, matches, from))
-      let cursor = log.lastRevision
+      // A watch may begin at a revision that is still to come.
+      let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
       const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
-        log.expire(now())
+        expire()
         const messages = log.after(cursor, matches).map(given)
-        cursor = log.lastRevision
+        cursor = Math.max(cursor, log.lastRevision)
         if (Arr.isArrayNonEmpty(messages)) return Effect.succeed(messages)
         changed.closeUnsafe()
         return Effect.flatMap(changed.await, () => next)
@@ -106,7 +113,7 @@ export const make = Effect.fnUntraced(function*(
     append: (message) =>
       Effect.flatMap(look(() => log.append(message, now())), (outcome) => {
         if (typeof outcome !== "number") return Effect.fail<KVStoreReason>(outcome)
-        wake()
+        announce()
         return Effect.succeed(outcome)
       }),
     status: look(() => ({

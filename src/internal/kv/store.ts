@@ -50,30 +50,62 @@ const toEvent = (message: StoredMessage): KVHistoryEvent =>
       reason: message.operation
     }
 
-const optionNames = ["createOnly", "updateOnly", "revision", "whenKey"] as const
+const conditionNames = ["createOnly", "updateOnly", "revision", "whenKey"] as const
+const removeNames = ["revision"] as const
+
+const invalid = (problem: string) => new InvalidConfig({ problem })
 
 const isRevision = (revision: unknown): boolean => Number.isSafeInteger(revision) && Number(revision) >= 0
 
 const checkRevision = (revision: unknown): InvalidConfig | undefined =>
-  isRevision(revision)
-    ? undefined
-    : new InvalidConfig({ problem: `a revision is a whole number from 0, got ${String(revision)}` })
+  isRevision(revision) ? undefined : invalid(`a revision is a whole number from 0, got ${String(revision)}`)
 
 /** The types say all this; who calls from JavaScript is told. */
+const checkNames = (
+  operation: string,
+  options: unknown,
+  names: ReadonlyArray<string>
+): InvalidConfig | undefined => {
+  if (typeof options !== "object" || options === null) {
+    return invalid(`the options of ${operation} are an object, got ${String(options)}`)
+  }
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  return unknown === undefined
+    ? undefined
+    : invalid(`${operation} has no option "${unknown}"; it takes one of ${names.join(", ")}`)
+}
+
+/** What is given and is no condition must not be taken for none: that would be a plain write. */
 const checkOptions = (options: KVOptions | undefined): KVStoreReason | undefined => {
   if (options === undefined) return undefined
-  const unknown = Object.keys(options).find((name) => !optionNames.some((known) => known === name))
-  if (unknown !== undefined) {
-    return new InvalidConfig({ problem: `put has no option "${unknown}"; it takes one of ${optionNames.join(", ")}` })
+  const problem = checkNames("put", options, conditionNames)
+  if (problem !== undefined) return problem
+  if (conditionNames.filter((name) => options[name] !== undefined).length > 1) {
+    return invalid("the server checks one condition only: give one")
   }
-  if (optionNames.filter((name) => options[name] !== undefined).length > 1) {
-    return new InvalidConfig({ problem: "the server checks one condition only: give one" })
+  const { createOnly = true, revision, updateOnly = true, whenKey } = options
+  if (createOnly !== true) return invalid(`createOnly is true or left out, got ${String(createOnly)}`)
+  if (updateOnly !== true) return invalid(`updateOnly is true or left out, got ${String(updateOnly)}`)
+  if (whenKey !== undefined) {
+    return typeof whenKey === "object" && whenKey !== null
+      ? checkKey(whenKey.key) ?? checkRevision(whenKey.revision)
+      : invalid(`whenKey is a key and a revision, got ${String(whenKey)}`)
   }
-  if (options.whenKey !== undefined) {
-    return checkKey(options.whenKey.key) ?? checkRevision(options.whenKey.revision)
-  }
-  return options.revision === undefined ? undefined : checkRevision(options.revision)
+  return revision === undefined ? undefined : checkRevision(revision)
 }
+
+const checkRemoveOptions = (operation: string, options: RemoveOptions | undefined): KVStoreReason | undefined =>
+  options === undefined
+    ? undefined
+    : checkNames(operation, options, removeNames) ??
+      (options.revision === undefined ? undefined : checkRevision(options.revision))
+
+const checkFrom = (from: WatchOptions["from"]): InvalidConfig | undefined =>
+  from === undefined || from === "snapshot" || from === "updates"
+    ? undefined
+    : typeof from === "object" && from !== null
+    ? checkRevision(from.revision)
+    : invalid(`from is "snapshot", "updates" or { revision }, got ${String(from)}`)
 
 type Decision = Effect.Effect<number, KVStoreReason>
 type Write = (message: Append) => Decision
@@ -94,8 +126,9 @@ export const make = (backend: Backend) => {
       ? new ValueTooLarge({ size: value.length, limit: config.maxValueSize })
       : undefined
 
+  /** A key that is no string is refused, and shown as text in its refusal. */
   const failure = (operation: string, key: string | undefined) => (reason: KVStoreReason) =>
-    new KVStoreError({ bucket: config.bucket, operation, key, reason })
+    new KVStoreError({ bucket: config.bucket, operation, key: key === undefined ? undefined : String(key), reason })
 
   /** Runs an operation where its input is good, and says where it failed. */
   const operate = <A>(
@@ -181,15 +214,13 @@ export const make = (backend: Backend) => {
       ? backend.append({ ...put(key, value, undefined), condition: options.whenKey })
       : backend.append(put(key, value, options?.revision))
 
-  const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) => {
-    const revision = options?.revision
-    return Effect.asVoid(operate(
+  const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
+    Effect.asVoid(operate(
       operation,
       key,
-      () => checkKey(key) ?? (revision === undefined ? undefined : checkRevision(revision)),
-      () => backend.append({ ...put(key, nothing, revision), operation })
+      () => checkKey(key) ?? checkRemoveOptions(operation, options),
+      () => backend.append({ ...put(key, nothing, options?.revision), operation })
     ))
-  }
 
   const list = (operation: string, filter: string) =>
     operate(
@@ -200,7 +231,7 @@ export const make = (backend: Backend) => {
     )
 
   const follow = (filter: string, from: WatchOptions["from"] = "snapshot"): Stream.Stream<KVEvent, KVStoreError> => {
-    const problem = checkFilter(filter) ?? (typeof from === "object" ? checkRevision(from.revision) : undefined)
+    const problem = checkFilter(filter) ?? checkFrom(from)
     if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
     return Stream.suspend(() => {
       // A snapshot gives live values only; what was removed is news after it, and not before.

@@ -20,6 +20,7 @@ import {
   ValueTooLarge
 } from "../../KVStoreError.ts"
 import type { Append, Backend, StoredMessage } from "../kv/backend.ts"
+import * as revisions from "../kv/revisions.ts"
 import { monotonicMillis } from "../time.ts"
 import { follow } from "./follow.ts"
 import { fromStored, headersFor } from "./messages.ts"
@@ -33,6 +34,9 @@ const firstSamples = 3
 
 /** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
 const sampleEvery = Duration.minutes(1)
+
+/** How many keys that a snapshot has missed are read at once. */
+const readsAtOnce = 16
 
 /** What a condition and an operation add to a payload, with room to spare. */
 const sizeOfHeaders = (headers: Headers): number =>
@@ -84,9 +88,12 @@ const open = Effect.fnUntraced(function*(
       problem: `expiryMarkers need a NATS server 2.11 or later, and this one is ${version}`
     })
   }
-  const info = read(() => port.streamInfo(stream, timeout))
+  const info = Effect.tap(
+    read(() => port.streamInfo(stream, timeout)),
+    (found) => Effect.sync(() => revisions.saw(config.bucket, found.lastRevision))
+  )
   const now = yield* Clock.currentTimeMillis
-  const wanted = settingsFor(config, Math.max(1, Math.floor(now) * 1000))
+  const wanted = settingsFor(config, revisions.firstRevision(config.bucket, now))
   const make = read(() => port.createStream(wanted, timeout)).pipe(
     // Somebody else made it first: theirs is opened and compared.
     Effect.catchIf(
@@ -140,6 +147,7 @@ export const make = Effect.fnUntraced(function*(
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
   const subjectOf = (key: string) => `${prefix}${key}`
+  const saw = (revision: number) => revisions.saw(config.bucket, revision)
   const requests = requestsOver(port, stream, timeout)
   const { read, write } = requests
   const opened = yield* open(port, config, requests, timeout)
@@ -166,29 +174,41 @@ export const make = Effect.fnUntraced(function*(
     if (message.value.length + sizeOfHeaders(headers) > maxPayload) {
       return Effect.fail(new ValueTooLarge({ size: message.value.length, limit: maxPayload - sizeOfHeaders(headers) }))
     }
-    return write(message, () => port.publish(subjectOf(message.key), message.value, headers, timeout))
+    return Effect.tap(
+      write(message, () => port.publish(subjectOf(message.key), message.value, headers, timeout)),
+      (revision) => Effect.sync(() => saw(revision))
+    )
   }
 
-  const followFrom: Backend["follow"] = (filter, from) => follow({ port, stream, prefix, filter, from, timeout, read })
+  const followFrom: Backend["follow"] = (filter, from) =>
+    follow({ port, stream, prefix, filter, from, timeout, read, saw })
 
   /** What a watch gives until it is ready; its consumer is deleted when it ends. */
   const collect = (filter: string, from: "snapshot" | { readonly revision: number }) =>
     followFrom(filter, from).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
       Stream.runCollect,
-      Effect.map((events) => events.flatMap((event) => event._tag === "Message" ? [event.message] : [])),
-      Effect.timeoutOrElse({
-        duration: config.timeout,
-        orElse: () => Effect.fail(new Unavailable({ problem: "no complete listing in time" }))
-      })
+      Effect.map((events) => events.flatMap((event) => event._tag === "Message" ? [event.message] : []))
     )
 
-  /** While others write, a snapshot may give a key twice: the later message is the last. */
-  const lastOfEach = (filter: string) =>
-    Effect.map(collect(filter, "snapshot"), (messages) => {
-      const byKey = new Map<string, StoredMessage>()
-      for (const message of messages) byKey.set(message.key, message)
-      return [...byKey.values()].toSorted((a, b) => a.revision - b.revision)
+  /**
+   * While others write, a snapshot may give a key twice: the later message is the last. A key that was written again
+   * before its turn came may be missing: it has a name in the stream, and is asked for by it.
+   */
+  const lastOfEach = Effect.fnUntraced(function*(filter: string) {
+    const byKey = new Map<string, StoredMessage>()
+    for (const message of yield* collect(filter, "snapshot")) byKey.set(message.key, message)
+    const subjects = yield* read(() => port.subjects(stream, subjectOf(filter), timeout))
+    const missing = subjects.map((subject) => subject.slice(prefix.length)).filter((key) => !byKey.has(key))
+    const found = yield* Effect.forEach(missing, last, { concurrency: readsAtOnce })
+    for (const message of found.flatMap(Option.toArray)) byKey.set(message.key, message)
+    return [...byKey.values()].toSorted((a, b) => a.revision - b.revision)
+  })
+
+  const inTime = <A>(listing: Effect.Effect<A, KVStoreReason>) =>
+    Effect.timeoutOrElse(listing, {
+      duration: config.timeout,
+      orElse: () => Effect.fail(new Unavailable({ problem: "no complete listing in time" }))
     })
 
   return {
@@ -196,12 +216,12 @@ export const make = Effect.fnUntraced(function*(
     clock,
     last,
     append,
-    lastOfEach,
+    lastOfEach: (filter) => inTime(lastOfEach(filter)),
     follow: followFrom,
     history: (key) =>
       (opened.config.max_msgs_per_subject ?? 1) === 1
         ? Effect.map(last(key), Option.toArray)
-        : collect(key, { revision: 1 }),
+        : inTime(collect(key, { revision: 1 })),
     status: Effect.map(info, (found) => ({
       bucket: config.bucket,
       backend: "nats" as const,

@@ -29,6 +29,9 @@ const silenceLimit = Duration.millis(2200)
 /** A consumer whose client has gone removes itself. */
 const inactiveThreshold = Duration.seconds(10)
 
+/** Whoever ends a watch waits no longer than this for the server's word that the consumer is gone. */
+const goodbye = Duration.millis(250)
+
 /** Events between the connection and the reader; what is more waits in the server's flow control window. */
 const bufferedEvents = 256
 
@@ -41,6 +44,8 @@ export interface FollowOptions {
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(run: () => Promise<A>) => Effect.Effect<A, KVStoreReason>
+  /** Told of every revision that is given out. */
+  readonly saw: (revision: number) => void
 }
 
 /** Ended by something that a new consumer mends. */
@@ -50,12 +55,20 @@ class Interrupted extends Data.TaggedError("Interrupted")<{ readonly problem: st
 interface Progress {
   /** The last revision given out; nothing at or below it is given again. */
   cursor: number
+  /** The last revision that the stream is known to have had; one that ends before it has been rolled back. */
+  known: number
   ready: boolean
   /** When the stream was made: another time means another stream. */
   created: string | undefined
 }
 
-const settingsFor = (options: FollowOptions, progress: Progress, deliverTo: string): ConsumerSettings => ({
+const settingsFor = (
+  options: FollowOptions,
+  progress: Progress,
+  name: string,
+  deliverTo: string
+): ConsumerSettings => ({
+  name,
   deliver_subject: deliverTo,
   filter_subject: `${options.prefix}${options.filter}`,
   ...(progress.ready || options.from !== "snapshot"
@@ -74,8 +87,9 @@ const settingsFor = (options: FollowOptions, progress: Progress, deliverTo: stri
 /** Where to go on, given the stream as it is now. */
 const begin = (options: FollowOptions, progress: Progress, info: StreamInfo): void => {
   const isFirst = progress.created === undefined
-  const isAnother = !isFirst && (progress.created !== info.created || info.lastRevision < progress.cursor)
+  const isAnother = !isFirst && (progress.created !== info.created || info.lastRevision < progress.known)
   progress.created = info.created
+  progress.known = info.lastRevision
   if (isFirst) {
     if (options.from === "updates") progress.cursor = info.lastRevision
     if (typeof options.from === "object") progress.cursor = Math.max(0, options.from.revision - 1)
@@ -108,26 +122,34 @@ const openConsumer = Effect.fnUntraced(function*(
     ),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
-  const consumer = yield* Effect.acquireRelease(
-    read(() => port.createConsumer(stream, settingsFor(options, progress, inbox), timeout)),
-    // One that cannot be deleted now removes itself when it has heard nothing of us for a while.
-    ({ name }) =>
-      Effect.tryPromise(() => port.deleteConsumer(stream, name, timeout)).pipe(
-        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error.cause))
+  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
+  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
+  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
+  yield* Effect.addFinalizer(() =>
+    port.isConnected()
+      ? Effect.interruptible(Effect.tryPromise(() => port.deleteConsumer(stream, name, timeout))).pipe(
+        Effect.timeout(goodbye),
+        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
       )
+      : Effect.void
   )
-  return { pushed, pending: consumer.pending }
+  const pending = yield* read(() => port.createConsumer(stream, settingsFor(options, progress, name, inbox), timeout))
+  return { pushed, pending }
 })
 
 const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
   const { filter, port, prefix, read, stream, timeout } = options
-  const progress: Progress = { cursor: 0, ready: false, created: undefined }
+  const progress: Progress = { cursor: 0, known: 0, ready: false, created: undefined }
 
-  const becomeReady = Effect.suspend(() => {
-    if (progress.ready) return Effect.void
-    progress.ready = true
-    return Queue.offer(out, { _tag: "Ready" })
-  })
+  /** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
+  const give = (event: BackendEvent, given: () => void) =>
+    Effect.uninterruptibleMask((restore) => Effect.andThen(restore(Queue.offer(out, event)), Effect.sync(given)))
+
+  const becomeReady = Effect.suspend(() =>
+    progress.ready ? Effect.void : give({ _tag: "Ready" }, () => {
+      progress.ready = true
+    })
+  )
 
   /** One consumer, to its end. */
   const once = Effect.gen(function*() {
@@ -162,12 +184,14 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
         return Effect.fail(new Interrupted({ problem: `message ${lastInConsumer + 1} was lost` }))
       }
       lastInConsumer = place.consumerSequence
-      const isNew = place.streamSequence > progress.cursor
-      if (isNew) progress.cursor = place.streamSequence
-      const give = isNew
-        ? Queue.offer(out, { _tag: "Message", message: fromPushed(message, place, prefix) })
-        : Effect.void
-      return place.pending === 0 && !progress.ready ? Effect.andThen(give, settled) : give
+      options.saw(place.streamSequence)
+      const given = place.streamSequence <= progress.cursor
+        ? Effect.void
+        : give({ _tag: "Message", message: fromPushed(message, place, prefix) }, () => {
+          progress.cursor = place.streamSequence
+          progress.known = Math.max(progress.known, place.streamSequence)
+        })
+      return place.pending === 0 && !progress.ready ? Effect.andThen(given, settled) : given
     }
 
     const pump = Effect.forever(
@@ -179,7 +203,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
         : Effect.void
     ).pipe(Effect.repeat(Schedule.spaced(Duration.millis(250))))
 
-    if (pending === 0) yield* settled
+    if (pending === 0 || options.from === "updates") yield* settled
     return yield* Effect.raceFirst(pump, silence)
   }).pipe(Effect.scoped)
 

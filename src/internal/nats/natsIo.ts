@@ -150,9 +150,13 @@ export const make = (connection: NatsConnection): NatsPort => {
     updateStream: async (stream, settings, timeout) => {
       await (await manager(timeout)).streams.update(stream, settings as Partial<StreamConfig>)
     },
+    subjects: async (stream, subject, timeout) => {
+      const { state } = await (await manager(timeout)).streams.info(stream, { subjects_filter: subject })
+      return Object.keys(state.subjects ?? {})
+    },
     createConsumer: async (stream, settings, timeout) => {
       const info = await (await manager(timeout)).consumers.add(stream, toConsumerConfig(settings))
-      return { name: info.name, pending: info.num_pending }
+      return info.num_pending
     },
     deleteConsumer: async (stream, consumer, timeout) => {
       await (await manager(timeout)).consumers.delete(stream, consumer)

@@ -73,6 +73,7 @@ export interface StreamInfo {
 }
 
 export interface ConsumerSettings {
+  readonly name: string
   readonly deliver_subject: string
   readonly filter_subject: string
   readonly deliver_policy: "last_per_subject" | "by_start_sequence"
@@ -101,11 +102,10 @@ export interface NatsPort {
   readonly streamInfo: (stream: string, timeout: number) => Promise<StreamInfo>
   readonly createStream: (settings: StreamSettings, timeout: number) => Promise<void>
   readonly updateStream: (stream: string, settings: Partial<StreamSettings>, timeout: number) => Promise<void>
-  readonly createConsumer: (
-    stream: string,
-    settings: ConsumerSettings,
-    timeout: number
-  ) => Promise<{ readonly name: string; readonly pending: number }>
+  /** The subjects that have a message now, of those that a subject with wildcards asks for. */
+  readonly subjects: (stream: string, subject: string, timeout: number) => Promise<ReadonlyArray<string>>
+  /** How many messages it has still to push. */
+  readonly createConsumer: (stream: string, settings: ConsumerSettings, timeout: number) => Promise<number>
   readonly deleteConsumer: (stream: string, consumer: string, timeout: number) => Promise<void>
   readonly inbox: () => string
   readonly subscribe: (subject: string, onMessage: (message: PushedMessage) => void) => () => void

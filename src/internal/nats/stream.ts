@@ -94,6 +94,10 @@ export const differences = (
     })),
     update: Object.fromEntries([
       ...differing.map(([, name]) => [name, wanted[name]] as const),
+      // The server refuses an age shorter than this window.
+      ...(differing.some(([, name]) => name === "max_age")
+        ? [["duplicate_window", wanted.duplicate_window] as const]
+        : []),
       // Markers need this flag, and no server lets it be taken back.
       ...(wanted.allow_msg_ttl ? [["allow_msg_ttl", true] as const] : [])
     ])

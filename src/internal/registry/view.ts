@@ -101,8 +101,10 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
       const age = isReady ? 0 : Math.max(0, access.ageOf(record))
       if (age > maxAge) return Effect.void
       const until = monotonicMillis(clock) + maxAge - age
+      const change = roster.seen(key, record.instance, until)
+      // Only now: whom this wakes runs at once, and must find the newcomer.
       if (until < wakesAt) wake.openUnsafe()
-      return publish(roster.seen(key, record.instance, until))
+      return publish(change)
     })
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {

@@ -1,0 +1,106 @@
+/**
+ * What this process has seen of every election in a bucket: one watch, however
+ * many elections run on it, and an observation of each that outlives a
+ * reconnect, so that a second look does not reset the time.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { KVEvent } from "../../KVEntry.ts"
+import type { KVStore } from "../../KVStore.ts"
+import { forkReported } from "../fibers.ts"
+import { monotonicMillis } from "../time.ts"
+import { type Observation, observe } from "./challenger.ts"
+import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
+
+/** After a failure the watch is opened again after these, with jitter. */
+const shortestPause = Duration.millis(250)
+const longestPause = Duration.seconds(5)
+
+export class Board {
+  private readonly store: KVStore["Service"]
+  private readonly clock: Clock.Clock
+  private readonly observations = new Map<string, Observation>()
+  private readonly waiting = new Map<string, Set<() => void>>()
+
+  constructor(store: KVStore["Service"], clock: Clock.Clock) {
+    this.store = store
+    this.clock = clock
+  }
+
+  /** Undefined: this process has not looked yet. */
+  observation(election: string): Observation | undefined {
+    return this.observations.get(election)
+  }
+
+  /** Something was seen, by the watch or by a read. */
+  see(election: string, seen: Seen): Observation {
+    const known = this.observations.get(election)
+    const observation = observe(known, seen, monotonicMillis(this.clock))
+    if (observation !== known) {
+      this.observations.set(election, observation)
+      // A copy: who is woken may wait again at once.
+      for (const wake of [...(this.waiting.get(election) ?? [])]) wake()
+    }
+    return observation
+  }
+
+  /** Waits until what is seen is no longer this. */
+  changed(election: string, known: Observation | undefined): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.observations.get(election) !== known) return resume(Effect.void)
+      const waiting = this.waiting.get(election) ?? new Set()
+      this.waiting.set(election, waiting)
+      const forget = () => {
+        waiting.delete(wake)
+        if (waiting.size === 0 && this.waiting.get(election) === waiting) this.waiting.delete(election)
+      }
+      const wake = () => {
+        forget()
+        resume(Effect.void)
+      }
+      waiting.add(wake)
+      return Effect.sync(forget)
+    })
+  }
+
+  /** Follows the bucket for as long as somebody needs it. */
+  readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
+    const watch = Effect.suspend(() => {
+      const inSnapshot = new Set<string>()
+      let isReady = false
+      const onEvent = (event: KVEvent) => {
+        switch (event._tag) {
+          case "Put": {
+            const election = electionOf(event.entry.key)
+            if (!isReady) inSnapshot.add(election)
+            this.see(election, fromEntry(event.entry))
+            return
+          }
+          case "Removed":
+            this.see(electionOf(event.key), absent)
+            return
+          case "Ready":
+            // What was known, and is in no snapshot, went while nobody looked.
+            for (const election of this.observations.keys()) {
+              if (!isReady && !inSnapshot.has(election)) this.see(election, absent)
+            }
+            isReady = true
+        }
+      }
+      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event)))
+    })
+    return forkReported(
+      "the elections' watch",
+      watch.pipe(
+        Effect.tapError((error) => Effect.logWarning("the elections' watch failed, it is opened again", error.message)),
+        Effect.retry(
+          Schedule.min([Schedule.exponential(shortestPause), Schedule.spaced(longestPause)]).pipe(Schedule.jittered)
+        )
+      )
+    )
+  })
+}

@@ -1,0 +1,183 @@
+/**
+ * A candidate's way to leadership: watches the key, stands when it may, and
+ * announces nothing before the record has been read back as its own. The rules
+ * are election.md's, "A challenger"; when it may stand is decided in
+ * `challenger.ts`.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import { FencingToken } from "../../FencingToken.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
+import type { Metadata } from "../../ServiceInstance.ts"
+import { forkReported } from "../fibers.ts"
+import { randomName } from "../names.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
+import type { Board } from "./board.ts"
+import { standing } from "./challenger.ts"
+import { Tenure, type Times } from "./tenure.ts"
+
+/** 82 bits: two campaigns never make up the same one. */
+const nonceLength = 16
+
+/** A `healthy` that takes longer is not. */
+const longestHealthCheck = Duration.seconds(1)
+
+export interface Candidate {
+  readonly election: string
+  readonly candidateId: string
+  readonly times: Times
+  readonly metadata: Metadata
+  readonly priority: number
+  readonly healthy: Effect.Effect<boolean> | undefined
+}
+
+export interface Services {
+  readonly store: Tenure["options"]["store"]
+  readonly clock: Tenure["options"]["clock"]
+  readonly board: Board
+  /** Until when who has resigned lets others go first: monotonic milliseconds by election and candidate. */
+  readonly sitsOut: Map<string, number>
+}
+
+/** A tenure that was won and read back as ours. */
+export interface Won {
+  readonly tenure: Tenure
+  readonly token: FencingToken
+}
+
+const seatOf = (candidate: Candidate): string => `${candidate.election} ${candidate.candidateId}`
+
+/** After a lost attempt: not every conflict means that somebody wrote, and those who met should not meet again. */
+const afterConflict = Effect.flatMap(
+  Random.nextIntBetween(20, 100),
+  (millis) => Effect.sleep(Duration.millis(millis))
+)
+
+/** A hang or a defect is unhealthy. */
+export const isHealthy = ({ healthy }: Candidate): Effect.Effect<boolean> =>
+  healthy === undefined
+    ? Effect.succeed(true)
+    : healthy.pipe(
+      Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
+      Effect.catchCause((cause) => Effect.as(Effect.logWarning("a health check failed", cause), false))
+    )
+
+/** A read that could not be had changes nothing; one that never can be is told. */
+const read = (services: Services, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+  tenure.look.pipe(
+    Effect.map((seen) => {
+      services.board.see(tenure.options.election, seen)
+    }),
+    Effect.catchIf(
+      (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
+      (error) => Effect.andThen(Effect.logDebug(error.message), afterConflict)
+    )
+  )
+
+/** Watches until it may stand, and stands, until an attempt of this tenure has won. */
+const stand = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+  Effect.gen(function*() {
+    const { board, clock, sitsOut } = services
+    const { election, times } = candidate
+    // A backstop for a watch that fails in a way nobody thought of: a read about once per lease.
+    const backstop = yield* Random.nextBetween(0.8, 1.2)
+    let readAt = monotonicMillis(clock)
+    yield* read(services, tenure)
+    while (true) {
+      const observation = board.observation(election)
+      if (observation !== undefined && tenure.claim(observation.seen)) return
+      const now = monotonicMillis(clock)
+      const readAgainAt = readAt + backstop * times.lease
+      if (observation === undefined || now >= readAgainAt) {
+        readAt = now
+        yield* read(services, tenure)
+        continue
+      }
+      const may = standing(observation, { ...times, priority: candidate.priority })
+      const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
+      if (now < at) {
+        const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
+        yield* Effect.raceFirst(board.changed(election, observation), wake)
+      } else if (yield* isHealthy(candidate)) {
+        if (yield* attempt(services, tenure, may.on, observation.term + 1)) return
+      } else {
+        yield* Effect.sleep(wholeMillis(times.renewEvery))
+      }
+    }
+  })
+
+/** One attempt; where it is not known to have won, the next starts from what the key says. */
+const attempt = (
+  services: Services,
+  tenure: Tenure,
+  on: number | "nothing",
+  term: number
+): Effect.Effect<boolean, KVStoreError> =>
+  Effect.gen(function*() {
+    if (yield* tenure.stand(on, term)) return true
+    yield* read(services, tenure)
+    yield* afterConflict
+    return false
+  })
+
+/** The epoch is read after the winning write, and the record once more after that: only then is leadership announced. */
+const announce = (services: Services, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
+  Effect.gen(function*() {
+    while (yield* tenure.isValid) {
+      const told = yield* Effect.gen(function*() {
+        const { created } = yield* services.store.status
+        return { epoch: Math.floor(created.epochMilliseconds), seen: yield* tenure.look }
+      }).pipe(Effect.catchIf(
+        (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
+        () => Effect.undefined
+      ))
+      if (told === undefined) {
+        yield* afterConflict
+      } else if (tenure.confirms(told.seen)) {
+        return { tenure, token: new FencingToken({ epoch: told.epoch, revision: tenure.electedRevision! }) }
+      } else {
+        services.board.see(tenure.options.election, told.seen)
+        yield* tenure.end("superseded")
+      }
+    }
+    return undefined
+  })
+
+/** One nonce: until it leads, or is known never to have led. */
+const tryOnce = (services: Services, candidate: Candidate): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { election, candidateId, metadata, times } = candidate
+    const { clock, store } = services
+    const nonce = yield* randomName(nonceLength)
+    const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
+    // Before the first attempt: one that is interrupted may have landed.
+    yield* Effect.addFinalizer(() => release(services, candidate, tenure))
+    yield* stand(services, candidate, tenure)
+    yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
+    yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
+    return yield* announce(services, tenure)
+  })
+
+/** Hands over; who has resigned lets others go first. */
+export const release = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    tenure.beginRelease()
+    const until = monotonicMillis(services.clock) + 2 * candidate.times.renewEvery
+    if (tenure.electedRevision !== undefined) services.sitsOut.set(seatOf(candidate), until)
+    return tenure.release
+  })
+
+/** Campaigns until it leads. The scope's end hands leadership over. */
+export const campaign = (services: Services, candidate: Candidate): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    while (true) {
+      const own = yield* Scope.fork(scope)
+      const won = yield* Scope.provide(tryOnce(services, candidate), own)
+      if (won !== undefined) return won
+      yield* Scope.close(own, Exit.void)
+    }
+  })

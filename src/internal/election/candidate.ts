@@ -1,0 +1,83 @@
+/**
+ * What a candidate asks for, checked before anything is sent.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { hostname } from "node:os"
+import { ElectionError, type ElectionReason, InvalidCandidate, InvalidName } from "../../ElectionError.ts"
+import { Metadata } from "../../ServiceInstance.ts"
+import { randomName } from "../names.ts"
+import type { Candidate } from "./campaign.ts"
+import type { CandidateOptions, Timings } from "./models.ts"
+import type { Times } from "./tenure.ts"
+
+/** A name is a token of a NATS subject, or several with slashes between. */
+const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
+
+const idLength = 8
+
+export const failure = (operation: string, election: string | undefined) => (reason: ElectionReason): ElectionError =>
+  new ElectionError({ operation, election, reason })
+
+export const checkName = (election: string): InvalidName | undefined =>
+  typeof election === "string" && namePattern.test(election)
+    ? undefined
+    : new InvalidName({ value: String(election), expected: "1 to 200 letters, digits, _, - and /" })
+
+const millisOf = (input: Duration.Input): number =>
+  Option.match(Duration.fromInput(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+
+/** Below this a renewal has no time for two attempts on a slow network. */
+const shortestRenewal = 10
+
+export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidCandidate> => {
+  const lease = millisOf(timings.lease)
+  const renewDeadline = millisOf(timings.renewDeadline)
+  const renewEvery = millisOf(timings.renewEvery)
+  const isRight = Number.isFinite(lease) && lease > renewDeadline && renewDeadline >= 2 * renewEvery &&
+    renewEvery >= shortestRenewal
+  return isRight
+    ? Effect.succeed({ lease, renewDeadline, renewEvery })
+    : Effect.fail(
+      new InvalidCandidate({
+        problem: `timings need lease > renewDeadline >= 2 x renewEvery >= ${2 * shortestRenewal} ms, ` +
+          `got ${lease} / ${renewDeadline} / ${renewEvery} ms`
+      })
+    )
+}
+
+const makeId = Effect.map(randomName(idLength), (name) => `${hostname()}-${process.pid}-${name}`)
+
+export const toCandidate = (
+  election: string,
+  options: CandidateOptions,
+  timings: Timings
+): Effect.Effect<Candidate, ElectionReason> =>
+  Effect.gen(function*() {
+    const wrong = checkName(election)
+    if (wrong !== undefined) return yield* wrong
+    const candidateId = options.candidateId ?? (yield* makeId)
+    if (typeof candidateId !== "string" || candidateId === "") {
+      return yield* new InvalidCandidate({ problem: "candidateId must be a text that is not empty" })
+    }
+    const priority = options.priority ?? 0
+    if (!Number.isSafeInteger(priority) || priority < 0) {
+      return yield* new InvalidCandidate({ problem: `priority must be a whole number from 0, got ${priority}` })
+    }
+    return {
+      election,
+      candidateId,
+      priority,
+      times: yield* toTimes(options.timings ?? timings),
+      metadata: yield* toMetadata(options.metadata ?? {}),
+      healthy: options.healthy
+    }
+  })
+
+export const toMetadata = (metadata: unknown): Effect.Effect<Metadata, InvalidCandidate> =>
+  Effect.mapError(
+    Schema.decodeUnknownEffect(Metadata)(metadata),
+    (error) => new InvalidCandidate({ problem: `metadata: ${error.message}` })
+  )

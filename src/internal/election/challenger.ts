@@ -1,0 +1,77 @@
+/**
+ * When a candidate may stand, as election.md has it under "A challenger". Pure:
+ * times are milliseconds of this process's monotonic clock, and no other.
+ */
+import type { Seen } from "./record.ts"
+
+/** What this process has seen of an election. */
+export interface Observation {
+  readonly seen: Seen
+  /** When it first saw exactly this. */
+  readonly since: number
+  /** The last live record it saw, while that may still be believed in by its holder. Cleared by a hand-over. */
+  readonly lastHeld: { readonly leaseMillis: number | undefined; readonly since: number } | undefined
+  /** The highest term it has seen. */
+  readonly term: number
+}
+
+const isSame = (a: Seen, b: Seen): boolean => {
+  if (a._tag !== b._tag) return false
+  if (a._tag === "Absent" || b._tag === "Absent") return true
+  if (a.revision !== b.revision) return false
+  if (a._tag === "Undecodable" || b._tag === "Undecodable") return true
+  return a.record.nonce === b.record.nonce && a.record.beat === b.record.beat
+}
+
+/**
+ * A second look at the same record changes nothing, also after a reconnect;
+ * anything else starts the time anew, also a lower revision.
+ */
+export const observe = (known: Observation | undefined, seen: Seen, now: number): Observation => {
+  if (known !== undefined && isSame(known.seen, seen)) return known
+  const term = Math.max(known?.term ?? 0, "record" in seen ? seen.record.term : 0)
+  switch (seen._tag) {
+    case "Held":
+      return { seen, since: now, lastHeld: { leaseMillis: seen.record.leaseMillis, since: now }, term }
+    case "Undecodable":
+      return { seen, since: now, lastHeld: { leaseMillis: undefined, since: now }, term }
+    case "Vacant":
+      return { seen, since: now, lastHeld: undefined, term }
+    case "Absent":
+      // A record that disappears is not a hand-over.
+      return { seen, since: now, lastHeld: known?.lastHeld, term }
+  }
+}
+
+export interface Candidate {
+  /** Milliseconds. */
+  readonly lease: number
+  /** Milliseconds. */
+  readonly renewEvery: number
+  /** Lower goes first where a seat is free. */
+  readonly priority: number
+}
+
+/** When to stand, and on which write: a compare-and-set on exactly the revision that was watched, or `createOnly`. */
+export interface Stand {
+  readonly at: number
+  readonly on: number | "nothing"
+}
+
+export const standing = (observation: Observation, candidate: Candidate): Stand => {
+  const { lastHeld, seen, since } = observation
+  const inTurn = since + candidate.priority * candidate.renewEvery
+  switch (seen._tag) {
+    case "Vacant":
+      return { at: inTurn, on: seen.revision }
+    case "Held":
+      return { at: since + seen.record.leaseMillis, on: seen.revision }
+    case "Undecodable":
+      return { at: since + candidate.lease, on: seen.revision }
+    case "Absent":
+      return {
+        at: lastHeld === undefined ? inTurn : lastHeld.since + (lastHeld.leaseMillis ?? candidate.lease),
+        on: "nothing"
+      }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The record of an election as it is stored, and what a look at its key shows.
+ * Pure.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { KVEntry } from "../../KVEntry.ts"
+
+export const keyPrefix = "election"
+
+export const keyOf = (election: string): string => `${keyPrefix}.${election}`
+
+export const electionOf = (key: string): string => key.slice(keyPrefix.length + 1)
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+export const StoredRecord = Schema.Struct({
+  candidateId: Schema.String,
+  /** New for every campaign: a restarted process with the same id is a stranger to its old self. */
+  nonce: Schema.String,
+  term: Count,
+  /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed. */
+  beat: Count,
+  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
+  /** Informational: the winner's own clock. */
+  electedAt: Schema.DateTimeUtc,
+  /** The revision of the write that won; absent in that write itself. */
+  electedRevision: Schema.optionalKey(Count),
+  /** Leadership is handed over: the key stays, so that `term` goes on counting. */
+  vacant: Schema.Boolean,
+  metadata: Schema.Record(Schema.String, Schema.Json)
+})
+
+export type StoredRecord = typeof StoredRecord.Type
+
+const json = Schema.fromJsonString(Schema.toCodecJson(StoredRecord))
+const encodeText = Schema.encodeSync(json)
+const decodeText = Schema.decodeUnknownResult(json)
+
+export const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(encodeText(record))
+
+/** What a look at the key shows. `Held` is live; what does not decode counts as held, by whom is not known. */
+export type Seen =
+  | { readonly _tag: "Absent" }
+  | { readonly _tag: "Held"; readonly revision: number; readonly created: DateTime.Utc; readonly record: StoredRecord }
+  | {
+    readonly _tag: "Vacant"
+    readonly revision: number
+    readonly created: DateTime.Utc
+    readonly record: StoredRecord
+  }
+  | { readonly _tag: "Undecodable"; readonly revision: number; readonly created: DateTime.Utc }
+
+export const absent: Seen = { _tag: "Absent" }
+
+export const fromEntry = (entry: KVEntry): Seen => {
+  const { created, revision } = entry
+  // Bytes that are no UTF-8 are no JSON either: what stands for them does not parse, or is not what we wrote.
+  return Result.match(decodeText(new TextDecoder().decode(entry.value)), {
+    onFailure: (): Seen => ({ _tag: "Undecodable", revision, created }),
+    onSuccess: (record): Seen => ({ _tag: record.vacant ? "Vacant" : "Held", revision, created, record })
+  })
+}
+
+export const fromRead = (entry: Option.Option<KVEntry>): Seen =>
+  Option.match(entry, { onNone: () => absent, onSome: fromEntry })
+
+/** The revision of the write that won this term. */
+export const electedRevisionOf = (seen: Extract<Seen, { readonly record: StoredRecord }>): number =>
+  seen.record.electedRevision ?? seen.revision
