@@ -43,7 +43,7 @@ export class Board {
     if (observation !== known) {
       this.observations.set(election, observation)
       // A copy: who is woken may wait again at once.
-      for (const wake of [...(this.waiting.get(election) ?? [])]) wake()
+      for (const wake of Array.from(this.waiting.get(election) ?? [])) wake()
     }
     return observation
   }

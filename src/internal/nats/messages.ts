@@ -8,16 +8,12 @@ import type { Headers, PortMessage, PushedMessage } from "./port.ts"
 const operationHeader = "KV-Operation"
 const markerHeader = "Nats-Marker-Reason"
 
-const operationNames = { DEL: "delete", PURGE: "purge" } as const
-const markerReasons = { MaxAge: "expire", Purge: "purge", Remove: "delete" } as const
-
-const named = <A>(names: { readonly [name: string]: A }, name: string): A | undefined => names[name]
+const operationNames = new Map<string, Operation>([["DEL", "delete"], ["PURGE", "purge"]])
+const markerReasons = new Map<string, Operation>([["MaxAge", "expire"], ["Purge", "purge"], ["Remove", "delete"]])
 
 /** A marker's reason says more than an operation, and an operation more than none: then it is a value. */
 const operationOf = (header: (name: string) => string): Operation =>
-  named<Operation>(markerReasons, header(markerHeader)) ??
-    named<Operation>(operationNames, header(operationHeader)) ??
-    "put"
+  markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
 
 export const headersFor = (message: Append, subjectOf: (key: string) => string): Headers => {
   const headers: Array<readonly [string, string]> = []
@@ -59,12 +55,12 @@ export const placeOf = (reply: string | undefined): Place | undefined => {
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || (!long && tokens.length !== 9)) return undefined
   const numbers = tokens.slice(long ? 7 : 5)
   const [streamSequence, consumerSequence, nanos, pending] = numbers
-  if (pending === undefined) return undefined
+  if (pending === undefined || nanos === undefined || !/^\d+$/.test(nanos)) return undefined
   return {
     streamSequence: Number(streamSequence),
     consumerSequence: Number(consumerSequence),
     // Nanoseconds since 1970 are more than a number holds exactly.
-    created: Number(BigInt(nanos!) / 1_000_000n),
+    created: Number(BigInt(nanos) / 1_000_000n),
     pending: Number(pending)
   }
 }
