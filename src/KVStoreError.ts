@@ -61,7 +61,7 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aeg
  */
 export class UndecodableValue extends Schema.TaggedError<UndecodableValue>("effect-aegis/UndecodableValue")(
   "UndecodableValue",
-  { revision: Schema.Number, cause: Schema.Defect() }
+  { revision: Schema.Finite, cause: Schema.Defect() }
 ) {
   override get message(): string {
     return `the value stored at revision ${this.revision} does not decode: ${String(this.cause)}`
@@ -75,8 +75,8 @@ export class UndecodableValue extends Schema.TaggedError<UndecodableValue>("effe
  * @since 0.1.0
  */
 export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aegis/ValueTooLarge")("ValueTooLarge", {
-  size: Schema.Number,
-  limit: Schema.optional(Schema.Number)
+  size: Schema.Finite,
+  limit: Schema.optional(Schema.Finite)
 }) {
   override get message(): string {
     return this.limit === undefined
@@ -92,7 +92,7 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aeg
  * @since 0.1.0
  */
 export class BucketFull extends Schema.TaggedError<BucketFull>("effect-aegis/BucketFull")("BucketFull", {
-  code: Schema.Number,
+  code: Schema.Finite,
   description: Schema.String
 }) {
   override get message(): string {
@@ -161,7 +161,7 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effe
  */
 export class KeyAlreadyExists extends Schema.TaggedError<KeyAlreadyExists>("effect-aegis/KeyAlreadyExists")(
   "KeyAlreadyExists",
-  { revision: Schema.optional(Schema.Number) }
+  { revision: Schema.optional(Schema.Finite) }
 ) {
   override get message(): string {
     return "the key already has a value"
@@ -190,7 +190,7 @@ export class KeyNotFound extends Schema.TaggedError<KeyNotFound>("effect-aegis/K
  */
 export class RevisionMismatch extends Schema.TaggedError<RevisionMismatch>("effect-aegis/RevisionMismatch")(
   "RevisionMismatch",
-  { expected: Schema.Number, actual: Schema.optional(Schema.Number) }
+  { expected: Schema.Finite, actual: Schema.optional(Schema.Finite) }
 ) {
   override get message(): string {
     const actual = this.actual === undefined ? "another one" : String(this.actual)
@@ -236,7 +236,7 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-a
  * @since 0.1.0
  */
 export class Rejected extends Schema.TaggedError<Rejected>("effect-aegis/Rejected")("Rejected", {
-  code: Schema.Number,
+  code: Schema.Finite,
   description: Schema.String
 }) {
   override get message(): string {

@@ -43,7 +43,7 @@ export const runUntil = <A, E, R>(
   Effect.gen(function*() {
     const fiber = yield* Effect.acquireRelease(Effect.forkDetach(work), (running) => stop(tenure, running))
     return yield* Effect.raceFirst(
-      Effect.map(Fiber.await(fiber), Option.some),
+      Effect.asSome(Fiber.await(fiber)),
       Effect.as(toldToStop, Option.none())
     )
   })

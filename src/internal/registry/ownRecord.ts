@@ -54,16 +54,13 @@ const unanswered = ({ access: { store }, attemptTimeout, instance }: Options): R
 
 /** Applies what a caller wants changed; the names are what the key is made of, and stay. */
 const apply = (f: Change, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
-  Effect.flatMap(
-    Effect.try({
-      try: () => changed(f(current), {}),
-      catch: (cause) => new InvalidInstance({ problem: cause instanceof Error ? cause.message : String(cause) })
-    }),
-    (next) =>
-      keyOf(next) === keyOf(current)
-        ? Effect.succeed(next)
-        : Effect.fail(new InvalidInstance({ problem: "serviceName and instanceId cannot be changed" }))
-  )
+  Effect.try({
+    try: () => changed(f(current), {}),
+    catch: (cause) => new InvalidInstance({ problem: cause instanceof Error ? cause.message : String(cause) })
+  }).pipe(Effect.filterOrFail(
+    (next) => keyOf(next) === keyOf(current),
+    () => new InvalidInstance({ problem: "serviceName and instanceId cannot be changed" })
+  ))
 
 export class OwnRecord {
   readonly key: string
@@ -123,12 +120,10 @@ export class OwnRecord {
     const attempt: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
       if (this.ended !== undefined) return Effect.fail(this.ended)
       return Effect.flatMap(apply(f, this.record.instance), (next) =>
-        Effect.catch(
+        Effect.catchIf(
           this.put({ ...this.record, instance: next }, this.revision ?? 0),
-          (reason): Effect.Effect<void, RegistryReason> =>
-            reason === "conflict"
-              ? Effect.andThen(Effect.andThen(this.sortOut, conflictPause), attempt)
-              : Effect.fail(reason)
+          (reason) => reason === "conflict",
+          () => Effect.andThen(Effect.andThen(this.sortOut, conflictPause), attempt)
         ))
     })
     return this.one.withPermits(1)(attempt)

@@ -175,7 +175,7 @@ export const make = Effect.fnUntraced(function*(
     update: (f) => Effect.mapError(own.write(f), failure("update")),
     drain: (done, atMost) =>
       own.write((current) => changed(current, { status: "DRAINING" })).pipe(
-        Effect.andThen(Effect.raceFirst(done, Effect.sleep(atMost))),
+        Effect.andThen(Effect.timeoutOption(done, atMost)),
         Effect.andThen(leave),
         Effect.mapError(failure("drain"))
       ),
