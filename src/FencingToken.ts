@@ -60,7 +60,7 @@ const pattern = new RegExp(`^(\\d{${width}})-(\\d{${width}})$`)
  */
 export const decode = (text: string): Option.Option<FencingToken> => {
   const [, epoch, revision] = pattern.exec(text) ?? []
-  return Schema.decodeUnknownOption(Schema.toType(Schema.Struct(FencingToken.fields)))({
+  return Schema.decodeOption(Schema.toType(Schema.Struct(FencingToken.fields)))({
     epoch: Number(epoch),
     revision: Number(revision)
   }).pipe(Option.map((fields) => new FencingToken(fields)))

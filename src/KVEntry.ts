@@ -163,7 +163,8 @@ export interface WatchOptions {
   /**
    * `"snapshot"` (default): live values first, then `Ready`, then changes.
    * `"updates"`: `Ready`, then changes only. `{ revision }`: what is still
-   * there from this revision on (itself included), then `Ready`, then changes.
+   * there from this revision on (itself included), then `Ready`, then changes;
+   * one that is still to come is waited for.
    */
   readonly from?: "snapshot" | "updates" | { readonly revision: number } | undefined
 }

@@ -97,8 +97,8 @@ export interface TypedKVStore<A> {
   /**
    * Reads, applies `f`, and writes back by compare-and-set until nobody came
    * between, for the store's timeout at most. `none` in: there is no value.
-   * `none` out: delete. Returns the revision written, or, where there was
-   * nothing to delete, 0.
+   * `none` out: delete. Returns the revision of the value that it wrote, or 0
+   * where it leaves none.
    */
   readonly modify: (
     key: string,

@@ -25,6 +25,8 @@ export class Board {
   private readonly clock: Clock.Clock
   private readonly observations = new Map<string, Observation>()
   private readonly waiting = new Map<string, Set<() => void>>()
+  /** Whether the watch has given all there is: what it has not given then is not there. */
+  private isComplete = false
 
   constructor(store: KVStore["Service"], clock: Clock.Clock) {
     this.store = store
@@ -33,7 +35,7 @@ export class Board {
 
   /** Undefined: this process has not looked yet. */
   observation(election: string): Observation | undefined {
-    return this.observations.get(election)
+    return this.observations.get(election) ?? (this.isComplete ? this.see(election, absent) : undefined)
   }
 
   /** Something was seen, by the watch or by a read. */
@@ -71,12 +73,12 @@ export class Board {
   readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     const watch = Effect.suspend(() => {
       const inSnapshot = new Set<string>()
-      let isReady = false
+      this.isComplete = false
       const onEvent = (event: KVEvent) => {
         switch (event._tag) {
           case "Put": {
             const election = electionOf(event.entry.key)
-            if (!isReady) inSnapshot.add(election)
+            if (!this.isComplete) inSnapshot.add(election)
             this.see(election, fromEntry(event.entry))
             return
           }
@@ -84,11 +86,11 @@ export class Board {
             this.see(electionOf(event.key), absent)
             return
           case "Ready":
-            // What was known, and is in no snapshot, went while nobody looked.
-            for (const election of this.observations.keys()) {
-              if (!isReady && !inSnapshot.has(election)) this.see(election, absent)
+            // What was known, or is waited for, and is in no snapshot, is not there.
+            for (const election of new Set([...this.observations.keys(), ...this.waiting.keys()])) {
+              if (!this.isComplete && !inSnapshot.has(election)) this.see(election, absent)
             }
-            isReady = true
+            this.isComplete = true
         }
       }
       return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event)))

@@ -165,8 +165,11 @@ const tryOnce = (services: Services, candidate: Candidate): Effect.Effect<Won | 
 export const release = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.suspend(() => {
     tenure.beginRelease()
-    const until = monotonicMillis(services.clock) + 2 * candidate.times.renewEvery
-    if (tenure.electedRevision !== undefined) services.sitsOut.set(seatOf(candidate), until)
+    const now = monotonicMillis(services.clock)
+    for (const [seat, until] of services.sitsOut) if (until <= now) services.sitsOut.delete(seat)
+    if (tenure.electedRevision !== undefined) {
+      services.sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewEvery)
+    }
     return tenure.release
   })
 

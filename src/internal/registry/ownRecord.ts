@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
-import { KVStoreError, OutcomeUnknown } from "../../KVStoreError.ts"
+import { KVStoreError, type KVStoreReason, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
 import {
   Deregistered,
   DuplicateInstance,
@@ -42,15 +42,18 @@ export const conflictPause = Effect.flatMap(
 
 export const storeFailed = (error: KVStoreError): RegistryReason => new StoreFailed({ error })
 
-const unanswered = ({ access: { store }, attemptTimeout, instance }: Options): RegistryReason =>
-  storeFailed(
-    new KVStoreError({
-      bucket: store.config.bucket,
-      operation: "put",
-      key: keyOf(instance),
-      reason: new OutcomeUnknown({ problem: `no answer within ${Duration.format(attemptTimeout)}` })
-    })
-  )
+/** Cuts off what is not answered in time. */
+const answered = <A, E>(
+  { access: { store }, attemptTimeout, instance }: Options,
+  operation: "put" | "history",
+  request: Effect.Effect<A, E>
+): Effect.Effect<A, E | RegistryReason> => {
+  const problem = `no answer within ${Duration.format(attemptTimeout)}`
+  // What was sent may have landed; what was only asked has changed nothing.
+  const reason: KVStoreReason = operation === "put" ? new OutcomeUnknown({ problem }) : new Unavailable({ problem })
+  const error = new KVStoreError({ bucket: store.config.bucket, operation, key: keyOf(instance), reason })
+  return Effect.timeoutOrElse(request, { duration: attemptTimeout, orElse: () => Effect.fail(storeFailed(error)) })
+}
 
 /** Applies what a caller wants changed; the names are what the key is made of, and stay. */
 const apply = (f: Change, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
@@ -97,15 +100,15 @@ export class OwnRecord {
 
   /** One attempt, cut off: what was sent and not answered in time has an unknown outcome. */
   put(record: Record, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
-    const { access: { store }, attemptTimeout } = this.options
+    const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
       const now = yield* DateTime.now
       const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
-      const written = yield* store.put(this.key, encode(stamped), { revision }).pipe(
-        Effect.mapError((error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)),
-        Effect.timeoutOrElse({ duration: attemptTimeout, orElse: () => Effect.fail(unanswered(this.options)) })
+      const put = Effect.mapError(
+        store.put(this.key, encode(stamped), { revision }),
+        (error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)
       )
-      this.landed(stamped, written)
+      this.landed(stamped, yield* answered(this.options, "put", put))
     })
   }
 
@@ -131,7 +134,7 @@ export class OwnRecord {
 
   /** A lost compare-and-set: reads back, and puts us where we stand, or ends. */
   private readonly sortOut: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
-    Effect.flatMap(this.last, ({ seen }): Effect.Effect<void, RegistryReason> => {
+    Effect.flatMap(answered(this.options, "history", this.last), ({ seen }): Effect.Effect<void, RegistryReason> => {
       const decision = afterLostBeat(this.options.nonce, seen)
       switch (decision._tag) {
         case "Adopt":

@@ -97,9 +97,21 @@ const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryR
     })
   })
 
+/** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
+const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord): Schedule.Schedule<unknown> =>
+  Duration.isDuration(heartbeat) ?
+    Schedule.fixed(heartbeat) :
+    Schedule.tap(heartbeat, ({ duration }) =>
+      Duration.isGreaterThan(duration, Duration.divideUnsafe(maxAge, 2))
+        ? Effect.logWarning(
+          `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
+            `more than half of maxAge (${Duration.format(maxAge)})`
+        )
+        : Effect.void)
+
 /** Beats on the schedule until the registration is over, and tells why where that was not our own doing. */
 const beats = (
-  { heartbeat }: Options,
+  options: Options,
   own: OwnRecord,
   onLost: (reason: RegistryReason) => Effect.Effect<unknown>
 ): Effect.Effect<void> => {
@@ -108,7 +120,7 @@ const beats = (
     Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrySchedule })
   )
   return beat.pipe(
-    Effect.schedule(Duration.isDuration(heartbeat) ? Schedule.fixed(heartbeat) : heartbeat),
+    Effect.schedule(toSchedule(options, own)),
     Effect.andThen(Effect.logWarning(`the heartbeat schedule of ${own.label} has ended: it will expire`)),
     Effect.catch(onLost)
   )
@@ -128,7 +140,8 @@ const watchVisibility = (
       const now = left > 0 ? "visible" : "invisible"
       if (now !== (yield* SubscriptionRef.get(told))) {
         yield* SubscriptionRef.set(told, now)
-        if (now === "invisible") {
+        // Who has left, or was told that it is over, knows.
+        if (now === "invisible" && own.ended === undefined) {
           yield* Effect.logWarning(`${own.label} has had no beat stored for ${Duration.format(maxAge)}`)
         }
       }

@@ -91,27 +91,38 @@ const toInstance = (registerable: Registerable, instanceId: string) =>
 const toHeartbeat = (input: Schedule.Schedule<unknown> | Duration.Input) =>
   Schedule.isSchedule(input) ? input : Duration.fromInputUnsafe(input)
 
+type Heartbeat = ReturnType<typeof toHeartbeat>
+
+/** A Schedule tells its gaps only as they come, and is watched then. */
+const checkHeartbeat = (heartbeat: Heartbeat, maxAge: Duration.Duration): InvalidConfig | undefined => {
+  if (!Duration.isDuration(heartbeat)) return undefined
+  const shown = Duration.format(heartbeat)
+  if (!Duration.isPositive(heartbeat)) {
+    return new InvalidConfig({ problem: `heartbeat must be a positive time, got ${shown}` })
+  }
+  return Duration.isGreaterThan(Duration.times(heartbeat, 2), maxAge)
+    ? new InvalidConfig({
+      problem: `maxAge (${Duration.format(maxAge)}) must be at least twice the heartbeat (${shown})`
+    })
+    : undefined
+}
+
 /** What cannot work is refused when the layer is built, not when the first instance vanishes. */
 const checkTimes = (
   maxAge: Duration.Duration,
-  heartbeat: Schedule.Schedule<unknown> | Duration.Duration,
+  heartbeat: Heartbeat,
   streamMaxAge: Duration.Duration | undefined
 ): InvalidConfig | undefined => {
   const shown = Duration.format(maxAge)
   if (!Duration.isFinite(maxAge) || !Duration.isPositive(maxAge)) {
     return new InvalidConfig({ problem: `maxAge must be a positive time, got ${shown}` })
   }
-  if (Duration.isDuration(heartbeat) && Duration.isGreaterThan(Duration.times(heartbeat, 2), maxAge)) {
-    return new InvalidConfig({
-      problem: `maxAge (${shown}) must be at least twice the heartbeat (${Duration.format(heartbeat)})`
-    })
-  }
   if (streamMaxAge !== undefined && Duration.isLessThan(streamMaxAge, Duration.times(maxAge, 2))) {
     return new InvalidConfig({
       problem: `the bucket's streamMaxAge (${Duration.format(streamMaxAge)}) must be at least twice maxAge (${shown})`
     })
   }
-  return undefined
+  return checkHeartbeat(heartbeat, maxAge)
 }
 
 const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
@@ -234,11 +245,14 @@ export const make = Effect.fnUntraced(function*(
         Effect.flatMap(idFor(registerable), (id) => toInstance(registerable, id)),
         failure("register")
       )
+      const ownHeartbeat = registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat)
+      const wrong = checkHeartbeat(ownHeartbeat, maxAge)
+      if (wrong !== undefined) return yield* failure("register")(wrong)
       return yield* registration.make({
         access,
         instance,
         nonce: yield* randomName(nonceLength),
-        heartbeat: registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat),
+        heartbeat: ownHeartbeat,
         onDuplicate: registerOptions?.onDuplicate ?? "wait"
       })
     }),
