@@ -73,7 +73,6 @@ export class Board {
   readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     const watch = Effect.suspend(() => {
       const inSnapshot = new Set<string>()
-      this.isComplete = false
       const onEvent = (event: KVEvent) => {
         switch (event._tag) {
           case "Put": {
@@ -93,7 +92,11 @@ export class Board {
             this.isComplete = true
         }
       }
-      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event)))
+      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event))).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          this.isComplete = false
+        }))
+      )
     })
     return forkReported(
       "the elections' watch",
