@@ -89,9 +89,9 @@ export const layerNats = (
   over(options, NatsKVStore.layer).pipe(Layer.provide(NatsClient.layer(options)))
 
 const settings = Config.all({
-  url: Config.option(Config.String("URL").pipe(Config.nested("NATS"))),
-  replicas: Config.Int("REPLICAS").pipe(Config.withDefault(1))
-}).pipe(Config.nested("AEGIS"))
+  url: Config.option(Config.String("AEGIS_NATS_URL")),
+  replicas: Config.Int("AEGIS_REPLICAS").pipe(Config.withDefault(1))
+})
 
 /**
  * From configuration: on the servers of `AEGIS_NATS_URL` (several with commas
