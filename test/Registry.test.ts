@@ -5,6 +5,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -19,6 +20,7 @@ import {
   away,
   Buckets,
   countOf,
+  delayed,
   eventually,
   type Fault,
   fieldsOf,
@@ -83,6 +85,8 @@ const logged = () => {
   return { lines, layer: Logger.layer([logger]) }
 }
 
+const again = <E, R>(count: number, effect: Effect.Effect<unknown, E, R>) => Effect.repeat(effect, { times: count - 1 })
+
 const hour = Duration.toMillis("1 hour")
 
 // -----------------------------------------------------------------------------
@@ -131,12 +135,42 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(told.seen, ["visible"])
       yield* TestClock.adjust("1 milli")
       assert.deepStrictEqual(told.seen, ["visible", "invisible"])
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("5 minutes")
       assert.deepStrictEqual(told.seen, ["visible", "invisible"])
       yield* backend.link.set(undefined)
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(told.seen, ["visible", "invisible", "visible"])
       assert.deepStrictEqual(yield* listed(backend), ["one"])
+    }))
+
+  test("the visibility counts from when a beat was sent, and not from when its answer came", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const observer = yield* startProcess(store, defaults)
+      const { visibility } = yield* backend.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* backend.link.set(times(1, "put", (_, run) => Effect.tap(run, () => Effect.sleep("1900 millis"))))
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(backend.link.landed(), 2)
+      yield* backend.link.set(away)
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(yield* listed(observer), ["one"])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* listed(observer), [])
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+    }))
+
+  test("a sweep spares who has been silent for exactly maxAge, and removes it a millisecond later", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual((yield* process.registry.cleanup()).removed, [])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual((yield* process.registry.cleanup()).removed, [
+        { instance: "orders/one", reason: "expired: no heartbeat for 30s" }
+      ])
     }))
 
   for (const [what, fault] of [["away", away], ["silent", silent]] as const) {
@@ -145,23 +179,24 @@ describe("Registry in memory, to the millisecond", () => {
         const store = yield* openBucket()
         const observer = yield* startProcess(store, defaults)
         const events = yield* watched(observer)
-        const phases = Array.from({ length: 20 }, (_, phase) => phase)
+        const phases = Array.from({ length: 10 }, (_, phase) => phase)
         const backends = yield* Effect.forEach(phases, (phase) =>
           Effect.gen(function*() {
             const backend = yield* startProcess(store, defaults)
             const registration = yield* backend.enter(named("orders", `phase-${phase}`))
             return { ...backend, ...registration }
           }))
-        for (const moment of Array.from({ length: 100 }, (_, index) => index)) {
+        for (const moment of Array.from({ length: 50 }, (_, index) => index)) {
           for (const [phase, { link }] of backends.entries()) {
             if (moment === phase) yield* link.set(fault)
-            if (moment === phase + 20) yield* link.set(undefined)
+            if (moment === phase + 10) yield* link.set(undefined)
           }
-          yield* TestClock.adjust("500 millis")
+          yield* TestClock.adjust("1 second")
           assert.strictEqual((yield* listed(observer)).length, phases.length)
         }
         for (const { link, whyLost } of backends) {
           assert.isAtLeast(link.landed(), 5)
+          assert.isAtMost(link.landed(), 7)
           assert.isUndefined(yield* whyLost)
         }
         assert.deepStrictEqual(events.seen.filter((event) => event.startsWith("down")), [])
@@ -174,11 +209,14 @@ describe("Registry in memory, to the millisecond", () => {
       yield* backend.enter(named("orders", "one"))
       yield* backend.link.set(away)
       yield* TestClock.adjust("10 seconds")
-      for (const _ of Array.from({ length: 100 })) {
-        const before = countOf(backend.link, "put")
-        yield* TestClock.adjust("3 seconds")
-        assert.isAbove(countOf(backend.link, "put"), before)
-      }
+      yield* again(
+        100,
+        Effect.gen(function*() {
+          const before = countOf(backend.link, "put")
+          yield* TestClock.adjust("3 seconds")
+          assert.isAbove(countOf(backend.link, "put"), before)
+        })
+      )
     }))
 
   test("a beat that is not answered is cut off after two seconds, and tried again", () =>
@@ -221,6 +259,23 @@ describe("Registry in memory, to the millisecond", () => {
       assert.strictEqual(next.link.landed(), 1)
     }))
 
+  test("who does not wait takes over one millisecond after maxAge, and not before", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const old = yield* startProcess(store, defaults)
+      const byHand = yield* startProcess(store, defaults)
+      const next = yield* startProcess(store, defaults)
+      yield* old.registry.heartbeat(named("orders", "one"))
+      yield* old.registry.heartbeat(named("orders", "two"))
+      yield* TestClock.adjust("30 seconds")
+      yield* reasonOf(next.enter(named("orders", "one"), { onDuplicate: "fail" }), "DuplicateInstance")
+      yield* reasonOf(byHand.registry.heartbeat(named("orders", "two")), "DuplicateInstance")
+      yield* TestClock.adjust("1 milli")
+      yield* next.enter(named("orders", "one"), { onDuplicate: "fail" })
+      yield* byHand.registry.heartbeat(named("orders", "two"))
+      assert.deepStrictEqual(yield* listed(old), ["one", "two"])
+    }))
+
   test("isExpired by the store's clock agrees with what is listed, at every millisecond", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
@@ -232,13 +287,16 @@ describe("Registry in memory, to the millisecond", () => {
       const expired = isExpired(store.clock)
       yield* TestClock.adjust("29980 millis")
       const counts: Array<number> = []
-      for (const _ of Array.from({ length: 40 })) {
-        const all = yield* process.registry.list("orders", { includeExpired: true })
-        const alive = all.filter((instance) => !expired(instance)).map(({ instanceId }): string => instanceId)
-        assert.deepStrictEqual(yield* listed(process), alive)
-        counts.push(alive.length)
-        yield* TestClock.adjust("1 milli")
-      }
+      yield* again(
+        40,
+        Effect.gen(function*() {
+          const all = yield* process.registry.list("orders", { includeExpired: true })
+          const alive = all.filter((instance) => !expired(instance)).map(({ instanceId }): string => instanceId)
+          assert.deepStrictEqual(yield* listed(process), alive)
+          counts.push(alive.length)
+          yield* TestClock.adjust("1 milli")
+        })
+      )
       assert.strictEqual(counts[0], 5)
       assert.strictEqual(counts.at(-1), 0)
     }))
@@ -262,12 +320,15 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
         const byRight = yield* watched(right)
         yield* onHost(wrong.enter(named("orders", "wrong")))
         yield* right.enter(named("orders", "right"))
-        for (const _ of Array.from({ length: 20 })) {
-          yield* TestClock.adjust("5 seconds")
-          assert.deepStrictEqual(yield* listed(right), ["right", "wrong"])
-          assert.deepStrictEqual(yield* onHost(listed(wrong)), ["right", "wrong"])
-          assert.deepStrictEqual((yield* onHost(wrong.registry.cleanup())).removed, [])
-        }
+        yield* again(
+          20,
+          Effect.gen(function*() {
+            yield* TestClock.adjust("5 seconds")
+            assert.deepStrictEqual(yield* listed(right), ["right", "wrong"])
+            assert.deepStrictEqual(yield* onHost(listed(wrong)), ["right", "wrong"])
+            assert.deepStrictEqual((yield* onHost(wrong.registry.cleanup())).removed, [])
+          })
+        )
         const got = Option.getOrThrow(yield* right.registry.get("orders", "wrong"))
         assert.strictEqual(got.lastHeartbeat.epochMilliseconds, yield* Clock.currentTimeMillis)
 
@@ -294,13 +355,15 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
       const events = yield* onHost(watched(process))
       const { visibility, whyLost } = yield* onHost(process.enter(named("orders", "one")))
       const told = yield* onHost(record(visibility))
-      const minute = Array.from({ length: 20 })
       for (const step of [hour + 4_000, -7_000, -hour - 5_000, 0, -1_000]) {
         offset = step
-        for (const _ of minute) {
-          yield* TestClock.adjust("3 seconds")
-          assert.deepStrictEqual(yield* onHost(listed(process)), ["one"])
-        }
+        yield* again(
+          20,
+          Effect.gen(function*() {
+            yield* TestClock.adjust("3 seconds")
+            assert.deepStrictEqual(yield* onHost(listed(process)), ["one"])
+          })
+        )
       }
       // One for each ten seconds, but for those of the steps.
       assert.approximately(process.link.landed(), 31, 5)
@@ -384,6 +447,18 @@ describe("Registry in memory, on its schedules", () => {
       yield* process.enter(named("orders", "two"), { heartbeat: "2 seconds" })
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(process.link.landed(), 5 + 4 + 1 + 10)
+    }))
+
+  test("a clock that stands between two milliseconds does not make beats come in floods", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const fraction of [1 / 3, 0.1, 0.7, Math.PI % 1]) {
+        yield* TestClock.adjust(Duration.millis(fraction))
+        yield* process.enter(named("orders", `f${Math.round(fraction * 1000)}`))
+      }
+      yield* TestClock.adjust("5 minutes")
+      // Four instances and thirty beats, of which a few may come twice.
+      assert.approximately(process.link.landed(), 150, 30)
     }))
 
   test("a Schedule beats when it says so", () =>
@@ -510,6 +585,22 @@ describe("Registry in memory, when things go wrong", () => {
         }))
     }
   }
+
+  test("a first write that lands after its registration was interrupted is left to its age", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const observer = yield* startProcess(store, defaults)
+      const { fault, open } = yield* delayed
+      yield* backend.link.set(on("put", fault))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(backend.registry.register(named("orders", "one"))))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count === 1)
+      yield* finish(Fiber.interrupt(fiber))
+      yield* open
+      yield* until(listed(observer), (ids) => ids.length === 1)
+      yield* TestClock.adjust("30001 millis")
+      assert.deepStrictEqual(yield* listed(observer), [])
+    }))
 
   test("a layerInstance that loses its registration says so as an error", () =>
     Effect.gen(function*() {

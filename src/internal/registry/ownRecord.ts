@@ -74,7 +74,7 @@ export class OwnRecord {
   revision: number | undefined
   /** Why there is nothing more to write. */
   ended: RegistryReason | undefined
-  /** Monotonic milliseconds of the last write known to have landed. */
+  /** Monotonic milliseconds at which the last write known to have landed was sent: the store has it since then at best. */
   landedAt = 0
 
   private readonly options: Options
@@ -103,19 +103,22 @@ export class OwnRecord {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
       const now = yield* DateTime.now
+      const sentAt = monotonicMillis(this.clock)
       const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
       const put = Effect.mapError(
         store.put(this.key, encode(stamped), { revision }),
         (error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)
       )
-      this.landed(stamped, yield* answered(this.options, "put", put))
+      const written = yield* answered(this.options, "put", put)
+      this.landed(stamped, written, monotonicMillis(this.clock) - sentAt)
     })
   }
 
-  landed(record: Record, revision: number): void {
+  /** It may have been there for so many milliseconds. */
+  landed(record: Record, revision: number, silentFor: number): void {
     this.record = record
     this.revision = revision
-    this.landedAt = monotonicMillis(this.clock)
+    this.landedAt = monotonicMillis(this.clock) - Math.max(0, silentFor)
   }
 
   /** Writes our record, changed; goes on until it is decided whose the key is. */

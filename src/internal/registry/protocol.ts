@@ -45,7 +45,7 @@ export type RegisterDecision =
   /** Nobody, or somebody who has not beaten for too long: write, on exactly that message. */
   | { readonly _tag: "Write"; readonly revision: number }
   /** Our own first write, whose answer was lost. */
-  | { readonly _tag: "Own"; readonly revision: number }
+  | { readonly _tag: "Own"; readonly revision: number; readonly record: Record }
   /** Another process, and it may be alive. */
   | { readonly _tag: "Occupied"; readonly revision: number }
 
@@ -56,7 +56,7 @@ export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolea
     case "Removed":
       return { _tag: "Write", revision: seen.revision }
     case "Live":
-      if (seen.record.nonce === nonce) return { _tag: "Own", revision: seen.revision }
+      if (seen.record.nonce === nonce) return { _tag: "Own", revision: seen.revision, record: seen.record }
       return { _tag: expired ? "Write" : "Occupied", revision: seen.revision }
     case "Undecodable":
       return { _tag: expired ? "Write" : "Occupied", revision: seen.revision }

@@ -28,8 +28,16 @@ const longestAttempt = Duration.seconds(2)
 const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
 
+/** One at least: on a virtual clock that stands between two milliseconds `Schedule.fixed` would spin. */
+const inWholeMillis = <Output, Input>(schedule: Schedule.Schedule<Output, Input>): Schedule.Schedule<Output, Input> =>
+  Schedule.modifyDelay(
+    schedule,
+    ({ duration }) => Effect.succeed(wholeMillis(Math.max(1, Duration.toMillis(duration))))
+  )
+
 const retrySchedule = Schedule.min([Schedule.exponential(shortestRetry), Schedule.spaced(longestRetry)]).pipe(
-  Schedule.jittered
+  Schedule.jittered,
+  inWholeMillis
 )
 
 /** Whether others may still see us. */
@@ -49,11 +57,10 @@ const isFinal = (reason: RegistryReason): boolean =>
 const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
   reason !== "conflict" && reason._tag === "StoreFailed" && reason.error.reason._tag === "OutcomeUnknown"
 
-export const attemptTimeout = (heartbeat: Options["heartbeat"], maxAge: Duration.Duration): Duration.Duration =>
-  Duration.min(
-    longestAttempt,
-    Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
-  )
+export const attemptTimeout = (heartbeat: Options["heartbeat"], maxAge: Duration.Duration): Duration.Duration => {
+  const share = Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
+  return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
+}
 
 /** The process that has the id is given until it has been silent for maxAge; one more beat of its is a duplicate. */
 const waitForSilence = (
@@ -82,7 +89,7 @@ const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryR
     const { access, nonce, onDuplicate } = options
     const { seen, silentFor } = yield* own.last
     const decision = beforeRegistering(nonce, seen, access.isTooOld(silentFor))
-    if (decision._tag === "Own") return own.landed(own.record, decision.revision)
+    if (decision._tag === "Own") return own.landed(decision.record, decision.revision, silentFor)
     if (decision._tag === "Occupied" && onDuplicate === "fail") return yield* new DuplicateInstance(own.names)
     if (decision._tag === "Occupied" && onDuplicate === "wait") {
       yield* waitForSilence(options, own, decision.revision, silentFor)
@@ -98,16 +105,18 @@ const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryR
   })
 
 /** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
-const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord): Schedule.Schedule<unknown> =>
-  Duration.isDuration(heartbeat) ?
-    Schedule.fixed(heartbeat) :
-    Schedule.tap(heartbeat, ({ duration }) =>
-      Duration.isGreaterThan(duration, Duration.divideUnsafe(maxAge, 2))
-        ? Effect.logWarning(
-          `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
-            `more than half of maxAge (${Duration.format(maxAge)})`
-        )
-        : Effect.void)
+const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord): Schedule.Schedule<unknown> => {
+  if (Duration.isDuration(heartbeat)) return inWholeMillis(Schedule.fixed(heartbeat))
+  const longestGap = Duration.divideUnsafe(maxAge, 2)
+  return Schedule.tap(
+    heartbeat,
+    ({ duration }) =>
+      Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
+        `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
+          `more than half of maxAge (${Duration.format(maxAge)})`
+      )
+  )
+}
 
 /** Beats on the schedule until the registration is over, and tells why where that was not our own doing. */
 const beats = (
