@@ -23,6 +23,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { backoff } from "./internal/backoff.ts"
 import * as memory from "./internal/kv/memory.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import type { KVEntry, KVEvent, KVHistoryEvent, KVOptions, KVStatus, RemoveOptions, WatchOptions } from "./KVEntry.ts"
@@ -177,10 +178,7 @@ const makeTyped = <A, I>(store: KVStore["Service"], schema: Schema.Codec<A, I>):
     }).pipe(
       Effect.retry({
         while: (error) => error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists",
-        schedule: Schedule.spaced(modifyPause).pipe(
-          Schedule.jittered,
-          Schedule.upTo({ duration: store.config.timeout })
-        )
+        schedule: Schedule.upTo(backoff(modifyPause, modifyPause), { duration: store.config.timeout })
       })
     )
 

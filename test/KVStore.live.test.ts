@@ -10,6 +10,7 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -73,18 +74,18 @@ const consumers = (bucket: string) =>
     ({ streams }) => Effect.promise(async () => (await streams.info(`KV_${bucket}`)).state.consumer_count)
   )
 
+/** Long before the server would remove by itself one that nobody listens to. */
+const noConsumerOf = (bucket: string) => until(consumers(bucket), (count) => count === 0, Duration.seconds(3))
+
 /** A store over a client, for as long as the scope is open. */
-const storeOver = (client: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError>, options: {
-  readonly bucket: string
-  readonly timeout?: string
-}) =>
-  Effect.map(
-    Layer.build(Layer.provideMerge(
-      NatsKVStore.layer({ ...options, timeout: (options.timeout ?? "5 seconds") as "5 seconds" }),
-      client
-    )),
-    (context) => ({ store: Context.get(context, KVStore.KVStore), client: Context.get(context, NatsClient.NatsClient) })
-  )
+const storeOver = (
+  client: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError>,
+  options: Parameters<typeof NatsKVStore.layer>[0]
+) =>
+  Effect.map(Layer.build(Layer.provideMerge(NatsKVStore.layer(options), client)), (context) => ({
+    store: Context.get(context, KVStore.KVStore),
+    client: Context.get(context, NatsClient.NatsClient)
+  }))
 
 const consumersOf = (client: NatsClient.NatsClient["Service"], bucket: string) =>
   Effect.promise(async () => {
@@ -136,7 +137,7 @@ const onServers = (line: Line): void =>
         assert.strictEqual(yield* consumers(bucket), 1)
         yield* store.put("a", bytes("2"))
         yield* until(Effect.sync(() => events.length), (length) => length === 3)
-        yield* until(consumers(bucket), (count) => count === 0)
+        yield* noConsumerOf(bucket)
       }))
 
     it.effect("a watch that is interrupted leaves no consumer", () =>
@@ -146,7 +147,7 @@ const onServers = (line: Line): void =>
         const watches = yield* Effect.forEach([1, 2, 3], () => record(store.watch()))
         yield* until(consumers(bucket), (count) => count === 3)
         yield* Effect.forEach(watches, ({ fiber }) => Fiber.interrupt(fiber))
-        yield* until(consumers(bucket), (count) => count === 0)
+        yield* noConsumerOf(bucket)
       }))
 
     it.effect("a watch that is interrupted before it is ready leaves no consumer", () =>
@@ -159,7 +160,7 @@ const onServers = (line: Line): void =>
           yield* Fiber.interrupt(fiber)
         }
         yield* store.put("a", bytes("1"))
-        yield* until(consumers(bucket), (count) => count === 0)
+        yield* noConsumerOf(bucket)
       }))
 
     it.effect("listings and histories leave no consumer", () =>
@@ -169,7 +170,7 @@ const onServers = (line: Line): void =>
         yield* store.put("a", bytes("2"))
         const listing = Effect.all([store.keys(), store.entries("a"), store.history("a")])
         yield* Effect.forEach(Array.from({ length: 30 }), () => listing, { concurrency: 10 })
-        yield* until(consumers(store.config.bucket), (count) => count === 0)
+        yield* noConsumerOf(store.config.bucket)
       }))
 
     it.effect("a bucket that is there is opened with what it holds", () =>
@@ -511,6 +512,12 @@ const outages = (test: Test, line: Line): void => {
         for (const { millis } of [get, put, create, keys]) assert.isBelow(millis, 1500)
       }
       yield* until(Effect.sync(() => states.events), (events) => events.includes("disconnected"))
+      // Now that it is known, nothing is sent, and nobody waits for what cannot come.
+      for (const attempt of [store.get("a"), store.put("c", bytes("1")), store.delete("c")]) {
+        const { exit, millis } = yield* measured<unknown, KVStore.KVStoreError, never>(attempt)
+        assert.strictEqual(tagOf(exit), "Unavailable")
+        assert.isBelow(millis, 250)
+      }
 
       yield* server.restart
       // Another client writes before this one is back.
@@ -606,7 +613,10 @@ const lostConsumers = (test: Test, line: Line): void => {
   test("a watch from a revision that is still to come waits for it, also when its consumer is lost", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
-      const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), { bucket: freshName() })
+      const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), {
+        bucket: freshName(),
+        historySize: 5
+      })
       const last = yield* store.put("a", bytes("0"))
       const watch = yield* record(store.watch(undefined, { from: { revision: last + 3 } }))
       yield* until(Effect.sync(() => watch.events.map(shown)), (words) => words.includes("ready"))

@@ -69,16 +69,17 @@ export const eventually = (virtual: boolean) => {
   const wait = virtual ? TestClock.adjust(step) : Effect.sleep(step)
   return <A, E, R>(
     effect: Effect.Effect<A, E, R>,
-    predicate: (value: A) => boolean
+    predicate: (value: A) => boolean,
+    within: Duration.Duration = patience
   ): Effect.Effect<A, E, R> =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(patience)
+      const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(within)
       while (true) {
         const value = yield* effect
         if (predicate(value)) return value
         if (clock.currentTimeMillisUnsafe() > end) {
-          return assert.fail(`not within ${Duration.format(patience)}; the last was ${JSON.stringify(value)}`)
+          return assert.fail(`not within ${Duration.format(within)}; the last was ${JSON.stringify(value)}`)
         }
         yield* wait
       }
@@ -385,12 +386,15 @@ const conditions = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket({ streamMaxAge: "200 millis", storage: "memory" })
       yield* store.put("a", bytes("1"))
-      const created = yield* until(
-        Effect.exit(store.put("a", bytes("2"), createOnly)),
-        Exit.isSuccess
+      const create = Effect.catchReason(
+        store.put("a", bytes("2"), createOnly),
+        "KVStoreError",
+        "KeyAlreadyExists",
+        () => Effect.succeed(0)
       )
-      assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
-      assert.strictEqual(Option.getOrThrow(yield* store.get("a")).revision, yield* created)
+      const revision = yield* until(create, (revision) => revision > 0)
+      const entry = Option.getOrThrow(yield* store.get("a"))
+      assert.deepStrictEqual([textOf(entry.value), entry.revision], ["2", revision])
     }))
 
   test("updateOnly writes over a live value, and only there", () =>
@@ -982,6 +986,16 @@ const ages = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.history("b"), [])
     }))
 
+  test("a listing is answered also at the moment at which values age away", () =>
+    Effect.gen(function*() {
+      const emptied = Effect.gen(function*() {
+        const store = yield* openBucket({ streamMaxAge: "100 millis", storage: "memory", timeout: "2 seconds" })
+        yield* Effect.forEach(all(20), (n) => store.put(`k.${n}`, bytes("1")), { concurrency: 20 })
+        yield* until(store.keys(), (keys) => keys.length === 0)
+      })
+      yield* Effect.replicateEffect(emptied, 5, { concurrency: backend.virtual ? 1 : 5 })
+    }))
+
   test("a key that has aged away silently has no message: 0 is its revision, and its old one is stale", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
@@ -1169,6 +1183,8 @@ const watches = (test: Test, until: Until) => {
       const watch = yield* watching(store)
       yield* watch.has("ready")
       yield* store.delete("a")
+      // A purge right after it might remove the tombstone before anybody has seen it.
+      yield* watch.has("delete a")
       yield* store.purge("a")
       yield* watch.has("purge a")
       const removed = watch.events.filter((event) => event._tag === "Removed")
@@ -1419,7 +1435,7 @@ const typedViews = (test: Test, until: Until) => {
 
   test("a typed watch gives Invalid for what does not decode, and goes on", () =>
     Effect.gen(function*() {
-      const { prices, store } = yield* priced()
+      const { prices, store } = yield* priced({ historySize: 5 })
       const bad = yield* store.put("bad", bytes("no json"))
       yield* prices.put("good", { cents: 1 })
       const { events } = yield* record(prices.watch())

@@ -180,12 +180,12 @@ export const make = Effect.fnUntraced(function*(
     )
   }
 
-  const followFrom: Backend["follow"] = (filter, from) =>
-    follow({ port, stream, prefix, filter, from, timeout, read, saw })
+  const followFrom = (purpose: "watch" | "listing"): Backend["follow"] => (filter, from) =>
+    follow({ port, stream, prefix, filter, from, purpose, timeout, read, saw })
 
   /** What a watch gives until it is ready; its consumer is deleted when it ends. */
   const collect = (filter: string, from: "snapshot" | { readonly revision: number }) =>
-    followFrom(filter, from).pipe(
+    followFrom("listing")(filter, from).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
       Stream.runCollect,
       Effect.map((events) => events.flatMap((event) => event._tag === "Message" ? [event.message] : []))
@@ -217,7 +217,7 @@ export const make = Effect.fnUntraced(function*(
     last,
     append,
     lastOfEach: (filter) => inTime(lastOfEach(filter)),
-    follow: followFrom,
+    follow: followFrom("watch"),
     history: (key) =>
       (opened.config.max_msgs_per_subject ?? 1) === 1
         ? Effect.map(last(key), Option.toArray)

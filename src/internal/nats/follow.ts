@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreReason } from "../../KVStoreError.ts"
+import { backoff } from "../backoff.ts"
 import type { BackendEvent, Follow } from "../kv/backend.ts"
 import { monotonicMillis } from "../time.ts"
 import { fromPushed, placeOf } from "./messages.ts"
@@ -21,7 +22,10 @@ import type { ConsumerSettings, NatsPort, PushedMessage, StreamInfo } from "./po
 const nanosPerSecond = 1_000_000_000
 
 /** How often the server says that it is still there when it has nothing to say. */
-const heartbeat = Duration.seconds(1)
+const watchHeartbeat = Duration.seconds(1)
+
+/** A listing ends with a heartbeat where something that it still waited for has gone: the shortest that a server takes. */
+const listingHeartbeat = Duration.millis(100)
 
 /** Two heartbeats missed, and a little for the network: then the consumer is taken for dead. */
 const silenceLimit = Duration.millis(2200)
@@ -35,12 +39,18 @@ const goodbye = Duration.millis(250)
 /** Events between the connection and the reader; what is more waits in the server's flow control window. */
 const bufferedEvents = 256
 
+/** A consumer that ended is followed by the next after these. */
+const shortestPause = Duration.millis(50)
+const longestPause = Duration.seconds(1)
+
 export interface FollowOptions {
   readonly port: NatsPort
   readonly stream: string
   readonly prefix: string
   readonly filter: string
   readonly from: Follow
+  /** A listing ends when it is ready, and is waited for. */
+  readonly purpose: "watch" | "listing"
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(run: () => Promise<A>) => Effect.Effect<A, KVStoreReason>
@@ -78,7 +88,7 @@ const settingsFor = (
   max_deliver: 1,
   replay_policy: "instant",
   flow_control: true,
-  idle_heartbeat: Duration.toSeconds(heartbeat) * nanosPerSecond,
+  idle_heartbeat: Duration.toSeconds(options.purpose === "watch" ? watchHeartbeat : listingHeartbeat) * nanosPerSecond,
   inactive_threshold: Duration.toSeconds(inactiveThreshold) * nanosPerSecond,
   mem_storage: true,
   num_replicas: 1
@@ -172,9 +182,12 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
       const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
       if (answerTo !== undefined) port.acknowledge(answerTo)
       const told = message.header("Nats-Last-Consumer")
-      return told !== "" && Number(told) !== lastInConsumer
-        ? Effect.fail(new Interrupted({ problem: `messages ${lastInConsumer + 1} to ${told} were lost` }))
-        : Effect.void
+      if (told === "") return Effect.void
+      if (Number(told) !== lastInConsumer) {
+        return Effect.fail(new Interrupted({ problem: `messages ${lastInConsumer + 1} to ${told} were lost` }))
+      }
+      // Idle, and not for want of our answer: what was still pending has gone before its turn came.
+      return answerTo === undefined && !progress.ready ? settled : Effect.void
     }
 
     const onMessage = (message: PushedMessage) => {
@@ -211,9 +224,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     Effect.tapError((error) => Effect.logDebug(`watch of ${stream} ${filter} starts again: ${error.message}`)),
     Effect.retry({
       while: (error) => error._tag === "Interrupted" || error._tag === "Unavailable",
-      schedule: Schedule.min([Schedule.exponential(Duration.millis(50)), Schedule.spaced(Duration.seconds(1))]).pipe(
-        Schedule.jittered
-      )
+      schedule: backoff(shortestPause, longestPause)
     })
   )
 }

@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { backoff, inWholeMillis } from "../backoff.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
@@ -27,18 +28,6 @@ const longestAttempt = Duration.seconds(2)
 /** While the store is away beats are tried again after these, with jitter. */
 const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
-
-/** One at least: on a virtual clock that stands between two milliseconds `Schedule.fixed` would spin. */
-const inWholeMillis = <Output, Input>(schedule: Schedule.Schedule<Output, Input>): Schedule.Schedule<Output, Input> =>
-  Schedule.modifyDelay(
-    schedule,
-    ({ duration }) => Effect.succeed(wholeMillis(Math.max(1, Duration.toMillis(duration))))
-  )
-
-const retrySchedule = Schedule.min([Schedule.exponential(shortestRetry), Schedule.spaced(longestRetry)]).pipe(
-  Schedule.jittered,
-  inWholeMillis
-)
 
 /** Whether others may still see us. */
 type Visibility = "visible" | "invisible"
@@ -126,7 +115,7 @@ const beats = (
 ): Effect.Effect<void> => {
   const beat = own.write((instance) => instance).pipe(
     Effect.tapError((reason) => isFinal(reason) ? Effect.void : Effect.logDebug(`${own.label}: ${reason.message}`)),
-    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrySchedule })
+    Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
   )
   return beat.pipe(
     Effect.schedule(toSchedule(options, own)),
