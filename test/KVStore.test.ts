@@ -6,7 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../src/KVStore.ts"
-import { Buckets, bytes, freshName, openBucket, read, record, type Services, shown, suite } from "./KVStoreSuite.ts"
+import { Buckets, freshName, openBucket, read, record, type Services, shown } from "./KVStoreSuite/fixture.ts"
+import { suite } from "./KVStoreSuite/index.ts"
+import { bytes } from "./support/values.ts"
 
 const buckets = Layer.succeed(Buckets)({
   layer: KVStore.layerMemory,

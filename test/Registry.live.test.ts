@@ -8,24 +8,12 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
-import {
-  Buckets,
-  contains,
-  countOf,
-  eventually,
-  finisher,
-  hasBeaten,
-  keyOf,
-  lastOf,
-  listed,
-  named,
-  openBucket,
-  quiet,
-  record,
-  startProcess,
-  suite
-} from "./RegistrySuite.ts"
+import { countOf } from "./RegistrySuite/faults.ts"
+import { Buckets, contains, eventually, finisher, quiet } from "./RegistrySuite/fixture.ts"
+import { suite } from "./RegistrySuite/index.ts"
+import { hasBeaten, keyOf, lastOf, listed, named, openBucket, record, startProcess } from "./RegistrySuite/processes.ts"
 import { type Line, lines } from "./support/natsBinaries.ts"
+import { layerClient } from "./support/natsClient.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "./support/natsServer.ts"
 
 // Most of the time of each case is waiting: they wait together.
@@ -34,8 +22,6 @@ vi.setConfig({ maxConcurrency: 40 })
 // -----------------------------------------------------------------------------
 // helpers
 // -----------------------------------------------------------------------------
-
-const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 
 const layerBuckets = Layer.effect(
   Buckets,

@@ -1,0 +1,48 @@
+/**
+ * What every backend promises of a `KVStore`, as one suite: memory on virtual time and real servers run the same cases,
+ * so that none behaves otherwise. What only some can do (markers, a condition on another key) is asked of all, and a
+ * backend that cannot must say so.
+ */
+import { layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
+import { ages, markers } from "./ages.ts"
+import { combinators } from "./combinators.ts"
+import { conditions } from "./conditions.ts"
+import { configurations } from "./configurations.ts"
+import { descriptions } from "./descriptions.ts"
+import { type Backend, eventually, type Test } from "./fixture.ts"
+import { histories } from "./histories.ts"
+import { listings } from "./listings.ts"
+import { misuse } from "./misuse.ts"
+import { removals } from "./removals.ts"
+import { fullOverwrites, sizes } from "./sizes.ts"
+import { typedViews } from "./typedViews.ts"
+import { values } from "./values.ts"
+import { watches } from "./watches.ts"
+
+/** Runs every case against the backend. */
+export const suite = (name: string, backend: Backend): void =>
+  layer(backend.buckets, { excludeTestServices: true, timeout: "30 seconds" })(name, (it) => {
+    const test: Test = (title, body) =>
+      it.effect(title, () =>
+        backend.virtual
+          ? body().pipe(Effect.scoped, Effect.provide(TestClock.layer()))
+          : body())
+    const until = eventually(backend.virtual)
+    values(test, backend)
+    conditions(test, backend, until)
+    misuse(test)
+    removals(test)
+    histories(test)
+    listings(test)
+    sizes(test)
+    fullOverwrites(test, backend)
+    ages(test, backend, until)
+    markers(test, backend, until)
+    watches(test, until)
+    typedViews(test, until)
+    combinators(test)
+    descriptions(test, backend)
+    configurations(test)
+  })

@@ -1,0 +1,115 @@
+/** What is said, and what ends, when things go wrong. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as Registry from "../src/Registry.ts"
+import { countOf, delayed, type Fault, on, silent } from "./RegistrySuite/faults.ts"
+import { defaults, finish, logged, test, until } from "./RegistrySuite/inMemory.ts"
+import { listed, named, openBucket, record, startProcess } from "./RegistrySuite/processes.ts"
+
+describe("Registry in memory, when things go wrong", () => {
+  const stuck: ReadonlyArray<readonly [what: string, fault: Fault]> = [
+    ["read", on("history", silent)],
+    ["delete", on("delete", silent)],
+    ["do anything", silent]
+  ]
+
+  for (const [what, fault] of stuck) {
+    for (const how of ["is done", "is interrupted"] as const) {
+      test(`what ${how} ends within twice the store's timeout where the store does not ${what}`, () =>
+        Effect.gen(function*() {
+          const process = yield* startProcess(yield* openBucket({ timeout: "5 seconds" }), defaults)
+          const done = Latch.makeUnsafe(false)
+          const fiber = yield* process.registry.register(named("orders", "one")).pipe(
+            Effect.andThen(done.await),
+            Effect.scoped,
+            Effect.forkScoped
+          )
+          yield* until(listed(process), (ids) => ids.length === 1)
+          yield* process.link.set(fault)
+          if (how === "is done") yield* done.open
+          else fiber.interruptUnsafe()
+          yield* TestClock.adjust("10 seconds")
+          assert.isDefined(fiber.pollUnsafe())
+        }))
+    }
+  }
+
+  test("a first write that lands after its registration was interrupted is left to its age", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const observer = yield* startProcess(store, defaults)
+      const { fault, open } = yield* delayed
+      yield* backend.link.set(on("put", fault))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(backend.registry.register(named("orders", "one"))))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count === 1)
+      yield* finish(Fiber.interrupt(fiber))
+      yield* open
+      yield* until(listed(observer), (ids) => ids.length === 1)
+      yield* TestClock.adjust("30001 millis")
+      assert.deepStrictEqual(yield* listed(observer), [])
+    }))
+
+  test("a layerInstance that loses its registration says so as an error", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, defaults)
+      const scope = yield* Scope.make()
+      yield* Registry.layerInstance(named("orders", "one")).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Scope.provide(scope),
+        Effect.provide(layer)
+      )
+      yield* process.registry.deregister("orders", "one")
+      yield* TestClock.adjust("11 seconds")
+      yield* finish(Scope.close(scope, Exit.void))
+      assert.isTrue(lines.some((line) => line.startsWith("Error") && line.includes("registration")), lines.join("\n"))
+    }))
+
+  test("a registration that ends as it should says nothing", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      const { close } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
+      yield* TestClock.adjust("1 minute")
+      yield* finish(close)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  test("a registration that has drained says nothing more, however long its scope stays open", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      const { drain, visibility, whyLost } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
+      const told = yield* record(visibility)
+      yield* finish(drain(Effect.void, "1 minute"))
+      const calls = process.link.calls.length
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(process.link.calls.length, calls)
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  test("a service that self-preservation holds back is warned of by name", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const n of Array.from({ length: 10 }, (_, index) => index)) {
+        yield* process.registry.heartbeat(named("orders", `i${n}`))
+      }
+      yield* TestClock.adjust("1 minute")
+      yield* process.registry.cleanup().pipe(Effect.provide(layer))
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^Warn .*orders/)
+    }))
+})

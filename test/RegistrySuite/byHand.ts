@@ -1,0 +1,150 @@
+/** Heartbeats by hand. */
+import { assert } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { after, answerLost, countOf, lostOnTheWay, on, silent, times } from "./faults.ts"
+import { brisk, calm, contains, maxAge, numbers, type Tools } from "./fixture.ts"
+import {
+  beat,
+  entryOf,
+  fieldsOf,
+  keyOf,
+  lastOf,
+  listed,
+  named,
+  reasonOf,
+  underneath,
+  watched,
+  world
+} from "./processes.ts"
+
+export const byHand = ({ finish, test, until }: Tools) => {
+  const key = keyOf("orders", "one")
+  const one = named("orders", "one")
+
+  test("the first heartbeat by hand registers, and each one after it keeps alive", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* beat(process, one)
+      const revisions = [(yield* entryOf(store, key)).revision]
+      const first = (yield* entryOf(store, key)).created.epochMilliseconds
+      const again = Effect.gen(function*() {
+        yield* beat(process, one)
+        revisions.push((yield* entryOf(store, key)).revision)
+        assert.deepStrictEqual(yield* listed(process), ["one"])
+        return (yield* entryOf(store, key)).created.epochMilliseconds
+      })
+      yield* until(again, (now) => now - first > 2 * Duration.toMillis(maxAge))
+      assert.deepStrictEqual(revisions, revisions.toSorted((a, b) => a - b))
+      assert.strictEqual(new Set(revisions).size, revisions.length)
+    }))
+
+  test("a heartbeat by hand brings the news with it", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      const events = yield* watched(process)
+      yield* process.registry.heartbeat({ ...one, stickyActiveGroup: "eu", metadata: { load: 1 } })
+      yield* until(events.all, contains("up orders/one"))
+      yield* process.registry.heartbeat({ ...one, status: "UNHEALTHY", metadata: { load: 9 } })
+      yield* until(events.all, contains("changed orders/one from ACTIVE to UNHEALTHY"))
+      const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))
+      assert.deepStrictEqual(got.metadata, { load: 9 })
+      assert.isUndefined(got.stickyActiveGroup)
+    }))
+
+  test("a heartbeat by hand keeps fields that are none of ours", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.registry.heartbeat(one)
+      yield* underneath(store, key, { team: "blue" })
+      yield* finish(process.registry.heartbeat({ ...one, status: "STANDBY" }))
+      const fields = yield* fieldsOf(store, key)
+      assert.strictEqual(fields["team"], "blue")
+      assert.strictEqual(fields["status"], "STANDBY")
+    }))
+
+  test("a heartbeat by hand registers again what was swept", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.registry.heartbeat(one)
+      yield* store.purge(key)
+      yield* finish(process.registry.heartbeat(one))
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+    }))
+
+  test("a heartbeat by hand fails for what was deregistered, and does so for good", () =>
+    Effect.gen(function*() {
+      const [store, process, other] = yield* world(calm)
+      yield* process.registry.heartbeat(one)
+      assert.isTrue(yield* other.registry.deregister("orders", "one"))
+      yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
+      yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      // Another process knows nothing of that, and begins anew.
+      yield* other.registry.heartbeat(one)
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+    }))
+
+  test("a heartbeat by hand over a live other process is a duplicate, until that one has gone", () =>
+    Effect.gen(function*() {
+      const [, first, second] = yield* world(calm)
+      const { close } = yield* first.enter(one)
+      yield* reasonOf(second.registry.heartbeat(one), "DuplicateInstance")
+      assert.strictEqual(countOf(second.link, "put"), 0)
+      yield* close
+      yield* second.registry.heartbeat(one)
+      assert.deepStrictEqual(yield* listed(second), ["one"])
+    }))
+
+  test("a heartbeat by hand takes over what has been silent for maxAge", () =>
+    Effect.gen(function*() {
+      const [, first, second] = yield* world(brisk)
+      yield* beat(first, one)
+      yield* until(listed(first), (ids) => ids.length === 0)
+      yield* beat(second, { ...one, version: "2.0.0" })
+      assert.deepStrictEqual(yield* listed(first), ["one"])
+      yield* reasonOf(finish(beat(first, one)), "DuplicateInstance")
+      assert.strictEqual(Option.getOrThrow(yield* first.registry.get("orders", "one")).version, "2.0.0")
+    }))
+
+  test("a heartbeat by hand whose answer was lost is taken for what it is", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      for (const fault of [answerLost, lostOnTheWay]) {
+        yield* process.link.set(times(1, "put", fault))
+        const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "StoreFailed")
+        assert.strictEqual(reason.error.reason._tag, "OutcomeUnknown")
+        yield* finish(process.registry.heartbeat(one))
+        assert.deepStrictEqual(yield* listed(process), ["one"])
+      }
+    }))
+
+  test("a first heartbeat by hand is not taken for deregistered by what others do meanwhile", () =>
+    Effect.gen(function*() {
+      const [store, process, other] = yield* world(calm)
+      const comeAndGo = Effect.andThen(other.registry.heartbeat(one), other.registry.deregister("orders", "one"))
+      yield* process.link.set(times(1, "put", after(comeAndGo)))
+      yield* finish(process.registry.heartbeat(one))
+      assert.deepStrictEqual(yield* listed(other), ["one"])
+      yield* process.registry.heartbeat(one)
+      assert.strictEqual(yield* lastOf(store, key), "put")
+    }))
+
+  test("a heartbeat by hand that is not answered ends in time", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      yield* process.link.set(on("put", silent))
+      const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "StoreFailed")
+      assert.strictEqual(reason.error.reason._tag, "OutcomeUnknown")
+    }))
+
+  test("heartbeats by hand at once are one instance's", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      yield* finish(
+        Effect.forEach(numbers(8), () => process.registry.heartbeat(one), { concurrency: "unbounded", discard: true })
+      )
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+    }))
+}

@@ -1,0 +1,44 @@
+/** An instance that drains. */
+import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { calm, contains, steady, type Tools } from "./fixture.ts"
+import { hasBeaten, keyOf, lastOf, listed, named, reasonOf, startProcess, watched, world } from "./processes.ts"
+
+export const draining = ({ finish, test, until }: Tools) => {
+  const key = keyOf("orders", "one")
+
+  test("a draining instance says so at once, lives on until it is done, and then is gone", () =>
+    Effect.gen(function*() {
+      const [store, backend, observer] = yield* world(steady)
+      const events = yield* watched(observer)
+      const { drain, whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* until(events.all, contains("up orders/one"))
+      const done = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(drain(Deferred.await(done), "1 hour"))
+      yield* until(events.all, contains("changed orders/one from ACTIVE to DRAINING"))
+      yield* until(...hasBeaten(backend, 2))
+      const [instance] = yield* observer.registry.list("orders")
+      assert.strictEqual(instance?.status, "DRAINING")
+      yield* Deferred.succeed(done, undefined)
+      yield* finish(Fiber.join(fiber))
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      yield* until(events.all, contains("down orders/one deregistered"))
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  test("a draining instance is gone when its time is up", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(calm)
+      const { close, drain, update } = yield* backend.enter(named("orders", "one"))
+      yield* finish(drain(Effect.never, "200 millis"))
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      yield* reasonOf(update((current) => current), "Deregistered")
+      // What was registered anew since then is none of its business.
+      const next = yield* startProcess(store)
+      yield* next.registry.heartbeat(named("orders", "one"))
+      yield* close
+      assert.deepStrictEqual(yield* listed(next), ["one"])
+    }))
+}

@@ -1,0 +1,54 @@
+/**
+ * What every backend promises of a `Registry`, as one suite: memory on virtual time and real servers run the same
+ * cases with the same short times. A process is a registry of its own, on a link of its own to the bucket that all
+ * share; a fault is a layer on that link, so that one can be cut off while the others look on.
+ */
+import { layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { byHand } from "./byHand.ts"
+import { configuring } from "./configuring.ts"
+import { cutOff } from "./cutOff.ts"
+import { draining } from "./draining.ts"
+import { duplicates } from "./duplicates.ts"
+import { type Backend, eventually, finisher, quiet, type Tools } from "./fixture.ts"
+import { lateWrites } from "./lateWrites.ts"
+import { sweepers } from "./layers.ts"
+import { leaving } from "./leaving.ts"
+import { names } from "./names.ts"
+import { reading } from "./reading.ts"
+import { registering } from "./registering.ts"
+import { sweeping } from "./sweeping.ts"
+import { updates } from "./updates.ts"
+import { watching } from "./watching.ts"
+
+/** Runs every case against the backend; those on the real clock all at once, as most of their time is waiting. */
+export const suite = (name: string, backend: Backend): void =>
+  layer(backend.buckets, { excludeTestServices: true, timeout: "30 seconds", concurrent: !backend.virtual })(
+    name,
+    (it) => {
+      const until = eventually(backend.virtual)
+      const services = backend.virtual ? Layer.merge(TestClock.layer(), quiet) : quiet
+      const tools: Tools = {
+        virtual: backend.virtual,
+        until,
+        finish: finisher(until),
+        test: (title, body) => it.effect(title, () => body().pipe(Effect.scoped, Effect.provide(services)))
+      }
+      registering(tools)
+      names(tools)
+      cutOff(tools)
+      lateWrites(tools)
+      leaving(tools)
+      duplicates(tools)
+      byHand(tools)
+      updates(tools)
+      draining(tools)
+      reading(tools)
+      watching(tools)
+      sweeping(tools)
+      sweepers(tools)
+      configuring(tools)
+    }
+  )

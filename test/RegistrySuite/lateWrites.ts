@@ -1,0 +1,131 @@
+/** Writes that land late, or whose answers are lost. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { answerLost, countOf, delayed, type Fault, lostOnTheWay, on, times } from "./faults.ts"
+import { steady, type Tools } from "./fixture.ts"
+import { fieldsOf, hasBeaten, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
+
+export const lateWrites = ({ finish, test, until }: Tools) => {
+  const key = keyOf("orders", "one")
+
+  test("a beat that was under way cannot bring back an instance that was deregistered", () =>
+    Effect.gen(function*() {
+      const [store, backend, other] = yield* world(steady)
+      const { fault, open, outcomes } = yield* delayed
+      const { whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(on("put", fault))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= 2)
+      assert.isTrue(yield* other.registry.deregister("orders", "one"))
+      yield* open
+      yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
+      assert.deepStrictEqual(new Set(outcomes), new Set(["RevisionMismatch"]))
+      yield* until(whyLost, (why) => why === "Deregistered")
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      assert.isTrue(Option.isNone(yield* other.registry.get("orders", "one")))
+    }))
+
+  test("a beat that was under way cannot bring back an instance that has left", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(steady)
+      const { fault, open, outcomes } = yield* delayed
+      const { close } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(on("put", fault))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= 2)
+      yield* finish(close)
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      yield* open
+      yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
+      assert.deepStrictEqual(new Set(outcomes), new Set(["RevisionMismatch"]))
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+    }))
+
+  test("a beat that landed without an answer is taken for what it is, and nothing is lost", () =>
+    Effect.gen(function*() {
+      const [, backend, observer] = yield* world(steady)
+      const events = yield* watched(observer)
+      const { instance, whyLost } = yield* backend.enter(named("orders", "one", { metadata: { zone: "a" } }))
+      yield* backend.link.set(times(2, "put", answerLost))
+      yield* until(...hasBeaten(backend, 3))
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(yield* listed(observer), ["one"])
+      assert.deepStrictEqual((yield* instance).metadata, { zone: "a" })
+      assert.deepStrictEqual(events.seen.filter((event) => event !== "ready"), ["up orders/one"])
+    }))
+
+  test("a beat that lands after it was given up is taken for what it is", () =>
+    Effect.gen(function*() {
+      const [, backend] = yield* world(steady)
+      const { fault, open, outcomes } = yield* delayed
+      const { whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(times(1, "put", fault))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= 2)
+      yield* open
+      yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
+      assert.deepStrictEqual(outcomes, ["landed"])
+      yield* until(...hasBeaten(backend, 3))
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(yield* listed(backend), ["one"])
+    }))
+
+  test("a beat that comes too late loses to the one after it, and does no harm", () =>
+    Effect.gen(function*() {
+      const [, backend] = yield* world(steady)
+      const { fault, open, outcomes } = yield* delayed
+      const { whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(times(1, "put", fault))
+      yield* until(...hasBeaten(backend, 2))
+      yield* open
+      yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
+      assert.deepStrictEqual(outcomes, ["RevisionMismatch"])
+      yield* until(...hasBeaten(backend, 2))
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  const firstWrites = [
+    ["landed without an answer", answerLost],
+    ["was lost on the way", lostOnTheWay]
+  ] as const
+
+  for (const [what, fault] of firstWrites) {
+    test(`a first write that ${what} ends in one registration`, () =>
+      Effect.gen(function*() {
+        const [store, backend] = yield* world(steady)
+        yield* backend.link.set(times(1, "put", fault))
+        const { close, whyLost } = yield* finish(backend.enter(named("orders", "one"), { onDuplicate: "fail" }))
+        assert.deepStrictEqual(yield* listed(backend), ["one"])
+        yield* until(...hasBeaten(backend, 3))
+        assert.isUndefined(yield* whyLost)
+        yield* finish(close)
+        assert.strictEqual(yield* lastOf(store, key), "delete")
+      }))
+  }
+
+  test("a first write that landed without an answer keeps what another writer put there since", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(steady)
+      const changedSince: Fault = (call, run) =>
+        Effect.andThen(
+          run,
+          Effect.andThen(Effect.orDie(underneath(store, key, { team: "blue" })), lostOnTheWay(call, run))
+        )
+      yield* backend.link.set(times(1, "put", changedSince))
+      yield* finish(backend.enter(named("orders", "one")))
+      yield* until(...hasBeaten(backend, 2))
+      assert.strictEqual((yield* fieldsOf(store, key))["team"], "blue")
+    }))
+
+  test("a first write that lands after it was given up ends in one registration", () =>
+    Effect.gen(function*() {
+      const [, backend] = yield* world(steady)
+      const { fault, open, outcomes } = yield* delayed
+      yield* backend.link.set(times(1, "put", fault))
+      const { whyLost } = yield* finish(backend.enter(named("orders", "one"), { onDuplicate: "fail" }))
+      yield* open
+      yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
+      assert.deepStrictEqual(outcomes, ["RevisionMismatch"])
+      yield* until(...hasBeaten(backend, 2))
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(yield* listed(backend), ["one"])
+    }))
+}

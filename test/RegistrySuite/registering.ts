@@ -1,0 +1,183 @@
+/** Who registers is seen by all, with all that it said of itself, until it leaves. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { away, on } from "./faults.ts"
+import { brisk, calm, contains, numbers, steady, type Tools } from "./fixture.ts"
+import { entryOf, hasBeaten, idsOf, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
+
+export const registering = ({ finish, test, until }: Tools) => {
+  test("a registered instance is got, listed and watched, with all that it said of itself", () =>
+    Effect.gen(function*() {
+      const [, backend, observer] = yield* world(calm)
+      const events = yield* watched(observer)
+      yield* until(events.all, contains("ready"))
+      const { instance } = yield* backend.enter(named("orders", "one", {
+        version: "1.2.3-rc.1",
+        status: "STANDBY",
+        stickyActiveGroup: "eu",
+        stickyActiveStatus: "ELECTING",
+        metadata: { zone: "a", ports: [80, 443] }
+      }))
+      const got = Option.getOrThrow(yield* observer.registry.get("orders", "one"))
+      assert.deepStrictEqual({ ...got, lastHeartbeat: undefined }, {
+        serviceName: "orders",
+        instanceId: "one",
+        version: "1.2.3-rc.1",
+        status: "STANDBY",
+        lastHeartbeat: undefined,
+        stickyActiveGroup: "eu",
+        stickyActiveStatus: "ELECTING",
+        metadata: { zone: "a", ports: [80, 443] }
+      } as never)
+      assert.deepStrictEqual({ ...(yield* instance), lastHeartbeat: undefined }, { ...got, lastHeartbeat: undefined })
+      assert.deepStrictEqual(yield* listed(observer), ["one"])
+      const all = yield* observer.registry.listAll()
+      assert.deepStrictEqual([...all].map(([service, instances]) => [service, idsOf(instances)]), [["orders", ["one"]]])
+      assert.deepStrictEqual(yield* until(events.all, contains("up orders/one")), ["ready", "up orders/one"])
+    }))
+
+  test("what an instance does not say is ACTIVE, without metadata", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      yield* process.enter({ serviceName: "orders", instanceId: "one", version: "1.0.0", status: undefined })
+      const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))
+      assert.strictEqual(got.status, "ACTIVE")
+      assert.deepStrictEqual(got.metadata, {})
+      assert.isUndefined(got.stickyActiveGroup)
+    }))
+
+  test("with the store's clock the last heartbeat is the time at which the store took it", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const entry = yield* entryOf(store, keyOf("orders", "one"))
+      const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))
+      assert.strictEqual(got.lastHeartbeat.epochMilliseconds, entry.created.epochMilliseconds)
+    }))
+
+  test("an id that is left out is made up of the service and eight characters, and is another each time", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      const ids = yield* Effect.forEach(numbers(20), () =>
+        Effect.flatMap(
+          process.enter({ serviceName: "my_orders-2", version: "1.0.0" }),
+          ({ instance }) => Effect.map(instance, ({ instanceId }): string => instanceId)
+        ))
+      for (const id of ids) assert.match(id, /^my_orders-2-[0-9a-z]{8}$/)
+      assert.strictEqual(new Set(ids).size, ids.length)
+      assert.deepStrictEqual(yield* listed(process, "my_orders-2"), ids.toSorted())
+    }))
+
+  test("beats keep an instance alive for many times maxAge, and nobody hears of them", () =>
+    Effect.gen(function*() {
+      const [store, backend, observer] = yield* world(brisk)
+      const events = yield* watched(observer)
+      const { whyLost } = yield* backend.enter(named("orders", "one"))
+      const [beaten, enough] = hasBeaten(backend, 24)
+      yield* until(
+        Effect.tap(beaten, () => Effect.map(listed(observer), (ids) => assert.deepStrictEqual(ids, ["one"]))),
+        enough
+      )
+      // Whatever the watch has told of the beats, it has told it before this.
+      yield* finish(underneath(store, keyOf("orders", "one"), { status: "STANDBY" }))
+      yield* until(events.all, contains("changed orders/one from ACTIVE to STANDBY"))
+      assert.strictEqual(events.seen.filter((event) => event !== "ready").length, 2, events.seen.join())
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  test("closing the scope deregisters, and the watch says so", () =>
+    Effect.gen(function*() {
+      const [store, backend, observer] = yield* world(calm)
+      const events = yield* watched(observer)
+      const { close, whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* until(events.all, contains("up orders/one"))
+      yield* close
+      assert.isTrue(Option.isNone(yield* observer.registry.get("orders", "one", { includeExpired: true })))
+      assert.deepStrictEqual(yield* listed(observer, "orders", { includeExpired: true }), [])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
+      yield* until(events.all, contains("down orders/one deregistered"))
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  test("a registration that is interrupted half-way leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(calm)
+      // The write lands, and its answer never comes.
+      yield* backend.link.set(on("put", (_, run) => Effect.andThen(run, Effect.never)))
+      const fiber = yield* backend.registry.register(named("orders", "one")).pipe(
+        Effect.andThen(Effect.never),
+        Effect.scoped,
+        Effect.forkScoped
+      )
+      yield* until(lastOf(store, keyOf("orders", "one")), (last) => last === "put")
+      yield* finish(Fiber.interrupt(fiber))
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
+    }))
+
+  test("who has left can register again at once", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(steady)
+      const { close } = yield* process.enter(named("orders", "one"))
+      yield* finish(close)
+      const { whyLost } = yield* process.enter(named("orders", "one"), { onDuplicate: "fail" })
+      yield* until(...hasBeaten(process, 2))
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+    }))
+
+  test("a registration that cannot reach the store fails, and can be tried again", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.link.set(away)
+      const error = yield* Effect.flip(process.enter(named("orders", "one")))
+      assert.strictEqual(error.reason._tag, "StoreFailed")
+      assert.isTrue(error.isRetryable)
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "nothing")
+      yield* process.link.set(undefined)
+      yield* process.enter(named("orders", "one"))
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+    }))
+
+  test("a hundred instances that register at once are all listed, in order of their ids", () =>
+    Effect.gen(function*() {
+      const [, backend, observer] = yield* world(steady)
+      const ids = numbers(100).map((n) => `i${String(n).padStart(3, "0")}`)
+      yield* finish(
+        Effect.forEach(ids.toReversed(), (id) => backend.registry.register(named("orders", id)), {
+          concurrency: "unbounded"
+        })
+      )
+      assert.deepStrictEqual(yield* listed(observer), ids)
+      yield* until(...hasBeaten(backend, 100))
+      assert.deepStrictEqual(yield* listed(observer), ids)
+    }))
+
+  test("services and instances whose names begin alike do not mix", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      const all = [["a", "b-c"], ["a", "b"], ["a-b", "c"], ["a__b", "c"], ["a_", "b"], ["A", "b"]] as const
+      for (const [service, id] of all) yield* process.registry.heartbeat(named(service, id))
+      const expected: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+        ["a", ["b", "b-c"]],
+        ["a-b", ["c"]],
+        ["a__b", ["c"]],
+        ["a_", ["b"]],
+        ["A", ["b"]],
+        ["b", []]
+      ]
+      for (const [service, ids] of expected) {
+        assert.deepStrictEqual(yield* listed(process, service), ids)
+        const events = yield* watched(process, service)
+        yield* until(events.all, contains("ready"))
+        assert.deepStrictEqual(events.seen.toSorted(), ["ready", ...ids.map((id) => `up ${service}/${id}`)])
+      }
+      const grouped = new Map([...yield* process.registry.listAll()].map(([name, found]) => [name, idsOf(found)]))
+      assert.deepStrictEqual(grouped, new Map(expected.filter(([, ids]) => ids.length > 0)))
+      assert.isTrue(yield* process.registry.deregister("a", "b"))
+      assert.deepStrictEqual(yield* listed(process, "a"), ["b-c"])
+      assert.deepStrictEqual(yield* listed(process, "a_"), ["b"])
+      assert.deepStrictEqual(yield* listed(process, "A"), ["b"])
+    }))
+}

@@ -1,0 +1,155 @@
+/** What a sweep removes, and what it leaves. */
+import { assert } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { bytes } from "../support/values.ts"
+import { after, countOf } from "./faults.ts"
+import { brisk, calm, heartbeat, numbers, type Tools } from "./fixture.ts"
+import { beat, keyOf, lastOf, listed, named, type Process, watched, world } from "./processes.ts"
+
+export const sweeping = ({ finish, test, until }: Tools) => {
+  /** Instances that were alive once. */
+  const dead = Effect.fnUntraced(function*(process: Process, ids: ReadonlyArray<string>, serviceName = "orders") {
+    for (const id of ids) yield* beat(process, named(serviceName, id))
+    yield* until(listed(process, serviceName), (alive) => !ids.some((id) => alive.includes(id)))
+  })
+
+  const nothing = { removed: [], raced: 0, invalid: [], frozen: [] }
+
+  test("a sweep of nothing removes nothing", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 0, ...nothing })
+    }))
+
+  test("a sweep removes the expired only, and says whom and why", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      const events = yield* watched(process)
+      yield* process.enter(named("orders", "living"))
+      yield* dead(process, ["one"])
+      yield* dead(process, ["two"], "payments")
+      const report = yield* process.registry.cleanup()
+      assert.strictEqual(report.scanned, 3)
+      assert.deepStrictEqual(report.removed.map((one) => one.instance), ["orders/one", "payments/two"])
+      for (const { reason } of report.removed) assert.match(reason, /^expired: no heartbeat for \d+(\.\d)?s$/)
+      assert.deepStrictEqual({ ...report, scanned: 0, removed: [] }, { scanned: 0, ...nothing })
+      assert.deepStrictEqual(yield* store.keys(), [keyOf("orders", "living")])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
+      assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 1, ...nothing })
+      assert.notInclude(events.seen, "down orders/living swept")
+    }))
+
+  test("a dry run says what it would remove, and removes nothing", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* dead(process, ["one"])
+      const report = yield* process.registry.cleanup({ dryRun: true })
+      assert.deepStrictEqual(report.removed.map((one) => one.instance), ["orders/one"])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "put")
+      assert.strictEqual(countOf(process.link, "purge"), 0)
+    }))
+
+  test("a sweep may have a maxAge of its own", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(brisk)
+      yield* dead(process, ["one"])
+      assert.deepStrictEqual((yield* process.registry.cleanup({ maxAge: "1 hour" })).removed, [])
+      assert.strictEqual((yield* process.registry.cleanup({ maxAge: "100 millis" })).removed.length, 1)
+    }))
+
+  test("an instance that beats between the read and the removal is kept, and counted", () =>
+    Effect.gen(function*() {
+      const [, backend, sweeper] = yield* world(brisk)
+      yield* dead(backend, ["one", "two"])
+      const beaten = beat(backend, named("orders", "one"))
+      yield* sweeper.link.set((call, run) =>
+        call.operation === "purge" && call.key === keyOf("orders", "one") ? after(beaten)(call, run) : run
+      )
+      const report = yield* finish(sweeper.registry.cleanup())
+      assert.strictEqual(report.raced, 1)
+      assert.deepStrictEqual(report.removed.map((one) => one.instance), ["orders/two"])
+      assert.deepStrictEqual(yield* listed(sweeper), ["one"])
+    }))
+
+  test("a record that does not decode is told of, and goes only when it is old", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      const key = keyOf("orders", "bad")
+      yield* store.put(key, bytes("nonsense"))
+      const young = yield* process.registry.cleanup()
+      assert.deepStrictEqual(young.invalid, ["orders/bad"])
+      assert.deepStrictEqual(young.removed, [])
+      yield* dead(process, ["one"])
+      const old = yield* process.registry.cleanup()
+      assert.deepStrictEqual(old.invalid, ["orders/bad"])
+      assert.deepStrictEqual(old.removed.map((one) => one.instance).toSorted(), ["orders/bad", "orders/one"])
+      assert.include(old.removed.find((one) => one.instance === "orders/bad")!.reason, "decode")
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
+  test("where most of a service looks dead nothing of it is removed, unless that is asked for", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* Effect.forEach(numbers(4), (n) => process.enter(named("orders", `living-${n}`)))
+      yield* dead(process, numbers(6).map((n) => `dead-${n}`))
+      yield* dead(process, ["one"], "payments")
+      const held = yield* process.registry.cleanup()
+      assert.deepStrictEqual(held.frozen, ["orders"])
+      assert.deepStrictEqual(held.removed.map((one) => one.instance), ["payments/one"])
+      assert.strictEqual((yield* store.keys()).length, 10)
+      const all = yield* process.registry.cleanup({ atMost: 1 })
+      assert.deepStrictEqual(all.frozen, [])
+      assert.deepStrictEqual(all.removed.map((one) => one.instance), numbers(6).map((n) => `orders/dead-${n}`))
+      assert.deepStrictEqual(yield* listed(process), numbers(4).map((n) => `living-${n}`))
+    }))
+
+  test("a small service may be gone as a whole, and half of a large one too", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* Effect.forEach(numbers(5), (n) => process.enter(named("orders", `living-${n}`)))
+      for (const n of numbers(5)) yield* beat(process, named("orders", `dead-${n}`))
+      yield* dead(process, numbers(9).map(String), "payments")
+      const report = yield* process.registry.cleanup()
+      assert.deepStrictEqual(report.frozen, [])
+      assert.strictEqual(report.removed.length, 14)
+      assert.strictEqual((yield* store.keys()).length, 5)
+    }))
+
+  test("a sweep that confirms removes only what it saw unchanged a heartbeat before", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* dead(process, ["one"])
+      const now = Effect.clockWith((clock) => Effect.sync(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6))
+      const before = yield* now
+      assert.deepStrictEqual((yield* process.registry.cleanup({ confirm: true })).removed, [])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "put")
+      const { removed } = yield* until(
+        process.registry.cleanup({ confirm: true }),
+        (report) => report.removed.length > 0
+      )
+      assert.isAtLeast((yield* now) - before, Duration.toMillis(heartbeat))
+      assert.deepStrictEqual(removed.map((one) => one.instance), ["orders/one"])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
+    }))
+
+  test("a sweep that confirms does not count what another one saw", () =>
+    Effect.gen(function*() {
+      const [, process, other] = yield* world(brisk)
+      yield* dead(process, ["one"])
+      yield* process.registry.cleanup({ confirm: true })
+      yield* until(process.registry.cleanup({ confirm: true, dryRun: true }), (report) => report.removed.length > 0)
+      assert.deepStrictEqual((yield* other.registry.cleanup({ confirm: true })).removed, [])
+    }))
+
+  test("two sweeps at once remove each instance once", () =>
+    Effect.gen(function*() {
+      const [, one, other] = yield* world(brisk)
+      yield* dead(one, numbers(8).map(String))
+      const reports = yield* finish(
+        Effect.all([one.registry.cleanup(), other.registry.cleanup()], { concurrency: "unbounded" })
+      )
+      const removed = reports.flatMap((report) => report.removed.map(({ instance }) => instance))
+      assert.deepStrictEqual(removed.toSorted(), numbers(8).map((n) => `orders/${n}`))
+    }))
+}

@@ -1,0 +1,111 @@
+/** Watches of instances, which a process has one of and shares. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { away, countOf, delayed, on } from "./faults.ts"
+import { brisk, calm, contains, numbers, type Tools } from "./fixture.ts"
+import { beat, keyOf, listed, named, watched, world } from "./processes.ts"
+
+export const watching = ({ finish, test, until }: Tools) => {
+  test("a watch of nothing is ready, and then tells what comes", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      const events = yield* watched(process)
+      yield* until(events.all, contains("ready"))
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* until(events.all, contains("up orders/one"))
+      assert.deepStrictEqual(events.seen, ["ready", "up orders/one"])
+    }))
+
+  test("a watch tells who is alive, then that it is ready, then what changes", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "gone"))
+      yield* process.registry.deregister("orders", "gone")
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* process.registry.heartbeat(named("payments", "two"))
+      const events = yield* watched(process)
+      yield* until(events.all, contains("ready"))
+      assert.deepStrictEqual(events.seen, ["up orders/one", "up payments/two", "ready"])
+      yield* store.purge(keyOf("orders", "one"))
+      yield* process.registry.deregister("payments", "two")
+      yield* process.registry.heartbeat(named("orders", "three"))
+      yield* until(events.all, contains("up orders/three"))
+      assert.deepStrictEqual(events.seen.slice(3), [
+        "down orders/one swept",
+        "down payments/two deregistered",
+        "up orders/three"
+      ])
+    }))
+
+  test("a watch does not tell of those that have expired, and does when they come back", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(brisk)
+      yield* beat(process, named("orders", "one"))
+      yield* until(listed(process), (ids) => ids.length === 0)
+      const events = yield* watched(process)
+      yield* until(events.all, contains("ready"))
+      assert.deepStrictEqual(events.seen, ["ready"])
+      yield* beat(process, named("orders", "one"))
+      yield* until(events.all, contains("up orders/one"))
+      yield* until(events.all, contains("down orders/one expired"))
+      assert.deepStrictEqual(events.seen, ["ready", "up orders/one", "down orders/one expired"])
+    }))
+
+  test("a watch of one service tells of no other", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* process.registry.heartbeat(named("payments", "one"))
+      const events = yield* watched(process, "payments")
+      yield* until(events.all, contains("ready"))
+      yield* process.registry.heartbeat(named("orders", "two"))
+      yield* process.registry.deregister("orders", "one")
+      yield* process.registry.heartbeat(named("payments", "two"))
+      yield* until(events.all, contains("up payments/two"))
+      assert.deepStrictEqual(events.seen, ["up payments/one", "ready", "up payments/two"])
+    }))
+
+  test("all watches of a process share one watch of the store, and each gets the whole picture", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const first = yield* watched(process)
+      yield* until(first.all, contains("ready"))
+      yield* process.registry.heartbeat(named("payments", "two"))
+      yield* until(first.all, contains("up payments/two"))
+      const second = yield* watched(process)
+      const third = yield* watched(process, "payments")
+      yield* until(second.all, contains("ready"))
+      yield* until(third.all, contains("ready"))
+      assert.deepStrictEqual(second.seen, ["up orders/one", "up payments/two", "ready"])
+      assert.deepStrictEqual(third.seen, ["up payments/two", "ready"])
+      yield* process.registry.heartbeat(named("payments", "three"))
+      for (const { all } of [first, second, third]) yield* until(all, contains("up payments/three"))
+      assert.strictEqual(countOf(process.link, "watch"), 1)
+      assert.strictEqual(countOf(process.link, "entries"), 0)
+      for (const { fiber } of [first, second, third]) yield* finish(Fiber.interrupt(fiber))
+      const fourth = yield* watched(process, "orders")
+      yield* until(fourth.all, contains("ready"))
+      assert.strictEqual(countOf(process.link, "watch"), 2)
+    }))
+
+  test("a watch that fails tells all who share it, and the next one begins anew", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      const { fault, open } = yield* delayed
+      yield* process.link.set(on("watch", (call, run) => fault(call, Effect.andThen(away(call, run), run))))
+      const watches = yield* Effect.forEach(numbers(3), () => watched(process))
+      yield* until(Effect.sync(() => countOf(process.link, "watch")), (count) => count === 1)
+      yield* open
+      for (const { fiber } of watches) {
+        const error = yield* Effect.flip(finish(Fiber.join(fiber)))
+        assert.strictEqual(error.reason._tag, "StoreFailed")
+      }
+      yield* process.link.set(undefined)
+      const again = yield* Effect.forEach(numbers(2), () => watched(process))
+      yield* process.registry.heartbeat(named("orders", "one"))
+      for (const { all } of again) yield* until(all, contains("up orders/one"))
+      assert.strictEqual(countOf(process.link, "watch"), 2)
+    }))
+}

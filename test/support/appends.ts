@@ -1,0 +1,25 @@
+/** Writes, as a backend is asked for them. */
+import type { Append, Condition } from "../../src/internal/kv/backend.ts"
+import { bytes } from "./values.ts"
+
+export const put = (key: string, value = "", condition?: Condition): Append => ({
+  key,
+  operation: "put",
+  value: bytes(value),
+  condition
+})
+
+export const remove = (operation: "delete" | "purge", key: string, condition?: Condition): Append => ({
+  key,
+  operation,
+  value: new Uint8Array(0),
+  condition
+})
+
+/** A write to one key, whose value is five bytes. */
+export const append = (operation: Append["operation"], condition?: Condition): Append => ({
+  key: "a.b",
+  operation,
+  value: bytes("12345"),
+  condition
+})

@@ -1,0 +1,17 @@
+/** An instance and its record, on which the decisions of the registry are tried. */
+import * as DateTime from "effect/DateTime"
+import type { Record } from "../../src/internal/registry/record.ts"
+import { InstanceId, ServiceInstance, ServiceName } from "../../src/ServiceInstance.ts"
+
+export const instance = new ServiceInstance({
+  serviceName: ServiceName.make("orders"),
+  instanceId: InstanceId.make("one"),
+  version: "1.2.3",
+  status: "ACTIVE",
+  lastHeartbeat: DateTime.makeUnsafe(1_000_000),
+  metadata: { zone: "a", ports: [80, 443] }
+})
+
+export const mine = "mine"
+
+export const recordOf = (nonce: string | undefined): Record => ({ instance, nonce, rest: { color: "red" } })
