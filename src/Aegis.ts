@@ -13,7 +13,7 @@ import * as Election from "./Election.ts"
 import type { ElectionError } from "./ElectionError.ts"
 import { defaultMaxAge } from "./Expiration.ts"
 import * as KVStore from "./KVStore.ts"
-import type { Options as BucketOptions } from "./KVStoreConfig.ts"
+import type { BucketOptions } from "./KVStoreConfig.ts"
 import type { KVStoreError } from "./KVStoreError.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsKVStore from "./NatsKVStore.ts"
@@ -39,6 +39,12 @@ export interface Options {
   readonly election?: Election.ElectionOptions | undefined
   /** Copies of each bucket in a cluster, 1 to 5. Default 1. */
   readonly replicas?: number | undefined
+  /**
+   * Buckets that exist with another configuration (another `maxAge` of the
+   * registry, or other `replicas`, ask for one): refuse them, change them, or
+   * take them as they are. Default `"fail"`.
+   */
+  readonly onMismatch?: BucketOptions["onMismatch"]
 }
 
 /** What nobody swept is removed by the bucket itself, after this many times maxAge. */
@@ -47,12 +53,14 @@ const agesKept = 10
 const registryBucket = (options: Options): BucketOptions => ({
   bucket: "service_registry",
   replicas: options.replicas,
+  onMismatch: options.onMismatch,
   streamMaxAge: Duration.times(Duration.fromInputUnsafe(options.registry?.maxAge ?? defaultMaxAge), agesKept)
 })
 
 const electionBucket = (options: Options): BucketOptions => ({
   bucket: "service_election",
-  replicas: options.replicas
+  replicas: options.replicas,
+  onMismatch: options.onMismatch
 })
 
 const over = <E, R>(

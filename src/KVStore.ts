@@ -31,7 +31,7 @@ import * as Config from "./KVStoreConfig.ts"
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "./KVStoreError.ts"
 
 export * from "./KVEntry.ts"
-export { KVStoreConfig } from "./KVStoreConfig.ts"
+export { type BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 export * from "./KVStoreError.ts"
 
 /**
@@ -41,7 +41,7 @@ export * from "./KVStoreError.ts"
  * @since 0.1.0
  */
 export class KVStore extends Context.Service<KVStore, {
-  /** What the bucket was opened with, defaults filled in. */
+  /** The bucket as it was opened: as it is where it was taken as it is, defaults filled in. */
   readonly config: Config.KVStoreConfig
   /** The live value; none where it is absent, deleted, purged or expired. Reads its own writes. */
   readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
@@ -76,7 +76,7 @@ export class KVStore extends Context.Service<KVStore, {
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (config: Config.Options): Layer.Layer<KVStore, KVStoreError> =>
+export const layerMemory = (config: Config.BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
   Layer.effect(
     KVStore,
     Effect.map(Effect.flatMap(Config.make(config), memory.make), (backend) => KVStore.of(makeStore(backend)))

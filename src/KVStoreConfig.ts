@@ -15,7 +15,7 @@ import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options {
+export interface BucketOptions {
   /** 1 to 200 of letters, digits, `_` and `-`. */
   readonly bucket: string
   /** Values kept per key, 1 to 64. Default 1. */
@@ -40,7 +40,7 @@ export interface Options {
   readonly replicas?: number | undefined
   /** A bucket that exists with another configuration: refuse it, change it, or take it as it is. Default `"fail"`. */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
-  /** Whether this layer may make the bucket. Default true. */
+  /** Whether this layer may make the bucket when it is built. Default true. */
   readonly create?: boolean | undefined
   /** The end of every operation, connected or not. Default 5 s. */
   readonly timeout?: Duration.Input | undefined
@@ -59,8 +59,12 @@ const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration)
     )
   )
 
-/** A year: far beyond any bucket's use, and well inside what a server can count in nanoseconds. */
-const longestAge = Duration.days(366)
+/**
+ * A year: far beyond any bucket's use, and well inside what a server can count in nanoseconds.
+ *
+ * @internal
+ */
+export const longestAge = Duration.days(366)
 
 /**
  * A checked configuration, every default filled in.
@@ -92,7 +96,7 @@ const toDuration = (input: Duration.Input | undefined): unknown =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options): Effect.Effect<KVStoreConfig, KVStoreError> =>
+export const make = (options: BucketOptions): Effect.Effect<KVStoreConfig, KVStoreError> =>
   Schema.decodeUnknownEffect(Schema.toType(Schema.Struct(KVStoreConfig.fields)))({
     bucket: options.bucket,
     historySize: options.historySize ?? 1,

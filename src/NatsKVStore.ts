@@ -20,7 +20,7 @@ import { NatsClient } from "./NatsClient.ts"
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Config.Options): Layer.Layer<KVStore, KVStoreError, NatsClient> =>
+export const layer = (options: Config.BucketOptions): Layer.Layer<KVStore, KVStoreError, NatsClient> =>
   Layer.effect(
     KVStore,
     Effect.gen(function*() {

@@ -75,7 +75,12 @@ export class Registry extends Context.Service<Registry, {
   readonly listAll: (
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
-  /** `Up` for each who is alive, `Ready`, then what changes. All watches of a process share one. */
+  /**
+   * `Up` for each who is alive, `Ready`, then what changes. All watches of a
+   * process share one. An observer that is itself cut off from the store for
+   * longer than `maxAge` sees no beats, and tells them all `Down` (`expired`)
+   * until it is back.
+   */
   readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
   /** One pass: removes, by compare-and-purge, what is expired. Reports what and why. */
   readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
@@ -125,6 +130,9 @@ export const layerCleanup = (
     const registry = yield* Registry
     const { schedule = defaultMaxAge, ...passOptions } = options ?? {}
     const pass = registry.cleanup({ confirm: true, ...passOptions }).pipe(
+      Effect.tap(({ failed }) =>
+        Effect.forEach(failed, (one) => Effect.logWarning(`not swept ${one.instance}: ${one.reason}`))
+      ),
       Effect.tap(({ removed }) =>
         Effect.forEach(removed, (one) => Effect.logInfo(`swept ${one.instance}: ${one.reason}`))
       ),

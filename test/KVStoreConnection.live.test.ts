@@ -50,6 +50,14 @@ const loseConsumer = Effect.fnUntraced(function*(client: NatsClient.NatsClient["
   })
 })
 
+/** Users of an application, each with inboxes of its own: common where one account serves several. */
+const inboxesOfItsOwn = `authorization {
+  users: [ { user: app, password: app, permissions: {
+    publish: [ "$JS.API.>", "$KV.>" ],
+    subscribe: [ "_INBOX_app.>" ]
+  } } ]
+}`
+
 /** How long an effect took, in milliseconds. */
 const measured = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const clock = yield* Clock.Clock
@@ -314,6 +322,22 @@ const lostConsumers = (test: Test, line: Line): void => {
 }
 
 const lifetimes = (test: Test, line: Line): void => {
+  test("a connection with inboxes of its own is listed and watched over as any other", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startNatsServer({ line, config: inboxesOfItsOwn })
+      const options = { servers: `127.0.0.1:${port}`, user: "app", pass: "app" }
+      const open = (inboxPrefix: string) =>
+        Effect.acquireRelease(
+          Effect.promise(() => connect({ ...options, inboxPrefix })),
+          (connection) => Effect.promise(() => connection.close())
+        )
+      const { store } = yield* storeOver(NatsClient.fromConnection(yield* open("_INBOX_app")), { bucket: "apps" })
+      const { events } = yield* record(store.watch())
+      yield* store.put("a", bytes("1"))
+      yield* until(Effect.sync(() => events.length), (count) => count >= 2)
+      assert.deepStrictEqual(yield* store.keys(), ["a"])
+    }))
+
   test("a connection that the program has is used, and left open", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })

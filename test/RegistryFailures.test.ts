@@ -40,7 +40,7 @@ describe("Registry in memory, when things go wrong", () => {
     }
   }
 
-  test("a first write that lands after its registration was interrupted is left to its age", () =>
+  test("a first write that lands long after its registration was given up is left to its age", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)

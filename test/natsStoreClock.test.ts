@@ -26,7 +26,13 @@ describe("the better of two readings", () => {
     const slow = storeClock.better(undefined, sample(100, 40, 5000))
     const quick = storeClock.better(slow, sample(200, 2, 5090))
     assert.deepStrictEqual(quick, { offset: 4889, error: 1, takenAt: 202 })
-    assert.strictEqual(storeClock.better(quick, sample(300, 40, 5300)), quick)
+    assert.strictEqual(storeClock.better(quick, sample(300, 40, 5215)), quick)
+  })
+
+  it("is the new one where the two cannot both be right: this host has slept", () => {
+    const before = storeClock.better(undefined, sample(100, 2, 5000))
+    const anHourLater = 3_600_000
+    assert.strictEqual(storeClock.better(before, sample(60_000, 100, 65_000 + anHourLater)).takenAt, 60_100)
   })
 
   it("is a new one with the same round trip", () => {

@@ -5,7 +5,7 @@ import type { StreamSettings } from "../src/internal/nats/port.ts"
 import { differences, hasMarkers, settingsFor, streamName, subjectPrefix } from "../src/internal/nats/stream.ts"
 import * as Config from "../src/KVStoreConfig.ts"
 
-const settings = (options: Partial<Config.Options> = {}) =>
+const settings = (options: Partial<Config.BucketOptions> = {}) =>
   Effect.map(Config.make({ bucket: "b", ...options }), (config) => settingsFor(config, 7))
 
 describe("a bucket's stream", () => {
@@ -69,7 +69,11 @@ describe("the differences of two configurations", () => {
     }))
 
   const cases: ReadonlyArray<
-    readonly [Partial<Config.Options>, { setting: string; expected: string; actual: string }, Partial<StreamSettings>]
+    readonly [
+      Partial<Config.BucketOptions>,
+      { setting: string; expected: string; actual: string },
+      Partial<StreamSettings>
+    ]
   > = [
     [{ historySize: 3 }, { setting: "historySize", expected: "3", actual: "1" }, { max_msgs_per_subject: 3 }],
     [

@@ -7,7 +7,7 @@ import { bytes } from "../support/values.ts"
 import { freshName, openBucket, read, type Test } from "./fixture.ts"
 
 export const configurations = (test: Test) => {
-  const bad: ReadonlyArray<readonly [setting: keyof Config.Options, value: unknown]> = [
+  const bad: ReadonlyArray<readonly [setting: keyof Config.BucketOptions, value: unknown]> = [
     ["bucket", ""],
     ["bucket", "a b"],
     ["bucket", "a.b"],

@@ -16,7 +16,7 @@ import { textOf } from "../support/values.ts"
 /** What a test needs of a backend besides its stores. */
 export class Buckets extends Context.Service<Buckets, {
   /** A store on the bucket, which is made where it is not there. */
-  readonly layer: (options: Config.Options) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
+  readonly layer: (options: Config.BucketOptions) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
   /** Loses the bucket with all that it holds. */
   readonly drop: (bucket: string) => Effect.Effect<void>
 }>()("effect-aegis/test/Buckets") {}
@@ -78,7 +78,7 @@ let buckets = 0
 export const freshName = () => `bucket-${++buckets}`
 
 /** Opens a bucket for as long as the test runs; a new one where no name is given. */
-export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.Options> = {}) {
+export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.BucketOptions> = {}) {
   const context = yield* Layer.build((yield* Buckets).layer({ bucket: freshName(), ...options }))
   return Context.get(context, KVStore.KVStore)
 })

@@ -12,7 +12,7 @@ import { all, openBucket, read, reasonOf, record, refusal, type Test, type Until
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 
 export const typedViews = (test: Test, until: Until) => {
-  const priced = Effect.fnUntraced(function*(options?: Partial<Config.Options>) {
+  const priced = Effect.fnUntraced(function*(options?: Partial<Config.BucketOptions>) {
     const store = yield* openBucket(options)
     const prices = yield* Effect.provideService(KVStore.typed(Price), KVStore.KVStore, store)
     return { store, prices }

@@ -11,7 +11,7 @@ import { openBucket, reasonOf } from "./processes.ts"
 
 export const configuring = ({ test }: Tools) => {
   const refused: ReadonlyArray<
-    readonly [what: string, options: Registry.RegistryOptions, bucket: Partial<Config.Options>, named: string]
+    readonly [what: string, options: Registry.RegistryOptions, bucket: Partial<Config.BucketOptions>, named: string]
   > = [
     ["maxAge below two heartbeats", { maxAge: "19999 millis", heartbeat: "10 seconds" }, {}, "heartbeat"],
     ["a default heartbeat of more than half of maxAge", { maxAge: "19 seconds" }, {}, "heartbeat"],

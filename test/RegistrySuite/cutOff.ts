@@ -103,7 +103,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
   /** What became of the record while its owner could not see it. */
   const afterAnOutage = Effect.fnUntraced(function*(
     whatHappens: (store: Store, observer: Process) => Effect.Effect<unknown, unknown>,
-    options?: Partial<Config.Options>
+    options?: Partial<Config.BucketOptions>
   ) {
     const store = yield* openBucket(options)
     const backend = yield* startProcess(store)

@@ -14,7 +14,7 @@ import type * as Config from "../../src/KVStoreConfig.ts"
 /** What a test needs of a backend. */
 export class Buckets extends Context.Service<Buckets, {
   /** A store on the bucket, which is made where it is not there. */
-  readonly layer: (options: Config.Options) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
+  readonly layer: (options: Config.BucketOptions) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
 }>()("effect-aegis/test/registry/Buckets") {}
 
 /** A backend. */

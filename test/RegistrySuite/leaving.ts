@@ -42,6 +42,15 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
+  test("deregistering leaves alone the process that came after the one it found", () =>
+    Effect.gen(function*() {
+      const [store, backend, other] = yield* world(calm)
+      yield* backend.registry.heartbeat(named("orders", "one"))
+      yield* other.link.set(times(1, "delete", after(underneath(store, key, { nonce: "successor" }))))
+      assert.isFalse(yield* finish(other.registry.deregister("orders", "one")))
+      assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "successor")
+    }))
+
   test("closing gets past a late write of its own", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)

@@ -18,7 +18,7 @@ import { brisk, Buckets } from "./fixture.ts"
 let buckets = 0
 
 /** A bucket of its own for a test. */
-export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.Options> = {}) {
+export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.BucketOptions> = {}) {
   const bucket = `registry-${++buckets}`
   const context = yield* Layer.build((yield* Buckets).layer({ bucket, storage: "memory", ...options }))
   return Context.get(context, KVStore.KVStore)

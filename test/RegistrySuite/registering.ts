@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { away, on } from "./faults.ts"
+import { answerLost, away, countOf, delayed, on, times } from "./faults.ts"
 import { brisk, calm, contains, numbers, steady, type Tools } from "./fixture.ts"
 import { entryOf, hasBeaten, idsOf, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
 
@@ -114,6 +114,41 @@ export const registering = ({ finish, test, until }: Tools) => {
       yield* until(lastOf(store, keyOf("orders", "one")), (last) => last === "put")
       yield* finish(Fiber.interrupt(fiber))
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
+    }))
+
+  test("a registration that is given up before its write has landed leaves nothing behind when it does", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(calm)
+      const { fault, open, outcomes } = yield* delayed
+      yield* backend.link.set(times(1, "put", fault))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(backend.registry.register(named("orders", "one"))))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count === 1)
+      const given = yield* Effect.forkScoped(Fiber.interrupt(fiber))
+      // It lands while whoever gave it up still looks.
+      yield* until(Effect.sync(() => countOf(backend.link, "history")), (count) => count >= 2)
+      yield* open
+      yield* finish(Fiber.join(given))
+      assert.deepStrictEqual(outcomes, ["landed"])
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
+    }))
+
+  test("a registration that failed does not stand in the way of the next in the same scope", () =>
+    Effect.gen(function*() {
+      const [, process] = yield* world(calm)
+      // Landed, not answered, and not to be read back: it fails, and the first thing it does then is to clean up.
+      let reads = 0
+      yield* process.link.set((call, run) =>
+        call.operation === "put"
+          ? answerLost(call, run)
+          : call.operation === "history" && reads++ === 1
+          ? away(call, run)
+          : run
+      )
+      const register = process.registry.register(named("orders", "one"), { onDuplicate: "fail" })
+      assert.strictEqual((yield* finish(Effect.flip(register))).reason._tag, "StoreFailed")
+      yield* process.link.set(undefined)
+      yield* finish(register)
+      assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
   test("who has left can register again at once", () =>

@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { bytes } from "../support/values.ts"
-import { after, countOf } from "./faults.ts"
+import { after, away, countOf, times } from "./faults.ts"
 import { brisk, calm, heartbeat, numbers, type Tools } from "./fixture.ts"
 import { beat, keyOf, lastOf, listed, named, type Process, watched, world } from "./processes.ts"
 
@@ -14,7 +14,7 @@ export const sweeping = ({ finish, test, until }: Tools) => {
     yield* until(listed(process, serviceName), (alive) => !ids.some((id) => alive.includes(id)))
   })
 
-  const nothing = { removed: [], raced: 0, invalid: [], frozen: [] }
+  const nothing = { removed: [], raced: 0, failed: [], invalid: [], frozen: [] }
 
   test("a sweep of nothing removes nothing", () =>
     Effect.gen(function*() {
@@ -141,6 +141,31 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       yield* until(process.registry.cleanup({ confirm: true, dryRun: true }), (report) => report.removed.length > 0)
       assert.deepStrictEqual((yield* other.registry.cleanup({ confirm: true })).removed, [])
     }))
+
+  test("one that cannot be removed is told, and does not stop the others", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* dead(process, numbers(4).map(String))
+      yield* process.link.set(times(1, "purge", away))
+      const report = yield* process.registry.cleanup()
+      assert.strictEqual(report.removed.length, 3)
+      assert.strictEqual(report.failed.length, 1)
+      assert.match(report.failed[0]!.reason, /cannot be reached/)
+      assert.strictEqual((yield* store.keys()).length, 1)
+      assert.strictEqual((yield* process.registry.cleanup()).removed.length, 1)
+    }))
+
+  for (const atMost of [50, -0.1, Number.NaN]) {
+    test(`a share of ${atMost} is refused, and nothing is removed`, () =>
+      Effect.gen(function*() {
+        const [store, process] = yield* world(brisk)
+        yield* dead(process, ["one"])
+        const error = yield* Effect.flip(process.registry.cleanup({ atMost }))
+        assert.strictEqual(error.reason._tag, "InvalidConfig")
+        assert.include(error.message, "from 0 to 1")
+        assert.strictEqual((yield* store.keys()).length, 1)
+      }))
+  }
 
   test("two sweeps at once remove each instance once", () =>
     Effect.gen(function*() {

@@ -27,7 +27,7 @@ import { fromStored, headersFor } from "./messages.ts"
 import type { Headers, NatsPort, StreamInfo } from "./port.ts"
 import { codes, readReason, writeReason } from "./reasons.ts"
 import * as storeClock from "./storeClock.ts"
-import { differences, hasMarkers, settingsFor, streamName, subjectPrefix } from "./stream.ts"
+import { differences, hasMarkers, openedAs, settingsFor, streamName, subjectPrefix } from "./stream.ts"
 
 /** A sample's error is half a round trip at most; the best of a few at the start is a good one. */
 const firstSamples = 3
@@ -212,7 +212,7 @@ export const make = Effect.fnUntraced(function*(
     })
 
   return {
-    config,
+    config: openedAs(config, opened.config),
     clock,
     last,
     append,

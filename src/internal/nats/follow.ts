@@ -4,6 +4,7 @@
  * connection, a stream made anew), the next one goes on where it ended. The
  * clients' own watches are silent for up to 89 s there (measured).
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -18,6 +19,7 @@ import type { BackendEvent, Follow } from "../kv/backend.ts"
 import { monotonicMillis } from "../time.ts"
 import { fromPushed, placeOf } from "./messages.ts"
 import type { ConsumerSettings, NatsPort, PushedMessage, StreamInfo } from "./port.ts"
+import { readReason } from "./reasons.ts"
 
 const nanosPerSecond = 1_000_000_000
 
@@ -116,19 +118,19 @@ const openConsumer = Effect.fnUntraced(function*(
   progress: Progress,
   heard: () => void
 ): Effect.fn.Return<
-  { readonly pushed: Queue.Queue<PushedMessage>; readonly pending: number },
+  { readonly pushed: Queue.Queue<PushedMessage, KVStoreReason>; readonly pending: number },
   KVStoreReason,
   Scope.Scope
 > {
   const { port, read, stream, timeout } = options
-  const pushed = yield* Queue.unbounded<PushedMessage>()
+  const pushed = yield* Queue.unbounded<PushedMessage, KVStoreReason>()
   const inbox = port.inbox()
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       port.subscribe(inbox, (message) => {
         heard()
         Queue.offerUnsafe(pushed, message)
-      })
+      }, (failure) => Queue.failCauseUnsafe(pushed, Cause.fail(readReason(failure))))
     ),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
@@ -171,6 +173,8 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     const { pending, pushed } = yield* openConsumer(options, progress, () => {
       lastHeard = monotonicMillis(clock)
     })
+    // The time that opening took is not its silence.
+    lastHeard = monotonicMillis(clock)
     // Everything up to here is in the snapshot, whether or not it matched.
     const settled = Effect.suspend(() => {
       if (!progress.ready && options.from === "snapshot") progress.cursor = Math.max(progress.cursor, info.lastRevision)

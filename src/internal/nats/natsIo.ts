@@ -89,6 +89,15 @@ const failure = (cause: unknown): PortFailure => {
   return { _tag: heldBack.some((type) => cause instanceof type) ? "NotSent" : "ConnectionLost", problem }
 }
 
+/** Users who may not use every inbox connect with a prefix, which the client keeps among its options. */
+const inboxPrefixOf = (connection: NatsConnection): string | undefined => {
+  const options: unknown = Reflect.get(connection, "options")
+  const prefix: unknown = typeof options === "object" && options !== null
+    ? Reflect.get(options, "inboxPrefix")
+    : undefined
+  return typeof prefix === "string" ? prefix : undefined
+}
+
 /** Follows the connection's own word on whether it is there. */
 const watchLink = (connection: NatsConnection): () => boolean => {
   let connected = !connection.isClosed()
@@ -161,11 +170,12 @@ export const make = (connection: NatsConnection): NatsPort => {
     deleteConsumer: async (stream, consumer, timeout) => {
       await (await manager(timeout)).consumers.delete(stream, consumer)
     },
-    inbox: () => createInbox(),
-    subscribe: (subject, onMessage) => {
+    inbox: () => createInbox(inboxPrefixOf(connection)),
+    subscribe: (subject, onMessage, onFailure) => {
       const subscription = connection.subscribe(subject, {
         callback: (error, message) => {
           if (error === null) onMessage(toPushed(message))
+          else onFailure(failure(error))
         }
       })
       return () => subscription.unsubscribe()

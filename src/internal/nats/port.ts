@@ -108,7 +108,11 @@ export interface NatsPort {
   readonly createConsumer: (stream: string, settings: ConsumerSettings, timeout: number) => Promise<number>
   readonly deleteConsumer: (stream: string, consumer: string, timeout: number) => Promise<void>
   readonly inbox: () => string
-  readonly subscribe: (subject: string, onMessage: (message: PushedMessage) => void) => () => void
+  readonly subscribe: (
+    subject: string,
+    onMessage: (message: PushedMessage) => void,
+    onFailure: (failure: PortFailure) => void
+  ) => () => void
   /** Answers a flow control request. */
   readonly acknowledge: (subject: string) => void
   readonly failure: (cause: unknown) => PortFailure

@@ -37,7 +37,9 @@ export const better = (known: Reading | undefined, sample: Sample): Reading => {
   const reading = toReading(sample)
   if (known === undefined) return reading
   const aged = known.error + (reading.takenAt - known.takenAt) * driftPerMilli
-  return reading.error <= aged ? reading : known
+  // Two that cannot both be right: the host slept, or the server's clock was set. The new one speaks of now.
+  const contradicts = Math.abs(reading.offset - known.offset) > aged + reading.error
+  return contradicts || reading.error <= aged ? reading : known
 }
 
 /** A Clock that reads the server's time; it waits as the host's own does. */

@@ -3,7 +3,7 @@
  * that exists differs. Pure.
  */
 import * as Duration from "effect/Duration"
-import type { KVStoreConfig } from "../../KVStoreConfig.ts"
+import { KVStoreConfig, longestAge } from "../../KVStoreConfig.ts"
 import { everything } from "../kv/subjects.ts"
 import type { StreamSettings } from "./port.ts"
 
@@ -103,6 +103,31 @@ export const differences = (
     ])
   }
 }
+
+/**
+ * The configuration that a bucket has: what was asked for, but for what decides
+ * how it behaves, where it was taken as it is.
+ */
+export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>): KVStoreConfig =>
+  new KVStoreConfig({
+    ...config,
+    // No limit on the server is more than any that we could ask for.
+    historySize: Math.min(
+      mostHistory,
+      (found.max_msgs_per_subject ?? 1) < 1 ? mostHistory : found.max_msgs_per_subject!
+    ),
+    streamMaxAge: toAge(found.max_age),
+    expiryMarkers: toAge(found.subject_delete_marker_ttl),
+    storage: found.storage ?? "file",
+    replicas: found.num_replicas ?? 1
+  })
+
+const mostHistory = 64
+
+const toAge = (nanoseconds: number | undefined): Duration.Duration | undefined =>
+  nanoseconds === undefined || nanoseconds <= 0
+    ? undefined
+    : Duration.min(Duration.millis(nanoseconds / nanosPerMilli), longestAge)
 
 /** Whether a server can expire single keys, leave markers, and check a condition on another key. */
 export const hasMarkers = (version: string): boolean => {

@@ -104,13 +104,13 @@ export interface Options {
   readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
 }
 
-type Removal = "removed" | "raced"
+type Removal = "removed" | "raced" | KVStoreError
 
-const remove = (access: Access, one: Judged): Effect.Effect<Removal, KVStoreError> =>
-  Effect.matchEffect(access.store.purge(one.key, { revision: one.revision }), {
-    onSuccess: () => Effect.succeed("removed" as const),
-    onFailure: (error) =>
-      error.reason._tag === "RevisionMismatch" ? Effect.succeed("raced" as const) : Effect.fail(error)
+/** One that cannot be removed does not stop the others. */
+const remove = (access: Access, one: Judged): Effect.Effect<Removal> =>
+  Effect.match(access.store.purge(one.key, { revision: one.revision }), {
+    onSuccess: () => "removed" as const,
+    onFailure: (error) => error.reason._tag === "RevisionMismatch" ? "raced" as const : error
   })
 
 export const pass = Effect.fnUntraced(function*(
@@ -135,6 +135,9 @@ export const pass = Effect.fnUntraced(function*(
       outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
     ),
     raced: outcomes.filter((outcome) => outcome === "raced").length,
+    failed: outcomes.flatMap((outcome, index) =>
+      typeof outcome === "string" ? [] : [{ instance: instanceName(going[index]!.key), reason: outcome.message }]
+    ),
     invalid: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
     frozen
   }

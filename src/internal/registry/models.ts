@@ -101,8 +101,10 @@ export interface CleanupOptions {
 export interface CleanupReport {
   readonly scanned: number
   readonly removed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
-  /** Beaten between the read and the removal: kept. */
+  /** Beaten, or removed by somebody else, between the read and the removal: left alone. */
   readonly raced: number
+  /** Not removed because the store could not do it, and why: the next pass tries again. */
+  readonly failed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
   /** Records that do not decode. They go by age too. */
   readonly invalid: ReadonlyArray<string>
   /** Services that self-preservation held back. */

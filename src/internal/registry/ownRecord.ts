@@ -34,6 +34,9 @@ export interface Options {
 
 export type Change = (current: ServiceInstance) => ServiceInstance
 
+/** Who leaves with a write under way looks so often, a conflict's pause apart, whether it has landed. */
+const leaveLooks = 5
+
 /** After a conflict, so that two who met do not meet again. */
 export const conflictPause = Effect.flatMap(
   Random.nextIntBetween(20, 100),
@@ -77,6 +80,8 @@ export class OwnRecord {
   /** Monotonic milliseconds at which the last write known to have landed was sent: the store has it since then at best. */
   landedAt = 0
 
+  /** What an unanswered write was conditioned on: while the key still shows that, it may land. */
+  private outstanding: number | undefined
   private readonly options: Options
   private readonly clock: Clock.Clock
   private readonly one = Semaphore.makeUnsafe(1)
@@ -109,7 +114,12 @@ export class OwnRecord {
         store.put(this.key, encode(stamped), { revision }),
         (error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)
       )
-      const written = yield* answered(this.options, "put", put)
+      this.outstanding = revision
+      const written = yield* Effect.tapError(answered(this.options, "put", put), (reason) =>
+        Effect.sync(() => {
+          if (reason === "conflict") this.outstanding = undefined
+        }))
+      this.outstanding = undefined
       this.landed(stamped, written, monotonicMillis(this.clock) - sentAt)
     })
   }
@@ -163,19 +173,22 @@ export class OwnRecord {
   /** Writes nothing more, and removes our own record, past late writes of our own; never another's. */
   readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
     this.ended = this.ended ?? new Deregistered(this.names)
-    return this.one.withPermits(1)(this.remove)
+    return this.one.withPermits(1)(this.remove(leaveLooks))
   })
 
-  private readonly remove: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
-    Effect.flatMap(this.last, ({ seen }) => {
-      if (seen._tag !== "Live" || seen.record.nonce !== this.options.nonce) return Effect.void
+  private remove(looks: number): Effect.Effect<void, RegistryReason> {
+    return Effect.flatMap(this.last, ({ seen }) => {
+      if (seen._tag !== "Live" || seen.record.nonce !== this.options.nonce) {
+        const mayLand = this.outstanding === (seen._tag === "Nothing" ? 0 : seen.revision)
+        return mayLand && looks > 0 ? Effect.andThen(conflictPause, this.remove(looks - 1)) : Effect.void
+      }
       return Effect.catch(
         this.options.access.store.delete(this.key, { revision: seen.revision }),
         (error) =>
           error.reason._tag === "RevisionMismatch" || error.reason._tag === "OutcomeUnknown"
-            ? Effect.andThen(conflictPause, this.remove)
+            ? Effect.andThen(conflictPause, this.remove(looks))
             : Effect.fail(storeFailed(error))
       )
     })
-  )
+  }
 }

@@ -6,9 +6,10 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
@@ -147,7 +148,16 @@ const watchVisibility = (
     }
   })
 
-export const make = Effect.fnUntraced(function*(
+/** A registration that fails, or is given up, cleans up at once; one that succeeds does with its scope. */
+export const make = (options: Options): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const own = yield* Scope.fork(yield* Effect.scope)
+    return yield* Scope.provide(begin(options), own).pipe(
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, exit))
+    )
+  })
+
+const begin = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
   const { access: { maxAge, store }, heartbeat } = options

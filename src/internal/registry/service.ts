@@ -188,16 +188,18 @@ const readers = (access: accessTo.Access) => {
   }
 }
 
-/** Removes an instance whoever wrote it, past beats that are under way. */
-const deregister = (store: KVStore["Service"], key: string): Effect.Effect<boolean, KVStoreError> =>
-  Effect.flatMap(store.get(key), (entry) =>
-    Option.isNone(entry)
-      ? Effect.succeed(false)
-      : Effect.catchIf(
-        Effect.as(store.delete(key, { revision: entry.value.revision }), true),
-        (error: KVStoreError) => error.reason._tag === "RevisionMismatch",
-        () => Effect.andThen(conflictPause, deregister(store, key))
-      ))
+/** Removes the instance that is there, whoever wrote it, past beats that are under way; not one that came after it. */
+const deregister = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
+  Effect.flatMap(access.store.get(key), (entry) => {
+    if (Option.isNone(entry)) return Effect.succeed(false)
+    const nonce = Result.getOrUndefined(access.decode(entry.value))?.nonce
+    if (first !== undefined && nonce !== first) return Effect.succeed(false)
+    return Effect.catchIf(
+      Effect.as(access.store.delete(key, { revision: entry.value.revision }), true),
+      (error: KVStoreError) => error.reason._tag === "RevisionMismatch",
+      () => Effect.andThen(conflictPause, deregister(access, key, nonce))
+    )
+  })
 
 /** What `Registry` is; each member is documented there. */
 export interface Service {
@@ -265,7 +267,7 @@ export const make = Effect.fnUntraced(function*(
       checked(
         "deregister",
         { serviceName, instanceId },
-        () => Effect.mapError(deregister(store, keyOf({ serviceName, instanceId })), storeFailure("deregister"))
+        () => Effect.mapError(deregister(access, keyOf({ serviceName, instanceId })), storeFailure("deregister"))
       ),
     get: (serviceName, instanceId, readOptions) =>
       checked("get", { serviceName, instanceId }, () => get(serviceName, instanceId, readOptions)),
@@ -281,15 +283,20 @@ export const make = Effect.fnUntraced(function*(
               Stream.mapError(storeFailure("watch"))
             )))
       ),
-    cleanup: (cleanupOptions = {}) =>
-      cleanup.pass(access, {
+    cleanup: Effect.fnUntraced(function*(cleanupOptions = {}) {
+      const { atMost = cleanup.defaultAtMost, confirm = false, dryRun = false } = cleanupOptions
+      if (!(atMost >= 0 && atMost <= 1)) {
+        const wrong = new InvalidConfig({ problem: `atMost is a share from 0 to 1, got ${atMost}` })
+        return yield* failure("cleanup")(wrong)
+      }
+      const pass = cleanup.pass(access, {
         maxAge: cleanupOptions.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(cleanupOptions.maxAge),
-        dryRun: cleanupOptions.dryRun ?? false,
-        atMost: cleanupOptions.atMost ?? cleanup.defaultAtMost,
+        dryRun,
+        atMost,
         confirmed: (remove) =>
-          cleanupOptions.confirm === true
-            ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter)
-            : remove
-      }).pipe(Effect.mapError(storeFailure("cleanup")))
+          confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
+      })
+      return yield* Effect.mapError(pass, storeFailure("cleanup"))
+    })
   }
 })
