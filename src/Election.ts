@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ElectionError, LeadershipLost, StoreFailed } from "./ElectionError.ts"
+import { type ElectionError, LeadershipLost, type LossReason, StoreFailed } from "./ElectionError.ts"
 import { Board } from "./internal/election/board.ts"
 import type { Candidate, Services, Won } from "./internal/election/campaign.ts"
 import * as campaigns from "./internal/election/campaign.ts"
@@ -36,6 +36,7 @@ import type {
   Leadership,
   Timings
 } from "./internal/election/models.ts"
+import type { Tenure } from "./internal/election/tenure.ts"
 import { runUntil } from "./internal/election/work.ts"
 import { forkReported } from "./internal/fibers.ts"
 import { KVStore } from "./KVStore.ts"
@@ -151,7 +152,7 @@ const make = Effect.fnUntraced(function*(
     const candidate = yield* enter("campaign", election, options)
     const won = yield* win("campaign", candidate)
     const resign = campaigns.release(services, candidate, won.tenure)
-    yield* resignWhenUnhealthy(candidate, resign)
+    yield* resignWhenUnhealthy(candidate, won.tenure, resign)
     return toLeadership(won, resign)
   })
 
@@ -164,9 +165,9 @@ const make = Effect.fnUntraced(function*(
       // The work is stopped before leadership is handed over; work that resigns is interrupted while it waits here.
       const resign = Effect.suspend(() => {
         won.tenure.beginRelease()
-        return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(lost)))
+        return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))
       })
-      yield* resignWhenUnhealthy(candidate, resign)
+      yield* resignWhenUnhealthy(candidate, won.tenure, resign)
       const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))
       return yield* runUntil(won.tenure, work(toLeadership(won, resign)), toldToStop)
     }).pipe(Effect.scoped)
@@ -201,8 +202,8 @@ const checked = <A, R>(operation: string, election: string, effect: Effect.Effec
     return wrong === undefined ? effect : Effect.fail(failure(operation, election)(wrong))
   })
 
-/** Asked every `renewEvery`, for as long as the scope is open. */
-const resignWhenUnhealthy = (candidate: Candidate, resign: Effect.Effect<void>) =>
+/** Asked every `renewEvery`, for as long as it leads and the scope is open. */
+const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
   candidate.healthy === undefined ? Effect.void : forkReported(
     `the health check of "${candidate.election}"`,
     Effect.gen(function*() {
@@ -210,12 +211,19 @@ const resignWhenUnhealthy = (candidate: Candidate, resign: Effect.Effect<void>) 
       while (yield* campaigns.isHealthy(candidate))
       yield* Effect.logWarning(`the leader of "${candidate.election}" is unhealthy: it resigns`)
       yield* resign
-    })
+    }).pipe(Effect.raceFirst(Deferred.await(tenure.lost)))
   )
+
+/** Interruptible also in a finalizer of the work, which would wait for its own end otherwise. */
+const untilOver = (lost: Tenure["lost"]): Effect.Effect<LossReason> => Effect.interruptible(Deferred.await(lost))
 
 const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Leadership => {
   const { candidateId, election } = tenure.options
-  const isOver = Effect.flatMap(Deferred.await(tenure.lost), (reason) => Effect.fail(new LeadershipLost({ reason })))
+  /** While it is being released there is no reason yet, and whoever is to be stopped first must not wait for one. */
+  const isOver = Effect.gen(function*() {
+    const reason = (yield* Deferred.isDone(tenure.lost)) ? yield* Deferred.await(tenure.lost) : "resigned"
+    return yield* new LeadershipLost({ reason })
+  })
   return {
     election,
     candidateId,
@@ -224,7 +232,7 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
     electedAt: tenure.electedAt,
     metadata: tenure.metadata,
     isValid: tenure.isValid,
-    lost: Deferred.await(tenure.lost),
+    lost: untilOver(tenure.lost),
     proclaim: (metadata: Metadata) =>
       toMetadata(metadata).pipe(
         Effect.flatMap((checkedMetadata) =>

@@ -6,11 +6,12 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEvent } from "../../KVEntry.ts"
 import type { KVStore } from "../../KVStore.ts"
+import { backoff } from "../backoff.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis } from "../time.ts"
 import { type Observation, observe } from "./challenger.ts"
@@ -25,8 +26,10 @@ export class Board {
   private readonly clock: Clock.Clock
   private readonly observations = new Map<string, Observation>()
   private readonly waiting = new Map<string, Set<() => void>>()
-  /** Whether the watch has given all there is: what it has not given then is not there. */
-  private isComplete = false
+  /** Open while the watch has given all there is: what it has not given then is not there. */
+  private readonly complete = Latch.makeUnsafe(false)
+  /** The watch that `complete` speaks of: one that has ended may still be closing when the next has begun. */
+  private current: object | undefined
 
   constructor(store: KVStore["Service"], clock: Clock.Clock) {
     this.store = store
@@ -35,7 +38,12 @@ export class Board {
 
   /** Undefined: this process has not looked yet. */
   observation(election: string): Observation | undefined {
-    return this.observations.get(election) ?? (this.isComplete ? this.see(election, absent) : undefined)
+    return this.observations.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
+  }
+
+  /** Waits until what is seen is no older than the watch. */
+  get upToDate(): Effect.Effect<void> {
+    return this.complete.await
   }
 
   /** Something was seen, by the watch or by a read. */
@@ -71,13 +79,16 @@ export class Board {
 
   /** Follows the bucket for as long as somebody needs it. */
   readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
+    this.complete.closeUnsafe()
     const watch = Effect.suspend(() => {
       const inSnapshot = new Set<string>()
+      this.current = inSnapshot
+      this.complete.closeUnsafe()
       const onEvent = (event: KVEvent) => {
         switch (event._tag) {
           case "Put": {
             const election = electionOf(event.entry.key)
-            if (!this.isComplete) inSnapshot.add(election)
+            if (!this.complete.isOpen()) inSnapshot.add(election)
             this.see(election, fromEntry(event.entry))
             return
           }
@@ -87,14 +98,14 @@ export class Board {
           case "Ready":
             // What was known, or is waited for, and is in no snapshot, is not there.
             for (const election of new Set([...this.observations.keys(), ...this.waiting.keys()])) {
-              if (!this.isComplete && !inSnapshot.has(election)) this.see(election, absent)
+              if (!this.complete.isOpen() && !inSnapshot.has(election)) this.see(election, absent)
             }
-            this.isComplete = true
+            this.complete.openUnsafe()
         }
       }
       return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event))).pipe(
         Effect.ensuring(Effect.sync(() => {
-          this.isComplete = false
+          if (this.current === inSnapshot) this.complete.closeUnsafe()
         }))
       )
     })
@@ -102,9 +113,7 @@ export class Board {
       "the elections' watch",
       watch.pipe(
         Effect.tapError((error) => Effect.logWarning("the elections' watch failed, it is opened again", error.message)),
-        Effect.retry(
-          Schedule.min([Schedule.exponential(shortestPause), Schedule.spaced(longestPause)]).pipe(Schedule.jittered)
-        )
+        Effect.retry(backoff(shortestPause, longestPause))
       )
     )
   })

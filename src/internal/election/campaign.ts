@@ -128,19 +128,23 @@ const announce = (services: Services, tenure: Tenure): Effect.Effect<Won | undef
   Effect.gen(function*() {
     while (yield* tenure.isValid) {
       const told = yield* Effect.gen(function*() {
-        const { created } = yield* services.store.status
+        const { created } = yield* tenure.bounded("status", services.store.status)
         return { epoch: Math.floor(created.epochMilliseconds), seen: yield* tenure.look }
       }).pipe(Effect.catchIf(
         (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
         () => Effect.undefined
       ))
-      if (told === undefined) {
+      const meaning = told === undefined ? undefined : tenure.meaningOf(told.seen)
+      if (told === undefined || meaning === undefined || meaning._tag === "ReadAgain") {
         yield* afterConflict
-      } else if (tenure.confirms(told.seen)) {
-        return { tenure, token: new FencingToken({ epoch: told.epoch, revision: tenure.electedRevision! }) }
+      } else if (meaning._tag === "Adopt") {
+        // The answers may have taken what was left of it.
+        if (yield* tenure.isValid) {
+          return { tenure, token: new FencingToken({ epoch: told.epoch, revision: tenure.electedRevision! }) }
+        }
       } else {
         services.board.see(tenure.options.election, told.seen)
-        yield* tenure.end("superseded")
+        yield* tenure.end(meaning.reason)
       }
     }
     return undefined
@@ -165,22 +169,29 @@ const tryOnce = (services: Services, candidate: Candidate): Effect.Effect<Won | 
 export const release = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.suspend(() => {
     tenure.beginRelease()
-    const now = monotonicMillis(services.clock)
-    for (const [seat, until] of services.sitsOut) if (until <= now) services.sitsOut.delete(seat)
-    if (tenure.electedRevision !== undefined) {
-      services.sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewEvery)
-    }
-    return tenure.release
+    // From the moment at which the others may know; while the store is away that is later than now.
+    return Effect.andThen(
+      Effect.andThen(sitOut(services, candidate, tenure), tenure.release),
+      sitOut(services, candidate, tenure)
+    )
   })
 
-/** Campaigns until it leads. The scope's end hands leadership over. */
+const sitOut = ({ clock, sitsOut }: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const now = monotonicMillis(clock)
+    for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
+    if (tenure.electedRevision !== undefined) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewEvery)
+  })
+
+/** Campaigns until it leads. The end of the scope hands over, and so does a campaign that fails or is given up. */
 export const campaign = (services: Services, candidate: Candidate): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     while (true) {
       const own = yield* Scope.fork(scope)
-      const won = yield* Scope.provide(tryOnce(services, candidate), own)
+      const won = yield* Scope.provide(tryOnce(services, candidate), own).pipe(
+        Effect.onExit((exit) => Exit.isSuccess(exit) && exit.value !== undefined ? Effect.void : Scope.close(own, exit))
+      )
       if (won !== undefined) return won
-      yield* Scope.close(own, Exit.void)
     }
   })

@@ -19,7 +19,7 @@ const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
 const idLength = 8
 
 export const failure = (operation: string, election: string | undefined) => (reason: ElectionReason): ElectionError =>
-  new ElectionError({ operation, election, reason })
+  new ElectionError({ operation, election: election === undefined ? undefined : String(election), reason })
 
 export const checkName = (election: string): InvalidName | undefined =>
   typeof election === "string" && namePattern.test(election)

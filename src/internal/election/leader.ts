@@ -51,7 +51,8 @@ export const changes = (
   board: Board,
   election: string
 ): Stream.Stream<Option.Option<LeaderRecord>, KVStoreError> =>
-  Stream.suspend(() => Stream.fromPull(Effect.succeed(nextChange(store, clock, board, election))))
+  // What was seen before the watch was opened may be long past.
+  Stream.suspend(() => Stream.fromPull(Effect.as(board.upToDate, nextChange(store, clock, board, election))))
 
 /** Waits until the leader is another than was given last. */
 const nextChange = (

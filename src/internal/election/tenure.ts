@@ -9,15 +9,15 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import type { LossReason } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import { KVStoreError, OutcomeUnknown } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { wholeMillis } from "../time.ts"
-import { deadline, ElapsedTime, landed, type Lease, sortOut } from "./lease.ts"
+import { deadline, ElapsedTime, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
 import { electedRevisionOf, encode, fromRead, keyOf, type Seen, type StoredRecord } from "./record.ts"
 
 /** An attempt is cut off after half a `renewEvery`, and after this at most: several must fit before the deadline. */
@@ -81,6 +81,8 @@ export class Tenure {
   /** When each attempt that may still land was sent. */
   private readonly sent = new Map<number, number>()
   private lease: Lease | undefined
+  /** What the last attempt to win was conditioned on. */
+  private stoodOn: number | "nothing" = "nothing"
 
   constructor(options: Options) {
     this.options = options
@@ -95,7 +97,8 @@ export class Tenure {
     return Duration.millis(Math.min(longestAttempt, this.options.times.renewEvery / 2))
   }
 
-  private bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
+  /** No request is waited for longer than an attempt. */
+  bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
     const reason = new OutcomeUnknown({ problem: `no answer within ${Duration.format(this.cutOff)}` })
     const { bucket } = this.options.store.config
     return Effect.timeoutOrElse(effect, {
@@ -137,6 +140,11 @@ export class Tenure {
 
   private adopt(revision: number, beat: number): void {
     this.lease = landed(this.lease, revision, this.sent.get(beat))
+    // In the same step: what has won is handed back by whoever gives up now.
+    if (this.phase === "standing") {
+      this.phase = "leading"
+      this.electedRevision = revision
+    }
     // Of several on one revision at most one lands, and what came before it cannot land any more.
     for (const earlier of this.sent.keys()) if (earlier <= beat) this.sent.delete(earlier)
   }
@@ -149,9 +157,8 @@ export class Tenure {
       Effect.gen({ self: this }, function*() {
         this.term = term
         this.electedAt = yield* DateTime.now
+        this.stoodOn = on
         yield* this.attempt(on, false)
-        this.electedRevision = this.lease!.revision
-        this.phase = "leading"
         return true
       }).pipe(Effect.catchIf(
         (error) => decidedByReading.has(error.reason._tag) || error.isRetryable,
@@ -162,18 +169,17 @@ export class Tenure {
 
   /** A record that bears our nonce means that an attempt of ours has won, whatever was answered. */
   claim(seen: Seen): boolean {
-    if (seen._tag !== "Held" || !this.confirms(seen)) return false
+    if (seen._tag !== "Held" || seen.record.nonce !== this.options.nonce) return false
     this.adopt(seen.revision, seen.record.beat)
     this.term = seen.record.term
     this.electedAt = seen.record.electedAt
     this.electedRevision = electedRevisionOf(seen)
-    this.phase = "leading"
     return true
   }
 
-  /** Whether a record read back after winning is still ours. */
-  confirms(seen: Seen): boolean {
-    return seen._tag === "Held" && seen.record.nonce === this.options.nonce
+  /** What a record that was read back after winning means. */
+  meaningOf(seen: Seen): ReadBack {
+    return sortOut(this.options.nonce, this.lease!, seen)
   }
 
   // ------------------------------------------------------------ leading
@@ -235,16 +241,19 @@ export class Tenure {
     return Effect.as(Effect.logDebug(`a renewal of "${this.options.election}" failed: ${error.message}`), false)
   }
 
-  /** Sorts out a lost compare-and-set. True: we know where we stand. */
+  /** Sorts out a lost compare-and-set. True: it has landed after all, or it is over. */
   private readonly readBack: Effect.Effect<boolean> = Effect.suspend(() =>
     Effect.matchEffect(this.look, {
       onFailure: (error) => this.missed(error),
       onSuccess: (seen) => {
-        const decision = sortOut(this.options.nonce, this.lease!, seen)
+        const decision = this.meaningOf(seen)
         switch (decision._tag) {
-          case "Adopt":
+          case "Adopt": {
+            // The revision that was known: nobody wrote, not every conflict means that.
+            const hasLanded = decision.revision !== this.lease!.revision
             this.adopt(decision.revision, decision.beat)
-            return Effect.succeed(true)
+            return Effect.succeed(hasLanded)
+          }
           case "ReadAgain":
             return Effect.succeed(false)
           case "Over":
@@ -262,7 +271,7 @@ export class Tenure {
       return Effect.catchIf(
         Effect.as(this.attempt(this.lease!.revision, false), true),
         isConflict,
-        () => Effect.andThen(this.readBack, attempt)
+        () => Effect.flatMap(this.readBack, (sorted) => sorted ? attempt : Effect.andThen(pause, attempt))
       )
     })
     return this.one.withPermits(1)(attempt)
@@ -300,18 +309,21 @@ export class Tenure {
   })
 
   /** A campaign that ends with an attempt outstanding: what it has won after all is handed back. */
-  private readonly settle: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.sent.size === 0) return this.end("resigned")
-    return this.look.pipe(
-      Effect.retry({ times: settleLooks, schedule: Schedule.spaced(Duration.millis(shortestPause)) }),
-      Effect.flatMap((seen) => this.claim(seen) ? this.one.withPermits(1)(this.vacate) : Effect.void),
-      Effect.catch((error) =>
-        Effect.logWarning(
-          `an attempt on "${this.options.election}" was not resolved: if it landed, its lease runs out`,
-          error.message
+  private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    for (let looks = 0; this.sent.size > 0; looks++) {
+      if (looks > settleLooks) {
+        yield* Effect.logWarning(
+          `an attempt on "${this.options.election}" was not resolved: if it lands, its lease runs out`
         )
-      ),
-      Effect.andThen(this.end("resigned"))
-    )
+        break
+      }
+      if (looks > 0) yield* Effect.sleep(Duration.millis(shortestPause))
+      const seen = yield* Effect.option(this.look)
+      if (Option.isNone(seen)) continue
+      if (this.claim(seen.value)) return yield* this.one.withPermits(1)(this.vacate)
+      // Somebody else wrote: no attempt of ours can land any more.
+      if (this.stoodOn !== (seen.value._tag === "Absent" ? "nothing" : seen.value.revision)) break
+    }
+    yield* this.end("resigned")
   })
 }

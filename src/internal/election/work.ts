@@ -29,6 +29,8 @@ const watchOverrun = (tenure: Tenure) =>
 
 const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>) =>
   Effect.gen(function*() {
+    // Also where nobody asked it to resign: whoever stops the work gives leadership up.
+    tenure.beginRelease()
     const overrun = yield* Effect.forkDetach(watchOverrun(tenure))
     yield* Fiber.interrupt(work)
     yield* Fiber.interrupt(overrun)
@@ -41,7 +43,9 @@ export const runUntil = <A, E, R>(
   toldToStop: Effect.Effect<unknown>
 ): Effect.Effect<Option.Option<Exit.Exit<A, E>>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const fiber = yield* Effect.acquireRelease(Effect.forkDetach(work), (running) => stop(tenure, running))
+    // In a scope of its own: what it has acquired is released when it has stopped, and not before.
+    const running = Effect.forkDetach(Effect.scoped(work))
+    const fiber = yield* Effect.acquireRelease(running, (fiber) => stop(tenure, fiber))
     return yield* Effect.raceFirst(
       Effect.asSome(Fiber.await(fiber)),
       Effect.as(toldToStop, Option.none())
