@@ -13,25 +13,14 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
 import { defaultMaxAge } from "./Expiration.ts"
 import { forkReported } from "./internal/fibers.ts"
-import type {
-  CleanupOptions,
-  CleanupReport,
-  ReadOptions,
-  RegisterOptions,
-  Registration,
-  RegistryEvent,
-  RegistryOptions
-} from "./internal/registry/models.ts"
+import type { CleanupOptions, RegisterOptions, RegistryOptions, RegistryService } from "./internal/registry/models.ts"
 import { make } from "./internal/registry/service.ts"
 import { KVStore } from "./KVStore.ts"
 import type { RegistryError } from "./RegistryError.ts"
-import type { Registerable, ServiceInstance } from "./ServiceInstance.ts"
+import type { Registerable } from "./ServiceInstance.ts"
 
 export type {
   CleanupOptions,
@@ -40,7 +29,8 @@ export type {
   RegisterOptions,
   Registration,
   RegistryEvent,
-  RegistryOptions
+  RegistryOptions,
+  RegistryService
 } from "./internal/registry/models.ts"
 export * from "./RegistryError.ts"
 export * from "./ServiceInstance.ts"
@@ -51,40 +41,7 @@ export * from "./ServiceInstance.ts"
  * @category services
  * @since 0.1.0
  */
-export class Registry extends Context.Service<Registry, {
-  /** Registers, beats on the layer's Schedule, deregisters when the scope closes. */
-  readonly register: (
-    instance: Registerable,
-    options?: RegisterOptions
-  ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
-  /** One beat by hand, for callers who keep their own loop; `instanceId` is needed. Registers again where the record has gone. */
-  readonly heartbeat: (instance: Registerable) => Effect.Effect<void, RegistryError>
-  /** Removes an instance on purpose, whoever registered it. False: it was not there. */
-  readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
-  /** None where it is absent or expired. */
-  readonly get: (
-    serviceName: string,
-    instanceId: string,
-    options?: ReadOptions
-  ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
-  /** Who is alive, in order of their ids. */
-  readonly list: (
-    serviceName: string,
-    options?: ReadOptions
-  ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
-  readonly listAll: (
-    options?: ReadOptions
-  ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
-  /**
-   * `Up` for each who is alive, `Ready`, then what changes. All watches of a
-   * process share one. An observer that is itself cut off from the store for
-   * longer than `maxAge` sees no beats, and tells them all `Down` (`expired`)
-   * until it is back.
-   */
-  readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
-  /** One pass: removes, by compare-and-purge, what is expired. Reports what and why. */
-  readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
-}>()("effect-aegis/Registry") {}
+export class Registry extends Context.Service<Registry, RegistryService>()("effect-aegis/Registry") {}
 
 /**
  * A registry on a bucket. Refuses times that cannot work: `maxAge` below two

@@ -44,8 +44,7 @@ describe("Aegis, memory", () => {
       })
       yield* registersAndLeads.pipe(
         Effect.scoped,
-        Effect.provide(withConfig({})),
-        Effect.provide(Logger.layer([logger]))
+        Effect.provide(Layer.provideMerge(withConfig({}), Logger.layer([logger])))
       )
       assert.isTrue(said.some((line) => line.includes("AEGIS_NATS_URL is not set")), said.join("\n"))
     }))

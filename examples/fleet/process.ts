@@ -25,4 +25,4 @@ const layer = servicesAndSweeper({
 }).pipe(Layer.provide(NatsClient.layer({ servers: process.env.NATS_URL ?? "", name: spec.instanceId })))
 
 // The story is told by the observer alone.
-await Effect.runPromise(main.pipe(Effect.provide(layer), Effect.provide(Logger.layer([]))))
+await Effect.runPromise(Effect.provide(main, Layer.merge(layer, Logger.layer([]))))

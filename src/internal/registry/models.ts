@@ -3,10 +3,12 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { RegistryError } from "../../RegistryError.ts"
-import type { ServiceInstance } from "../../ServiceInstance.ts"
+import type { Registerable, ServiceInstance } from "../../ServiceInstance.ts"
 
 /**
  * What happens to an instance. A beat that changes nothing but the time is no
@@ -124,4 +126,45 @@ export interface RegistryOptions {
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
   /** `"store"` (default) compares the store's own timestamps; `"local"` compares `lastHeartbeat` with this host's Clock. */
   readonly clock?: "store" | "local" | undefined
+}
+
+/**
+ * What a registry does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegistryService {
+  /** Registers, beats on the layer's Schedule, deregisters when the scope closes. */
+  readonly register: (
+    instance: Registerable,
+    options?: RegisterOptions
+  ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
+  /** One beat by hand, for callers who keep their own loop; `instanceId` is needed. Registers again where the record has gone. */
+  readonly heartbeat: (instance: Registerable) => Effect.Effect<void, RegistryError>
+  /** Removes an instance on purpose, whoever registered it. False: it was not there. */
+  readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
+  /** None where it is absent or expired. */
+  readonly get: (
+    serviceName: string,
+    instanceId: string,
+    options?: ReadOptions
+  ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
+  /** Who is alive, in order of their ids. */
+  readonly list: (
+    serviceName: string,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
+  readonly listAll: (
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
+  /**
+   * `Up` for each who is alive, `Ready`, then what changes. All watches of a
+   * process share one. An observer that is itself cut off from the store for
+   * longer than `maxAge` sees no beats, and tells them all `Down` (`expired`)
+   * until it is back.
+   */
+  readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
+  /** One pass: removes, by compare-and-purge, what is expired. Reports what and why. */
+  readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
 }

@@ -24,15 +24,7 @@ import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import { makeByHand } from "./byHand.ts"
 import * as cleanup from "./cleanup.ts"
-import type {
-  CleanupOptions,
-  CleanupReport,
-  ReadOptions,
-  RegisterOptions,
-  Registration,
-  RegistryEvent,
-  RegistryOptions
-} from "./models.ts"
+import type { ReadOptions, RegistryOptions, RegistryService } from "./models.ts"
 import { conflictPause } from "./ownRecord.ts"
 import { keyOf, keyPrefix } from "./record.ts"
 import * as registration from "./registration.ts"
@@ -201,34 +193,10 @@ const deregister = (access: accessTo.Access, key: string, first?: string): Effec
     )
   })
 
-/** What `Registry` is; each member is documented there. */
-export interface Service {
-  readonly register: (
-    instance: Registerable,
-    options?: RegisterOptions
-  ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
-  readonly heartbeat: (instance: Registerable) => Effect.Effect<void, RegistryError>
-  readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
-  readonly get: (
-    serviceName: string,
-    instanceId: string,
-    options?: ReadOptions
-  ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
-  readonly list: (
-    serviceName: string,
-    options?: ReadOptions
-  ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
-  readonly listAll: (
-    options?: ReadOptions
-  ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
-  readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
-  readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
-}
-
 export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   options: RegistryOptions
-): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
+): Effect.fn.Return<RegistryService, RegistryError, Scope.Scope> {
   const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
   const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
   const problem = checkTimes(maxAge, heartbeat, store.config.streamMaxAge)
