@@ -13,30 +13,17 @@ import * as FencingToken from "../src/FencingToken.ts"
 import * as KVStore from "../src/KVStore.ts"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
-import {
-  believers,
-  countOf,
-  employ,
-  finisher,
-  lease,
-  now,
-  numbers,
-  openBucket,
-  quiet,
-  recordIn,
-  type Seat,
-  stand,
-  startProcess,
-  suite
-} from "./ElectionSuite.ts"
-import { Buckets, eventually, freshName } from "./KVStoreSuite.ts"
+import { countOf } from "./ElectionSuite/faults.ts"
+import { finisher, lease, now, numbers, quiet } from "./ElectionSuite/fixture.ts"
+import { suite } from "./ElectionSuite/index.ts"
+import { believers, employ, openBucket, recordIn, type Seat, stand, startProcess } from "./ElectionSuite/processes.ts"
+import { Buckets, eventually, freshName } from "./KVStoreSuite/fixture.ts"
 import { type Line, lines } from "./support/natsBinaries.ts"
+import { layerClient } from "./support/natsClient.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "./support/natsServer.ts"
 
 const until = eventually(false)
 const finish = finisher(until)
-
-const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 
 const layerBuckets = Layer.effect(
   Buckets,

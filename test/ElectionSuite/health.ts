@@ -1,0 +1,101 @@
+/** Candidates that are unhealthy. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { countOf } from "./faults.ts"
+import { is, isTrue, type Tools } from "./fixture.ts"
+import { believers, employ, openBucket, stand, startProcess, tagIn, usurp } from "./processes.ts"
+
+export const health = ({ finish, test, until }: Tools) => {
+  test("an unhealthy candidate does not stand, and stands when it is healthy", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      let healthy = false
+      let asked = 0
+      const check = Effect.sync(() => {
+        asked++
+        return healthy
+      })
+      const process = yield* startProcess(store)
+      const one = yield* stand(process, finish, "one", { healthy: check })
+      yield* until(Effect.sync(() => asked), (count) => count > 3)
+      assert.strictEqual(countOf(process.link, "put"), 0)
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(two.hasWon, isTrue)
+      healthy = true
+      yield* two.close
+      yield* until(one.hasWon, isTrue)
+      assert.strictEqual(one.leadership().term, 2)
+    }))
+
+  const sick: ReadonlyArray<readonly [how: string, Effect.Effect<boolean>]> = [
+    ["says no", Effect.succeed(false)],
+    ["hangs", Effect.never],
+    ["dies", Effect.die("broken")],
+    ["throws", Effect.sync(() => assert.fail("broken"))]
+  ]
+  for (const [how, check] of sick) {
+    test(`a leader whose health check ${how} resigns, and does not stand`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        let healthy: Effect.Effect<boolean> = Effect.succeed(true)
+        const process = yield* startProcess(store)
+        const one = yield* stand(process, finish, "one", { healthy: Effect.suspend(() => healthy) })
+        yield* until(one.hasWon, isTrue)
+        const two = yield* stand(yield* startProcess(store), finish, "two", { priority: 1 })
+        healthy = check
+        yield* until(Effect.tap(one.whyLost, () => believers([one, two])), is<unknown>("resigned"))
+        yield* until(two.hasWon, isTrue)
+        assert.isFalse(yield* one.isValid)
+        assert.strictEqual(two.leadership().term, 2)
+        // Whoever asks before an attempt gets the same answer.
+        const again = yield* startProcess(store)
+        const other = yield* stand(again, finish, "other", { healthy: check })
+        yield* two.close
+        const third = yield* stand(yield* startProcess(store), finish, "third", { priority: 2 })
+        yield* until(third.hasWon, isTrue)
+        assert.isFalse(yield* other.hasWon)
+        assert.strictEqual(countOf(again.link, "put"), 0)
+      }))
+  }
+
+  test("who leads no more is not asked for its health any more", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      let asked = 0
+      const healthy = Effect.sync(() => ++asked > 0)
+      const one = yield* stand(yield* startProcess(store), finish, "one", { healthy })
+      yield* until(Effect.sync(() => asked), (count) => count > 2)
+      yield* usurp(store)
+      yield* until(one.whyLost, is<unknown>("superseded"))
+      const before = asked
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(two.hasWon, isTrue)
+      assert.isAtMost(asked, before + 1)
+    }))
+
+  test("the work of a leader that falls ill is stopped, and runs again when it is well", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const log: Array<string> = []
+      let healthy = true
+      yield* employ(
+        yield* startProcess(store),
+        finish,
+        "one",
+        (leadership) =>
+          Effect.gen(function*() {
+            log.push(`began ${leadership.term}`)
+            yield* Effect.addFinalizer(() => Effect.sync(() => log.push(`stopped ${leadership.term}`)))
+            return yield* Effect.never
+          }),
+        { healthy: Effect.sync(() => healthy) }
+      )
+      yield* until(Effect.sync(() => log.length), is(1))
+      healthy = false
+      yield* until(tagIn(store), is<string>("Vacant"))
+      assert.deepStrictEqual(log, ["began 1", "stopped 1"])
+      healthy = true
+      yield* until(Effect.sync(() => log.length), is(3))
+      assert.deepStrictEqual(log, ["began 1", "stopped 1", "began 2"])
+    }))
+}

@@ -1,0 +1,77 @@
+/** Campaigns that are given up, or fail, half-way. */
+import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { countOf, delayed, denied, on, silent, times, unanswered } from "./faults.ts"
+import { is, isTrue, type Tools } from "./fixture.ts"
+import { only, openBucket, reasonOf, recordIn, stand, startProcess, tagIn } from "./processes.ts"
+
+export const interrupting = ({ finish, test, until }: Tools) => {
+  test("a campaign that is interrupted while it waits has written nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+      yield* two.interrupt
+      assert.strictEqual(countOf(two.process.link, "put"), 0)
+      assert.isTrue(yield* one.isValid)
+      assert.strictEqual((yield* recordIn(store)).candidateId, "one")
+    }))
+
+  test("a campaign that is interrupted with an attempt outstanding hands back what it has won", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(times(1, "put", unanswered))
+      const one = yield* stand(process, finish, "one")
+      yield* until(tagIn(store), is<string>("Held"))
+      yield* one.interrupt
+      assert.isFalse(yield* one.hasWon)
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+      assert.strictEqual((yield* recordIn(store)).term, 1)
+    }))
+
+  test("a campaign that is interrupted with an attempt on the way hands it back when it lands", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      const { fault, open, outcomes } = yield* delayed
+      yield* process.link.set(times(1, "put", fault))
+      const one = yield* stand(process, finish, "one")
+      yield* until(Effect.sync(() => countOf(process.link, "put")), (count) => count > 0)
+      const reads = countOf(process.link, "get")
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(one.fiber))
+      // It has looked, and has not found it yet.
+      yield* until(Effect.sync(() => countOf(process.link, "get")), (count) => count > reads)
+      yield* open
+      yield* finish(Fiber.join(interrupted))
+      assert.deepStrictEqual(outcomes, ["landed"])
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+    }))
+
+  test("a campaign that was given up before it was announced renews no more, while its scope stays open", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", silent))
+      const campaign = yield* Effect.forkChild(
+        Effect.provideService(process.election.campaign(only), Clock.Clock, process.clock)
+      )
+      yield* until(tagIn(store), is<string>("Held"))
+      yield* finish(Fiber.interrupt(campaign))
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+    }))
+
+  test("a campaign that fails after it has won hands back, while its scope stays open", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", denied))
+      const { error } = yield* finish(reasonOf(process.election.campaign(only), "StoreFailed"))
+      assert.strictEqual(error.reason._tag, "PermissionDenied")
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+    }))
+}

@@ -1,0 +1,29 @@
+/** Who goes first. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { countOf } from "./faults.ts"
+import { isTrue, now, renewEvery, type Tools } from "./fixture.ts"
+import { believers, openBucket, type Seat, stand, startProcess } from "./processes.ts"
+
+export const priorities = ({ finish, test, until }: Tools) => {
+  test("at a vacant seat the lowest priority goes first", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const seats: Array<Seat> = []
+      for (const priority of [3, 2, 1]) {
+        seats.push(yield* stand(yield* startProcess(store), finish, `${priority}`, { priority }))
+      }
+      for (const { process } of seats) {
+        yield* until(Effect.sync(() => countOf(process.link, "get")), (reads) => reads > 0)
+      }
+      const closedAt = yield* now
+      yield* one.close
+      yield* until(Effect.map(believers(seats), (count) => count > 0), isTrue)
+      const [third, second, first] = seats
+      assert.isTrue(yield* first!.hasWon)
+      assert.isAtLeast(first!.seen.wonAt! - closedAt, renewEvery)
+      assert.deepStrictEqual([yield* second!.hasWon, yield* third!.hasWon], [false, false])
+    }))
+}

@@ -1,0 +1,107 @@
+/** Metadata that a leader changes. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { answeredAsConflict, away, conflict, countOf, on, times, unanswered } from "./faults.ts"
+import { isTrue, last, type Tools } from "./fixture.ts"
+import { only, openBucket, reasonOf, recordIn, shown, stand, startProcess, told, usurp } from "./processes.ts"
+
+export const proclaiming = ({ finish, test, until }: Tools) => {
+  test("a proclamation is read by others, and told as a change, within the same term", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const observer = yield* startProcess(store)
+      const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })
+      yield* until(one.hasWon, isTrue)
+      const changes = yield* told(observer)
+      yield* until(changes.all, last("one in term 1 {\"port\":1}"))
+      yield* finish(one.leadership().proclaim({ port: 2 }))
+      assert.strictEqual(shown(yield* observer.election.leader(only)), "one in term 1 {\"port\":2}")
+      yield* until(changes.all, last("one in term 1 {\"port\":2}"))
+      // Renewals bear it on, and so does what others read of the token.
+      const { landed } = one.process.link
+      const before = landed.length
+      yield* until(Effect.sync(() => landed.length), (count) => count > before + 2)
+      const leader = Option.getOrThrow(yield* observer.election.leader(only))
+      assert.deepStrictEqual(leader.metadata, { port: 2 })
+      assert.deepStrictEqual({ ...leader.token }, { ...one.leadership().token })
+      assert.deepStrictEqual(changes.events, ["one in term 1 {\"port\":1}", "one in term 1 {\"port\":2}"])
+      assert.isTrue(yield* one.isValid)
+    }))
+
+  test("a proclamation that meets a conflict where nobody wrote, or its own late renewal, is made again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const observer = yield* startProcess(store)
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      yield* one.process.link.set(times(2, "put", conflict))
+      yield* finish(one.leadership().proclaim({ port: 1 }))
+      assert.strictEqual(shown(yield* observer.election.leader(only)), "one in term 1 {\"port\":1}")
+      yield* one.process.link.set(times(1, "put", answeredAsConflict))
+      yield* finish(one.leadership().proclaim({ port: 2 }))
+      assert.strictEqual(shown(yield* observer.election.leader(only)), "one in term 1 {\"port\":2}")
+      assert.isTrue(yield* one.isValid)
+    }))
+
+  test("a proclamation after the loss fails, and says how leadership ended", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      yield* usurp(store)
+      // It learns of it by this very write.
+      const { reason } = yield* finish(reasonOf(one.leadership().proclaim({ port: 1 }), "LeadershipLost"))
+      assert.strictEqual(reason, "superseded")
+      assert.isFalse(yield* one.isValid)
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(two.hasWon, isTrue)
+      yield* finish(two.leadership().resign)
+      const error = yield* Effect.flip(two.leadership().proclaim({ port: 1 }))
+      assert.deepStrictEqual([error.operation, error.election, error.isRetryable], ["proclaim", only, false])
+      assert.include(error.message, "resigned")
+      assert.deepStrictEqual((yield* recordIn(store)).metadata, {})
+    }))
+
+  test("a proclamation that is given up costs nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const { landed, set } = one.process.link
+      yield* set(on("put", unanswered))
+      const proclamation = yield* Effect.forkChild(one.leadership().proclaim({ port: 1 }))
+      yield* until(Effect.map(recordIn(store), ({ metadata }) => "port" in metadata), isTrue)
+      yield* finish(Fiber.interrupt(proclamation))
+      yield* set(undefined)
+      const before = landed.length
+      yield* until(Effect.sync(() => landed.length), (count) => count > before + 1)
+      assert.isTrue(yield* one.isValid)
+      assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 1 })
+    }))
+
+  test("a proclamation that cannot be sent fails, can be made again, and costs nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      yield* one.process.link.set(away)
+      const error = yield* Effect.flip(one.leadership().proclaim({ port: 1 }))
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["StoreFailed", true])
+      yield* one.process.link.set(undefined)
+      yield* finish(one.leadership().proclaim({ port: 2 }))
+      assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 2 })
+      assert.isTrue(yield* one.isValid)
+    }))
+
+  test("a proclamation of what JSON cannot say is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      const one = yield* stand(process, finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const before = countOf(process.link, "put")
+      yield* reasonOf(one.leadership().proclaim({ when: new Date(0) as never }), "InvalidCandidate")
+      assert.strictEqual(countOf(process.link, "put"), before)
+    }))
+}

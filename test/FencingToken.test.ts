@@ -1,0 +1,82 @@
+/** Tokens of leaders: their order, and the strings that sort as they do. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as FencingToken from "../src/FencingToken.ts"
+
+describe("a fencing token", () => {
+  const token = (epoch: number, revision: number) => new FencingToken.FencingToken({ epoch, revision })
+  const sign = (left: string, right: string) => left < right ? -1 : left > right ? 1 : 0
+  const largest = Number.MAX_SAFE_INTEGER
+
+  const order: ReadonlyArray<
+    readonly [what: string, older: readonly [number, number], newer: readonly [number, number]]
+  > = [
+    ["revision within an epoch", [1, 9], [1, 10]],
+    ["epoch, whatever the revision", [1, largest], [2, 0]],
+    ["epoch where both grow", [9, 1], [10, 2]],
+    ["revision of very large ones", [1, largest - 1], [1, largest]]
+  ]
+  for (const [what, older, newer] of order) {
+    it(`is older by its ${what}, also as a string`, () => {
+      const [one, two] = [token(...older), token(...newer)]
+      assert.strictEqual(FencingToken.Order(one, two), -1)
+      assert.strictEqual(FencingToken.Order(two, one), 1)
+      assert.strictEqual(FencingToken.Order(one, one), 0)
+      assert.strictEqual(sign(FencingToken.encode(one), FencingToken.encode(two)), -1)
+    })
+  }
+
+  it("is written as two numbers of one width", () => {
+    assert.strictEqual(FencingToken.encode(token(1_795_400_293_793, 17)), "0001795400293793-0000000000000017")
+  })
+
+  const { FencingToken: Token } = FencingToken
+  it.prop("is read back as it was written", { token: Token }, ({ token }) => {
+    assert.isTrue(Equal.equals(FencingToken.decode(FencingToken.encode(token)), Option.some(token)))
+  })
+
+  it.prop("sorts as a string as it does by Order", { one: Token, two: Token, same: Schema.Boolean }, (pair) => {
+    const two = pair.same ? token(pair.one.epoch, pair.two.revision) : pair.two
+    const strings = sign(FencingToken.encode(pair.one), FencingToken.encode(two))
+    assert.strictEqual(FencingToken.Order(pair.one, two), strings)
+  }, { arbitrary: { runs: 500 } })
+
+  const garbage = [
+    "",
+    "-",
+    "1-2",
+    "0001795400293793",
+    "0001795400293793-",
+    "-0001795400293793",
+    "0001795400293793-000000000000017",
+    "0001795400293793-00000000000000017",
+    "0001795400293793_0000000000000017",
+    " 0001795400293793-0000000000000017",
+    "0001795400293793-0000000000000017\n",
+    "0001795400293793-000000000000001x",
+    "000179540029379.-0000000000000017",
+    "-001795400293793-0000000000000017",
+    "0001795400293793-00000000000001e1",
+    "9999999999999999-0000000000000017",
+    "0001795400293793-9007199254740992",
+    "٠٠٠١٧٩٥٤٠٠٢٩٣٧٩٣-0000000000000017"
+  ]
+  for (const text of garbage) {
+    it(`is not read from ${JSON.stringify(text)}`, () => {
+      assert.isTrue(Option.isNone(FencingToken.decode(text)))
+    })
+  }
+
+  it.prop("is not read from any text that it is not written as", { text: Schema.String }, ({ text }) => {
+    const decoded = FencingToken.decode(text)
+    if (Option.isSome(decoded)) assert.strictEqual(FencingToken.encode(decoded.value), text)
+  })
+
+  for (const [epoch, revision] of [[-1, 1], [1, -1], [1.5, 1], [1, Number.NaN], [2 ** 53, 1], [1, Infinity]] as const) {
+    it(`cannot be made of ${epoch} and ${revision}`, () => {
+      assert.throws(() => token(epoch, revision))
+    })
+  }
+})
