@@ -236,10 +236,10 @@ const onServers = (line: Line): void =>
         )
         const ahead = yield* openBucket({ bucket, onMismatch: "accept" })
         const last = yield* ahead.put("a", bytes("1"))
-        assert.strictEqual(last, first_seq)
+        assert.isAtLeast(last, first_seq)
         yield* (yield* Buckets).drop(bucket)
         const anew = yield* openBucket({ bucket })
-        assert.strictEqual(yield* anew.put("a", bytes("1")), last + 1)
+        assert.isAbove(yield* anew.put("a", bytes("1")), last)
       }))
 
     it.effect("a bucket that is lost is BucketNotFound in every operation, and never none", () =>

@@ -33,6 +33,7 @@ const makeServer = () => {
     publish: unused,
     lastMessage: unused,
     createStream: unused,
+    purgeSubject: unused,
     updateStream: unused,
     subjects: unused,
     failure: unused,

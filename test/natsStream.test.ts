@@ -2,7 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { StreamSettings } from "../src/internal/nats/port.ts"
-import { differences, hasMarkers, settingsFor, streamName, subjectPrefix } from "../src/internal/nats/stream.ts"
+import {
+  differences,
+  hasMarkers,
+  losesItsStart,
+  settingsFor,
+  streamName,
+  subjectPrefix
+} from "../src/internal/nats/stream.ts"
 import * as Config from "../src/KVStoreConfig.ts"
 
 const settings = (options: Partial<Config.BucketOptions> = {}) =>
@@ -135,6 +142,23 @@ describe("markers", () => {
   for (const [version, has] of versions) {
     it(`are ${has ? "" : "not "}to be had of a server of version "${version}"`, () => {
       assert.strictEqual(hasMarkers(version), has)
+    })
+  }
+})
+
+describe("a stream that would lose its start", () => {
+  const cases: ReadonlyArray<readonly [version: string, first: number | undefined, last: number, loses: boolean]> = [
+    ["2.10.27", 1000, 999, true],
+    ["2.10.27", 1000, 1000, false],
+    ["2.10.27", 1000, 1050, false],
+    ["2.10.27", undefined, 0, false],
+    ["2.15.1", 1000, 999, false]
+  ]
+  for (const [version, first_seq, lastRevision, loses] of cases) {
+    it(`is ${loses ? "one" : "none"} on ${version}, made from ${first_seq ?? "1"} and now at ${lastRevision}`, () => {
+      const config = first_seq === undefined ? {} : { first_seq }
+      const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision }
+      assert.strictEqual(losesItsStart(version, info), loses)
     })
   }
 })

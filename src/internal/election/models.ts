@@ -64,7 +64,7 @@ export interface Leadership {
   readonly isValid: Effect.Effect<boolean>
   /** Succeeds, once, with the reason. */
   readonly lost: Effect.Effect<LossReason>
-  /** Changes what others read of this leader. */
+  /** Changes what others read of this leader. One that fails may still be written, with the next renewal. */
   readonly proclaim: (metadata: Metadata) => Effect.Effect<void, ElectionError>
   /** Hands over. In `whileLeader` the work is interrupted and awaited first. */
   readonly resign: Effect.Effect<void>

@@ -27,7 +27,16 @@ import { fromStored, headersFor } from "./messages.ts"
 import type { Headers, NatsPort, StreamInfo } from "./port.ts"
 import { codes, readReason, writeReason } from "./reasons.ts"
 import * as storeClock from "./storeClock.ts"
-import { differences, hasMarkers, openedAs, settingsFor, streamName, subjectPrefix } from "./stream.ts"
+import {
+  differences,
+  firstKey,
+  hasMarkers,
+  losesItsStart,
+  openedAs,
+  settingsFor,
+  streamName,
+  subjectPrefix
+} from "./stream.ts"
 
 /** A sample's error is half a round trip at most; the best of a few at the start is a good one. */
 const firstSamples = 3
@@ -107,6 +116,12 @@ const open = Effect.fnUntraced(function*(
     "BucketNotFound",
     () => config.create ? make : Effect.fail(new BucketNotFound({}))
   )
+  if (losesItsStart(version, found)) {
+    // Whoever opens it first, or at the same time, does this before a message of its own.
+    const first = `${subjectPrefix(config.bucket)}${firstKey}`
+    yield* read(() => port.publish(first, new Uint8Array(0), [], timeout))
+    yield* read(() => port.purgeSubject(stream, first, timeout))
+  }
   const { list, update } = differences(wanted, found.config)
   if (list.length === 0 || config.onMismatch === "accept") return found
   if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })

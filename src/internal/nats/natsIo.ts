@@ -156,6 +156,9 @@ export const make = (connection: NatsConnection): NatsPort => {
     createStream: async (settings, timeout) => {
       await (await manager(timeout)).streams.add(settings as StreamConfig)
     },
+    purgeSubject: async (stream, subject, timeout) => {
+      await (await manager(timeout)).streams.purge(stream, { filter: subject })
+    },
     updateStream: async (stream, settings, timeout) => {
       await (await manager(timeout)).streams.update(stream, settings as Partial<StreamConfig>)
     },

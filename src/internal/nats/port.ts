@@ -101,6 +101,8 @@ export interface NatsPort {
   ) => Promise<PortMessage | undefined>
   readonly streamInfo: (stream: string, timeout: number) => Promise<StreamInfo>
   readonly createStream: (settings: StreamSettings, timeout: number) => Promise<void>
+  /** Removes every message of a subject, and leaves no trace of it. */
+  readonly purgeSubject: (stream: string, subject: string, timeout: number) => Promise<void>
   readonly updateStream: (stream: string, settings: Partial<StreamSettings>, timeout: number) => Promise<void>
   /** The subjects that have a message now, of those that a subject with wildcards asks for. */
   readonly subjects: (stream: string, subject: string, timeout: number) => Promise<ReadonlyArray<string>>

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import { KVStoreConfig, longestAge } from "../../KVStoreConfig.ts"
 import { everything } from "../kv/subjects.ts"
-import type { StreamSettings } from "./port.ts"
+import type { StreamInfo, StreamSettings } from "./port.ts"
 
 const nanosPerMilli = 1_000_000
 
@@ -52,6 +52,17 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   subject_delete_marker_ttl: nanos(config.expiryMarkers),
   first_seq: firstRevision
 })
+
+/** A key that comes and goes before anybody looks: see `losesItsStart`. */
+export const firstKey = "_first"
+
+/**
+ * Servers before 2.11 lose a whole stream that was made with `first_seq` when
+ * they start again, for as long as its very first message is in it (measured on
+ * 2.10.27; 2.15.1 keeps it). One that had a message, and has it no more, is kept.
+ */
+export const losesItsStart = (version: string, { config, lastRevision }: StreamInfo): boolean =>
+  !hasMarkers(version) && config.first_seq !== undefined && lastRevision < config.first_seq
 
 /** The settings of a stream that a `KVStoreConfig` speaks of, by the name it has there. */
 const compared = [
