@@ -5,6 +5,7 @@
 import { assert, layer } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { headers, type NatsConnection } from "@nats-io/transport-node"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -230,16 +231,18 @@ const onServers = (line: Line): void =>
         const bucket = freshName()
         const { streams } = yield* manager
         // As if the host's clock had been an hour ahead when it was made.
-        const first_seq = (Date.now() + 3_600_000) * 1000
+        const first_seq = ((yield* Clock.currentTimeMillis) + 3_600_000) * 1000
+        // On 2.10 a message that comes and goes when the bucket is opened takes the first revision.
+        const taken = line === "2.10" ? 1 : 0
         yield* Effect.promise(() =>
           streams.add({ name: `KV_${bucket}`, subjects: [`$KV.${bucket}.>`], max_msgs_per_subject: 1, first_seq })
         )
         const ahead = yield* openBucket({ bucket, onMismatch: "accept" })
         const last = yield* ahead.put("a", bytes("1"))
-        assert.isAtLeast(last, first_seq)
+        assert.strictEqual(last, first_seq + taken)
         yield* (yield* Buckets).drop(bucket)
         const anew = yield* openBucket({ bucket })
-        assert.isAbove(yield* anew.put("a", bytes("1")), last)
+        assert.strictEqual(yield* anew.put("a", bytes("1")), last + 1 + taken)
       }))
 
     it.effect("a bucket that is lost is BucketNotFound in every operation, and never none", () =>

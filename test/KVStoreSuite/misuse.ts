@@ -4,28 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
+import { badKeys } from "../support/badKeys.ts"
 import { bytes, untyped } from "../support/values.ts"
 import { openBucket, read, reasonOf, refusal, type Test } from "./fixture.ts"
-
-const badKeys = [
-  "",
-  " ",
-  " x y",
-  "x ",
-  "x!",
-  "xx$",
-  "*",
-  ">",
-  "x.>",
-  "x.*",
-  ".",
-  ".x",
-  ".x.",
-  "x.",
-  "a..b",
-  "grüße",
-  "x".repeat(1025)
-]
 
 const badFilters = ["", " ", "x!", ">.a", "a.>.b", "a*", ".a", "a.", "a..b", "a.**", "grüße"]
 
