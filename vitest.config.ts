@@ -13,7 +13,11 @@ export default defineConfig({
       // Everything that runs on virtual time, or needs no time at all.
       {
         resolve: { alias },
-        test: { name: "memory", include: ["test/**/*.test.ts"], exclude: ["test/**/*.live.test.ts"] }
+        test: {
+          name: "memory",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts"]
+        }
       },
       // Real servers on real time: one file after the other, so that nothing else takes their processor.
       {
@@ -23,6 +27,18 @@ export default defineConfig({
           include: ["test/**/*.live.test.ts"],
           fileParallelism: false,
           testTimeout: 30_000,
+          hookTimeout: 30_000
+        }
+      },
+      // Servers that are killed, stopped and emptied under load. Most of their time is waiting: they wait together.
+      {
+        resolve: { alias },
+        test: {
+          name: "faults",
+          include: ["test/**/*.faults.test.ts"],
+          fileParallelism: false,
+          maxConcurrency: 9,
+          testTimeout: 90_000,
           hookTimeout: 30_000
         }
       }

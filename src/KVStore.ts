@@ -5,7 +5,8 @@
  * or on a NATS server (`NatsKVStore.layer`). Keys are tokens separated by dots;
  * every write takes the next number of ONE sequence over the whole bucket, its
  * revision, and may be conditioned on what the key held before. Values are
- * bytes; `typed` gives a view through a Schema.
+ * bytes; `typed` gives a view through a Schema, as JSON text, and `typedWith` one
+ * through a codec of one's own.
  *
  * Nothing but "there is no value" is ever reported as none: an outage, a missing
  * bucket or a denied permission is a `KVStoreError`. A write that was sent and
@@ -15,24 +16,25 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
-import { backoff } from "./internal/backoff.ts"
+import type * as Stream from "effect/Stream"
+import { getUnexpired as readUnexpired } from "./internal/kv/expireOnRead.ts"
 import * as memory from "./internal/kv/memory.ts"
+import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
+import { makeTyped } from "./internal/kv/typed.ts"
 import type { KVEntry, KVEvent, KVHistoryEvent, KVOptions, KVStatus, RemoveOptions, WatchOptions } from "./KVEntry.ts"
 import * as Config from "./KVStoreConfig.ts"
-import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "./KVStoreError.ts"
+import type { KVStoreError } from "./KVStoreError.ts"
+import { type ExpireOptions, StringFromUtf8, type TypedKVStore } from "./TypedKVStore.ts"
 
 export * from "./KVEntry.ts"
 export { type BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 export * from "./KVStoreError.ts"
+export * from "./TypedKVStore.ts"
 
 /**
  * A bucket, opened.
@@ -61,6 +63,8 @@ export class KVStore extends Context.Service<KVStore, {
   readonly keys: (filter?: string) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
   /** The live values of those keys. May lag behind on a replicated bucket. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
+  /** The live values of several keys, by key; in one request where the server can. May lag behind like `entries`. */
+  readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
   /** Live values, then `Ready`, then every change in order: the latest state, not a log. */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
   /** The state of the bucket. */
@@ -79,35 +83,11 @@ export class KVStore extends Context.Service<KVStore, {
 export const layerMemory = (config: Config.BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
   Layer.effect(
     KVStore,
-    Effect.map(Effect.flatMap(Config.make(config), memory.make), (backend) => KVStore.of(makeStore(backend)))
+    Effect.map(
+      Effect.tap(Effect.flatMap(Config.make(config), memory.make), () => countActive),
+      (backend) => KVStore.of(makeStore(backend))
+    )
   )
-
-/**
- * A view of a store through a codec.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TypedKVStore<A> {
-  /** Fails with `UndecodableValue` where what is stored does not decode. */
-  readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
-  readonly put: (key: string, value: A, options?: KVOptions) => Effect.Effect<number, KVStoreError>
-  readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
-  /** Fails with `UndecodableValue`, which names the key, where one of them does not decode. */
-  readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
-  /**
-   * Reads, applies `f`, and writes back by compare-and-set until nobody came
-   * between, for the store's timeout at most. `none` in: there is no value.
-   * `none` out: delete. Returns the revision of the value that it wrote, or 0
-   * where it leaves none.
-   */
-  readonly modify: (
-    key: string,
-    f: (current: Option.Option<A>) => Option.Option<A>
-  ) => Effect.Effect<number, KVStoreError>
-  /** What does not decode is an `Invalid` event; the stream goes on. */
-  readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
-}
 
 /**
  * A view through a Schema: values are JSON text in UTF-8.
@@ -126,105 +106,83 @@ export interface TypedKVStore<A> {
  * @since 0.1.0
  */
 export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedKVStore<A>, never, KVStore> =>
-  Effect.map(KVStore, (store) => makeTyped(store, schema))
-
-const makeTyped = <A, I>(store: KVStore["Service"], schema: Schema.Codec<A, I>): TypedKVStore<A> => {
-  const json = Schema.fromJsonString(Schema.toCodecJson(schema))
-  const encodeText = Schema.encodeEffect(json)
-  const decodeText = Schema.decodeUnknownEffect(json)
-
-  const failure = (operation: string, key: string, reason: KVStoreReason) =>
-    new KVStoreError({ bucket: store.config.bucket, operation, key, reason })
-
-  const encode = (operation: string, key: string, value: A) =>
-    encodeText(value).pipe(
-      Effect.map((text) => new TextEncoder().encode(text)),
-      Effect.mapError((error) => failure(operation, key, new InvalidValue({ problem: error.message })))
-    )
-
-  const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, Undecodable> =>
-    Effect.try({
-      try: () => new TextDecoder("utf-8", { fatal: true }).decode(entry.value),
-      catch: (cause) => new Undecodable(entry, cause)
-    }).pipe(
-      Effect.flatMap((text) => Effect.mapError(decodeText(text), (cause) => new Undecodable(entry, cause))),
-      Effect.map((value) => ({ ...entry, value }))
-    )
-
-  const decodeOrFail = (operation: string) => (entry: KVEntry) =>
-    Effect.mapError(
-      decode(entry),
-      ({ cause }) => failure(operation, entry.key, new UndecodableValue({ revision: entry.revision, cause }))
-    )
-
-  const get = (operation: string, key: string) =>
-    Effect.flatMap(store.get(key), (entry) => Effect.transposeOption(Option.map(entry, decodeOrFail(operation))))
-
-  const put = (operation: string, key: string, value: A, options?: KVOptions) =>
-    Effect.flatMap(encode(operation, key, value), (bytes) => store.put(key, bytes, options))
-
-  const modify: TypedKVStore<A>["modify"] = (key, f) =>
-    Effect.gen(function*() {
-      const current = yield* get("modify", key)
-      const next = f(Option.map(current, (entry) => entry.value))
-      if (Option.isSome(next)) {
-        const condition: KVOptions = Option.isSome(current)
-          ? { revision: current.value.revision }
-          : { createOnly: true }
-        return yield* put("modify", key, next.value, condition)
-      }
-      if (Option.isSome(current)) yield* store.delete(key, { revision: current.value.revision })
-      return 0
-    }).pipe(
-      Effect.retry({
-        while: (error) => error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists",
-        schedule: Schedule.upTo(backoff(modifyPause, modifyPause), { duration: store.config.timeout })
-      })
-    )
-
-  return {
-    get: (key) => get("get", key),
-    put: (key, value, options) => put("put", key, value, options),
-    delete: store.delete,
-    entries: (filter) =>
-      Effect.flatMap(store.entries(filter), (entries) => Effect.forEach(entries, decodeOrFail("entries"))),
-    modify,
-    watch: (filter, options) =>
-      Stream.mapEffect(store.watch(filter, options), (event): Effect.Effect<KVEvent<A>> =>
-        event._tag === "Put"
-          ? Effect.match(decode(event.entry), {
-            onFailure: ({ cause, entry }) => ({ _tag: "Invalid", key: entry.key, revision: entry.revision, cause }),
-            onSuccess: (entry) => ({ _tag: "Put", entry })
-          })
-          : Effect.succeed(event))
-  }
-}
-
-/** Two who modify one key at once meet again after this long, give or take a fifth. */
-const modifyPause = Duration.millis(10)
-
-class Undecodable extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
-  constructor(entry: KVEntry, cause: unknown) {
-    super({ entry, cause })
-  }
-}
-
-/** How many reads `getMany`, and deletes `clear`, keep under way at once. */
-const manyAtOnce = 16
+  typedWith(StringFromUtf8.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema)))))
 
 /**
- * Reads several keys, with bounded concurrency. What has no value is left out.
+ * A view through a codec whose encoded side is what is stored: bytes of any
+ * format, or text by way of `StringFromUtf8`.
+ *
+ * **Details**
+ *
+ * A codec that throws is taken for one that fails: `InvalidValue` on the way in,
+ * `UndecodableValue` or `Invalid` on the way out.
+ *
+ * **Example** (A binary format)
+ *
+ * ```ts
+ * const Packed = Schema.Uint8Array.pipe(
+ *   Schema.decodeTo(Price, SchemaTransformation.transform({ decode: msgpack.decode, encode: msgpack.encode }))
+ * )
+ * const prices = KVStore.typedWith(Packed)
+ * ```
  *
  * @category combinators
  * @since 0.1.0
  */
-export const getMany = Effect.fnUntraced(function*(
+export const typedWith = <A>(codec: Schema.Codec<A, Uint8Array>): Effect.Effect<TypedKVStore<A>, never, KVStore> =>
+  Effect.map(KVStore, (store) => makeTyped(store, codec))
+
+/**
+ * The value of a key, unless it is older than `maxAge`: then it is absent, and
+ * is removed.
+ *
+ * **Details**
+ *
+ * Age is the time since the store took the value, by the store's own clock; no
+ * host's clock is asked, and exactly `maxAge` is alive. The removal is a
+ * compare-and-delete of the value that was judged. Where another write came
+ * between, that write is kept and judged in its turn.
+ *
+ * A removal that fails (an outage, a permission, an unknown outcome) does not
+ * change the answer: what the store has is too old, and the next reader finds it
+ * so again. It is told to the log at level Debug. Use `delete` where the removal
+ * itself matters.
+ *
+ * **Gotchas**
+ *
+ * Only reads through this function expire anything: a value that nobody reads
+ * stays, and `get`, `entries` and watches give it. `streamMaxAge` bounds what a
+ * bucket keeps.
+ *
+ * **Example** (A session that ends after half an hour)
+ *
+ * ```ts
+ * const session = KVStore.getUnexpired("session.42", { maxAge: "30 minutes" })
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const getUnexpired = (
+  key: string,
+  options: ExpireOptions
+): Effect.Effect<Option.Option<KVEntry>, KVStoreError, KVStore> =>
+  Effect.flatMap(KVStore, (store) => readUnexpired(store, key, options))
+
+/** How many deletes `clear` keeps under way at once. */
+const deletesAtOnce = 16
+
+/**
+ * Reads several keys at once, in one request where the server can. What has no
+ * value is left out.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const getMany = (
   keys: Iterable<string>
-): Effect.fn.Return<ReadonlyMap<string, KVEntry>, KVStoreError, KVStore> {
-  const store = yield* KVStore
-  const found = yield* Effect.forEach(new Set(keys), store.get, { concurrency: manyAtOnce })
-  return new Map(found.flatMap(Option.toArray).map((entry) => [entry.key, entry]))
-})
+): Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError, KVStore> =>
+  Effect.flatMap(KVStore, (store) => store.getMany(keys))
 
 /**
  * Deletes every key that matches and has a value now. Returns how many.
@@ -237,6 +195,6 @@ export const clear = Effect.fnUntraced(function*(
 ): Effect.fn.Return<number, KVStoreError, KVStore> {
   const store = yield* KVStore
   const keys = yield* store.keys(filter)
-  yield* Effect.forEach(keys, (key) => store.delete(key), { concurrency: manyAtOnce, discard: true })
+  yield* Effect.forEach(keys, (key) => store.delete(key), { concurrency: deletesAtOnce, discard: true })
   return keys.length
 })

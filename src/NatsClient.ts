@@ -7,16 +7,22 @@
  *
  * @since 0.1.0
  */
-import { connect, type NatsConnection } from "@nats-io/transport-node"
+import type { NatsConnection } from "@nats-io/transport-node"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { connectFailed } from "./internal/kv/metrics.ts"
+import * as client from "./internal/nats/client.ts"
+import { open } from "./internal/nats/dial.ts"
 import * as natsIo from "./internal/nats/natsIo.ts"
-import type { NatsPort } from "./internal/nats/port.ts"
-import { InvalidConfig, KVStoreError, type KVStoreReason, PermissionDenied, Unavailable } from "./KVStoreError.ts"
+import type { Requester } from "./internal/nats/requester.ts"
+import { readSettings } from "./internal/nats/settings.ts"
+import { InvalidConfig, KVStoreError, type KVStoreReason } from "./KVStoreError.ts"
 
 /**
  * The state of a connection. It goes between the first three for as long as it
@@ -39,125 +45,183 @@ export class NatsClient extends Context.Service<NatsClient, {
   /** The state now, then every change; ends when the connection is closed. */
   readonly status: Stream.Stream<ConnectionStatus>
   /** @internal */
-  readonly port: NatsPort
+  readonly requester: Requester
 }>()("effect-aegis/NatsClient") {}
 
 /**
- * How to connect.
+ * Options of a connection that have nothing to do with who it is. Only `servers`
+ * is needed.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options {
-  /** `nats://host:4222`, `tls://host:4222` or `host:4222`; several of one cluster are tried in turn. */
+export interface ConnectionOptions {
+  /**
+   * `nats://host:4222`, `tls://host:4222` or `host:4222`. Several, as a list or
+   * with commas between, are servers of one cluster, tried in turn. A `tls://`
+   * among them asks for TLS with all of them. A URL may carry a login, as in
+   * `nats://user:password@host` or `nats://token@host`; it is one for all of
+   * them, and is shown nowhere.
+   */
   readonly servers: string | ReadonlyArray<string>
   /** Shown in the server's list of connections. Default: none. */
   readonly name?: string | undefined
+  /**
+   * Asks for TLS, beside any login; `{}` where the system trusts the server's
+   * certificate. Without it, a server that insists on TLS gets it.
+   */
+  readonly tls?: TlsOptions | undefined
+  /** For users who may not subscribe to `_INBOX.>`: what the names of inboxes begin with. Default `_INBOX`. */
+  readonly inboxPrefix?: string | undefined
+  /** One attempt to connect, at the start and later, ends after this long. Default 2 s. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /**
+   * The least time between two attempts to connect again. Up to three times as
+   * much is added at random: a restart is not met by everybody at once. Default
+   * 250 ms, which makes it 250 ms to 1 s.
+   */
+  readonly reconnectWait?: Duration.Input | undefined
+  /** Between two pings; with two unanswered the connection is taken for dead. Default 3 s, which makes it 6 to 9 s. */
+  readonly pingInterval?: Duration.Input | undefined
 }
 
-/** One attempt to connect ends after this long; a server on the same continent answers in a tenth of it. */
-const connectTimeout = Duration.seconds(2)
-/** Between two attempts, to which up to 750 ms are added at random: a restart is not met by everybody at once. */
-const reconnectWait = Duration.millis(250)
-const reconnectJitter = Duration.millis(750)
-/** With two unanswered pings a frozen server is noticed after 6 to 9 s; the client's own default is minutes. */
-const pingInterval = Duration.seconds(3)
-const pingsUnanswered = 2
+/**
+ * TLS with a CA of one's own, and with a client certificate. Each is the text of
+ * a PEM file, or the path of one. Files are read again for every connection, so
+ * that renewed certificates are used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsOptions {
+  /** The only CAs to trust. Default: those of the system. */
+  readonly ca?: string | undefined
+  readonly caFile?: string | undefined
+  /** The client's certificate, followed by those between it and its CA. */
+  readonly cert?: string | undefined
+  readonly certFile?: string | undefined
+  /** The private key of the client's certificate, not encrypted. */
+  readonly key?: Redacted.Redacted | undefined
+  readonly keyFile?: string | undefined
+  /** The server is configured with `handshake_first`. Default false. */
+  readonly handshakeFirst?: boolean | undefined
+}
+
+interface Secrets {
+  readonly user: string
+  readonly password: Redacted.Redacted
+  readonly token: Redacted.Redacted
+  readonly nkey: Redacted.Redacted
+  readonly credentials: Redacted.Redacted
+  readonly credentialsFile: string
+}
+
+type Only<Names extends keyof Secrets> =
+  & { readonly [Name in Names]: Secrets[Name] }
+  & { readonly [Name in Exclude<keyof Secrets, Names>]?: undefined }
+
+/**
+ * Who a connection is: nobody, or one of NATS's ways to log in.
+ *
+ * **Details**
+ *
+ * - `user` and `password`
+ * - `token`
+ * - `nkey`: the seed of a user's nkey (`SU...`)
+ * - `credentialsFile`: the path of a JWT credentials file, as `nsc` writes it.
+ *   It is read again for every connection, so that a renewed one is used
+ * - `credentials`: the text of such a file
+ *
+ * A client certificate is not here but in `tls`, and goes with any of them.
+ *
+ * **Gotchas**
+ *
+ * Secrets are `Redacted`, so that no log, span or error shows them. A plain
+ * string does not compile, and is `InvalidConfig` where nobody compiled it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Login =
+  | Only<never>
+  | Only<"user" | "password">
+  | Only<"token">
+  | Only<"nkey">
+  | Only<"credentials">
+  | Only<"credentialsFile">
+
+/**
+ * How to connect, and who as.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Options = ConnectionOptions & Login
 
 const connectionError = (operation: string, reason: KVStoreReason): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-const schemes = new Set(["nats:", "tls:"])
-
-const isServer = (server: unknown): boolean => {
-  if (typeof server !== "string") return false
-  const url = URL.parse(server.includes("://") ? server : `nats://${server}`)
-  return url !== null && schemes.has(url.protocol) && url.hostname !== ""
-}
-
-const checkServers = (servers: Options["servers"]): Effect.Effect<Array<string>, KVStoreError> => {
-  // The type says all this; who calls from JavaScript is told.
-  const list: ReadonlyArray<unknown> = Array.isArray(servers) ? servers : [servers]
-  const bad = list.find((server) => !isServer(server))
-  const isGood = list.length > 0 && list.every(isServer)
-  if (isGood) return Effect.succeed(list.map(String))
-  const got = list.length === 0 ? "none" : JSON.stringify(bad) ?? String(bad)
-  const problem = `servers: expected nats://host:port, got ${withoutSecrets(got)}`
-  return Effect.fail(connectionError("connect", new InvalidConfig({ problem })))
-}
-
-const statuses = {
-  disconnect: "disconnected",
-  reconnecting: "reconnecting",
-  reconnect: "connected",
-  close: "closed"
-} as const
-
-const statusOf = (type: string): ReadonlyArray<ConnectionStatus> =>
-  Object.entries(statuses).flatMap(([name, status]) => name === type ? [status] : [])
-
-const makeClient = (connection: NatsConnection): NatsClient["Service"] => {
-  const port = natsIo.make(connection)
-  return {
-    connection,
-    port,
-    status: Stream.suspend(() =>
-      connection.isClosed()
-        ? Stream.succeed<ConnectionStatus>("closed")
-        : Stream.concat(
-          Stream.sync((): ConnectionStatus => port.isConnected() ? "connected" : "disconnected"),
-          Stream.fromAsyncIterable(connection.status(), (cause) => cause).pipe(
-            Stream.flatMap(({ type }) => Stream.fromIterable(statusOf(type))),
-            // The iterator fails only when the connection is gone.
-            Stream.catch(() => Stream.succeed<ConnectionStatus>("closed"))
-          )
-        )
-    )
-  }
-}
-
-/** Waits for what was sent; a server that does not answer is not waited for. */
-const close = (connection: NatsConnection): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    connection.isClosed() ? Effect.void : Effect.tryPromise(() => connection.drain()).pipe(
-      Effect.timeout(connectTimeout),
-      Effect.catch(() => Effect.tryPromise(() => connection.close())),
-      Effect.catch((error) => Effect.logDebug("the connection to NATS was not closed", error))
-    )
-  )
-
-const open = (servers: Array<string>, options: Options): Effect.Effect<NatsConnection, KVStoreError> =>
-  Effect.tryPromise({
-    try: () =>
-      connect({
-        servers,
-        ...(options.name === undefined ? {} : { name: options.name }),
-        timeout: Duration.toMillis(connectTimeout),
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: Duration.toMillis(reconnectWait),
-        reconnectJitter: Duration.toMillis(reconnectJitter),
-        reconnectJitterTLS: Duration.toMillis(reconnectJitter),
-        pingInterval: Duration.toMillis(pingInterval),
-        maxPingOut: pingsUnanswered
-      }),
-    catch: (cause) => {
-      const problem = cause instanceof Error ? cause.message : String(cause)
-      return connectionError(
-        "connect",
-        natsIo.isAuthorizationFailure(cause)
-          ? new PermissionDenied({ subject: `${servers.map(withoutSecrets).join(", ")} (${problem})` })
-          : new Unavailable({ problem: `${servers.map(withoutSecrets).join(", ")}: ${problem}` })
-      )
-    }
-  })
-
-/** A server as it may be shown: the user and the password of a URL are not. */
-const withoutSecrets = (server: string): string => server.replace(/\/\/[^@/]*@/, "//")
+const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Service"], never, Scope.Scope> =>
+  Effect.suspend(() => client.make(connection, natsIo.make(connection)))
 
 /**
- * Connects now, reconnects for ever, and drains on release. Fails with
- * `Unavailable` where no server can be reached, and with `InvalidConfig` where
- * `servers` is not one.
+ * Connects now, reconnects for ever, and drains on release.
+ *
+ * **Details**
+ *
+ * Fails with
+ *
+ * - `InvalidConfig`, before anything is sent, where an option is none, or two
+ *   ways to log in are given at once; and where the server's certificate does
+ *   not verify
+ * - `PermissionDenied` where the server refuses the login, or the client's
+ *   certificate
+ * - `Unavailable`, which is worth another attempt, where no server can be
+ *   reached
+ *
+ * A login that is refused later on, when the connection is made again, does not
+ * end the client: it goes on trying, and operations are `Unavailable` meanwhile.
+ *
+ * **Example** (User and password)
+ *
+ * ```ts
+ * NatsClient.layer({
+ *   servers: ["nats://a.example:4222", "nats://b.example:4222"],
+ *   user: "orders",
+ *   password: Redacted.make("...")
+ * })
+ * ```
+ *
+ * **Example** (Token)
+ *
+ * ```ts
+ * NatsClient.layer({ servers: "nats://localhost:4222", token: Redacted.make("...") })
+ * ```
+ *
+ * **Example** (NKey)
+ *
+ * ```ts
+ * NatsClient.layer({ servers: "nats://localhost:4222", nkey: Redacted.make("SU...") })
+ * ```
+ *
+ * **Example** (JWT credentials)
+ *
+ * ```ts
+ * NatsClient.layer({ servers: "tls://connect.example.com", credentialsFile: "/run/secrets/orders.creds" })
+ * ```
+ *
+ * **Example** (TLS with a CA of one's own and a client certificate)
+ *
+ * ```ts
+ * NatsClient.layer({
+ *   servers: "tls://nats.internal:4222",
+ *   tls: {
+ *     caFile: "/etc/nats/ca.pem",
+ *     certFile: "/etc/nats/orders.pem",
+ *     keyFile: "/etc/nats/orders-key.pem"
+ *   }
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -165,14 +229,24 @@ const withoutSecrets = (server: string): string => server.replace(/\/\/[^@/]*@/,
 export const layer = (options: Options): Layer.Layer<NatsClient, KVStoreError> =>
   Layer.effect(
     NatsClient,
-    Effect.gen(function*() {
-      const servers = yield* checkServers(options.servers)
-      return makeClient(yield* Effect.acquireRelease(open(servers, options), close))
-    })
+    Effect.flatMap(readSettings(options), (settings) => Effect.tapError(open(settings), () => connectFailed)).pipe(
+      Effect.mapError((reason) => connectionError("connect", reason)),
+      Effect.flatMap(makeClient)
+    )
   )
 
 /**
  * The same, from configuration.
+ *
+ * **Example** (A password from the environment)
+ *
+ * ```ts
+ * NatsClient.layerConfig({
+ *   servers: Config.String("NATS_URL"),
+ *   user: Config.String("NATS_USER"),
+ *   password: Config.Redacted("NATS_PASSWORD")
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -193,7 +267,7 @@ export const fromConnection = (connection: unknown): Layer.Layer<NatsClient, KVS
     NatsClient,
     Effect.suspend(() =>
       natsIo.isConnection(connection)
-        ? Effect.succeed(makeClient(connection))
+        ? makeClient(connection)
         : Effect.fail(connectionError(
           "fromConnection",
           new InvalidConfig({ problem: "expected a NatsConnection of @nats-io/transport-node" })

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { make as makeStore } from "./internal/kv/store.ts"
+import { countActive } from "./internal/kv/metrics.ts"
 import * as bucket from "./internal/nats/bucket.ts"
 import { KVStore } from "./KVStore.ts"
 import * as Config from "./KVStoreConfig.ts"
@@ -25,11 +26,12 @@ export const layer = (options: Config.BucketOptions): Layer.Layer<KVStore, KVSto
     KVStore,
     Effect.gen(function*() {
       const config = yield* Config.make(options)
-      const { port } = yield* NatsClient
+      const { requester } = yield* NatsClient
       const backend = yield* Effect.mapError(
-        bucket.make(port, config),
+        bucket.make(requester, config),
         (reason) => new KVStoreError({ bucket: config.bucket, operation: "open", key: undefined, reason })
       )
+      yield* countActive
       return KVStore.of(makeStore(backend))
     })
   )

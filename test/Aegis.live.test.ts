@@ -3,7 +3,10 @@ import { Aegis, Election, Registry } from "effect-aegis"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { address, ca, serverTls } from "./support/certificates.ts"
+import { temporaryFile } from "./support/files.ts"
 import { startNatsServer } from "./support/natsServer.ts"
+import { makeOperator, makeUser } from "./support/operator.ts"
 
 /** As two processes would: each builds the whole preset anew, over its own connection. */
 const twice = (layer: Layer.Layer<Aegis.Services, { readonly message: string }>) =>
@@ -35,5 +38,21 @@ for (const line of ["2.10", "2.15"] as const) {
           Aegis.layerConfig,
           ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: `${url}, nats://127.0.0.1:1` }))
         ))))
+
+    it.live("layerConfig: with credentials and a CA, by their files", () =>
+      Effect.gen(function*() {
+        const operator = makeOperator()
+        const config = `${serverTls(address)}\n${operator.config}`
+        const { port } = yield* startNatsServer({ line, config })
+        const file = yield* temporaryFile(makeUser(operator.account).credentials)
+        yield* twice(Layer.provide(
+          Aegis.layerConfig,
+          ConfigProvider.layer(ConfigProvider.fromUnknown({
+            AEGIS_NATS_URL: `tls://127.0.0.1:${port}`,
+            AEGIS_NATS_CREDS: file,
+            AEGIS_NATS_CA: ca.file
+          }))
+        ))
+      }))
   })
 }

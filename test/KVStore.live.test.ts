@@ -3,8 +3,7 @@
  * has: consumers, a bucket that is there already, other clients.
  */
 import { assert, layer } from "@effect/vitest"
-import { jetstreamManager } from "@nats-io/jetstream"
-import { headers, type NatsConnection } from "@nats-io/transport-node"
+import { headers } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,22 +14,30 @@ import * as Stream from "effect/Stream"
 import * as KVStore from "../src/KVStore.ts"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
-import { Buckets, eventually, freshName, openBucket, read, reasonOf, record, shown } from "./KVStoreSuite/fixture.ts"
+import {
+  all,
+  Buckets,
+  eventually,
+  freshName,
+  openBucket,
+  read,
+  reasonOf,
+  record,
+  shown,
+  type Store
+} from "./KVStoreSuite/fixture.ts"
 import { suite } from "./KVStoreSuite/index.ts"
 import { type Line, lines } from "./support/natsBinaries.ts"
-import { layerClient } from "./support/natsClient.ts"
-import { layerNatsServer } from "./support/natsServer.ts"
+import { layerClient, layerLegacyClient, layerRaw, Raw } from "./support/natsClient.ts"
+import { layerNatsServer, type NatsServer } from "./support/natsServer.ts"
 import { bytes } from "./support/values.ts"
 
 const onRealTime = { excludeTestServices: true, timeout: "30 seconds" } as const
 
 const until = eventually(false)
 
-/** The server's own view, by the client that the store uses. */
-const manager = Effect.flatMap(
-  NatsClient.NatsClient,
-  ({ connection }) => Effect.promise(() => jetstreamManager(connection as NatsConnection))
-)
+/** The server's own view, by a client of the test's own. */
+const manager = Effect.map(Raw, ({ manager }) => manager)
 
 const layerBuckets = Layer.effect(
   Buckets,
@@ -44,8 +51,20 @@ const layerBuckets = Layer.effect(
   })
 )
 
-const layerLine = (line: Line) =>
-  layerBuckets.pipe(Layer.provideMerge(layerClient), Layer.provideMerge(layerNatsServer(line)))
+/** The client by which a store reaches its server. */
+interface Connection {
+  readonly name: string
+  readonly layer: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError, NatsServer>
+}
+
+const ours: Connection = { name: "", layer: layerClient }
+const legacy: Connection = { name: ", legacy", layer: layerLegacyClient }
+
+const layerLine = (line: Line, connection: Connection) =>
+  layerBuckets.pipe(
+    Layer.provideMerge(Layer.merge(connection.layer, layerRaw)),
+    Layer.provideMerge(layerNatsServer(line))
+  )
 
 const consumers = (bucket: string) =>
   Effect.flatMap(
@@ -56,8 +75,8 @@ const consumers = (bucket: string) =>
 /** Long before the server would remove by itself one that nobody listens to. */
 const noConsumerOf = (bucket: string) => until(consumers(bucket), (count) => count === 0, Duration.seconds(3))
 
-const onServers = (line: Line): void =>
-  layer(layerLine(line), onRealTime)(`${line}: a bucket on a server`, (it) => {
+const onServers = (line: Line, connection: Connection): void =>
+  layer(layerLine(line, connection), onRealTime)(`${line}${connection.name}: a bucket on a server`, (it) => {
     const hasMarkers = line !== "2.10"
 
     it.effect("a watch has one consumer, and none when it has ended", () =>
@@ -245,32 +264,79 @@ const onServers = (line: Line): void =>
         assert.strictEqual(yield* anew.put("a", bytes("1")), last + 1 + taken)
       }))
 
-    it.effect("a bucket that is lost is BucketNotFound in every operation, and never none", () =>
+    const inEveryWay = (store: Store): ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> => [
+      store.get("a"),
+      store.put("a", bytes("2")),
+      store.put("a", bytes("2"), KVStore.KVOptions.createOnly),
+      store.put("a", bytes("2"), KVStore.KVOptions.updateOnly),
+      store.delete("a"),
+      store.purge("a"),
+      store.history("a"),
+      store.keys(),
+      store.entries(),
+      store.getMany(["a", "b"]),
+      store.status,
+      Stream.runHead(store.watch())
+    ]
+
+    it.effect("a bucket that is lost is BucketNotFound in every operation where it may not be made, and never none", () =>
       Effect.gen(function*() {
-        const store = yield* openBucket({ historySize: 2 })
+        const { config: { bucket } } = yield* openBucket({ historySize: 2 })
+        const store = yield* openBucket({ bucket, historySize: 2, create: false })
         yield* store.put("a", bytes("1"))
+        yield* (yield* Buckets).drop(bucket)
+        for (const attempt of inEveryWay(store)) yield* reasonOf(attempt, "BucketNotFound")
+      }))
+
+    it.effect("a bucket that is lost is made again, as it was, by whatever is asked of it first", () =>
+      Effect.gen(function*() {
+        const count = inEveryWay(yield* openBucket()).length
+        for (let index = 0; index < count; index++) {
+          const store = yield* openBucket({ historySize: 2, streamMaxAge: "1 hour" })
+          const last = yield* store.put("a", bytes("1"))
+          yield* (yield* Buckets).drop(store.config.bucket)
+          // There is nothing to update there.
+          const asked = Effect.catchReason(inEveryWay(store)[index]!, "KVStoreError", "KeyNotFound", () => Effect.void)
+          yield* asked
+          assert.isAbove(yield* store.put("b", bytes("1")), last)
+          yield* openBucket({ bucket: store.config.bucket, historySize: 2, streamMaxAge: "1 hour", create: false })
+        }
+      }))
+
+    it.effect("many who find the bucket lost at once make one, and none of their writes is lost", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
         yield* (yield* Buckets).drop(store.config.bucket)
-        const attempts: ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> = [
-          store.get("a"),
-          store.put("a", bytes("2")),
-          store.put("a", bytes("2"), KVStore.KVOptions.createOnly),
-          store.put("a", bytes("2"), KVStore.KVOptions.updateOnly),
-          store.delete("a"),
-          store.purge("a"),
-          store.history("a"),
-          store.keys(),
-          store.entries(),
-          store.status,
-          Stream.runDrain(store.watch())
-        ]
-        for (const attempt of attempts) yield* reasonOf(attempt, "BucketNotFound")
+        yield* Effect.forEach(all(50), (n) => store.put(`k${n}`, bytes(`${n}`)), { concurrency: "unbounded" })
+        assert.strictEqual((yield* store.keys()).length, 50)
+      }))
+
+    it.effect("a write on the condition of a lost bucket's revision is refused by the one that is made for it", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const revision = yield* store.put("a", bytes("1"))
+        yield* (yield* Buckets).drop(store.config.bucket)
+        const put = store.put("a", bytes("2"), KVStore.KVOptions.atRevision(revision))
+        assert.strictEqual((yield* reasonOf(put, "RevisionMismatch")).actual, 0)
+        assert.isTrue(Option.isNone(yield* store.get("a")))
+      }))
+
+    it.effect("a bucket that was taken as it is, and is lost, is made again as it was", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket, historySize: 3 })
+        const store = yield* openBucket({ bucket, historySize: 5, onMismatch: "accept" })
+        yield* (yield* Buckets).drop(bucket)
+        yield* store.put("a", bytes("1"))
+        yield* openBucket({ bucket, historySize: store.config.historySize, create: false })
+        assert.strictEqual(store.config.historySize, 3)
       }))
 
     it.effect("a bucket of another client, made without direct reads, is read and written like one's own", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const { streams } = yield* manager
-        const connection = (yield* NatsClient.NatsClient).connection as NatsConnection
+        const { connection } = yield* Raw
         yield* Effect.promise(() =>
           streams.add({
             name: `KV_${bucket}`,
@@ -339,8 +405,14 @@ const onServers = (line: Line): void =>
       }))
   })
 
-for (const line of lines) {
-  const buckets = layerLine(line)
-  suite(`KVStore on a server of the line ${line}`, { kind: "nats", virtual: false, markers: line !== "2.10", buckets })
-  onServers(line)
+const lineups: ReadonlyArray<readonly [Line, Connection]> = [
+  ...lines.map((line) => [line, ours] as const),
+  ["2.15", legacy]
+]
+
+for (const [line, connection] of lineups) {
+  const buckets = layerLine(line, connection)
+  const name = `KVStore on a server of the line ${line}${connection.name}`
+  suite(name, { kind: "nats", virtual: false, markers: line !== "2.10", buckets })
+  onServers(line, connection)
 }

@@ -4,16 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import type { Follow } from "../src/internal/kv/backend.ts"
+import type { BackendEvent, Follow } from "../src/internal/kv/backend.ts"
 import { follow } from "../src/internal/nats/follow.ts"
-import type { ConsumerSettings, NatsPort, PushedMessage } from "../src/internal/nats/port.ts"
+import type { ConsumerSettings, JetStream } from "../src/internal/nats/jetstream.ts"
+import type { LinkEvent, NatsMessage } from "../src/internal/nats/port.ts"
 import { BucketNotFound, type KVStoreReason, Unavailable } from "../src/KVStoreError.ts"
 
 interface FakeConsumer {
   readonly settings: ConsumerSettings
-  readonly push: (message: Partial<PushedMessage>) => void
-  /** A value of the key that is named like its revision. */
-  readonly value: (revision: number, inConsumer: number, pending?: number) => void
+  readonly push: (message: Partial<NatsMessage>) => void
+  /** A value of the key that is named like its revision, or of another. */
+  readonly value: (revision: number, inConsumer: number, pending?: number, key?: string) => void
+  /** The same, of a tombstone. */
+  readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
   readonly heartbeat: (lastInConsumer: number, stalled?: string) => void
 }
 
@@ -23,88 +26,136 @@ const makeServer = () => {
   const consumers: Array<FakeConsumer> = []
   const deleted: Array<string> = []
   const acknowledged: Array<string> = []
-  const listeners = new Map<string, (message: PushedMessage) => void>()
-  const state = { pending: 0, infoFails: undefined as KVStoreReason | undefined }
+  const inboxes = new Map<string, (message: NatsMessage) => void>()
+  const links = new Set<(event: LinkEvent) => void>()
+  const state = {
+    pending: 0,
+    infoFails: undefined as KVStoreReason | undefined,
+    /** Keys that have a message in the stream, of those that a comparison asks for. */
+    present: [] as ReadonlyArray<string>,
+    comparisons: 0,
+    closed: false
+  }
   const unused = (): never => assert.fail("a watch has no use for this")
 
-  const port: NatsPort = {
-    isConnected: () => true,
-    server: unused,
+  const makeConsumer = (settings: ConsumerSettings): FakeConsumer => {
+    const push = (message: Partial<NatsMessage>) =>
+      inboxes.get(settings.deliver_subject)?.({
+        subject: "",
+        reply: undefined,
+        status: 0,
+        description: "",
+        header: () => "",
+        data: new Uint8Array(0),
+        ...message
+      })
+    const place = (revision: number, inConsumer: number, pending: number) =>
+      `$JS.ACK.KV_b.c.1.${revision}.${inConsumer}.1000000.${pending}`
+    return {
+      settings,
+      push,
+      value: (revision, inConsumer, pending = 0, key = `k${revision}`) =>
+        push({ subject: `$KV.b.${key}`, reply: place(revision, inConsumer, pending) }),
+      tombstone: (revision, inConsumer, pending, key) =>
+        push({
+          subject: `$KV.b.${key}`,
+          reply: place(revision, inConsumer, pending),
+          header: (name) => name === "KV-Operation" ? "DEL" : ""
+        }),
+      heartbeat: (last, stalled = "") =>
+        push({
+          status: 100,
+          header: (name) => name === "Nats-Last-Consumer" ? `${last}` : name === "Nats-Consumer-Stalled" ? stalled : ""
+        })
+    }
+  }
+
+  const js: JetStream = {
+    port: {
+      isConnected: () => true,
+      isClosed: () => state.closed,
+      server: unused,
+      inbox: () => `_INBOX.${inboxes.size}`,
+      publish: (subject) => acknowledged.push(subject),
+      subscribe: (subject, onMessage) => {
+        inboxes.set(subject, onMessage)
+        return () => inboxes.set(subject, () => undefined)
+      },
+      onLink: (listener) => {
+        links.add(listener)
+        return () => links.delete(listener)
+      },
+      release: unused
+    },
     publish: unused,
     lastMessage: unused,
+    lastMessages: unused,
+    streamInfo: unused,
     createStream: unused,
     purgeSubject: unused,
     updateStream: unused,
-    subjects: unused,
-    failure: unused,
-    streamInfo: () => Promise.resolve({ ...stream, config: {}, ts: undefined, messages: 0, bytes: 0 }),
-    createConsumer: (_stream, settings) => {
-      const push = (message: Partial<PushedMessage>) =>
-        listeners.get(settings.deliver_subject)?.({
-          subject: "",
-          reply: undefined,
-          status: 0,
-          header: () => "",
-          data: new Uint8Array(0),
-          ...message
-        })
-      consumers.push({
-        settings,
-        push,
-        value: (revision, inConsumer, pending = 0) =>
-          push({
-            subject: `$KV.b.k${revision}`,
-            reply: `$JS.ACK.KV_b.c.1.${revision}.${inConsumer}.1000000.${pending}`
-          }),
-        heartbeat: (last, stalled = "") =>
-          push({
-            status: 100,
-            header: (name) =>
-              name === "Nats-Last-Consumer" ? `${last}` : name === "Nats-Consumer-Stalled" ? stalled : ""
-          })
-      })
-      return Promise.resolve(state.pending)
-    },
-    deleteConsumer: (_stream, name) => {
-      deleted.push(name)
-      return Promise.resolve()
-    },
-    inbox: () => `_INBOX.${listeners.size}`,
-    subscribe: (subject, onMessage) => {
-      listeners.set(subject, onMessage)
-      return () => listeners.set(subject, () => undefined)
-    },
-    acknowledge: (subject) => acknowledged.push(subject)
+    subjects: () =>
+      Effect.sync(() => {
+        state.comparisons++
+        return { names: state.present.map((key) => `$KV.b.${key}`), meanSize: 0 }
+      }),
+    createConsumer: (_stream, settings) =>
+      Effect.sync(() => {
+        consumers.push(makeConsumer(settings))
+        return state.pending
+      }),
+    deleteConsumer: (_stream, name) => Effect.sync(() => deleted.push(name))
   }
-  return { port, stream, consumers, deleted, acknowledged, state }
+  const tell = (_tag: "Connected" | "Disconnected" | "Closed") => {
+    for (const listener of [...links]) listener({ _tag })
+  }
+  return { js, stream, consumers, deleted, acknowledged, state, links, tell }
 }
 
-/** A watch of that server: what it has given so far, in words. */
-const startWatch = Effect.fnUntraced(function*(server: ReturnType<typeof makeServer>, from: Follow = "snapshot") {
+type Server = ReturnType<typeof makeServer>
+
+const shown = (event: BackendEvent): string => {
+  switch (event._tag) {
+    case "Ready":
+      return "ready"
+    case "Gone":
+      return `${event.reason} ${event.key}@${event.revision}`
+    case "Message":
+      return event.message.operation === "put" ? event.message.key : `${event.message.operation} ${event.message.key}`
+  }
+}
+
+/** A watch of that server: what it has given so far, in words, and why it began again. */
+const startWatch = Effect.fnUntraced(function*(server: Server, from: Follow = "snapshot") {
   const words: Array<string> = []
+  const restarts: Array<string> = []
   const fiber = yield* follow({
-    port: server.port,
+    js: server.js,
     stream: "KV_b",
     prefix: "$KV.b.",
     filter: ">",
     from,
     purpose: "watch",
     timeout: 1000,
-    read: (run) =>
-      Effect.suspend(() =>
-        server.state.infoFails === undefined ? Effect.promise(run) : Effect.fail(server.state.infoFails)
-      ),
-    saw: () => undefined
+    silentRemoval: "expire",
+    info: Effect.suspend(() =>
+      server.state.infoFails === undefined
+        ? Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0 })
+        : Effect.fail(server.state.infoFails)
+    ),
+    read: (request) => Effect.mapError(request, () => new Unavailable({ problem: "not connected" })),
+    saw: () => undefined,
+    onRestart: (cause) => Effect.sync(() => restarts.push(cause))
   }).pipe(
     Stream.runForEach((event) =>
       Effect.sync(() => {
-        words.push(event._tag === "Ready" ? "ready" : event.message.key)
+        words.push(shown(event))
       })
     ),
     Effect.forkScoped
   )
   yield* settle
-  return { words, fiber }
+  return { words, fiber, restarts }
 })
 
 /** Lets promises and fibers come to rest; no time passes. */
@@ -201,6 +252,7 @@ describe("a watch", () => {
         server.consumers[0]!.value(101, 1)
         server.consumers[0]!.value(103, 2)
         server.stream.lastRevision = 105
+        server.state.present = ["k101", "k103", "k104", "k105"]
         yield* settle
         lose(server.consumers[0]!)
         yield* pass(1500)
@@ -226,9 +278,9 @@ describe("a watch", () => {
         server.consumers[0]!.heartbeat(0)
       }
       assert.strictEqual(server.consumers.length, 1)
-      yield* pass(2000)
+      yield* pass(2150)
       assert.strictEqual(server.consumers.length, 1)
-      yield* pass(600)
+      yield* pass(150)
       assert.strictEqual(server.consumers.length, 2)
     }))
 
@@ -238,6 +290,7 @@ describe("a watch", () => {
       server.state.pending = 3
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 2)
+      server.state.present = ["k50", "k60", "k70"]
       yield* pass(3000)
       const { settings, value } = server.consumers[1]!
       assert.strictEqual(settings.deliver_policy, "last_per_subject")
@@ -256,20 +309,145 @@ describe("a watch", () => {
   ]
 
   for (const [how, change] of anew) {
-    it.effect(`begins with a snapshot again, and is ready again, when the stream ${how}`, () =>
+    it.effect(`tells of what is gone, gives the snapshot, and is ready again, when the stream ${how}`, () =>
       Effect.gen(function*() {
         const server = makeServer()
+        server.state.pending = 3
         const { words } = yield* startWatch(server)
-        change(server.stream)
-        server.state.pending = 1
-        yield* pass(3000)
-        const { settings, value } = server.consumers[1]!
-        assert.strictEqual(settings.deliver_policy, "last_per_subject")
-        value(80, 1, 0)
+        server.consumers[0]!.value(50, 1, 2, "gone")
+        server.consumers[0]!.value(51, 2, 1, "kept")
+        server.consumers[0]!.value(52, 3, 0, "deleted")
         yield* settle
-        assert.deepStrictEqual(words, ["ready", "k80", "ready"])
+        change(server.stream)
+        server.state.present = ["kept", "deleted", "new"]
+        yield* pass(3000)
+        const { settings, tombstone, value } = server.consumers[1]!
+        assert.strictEqual(settings.deliver_policy, "last_per_subject")
+        // Revisions of another stream say nothing about those of this one.
+        value(20, 1, 3, "kept")
+        tombstone(21, 2, 2, "deleted")
+        tombstone(22, 3, 1, "never")
+        value(80, 4, 0, "new")
+        yield* settle
+        assert.deepStrictEqual(words, [
+          ...["gone", "kept", "deleted", "ready"],
+          ...["reset gone@50", "kept", "delete deleted", "new", "ready"]
+        ])
       }))
   }
+
+  it.effect("a key that the new stream loses before its turn is told to be gone before the watch is ready again", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 0, "a")
+      yield* settle
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      server.state.present = ["a"]
+      yield* pass(3000)
+      server.state.present = []
+      server.consumers[1]!.heartbeat(0)
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "ready", "reset a@50", "ready"])
+    }))
+
+  it.effect("tells of keys that went without a message while nobody listened, once it has caught up", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(101, 1, 0, "a")
+      server.consumers[0]!.value(102, 2, 0, "b")
+      server.consumers[0]!.value(103, 3, 0, "c")
+      yield* settle
+      server.stream.lastRevision = 110
+      server.state.pending = 2
+      server.state.present = ["b", "d"]
+      yield* pass(3000)
+      assert.strictEqual(server.state.comparisons, 0)
+      server.consumers[1]!.tombstone(105, 1, 1, "a")
+      server.consumers[1]!.value(110, 2, 0, "d")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b", "c", "delete a", "d", "expire c@103"])
+      // It compares once.
+      server.consumers[1]!.value(111, 3, 0, "e")
+      yield* settle
+      assert.strictEqual(server.state.comparisons, 1)
+    }))
+
+  it.effect("a key that was deleted while a snapshot had to begin again is told to be gone, one never given is not", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 3
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 2, "a")
+      server.consumers[0]!.value(51, 2, 1, "b")
+      yield* settle
+      server.state.present = ["a", "x"]
+      server.state.pending = 2
+      yield* pass(3000)
+      server.consumers[1]!.tombstone(90, 1, 1, "a")
+      server.consumers[1]!.tombstone(91, 2, 0, "x")
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "b", "delete a", "expire b@51", "ready"])
+    }))
+
+  it.effect("compares nothing where it has given nothing", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      yield* startWatch(server)
+      yield* pass(3000)
+      assert.deepStrictEqual([server.consumers.length, server.state.comparisons], [2, 0])
+    }))
+
+  it.effect("asks for another consumer as soon as the link is back", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { restarts } = yield* startWatch(server)
+      server.tell("Disconnected")
+      yield* settle
+      assert.strictEqual(server.consumers.length, 1)
+      server.tell("Connected")
+      yield* pass(100)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["link"]])
+    }))
+
+  it.effect("does not wait out a pause between two attempts when the link is back", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.infoFails = new Unavailable({ problem: "not connected" })
+      const { words } = yield* startWatch(server)
+      yield* pass(10_000)
+      server.state.infoFails = undefined
+      server.tell("Connected")
+      yield* pass(100)
+      assert.deepStrictEqual(words, ["ready"])
+    }))
+
+  it.effect("ends with Unavailable when the connection is closed for good, now or before it began", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const before = yield* startWatch(server)
+      server.state.closed = true
+      server.tell("Closed")
+      const after = yield* startWatch(server)
+      for (const { fiber } of [before, after]) {
+        const failure = yield* Effect.flip(Fiber.join(fiber))
+        assert.deepStrictEqual([failure._tag, failure.message.includes("closed")], ["Unavailable", true])
+      }
+      assert.strictEqual(server.links.size, 0)
+    }))
+
+  it.effect("after a long life a consumer that ends is followed as soon as after a short one", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      yield* startWatch(server)
+      for (let ended = 1; ended <= 12; ended++) {
+        server.consumers.at(-1)!.heartbeat(7)
+        yield* pass(150)
+        assert.strictEqual(server.consumers.length, ended + 1)
+      }
+    }))
 
   it.effect("waits out an outage, and ends with the bucket", () =>
     Effect.gen(function*() {

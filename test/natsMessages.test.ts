@@ -106,7 +106,7 @@ describe("a message of the server", () => {
       const stored = { subject: "$KV.b.a.b", revision: 7, created: 5, header, data }
       const expected = { key: "a.b", revision: 7, created: 5, operation, value: data }
       assert.deepStrictEqual(fromStored(stored, "$KV.b."), expected)
-      const pushed = { subject: "$KV.b.a.b", reply: undefined, status: 0, header, data }
+      const pushed = { subject: "$KV.b.a.b", reply: undefined, status: 0, description: "", header, data }
       const place = { streamSequence: 7, consumerSequence: 1, created: 5, pending: 0 }
       assert.deepStrictEqual(fromPushed(pushed, place, "$KV.b."), expected)
     })

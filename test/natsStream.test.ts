@@ -1,7 +1,7 @@
 /** The stream of a bucket: its configuration, compared with another, and its markers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { StreamSettings } from "../src/internal/nats/port.ts"
+import type { StreamSettings } from "../src/internal/nats/jetstream.ts"
 import {
   differences,
   hasMarkers,

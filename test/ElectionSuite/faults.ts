@@ -12,7 +12,7 @@ import { now } from "./fixture.ts"
 
 /** One request to the store. */
 export interface Call {
-  readonly operation: "get" | "put" | "delete" | "purge" | "history" | "keys" | "entries" | "watch" | "status"
+  readonly operation: Exclude<keyof KVStore.KVStore["Service"], "config" | "clock">
   /** The key, or the filter. */
   readonly key: string
   /** When it was sent: milliseconds that only differences are taken of. */
@@ -123,6 +123,7 @@ export const makeLink = (): Link => {
         history: (key) => through({ operation: "history", key }, store.history(key)),
         keys: (filter = ">") => through({ operation: "keys", key: filter }, store.keys(filter)),
         entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
+        getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
         watch: (filter = ">", options) =>
           Stream.unwrap(through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options))))
             .pipe(

@@ -1,24 +1,33 @@
 /** Which configurations can be had. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Config from "../../src/KVStoreConfig.ts"
-import { bytes } from "../support/values.ts"
-import { freshName, openBucket, read, type Test } from "./fixture.ts"
+import { bytes, untyped } from "../support/values.ts"
+import { Buckets, freshName, openBucket, read, type Test } from "./fixture.ts"
 
 export const configurations = (test: Test) => {
-  const bad: ReadonlyArray<readonly [setting: keyof Config.BucketOptions, value: unknown]> = [
+  const bad: ReadonlyArray<readonly [setting: string, value: unknown]> = [
     ["bucket", ""],
     ["bucket", "a b"],
     ["bucket", "a.b"],
     ["bucket", "grüße"],
     ["bucket", "x".repeat(201)],
     ["bucket", undefined],
+    ["bucket", null],
+    ["bucket", 7],
+    ["bucket", "a>"],
+    ["bucket", "a\r\nb"],
+    ["bucket", "a\n"],
     ["historySize", 0],
+    ["historySize", -1],
+    ["historySize", null],
     ["historySize", 65],
     ["historySize", 1.5],
     ["historySize", "3"],
     ["maxValueSize", 0],
+    ["maxValueSize", "1 MiB"],
+    ["maxValueSize", 1024n],
     ["maxValueSize", Number.NaN],
     ["maxValueSize", 64 * 1024 * 1024 + 1],
     ["streamMaxAge", "99 millis"],
@@ -26,18 +35,42 @@ export const configurations = (test: Test) => {
     ["streamMaxAge", "soon"],
     ["streamMaxAge", "367 days"],
     ["streamMaxAge", Number.POSITIVE_INFINITY],
+    ["streamMaxAge", Number.NaN],
+    ["streamMaxAge", null],
+    ["streamMaxAge", {}],
+    ["streamMaxAge", "1 minuet"],
     ["expiryMarkers", "999 millis"],
     ["expiryMarkers", true],
+    ["expiryMarkers", "367 days"],
+    ["expiryMarkers", null],
     ["maxBytes", 0],
     ["maxBytes", -1],
     ["maxBytes", 1.5],
+    ["maxBytes", 2 ** 53],
+    ["maxBytes", "1 GiB"],
     ["storage", "disk"],
+    ["storage", "File"],
+    ["storage", null],
     ["replicas", 0],
     ["replicas", 6],
+    ["replicas", 2.5],
+    ["replicas", "3"],
     ["onMismatch", "ignore"],
+    ["onMismatch", true],
     ["create", "no"],
+    ["create", 1],
+    ["create", null],
     ["timeout", 0],
-    ["timeout", "2 hours"]
+    ["timeout", -1],
+    ["timeout", null],
+    ["timeout", "forever"],
+    ["timeout", "2 hours"],
+    // Settings that there are not: in other letters, by another client's name, of another place.
+    ["historysize", 5],
+    ["history", 5],
+    ["ttl", 1000],
+    ["max_age", 1000],
+    ["servers", "127.0.0.1:4222"]
   ]
 
   test("refuses a configuration that cannot be had, by the name of the setting", () =>
@@ -49,6 +82,23 @@ export const configurations = (test: Test) => {
         assert.include(error.message, setting)
         assert.isFalse(error.isRetryable)
       }
+    }))
+
+  test("refuses options that are none", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* Buckets
+      for (const options of [undefined, null, 7, "orders", [], () => ({ bucket: "orders" })]) {
+        const error = yield* Effect.flip(Layer.build(layer(untyped(options))))
+        assert.deepStrictEqual([error.reason._tag, error.operation], ["InvalidConfig", "configure"])
+        assert.include(error.message, "bucket")
+      }
+    }))
+
+  test("names what would be right where a setting is not known", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(openBucket(untyped({ bucket: "orders", history: 5 })))
+      assert.strictEqual(error.bucket, "orders")
+      for (const setting of [`"history"`, "historySize", "streamMaxAge"]) assert.include(error.message, setting)
     }))
 
   test("takes the outermost settings that it allows", () =>

@@ -7,14 +7,18 @@ import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import { ages, markers } from "./ages.ts"
+import { badInput } from "./badInput.ts"
+import { codecs } from "./codecs.ts"
 import { combinators } from "./combinators.ts"
 import { conditions } from "./conditions.ts"
 import { configurations } from "./configurations.ts"
 import { descriptions } from "./descriptions.ts"
+import { expireOnRead } from "./expireOnRead.ts"
 import { type Backend, eventually, type Test } from "./fixture.ts"
 import { histories } from "./histories.ts"
 import { listings } from "./listings.ts"
 import { misuse } from "./misuse.ts"
+import { modifying } from "./modifying.ts"
 import { removals } from "./removals.ts"
 import { fullOverwrites, sizes } from "./sizes.ts"
 import { typedViews } from "./typedViews.ts"
@@ -33,6 +37,7 @@ export const suite = (name: string, backend: Backend): void =>
     values(test, backend)
     conditions(test, backend, until)
     misuse(test)
+    badInput(test)
     removals(test)
     histories(test)
     listings(test)
@@ -42,6 +47,9 @@ export const suite = (name: string, backend: Backend): void =>
     markers(test, backend, until)
     watches(test, until)
     typedViews(test, until)
+    codecs(test, until)
+    modifying(test, backend, until)
+    expireOnRead(test, backend, until)
     combinators(test)
     descriptions(test, backend)
     configurations(test)

@@ -1,4 +1,4 @@
-/** Typed views: values by a schema, and `modify`. */
+/** Typed views: values by a schema, as JSON text. */
 import { assert } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as KVStore from "../../src/KVStore.ts"
 import type * as Config from "../../src/KVStoreConfig.ts"
 import { bytes, untyped } from "../support/values.ts"
-import { all, openBucket, read, reasonOf, record, refusal, type Test, type Until } from "./fixture.ts"
+import { openBucket, read, reasonOf, record, refusal, type Test, type Until } from "./fixture.ts"
 
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 
@@ -16,17 +16,6 @@ export const typedViews = (test: Test, until: Until) => {
     const store = yield* openBucket(options)
     const prices = yield* Effect.provideService(KVStore.typed(Price), KVStore.KVStore, store)
     return { store, prices }
-  })
-
-  /** Waits for what needs time to pass: the pause after a conflict. */
-  const finished = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
-    const fiber = yield* Effect.forkScoped(effect)
-    return yield* (yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined))!
-  })
-
-  const increment = Option.match({
-    onNone: () => Option.some({ cents: 1 }),
-    onSome: (price: typeof Price.Type) => Option.some({ cents: price.cents + 1 })
   })
 
   test("a typed view gets what it has put, as JSON text", () =>
@@ -97,73 +86,5 @@ export const typedViews = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* words, ["Invalid", "good=1", "Ready", "Invalid", "good=2", "Removed"])
       const [invalid] = events
       assert.isTrue(invalid?._tag === "Invalid" && invalid.key === "bad" && invalid.revision === bad)
-    }))
-
-  test("modify makes, changes and deletes, and returns the revision", () =>
-    Effect.gen(function*() {
-      const { prices, store } = yield* priced({ historySize: 5 })
-      const first = yield* prices.modify("apple", increment)
-      assert.strictEqual(yield* prices.modify("apple", increment), first + 1)
-      assert.strictEqual(Option.getOrThrow(yield* prices.get("apple")).value.cents, 2)
-      assert.strictEqual(yield* prices.modify("apple", () => Option.none()), 0)
-      assert.deepStrictEqual((yield* store.history("apple")).map((event) => event._tag), ["Removed", "Put", "Put"])
-    }))
-
-  test("modify that wants nothing where there is nothing writes nothing", () =>
-    Effect.gen(function*() {
-      const { prices, store } = yield* priced()
-      const before = (yield* store.status).lastRevision
-      assert.strictEqual(yield* prices.modify("apple", () => Option.none()), 0)
-      assert.strictEqual((yield* store.status).lastRevision, before)
-      assert.deepStrictEqual(yield* store.history("apple"), [])
-    }))
-
-  test("modify writes over a tombstone", () =>
-    Effect.gen(function*() {
-      const { prices } = yield* priced()
-      yield* prices.put("apple", { cents: 7 })
-      yield* prices.delete("apple")
-      yield* prices.modify("apple", increment)
-      assert.strictEqual(Option.getOrThrow(yield* prices.get("apple")).value.cents, 1)
-    }))
-
-  test("modify does not touch what does not decode", () =>
-    Effect.gen(function*() {
-      const { prices, store } = yield* priced()
-      yield* store.put("apple", bytes("no json"))
-      yield* refusal(store, prices.modify("apple", increment), "UndecodableValue")
-    }))
-
-  test("modify applies again to what another writer put in between", () =>
-    Effect.gen(function*() {
-      const { prices, store } = yield* priced()
-      yield* prices.put("apple", { cents: 10 })
-      const seen: Array<number> = []
-      let others = 3
-      // Another writer comes after each of the first reads, and before the write that follows.
-      const crowded = KVStore.KVStore.of({
-        ...store,
-        put: (key, value, options) =>
-          others-- > 0
-            ? Effect.andThen(prices.put("apple", { cents: 100 * others }), store.put(key, value, options))
-            : store.put(key, value, options)
-      })
-      const contended = yield* Effect.provideService(KVStore.typed(Price), KVStore.KVStore, crowded)
-      yield* finished(contended.modify("apple", (price) => {
-        seen.push(Option.getOrThrow(price).cents)
-        return increment(price)
-      }))
-      assert.deepStrictEqual(seen, [10, 200, 100, 0])
-      assert.strictEqual(Option.getOrThrow(yield* prices.get("apple")).value.cents, 1)
-    }))
-
-  test("20 increments by modify at once are 20", () =>
-    Effect.gen(function*() {
-      const { prices } = yield* priced()
-      const revisions = yield* finished(
-        Effect.forEach(all(20), () => prices.modify("apple", increment), { concurrency: "unbounded" })
-      )
-      assert.strictEqual(Option.getOrThrow(yield* prices.get("apple")).value.cents, 20)
-      assert.strictEqual(new Set(revisions).size, 20)
     }))
 }

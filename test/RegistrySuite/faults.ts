@@ -10,7 +10,7 @@ export type Store = KVStore.KVStore["Service"]
 
 /** One request to the store. */
 interface Call {
-  readonly operation: "get" | "put" | "delete" | "purge" | "history" | "keys" | "entries" | "watch" | "status"
+  readonly operation: Exclude<keyof KVStore.KVStore["Service"], "config" | "clock">
   /** The key, or the filter. */
   readonly key: string
 }
@@ -95,6 +95,7 @@ export const makeLink = (): Link => {
         history: (key) => through({ operation: "history", key }, store.history(key)),
         keys: (filter = ">") => through({ operation: "keys", key: filter }, store.keys(filter)),
         entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
+        getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
         watch: (filter = ">", options) =>
           Stream.unwrap(
             through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options)))

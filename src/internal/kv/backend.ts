@@ -40,8 +40,20 @@ export interface Append {
 
 export type Follow = "snapshot" | "updates" | { readonly revision: number }
 
+/** What a key has died of whose last message is gone without another: of its age, or purged without a trace. */
+export type SilentRemoval = "expire" | "purge"
+
 export type BackendEvent =
+  /** A value; or the end of one that a watch has given, or, where it began without a snapshot, of any. */
   | { readonly _tag: "Message"; readonly message: StoredMessage }
+  /** A value that a watch has given is gone without a message; `created` is when that was found. */
+  | {
+    readonly _tag: "Gone"
+    readonly key: string
+    readonly revision: number
+    readonly created: number
+    readonly reason: SilentRemoval | "reset"
+  }
   | { readonly _tag: "Ready" }
 
 export interface Backend {
@@ -53,9 +65,14 @@ export interface Backend {
   readonly append: (message: Append) => Effect.Effect<number, KVStoreReason>
   /** What is kept of a key, oldest first. */
   readonly history: (key: string) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** The last message of each key that matches, in revision order. */
-  readonly lastOfEach: (filter: string) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** What matches, from there on; `Ready` once when all that was there has been given. */
+  /** The last message of each key that matches, in revision order; without the values where they are not wanted. */
+  readonly lastOfEach: (
+    filter: string,
+    want: "values" | "names"
+  ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+  /** The last messages of those keys, of those that have one. */
+  readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+  /** What matches, from there on; `Ready` when all that was there has been given, and again where the log was made anew. */
   readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
 }

@@ -27,7 +27,7 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
   const messages = from === "updates"
     ? []
     : from === "snapshot"
-    ? log.lastOfEach(matches)
+    ? log.lastOfEach(matches).filter((message) => message.operation === "put")
     : log.after(from.revision - 1, matches)
   return [...messages.map(given), { _tag: "Ready" }]
 }
@@ -110,6 +110,11 @@ export const make = Effect.fnUntraced(function*(
     last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
     history: (key) => look(() => log.history(key)),
     lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),
+    lastOf: (keys) =>
+      look(() =>
+        keys.map((key) => log.last(key)).filter((message) => message !== undefined)
+          .toSorted((a, b) => a.revision - b.revision)
+      ),
     append: (message) =>
       Effect.flatMap(look(() => log.append(message, now())), (outcome) => {
         if (typeof outcome !== "number") return Effect.fail<KVStoreReason>(outcome)

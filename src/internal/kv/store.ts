@@ -3,15 +3,19 @@
  * sent, conditions turned into the one number that the log checks, tombstones
  * kept from those who ask for values, and every failure told with its place.
  */
+import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { KVEntry, KVEvent, KVHistoryEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVEntry.ts"
 import {
   InvalidConfig,
+  InvalidKey,
   InvalidValue,
   KeyAlreadyExists,
   KeyNotFound,
@@ -22,6 +26,7 @@ import {
   ValueTooLarge
 } from "../../KVStoreError.ts"
 import type { Append, Backend, BackendEvent, StoredMessage } from "./backend.ts"
+import { observer, type Outcome, watchLag } from "./metrics.ts"
 import { checkFilter, checkKey, everything } from "./subjects.ts"
 
 const nothing = new Uint8Array(0)
@@ -39,6 +44,32 @@ const toEntry = (message: StoredMessage): KVEntry => ({
   created: DateTime.makeUnsafe(message.created)
 })
 
+const isValue = (message: StoredMessage): boolean => message.operation === "put"
+
+const toEntries = (messages: ReadonlyArray<StoredMessage>): ReadonlyMap<string, KVEntry> =>
+  new Map(messages.filter(isValue).map((message) => [message.key, toEntry(message)]))
+
+const toRemoved = ({ created, key, reason, revision }: Extract<BackendEvent, { readonly _tag: "Gone" }>): KVEvent => ({
+  _tag: "Removed",
+  key,
+  revision,
+  created: DateTime.makeUnsafe(created),
+  reason
+})
+
+const outcome = (exit: Exit.Exit<unknown, unknown>): Outcome => Exit.isSuccess(exit) ? "success" : "error"
+
+const getOutcome = (exit: Exit.Exit<Option.Option<unknown>, unknown>): Outcome =>
+  Exit.isFailure(exit) ? "error" : Option.isSome(exit.value) ? "success" : "miss"
+
+/** Nothing was removed: it was not there any more at that revision. */
+const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): Outcome =>
+  Exit.isSuccess(exit)
+    ? "success"
+    : Option.exists(Exit.findErrorOption(exit), ({ reason }) => reason._tag === "RevisionMismatch")
+    ? "miss"
+    : "error"
+
 const toEvent = (message: StoredMessage): KVHistoryEvent =>
   message.operation === "put"
     ? { _tag: "Put", entry: toEntry(message) }
@@ -52,13 +83,17 @@ const toEvent = (message: StoredMessage): KVHistoryEvent =>
 
 const conditionNames = ["createOnly", "updateOnly", "revision", "whenKey"] as const
 const removeNames = ["revision"] as const
+const watchNames = ["from"] as const
+
+/** Bytes that were handed to somebody else look like an empty value. */
+const isDetached = ({ buffer }: Uint8Array): boolean => "detached" in buffer && buffer.detached
 
 const invalid = (problem: string) => new InvalidConfig({ problem })
 
 const isRevision = (revision: unknown): boolean => Number.isSafeInteger(revision) && Number(revision) >= 0
 
 const checkRevision = (revision: unknown): InvalidConfig | undefined =>
-  isRevision(revision) ? undefined : invalid(`a revision is a whole number from 0, got ${String(revision)}`)
+  isRevision(revision) ? undefined : invalid(`a revision is a whole number from 0, got ${format(revision)}`)
 
 /** The types say all this; who calls from JavaScript is told. */
 const checkNames = (
@@ -67,7 +102,7 @@ const checkNames = (
   names: ReadonlyArray<string>
 ): InvalidConfig | undefined => {
   if (typeof options !== "object" || options === null) {
-    return invalid(`the options of ${operation} are an object, got ${String(options)}`)
+    return invalid(`the options of ${operation} are an object with one of ${names.join(", ")}, got ${format(options)}`)
   }
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   return unknown === undefined
@@ -75,21 +110,33 @@ const checkNames = (
     : invalid(`${operation} has no option "${unknown}"; it takes one of ${names.join(", ")}`)
 }
 
+/** Text can be gone through as well, letter by letter: one key is not meant as so many. */
+const checkList = (keys: unknown): InvalidKey | undefined =>
+  typeof keys === "object" && keys !== null && Symbol.iterator in keys
+    ? undefined
+    : new InvalidKey({ expected: `a list of keys, got ${format(keys)}` })
+
+/** An error names the key that is written: the one that guards it is named here. */
+const checkGuard = (key: string): KVStoreReason | undefined => {
+  const problem = checkKey(key)
+  return problem && new InvalidKey({ expected: `${problem.expected}; whenKey has ${format(key)}` })
+}
+
 /** What is given and is no condition must not be taken for none: that would be a plain write. */
 const checkOptions = (options: KVOptions | undefined): KVStoreReason | undefined => {
   if (options === undefined) return undefined
   const problem = checkNames("put", options, conditionNames)
   if (problem !== undefined) return problem
-  if (conditionNames.filter((name) => options[name] !== undefined).length > 1) {
-    return invalid("the server checks one condition only: give one")
-  }
+  const given = conditionNames.filter((name) => options[name] !== undefined)
+  if (given.length > 1) return invalid(`the server checks one condition only, got ${given.join(" and ")}`)
+  if (given.length === 0) return invalid("put takes one condition, or no options at all for a plain write")
   const { createOnly = true, revision, updateOnly = true, whenKey } = options
-  if (createOnly !== true) return invalid(`createOnly is true or left out, got ${String(createOnly)}`)
-  if (updateOnly !== true) return invalid(`updateOnly is true or left out, got ${String(updateOnly)}`)
+  if (createOnly !== true) return invalid(`createOnly is true or left out, got ${format(createOnly)}`)
+  if (updateOnly !== true) return invalid(`updateOnly is true or left out, got ${format(updateOnly)}`)
   if (whenKey !== undefined) {
     return typeof whenKey === "object" && whenKey !== null
-      ? checkKey(whenKey.key) ?? checkRevision(whenKey.revision)
-      : invalid(`whenKey is a key and a revision, got ${String(whenKey)}`)
+      ? checkGuard(whenKey.key) ?? checkRevision(whenKey.revision)
+      : invalid(`whenKey is a key and a revision, got ${format(whenKey)}`)
   }
   return revision === undefined ? undefined : checkRevision(revision)
 }
@@ -100,12 +147,15 @@ const checkRemoveOptions = (operation: string, options: RemoveOptions | undefine
     : checkNames(operation, options, removeNames) ??
       (options.revision === undefined ? undefined : checkRevision(options.revision))
 
+const checkWatchOptions = (options: WatchOptions | undefined): InvalidConfig | undefined =>
+  options === undefined ? undefined : checkNames("watch", options, watchNames) ?? checkFrom(options.from)
+
 const checkFrom = (from: WatchOptions["from"]): InvalidConfig | undefined =>
   from === undefined || from === "snapshot" || from === "updates"
     ? undefined
     : typeof from === "object" && from !== null
     ? checkRevision(from.revision)
-    : invalid(`from is "snapshot", "updates" or { revision }, got ${String(from)}`)
+    : invalid(`from is "snapshot", "updates" or { revision }, got ${format(from)}`)
 
 type Decision = Effect.Effect<number, KVStoreReason>
 type Write = (message: Append) => Decision
@@ -118,28 +168,43 @@ const conflictPause = Effect.flatMap(
 
 export const make = (backend: Backend) => {
   const { clock, config } = backend
+  const observe = observer(config.bucket)
+  const lag = watchLag(config.bucket, clock)
 
   const checkValue = (value: Uint8Array): KVStoreReason | undefined =>
     !(value instanceof Uint8Array)
       ? new InvalidValue({ problem: "expected a Uint8Array; a typed view stores other values" })
+      : isDetached(value)
+      ? new InvalidValue({ problem: "expected a Uint8Array with bytes, and its buffer is detached" })
       : value.length > config.maxValueSize
       ? new ValueTooLarge({ size: value.length, limit: config.maxValueSize })
       : undefined
 
   /** A key that is no string is refused, and shown as text in its refusal. */
   const failure = (operation: string, key: string | undefined) => (reason: KVStoreReason) =>
-    new KVStoreError({ bucket: config.bucket, operation, key: key === undefined ? undefined : String(key), reason })
+    new KVStoreError({
+      bucket: config.bucket,
+      operation,
+      key: typeof key === "string" || key === undefined ? key : format(key),
+      reason
+    })
 
-  /** Runs an operation where its input is good, and says where it failed. */
+  /** Runs an operation where its input is good, says where it failed, and has it observed. */
   const operate = <A>(
     operation: string,
-    key: string,
+    key: string | undefined,
     check: () => KVStoreReason | undefined,
-    run: () => Effect.Effect<A, KVStoreReason>
+    run: () => Effect.Effect<A, KVStoreReason>,
+    outcomeOf: (exit: Exit.Exit<A, KVStoreError>) => Outcome = outcome
   ): Effect.Effect<A, KVStoreError> =>
-    Effect.suspend(() => {
-      const problem = check()
-      return Effect.mapError(problem === undefined ? run() : Effect.fail(problem), failure(operation, key))
+    observe({
+      operation,
+      key,
+      outcomeOf,
+      run: Effect.suspend(() => {
+        const problem = check()
+        return Effect.mapError(problem === undefined ? run() : Effect.fail(problem), failure(operation, key))
+      })
     })
 
   const put = (key: string, value: Uint8Array, revision: number | undefined): Append => ({
@@ -219,36 +284,37 @@ export const make = (backend: Backend) => {
       operation,
       key,
       () => checkKey(key) ?? checkRemoveOptions(operation, options),
-      () => backend.append({ ...put(key, nothing, options?.revision), operation })
+      () => backend.append({ ...put(key, nothing, options?.revision), operation }),
+      removeOutcome
     ))
 
-  const list = (operation: string, filter: string) =>
+  const list = (operation: string, filter: string, want: "values" | "names") =>
     operate(
       operation,
       filter,
       () => checkFilter(filter),
-      () => Effect.map(backend.lastOfEach(filter), (all) => all.filter((message) => message.operation === "put"))
+      () => Effect.map(backend.lastOfEach(filter, want), (all) => all.filter(isValue))
     )
 
-  const follow = (filter: string, from: WatchOptions["from"] = "snapshot"): Stream.Stream<KVEvent, KVStoreError> => {
-    const problem = checkFilter(filter) ?? checkFrom(from)
+  const follow = (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
+    const problem = checkFilter(filter) ?? checkWatchOptions(options)
     if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
-    return Stream.suspend(() => {
-      // A snapshot gives live values only; what was removed is news after it, and not before.
-      let removalsAreNews = from !== "snapshot"
-      const seen = (event: BackendEvent): ReadonlyArray<KVEvent> => {
+    const from = options?.from ?? "snapshot"
+    return Stream.unwrap(Effect.contextWith((context: Context.Context<never>) => {
+      // What is older than the watch has no lag.
+      let isReady = false
+      const seen = (event: BackendEvent): KVEvent => {
         if (event._tag === "Ready") {
-          removalsAreNews = true
-          return [event]
+          isReady = true
+          return event
         }
-        return removalsAreNews || event.message.operation === "put" ? [toEvent(event.message)] : []
+        if (event._tag === "Gone") return toRemoved(event)
+        if (isReady) lag(event.message.created, context)
+        return toEvent(event.message)
       }
-      return backend.follow(filter, from).pipe(
-        Stream.map(seen),
-        Stream.flattenIterable,
-        Stream.mapError(failure("watch", filter))
-      )
-    })
+      const events = backend.follow(filter, from)
+      return Effect.succeed(Stream.mapError(Stream.map(events, seen), failure("watch", filter)))
+    }))
   }
 
   return {
@@ -259,7 +325,8 @@ export const make = (backend: Backend) => {
         "get",
         key,
         () => checkKey(key),
-        () => Effect.map(backend.last(key), (last) => isLive(last) ? Option.some(toEntry(last.value)) : Option.none())
+        () => Effect.map(backend.last(key), (last) => isLive(last) ? Option.some(toEntry(last.value)) : Option.none()),
+        getOutcome
       ),
     put: (key: string, value: Uint8Array, options?: KVOptions) =>
       operate(
@@ -277,9 +344,21 @@ export const make = (backend: Backend) => {
         () => checkKey(key),
         () => Effect.map(backend.history(key), (all) => all.map(toEvent).toReversed())
       ),
-    keys: (filter: string = everything) => Effect.map(list("keys", filter), (all) => all.map((message) => message.key)),
-    entries: (filter: string = everything) => Effect.map(list("entries", filter), (all) => all.map(toEntry)),
-    watch: (filter: string = everything, options?: WatchOptions) => follow(filter, options?.from),
-    status: Effect.mapError(backend.status, failure("status", undefined))
+    keys: (filter: string = everything) =>
+      Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
+    entries: (filter: string = everything) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
+    watch: (filter: string = everything, options?: WatchOptions) => follow(filter, options),
+    getMany: (keys: Iterable<string>) =>
+      Effect.suspend(() => {
+        const problem = checkList(keys)
+        const list = problem === undefined ? [...new Set(keys)] : []
+        return operate(
+          "getMany",
+          list.find((key) => checkKey(key) !== undefined),
+          () => problem ?? list.map(checkKey).find((problem) => problem !== undefined),
+          () => Effect.map(backend.lastOf(list), toEntries)
+        )
+      }),
+    status: operate("status", undefined, () => undefined, () => backend.status)
   }
 }

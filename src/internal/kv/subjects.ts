@@ -4,7 +4,7 @@
 import { InvalidKey } from "../../KVStoreError.ts"
 
 /** Longer subjects make some servers drop the connection (measured at 4 KiB). */
-const longestKey = 1024
+export const longestKey = 1024
 
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/
 

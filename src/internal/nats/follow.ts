@@ -1,42 +1,22 @@
 /**
- * A supervised watch: a push consumer of our own, with a heartbeat every second,
- * whose own sequence must have no gap. Whatever ends it (silence, a gap, a lost
- * connection, a stream made anew), the next one goes on where it ended. The
- * clients' own watches are silent for up to 89 s there (measured).
+ * A supervised watch. Whatever ends its consumer (silence, a gap, a lost link, a
+ * stream made anew), the next one goes on where it ended, and the reader is told
+ * of what went meanwhile. The clients' own watches are silent for up to 89 s
+ * there, and skip what a stream made anew holds (measured).
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import { backoff } from "../backoff.ts"
-import type { BackendEvent, Follow } from "../kv/backend.ts"
-import { monotonicMillis } from "../time.ts"
-import { fromPushed, placeOf } from "./messages.ts"
-import type { ConsumerSettings, NatsPort, PushedMessage, StreamInfo } from "./port.ts"
-import { readReason } from "./reasons.ts"
-
-const nanosPerSecond = 1_000_000_000
-
-/** How often the server says that it is still there when it has nothing to say. */
-const watchHeartbeat = Duration.seconds(1)
-
-/** A listing ends with a heartbeat where something that it still waited for has gone: the shortest that a server takes. */
-const listingHeartbeat = Duration.millis(100)
-
-/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead. */
-const silenceLimit = Duration.millis(2200)
-
-/** A consumer whose client has gone removes itself. */
-const inactiveThreshold = Duration.seconds(10)
-
-/** Whoever ends a watch waits no longer than this for the server's word that the consumer is gone. */
-const goodbye = Duration.millis(250)
+import type { BackendEvent, Follow, SilentRemoval } from "../kv/backend.ts"
+import { Interrupted, linkChanges, listingHeartbeat, open, type RestartCause, watchHeartbeat } from "./consumer.ts"
+import type { JetStream, StreamInfo } from "./jetstream.ts"
+import { fromPushed } from "./messages.ts"
+import type { NatsMessage, PortFailure } from "./port.ts"
+import { type Gone, Progress } from "./progress.ts"
 
 /** Events between the connection and the reader; what is more waits in the server's flow control window. */
 const bufferedEvents = 256
@@ -45,200 +25,151 @@ const bufferedEvents = 256
 const shortestPause = Duration.millis(50)
 const longestPause = Duration.seconds(1)
 
+/** A question that a frozen server keeps is asked again, of whoever answers then. */
+const longestQuestion = 1000
+
+/** A reader that takes longer for one event may outlast a marker: what has gone meanwhile is looked for. */
+const patience = Duration.millis(500)
+
 export interface FollowOptions {
-  readonly port: NatsPort
+  readonly js: JetStream
   readonly stream: string
   readonly prefix: string
   readonly filter: string
   readonly from: Follow
   /** A listing ends when it is ready, and is waited for. */
   readonly purpose: "watch" | "listing"
+  readonly headersOnly?: boolean
   /** Milliseconds for one request. */
   readonly timeout: number
-  readonly read: <A>(run: () => Promise<A>) => Effect.Effect<A, KVStoreReason>
+  /** The stream as it is now; one that is lost is made again where that is allowed. */
+  readonly info: Effect.Effect<StreamInfo, KVStoreReason>
+  readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
+  /** What a key that is gone without a message has died of. */
+  readonly silentRemoval: SilentRemoval
   /** Told of every revision that is given out. */
   readonly saw: (revision: number) => void
+  /** Told of what a new consumer is needed for. */
+  readonly onRestart: (cause: RestartCause) => Effect.Effect<void>
 }
-
-/** Ended by something that a new consumer mends. */
-class Interrupted extends Data.TaggedError("Interrupted")<{ readonly problem: string }> {}
-
-/** What the next consumer must know of those before it. */
-interface Progress {
-  /** The last revision given out; nothing at or below it is given again. */
-  cursor: number
-  /** The last revision that the stream is known to have had; one that ends before it has been rolled back. */
-  known: number
-  ready: boolean
-  /** When the stream was made: another time means another stream. */
-  created: string | undefined
-}
-
-const settingsFor = (
-  options: FollowOptions,
-  progress: Progress,
-  name: string,
-  deliverTo: string
-): ConsumerSettings => ({
-  name,
-  deliver_subject: deliverTo,
-  filter_subject: `${options.prefix}${options.filter}`,
-  ...(progress.ready || options.from !== "snapshot"
-    ? { deliver_policy: "by_start_sequence" as const, opt_start_seq: progress.cursor + 1 }
-    : { deliver_policy: "last_per_subject" as const }),
-  ack_policy: "none",
-  max_deliver: 1,
-  replay_policy: "instant",
-  flow_control: true,
-  idle_heartbeat: Duration.toSeconds(options.purpose === "watch" ? watchHeartbeat : listingHeartbeat) * nanosPerSecond,
-  inactive_threshold: Duration.toSeconds(inactiveThreshold) * nanosPerSecond,
-  mem_storage: true,
-  num_replicas: 1
-})
-
-/** Where to go on, given the stream as it is now. */
-const begin = (options: FollowOptions, progress: Progress, info: StreamInfo): void => {
-  const isFirst = progress.created === undefined
-  const isAnother = !isFirst && (progress.created !== info.created || info.lastRevision < progress.known)
-  progress.created = info.created
-  progress.known = info.lastRevision
-  if (isFirst) {
-    if (options.from === "updates") progress.cursor = info.lastRevision
-    if (typeof options.from === "object") progress.cursor = Math.max(0, options.from.revision - 1)
-  }
-  if (isAnother) {
-    progress.cursor = 0
-    progress.ready = false
-  }
-}
-
-/** A server-side consumer, and what it pushes in the order in which it came. */
-const openConsumer = Effect.fnUntraced(function*(
-  options: FollowOptions,
-  progress: Progress,
-  heard: () => void
-): Effect.fn.Return<
-  { readonly pushed: Queue.Queue<PushedMessage, KVStoreReason>; readonly pending: number },
-  KVStoreReason,
-  Scope.Scope
-> {
-  const { port, read, stream, timeout } = options
-  const pushed = yield* Queue.unbounded<PushedMessage, KVStoreReason>()
-  const inbox = port.inbox()
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      port.subscribe(inbox, (message) => {
-        heard()
-        Queue.offerUnsafe(pushed, message)
-      }, (failure) => Queue.failCauseUnsafe(pushed, Cause.fail(readReason(failure))))
-    ),
-    (unsubscribe) => Effect.sync(unsubscribe)
-  )
-  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
-  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
-  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
-  yield* Effect.addFinalizer(() =>
-    port.isConnected()
-      ? Effect.interruptible(Effect.tryPromise(() => port.deleteConsumer(stream, name, timeout))).pipe(
-        Effect.timeout(goodbye),
-        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
-      )
-      : Effect.void
-  )
-  const pending = yield* read(() => port.createConsumer(stream, settingsFor(options, progress, name, inbox), timeout))
-  return { pushed, pending }
-})
 
 const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
-  const { filter, port, prefix, read, stream, timeout } = options
-  const progress: Progress = { cursor: 0, known: 0, ready: false, created: undefined }
+  const { filter, js, prefix, read, stream } = options
+  const progress = new Progress(options.from, { withTombstones: options.purpose === "listing" })
+  const timeout = Math.min(options.timeout, longestQuestion)
 
   /** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
   const give = (event: BackendEvent, given: () => void) =>
-    Effect.uninterruptibleMask((restore) => Effect.andThen(restore(Queue.offer(out, event)), Effect.sync(given)))
-
-  const becomeReady = Effect.suspend(() =>
-    progress.ready ? Effect.void : give({ _tag: "Ready" }, () => {
-      progress.ready = true
+    Effect.suspend(() => {
+      if (!Queue.offerUnsafe(out, event)) return giveSlowly(event, given)
+      given()
+      return Effect.void
     })
+
+  const giveSlowly = (event: BackendEvent, given: () => void) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(Effect.timed(restore(Queue.offer(out, event))), ([waited]) => {
+        given()
+        if (Duration.isGreaterThan(waited, patience)) progress.stalled()
+      })
+    )
+
+  const tellGone = (gone: ReadonlyArray<Gone>, created: number, reason: SilentRemoval | "reset") =>
+    Effect.forEach(
+      gone,
+      ({ key, revision }) => give({ _tag: "Gone", key, revision, created, reason }, () => progress.forget(key)),
+      { discard: true }
+    )
+
+  const names = Effect.map(
+    read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
+    ({ names }) => new Set(names.map((subject) => subject.slice(prefix.length)))
   )
 
+  /** Gives what is gone without a message. */
+  const compare = Effect.fnUntraced(function*(info: StreamInfo) {
+    if (!progress.owesComparison) return
+    const present = yield* names
+    const now = Date.parse(info.ts ?? info.created)
+    yield* tellGone(progress.formerNotIn(present), now, "reset")
+    yield* tellGone(progress.givenNotIn(present), now, options.silentRemoval)
+    progress.compared()
+  })
+
+  /** Everything that the stream had when the consumer was opened has been given, whether or not it matched. */
+  const caughtUp = Effect.fnUntraced(function*(info: StreamInfo) {
+    yield* compare(info)
+    if (!progress.ready) yield* give({ _tag: "Ready" }, () => progress.becomeReady(info.lastRevision))
+  })
+
   /** One consumer, to its end. */
-  const once = Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    let lastHeard = monotonicMillis(clock)
-    let lastInConsumer = 0
-    const info = yield* read(() => port.streamInfo(stream, timeout))
-    begin(options, progress, info)
-    const { pending, pushed } = yield* openConsumer(options, progress, () => {
-      lastHeard = monotonicMillis(clock)
-    })
-    // The time that opening took is not its silence.
-    lastHeard = monotonicMillis(clock)
-    // Everything up to here is in the snapshot, whether or not it matched.
-    const settled = Effect.suspend(() => {
-      if (!progress.ready && options.from === "snapshot") progress.cursor = Math.max(progress.cursor, info.lastRevision)
-      return becomeReady
-    })
-
-    const onStatus = (message: PushedMessage) => {
-      const stalled = message.header("Nats-Consumer-Stalled")
-      const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
-      if (answerTo !== undefined) port.acknowledge(answerTo)
-      const told = message.header("Nats-Last-Consumer")
-      if (told === "") return Effect.void
-      if (Number(told) !== lastInConsumer) {
-        return Effect.fail(new Interrupted({ problem: `messages ${lastInConsumer + 1} to ${told} were lost` }))
-      }
-      // Idle, and not for want of our answer: what was still pending has gone before its turn came.
-      return answerTo === undefined && !progress.ready ? settled : Effect.void
+  const session = Effect.fnUntraced(function*(opened: () => void) {
+    const info = yield* options.info
+    if (progress.begin(info) === "reset") {
+      const present = yield* names
+      yield* tellGone(progress.formerNotIn(present), Date.parse(info.ts ?? info.created), "reset")
     }
+    const consumer = yield* open({
+      js,
+      stream,
+      read,
+      timeout,
+      subject: `${prefix}${filter}`,
+      heartbeat: options.purpose === "watch" ? watchHeartbeat : listingHeartbeat,
+      headersOnly: options.headersOnly === true,
+      startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
+    })
+    opened()
 
-    const onMessage = (message: PushedMessage) => {
-      if (message.status === 100) return onStatus(message)
-      const place = placeOf(message.reply)
-      if (place === undefined || place.consumerSequence !== lastInConsumer + 1) {
-        return Effect.fail(new Interrupted({ problem: `message ${lastInConsumer + 1} was lost` }))
-      }
-      lastInConsumer = place.consumerSequence
-      options.saw(place.streamSequence)
-      const given = place.streamSequence <= progress.cursor
-        ? Effect.void
-        : give({ _tag: "Message", message: fromPushed(message, place, prefix) }, () => {
-          progress.cursor = place.streamSequence
-          progress.known = Math.max(progress.known, place.streamSequence)
-        })
-      return place.pending === 0 && !progress.ready ? Effect.andThen(given, settled) : given
+    const onMessage = (pushed: NatsMessage): Effect.Effect<void, KVStoreReason | Interrupted> => {
+      const said = consumer.read(pushed)
+      if (said === undefined) return Effect.void
+      if (said._tag === "Interrupted") return Effect.fail(said)
+      if (said._tag === "Idle") return whenCaughtUp
+      const message = fromPushed(said.message, said.place, prefix)
+      options.saw(message.revision)
+      const passed = () => progress.passed(message)
+      const given = progress.isNews(message) ? give({ _tag: "Message", message }, passed) : Effect.sync(passed)
+      return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given
     }
+    const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp(info))
 
     const pump = Effect.forever(
-      Effect.flatMap(Queue.takeAll(pushed), (messages) => Effect.forEach(messages, onMessage, { discard: true }))
+      Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
     )
-    const silence = Effect.suspend(() =>
-      monotonicMillis(clock) - lastHeard > Duration.toMillis(silenceLimit)
-        ? Effect.fail(new Interrupted({ problem: "the consumer is silent" }))
-        : Effect.void
-    ).pipe(Effect.repeat(Schedule.spaced(Duration.millis(250))))
+    if (consumer.pending === 0 || options.from === "updates") yield* caughtUp(info)
+    return yield* Effect.raceFirst(pump, consumer.silence)
+  })
 
-    if (pending === 0 || options.from === "updates") yield* settled
-    return yield* Effect.raceFirst(pump, silence)
-  }).pipe(Effect.scoped)
+  /** A consumer, asked for until the server has one, to its end. */
+  const oneConsumer = Effect.suspend(() => {
+    let isOpen = false
+    const opened = () => {
+      isOpen = true
+    }
+    return Effect.scoped(session(opened)).pipe(
+      Effect.mapError((error) =>
+        isOpen && error._tag === "Unavailable"
+          ? new Interrupted({ cause: "unavailable", problem: error.message })
+          : error
+      ),
+      Effect.retry({ while: (error) => error._tag === "Unavailable", schedule: backoff(shortestPause, longestPause) })
+    )
+  })
 
-  return once.pipe(
-    Effect.tapError((error) => Effect.logDebug(`watch of ${stream} ${filter} starts again: ${error.message}`)),
-    Effect.retry({
-      while: (error) => error._tag === "Interrupted" || error._tag === "Unavailable",
-      schedule: backoff(shortestPause, longestPause)
-    })
+  return Effect.raceFirst(oneConsumer, linkChanges(js)).pipe(
+    Effect.catchTag("Interrupted", (ended) =>
+      Effect.andThen(
+        options.onRestart(ended.cause),
+        Effect.logDebug(`watch of ${stream} ${filter} starts again: ${ended.message}`)
+      )),
+    Effect.repeat(Schedule.spaced(shortestPause))
   )
 }
 
 /** What matches, from there on, for ever; fails only where no new consumer could help. */
 export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
   Stream.callback<BackendEvent, KVStoreReason>(
-    (out) =>
-      follower(options, out).pipe(
-        Effect.catchTag("Interrupted", (error) => Effect.die(error))
-      ),
+    (out) => follower(options, out),
     { bufferSize: bufferedEvents }
   )

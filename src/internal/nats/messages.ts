@@ -3,7 +3,8 @@
  * pushed message tells in its reply subject. Pure.
  */
 import type { Append, Operation, StoredMessage } from "../kv/backend.ts"
-import type { Headers, PortMessage, PushedMessage } from "./port.ts"
+import type { KeptMessage } from "./jetstream.ts"
+import type { Headers, NatsMessage } from "./port.ts"
 
 const operationHeader = "KV-Operation"
 const markerHeader = "Nats-Marker-Reason"
@@ -29,7 +30,18 @@ export const headersFor = (message: Append, subjectOf: (key: string) => string):
   return headers
 }
 
-export const fromStored = (message: PortMessage, prefix: string): StoredMessage => ({
+/** Reads a block of headers, as it goes over the wire. */
+export const headerReader = (block: string): (name: string) => string => {
+  const headers = new Map(
+    block.split("\r\n").slice(1).flatMap((line) => {
+      const colon = line.indexOf(":")
+      return colon < 1 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()] as const]
+    })
+  )
+  return (name) => headers.get(name) ?? ""
+}
+
+export const fromStored = (message: KeptMessage, prefix: string): StoredMessage => ({
   key: message.subject.slice(prefix.length),
   revision: message.revision,
   created: message.created,
@@ -65,7 +77,7 @@ export const placeOf = (reply: string | undefined): Place | undefined => {
   }
 }
 
-export const fromPushed = (message: PushedMessage, place: Place, prefix: string): StoredMessage => ({
+export const fromPushed = (message: NatsMessage, place: Place, prefix: string): StoredMessage => ({
   key: message.subject.slice(prefix.length),
   revision: place.streamSequence,
   created: place.created,

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import { KVStoreConfig, longestAge } from "../../KVStoreConfig.ts"
 import { everything } from "../kv/subjects.ts"
-import type { StreamInfo, StreamSettings } from "./port.ts"
+import type { StreamInfo, StreamSettings } from "./jetstream.ts"
 
 const nanosPerMilli = 1_000_000
 

@@ -1,0 +1,38 @@
+/** What 5,000 calls each of the listings and the watch leave behind. */
+import * as Effect from "effect/Effect"
+import { toTable } from "../test/faults/support/table.ts"
+import { callNames, makeLeftovers } from "../test/support/leftovers.ts"
+import { lines } from "../test/support/natsBinaries.ts"
+import { rounded } from "./support/measure.ts"
+
+const times = 5000
+
+export const leftovers = Effect.gen(function*() {
+  const rows = yield* Effect.forEach(
+    lines,
+    (line) =>
+      Effect.flatMap(
+        makeLeftovers(line),
+        (leftAfter) =>
+          Effect.forEach(callNames, (call) =>
+            Effect.map(leftAfter(call, times), ({ bytesPerCall, millisPerCall, ...left }) => ({
+              line,
+              call,
+              times,
+              ...left,
+              bytesPerCall: Math.round(bytesPerCall),
+              millisPerCall: rounded(millisPerCall)
+            })))
+      ).pipe(Effect.scoped)
+  )
+  const all = rows.flat()
+  const table = toTable([
+    ["server", "call", "times", "consumers", "subscriptions", "bytes each", "ms each"],
+    ...all.map((row) => [
+      row.line,
+      row.call,
+      ...[row.times, row.consumers, row.subscriptions, row.bytesPerCall, row.millisPerCall].map(String)
+    ])
+  ])
+  return { table, numbers: { leftovers: all } }
+})

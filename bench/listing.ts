@@ -1,0 +1,87 @@
+/** How long it takes to read everything in a bucket, by one listing and by a list of keys and a read of each. */
+import { jetstream } from "@nats-io/jetstream"
+import { type KV, Kvm } from "@nats-io/kv"
+import * as Effect from "effect/Effect"
+import type * as KVStore from "../src/KVStore.ts"
+import { toTable } from "../test/faults/support/table.ts"
+import { lines } from "../test/support/natsBinaries.ts"
+import { startNatsServer } from "../test/support/natsServer.ts"
+import { inTurn, millisOf, rounded } from "./support/measure.ts"
+import { connection, openStore, value } from "./support/store.ts"
+
+/** Entries, and rounds: the more there is to read, the less a round varies. */
+const sizes = [[10, 25], [100, 25], [1000, 15], [5000, 5], [20_000, 3]] as const
+
+/** One after the other is not how anybody reads more than this. */
+const mostInSequence = 1000
+
+const readAll = async (kv: KV, atOnce: boolean) => {
+  const keys: Array<string> = []
+  for await (const key of await kv.keys()) keys.push(key)
+  if (atOnce) return (await Promise.all(keys.map((key) => kv.get(key)))).length
+  let count = 0
+  for (const key of keys) if (await kv.get(key) !== null) count++
+  return count
+}
+
+/** Whoever does not find everything has not won. */
+const complete = <E>(size: number, listing: Effect.Effect<number, E>) =>
+  millisOf(Effect.map(listing, (count) => {
+    if (count !== size) throw new Error(`${count} of ${size} entries were read`)
+  }))
+
+const contestants = (
+  size: number,
+  store: KVStore.KVStore["Service"],
+  kv: KV
+): Record<string, Effect.Effect<number, KVStore.KVStoreError>> => ({
+  entries: complete(size, Effect.map(store.entries(), ({ length }) => length)),
+  keysAndGets: complete(
+    size,
+    Effect.flatMap(store.keys(), Effect.forEach(store.get, { concurrency: "unbounded" })).pipe(
+      Effect.map(({ length }) => length)
+    )
+  ),
+  theirKeysAndGets: complete(size, Effect.promise(() => readAll(kv, true))),
+  ...(size > mostInSequence ? {} : {
+    theirKeysAndGetsInSequence: complete(size, Effect.promise(() => readAll(kv, false)))
+  })
+})
+
+export const listing = Effect.gen(function*() {
+  const results = yield* Effect.forEach(lines, (line) =>
+    Effect.gen(function*() {
+      const { url, version } = yield* startNatsServer({ line })
+      const other = yield* connection(url)
+      const js = jetstream(other)
+      return yield* Effect.forEach(sizes, ([size, rounds]) =>
+        Effect.gen(function*() {
+          const bucket = `size-${size}`
+          const store = yield* openStore(url, bucket)
+          const keys = Array.from({ length: size }, (_, n) => `$KV.${bucket}.key.${n}`)
+          yield* Effect.forEach(keys, (key) => Effect.promise(() => js.publish(key, value)), { concurrency: 256 })
+          const kv = yield* Effect.promise(() => new Kvm(other).open(bucket))
+          const millis = yield* inTurn(contestants(size, store, kv), rounds)
+          return {
+            server: version,
+            entries: size,
+            millis,
+            timesAsFast: rounded(millis.theirKeysAndGets! / millis.entries!)
+          }
+        }))
+    }).pipe(Effect.scoped))
+  const rows = results.flat()
+  const table = toTable([
+    ["server", "entries", "entries() ms", "keys() + gets ms", "@nats-io/kv ms", "in sequence ms", "times as fast"],
+    ...rows.map(({ entries, millis, server, timesAsFast }) => [
+      server,
+      `${entries}`,
+      `${millis.entries}`,
+      `${millis.keysAndGets}`,
+      `${millis.theirKeysAndGets}`,
+      `${millis.theirKeysAndGetsInSequence ?? "-"}`,
+      `${timesAsFast}`
+    ])
+  ])
+  return { table, numbers: { listing: rows } }
+})

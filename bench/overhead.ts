@@ -1,0 +1,88 @@
+/** What the library costs on top of the client: writes and reads in a second, with nobody collecting spans, and with. */
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
+import * as Effect from "effect/Effect"
+import * as Tracer from "effect/Tracer"
+import { toTable } from "../test/faults/support/table.ts"
+import { startNatsServer } from "../test/support/natsServer.ts"
+import { inTurn, rounded } from "./support/measure.ts"
+import { connection, openStore, value } from "./support/store.ts"
+
+const atOnce = [1, 16, 256] as const
+
+const roundMillis = 350
+const rounds = 3
+
+/** Keeps nothing: what a collector does with its spans is not the library's cost. */
+const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan(options) })
+
+/** Operations in a second, so many under way at once. */
+const rateOf = <E>(concurrency: number, loop: (goesOn: () => boolean) => Effect.Effect<void, E>) =>
+  Effect.suspend(() => {
+    const begun = performance.now()
+    let count = 0
+    const goesOn = () => performance.now() - begun < roundMillis && ++count > 0
+    return Effect.map(
+      Effect.replicateEffect(loop(goesOn), concurrency, { concurrency, discard: true }),
+      () => count * 1000 / (performance.now() - begun)
+    )
+  })
+
+const byPromise = (run: () => Promise<unknown>) => (goesOn: () => boolean) =>
+  Effect.promise(async () => {
+    while (goesOn()) await run()
+  })
+
+const byEffect = <A, E>(effect: Effect.Effect<A, E>) => (goesOn: () => boolean) =>
+  Effect.whileLoop({ while: goesOn, body: () => effect, step: () => undefined })
+
+export const overhead = Effect.gen(function*() {
+  const { url, version } = yield* startNatsServer({ line: "2.15" })
+  const store = yield* openStore(url, "overhead")
+  const other = yield* connection(url)
+  const js = jetstream(other)
+  const { direct } = yield* Effect.promise(() => jetstreamManager(other))
+  const operations = {
+    put: {
+      ours: store.put("key", value),
+      raw: () => js.publish("$KV.overhead.key", value)
+    },
+    get: {
+      ours: store.get("key"),
+      raw: () => direct.getMessage("KV_overhead", { last_by_subj: "$KV.overhead.key" })
+    }
+  } as const
+  const rows = yield* Effect.forEach(
+    ["put", "get"] as const,
+    (name) =>
+      Effect.forEach(atOnce, (concurrency) =>
+        Effect.gen(function*() {
+          const { ours, raw } = operations[name]
+          const perSecond = yield* inTurn({
+            raw: rateOf(concurrency, byPromise(raw)),
+            ours: rateOf(concurrency, byEffect<unknown, unknown>(ours)),
+            traced: Effect.withTracer(rateOf(concurrency, byEffect<unknown, unknown>(ours)), tracer)
+          }, rounds)
+          return {
+            operation: name,
+            atOnce: concurrency,
+            perSecond,
+            oursToRaw: rounded(perSecond.ours / perSecond.raw),
+            tracedToRaw: rounded(perSecond.traced / perSecond.raw)
+          }
+        }))
+  )
+  const all = rows.flat()
+  const table = toTable([
+    ["operation", "at once", "client's own /s", "ours /s", "ours, traced /s", "ours : own", "traced : own"],
+    ...all.map(({ atOnce, operation, oursToRaw, perSecond, tracedToRaw }) => [
+      operation,
+      `${atOnce}`,
+      `${perSecond.raw}`,
+      `${perSecond.ours}`,
+      `${perSecond.traced}`,
+      `${oursToRaw}`,
+      `${tracedToRaw}`
+    ])
+  ])
+  return { table, numbers: { server: version, overhead: all } }
+}).pipe(Effect.scoped)

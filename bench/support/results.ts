@@ -1,0 +1,32 @@
+/** Where the numbers go: a file per command in `results`, with what a reader must know, and nothing about the machine. */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { lines, provideNatsServer } from "../../test/support/natsBinaries.ts"
+
+const project = fileURLToPath(new URL("../..", import.meta.url))
+
+const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: project, encoding: "utf8" }).trim()
+
+/** What ran, and when. Changes that are not committed are said, or the commit would not be what was measured. */
+const about = Effect.gen(function*() {
+  const servers = yield* Effect.forEach(lines, provideNatsServer)
+  const date = DateTime.formatIso(DateTime.makeUnsafe(yield* Clock.currentTimeMillis))
+  return {
+    date,
+    commit: git("rev-parse", "HEAD"),
+    uncommittedChanges: git("status", "--porcelain", "--", "src", "package-lock.json") !== "",
+    node: process.version,
+    servers: servers.map(({ version }) => version)
+  }
+})
+
+export const save = Effect.fnUntraced(function*(name: string, numbers: Readonly<Record<string, unknown>>) {
+  const text = JSON.stringify({ ...(yield* about), ...numbers }, undefined, 2)
+  mkdirSync(`${project}results`, { recursive: true })
+  writeFileSync(`${project}results/${name}.json`, `${text}\n`)
+  return text
+})

@@ -1,0 +1,48 @@
+/**
+ * What takes a read and a write on the condition that nobody came between:
+ * done again until nobody has.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { KVStoreConfig } from "../../KVStoreConfig.ts"
+import { KVStoreError, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
+import { backoff } from "../backoff.ts"
+
+/** Two who met at one key meet again after this long, give or take a fifth. */
+const pause = Duration.millis(10)
+
+export const isConflict = ({ reason }: KVStoreError): boolean =>
+  reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
+
+/** Marks the write of an attempt. */
+export type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+/**
+ * Repeats an attempt that met a conflict, for the store's timeout at most, reads
+ * and writes together. Where time runs out it tells what is known: a write under
+ * way may land, anything else has changed nothing.
+ */
+export const settle = <A>(
+  { bucket, timeout }: KVStoreConfig,
+  operation: string,
+  key: string,
+  attempt: (writing: Writing) => Effect.Effect<A, KVStoreError>
+): Effect.Effect<A, KVStoreError> =>
+  Effect.suspend(() => {
+    let underWay = false
+    const mark = (is: boolean) =>
+      Effect.sync(() => {
+        underWay = is
+      })
+    const writing: Writing = (write) => Effect.ensuring(Effect.andThen(mark(true), write), mark(false))
+    const limit = Duration.format(timeout)
+    // It must see what is under way before that is interrupted.
+    const timeIsUp = Effect.flatMap(Effect.sleep(timeout), () => {
+      const reason = underWay
+        ? new OutcomeUnknown({ problem: `no answer within ${limit}` })
+        : new Unavailable({ problem: `undecided after ${limit}` })
+      return Effect.fail(new KVStoreError({ bucket, operation, key, reason }))
+    })
+    const settled = Effect.retry(attempt(writing), { while: isConflict, schedule: backoff(pause, pause) })
+    return Effect.raceFirst(settled, timeIsUp)
+  })

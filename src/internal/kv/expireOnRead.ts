@@ -1,0 +1,66 @@
+/**
+ * A read that takes what is too old for absent, and removes it.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { isExpired } from "../../Expiration.ts"
+import type { KVEntry, RemoveOptions } from "../../KVEntry.ts"
+import type { KVStoreConfig } from "../../KVStoreConfig.ts"
+import { InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
+import type { ExpireOptions } from "../../TypedKVStore.ts"
+import { isConflict, settle } from "./contended.ts"
+
+interface Store {
+  readonly config: KVStoreConfig
+  readonly clock: Clock.Clock
+  readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
+  readonly delete: (key: string, options: RemoveOptions) => Effect.Effect<void, KVStoreError>
+}
+
+const operation = "getUnexpired"
+
+const checkMaxAge = (input: unknown): InvalidConfig | undefined => {
+  const maxAge = Option.getOrUndefined(Duration.fromInput(input as Duration.Input))
+  return maxAge !== undefined && Duration.isFinite(maxAge) && Duration.isPositive(maxAge)
+    ? undefined
+    : new InvalidConfig({
+      problem: `maxAge must be a positive time, got ${maxAge === undefined ? String(input) : Duration.format(maxAge)}`
+    })
+}
+
+/** The value is too old whether it could be removed or not: only the log is told. */
+const notRemoved = (error: KVStoreError) => Effect.logDebug("a value that has expired was not removed", error)
+
+/** What another write has replaced since it was judged is kept, and the key is looked at again. */
+export const getUnexpired = (
+  store: Store,
+  key: string,
+  options: ExpireOptions
+): Effect.Effect<Option.Option<KVEntry>, KVStoreError> =>
+  Effect.suspend(() => {
+    const problem = checkMaxAge(options?.maxAge)
+    if (problem !== undefined) {
+      return Effect.fail(
+        new KVStoreError({ bucket: store.config.bucket, operation, key: String(key), reason: problem })
+      )
+    }
+    const isTooOld = isExpired(store.clock, options)
+    const remove = ({ revision }: KVEntry) =>
+      store.delete(key, { revision }).pipe(
+        Effect.catchIf((error) => !isConflict(error), notRemoved),
+        Effect.as(Option.none<KVEntry>())
+      )
+    const read = settle(store.config, operation, key, (writing) =>
+      Effect.flatMap(store.get(key), (found) => {
+        const expired = Option.filter(found, ({ created }) => isTooOld({ lastHeartbeat: created }))
+        return Option.isSome(expired) ? writing(remove(expired.value)) : Effect.succeed(found)
+      }))
+    // Of all that is done there only the removal can have an unknown outcome: time was up while it was under way.
+    return Effect.catchIf(
+      read,
+      ({ reason }) => reason._tag === "OutcomeUnknown",
+      (error) => Effect.as(notRemoved(error), Option.none())
+    )
+  })

@@ -1,0 +1,133 @@
+/**
+ * What a store counts, and the spans it makes where somebody looks at them. An
+ * update of a metric costs a fraction of a microsecond; a span costs several, and
+ * is made only where the fiber's tracer is another than the default one, whose
+ * spans nobody collects.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { monotonicMillis } from "../time.ts"
+
+/** How an operation ended. `miss`: there was nothing to get, or what was there was not what the condition asked for. */
+export type Outcome = "success" | "miss" | "error"
+
+export interface Observed<A, E> {
+  readonly operation: string
+  readonly key: string | undefined
+  readonly run: Effect.Effect<A, E>
+  readonly outcomeOf: (exit: Exit.Exit<A, E>) => Outcome
+}
+
+/** From 0.1 ms, which no server answers in, to 13 s, doubling. */
+const durationBoundaries = Metric.exponentialBoundaries({ start: 0.1, factor: 2, count: 18 })
+
+/** From 1 ms to 2 min, doubling. */
+const lagBoundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
+
+const outcomes: ReadonlyArray<Outcome> = ["success", "miss", "error"]
+
+/** One counter serves all purges: a purge that fails is an error of its caller's. */
+const counterName = (operation: string, outcome: Outcome): string =>
+  operation === "purge" && outcome === "success" ? "kv.purge" : `kv.${operation}.${outcome}`
+
+const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)
+
+const millis = { unit: "milliseconds" }
+
+/** The metrics of one operation on one bucket. */
+const metersOf = (bucket: string, operation: string) => {
+  const attributes = { bucket }
+  const counters = outcomes.map((outcome) =>
+    [
+      outcome,
+      Metric.counter(counterName(operation, outcome), {
+        attributes,
+        incremental: true,
+        description: `How many ${operation} ended in ${outcome}`
+      })
+    ] as const
+  )
+  const duration = Metric.histogram("kv.duration", {
+    description: "How long an operation took, in milliseconds",
+    attributes: { bucket, operation, ...millis },
+    boundaries: durationBoundaries
+  })
+  return { counters: new Map(counters), duration }
+}
+
+/** Counts, measures and traces the operations of a store. */
+export const observer = (bucket: string) => {
+  const meters = new Map<string, ReturnType<typeof metersOf>>()
+  const metersFor = (operation: string) => {
+    const known = meters.get(operation)
+    if (known !== undefined) return known
+    const made = metersOf(bucket, operation)
+    meters.set(operation, made)
+    return made
+  }
+
+  return <A, E>({ key, operation, outcomeOf, run }: Observed<A, E>): Effect.Effect<A, E> => {
+    const { counters, duration } = metersFor(operation)
+    return Effect.withFiber((fiber) => {
+      const { context } = fiber
+      const clock = Context.get(context, Clock.Clock)
+      const began = monotonicMillis(clock)
+      const counted = Effect.onExit(run, (exit) => {
+        counters.get(outcomeOf(exit))!.updateUnsafe(1, context)
+        duration.updateUnsafe(monotonicMillis(clock) - began, context)
+        return Effect.void
+      })
+      if (Context.get(context, Tracer.Tracer) === defaultTracer) return counted
+      return Effect.useSpan(
+        `kv.${operation}`,
+        { attributes: { "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) } },
+        (span) =>
+          Effect.onExit(
+            Effect.withParentSpan(counted, span),
+            (exit) => Effect.sync(() => span.attribute("kv.outcome", outcomeOf(exit)))
+          )
+      )
+    })
+  }
+}
+
+/** Counts a watch that needs a new consumer, by what it needs it for. */
+export const watchRestarted = (bucket: string) => (cause: string): Effect.Effect<void> =>
+  Metric.update(
+    Metric.counter("kv.watch.restarts", {
+      description: "How often a watch needed a new consumer on the server",
+      attributes: { bucket, cause },
+      incremental: true
+    }),
+    1
+  )
+
+/** Measures how old an event is, by the store's clock, when a watch gives it. */
+export const watchLag = (bucket: string, clock: Clock.Clock) => {
+  const lag = Metric.histogram("kv.watch.lag", {
+    description: "Time from a write to its event in a watch, in milliseconds by the store's clock",
+    attributes: { bucket, ...millis },
+    boundaries: lagBoundaries
+  })
+  return (created: number, context: Context.Context<never>): void =>
+    lag.updateUnsafe(Math.max(0, clock.currentTimeMillisUnsafe() - created), context)
+}
+
+const active = Metric.gauge("kv.buckets.active", { description: "Stores that are open in this process" })
+
+/** Counts a store for as long as its scope is open. */
+export const countActive: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
+  Metric.modify(active, 1),
+  () => Metric.modify(active, -1)
+)
+
+/** Counts a connection that could not be had. */
+export const connectFailed: Effect.Effect<void> = Metric.update(
+  Metric.counter("kv.connect.error", { description: "Connections that could not be had", incremental: true }),
+  1
+)

@@ -1,0 +1,94 @@
+/**
+ * The view of a store through a codec: bytes there, values here.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { KVEntry, KVEvent, KVOptions } from "../../KVEntry.ts"
+import type { KVStore } from "../../KVStore.ts"
+import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
+import type { TypedKVStore } from "../../TypedKVStore.ts"
+import { settle } from "./contended.ts"
+import { getUnexpired } from "./expireOnRead.ts"
+
+class Undecodable extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
+  constructor(entry: KVEntry, cause: unknown) {
+    super({ entry, cause })
+  }
+}
+
+export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>): TypedKVStore<A> => {
+  const encodeValue = Schema.encodeEffect(codec)
+  const decodeValue = Schema.decodeEffect(codec)
+
+  const failure = (operation: string, key: string, reason: KVStoreReason) =>
+    new KVStoreError({ bucket: store.config.bucket, operation, key: String(key), reason })
+
+  /** A codec that throws is one that fails. */
+  const encode = (operation: string, key: string, value: A) => {
+    const invalid = (problem: string) => Effect.fail(failure(operation, key, new InvalidValue({ problem })))
+    return Effect.suspend(() => encodeValue(value)).pipe(
+      Effect.catch((error) => invalid(error.message)),
+      Effect.catchDefect((defect) => invalid(String(defect)))
+    )
+  }
+
+  const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, Undecodable> =>
+    Effect.suspend(() => decodeValue(entry.value)).pipe(
+      Effect.map((value) => ({ ...entry, value })),
+      Effect.mapError((cause) => new Undecodable(entry, cause)),
+      Effect.catchDefect((cause) => Effect.fail(new Undecodable(entry, cause)))
+    )
+
+  const decodeOrFail = (operation: string) => (entry: KVEntry) =>
+    Effect.mapError(
+      decode(entry),
+      ({ cause }) => failure(operation, entry.key, new UndecodableValue({ revision: entry.revision, cause }))
+    )
+
+  const decodeFound = (operation: string, found: Effect.Effect<Option.Option<KVEntry>, KVStoreError>) =>
+    Effect.flatMap(found, (entry) => Effect.transposeOption(Option.map(entry, decodeOrFail(operation))))
+
+  const put = (operation: string, key: string, value: A, options?: KVOptions) =>
+    Effect.flatMap(encode(operation, key, value), (bytes) => store.put(key, bytes, options))
+
+  const modify: TypedKVStore<A>["modify"] = (key, f) =>
+    settle(store.config, "modify", key, (writing) =>
+      Effect.gen(function*() {
+        const current = yield* decodeFound("modify", store.get(key))
+        const next = f(Option.map(current, (entry) => entry.value))
+        if (!Option.isOption(next)) {
+          // Anything else would be taken for none, and delete the value.
+          const problem = `expected an Option of what modify was given, got ${typeof next}`
+          return yield* failure("modify", key, new InvalidValue({ problem }))
+        }
+        if (Option.isSome(next)) {
+          const condition: KVOptions = Option.isSome(current)
+            ? { revision: current.value.revision }
+            : { createOnly: true }
+          return yield* writing(put("modify", key, next.value, condition))
+        }
+        if (Option.isSome(current)) yield* writing(store.delete(key, { revision: current.value.revision }))
+        return 0
+      }))
+
+  return {
+    get: (key) => decodeFound("get", store.get(key)),
+    getUnexpired: (key, options) => decodeFound("getUnexpired", getUnexpired(store, key, options)),
+    put: (key, value, options) => put("put", key, value, options),
+    delete: store.delete,
+    entries: (filter) =>
+      Effect.flatMap(store.entries(filter), (entries) => Effect.forEach(entries, decodeOrFail("entries"))),
+    modify,
+    watch: (filter, options) =>
+      Stream.mapEffect(store.watch(filter, options), (event): Effect.Effect<KVEvent<A>> =>
+        event._tag === "Put"
+          ? Effect.match(decode(event.entry), {
+            onFailure: ({ cause, entry }) => ({ _tag: "Invalid", key: entry.key, revision: entry.revision, cause }),
+            onSuccess: (entry) => ({ _tag: "Put", entry })
+          })
+          : Effect.succeed(event))
+  }
+}

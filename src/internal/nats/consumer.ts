@@ -1,0 +1,200 @@
+/**
+ * A push consumer of our own on the server: it has a heartbeat, a sequence that
+ * must have no gap, and it is gone when its scope closes.
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { type KVStoreReason, Unavailable } from "../../KVStoreError.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
+import type { ConsumerSettings, JetStream } from "./jetstream.ts"
+import { type Place, placeOf } from "./messages.ts"
+import type { NatsMessage, PortFailure } from "./port.ts"
+
+const nanosPerSecond = 1_000_000_000
+
+/** How often the server says that it is still there when it has nothing to say. */
+export const watchHeartbeat = Duration.seconds(1)
+
+/** A listing ends with a heartbeat where something that it still waited for has gone: the shortest that a server takes. */
+export const listingHeartbeat = Duration.millis(100)
+
+/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead. */
+const silenceLimit = Duration.millis(2200)
+
+/** A consumer whose client has gone removes itself. */
+const inactiveThreshold = Duration.seconds(10)
+
+/** Whoever ends a watch waits no longer than this for the server's word that the consumer is gone. */
+const goodbye = Duration.millis(250)
+
+/** What a new consumer is needed for. `unavailable`: a request beside it had no answer. */
+export type RestartCause = "silence" | "gap" | "link" | "unavailable"
+
+/** Ended by something that a new consumer mends. */
+export class Interrupted extends Data.TaggedError("Interrupted")<{
+  readonly cause: RestartCause
+  readonly problem: string
+}> {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+export interface ConsumerOptions {
+  readonly js: JetStream
+  readonly stream: string
+  /** What it asks for, wildcards allowed. */
+  readonly subject: string
+  readonly heartbeat: Duration.Duration
+  readonly headersOnly: boolean
+  /** The first of all messages to push; undefined: the last one of each subject. */
+  readonly startAt: number | undefined
+  /** Milliseconds for one request. */
+  readonly timeout: number
+  readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
+}
+
+/** What a consumer says: a message and its place, or that it has nothing more to say now. */
+export type Said =
+  | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: Place }
+  | { readonly _tag: "Idle" }
+
+export interface Consumer {
+  /** How many messages it had to push when it was made. */
+  readonly pending: number
+  /** What came since the last look, at least one. */
+  readonly next: Effect.Effect<ReadonlyArray<NatsMessage>>
+  /** What a message that came says; undefined: nothing but that the server is there. */
+  readonly read: (message: NatsMessage) => Said | Interrupted | undefined
+  /** Fails once nothing has been heard for too long. */
+  readonly silence: Effect.Effect<never, Interrupted>
+}
+
+const settingsFor = (options: ConsumerOptions, name: string, deliverTo: string): ConsumerSettings => ({
+  name,
+  deliver_subject: deliverTo,
+  filter_subject: options.subject,
+  ...(options.startAt === undefined
+    ? { deliver_policy: "last_per_subject" }
+    : { deliver_policy: "by_start_sequence", opt_start_seq: options.startAt }),
+  ack_policy: "none",
+  max_deliver: 1,
+  replay_policy: "instant",
+  flow_control: true,
+  idle_heartbeat: Duration.toSeconds(options.heartbeat) * nanosPerSecond,
+  inactive_threshold: Duration.toSeconds(inactiveThreshold) * nanosPerSecond,
+  mem_storage: true,
+  num_replicas: 1,
+  ...(options.headersOnly ? { headers_only: true } : {})
+})
+
+/**
+ * Fails when the link has come back (what was pushed meanwhile is lost, and the server may have forgotten us), and when
+ * it is closed for good.
+ */
+export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
+  Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
+    const closed = Effect.fail(new Unavailable({ problem: "the connection was closed" }))
+    if (port.isClosed()) return resume(closed)
+    const end = port.onLink(({ _tag }) => {
+      if (_tag !== "Closed" && _tag !== "Connected") return
+      end()
+      resume(
+        _tag === "Closed"
+          ? closed
+          : Effect.fail(new Interrupted({ cause: "link", problem: "the link was lost, and is back" }))
+      )
+    })
+    return Effect.sync(end)
+  })
+
+export const open = Effect.fnUntraced(function*(
+  options: ConsumerOptions
+): Effect.fn.Return<Consumer, KVStoreReason, Scope.Scope> {
+  const { js, stream, timeout } = options
+  const { port } = js
+  const clock = yield* Clock.Clock
+  const pushed = yield* Queue.unbounded<NatsMessage>()
+  const inbox = port.inbox()
+  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
+  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
+  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
+  let lastHeard = monotonicMillis(clock)
+  let lastInConsumer = 0
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      port.subscribe(inbox, (message) => {
+        lastHeard = monotonicMillis(clock)
+        Queue.offerUnsafe(pushed, message)
+      })
+    ),
+    (unsubscribe) => Effect.sync(unsubscribe)
+  )
+  yield* Effect.addFinalizer(() =>
+    port.isConnected()
+      ? Effect.interruptible(js.deleteConsumer(stream, name, timeout)).pipe(
+        Effect.timeout(goodbye),
+        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
+      )
+      : Effect.void
+  )
+  const pending = yield* options.read(js.createConsumer(stream, settingsFor(options, name, inbox), timeout))
+  // The time that opening took is not its silence.
+  lastHeard = monotonicMillis(clock)
+
+  const lost = (upTo: number | string) =>
+    new Interrupted({ cause: "gap", problem: `messages ${lastInConsumer + 1} to ${upTo} were lost` })
+
+  /** Lets the server go on, which waits for the reader. */
+  const answer = (subject: string): Interrupted | undefined => {
+    try {
+      port.publish(subject, nothing, [], undefined)
+      return undefined
+    } catch (cause) {
+      return new Interrupted({ cause: "link", problem: `nothing can be sent (${String(cause)})` })
+    }
+  }
+
+  const readStatus = (message: NatsMessage): Said | Interrupted | undefined => {
+    const stalled = message.header("Nats-Consumer-Stalled")
+    const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
+    const refused = answerTo === undefined ? undefined : answer(answerTo)
+    if (refused !== undefined) return refused
+    const told = message.header("Nats-Last-Consumer")
+    if (told === "") return undefined
+    if (Number(told) !== lastInConsumer) return lost(told)
+    // Idle, and not for want of our answer: what was still pending has gone before its turn came.
+    return answerTo === undefined ? { _tag: "Idle" } : undefined
+  }
+
+  return {
+    pending,
+    next: Queue.takeAll(pushed),
+    read: (message) => {
+      if (message.status === heartbeatStatus) return readStatus(message)
+      const place = placeOf(message.reply)
+      if (place === undefined || place.consumerSequence !== lastInConsumer + 1) {
+        return lost(place?.consumerSequence ?? "an unknown one")
+      }
+      lastInConsumer = place.consumerSequence
+      return { _tag: "Message", message, place }
+    },
+    silence: Effect.gen(function*() {
+      const limit = Duration.toMillis(silenceLimit)
+      while (true) {
+        const left = limit - (monotonicMillis(clock) - lastHeard)
+        if (left <= 0) return yield* new Interrupted({ cause: "silence", problem: "the consumer is silent" })
+        yield* Effect.sleep(wholeMillis(left))
+      }
+    })
+  }
+})
+
+const heartbeatStatus = 100
+
+const nothing = new Uint8Array(0)

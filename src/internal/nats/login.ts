@@ -1,0 +1,196 @@
+/**
+ * Who a connection is, by exactly one of the ways that NATS has: turned into
+ * what the client calls an authenticator, which gives the secret when the server
+ * asks for it. A secret is in there, and nowhere that anybody looks.
+ */
+import {
+  type Authenticator,
+  jwtAuthenticator,
+  nkeyAuthenticator,
+  nkeys,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator
+} from "@nats-io/transport-node"
+import * as Effect from "effect/Effect"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
+import type { InvalidConfig } from "../../KVStoreError.ts"
+import { fileText, type Given, invalid, path, secret, text } from "./given.ts"
+import type { UrlLogin } from "./servers.ts"
+
+export interface Login {
+  /** For people: whom the server was told of. */
+  readonly shown: string
+  /** `report` is told of what goes wrong later on, while it connects again. */
+  readonly authenticator: (report: (problem: string) => void) => Authenticator | undefined
+}
+
+type Read = (options: Given) => Effect.Effect<Login, InvalidConfig>
+
+const encoder = new TextEncoder()
+
+// -----------------------------------------------------------------------------
+// passwords and tokens
+// -----------------------------------------------------------------------------
+
+const withPassword = (user: string, password: string): Login => ({
+  shown: `user ${JSON.stringify(user)}`,
+  authenticator: () => usernamePasswordAuthenticator(user, password)
+})
+
+const withToken = (token: string): Login => ({
+  shown: "a token",
+  authenticator: () => tokenAuthenticator(token)
+})
+
+const fromUrl = ({ password, user }: UrlLogin): Login =>
+  password === undefined ? withToken(user) : withPassword(user, password)
+
+const nobody: Login = { shown: "no login", authenticator: () => undefined }
+
+// -----------------------------------------------------------------------------
+// keys
+// -----------------------------------------------------------------------------
+
+/** Public keys of users begin so; those of accounts, servers and operators do not, and log nobody in. */
+const isOfUser = (publicKey: string): boolean => publicKey.startsWith("U")
+
+/** The public key that belongs to the seed of a user. */
+const publicKeyOf = (seed: string): Option.Option<string> =>
+  Result.try(() => nkeys.fromSeed(encoder.encode(seed)).getPublicKey()).pipe(
+    Result.getOrElse(() => ""),
+    Option.liftPredicate(isOfUser)
+  )
+
+const seedForm = "the seed of a user's nkey (58 letters and digits that begin with SU)"
+
+const withNkey = (given: string): Effect.Effect<Login, InvalidConfig> => {
+  const seed = given.trim()
+  return Option.match(publicKeyOf(seed), {
+    onNone: () => Effect.fail(invalid(`nkey: expected ${seedForm}`)),
+    onSome: (publicKey) =>
+      Effect.succeed({
+        shown: `nkey ${publicKey}`,
+        authenticator: () => nkeyAuthenticator(encoder.encode(seed))
+      })
+  })
+}
+
+// -----------------------------------------------------------------------------
+// credentials: a user's JWT and the seed that belongs to it
+// -----------------------------------------------------------------------------
+
+interface Credentials {
+  readonly shown: string
+  readonly jwt: string
+  readonly seed: string
+}
+
+const Claims = Schema.fromJsonString(Schema.Struct({
+  sub: Schema.String,
+  name: Schema.optionalKey(Schema.String),
+  nats: Schema.Struct({ type: Schema.Literal("user") })
+}))
+
+const claimsOf = (jwt: string): Option.Option<typeof Claims.Type> =>
+  Base64Url.decodeString(jwt.split(".")[1] ?? "").pipe(
+    Result.getOrElse(() => ""),
+    Schema.decodeOption(Claims)
+  )
+
+/** A line of dashes, what it is about, and another: as `nsc` writes it, on every system. */
+const block = /-{3,}[^\n]*-{3,}\r?\n\s*(\S+)\s*\n\s*-{3,}[^\n]*-{3,}/g
+
+export const parseCredentials = (text: string): Result.Result<Credentials, string> => {
+  const [jwt, seed] = Array.from(text.matchAll(block), ([, content]) => content!)
+  if (jwt === undefined || seed === undefined) {
+    return Result.fail("expected a JWT and a seed, each between lines of dashes, as nsc writes them")
+  }
+  const claims = claimsOf(jwt)
+  if (Option.isNone(claims)) return Result.fail("expected the JWT of a user in the first part")
+  const publicKey = publicKeyOf(seed)
+  if (Option.isNone(publicKey)) return Result.fail(`expected ${seedForm} in the second part`)
+  const { name = "a user", sub } = claims.value
+  return sub === publicKey.value
+    ? Result.succeed({ shown: `credentials of ${name} (${sub})`, jwt, seed })
+    : Result.fail(`expected the JWT and the seed of one user, got the JWT of ${sub} and the seed of ${publicKey.value}`)
+}
+
+const credentialsOf = (name: string, text: string): Effect.Effect<Credentials, InvalidConfig> =>
+  Effect.mapError(Effect.fromResult(parseCredentials(text)), (problem) => invalid(`${name}: ${problem}`))
+
+const withCredentials = ({ jwt, seed, shown }: Credentials): Login => ({
+  shown,
+  authenticator: () => jwtAuthenticator(jwt, encoder.encode(seed))
+})
+
+/**
+ * Read anew for every connection, so that credentials which were renewed in time
+ * are used. An authenticator that throws would end the client for good: where
+ * they cannot be read, those of the last time go on.
+ */
+const withFile = (file: string, first: Credentials): Login => ({
+  shown: first.shown,
+  authenticator: (report) => {
+    let last = first
+    const latest = () => {
+      const parsed = Result.flatMap(
+        Result.mapError(Result.try(() => readFileSync(file, "utf8")), () => "it cannot be read"),
+        parseCredentials
+      )
+      if (Result.isSuccess(parsed)) last = parsed.success
+      else report(`credentialsFile ${JSON.stringify(file)}: ${parsed.failure}; those read before are used`)
+      return last
+    }
+    return (nonce) => {
+      const { jwt, seed } = latest()
+      return jwtAuthenticator(jwt, encoder.encode(seed))(nonce)
+    }
+  }
+})
+
+// -----------------------------------------------------------------------------
+// exactly one of them
+// -----------------------------------------------------------------------------
+
+const ways: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly read: Read }> = [
+  {
+    names: ["user", "password"],
+    read: ({ password, user }) => {
+      if (user === undefined) return Effect.fail(invalid("user: expected one beside password, got none"))
+      if (password === undefined) return Effect.fail(invalid("password: expected one beside user, got none"))
+      return Effect.zipWith(text("user", user), secret("password", password), withPassword)
+    }
+  },
+  { names: ["token"], read: ({ token }) => Effect.map(secret("token", token), withToken) },
+  { names: ["nkey"], read: ({ nkey }) => Effect.flatMap(secret("nkey", nkey), withNkey) },
+  {
+    names: ["credentials"],
+    read: ({ credentials }) =>
+      secret("credentials", credentials).pipe(
+        Effect.flatMap((text) => credentialsOf("credentials", text)),
+        Effect.map(withCredentials)
+      )
+  },
+  {
+    names: ["credentialsFile"],
+    read: Effect.fnUntraced(function*({ credentialsFile }) {
+      const file = yield* path("credentialsFile", credentialsFile, "credentials")
+      const first = yield* credentialsOf("credentialsFile", yield* fileText("credentialsFile", file))
+      return withFile(file, first)
+    })
+  }
+]
+
+/** Options that log in. */
+export const loginNames = ways.flatMap(({ names }) => names)
+
+export const readLogin = (options: Given, url: UrlLogin | undefined): Effect.Effect<Login, InvalidConfig> => {
+  const used = ways.filter(({ names }) => names.some((name) => options[name] !== undefined))
+  const named = [...used.map(({ names }) => names.join(" and ")), ...(url === undefined ? [] : ["the URL of servers"])]
+  if (named.length > 1) return Effect.fail(invalid(`expected one way to log in, got ${named.join(", ")}`))
+  return used[0]?.read(options) ?? Effect.succeed(url === undefined ? nobody : fromUrl(url))
+}

@@ -1,0 +1,57 @@
+/**
+ * Keeps the store's time: sampled at the start, whenever the link is back, and
+ * about once a minute.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { InvalidConfig, type KVStoreReason } from "../../KVStoreError.ts"
+import { monotonicMillis } from "../time.ts"
+import type { StreamInfo } from "./jetstream.ts"
+import type { NatsPort } from "./port.ts"
+import * as storeClock from "./storeClock.ts"
+
+/** A sample's error is half a round trip at most; the best of a few is a good one. */
+const samplesAtOnce = 3
+
+/** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
+const sampleEvery = Duration.minutes(1)
+
+export const make = Effect.fnUntraced(function*(
+  port: Pick<NatsPort, "onLink">,
+  info: Effect.Effect<StreamInfo, KVStoreReason>
+): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
+  const host = yield* Clock.Clock
+  let reading: storeClock.Reading | undefined
+  const sample = Effect.gen(function*() {
+    const sent = monotonicMillis(host)
+    const { ts } = yield* info
+    const received = monotonicMillis(host)
+    const serverTime = Date.parse(ts ?? "")
+    if (Number.isNaN(serverTime)) {
+      return yield* new InvalidConfig({ problem: "this server does not tell its time (2.10 and later do)" })
+    }
+    reading = storeClock.better(reading, { serverTime, sent, received })
+  })
+  const samples = Effect.repeat(sample, { times: samplesAtOnce - 1 })
+
+  const reconnected = Latch.makeUnsafe(false)
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      port.onLink(({ _tag }) => {
+        if (_tag === "Connected") reconnected.openUnsafe()
+      })
+    ),
+    (end) => Effect.sync(end)
+  )
+  yield* samples
+  const again = Effect.gen(function*() {
+    yield* Effect.timeoutOption(reconnected.await, sampleEvery)
+    reconnected.closeUnsafe()
+    yield* samples
+  }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
+  yield* Effect.forkScoped(Effect.forever(again))
+  return storeClock.make(host, () => reading!.offset)
+})

@@ -1,0 +1,128 @@
+/**
+ * TLS as it was asked for: checked before anything is sent, then handed to the
+ * client in its own terms. Files are read again by the client each time that it
+ * connects, so that renewed certificates are used.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
+import { Socket } from "node:net"
+import { checkServerIdentity as compare, type ConnectionOptions, type PeerCertificate } from "node:tls"
+import type { InvalidConfig } from "../../KVStoreError.ts"
+import { checkNames, fileText, flag, type Given, invalid, path, secret, text } from "./given.ts"
+
+/** What the client takes, and what it hands on to Node. */
+export interface TlsSettings {
+  readonly handshakeFirst?: true
+  readonly ca?: string
+  readonly caFile?: string
+  readonly cert?: string
+  readonly certFile?: string
+  readonly key?: string
+  readonly keyFile?: string
+  readonly checkServerIdentity: typeof compare
+}
+
+/** The same, with every file read: for a connection of our own. */
+export interface Tls {
+  readonly settings: TlsSettings
+  readonly texts: { readonly ca?: string; readonly cert?: string; readonly key?: string }
+}
+
+const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+
+const names = ["ca", "caFile", "cert", "certFile", "key", "keyFile", "handshakeFirst"]
+
+type Part = "ca" | "cert" | "key"
+
+/** A part is a text or a file; undefined where it was not asked for. */
+const readPart = Effect.fnUntraced(function*(
+  given: Given,
+  part: Part
+): Effect.fn.Return<{ readonly text: string; readonly setting: Partial<TlsSettings> } | undefined, InvalidConfig> {
+  const [name, fileName] = [`tls.${part}`, `tls.${part}File`]
+  const [value, fileValue] = [given[part], given[`${part}File`]]
+  if (value !== undefined && fileValue !== undefined) {
+    return yield* invalid(`expected ${name} or ${fileName}, got both`)
+  }
+  if (fileValue !== undefined) {
+    const file = yield* path(fileName, fileValue, name)
+    return { text: yield* fileText(fileName, file), setting: { [`${part}File`]: file } }
+  }
+  if (value === undefined) return undefined
+  const read = yield* part === "key" ? secret(name, value) : text(name, value)
+  return { text: read, setting: { [part]: read } }
+})
+
+const certificatesOf = (name: string, pem: string): Effect.Effect<ReadonlyArray<X509Certificate>, InvalidConfig> => {
+  const read = Result.try(() => Array.from(pem.matchAll(certificate), ([block]) => new X509Certificate(block)))
+  return Result.isSuccess(read) && read.success.length > 0
+    ? Effect.succeed(read.success)
+    : Effect.fail(invalid(`${name}: expected certificates in PEM (-----BEGIN CERTIFICATE-----)`))
+}
+
+const privateKeyOf = (name: string, pem: string): Effect.Effect<KeyObject, InvalidConfig> =>
+  Effect.try({
+    try: () => createPrivateKey(pem),
+    catch: () => invalid(`${name}: expected a private key in PEM, not encrypted (-----BEGIN PRIVATE KEY-----)`)
+  })
+
+const checkPair = Effect.fnUntraced(function*(
+  certificates: ReadonlyArray<X509Certificate> | undefined,
+  key: KeyObject | undefined
+): Effect.fn.Return<void, InvalidConfig> {
+  if (certificates === undefined && key === undefined) return
+  if (certificates === undefined) {
+    return yield* invalid("tls: expected a client certificate (cert) beside key, got none")
+  }
+  if (key === undefined) {
+    return yield* invalid("tls: expected the certificate's private key (key) beside cert, got none")
+  }
+  if (!certificates[0]!.checkPrivateKey(key)) {
+    return yield* invalid("tls: expected the private key of the client certificate, got another one")
+  }
+})
+
+/**
+ * Compares the certificate with the server's address where it has no name. The
+ * client gives Node no name then, and Node would compare with `localhost`: the
+ * certificate of the address would be refused, and one for `localhost` taken.
+ */
+function checkServerIdentity(this: ConnectionOptions, hostname: string, certificate: PeerCertificate) {
+  const address = this.socket instanceof Socket ? this.socket.remoteAddress : undefined
+  return compare(this.servername || this.host || address || hostname, certificate)
+}
+
+/** A private key that is not shown with the rest of the client's options; the client asks for it by name. */
+const withHiddenKey = (settings: TlsSettings): TlsSettings =>
+  settings.key === undefined
+    ? settings
+    : Object.defineProperty({ ...settings }, "key", { value: settings.key, enumerable: false })
+
+export const readTls = Effect.fnUntraced(function*(options: unknown): Effect.fn.Return<Tls, InvalidConfig> {
+  const given = yield* checkNames("tls", options, names)
+  const ca = yield* readPart(given, "ca")
+  const cert = yield* readPart(given, "cert")
+  const key = yield* readPart(given, "key")
+  const handshakeFirst = yield* flag("tls.handshakeFirst", given.handshakeFirst)
+  const nameOf = (part: Part) => given[part] === undefined ? `tls.${part}File` : `tls.${part}`
+  if (ca !== undefined) yield* certificatesOf(nameOf("ca"), ca.text)
+  yield* checkPair(
+    cert === undefined ? undefined : yield* certificatesOf(nameOf("cert"), cert.text),
+    key === undefined ? undefined : yield* privateKeyOf(nameOf("key"), key.text)
+  )
+  return {
+    settings: withHiddenKey({
+      ...(handshakeFirst ? { handshakeFirst } : {}),
+      ...ca?.setting,
+      ...cert?.setting,
+      ...key?.setting,
+      checkServerIdentity
+    }),
+    texts: {
+      ...(ca === undefined ? {} : { ca: ca.text }),
+      ...(cert === undefined ? {} : { cert: cert.text }),
+      ...(key === undefined ? {} : { key: key.text })
+    }
+  }
+})

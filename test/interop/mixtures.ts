@@ -1,0 +1,76 @@
+/** Both sides at random: whatever they do, in the end they tell the same. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { record, type Store } from "../KVStoreSuite/fixture.ts"
+import { bytes } from "../support/values.ts"
+import { keys, Model, operations, run } from "./operations.ts"
+import { oursAndTheirs, type Test, until } from "./sides.ts"
+import { agree, ourView, type Told, toldByUs, watchTheirs } from "./theirs.ts"
+
+const many = 200
+
+/** The last that a watch has told of each key. */
+const finalStates = (told: ReadonlyArray<Told>) => new Map(told.map((one) => [one.key, one]))
+
+const inOrder = (told: ReadonlyArray<Told>, whose: string) => {
+  const revisions = told.map(({ revision }) => revision)
+  assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b), whose)
+}
+
+/** Both watches, begun before anything is written; at the end they tell what is there, and the same. */
+const watchBoth = Effect.fnUntraced(function*(store: Store, kv: Parameters<typeof watchTheirs>[0]) {
+  const ours = yield* record(store.watch(undefined, { from: "updates" }))
+  const theirs = yield* watchTheirs(kv, { include: "updates" })
+  yield* until(Effect.sync(() => ours.events.length), (length) => length === 1)
+  return Effect.gen(function*() {
+    yield* store.put("end", bytes("1"))
+    const told = Effect.sync(() => ours.events.flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)]))
+    const byUs = yield* until(told, (all) => all.at(-1)?.key === "end")
+    const byThem = yield* until(Effect.sync(() => theirs), (all) => all.at(-1)?.key === "end")
+    inOrder(byUs, "ours")
+    inOrder(byThem, "theirs")
+    assert.deepStrictEqual(finalStates(byUs), finalStates(byThem))
+    for (const [key, last] of finalStates(byUs)) assert.deepStrictEqual((yield* ourView(store, key)).last, last)
+    return byUs
+  })
+})
+
+export const mixtures = (test: Test) => {
+  for (const [seed, historySize] of [["larch", 1], ["alder", 5], ["rowan", 64]] as const) {
+    test(`and we tell the same of ${many} operations by either (seed ${seed}, history ${historySize})`, () =>
+      Effect.gen(function*() {
+        const { kv, store } = yield* oursAndTheirs({ historySize })
+        const end = yield* watchBoth(store, kv)
+        const model = new Model()
+        let last = (yield* store.status).lastRevision
+        const outcomes = { done: 0, refused: 0 }
+        for (const [index, operation] of (yield* operations(seed, many)).entries()) {
+          const isDone = yield* run(store, kv, operation, model.expected(operation))
+          assert.strictEqual(isDone, model.allows(operation), `${index}: ${JSON.stringify(operation)}`)
+          outcomes[isDone ? "done" : "refused"]++
+          if (isDone) model.done(operation, ++last)
+          assert.strictEqual((yield* store.status).lastRevision, last, `${index}: ${JSON.stringify(operation)}`)
+        }
+        assert.isAbove(outcomes.done, many / 2)
+        assert.isAbove(outcomes.refused, many / 10)
+        yield* agree(store, kv, keys)
+        yield* end
+      }))
+  }
+
+  test(`and we tell the same of ${many} operations, 16 at a time`, () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
+      const end = yield* watchBoth(store, kv)
+      const done = yield* Effect.forEach(
+        yield* operations("birch", many),
+        (operation) => run(store, kv, operation, undefined),
+        { concurrency: 16 }
+      )
+      const before = (yield* store.status).lastRevision
+      yield* agree(store, kv, keys)
+      assert.isAbove(done.filter(Boolean).length, many / 2)
+      yield* end
+      assert.strictEqual((yield* store.status).lastRevision, before + 1)
+    }))
+}

@@ -1,0 +1,192 @@
+/** Links that are not there, hang, or end: nothing waits longer than it has to, and a write says what is known of it. */
+import { assert } from "@effect/vitest"
+import { connect } from "@nats-io/transport-node"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsClient from "../../src/NatsClient.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { record, shown } from "../KVStoreSuite/fixture.ts"
+import type { Line } from "../support/natsBinaries.ts"
+import { startNatsServer } from "../support/natsServer.ts"
+import { bytes } from "../support/values.ts"
+import { everyOperation, refused, server, type Test, until } from "./fixture.ts"
+
+/** A store over a connection that the program has. */
+const overTheirs = Effect.fnUntraced(function*(line: Line) {
+  const { url } = yield* startNatsServer({ line })
+  const connection = yield* Effect.acquireRelease(
+    Effect.promise(() => connect({ servers: url })),
+    (connection) => Effect.promise(() => connection.close())
+  )
+  const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), NatsClient.fromConnection(connection))
+  const store = Context.get(yield* Layer.build(layer), KVStore.KVStore)
+  yield* store.put("a", bytes("1"))
+  return { connection, store }
+})
+
+const watching = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]) {
+  const { events, fiber } = yield* record(store.watch())
+  yield* until(Effect.sync(() => events.map(shown)), (words) => words.includes("ready"))
+  return fiber
+})
+
+/** What reads by a consumer tries for one until its time is up, in case the server comes back. */
+const triesAgain = (line: Line, at: string): boolean =>
+  at.startsWith("history") || (line === "2.10" && (at.startsWith("keys") || at.startsWith("entries")))
+
+export const links = (test: Test, line: Line) => {
+  test("a server that is not there", () =>
+    Effect.gen(function*() {
+      const { clientFor, kill, port } = yield* server({ line })
+      yield* kill
+      yield* refused(Layer.build(clientFor()), {
+        at: "connect",
+        reason: "Unavailable",
+        says: [`127.0.0.1:${port}`],
+        isRetryable: true,
+        within: 4000
+      })
+    }))
+
+  test("a server that hangs: reads changed nothing, writes may have", () =>
+    Effect.gen(function*() {
+      const { openAs, pause, resume } = yield* server({ line })
+      const timeout = Duration.millis(400)
+      const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout })
+      yield* store.put("a", bytes("1"))
+      yield* pause
+      yield* Effect.forEach(
+        everyOperation(store),
+        ([at, kind, attempt]) =>
+          refused<unknown, never, "OutcomeUnknown" | "Unavailable">(attempt, {
+            at,
+            reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
+            isRetryable: kind === "read",
+            says: kind === "write" ? ["may have landed", "read before writing again"] : ["nothing was written"],
+            within: Duration.toMillis(timeout) + 500
+          }),
+        { concurrency: "unbounded" }
+      )
+      yield* resume
+    }))
+
+  test("a server that dies with operations under way: they end with the link, and not with their time", () =>
+    Effect.gen(function*() {
+      const { kill, openAs, pause } = yield* server({ line })
+      const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout: "4 seconds" })
+      yield* store.put("a", bytes("1"))
+      yield* pause
+      const attempts = yield* Effect.forEach(everyOperation(store), ([at, kind, attempt]) =>
+        Effect.forkScoped(
+          refused<unknown, never, "OutcomeUnknown" | "Unavailable">(attempt, {
+            at,
+            reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
+            isRetryable: kind === "read",
+            says: kind === "write" ? ["may have landed"] : ["nothing was written"],
+            within: triesAgain(line, at) ? 4500 : 2000
+          })
+        ))
+      yield* Effect.sleep("100 millis")
+      yield* kill
+      yield* Effect.forEach(attempts, Fiber.join)
+    }))
+
+  test("a server that is known to be gone: nothing is sent, and nobody waits", () =>
+    Effect.gen(function*() {
+      const { kill, openAs } = yield* server({ line })
+      const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout: "2 seconds" })
+      yield* store.put("a", bytes("1"))
+      yield* kill
+      yield* until(Effect.flip(store.get("a")), ({ message }) => message.includes("not connected"))
+      for (const [at, , attempt] of everyOperation(store)) {
+        const isTried = triesAgain(line, at)
+        yield* refused(attempt, {
+          at,
+          reason: "Unavailable",
+          isRetryable: true,
+          says: ["nothing was written", ...isTried ? ["in time"] : ["not connected"]],
+          within: isTried ? 2500 : 250
+        })
+      }
+    }))
+
+  test("a server that is gone and could check a condition on another key: it is the outage that is told", () =>
+    Effect.gen(function*() {
+      const { kill, openAs } = yield* server({ line })
+      const store = yield* openAs(undefined, { bucket: "orders" })
+      const guarded = store.put("a", bytes("1"), KVStore.KVOptions.whenKey("guard", 0))
+      if (line === "2.10") {
+        yield* refused(guarded, { at: `put "a"`, reason: "InvalidConfig", says: ["whenKey", "2.11", "2.10."] })
+        return
+      }
+      yield* guarded
+      yield* kill
+      yield* until(Effect.flip(store.get("a")), ({ message }) => message.includes("not connected"))
+      // Also when the client has begun to connect again, and knows nothing of a server.
+      for (const pause of [0, 300, 700, 1100]) {
+        yield* Effect.sleep(pause)
+        yield* refused(guarded, {
+          at: `put "a"`,
+          reason: "Unavailable",
+          isRetryable: true,
+          says: ["not connected"],
+          within: 250
+        })
+      }
+    }))
+
+  for (const how of ["close", "drain"] as const) {
+    test(`a connection that the program has ended with ${how}`, () =>
+      Effect.gen(function*() {
+        const { connection, store } = yield* overTheirs(line)
+        const watch = yield* watching(store)
+        yield* Effect.promise(() => connection[how]())
+        for (const [at, , attempt] of everyOperation(store)) {
+          yield* refused(attempt, {
+            at,
+            reason: "Unavailable",
+            isRetryable: true,
+            says: ["nothing was written"],
+            within: 500
+          })
+        }
+        yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "Unavailable", isRetryable: true })
+        // A watch that ran is not left in silence: its connection will not come back.
+        yield* refused(Fiber.join(watch), {
+          at: `watch ">"`,
+          reason: "Unavailable",
+          isRetryable: true,
+          says: ["closed"],
+          within: 5000
+        })
+      }))
+  }
+
+  for (const how of ["close", "drain"] as const) {
+    test(`a connection that the program has ended with ${how} before it gives it away`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* startNatsServer({ line })
+        const connection = yield* Effect.promise(() => connect({ servers: url }))
+        yield* Effect.promise(() => connection[how]())
+        const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), NatsClient.fromConnection(connection))
+        const error = yield* Effect.flip(Layer.build(layer))
+        assert.strictEqual(error.reason._tag, "Unavailable", error.message)
+      }))
+  }
+
+  test("a connection that drains while operations are begun", () =>
+    Effect.gen(function*() {
+      const { connection, store } = yield* overTheirs(line)
+      const drained = connection.drain()
+      for (const [at, , attempt] of everyOperation(store)) {
+        const error = yield* Effect.flip(attempt)
+        assert.strictEqual(error.reason._tag, "Unavailable", `${at}: ${error.message}`)
+      }
+      yield* Effect.promise(() => drained)
+    }))
+}
