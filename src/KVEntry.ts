@@ -34,7 +34,14 @@ export interface Put<A = Uint8Array> {
 
 /**
  * A key that has lost its value: by `delete`, by `purge`, by its age, or
- * because the bucket was made anew (`reset`).
+ * because the bucket was made anew or rolled back (`reset`).
+ *
+ * **Details**
+ *
+ * Where it went without a message that is still there (a gap in a watch, a
+ * reset), `revision` is the one that was seen last, and `created` is when the
+ * store was found without it. Such a key is `expire` in a bucket with an age
+ * limit or markers, and `purge` in another.
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +68,8 @@ export interface Invalid {
 }
 
 /**
- * The snapshot is complete; it comes once, also when there was nothing.
+ * The snapshot is complete; it comes once, also when there was nothing, and
+ * again after the snapshot of a bucket that was made anew.
  *
  * @category models
  * @since 0.1.0

@@ -65,7 +65,10 @@ export class KVStore extends Context.Service<KVStore, {
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   /** The live values of several keys, by key; in one request where the server can. May lag behind like `entries`. */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
-  /** Live values, then `Ready`, then every change in order: the latest state, not a log. */
+  /**
+   * Live values, then `Ready`, then every change in order: the latest state, not
+   * a log. It lives through outages, and tells of what went meanwhile.
+   */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
   /** The state of the bucket. */
   readonly status: Effect.Effect<KVStatus, KVStoreError>

@@ -41,7 +41,7 @@ export interface BucketOptions {
   readonly replicas?: number | undefined
   /** A bucket that exists with another configuration: refuse it, change it, or take it as it is. Default `"fail"`. */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
-  /** Whether this layer may make the bucket when it is built. Default true. */
+  /** Whether this layer may make the bucket, also again after it was deleted. Default true. */
   readonly create?: boolean | undefined
   /** The end of every operation, connected or not. Default 5 s. */
   readonly timeout?: Duration.Input | undefined

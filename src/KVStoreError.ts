@@ -101,8 +101,8 @@ export class BucketFull extends Schema.TaggedError<BucketFull>("effect-aegis/Buc
 }
 
 /**
- * There is no such bucket: this store was not allowed to make it, or it has been
- * deleted since.
+ * There is no such bucket, or there is none any more, and `create: false` forbids
+ * to make it.
  *
  * @category errors
  * @since 0.1.0
@@ -112,7 +112,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
   {}
 ) {
   override get message(): string {
-    return "the bucket does not exist: make it, or build the layer anew with create: true"
+    return "the bucket does not exist: make it, or allow the store to (create: true)"
   }
 }
 

@@ -206,7 +206,7 @@ const ends = (test: Test, line: Line): void => {
       const { connection } = yield* Scope.provide(connected({ servers }), scope)
       for (let sent = 0; sent < 100; sent++) connection.publish("last.words", new Uint8Array(100_000))
       yield* Scope.close(scope, Exit.void)
-      assert.isTrue(connection.isClosed())
+      assert.deepStrictEqual([connection.isClosed(), connection.isDraining()], [true, true])
       yield* until(Effect.sync(() => received), (count) => count === 100)
     }))
 
@@ -215,7 +215,8 @@ const ends = (test: Test, line: Line): void => {
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const scope = yield* Scope.make()
-        const { client, connection } = yield* Scope.provide(connected({ servers: server.url, ...soon }), scope)
+        const options = { servers: server.url, reconnectWait: "1 minute", connectTimeout: "500 millis" } as const
+        const { client, connection } = yield* Scope.provide(connected(options), scope)
         const states = yield* record(client.status)
         yield* server[fault]
         if (fault === "kill") {

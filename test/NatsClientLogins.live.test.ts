@@ -203,7 +203,7 @@ const tls = (test: Test, line: Line): void => {
         const connected = yield* works(options({ cert: client.cert.text, key }))
         yield* works(options({ certFile: client.cert.file, keyFile: client.key.file }))
         const hidden = client.key.text.split("\n")[1]!
-        assert.notInclude(inspect([connected, connected.connection]), hidden)
+        assert.notInclude(inspect(connected) + inspect(connected.connection), hidden)
         yield* isRefused(options({}), "PermissionDenied", [`${port}`, "no client certificate"])
         const others = options({ cert: stranger.cert.text, key: Redacted.make(stranger.key.text) })
         yield* isRefused(others, "PermissionDenied", [`${port}`, "this client certificate", "UNKNOWN_CA"])

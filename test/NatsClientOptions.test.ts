@@ -148,6 +148,7 @@ const twoLogins: ReadonlyArray<Row> = ways.flatMap(([first, one], index) =>
 const { client, stranger } = certificates
 const clientKey = redacted(client.key.text)
 
+/** What `tls` is given. */
 const tls: ReadonlyArray<Row> = [
   ["true", untyped(true), "tls", "an object", "a boolean"],
   ["null", untyped(null), "tls", "an object", "null"],
@@ -181,7 +182,7 @@ const tls: ReadonlyArray<Row> = [
   ["a certificate that is none", { cert: secret, key: clientKey }, "tls.cert", "PEM"],
   ["a certificate file that is none", { certFile: file("b", secret), key: clientKey }, "tls.certFile", "PEM"],
   ["a handshake first that is no yes or no", { handshakeFirst: "yes" }, "tls.handshakeFirst", "true or false"]
-].map(([what, tls, ...words]): Row => [`tls: ${what}`, { tls }, ...words as ReadonlyArray<string>])
+]
 
 const timings = ["connectTimeout", "reconnectWait", "pingInterval"].flatMap((name) =>
   [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "soon", "0 seconds", "2 hours", null, {}, "infinity"].map((
@@ -221,7 +222,7 @@ const refusal = Effect.fnUntraced(function*(options: Options) {
 })
 
 describe("a client's options", () => {
-  for (const [what, options, ...words] of [...logins, ...twoLogins, ...tls, ...timings, ...others]) {
+  const refuses = (what: string, options: Options, words: ReadonlyArray<string>) => {
     it.live(`refuses ${what}, says what is wrong, and connects nowhere`, () =>
       Effect.gen(function*() {
         const listener = yield* startListener()
@@ -230,6 +231,10 @@ describe("a client's options", () => {
         assert.strictEqual(listener.taken(), 0)
       }))
   }
+  for (const [what, options, ...words] of [...logins, ...twoLogins, ...timings, ...others]) {
+    refuses(what, options, words)
+  }
+  for (const [what, options, ...words] of tls) refuses(`${what} in tls`, { tls: options }, words)
 
   const urls: ReadonlyArray<readonly [what: string, servers: (port: number) => unknown, word: string]> = [
     [

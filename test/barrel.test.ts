@@ -39,7 +39,9 @@ describe("the barrel", () => {
 
   it("does not reach the modules that are entries of their own, nor Effect's unstable persistence", () => {
     for (const name of apart) assert.include(modules, name)
-    const elsewhere = new RegExp(`(?:from|import|import\\() ?"(?:effect/persistence/|[./]+/(?:${[...apart].join("|")})\\.ts")`)
+    const elsewhere = new RegExp(
+      `(?:from|import|import\\() ?"(?:effect/persistence/|[./]+/(?:${[...apart].join("|")})\\.ts")`
+    )
     const others = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) =>
       file.endsWith(".ts") && !apart.has(basename(file, ".ts"))
     )

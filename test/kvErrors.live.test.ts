@@ -8,29 +8,37 @@ import { accounts } from "./kvErrors/accounts.ts"
 import { buckets } from "./kvErrors/buckets.ts"
 import { clusters } from "./kvErrors/clusters.ts"
 import { conditions } from "./kvErrors/conditions.ts"
-import type { Shared, Test } from "./kvErrors/fixture.ts"
+import type { Shared, Test, World } from "./kvErrors/fixture.ts"
 import { links } from "./kvErrors/links.ts"
 import { permissions } from "./kvErrors/permissions.ts"
 import { lines } from "./support/natsBinaries.ts"
-import { layerClient } from "./support/natsClient.ts"
+import { layerClient, layerLegacyClient, layerRaw } from "./support/natsClient.ts"
 import { layerNatsServer } from "./support/natsServer.ts"
 
-for (const line of lines) {
-  const shared = layerClient.pipe(Layer.provideMerge(layerNatsServer(line)))
-  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${line}: an error by`, (it) => {
+const worlds: ReadonlyArray<World> = [
+  ...lines.map((line) => ({ line, client: "current" }) as const),
+  { line: "2.15", client: "legacy" }
+]
+
+const nameOf = ({ client, line }: World): string => client === "legacy" ? `${line} legacy` : line
+
+for (const world of worlds) {
+  const client = world.client === "current" ? layerClient : layerLegacyClient
+  const shared = Layer.merge(client, layerRaw).pipe(Layer.provideMerge(layerNatsServer(world.line)))
+  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${nameOf(world)}: an error by`, (it) => {
     const test: Shared = (title, body) => it.effect(title, body)
     conditions(test)
-    buckets(test, line)
+    buckets(test, world)
   })
 }
 
 // Each has a server of its own, and most of their time is waiting: they wait together.
 describe.concurrent("an error by", () => {
-  for (const line of lines) {
-    const test: Test = (title, body) => it.live(`${line}: ${title}`, body)
-    accounts(test, line)
-    permissions(test, line)
-    links(test, line)
-    clusters(test, line)
+  for (const world of worlds) {
+    const test: Test = (title, body) => it.live(`${nameOf(world)}: ${title}`, body)
+    accounts(test, world)
+    permissions(test, world)
+    links(test, world)
+    if (world.client === "current") clusters(test, world)
   }
 })

@@ -106,9 +106,7 @@ const makeServer = () => {
       }),
     deleteConsumer: (_stream, name) => Effect.sync(() => deleted.push(name))
   }
-  const tell = (_tag: "Connected" | "Disconnected" | "Closed") => {
-    for (const listener of [...links]) listener({ _tag })
-  }
+  const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
   return { js, stream, consumers, deleted, acknowledged, state, links, tell }
 }
 
@@ -126,7 +124,11 @@ const shown = (event: BackendEvent): string => {
 }
 
 /** A watch of that server: what it has given so far, in words, and why it began again. */
-const startWatch = Effect.fnUntraced(function*(server: Server, from: Follow = "snapshot") {
+const startWatch = Effect.fnUntraced(function*(
+  server: Server,
+  from: Follow = "snapshot",
+  pause: Effect.Effect<void> = Effect.void
+) {
   const words: Array<string> = []
   const restarts: Array<string> = []
   const fiber = yield* follow({
@@ -147,11 +149,10 @@ const startWatch = Effect.fnUntraced(function*(server: Server, from: Follow = "s
     saw: () => undefined,
     onRestart: (cause) => Effect.sync(() => restarts.push(cause))
   }).pipe(
-    Stream.runForEach((event) =>
-      Effect.sync(() => {
-        words.push(shown(event))
-      })
-    ),
+    Stream.runForEach((event) => {
+      words.push(shown(event))
+      return pause
+    }),
     Effect.forkScoped
   )
   yield* settle
@@ -169,6 +170,15 @@ const settle = Effect.replicateEffect(
 const pass = Effect.fnUntraced(function*(millis: number) {
   for (let passed = 0; passed < millis; passed += 50) {
     yield* TestClock.adjust("50 millis")
+    yield* settle
+  }
+})
+
+/** Seconds pass, and the consumer beats, which has no more to say. */
+const keepAlive = Effect.fnUntraced(function*(consumer: FakeConsumer, last: number, seconds: number) {
+  for (let beat = 0; beat < seconds; beat++) {
+    yield* TestClock.adjust("1 second")
+    consumer.heartbeat(last)
     yield* settle
   }
 })
@@ -329,10 +339,10 @@ describe("a watch", () => {
         tombstone(22, 3, 1, "never")
         value(80, 4, 0, "new")
         yield* settle
-        assert.deepStrictEqual(words, [
-          ...["gone", "kept", "deleted", "ready"],
-          ...["reset gone@50", "kept", "delete deleted", "new", "ready"]
-        ])
+        assert.strictEqual(
+          words.join(", "),
+          "gone, kept, deleted, ready, reset gone@50, kept, delete deleted, new, ready"
+        )
       }))
   }
 
@@ -404,10 +414,10 @@ describe("a watch", () => {
     Effect.gen(function*() {
       const server = makeServer()
       const { restarts } = yield* startWatch(server)
-      server.tell("Disconnected")
+      server.tell({ _tag: "Disconnected" })
       yield* settle
       assert.strictEqual(server.consumers.length, 1)
-      server.tell("Connected")
+      server.tell({ _tag: "Connected" })
       yield* pass(100)
       assert.deepStrictEqual([server.consumers.length, restarts], [2, ["link"]])
     }))
@@ -419,7 +429,7 @@ describe("a watch", () => {
       const { words } = yield* startWatch(server)
       yield* pass(10_000)
       server.state.infoFails = undefined
-      server.tell("Connected")
+      server.tell({ _tag: "Connected" })
       yield* pass(100)
       assert.deepStrictEqual(words, ["ready"])
     }))
@@ -429,13 +439,73 @@ describe("a watch", () => {
       const server = makeServer()
       const before = yield* startWatch(server)
       server.state.closed = true
-      server.tell("Closed")
+      server.tell({ _tag: "Closed" })
       const after = yield* startWatch(server)
       for (const { fiber } of [before, after]) {
         const failure = yield* Effect.flip(Fiber.join(fiber))
         assert.deepStrictEqual([failure._tag, failure.message.includes("closed")], ["Unavailable", true])
       }
       assert.strictEqual(server.links.size, 0)
+    }))
+
+  it.effect("of updates only, tells of what is gone and gives all there is before it is ready again on a new stream", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "updates")
+      server.consumers[0]!.value(101, 1, 0, "a")
+      server.consumers[0]!.value(102, 2, 0, "b")
+      yield* settle
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      server.state.present = ["b", "c"]
+      server.state.pending = 2
+      yield* pass(3000)
+      const { settings, value } = server.consumers[1]!
+      assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 1])
+      value(30, 1, 1, "b")
+      value(31, 2, 0, "c")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b", "reset a@101", "b", "c", "ready"])
+    }))
+
+  it.effect("of updates only, waits for what is pending before it says that a key is gone without a message", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "updates")
+      server.consumers[0]!.value(101, 1, 0, "a")
+      yield* settle
+      server.stream.lastRevision = 102
+      server.state.pending = 1
+      yield* pass(3000)
+      server.consumers[1]!.tombstone(102, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "delete a"])
+    }))
+
+  it.effect("ends with PermissionDenied where it may not listen to its own consumer", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { fiber } = yield* startWatch(server)
+      const subject = server.consumers[0]!.settings.deliver_subject
+      server.tell({ _tag: "Denied", operation: "subscription", subject })
+      yield* settle
+      const failure = yield* Effect.flip(Fiber.join(fiber))
+      assert.deepStrictEqual([failure._tag, failure.message.includes(subject)], ["PermissionDenied", true])
+    }))
+
+  it.effect("looks for what has gone while its reader kept it waiting, for that may have outlasted a marker", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "snapshot", Effect.sleep("2 millis"))
+      const { value } = server.consumers[0]!
+      for (let n = 1; n <= 300; n++) value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : `k${n}`)
+      yield* pass(1500)
+      assert.strictEqual(server.state.comparisons, 0)
+      const slow = yield* startWatch(server, "snapshot", Effect.sleep("1 second"))
+      for (let n = 1; n <= 300; n++) server.consumers[1]!.value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : "b")
+      server.state.present = ["b"]
+      yield* keepAlive(server.consumers[1]!, 300, 302)
+      assert.strictEqual(slow.words.at(-1), "expire a@101")
+      assert.notInclude(words, "expire a@101")
     }))
 
   it.effect("after a long life a consumer that ends is followed as soon as after a short one", () =>

@@ -145,6 +145,21 @@ describe("requests", () => {
       }))
   }
 
+  it.effect("one that is asked again as soon as it has failed is another one", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const twice = Effect.catch(
+        requester.request("a", nothing, [], 1000),
+        () => requester.request("a", nothing, [], 1000)
+      )
+      const fiber = yield* Effect.forkScoped(Effect.map(twice, textOf), { startImmediately: true })
+      link.tell({ _tag: "Denied", operation: "publish", subject: "a" })
+      yield* settle
+      link.answer(1, 0, "fine")
+      assert.strictEqual(yield* Fiber.join(fiber), "fine")
+    }))
+
   it.effect("a refusal of another subject, or of another inbox, is none of its business", () =>
     Effect.gen(function*() {
       const link = makeLink()

@@ -156,10 +156,12 @@ export const ours = (test: Test, until: Until) => {
   test("of many who modify at once none is lost", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
-      const elsewhere = yield* over(store)
+      // Whoever has read lets the others read first.
+      const slow = { ...store, get: (key: string) => Effect.tap(store.get(key), () => Effect.yieldNow) }
+      const [one, other] = [yield* over(slow), yield* over(slow)]
       yield* kv.set("count", "0")
       const seen = yield* finished(
-        Effect.forEach(all(40), (n) => (n % 2 === 0 ? kv : elsewhere).modify("count", increment), {
+        Effect.forEach(all(40), (n) => (n % 2 === 0 ? one : other).modify("count", increment), {
           concurrency: "unbounded"
         })
       )

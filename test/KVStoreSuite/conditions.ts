@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../src/KVStore.ts"
 import { bytes, textOf } from "../support/values.ts"
-import { all, type Backend, openBucket, read, refusal, type Test, type Until } from "./fixture.ts"
+import { all, type Backend, openBucket, read, refusal, type Store, type Test, type Until } from "./fixture.ts"
 
 export const conditions = (test: Test, backend: Backend, until: Until) => {
   const { atRevision, createOnly, updateOnly, whenKey } = KVStore.KVOptions
@@ -159,6 +159,16 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       }))
   }
 
+  test("whenKey of the written key itself is its own revision, on every server", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const first = yield* store.put("a", bytes("1"), whenKey("a", 0))
+      const reason = yield* refusal(store, store.put("a", bytes("2"), whenKey("a", 0)), "RevisionMismatch")
+      assert.deepStrictEqual([reason.expected, reason.actual], [0, first])
+      yield* store.put("a", bytes("2"), whenKey("a", first))
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
+    }))
+
   test("lets exactly one of 1,000 creators win", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
@@ -174,21 +184,45 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some(`${winners[0]}`))
     }))
 
-  test("lets exactly one of many creators win over a tombstone", () =>
-    Effect.gen(function*() {
-      const store = yield* openBucket()
-      yield* store.delete("a")
-      const tags = yield* Effect.forEach(
-        all(100),
-        () =>
-          Effect.match(store.put("a", bytes("1"), createOnly), {
-            onFailure: (error) => error.reason._tag,
-            onSuccess: () => "won"
-          }),
-        { concurrency: "unbounded" }
-      )
-      assert.deepStrictEqual(tags.filter((tag) => tag !== "KeyAlreadyExists"), ["won"])
-    }))
+  const aged = { streamMaxAge: "300 millis", storage: "memory" } as const
+  const ends: ReadonlyArray<
+    readonly [
+      over: string,
+      options: Parameters<typeof openBucket>[0],
+      end: (store: Store) => ReturnType<Store["delete"]>
+    ]
+  > = [
+    ["a delete's tombstone", {}, (store) => store.delete("a")],
+    ["a purge's tombstone", {}, (store) => store.purge("a")],
+    ["what has aged away", aged, (store) => Effect.asVoid(until(store.get("a"), Option.isNone))],
+    ...(backend.markers
+      ? [
+        [
+          "an expiry marker",
+          { ...aged, expiryMarkers: "5 seconds" },
+          (store: Store) => Effect.asVoid(until(store.history("a"), ([last]) => last?._tag === "Removed"))
+        ] as const
+      ]
+      : [])
+  ]
+  for (const [over, options, end] of ends) {
+    test(`lets exactly one of many creators win over ${over}`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket(options)
+        yield* store.put("a", bytes("0"))
+        yield* end(store)
+        const tags = yield* Effect.forEach(
+          all(100),
+          () =>
+            Effect.match(store.put("a", bytes("1"), createOnly), {
+              onFailure: (error) => error.reason._tag,
+              onSuccess: () => "won"
+            }),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(tags.filter((tag) => tag !== "KeyAlreadyExists"), ["won"])
+      }))
+  }
 
   test("loses none of 1,000 updates by compare-and-set with a retry", () =>
     Effect.gen(function*() {

@@ -1,8 +1,10 @@
 /** What is put is what is got, under revisions that only grow. */
 import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
 import { bytes, textOf } from "../support/values.ts"
 import { all, type Backend, Buckets, freshName, openBucket, read, refusal, type Test } from "./fixture.ts"
@@ -42,6 +44,31 @@ export const values = (test: Test, backend: Backend) => {
       yield* store.purge("c")
       assert.strictEqual(yield* store.put("a", bytes("3")), first + 4)
       assert.strictEqual((yield* store.status).lastRevision, first + 4)
+    }))
+
+  test("gives every one of many puts at once the revision under which its own value is kept", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 64 })
+      const revisions = yield* Effect.forEach(all(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {
+        concurrency: "unbounded"
+      })
+      const kept = (yield* Effect.forEach(all(5), (n) => store.history(`k.${n}`))).flat()
+      const values = new Map(
+        kept.flatMap((event) => event._tag === "Put" ? [[event.entry.revision, textOf(event.entry.value)]] : [])
+      )
+      assert.deepStrictEqual(revisions.map((revision) => values.get(revision)), all(200).map(String))
+      assert.strictEqual((yield* store.status).lastRevision, Math.max(...revisions))
+    }))
+
+  test("gives a new bucket revisions from the microsecond at which it is made", () =>
+    Effect.gen(function*() {
+      if (backend.virtual) yield* TestClock.setTime(1_700_000_000_000)
+      const before = yield* Clock.currentTimeMillis
+      const store = yield* openBucket()
+      const after = yield* Clock.currentTimeMillis
+      const revision = yield* store.put("a", bytes("1"))
+      assert.isAtLeast(revision, before * 1000)
+      assert.isAtMost(revision, after * 1000 + 1)
     }))
 
   test("gives revisions that a number holds exactly", () =>

@@ -7,11 +7,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import { freshName, record, shown } from "../KVStoreSuite/fixture.ts"
-import type { Line } from "../support/natsBinaries.ts"
 import { bytes } from "../support/values.ts"
-import { addStream, everyOperation, open, refused, type Shared, streams, until } from "./fixture.ts"
+import { addStream, everyOperation, open, refused, type Shared, streams, until, type World } from "./fixture.ts"
 
-export const buckets = (test: Shared, line: Line) => {
+export const buckets = (test: Shared, world: World) => {
   test("opening a bucket that is not there, where it may not be made", () =>
     Effect.gen(function*() {
       const bucket = freshName()
@@ -143,7 +142,7 @@ export const buckets = (test: Shared, line: Line) => {
       // What needs no consumer is not refused; a listing needs one on a server of the line 2.10.
       assert.isTrue(Option.isSome(yield* store.get("a")))
       yield* store.put("b", bytes("1"))
-      if (line === "2.10") yield* refused(store.keys(), { at: `keys ">"`, reason: "Rejected", says })
+      if (world.line === "2.10") yield* refused(store.keys(), { at: `keys ">"`, reason: "Rejected", says })
       else assert.deepStrictEqual(yield* store.keys(), ["a", "b"])
     }))
 }

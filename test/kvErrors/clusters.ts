@@ -9,10 +9,9 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { all, freshName } from "../KVStoreSuite/fixture.ts"
-import type { Line } from "../support/natsBinaries.ts"
 import { startNatsServer } from "../support/natsServer.ts"
 import { bytes, textOf } from "../support/values.ts"
-import { type Test, until } from "./fixture.ts"
+import { type Test, until, type World } from "./fixture.ts"
 
 /** Servers of a cluster have to know each other's ports before they start. */
 const freePort = Effect.callback<number>((resume) => {
@@ -23,12 +22,12 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-const startCluster = Effect.fnUntraced(function*(line: Line) {
+const startCluster = Effect.fnUntraced(function*(world: World) {
   const ports = yield* Effect.replicateEffect(freePort, 3)
   const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(", ")
   const servers = yield* Effect.forEach(ports, (port, index) =>
     startNatsServer({
-      line,
+      line: world.line,
       config: `server_name: n${index}\ncluster { name: lab, host: "127.0.0.1", port: ${port}, routes: [ ${routes} ] }`
     }), { concurrency: 3 })
   return servers.map(({ url }) => url)
@@ -52,10 +51,10 @@ const outcome = <A>(effect: Effect.Effect<A, KVStore.KVStoreError>) =>
     onSuccess: () => "done"
   })
 
-export const clusters = (test: Test, line: Line) => {
+export const clusters = (test: Test, world: World) => {
   test("three copies: of many who write under one condition one wins, and the others are told why", () =>
     Effect.gen(function*() {
-      const servers = yield* startCluster(line)
+      const servers = yield* startCluster(world)
       const store = yield* openReplicated(servers)
       const atOnce = 100
       const together = { concurrency: "unbounded" } as const
@@ -78,7 +77,7 @@ export const clusters = (test: Test, line: Line) => {
       const unnamed = lost.filter(({ reason }) => reason._tag === "RevisionMismatch" && reason.actual === undefined)
       assert.isTrue(unnamed.every(({ message }) => message.includes("found another one")))
       // It is what this is about: the server did use the code that names no number.
-      if (line !== "2.10") assert.isAbove(unnamed.length, 0)
+      if (world.line !== "2.10") assert.isAbove(unnamed.length, 0)
 
       // A read goes to the leader there: none is older than this client's own write.
       for (const n of all(100)) {

@@ -1,23 +1,33 @@
 /** How the cases of this folder ask for an error: its reason, whether it is worth another attempt, and its words. */
 import { assert } from "@effect/vitest"
-import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream"
-import type { NatsConnection } from "@nats-io/transport-node"
+import type { StreamConfig } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { connect as connectLegacy } from "nats"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import * as NatsLegacy from "../../src/NatsLegacy.ts"
 import { eventually, type Store } from "../KVStoreSuite/fixture.ts"
-import { type Options, startNatsServer } from "../support/natsServer.ts"
+import type { Line } from "../support/natsBinaries.ts"
+import { Raw } from "../support/natsClient.ts"
+import { startNatsServer } from "../support/natsServer.ts"
+
+/** What a case runs on: a line of servers, and this library over one of the two clients. */
+export interface World {
+  readonly line: Line
+  readonly client: "current" | "legacy"
+}
 
 export type Test<R = never> = (title: string, body: () => Effect.Effect<void, unknown, R | Scope.Scope>) => void
 
 /** The cases that one server serves. */
-export type Shared = Test<NatsClient.NatsClient>
+export type Shared = Test<NatsClient.NatsClient | Raw>
 
 export const until = eventually(false)
 
@@ -74,10 +84,7 @@ export const everyOperation = (
 export const open = (options: KVStore.BucketOptions) =>
   Effect.map(Layer.build(NatsKVStore.layer(options)), Context.get(KVStore.KVStore))
 
-export const streams = Effect.flatMap(
-  NatsClient.NatsClient,
-  ({ connection }) => Effect.promise(async () => (await jetstreamManager(connection as NatsConnection)).streams)
-)
+export const streams = Effect.map(Raw, ({ manager }) => manager.streams)
 
 /** A bucket that others made as they like. */
 export const addStream = (bucket: string, settings: Partial<StreamConfig> = {}) =>
@@ -97,14 +104,42 @@ export interface User {
 /** What users of one server have in common: their passwords are their names. */
 export const named = (user: string): User => ({ user, password: user })
 
+/** What the two clients' connections have in common, as far as a test needs it. */
+interface Theirs {
+  readonly close: () => Promise<void>
+  readonly drain: () => Promise<void>
+}
+
+/** A connection that is the test's own. */
+export const connectionTo = ({ client }: World, options: { readonly servers: string } & Partial<User>) => {
+  const { password: pass, servers, user } = options
+  const login = user === undefined || pass === undefined ? {} : { user, pass }
+  const settings = { servers, ...login, maxReconnectAttempts: -1, reconnectTimeWait: 250 }
+  return Effect.acquireRelease(
+    Effect.promise<Theirs>(() => client === "current" ? connect(settings) : connectLegacy(settings)),
+    (connection) => Effect.promise(() => connection.close())
+  )
+}
+
+/** The library on it. */
+export const clientOver = ({ client }: World, connection: unknown) =>
+  client === "current" ? NatsClient.fromConnection(connection) : NatsLegacy.fromConnection(connection)
+
 /** A server of the test's own, and clients of it. */
-export const server = Effect.fnUntraced(function*(options: Options) {
-  const started = yield* startNatsServer(options)
+export const server = Effect.fnUntraced(function*(world: World, config?: string) {
+  const started = yield* startNatsServer({ line: world.line, config })
   const clientFor = (user?: User) =>
-    NatsClient.layer({
-      servers: started.url,
-      ...(user === undefined ? {} : { user: user.user, password: Redacted.make(user.password) })
-    })
+    world.client === "current"
+      ? NatsClient.layer({
+        servers: started.url,
+        ...(user === undefined ? {} : { user: user.user, password: Redacted.make(user.password) })
+      })
+      : Layer.unwrap(
+        Effect.map(
+          connectionTo(world, { servers: started.url, ...user }),
+          (connection) => clientOver(world, connection)
+        )
+      )
   return {
     ...started,
     clientFor,

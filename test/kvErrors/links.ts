@@ -1,6 +1,5 @@
 /** Links that are not there, hang, or end: nothing waits longer than it has to, and a write says what is known of it. */
 import { assert } from "@effect/vitest"
-import { connect } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,22 +7,16 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
-import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { record, shown } from "../KVStoreSuite/fixture.ts"
-import type { Line } from "../support/natsBinaries.ts"
-import { startNatsServer } from "../support/natsServer.ts"
 import { bytes } from "../support/values.ts"
-import { everyOperation, refused, server, type Test, until } from "./fixture.ts"
+import { clientOver, connectionTo, everyOperation, refused, server, type Test, until, type World } from "./fixture.ts"
 
 /** A store over a connection that the program has. */
-const overTheirs = Effect.fnUntraced(function*(line: Line) {
-  const { url } = yield* startNatsServer({ line })
-  const connection = yield* Effect.acquireRelease(
-    Effect.promise(() => connect({ servers: url })),
-    (connection) => Effect.promise(() => connection.close())
-  )
-  const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), NatsClient.fromConnection(connection))
+const overTheirs = Effect.fnUntraced(function*(world: World) {
+  const { url } = yield* server(world)
+  const connection = yield* connectionTo(world, { servers: url })
+  const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), clientOver(world, connection))
   const store = Context.get(yield* Layer.build(layer), KVStore.KVStore)
   yield* store.put("a", bytes("1"))
   return { connection, store }
@@ -36,26 +29,28 @@ const watching = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]) 
 })
 
 /** What reads by a consumer tries for one until its time is up, in case the server comes back. */
-const triesAgain = (line: Line, at: string): boolean =>
+const triesAgain = ({ line }: World, at: string): boolean =>
   at.startsWith("history") || (line === "2.10" && (at.startsWith("keys") || at.startsWith("entries")))
 
-export const links = (test: Test, line: Line) => {
-  test("a server that is not there", () =>
-    Effect.gen(function*() {
-      const { clientFor, kill, port } = yield* server({ line })
-      yield* kill
-      yield* refused(Layer.build(clientFor()), {
-        at: "connect",
-        reason: "Unavailable",
-        says: [`127.0.0.1:${port}`],
-        isRetryable: true,
-        within: 4000
-      })
-    }))
+export const links = (test: Test, world: World) => {
+  if (world.client === "current") {
+    test("a server that is not there", () =>
+      Effect.gen(function*() {
+        const { clientFor, kill, port } = yield* server(world)
+        yield* kill
+        yield* refused(Layer.build(clientFor()), {
+          at: "connect",
+          reason: "Unavailable",
+          says: [`127.0.0.1:${port}`],
+          isRetryable: true,
+          within: 4000
+        })
+      }))
+  }
 
   test("a server that hangs: reads changed nothing, writes may have", () =>
     Effect.gen(function*() {
-      const { openAs, pause, resume } = yield* server({ line })
+      const { openAs, pause, resume } = yield* server(world)
       const timeout = Duration.millis(400)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout })
       yield* store.put("a", bytes("1"))
@@ -77,7 +72,7 @@ export const links = (test: Test, line: Line) => {
 
   test("a server that dies with operations under way: they end with the link, and not with their time", () =>
     Effect.gen(function*() {
-      const { kill, openAs, pause } = yield* server({ line })
+      const { kill, openAs, pause } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout: "4 seconds" })
       yield* store.put("a", bytes("1"))
       yield* pause
@@ -88,7 +83,7 @@ export const links = (test: Test, line: Line) => {
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
             says: kind === "write" ? ["may have landed"] : ["nothing was written"],
-            within: triesAgain(line, at) ? 4500 : 2000
+            within: triesAgain(world, at) ? 4500 : 2000
           })
         ))
       yield* Effect.sleep("100 millis")
@@ -98,13 +93,13 @@ export const links = (test: Test, line: Line) => {
 
   test("a server that is known to be gone: nothing is sent, and nobody waits", () =>
     Effect.gen(function*() {
-      const { kill, openAs } = yield* server({ line })
+      const { kill, openAs } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout: "2 seconds" })
       yield* store.put("a", bytes("1"))
       yield* kill
       yield* until(Effect.flip(store.get("a")), ({ message }) => message.includes("not connected"))
       for (const [at, , attempt] of everyOperation(store)) {
-        const isTried = triesAgain(line, at)
+        const isTried = triesAgain(world, at)
         yield* refused(attempt, {
           at,
           reason: "Unavailable",
@@ -117,10 +112,10 @@ export const links = (test: Test, line: Line) => {
 
   test("a server that is gone and could check a condition on another key: it is the outage that is told", () =>
     Effect.gen(function*() {
-      const { kill, openAs } = yield* server({ line })
+      const { kill, openAs } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders" })
       const guarded = store.put("a", bytes("1"), KVStore.KVOptions.whenKey("guard", 0))
-      if (line === "2.10") {
+      if (world.line === "2.10") {
         yield* refused(guarded, { at: `put "a"`, reason: "InvalidConfig", says: ["whenKey", "2.11", "2.10."] })
         return
       }
@@ -143,7 +138,7 @@ export const links = (test: Test, line: Line) => {
   for (const how of ["close", "drain"] as const) {
     test(`a connection that the program has ended with ${how}`, () =>
       Effect.gen(function*() {
-        const { connection, store } = yield* overTheirs(line)
+        const { connection, store } = yield* overTheirs(world)
         const watch = yield* watching(store)
         yield* Effect.promise(() => connection[how]())
         for (const [at, , attempt] of everyOperation(store)) {
@@ -170,18 +165,40 @@ export const links = (test: Test, line: Line) => {
   for (const how of ["close", "drain"] as const) {
     test(`a connection that the program has ended with ${how} before it gives it away`, () =>
       Effect.gen(function*() {
-        const { url } = yield* startNatsServer({ line })
-        const connection = yield* Effect.promise(() => connect({ servers: url }))
+        const { url } = yield* server(world)
+        const connection = yield* connectionTo(world, { servers: url })
         yield* Effect.promise(() => connection[how]())
-        const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), NatsClient.fromConnection(connection))
+        const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), clientOver(world, connection))
         const error = yield* Effect.flip(Layer.build(layer))
         assert.strictEqual(error.reason._tag, "Unavailable", error.message)
       }))
   }
 
+  test("a connection that drains while watches are begun: each ends with a reason", () =>
+    Effect.gen(function*() {
+      const { url } = yield* server(world)
+      const turn = Effect.promise(() => new Promise<void>((resume) => setImmediate(resume)))
+      // Where a watch is when its connection drains is a matter of turns: they are tried one after the other.
+      for (const turns of Array.from({ length: 48 }, (_, index) => index % 6)) {
+        const connection = yield* connectionTo(world, { servers: url })
+        const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), clientOver(world, connection))
+        const store = Context.get(yield* Layer.build(layer), KVStore.KVStore)
+        const watches = yield* Effect.forEach(
+          Array.from({ length: 6 }),
+          () => Effect.tap(Effect.forkScoped(Stream.runDrain(store.watch())), () => turn)
+        )
+        yield* Effect.replicateEffect(turn, turns)
+        yield* Effect.promise(() => connection.drain())
+        for (const watch of watches) {
+          const { reason } = yield* Effect.flip(Fiber.join(watch))
+          assert.strictEqual(reason._tag, "Unavailable")
+        }
+      }
+    }))
+
   test("a connection that drains while operations are begun", () =>
     Effect.gen(function*() {
-      const { connection, store } = yield* overTheirs(line)
+      const { connection, store } = yield* overTheirs(world)
       const drained = connection.drain()
       for (const [at, , attempt] of everyOperation(store)) {
         const error = yield* Effect.flip(attempt)

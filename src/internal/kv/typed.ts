@@ -29,14 +29,14 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
   /** A codec that throws is one that fails. */
   const encode = (operation: string, key: string, value: A) => {
     const invalid = (problem: string) => Effect.fail(failure(operation, key, new InvalidValue({ problem })))
-    return Effect.suspend(() => encodeValue(value)).pipe(
+    return encodeValue(value).pipe(
       Effect.catch((error) => invalid(error.message)),
       Effect.catchDefect((defect) => invalid(String(defect)))
     )
   }
 
   const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, Undecodable> =>
-    Effect.suspend(() => decodeValue(entry.value)).pipe(
+    decodeValue(entry.value).pipe(
       Effect.map((value) => ({ ...entry, value })),
       Effect.mapError((cause) => new Undecodable(entry, cause)),
       Effect.catchDefect((cause) => Effect.fail(new Undecodable(entry, cause)))

@@ -30,7 +30,8 @@ export const listen = <Status>(
   const tell = (event: LinkEvent) => {
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
-    for (const listener of [...listeners]) listener(event)
+    // A copy: whoever is told may listen anew at once.
+    for (const listener of Array.from(listeners)) listener(event)
   }
   const follow = async () => {
     for await (const status of statuses) {

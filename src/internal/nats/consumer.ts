@@ -2,13 +2,14 @@
  * A push consumer of our own on the server: it has a heartbeat, a sequence that
  * must have no gap, and it is gone when its scope closes.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { type KVStoreReason, Unavailable } from "../../KVStoreError.ts"
+import { type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStoreError.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { ConsumerSettings, JetStream } from "./jetstream.ts"
 import { type Place, placeOf } from "./messages.ts"
@@ -67,7 +68,7 @@ export interface Consumer {
   /** How many messages it had to push when it was made. */
   readonly pending: number
   /** What came since the last look, at least one. */
-  readonly next: Effect.Effect<ReadonlyArray<NatsMessage>>
+  readonly next: Effect.Effect<ReadonlyArray<NatsMessage>, KVStoreReason>
   /** What a message that came says; undefined: nothing but that the server is there. */
   readonly read: (message: NatsMessage) => Said | Interrupted | undefined
   /** Fails once nothing has been heard for too long. */
@@ -118,7 +119,7 @@ export const open = Effect.fnUntraced(function*(
   const { js, stream, timeout } = options
   const { port } = js
   const clock = yield* Clock.Clock
-  const pushed = yield* Queue.unbounded<NatsMessage>()
+  const pushed = yield* Queue.unbounded<NatsMessage, KVStoreReason>()
   const inbox = port.inbox()
   // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
   // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
@@ -127,13 +128,17 @@ export const open = Effect.fnUntraced(function*(
   let lastInConsumer = 0
 
   yield* Effect.acquireRelease(
-    Effect.sync(() =>
+    Effect.sync(() => [
       port.subscribe(inbox, (message) => {
         lastHeard = monotonicMillis(clock)
         Queue.offerUnsafe(pushed, message)
+      }),
+      port.onLink((event) => {
+        if (event._tag !== "Denied" || event.subject !== inbox) return
+        Queue.failCauseUnsafe(pushed, Cause.fail(new PermissionDenied({ subject: inbox })))
       })
-    ),
-    (unsubscribe) => Effect.sync(unsubscribe)
+    ]),
+    (ends) => Effect.sync(() => ends.forEach((end) => end()))
   )
   yield* Effect.addFinalizer(() =>
     port.isConnected()

@@ -24,14 +24,20 @@ const opened = channel("net.client.socket")
 
 const socketOf = (message: unknown): Socket => (message as { readonly socket: Socket }).socket
 
-const toClientOptions = (settings: Settings, report: (problem: string) => void): NodeConnectionOptions => {
+const toClientOptions = (
+  settings: Settings,
+  random: () => number,
+  report: (problem: string) => void
+): NodeConnectionOptions => {
   const authenticator = settings.login.authenticator(report)
+  const wait = Duration.toMillis(settings.reconnectWait)
   return {
     servers: settings.servers.map(({ shown }) => shown),
     timeout: Duration.toMillis(settings.connectTimeout),
     maxReconnectAttempts: -1,
     // A password that is wrong now may be right again: the client would give up after two refusals.
     ignoreAuthErrorAbort: true,
+    reconnectDelayHandler: () => Math.round(wait * (1 + jitter * random())),
     pingInterval: Duration.toMillis(settings.pingInterval),
     maxPingOut: pingsUnanswered,
     ...(authenticator === undefined ? {} : { authenticator }),
@@ -50,7 +56,7 @@ interface Attempt {
   readonly giveUp: () => void
 }
 
-const attempt = (options: NodeConnectionOptions, wait: () => number): Attempt => {
+const attempt = (options: NodeConnectionOptions): Attempt => {
   // Tells the sockets of this attempt from all others, also from those of another one at the same time.
   const inside = new AsyncLocalStorage<true>()
   const sockets: Array<Socket> = []
@@ -61,13 +67,8 @@ const attempt = (options: NodeConnectionOptions, wait: () => number): Attempt =>
     if (inside.getStore() !== true) return
     const socket = socketOf(message)
     sockets.push(socket)
-    // It is about to connect, and that would bring it back.
+    // The client goes on to the next server. To connect, which is what comes now, would bring a socket back.
     if (isGivenUp) queueMicrotask(() => socket.destroy())
-  }
-  // The client asks before each server that it tries, also at the start; what is thrown ends it.
-  const reconnectDelayHandler = () => {
-    if (isGivenUp) throw new Error("nobody waits for this connection")
-    return wait()
   }
   const settled = (left: ReadonlyArray<Socket>) => {
     opened.unsubscribe(onSocket)
@@ -77,7 +78,7 @@ const attempt = (options: NodeConnectionOptions, wait: () => number): Attempt =>
   opened.subscribe(onSocket)
   // Where TLS comes first, not every Node announces the socket; that one ends by the signal.
   const tls = options.tls == null ? {} : { tls: withSignal(options.tls, aborted.signal) }
-  const connection = inside.run(true, () => connect({ ...options, ...tls, reconnectDelayHandler }))
+  const connection = inside.run(true, () => connect({ ...options, ...tls }))
   connection.then((made) => {
     // Each server is tried on a socket of its own, and the last one made it.
     settled(sockets.slice(0, -1))
@@ -118,7 +119,6 @@ const isObject = (value: unknown): value is object => typeof value === "object" 
 const close = (connection: NatsConnection, patience: Duration.Duration): Effect.Effect<void> =>
   // The round trip fails at once where there is no link; draining would wait for one.
   Effect.tryPromise(() => connection.rtt().then(() => connection.drain())).pipe(
-    Effect.interruptible,
     Effect.timeout(patience),
     Effect.catch(() => Effect.tryPromise(() => connection.close())),
     Effect.catch((error) => Effect.logDebug("the connection to NATS was not closed", error)),
@@ -136,11 +136,14 @@ export const open = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<NatsConnection, KVStoreReason, Scope.Scope> {
   const run = Effect.runForkWith(yield* Effect.context())
-  const options = toClientOptions(settings, (problem) => void run(Effect.logWarning(problem)))
   const random = yield* Random.Random
-  const wait = Duration.toMillis(settings.reconnectWait)
+  const options = toClientOptions(
+    settings,
+    () => random.nextDoubleUnsafe(),
+    (problem) => void run(Effect.logWarning(problem))
+  )
   const { connection } = yield* Effect.acquireRelease(
-    Effect.sync(() => attempt(options, () => Math.round(wait * (1 + jitter * random.nextDoubleUnsafe())))),
+    Effect.sync(() => attempt(options)),
     (attempt) => end(attempt, settings)
   )
   return yield* Effect.tryPromise(() => connection).pipe(

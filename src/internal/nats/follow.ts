@@ -105,7 +105,8 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
   /** One consumer, to its end. */
   const session = Effect.fnUntraced(function*(opened: () => void) {
     const info = yield* options.info
-    if (progress.begin(info) === "reset") {
+    const beginning = progress.begin(info)
+    if (beginning === "reset") {
       const present = yield* names
       yield* tellGone(progress.formerNotIn(present), Date.parse(info.ts ?? info.created), "reset")
     }
@@ -137,7 +138,8 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     const pump = Effect.forever(
       Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
     )
-    if (consumer.pending === 0 || options.from === "updates") yield* caughtUp(info)
+    // Who wants no more than updates has, at first, all there is.
+    if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) yield* caughtUp(info)
     return yield* Effect.raceFirst(pump, consumer.silence)
   })
 

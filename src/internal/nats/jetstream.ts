@@ -70,7 +70,7 @@ export interface ConsumerSettings {
   readonly headers_only?: boolean
 }
 
-/** The last messages of several subjects: all of them, or what the server gives at once (1,024 at most, measured). */
+/** The last messages of several subjects: all of them, or what the server gives at once (1,024 and 8 MiB at most). */
 export interface Batch {
   readonly messages: ReadonlyArray<KeptMessage>
   readonly isComplete: boolean
@@ -126,6 +126,9 @@ export interface JetStream {
 const api = "$JS.API"
 
 const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
+
+/** So that other answers on the connection wait for no more; the server's own limit is 64 MiB (measured). */
+const mostBatchBytes = 8 * 1024 * 1024
 
 /** More names than anybody removes between two pages (of 100,000 each). */
 const pageOverlap = 1000
@@ -291,7 +294,7 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
       from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
     lastMessages: (stream, list, timeout) =>
       Effect.flatMap(
-        requestMany(`${api}.DIRECT.GET.${stream}`, toJson({ multi_last: list }), timeout),
+        requestMany(`${api}.DIRECT.GET.${stream}`, toJson({ multi_last: list, max_bytes: mostBatchBytes }), timeout),
         toBatch
       ),
     streamInfo: (stream, timeout) =>

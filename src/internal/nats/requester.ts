@@ -59,7 +59,8 @@ export const make = Effect.fnUntraced(function*(
   let withoutInbox: PortFailure | undefined
 
   const fail = (failure: PortFailure, which: (one: Pending) => boolean) => {
-    for (const [token, one] of pending) {
+    // A copy: whoever is told may ask again at once.
+    for (const [token, one] of Array.from(pending)) {
       if (!which(one)) continue
       pending.delete(token)
       one.onFailure(failure)

@@ -31,6 +31,6 @@ export const problems = (report: Report, scenario: Scenario, perSecond: number):
     ...(scenario.history > 1 && report.skipped > 0 ? [`${report.skipped} values skipped that history keeps`] : []),
     ...(scenario.anew === "no"
       ? some("times Ready", seen.flatMap((event) => event._tag === "Ready" ? [`${event.at}`] : []).slice(1))
-      : resetProblems(seen, quietKeys, report.lastBefore))
+      : some("wrong with the reset", resetProblems(seen, quietKeys, report.lastBefore)))
   ]
 }
