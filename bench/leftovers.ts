@@ -34,5 +34,8 @@ export const leftovers = Effect.gen(function*() {
       ...[row.times, row.consumers, row.subscriptions, row.bytesPerCall, row.millisPerCall].map(String)
     ])
   ])
-  return { table, numbers: { leftovers: all } }
+  const problems = all.filter(({ consumers, subscriptions }) => consumers + subscriptions > 0).map((row) =>
+    `${row.call} on ${row.line} left ${row.consumers} consumers and ${row.subscriptions} subscriptions`
+  )
+  return { table, numbers: { leftovers: all }, problems }
 })

@@ -15,6 +15,9 @@ const sizes = [[10, 25], [100, 25], [1000, 15], [5000, 5], [20_000, 3]] as const
 /** One after the other is not how anybody reads more than this. */
 const mostInSequence = 1000
 
+/** What a listing of 1,000 entries on 2.15 must be, beside a list of keys and all their reads at once. */
+const timesAsFast = 5
+
 const readAll = async (kv: KV, atOnce: boolean) => {
   const keys: Array<string> = []
   for await (const key of await kv.keys()) keys.push(key)
@@ -83,5 +86,7 @@ export const listing = Effect.gen(function*() {
       `${timesAsFast}`
     ])
   ])
-  return { table, numbers: { listing: rows } }
+  const problems = rows.filter((row) => row.line === "2.15" && row.entries === 1000 && row.timesAsFast < timesAsFast)
+    .map((row) => `listing 1000 entries on 2.15 is ${row.timesAsFast} times as fast, not ${timesAsFast}`)
+  return { table, numbers: { listing: rows }, problems }
 })

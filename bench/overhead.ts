@@ -84,5 +84,5 @@ export const overhead = Effect.gen(function*() {
       `${tracedToRaw}`
     ])
   ])
-  return { table, numbers: { server: version, overhead: all } }
+  return { table, numbers: { server: version, overhead: all }, problems: [] }
 }).pipe(Effect.scoped)

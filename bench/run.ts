@@ -14,9 +14,11 @@ import { overhead } from "./overhead.ts"
 import { save } from "./support/results.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
+/** What a measurement gives: a table for people, numbers for later, and what is not as it should be. */
 interface Outcome {
   readonly table: string
   readonly numbers: Readonly<Record<string, unknown>>
+  readonly problems: ReadonlyArray<string>
 }
 
 const roundsOfFaults = 5
@@ -29,17 +31,22 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   overhead
 }
 
+/** Whoever runs this in a script learns by the exit code. */
 const measure = (name: string, measurement: Effect.Effect<Outcome, unknown>) =>
-  Effect.tap(measurement, ({ table }) => Console.log(`${name}\n\n${table}\n`))
-
-const today = Effect.map(DateTime.now, (now) => DateTime.formatIsoDateUtc(now))
+  Effect.tap(measurement, ({ problems, table }) => {
+    if (problems.length > 0) process.exitCode = 1
+    const verdict = problems.length === 0 ? "everything as promised" : problems.join("\n")
+    return Console.log(`${name}\n\n${table}\n\n${verdict}\n`)
+  })
 
 const one = (name: string, measurement: Effect.Effect<Outcome, unknown>) =>
-  Effect.flatMap(measure(name, measurement), ({ numbers }) => save(name, numbers)).pipe(Effect.tap(Console.log))
+  Effect.flatMap(measure(name, measurement), ({ numbers }) => save(name, numbers)).pipe(Effect.flatMap(Console.log))
 
 const long = Effect.gen(function*() {
   const outcomes = yield* Effect.forEach(Object.entries(measurements), ([name, run]) => measure(name, run))
-  yield* save(`long-${yield* today}`, Object.assign({}, ...outcomes.map(({ numbers }) => numbers)))
+  const numbers = Object.assign({}, ...outcomes.map((outcome) => outcome.numbers))
+  const date = DateTime.formatIsoDateUtc(yield* DateTime.now)
+  yield* save(`long-${date}`, { ...numbers, problems: outcomes.flatMap(({ problems }) => problems) })
 })
 
 const name = process.argv[2] ?? ""

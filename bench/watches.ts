@@ -6,7 +6,8 @@ import { type Contender, others, ours } from "../test/faults/support/contenders.
 import { problems } from "../test/faults/support/problems.ts"
 import { type Load, type Report, run, usualLoad } from "../test/faults/support/run.ts"
 import { type Scenario, scenarios } from "../test/faults/support/scenarios.ts"
-import { reportTable, toNumbers } from "../test/faults/support/table.ts"
+import { reportTable, toNumbers, toTable } from "../test/faults/support/table.ts"
+import { median } from "./support/measure.ts"
 
 /** As many as two processors carry without being late. */
 const serversAtOnce = 9
@@ -24,6 +25,18 @@ const runAll = (runs: ReadonlyArray<readonly [Contender, Scenario]>, load: Load)
 const pairs = (contenders: ReadonlyArray<Contender>, which: (scenario: Scenario) => boolean = () => true) =>
   contenders.flatMap((contender) => scenarios.filter(which).map((scenario) => [contender, scenario] as const))
 
+interface Ran {
+  readonly report: Report
+  readonly scenario: Scenario
+}
+
+const problemsOf = (runs: ReadonlyArray<Ran>) =>
+  runs.flatMap(({ report, scenario }) =>
+    problems(report, scenario, usualLoad.perSecond).map((problem) =>
+      `${report.contender}, ${report.scenario}: ${problem}`
+    )
+  )
+
 /** A bucket that is left to the layer stays lost where there is none. */
 export const compareWatch = Effect.gen(function*() {
   const withUs = yield* runAll(pairs(ours), usualLoad)
@@ -32,27 +45,65 @@ export const compareWatch = Effect.gen(function*() {
     patience: patienceWithThem
   })
   const reports = [...withUs, ...withThem].map(({ report }) => report)
-  return { table: reportTable(reports), numbers: { watches: reports.map(toNumbers) } }
+  return { table: reportTable(reports), numbers: { watches: reports.map(toNumbers) }, problems: problemsOf(withUs) }
 })
 
-/** What has gone wrong in any of so many rounds, each with another number of keys and other moments for its faults. */
+/** The rounds of one watch and one fault as one row. */
+const summary = (reports: ReadonlyArray<Report>) => {
+  const sum = (count: (report: Report) => number) => reports.reduce((total, report) => total + count(report), 0)
+  const times = reports.map(({ firstEvent }) => firstEvent ?? Number.POSITIVE_INFINITY)
+  return {
+    watch: reports[0]!.contender,
+    fault: reports[0]!.scenario,
+    rounds: reports.length,
+    missed: sum(({ missed }) => missed.length),
+    notRemoved: sum(({ notRemoved }) => notRemoved.length),
+    duplicates: sum(({ duplicates }) => duplicates.length),
+    disordered: sum(({ disordered }) => disordered.length),
+    firstEventMillis: { median: Math.round(median(times)), most: Math.round(Math.max(...times)) },
+    lostByServer: sum(({ lost }) => lost.length),
+    writes: sum(({ writes }) => writes)
+  }
+}
+
+/** So many rounds, each with more keys, and with other moments for its faults. */
 export const repeatedFaults = (rounds: number) =>
   Effect.gen(function*() {
-    const reports: Array<Report> = []
-    const found: Array<string> = []
+    const runs: Array<Ran> = []
     for (let round = 1; round <= rounds; round++) {
       const load: Load = { ...usualLoad, keys: usualLoad.keys * round }
-      for (
-        const { report, scenario } of yield* runAll(pairs(ours), load).pipe(Random.withSeed(`round ${round}`))
-      ) {
-        reports.push(report)
-        for (const problem of problems(report, scenario, load.perSecond)) {
-          found.push(`round ${round}, ${report.contender}, ${report.scenario}: ${problem}`)
-        }
-      }
+      runs.push(...(yield* runAll(pairs(ours), load).pipe(Random.withSeed(`round ${round}`))))
     }
-    return {
-      table: `${reportTable(reports)}\n${found.join("\n")}`,
-      numbers: { rounds, problems: found, faults: reports.map(toNumbers) }
-    }
+    const groups = Map.groupBy(
+      runs.map(({ report }) => report),
+      ({ contender, scenario }) => `${contender} ${scenario}`
+    )
+    const faults = [...groups.values()].map(summary)
+    const table = toTable([
+      [
+        "watch",
+        "fault",
+        "rounds",
+        "missed",
+        "not removed",
+        "twice",
+        "out of order",
+        "first event",
+        "at most",
+        "writes"
+      ],
+      ...faults.map((row) => [
+        row.watch,
+        row.fault,
+        `${row.rounds}`,
+        `${row.missed}`,
+        `${row.notRemoved}`,
+        `${row.duplicates}`,
+        `${row.disordered}`,
+        `${row.firstEventMillis.median} ms`,
+        `${row.firstEventMillis.most} ms`,
+        `${row.writes}`
+      ])
+    ])
+    return { table, numbers: { rounds, faults }, problems: problemsOf(runs) }
   })

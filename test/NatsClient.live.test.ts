@@ -28,7 +28,7 @@ type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope
 const until = eventually(false)
 
 /** Tries again soon, so that a test sees several attempts. */
-const soon = { reconnectWait: "20 millis", connectTimeout: "500 millis" } as const
+const soon = { reconnectWait: "20 millis", connectTimeout: "1 second" } as const
 
 /** A client and a store, which work. */
 const connected = Effect.fnUntraced(function*(options: NatsClient.Options) {
@@ -143,8 +143,8 @@ const logins = (test: Test, line: Line): void => {
       const operator = makeOperator()
       const { url: servers } = yield* startNatsServer({ line, config: operator.config })
       const clock = yield* Clock.Clock
-      const inTwoSeconds = Math.ceil(clock.currentTimeMillisUnsafe() / 1000) + 1
-      const expiring = makeUser(operator.account, inTwoSeconds)
+      const soonOver = Math.ceil(clock.currentTimeMillisUnsafe() / 1000) + 2
+      const expiring = makeUser(operator.account, soonOver)
       const file = yield* temporaryFile(expiring.credentials)
       const { client, connection, store } = yield* connected({ servers, credentialsFile: file, ...soon }).pipe(
         Effect.provide(Logger.layer([logger]))
@@ -159,7 +159,7 @@ const logins = (test: Test, line: Line): void => {
       assert.isTrue(warnings.some((line) => line.includes(file) && line.includes("cannot be read")), said.join("\n"))
 
       writeFileSync(file, "half of a")
-      yield* until(Effect.sync(() => said), (said) => said.some((line) => line.includes("expected a JWT and a seed")))
+      yield* until(Effect.succeed(said), (said) => said.some((line) => line.includes("expected a JWT and a seed")))
       writeFileSync(file, makeUser(operator.account).credentials)
       yield* worksAgain(store)
       assert.notInclude(said.join("\n"), expiring.seed)
@@ -210,12 +210,12 @@ const ends = (test: Test, line: Line): void => {
       yield* until(Effect.sync(() => received), (count) => count === 100)
     }))
 
-  for (const [how, fault, within] of [["is gone", "kill", 250], ["hangs", "pause", 1000]] as const) {
+  for (const [how, fault, within] of [["is gone", "kill", 250], ["hangs", "pause", 1500]] as const) {
     test(`ends soon where the server ${how}`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const scope = yield* Scope.make()
-        const options = { servers: server.url, reconnectWait: "1 minute", connectTimeout: "500 millis" } as const
+        const options = { servers: server.url, reconnectWait: "1 minute", connectTimeout: "1 second" } as const
         const { client, connection } = yield* Scope.provide(connected(options), scope)
         const states = yield* record(client.status)
         yield* server[fault]

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { nkeys } from "@nats-io/transport-node"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -16,7 +17,8 @@ import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as NatsClient from "../src/NatsClient.ts"
-import { eventually } from "./KVStoreSuite/fixture.ts"
+import { eventually, record } from "./KVStoreSuite/fixture.ts"
+import { temporaryFile } from "./support/files.ts"
 import { introduces, nonce, silent, startListener, welcomes } from "./support/listener.ts"
 import { makeOperator, makeUser } from "./support/operator.ts"
 import { allShown } from "./support/shown.ts"
@@ -123,6 +125,26 @@ describe("a client tells a server", () => {
       }
     }))
 
+  it.live("what nested configuration says: files of certificates and of credentials", () =>
+    Effect.gen(function*() {
+      const client = NatsClient.layerConfig({
+        servers: Config.String("URL"),
+        credentialsFile: Config.String("CREDS"),
+        tls: { caFile: Config.String("CA"), keyFile: Config.succeed(undefined) }
+      })
+      const credentials = yield* temporaryFile(user.credentials)
+      for (
+        const [files, word] of [[{ CREDS: "/none", CA: "/a" }, "/none"], [
+          { CREDS: credentials, CA: "/a" },
+          "/a"
+        ]] as const
+      ) {
+        const config = ConfigProvider.fromUnknown({ URL: "127.0.0.1:1", ...files })
+        const error = yield* Effect.flip(Layer.build(Layer.provide(client, ConfigProvider.layer(config))))
+        assert.include(error.message, `cannot read "${word}" (ENOENT)`)
+      }
+    }))
+
   it.live("a secret, and nobody else: neither the client, nor its log, shows one", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []
@@ -139,13 +161,69 @@ describe("a client tells a server", () => {
       ]
       for (const options of logins) {
         yield* NatsClient.NatsClient.use((client) => Effect.logInfo("connected", client, client.connection)).pipe(
-          Effect.provide(NatsClient.layer(options)),
-          Effect.provide(Logger.layer([logger])),
+          Effect.provide(Layer.provideMerge(NatsClient.layer(options), Logger.layer([logger]))),
           Effect.provideService(References.MinimumLogLevel, "All")
         )
       }
       assert.isAtLeast(shown.length, logins.length)
       for (const one of [secret, user.seed, user.jwt]) assert.notInclude(shown.join("\n"), one)
+    }))
+})
+
+interface ClientOptions {
+  readonly [name: string]: unknown
+  readonly reconnectDelayHandler: () => number
+}
+
+/** What the client underneath was told. */
+const optionsOf = Effect.fnUntraced(function*(options: Omit<NatsClient.ConnectionOptions, "servers">) {
+  const { url: servers } = yield* startListener(welcomes([]))
+  const context = yield* Layer.build(NatsClient.layer({ servers, ...options }))
+  const { connection } = Context.get(context, NatsClient.NatsClient)
+  return (connection as { readonly options: ClientOptions }).options
+})
+
+describe("a client that is connected", () => {
+  const waits = (options: ClientOptions) => Array.from({ length: 500 }, () => options.reconnectDelayHandler())
+
+  it.live("connects again for ever, soon, and not at one time with all the others", () =>
+    Effect.gen(function*() {
+      const options = yield* optionsOf({})
+      const { ignoreAuthErrorAbort, maxPingOut, maxReconnectAttempts, pingInterval, timeout } = options
+      assert.deepStrictEqual([maxReconnectAttempts, ignoreAuthErrorAbort], [-1, true])
+      assert.deepStrictEqual([timeout, pingInterval, maxPingOut], [2000, 3000, 2])
+      const all = waits(options)
+      assert.isAtLeast(Math.min(...all), 250)
+      assert.isAtMost(Math.max(...all), 1000)
+      assert.isAbove(Math.max(...all) - Math.min(...all), 500)
+    }))
+
+  it.live("takes its times from its options", () =>
+    Effect.gen(function*() {
+      const options = yield* optionsOf({ connectTimeout: 700, reconnectWait: "2 seconds", pingInterval: "1 minute" })
+      assert.deepStrictEqual([options.timeout, options.pingInterval], [700, 60_000])
+      const all = waits(options)
+      assert.isAtLeast(Math.min(...all), 2000)
+      assert.isAtMost(Math.max(...all), 8000)
+    }))
+
+  it.live("takes a connection for dead on which two pings stay unanswered", () =>
+    Effect.gen(function*() {
+      let pings = 0
+      const listener = yield* startListener((socket) => {
+        introduces(socket)
+        socket.on("data", (data) => {
+          // The first is a part of connecting.
+          const news = String(data).split("PING\r\n").length - 1
+          if (pings === 0 && news > 0) socket.write("PONG\r\n")
+          pings += news
+        })
+      })
+      const options = { servers: listener.url, pingInterval: "30 millis", reconnectWait: "1 minute" } as const
+      const context = yield* Layer.build(NatsClient.layer(options))
+      const { events } = yield* record(Context.get(context, NatsClient.NatsClient).status)
+      yield* until(Effect.sync(() => events), (events) => events.includes("disconnected"))
+      assert.strictEqual(pings, 3)
     }))
 })
 

@@ -138,9 +138,6 @@ const keys = (test: Test, line: Line): void => {
 
 const { address, ca, client, localhost, otherCa, stranger } = certificates
 
-/** A server takes a moment for a handshake; a client that is refused by TLS 1.3 waits for all of this. */
-const connectTimeout = "1 second"
-
 const tls = (test: Test, line: Line): void => {
   test("a server is trusted by its CA, as a text and as a file, beside any login", () =>
     Effect.gen(function*() {
@@ -196,7 +193,6 @@ const tls = (test: Test, line: Line): void => {
         const { port, url: servers } = yield* startNatsServer({ line, config })
         const options = (tls: NatsClient.TlsOptions): NatsClient.Options => ({
           servers,
-          connectTimeout,
           tls: { ca: ca.text, handshakeFirst, ...tls }
         })
         const key = Redacted.make(client.key.text)

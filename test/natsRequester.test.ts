@@ -237,6 +237,15 @@ describe("requests", () => {
       ])
     }))
 
+  it.effect("many answers that are none end with the status that says so", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000), { startImmediately: true })
+      link.answer(0, 404)
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(({ status }) => status), [404])
+    }))
+
   it.effect("many answers that do not come to an end run out of time", () =>
     Effect.gen(function*() {
       const link = makeLink()

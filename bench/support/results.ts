@@ -24,8 +24,17 @@ const about = Effect.gen(function*() {
   }
 })
 
+/** One row on one line: what changes from run to run is then seen row by row. */
+const toText = (numbers: Readonly<Record<string, unknown>>): string => {
+  const members = Object.entries(numbers).map(([name, value]) => {
+    const rows = Array.isArray(value) ? value.map((row) => `\n    ${JSON.stringify(row)}`) : undefined
+    return `  "${name}": ${rows === undefined ? JSON.stringify(value) : `[${rows.join(",")}\n  ]`}`
+  })
+  return `{\n${members.join(",\n")}\n}`
+}
+
 export const save = Effect.fnUntraced(function*(name: string, numbers: Readonly<Record<string, unknown>>) {
-  const text = JSON.stringify({ ...(yield* about), ...numbers }, undefined, 2)
+  const text = toText({ ...(yield* about), ...numbers })
   mkdirSync(`${project}results`, { recursive: true })
   writeFileSync(`${project}results/${name}.json`, `${text}\n`)
   return text

@@ -195,7 +195,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(events, all(21).map((n) => n % 2 === 0 ? "Put" : "Removed"))
     }))
 
-  test("a modify that others never let through ends by the timeout as Unavailable: nothing was written", () =>
+  test("a modify that others never let through ends by the timeout, and has written nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
       const counts = yield* count(store)
@@ -209,7 +209,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual(error.operation, "modify")
       // Time may be up while a write is under way, and then nobody knows.
       assert.include(backend.virtual ? ["Unavailable"] : ["Unavailable", "OutcomeUnknown"], error.reason._tag)
-      assert.isAbove(calls, 5)
+      assert.isAbove(calls, 3)
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(0))
     }))
@@ -301,9 +301,9 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("between two attempts of a modify are some 10 ms, and never the same", () =>
+  test("between the attempts of a modify are 10 ms at first and 250 ms at last, and never the same", () =>
     Effect.gen(function*() {
-      const store = yield* openBucket(short)
+      const store = yield* openBucket()
       const counts = yield* count(store)
       yield* counts.put("a", 0)
       const attempts: Array<number> = []
@@ -317,9 +317,12 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
           })
       })
       yield* Effect.forkScoped(Effect.flip(crowded.modify("a", plus(1))))
-      yield* until(Effect.sync(() => attempts.length), (length) => length > 20)
+      yield* until(Effect.sync(() => attempts.length), (length) => length > 15)
       const pauses = attempts.slice(1).map((at, index) => at - attempts[index]!)
-      assert.isTrue(pauses.every((pause) => pause >= 8 && pause <= 12), pauses.join(", "))
-      assert.isAbove(new Set(pauses).size, 1)
+      for (const [index, pause] of pauses.entries()) {
+        const mean = Math.min(250, 10 * 2 ** index)
+        assert.isTrue(pause >= mean * 0.8 - 1 && pause <= mean * 1.2 + 1, pauses.join(", "))
+      }
+      assert.isAbove(new Set(pauses.slice(-10)).size, 1)
     }))
 }

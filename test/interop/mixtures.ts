@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { record, type Store } from "../KVStoreSuite/fixture.ts"
 import { bytes } from "../support/values.ts"
 import { keys, Model, operations, run } from "./operations.ts"
-import { oursAndTheirs, type Test, until } from "./sides.ts"
+import { oursAndTheirs, type Test, theirsAndOurs, until } from "./sides.ts"
 import { agree, ourView, type Told, toldByUs, watchTheirs } from "./theirs.ts"
 
 const many = 200
@@ -36,10 +36,18 @@ const watchBoth = Effect.fnUntraced(function*(store: Store, kv: Parameters<typeo
 })
 
 export const mixtures = (test: Test) => {
-  for (const [seed, historySize] of [["larch", 1], ["alder", 5], ["rowan", 64]] as const) {
-    test(`and we tell the same of ${many} operations by either (seed ${seed}, history ${historySize})`, () =>
+  const histories = [["larch", 1], ["alder", 5], ["rowan", 64]] as const
+  const worlds: ReadonlyArray<readonly [seed: string, where: string, open: ReturnType<typeof oursAndTheirs>]> = [
+    ...histories.map(([seed, historySize]) =>
+      [seed, `a bucket of ours with history ${historySize}`, oursAndTheirs({ historySize })] as const
+    ),
+    // Read from its leader, by an answer of another form.
+    ["hazel", "a bucket of theirs without direct reads", theirsAndOurs({ history: 5, allow_direct: false })]
+  ]
+  for (const [seed, where, open] of worlds) {
+    test(`and we tell the same of ${many} operations by either in ${where} (seed ${seed})`, () =>
       Effect.gen(function*() {
-        const { kv, store } = yield* oursAndTheirs({ historySize })
+        const { kv, store } = yield* open
         const end = yield* watchBoth(store, kv)
         const model = new Model()
         let last = (yield* store.status).lastRevision

@@ -8,8 +8,11 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { KVStoreError, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
 import { backoff } from "../backoff.ts"
 
-/** Two who met at one key meet again after this long, give or take a fifth. */
-const pause = Duration.millis(10)
+/** Two who met at one key try again after this long, give or take a fifth. */
+const shortestPause = Duration.millis(10)
+
+/** What the pause grows to while they keep meeting: a crowd thins out, and some get through. */
+const longestPause = Duration.millis(250)
 
 export const isConflict = ({ reason }: KVStoreError): boolean =>
   reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
@@ -43,6 +46,9 @@ export const settle = <A>(
         : new Unavailable({ problem: `undecided after ${limit}` })
       return Effect.fail(new KVStoreError({ bucket, operation, key, reason }))
     })
-    const settled = Effect.retry(attempt(writing), { while: isConflict, schedule: backoff(pause, pause) })
+    const settled = Effect.retry(attempt(writing), {
+      while: isConflict,
+      schedule: backoff(shortestPause, longestPause)
+    })
     return Effect.raceFirst(settled, timeIsUp)
   })

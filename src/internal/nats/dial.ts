@@ -84,7 +84,10 @@ const attempt = (options: NodeConnectionOptions): Attempt => {
     settled(sockets.slice(0, -1))
     if (isGivenUp) void made.close()
     else current = made
-  }, () => settled(sockets))
+  }, () => {
+    settled(sockets)
+    aborted.abort()
+  })
   return {
     connection,
     current: () => current,

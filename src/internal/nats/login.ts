@@ -104,7 +104,7 @@ const claimsOf = (jwt: string): Option.Option<typeof Claims.Type> =>
 /** A line of dashes, what it is about, and another: as `nsc` writes it, on every system. */
 const block = /-{3,}[^\n]*-{3,}\r?\n\s*(\S+)\s*\n\s*-{3,}[^\n]*-{3,}/g
 
-export const parseCredentials = (text: string): Result.Result<Credentials, string> => {
+const parseCredentials = (text: string): Result.Result<Credentials, string> => {
   const [jwt, seed] = Array.from(text.matchAll(block), ([, content]) => content!)
   if (jwt === undefined || seed === undefined) {
     return Result.fail("expected a JWT and a seed, each between lines of dashes, as nsc writes them")

@@ -60,7 +60,7 @@ const codeOf = (cause: unknown): string => {
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim()
 
 /** By class and by code; none where they say nothing, and another attempt is worth it. */
-export const finalReason = (cause: unknown, where: string, settings: Settings): Option.Option<KVStoreReason> => {
+const finalReason = (cause: unknown, where: string, settings: Settings): Option.Option<KVStoreReason> => {
   if (isAuthorizationFailure(cause)) {
     return Option.some(new PermissionDenied({ subject: `${where} with ${settings.login.shown} (${messageOf(cause)})` }))
   }

@@ -48,12 +48,6 @@ const readPrefix = Effect.fnUntraced(function*(prefix: unknown): Effect.fn.Retur
   return yield* invalid(`inboxPrefix: expected words with dots between, such as _INBOX_app, got ${got}`)
 })
 
-/** A URL can ask for TLS, too. */
-const readTlsIf = (asked: boolean, options: unknown): Effect.Effect<Tls | undefined, InvalidConfig> => {
-  if (options !== undefined) return readTls(options)
-  return asked ? readTls({}) : Effect.succeed(undefined)
-}
-
 /** The servers as people are told of them. */
 export const shownServers = ({ servers }: Settings): string => servers.map(({ shown }) => shown).join(", ")
 
@@ -63,10 +57,12 @@ export const readSettings = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Settings, InvalidConfig> {
   const given = yield* checkNames("", options, names)
   const servers = yield* parseServers(given.servers)
+  // A URL can ask for TLS, too.
+  const tls = given.tls === undefined && servers.tls ? {} : given.tls
   return {
     servers: servers.list,
     login: yield* readLogin(given, servers.login),
-    tls: yield* readTlsIf(servers.tls, given.tls),
+    tls: tls === undefined ? undefined : yield* readTls(tls),
     name: given.name === undefined ? undefined : yield* text("name", given.name),
     inboxPrefix: given.inboxPrefix === undefined ? undefined : yield* readPrefix(given.inboxPrefix),
     connectTimeout: yield* time("connectTimeout", given.connectTimeout, connectTimeout),

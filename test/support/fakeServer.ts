@@ -1,0 +1,185 @@
+/** A server that does and says only what the test wants, and a watch of it. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import type { BackendEvent, Follow } from "../../src/internal/kv/backend.ts"
+import { follow } from "../../src/internal/nats/follow.ts"
+import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream.ts"
+import type { LinkEvent, NatsMessage } from "../../src/internal/nats/port.ts"
+import { type KVStoreReason, Unavailable } from "../../src/KVStoreError.ts"
+
+export interface FakeConsumer {
+  readonly settings: ConsumerSettings
+  readonly push: (message: Partial<NatsMessage>) => void
+  /** A value of the key that is named like its revision, or of another. */
+  readonly value: (revision: number, inConsumer: number, pending?: number, key?: string) => void
+  /** The same, of a tombstone. */
+  readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
+  readonly heartbeat: (lastInConsumer: number, stalled?: string) => void
+}
+
+/** A server that does nothing by itself: what it says, and when, is the test's. */
+export const makeServer = () => {
+  const stream = { created: "2026-11-01T00:00:00Z", lastRevision: 100 }
+  const consumers: Array<FakeConsumer> = []
+  const deleted: Array<string> = []
+  const acknowledged: Array<string> = []
+  const inboxes = new Map<string, (message: NatsMessage) => void>()
+  const links = new Set<(event: LinkEvent) => void>()
+  const state = {
+    pending: 0,
+    infoFails: undefined as KVStoreReason | undefined,
+    /** Keys that have a message in the stream, of those that a comparison asks for. */
+    present: [] as ReadonlyArray<string>,
+    comparisons: 0,
+    namesFail: false,
+    closed: false
+  }
+  const unused = (): never => assert.fail("a watch has no use for this")
+
+  const makeConsumer = (settings: ConsumerSettings): FakeConsumer => {
+    const push = (message: Partial<NatsMessage>) =>
+      inboxes.get(settings.deliver_subject)?.({
+        subject: "",
+        reply: undefined,
+        status: 0,
+        description: "",
+        header: () => "",
+        data: new Uint8Array(0),
+        ...message
+      })
+    const place = (revision: number, inConsumer: number, pending: number) =>
+      `$JS.ACK.KV_b.c.1.${revision}.${inConsumer}.1000000.${pending}`
+    return {
+      settings,
+      push,
+      value: (revision, inConsumer, pending = 0, key = `k${revision}`) =>
+        push({ subject: `$KV.b.${key}`, reply: place(revision, inConsumer, pending) }),
+      tombstone: (revision, inConsumer, pending, key) =>
+        push({
+          subject: `$KV.b.${key}`,
+          reply: place(revision, inConsumer, pending),
+          header: (name) => name === "KV-Operation" ? "DEL" : ""
+        }),
+      heartbeat: (last, stalled = "") =>
+        push({
+          status: 100,
+          header: (name) => name === "Nats-Last-Consumer" ? `${last}` : name === "Nats-Consumer-Stalled" ? stalled : ""
+        })
+    }
+  }
+
+  const js: JetStream = {
+    port: {
+      isConnected: () => true,
+      isClosed: () => state.closed,
+      server: unused,
+      inbox: () => `_INBOX.${inboxes.size}`,
+      publish: (subject) => acknowledged.push(subject),
+      subscribe: (subject, onMessage) => {
+        inboxes.set(subject, onMessage)
+        return () => inboxes.set(subject, () => undefined)
+      },
+      onLink: (listener) => {
+        links.add(listener)
+        return () => links.delete(listener)
+      },
+      release: unused
+    },
+    publish: unused,
+    lastMessage: unused,
+    lastMessages: unused,
+    streamInfo: unused,
+    createStream: unused,
+    purgeSubject: unused,
+    updateStream: unused,
+    subjects: () =>
+      Effect.suspend(() => {
+        if (state.namesFail) return Effect.fail({ _tag: "Timeout" as const })
+        state.comparisons++
+        return Effect.succeed({ names: state.present.map((key) => `$KV.b.${key}`), meanSize: 0 })
+      }),
+    createConsumer: (_stream, settings) =>
+      Effect.sync(() => {
+        consumers.push(makeConsumer(settings))
+        return state.pending
+      }),
+    deleteConsumer: (_stream, name) => Effect.sync(() => deleted.push(name))
+  }
+  const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
+  return { js, stream, consumers, deleted, acknowledged, state, links, tell }
+}
+
+type Server = ReturnType<typeof makeServer>
+
+const shown = (event: BackendEvent): string => {
+  switch (event._tag) {
+    case "Ready":
+      return "ready"
+    case "Gone":
+      return `${event.reason} ${event.key}@${event.revision}`
+    case "Message":
+      return event.message.operation === "put" ? event.message.key : `${event.message.operation} ${event.message.key}`
+  }
+}
+
+/** A watch of that server: what it has given so far, in words, and why it began again. */
+export const startWatch = Effect.fnUntraced(function*(
+  server: Server,
+  from: Follow = "snapshot",
+  pause: Effect.Effect<void> = Effect.void
+) {
+  const words: Array<string> = []
+  const restarts: Array<string> = []
+  const fiber = yield* follow({
+    js: server.js,
+    stream: "KV_b",
+    prefix: "$KV.b.",
+    filter: ">",
+    from,
+    purpose: "watch",
+    timeout: 1000,
+    silentRemoval: "expire",
+    info: Effect.suspend(() =>
+      server.state.infoFails === undefined
+        ? Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0 })
+        : Effect.fail(server.state.infoFails)
+    ),
+    read: (request) => Effect.mapError(request, () => new Unavailable({ problem: "not connected" })),
+    saw: () => undefined,
+    onRestart: (cause) => Effect.sync(() => restarts.push(cause))
+  }).pipe(
+    Stream.runForEach((event) => {
+      words.push(shown(event))
+      return pause
+    }),
+    Effect.forkScoped
+  )
+  yield* settle
+  return { words, fiber, restarts }
+})
+
+/** Lets promises and fibers come to rest; no time passes. */
+export const settle = Effect.replicateEffect(
+  Effect.andThen(Effect.promise(() => Promise.resolve()), Effect.yieldNow),
+  30,
+  { discard: true }
+)
+
+/** Time passes, and promises get their turns. */
+export const pass = Effect.fnUntraced(function*(millis: number) {
+  for (let passed = 0; passed < millis; passed += 50) {
+    yield* TestClock.adjust("50 millis")
+    yield* settle
+  }
+})
+
+/** Seconds pass, and the consumer beats, which has no more to say. */
+export const keepAlive = Effect.fnUntraced(function*(consumer: FakeConsumer, last: number, seconds: number) {
+  for (let beat = 0; beat < seconds; beat++) {
+    yield* TestClock.adjust("1 second")
+    consumer.heartbeat(last)
+    yield* settle
+  }
+})
