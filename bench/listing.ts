@@ -66,6 +66,7 @@ export const listing = Effect.gen(function*() {
           const kv = yield* Effect.promise(() => new Kvm(other).open(bucket))
           const millis = yield* inTurn(contestants(size, store, kv), rounds)
           return {
+            line,
             server: version,
             entries: size,
             millis,

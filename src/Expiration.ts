@@ -24,6 +24,7 @@ export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
  *
  * Expired means older than `maxAge` (default 30 seconds): exactly `maxAge` is
  * alive, no heartbeat at all is expired, and one from the future is alive.
+ * `KVStore.getUnexpired` reads one key by this rule, and removes what is expired.
  *
  * **Gotchas**
  *

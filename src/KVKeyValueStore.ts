@@ -35,11 +35,11 @@ import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 /** How many removals `clear` and `clearPrefix` keep under way at once. */
 const manyAtOnce = 16
 
-const notText = "text without halves of surrogate pairs"
+const wellFormed = "text without halves of surrogate pairs"
 
 const checkKey = (key: string): string | InvalidKey => {
   const stored = typeof key === "string" ? encodeKey(key) : undefined
-  if (stored === undefined) return new InvalidKey({ expected: notText })
+  if (stored === undefined) return new InvalidKey({ expected: wellFormed })
   return stored.length > longestKey
     ? new InvalidKey({ expected: `one that takes at most ${longestKey} letters as it is stored, not ${stored.length}` })
     : stored
@@ -47,7 +47,7 @@ const checkKey = (key: string): string | InvalidKey => {
 
 const toBytes = (value: string | Uint8Array): Uint8Array | InvalidValue =>
   typeof value === "string"
-    ? toUtf8(value) ?? new InvalidValue({ problem: `a string is ${notText}; anything else is bytes` })
+    ? toUtf8(value) ?? new InvalidValue({ problem: `a string is ${wellFormed}; anything else is bytes` })
     : value
 
 const toText = (bytes: Uint8Array): string => fromUtf8(bytes) ?? Base64.encode(bytes)

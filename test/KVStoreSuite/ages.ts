@@ -9,6 +9,7 @@ import {
   all,
   type Backend,
   freshName,
+  keepWriting,
   openBucket,
   read,
   record,
@@ -56,6 +57,26 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
         yield* until(store.keys(), (keys) => keys.length === 0)
       })
       yield* Effect.replicateEffect(emptied, 5, { concurrency: backend.virtual ? 1 : 5 })
+    }))
+
+  test("while others write, none is listed that has aged away before the call", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      yield* keepWriting(
+        4,
+        (n) => Effect.andThen(store.put(`other.${n % 20}`, bytes(`${n}`)), Effect.sleep("2 millis"))
+      )
+      yield* Effect.forEach(all(5), (n) =>
+        Effect.gen(function*() {
+          yield* store.put(`gone.${n}`, bytes("1"))
+          yield* until(store.get(`gone.${n}`), Option.isNone)
+          const keys = yield* store.keys()
+          const entries = (yield* store.entries()).map(({ key }) => key)
+          for (const listed of [keys, entries]) {
+            assert.isFalse(listed.includes(`gone.${n}`))
+            assert.isAbove(listed.length, 0)
+          }
+        }))
     }))
 
   test("a key that has aged away silently has no message: 0 is its revision, and its old one is stale", () =>

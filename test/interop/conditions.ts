@@ -8,7 +8,7 @@ import * as KVStore from "../../src/KVStore.ts"
 import { freshName, read, reasonOf, shown } from "../KVStoreSuite/fixture.ts"
 import { bytes } from "../support/values.ts"
 import { codeOf, ours, oursAndTheirs, type Test, wrongSequence } from "./sides.ts"
-import { agree, createTheirs, theirKeys, they } from "./theirs.ts"
+import { agree, createTheirs, theirKeys, theirView, they } from "./theirs.ts"
 
 const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
 
@@ -25,6 +25,9 @@ export const conditions = (test: Test) => {
       yield* agree(store, kv, ["a", "b", "c", "nobody"])
       const at = yield* they(() => kv.get("a", { revision: first }))
       assert.deepStrictEqual([at?.string(), at?.revision], ["1", first])
+      // A purge leaves nothing under its tombstone.
+      const purged = (yield* theirView(kv, "c")).history
+      assert.deepStrictEqual(purged.map(({ operation }) => operation), ["PURGE"])
       assert.deepStrictEqual(yield* theirKeys(kv), ["a"])
     }))
 

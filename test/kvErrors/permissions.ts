@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { bytes } from "../support/values.ts"
 import { named, refused, server, type Test, type World } from "./fixture.ts"
 
@@ -112,8 +113,13 @@ export const permissions = (test: Test, world: World) => {
 
   test("being answered: an inbox that is not its own", () =>
     Effect.gen(function*() {
-      const { opened } = yield* as(world, `subscribe: { allow: "_INBOX_app.>" }`)
-      yield* refused(opened, { at: "open", reason: "PermissionDenied", says: ["orders", "_INBOX."] })
+      const { clientFor } = yield* as(world, `subscribe: { allow: "_INBOX_app.>" }`)
+      const client = yield* Layer.build(clientFor(named("app")))
+      // The first time that it asks, and when it knows.
+      for (const bucket of ["orders", "prices"]) {
+        const opened = Layer.build(Layer.provide(NatsKVStore.layer({ bucket }), Layer.succeedContext(client)))
+        yield* refused(opened, { at: "open", reason: "PermissionDenied", says: [bucket, "_INBOX."] })
+      }
     }))
 
   // Who connects by itself is told by its own client.

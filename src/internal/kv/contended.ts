@@ -21,16 +21,18 @@ export const isConflict = ({ reason }: KVStoreError): boolean =>
 export type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
- * Repeats an attempt that met a conflict, for the store's timeout at most, reads
- * and writes together. Where time runs out it tells what is known: a write under
- * way may land, anything else has changed nothing.
+ * Repeats an attempt that met a conflict, for so long at most, reads and writes
+ * together. Where time runs out it tells what is known: a write under way may
+ * land, anything else has changed nothing.
  */
-export const settle = <A>(
-  { bucket, timeout }: KVStoreConfig,
-  operation: string,
-  key: string,
-  attempt: (writing: Writing) => Effect.Effect<A, KVStoreError>
-): Effect.Effect<A, KVStoreError> =>
+export const decide = <A, E>(
+  { attempt, isConflict, timeout, tooLate }: {
+    readonly timeout: Duration.Duration
+    readonly isConflict: (error: E) => boolean
+    readonly tooLate: (reason: OutcomeUnknown | Unavailable) => E
+    readonly attempt: (writing: Writing) => Effect.Effect<A, E>
+  }
+): Effect.Effect<A, E> =>
   Effect.suspend(() => {
     let underWay = false
     const mark = (is: boolean) =>
@@ -40,15 +42,29 @@ export const settle = <A>(
     const writing: Writing = (write) => Effect.ensuring(Effect.andThen(mark(true), write), mark(false))
     const limit = Duration.format(timeout)
     // It must see what is under way before that is interrupted.
-    const timeIsUp = Effect.flatMap(Effect.sleep(timeout), () => {
-      const reason = underWay
-        ? new OutcomeUnknown({ problem: `no answer within ${limit}` })
-        : new Unavailable({ problem: `undecided after ${limit}` })
-      return Effect.fail(new KVStoreError({ bucket, operation, key, reason }))
-    })
-    const settled = Effect.retry(attempt(writing), {
+    const timeIsUp = Effect.flatMap(Effect.sleep(timeout), () =>
+      Effect.fail(tooLate(
+        underWay
+          ? new OutcomeUnknown({ problem: `no answer within ${limit}` })
+          : new Unavailable({ problem: `undecided after ${limit}` })
+      )))
+    const decided = Effect.retry(attempt(writing), {
       while: isConflict,
       schedule: backoff(shortestPause, longestPause)
     })
-    return Effect.raceFirst(settled, timeIsUp)
+    return Effect.raceFirst(decided, timeIsUp)
+  })
+
+/** The same of a store's own operations, by the store's timeout. */
+export const settle = <A>(
+  { bucket, timeout }: KVStoreConfig,
+  operation: string,
+  key: string,
+  attempt: (writing: Writing) => Effect.Effect<A, KVStoreError>
+): Effect.Effect<A, KVStoreError> =>
+  decide({
+    timeout,
+    isConflict,
+    tooLate: (reason) => new KVStoreError({ bucket, operation, key, reason }),
+    attempt
   })

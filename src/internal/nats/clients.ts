@@ -64,6 +64,22 @@ export const listen = <Status>(
   }
 }
 
+interface Told {
+  readonly info?: { readonly version: string; readonly max_payload: number } | undefined
+}
+
+/** What the server said of itself; while there is none, what the last one said. */
+export const serverOf = (connection: Told): NatsPort["server"] => {
+  let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
+  const current = () => {
+    const { info } = connection
+    if (info !== undefined && info !== null) last = { version: info.version, maxPayload: info.max_payload }
+    return last
+  }
+  current()
+  return current
+}
+
 /** Whether a value is a connection, as far as its methods tell. */
 export const hasMethods = (value: unknown, names: ReadonlyArray<string>): value is object =>
   typeof value === "object" && value !== null && names.every((name) => typeof Reflect.get(value, name) === "function")

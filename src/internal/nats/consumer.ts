@@ -8,12 +8,14 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStoreError.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { ConsumerSettings, JetStream } from "./jetstream.ts"
 import { type Place, placeOf } from "./messages.ts"
 import type { NatsMessage, PortFailure } from "./port.ts"
+import { codes } from "./reasons.ts"
 
 const nanosPerSecond = 1_000_000_000
 
@@ -31,6 +33,12 @@ const inactiveThreshold = Duration.seconds(10)
 
 /** Whoever ends a watch waits no longer than this for the server's word that the consumer is gone. */
 const goodbye = Duration.millis(250)
+
+/** A consumer that is not there yet when it is to be deleted is looked for again after this. */
+const lookAgain = Duration.millis(25)
+
+const isNoConsumer = (failure: PortFailure): boolean =>
+  failure._tag === "Api" && failure.code === codes.consumerNotFound
 
 /** What a new consumer is needed for. `unavailable`: a request beside it had no answer. */
 export type RestartCause = "silence" | "gap" | "link" | "unavailable"
@@ -128,27 +136,38 @@ export const open = Effect.fnUntraced(function*(
   let lastInConsumer = 0
 
   yield* Effect.acquireRelease(
-    Effect.sync(() => [
-      port.subscribe(inbox, (message) => {
-        lastHeard = monotonicMillis(clock)
-        Queue.offerUnsafe(pushed, message)
-      }),
+    Effect.sync(() =>
       port.onLink((event) => {
         if (event._tag !== "Denied" || event.subject !== inbox) return
         Queue.failCauseUnsafe(pushed, Cause.fail(new PermissionDenied({ subject: inbox })))
       })
-    ]),
-    (ends) => Effect.sync(() => ends.forEach((end) => end()))
+    ),
+    (end) => Effect.sync(end)
   )
+  yield* Effect.acquireRelease(
+    Effect.try({
+      try: () =>
+        port.subscribe(inbox, (message) => {
+          lastHeard = monotonicMillis(clock)
+          Queue.offerUnsafe(pushed, message)
+        }),
+      catch: (cause) => new Unavailable({ problem: `no subscription can be made (${String(cause)})` })
+    }),
+    (unsubscribe) => Effect.sync(unsubscribe)
+  )
+  let isMade = false
   yield* Effect.addFinalizer(() =>
     port.isConnected()
       ? Effect.interruptible(js.deleteConsumer(stream, name, timeout)).pipe(
+        // Its making may have been given up, and be under way.
+        Effect.retry({ while: (failure) => !isMade && isNoConsumer(failure), schedule: Schedule.spaced(lookAgain) }),
         Effect.timeout(goodbye),
         Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
       )
       : Effect.void
   )
   const pending = yield* options.read(js.createConsumer(stream, settingsFor(options, name, inbox), timeout))
+  isMade = true
   // The time that opening took is not its silence.
   lastHeard = monotonicMillis(clock)
 

@@ -56,7 +56,7 @@ export interface FollowOptions {
 const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
   const { filter, js, prefix, read, stream } = options
   const progress = new Progress(options.from, { withTombstones: options.purpose === "listing" })
-  const timeout = Math.min(options.timeout, longestQuestion)
+  const timeout = options.purpose === "watch" ? Math.min(options.timeout, longestQuestion) : options.timeout
 
   /** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
   const give = (event: BackendEvent, given: () => void) =>
@@ -155,7 +155,11 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
           ? new Interrupted({ cause: "unavailable", problem: error.message })
           : error
       ),
-      Effect.retry({ while: (error) => error._tag === "Unavailable", schedule: backoff(shortestPause, longestPause) })
+      Effect.retry({
+        // Whoever waits for a listing is told.
+        while: (error) => error._tag === "Unavailable" && options.purpose === "watch",
+        schedule: backoff(shortestPause, longestPause)
+      })
     )
   })
 

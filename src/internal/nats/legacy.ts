@@ -4,7 +4,7 @@
  * what it says of itself, are strings of its own.
  */
 import { createInbox, headers as makeHeaders, type Msg, type MsgHdrs, type NatsConnection, type Status } from "nats"
-import { connectionMethods, hasMethods, inboxPrefixOf, listen } from "./clients.ts"
+import { connectionMethods, hasMethods, inboxPrefixOf, listen, serverOf } from "./clients.ts"
 import type { Headers, LinkEvent, NatsMessage, NatsPort } from "./port.ts"
 
 const toHeaders = (list: Headers): MsgHdrs => {
@@ -49,10 +49,7 @@ const toLinkEvent = ({ data, permissionContext, type }: Status): LinkEvent | und
 
 export const make = (connection: NatsConnection): NatsPort => ({
   ...listen(connection, toLinkEvent),
-  server: () => ({
-    version: connection.info?.version ?? "unknown",
-    maxPayload: connection.info?.max_payload ?? Number.POSITIVE_INFINITY
-  }),
+  server: serverOf(connection),
   inbox: () => createInbox(inboxPrefixOf(connection)),
   publish: (subject, data, headers, reply) =>
     connection.publish(subject, data, {

@@ -10,7 +10,7 @@ import {
   type NatsConnection,
   type Status
 } from "@nats-io/transport-node"
-import { connectionMethods, hasMethods, inboxPrefixOf, listen } from "./clients.ts"
+import { connectionMethods, hasMethods, inboxPrefixOf, listen, serverOf } from "./clients.ts"
 import type { Headers, LinkEvent, NatsMessage, NatsPort } from "./port.ts"
 
 const toHeaders = (list: Headers): MsgHdrs => {
@@ -52,10 +52,7 @@ const toLinkEvent = (status: Status): LinkEvent | undefined => {
 export const make = (connection: NatsConnection): NatsPort => {
   return {
     ...listen(connection, toLinkEvent),
-    server: () => ({
-      version: connection.info?.version ?? "unknown",
-      maxPayload: connection.info?.max_payload ?? Number.POSITIVE_INFINITY
-    }),
+    server: serverOf(connection),
     inbox: () => createInbox(inboxPrefixOf(connection)),
     publish: (subject, data, headers, reply) =>
       connection.publish(subject, data, {

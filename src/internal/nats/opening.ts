@@ -10,7 +10,16 @@ import * as revisions from "../kv/revisions.ts"
 import type { JetStream, StreamInfo } from "./jetstream.ts"
 import type { Operations } from "./operations.ts"
 import { codes } from "./reasons.ts"
-import { differences, firstKey, hasMarkers, losesItsStart, settingsFor, streamName, subjectPrefix } from "./stream.ts"
+import {
+  differences,
+  firstKey,
+  hasMarkers,
+  isElsewhere,
+  losesItsStart,
+  settingsFor,
+  streamName,
+  subjectPrefix
+} from "./stream.ts"
 
 export interface Opening {
   /** The stream as it is. */
@@ -69,7 +78,10 @@ export const make = (js: JetStream, config: KVStoreConfig, { read }: Operations,
       })
     }
     const found = yield* makeAgain(config)
-    const { list, update } = differences(yield* settings(config), found.config)
+    const wanted = yield* settings(config)
+    const elsewhere = isElsewhere(wanted, found.config)
+    if (elsewhere !== undefined) return yield* new ConfigMismatch({ differences: [elsewhere] })
+    const { list, update } = differences(wanted, found.config)
     if (list.length === 0 || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
     yield* read(js.updateStream(stream, update, timeout))

@@ -45,12 +45,13 @@ export interface NatsPort {
   readonly isConnected: () => boolean
   /** For good. */
   readonly isClosed: () => boolean
+  /** Of the server that is there, or was last. */
   readonly server: () => { readonly version: string; readonly maxPayload: number }
   /** A subject under which only this client listens. */
   readonly inbox: () => string
   /** Hands a message to the connection; throws where it does not take it. */
   readonly publish: (subject: string, data: Uint8Array, headers: Headers, reply: string | undefined) => void
-  /** Returns how to end it. What the server refuses comes as a `Denied` event of the link. */
+  /** Returns how to end it; throws where the connection is closed or draining. What the server refuses comes as a `Denied` event of the link. */
   readonly subscribe: (subject: string, onMessage: (message: NatsMessage) => void) => () => void
   /** Returns how to end it. */
   readonly onLink: (listener: (event: LinkEvent) => void) => () => void

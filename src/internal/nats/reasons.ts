@@ -20,6 +20,7 @@ import type { PortFailure } from "./port.ts"
 export const codes = {
   accountResources: 10002,
   clusterWithoutLeader: 10008,
+  consumerNotFound: 10014,
   messageTooLarge: 10054,
   insufficientResources: 10023,
   storageFull: 10047,

@@ -148,8 +148,17 @@ export const make = Effect.fnUntraced(function*(
       })
     })
 
+  const subscribe = () => {
+    try {
+      return port.subscribe(`${inbox}.*`, onMessage)
+    } catch (cause) {
+      // Closed already, or draining: it takes no request either.
+      withoutInbox = held(cause)
+      return () => undefined
+    }
+  }
   yield* Effect.acquireRelease(
-    Effect.sync(() => [port.subscribe(`${inbox}.*`, onMessage), port.onLink(onLink)]),
+    Effect.sync(() => [subscribe(), port.onLink(onLink)]),
     (ends) =>
       Effect.sync(() => {
         ends.forEach((end) => end())

@@ -82,8 +82,18 @@ const shown = (setting: string, value: unknown): string => {
     return value === 0 ? "none" : Duration.format(Duration.millis(value / nanosPerMilli))
   }
   if (value === -1) return "unlimited"
-  return String(setting === "maxValueSize" ? value - headerAllowance : value)
+  if (setting !== "maxValueSize") return String(value)
+  // A smaller limit is another client's, who left no room for headers.
+  return value > headerAllowance ? String(value - headerAllowance) : `${value} (with headers)`
 }
+
+/** A stream that takes its messages from elsewhere (a mirror) keeps no key of this bucket: it looks empty, and is not. */
+export const isElsewhere = (wanted: StreamSettings, found: Partial<StreamSettings>): Difference | undefined =>
+  wanted.subjects.every((subject) => found.subjects?.includes(subject) === true) ? undefined : {
+    setting: "subjects",
+    expected: wanted.subjects.join(", "),
+    actual: found.subjects?.join(", ") || "none"
+  }
 
 export interface Difference {
   readonly setting: string
