@@ -15,12 +15,12 @@ export const leftovers = Effect.gen(function*() {
         makeLeftovers(line),
         (leftAfter) =>
           Effect.forEach(callNames, (call) =>
-            Effect.map(leftAfter(call, times), ({ bytesPerCall, millisPerCall, ...left }) => ({
+            Effect.map(leftAfter(call, times), ({ bytes, millisPerCall, ...left }) => ({
               line,
               call,
               times,
               ...left,
-              bytesPerCall: Math.round(bytesPerCall),
+              bytesPerCall: Math.round(bytes / times),
               millisPerCall: rounded(millisPerCall)
             })))
       ).pipe(Effect.scoped)

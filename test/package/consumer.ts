@@ -63,11 +63,28 @@ try {
     const said = run(folder, process.execPath, "entries.ts")
     expect(said.trim() === "entries are right", `it said: ${said}`)
   })
+  check("the package nats is needed by NatsLegacy, and by nothing else", () => {
+    const without = run(folder, process.execPath, "legacy.ts")
+    expect(without.trim() === "nats is missing", `without it: ${without}`)
+    run(
+      folder,
+      "npm",
+      "install",
+      "--no-audit",
+      "--no-fund",
+      "--prefer-offline",
+      `nats@${manifest.devDependencies.nats}`
+    )
+    const withIt = run(folder, process.execPath, "legacy.ts")
+    expect(withIt.includes("expected a NatsConnection of the package nats"), `with it: ${withIt}`)
+  })
   check("the barrel's declarations name no NATS client", () => {
     const dist = join(folder, "node_modules/effect-aegis/dist")
-    for (const module of ["index", "Aegis", "KVStore", "NatsKVStore", "NatsClient", "Registry", "Election"]) {
-      const declarations = readFileSync(join(dist, `${module}.d.ts`), "utf8")
-      expect(!/(?:from|import\() ?"@nats-io/.test(declarations), `${module}.d.ts names a client's types`)
+    for (
+      const module of ["index", "Aegis", "KVStore", "NatsKVStore", "NatsClient", "NatsLegacy", "Registry", "Election"]
+    ) {
+      const declarations = readFileSync(join(dist, `${module}.d.ts`), "utf8").replace(/\/\*[\s\S]*?\*\//g, "")
+      expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts names a client's types`)
     }
   })
   console.log(`${passed} passed, 0 failed`)

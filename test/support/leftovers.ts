@@ -92,8 +92,8 @@ export interface Leftovers {
   readonly consumers: number
   /** Subscriptions of the client, by the server's count, more than before. */
   readonly subscriptions: number
-  /** Bytes in use, more than before, for each call: a request or a listener that is kept is some hundred. */
-  readonly bytesPerCall: number
+  /** Bytes in use, more than before. */
+  readonly bytes: number
   readonly millisPerCall: number
 }
 
@@ -137,7 +137,7 @@ export const makeLeftovers = Effect.fnUntraced(function*(
     return {
       consumers: yield* consumers,
       subscriptions: (yield* subscriptions) - before,
-      bytesPerCall: Math.max(0, (heapUsed() - heapBefore) / count),
+      bytes: Math.max(0, heapUsed() - heapBefore),
       millisPerCall
     }
   })
