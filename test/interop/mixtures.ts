@@ -17,22 +17,24 @@ const inOrder = (told: ReadonlyArray<Told>, whose: string) => {
   assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b), whose)
 }
 
-/** Both watches, begun before anything is written; at the end they tell what is there, and the same. */
+/** Both watches, begun before anything is written. */
 const watchBoth = Effect.fnUntraced(function*(store: Store, kv: Parameters<typeof watchTheirs>[0]) {
   const ours = yield* record(store.watch(undefined, { from: "updates" }))
   const theirs = yield* watchTheirs(kv, { include: "updates" })
   yield* until(Effect.sync(() => ours.events.length), (length) => length === 1)
-  return Effect.gen(function*() {
-    yield* store.put("end", bytes("1"))
-    const told = Effect.sync(() => ours.events.flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)]))
-    const byUs = yield* until(told, (all) => all.at(-1)?.key === "end")
-    const byThem = yield* until(Effect.sync(() => theirs), (all) => all.at(-1)?.key === "end")
-    inOrder(byUs, "ours")
-    inOrder(byThem, "theirs")
-    assert.deepStrictEqual(finalStates(byUs), finalStates(byThem))
-    for (const [key, last] of finalStates(byUs)) assert.deepStrictEqual((yield* ourView(store, key)).last, last)
-    return byUs
-  })
+  return { ours: ours.events, theirs }
+})
+
+/** At the end both have told what is there, and the same. */
+const endAlike = Effect.fnUntraced(function*(store: Store, watches: Effect.Success<ReturnType<typeof watchBoth>>) {
+  yield* store.put("end", bytes("1"))
+  const told = Effect.sync(() => watches.ours.flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)]))
+  const byUs = yield* until(told, (all) => all.at(-1)?.key === "end")
+  const byThem = yield* until(Effect.succeed(watches.theirs), (all) => all.at(-1)?.key === "end")
+  inOrder(byUs, "ours")
+  inOrder(byThem, "theirs")
+  assert.deepStrictEqual(finalStates(byUs), finalStates(byThem))
+  for (const [key, last] of finalStates(byUs)) assert.deepStrictEqual((yield* ourView(store, key)).last, last)
 })
 
 export const mixtures = (test: Test) => {
@@ -48,7 +50,7 @@ export const mixtures = (test: Test) => {
     test(`and we tell the same of ${many} operations by either in ${where} (seed ${seed})`, () =>
       Effect.gen(function*() {
         const { kv, store } = yield* open
-        const end = yield* watchBoth(store, kv)
+        const watches = yield* watchBoth(store, kv)
         const model = new Model()
         let last = (yield* store.status).lastRevision
         const outcomes = { done: 0, refused: 0 }
@@ -62,14 +64,14 @@ export const mixtures = (test: Test) => {
         assert.isAbove(outcomes.done, many / 2)
         assert.isAbove(outcomes.refused, many / 10)
         yield* agree(store, kv, keys)
-        yield* end
+        yield* endAlike(store, watches)
       }))
   }
 
   test(`and we tell the same of ${many} operations, 16 at a time`, () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
-      const end = yield* watchBoth(store, kv)
+      const watches = yield* watchBoth(store, kv)
       const done = yield* Effect.forEach(
         yield* operations("birch", many),
         (operation) => run(store, kv, operation, undefined),
@@ -78,7 +80,7 @@ export const mixtures = (test: Test) => {
       const before = (yield* store.status).lastRevision
       yield* agree(store, kv, keys)
       assert.isAbove(done.filter(Boolean).length, many / 2)
-      yield* end
+      yield* endAlike(store, watches)
       assert.strictEqual((yield* store.status).lastRevision, before + 1)
     }))
 }

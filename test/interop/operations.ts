@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as KVStore from "../../src/KVStore.ts"
 import type { Store } from "../KVStoreSuite/fixture.ts"
-import { they } from "./theirs.ts"
+import { wrongSequence } from "./sides.ts"
+import { type TheirError, they } from "./theirs.ts"
 
 export const kinds = ["put", "create", "update", "delete", "deleteAt", "purge", "purgeAt"] as const
 
@@ -108,9 +109,15 @@ const byThem = (kv: KV, { key, kind, value }: Operation, revision: number | unde
   }
 }
 
-/** Whether it succeeded. */
-export const run = (store: Store, kv: KV, operation: Operation, revision: number | undefined) =>
-  Effect.match(
-    operation.side === "ours" ? byUs(store, operation, revision) : byThem(kv, operation, revision),
-    { onFailure: () => false, onSuccess: () => true }
-  )
+const isLost = (error: KVStore.KVStoreError | TheirError): boolean =>
+  error._tag === "TheirError"
+    ? error.cause instanceof Error && Reflect.get(error.cause, "code") === wrongSequence
+    : error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
+
+/** Whether it was done; false where its condition did not hold. Nothing else may end it. */
+export const run = (store: Store, kv: KV, operation: Operation, revision: number | undefined) => {
+  const attempt: Effect.Effect<unknown, KVStore.KVStoreError | TheirError> = operation.side === "ours"
+    ? byUs(store, operation, revision)
+    : byThem(kv, operation, revision)
+  return Effect.as(attempt, true).pipe(Effect.catchIf(isLost, () => Effect.succeed(false)))
+}

@@ -8,7 +8,7 @@ import type * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { eventually, freshName } from "../KVStoreSuite/fixture.ts"
 import type { NatsServer } from "../support/natsServer.ts"
-import { createTheirs, openTheirs } from "./theirs.ts"
+import { createTheirs, openTheirs, type TheirError } from "./theirs.ts"
 
 export type Test = (
   title: string,
@@ -35,9 +35,9 @@ export const theirsAndOurs = Effect.fnUntraced(function*(options: Parameters<typ
 })
 
 /** The code of their error. */
-export const codeOf = <A>(effect: Effect.Effect<A, Error>) =>
+export const codeOf = <A>(effect: Effect.Effect<A, TheirError>) =>
   Effect.match(effect, {
-    onFailure: (error): unknown => Reflect.get(error, "code"),
+    onFailure: ({ cause }): unknown => cause instanceof Error ? Reflect.get(cause, "code") : cause,
     onSuccess: () => "it succeeded"
   })
 

@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { type KV, type KvEntry, Kvm, type KvOptions, type KvWatchOptions } from "@nats-io/kv"
 import { connect } from "@nats-io/transport-node"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as KVStore from "../../src/KVStore.ts"
@@ -49,12 +50,12 @@ export const toldByThem = ({ created, key, operation, revision, value }: KvEntry
   created: created.getTime()
 })
 
-/** What they do; it fails as they fail. */
-export const they = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
-  Effect.tryPromise({
-    try: async () => run(),
-    catch: (cause) => cause instanceof Error ? cause : new Error(String(cause))
-  })
+/** They failed, in their own way. */
+export class TheirError extends Data.TaggedError("TheirError")<{ readonly cause: unknown }> {}
+
+/** What they do. */
+export const they = <A>(run: () => Promise<A>): Effect.Effect<A, TheirError> =>
+  Effect.tryPromise({ try: async () => run(), catch: (cause) => new TheirError({ cause }) })
 
 /** Their client, for as long as the test runs. */
 export const theirClient = Effect.gen(function*() {

@@ -47,7 +47,7 @@ export const watches = (test: Test) => {
       ])
       const changes = watch.events.slice(3).flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)])
       // Their snapshot has tombstones too.
-      const told = yield* until(Effect.sync(() => theirs), (all) => all.at(-1)?.operation === "PURGE")
+      const told = yield* until(Effect.succeed(theirs), (all) => all.at(-1)?.operation === "PURGE")
       assert.deepStrictEqual(told.slice(3), changes)
     }))
 }
