@@ -159,6 +159,9 @@ export const KVOptions: {
 export interface RemoveOptions {
   /** Only while the last message of the key has this revision. */
   readonly revision?: number | undefined
+  readonly createOnly?: never
+  readonly updateOnly?: never
+  readonly whenKey?: never
 }
 
 /**

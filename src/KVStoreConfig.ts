@@ -50,7 +50,7 @@ export interface BucketOptions {
 const intBetween = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration) =>
-  Schema.Duration.check(
+  Schema.Duration.annotate({ expected: `a time such as "5 seconds"` }).check(
     Schema.makeFilter((duration) =>
       Duration.isGreaterThanOrEqualTo(duration, minimum) && Duration.isLessThanOrEqualTo(duration, maximum)
         ? undefined

@@ -6,8 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { make as makeStore } from "./internal/kv/store.ts"
 import { countActive } from "./internal/kv/metrics.ts"
+import { make as makeStore } from "./internal/kv/store.ts"
 import * as bucket from "./internal/nats/bucket.ts"
 import { KVStore } from "./KVStore.ts"
 import * as Config from "./KVStoreConfig.ts"

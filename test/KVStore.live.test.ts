@@ -374,6 +374,25 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.strictEqual(ours?.string(), "ours")
       }))
 
+    it.effect("a bucket that acknowledges no write is refused, whatever is accepted", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const { streams } = yield* manager
+        yield* Effect.promise(() =>
+          streams.add({
+            name: `KV_${bucket}`,
+            subjects: [`$KV.${bucket}.>`],
+            max_msgs_per_subject: 1,
+            allow_rollup_hdrs: true,
+            no_ack: true
+          })
+        )
+        for (const onMismatch of ["fail", "update", "accept"] as const) {
+          const { differences } = yield* reasonOf(openBucket({ bucket, onMismatch }), "ConfigMismatch")
+          assert.deepStrictEqual(differences, [{ setting: "no_ack", expected: "false", actual: "true" }])
+        }
+      }))
+
     it.effect("a value that is larger than the server's payload is ValueTooLarge, and nothing is written", () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ maxValueSize: 4 * 1024 * 1024 })

@@ -36,6 +36,7 @@ describe("a bucket's stream", () => {
         allow_rollup_hdrs: true,
         deny_delete: true,
         deny_purge: false,
+        no_ack: false,
         allow_msg_ttl: false,
         subject_delete_marker_ttl: 0,
         first_seq: 7

@@ -132,6 +132,8 @@ export const removals = (store: Store, prices: Prices) => [
   store.delete("a", { revision: undefined }),
   store.purge("a", { revision: 1 }),
   prices.delete("a", { revision: 1 }),
+  // @ts-expect-error The conditions of a put are not those of a delete, also where they come by name.
+  store.delete("a", KVStore.KVOptions.createOnly),
   // @ts-expect-error A delete is conditioned on a revision, and on nothing else.
   store.delete("a", { createOnly: true }),
   // @ts-expect-error The same.

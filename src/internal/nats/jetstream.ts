@@ -36,6 +36,7 @@ export interface StreamSettings {
   readonly allow_rollup_hdrs: boolean
   readonly deny_delete: boolean
   readonly deny_purge: boolean
+  readonly no_ack: boolean
   readonly allow_msg_ttl: boolean
   readonly subject_delete_marker_ttl: number
   readonly first_seq: number

@@ -14,11 +14,11 @@ import {
   differences,
   firstKey,
   hasMarkers,
-  isElsewhere,
   losesItsStart,
   settingsFor,
   streamName,
-  subjectPrefix
+  subjectPrefix,
+  unusable
 } from "./stream.ts"
 
 export interface Opening {
@@ -79,8 +79,8 @@ export const make = (js: JetStream, config: KVStoreConfig, { read }: Operations,
     }
     const found = yield* makeAgain(config)
     const wanted = yield* settings(config)
-    const elsewhere = isElsewhere(wanted, found.config)
-    if (elsewhere !== undefined) return yield* new ConfigMismatch({ differences: [elsewhere] })
+    const refused = unusable(wanted, found.config)
+    if (refused.length > 0) return yield* new ConfigMismatch({ differences: refused })
     const { list, update } = differences(wanted, found.config)
     if (list.length === 0 || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })

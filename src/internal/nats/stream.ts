@@ -48,6 +48,7 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   allow_rollup_hdrs: true,
   deny_delete: true,
   deny_purge: false,
+  no_ack: false,
   allow_msg_ttl: config.expiryMarkers !== undefined,
   subject_delete_marker_ttl: nanos(config.expiryMarkers),
   first_seq: firstRevision
@@ -87,13 +88,22 @@ const shown = (setting: string, value: unknown): string => {
   return value > headerAllowance ? String(value - headerAllowance) : `${value} (with headers)`
 }
 
-/** A stream that takes its messages from elsewhere (a mirror) keeps no key of this bucket: it looks empty, and is not. */
-export const isElsewhere = (wanted: StreamSettings, found: Partial<StreamSettings>): Difference | undefined =>
-  wanted.subjects.every((subject) => found.subjects?.includes(subject) === true) ? undefined : {
-    setting: "subjects",
-    expected: wanted.subjects.join(", "),
-    actual: found.subjects?.join(", ") || "none"
-  }
+/**
+ * What no bucket can stand on, whatever is accepted: a stream that takes its
+ * messages from elsewhere (a mirror) looks empty and is not, and one that does
+ * not acknowledge leaves every write unknown.
+ */
+export const unusable = (wanted: StreamSettings, found: Partial<StreamSettings>): ReadonlyArray<Difference> => {
+  const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
+  return [
+    ...isHere ? [] : [{
+      setting: "subjects",
+      expected: wanted.subjects.join(", "),
+      actual: found.subjects?.join(", ") || "none"
+    }],
+    ...found.no_ack === true ? [{ setting: "no_ack", expected: "false", actual: "true" }] : []
+  ]
+}
 
 export interface Difference {
   readonly setting: string
