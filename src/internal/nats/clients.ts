@@ -1,17 +1,45 @@
 /**
- * What the two clients' connections have in common: their shape, their options,
- * and a stream of statuses that tells of the link.
+ * The port over a connection of either client: their connections have the same
+ * shape, and differ in what they throw and how they tell of a refusal.
  */
-import type { LinkEvent, NatsPort } from "./port.ts"
+import type { Headers, LinkEvent, NatsMessage, NatsPort } from "./port.ts"
 
-interface Connection<Status> {
+interface HeaderList {
+  readonly code: number
+  readonly description: string
+  readonly get: (name: string) => string
+  readonly set: (name: string, value: string) => void
+}
+
+interface Incoming {
+  readonly subject: string
+  readonly reply?: string
+  readonly headers?: Pick<HeaderList, "code" | "description" | "get">
+  readonly data: Uint8Array
+}
+
+interface Connection<Status, List> {
+  readonly info?: { readonly version: string; readonly max_payload: number } | undefined
   readonly status: () => AsyncIterable<Status>
   readonly closed: () => Promise<unknown>
   readonly isClosed: () => boolean
+  readonly publish: (subject: string, data: Uint8Array, options: { headers?: List; reply?: string }) => void
+  readonly subscribe: (
+    subject: string,
+    options: { readonly callback: (error: Error | null, message: Incoming) => void }
+  ) => { readonly unsubscribe: () => void }
+}
+
+/** What each client brings of its own. */
+export interface Dialect<Status, List> {
+  readonly makeHeaders: () => List
+  readonly createInbox: (prefix?: string) => string
+  /** What was refused, where a status tells of that. */
+  readonly refusedBy: (status: Status) => { readonly operation: string; readonly subject: string } | undefined
 }
 
 /** Users who may not use every inbox connect with a prefix, which the clients keep among their options. */
-export const inboxPrefixOf = (connection: object): string | undefined => {
+const inboxPrefixOf = (connection: object): string | undefined => {
   const options: unknown = Reflect.get(connection, "options")
   const prefix: unknown = typeof options === "object" && options !== null
     ? Reflect.get(options, "inboxPrefix")
@@ -19,10 +47,16 @@ export const inboxPrefixOf = (connection: object): string | undefined => {
   return typeof prefix === "string" ? prefix : undefined
 }
 
+const linkEvents: { readonly [type: string]: LinkEvent } = {
+  disconnect: { _tag: "Disconnected" },
+  reconnecting: { _tag: "Reconnecting" },
+  reconnect: { _tag: "Connected" }
+}
+
 /** Follows the connection's own word on whether it is there, until it is closed or released. */
-export const listen = <Status>(
-  connection: Connection<Status>,
-  toLinkEvent: (status: Status) => LinkEvent | undefined
+const listen = <Status extends { readonly type: string }, List>(
+  connection: Connection<Status, List>,
+  { refusedBy }: Dialect<Status, List>
 ): Pick<NatsPort, "isConnected" | "isClosed" | "onLink" | "release"> => {
   const listeners = new Set<(event: LinkEvent) => void>()
   const statuses = connection.status()
@@ -32,6 +66,12 @@ export const listen = <Status>(
     if (event._tag === "Connected") state = "up"
     // A copy: whoever is told may listen anew at once.
     for (const listener of Array.from(listeners)) listener(event)
+  }
+  const toLinkEvent = (status: Status): LinkEvent | undefined => {
+    const refused = refusedBy(status)
+    if (refused === undefined) return linkEvents[status.type]
+    const operation = refused.operation === "subscription" ? "subscription" : "publish"
+    return { _tag: "Denied", operation, subject: refused.subject }
   }
   const follow = async () => {
     for await (const status of statuses) {
@@ -64,12 +104,8 @@ export const listen = <Status>(
   }
 }
 
-interface Told {
-  readonly info?: { readonly version: string; readonly max_payload: number } | undefined
-}
-
 /** What the server said of itself; while there is none, what the last one said. */
-export const serverOf = (connection: Told): NatsPort["server"] => {
+const serverOf = (connection: Pick<Connection<never, never>, "info">): NatsPort["server"] => {
   let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
   const current = () => {
     const { info } = connection
@@ -78,6 +114,46 @@ export const serverOf = (connection: Told): NatsPort["server"] => {
   }
   current()
   return current
+}
+
+const noHeader = () => ""
+
+const toMessage = ({ data, headers, reply, subject }: Incoming): NatsMessage => ({
+  subject,
+  reply: reply === "" ? undefined : reply,
+  status: headers?.code ?? 0,
+  description: headers?.description ?? "",
+  header: headers === undefined ? noHeader : (name) => headers.get(name),
+  data
+})
+
+export const portOver = <Status extends { readonly type: string }, List extends HeaderList>(
+  connection: Connection<Status, List>,
+  dialect: Dialect<Status, List>
+): NatsPort => {
+  const toHeaders = (list: Headers): List => {
+    const headers = dialect.makeHeaders()
+    for (const [name, value] of list) headers.set(name, value)
+    return headers
+  }
+  return {
+    ...listen(connection, dialect),
+    server: serverOf(connection),
+    inbox: () => dialect.createInbox(inboxPrefixOf(connection)),
+    publish: (subject, data, headers, reply) =>
+      connection.publish(subject, data, {
+        ...(headers.length === 0 ? {} : { headers: toHeaders(headers) }),
+        ...(reply === undefined ? {} : { reply })
+      }),
+    subscribe: (subject, onMessage) => {
+      const subscription = connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error === null) onMessage(toMessage(message))
+        }
+      })
+      return () => subscription.unsubscribe()
+    }
+  }
 }
 
 /** Whether a value is a connection, as far as its methods tell. */
