@@ -101,6 +101,23 @@ describe("a watch", () => {
       }))
   }
 
+  it.effect("asks, when a heartbeat is missed, whether the consumer is there, and waits no longer where it is not", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { restarts } = yield* startWatch(server)
+      yield* pass(1150)
+      assert.strictEqual(server.state.doubts, 0)
+      yield* pass(50)
+      assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
+      // It is there: once is enough to ask, until it is heard again.
+      yield* pass(800)
+      assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
+      server.consumers[0]!.heartbeat(0)
+      server.state.isConsumerGone = true
+      yield* pass(1350)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["silence"]])
+    }))
+
   it.effect("takes a consumer that misses two heartbeats for dead, and one that beats for alive", () =>
     Effect.gen(function*() {
       const server = makeServer()

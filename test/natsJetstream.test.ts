@@ -37,7 +37,7 @@ const answering = (...answers: ReadonlyArray<NatsMessage>) => {
   const requester: Requester = {
     port: {} as NatsPort,
     request: (subject, data) => Effect.sync(() => next(subject, data)),
-    requestMany: (subject, data) => Effect.sync(() => [next(subject, data)])
+    requestMany: (subject, data) => Effect.sync(() => ({ answers: [], end: next(subject, data) }))
   }
   return { js: make(requester), asked }
 }
@@ -112,7 +112,7 @@ describe("JetStream", () => {
         ...ends.map(([status, pending]) => message({ status, header: () => pending })),
         message({ status: 408, description: "Bad Request" })
       )
-      const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000)
+      const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000, ({ subject }) => subject)
       for (const [, , isComplete] of ends) {
         assert.deepStrictEqual(yield* ask, { messages: [], isComplete })
       }

@@ -18,7 +18,7 @@ const kept = (subject: string, revision: number): KeptMessage => ({
 })
 
 /** A server that has these keys, and answers a batch as `give` says. */
-const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray<string>) => Batch) => {
+const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage>) => {
   const asked: Array<ReadonlyArray<string>> = []
   const singles: Array<string> = []
   const unused = (): never => assert.fail("a listing has no use for this here")
@@ -35,10 +35,11 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
     },
     publish: unused,
     lastMessage: unused,
-    lastMessages: (_stream, subjects) =>
+    lastMessages: (_stream, subjects, _timeout, read) =>
       Effect.sync(() => {
         asked.push(subjects)
-        return give(subjects)
+        const { isComplete, messages } = give(subjects)
+        return { isComplete, messages: messages.map(read) }
       }),
     streamInfo: unused,
     createStream: unused,
@@ -46,6 +47,7 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
     purgeSubject: unused,
     subjects: () => Effect.succeed({ names: names.map((name) => `${prefix}${name}`), meanSize: 10 }),
     createConsumer: unused,
+    consumerInfo: unused,
     deleteConsumer: unused
   }
   const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>

@@ -224,33 +224,36 @@ describe("requests", () => {
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000), { startImmediately: true })
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
       link.answer(0, 0, "1")
       link.answer(0, 0, "2")
       link.answer(0, 204)
       link.answer(0, 0, "3")
-      const answers = yield* Fiber.join(fiber)
-      assert.deepStrictEqual(answers.map((message) => [message.status, textOf(message)]), [
-        [0, "1"],
-        [0, "2"],
-        [204, ""]
-      ])
+      const { answers, end } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([answers, end.status], [["1", "2"], 204])
     }))
 
   it.effect("many answers that are none end with the status that says so", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000), { startImmediately: true })
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
       link.answer(0, 404)
-      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(({ status }) => status), [404])
+      const { answers, end } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([answers, end.status], [[], 404])
     }))
 
   it.effect("many answers that do not come to an end run out of time", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000), { startImmediately: true })
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
       link.answer(0, 0, "1")
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Timeout" })

@@ -34,6 +34,9 @@ export const makeServer = () => {
     present: [] as ReadonlyArray<string>,
     comparisons: 0,
     namesFail: false,
+    /** How often the server was asked whether a consumer is there. */
+    doubts: 0,
+    isConsumerGone: false,
     closed: false
   }
   const unused = (): never => assert.fail("a watch has no use for this")
@@ -104,6 +107,13 @@ export const makeServer = () => {
       Effect.sync(() => {
         consumers.push(makeConsumer(settings))
         return state.pending
+      }),
+    consumerInfo: () =>
+      Effect.suspend(() => {
+        state.doubts++
+        return state.isConsumerGone
+          ? Effect.fail({ _tag: "Api" as const, code: 10014, description: "consumer not found" })
+          : Effect.void
       }),
     deleteConsumer: (_stream, name) => Effect.sync(() => deleted.push(name))
   }

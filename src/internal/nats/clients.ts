@@ -4,17 +4,16 @@
  */
 import type { Headers, LinkEvent, NatsMessage, NatsPort } from "./port.ts"
 
-interface HeaderList {
+interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
   readonly code: number
   readonly description: string
-  readonly get: (name: string) => string
   readonly set: (name: string, value: string) => void
 }
 
 interface Incoming {
   readonly subject: string
   readonly reply?: string
-  readonly headers?: Pick<HeaderList, "code" | "description" | "get">
+  readonly headers?: Omit<HeaderList, "set">
   readonly data: Uint8Array
 }
 
@@ -118,12 +117,21 @@ const serverOf = (connection: Pick<Connection<never, never>, "info">): NatsPort[
 
 const noHeader = () => ""
 
+/** The clients' own way to find one goes through all of them, every time. */
+const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
+  let byName: ReadonlyMap<string, ReadonlyArray<string>> | undefined
+  return (name) => {
+    byName ??= new Map(headers)
+    return byName.get(name)?.[0] ?? ""
+  }
+}
+
 const toMessage = ({ data, headers, reply, subject }: Incoming): NatsMessage => ({
   subject,
   reply: reply === "" ? undefined : reply,
   status: headers?.code ?? 0,
   description: headers?.description ?? "",
-  header: headers === undefined ? noHeader : (name) => headers.get(name),
+  header: headers === undefined ? noHeader : readerOf(headers),
   data
 })
 

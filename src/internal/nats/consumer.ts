@@ -25,7 +25,10 @@ export const watchHeartbeat = Duration.seconds(1)
 /** A listing ends with a heartbeat where something that it still waited for has gone: the shortest that a server takes. */
 export const listingHeartbeat = Duration.millis(100)
 
-/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead. */
+/** One heartbeat missed, and a little for the network: then the server is asked whether the consumer is still there. */
+const doubtAfter = Duration.millis(1200)
+
+/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead, whatever the server says. */
 const silenceLimit = Duration.millis(2200)
 
 /** A consumer whose client has gone removes itself. */
@@ -39,6 +42,11 @@ const lookAgain = Duration.millis(25)
 
 const isNoConsumer = (failure: PortFailure): boolean =>
   failure._tag === "Api" && failure.code === codes.consumerNotFound
+
+/** It, or its stream, is there no more. Any other failure says nothing. */
+const isGone = (failure: PortFailure): boolean =>
+  isNoConsumer(failure) || failure._tag === "NoResponders" ||
+  (failure._tag === "Api" && failure.code === codes.streamNotFound)
 
 /** What a new consumer is needed for. `unavailable`: a request beside it had no answer. */
 export type RestartCause = "silence" | "gap" | "link" | "unavailable"
@@ -209,11 +217,18 @@ export const open = Effect.fnUntraced(function*(
       return { _tag: "Message", message, place }
     },
     silence: Effect.gen(function*() {
-      const limit = Duration.toMillis(silenceLimit)
+      const silent = (problem: string) => new Interrupted({ cause: "silence", problem })
+      const until = (limit: Duration.Duration) => Duration.toMillis(limit) - (monotonicMillis(clock) - lastHeard)
       while (true) {
-        const left = limit - (monotonicMillis(clock) - lastHeard)
-        if (left <= 0) return yield* new Interrupted({ cause: "silence", problem: "the consumer is silent" })
-        yield* Effect.sleep(wholeMillis(left))
+        yield* Effect.sleep(wholeMillis(until(doubtAfter)))
+        if (until(doubtAfter) > 0) continue
+        const heardAt = lastHeard
+        const asked = js.consumerInfo(stream, name, until(silenceLimit))
+        const lost = port.isConnected() &&
+          (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
+        if (lost) return yield* silent("the consumer is gone")
+        if (lastHeard === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
+        if (lastHeard === heardAt) return yield* silent("the consumer is silent")
       }
     })
   }

@@ -7,7 +7,7 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { headerReader } from "./messages.ts"
 import type { Headers, NatsMessage, PortFailure } from "./port.ts"
-import type { Requester } from "./requester.ts"
+import type { Many, Requester } from "./requester.ts"
 
 /** A message as the server keeps it. */
 export interface KeptMessage {
@@ -72,8 +72,8 @@ export interface ConsumerSettings {
 }
 
 /** The last messages of several subjects: all of them, or what the server gives at once (1,024 and 8 MiB at most). */
-export interface Batch {
-  readonly messages: ReadonlyArray<KeptMessage>
+export interface Batch<A> {
+  readonly messages: ReadonlyArray<A>
   readonly isComplete: boolean
 }
 
@@ -99,11 +99,12 @@ export interface JetStream {
     timeout: number
   ) => Effect.Effect<KeptMessage | undefined, PortFailure>
   /** The last messages of subjects, wildcards allowed. Servers from 2.11 on, and streams with direct access. */
-  readonly lastMessages: (
+  readonly lastMessages: <A>(
     stream: string,
     subjects: ReadonlyArray<string>,
-    timeout: number
-  ) => Effect.Effect<Batch, PortFailure>
+    timeout: number,
+    read: (message: KeptMessage) => A
+  ) => Effect.Effect<Batch<A>, PortFailure>
   readonly streamInfo: (stream: string, timeout: number) => Effect.Effect<StreamInfo, PortFailure>
   readonly createStream: (settings: StreamSettings, timeout: number) => Effect.Effect<void, PortFailure>
   readonly updateStream: (
@@ -121,6 +122,8 @@ export interface JetStream {
     settings: ConsumerSettings,
     timeout: number
   ) => Effect.Effect<number, PortFailure>
+  /** Fails where there is no such consumer. */
+  readonly consumerInfo: (stream: string, consumer: string, timeout: number) => Effect.Effect<void, PortFailure>
   readonly deleteConsumer: (stream: string, consumer: string, timeout: number) => Effect.Effect<void, PortFailure>
 }
 
@@ -222,14 +225,10 @@ const statusFailure = (message: NatsMessage): PortFailure => ({
 const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
 
 /** What ends a batch says whether it is all. */
-const toBatch = (messages: ReadonlyArray<NatsMessage>): Effect.Effect<Batch, PortFailure> => {
-  const end = messages[messages.length - 1]!
+const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFailure> => {
   switch (end.status) {
     case status.endOfBatch:
-      return Effect.succeed({
-        messages: messages.slice(0, -1).map(fromDirect),
-        isComplete: Number(end.header("Nats-Num-Pending")) === 0
-      })
+      return Effect.succeed({ messages: answers, isComplete: Number(end.header("Nats-Num-Pending")) === 0 })
     case status.notFound:
       return Effect.succeed({ messages: [], isComplete: true })
     case status.tooManyResults:
@@ -293,9 +292,14 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
       ),
     lastMessage: (stream, subject, from, timeout) =>
       from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
-    lastMessages: (stream, list, timeout) =>
+    lastMessages: (stream, list, timeout, read) =>
       Effect.flatMap(
-        requestMany(`${api}.DIRECT.GET.${stream}`, toJson({ multi_last: list, max_bytes: mostBatchBytes }), timeout),
+        requestMany(
+          `${api}.DIRECT.GET.${stream}`,
+          toJson({ multi_last: list, max_bytes: mostBatchBytes }),
+          timeout,
+          (message) => read(fromDirect(message))
+        ),
         toBatch
       ),
     streamInfo: (stream, timeout) =>
@@ -326,6 +330,8 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
         ),
         ({ num_pending }) => num_pending
       ),
+    consumerInfo: (stream, consumer, timeout) =>
+      Effect.asVoid(call(`CONSUMER.INFO.${stream}.${consumer}`, undefined, timeout)),
     deleteConsumer: (stream, consumer, timeout) =>
       Effect.asVoid(call(`CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeout))
   }

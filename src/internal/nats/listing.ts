@@ -76,7 +76,7 @@ export const make = (options: ListingOptions): Listing => {
   const { js, last, prefix, read, stream, timeout } = options
   const canBatch = () => options.isDirect && hasMarkers(js.port.server().version)
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
-  const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout))
+  const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
   const keyOf = (subject: string) => subject.slice(prefix.length)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
@@ -88,12 +88,11 @@ export const make = (options: ListingOptions): Listing => {
   const page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason> = (
     subjects
   ) =>
-    Effect.flatMap(batch(subjects), ({ isComplete, messages }) => {
-      const found = messages.map(toMessage)
+    Effect.flatMap(batch(subjects), ({ isComplete, messages: found }) => {
       if (isComplete) return Effect.succeed(found)
-      const answered = new Set(messages.map(({ subject }) => subject))
-      const rest = subjects.filter((subject) => !answered.has(subject))
-      const more = messages.length === 0 ? singles(rest.map(keyOf)) : page(rest)
+      const answered = new Set(found.map(({ key }) => key))
+      const rest = subjects.filter((subject) => !answered.has(keyOf(subject)))
+      const more = found.length === 0 ? singles(rest.map(keyOf)) : page(rest)
       return Effect.map(more, (others) => [...found, ...others])
     })
 
@@ -106,7 +105,7 @@ export const make = (options: ListingOptions): Listing => {
   const byBatch = (filter: string) =>
     Effect.flatMap(batch([`${prefix}${filter}`]), ({ isComplete, messages }) =>
       isComplete
-        ? Effect.succeed(inOrder(messages.map(toMessage)))
+        ? Effect.succeed(inOrder(messages))
         : Effect.flatMap(subjectsOf(filter), ({ names }) => pages(names)))
 
   const namesByBatch = Effect.fnUntraced(function*(filter: string) {

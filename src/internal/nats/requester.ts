@@ -24,6 +24,12 @@ interface Pending {
   readonly onFailure: (failure: PortFailure) => void
 }
 
+export interface Many<A> {
+  readonly answers: ReadonlyArray<A>
+  /** The one with a status. */
+  readonly end: NatsMessage
+}
+
 export interface Requester {
   readonly port: NatsPort
   /** The answer, whatever its status, but for that nobody listens. `timeout` is milliseconds. */
@@ -33,12 +39,13 @@ export interface Requester {
     headers: Headers,
     timeout: number
   ) => Effect.Effect<NatsMessage, PortFailure>
-  /** All answers, up to the first that has a status. */
-  readonly requestMany: (
+  /** All answers up to the first that has a status. Each is read as it comes: as they are they would fill the memory. */
+  readonly requestMany: <A>(
     subject: string,
     data: Uint8Array,
-    timeout: number
-  ) => Effect.Effect<ReadonlyArray<NatsMessage>, PortFailure>
+    timeout: number,
+    read: (message: NatsMessage) => A
+  ) => Effect.Effect<Many<A>, PortFailure>
 }
 
 /** A failure of the client before anything was sent: it is closed, draining, or will not take the message. */
@@ -172,12 +179,12 @@ export const make = Effect.fnUntraced(function*(
     port,
     request: (subject, data, headers, timeout) =>
       ask<NatsMessage>(subject, data, headers, timeout, (message, done) => done(message)),
-    requestMany: (subject, data, timeout) =>
+    requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>
       Effect.suspend(() => {
-        const answers: Array<NatsMessage> = []
-        return ask<ReadonlyArray<NatsMessage>>(subject, data, [], timeout, (message, done) => {
-          answers.push(message)
-          if (message.status !== 0) done(answers)
+        const answers: Array<A> = []
+        return ask<Many<A>>(subject, data, [], timeout, (message, done) => {
+          if (message.status === 0) answers.push(read(message))
+          else done({ answers, end: message })
         })
       })
   }
