@@ -14,7 +14,7 @@ import { type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStore
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { ConsumerSettings, JetStream } from "./jetstream.ts"
 import { type Place, placeOf } from "./messages.ts"
-import type { NatsMessage, PortFailure } from "./port.ts"
+import type { NatsMessage, NatsPort, PortFailure } from "./port.ts"
 import { codes } from "./reasons.ts"
 
 const nanosPerSecond = 1_000_000_000
@@ -129,20 +129,60 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
     return Effect.sync(end)
   })
 
-export const open = Effect.fnUntraced(function*(
-  options: ConsumerOptions
-): Effect.fn.Return<Consumer, KVStoreReason, Scope.Scope> {
-  const { js, stream, timeout } = options
-  const { port } = js
-  const clock = yield* Clock.Clock
-  const pushed = yield* Queue.unbounded<NatsMessage, KVStoreReason>()
-  const inbox = port.inbox()
-  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
-  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
-  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
-  let lastHeard = monotonicMillis(clock)
-  let lastInConsumer = 0
+const heartbeatStatus = 100
 
+const nothing = new Uint8Array(0)
+
+/** Reads what is pushed, in order; notices what is missing. */
+class Reader {
+  private readonly port: NatsPort
+  /** The last message that has come, by the consumer's own count. */
+  private last = 0
+
+  constructor(port: NatsPort) {
+    this.port = port
+  }
+
+  read(message: NatsMessage): Said | Interrupted | undefined {
+    if (message.status === heartbeatStatus) return this.readStatus(message)
+    const place = placeOf(message.reply)
+    if (place === undefined || place.consumerSequence !== this.last + 1) {
+      return this.lost(place?.consumerSequence ?? "an unknown one")
+    }
+    this.last = place.consumerSequence
+    return { _tag: "Message", message, place }
+  }
+
+  private readStatus(message: NatsMessage): Said | Interrupted | undefined {
+    const stalled = message.header("Nats-Consumer-Stalled")
+    const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
+    const refused = answerTo === undefined ? undefined : this.answer(answerTo)
+    if (refused !== undefined) return refused
+    const told = message.header("Nats-Last-Consumer")
+    if (told === "") return undefined
+    if (Number(told) !== this.last) return this.lost(told)
+    // Idle, and not for want of our answer: what was still pending has gone before its turn came.
+    return answerTo === undefined ? { _tag: "Idle" } : undefined
+  }
+
+  /** Lets the server go on, which waits for the reader. */
+  private answer(subject: string): Interrupted | undefined {
+    try {
+      this.port.publish(subject, nothing, [], undefined)
+      return undefined
+    } catch (cause) {
+      return new Interrupted({ cause: "link", problem: `nothing can be sent (${String(cause)})` })
+    }
+  }
+
+  private lost(upTo: number | string): Interrupted {
+    return new Interrupted({ cause: "gap", problem: `messages ${this.last + 1} to ${upTo} were lost` })
+  }
+}
+
+/** What is pushed to an inbox, for as long as the scope is open. */
+const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard: () => void) {
+  const pushed = yield* Queue.unbounded<NatsMessage, KVStoreReason>()
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       port.onLink((event) => {
@@ -156,18 +196,24 @@ export const open = Effect.fnUntraced(function*(
     Effect.try({
       try: () =>
         port.subscribe(inbox, (message) => {
-          lastHeard = monotonicMillis(clock)
+          heard()
           Queue.offerUnsafe(pushed, message)
         }),
       catch: (cause) => new Unavailable({ problem: `no subscription can be made (${String(cause)})` })
     }),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
+  return pushed
+})
+
+/** Makes the consumer, and deletes it with the scope, also where its making was given up. */
+const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: string, inbox: string) {
+  const { js, stream, timeout } = options
   let isMade = false
   yield* Effect.addFinalizer(() =>
-    port.isConnected()
+    js.port.isConnected()
       ? Effect.interruptible(js.deleteConsumer(stream, name, timeout)).pipe(
-        // Its making may have been given up, and be under way.
+        // A server may take it up before the making that was sent first (measured on 2.15).
         Effect.retry({ while: (failure) => !isMade && isNoConsumer(failure), schedule: Schedule.spaced(lookAgain) }),
         Effect.timeout(goodbye),
         Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
@@ -176,64 +222,53 @@ export const open = Effect.fnUntraced(function*(
   )
   const pending = yield* options.read(js.createConsumer(stream, settingsFor(options, name, inbox), timeout))
   isMade = true
-  // The time that opening took is not its silence.
-  lastHeard = monotonicMillis(clock)
+  return pending
+})
 
-  const lost = (upTo: number | string) =>
-    new Interrupted({ cause: "gap", problem: `messages ${lastInConsumer + 1} to ${upTo} were lost` })
-
-  /** Lets the server go on, which waits for the reader. */
-  const answer = (subject: string): Interrupted | undefined => {
-    try {
-      port.publish(subject, nothing, [], undefined)
-      return undefined
-    } catch (cause) {
-      return new Interrupted({ cause: "link", problem: `nothing can be sent (${String(cause)})` })
-    }
-  }
-
-  const readStatus = (message: NatsMessage): Said | Interrupted | undefined => {
-    const stalled = message.header("Nats-Consumer-Stalled")
-    const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
-    const refused = answerTo === undefined ? undefined : answer(answerTo)
-    if (refused !== undefined) return refused
-    const told = message.header("Nats-Last-Consumer")
-    if (told === "") return undefined
-    if (Number(told) !== lastInConsumer) return lost(told)
-    // Idle, and not for want of our answer: what was still pending has gone before its turn came.
-    return answerTo === undefined ? { _tag: "Idle" } : undefined
-  }
-
-  return {
-    pending,
-    next: Queue.takeAll(pushed),
-    read: (message) => {
-      if (message.status === heartbeatStatus) return readStatus(message)
-      const place = placeOf(message.reply)
-      if (place === undefined || place.consumerSequence !== lastInConsumer + 1) {
-        return lost(place?.consumerSequence ?? "an unknown one")
-      }
-      lastInConsumer = place.consumerSequence
-      return { _tag: "Message", message, place }
-    },
-    silence: Effect.gen(function*() {
-      const silent = (problem: string) => new Interrupted({ cause: "silence", problem })
-      const until = (limit: Duration.Duration) => Duration.toMillis(limit) - (monotonicMillis(clock) - lastHeard)
-      while (true) {
-        yield* Effect.sleep(wholeMillis(until(doubtAfter)))
-        if (until(doubtAfter) > 0) continue
-        const heardAt = lastHeard
-        const asked = js.consumerInfo(stream, name, until(silenceLimit))
-        const lost = port.isConnected() &&
-          (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
-        if (lost) return yield* silent("the consumer is gone")
-        if (lastHeard === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
-        if (lastHeard === heardAt) return yield* silent("the consumer is silent")
-      }
-    })
+/** Fails once nothing has been heard for too long, or sooner where the server says that the consumer is gone. */
+const watchSilence = Effect.fnUntraced(function*(
+  { js, stream }: ConsumerOptions,
+  name: string,
+  clock: Clock.Clock,
+  lastHeard: () => number
+): Effect.fn.Return<never, Interrupted> {
+  const silent = (problem: string) => new Interrupted({ cause: "silence", problem })
+  const until = (limit: Duration.Duration) => Duration.toMillis(limit) - (monotonicMillis(clock) - lastHeard())
+  while (true) {
+    yield* Effect.sleep(wholeMillis(until(doubtAfter)))
+    if (until(doubtAfter) > 0) continue
+    const heardAt = lastHeard()
+    const asked = js.consumerInfo(stream, name, until(silenceLimit))
+    const lost = js.port.isConnected() &&
+      (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
+    if (lost) return yield* silent("the consumer is gone")
+    if (lastHeard() === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
+    if (lastHeard() === heardAt) return yield* silent("the consumer is silent")
   }
 })
 
-const heartbeatStatus = 100
-
-const nothing = new Uint8Array(0)
+export const open = Effect.fnUntraced(function*(
+  options: ConsumerOptions
+): Effect.fn.Return<Consumer, KVStoreReason, Scope.Scope> {
+  const { port } = options.js
+  const clock = yield* Clock.Clock
+  const inbox = port.inbox()
+  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
+  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
+  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
+  let lastHeard = monotonicMillis(clock)
+  const heard = () => {
+    lastHeard = monotonicMillis(clock)
+  }
+  const pushed = yield* receive(port, inbox, heard)
+  const pending = yield* create(options, name, inbox)
+  // The time that opening took is not its silence.
+  heard()
+  const reader = new Reader(port)
+  return {
+    pending,
+    next: Queue.takeAll(pushed),
+    read: (message) => reader.read(message),
+    silence: watchSilence(options, name, clock, () => lastHeard)
+  }
+})

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import { backoff } from "../backoff.ts"
@@ -53,95 +54,116 @@ export interface FollowOptions {
   readonly onRestart: (cause: RestartCause) => Effect.Effect<void>
 }
 
-const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
-  const { filter, js, prefix, read, stream } = options
-  const progress = new Progress(options.from, { withTombstones: options.purpose === "listing" })
-  const timeout = options.purpose === "watch" ? Math.min(options.timeout, longestQuestion) : options.timeout
+type Give = (event: BackendEvent, given: () => void) => Effect.Effect<void>
 
-  /** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
-  const give = (event: BackendEvent, given: () => void) =>
-    Effect.suspend(() => {
-      if (!Queue.offerUnsafe(out, event)) return giveSlowly(event, given)
-      given()
-      return Effect.void
-    })
-
-  const giveSlowly = (event: BackendEvent, given: () => void) =>
+/** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
+const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: Progress): Give => {
+  const slowly: Give = (event, given) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.map(Effect.timed(restore(Queue.offer(out, event))), ([waited]) => {
         given()
         if (Duration.isGreaterThan(waited, patience)) progress.stalled()
       })
     )
+  return (event, given) =>
+    Effect.suspend(() => {
+      if (!Queue.offerUnsafe(out, event)) return slowly(event, given)
+      given()
+      return Effect.void
+    })
+}
 
-  const tellGone = (gone: ReadonlyArray<Gone>, created: number, reason: SilentRemoval | "reset") =>
-    Effect.forEach(
-      gone,
-      ({ key, revision }) => give({ _tag: "Gone", key, revision, created, reason }, () => progress.forget(key)),
-      { discard: true }
-    )
-
+/** Tells of what is gone without a message, by the names that the stream has. */
+const comparing = (options: FollowOptions, progress: Progress, give: Give) => {
+  const { filter, js, prefix, read, stream } = options
   const names = Effect.map(
     read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
     ({ names }) => new Set(names.map((subject) => subject.slice(prefix.length)))
   )
+  const tell = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
+    const created = Date.parse(info.ts ?? info.created)
+    return Effect.forEach(
+      gone,
+      ({ key, revision }) => give({ _tag: "Gone", key, revision, created, reason }, () => progress.forget(key)),
+      { discard: true }
+    )
+  }
+  return {
+    /** Keys of the stream before this one, told before anything of this one. */
+    former: (info: StreamInfo) =>
+      Effect.flatMap(names, (present) => tell(progress.formerNotIn(present), info, "reset")),
+    /** All that is owed, once there is nothing more to give. */
+    all: Effect.fnUntraced(function*(info: StreamInfo) {
+      if (!progress.owesComparison) return
+      const present = yield* names
+      yield* tell(progress.formerNotIn(present), info, "reset")
+      yield* tell(progress.givenNotIn(present), info, options.silentRemoval)
+      progress.compared()
+    })
+  }
+}
 
-  /** Gives what is gone without a message. */
-  const compare = Effect.fnUntraced(function*(info: StreamInfo) {
-    if (!progress.owesComparison) return
-    const present = yield* names
-    const now = Date.parse(info.ts ?? info.created)
-    yield* tellGone(progress.formerNotIn(present), now, "reset")
-    yield* tellGone(progress.givenNotIn(present), now, options.silentRemoval)
-    progress.compared()
+/** One consumer, to its end. */
+const session = Effect.fnUntraced(function*(
+  options: FollowOptions,
+  progress: Progress,
+  give: Give,
+  opened: () => void
+): Effect.fn.Return<never, KVStoreReason | Interrupted, Scope.Scope> {
+  const { prefix } = options
+  const compare = comparing(options, progress, give)
+  const info = yield* options.info
+  const beginning = progress.begin(info)
+  if (beginning === "reset") yield* compare.former(info)
+  const consumer = yield* open({
+    js: options.js,
+    stream: options.stream,
+    read: options.read,
+    timeout: requestTimeout(options),
+    subject: `${prefix}${options.filter}`,
+    heartbeat: options.purpose === "watch" ? watchHeartbeat : listingHeartbeat,
+    headersOnly: options.headersOnly === true,
+    startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
   })
+  opened()
 
   /** Everything that the stream had when the consumer was opened has been given, whether or not it matched. */
-  const caughtUp = Effect.fnUntraced(function*(info: StreamInfo) {
-    yield* compare(info)
-    if (!progress.ready) yield* give({ _tag: "Ready" }, () => progress.becomeReady(info.lastRevision))
-  })
+  const caughtUp = Effect.suspend(() =>
+    progress.ready
+      ? compare.all(info)
+      : Effect.andThen(
+        compare.all(info),
+        give({ _tag: "Ready" }, () => progress.becomeReady(info.lastRevision))
+      )
+  )
+  const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp)
 
-  /** One consumer, to its end. */
-  const session = Effect.fnUntraced(function*(opened: () => void) {
-    const info = yield* options.info
-    const beginning = progress.begin(info)
-    if (beginning === "reset") {
-      const present = yield* names
-      yield* tellGone(progress.formerNotIn(present), Date.parse(info.ts ?? info.created), "reset")
-    }
-    const consumer = yield* open({
-      js,
-      stream,
-      read,
-      timeout,
-      subject: `${prefix}${filter}`,
-      heartbeat: options.purpose === "watch" ? watchHeartbeat : listingHeartbeat,
-      headersOnly: options.headersOnly === true,
-      startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
-    })
-    opened()
+  const onMessage = (pushed: NatsMessage): Effect.Effect<void, KVStoreReason | Interrupted> => {
+    const said = consumer.read(pushed)
+    if (said === undefined) return Effect.void
+    if (said._tag === "Interrupted") return Effect.fail(said)
+    if (said._tag === "Idle") return whenCaughtUp
+    const message = fromPushed(said.message, said.place, prefix)
+    options.saw(message.revision)
+    const passed = () => progress.passed(message)
+    const given = progress.isNews(message) ? give({ _tag: "Message", message }, passed) : Effect.sync(passed)
+    return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given
+  }
+  const pump = Effect.forever(
+    Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
+  )
+  // Who wants no more than updates has, at first, all there is.
+  if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) yield* caughtUp
+  return yield* Effect.raceFirst(pump, consumer.silence)
+})
 
-    const onMessage = (pushed: NatsMessage): Effect.Effect<void, KVStoreReason | Interrupted> => {
-      const said = consumer.read(pushed)
-      if (said === undefined) return Effect.void
-      if (said._tag === "Interrupted") return Effect.fail(said)
-      if (said._tag === "Idle") return whenCaughtUp
-      const message = fromPushed(said.message, said.place, prefix)
-      options.saw(message.revision)
-      const passed = () => progress.passed(message)
-      const given = progress.isNews(message) ? give({ _tag: "Message", message }, passed) : Effect.sync(passed)
-      return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given
-    }
-    const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp(info))
+/** A watch gives up a question that a frozen server keeps, and asks whoever answers then. */
+const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
+  purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
-    const pump = Effect.forever(
-      Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
-    )
-    // Who wants no more than updates has, at first, all there is.
-    if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) yield* caughtUp(info)
-    return yield* Effect.raceFirst(pump, consumer.silence)
-  })
+const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
+  const progress = new Progress(options.from, { withTombstones: options.purpose === "listing" })
+  const give = giveTo(out, progress)
 
   /** A consumer, asked for until the server has one, to its end. */
   const oneConsumer = Effect.suspend(() => {
@@ -149,7 +171,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     const opened = () => {
       isOpen = true
     }
-    return Effect.scoped(session(opened)).pipe(
+    return Effect.scoped(session(options, progress, give, opened)).pipe(
       Effect.mapError((error) =>
         isOpen && error._tag === "Unavailable"
           ? new Interrupted({ cause: "unavailable", problem: error.message })
@@ -163,11 +185,11 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     )
   })
 
-  return Effect.raceFirst(oneConsumer, linkChanges(js)).pipe(
+  return Effect.raceFirst(oneConsumer, linkChanges(options.js)).pipe(
     Effect.catchTag("Interrupted", (ended) =>
       Effect.andThen(
         options.onRestart(ended.cause),
-        Effect.logDebug(`watch of ${stream} ${filter} starts again: ${ended.message}`)
+        Effect.logDebug(`watch of ${options.stream} ${options.filter} starts again: ${ended.message}`)
       )),
     Effect.repeat(Schedule.spaced(shortestPause))
   )

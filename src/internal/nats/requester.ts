@@ -4,11 +4,10 @@
  * loss of the link, or the interruption of whoever asked; none is left behind.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import { monotonicMillis } from "../time.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Headers, LinkEvent, NatsMessage, NatsPort, PortFailure } from "./port.ts"
 
 /** How late a request may be found to be out of time: only one that has less time than this, and comes among others. */
@@ -54,135 +53,169 @@ const held = (cause: unknown): PortFailure => ({
   problem: cause instanceof Error ? cause.message : String(cause)
 })
 
-export const make = Effect.fnUntraced(function*(
-  port: NatsPort
-): Effect.fn.Return<Requester, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const pending = new Map<string, Pending>()
-  const waiting = Latch.makeUnsafe(false)
-  const inbox = port.inbox()
-  let sent = 0
-  /** Without its inbox no request has an answer, until the next connection. */
-  let withoutInbox: PortFailure | undefined
+const everyOne = () => true
 
-  const fail = (failure: PortFailure, which: (one: Pending) => boolean) => {
-    // A copy: whoever is told may ask again at once.
-    for (const [token, one] of Array.from(pending)) {
-      if (!which(one)) continue
-      pending.delete(token)
-      one.onFailure(failure)
-    }
+/** The requests that have no answer yet, by the token that ends their inbox. */
+class UnderWay {
+  readonly inbox: string
+  /** Open while there are any. */
+  readonly any = Latch.makeUnsafe(false)
+  /** Why none can be sent: without its inbox no request has an answer, until the next connection. */
+  refused: PortFailure | undefined
+  private readonly pending = new Map<string, Pending>()
+  private begun = 0
+
+  constructor(inbox: string) {
+    this.inbox = inbox
   }
-  const everyOne = () => true
-  const lost = (problem: string) => fail({ _tag: "ConnectionLost", problem }, everyOne)
 
-  const onMessage = (message: NatsMessage) => {
-    const one = pending.get(message.subject.slice(inbox.length + 1))
+  begin(one: Pending): string {
+    const token = (this.begun++).toString(36)
+    this.pending.set(token, one)
+    this.any.openUnsafe()
+    return token
+  }
+
+  end(token: string): void {
+    this.pending.delete(token)
+  }
+
+  /** The next time at which one may be late. */
+  get deadline(): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const { deadline } of this.pending.values()) earliest = Math.min(earliest, deadline)
+    return earliest
+  }
+
+  expire(now: number): void {
+    this.fail({ _tag: "Timeout" }, ({ deadline }) => deadline <= now)
+    if (this.pending.size === 0) this.any.closeUnsafe()
+  }
+
+  onMessage(message: NatsMessage): void {
+    const one = this.pending.get(message.subject.slice(this.inbox.length + 1))
     if (one === undefined) return
     if (message.status === noResponders && message.data.length === 0) one.onFailure({ _tag: "NoResponders" })
     else one.onMessage(message)
   }
 
-  const denied = (refused: string, isPublish: boolean) => {
-    const failure: PortFailure = { _tag: "Denied", subject: refused }
-    if (isPublish) return fail(failure, ({ subject }) => subject === refused)
-    if (!refused.startsWith(inbox)) return
-    withoutInbox = failure
-    fail(failure, everyOne)
-  }
-
-  const onLink = (event: LinkEvent) => {
+  onLink(event: LinkEvent): void {
     switch (event._tag) {
       case "Connected":
-        withoutInbox = undefined
+        this.refused = undefined
         return
       case "Disconnected":
-        return lost("the link was lost")
+        return this.lose("the link was lost")
       case "Closed":
-        return lost("the connection was closed")
+        return this.lose("the connection was closed")
       case "Denied":
-        return denied(event.subject, event.operation === "publish")
+        return this.deny(event)
     }
   }
 
-  /** Sleeps while nothing is under way; else until the first deadline. */
-  const keepTime = Effect.gen(function*() {
-    while (true) {
-      yield* waiting.await
-      let earliest = Number.POSITIVE_INFINITY
-      for (const { deadline } of pending.values()) earliest = Math.min(earliest, deadline)
-      const left = Math.ceil(Math.min(longestLook, earliest - monotonicMillis(clock)))
-      if (left > 0) yield* Effect.sleep(Duration.millis(left))
-      const now = monotonicMillis(clock)
-      fail({ _tag: "Timeout" }, ({ deadline }) => deadline <= now)
-      if (pending.size === 0) waiting.closeUnsafe()
+  lose(problem: string): void {
+    this.fail({ _tag: "ConnectionLost", problem }, everyOne)
+  }
+
+  private deny({ operation, subject }: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
+    const failure: PortFailure = { _tag: "Denied", subject }
+    if (operation === "publish") return this.fail(failure, (one) => one.subject === subject)
+    if (!subject.startsWith(this.inbox)) return
+    this.refused = failure
+    this.fail(failure, everyOne)
+  }
+
+  private fail(failure: PortFailure, which: (one: Pending) => boolean): void {
+    // A copy: whoever is told may ask again at once.
+    for (const [token, one] of Array.from(this.pending)) {
+      if (!which(one)) continue
+      this.pending.delete(token)
+      one.onFailure(failure)
     }
+  }
+}
+
+/** Sleeps while nothing is under way; else until the first deadline. */
+const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Clock) {
+  while (true) {
+    yield* underWay.any.await
+    const left = Math.min(longestLook, underWay.deadline - monotonicMillis(clock))
+    if (left > 0) yield* Effect.sleep(wholeMillis(left))
+    underWay.expire(monotonicMillis(clock))
+  }
+})
+
+/** What is sent, to where, and for how long an answer is waited for. */
+interface Question {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly headers: Headers
+  readonly timeout: number
+}
+
+/** Sends with a way to answer; `receive` is given each answer, and says which is the last. */
+const ask = <A>(
+  port: NatsPort,
+  underWay: UnderWay,
+  clock: Clock.Clock,
+  { data, headers, subject, timeout }: Question,
+  receive: (message: NatsMessage, done: (answer: A) => void) => void
+): Effect.Effect<A, PortFailure> =>
+  Effect.callback<A, PortFailure>((resume) => {
+    if (underWay.refused !== undefined) return resume(Effect.fail(underWay.refused))
+    const end = (outcome: Effect.Effect<A, PortFailure>) => {
+      underWay.end(token)
+      resume(outcome)
+    }
+    const token = underWay.begin({
+      subject,
+      deadline: monotonicMillis(clock) + timeout,
+      onMessage: (message) => receive(message, (answer) => end(Effect.succeed(answer))),
+      onFailure: (failure) => end(Effect.fail(failure))
+    })
+    try {
+      port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
+    } catch (cause) {
+      end(Effect.fail(held(cause)))
+    }
+    return Effect.sync(() => underWay.end(token))
   })
 
-  /** Sends with a way to answer; `receive` is given each answer, and says whether it was the last. */
-  const ask = <A>(
-    subject: string,
-    data: Uint8Array,
-    headers: Headers,
-    timeout: number,
-    receive: (message: NatsMessage, done: (answer: A) => void) => void
-  ): Effect.Effect<A, PortFailure> =>
-    Effect.callback<A, PortFailure>((resume) => {
-      if (withoutInbox !== undefined) return resume(Effect.fail(withoutInbox))
-      const token = (sent++).toString(36)
-      pending.set(token, {
-        subject,
-        deadline: monotonicMillis(clock) + timeout,
-        onMessage: (message) =>
-          receive(message, (answer) => {
-            pending.delete(token)
-            resume(Effect.succeed(answer))
-          }),
-        onFailure: (failure) => {
-          pending.delete(token)
-          resume(Effect.fail(failure))
-        }
-      })
-      waiting.openUnsafe()
-      try {
-        port.publish(subject, data, headers, `${inbox}.${token}`)
-      } catch (cause) {
-        pending.delete(token)
-        resume(Effect.fail(held(cause)))
-      }
-      return Effect.sync(() => {
-        pending.delete(token)
-      })
-    })
-
-  const subscribe = () => {
-    try {
-      return port.subscribe(`${inbox}.*`, onMessage)
-    } catch (cause) {
-      // Closed already, or draining: it takes no request either.
-      withoutInbox = held(cause)
-      return () => undefined
-    }
+/** Listens for answers, and for what happens to the connection. */
+const listen = (port: NatsPort, underWay: UnderWay): ReadonlyArray<() => void> => {
+  const endLink = port.onLink((event) => underWay.onLink(event))
+  try {
+    return [port.subscribe(`${underWay.inbox}.*`, (message) => underWay.onMessage(message)), endLink]
+  } catch (cause) {
+    // Closed already, or draining: it takes no request either.
+    underWay.refused = held(cause)
+    return [endLink]
   }
+}
+
+export const make = Effect.fnUntraced(function*(
+  port: NatsPort
+): Effect.fn.Return<Requester, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const underWay = new UnderWay(port.inbox())
   yield* Effect.acquireRelease(
-    Effect.sync(() => [subscribe(), port.onLink(onLink)]),
+    Effect.sync(() => listen(port, underWay)),
     (ends) =>
       Effect.sync(() => {
         ends.forEach((end) => end())
-        lost("the client was released")
+        underWay.lose("the client was released")
         port.release()
       })
   )
-  yield* Effect.forkScoped(keepTime)
-
+  yield* Effect.forkScoped(keepTime(underWay, clock))
   return {
     port,
     request: (subject, data, headers, timeout) =>
-      ask<NatsMessage>(subject, data, headers, timeout, (message, done) => done(message)),
+      ask<NatsMessage>(port, underWay, clock, { subject, data, headers, timeout }, (message, done) => done(message)),
     requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>
       Effect.suspend(() => {
         const answers: Array<A> = []
-        return ask<Many<A>>(subject, data, [], timeout, (message, done) => {
+        return ask<Many<A>>(port, underWay, clock, { subject, data, headers: [], timeout }, (message, done) => {
           if (message.status === 0) answers.push(read(message))
           else done({ answers, end: message })
         })
