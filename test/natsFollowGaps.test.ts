@@ -39,6 +39,23 @@ describe("a watch after a gap", () => {
       }))
   }
 
+  it.effect("notices a stream that is made anew while its consumer is made, which would wait there for ever", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      let isFirst = true
+      server.state.beforeConsumer = () => {
+        if (isFirst) Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 7 })
+        isFirst = false
+      }
+      server.state.present = ["a"]
+      const { restarts, words } = yield* startWatch(server)
+      yield* pass(200)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["reset"]])
+      server.consumers[1]!.value(8, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a"])
+    }))
+
   it.effect("a key that the new stream loses before its turn is told to be gone before the watch is ready again", () =>
     Effect.gen(function*() {
       const server = makeServer()

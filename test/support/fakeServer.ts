@@ -34,6 +34,8 @@ export const makeServer = () => {
     present: [] as ReadonlyArray<string>,
     comparisons: 0,
     namesFail: false,
+    /** What happens between a look at the stream and the consumer on it. */
+    beforeConsumer: () => {},
     /** How often the server was asked whether a consumer is there. */
     doubts: 0,
     isConsumerGone: false,
@@ -105,6 +107,7 @@ export const makeServer = () => {
       }),
     createConsumer: (_stream, settings) =>
       Effect.sync(() => {
+        state.beforeConsumer()
         consumers.push(makeConsumer(settings))
         return state.pending
       }),

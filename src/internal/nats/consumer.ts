@@ -48,8 +48,8 @@ const isGone = (failure: PortFailure): boolean =>
   isNoConsumer(failure) || failure._tag === "NoResponders" ||
   (failure._tag === "Api" && failure.code === codes.streamNotFound)
 
-/** What a new consumer is needed for. `unavailable`: a request beside it had no answer. */
-export type RestartCause = "silence" | "gap" | "link" | "unavailable"
+/** What a new consumer is needed for. `reset`: it is on another stream; `unavailable`: a request beside it had no answer. */
+export type RestartCause = "silence" | "gap" | "link" | "reset" | "unavailable"
 
 /** Ended by something that a new consumer mends. */
 export class Interrupted extends Data.TaggedError("Interrupted")<{

@@ -126,6 +126,10 @@ const session = Effect.fnUntraced(function*(
     startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
   })
   opened()
+  // A stream made anew between the two questions has a consumer that begins where the former one ended.
+  if (options.purpose === "watch" && progress.isAnother(yield* options.info)) {
+    return yield* new Interrupted({ cause: "reset", problem: "the stream was made anew meanwhile" })
+  }
 
   /** Everything that the stream had when the consumer was opened has been given, whether or not it matched. */
   const caughtUp = Effect.suspend(() =>

@@ -39,7 +39,7 @@ export class Progress {
   /** A consumer is about to begin, on the stream as it is now. */
   begin(info: StreamInfo): "first" | "resume" | "reset" {
     const isFirst = this.created === undefined
-    const isAnother = !isFirst && (this.created !== info.created || info.lastRevision < this.known)
+    const isAnother = this.isAnother(info)
     this.created = info.created
     this.known = info.lastRevision
     if (isFirst) {
@@ -54,6 +54,11 @@ export class Progress {
     this.former = new Map([...this.former, ...this.given])
     this.given = new Map()
     return "reset"
+  }
+
+  /** The stream is not the one that was begun on: made anew, or rolled back. */
+  isAnother(info: StreamInfo): boolean {
+    return this.created !== undefined && (this.created !== info.created || info.lastRevision < this.known)
   }
 
   /** What comes first: the last message of each key, or every one after the cursor. */

@@ -1,0 +1,324 @@
+/**
+ * A stream with consumers, as a server has them, too simple to be wrong: it pushes, stalls for flow control and beats by
+ * the virtual clock, and loses what a test wants it to lose. Requests take time, and may fail before or after their work.
+ */
+import * as Effect from "effect/Effect"
+import type { Operation } from "../../src/internal/kv/backend.ts"
+import { matcher } from "../../src/internal/kv/subjects.ts"
+import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream.ts"
+import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
+import { bytes } from "./values.ts"
+
+export const prefix = "$KV.b."
+
+/** Chance that is the same for the same seed, whichever fiber asks (mulberry32). */
+export const chanceOf = (seed: number) => {
+  let state = seed
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0
+    const mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    const more = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((more ^ (more >>> 14)) >>> 0) / 2 ** 32
+  }
+  const below = (limit: number) => Math.floor(next() * limit)
+  return {
+    below,
+    is: (probability: number) => next() < probability,
+    pick: <A>(list: ReadonlyArray<A>): A => list[below(list.length)]!
+  }
+}
+
+export type Chance = ReturnType<typeof chanceOf>
+
+interface Kept {
+  readonly key: string
+  readonly revision: number
+  readonly operation: Operation
+}
+
+type Change = { readonly vanished: string } | Kept
+
+/** What a stream holds, or a copy of it. */
+class Copy {
+  kept: ReadonlyArray<Kept> = []
+  last: number
+  private readonly historySize: number
+
+  constructor(historySize: number, last: number) {
+    this.historySize = historySize
+    this.last = last
+  }
+
+  of(key: string): ReadonlyArray<Kept> {
+    return this.kept.filter((message) => message.key === key)
+  }
+
+  apply(change: Change): void {
+    if ("vanished" in change) {
+      this.kept = this.kept.filter(({ key }) => key !== change.vanished)
+      return
+    }
+    const older = change.operation === "purge" ? [] : this.of(change.key).slice(-this.historySize + 1 || Infinity)
+    this.kept = [...this.kept.filter(({ key }) => key !== change.key), ...older, change]
+      .toSorted((a, b) => a.revision - b.revision)
+    this.last = change.revision
+  }
+}
+
+interface Consumer {
+  readonly settings: ConsumerSettings
+  readonly copy: Copy
+  readonly matches: (key: string) => boolean
+  /** The last message of each key, of those that have not been pushed; then everything from `position` on. */
+  snapshot: ReadonlyArray<number>
+  position: number
+  pushed: number
+  /** What it waits for before it pushes more. */
+  asked: string | undefined
+  lastSaid: number
+}
+
+/** How many messages a consumer pushes before it waits for an answer. */
+const window = 5
+
+const heartbeatEvery = 1000
+
+export const makeModel = (
+  chance: Chance,
+  { historySize, waitsForStart }: { readonly historySize: number; readonly waitsForStart: boolean }
+) => {
+  const life = { number: 1, created: "2026-11-01T00:00:01Z" }
+  const state = {
+    isLinkUp: true,
+    /** Of requests: how many of a hundred fail, and how many milliseconds they take at most. */
+    failing: 0,
+    slowness: 0,
+    /** The server says nothing by itself. */
+    frozen: false,
+    /** The copy hears of no change. */
+    lagging: false
+  }
+  let leader = new Copy(historySize, 0)
+  let follower = new Copy(historySize, 0)
+  let unheard: Array<Change> = []
+  const consumers = new Map<string, Consumer>()
+  const inboxes = new Map<string, (message: NatsMessage) => void>()
+  const links = new Set<(event: LinkEvent) => void>()
+  let names = 0
+
+  const change = (one: Change) => {
+    leader.apply(one)
+    unheard.push(one)
+  }
+  const write = (key: string, operation: Operation) => change({ key, operation, revision: leader.last + 1 })
+
+  const hear = (most: number) => {
+    for (const one of unheard.splice(0, most)) follower.apply(one)
+  }
+
+  /** Another stream, or this one as it was earlier: consumers do not outlive that. */
+  const beginAnew = (isMadeAnew: boolean, kept: ReadonlyArray<Kept>, last: number) => {
+    life.number++
+    if (isMadeAnew) life.created = `2026-11-01T00:${String(life.number).padStart(2, "0")}:00Z`
+    consumers.clear()
+    unheard = []
+    leader = new Copy(historySize, last)
+    follower = new Copy(historySize, last)
+    leader.kept = kept
+    follower.kept = kept
+  }
+
+  const remaining = (consumer: Consumer): ReadonlyArray<Kept> =>
+    consumer.copy.kept.filter(({ key, revision }) =>
+      consumer.matches(key) && (revision >= consumer.position || consumer.snapshot.includes(revision))
+    )
+
+  const say = ({ settings }: Consumer, message: Partial<NatsMessage>) => {
+    if (!state.isLinkUp) return
+    inboxes.get(settings.deliver_subject)?.({
+      subject: "",
+      reply: undefined,
+      status: 0,
+      description: "",
+      header: () => "",
+      data: new Uint8Array(0),
+      ...message
+    })
+  }
+
+  const operationHeaders: Partial<Record<Operation, string>> = { delete: "DEL", purge: "PURGE" }
+
+  const pushOne = (consumer: Consumer, { key, operation, revision }: Kept, pending: number) => {
+    consumer.snapshot = consumer.snapshot.filter((one) => one > revision)
+    if (consumer.snapshot.length === 0) consumer.position = Math.max(consumer.position, revision + 1)
+    consumer.pushed++
+    say(consumer, {
+      subject: `${prefix}${key}`,
+      reply: `$JS.ACK.KV_b.c.1.${revision}.${consumer.pushed}.1000000.${pending}`,
+      header: (name) => name === "KV-Operation" ? operationHeaders[operation] ?? "" : "",
+      data: bytes(String(life.number))
+    })
+    if (consumer.pushed % window !== 0) return
+    consumer.asked = `$JS.FC.${consumer.settings.name}.${consumer.pushed}`
+    say(consumer, { status: 100, reply: consumer.asked })
+  }
+
+  const beat = (consumer: Consumer) =>
+    say(consumer, {
+      status: 100,
+      header: (name) =>
+        name === "Nats-Last-Consumer"
+          ? String(consumer.pushed)
+          : name === "Nats-Consumer-Stalled"
+          ? consumer.asked ?? ""
+          : ""
+    })
+
+  /** A moment of the server's own. */
+  const turn = (now: number) => {
+    if (!state.lagging) hear(chance.below(6))
+    if (state.frozen) return
+    for (const consumer of consumers.values()) {
+      for (let more = chance.below(6); more > 0 && consumer.asked === undefined; more--) {
+        const [message, ...rest] = remaining(consumer)
+        if (message === undefined) break
+        pushOne(consumer, message, rest.length)
+        consumer.lastSaid = now
+      }
+      if (now - consumer.lastSaid < heartbeatEvery) continue
+      beat(consumer)
+      consumer.lastSaid = now
+    }
+  }
+
+  const timedOut = Effect.fail<PortFailure>({ _tag: "Timeout" })
+
+  /** Done some time after it was asked for, and answered some time after that, unless one of the two is lost. */
+  const request = <A>(work: () => A | PortFailure): Effect.Effect<A, PortFailure> => {
+    const wait = Effect.suspend(() => {
+      const millis = chance.below(state.slowness + 1)
+      return millis === 0 ? Effect.void : Effect.sleep(millis)
+    })
+    const lost = Effect.suspend(() => chance.below(100) < state.failing ? timedOut : Effect.void)
+    const done = Effect.suspend(() => {
+      const answer = work()
+      return typeof answer === "object" && answer !== null && "_tag" in answer
+        ? Effect.fail(answer)
+        : Effect.succeed(answer as A)
+    })
+    return wait.pipe(Effect.andThen(lost), Effect.andThen(done), Effect.tap(wait), Effect.tap(lost))
+  }
+
+  const notFound = (code: number): PortFailure => ({ _tag: "Api", code, description: "not found" })
+
+  const createConsumer = (settings: ConsumerSettings, now: number): number => {
+    const isFar = chance.is(0.5)
+    const copy = isFar ? follower : leader
+    const matches = matcher(settings.filter_subject.slice(prefix.length))
+    const start = settings.opt_start_seq
+    const lastOfEach = copy.kept.filter((message) => matches(message.key) && copy.of(message.key).at(-1) === message)
+    const consumer: Consumer = {
+      settings,
+      copy,
+      matches,
+      snapshot: start === undefined ? lastOfEach.map(({ revision }) => revision) : [],
+      position: start === undefined ? copy.last + 1 : waitsForStart ? start : Math.min(start, copy.last + 1),
+      pushed: 0,
+      asked: undefined,
+      lastSaid: now
+    }
+    consumers.set(settings.name, consumer)
+    return remaining(consumer).length
+  }
+
+  const unused = (): never => {
+    throw new Error("a watch has no use for this")
+  }
+
+  const js = (now: () => number): JetStream => ({
+    port: {
+      isConnected: () => state.isLinkUp,
+      isClosed: () => false,
+      server: unused,
+      inbox: () => `_INBOX.${++names}`,
+      publish: (subject) => {
+        for (const consumer of consumers.values()) if (consumer.asked === subject) consumer.asked = undefined
+      },
+      subscribe: (subject, onMessage) => {
+        inboxes.set(subject, onMessage)
+        return () => inboxes.delete(subject)
+      },
+      onLink: (listener) => {
+        links.add(listener)
+        return () => links.delete(listener)
+      },
+      release: unused
+    },
+    publish: unused,
+    lastMessage: unused,
+    lastMessages: unused,
+    createStream: unused,
+    updateStream: unused,
+    purgeSubject: unused,
+    streamInfo: () =>
+      request(() => ({
+        config: {},
+        created: life.created,
+        ts: undefined,
+        messages: leader.kept.length,
+        bytes: 0,
+        lastRevision: leader.last
+      })),
+    subjects: (_stream, subject) =>
+      request(() => {
+        const matches = matcher(subject.slice(prefix.length))
+        const present = new Set(leader.kept.map(({ key }) => key).filter(matches))
+        return { names: [...present].map((key) => `${prefix}${key}`), meanSize: 0 }
+      }),
+    createConsumer: (_stream, settings) => request(() => createConsumer(settings, now())),
+    consumerInfo: (_stream, name) => Effect.asVoid(request(() => consumers.has(name) ? true : notFound(10014))),
+    deleteConsumer: (_stream, name) => Effect.asVoid(request(() => consumers.delete(name) ? true : notFound(10014)))
+  })
+
+  const setLink = (isUp: boolean) => {
+    if (state.isLinkUp === isUp) return
+    state.isLinkUp = isUp
+    for (const listener of Array.from(links)) listener({ _tag: isUp ? "Connected" : "Disconnected" })
+  }
+
+  return {
+    js,
+    state,
+    life,
+    turn,
+    setLink,
+    put: (key: string) => write(key, "put"),
+    remove: (key: string) => write(key, chance.pick(["delete", "purge"])),
+    /** As by its age, or purged without a tombstone. */
+    vanish: (key: string) => change({ vanished: key }),
+    makeAnew: (first: number) => beginAnew(true, [], first - 1),
+    rollBack: (by: number) => {
+      const last = Math.max(0, leader.last - by)
+      beginAnew(false, leader.kept.filter(({ revision }) => revision <= last), last)
+    },
+    loseConsumers: () => consumers.clear(),
+    /** A message that never arrives. */
+    loseOne: () => {
+      for (const consumer of consumers.values()) consumer.pushed++
+    },
+    catchUp: () => hear(Number.POSITIVE_INFINITY),
+    last: () => leader.last,
+    /** Values, by key. */
+    live: (matches: (key: string) => boolean): ReadonlyMap<string, number> =>
+      new Map(
+        leader.kept.flatMap((message) =>
+          message.operation === "put" && matches(message.key) && leader.of(message.key).at(-1) === message
+            ? [[message.key, message.revision]]
+            : []
+        )
+      ),
+    left: () => ({ consumers: consumers.size, inboxes: inboxes.size, links: links.size })
+  }
+}
+
+export type Model = ReturnType<typeof makeModel>
