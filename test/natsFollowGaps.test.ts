@@ -130,13 +130,34 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a", "a", "ready", "expire a@150"])
     }))
 
-  it.effect("goes on after the revision that the stream had when the snapshot was complete, whatever that was of", () =>
+  it.effect("gives what comes after the snapshot from a copy that had not heard of it, however old it is", () =>
     Effect.gen(function*() {
       const server = makeServer()
-      yield* startWatch(server)
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 0, "a")
+      yield* settle
+      // The leader had told of revision 100 before the consumer was made.
+      server.consumers[0]!.value(99, 2, 1, "a")
+      server.consumers[0]!.value(100, 3, 0, "b")
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "ready", "a", "b"])
       yield* pass(3000)
       const { settings } = server.consumers[1]!
       assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 101])
+    }))
+
+  it.effect("goes on after the last message that it read, also where that was of a key without a value", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.tombstone(60, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready"])
+      yield* pass(3000)
+      const { settings } = server.consumers[1]!
+      assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 61])
     }))
 
   it.effect("begins again soon where the names of the stream cannot be had, and compares then", () =>

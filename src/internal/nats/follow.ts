@@ -137,7 +137,7 @@ const session = Effect.fnUntraced(function*(
       ? compare.all(info)
       : Effect.andThen(
         compare.all(info),
-        give({ _tag: "Ready" }, () => progress.becomeReady(info.lastRevision))
+        give({ _tag: "Ready" }, () => progress.becomeReady())
       )
   )
   const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp)

@@ -113,9 +113,11 @@ export class Progress {
     this.doubtful = false
   }
 
-  /** The snapshot is complete, up to a revision of the stream, whether or not that one matched. */
-  becomeReady(revision: number): void {
-    if (this.startsWithSnapshot) this.cursor = Math.max(this.cursor, revision)
+  /**
+   * The snapshot is complete. Only what has come moves the cursor: a consumer may be on a copy that lags behind what the
+   * leader said of the stream, and push what it has not heard of yet later.
+   */
+  becomeReady(): void {
     this.ready = true
   }
 }
