@@ -19,13 +19,13 @@ export default defineConfig({
           exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts"]
         }
       },
-      // Real servers on real time. Much of it is waiting, so two files go side by side; more would wait for a processor.
+      // Real servers on real time: one file after the other, so that nothing else takes their processor.
       {
         resolve: { alias },
         test: {
           name: "live",
           include: ["test/**/*.live.test.ts"],
-          maxWorkers: 2,
+          fileParallelism: false,
           testTimeout: 30_000,
           hookTimeout: 30_000
         }
