@@ -1,8 +1,16 @@
 /**
- * Names made up at random, from the fiber's `Random`: seeded where it is.
+ * Names made up at random, from the fiber's `Random`: seeded where it is; and
+ * the name of the process that makes them up.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import { hostname } from "node:os"
+
+/** Host and process id; a simulated process has a name of its own. */
+export const ProcessName = Context.Reference<string>("effect-aegis/ProcessName", {
+  defaultValue: () => `${hostname()}-${process.pid}`
+})
 
 const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
 

@@ -5,10 +5,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { hostname } from "node:os"
 import { ElectionError, type ElectionReason, InvalidCandidate, InvalidName } from "../../ElectionError.ts"
 import { Metadata } from "../../ServiceInstance.ts"
-import { randomName } from "../names.ts"
+import { ProcessName, randomName } from "../names.ts"
 import type { Candidate } from "./campaign.ts"
 import type { CandidateOptions, Timings } from "./models.ts"
 import type { Times } from "./tenure.ts"
@@ -48,7 +47,10 @@ export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidCandidate
     )
 }
 
-const makeId = Effect.map(randomName(idLength), (name) => `${hostname()}-${process.pid}-${name}`)
+const makeId = Effect.map(
+  Effect.all([ProcessName, randomName(idLength)]),
+  ([process, name]) => `${process}-${name}`
+)
 
 export const toCandidate = (
   election: string,

@@ -15,7 +15,7 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { Log } from "./log.ts"
-import * as revisions from "./revisions.ts"
+import { SeenRevisions } from "./revisions.ts"
 import { matcher } from "./subjects.ts"
 
 const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
@@ -38,8 +38,9 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const created = now()
+  const revisions = yield* SeenRevisions
   const log = new Log({
-    firstRevision: revisions.firstRevision(config.bucket, created),
+    firstRevision: revisions.first(config.bucket, created),
     historySize: config.historySize,
     maxAge: millisOf(config.streamMaxAge),
     markerAge: millisOf(config.expiryMarkers),

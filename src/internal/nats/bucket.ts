@@ -11,7 +11,7 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { InvalidConfig, type KVStoreReason, Unavailable, ValueTooLarge } from "../../KVStoreError.ts"
 import type { Append, Backend } from "../kv/backend.ts"
 import { watchRestarted } from "../kv/metrics.ts"
-import * as revisions from "../kv/revisions.ts"
+import { SeenRevisions } from "../kv/revisions.ts"
 import { follow, type FollowOptions } from "./follow.ts"
 import * as jetstream from "./jetstream.ts"
 import * as listing from "./listing.ts"
@@ -67,11 +67,12 @@ export const make = Effect.fnUntraced(function*(
   const stream = streamName(bucket)
   const prefix = subjectPrefix(bucket)
   const subjectOf = (key: string) => `${prefix}${key}`
+  const revisions = yield* SeenRevisions
   const saw = (revision: number) => revisions.saw(bucket, revision)
 
   const js = jetstream.make(requester)
   const plain = operations.make(js, stream, timeout)
-  const door = opening.make(js, asked, plain, timeout)
+  const door = opening.make({ js, config: asked, operations: plain, timeout, revisions })
   const found = yield* door.open
   const config = openedAs(asked, found.config)
   const again = operations.remaking(plain, door.makeAgain(config))

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { ConfigMismatch, InvalidConfig, type KVStoreReason } from "../../KVStoreError.ts"
-import * as revisions from "../kv/revisions.ts"
+import type { Revisions } from "../kv/revisions.ts"
 import type { JetStream, StreamInfo } from "./jetstream.ts"
 import type { Operations } from "./operations.ts"
 import { codes } from "./reasons.ts"
@@ -30,8 +30,16 @@ export interface Opening {
   readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>
 }
 
-/** `timeout` is milliseconds, of each request. */
-export const make = (js: JetStream, config: KVStoreConfig, { read }: Operations, timeout: number): Opening => {
+export interface OpeningOptions {
+  readonly js: JetStream
+  readonly config: KVStoreConfig
+  readonly operations: Operations
+  /** Milliseconds, of each request. */
+  readonly timeout: number
+  readonly revisions: Revisions
+}
+
+export const make = ({ config, js, operations: { read }, revisions, timeout }: OpeningOptions): Opening => {
   const { bucket } = config
   const stream = streamName(bucket)
   const version = () => js.port.server().version
@@ -44,7 +52,7 @@ export const make = (js: JetStream, config: KVStoreConfig, { read }: Operations,
   const settings = (config: KVStoreConfig) =>
     Effect.map(
       Clock.currentTimeMillis,
-      (now) => settingsFor(config, revisions.firstRevision(bucket, now))
+      (now) => settingsFor(config, revisions.first(bucket, now))
     )
 
   /** Whoever opens it first, or at the same time, does this before a message of its own. */

@@ -1,0 +1,196 @@
+/**
+ * A client's connection to the simulated server, as the driver sees one: it
+ * notices after a while that its link is dead, and connects again for ever.
+ */
+import type { LinkEvent, NatsMessage, NatsPort } from "../nats/port.ts"
+import { type Outgoing, received } from "./messages.ts"
+import type { Server, Session } from "./server.ts"
+import { type Quality, Wire } from "./wire.ts"
+import type { Actor, World } from "./world.ts"
+
+/** Two pings of 3 s without an answer: what `NatsClient.layer` sets. Milliseconds. */
+const soonestNotice = 6000
+const latestNotice = 9000
+
+/** Between two attempts to connect again, as `NatsClient.layer` does it. */
+const shortestWait = 250
+const longestWait = 1000
+
+/** What had reached the other side's kernel when the connection went is still taken up by chance. */
+const arrivedAlready = 0.5
+
+const maxPayload = 1024 * 1024
+
+/** What a connection needs of its machine. */
+export interface Network {
+  readonly quality: () => Quality
+  readonly isCut: (direction: "requests" | "replies") => boolean
+  /** Whether somebody would answer a ping. */
+  readonly isAlive: () => boolean
+}
+
+export interface ConnectionOptions {
+  readonly world: World
+  readonly server: Server
+  readonly version: string
+  readonly network: Network
+  readonly process: Actor
+  /** Letters and digits: inboxes begin with it, and so do the names of consumers. */
+  readonly name: string
+}
+
+type OnMessage = (message: NatsMessage) => void
+
+export class Connection implements NatsPort {
+  private readonly options: ConnectionOptions
+  private readonly chance
+  private readonly listeners = new Set<(event: LinkEvent) => void>()
+  private readonly subscriptions = new Map<string, OnMessage>()
+  private session: Session | undefined
+  private up: Wire
+  private down: Wire
+  private hasClosed = false
+  private inboxes = 0
+  private isDoubted = false
+
+  constructor(options: ConnectionOptions) {
+    this.options = options
+    this.chance = options.world.chance.fork(`connection ${options.name}`)
+    this.up = this.makeWire("requests")
+    this.down = this.makeWire("replies")
+    this.connect()
+  }
+
+  private makeWire(direction: "requests" | "replies"): Wire {
+    const { network, process, world } = this.options
+    return new Wire(world, this.chance, {
+      direction,
+      receiver: direction === "requests" ? undefined : process,
+      quality: network.quality,
+      isCut: () => network.isCut(direction)
+    })
+  }
+
+  private connect(): void {
+    this.up = this.makeWire("requests")
+    const down = this.makeWire("replies")
+    this.down = down
+    const deliver = (message: Outgoing) => down.send(() => this.onMessage(message))
+    this.session = this.options.server.connect({ deliver })
+    for (const subject of this.subscriptions.keys()) this.tellServer((session) => session.subscribe(subject))
+  }
+
+  private tellServer(say: (session: Session) => void): void {
+    const { session } = this
+    if (session !== undefined) this.up.send(() => say(session))
+  }
+
+  private onMessage(message: Outgoing): void {
+    const { subject } = message
+    const handler = this.subscriptions.get(subject) ??
+      this.subscriptions.get(`${subject.slice(0, subject.lastIndexOf("."))}.*`)
+    handler?.(received(message))
+  }
+
+  private emit(event: LinkEvent): void {
+    for (const listener of Array.from(this.listeners)) listener(event)
+  }
+
+  /** Something may be wrong with the link: it is noticed once pings have gone unanswered for long enough. */
+  doubt(): void {
+    if (this.isDoubted || this.session === undefined || this.hasClosed) return
+    this.isDoubted = true
+    const { network, process, world } = this.options
+    world.schedule(process, this.chance.between(soonestNotice, latestNotice), () => {
+      this.isDoubted = false
+      if (!network.isAlive()) this.disconnect()
+    })
+  }
+
+  /** It passes again: what was held back is on its way. */
+  heal(): void {
+    this.up.heal()
+    this.down.heal()
+  }
+
+  /** The connection is gone; the next is tried for until there is one. */
+  disconnect(): void {
+    const { session } = this
+    if (session === undefined || this.hasClosed) return
+    this.session = undefined
+    this.options.world.struck("disconnected")
+    this.up.drop(arrivedAlready)
+    this.down.drop(0)
+    session.close()
+    this.emit({ _tag: "Disconnected" })
+    this.tryAgain()
+  }
+
+  private tryAgain(): void {
+    const { network, process, world } = this.options
+    this.emit({ _tag: "Reconnecting" })
+    world.schedule(process, this.chance.between(shortestWait, longestWait), () => {
+      if (this.hasClosed || this.session !== undefined) return
+      if (!network.isAlive()) return this.tryAgain()
+      this.connect()
+      this.emit({ _tag: "Connected" })
+    })
+  }
+
+  /** For good: drained, or the process has ended. */
+  close(): void {
+    if (this.hasClosed) return
+    this.hasClosed = true
+    const { session } = this
+    this.session = undefined
+    // What was published before is flushed first.
+    if (session !== undefined) this.up.send(() => session.close())
+    this.subscriptions.clear()
+    this.emit({ _tag: "Closed" })
+    this.listeners.clear()
+  }
+
+  /** The machine was switched off: nothing is flushed, and nobody is told. */
+  vanish(): void {
+    this.hasClosed = true
+    this.up.drop(arrivedAlready)
+    this.down.drop(0)
+    this.session?.close()
+    this.session = undefined
+    this.subscriptions.clear()
+    this.listeners.clear()
+  }
+
+  // ------------------------------------------------------------ as the driver's port
+
+  readonly isConnected = (): boolean => this.session !== undefined
+
+  readonly isClosed = (): boolean => this.hasClosed
+
+  readonly server = () => ({ version: this.options.version, maxPayload })
+
+  readonly inbox = (): string => `_INBOX.${this.options.name}x${++this.inboxes}`
+
+  readonly publish: NatsPort["publish"] = (subject, data, headers, reply) => {
+    if (this.hasClosed) throw new Error("the connection is closed")
+    this.tellServer((session) => session.publish(subject, headers, data, reply))
+  }
+
+  readonly subscribe: NatsPort["subscribe"] = (subject, onMessage) => {
+    if (this.hasClosed) throw new Error("the connection is closed")
+    this.subscriptions.set(subject, onMessage)
+    this.tellServer((session) => session.subscribe(subject))
+    return () => {
+      if (this.subscriptions.get(subject) !== onMessage) return
+      this.subscriptions.delete(subject)
+      this.tellServer((session) => session.unsubscribe(subject))
+    }
+  }
+
+  readonly onLink: NatsPort["onLink"] = (listener) => {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  readonly release = (): void => {}
+}

@@ -1,0 +1,292 @@
+/**
+ * The fleet of one run: its world, its server, its machines, and what users ask
+ * of them.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { BucketOptions } from "../../KVStoreConfig.ts"
+import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
+import { NatsClient } from "../../NatsClient.ts"
+import * as NatsKVStore from "../../NatsKVStore.ts"
+import * as client from "../nats/client.ts"
+import { streamName, subjectPrefix } from "../nats/stream.ts"
+import { Chance } from "./chance.ts"
+import { Machine } from "./machine.ts"
+import {
+  type Facts,
+  InvalidSimulation,
+  type LinkQuality,
+  NodeCrashed,
+  type NodeOptions,
+  type RunOptions,
+  type SimulatedNode,
+  type SimulatedStore,
+  type SimulationService,
+  type StoredWrite,
+  type Trouble
+} from "./models.ts"
+import { clockFor, NodeClock } from "./nodeClock.ts"
+import { referencesOf, runOn } from "./process.ts"
+import { Server } from "./server.ts"
+import { goodQuality, type Quality } from "./wire.ts"
+import { Actor, type Halt, World } from "./world.ts"
+
+/** When simulations begin: unix milliseconds, so that what they write is the same on every day. */
+const epoch = Date.UTC(2026, 0, 1)
+
+/** An attempt to connect ends after this long. */
+const connectTimeout = Duration.seconds(2)
+
+/** So much may happen before the host's own work has its turn. */
+const turn = 20_000
+
+const defaultLimit = Duration.hours(1)
+
+const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
+
+const idPattern = /^[a-zA-Z0-9_-]+$/
+
+const invalid = (problem: string) => new InvalidSimulation({ problem })
+
+const isChance = (value: number): boolean => value >= 0 && value <= 1
+
+const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+export class Fleet {
+  readonly seed: string
+  readonly world: World
+  readonly service: SimulationService
+  private readonly server: Server
+  private readonly version: string
+  private readonly machines = new Map<string, Machine>()
+  private readonly director: Actor
+  private readonly ownClock: NodeClock
+  private readonly limit: number
+  private readonly bucket: BucketOptions
+  private readonly stored: Array<StoredWrite> = []
+  private readonly storeTroubles: Array<Trouble> = []
+  private readonly losses: Array<{ readonly bucket: string; readonly at: number }> = []
+  private frozenUntil = 0
+
+  static make(options: RunOptions): Effect.Effect<Fleet, InvalidSimulation> {
+    const { server = "2.15" } = options
+    if (!Object.hasOwn(versions, server)) {
+      return Effect.fail(invalid(`server is "2.10" or "2.15", got ${String(server)}`))
+    }
+    return Effect.sync(() => new Fleet(options, versions[server]))
+  }
+
+  private constructor(options: RunOptions, version: "2.10.27" | "2.15.1") {
+    const { bucket = { bucket: "simulation" }, limit = defaultLimit, seed = 1, timeline = false } = options
+    this.seed = String(seed)
+    this.version = version
+    this.bucket = bucket
+    this.limit = millisOf(limit)
+    const chance = new Chance(this.seed)
+    this.world = new World(chance, { isRecorded: timeline })
+    const { after, note, now, struck } = this.world
+    this.server = new Server({ now, after, note, struck, chance: chance.fork("server") }, { version, epoch })
+    this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
+      const bucket = stream.slice(streamName("").length)
+      this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
+    })
+    this.director = new Actor(this.world, "director")
+    this.ownClock = new NodeClock(this.world, "director", { epoch, offset: 0, rate: 1 })
+    this.service = {
+      seed: this.seed,
+      node: (id, options) => this.node(id, options),
+      store: this.storeOf(bucket.bucket),
+      bucket: (name) => this.storeOf(name),
+      now: Effect.sync(this.world.now),
+      note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
+      facts: Effect.sync(() => this.facts())
+    }
+  }
+
+  facts(): Facts {
+    const machines = [...this.machines.values()]
+    return {
+      stops: machines.flatMap(({ stops }) => stops),
+      crashes: machines.flatMap(({ crashes }) => crashes),
+      troubles: [
+        ...machines.flatMap((machine) => [...machine.troubles, ...machine.unfinished()]),
+        ...this.storeTroubles
+      ],
+      stored: [...this.stored],
+      losses: [...this.losses]
+    }
+  }
+
+  /** Runs the program to its end, or fails with why it comes to none. */
+  play<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
+    return Effect.gen({ self: this }, function*() {
+      const references = referencesOf(this.world, "test", this.director, this.ownClock)
+      const root = Effect.runForkWith(Context.merge(yield* Effect.context<never>(), references))(program)
+      while (true) {
+        const ended = this.world.advance(() => root.pollUnsafe() !== undefined, this.limit, turn)
+        if (ended === "done") return root.pollUnsafe()!
+        if (ended !== "going on") return yield* Effect.fail(ended)
+        yield* Effect.yieldNow
+      }
+    })
+  }
+
+  // ------------------------------------------------------------ machines
+
+  private node(
+    id: string,
+    { offset = 0, rate = 1 }: NodeOptions = {}
+  ): Effect.Effect<SimulatedNode, InvalidSimulation, Scope.Scope> {
+    if (!idPattern.test(id)) return Effect.fail(invalid(`a node's id is letters, digits, _ and -, got "${id}"`))
+    if (this.machines.has(id)) return Effect.fail(invalid(`there is a node "${id}" already: give each its own id`))
+    if (!(rate > 0 && Number.isFinite(rate))) return Effect.fail(invalid(`a clock's rate is above 0, got ${rate}`))
+    return Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const machine = new Machine({
+            world: this.world,
+            server: this.server,
+            version: this.version,
+            isServerFrozen: () => this.world.now() < this.frozenUntil,
+            id,
+            epoch,
+            offset: millisOf(offset),
+            rate
+          })
+          this.machines.set(id, machine)
+          return machine
+        }),
+        (machine) => Effect.sync(() => machine.switchOff())
+      ),
+      (machine) => this.describe(machine)
+    )
+  }
+
+  private describe(machine: Machine): SimulatedNode {
+    const { id } = machine
+    const act = (what: () => void) => Effect.sync(what)
+    const layer = this.clientOf(machine)
+    let booted: { readonly process: Actor; readonly references: Context.Context<never> } | undefined
+    /** One for each process: a new one has chance of its own, and has seen nothing. */
+    const references = () => {
+      const { process } = machine
+      if (booted?.process !== process) {
+        booted = { process, references: referencesOf(this.world, id, process, machine.clock) }
+      }
+      return booted.references
+    }
+    const withReferences = <A, E, R>(inner: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+      Layer.suspend(() => {
+        const own = references()
+        return Layer.effectContext(
+          Effect.provideContext(Effect.map(Layer.build(inner), (built) => Context.merge(built, own)), own)
+        )
+      })
+    const clientLayer = withReferences(layer)
+    return {
+      id,
+      clock: clockFor(machine.clock, machine.process),
+      client: clientLayer,
+      layer: withReferences(Layer.provide(NatsKVStore.layer(this.bucket), layer)),
+      run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.contextWith((context: Context.Context<R>) =>
+          runOn(
+            machine.process,
+            Context.merge(context, references()),
+            effect as Effect.Effect<A, E>,
+            (listener) => machine.whenCrashed(listener),
+            Effect.fail(new NodeCrashed({ node: id }))
+          )
+        ),
+      hasCrashed: Effect.sync(() => machine.hasCrashed),
+      crash: act(() => machine.crash()),
+      running: Effect.callback((resume) => {
+        const forget = machine.whenRunning(() => resume(Effect.void))
+        return Effect.sync(forget)
+      }),
+      restart: act(() => machine.restart()),
+      pause: (duration) => act(() => machine.pause(millisOf(duration))),
+      freeze: (duration) => act(() => machine.freeze(millisOf(duration))),
+      step: (duration) => act(() => machine.step(millisOf(duration))),
+      cut: (direction) => act(() => machine.cut(direction)),
+      link: (quality) => Effect.map(toQuality(quality), (one) => machine.setQuality(one)),
+      disconnect: act(() => machine.disconnect()),
+      heal: act(() => machine.heal())
+    }
+  }
+
+  /** Connects, as `NatsClient.layer` does: a server that is not to be reached is `Unavailable` after a while. */
+  private clientOf(machine: Machine): Layer.Layer<NatsClient, KVStoreError> {
+    const unreachable = new KVStoreError({
+      bucket: undefined,
+      operation: "connect",
+      key: undefined,
+      reason: new Unavailable({ problem: `${machine.id} cannot reach the simulated server` })
+    })
+    const connect = Effect.suspend(() => {
+      const connection = machine.connect()
+      return connection === undefined
+        ? Effect.andThen(Effect.sleep(connectTimeout), Effect.fail(unreachable))
+        : Effect.succeed(connection)
+    })
+    return Layer.effect(
+      NatsClient,
+      Effect.flatMap(
+        Effect.acquireRelease(connect, (connection) => Effect.sync(() => machine.forget(connection)), {
+          interruptible: true
+        }),
+        (connection) => client.make(connection, connection)
+      )
+    )
+  }
+
+  // ------------------------------------------------------------ the store
+
+  private storeOf(bucket: string): SimulatedStore {
+    const stream = streamName(bucket)
+    const { server, world } = this
+    const trouble = (millis: number) =>
+      this.storeTroubles.push({ node: undefined, from: world.now(), until: world.now() + millis })
+    const lose = (how: () => void) =>
+      Effect.sync(() => {
+        this.losses.push({ bucket, at: world.now() })
+        how()
+      })
+    return {
+      electionOfItsOwn: (gap) =>
+        Effect.sync(() => {
+          trouble(millisOf(gap))
+          server.electionOfItsOwn(stream, millisOf(gap))
+        }),
+      loseStream: lose(() => server.loseStream(stream)),
+      remakeStream: lose(() => server.loseStream(stream, { remake: "from 1" })),
+      rollBack: (messages) => lose(() => server.rollBack(stream, messages)),
+      loseConsumers: Effect.sync(() => server.loseConsumers(stream)),
+      lag: (duration) => Effect.sync(() => server.lag(stream, millisOf(duration))),
+      freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration)))
+    }
+  }
+
+  private freeze(millis: number): void {
+    this.frozenUntil = Math.max(this.frozenUntil, this.world.now() + millis)
+    this.storeTroubles.push({ node: undefined, from: this.world.now(), until: this.frozenUntil })
+    this.server.freeze(millis)
+    for (const machine of this.machines.values()) machine.doubt()
+  }
+}
+
+const toQuality = (given: LinkQuality): Effect.Effect<Quality, InvalidSimulation> => {
+  const { loss = goodQuality.loss, reordering = goodQuality.reordering } = given
+  const least = given.least === undefined ? goodQuality.least : millisOf(given.least)
+  const most = given.most === undefined ? Math.max(least, goodQuality.most) : millisOf(given.most)
+  if (!isChance(loss)) return Effect.fail(invalid(`loss is a chance from 0 to 1, got ${loss}`))
+  if (!isChance(reordering)) return Effect.fail(invalid(`reordering is a chance from 0 to 1, got ${reordering}`))
+  if (!(most >= least)) {
+    return Effect.fail(invalid(`a message takes from least to most, got ${least} ms to ${most} ms`))
+  }
+  return Effect.succeed({ least, most, loss, reordering })
+}

@@ -1,0 +1,141 @@
+/**
+ * The two clocks of one machine. Both run at the machine's own rate; the wall
+ * clock is set wrong by an offset, and may be stepped. While the machine is
+ * suspended the monotonic clock stands still, and sleepers with it; the wall
+ * clock has gone on when it wakes.
+ *
+ * Sleeps last whole milliseconds, rounded up, and the wall clock tells whole
+ * ones, rounded down: a clock that stands between two of them makes
+ * `Schedule.fixed` spin.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Timer } from "./environment.ts"
+import { Heap } from "./heap.ts"
+import type { Actor, World } from "./world.ts"
+
+const nanosPerMilli = 1_000_000
+const nanosPerMilliBig = 1_000_000n
+
+export interface ClockOptions {
+  /** Unix milliseconds of true time when the simulation began. */
+  readonly epoch: number
+  /** How far the wall clock is set wrong, in milliseconds. */
+  readonly offset: number
+  /** Of this machine's clocks, beside true time. */
+  readonly rate: number
+}
+
+interface Sleeper {
+  readonly at: number
+  readonly tie: number
+  readonly actor: Actor
+  wake: (() => void) | undefined
+}
+
+export class NodeClock {
+  private readonly world: World
+  private readonly rate: number
+  /** A reading of the monotonic clock, and the true time at which it was right. */
+  private reading = 0
+  private readAt: number
+  private wallAhead: number
+  private suspendedAt: number | undefined
+  private readonly sleepers = new Heap<Sleeper>()
+  private alarm: Timer | undefined
+  private alarmAt = Number.POSITIVE_INFINITY
+  private readonly chance
+
+  constructor(world: World, name: string, { epoch, offset, rate }: ClockOptions) {
+    this.world = world
+    this.rate = rate
+    this.readAt = world.now()
+    this.wallAhead = epoch + world.now() + offset
+    this.chance = world.chance.fork(`clock ${name}`)
+  }
+
+  /** Milliseconds since some moment of this machine's own. */
+  monotonic(): number {
+    const until = this.suspendedAt ?? this.world.now()
+    return this.reading + (until - this.readAt) * this.rate
+  }
+
+  /** Unix milliseconds, as this machine has them. */
+  wall(): number {
+    return Math.floor(this.wallAhead + this.monotonic())
+  }
+
+  step(millis: number): void {
+    this.wallAhead += millis
+  }
+
+  suspend(): void {
+    if (this.suspendedAt !== undefined) return
+    this.suspendedAt = this.world.now()
+    this.alarm?.cancel()
+    this.alarmAt = Number.POSITIVE_INFINITY
+  }
+
+  wake(): void {
+    if (this.suspendedAt === undefined) return
+    const slept = this.world.now() - this.suspendedAt
+    this.reading = this.monotonic()
+    this.readAt = this.world.now()
+    this.suspendedAt = undefined
+    this.wallAhead += slept
+    this.setAlarm()
+  }
+
+  /** Calls back so many milliseconds of this clock from now. */
+  sleep(actor: Actor, millis: number, wake: () => void): () => void {
+    const sleeper: Sleeper = { at: this.monotonic() + Math.ceil(millis), tie: this.chance.next(), actor, wake }
+    this.sleepers.push(sleeper)
+    if (sleeper.at < this.alarmAt) this.setAlarm()
+    return () => {
+      sleeper.wake = undefined
+    }
+  }
+
+  private setAlarm(): void {
+    const next = this.sleepers.peek()
+    if (next === undefined || this.suspendedAt !== undefined) return
+    this.alarm?.cancel()
+    this.alarmAt = next.at
+    this.alarm = this.world.after((next.at - this.monotonic()) / this.rate, () => this.ring(next.at))
+  }
+
+  private ring(at: number): void {
+    // What the rate makes of a whole millisecond is rounded: it is that millisecond now.
+    this.reading = at
+    this.readAt = this.world.now()
+    this.alarmAt = Number.POSITIVE_INFINITY
+    while (this.sleepers.size > 0 && this.sleepers.peek()!.at <= at) {
+      const { actor, wake } = this.sleepers.pop()!
+      if (wake !== undefined) actor.perform(wake)
+    }
+    this.setAlarm()
+  }
+}
+
+/** The machine's clocks, as a process on it has them. */
+export const clockFor = (machine: NodeClock, actor: Actor): Clock.Clock => {
+  const monotonicNanos = () => BigInt(Math.round(machine.monotonic() * nanosPerMilli))
+  const wallNanos = () => BigInt(machine.wall()) * nanosPerMilliBig
+  return {
+    currentTimeMillisUnsafe: () => machine.wall(),
+    currentTimeMillis: Effect.sync(() => machine.wall()),
+    currentTimeNanosUnsafe: wallNanos,
+    currentTimeNanos: Effect.sync(wallNanos),
+    monotonicTimeNanosUnsafe: monotonicNanos,
+    monotonicTimeNanos: Effect.sync(monotonicNanos),
+    sleep: (duration) => {
+      const millis = Duration.toMillis(duration)
+      if (!Number.isFinite(millis)) return Effect.never
+      return Effect.callback((resume) => {
+        const cancel = machine.sleep(actor, millis, () => resume(Effect.void))
+        return Effect.sync(cancel)
+      })
+    }
+  }
+}

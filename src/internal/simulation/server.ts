@@ -1,0 +1,219 @@
+/**
+ * A NATS server with JetStream (or a cluster of them), as far as a bucket talks
+ * to it: in this process, on simulated time, and with the failures that real ones
+ * have been measured to have. Everything by chance is decided by the seed.
+ */
+import type { Operation } from "../kv/backend.ts"
+import type { Headers } from "../nats/port.ts"
+import type { Environment } from "./environment.ts"
+import type { Outgoing } from "./messages.ts"
+import { noResponders } from "./server/answers.ts"
+import { Api, prefix as apiPrefix } from "./server/api.ts"
+import { completed, type Config } from "./server/config.ts"
+import { Interest } from "./server/interest.ts"
+import { rfc3339 } from "./server/kept.ts"
+import { publication } from "./server/publication.ts"
+import type { PushConsumer } from "./server/push.ts"
+import { ServerSession } from "./server/session.ts"
+import { type Stored, Stream, type Surroundings } from "./server/stream.ts"
+import { Work } from "./server/work.ts"
+
+export interface ServerOptions {
+  readonly version: "2.10.27" | "2.15.1"
+  /** Unix milliseconds at the beginning of the simulation. */
+  readonly epoch: number
+}
+
+/** The way from the server to one client: it may delay, lose or reorder. */
+export interface Downlink {
+  /**
+   * `subscription` is the subject as the session subscribed to it (`a.*` too): a consumer's messages have the
+   * subject that they are stored under, and only the subscription says whose they are.
+   */
+  readonly deliver: (message: Outgoing, subscription: string) => void
+}
+
+/** One connection as the server sees it; calls are made when things arrive at the server. */
+export interface Session {
+  readonly publish: (subject: string, headers: Headers, data: Uint8Array, reply: string | undefined) => void
+  /** A subject, or `.*` at its end. */
+  readonly subscribe: (subject: string) => void
+  readonly unsubscribe: (subject: string) => void
+  /** The server has noticed that the client is gone: its interest ends. */
+  readonly close: () => void
+}
+
+/** A stream as it is, with the last message of each subject, tombstones too. */
+export interface StreamView {
+  readonly lastRevision: number
+  readonly created: string
+  readonly messages: ReadonlyArray<{
+    readonly subject: string
+    readonly revision: number
+    readonly created: number
+    readonly operation: Operation
+    readonly value: Uint8Array
+  }>
+}
+
+const flowControlPrefix = "$JS.FC."
+
+export class Server {
+  private readonly work: Work
+  private readonly isOld: boolean
+  private readonly epoch: number
+  private readonly streams = new Map<string, Stream>()
+  /** By the subject that they push to. */
+  private readonly consumersBySubject = new Map<string, PushConsumer>()
+  private readonly interest = new Interest((subject) => this.interestChanged(subject))
+  private readonly listeners: Array<(event: Stored) => void> = []
+  private readonly api: Api
+  private readonly surroundings: Surroundings
+  /** So that no two streams are made at the same time. */
+  private made = 0
+
+  constructor(environment: Environment, options: ServerOptions) {
+    this.work = new Work(environment)
+    this.isOld = options.version === "2.10.27"
+    this.epoch = options.epoch
+    const { interest, isOld, work } = this
+    this.surroundings = {
+      work,
+      interest,
+      isOld,
+      epoch: options.epoch,
+      stored: (event) => {
+        for (const listener of this.listeners) listener(event)
+      },
+      madeConsumer: (consumer) => void this.consumersBySubject.set(consumer.settings.deliver_subject, consumer),
+      lostConsumer: (consumer) => void this.consumersBySubject.delete(consumer.settings.deliver_subject)
+    }
+    this.api = new Api({
+      work,
+      interest,
+      isOld,
+      stream: (name) => this.streams.get(name),
+      make: (config) => this.make(config),
+      remove: (stream) => this.remove(stream)
+    })
+  }
+
+  connect(downlink: Downlink): Session {
+    return new ServerSession({
+      work: this.work,
+      interest: this.interest,
+      inOrder: this.isOld,
+      deliver: (message, subscription) => downlink.deliver(message, subscription),
+      handle: (subject, headers, data, reply, arrivedAt) => this.handle(subject, headers, data, reply, arrivedAt)
+    })
+  }
+
+  /** Nothing is taken up or said for so long; what arrives waits, and is done afterwards in order (SIGSTOP). */
+  freeze(millis: number): void {
+    this.work.freeze(millis)
+  }
+
+  /** The stream has no leader for so long: a node has died, or has come back; with one replica, the server starts again. */
+  electionOfItsOwn(stream: string, gapMillis: number): void {
+    const found = this.streams.get(stream)
+    if (found === undefined) return
+    if (!found.isReplicated && found.config.storage === "memory") this.loseStream(stream)
+    else found.elect(gapMillis)
+  }
+
+  /** Gone with its consumers; or made again at once by somebody else who does not know where revisions ended. */
+  loseStream(stream: string, options: { readonly remake?: "from 1" } = {}): void {
+    const found = this.streams.get(stream)
+    if (found === undefined) return
+    this.remove(found)
+    this.work.struck("stream lost")
+    if (options.remake === undefined) return
+    this.make(completed({ ...found.config, first_seq: 0 }, this.isOld))
+    this.work.struck("stream made anew from 1")
+  }
+
+  /** As if a store of some messages ago had been copied back. */
+  rollBack(stream: string, messages: number): void {
+    this.streams.get(stream)?.rollBack(messages)
+  }
+
+  loseConsumers(stream: string): void {
+    this.streams.get(stream)?.loseConsumers()
+  }
+
+  /** From now on its followers apply changes so many milliseconds later. */
+  lag(stream: string, millis: number): void {
+    const follower = this.streams.get(stream)?.follower
+    if (follower !== undefined) follower.lag = millis
+  }
+
+  stream(name: string): StreamView | undefined {
+    const stream = this.streams.get(name)
+    return stream === undefined ? undefined : {
+      lastRevision: stream.leader.lastRevision,
+      created: stream.created,
+      messages: stream.leader.lastOfEach(">")
+    }
+  }
+
+  consumers(stream: string): number {
+    return this.streams.get(stream)?.consumers.size ?? 0
+  }
+
+  /** Told of every message that a stream accepts, and of markers. */
+  onStored(listener: (event: Stored) => void): void {
+    this.listeners.push(listener)
+  }
+
+  private handle(
+    subject: string,
+    headers: Headers,
+    data: Uint8Array,
+    reply: string | undefined,
+    arrivedAt: number
+  ): void {
+    if (subject.startsWith(apiPrefix)) {
+      // Nobody is told what comes of it.
+      if (reply !== undefined) this.api.handle(subject, data, reply)
+      return
+    }
+    if (subject.startsWith(flowControlPrefix)) return this.flowControl(subject)
+    const stream = this.ownerOf(subject)
+    if (stream !== undefined) {
+      return stream.writes.take(publication(subject, headers, data, reply, this.isOld), arrivedAt)
+    }
+    const isHeard = this.interest.deliver({ subject, reply, status: 0, description: "", headers, data })
+    if (!isHeard && reply !== undefined) this.interest.deliver(noResponders(reply))
+  }
+
+  private ownerOf(subject: string): Stream | undefined {
+    for (const stream of this.streams.values()) if (stream.owns(subject)) return stream
+    return undefined
+  }
+
+  /** `$JS.FC.<stream>.<consumer>.<number>`. */
+  private flowControl(subject: string): void {
+    const [, , stream = "", consumer = ""] = subject.split(".")
+    this.streams.get(stream)?.consumers.get(consumer)?.answered(subject)
+  }
+
+  private interestChanged(subject: string): void {
+    if (!subject.endsWith(".*")) return this.consumersBySubject.get(subject)?.listen()
+    for (const consumer of this.consumersBySubject.values()) consumer.listen()
+  }
+
+  private make(config: Config): Stream {
+    const serial = String(++this.made).padStart(6, "0")
+    const created = rfc3339(this.epoch + this.work.now).replace("Z", `${serial}Z`)
+    const stream = new Stream(this.surroundings, config, created)
+    this.streams.set(stream.name, stream)
+    this.work.note(() => `${stream.name} is made`)
+    return stream
+  }
+
+  private remove(stream: Stream): void {
+    stream.close()
+    this.streams.delete(stream.name)
+    this.work.note(() => `${stream.name} is gone`)
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Which request asks for what, of which stream, and what is said where it has no
+ * leader to ask.
+ */
+import { json, noResponders, type Refusal, refusals, refused } from "./answers.ts"
+import type { Config } from "./config.ts"
+import * as consumerApi from "./consumerApi.ts"
+import { directGet, directGetMany } from "./direct.ts"
+import type { Interest } from "./interest.ts"
+import type { Stream } from "./stream.ts"
+import * as streamApi from "./streamApi.ts"
+import type { Work } from "./work.ts"
+
+export const prefix = "$JS.API."
+export const directPrefix = `${prefix}DIRECT.GET.`
+
+/** A stream without a leader: how often somebody says so, and is not merely silent. */
+const saysSo = 0.5
+
+/** What the making of a replicated stream takes, in milliseconds. */
+const electingFirst = [5, 20] as const
+
+/** It has its leader a moment after its maker has been told, now and then (measured: 1 of 30, up to 5 ms). */
+const leadsLate = 0.033
+const latest = 5
+
+/** What the API needs of its server. */
+export interface Streams {
+  readonly work: Work
+  readonly interest: Interest
+  readonly isOld: boolean
+  readonly stream: (name: string) => Stream | undefined
+  readonly make: (config: Config) => Stream
+  readonly remove: (stream: Stream) => void
+}
+
+type Handler = (
+  api: Api,
+  stream: Stream,
+  rest: string,
+  body: unknown,
+  behind: (task: () => void) => void
+) => streamApi.Answer
+
+/** Of a stream's own leader: what follows the stream's name, and the body. */
+const handlers: ReadonlyArray<readonly [string, Handler]> = [
+  ["STREAM.MSG.GET.", (_api, stream, _rest, body) => streamApi.messageGet(stream, body as {})],
+  ["STREAM.INFO.", (_api, stream, _rest, body) => streamApi.info(stream, body as {})],
+  ["CONSUMER.INFO.", (_api, stream, rest) => consumerApi.info(stream, rest)],
+  ["CONSUMER.CREATE.", (_api, stream, _rest, body, behind) => consumerApi.create(stream, body as {}, behind)],
+  ["CONSUMER.DELETE.", (_api, stream, rest) => consumerApi.remove(stream, rest)],
+  ["STREAM.PURGE.", (_api, stream, _rest, body) => streamApi.purge(stream, body as {})],
+  ["STREAM.UPDATE.", (_api, stream, _rest, body) => streamApi.update(stream, body as Config)],
+  ["STREAM.DELETE.", (api, stream) => api.remove(stream)]
+]
+
+const creation = "STREAM.CREATE."
+
+const decoder = new TextDecoder()
+
+const bodyOf = (data: Uint8Array): unknown => data.length === 0 ? {} : JSON.parse(decoder.decode(data))
+
+/** Up to the next dot, and what comes after it. */
+const splitOff = (text: string, from: number): readonly [string, string] => {
+  const dot = text.indexOf(".", from)
+  return dot === -1 ? [text.slice(from), ""] : [text.slice(from, dot), text.slice(dot + 1)]
+}
+
+export class Api {
+  private readonly streams: Streams
+
+  constructor(streams: Streams) {
+    this.streams = streams
+  }
+
+  handle(subject: string, data: Uint8Array, reply: string): void {
+    if (subject.startsWith(directPrefix)) return this.direct(subject, data, reply)
+    if (subject.startsWith(creation, prefix.length)) return this.create(data, reply)
+    for (const [verb, handler] of handlers) {
+      if (!subject.startsWith(verb, prefix.length)) continue
+      const [name, rest] = splitOff(subject, prefix.length + verb.length)
+      const stream = this.streams.stream(name)
+      if (stream === undefined) return this.answer(reply, refusals.noStream)
+      if (stream.electionBegan !== undefined) return this.withoutLeader(stream, reply)
+      const behind: Array<() => void> = []
+      this.answer(reply, handler(this, stream, rest, bodyOf(data), (task) => behind.push(task)))
+      for (const task of behind) task()
+      return
+    }
+    this.streams.interest.deliver(noResponders(reply))
+  }
+
+  remove(stream: Stream): streamApi.Answer {
+    this.streams.remove(stream)
+    return `{"success":true}`
+  }
+
+  private direct(subject: string, data: Uint8Array, reply: string): void {
+    const [name, wanted] = splitOff(subject, directPrefix.length)
+    const stream = this.streams.stream(name)
+    if (wanted === "") directGetMany(stream, data, reply, this.streams.interest)
+    else directGet(stream, wanted, reply, this.streams.interest)
+  }
+
+  private create(data: Uint8Array, reply: string): void {
+    const { isOld, work } = this.streams
+    const asked = bodyOf(data) as Parameters<typeof streamApi.creation>[1]
+    const existing = this.streams.stream(asked.name)
+    if (existing?.electionBegan !== undefined) return this.withoutLeader(existing, reply)
+    const wanted = streamApi.creation(existing, asked, isOld)
+    if (wanted !== undefined && "err_code" in wanted) return this.answer(reply, wanted)
+    if (wanted === undefined) return this.answer(reply, streamApi.info(existing!, {}))
+    const stream = this.streams.make(wanted)
+    if (!stream.isReplicated) return this.answer(reply, streamApi.info(stream, {}))
+    const making = work.chance.between(...electingFirst)
+    stream.delayFirstLeader(making + (work.chance.is(leadsLate) ? work.chance.between(0, latest) : 0))
+    work.after(making, () => this.answer(reply, streamApi.info(stream, {})))
+  }
+
+  private withoutLeader(stream: Stream, reply: string): void {
+    stream.meetElection()
+    if (this.streams.work.chance.is(saysSo)) this.answer(reply, refusals.noLeader)
+  }
+
+  private answer(reply: string, answer: string | Refusal): void {
+    this.streams.interest.deliver(typeof answer === "string" ? json(reply, answer) : refused(reply, answer))
+  }
+}

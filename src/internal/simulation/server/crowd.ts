@@ -1,0 +1,49 @@
+/**
+ * The consumers on one copy, by what they ask for: of the many that ask for the
+ * same, one question decides.
+ */
+import type { Audience } from "./copy.ts"
+import type { Kept } from "./kept.ts"
+import type { PushConsumer } from "./push.ts"
+import type { Matches } from "./subjects.ts"
+
+interface Group {
+  readonly matches: Matches
+  readonly members: Set<PushConsumer>
+}
+
+export class Crowd implements Audience {
+  size = 0
+  private readonly groups = new Map<string, Group>()
+
+  add(consumer: PushConsumer): void {
+    const filter = consumer.settings.filter_subject
+    const group = this.groups.get(filter)
+    if (group === undefined) {
+      this.groups.set(filter, { matches: consumer.position.matches, members: new Set([consumer]) })
+    } else group.members.add(consumer)
+    this.size++
+  }
+
+  remove(consumer: PushConsumer): void {
+    const filter = consumer.settings.filter_subject
+    const group = this.groups.get(filter)
+    if (group === undefined || !group.members.delete(consumer)) return
+    this.size--
+    if (group.members.size === 0) this.groups.delete(filter)
+  }
+
+  stored(message: Kept): void {
+    if (this.size === 0) return
+    for (const { matches, members } of this.groups.values()) {
+      if (matches(message.subject)) { for (const consumer of members) consumer.stored(message) }
+    }
+  }
+
+  removed(message: Kept): void {
+    if (this.size === 0) return
+    for (const { matches, members } of this.groups.values()) {
+      if (matches(message.subject)) { for (const consumer of members) consumer.removed(message) }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Direct gets: answered by whichever node is asked, so perhaps by one that has
+ * not heard of the latest.
+ */
+import { noResponders, statusOf } from "./answers.ts"
+import type { Copy } from "./copy.ts"
+import type { Interest } from "./interest.ts"
+import type { Kept } from "./kept.ts"
+import type { Stream } from "./stream.ts"
+import { hasWildcard } from "./subjects.ts"
+
+/** More are refused (measured). */
+const mostResults = 1024
+
+const defaultMaxBytes = 64 * 1024 * 1024
+
+interface BatchRequest {
+  readonly multi_last?: ReadonlyArray<string>
+  readonly max_bytes?: number
+}
+
+const decoder = new TextDecoder()
+
+const give = (interest: Interest, stream: Stream, reply: string, message: Kept): void => {
+  interest.deliver({
+    subject: reply,
+    reply: undefined,
+    status: 0,
+    description: "",
+    headers: message.directHeaders(stream.name),
+    data: message.value
+  })
+}
+
+/** The copy that answers, where one does. */
+const readerOf = (stream: Stream | undefined, interest: Interest, reply: string): Copy | undefined => {
+  const copy = stream?.config.allow_direct === true ? stream.reader() : undefined
+  if (stream?.hasLeader === false) stream.meetElection()
+  if (copy === undefined) interest.deliver(noResponders(reply))
+  return copy
+}
+
+export const directGet = (stream: Stream | undefined, subject: string, reply: string, interest: Interest): void => {
+  const copy = readerOf(stream, interest, reply)
+  if (stream === undefined || copy === undefined) return
+  const message = copy.last(subject)
+  if (copy !== stream.leader && message !== stream.leader.last(subject)) stream.work.struck("stale read")
+  if (message === undefined) interest.deliver(statusOf(reply, 404, "Message Not Found"))
+  else give(interest, stream, reply, message)
+}
+
+/** The last message of each subject asked for, in order of revision. */
+const lastOf = (copy: Copy, filters: ReadonlyArray<string>): ReadonlyArray<Kept> => {
+  if (filters.length === 1) return copy.lastOfEach(filters[0]!)
+  const found = new Set<Kept>()
+  for (const filter of filters) {
+    if (hasWildcard(filter)) {
+      for (const message of copy.lastOfEach(filter)) found.add(message)
+    } else {
+      const message = copy.last(filter)
+      if (message !== undefined) found.add(message)
+    }
+  }
+  return [...found].toSorted((a, b) => a.revision - b.revision)
+}
+
+const isSame = (some: ReadonlyArray<Kept>, others: ReadonlyArray<Kept>): boolean =>
+  some.length === others.length && some.every((message, index) => message === others[index])
+
+export const directGetMany = (
+  stream: Stream | undefined,
+  data: Uint8Array,
+  reply: string,
+  interest: Interest
+): void => {
+  const copy = readerOf(stream, interest, reply)
+  if (stream === undefined || copy === undefined) return
+  const { max_bytes: maxBytes = defaultMaxBytes, multi_last: filters } = JSON.parse(
+    decoder.decode(data) || "{}"
+  ) as BatchRequest
+  if (filters === undefined || stream.isOld) return void interest.deliver(statusOf(reply, 408, "Bad Request"))
+  const found = lastOf(copy, filters)
+  if (copy !== stream.leader && !isSame(found, lastOf(stream.leader, filters))) stream.work.struck("stale read")
+  if (found.length > mostResults) return void interest.deliver(statusOf(reply, 413, "Too Many Results"))
+  if (found.length === 0) return void interest.deliver(statusOf(reply, 404, "No Results"))
+  let bytes = 0
+  let given = 0
+  for (const message of found) {
+    if (given > 0 && bytes + message.size > maxBytes) break
+    bytes += message.size
+    give(interest, stream, reply, message)
+    given++
+  }
+  const left = String(found.length - given)
+  interest.deliver(
+    statusOf(reply, 204, "EOB", [["Nats-Num-Pending", left], ["Nats-Last-Sequence", String(copy.lastRevision)]])
+  )
+}

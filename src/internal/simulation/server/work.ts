@@ -1,0 +1,65 @@
+/**
+ * The server's hand: whatever it does, it does through here, so that a server
+ * that is stopped does nothing, and does all of it in order when it goes on.
+ */
+import type { Chance } from "../chance.ts"
+import type { Environment, Timer } from "../environment.ts"
+
+export class Work {
+  readonly chance: Chance
+  private readonly environment: Environment
+  private frozenUntil = 0
+  private thawing: Timer | undefined
+  /** What came, or fell due, while it was stopped. */
+  private held: Array<() => void> = []
+
+  constructor(environment: Environment) {
+    this.environment = environment
+    this.chance = environment.chance.fork("store")
+  }
+
+  get now(): number {
+    return this.environment.now()
+  }
+
+  get isFrozen(): boolean {
+    return this.thawing !== undefined
+  }
+
+  /** Whoever calls a task off must also let it find out by itself: it may be held already. */
+  after(millis: number, task: () => void): Timer {
+    return this.environment.after(millis, () => this.run(task))
+  }
+
+  /** Now, or once the server goes on. */
+  run(task: () => void): void {
+    if (this.thawing === undefined) return task()
+    if (this.held.length === 0) this.struck("store frozen")
+    this.held.push(task)
+  }
+
+  freeze(millis: number): void {
+    const until = this.now + millis
+    if (until <= this.frozenUntil) return
+    this.frozenUntil = until
+    this.thawing?.cancel()
+    this.thawing = this.environment.after(millis, () => this.thaw())
+    this.note(() => `frozen for ${millis} ms`)
+  }
+
+  private thaw(): void {
+    this.thawing = undefined
+    const { held } = this
+    this.held = []
+    this.note(() => `goes on; ${held.length} things have waited`)
+    for (const task of held) task()
+  }
+
+  struck(fault: string): void {
+    this.environment.struck(fault)
+  }
+
+  note(what: () => string): void {
+    this.environment.note("store", what)
+  }
+}

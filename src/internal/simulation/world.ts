@@ -1,0 +1,181 @@
+/**
+ * Time and the order of things, for a whole fleet in one process. Events come in
+ * the order of their times; between two of them everything that is ready to run
+ * runs, in an order that the seed decides. Nothing waits for real time: where
+ * nothing is ready the clock jumps to the next event.
+ */
+import type { Chance } from "./chance.ts"
+import type { Environment, Timer } from "./environment.ts"
+import { Heap } from "./heap.ts"
+
+/** More than any burst of a real fleet: what runs on without time going on never ends. */
+const mostAtOneTime = 2_000_000
+
+/** Whose tasks and events these are. While it is stopped they wait; when it has ended they are forgotten. */
+export class Actor {
+  readonly name: string
+  private state: "running" | "stopped" | "ended" = "running"
+  private waiting: Array<() => void> = []
+  private readonly world: World
+
+  constructor(world: World, name: string) {
+    this.world = world
+    this.name = name
+  }
+
+  get isRunning(): boolean {
+    return this.state === "running"
+  }
+
+  get hasEnded(): boolean {
+    return this.state === "ended"
+  }
+
+  stop(): void {
+    if (this.state === "running") this.state = "stopped"
+  }
+
+  /** What came meanwhile is there at once, in the order in which it came. */
+  resume(): void {
+    if (this.state !== "stopped") return
+    this.state = "running"
+    const { waiting } = this
+    this.waiting = []
+    for (const run of waiting) this.world.inTurn(this, run)
+  }
+
+  end(): void {
+    this.state = "ended"
+    this.waiting = []
+  }
+
+  perform(run: () => void): void {
+    if (this.state === "running") run()
+    else if (this.state === "stopped") this.waiting.push(run)
+  }
+}
+
+interface Event {
+  readonly at: number
+  readonly tie: number
+  readonly actor: Actor | undefined
+  run: (() => void) | undefined
+}
+
+interface Task {
+  readonly actor: Actor
+  readonly priority: number
+  readonly run: () => void
+}
+
+export interface Line {
+  /** Milliseconds. */
+  readonly at: number
+  readonly who: string
+  readonly what: string
+}
+
+/** Why nothing more will happen although there is no end. */
+export type Halt = "nothing left" | "time is up" | "spinning"
+
+export class World implements Environment {
+  readonly chance: Chance
+  /** What happened, where somebody wants to read it. */
+  readonly lines: Array<Line> | undefined
+  /** How often each fault has struck. */
+  readonly faults = new Map<string, number>()
+  private time = 0
+  private readonly order: Chance
+  private readonly events = new Heap<Event>()
+  private readonly ready: Array<Task> = []
+  /** Whether all that is ready has one priority. */
+  private isLevel = true
+  /** What a stopped actor has missed comes in its order, before anything else of that time. */
+  private missed = -1
+
+  constructor(chance: Chance, options: { readonly isRecorded: boolean }) {
+    this.chance = chance.fork("world")
+    this.order = chance.fork("order")
+    this.lines = options.isRecorded ? [] : undefined
+  }
+
+  readonly now = (): number => this.time
+
+  readonly struck = (fault: string): void => {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
+  }
+
+  readonly note = (who: string, what: () => string): void => {
+    this.lines?.push({ at: this.time, who, what: what() })
+  }
+
+  readonly after = (millis: number, run: () => void): Timer => this.schedule(undefined, millis, run)
+
+  /** The same, of an actor: it waits while that one is stopped. */
+  schedule(actor: Actor | undefined, millis: number, run: () => void): Timer {
+    const event: Event = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
+    this.events.push(event)
+    return {
+      cancel: () => {
+        event.run = undefined
+      }
+    }
+  }
+
+  inTurn(actor: Actor, run: () => void): void {
+    this.missed += Number.EPSILON
+    this.events.push({ at: this.time, tie: this.missed, actor, run })
+  }
+
+  /** Something can run now; when, among what else can, the seed decides. */
+  submit(actor: Actor, run: () => void, priority: number): void {
+    if (actor.hasEnded) return
+    if (this.ready.length > 0 && this.ready[0]!.priority !== priority) this.isLevel = false
+    this.ready.push({ actor, priority, run })
+  }
+
+  private nextTask(): Task {
+    const { ready } = this
+    let candidates = ready.length
+    if (!this.isLevel) {
+      // Lower goes first: those come to the front.
+      const best = Math.min(...ready.map(({ priority }) => priority))
+      ready.sort((a, b) => Number(a.priority !== best) - Number(b.priority !== best))
+      candidates = ready.filter(({ priority }) => priority === best).length
+    }
+    const index = candidates === 1 ? 0 : this.order.below(candidates)
+    const task = ready[index]!
+    const last = ready.pop()!
+    if (last !== task) ready[index] = last
+    if (ready.length === 0) this.isLevel = true
+    return task
+  }
+
+  /** Lets things happen, so many at most, until it is done or nothing can happen any more. */
+  advance(isDone: () => boolean, until: number, most: number): Halt | "done" | "going on" {
+    let left = most
+    let atOneTime = 0
+    while (true) {
+      while (this.ready.length > 0) {
+        if (++atOneTime > mostAtOneTime) return "spinning"
+        const { actor, run } = this.nextTask()
+        actor.perform(run)
+      }
+      if (isDone()) return "done"
+      if (--left < 0) return "going on"
+      const event = this.events.pop()
+      if (event === undefined) return "nothing left"
+      if (event.run === undefined) continue
+      if (event.at > until) return "time is up"
+      if (event.at > this.time) {
+        this.time = event.at
+        atOneTime = 0
+        this.missed = -1
+      } else if (++atOneTime > mostAtOneTime) return "spinning"
+      const { actor, run } = event
+      event.run = undefined
+      if (actor === undefined) run()
+      else actor.perform(run)
+    }
+  }
+}

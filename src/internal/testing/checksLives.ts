@@ -1,0 +1,123 @@
+/**
+ * Whether who lives beats, and who was deregistered stays away.
+ */
+import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
+import { beat, type Record, type Records, removed } from "./checksRecords.ts"
+import { type Fact, type Found, seconds } from "./checksReport.ts"
+import { countUntil, type Span, touches } from "./checksSpans.ts"
+import { recovery, troublesOf } from "./checksTroubles.ts"
+
+/** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
+const nearTheEnd = 10_000
+
+const never = Number.POSITIVE_INFINITY
+
+const registered = ({ from, instance, node }: Life): Fact => ({
+  at: from,
+  who: instance,
+  what: `is registered on ${node}`
+})
+
+// ------------------------------------------------------------ who lives beats
+
+/** The times without trouble within a span: each begins where the trouble before it ends. */
+const clearWithin = (troubles: ReadonlyArray<Span>, from: number, until: number): ReadonlyArray<Span> => {
+  const clear: Array<Span> = []
+  let since = from
+  for (const trouble of troubles) {
+    if (trouble.from >= until) break
+    if (trouble.from > since) clear.push({ from: since, until: trouble.from })
+    since = Math.max(since, trouble.until)
+  }
+  if (since < until) clear.push({ from: since, until })
+  return clear
+}
+
+/** Whoever was deregistered by others stays so: its life ends there. */
+const endOf = (life: Life, { removals }: Record, end: number): number => {
+  const taken = removals.find(({ at, how }) => how === "deregistered" && at >= life.from)
+  return Math.min(life.until ?? end, taken?.at ?? never)
+}
+
+/** Silent for too long, though nothing has kept it from beating for long enough. */
+const forgotten = (life: Life, record: Record, clear: Span, times: RosterTimes): ReadonlyArray<Found> => {
+  const { heartbeat, lateness } = times
+  const longest = heartbeat + lateness + recovery
+  const settled = clear.from + heartbeat + 2 * lateness + recovery
+  const found: Array<Found> = []
+  for (let next = countUntil(record.beats, settled - longest);; next++) {
+    const last = record.beats[next - 1]
+    const missed = Math.max(settled, (last ?? Number.NEGATIVE_INFINITY) + longest)
+    if (missed >= clear.until) return found
+    if (missed >= (record.beats[next] ?? never)) continue
+    const proof = last === undefined ? [] : [beat(record.instance, last)]
+    const passed = clear.from > life.from
+      ? [{ at: clear.from, who: life.node, what: "has no trouble any more, nor has the store" }]
+      : []
+    found.push({
+      rule: "the living beat",
+      at: missed,
+      message: `${record.instance} lives on ${life.node}, and ` +
+        (last === undefined ? "has never beaten" : `has not beaten for more than ${seconds(missed - last)} s`),
+      facts: [
+        registered(life),
+        ...proof,
+        ...passed,
+        { at: missed, who: record.instance, what: "still lives, and has not beaten" }
+      ]
+    })
+    if (next >= record.beats.length) return found
+  }
+}
+
+// ------------------------------------------------------------ who was deregistered stays away
+
+/** The first write of a life lands before `register` returns. */
+const beginOf = ({ from, registering }: Life): number => registering ?? from - recovery
+
+/** Until when another life may beat that is there when the first one has ended; a crash tells nothing of what is under way. */
+const reachOf = (other: Life, ended: Life, late: number): number => {
+  if (other.until === undefined) return never
+  if (other.ended === "deregistered") return other.until + late
+  return other.until >= beginOf(ended) ? never : other.until
+}
+
+/** A beat after a deregistration, where no other life is there to have sent it. */
+const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, late: number): ReadonlyArray<Found> => {
+  const until = life.until!
+  const silentFrom = until + late
+  let silentUntil = never
+  for (const other of lives) {
+    if (other === life || reachOf(other, life, late) <= silentFrom) continue
+    silentUntil = Math.min(silentUntil, beginOf(other))
+  }
+  const at = record.beats[countUntil(record.beats, silentFrom)]
+  if (at === undefined || at >= silentUntil) return []
+  const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
+  return [{
+    rule: "the deregistered stay away",
+    at,
+    message: `${record.instance} was deregistered on ${life.node}, and beat again ${seconds(at - until)} s later`,
+    facts: [
+      { at: until, who: record.instance, what: `begins to deregister on ${life.node}` },
+      ...(removal === undefined ? [] : [removed(removal)]),
+      beat(record.instance, at)
+    ]
+  }]
+}
+
+export const lives = (history: RosterHistory, times: RosterTimes, records: Records): ReadonlyArray<Found> => {
+  const troubles = troublesOf(history.troubles)
+  const late = times.lateness + recovery
+  return [...Map.groupBy(history.lives, ({ instance }) => instance)].flatMap(([instance, own]) => {
+    const record = records.all.get(instance)!
+    return own.flatMap((life) => {
+      const trouble = troubles(life.node)
+      const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
+      const found = clear.flatMap((span) => forgotten(life, record, span, times))
+      const isJudged = life.ended === "deregistered" && life.until !== undefined &&
+        !touches(trouble, life.until - nearTheEnd, life.until + nearTheEnd)
+      return isJudged ? [...found, ...resurrected(life, own, record, late)] : found
+    })
+  })
+}

@@ -1,0 +1,215 @@
+/**
+ * What is recorded of a fleet for the checkers, and what they answer. Plain
+ * objects; every time is milliseconds of true time since any one moment.
+ */
+import type { FencingToken } from "../../FencingToken.ts"
+
+/**
+ * What a history is held to.
+ *
+ * `one valid leader`, `one running leader` and `tokens grow` are judged by
+ * `atMostOneLeader`, `no stale write` by `noStaleWrite`, the others by
+ * `rosterIsTrue`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Rule =
+  | "one valid leader"
+  | "one running leader"
+  | "tokens grow"
+  | "no stale write"
+  | "the living are seen"
+  | "the dead are not seen"
+  | "the living beat"
+  | "the deregistered stay away"
+
+/**
+ * A rule that was broken, and the shortest history that breaks it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Violation {
+  readonly rule: Rule
+  /** Who did what that must not be, in one sentence. */
+  readonly message: string
+  /** The recorded facts that are enough to see it, in order of time: `  12.304 s  b  leads "job" with token 7-19`. */
+  readonly history: ReadonlyArray<string>
+}
+
+/**
+ * A node that was not running: paused (SIGSTOP) or frozen (its machine was
+ * suspended). It could not be stopped meanwhile, and did not know the time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stop {
+  readonly node: string
+  readonly from: number
+  readonly until: number
+}
+
+/**
+ * One term of leadership as the work of it lived it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Term {
+  readonly election: string
+  readonly node: string
+  readonly candidateId: string
+  readonly token: FencingToken
+  /** The work began. */
+  readonly since: number
+  /** Its interruption began; undefined where it ended by itself, crashed, or still runs. */
+  readonly toldToStop: number | undefined
+  /** It had stopped, finalizers included, or its node had crashed; undefined: it still ran at the end. */
+  readonly until: number | undefined
+  /** The moments at which `isValid` was read and was true, in any order. */
+  readonly validAt: ReadonlyArray<number>
+}
+
+/**
+ * What is recorded of elections.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LeaderHistory {
+  readonly terms: ReadonlyArray<Term>
+  readonly stops?: ReadonlyArray<Stop> | undefined
+  /** When the recording ended. */
+  readonly end: number
+}
+
+/**
+ * A write that a resource was asked for by a leader who showed its token.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GuardedWrite {
+  readonly resource: string
+  readonly node: string
+  readonly token: FencingToken
+  /** When the resource took it or refused it. */
+  readonly at: number
+  readonly accepted: boolean
+  /** What was written, for the reader. */
+  readonly what?: string | undefined
+}
+
+/**
+ * The store took a write of an instance's record.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Beat {
+  /** `service/id`. */
+  readonly instance: string
+  readonly at: number
+}
+
+/**
+ * An instance's record was gone from the store.
+ *
+ * **Details**
+ *
+ * After a `lost` one nothing is known but ages: a stream that was rolled back
+ * has old records again, one that was made anew has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Removal {
+  readonly instance: string
+  readonly at: number
+  /** `expired`: by the store itself. `lost`: the stream was lost or rolled back. */
+  readonly how: "deregistered" | "swept" | "expired" | "lost"
+}
+
+/**
+ * One registration of an instance by one process.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Life {
+  readonly instance: string
+  readonly node: string
+  /** `register` was called: from here on its first write may land. Where left out, 3 s before `from`. */
+  readonly registering?: number | undefined
+  /** `register` returned; where it never did, the same as `until`. */
+  readonly from: number
+  /** Its scope began to close, its node crashed, or its registration was lost to another; undefined: it still lived at the end. */
+  readonly until: number | undefined
+  /** How it ended; undefined where it still lived, or was lost to another. */
+  readonly ended: "deregistered" | "crashed" | undefined
+}
+
+/**
+ * A node that was stopped or cut off, or a store that took no writes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Trouble {
+  /** Undefined: the store, and so everybody. */
+  readonly node: string | undefined
+  readonly from: number
+  readonly until: number
+}
+
+/**
+ * What an observer was told of one service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Look {
+  readonly node: string
+  /** When it was asked. */
+  readonly from: number
+  /** When it was answered. */
+  readonly until: number
+  readonly service: string
+  /** `service/id` each, as in `Beat`. */
+  readonly instances: ReadonlyArray<string>
+  /** `watch`: a roster that is kept from events. */
+  readonly how: "list" | "watch"
+}
+
+/**
+ * What is recorded of a registry.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RosterHistory {
+  readonly beats: ReadonlyArray<Beat>
+  readonly removals: ReadonlyArray<Removal>
+  readonly lives: ReadonlyArray<Life>
+  readonly troubles: ReadonlyArray<Trouble>
+  readonly looks: ReadonlyArray<Look>
+  /** When the recording ended. */
+  readonly end: number
+}
+
+/**
+ * The times of a registry, in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RosterTimes {
+  readonly maxAge: number
+  readonly heartbeat: number
+  /** How late ages, clock readings and deliveries may be. */
+  readonly lateness: number
+  /** How far what `list` reads may be behind what the store took, on a replicated bucket; default 0. */
+  readonly readLag?: number | undefined
+}

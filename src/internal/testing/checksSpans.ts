@@ -1,0 +1,61 @@
+/**
+ * Searching and merging what is sorted by time.
+ */
+
+export interface Span {
+  readonly from: number
+  readonly until: number
+}
+
+/** How many of the sorted are at or before a time. */
+export const countUntil = (sorted: ReadonlyArray<number>, time: number): number => {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (sorted[middle]! <= time) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The last of the sorted at or before a time; long ago where there is none. */
+export const lastUntil = (sorted: ReadonlyArray<number>, time: number): number =>
+  sorted[countUntil(sorted, time) - 1] ?? Number.NEGATIVE_INFINITY
+
+/** The last of the sorted before a time; long ago where there is none. */
+export const lastBefore = (sorted: ReadonlyArray<number>, time: number): number => {
+  let count = countUntil(sorted, time)
+  while (sorted[count - 1] === time) count--
+  return sorted[count - 1] ?? Number.NEGATIVE_INFINITY
+}
+
+/** Sorted and apart: what overlaps or touches is one. */
+export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
+  if (spans.length < 2) return spans
+  const merged: Array<{ readonly from: number; until: number }> = []
+  for (const { from, until } of spans.toSorted((one, two) => one.from - two.from)) {
+    const last = merged.at(-1)
+    if (last !== undefined && from <= last.until) last.until = Math.max(last.until, until)
+    else merged.push({ from, until })
+  }
+  return merged
+}
+
+/** The last of merged spans that begins at or before a time. */
+const lastBegun = (merged: ReadonlyArray<Span>, time: number): Span | undefined => {
+  let low = 0
+  let high = merged.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (merged[middle]!.from <= time) low = middle + 1
+    else high = middle
+  }
+  return merged[low - 1]
+}
+
+/** Whether any of merged spans shares a moment with this one, ends included. */
+export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean => {
+  const last = lastBegun(merged, until)
+  return last !== undefined && last.until >= from
+}

@@ -1,0 +1,36 @@
+/**
+ * Who was in trouble when. What strikes the store strikes everybody.
+ */
+import type { RosterHistory, RosterTimes, Trouble } from "./checksModels.ts"
+import { merge, type Span } from "./checksSpans.ts"
+
+/** After trouble: to connect and to try again, with the pauses that retries take. */
+export const recovery = 3000
+
+/** The troubles of a node and those of the store, merged. */
+export const troublesOf = (troubles: ReadonlyArray<Trouble>): (node: string) => ReadonlyArray<Span> => {
+  const byNode = Map.groupBy(troubles, ({ node }) => node)
+  const ofStore = byNode.get(undefined) ?? []
+  const known = new Map<string, ReadonlyArray<Span>>()
+  return (node) => {
+    const merged = known.get(node) ?? merge([...ofStore, ...byNode.get(node) ?? []])
+    known.set(node, merged)
+    return merged
+  }
+}
+
+/**
+ * When an observer that knows several instances sees none of them beat, and so
+ * may suspect the store and not them: from half of `maxAge` after a beat until
+ * the next one.
+ */
+export const silences = (history: RosterHistory, { lateness, maxAge }: RosterTimes): ReadonlyArray<Span> => {
+  const beats = history.beats.map(({ at }) => at).toSorted((one, two) => one - two)
+  const suspicious = maxAge / 2 - lateness
+  const found: Array<Span> = []
+  beats.forEach((at, index) => {
+    const next = beats[index + 1] ?? Number.POSITIVE_INFINITY
+    if (next - at > suspicious) found.push({ from: at + suspicious, until: next })
+  })
+  return found
+}

@@ -1,0 +1,140 @@
+/**
+ * What is known of the last message of a key, and what each operation makes of
+ * it. Pure.
+ *
+ * A removal is not told its revision, nor is a write without an answer: the
+ * revision is then a set, every whole number from `least` on but for some that
+ * it has turned out not to be. Such a set is exact: whatever is in it can have
+ * been the revision, given the operations that led here.
+ */
+
+export interface KeyState {
+  /** Undefined: nobody knows. A message with a value has a revision of at least 1. */
+  readonly live: boolean | undefined
+  /** The number of the value; undefined where it is not live, and where nobody knows. */
+  readonly value: number | undefined
+  /** The revision, or the least that it can be: never one of `not`. 0: no message at all. */
+  readonly least: number
+  readonly known: boolean
+  /** Revisions above `least` that it is not. */
+  readonly not: ReadonlyArray<number>
+}
+
+/** What must hold for a write to be done. */
+export type Condition = "live" | "dead" | { readonly revision: number }
+
+/** What an operation asks of the state, and what it leaves. */
+export type Step =
+  | { readonly _tag: "Dead" }
+  | { readonly _tag: "Live" }
+  | { readonly _tag: "Holds"; readonly value: number; readonly revision: number }
+  | { readonly _tag: "IsNot"; readonly revision: number }
+  | {
+    readonly _tag: "Write"
+    readonly condition: Condition | undefined
+    /** Undefined: a tombstone. */
+    readonly value: number | undefined
+    /** Undefined: not told. */
+    readonly revision: number | undefined
+  }
+  /** An answer that the operation cannot have. */
+  | { readonly _tag: "Never" }
+
+export type Write = Extract<Step, { readonly _tag: "Write" }>
+
+export const nothing: KeyState = { live: false, value: undefined, least: 0, known: true, not: [] }
+
+export const anything: KeyState = { live: undefined, value: undefined, least: 0, known: false, not: [] }
+
+/** The state if its revision is at least that. */
+const from = (state: KeyState, least: number): KeyState | undefined => {
+  if (state.least >= least) return state
+  if (state.known) return undefined
+  let first = least
+  while (state.not.includes(first)) first++
+  return { ...state, least: first, not: state.not.filter((revision) => revision > first) }
+}
+
+const dead = (state: KeyState): KeyState | undefined =>
+  state.live === false ? state : state.live === true ? undefined : { ...state, live: false }
+
+const live = (state: KeyState): KeyState | undefined => {
+  if (state.live !== undefined) return state.live ? state : undefined
+  const there = from(state, 1)
+  return there && { ...there, live: true }
+}
+
+/** The state if that is its revision. */
+const at = (state: KeyState, revision: number): KeyState | undefined => {
+  if (state.known) return state.least === revision ? state : undefined
+  if (revision < state.least || state.not.includes(revision)) return undefined
+  return { ...state, live: revision === 0 ? false : state.live, least: revision, known: true, not: [] }
+}
+
+/** The state if that is not its revision. */
+const isNot = (state: KeyState, revision: number): KeyState | undefined => {
+  if (revision < state.least || state.not.includes(revision)) return state
+  if (state.known) return revision === state.least ? undefined : state
+  return revision === state.least ? from(state, revision + 1) : { ...state, not: [...state.not, revision] }
+}
+
+const holds = (state: KeyState, value: number, revision: number): KeyState | undefined => {
+  const there = live(state)
+  if (there === undefined || (there.value !== undefined && there.value !== value)) return undefined
+  const bound = at(there, revision)
+  return bound === undefined || bound.value === value ? bound : { ...bound, value }
+}
+
+const allows = (state: KeyState, condition: Condition | undefined): KeyState | undefined =>
+  condition === undefined
+    ? state
+    : condition === "live"
+    ? live(state)
+    : condition === "dead"
+    ? dead(state)
+    : at(state, condition.revision)
+
+const write = (state: KeyState, { condition, revision, value }: Write): KeyState | undefined => {
+  const allowed = allows(state, condition)
+  // Of the revisions that this one may have replaced, the least leaves the most room.
+  if (allowed === undefined || (revision !== undefined && allowed.least >= revision)) return undefined
+  return {
+    live: value !== undefined,
+    value,
+    least: revision ?? allowed.least + 1,
+    known: revision !== undefined,
+    not: []
+  }
+}
+
+/**
+ * The state after a step; undefined where the step cannot have been taken here.
+ * A step that neither changes the state nor tells more of it gives the very same
+ * one.
+ */
+export const apply = (state: KeyState, step: Step): KeyState | undefined => {
+  switch (step._tag) {
+    case "Dead":
+      return dead(state)
+    case "Live":
+      return live(state)
+    case "Holds":
+      return holds(state, step.value, step.revision)
+    case "IsNot":
+      return isNot(state, step.revision)
+    case "Write":
+      return write(state, step)
+    case "Never":
+      return undefined
+  }
+}
+
+/** Whether the step can be taken here whichever of its possible revisions and values the state has. */
+export const surelyAllows = (state: KeyState, step: Step): boolean =>
+  step._tag === "Write" ? allows(state, step.condition) === state : apply(state, step) === state
+
+/** Equal for equal states. */
+export const keyOf = ({ known, least, live, not, value }: KeyState): string =>
+  `${live === undefined ? "?" : live ? `v${value ?? "?"}` : "-"}${known ? "=" : ">"}${least}${
+    not.length === 0 ? "" : `!${not.toSorted((a, b) => a - b).join("!")}`
+  }`

@@ -1,0 +1,101 @@
+/**
+ * A store whose operations are written to a history.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { KVEntry, KVOptions, RemoveOptions } from "../../../KVEntry.ts"
+import type { KVStore } from "../../../KVStore.ts"
+import type { KVStoreError } from "../../../KVStoreError.ts"
+import type { Input, Operation, Outcome } from "./history.ts"
+
+type Store = KVStore["Service"]
+
+export interface Recording {
+  readonly process: string
+  readonly now: () => number
+  readonly history: Array<Operation>
+  readonly encode?: ((value: Uint8Array) => string) | undefined
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** UTF-8 where it is, so that a person can read it; no two values have the same text. */
+const textOf = (value: Uint8Array): string => {
+  try {
+    const text = utf8.decode(value)
+    return text.startsWith("hex:") ? hexOf(value) : text
+  } catch {
+    return hexOf(value)
+  }
+}
+
+const hexOf = (value: Uint8Array): string =>
+  `hex:${Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("")}`
+
+/** What a write came to that did not succeed; interrupted or broken, it may still land. */
+const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
+  const reason = Option.getOrUndefined(Exit.findErrorOption(exit))?.reason._tag
+  switch (reason) {
+    case undefined:
+    case "OutcomeUnknown":
+      return { _tag: "Unknown" }
+    case "KeyAlreadyExists":
+    case "KeyNotFound":
+    case "RevisionMismatch":
+      return { _tag: "Refused", reason }
+    default:
+      return { _tag: "Failed" }
+  }
+}
+
+export const recorder = ({ encode = textOf, history, now, process }: Recording): (store: Store) => Store => {
+  /** It is in the history from its beginning on: who never comes back has written it there. */
+  const record = <A>(
+    key: string,
+    input: Input,
+    operation: Effect.Effect<A, KVStoreError>,
+    outcomeOf: (exit: Exit.Exit<A, KVStoreError>) => Outcome
+  ): Effect.Effect<A, KVStoreError> =>
+    Effect.suspend(() => {
+      const asked: Operation = {
+        process,
+        key,
+        input,
+        invoked: now(),
+        returned: undefined,
+        outcome: { _tag: "Unknown" }
+      }
+      const index = history.push(asked) - 1
+      return Effect.onExit(operation, (exit) =>
+        Effect.sync(() => {
+          history[index] = { ...asked, returned: now(), outcome: outcomeOf(exit) }
+        }))
+    })
+
+  const read = (exit: Exit.Exit<Option.Option<KVEntry>, KVStoreError>): Outcome =>
+    Exit.isFailure(exit)
+      ? { _tag: "Failed" }
+      : Option.match(exit.value, {
+        onNone: () => ({ _tag: "None" }),
+        onSome: ({ revision, value }) => ({ _tag: "Found", value: encode(value), revision })
+      })
+
+  const written = (exit: Exit.Exit<number, KVStoreError>): Outcome =>
+    Exit.isSuccess(exit) ? { _tag: "Written", revision: exit.value } : failureOf(exit)
+
+  const removed = (exit: Exit.Exit<void, KVStoreError>): Outcome =>
+    Exit.isSuccess(exit) ? { _tag: "Removed" } : failureOf(exit)
+
+  const remove = (store: Store, operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
+    record(key, { _tag: "Remove", operation, revision: options?.revision }, store[operation](key, options), removed)
+
+  return (store) => ({
+    ...store,
+    get: (key) => record(key, { _tag: "Get" }, store.get(key), read),
+    put: (key: string, value: Uint8Array, options?: KVOptions) =>
+      record(key, { _tag: "Put", value: encode(value), options }, store.put(key, value, options), written),
+    delete: remove(store, "delete"),
+    purge: remove(store, "purge")
+  })
+}

@@ -1,0 +1,135 @@
+/**
+ * What a fleet may never do, as functions over what was recorded of one.
+ *
+ * A history is plain data: who led, what a guarded resource accepted, what the
+ * store took of each instance, and what observers were told. It may come from a
+ * simulation or from real processes whose times are comparable. Each checker
+ * answers with what was broken, the earliest first, each time with the few facts
+ * that are enough to see it; with nothing where all is well.
+ *
+ * Nothing here reads a clock or runs an effect. A checker takes n log n time in
+ * what was recorded, and each look at a roster as long as its service has
+ * instances.
+ *
+ * @since 0.1.0
+ */
+import { leaders } from "../internal/testing/checksLeaders.ts"
+import { lives } from "../internal/testing/checksLives.ts"
+import { looks } from "../internal/testing/checksLooks.ts"
+import type {
+  GuardedWrite,
+  LeaderHistory,
+  RosterHistory,
+  RosterTimes,
+  Violation
+} from "../internal/testing/checksModels.ts"
+import { records } from "../internal/testing/checksRecords.ts"
+import { report } from "../internal/testing/checksReport.ts"
+import { writes } from "../internal/testing/checksWrites.ts"
+
+export type {
+  Beat,
+  GuardedWrite,
+  LeaderHistory,
+  Life,
+  Look,
+  Removal,
+  RosterHistory,
+  RosterTimes,
+  Rule,
+  Stop,
+  Term,
+  Trouble,
+  Violation
+} from "../internal/testing/checksModels.ts"
+
+/**
+ * Of one election at most one leads at a time.
+ *
+ * **Details**
+ *
+ * - `one valid leader`: where `isValid` was true of one term, no other's is true
+ *   until it has been true of the first for the last time; not even at the same
+ *   instant. A node that was stopped is no excuse: who wakes must find out before
+ *   it answers.
+ * - `one running leader`: the work of two terms never runs at one time, from
+ *   `since` to `until`; one may begin at the instant at which the other has
+ *   stopped. While its node is stopped, work is not held to this, nor after that
+ *   until it has read `isValid` as true: a process that was stopped cannot be told
+ *   to stop before it runs again, and what it does then is what fencing is for.
+ *   Work that overruns its lease IS held to it.
+ * - `tokens grow`: of two terms the one that began later has the higher token.
+ *   Only one whose node was stopped after the other had begun may be late; and no
+ *   two terms have the same token.
+ *
+ * **Gotchas**
+ *
+ * What no lease can give is reported too: a record that is purged by hand, or a
+ * stream that is lost, while its leader is cut off lets another lead at the same
+ * time, for `renewDeadline` at most; a stream that is rolled back gives tokens
+ * twice. Check the histories of such runs with `noStaleWrite`.
+ *
+ * **Example** (Two leaders)
+ *
+ * ```ts
+ * const [violation] = Checks.atMostOneLeader({ terms, stops, end: 60_000 })
+ * // violation.message: "b (token 7-19) and c (token 7-23) both ran the work of "job" for 0.250 s"
+ * ```
+ *
+ * @category checkers
+ * @since 0.1.0
+ */
+export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> => report(leaders(history))
+
+/**
+ * No resource accepts a token that is lower than one it has accepted.
+ *
+ * **Details**
+ *
+ * By the order of `at` for each resource; writes of one instant are taken in the
+ * order in which they are given. What a resource refused does not count.
+ *
+ * @category checkers
+ * @since 0.1.0
+ */
+export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArray<Violation> => report(writes(history))
+
+/**
+ * Who lives is seen, who is gone is not, and who lives beats.
+ *
+ * **Details**
+ *
+ * The truth is what the STORE took; hosts' clocks do not count. Between what must
+ * be and what must not, an answer is free: it may have been read at any moment
+ * between the question and the answer, and be late by `lateness`.
+ *
+ * - `the living are seen`: whoever beat before the question, and is not older than
+ *   `maxAge - lateness` at the answer, and was not removed since, is in it.
+ * - `the dead are not seen`: whoever was older than `maxAge + lateness` at the
+ *   question, or removed before it and has not beaten since, is not in it.
+ * - For a `watch` both are wider by another `lateness`, and it is not judged while
+ *   its node or the store had trouble, nor for `maxAge + lateness + 3 s` after that:
+ *   an observer that is cut off cannot tell the dead from the silent. Nor does it
+ *   have to forget the silent where NO instance has beaten for half of `maxAge`: it
+ *   may suspect the store.
+ * - `the living beat`: an instance that has lived without trouble for `heartbeat +
+ *   2 x lateness + 3 s` has beaten within the last `heartbeat + lateness + 3 s`; so
+ *   it is never forgotten, and comes back by itself. One that others deregister
+ *   stays away.
+ * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
+ *   deregister an instance does not beat, unless another life of it has begun. Not
+ *   judged where there was trouble within 10 s of that.
+ *
+ * **Gotchas**
+ *
+ * On a replicated bucket what `list` reads may be behind: set `readLag`. Where the
+ * stream is lost or rolled back, record a `lost` removal of EVERY instance that
+ * ever was, or an old record that is back is taken for a lie.
+ *
+ * @category checkers
+ * @since 0.1.0
+ */
+export const rosterIsTrue = (history: RosterHistory, times: RosterTimes): ReadonlyArray<Violation> => {
+  const known = records(history)
+  return report([...looks(history, times, known), ...lives(history, times, known)])
+}

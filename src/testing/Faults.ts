@@ -1,0 +1,258 @@
+/**
+ * What goes wrong in a fleet, as data: a plan says what happens when, so that it
+ * can be generated, made smaller, printed and played again.
+ *
+ * @since 0.1.0
+ */
+import * as Arbitrary from "effect/Arbitrary"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
+
+/** Milliseconds of a plan: whole ones, so that they print and shrink well. */
+const millis = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const longest = 24 * 60 * 60 * 1000
+
+/** After the beginning of the plan. */
+const at = millis(0, longest)
+
+const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, node: Schema.String, ...fields })
+
+const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, bucket: Schema.String, ...fields })
+
+/** Each kind, with what it is about. Times are milliseconds. */
+const kinds = {
+  /** A machine's process is killed, and started again `for` so long later. */
+  Crash: Schema.TaggedStruct("Crash", on({ for: millis(1, 60_000) })),
+  /** A process stands still, as by SIGSTOP. */
+  Pause: Schema.TaggedStruct("Pause", on({ for: millis(1, 60_000) })),
+  /** A machine is suspended. */
+  Freeze: Schema.TaggedStruct("Freeze", on({ for: millis(1, 60_000) })),
+  /** A wall clock is set, `by` so much. */
+  Step: Schema.TaggedStruct("Step", on({ by: millis(-longest, longest) })),
+  /** Nothing passes. */
+  Cut: Schema.TaggedStruct(
+    "Cut",
+    on({ for: millis(1, 60_000), direction: Schema.Literals(["requests", "replies", "both"]) })
+  ),
+  /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
+  PoorLink: Schema.TaggedStruct(
+    "PoorLink",
+    on({ for: millis(1, 60_000), most: millis(1, 5000), loss: millis(0, 50), reordering: millis(0, 50) })
+  ),
+  /** A machine's connections break. */
+  Disconnect: Schema.TaggedStruct("Disconnect", on({})),
+  /** A bucket's stream has no leader. */
+  StoreElection: Schema.TaggedStruct("StoreElection", inBucket({ for: millis(4000, 9000) })),
+  /** The server stands still. */
+  ServerFreeze: Schema.TaggedStruct("ServerFreeze", { at, for: millis(1, 20_000) }),
+  /** The server forgets every watch on a bucket. */
+  LoseConsumers: Schema.TaggedStruct("LoseConsumers", inBucket({})),
+  /** Copies of a bucket hear of changes this much later from then on. */
+  Lag: Schema.TaggedStruct("Lag", inBucket({ by: millis(0, 2000) })),
+  /** A bucket is gone. */
+  LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
+  /** A bucket is gone, and made again by others: its revisions begin at 1. */
+  RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
+  /** So many of a bucket's last messages never were. */
+  RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: millis(1, 50) }))
+} as const
+
+/**
+ * One thing that goes wrong. Times are whole milliseconds of true time.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Fault = Schema.Union(Object.values(kinds))
+
+/**
+ * One thing that goes wrong.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fault = typeof Fault.Type
+
+/**
+ * The name of a kind of fault.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Kind = Fault["_tag"]
+
+/**
+ * A run, as data: its seed decides everything that the list of faults does not.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Plan = Schema.Struct({ seed: Schema.Int, faults: Schema.Array(Fault) })
+
+/**
+ * A run, as data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Plan = typeof Plan.Type
+
+/**
+ * What no lease and no registry needs to fear: after each of them every promise
+ * holds. The default of a scenario.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const survivable: ReadonlyArray<Kind> = [
+  "Crash",
+  "Pause",
+  "Freeze",
+  "Step",
+  "Cut",
+  "PoorLink",
+  "Disconnect",
+  "StoreElection",
+  "ServerFreeze",
+  "LoseConsumers",
+  "Lag"
+]
+
+/**
+ * What a plan may be made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PlanOptions {
+  readonly nodes: ReadonlyArray<string>
+  readonly buckets: ReadonlyArray<string>
+  /** Faults begin within this time. */
+  readonly lasting: Duration.Input
+  /** Kinds, or kinds with the only buckets that they strike. Default: those of `survivable`. */
+  readonly kinds?: ReadonlyArray<Kind | readonly [kind: Kind, buckets: ReadonlyArray<string>]> | undefined
+  /** Default 12. */
+  readonly mostFaults?: number | undefined
+}
+
+/** Two plans of one seed go the same way until the first fault that differs: another seed would be another run. */
+const seeds = Arbitrary.schema(millis(0, 2 ** 31 - 1), { shrink: () => [] })
+
+/** A kind, with values that this fleet has. */
+const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
+  const { fields } = kinds[kind]
+  const when = millis(0, Duration.toMillis(Duration.fromInputUnsafe(options.lasting)))
+  return Arbitrary.schema(
+    Schema.Struct({
+      ...fields,
+      at: when,
+      ...("node" in fields ? { node: Schema.Literals(options.nodes) } : {}),
+      ...("bucket" in fields ? { bucket: Schema.Literals(buckets) } : {})
+    })
+  ) as Arbitrary.Arbitrary<Fault>
+}
+
+/**
+ * Plans for a fleet, made at random, and made smaller by leaving faults out and
+ * shortening them.
+ *
+ * @category arbitraries
+ * @since 0.1.0
+ */
+export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
+  const each = (options.kinds ?? survivable).map((kind) =>
+    typeof kind === "string" ? fitted(kind, options.buckets, options) : fitted(kind[0], kind[1], options)
+  )
+  const fault = Arbitrary.flatMap(
+    Arbitrary.schema(millis(0, each.length - 1), { shrink: () => [] }),
+    (index) => each[index]!
+  )
+  return Arbitrary.all({ seed: seeds, faults: Arbitrary.array(fault, { maxLength: options.mostFaults ?? 12 }) })
+}
+
+/** Nodes by id, and buckets by name, as a plan speaks of them. */
+interface Targets {
+  readonly node: (id: string) => SimulatedNode
+  readonly bucket: (name: string) => SimulatedStore
+}
+
+/** Does it, and undoes what has an end. */
+const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
+  const until = (millis: number, undo: Effect.Effect<void>) => Effect.andThen(Effect.sleep(millis), undo)
+  switch (fault._tag) {
+    case "Crash":
+      return Effect.andThen(node(fault.node).crash, until(fault.for, node(fault.node).restart))
+    case "Pause":
+      return node(fault.node).pause(fault.for)
+    case "Freeze":
+      return node(fault.node).freeze(fault.for)
+    case "Step":
+      return node(fault.node).step(fault.by)
+    case "Cut":
+      return Effect.andThen(node(fault.node).cut(fault.direction), until(fault.for, node(fault.node).heal))
+    case "PoorLink":
+      return node(fault.node).link({
+        most: fault.most,
+        loss: fault.loss / 100,
+        reordering: fault.reordering / 100
+      }).pipe(Effect.andThen(until(fault.for, node(fault.node).heal)))
+    case "Disconnect":
+      return node(fault.node).disconnect
+    case "StoreElection":
+      return bucket(fault.bucket).electionOfItsOwn(fault.for)
+    case "ServerFreeze":
+      return bucket("").freeze(fault.for)
+    case "LoseConsumers":
+      return bucket(fault.bucket).loseConsumers
+    case "Lag":
+      return bucket(fault.bucket).lag(fault.by)
+    case "LoseStream":
+      return bucket(fault.bucket).loseStream
+    case "RemakeStream":
+      return bucket(fault.bucket).remakeStream
+    case "RollBack":
+      return bucket(fault.bucket).rollBack(fault.messages)
+  }
+}
+
+/**
+ * Lets everything in a plan happen at its time; ends when the last of it is over.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const strikeAll = (
+  faults: ReadonlyArray<Fault>,
+  targets: Targets
+): Effect.Effect<void, InvalidSimulation> =>
+  Effect.forEach(
+    faults,
+    (fault) => Effect.andThen(Effect.sleep(fault.at), strike(fault, targets)),
+    { concurrency: "unbounded", discard: true }
+  )
+
+const seconds = (millis: number): string => `${millis / 1000} s`
+
+/**
+ * A fault in a line.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (fault: Fault): string => {
+  const { at, _tag, ...rest } = fault
+  const where = "node" in rest ? rest.node : "bucket" in rest ? rest.bucket : "the server"
+  const details = Object.entries(rest)
+    .filter(([name]) => name !== "node" && name !== "bucket")
+    .map(([name, value]) =>
+      name === "for" || name === "by" || name === "most"
+        ? `${name} ${seconds(Number(value))}`
+        : name === "loss" || name === "reordering"
+        ? `${name} ${String(value)} %`
+        : `${name} ${String(value)}`
+    )
+  return [`at ${seconds(at)}`.padEnd(14), _tag.padEnd(13), where, ...details].join("  ").trimEnd()
+}

@@ -1,0 +1,323 @@
+/** Each rule of the checker of a registry: histories that keep it, and the shortest that break it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Checks from "../src/testing/Checks.ts"
+
+/** Bounds are at 20 and 40 s of age for a list, at 10 and 50 s for a watch. */
+const times: Checks.RosterTimes = { maxAge: 30_000, heartbeat: 10_000, lateness: 10_000 }
+const exact: Checks.RosterTimes = { ...times, lateness: 0 }
+
+const rules = (violations: ReadonlyArray<Checks.Violation>) => violations.map(({ rule }) => rule)
+
+const beats = (...at: ReadonlyArray<number>): ReadonlyArray<Checks.Beat> =>
+  at.map((at) => ({ instance: "orders/1", at }))
+/** Another instance of another service, so that the store is known to take writes. */
+const others = Array.from({ length: 60 }, (_, index): Checks.Beat => ({ instance: "mail/1", at: index * 4_000 }))
+const removal = (at: number, how: Checks.Removal["how"] = "deregistered"): Checks.Removal => ({
+  instance: "orders/1",
+  at,
+  how
+})
+
+const check = (history: Partial<Checks.RosterHistory>, by = times) =>
+  Checks.rosterIsTrue({ beats: [], removals: [], lives: [], troubles: [], looks: [], end: 200_000, ...history }, by)
+
+const look = (from: number, until: number, isIn: boolean, how: Checks.Look["how"] = "list"): Checks.Look => ({
+  node: "a",
+  from,
+  until,
+  service: "orders",
+  instances: isIn ? ["orders/1"] : [],
+  how
+})
+
+/** What must be, whatever the answer: of one look, given what the store took. */
+const verdict = (
+  history: Partial<Checks.RosterHistory>,
+  from: number,
+  until: number,
+  how: Checks.Look["how"] = "list",
+  by = times
+) => {
+  const judge = (isIn: boolean) => check({ ...history, looks: [look(from, until, isIn, how)] }, by).length === 0
+  const [mayBeIn, mayBeOut] = [judge(true), judge(false)]
+  return mayBeIn && mayBeOut ? "either" : mayBeIn ? "in" : mayBeOut ? "out" : "none"
+}
+
+describe("a list", () => {
+  it("has whoever is exactly maxAge old, and nobody older, where nothing is late", () => {
+    assert.strictEqual(verdict({ beats: beats(1_000) }, 31_000, 31_000, "list", exact), "in")
+    assert.strictEqual(verdict({ beats: beats(1_000) }, 31_001, 31_001, "list", exact), "out")
+  })
+
+  it("is free while an age may be taken for another", () => {
+    const history = { beats: beats(100_000) }
+    assert.strictEqual(verdict(history, 120_000, 120_000), "in")
+    assert.strictEqual(verdict(history, 120_001, 120_001), "either")
+    assert.strictEqual(verdict(history, 140_000, 140_000), "either")
+    assert.strictEqual(verdict(history, 140_001, 140_001), "out")
+  })
+
+  it("may have been read at any moment between the question and the answer", () => {
+    const history = { beats: beats(100_000) }
+    assert.strictEqual(verdict(history, 110_000, 120_001), "either", "too old at the answer only")
+    assert.strictEqual(verdict(history, 140_000, 150_000), "either", "not too old at the question")
+    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "beat in between")
+    assert.strictEqual(verdict(history, 100_000, 101_000), "in")
+    assert.strictEqual(verdict(history, 98_000, 99_999), "out", "had not beaten yet")
+  })
+
+  it("leaves out whoever was removed, until it beats again", () => {
+    const history = { beats: beats(100_000, 106_000), removals: [removal(103_000, "swept")] }
+    assert.strictEqual(verdict(history, 102_000, 102_500), "in")
+    assert.strictEqual(verdict(history, 102_000, 103_000), "either", "removed in between")
+    assert.strictEqual(verdict(history, 103_000, 104_000), "either", "removed at the question")
+    assert.strictEqual(verdict(history, 103_001, 105_999), "out")
+    assert.strictEqual(verdict(history, 104_000, 106_000), "either", "back at the answer")
+    assert.strictEqual(verdict(history, 106_000, 107_000), "in")
+  })
+
+  it("is free after a removal and a beat of one instant", () => {
+    const history = { beats: beats(100_000), removals: [removal(100_000)] }
+    assert.strictEqual(verdict(history, 101_000, 101_000), "either")
+  })
+
+  it("is held to ages alone once the stream was lost: it may have been rolled back", () => {
+    const history = { beats: beats(100_000), removals: [removal(101_000), removal(102_000, "lost")] }
+    assert.strictEqual(verdict(history, 101_500, 101_600), "out")
+    assert.strictEqual(verdict(history, 103_000, 103_000), "either")
+    assert.strictEqual(verdict(history, 140_001, 140_001), "out")
+  })
+
+  it("may be behind by readLag on a replicated bucket", () => {
+    const behind = { ...times, readLag: 500 }
+    const history = { beats: beats(100_000), removals: [removal(103_000)] }
+    assert.strictEqual(verdict(history, 100_499, 100_600, "list", behind), "either")
+    assert.strictEqual(verdict(history, 100_500, 100_600, "list", behind), "in")
+    assert.strictEqual(verdict(history, 103_500, 103_600, "list", behind), "either")
+    assert.strictEqual(verdict(history, 103_501, 103_600, "list", behind), "out")
+  })
+
+  it("has only instances of its service, and only those that have ever beaten", () => {
+    const asked = { ...look(5_000, 5_100, true), instances: ["mail/1", "orders/9"] }
+    const lives: ReadonlyArray<Checks.Life> = [
+      { instance: "orders/9", node: "b", from: 5_000, until: 5_000, ended: "crashed" }
+    ]
+    const found = check({ beats: others, lives, looks: [asked] })
+    assert.deepStrictEqual(found.map(({ message }) => message), [
+      "the list of \"orders\" on a has orders/9, which has never beaten",
+      "the list of \"orders\" on a has mail/1, which is no instance of it"
+    ])
+  })
+
+  it("is judged also where there is trouble: it is an answer", () => {
+    const troubles = [{ node: undefined, from: 0, until: 200_000 }]
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 110_000, 110_000), "in")
+  })
+
+  it("shows the beat, or the removal, and the look", () => {
+    const dead = look(140_500, 140_750, true)
+    const [unseen, aged] = check({ beats: beats(90_000, 100_000), looks: [dead, look(100_250, 101_500, false)] })
+    assert.deepStrictEqual(unseen, {
+      rule: "the living are seen",
+      message: "the list of \"orders\" on a lacks orders/1, which beat 1.500 s ago",
+      history: [
+        "  100.000 s  orders/1  beats",
+        "  101.500 s  a         is told of \"orders\": [], asked at 100.250 s"
+      ]
+    })
+    assert.deepStrictEqual(aged, {
+      rule: "the dead are not seen",
+      message: "the list of \"orders\" on a has orders/1, which has not beaten for 40.750 s",
+      history: [
+        "  100.000 s  orders/1  beats",
+        "  140.750 s  a         is told of \"orders\": [orders/1], asked at 140.500 s"
+      ]
+    })
+    const removals = [removal(99_000, "swept"), removal(100_500)]
+    const [removed] = check({ beats: beats(99_500, 100_000), removals, looks: [look(101_000, 101_000, true)] })
+    assert.strictEqual(removed?.message, "the list of \"orders\" on a has orders/1, which was removed 0.500 s ago")
+    assert.strictEqual(removed.history[0], "  100.500 s  orders/1  is deregistered")
+  })
+})
+
+describe("a watch", () => {
+  const history = { beats: [...others, ...beats(100_000)] }
+  const watched = (at: number, more: Partial<Checks.RosterHistory> = {}) =>
+    verdict({ ...history, ...more }, at, at, "watch")
+
+  it("is late by a delivery more than a list, at each bound", () => {
+    const removals = [removal(105_000)]
+    const recent = { beats: [...others, ...beats(85_000, 100_000)] }
+    assert.strictEqual(watched(109_999), "either")
+    assert.strictEqual(watched(110_000), "in")
+    assert.strictEqual(watched(110_001), "either")
+    assert.strictEqual(watched(95_000, recent), "in", "by the beat before")
+    assert.strictEqual(watched(150_000), "either")
+    assert.strictEqual(watched(150_001), "out")
+    assert.strictEqual(watched(115_000, { removals }), "either")
+    assert.strictEqual(watched(115_001, { removals }), "out")
+  })
+
+  it("is not judged while its node or the store has trouble, nor until it has settled", () => {
+    for (const node of ["a", undefined]) {
+      const troubles = [{ node, from: 150_500, until: 151_000 }]
+      assert.strictEqual(watched(150_400, { troubles }), "out")
+      assert.strictEqual(watched(150_600, { troubles }), "either")
+      assert.strictEqual(watched(194_000, { troubles }), "either")
+      assert.strictEqual(watched(194_001, { troubles }), "out")
+    }
+    assert.strictEqual(watched(150_600, { troubles: [{ node: "b", from: 150_500, until: 151_000 }] }), "out")
+  })
+
+  it("need not forget the silent where nobody has beaten for half of maxAge, nor until it has settled", () => {
+    const paused = others.filter(({ at }) => at <= 120_000 || at >= 140_000)
+    const silent = { beats: [...paused, ...beats(60_000)] }
+    assert.strictEqual(watched(124_000, silent), "out")
+    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last beat of all")
+    assert.strictEqual(watched(183_000, silent), "either")
+    assert.strictEqual(watched(183_001, silent), "out")
+    assert.strictEqual(
+      watched(130_000, { ...silent, removals: [removal(100_000)] }),
+      "out",
+      "but it is told of removals"
+    )
+    assert.strictEqual(watched(160_000, { beats: beats(100_000) }), "out", "and one alone is suspected itself")
+  })
+
+  it("tells what it had", () => {
+    const [violation] = check({ ...history, looks: [look(151_000, 151_000, true, "watch")] })
+    assert.strictEqual(
+      violation?.message,
+      "the watch of \"orders\" on a has orders/1, which has not beaten for 51.000 s"
+    )
+    assert.strictEqual(violation.history[1], "  151.000 s  a         has \"orders\" in its roster as [orders/1]")
+  })
+})
+
+const life = (from: number, until: number | undefined, parts: Partial<Checks.Life> = {}): Checks.Life => ({
+  instance: "orders/1",
+  node: "a",
+  from,
+  until,
+  ended: until === undefined ? undefined : "deregistered",
+  ...parts
+})
+
+describe("who lives", () => {
+  const soon = { ...times, lateness: 1_000 }
+  const living = (history: Partial<Checks.RosterHistory>, lived = life(50_000, undefined)) =>
+    check({ lives: [lived], end: 100_000, ...history }, soon)
+
+  it("may be silent for a heartbeat, what is late, and 3 s, and no longer", () => {
+    assert.deepStrictEqual(living({ beats: beats(50_000, 62_000, 76_000, 86_000) }), [])
+    assert.deepStrictEqual(rules(living({ beats: beats(50_000, 62_000, 76_001, 86_000) })), ["the living beat"])
+    assert.deepStrictEqual(rules(living({ beats: beats(50_000, 62_000, 76_000, 85_999) })), ["the living beat"])
+  })
+
+  it("shows the last beat, and when the next was due", () => {
+    const [violation, ...more] = living({ beats: beats(50_000, 60_000) })
+    assert.deepStrictEqual(more, [])
+    assert.deepStrictEqual(violation, {
+      rule: "the living beat",
+      message: "orders/1 lives on a, and has not beaten for more than 14.000 s",
+      history: [
+        "   50.000 s  orders/1  is registered on a",
+        "   60.000 s  orders/1  beats",
+        "   74.000 s  orders/1  still lives, and has not beaten"
+      ]
+    })
+  })
+
+  it("has beaten at all, and after each time that it was forgotten", () => {
+    assert.deepStrictEqual(rules(living({})), ["the living beat"])
+    assert.deepStrictEqual(
+      living({ beats: beats(50_000, 70_000, 95_000) }).map(({ history }) => history.at(-1)?.slice(0, 11)),
+      ["   65.000 s", "   84.000 s"]
+    )
+  })
+
+  it("may be silent in trouble, and comes back by itself", () => {
+    for (const node of ["a", undefined]) {
+      const troubles = [{ node, from: 55_000, until: 80_000 }]
+      assert.deepStrictEqual(living({ beats: beats(50_000, 95_000), troubles }), [])
+      const [violation] = living({ beats: beats(50_000, 95_001), troubles })
+      assert.deepStrictEqual(violation?.history.map((line) => line.slice(0, 11)), [
+        "   50.000 s",
+        "   50.000 s",
+        "   80.000 s",
+        "   95.000 s"
+      ])
+    }
+    const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
+    assert.strictEqual(living({ beats: beats(50_000, 95_000), troubles: elsewhere }).length, 1)
+  })
+
+  it("owes no beat after its life has ended, or after others have deregistered it", () => {
+    assert.deepStrictEqual(living({ beats: beats(50_000, 60_000) }, life(50_000, 74_000)), [])
+    assert.deepStrictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(70_000)] }), [])
+    assert.strictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(70_000, "swept")] }).length, 1)
+    assert.strictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(49_000)] }).length, 1)
+  })
+})
+
+describe("who was deregistered", () => {
+  /** Late is 4 s after the end of a life. */
+  const soon = { ...times, lateness: 1_000 }
+  const ended = life(50_000, 60_000)
+  const after = (at: number, history: Partial<Checks.RosterHistory> = {}) =>
+    check({ lives: [ended], end: 70_000, beats: beats(50_000, at), ...history }, soon)
+
+  it("may have had a write under way, and stays away", () => {
+    assert.deepStrictEqual(after(64_000), [])
+    const [violation] = after(64_001, { removals: [removal(60_020)] })
+    assert.deepStrictEqual(violation, {
+      rule: "the deregistered stay away",
+      message: "orders/1 was deregistered on a, and beat again 4.001 s later",
+      history: [
+        "   60.000 s  orders/1  begins to deregister on a",
+        "   60.020 s  orders/1  is deregistered",
+        "   64.001 s  orders/1  beats"
+      ]
+    })
+  })
+
+  it("is back where another life of it has begun", () => {
+    const next = (...lives: ReadonlyArray<Checks.Life>) => rules(after(66_000, { lives: [...lives, ended] }))
+    assert.deepStrictEqual(next(life(66_500, undefined)), [], "its first write lands before register returns")
+    assert.deepStrictEqual(next(life(69_001, undefined)), ["the deregistered stay away"])
+    assert.deepStrictEqual(next(life(69_001, undefined, { registering: 66_000 })), [])
+    assert.deepStrictEqual(next(life(55_000, undefined, { node: "b" })), [], "it took the id over")
+    assert.deepStrictEqual(next(life(61_000, 62_000)), [], "and has just ended too")
+    assert.deepStrictEqual(next(life(55_000, 56_000)), ["the deregistered stay away"])
+    assert.deepStrictEqual(next(life(61_000, 61_500, { ended: "crashed" })), [], "a crash may leave a write under way")
+    assert.deepStrictEqual(
+      next(life(20_000, 30_000, { ended: "crashed" })),
+      ["the deregistered stay away"],
+      "which cannot land after another life has written"
+    )
+  })
+
+  it("is not judged where it crashed, nor where there was trouble within 10 s", () => {
+    assert.deepStrictEqual(after(66_000, { lives: [life(50_000, 60_000, { ended: "crashed" })] }), [])
+    const trouble = (node: string | undefined, from: number, until: number) =>
+      rules(after(66_000, { troubles: [{ node, from, until }] }))
+    assert.deepStrictEqual(trouble("a", 40_000, 50_000), [])
+    assert.deepStrictEqual(trouble(undefined, 70_000, 71_000), [])
+    assert.deepStrictEqual(trouble("a", 40_000, 49_999), ["the deregistered stay away"])
+    assert.deepStrictEqual(trouble(undefined, 70_001, 71_000), ["the deregistered stay away"])
+    assert.deepStrictEqual(trouble("b", 55_000, 65_000), ["the deregistered stay away"])
+  })
+})
+
+describe("a roster", () => {
+  it("of a quiet day has nothing to tell", () => {
+    const lives = [life(0, 90_000), life(0, undefined, { instance: "mail/1", node: "b" })]
+    const own = beats(...Array.from({ length: 9 }, (_, index) => index * 10_000))
+    const looks = Array.from(
+      { length: 50 },
+      (_, index) => look(index * 4_000, index * 4_000 + 5, index * 4_000 <= 90_000)
+    )
+    const removals = [removal(90_020)]
+    assert.deepStrictEqual(check({ lives, beats: [...own, ...others], looks, removals }), [])
+  })
+})
