@@ -51,6 +51,24 @@ describe("the store's time", () => {
       assert.strictEqual(links.size, 0)
     }))
 
+  it.effect("is asked for again, at the next look, where the host's clocks have come apart", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      const clock = yield* timekeeper.make(port, info)
+      yield* TestClock.adjust("50 seconds")
+      yield* TestClock.setTime(49_600)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 3)
+      yield* TestClock.setTime(30_000)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 6)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 6)
+    }))
+
   it.effect("is that of the server that the link came back to, and goes on through failures", () =>
     Effect.gen(function*() {
       const { info, port, reconnect, state } = makeServer()

@@ -15,6 +15,9 @@ const millis = (minimum: number, maximum: number) => Schema.Int.check(Schema.isB
 
 const longest = 24 * 60 * 60 * 1000
 
+/** Half a minute outlasts any default lease, and most ages. */
+const longestFault = 30_000
+
 /** After the beginning of the plan. */
 const at = millis(0, longest)
 
@@ -25,22 +28,22 @@ const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at,
 /** Each kind, with what it is about. Times are milliseconds. */
 const kinds = {
   /** A machine's process is killed, and started again `for` so long later. */
-  Crash: Schema.TaggedStruct("Crash", on({ for: millis(1, 60_000) })),
+  Crash: Schema.TaggedStruct("Crash", on({ for: millis(1, longestFault) })),
   /** A process stands still, as by SIGSTOP. */
-  Pause: Schema.TaggedStruct("Pause", on({ for: millis(1, 60_000) })),
+  Pause: Schema.TaggedStruct("Pause", on({ for: millis(1, longestFault) })),
   /** A machine is suspended. */
-  Freeze: Schema.TaggedStruct("Freeze", on({ for: millis(1, 60_000) })),
+  Freeze: Schema.TaggedStruct("Freeze", on({ for: millis(1, longestFault) })),
   /** A wall clock is set, `by` so much. */
   Step: Schema.TaggedStruct("Step", on({ by: millis(-longest, longest) })),
   /** Nothing passes. */
   Cut: Schema.TaggedStruct(
     "Cut",
-    on({ for: millis(1, 60_000), direction: Schema.Literals(["requests", "replies", "both"]) })
+    on({ for: millis(1, longestFault), direction: Schema.Literals(["requests", "replies", "both"]) })
   ),
   /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
   PoorLink: Schema.TaggedStruct(
     "PoorLink",
-    on({ for: millis(1, 60_000), most: millis(1, 5000), loss: millis(0, 50), reordering: millis(0, 50) })
+    on({ for: millis(1, longestFault), most: millis(1, 5000), loss: millis(0, 50), reordering: millis(0, 50) })
   ),
   /** A machine's connections break. */
   Disconnect: Schema.TaggedStruct("Disconnect", on({})),

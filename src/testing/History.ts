@@ -20,8 +20,8 @@ import { Simulation } from "./Simulation.ts"
 type Writable<A> = { -readonly [Key in keyof A]: A[Key] }
 
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
-const shortestReading = 50
-const longestReading = 500
+const shortestReading = 100
+const longestReading = 1000
 
 /**
  * Records of one run.

@@ -11,7 +11,6 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { Chance } from "../internal/simulation/chance.ts"
 import type { InvalidSimulation, Run, RunOptions, SimulatedNode, SimulationStuck } from "../internal/simulation/models.ts"
@@ -224,7 +223,7 @@ export const verify = (
 export interface CheckOptions {
   /** How many plans. Default 100. */
   readonly runs?: number | undefined
-  /** What the first plan is made from; the next have the numbers after it. Default 1. */
+  /** What the plans are made from. Default 1. */
   readonly seed?: number | undefined
   /** What a failure told: that one again, and no other. */
   readonly replay?: string | undefined
@@ -253,24 +252,20 @@ export const check = Effect.fnUntraced(function*(
       for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count)
       return problemsOf(outcome).length === 0
     })
-  const rounds = replay === undefined ? runs : 1
-  for (let round = 0; round < rounds; round++) {
-    const result = yield* Arbitrary.checkEffect(arbitrary, property, {
-      runs: 1,
-      maxShrinks: mostShrinks,
-      ...(replay === undefined ? { seed: seed + round } : { replay })
-    })
-    if (result._tag === "Passed") continue
-    if (result._tag !== "Falsified") {
-      return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
-    }
-    if (result.failure._tag === "PropertyError") return yield* Effect.fail(result.failure.error)
-    const failed = yield* Effect.result(verify(scenario, result.shrunkInput))
-    if (Result.isFailure(failed) && failed.failure._tag === "ScenarioFailed") {
-      const { plan, timeline, violations } = failed.failure
-      return yield* new ScenarioFailed({ plan, timeline, violations, replay: result.replay })
-    }
-    return yield* Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
-  }
-  return { runs: rounds, lasted: Duration.millis(lasted), faults }
+  const result = yield* Arbitrary.checkEffect(arbitrary, property, {
+    runs,
+    maxShrinks: mostShrinks,
+    ...(replay === undefined ? { seed } : { replay })
+  })
+  if (result._tag === "Passed") return { runs: result.runs, lasted: Duration.millis(lasted), faults }
+  if (result._tag !== "Falsified") return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
+  if (result.failure._tag === "PropertyError") return yield* Effect.fail(result.failure.error)
+  const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
+    Effect.catchCause(() =>
+      Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
+    )
+  )
+  if (failed._tag !== "ScenarioFailed") return yield* failed
+  const { plan, timeline, violations } = failed
+  return yield* new ScenarioFailed({ plan, timeline, violations, replay: result.replay })
 })

@@ -29,6 +29,10 @@ export interface Backend {
   /** Whether it leaves markers and checks a condition on another key: memory, and servers from 2.11 on. */
   readonly markers: boolean
   readonly buckets: Layer.Layer<Buckets, unknown>
+  /** A world of its own for each case, where the backend has one. */
+  readonly within?: (
+    body: Effect.Effect<void, unknown, Services>
+  ) => Effect.Effect<void, unknown, Services>
 }
 
 /** What a test runs on. */

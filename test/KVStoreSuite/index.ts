@@ -5,6 +5,7 @@
  */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import { TestClock } from "effect/testing"
 import { ages, markers } from "./ages.ts"
 import { badInput } from "./badInput.ts"
@@ -32,7 +33,7 @@ export const suite = (name: string, backend: Backend): void =>
       it.effect(title, () =>
         backend.virtual
           ? body().pipe(Effect.scoped, Effect.provide(TestClock.layer()))
-          : body())
+          : (backend.within ?? identity)(body()))
     const until = eventually(backend.virtual)
     values(test, backend)
     conditions(test, backend, until)

@@ -63,7 +63,7 @@ const looks = (history: History.History, node: string) =>
     const registry = yield* Registry.Registry
     const list = Effect.map(registry.list(service), (all) => all.map((one) => `${service}/${one.instanceId}`))
     yield* Effect.forever(
-      Effect.andThen(pause(1000, 6000), Effect.ignore(history.look(node, service, list)))
+      Effect.andThen(pause(3000, 13_000), Effect.ignore(history.look(node, service, list)))
     )
   })
 
@@ -77,7 +77,7 @@ const life = (history: History.History, node: SimulatedNode) =>
     yield* Effect.forkScoped(looks(history, id))
     yield* election_.whileLeader(election, (leadership) => work(history, id, leadership), { candidateId: id })
   }).pipe(
-    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: "10 seconds" }), services(node))),
+    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: "15 seconds" }), services(node))),
     Effect.scoped
   )
 
@@ -86,6 +86,8 @@ export const mixed: Scenario.Scenario = {
   lasting: "90 seconds",
   settling: "30 seconds",
   buckets: [registryBucket, electionBucket],
+  // The store's time is asked for once a minute: what clocks run apart by meanwhile counts as lateness.
+  drift: 0.01,
   faults: [
     ...Faults.survivable,
     ["LoseStream", [registryBucket]],

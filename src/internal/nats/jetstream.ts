@@ -224,6 +224,21 @@ const statusFailure = (message: NatsMessage): PortFailure => ({
 /** The subject has no message. */
 const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
 
+/** Answers of a batch get lost like any message; each tells the sequence of the one before it, so that this is noticed. */
+class Chain {
+  private last = 0
+  private isWhole = true
+
+  follows(message: NatsMessage, revision: number | undefined): boolean {
+    const before = message.header("Nats-Last-Sequence")
+    if (before !== "" && Number(before) !== this.last) this.isWhole = false
+    this.last = revision ?? this.last
+    return this.isWhole
+  }
+}
+
+const torn: PortFailure = { _tag: "ConnectionLost", problem: "a part of the answer was lost" }
+
 /** What ends a batch says whether it is all. */
 const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFailure> => {
   switch (end.status) {
@@ -293,15 +308,22 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
     lastMessage: (stream, subject, from, timeout) =>
       from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
     lastMessages: (stream, list, timeout, read) =>
-      Effect.flatMap(
-        requestMany(
-          `${api}.DIRECT.GET.${stream}`,
-          toJson({ multi_last: list, max_bytes: mostBatchBytes }),
-          timeout,
-          (message) => read(fromDirect(message))
-        ),
-        toBatch
-      ),
+      Effect.suspend(() => {
+        const chain = new Chain()
+        return Effect.flatMap(
+          requestMany(
+            `${api}.DIRECT.GET.${stream}`,
+            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
+            timeout,
+            (message) => {
+              const kept = fromDirect(message)
+              chain.follows(message, kept.revision)
+              return read(kept)
+            }
+          ),
+          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
+        )
+      }),
     streamInfo: (stream, timeout) =>
       Effect.map(info(stream, undefined, timeout), ({ config, created, state, ts }) => ({
         config,

@@ -1,6 +1,7 @@
 /**
- * Keeps the store's time: sampled at the start, whenever the link is back, and
- * about once a minute.
+ * Keeps the store's time: sampled at the start, whenever the link is back, about
+ * once a minute, and when the host's two clocks have come apart: a machine that
+ * was suspended has a monotonic clock that missed the time meanwhile.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,12 +20,19 @@ const samplesAtOnce = 3
 /** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
 const sampleEvery = Duration.minutes(1)
 
+/** The wall clock is set by less than this in a host that keeps NTP, and only now and then. */
+const longestStep = 500
+
+/** How far the wall clock is ahead of the monotonic one. */
+const aheadOf = (host: Clock.Clock): number => host.currentTimeMillisUnsafe() - monotonicMillis(host)
+
 export const make = Effect.fnUntraced(function*(
   port: Pick<NatsPort, "onLink">,
   info: Effect.Effect<StreamInfo, KVStoreReason>
 ): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
   const host = yield* Clock.Clock
   let reading: storeClock.Reading | undefined
+  let ahead = aheadOf(host)
   const sample = Effect.gen(function*() {
     const sent = monotonicMillis(host)
     const { ts } = yield* info
@@ -35,23 +43,29 @@ export const make = Effect.fnUntraced(function*(
     }
     reading = storeClock.better(reading, { serverTime, sent, received })
   })
-  const samples = Effect.repeat(sample, { times: samplesAtOnce - 1 })
+  const samples = Effect.suspend(() => {
+    ahead = aheadOf(host)
+    return Effect.repeat(sample, { times: samplesAtOnce - 1 })
+  })
 
-  const reconnected = Latch.makeUnsafe(false)
+  const isDue = Latch.makeUnsafe(false)
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       port.onLink(({ _tag }) => {
-        if (_tag === "Connected") reconnected.openUnsafe()
+        if (_tag === "Connected") isDue.openUnsafe()
       })
     ),
     (end) => Effect.sync(end)
   )
   yield* samples
   const again = Effect.gen(function*() {
-    yield* Effect.timeoutOption(reconnected.await, sampleEvery)
-    reconnected.closeUnsafe()
+    yield* Effect.timeoutOption(isDue.await, sampleEvery)
+    isDue.closeUnsafe()
     yield* samples
   }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
   yield* Effect.forkScoped(Effect.forever(again))
-  return storeClock.make(host, () => reading!.offset)
+  return storeClock.make(host, () => {
+    if (Math.abs(aheadOf(host) - ahead) > longestStep) isDue.openUnsafe()
+    return reading!.offset
+  })
 })

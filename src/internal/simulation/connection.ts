@@ -75,7 +75,7 @@ export class Connection implements NatsPort {
     this.up = this.makeWire("requests")
     const down = this.makeWire("replies")
     this.down = down
-    const deliver = (message: Outgoing) => down.send(() => this.onMessage(message))
+    const deliver = (message: Outgoing, subscription: string) => down.send(() => this.onMessage(message, subscription))
     this.session = this.options.server.connect({ deliver })
     for (const subject of this.subscriptions.keys()) this.tellServer((session) => session.subscribe(subject))
   }
@@ -85,11 +85,8 @@ export class Connection implements NatsPort {
     if (session !== undefined) this.up.send(() => say(session))
   }
 
-  private onMessage(message: Outgoing): void {
-    const { subject } = message
-    const handler = this.subscriptions.get(subject) ??
-      this.subscriptions.get(`${subject.slice(0, subject.lastIndexOf("."))}.*`)
-    handler?.(received(message))
+  private onMessage(message: Outgoing, subscription: string): void {
+    this.subscriptions.get(subscription)?.(received(message))
   }
 
   private emit(event: LinkEvent): void {
@@ -173,7 +170,9 @@ export class Connection implements NatsPort {
 
   readonly publish: NatsPort["publish"] = (subject, data, headers, reply) => {
     if (this.hasClosed) throw new Error("the connection is closed")
-    this.tellServer((session) => session.publish(subject, headers, data, reply))
+    // As they are now: the caller may use them for something else before they arrive.
+    const sent = data.slice()
+    this.tellServer((session) => session.publish(subject, headers, sent, reply))
   }
 
   readonly subscribe: NatsPort["subscribe"] = (subject, onMessage) => {

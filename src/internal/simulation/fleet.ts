@@ -127,12 +127,23 @@ export class Fleet {
       const references = referencesOf(this.world, "test", this.director, this.ownClock)
       const root = Effect.runForkWith(Context.merge(yield* Effect.context<never>(), references))(program)
       while (true) {
-        const ended = this.world.advance(() => root.pollUnsafe() !== undefined, this.limit, turn)
+        const ended = this.advance(() => root.pollUnsafe() !== undefined)
         if (ended === "done") return root.pollUnsafe()!
         if (ended !== "going on") return yield* Effect.fail(ended)
         yield* Effect.yieldNow
       }
     })
+  }
+
+  /** Errors are part of every run: only one that somebody reads pays for their stacks. */
+  private advance(isDone: () => boolean): Halt | "done" | "going on" {
+    const { stackTraceLimit } = Error
+    if (this.world.lines === undefined) Error.stackTraceLimit = 0
+    try {
+      return this.world.advance(isDone, this.limit, turn)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
   }
 
   // ------------------------------------------------------------ machines

@@ -117,7 +117,6 @@ const heldOf = (term: Term, stops: ReadonlyArray<Span>, end: number): ReadonlyAr
   let next = 0
   let from = term.since
   for (const stop of ranThrough) {
-    if (stop.until <= from) continue
     const resumed = from !== term.since
     if (stop.from > from) held.push({ term, from, until: stop.from, resumed, ends: "is paused or frozen" })
     while (next < readings.length && readings[next]! < stop.until) next++

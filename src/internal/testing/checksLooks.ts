@@ -63,7 +63,7 @@ const missing = (record: Record, look: Look, lastBeat: number): Found =>
 const unduly = (record: Record, look: Look, death: Death): Found => {
   const has = `has ${record.instance}, which`
   if ("removedAt" in death) {
-    const removal = record.removals.find(({ at, how }) => how !== "lost" && at === death.removedAt)!
+    const removal = record.removals.find(({ at }) => at === death.removedAt)!
     const how = `${has} was removed ${seconds(look.until - removal.at)} s ago`
     return found("the dead are not seen", look, how, [removed(removal)])
   }

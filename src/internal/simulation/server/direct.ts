@@ -21,13 +21,19 @@ interface BatchRequest {
 
 const decoder = new TextDecoder()
 
-const give = (interest: Interest, stream: Stream, reply: string, message: Kept): void => {
+const give = (
+  interest: Interest,
+  stream: Stream,
+  reply: string,
+  message: Kept,
+  place: ReadonlyArray<readonly [string, string]> = []
+): void => {
   interest.deliver({
     subject: reply,
     reply: undefined,
     status: 0,
     description: "",
-    headers: message.directHeaders(stream.name),
+    headers: [...message.directHeaders(stream.name), ...place],
     data: message.value
   })
 }
@@ -85,14 +91,20 @@ export const directGetMany = (
   if (found.length === 0) return void interest.deliver(statusOf(reply, 404, "No Results"))
   let bytes = 0
   let given = 0
+  // Each tells the sequence of the one before it (measured), so that a lost one is noticed.
+  let before = 0
   for (const message of found) {
     if (given > 0 && bytes + message.size > maxBytes) break
     bytes += message.size
-    give(interest, stream, reply, message)
     given++
+    give(interest, stream, reply, message, [
+      ["Nats-Num-Pending", String(found.length - given)],
+      ["Nats-Last-Sequence", String(before)]
+    ])
+    before = message.revision
   }
   const left = String(found.length - given)
   interest.deliver(
-    statusOf(reply, 204, "EOB", [["Nats-Num-Pending", left], ["Nats-Last-Sequence", String(copy.lastRevision)]])
+    statusOf(reply, 204, "EOB", [["Nats-Num-Pending", left], ["Nats-Last-Sequence", String(before)]])
   )
 }

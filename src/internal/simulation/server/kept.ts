@@ -81,3 +81,15 @@ export class Kept {
     return `NATS/1.0\r\n${this.headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`
   }
 }
+
+const nothing = new Uint8Array(0)
+
+/** What an aged value leaves; `age` is its own, in milliseconds. */
+export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
+  const headers: Headers = [
+    ["Nats-Marker-Reason", "MaxAge"],
+    ["Nats-Rollup", "sub"],
+    ["Nats-TTL", `${Math.floor(age / 1000)}s`]
+  ]
+  return new Kept(subject, revision, created, "expire", headers, nothing)
+}

@@ -12,9 +12,9 @@ import { Crowd } from "./crowd.ts"
 import { Duplicates } from "./duplicates.ts"
 import { Follower } from "./follower.ts"
 import type { Interest } from "./interest.ts"
-import { Kept } from "./kept.ts"
+import { type Kept, marker } from "./kept.ts"
 import { PushConsumer } from "./push.ts"
-import { type Matches, matching } from "./subjects.ts"
+import { type Matches, matchingAny } from "./subjects.ts"
 import type { Work } from "./work.ts"
 import { type Target, Writes } from "./writes.ts"
 
@@ -94,7 +94,7 @@ export class Stream implements Target {
     this.created = created
     this.config = config
     this.limits = limitsOf(config, this.isOld)
-    this.owns = ownedBy(config)
+    this.owns = matchingAny(config.subjects ?? [])
     this.leader = this.emptyCopy(this.limits.firstRevision)
     this.follower = this.emptyFollower(this.limits.firstRevision)
     this.duplicates = new Duplicates(this.work, this.limits.duplicateWindow)
@@ -175,7 +175,7 @@ export class Stream implements Target {
   update(config: Config): void {
     this.config = config
     this.limits = limitsOf(config, this.isOld)
-    this.owns = ownedBy(config)
+    this.owns = matchingAny(config.subjects ?? [])
     this.duplicates.window = this.limits.duplicateWindow
     this.leader.historySize = this.limits.historySize
     if (this.follower !== undefined) this.follower.copy.historySize = this.limits.historySize
@@ -234,6 +234,7 @@ export class Stream implements Target {
     this.election?.end.cancel()
     if (this.election === undefined) {
       this.work.note(() => `${this.name} has no leader for ${gapMillis} ms`)
+      this.follower?.catchUp()
       this.writes.abandon()
       if (!this.isReplicated) this.loseConsumers()
       else if (chance.is(nodeDied)) this.loseConsumers(() => chance.below(nodes) === 0)
@@ -304,19 +305,7 @@ export class Stream implements Target {
       return true
     }
     this.work.struck("marker")
-    const headers = markerHeaders(markerAge)
-    this.store(new Kept(subject, this.leader.lastRevision + 1, this.wall, "expire", headers, nothing), true)
+    this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge), true)
     return true
   }
-}
-
-const nothing = new Uint8Array(0)
-
-const markerHeaders = (markerAge: number) =>
-  [["Nats-Marker-Reason", "MaxAge"], ["Nats-Rollup", "sub"], ["Nats-TTL", `${Math.floor(markerAge / 1000)}s`]] as const
-
-const ownedBy = ({ subjects = [] }: Config): Matches => {
-  const all = subjects.map(matching)
-  const [only] = all
-  return only !== undefined && all.length === 1 ? only : (subject) => all.some((matches) => matches(subject))
 }

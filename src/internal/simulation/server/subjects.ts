@@ -31,3 +31,9 @@ export const matching = (filter: string): Matches => {
   const wanted = filter.split(".")
   return (subject) => matchesTokens(wanted, subject)
 }
+
+export const matchingAny = (filters: ReadonlyArray<string>): Matches => {
+  const all = filters.map(matching)
+  const [only] = all
+  return only !== undefined && all.length === 1 ? only : (subject) => all.some((matches) => matches(subject))
+}

@@ -18,9 +18,9 @@ const commitTime = [1, 4] as const
 /** Commits keep their order. */
 const behind = 0.001
 
-/** Of what a stream without a leader had been sent before: how much was taken up, and how much of that landed. */
-const takenUp = 0.67
+/** Of what a stream without a leader had been sent before: how often the next still lands, and else is still taken up. */
 const landed = 0.5
+const takenUp = 0.67
 
 /** Of what had landed when the leader went: how much had been answered. */
 const answeredInTime = 0.3
@@ -60,6 +60,8 @@ export class Writes {
   private lastDue = 0
   /** How many proposals write to a subject, or are guarded by it. */
   private readonly inFlight = new Map<string, number>()
+  /** What becomes of what was on its way when the leader went: behind one that is lost nothing lands any more. */
+  private fate: "lands" | "lost" | "told" = "told"
 
   constructor(stream: Target) {
     this.stream = stream
@@ -85,13 +87,14 @@ export class Writes {
     const { chance } = this.stream.work
     const { proposals } = this
     this.clear()
-    if (proposals.length > 0) this.stream.work.struck("unknown outcome in an election")
     let left = chance.below(proposals.length + 1)
     let isAnswered = true
+    this.fate = left === proposals.length ? "lands" : "lost"
     for (const { created, publication } of proposals) {
-      if (left-- === 0) break
+      isAnswered = isAnswered && left > 0 && chance.is(answeredInTime)
+      if (!isAnswered) this.stream.work.struck("unknown outcome in an election")
+      if (left-- <= 0) continue
       const revision = this.store(publication, created)
-      isAnswered = isAnswered && chance.is(answeredInTime)
       if (isAnswered) this.acknowledge(publication, revision, false)
     }
   }
@@ -104,15 +107,21 @@ export class Writes {
 
   private takeWithoutLeader(publication: Publication, arrivedAt: number): void {
     const { stream } = this
-    const { chance } = stream.work
     const began = stream.electionBegan
     if (began !== undefined) stream.meetElection()
-    if (began === undefined || arrivedAt >= began || !chance.is(takenUp)) {
+    if (began === undefined || arrivedAt >= began || this.nextFate() === "told") {
       if (publication.reply !== undefined) stream.interest.deliver(noResponders(publication.reply))
       return
     }
     stream.work.struck("unknown outcome in an election")
-    if (chance.is(landed) && this.verdictOn(publication) === undefined) this.store(publication, stream.wall)
+    if (this.fate === "lands" && this.verdictOn(publication) === undefined) this.store(publication, stream.wall)
+  }
+
+  private nextFate(): Writes["fate"] {
+    const { chance } = this.stream.work
+    if (this.fate === "lands" && !chance.is(landed)) this.fate = "lost"
+    if (this.fate === "lost" && !chance.is(takenUp)) this.fate = "told"
+    return this.fate
   }
 
   /** Where it is already, or why it is not taken; undefined: it is. */

@@ -4,7 +4,7 @@
  */
 import { explain } from "./describe.ts"
 import type { CheckOptions, Initial, NotLinearizable, Operation, Verdict } from "./history.ts"
-import { isUnanswered } from "./problem.ts"
+import { isUnanswered, withoutEmptyRefusals } from "./problem.ts"
 import { contradictionIn } from "./revisions.ts"
 import { attempt, type Rules, shrink } from "./shrink.ts"
 
@@ -22,13 +22,15 @@ const refuse = (
   rules: Rules
 ): NotLinearizable => {
   const shrunk = shrink(operations, initial, rules)
-  const found = attempt(shrunk.operations, shrunk.initial, rules)
+  const found = attempt(shrunk.operations, shrunk.initial, rules, true)
   return {
     _tag: "NotLinearizable",
     key,
     shortest: shrunk.operations,
     initial: shrunk.initial,
-    explanation: found._tag === "None" ? explain(shrunk.operations, found.furthest) : "no order explains all answers"
+    explanation: found._tag === "None" && found.furthest !== undefined
+      ? explain(shrunk.operations, found.furthest)
+      : "no order explains all answers"
   }
 }
 
@@ -40,18 +42,18 @@ export const check = (
   const keys = Map.groupBy(history, ({ key }) => key)
   const undecided: Array<string> = []
   for (const [key, all] of keys) {
-    const operations = all.filter(constrains)
+    const operations = withoutEmptyRefusals(all, conflictsInFlight).filter(constrains)
     const found = attempt(operations, initial, rules)
     if (found._tag === "None") return refuse(key, operations, initial, rules)
     if (found._tag === "GaveUp") undecided.push(key)
   }
-  const contradiction = contradictionIn(history.filter(constrains))
+  const contradiction = contradictionIn(history.filter(constrains), initial)
   if (contradiction !== undefined) {
     return {
       _tag: "NotLinearizable",
       key: undefined,
       shortest: contradiction.operations,
-      initial: "anything",
+      initial: contradiction.initial,
       explanation: contradiction.explanation
     }
   }

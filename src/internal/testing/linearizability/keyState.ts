@@ -133,6 +133,13 @@ export const apply = (state: KeyState, step: Step): KeyState | undefined => {
 export const surelyAllows = (state: KeyState, step: Step): boolean =>
   step._tag === "Write" ? allows(state, step.condition) === state : apply(state, step) === state
 
+/** Whether whatever the second may be, the first may be as well; of states with the same value. */
+export const includes = (state: KeyState, other: KeyState): boolean =>
+  state.known
+    ? other.known && other.least === state.least
+    : other.least >= state.least && !state.not.includes(other.least) &&
+      (other.known || state.not.every((revision) => revision < other.least || other.not.includes(revision)))
+
 /** Equal for equal states. */
 export const keyOf = ({ known, least, live, not, value }: KeyState): string =>
   `${live === undefined ? "?" : live ? `v${value ?? "?"}` : "-"}${known ? "=" : ">"}${least}${

@@ -39,9 +39,6 @@ export interface Problem {
 
 const never: Step = { _tag: "Never" }
 
-export const isWrite = (operation: Operation): boolean =>
-  operation.input._tag !== "Get" && operation.outcome._tag !== "Failed"
-
 export const isUnanswered = (operation: Operation): boolean =>
   operation.returned === undefined || operation.outcome._tag === "Unknown"
 
@@ -118,12 +115,13 @@ export const withoutEmptyRefusals = (
   const mismatch = (operation: Operation) =>
     !isUnanswered(operation) && operation.outcome._tag === "Refused" && operation.outcome.reason === "RevisionMismatch"
   if (!operations.some(mismatch)) return operations
-  const overlaps = overlapping(operations.filter(isWrite))
+  const overlaps = overlapping(operations.filter(({ input }) => input._tag !== "Get"))
   return operations.filter((operation) => {
     if (!mismatch(operation)) return true
     const { input } = operation
     if (input._tag === "Put" && input.options?.whenKey !== undefined) return false
-    const mayMeet = conflictsInFlight || typeof conditionOf(operation) === "string"
+    const condition = conditionOf(operation)
+    const mayMeet = typeof condition === "string" || (conflictsInFlight && condition !== undefined)
     return !(mayMeet && overlaps(operation))
   })
 }
@@ -212,24 +210,25 @@ const givenBy = ({ value }: Write): ReadonlyArray<string> =>
 /**
  * Without the unanswered writes that no operation can need (see `search.ts`: one
  * is needed only just before an operation that would not be possible without
- * it).
+ * it, be it another such write that is needed).
  */
 const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<Task>): ReadonlyArray<Maybe> => {
   const until = new Map<string, number>()
-  for (const { returned, step } of tasks) {
+  const isNew = (step: Step, time: number): boolean => {
     const need = needOf(step)
-    if (need !== undefined) until.set(need, Math.max(returned, until.get(need) ?? -Infinity))
+    if (need === undefined || time <= (until.get(need) ?? -Infinity)) return false
+    until.set(need, time)
+    return true
   }
-  let kept = maybes
-  for (;;) {
-    const all = kept
-    const needs = Map.groupBy(all, ({ step }) => needOf(step))
-    const byOthers = (maybe: Maybe, need: string) => needs.get(need)?.some((other) => other !== maybe) === true
-    kept = all.filter((maybe) =>
-      givenBy(maybe.step).some((need) => (until.get(need) ?? -Infinity) >= maybe.invoked || byOthers(maybe, need))
-    )
-    if (kept.length === all.length) return kept
+  for (const { returned, step } of tasks) isNew(step, returned)
+  for (let found = true; found;) {
+    found = false
+    for (const { invoked, step } of maybes) {
+      const isNeeded = givenBy(step).some((need) => (until.get(need) ?? -Infinity) >= invoked)
+      if (isNeeded && isNew(step, Infinity)) found = true
+    }
   }
+  return maybes.filter(({ invoked, step }) => givenBy(step).some((need) => (until.get(need) ?? -Infinity) >= invoked))
 }
 
 const revisionOf = (step: Step): number | undefined =>

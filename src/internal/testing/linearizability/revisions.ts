@@ -3,7 +3,7 @@
  * whole bucket, in which none is given twice, and none that is smaller than one
  * that was known before the write began. Pure.
  */
-import type { Operation } from "./history.ts"
+import type { Initial, Operation } from "./history.ts"
 import { isUnanswered } from "./problem.ts"
 
 /** A revision, and the times between which it was given to a write. */
@@ -19,27 +19,31 @@ interface Given {
 
 export interface Contradiction {
   readonly operations: ReadonlyArray<Operation>
+  readonly initial: Initial
   readonly explanation: string
 }
 
 const begun = ({ writers }: Given): number =>
   writers.length === 0 ? -Infinity : Math.min(...writers.map(({ invoked }) => invoked))
 
-const unanswered = (operations: ReadonlyArray<Operation>) => {
+/** What was there before may have been there with any revision. */
+const unanswered = (operations: ReadonlyArray<Operation>, initial: Initial) => {
+  if (initial === "anything") return () => []
   const puts = operations.filter((operation) => operation.input._tag === "Put" && isUnanswered(operation))
   const groups = Map.groupBy(puts, ({ input, key }) => JSON.stringify([key, input._tag === "Put" && input.value]))
   return (key: string, value: string) => groups.get(JSON.stringify([key, value])) ?? []
 }
 
-const contradiction = (operations: ReadonlyArray<Operation>, explanation: string): Contradiction => ({
-  operations: [...new Set(operations)],
-  explanation
-})
+const contradiction = (
+  operations: ReadonlyArray<Operation>,
+  initial: Initial,
+  explanation: string
+): Contradiction => ({ operations: [...new Set(operations)], initial, explanation })
 
 /** All revisions that somebody was told; the first that two keys have. */
-const collect = (operations: ReadonlyArray<Operation>): ReadonlyArray<Given> | Contradiction => {
+const collect = (operations: ReadonlyArray<Operation>, initial: Initial): ReadonlyArray<Given> | Contradiction => {
   const given = new Map<number, Given>()
-  const putsOf = unanswered(operations)
+  const putsOf = unanswered(operations, initial)
   for (const operation of operations) {
     const { key, outcome, returned } = operation
     if (isUnanswered(operation) || (outcome._tag !== "Written" && outcome._tag !== "Found")) continue
@@ -48,6 +52,7 @@ const collect = (operations: ReadonlyArray<Operation>): ReadonlyArray<Given> | C
     if (other !== undefined && other.key !== key) {
       return contradiction(
         [other.known, operation],
+        "anything",
         `revision ${revision} was given to both "${other.key}" and "${key}"`
       )
     }
@@ -64,14 +69,18 @@ const collect = (operations: ReadonlyArray<Operation>): ReadonlyArray<Given> | C
 }
 
 /** Two keys whose revisions cannot both be right. */
-export const contradictionIn = (operations: ReadonlyArray<Operation>): Contradiction | undefined => {
-  const all = collect(operations)
+export const contradictionIn = (
+  operations: ReadonlyArray<Operation>,
+  initial: Initial
+): Contradiction | undefined => {
+  const all = collect(operations, initial)
   if (!("length" in all)) return all
   let greater: Given | undefined
   for (const given of all.toSorted((a, b) => b.revision - a.revision)) {
     if (greater !== undefined && greater.knownAt < begun(given)) {
       return contradiction(
         [greater.known, ...given.writers, given.known],
+        given.writers.every(isUnanswered) ? initial : "anything",
         `revision ${given.revision} of "${given.key}" was written after ${greater.revision} of "${greater.key}" was known`
       )
     }

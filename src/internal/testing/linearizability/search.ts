@@ -21,7 +21,7 @@
  * is taken first: where another one stands, it can stand as well.
  */
 import type { Operation } from "./history.ts"
-import { apply, keyOf, type KeyState, type Step, surelyAllows } from "./keyState.ts"
+import { apply, includes, keyOf, type KeyState, type Step, surelyAllows } from "./keyState.ts"
 import type { Problem, Task } from "./problem.ts"
 
 /** How far the best attempt came. */
@@ -34,7 +34,8 @@ export interface Progress {
 
 export type Found =
   | { readonly _tag: "Order" }
-  | { readonly _tag: "None"; readonly furthest: Progress }
+  /** `furthest` only where it was asked for: it takes time with many operations. */
+  | { readonly _tag: "None"; readonly furthest: Progress | undefined }
   | { readonly _tag: "GaveUp" }
 
 /** Questions and answers by time in a linked list. A task's question is its index; its answer is that many further on. */
@@ -114,17 +115,27 @@ interface Candidate {
   readonly state: KeyState
 }
 
-/** A point of the search from which several ways may lead on. */
-interface Point {
+interface Place {
   readonly state: KeyState
   /** The state before the unanswered write that led here, if it was the last: what follows must need that write. */
   readonly before: KeyState | undefined
+  /** The greatest index of a task that has its place. */
+  readonly latest: number
+}
+
+/** A point of the search from which several ways may lead on. */
+interface Point extends Place {
   readonly candidates: ReadonlyArray<Candidate>
   next: number
   /** How many moves led here. */
   readonly moves: number
-  /** The greatest index of a task that has its place. */
-  readonly latest: number
+}
+
+/** A place from which none leads to the end. */
+interface InVain {
+  readonly state: KeyState
+  readonly before: KeyState | undefined
+  readonly used: ReadonlyArray<number>
 }
 
 const isMaybe = (move: number) => move < 0
@@ -141,15 +152,15 @@ class Search {
   private rank = 0
   private placed = 0
   /** Points from which no way leads to the end. */
-  private readonly vain = new Set<string>()
-  private furthest: Progress
+  private readonly vain = new Map<string, Array<InVain>>()
+  private furthest: Progress | undefined
 
-  constructor(problem: Problem) {
+  constructor(problem: Problem, explains: boolean) {
     this.problem = problem
     this.events = new Events(problem.tasks)
     this.used = problem.maybes.map(() => 0)
     this.left = [...problem.ranks]
-    this.furthest = { placed: -1, order: [], state: problem.initial }
+    this.furthest = explains ? { placed: -1, order: [], state: problem.initial } : undefined
   }
 
   run(maxSteps: number): Found {
@@ -163,7 +174,7 @@ class Search {
       if (point === undefined) return { _tag: "None", furthest: this.furthest }
       const candidate = point.candidates[point.next++]
       if (candidate === undefined) {
-        this.vain.add(this.nameOf(point))
+        this.giveUp(point)
         points.pop()
         this.undo(points.at(-1)?.moves ?? 0)
       } else {
@@ -192,9 +203,11 @@ class Search {
       moves: this.moves.length,
       next: 0
     }
-    if (this.vain.size > 0 && this.vain.has(this.nameOf(point))) return undefined
+    if (this.isVain(point)) return undefined
     const candidates = this.candidates(state, point.before)
-    if (candidates.length === 0 && this.placed > this.furthest.placed) this.remember(state)
+    if (candidates.length === 0 && this.furthest !== undefined && this.placed > this.furthest.placed) {
+      this.remember(state)
+    }
     return { ...point, candidates }
   }
 
@@ -261,16 +274,37 @@ class Search {
     }
   }
 
-  /** The same for the same: which tasks have their place, how many of each list, and the state. */
-  private nameOf({ before, latest, state }: Pick<Point, "before" | "latest" | "state">): string {
+  /**
+   * Whether it was in vain to go on from a point that left more open: with the same tasks in their places, at least
+   * these revisions possible, and at least as many unanswered writes to take.
+   */
+  private isVain(point: Place): boolean {
+    if (this.vain.size === 0) return false
+    const others = this.vain.get(this.nameOf(point))
+    return others !== undefined &&
+      others.some(({ before, state, used }) =>
+        (before === undefined || (point.before !== undefined && keyOf(before) === keyOf(point.before))) &&
+        includes(state, point.state) && used.every((count, list) => count <= this.used[list]!)
+      )
+  }
+
+  private giveUp({ before, latest, state }: Place): void {
+    const name = this.nameOf({ before, latest, state })
+    const here = { before, state, used: [...this.used] }
+    const others = this.vain.get(name)
+    if (others === undefined) this.vain.set(name, [here])
+    else others.push(here)
+  }
+
+  /** Which tasks have their place, and what the key holds. */
+  private nameOf({ latest, state }: Place): string {
     const waiting: Array<number> = []
     for (let event = this.events.first; event !== this.events.end; event = this.events.next(event)) {
       if (!this.events.isQuestion(event)) continue
       if (event > latest) break
       waiting.push(event)
     }
-    const from = before === undefined ? "" : keyOf(before)
-    return `${latest}:${waiting.join()};${this.used.join()};${keyOf(state)};${from}`
+    return `${latest}:${waiting.join()};${state.live};${state.value}`
   }
 
   private remember(state: KeyState): void {
@@ -284,4 +318,5 @@ class Search {
 }
 
 /** Looks for an order; gives up after so many steps. */
-export const search = (problem: Problem, maxSteps: number): Found => new Search(problem).run(maxSteps)
+export const search = (problem: Problem, maxSteps: number, explains = false): Found =>
+  new Search(problem, explains).run(maxSteps)

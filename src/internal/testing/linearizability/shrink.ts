@@ -30,8 +30,12 @@ export interface Rules {
 }
 
 /** Looks for an order of the operations of one key. */
-export const attempt = (operations: ReadonlyArray<Operation>, initial: Initial, rules: Rules): Found =>
-  search(make(withoutEmptyRefusals(operations, rules.conflictsInFlight), initial), rules.maxSteps)
+export const attempt = (
+  operations: ReadonlyArray<Operation>,
+  initial: Initial,
+  rules: Rules,
+  explains = false
+): Found => search(make(withoutEmptyRefusals(operations, rules.conflictsInFlight), initial), rules.maxSteps, explains)
 
 /** An attempt to shrink that takes longer is not worth it: another one may be quick. */
 const mostSteps = 100_000
