@@ -74,11 +74,20 @@ describe("one valid leader", () => {
   })
 
   it("tells of each two terms, the earliest first", () => {
-    const found = led([valid("a", 1, 50, 80), valid("b", 2, 60), valid("c", 3, 10, 30), valid("d", 4, 20)])
+    const others = [
+      term("c", 3, 3, { election: "other", validAt: [10, 30, 96, 98] }),
+      term("d", 4, 4, { election: "other", validAt: [20, 97] })
+    ]
+    const found = led([valid("a", 1, 50, 80), valid("b", 2, 60), ...others])
     assert.deepStrictEqual(found.map(({ message }) => message.slice(0, 31)), [
       "c (token 7-3) and d (token 7-4)",
       "a (token 7-1) and b (token 7-2)"
     ])
+    assert.deepStrictEqual(
+      outline(found[0])?.slice(2),
+      ["0.096 s c", "0.097 s d", "0.098 s c"],
+      "by the nearest readings"
+    )
   })
 })
 
@@ -130,8 +139,9 @@ describe("one running leader", () => {
     assert.deepStrictEqual(violation?.history.at(-1), "    0.020 s  a  is paused or frozen")
   })
 
-  it("is no excuse that another node was stopped, nor this one after its term", () => {
-    assert.strictEqual(led([term("a", 10, 60), term("b", 30, 90)], ["c", 20, 50], ["a", 60, 70]).length, 1)
+  it("is no excuse that another node was stopped, nor this one before or after its term", () => {
+    const [violation] = led([term("a", 10, 60), term("b", 30, 90)], ["c", 20, 50], ["a", 5, 10], ["a", 60, 70])
+    assert.strictEqual(violation?.history.at(-1), "    0.060 s  a  has stopped")
   })
 
   it("holds again who has read isValid as true after the stop", () => {
@@ -171,6 +181,9 @@ describe("tokens grow", () => {
     assert.deepStrictEqual(led(late, ["b", 100, 900]), [])
     assert.deepStrictEqual(rules(led(late, ["a", 100, 900])), ["tokens grow"])
     assert.deepStrictEqual(rules(led(late, ["b", 1_001, 1_002])), ["tokens grow"])
+    const later = terms(token(5), token(12), token(9))
+    assert.deepStrictEqual(led(later, ["c", 500, 1_000]), [])
+    assert.deepStrictEqual(rules(led(later, ["c", 500, 999])), ["tokens grow"])
   })
 })
 

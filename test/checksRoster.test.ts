@@ -114,6 +114,14 @@ describe("a list", () => {
     assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 110_000, 110_000), "in")
   })
 
+  it("is not held to ages just after trouble of its own node, which may have missed time", () => {
+    const troubles = [{ node: "a", from: 120_000, until: 150_000 }]
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 160_000, 160_000), "either")
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 160_001, 160_001), "out")
+    const removals = [removal(145_000)]
+    assert.strictEqual(verdict({ beats: beats(100_000), removals, troubles }, 151_000, 151_000), "out")
+  })
+
   it("shows the beat, or the removal, and the look", () => {
     const dead = look(140_500, 140_750, true)
     const [unseen, aged] = check({ beats: beats(90_000, 100_000), looks: [dead, look(100_250, 101_500, false)] })
@@ -248,6 +256,10 @@ describe("who lives", () => {
         "   95.000 s"
       ])
     }
+    const earlier = [{ node: "a", from: 10_000, until: 20_000 }]
+    assert.deepStrictEqual(living({ beats: beats(50_000, 64_000, 78_000, 90_000), troubles: earlier }), [])
+    const later = [{ node: "a", from: 65_001, until: 90_000 }]
+    assert.strictEqual(living({ beats: beats(50_000), troubles: later }).length, 1, "it was forgotten before that")
     const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
     assert.strictEqual(living({ beats: beats(50_000, 95_000), troubles: elsewhere }).length, 1)
   })
@@ -269,7 +281,7 @@ describe("who was deregistered", () => {
 
   it("may have had a write under way, and stays away", () => {
     assert.deepStrictEqual(after(64_000), [])
-    const [violation] = after(64_001, { removals: [removal(60_020)] })
+    const [violation] = after(64_001, { removals: [removal(45_000), removal(60_020)] })
     assert.deepStrictEqual(violation, {
       rule: "the deregistered stay away",
       message: "orders/1 was deregistered on a, and beat again 4.001 s later",

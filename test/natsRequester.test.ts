@@ -65,6 +65,20 @@ const failureOf = <A>(fiber: Fiber.Fiber<A, PortFailure>) => {
 const settle = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
 
 describe("requests", () => {
+  it.effect("one with no time left ends at once and is not sent, and those after it still end by their time", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      // The keeper of the time waits for a first request.
+      yield* settle
+      const late = yield* ask(requester, "a", -1)
+      assert.deepStrictEqual(yield* failureOf(late), { _tag: "Timeout" })
+      assert.deepStrictEqual(link.sent, [])
+      const next = yield* ask(requester, "b", 500)
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* failureOf(next), { _tag: "Timeout" })
+    }))
+
   it.effect("answers go to those who asked, in whatever order they come", () =>
     Effect.gen(function*() {
       const link = makeLink()

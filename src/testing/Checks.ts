@@ -107,6 +107,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   `maxAge - lateness` at the answer, and was not removed since, is in it.
  * - `the dead are not seen`: whoever was older than `maxAge + lateness` at the
  *   question, or removed before it and has not beaten since, is not in it.
+ * - A `list` is not held to ages for `lateness` after trouble of its own node: a
+ *   machine that was suspended has missed time, until it has asked the store for it.
  * - For a `watch` both are wider by another `lateness`, and it is not judged while
  *   its node or the store had trouble, nor for `maxAge + lateness + 3 s` after that:
  *   an observer that is cut off cannot tell the dead from the silent. Nor does it

@@ -60,7 +60,7 @@ const kinds = {
   /** A bucket is gone, and made again by others: its revisions begin at 1. */
   RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
   /** So many of a bucket's last messages never were. */
-  RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: millis(1, 50) }))
+  RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 100 })) }))
 } as const
 
 /**

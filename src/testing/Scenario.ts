@@ -8,6 +8,7 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -30,8 +31,8 @@ export interface Parts {
    * it fails the scenario, a crash does not.
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** What is not as it should be, once everything is over. */
-  readonly verdict: Effect.Effect<ReadonlyArray<Violation | string>>
+  /** What is not as it should be, asked once all faults are over and the fleet has settled; it still runs then. */
+  readonly verdict: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
 
 /**
@@ -148,11 +149,12 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
       nodes.set(id, yield* simulation.node(id, own))
     }
     const targets = { node: (id: string) => nodes.get(id)!, bucket: simulation.bucket }
-    const processes = Effect.forEach(
-      nodes.values(),
-      (node) => keepRunning(node, Effect.scoped(process(node))),
-      { concurrency: "unbounded", discard: true }
-    )
+    const failed = yield* Deferred.make<never, unknown>()
+    // They live for as long as the simulation is looked at, and are not tidied up after it.
+    yield* Effect.forEach(nodes.values(), (node) =>
+      Effect.forkDetach(
+        Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
+      ))
     const lasting = Effect.all([Effect.sleep(scenario.lasting ?? "2 minutes"), Faults.strikeAll(plan.faults, targets)], {
       concurrency: "unbounded",
       discard: true
@@ -161,11 +163,10 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
       Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
       Effect.sleep(scenario.settling ?? "30 seconds")
     )
-    yield* Effect.raceFirst(
-      Effect.andThen(lasting, settling),
-      Effect.andThen(processes, Effect.never)
+    return yield* Effect.raceFirst(
+      Effect.andThen(Effect.andThen(lasting, settling), verdict),
+      Deferred.await(failed)
     )
-    return yield* verdict
   })
 
 /**

@@ -37,7 +37,7 @@ const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetw
 const services = (node: SimulatedNode) =>
   Layer.mergeAll(
     Registry.layer({ maxAge, heartbeat }).pipe(
-      Layer.provide(NatsKVStore.layer({ bucket: registryBucket, streamMaxAge: Duration.times(maxAge, 10) }))
+      Layer.provide(NatsKVStore.layer({ bucket: registryBucket, streamMaxAge: Duration.times(maxAge, 2), expiryMarkers: "1 minute" }))
     ),
     Election.layer({ timings }).pipe(Layer.provide(NatsKVStore.layer({ bucket: electionBucket })))
   ).pipe(Layer.provide(node.client))

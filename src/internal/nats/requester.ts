@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Headers, LinkEvent, NatsMessage, NatsPort, PortFailure } from "./port.ts"
 
@@ -69,11 +70,19 @@ class UnderWay {
     this.inbox = inbox
   }
 
-  begin(one: Pending): string {
-    const token = (this.begun++).toString(36)
+  /** A name for a request that is about to begin. */
+  nextToken(): string {
+    return (this.begun++).toString(36)
+  }
+
+  /** Who keeps the time may look at it before this returns, and end it where it has no time left. */
+  begin(token: string, one: Pending): void {
     this.pending.set(token, one)
     this.any.openUnsafe()
-    return token
+  }
+
+  has(token: string): boolean {
+    return this.pending.has(token)
   }
 
   end(token: string): void {
@@ -163,16 +172,19 @@ const ask = <A>(
 ): Effect.Effect<A, PortFailure> =>
   Effect.callback<A, PortFailure>((resume) => {
     if (underWay.refused !== undefined) return resume(Effect.fail(underWay.refused))
+    const token = underWay.nextToken()
     const end = (outcome: Effect.Effect<A, PortFailure>) => {
       underWay.end(token)
       resume(outcome)
     }
-    const token = underWay.begin({
+    underWay.begin(token, {
       subject,
       deadline: monotonicMillis(clock) + timeout,
       onMessage: (message) => receive(message, (answer) => end(Effect.succeed(answer))),
       onFailure: (failure) => end(Effect.fail(failure))
     })
+    // What is out of time already is not sent.
+    if (!underWay.has(token)) return
     try {
       port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
     } catch (cause) {
@@ -207,7 +219,7 @@ export const make = Effect.fnUntraced(function*(
         port.release()
       })
   )
-  yield* Effect.forkScoped(keepTime(underWay, clock))
+  yield* forkReported("the time of requests", keepTime(underWay, clock))
   return {
     port,
     request: (subject, data, headers, timeout) =>

@@ -20,6 +20,7 @@ import {
   type Facts,
   InvalidSimulation,
   type LinkQuality,
+  type Loss,
   NodeCrashed,
   type NodeOptions,
   type RunOptions,
@@ -69,7 +70,7 @@ export class Fleet {
   private readonly bucket: BucketOptions
   private readonly stored: Array<StoredWrite> = []
   private readonly storeTroubles: Array<Trouble> = []
-  private readonly losses: Array<{ readonly bucket: string; readonly at: number }> = []
+  private readonly losses: Array<Loss> = []
   private frozenUntil = 0
 
   static make(options: RunOptions): Effect.Effect<Fleet, InvalidSimulation> {
@@ -262,10 +263,10 @@ export class Fleet {
     const { server, world } = this
     const trouble = (millis: number) =>
       this.storeTroubles.push({ node: undefined, from: world.now(), until: world.now() + millis })
-    const lose = (how: () => void) =>
+    const lose = (how: Loss["how"], act: () => void) =>
       Effect.sync(() => {
-        this.losses.push({ bucket, at: world.now() })
-        how()
+        this.losses.push({ bucket, at: world.now(), how })
+        act()
       })
     return {
       electionOfItsOwn: (gap) =>
@@ -273,9 +274,9 @@ export class Fleet {
           trouble(millisOf(gap))
           server.electionOfItsOwn(stream, millisOf(gap))
         }),
-      loseStream: lose(() => server.loseStream(stream)),
-      remakeStream: lose(() => server.loseStream(stream, { remake: "from 1" })),
-      rollBack: (messages) => lose(() => server.rollBack(stream, messages)),
+      loseStream: lose("lost", () => server.loseStream(stream)),
+      remakeStream: lose("made anew", () => server.loseStream(stream, { remake: "from 1" })),
+      rollBack: (messages) => lose("rolled back", () => server.rollBack(stream, messages)),
       loseConsumers: Effect.sync(() => server.loseConsumers(stream)),
       lag: (duration) => Effect.sync(() => server.lag(stream, millisOf(duration))),
       freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration)))

@@ -156,6 +156,18 @@ export interface StoredWrite {
 }
 
 /**
+ * When a bucket lost what it had, and how: milliseconds of true time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Loss {
+  readonly bucket: string
+  readonly at: number
+  readonly how: "lost" | "made anew" | "rolled back"
+}
+
+/**
  * What has happened so far, for checkers.
  *
  * @category models
@@ -171,7 +183,7 @@ export interface Facts {
   /** Every message that any bucket has taken, in order. */
   readonly stored: ReadonlyArray<StoredWrite>
   /** When buckets were lost, remade or rolled back. */
-  readonly losses: ReadonlyArray<{ readonly bucket: string; readonly at: number }>
+  readonly losses: ReadonlyArray<Loss>
 }
 
 /**

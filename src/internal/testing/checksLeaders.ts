@@ -97,7 +97,7 @@ const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Found> =>
 /** A time through which a term's work could have been stopped, and so is answered for. */
 interface Held extends Span {
   readonly term: Term
-  /** `isValid` was read as true by one that had been stopped; undefined: the work began here. */
+  /** `isValid` was read as true here by one that had been stopped; false: the work began here. */
   readonly resumed: boolean
   readonly ends: string
 }

@@ -7,17 +7,22 @@ import { merge, type Span } from "./checksSpans.ts"
 /** After trouble: to connect and to try again, with the pauses that retries take. */
 export const recovery = 3000
 
-/** The troubles of a node and those of the store, merged. */
-export const troublesOf = (troubles: ReadonlyArray<Trouble>): (node: string) => ReadonlyArray<Span> => {
-  const byNode = Map.groupBy(troubles, ({ node }) => node)
-  const ofStore = byNode.get(undefined) ?? []
+const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>) => {
+  const each = Map.groupBy(troubles, ({ node }) => node)
   const known = new Map<string, ReadonlyArray<Span>>()
-  return (node) => {
-    const merged = known.get(node) ?? merge([...ofStore, ...byNode.get(node) ?? []])
+  return (node: string): ReadonlyArray<Span> => {
+    const merged = known.get(node) ?? merge([...ofAll, ...each.get(node) ?? []])
     known.set(node, merged)
     return merged
   }
 }
+
+/** The troubles of a node and those of the store, merged. */
+export const troublesOf = (troubles: ReadonlyArray<Trouble>) =>
+  byNode(troubles, troubles.filter(({ node }) => node === undefined))
+
+/** The troubles of a node alone, merged. */
+export const ownTroublesOf = (troubles: ReadonlyArray<Trouble>) => byNode(troubles, [])
 
 /**
  * When an observer that knows several instances sees none of them beat, and so

@@ -1,0 +1,118 @@
+/**
+ * Plays scenarios by the thousand, in as many processes as there are processors, and adds up what struck.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { fork } from "node:child_process"
+import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
+import * as Scenario from "../../src/testing/Scenario.ts"
+import { expected, scenarios } from "./scenarios.ts"
+
+/** Runs that a process is given at once: few enough to stop soon, enough to be warm. */
+const chunk = 50
+
+/** Fewer runs than this say nothing of what never struck. */
+const enough = 500
+
+export interface Request {
+  readonly scenario: string
+  /** The first of the runs, and how many. The run's number is the seed of its plan. */
+  readonly first: number
+  readonly runs: number
+}
+
+export type Answer =
+  | {
+    readonly _tag: "Passed"
+    readonly runs: number
+    /** Milliseconds of the fleet's time. */
+    readonly lasted: number
+    readonly faults: Readonly<Record<string, number>>
+  }
+  | { readonly _tag: "Failed"; readonly run: number; readonly message: string }
+
+/** Runs one after the other; the first that fails is made smaller, and is the answer. */
+export const answer = ({ first, runs, scenario }: Request, mostShrinks = 300): Effect.Effect<Answer> =>
+  Effect.gen(function*() {
+    const outcome = yield* Effect.result(Scenario.check(scenarios[scenario]!, { seed: first, runs, mostShrinks }))
+    return outcome._tag === "Success"
+      ? {
+        _tag: "Passed",
+        runs: outcome.success.runs,
+        lasted: Duration.toMillis(outcome.success.lasted),
+        faults: Object.fromEntries(outcome.success.faults)
+      }
+      : { _tag: "Failed", run: first, message: outcome.failure.message }
+  })
+
+export interface Result {
+  readonly runs: number
+  readonly lasted: number
+  readonly faults: ReadonlyMap<string, number>
+  readonly failures: ReadonlyArray<string>
+  /** What should have struck, and did not. */
+  readonly missing: ReadonlyArray<string>
+}
+
+const worker = fileURLToPath(new URL("worker.ts", import.meta.url))
+
+/** One process, which is given one request after the other. */
+const inProcess = async (next: () => Request | undefined, take: (answer: Answer) => void): Promise<void> => {
+  const child = fork(worker, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+  try {
+    for (let request = next(); request !== undefined; request = next()) {
+      const asked = request
+      const answered = await new Promise<Answer>((resolve, reject) => {
+        child.once("message", (message) => resolve(message as Answer))
+        child.once("exit", (code) => reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(asked)}`)))
+        child.send(asked)
+      })
+      child.removeAllListeners()
+      take(answered)
+    }
+  } finally {
+    child.removeAllListeners()
+    child.kill()
+  }
+}
+
+export interface Options {
+  readonly scenario: string
+  /** How many runs; or, where `hours` is given, runs until the fleets have lived so long. */
+  readonly seeds: number
+  readonly hours?: number | undefined
+  readonly first?: number | undefined
+  readonly jobs?: number | undefined
+  /** Told after every chunk. */
+  readonly onProgress?: ((runs: number, lasted: number) => void) | undefined
+}
+
+const millisPerHour = 3_600_000
+
+export const simulate = async (options: Options): Promise<Result> => {
+  const { first = 1, hours, jobs = availableParallelism(), onProgress, scenario, seeds } = options
+  const faults = new Map<string, number>()
+  const failures: Array<string> = []
+  let asked = 0
+  let runs = 0
+  let lasted = 0
+  const next = (): Request | undefined => {
+    if (failures.length > 0) return undefined
+    if (hours === undefined ? asked >= seeds : lasted >= hours * millisPerHour) return undefined
+    const size = hours === undefined ? Math.min(chunk, seeds - asked) : chunk
+    const request = { scenario, first: first + asked, runs: size }
+    asked += size
+    return request
+  }
+  const take = (answered: Answer) => {
+    if (answered._tag === "Failed") return void failures.push(answered.message)
+    runs += answered.runs
+    lasted += answered.lasted
+    for (const [fault, count] of Object.entries(answered.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
+    onProgress?.(runs, lasted)
+  }
+  await Promise.all(Array.from({ length: jobs }, () => inProcess(next, take)))
+  const missing = runs < enough ? [] : (expected[scenario] ?? []).filter((fault) => !faults.has(fault))
+  return { runs, lasted, faults, failures, missing }
+}

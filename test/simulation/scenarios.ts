@@ -1,0 +1,46 @@
+/** What is simulated, by name; and the faults that must have struck in it, or the simulation shows less than it says. */
+import type * as Scenario from "../../src/testing/Scenario.ts"
+import { losing, replicated, single } from "./keyValue.ts"
+import { mixed } from "./mixed.ts"
+
+export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { mixed, single, replicated, losing }
+
+/** What may happen to machines and their links, and to any bucket. */
+const everywhere = [
+  "crash",
+  "restart",
+  "pause",
+  "freeze",
+  "wall clock set forward",
+  "wall clock set back",
+  "cut requests",
+  "cut replies",
+  "cut both",
+  "request held back",
+  "reply held back",
+  "poor link",
+  "request lost",
+  "reply lost",
+  "request overtaken",
+  "reply overtaken",
+  "disconnected",
+  "store election",
+  "store frozen",
+  "consumers lost"
+]
+
+const losses = ["stream lost", "stream made anew from 1", "rolled back"]
+
+/** By scenario. */
+export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
+  mixed: [...everywhere, ...losses, "late expiry", "marker"],
+  single: [...everywhere, "duplicate after the condition"],
+  replicated: [
+    ...everywhere,
+    "conflict in flight",
+    "stale read",
+    "duplicate before the condition",
+    "unknown outcome in an election"
+  ],
+  losing: [...everywhere, ...losses]
+}

@@ -1,0 +1,74 @@
+/**
+ * Simulates fleets, and says what struck them:
+ *
+ *   npm run simulate -- --seeds 10000
+ *   npm run simulate -- --hours 500 --scenario replicated
+ *   npm run simulate -- --replay '[0,"17",3,4,[],"ReturnedFalse"]' --scenario mixed
+ *
+ * `--hours` counts the fleets' time. Scenarios: see `scenarios.ts`; all of them, one after the other, where none is named.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { parseArgs } from "node:util"
+import * as Scenario from "../../src/testing/Scenario.ts"
+import { type Result as Outcome, simulate } from "./runner.ts"
+import { scenarios } from "./scenarios.ts"
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "1000" },
+    hours: { type: "string" },
+    first: { type: "string", default: "1" },
+    jobs: { type: "string" },
+    scenario: { type: "string", multiple: true },
+    replay: { type: "string" }
+  }
+})
+
+const number = (name: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!(value > 0)) throw new Error(`--${name}: expected a number above 0, got ${text}`)
+  return value
+}
+
+const chosen = values.scenario ?? Object.keys(scenarios)
+const unknown = chosen.find((name) => scenarios[name] === undefined)
+if (unknown !== undefined) {
+  throw new Error(`--scenario: "${unknown}" is none of ${Object.keys(scenarios).join(", ")}`)
+}
+
+const table = ({ faults }: Outcome): string =>
+  [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) => `${String(count).padStart(10)}  ${fault}`)
+    .join("\n")
+
+const replay = async (name: string, token: string): Promise<void> => {
+  const outcome = await Effect.runPromise(Effect.result(Scenario.check(scenarios[name]!, { replay: token })))
+  console.log(Result.isFailure(outcome) ? outcome.failure.message : "it goes well")
+  if (Result.isFailure(outcome)) process.exitCode = 1
+}
+
+const run = async (name: string): Promise<void> => {
+  const began = performance.now()
+  const outcome = await simulate({
+    scenario: name,
+    seeds: number("seeds", values.seeds)!,
+    hours: number("hours", values.hours),
+    first: number("first", values.first),
+    jobs: number("jobs", values.jobs)
+  })
+  const seconds = (performance.now() - began) / 1000
+  const hours = outcome.lasted / 3_600_000
+  console.log(
+    `${name}: ${outcome.runs} runs, ${hours.toFixed(1)} hours of fleets, in ${seconds.toFixed(1)} s; ` +
+      `${outcome.failures.length} failed. What struck:\n${table(outcome)}`
+  )
+  for (const failure of outcome.failures) console.log(failure)
+  if (outcome.missing.length > 0) console.log(`never struck: ${outcome.missing.join(", ")}`)
+  if (outcome.failures.length + outcome.missing.length > 0) process.exitCode = 1
+}
+
+for (const name of chosen) {
+  if (values.replay === undefined) await run(name)
+  else await replay(name, values.replay)
+}

@@ -1,0 +1,248 @@
+/**
+ * A simulated server on a clock of the test's own, and a client of it that has a
+ * way without delay: what is tested is the server alone.
+ */
+import { assert } from "@effect/vitest"
+import { placeOf } from "../../src/internal/nats/messages.ts"
+import type { Headers } from "../../src/internal/nats/port.ts"
+import { Chance } from "../../src/internal/simulation/chance.ts"
+import type { Environment, Timer } from "../../src/internal/simulation/environment.ts"
+import { type Outgoing, received } from "../../src/internal/simulation/messages.ts"
+import { Server, type ServerOptions, type Session } from "../../src/internal/simulation/server.ts"
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export const epoch = Date.UTC(2026, 10, 1)
+
+interface Due {
+  readonly at: number
+  readonly run: () => void
+  isOff: boolean
+}
+
+/** Time that passes when the test says so. */
+export class Time implements Environment {
+  readonly chance: Chance
+  readonly faults = new Map<string, number>()
+  readonly lines: Array<string> = []
+  private time = 0
+  private due: Array<Due> = []
+
+  constructor(seed: number) {
+    this.chance = new Chance(seed)
+  }
+
+  readonly now = (): number => this.time
+
+  readonly after = (millis: number, run: () => void): Timer => {
+    const one: Due = { at: this.time + Math.max(0, millis), run, isOff: false }
+    const index = this.due.findLastIndex(({ at }) => at <= one.at)
+    this.due.splice(index + 1, 0, one)
+    return {
+      cancel: () => {
+        one.isOff = true
+      }
+    }
+  }
+
+  readonly struck = (fault: string): void => {
+    this.faults.set(fault, this.count(fault) + 1)
+  }
+
+  readonly note = (_who: string, what: () => string): void => void this.lines.push(what())
+
+  count(fault: string): number {
+    return this.faults.get(fault) ?? 0
+  }
+
+  pass(millis: number): void {
+    const end = this.time + millis
+    while (this.due.length > 0 && this.due[0]!.at <= end) this.step()
+    this.time = end
+  }
+
+  /** Does what is due next; false: nothing is. */
+  step(): boolean {
+    const next = this.due.shift()
+    if (next === undefined) return false
+    this.time = Math.max(this.time, next.at)
+    if (!next.isOff) next.run()
+    return true
+  }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly text: string
+  /** What the JSON says, where it is any. */
+  readonly json: Json
+  readonly header: (name: string) => string
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- whatever the test expects of it
+type Json = any
+
+const parsed = (text: string): Json => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const answer = (message: Outgoing): Answer => {
+  const text = decoder.decode(message.data)
+  return { status: message.status, text, json: parsed(text), header: received(message).header }
+}
+
+export class Client {
+  readonly session: Session
+  private readonly time: Time
+  private readonly handlers = new Map<string, (message: Outgoing) => void>()
+  private asked = 0
+  private readonly inbox: string
+
+  constructor(time: Time, server: Server, name: string) {
+    this.time = time
+    this.inbox = `_INBOX.${name}`
+    this.session = server.connect({ deliver: (message, to) => this.handlers.get(to)?.(message) })
+    this.session.subscribe(`${this.inbox}.*`)
+    this.handlers.set(`${this.inbox}.*`, (message) => this.handlers.get(message.subject)?.(message))
+  }
+
+  /** Sends, and keeps what is answered. */
+  send(subject: string, body: unknown = undefined, headers: Headers = []): Array<Outgoing> {
+    const reply = `${this.inbox}.${++this.asked}`
+    const answers: Array<Outgoing> = []
+    this.handlers.set(reply, (message) => answers.push(message))
+    const text = typeof body === "string" ? body : body === undefined ? "" : JSON.stringify(body)
+    this.session.publish(subject, headers, encoder.encode(text), reply)
+    return answers
+  }
+
+  /** What is answered within a while; undefined: nothing. */
+  ask(subject: string, body?: unknown, headers: Headers = [], within = 100): Answer | undefined {
+    const answers = this.send(subject, body, headers)
+    const end = this.time.now() + within
+    while (answers.length === 0 && this.time.now() < end) this.time.pass(0.1)
+    return answers[0] === undefined ? undefined : answer(answers[0])
+  }
+
+  api(subject: string, body?: unknown): Json {
+    return this.ask(`$JS.API.${subject}`, body)?.json
+  }
+
+  /** All up to the one with a status. */
+  askMany(subject: string, body: unknown): ReadonlyArray<Answer> {
+    const answers = this.send(subject, body)
+    this.time.pass(10)
+    return answers.map(answer)
+  }
+
+  put(key: string, value = "", headers: Headers = []): number {
+    return this.write(key, value, headers)?.json?.seq ?? assert.fail(`${key} was not written`)
+  }
+
+  write(key: string, value = "", headers: Headers = []): Answer | undefined {
+    return this.ask(`$KV.b.${key}`, value, headers)
+  }
+
+  /** The code with which a write is refused; 0: it is not. */
+  refusal(key: string, value = "", headers: Headers = []): number {
+    return this.write(key, value, headers)?.json?.error?.err_code ?? 0
+  }
+
+  /** Listens to what is pushed there; heartbeats are told by their last sequence, and stalls as such. */
+  listen(subject: string): Heard {
+    const heard: Heard = { messages: [], words: [], raw: [] }
+    this.session.subscribe(subject)
+    this.handlers.set(subject, (message) => {
+      heard.raw.push(message)
+      const { header } = received(message)
+      if (message.status === 100) {
+        heard.words.push(message.reply === undefined ? `idle ${header("Nats-Last-Consumer")}` : "flow control")
+        return
+      }
+      const { consumerSequence, pending, streamSequence } = placeOf(message.reply)!
+      heard.words.push(`${message.subject.slice("$KV.b.".length)}@${streamSequence} #${consumerSequence} -${pending}`)
+      heard.messages.push(message)
+    })
+    return heard
+  }
+
+  unlisten(subject: string): void {
+    this.session.unsubscribe(subject)
+    this.handlers.delete(subject)
+  }
+
+  consume(name: string, settings: object = {}): Heard & { readonly answer: Json } {
+    const heard = this.listen(`_deliver.${name}`)
+    const config = consumerSettings(name, settings)
+    const answer = this.api(`CONSUMER.CREATE.KV_b.${name}.${config.filter_subject}`, { stream_name: "KV_b", config })
+    return { ...heard, answer }
+  }
+}
+
+export interface Heard {
+  readonly messages: Array<Outgoing>
+  readonly words: Array<string>
+  readonly raw: Array<Outgoing>
+}
+
+export const consumerSettings = (name: string, settings: object = {}) => ({
+  name,
+  deliver_subject: `_deliver.${name}`,
+  filter_subject: "$KV.b.>",
+  deliver_policy: "last_per_subject",
+  ack_policy: "none",
+  flow_control: true,
+  idle_heartbeat: 1_000_000_000,
+  inactive_threshold: 10_000_000_000,
+  mem_storage: true,
+  num_replicas: 1,
+  ...settings
+})
+
+export const streamSettings = (settings: object = {}) => ({
+  name: "KV_b",
+  subjects: ["$KV.b.>"],
+  max_msgs_per_subject: 1,
+  discard: "new",
+  allow_direct: true,
+  allow_rollup_hdrs: true,
+  ...settings
+})
+
+export const expecting = (revision: number): Headers => [["Nats-Expected-Last-Subject-Sequence", String(revision)]]
+export const guardedBy = (key: string, revision: number): Headers => [
+  ...expecting(revision),
+  ["Nats-Expected-Last-Subject-Sequence-Subject", `$KV.b.${key}`]
+]
+export const tombstone: Headers = [["KV-Operation", "DEL"]]
+export const purge: Headers = [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]
+
+export interface Given {
+  readonly seed?: number
+  readonly version?: ServerOptions["version"]
+  /** On top of the usual configuration. */
+  readonly stream?: object
+}
+
+/** A server with a stream, and a client. */
+export const start = ({ seed = 1, stream = {}, version = "2.15.1" }: Given = {}) => {
+  const time = new Time(seed)
+  const server = new Server(time, { version, epoch })
+  const stored: Array<string> = []
+  server.onStored(({ operation, revision, subject }) => {
+    stored.push(`${operation} ${subject.slice("$KV.b.".length)}@${revision}`)
+  })
+  const client = new Client(time, server, "a")
+  assert.isUndefined(client.api("STREAM.CREATE.KV_b", streamSettings(stream)).error)
+  time.pass(10)
+  return { time, server, client, stored, another: (name: string) => new Client(time, server, name) }
+}
+
+export const replicated = { num_replicas: 3 }
+
+export const seconds = (count: number) => count * 1_000_000_000
