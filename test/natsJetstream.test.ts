@@ -109,7 +109,7 @@ describe("JetStream", () => {
         [413, "", false]
       ]
       const { asked, js } = answering(
-        ...ends.map(([status, pending]) => message({ status, header: () => pending })),
+        ...ends.map(([status, pending]) => message({ status, header: (name) => name === "Nats-Num-Pending" ? pending : "" })),
         message({ status: 408, description: "Bad Request" })
       )
       const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000, ({ subject }) => subject)
@@ -121,6 +121,39 @@ describe("JetStream", () => {
         subject: "$JS.API.DIRECT.GET.KV_b",
         body: { multi_last: ["$KV.b.a", "$KV.b.>"], max_bytes: 8 * 1024 * 1024 }
       })
+    }))
+
+  it.effect("a batch of which an answer was lost is none: each tells the one before it, and so does its end", () =>
+    Effect.gen(function*() {
+      const one = (sequence: number, before: number) =>
+        message({
+          header: (name) => ({ "Nats-Sequence": `${sequence}`, "Nats-Last-Sequence": `${before}` })[name] ?? ""
+        })
+      const end = (before: number) =>
+        message({
+          status: 204,
+          header: (name) => ({ "Nats-Num-Pending": "0", "Nats-Last-Sequence": `${before}` })[name] ?? ""
+        })
+      const ask = (...messages: ReadonlyArray<NatsMessage>) => {
+        const requester: Requester = {
+          port: {} as NatsPort,
+          request: () => assert.fail("one request is enough"),
+          requestMany: (_subject, _data, _timeout, read) =>
+            Effect.sync(() => ({ answers: messages.slice(0, -1).map(read), end: messages.at(-1)! }))
+        }
+        return make(requester).lastMessages("KV_b", ["$KV.b.>"], 1000, ({ revision }) => revision)
+      }
+      const whole = yield* ask(one(3, 0), one(7, 3), one(9, 7), end(9))
+      assert.deepStrictEqual(whole, { messages: [3, 7, 9], isComplete: true })
+      for (const torn of [
+        [one(7, 3), one(9, 7), end(9)],
+        [one(3, 0), one(9, 7), end(9)],
+        [one(3, 0), one(7, 3), end(9)],
+        [end(9)],
+        [one(7, 3), one(3, 0), one(9, 7), end(9)]
+      ]) {
+        assert.include(yield* Effect.flip(ask(...torn)), { _tag: "ConnectionLost" })
+      }
     }))
 
   it.effect("names come in pages, each of which begins a little before the last one ended", () =>

@@ -184,14 +184,15 @@ interface Targets {
 
 /** Does it, and undoes what has an end. */
 const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
-  const until = (millis: number, undo: Effect.Effect<void>) => Effect.andThen(Effect.sleep(millis), undo)
+  const until = (millis: number, undo: Effect.Effect<void> = Effect.void) =>
+    Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
     case "Crash":
       return Effect.andThen(node(fault.node).crash, until(fault.for, node(fault.node).restart))
     case "Pause":
-      return node(fault.node).pause(fault.for)
+      return Effect.andThen(node(fault.node).pause(fault.for), until(fault.for))
     case "Freeze":
-      return node(fault.node).freeze(fault.for)
+      return Effect.andThen(node(fault.node).freeze(fault.for), until(fault.for))
     case "Step":
       return node(fault.node).step(fault.by)
     case "Cut":
@@ -205,9 +206,9 @@ const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, In
     case "Disconnect":
       return node(fault.node).disconnect
     case "StoreElection":
-      return bucket(fault.bucket).electionOfItsOwn(fault.for)
+      return Effect.andThen(bucket(fault.bucket).electionOfItsOwn(fault.for), until(fault.for))
     case "ServerFreeze":
-      return bucket("").freeze(fault.for)
+      return Effect.andThen(bucket("").freeze(fault.for), until(fault.for))
     case "LoseConsumers":
       return bucket(fault.bucket).loseConsumers
     case "Lag":

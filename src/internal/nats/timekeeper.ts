@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { InvalidConfig, type KVStoreReason } from "../../KVStoreError.ts"
 import { monotonicMillis } from "../time.ts"
@@ -19,6 +20,9 @@ const samplesAtOnce = 3
 
 /** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
 const sampleEvery = Duration.minutes(1)
+
+/** A look at the host's own clocks costs nothing. */
+const lookEvery = Duration.seconds(2)
 
 /** The wall clock is set by less than this in a host that keeps NTP, and only now and then. */
 const longestStep = 500
@@ -44,10 +48,13 @@ export const make = Effect.fnUntraced(function*(
     reading = storeClock.better(reading, { serverTime, sent, received })
   })
   const samples = Effect.suspend(() => {
-    ahead = aheadOf(host)
-    return Effect.repeat(sample, { times: samplesAtOnce - 1 })
+    const before = aheadOf(host)
+    return Effect.map(Effect.repeat(sample, { times: samplesAtOnce - 1 }), () => {
+      ahead = before
+    })
   })
 
+  const hasComeApart = () => Math.abs(aheadOf(host) - ahead) > longestStep
   const isDue = Latch.makeUnsafe(false)
   yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -59,13 +66,18 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* samples
   const again = Effect.gen(function*() {
-    yield* Effect.timeoutOption(isDue.await, sampleEvery)
+    const until = monotonicMillis(host) + Duration.toMillis(sampleEvery)
+    while (monotonicMillis(host) < until && !hasComeApart()) {
+      if (Option.isSome(yield* Effect.timeoutOption(isDue.await, lookEvery))) break
+    }
     isDue.closeUnsafe()
     yield* samples
-  }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
+  }).pipe(Effect.catch((reason) =>
+    Effect.andThen(Effect.logDebug("the store's time was not read", reason.message), Effect.sleep(lookEvery))
+  ))
   yield* Effect.forkScoped(Effect.forever(again))
   return storeClock.make(host, () => {
-    if (Math.abs(aheadOf(host) - ahead) > longestStep) isDue.openUnsafe()
+    if (hasComeApart()) isDue.openUnsafe()
     return reading!.offset
   })
 })

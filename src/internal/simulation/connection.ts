@@ -82,7 +82,7 @@ export class Connection implements NatsPort {
 
   private tellServer(say: (session: Session) => void): void {
     const { session } = this
-    if (session !== undefined) this.up.send(() => say(session))
+    if (session !== undefined) this.up.sendSurely(() => say(session))
   }
 
   private onMessage(message: Outgoing, subscription: string): void {
@@ -141,7 +141,7 @@ export class Connection implements NatsPort {
     const { session } = this
     this.session = undefined
     // What was published before is flushed first.
-    if (session !== undefined) this.up.send(() => session.close())
+    if (session !== undefined) this.up.sendSurely(() => session.close())
     this.subscriptions.clear()
     this.emit({ _tag: "Closed" })
     this.listeners.clear()
@@ -172,7 +172,8 @@ export class Connection implements NatsPort {
     if (this.hasClosed) throw new Error("the connection is closed")
     // As they are now: the caller may use them for something else before they arrive.
     const sent = data.slice()
-    this.tellServer((session) => session.publish(subject, headers, sent, reply))
+    const { session } = this
+    if (session !== undefined) this.up.send(() => session.publish(subject, headers, sent, reply))
   }
 
   readonly subscribe: NatsPort["subscribe"] = (subject, onMessage) => {

@@ -73,12 +73,22 @@ export class Wire {
     this.isCut = options.isCut
   }
 
+  /** What the two ends of the connection tell each other themselves: it is late at worst, never lost. */
+  sendSurely(deliver: () => void): void {
+    if (this.isHeld(deliver)) return
+    const { least, most } = this.quality()
+    this.deliverInOrder(this.chance.between(least, most), deliver)
+  }
+
+  private isHeld(deliver: () => void): boolean {
+    if (!this.isCut()) return false
+    this.world.struck(this.names.held)
+    this.held.push(deliver)
+    return true
+  }
+
   send(deliver: () => void): void {
-    if (this.isCut()) {
-      this.world.struck(this.names.held)
-      this.held.push(deliver)
-      return
-    }
+    if (this.isHeld(deliver)) return
     const { least, loss, most, reordering } = this.quality()
     if (this.chance.is(loss)) return this.world.struck(this.names.lost)
     const millis = this.chance.between(least, most)

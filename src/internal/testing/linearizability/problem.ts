@@ -231,6 +231,18 @@ const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<Task>): Reado
   return maybes.filter(({ invoked, step }) => givenBy(step).some((need) => (until.get(need) ?? -Infinity) >= invoked))
 }
 
+/**
+ * Lists of writes that are alike, those on later revisions before those on
+ * earlier ones: a write on a later one is tried on its own before it is tried
+ * after another, and what was in vain without the other is not tried with it.
+ */
+const alike = (maybes: ReadonlyArray<Maybe>): ReadonlyArray<ReadonlyArray<Maybe>> => {
+  const lists = Map.groupBy(maybes, ({ step }) => JSON.stringify([step.condition, step.value]))
+  const revisionOf = ([first]: ReadonlyArray<Maybe>) =>
+    typeof first?.step.condition === "object" ? first.step.condition.revision : Infinity
+  return [...lists.values()].toSorted((a, b) => revisionOf(a) === revisionOf(b) ? 0 : revisionOf(b) - revisionOf(a))
+}
+
 const revisionOf = (step: Step): number | undefined =>
   step._tag === "Write" || step._tag === "Holds" ? step.revision : undefined
 
@@ -284,6 +296,6 @@ export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Pr
     initial: initial === "nothing" ? nothing : anything,
     tasks,
     ranks: counts,
-    maybes: [...Map.groupBy(needed(maybes, tasks), ({ step }) => JSON.stringify([step.condition, step.value])).values()]
+    maybes: alike(needed(maybes, tasks))
   }
 }

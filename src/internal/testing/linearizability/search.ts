@@ -171,7 +171,7 @@ class Search {
     if (start !== undefined) points.push(start)
     while (this.placed < tasks.length) {
       const point = points.at(-1)
-      if (point === undefined) return { _tag: "None", furthest: this.furthest }
+      if (point === undefined) return { _tag: "None", steps, furthest: this.furthest }
       const candidate = point.candidates[point.next++]
       if (candidate === undefined) {
         this.giveUp(point)
