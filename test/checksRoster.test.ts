@@ -116,8 +116,8 @@ describe("a list", () => {
 
   it("is not held to ages just after trouble of its own node, which may have missed time", () => {
     const troubles = [{ node: "a", from: 120_000, until: 150_000 }]
-    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 160_000, 160_000), "either")
-    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 160_001, 160_001), "out")
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 163_000, 163_000), "either")
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 163_001, 163_001), "out")
     const removals = [removal(145_000)]
     assert.strictEqual(verdict({ beats: beats(100_000), removals, troubles }, 151_000, 151_000), "out")
   })

@@ -21,10 +21,13 @@ import type {
   LeaderHistory,
   RosterHistory,
   RosterTimes,
+  Trouble,
   Violation
 } from "../internal/testing/checksModels.ts"
 import { records } from "../internal/testing/checksRecords.ts"
 import { report } from "../internal/testing/checksReport.ts"
+import { sweeps } from "../internal/testing/checksSweeps.ts"
+import { vacancies } from "../internal/testing/checksVacancies.ts"
 import { writes } from "../internal/testing/checksWrites.ts"
 
 export type {
@@ -82,6 +85,29 @@ export type {
 export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> => report(leaders(history))
 
 /**
+ * Each election has a leader wherever nothing hinders the fleet.
+ *
+ * **Details**
+ *
+ * A stretch without trouble (of any node, or of the store) in which no work of an
+ * election runs is longer than `within` milliseconds. After a crash that is a
+ * lease, what a watch needs that died at the same moment (2.5 s), and half a
+ * second; add what clocks run apart by, and the pauses of work that ends by
+ * itself.
+ *
+ * **Gotchas**
+ *
+ * It takes candidates for granted: one alive and standing at any time.
+ *
+ * @category checkers
+ * @since 0.1.0
+ */
+export const somebodyLeads = (
+  history: LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> },
+  within: number
+): ReadonlyArray<Violation> => report(vacancies(history, history.troubles, within))
+
+/**
  * No resource accepts a token that is lower than one it has accepted.
  *
  * **Details**
@@ -107,8 +133,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   `maxAge - lateness` at the answer, and was not removed since, is in it.
  * - `the dead are not seen`: whoever was older than `maxAge + lateness` at the
  *   question, or removed before it and has not beaten since, is not in it.
- * - A `list` is not held to ages for `lateness` after trouble of its own node: a
- *   machine that was suspended has missed time, until it has asked the store for it.
+ * - A `list` is not held to ages for `lateness + 3 s` after trouble of its own node:
+ *   a machine that was suspended has missed time, until it has asked the store for it.
  * - For a `watch` both are wider by another `lateness`, and it is not judged while
  *   its node or the store had trouble, nor for `maxAge + lateness + 3 s` after that:
  *   an observer that is cut off cannot tell the dead from the silent. Nor does it
@@ -120,7 +146,10 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   stays away.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
  *   deregister an instance does not beat, unless another life of it has begun. Not
- *   judged where there was trouble within 10 s of that.
+ *   judged where there was trouble within 10 s of that, nor where the stream was lost
+ *   since.
+ *
+ * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`.
  *
  * **Gotchas**
  *
@@ -133,5 +162,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  */
 export const rosterIsTrue = (history: RosterHistory, times: RosterTimes): ReadonlyArray<Violation> => {
   const known = records(history)
-  return report([...looks(history, times, known), ...lives(history, times, known)])
+  return report([
+    ...looks(history, times, known),
+    ...lives(history, times, known),
+    ...sweeps(history, times, known)
+  ])
 }

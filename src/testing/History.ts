@@ -10,10 +10,18 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { Order } from "../FencingToken.ts"
-import type { Leadership } from "../Election.ts"
+import type { Leadership, LossReason } from "../Election.ts"
 import type { FencingToken } from "../FencingToken.ts"
 import type { Facts } from "../internal/simulation/models.ts"
-import type { GuardedWrite, LeaderHistory, Life, Look, RosterHistory, Term } from "../internal/testing/checksModels.ts"
+import type {
+  GuardedWrite,
+  LeaderHistory,
+  Life,
+  Look,
+  RosterHistory,
+  Term,
+  Trouble
+} from "../internal/testing/checksModels.ts"
 import type { Registration } from "../Registry.ts"
 import { Simulation } from "./Simulation.ts"
 
@@ -22,6 +30,20 @@ type Writable<A> = { -readonly [Key in keyof A]: A[Key] }
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
 const shortestReading = 100
 const longestReading = 1000
+
+/**
+ * Leadership that was lost, and why its leader was told so: milliseconds of true
+ * time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TermLoss {
+  readonly election: string
+  readonly node: string
+  readonly reason: LossReason
+  readonly at: number
+}
 
 /**
  * Records of one run.
@@ -55,14 +77,23 @@ export interface History {
     instance: string,
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
+  /**
+   * An instance that somebody deregisters by hand: where that succeeds with true, the life that runs then is over.
+   */
+  readonly deregistered: <E, R>(
+    instance: string,
+    deregister: Effect.Effect<boolean, E, R>
+  ) => Effect.Effect<boolean, E, R>
   /** What a reader was told of a service: `service/id` each. */
   readonly look: <E, R>(
     node: string,
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
-  /** For `Checks.atMostOneLeader`. */
-  readonly leaders: Effect.Effect<LeaderHistory>
+  /** Why leadership was lost, for those terms that ended so. */
+  readonly losses: Effect.Effect<ReadonlyArray<TermLoss>>
+  /** For `Checks.atMostOneLeader`, and for `Checks.somebodyLeads`. */
+  readonly leaders: Effect.Effect<LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> }>
   /** For `Checks.noStaleWrite`. */
   readonly writes: Effect.Effect<ReadonlyArray<GuardedWrite>>
   /** For `Checks.rosterIsTrue`: of the registry in this bucket. */
@@ -107,6 +138,7 @@ export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simula
   const writes: Array<GuardedWrite> = []
   const lives: Array<Writable<Life>> = []
   const looks: Array<Look> = []
+  const losses: Array<TermLoss> = []
   const highest = new Map<string, FencingToken>()
   const { facts, note, now } = simulation
 
@@ -130,8 +162,14 @@ export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simula
       term.until = yield* now
       yield* note(term.node, `the work of "${term.election}" has stopped`)
     })
+    const loss = Effect.gen(function*() {
+      const reason = yield* leadership.lost
+      losses.push({ election: term.election, node: term.node, reason, at: yield* now })
+      yield* note(term.node, `has lost "${term.election}": ${reason}`)
+    })
     // Interrupted at the same time as the work, and done at once.
-    return Effect.ensuring(Effect.raceFirst(work, Effect.onInterrupt(readings, () => told)), ended)
+    const beside = Effect.onInterrupt(readings, () => told)
+    return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(work, beside), ended))
   }
 
   return {
@@ -179,6 +217,19 @@ export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simula
         yield* Effect.forkScoped(Effect.andThen(registration.lost, close(undefined)))
         return registration
       }),
+    deregistered: (instance, deregister) =>
+      Effect.tap(deregister, (isGone) =>
+        Effect.zipWith(now, facts, (at, { crashes }) => {
+          const life = lives.findLast((one) =>
+            one.instance === instance && one.until === undefined && one.from <= at
+          )
+          // What a crashed process left is no life.
+          const isLiving = life !== undefined && endedBy(crashes, life.node, life.registering!) === undefined
+          if (!isGone || !isLiving) return
+          life.until = at
+          life.from = Math.min(life.from, at)
+          life.ended = "deregistered"
+        })),
     look: (node, service, read) =>
       Effect.gen(function*() {
         const from = yield* now
@@ -186,11 +237,13 @@ export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simula
         looks.push({ node, from, until: yield* now, service, instances, how: "list" })
         return instances
       }),
+    losses: Effect.sync(() => [...losses]),
     leaders: Effect.gen(function*() {
-      const { crashes, stops } = yield* facts
+      const { crashes, stops, troubles } = yield* facts
       return {
         terms: terms.map((term) => ({ ...term, until: term.until ?? endedBy(crashes, term.node, term.since) })),
         stops,
+        troubles,
         end: yield* now
       }
     }),

@@ -89,6 +89,12 @@ export interface RecorderOptions {
   readonly now: () => number
   /** Where operations go: each when it begins, and again in its place when it is answered. */
   readonly history: Array<Operation>
+  /**
+   * Told the same, with the operation's place in the history: of its beginning
+   * before the store is asked. For who writes to a file, in case the process
+   * itself does not come back.
+   */
+  readonly log?: ((operation: Operation, place: number) => void) | undefined
   /** Text for a value; different values need different texts. Default: UTF-8, and hexadecimal where it is none. */
   readonly encode?: ((value: Uint8Array) => string) | undefined
 }

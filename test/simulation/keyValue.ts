@@ -141,7 +141,7 @@ const scenario = ({ faults, isOneStory, replicas }: Options): Scenario.Scenario 
           yield* operate(store, () => `${node.id}-${written++}`, seen)
         }
         yield* Effect.never
-      }).pipe(Effect.provide(services(node)), Effect.scoped, Effect.retry(Schedule.spaced("1 second")))
+      }).pipe(Effect.scoped, Effect.provide(services(node)), Effect.retry(Schedule.spaced("1 second")))
 
     const atLast = Effect.gen(function*() {
       const judge = yield* simulation.node("judge")

@@ -14,27 +14,42 @@ import * as Checks from "../../src/testing/Checks.ts"
 import * as Faults from "../../src/testing/Faults.ts"
 import * as History from "../../src/testing/History.ts"
 import type * as Scenario from "../../src/testing/Scenario.ts"
-import type { SimulatedNode } from "../../src/testing/Simulation.ts"
+import { type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
 
 const registryBucket = "registry"
 const electionBucket = "election"
 const service = "orders"
 const election = "job"
+const ids = ["a", "b", "c", "d", "e"]
 
-const maxAge = Duration.seconds(12)
-const heartbeat = Duration.seconds(4)
+/** By what times a fleet lives. */
+interface Pace {
+  readonly maxAge: Duration.Duration
+  readonly heartbeat: Duration.Duration
+  readonly timings: Election.Timings
+}
+
+/** The defaults, and shorter ones, in which more happens. */
+const paces: ReadonlyArray<Pace> = [
+  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), timings: Election.resilient },
+  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced }
+]
 
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
 const lateness = Duration.seconds(3)
 
-const timings: Election.Timings = Election.balanced
-
 /** Stops well within `lease - renewDeadline`, by the slowest clock. */
 const longestGoodbye = 1500
 
+/**
+ * After a lease: what a watch needs that died with its leader, half a second, the work's goodbye, what clocks run apart
+ * by, and the time that whoever has resigned sits out.
+ */
+const takeover = 12_000
+
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
 
-const services = (node: SimulatedNode) =>
+const services = (node: SimulatedNode, { heartbeat, maxAge, timings }: Pace) =>
   Layer.mergeAll(
     Registry.layer({ maxAge, heartbeat }).pipe(
       Layer.provide(NatsKVStore.layer({ bucket: registryBucket, streamMaxAge: Duration.times(maxAge, 2), expiryMarkers: "1 minute" }))
@@ -67,22 +82,51 @@ const looks = (history: History.History, node: string) =>
     )
   })
 
-const life = (history: History.History, node: SimulatedNode) =>
+/** Somebody with a tool: now and then an instance is deregistered that did not ask for it. */
+const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const registry = yield* Registry.Registry
+    while (true) {
+      yield* pause(10_000, 200_000)
+      const id = yield* Random.choice(nodes)
+      yield* Effect.ignore(history.deregistered(`${service}/${id}`, registry.deregister(service, id)))
+    }
+  })
+
+/** From its start until it has had enough, or was deregistered; whoever starts again is another. */
+const life = (history: History.History, node: SimulatedNode, pace: Pace) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
     const election_ = yield* Election.Election
     const { id } = node
     const register = registry.register({ serviceName: service, instanceId: id, version: "1.0.0" })
-    yield* history.registered(id, `${service}/${id}`, register)
+    const { lost } = yield* history.registered(id, `${service}/${id}`, register)
     yield* Effect.forkScoped(looks(history, id))
-    yield* election_.whileLeader(election, (leadership) => work(history, id, leadership), { candidateId: id })
+    yield* Effect.forkScoped(meddle(history, ids))
+    yield* Effect.raceAllFirst([
+      election_.whileLeader(election, (leadership) => work(history, id, leadership), { candidateId: id }),
+      pause(20_000, 300_000),
+      lost
+    ])
   }).pipe(
-    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: "15 seconds" }), services(node))),
-    Effect.scoped
+    // In this order: who leaves needs what it leaves.
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: "15 seconds" }), services(node, pace)))
   )
 
+/** Leadership goes by resigning; any other way needs a trouble that explains it. */
+const unexplained = (losses: ReadonlyArray<History.TermLoss>, troubles: ReadonlyArray<Checks.Trouble>, lease: number) =>
+  losses.flatMap(({ at, node, reason }) => {
+    const isExplained = troubles.some((trouble) =>
+      (trouble.node === undefined || trouble.node === node) && trouble.from <= at && trouble.until >= at - lease
+    )
+    return reason === "resigned" || (isExplained && reason !== "removed")
+      ? []
+      : [`${node} lost "${election}" at ${at / 1000} s, and was told: ${reason}; nothing had happened to explain that`]
+  })
+
 export const mixed: Scenario.Scenario = {
-  nodes: ["a", "b", "c", "d", "e"],
+  nodes: ids,
   lasting: "90 seconds",
   settling: "30 seconds",
   buckets: [registryBucket, electionBucket],
@@ -94,20 +138,32 @@ export const mixed: Scenario.Scenario = {
     ["RemakeStream", [registryBucket]],
     ["RollBack", [registryBucket]]
   ],
-  parts: Effect.map(History.make, (history) => ({
-    // A store that is away when it starts is no reason to give up.
-    process: (node) =>
-      Effect.retry(life(history, node), Schedule.spaced("1 second")),
-    verdict: Effect.gen(function*() {
-      return [
-        ...Checks.atMostOneLeader(yield* history.leaders),
-        ...Checks.noStaleWrite(yield* history.writes),
-        ...Checks.rosterIsTrue(yield* history.roster(registryBucket), {
-          maxAge: Duration.toMillis(maxAge),
-          heartbeat: Duration.toMillis(heartbeat),
-          lateness: Duration.toMillis(lateness)
-        })
-      ]
-    })
-  }))
+  parts: Effect.gen(function*() {
+    const { seed } = yield* Simulation
+    const history = yield* History.make
+    const pace = paces[Number(seed) % paces.length]!
+    const lease = Duration.toMillis(Duration.fromInputUnsafe(pace.timings.lease))
+    return {
+      // A store that is away when it starts is no reason to give up.
+      process: (node) =>
+        Effect.andThen(
+          Effect.retry(life(history, node, pace), Schedule.spaced("1 second")),
+          pause(100, 5000)
+        ).pipe(Effect.forever),
+      verdict: Effect.gen(function*() {
+        const leaders = yield* history.leaders
+        return [
+          ...Checks.atMostOneLeader(leaders),
+          ...Checks.somebodyLeads(leaders, lease + takeover),
+          ...unexplained(yield* history.losses, leaders.troubles, lease),
+          ...Checks.noStaleWrite(yield* history.writes),
+          ...Checks.rosterIsTrue(yield* history.roster(registryBucket), {
+            maxAge: Duration.toMillis(pace.maxAge),
+            heartbeat: Duration.toMillis(pace.heartbeat),
+            lateness: Duration.toMillis(lateness)
+          })
+        ]
+      })
+    }
+  })
 }

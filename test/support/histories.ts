@@ -1,6 +1,16 @@
 /** Histories for the checker: written by hand, made by a store that is too simple to be wrong, and checked by hand. */
+import { assert } from "@effect/vitest"
 import type { KVOptions } from "../../src/KVEntry.ts"
-import type { Initial, Input, Operation, Outcome } from "../../src/testing/Linearizability.ts"
+import {
+  check,
+  type CheckOptions,
+  format,
+  type Initial,
+  type Input,
+  type NotLinearizable,
+  type Operation,
+  type Outcome
+} from "../../src/testing/Linearizability.ts"
 
 // -----------------------------------------------------------------------------
 // by hand
@@ -257,7 +267,10 @@ export const tryAllOrders = (
   conflictsInFlight: boolean,
   initial: Initial
 ): boolean => {
-  const told = history.flatMap(({ outcome }) => "revision" in outcome ? [outcome.revision] : [])
+  const told = history.flatMap(({ input, outcome }) => [
+    optionsOf(input).revision ?? 0,
+    "revision" in outcome ? outcome.revision : 0
+  ])
   const most = Math.max(0, ...told) + history.length + 1
   const values = [...new Set(history.flatMap(({ outcome }) => "value" in outcome ? [outcome.value] : []))]
   const excused = new Set(history.filter((one) => {
@@ -280,4 +293,45 @@ export const tryAllOrders = (
     )
   }
   return startsOf(initial, values, most).some((start) => goOn(history, start))
+}
+
+// -----------------------------------------------------------------------------
+// for several tests
+// -----------------------------------------------------------------------------
+
+export const strict: CheckOptions = { conflictsInFlight: false }
+
+export const notLinearizable = (history: ReadonlyArray<Operation>, options?: CheckOptions): NotLinearizable => {
+  const verdict = check(history, options)
+  return verdict._tag === "NotLinearizable" ? verdict : assert.fail(format(verdict))
+}
+
+export const seeds = Array.from({ length: 300 }, (_, index) => index + 1)
+
+export const medium = (seed: number): Simulation => ({
+  chance: makeChance(seed),
+  keys: 3,
+  processes: 5,
+  operations: 150,
+  unanswered: 0.05,
+  removals: 0.2
+})
+
+export const positions = (history: ReadonlyArray<Operation>, tag: Outcome["_tag"]) =>
+  history.flatMap(({ outcome }, index) => outcome._tag === tag ? [index] : [])
+
+/** With one answer changed so that it cannot be right: values are all different, and none is unknown to the store. */
+export const edited = (history: ReadonlyArray<Operation>, chance: Chance): ReadonlyArray<Operation> => {
+  const index = chance.pick(positions(history, "Found"))
+  const operation = history[index]!
+  const { outcome } = operation
+  if (outcome._tag !== "Found") return assert.fail("no get")
+  const others = history.flatMap(({ outcome: other }) =>
+    other._tag === "Found" && other.revision !== outcome.revision ? [other] : []
+  )
+  const other = chance.pick(others)
+  return history.with(index, {
+    ...operation,
+    outcome: chance.is(0.5) ? { ...outcome, value: other.value } : { ...outcome, revision: other.revision }
+  })
 }

@@ -99,11 +99,13 @@ export class Tenure {
 
   /** No request is waited for longer than an attempt. */
   bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
-    const reason = new OutcomeUnknown({ problem: `no answer within ${Duration.format(this.cutOff)}` })
-    const { bucket } = this.options.store.config
     return Effect.timeoutOrElse(effect, {
       duration: this.cutOff,
-      orElse: () => Effect.fail(new KVStoreError({ bucket, operation, key: this.key, reason }))
+      orElse: () => {
+        const { bucket } = this.options.store.config
+        const reason = new OutcomeUnknown({ problem: `no answer within ${Duration.format(this.cutOff)}` })
+        return Effect.fail(new KVStoreError({ bucket, operation, key: this.key, reason }))
+      }
     })
   }
 

@@ -10,6 +10,7 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { InvalidConfig, type KVStoreReason } from "../../KVStoreError.ts"
+import { forkReported } from "../fibers.ts"
 import { monotonicMillis } from "../time.ts"
 import type { StreamInfo } from "./jetstream.ts"
 import type { NatsPort } from "./port.ts"
@@ -22,7 +23,7 @@ const samplesAtOnce = 3
 const sampleEvery = Duration.minutes(1)
 
 /** A look at the host's own clocks costs nothing. */
-const lookEvery = Duration.seconds(2)
+const lookEvery = Duration.seconds(5)
 
 /** The wall clock is set by less than this in a host that keeps NTP, and only now and then. */
 const longestStep = 500
@@ -65,17 +66,22 @@ export const make = Effect.fnUntraced(function*(
     (end) => Effect.sync(end)
   )
   yield* samples
-  const again = Effect.gen(function*() {
-    const until = monotonicMillis(host) + Duration.toMillis(sampleEvery)
-    while (monotonicMillis(host) < until && !hasComeApart()) {
-      if (Option.isSome(yield* Effect.timeoutOption(isDue.await, lookEvery))) break
+  let hasFailed = false
+  /** Until the time is to be asked for again; a question that failed is repeated soon. */
+  const wait = Effect.gen(function*() {
+    const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
+    while (monotonicMillis(host) < until && (hasFailed || !hasComeApart())) {
+      if (Option.isSome(yield* Effect.timeoutOption(isDue.await, lookEvery))) return
     }
+  })
+  const again = Effect.gen(function*() {
+    yield* wait
     isDue.closeUnsafe()
+    hasFailed = true
     yield* samples
-  }).pipe(Effect.catch((reason) =>
-    Effect.andThen(Effect.logDebug("the store's time was not read", reason.message), Effect.sleep(lookEvery))
-  ))
-  yield* Effect.forkScoped(Effect.forever(again))
+    hasFailed = false
+  }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
+  yield* forkReported("the store's time", Effect.forever(again))
   return storeClock.make(host, () => {
     if (hasComeApart()) isDue.openUnsafe()
     return reading!.offset

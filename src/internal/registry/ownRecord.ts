@@ -50,13 +50,17 @@ const answered = <A, E>(
   { access: { store }, attemptTimeout, instance }: Options,
   operation: "put" | "history",
   request: Effect.Effect<A, E>
-): Effect.Effect<A, E | RegistryReason> => {
-  const problem = `no answer within ${Duration.format(attemptTimeout)}`
-  // What was sent may have landed; what was only asked has changed nothing.
-  const reason: KVStoreReason = operation === "put" ? new OutcomeUnknown({ problem }) : new Unavailable({ problem })
-  const error = new KVStoreError({ bucket: store.config.bucket, operation, key: keyOf(instance), reason })
-  return Effect.timeoutOrElse(request, { duration: attemptTimeout, orElse: () => Effect.fail(storeFailed(error)) })
-}
+): Effect.Effect<A, E | RegistryReason> =>
+  Effect.timeoutOrElse(request, {
+    duration: attemptTimeout,
+    orElse: () => {
+      const problem = `no answer within ${Duration.format(attemptTimeout)}`
+      // What was sent may have landed; what was only asked has changed nothing.
+      const reason: KVStoreReason = operation === "put" ? new OutcomeUnknown({ problem }) : new Unavailable({ problem })
+      const error = new KVStoreError({ bucket: store.config.bucket, operation, key: keyOf(instance), reason })
+      return Effect.fail(storeFailed(error))
+    }
+  })
 
 /** Applies what a caller wants changed; the names are what the key is made of, and stay. */
 const apply = (f: Change, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>

@@ -96,7 +96,8 @@ const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryR
 
 /** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
 const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord): Schedule.Schedule<unknown> => {
-  if (Duration.isDuration(heartbeat)) return inWholeMillis(Schedule.fixed(heartbeat))
+  // Not `fixed`, which goes by the wall clock: set back, it would leave out up to two beats.
+  if (Duration.isDuration(heartbeat)) return inWholeMillis(Schedule.spaced(heartbeat))
   const longestGap = Duration.divideUnsafe(maxAge, 2)
   return Schedule.tap(
     heartbeat,

@@ -143,6 +143,8 @@ export class Machine {
   step(millis: number): void {
     this.world.struck(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
+    // A leader takes a step forward for time that it has slept.
+    this.troubles.push({ node: this.id, from: this.world.now(), until: this.world.now() })
     this.clock.step(millis)
   }
 

@@ -2,6 +2,7 @@
  * What an effect finds around it on a simulated machine: its clocks, its chance,
  * a scheduler whose order the seed decides, and a log that goes to the timeline.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,7 +40,10 @@ const textOf = (message: unknown): string => {
 }
 
 const loggerFor = (world: World, name: string): Logger.Logger<unknown, void> =>
-  Logger.make(({ logLevel, message }) => world.note(name, () => `${logLevel}: ${textOf(message)}`))
+  Logger.make(({ cause, logLevel, message }) => {
+    const why = cause.reasons.length === 0 ? "" : `: ${Cause.pretty(cause)}`
+    world.note(name, () => `${logLevel}: ${textOf(message)}${why}`)
+  })
 
 /** To be merged over the services that the effect has from elsewhere. */
 export const referencesOf = (world: World, name: string, actor: Actor, clock: NodeClock): Context.Context<never> =>

@@ -4,7 +4,7 @@
 import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
 import { beat, type Record, type Records, removed } from "./checksRecords.ts"
 import { type Fact, type Found, seconds } from "./checksReport.ts"
-import { countUntil, type Span, touches } from "./checksSpans.ts"
+import { countUntil, lastUntil, type Span, touches } from "./checksSpans.ts"
 import { recovery, troublesOf } from "./checksTroubles.ts"
 
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
@@ -93,6 +93,8 @@ const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, lat
   }
   const at = record.beats[countUntil(record.beats, silentFrom)]
   if (at === undefined || at >= silentUntil) return []
+  // With the stream its tombstone was lost: nobody can know any more that it was deregistered.
+  if (lastUntil(record.lost, at) >= until) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
     rule: "the deregistered stay away",

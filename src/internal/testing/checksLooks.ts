@@ -91,8 +91,8 @@ export const looks = (history: RosterHistory, times: RosterTimes, records: Recor
     if ("removedAt" in death) return unduly(record, look, death)
     const mayBeWrong = look.how === "watch"
       ? touches(silent, look.from - settling, look.until)
-      // A machine that was suspended has missed time, and asks the store for it at its first look.
-      : touches(ownTroubles(look.node), look.from - lateness, look.until)
+      // A machine that was suspended has missed time, until it has noticed and asked the store for it.
+      : touches(ownTroubles(look.node), look.from - lateness - recovery, look.until)
     return mayBeWrong ? undefined : unduly(record, look, death)
   }
 

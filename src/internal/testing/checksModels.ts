@@ -8,8 +8,8 @@ import type { FencingToken } from "../../FencingToken.ts"
  * What a history is held to.
  *
  * `one valid leader`, `one running leader` and `tokens grow` are judged by
- * `atMostOneLeader`, `no stale write` by `noStaleWrite`, the others by
- * `rosterIsTrue`.
+ * `atMostOneLeader`, `somebody leads` by `somebodyLeads`, `no stale write` by
+ * `noStaleWrite`, the others by `rosterIsTrue`.
  *
  * @category models
  * @since 0.1.0
@@ -18,11 +18,13 @@ export type Rule =
   | "one valid leader"
   | "one running leader"
   | "tokens grow"
+  | "somebody leads"
   | "no stale write"
   | "the living are seen"
   | "the dead are not seen"
   | "the living beat"
   | "the deregistered stay away"
+  | "only the dead are swept"
 
 /**
  * A rule that was broken, and the shortest history that breaks it.

@@ -3,6 +3,7 @@
  */
 import type { Operation, Verdict } from "./history.ts"
 import type { KeyState } from "./keyState.ts"
+import { isUnanswered } from "./problem.ts"
 import type { Progress } from "./search.ts"
 
 const question = ({ input }: Operation): string => {
@@ -80,18 +81,22 @@ const pad = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> 
 }
 
 /** More would not fit beside the words. */
-const mostMoments = 60
+const mostMoments = 40
 
-/** Bars that show which operations overlap: as many columns as there are moments. */
+/** Columns from one moment to the next: room to see that something lasts. */
+const columns = 2
+
+/** Bars that show which operations overlap: moments in their order, whatever lies between them. */
 const bars = (operations: ReadonlyArray<Operation>): (operation: Operation) => string => {
   const moments = [...new Set(operations.flatMap(({ invoked, returned }) => [invoked, returned ?? invoked]))]
     .toSorted((a, b) => a - b)
   if (moments.length > mostMoments) return () => ""
-  return ({ invoked, returned }) => {
-    const start = moments.indexOf(invoked)
-    const end = returned === undefined ? moments.length : moments.indexOf(returned)
-    const body = "=".repeat(Math.max(0, end - start - 1))
-    return `${" ".repeat(start)}|${body}${returned === undefined ? ">" : end === start ? "" : "|"}`
+  const column = (moment: number) => columns * moments.indexOf(moment)
+  return (operation) => {
+    const start = column(operation.invoked)
+    const end = isUnanswered(operation) ? columns * moments.length : column(operation.returned!)
+    const body = end === start ? "" : "=".repeat(end - start - 1) + (isUnanswered(operation) ? ">" : "|")
+    return `${" ".repeat(start)}|${body}`
   }
 }
 

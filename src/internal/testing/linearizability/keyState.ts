@@ -20,15 +20,21 @@ export interface KeyState {
   readonly not: ReadonlyArray<number>
 }
 
+/** A revision, and whether a write of the key is known to have it: then no other one has. */
+export interface Revision {
+  readonly revision: number
+  readonly isTaken: boolean
+}
+
 /** What must hold for a write to be done. */
-export type Condition = "live" | "dead" | { readonly revision: number }
+export type Condition = "live" | "dead" | Revision
 
 /** What an operation asks of the state, and what it leaves. */
 export type Step =
   | { readonly _tag: "Dead" }
   | { readonly _tag: "Live" }
-  | { readonly _tag: "Holds"; readonly value: number; readonly revision: number }
-  | { readonly _tag: "IsNot"; readonly revision: number }
+  | { readonly _tag: "Holds"; readonly value: number } & Revision
+  | { readonly _tag: "IsNot" } & Revision
   | {
     readonly _tag: "Write"
     readonly condition: Condition | undefined
@@ -65,20 +71,20 @@ const live = (state: KeyState): KeyState | undefined => {
 }
 
 /** The state if that is its revision. */
-const at = (state: KeyState, revision: number): KeyState | undefined => {
+const at = (state: KeyState, { isTaken, revision }: Revision): KeyState | undefined => {
   if (state.known) return state.least === revision ? state : undefined
-  if (revision < state.least || state.not.includes(revision)) return undefined
+  if (isTaken || revision < state.least || state.not.includes(revision)) return undefined
   return { ...state, live: revision === 0 ? false : state.live, least: revision, known: true, not: [] }
 }
 
 /** The state if that is not its revision. */
-const isNot = (state: KeyState, revision: number): KeyState | undefined => {
-  if (revision < state.least || state.not.includes(revision)) return state
+const isNot = (state: KeyState, { isTaken, revision }: Revision): KeyState | undefined => {
   if (state.known) return revision === state.least ? undefined : state
+  if (isTaken || revision < state.least || state.not.includes(revision)) return state
   return revision === state.least ? from(state, revision + 1) : { ...state, not: [...state.not, revision] }
 }
 
-const holds = (state: KeyState, value: number, revision: number): KeyState | undefined => {
+const holds = (state: KeyState, value: number, revision: Revision): KeyState | undefined => {
   const there = live(state)
   if (there === undefined || (there.value !== undefined && there.value !== value)) return undefined
   const bound = at(there, revision)
@@ -92,7 +98,7 @@ const allows = (state: KeyState, condition: Condition | undefined): KeyState | u
     ? live(state)
     : condition === "dead"
     ? dead(state)
-    : at(state, condition.revision)
+    : at(state, condition)
 
 const write = (state: KeyState, { condition, revision, value }: Write): KeyState | undefined => {
   const allowed = allows(state, condition)
@@ -119,9 +125,9 @@ export const apply = (state: KeyState, step: Step): KeyState | undefined => {
     case "Live":
       return live(state)
     case "Holds":
-      return holds(state, step.value, step.revision)
+      return holds(state, step.value, step)
     case "IsNot":
-      return isNot(state, step.revision)
+      return isNot(state, step)
     case "Write":
       return write(state, step)
     case "Never":
@@ -133,15 +139,10 @@ export const apply = (state: KeyState, step: Step): KeyState | undefined => {
 export const surelyAllows = (state: KeyState, step: Step): boolean =>
   step._tag === "Write" ? allows(state, step.condition) === state : apply(state, step) === state
 
-/** Whether whatever the second may be, the first may be as well; of states with the same value. */
+/** Whether whatever the second may be, the first may be as well; false too where that is hard to say. */
 export const includes = (state: KeyState, other: KeyState): boolean =>
-  state.known
-    ? other.known && other.least === state.least
-    : other.least >= state.least && !state.not.includes(other.least) &&
-      (other.known || state.not.every((revision) => revision < other.least || other.not.includes(revision)))
-
-/** Equal for equal states. */
-export const keyOf = ({ known, least, live, not, value }: KeyState): string =>
-  `${live === undefined ? "?" : live ? `v${value ?? "?"}` : "-"}${known ? "=" : ">"}${least}${
-    not.length === 0 ? "" : `!${not.toSorted((a, b) => a - b).join("!")}`
-  }`
+  state.live === other.live && state.value === other.value && state.known === other.known &&
+  (state.known
+    ? state.least === other.least
+    : state.least <= other.least && !state.not.includes(other.least) &&
+      state.not.every((revision) => revision < other.least || other.not.includes(revision)))

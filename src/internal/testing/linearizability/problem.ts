@@ -8,7 +8,7 @@
  * every operation that is known to have written or seen a greater one.
  */
 import type { Initial, Operation } from "./history.ts"
-import { anything, type Condition, type KeyState, nothing, type Step, type Write } from "./keyState.ts"
+import { anything, type KeyState, nothing, type Revision, type Step, type Write } from "./keyState.ts"
 
 /** An operation that has its place in every order. */
 export interface Task {
@@ -58,47 +58,54 @@ const valuesSeen = (operations: ReadonlyArray<Operation>) => {
   return (value: string) => numbers.get(value) ?? unseen
 }
 
-type NumberOf = (value: string) => number
+/** What is known of a history before its operations are looked at one by one. */
+interface Names {
+  readonly numberOf: (value: string) => number
+  readonly revision: (revision: number) => Revision
+}
+
+type Asked = "live" | "dead" | number
 
 /** A condition on another key is not looked at here: that it held is known where the write was done. */
-const conditionOf = ({ input }: Operation): Condition | undefined => {
+const askedBy = ({ input }: Operation): Asked | undefined => {
   if (input._tag === "Get") return undefined
-  if (input._tag === "Remove") return input.revision === undefined ? undefined : { revision: input.revision }
+  if (input._tag === "Remove") return input.revision
   const { createOnly, revision, updateOnly } = input.options ?? {}
-  return createOnly ? "dead" : updateOnly ? "live" : revision === undefined ? undefined : { revision }
+  return createOnly ? "dead" : updateOnly ? "live" : revision
 }
 
-const writing = (operation: Operation, revision: number | undefined, numberOf: NumberOf): Write => ({
-  _tag: "Write",
-  condition: conditionOf(operation),
-  value: operation.input._tag === "Put" ? numberOf(operation.input.value) : undefined,
-  revision
-})
+const writing = (operation: Operation, revision: number | undefined, names: Names): Write => {
+  const asked = askedBy(operation)
+  return {
+    _tag: "Write",
+    condition: typeof asked === "number" ? names.revision(asked) : asked,
+    value: operation.input._tag === "Put" ? names.numberOf(operation.input.value) : undefined,
+    revision
+  }
+}
 
 /** What must be the case where a condition did not hold. */
-const refusal = (condition: Condition | undefined, reason: string): Step => {
-  if (condition === "dead") return reason === "KeyNotFound" ? never : { _tag: "Live" }
-  if (condition === "live") return reason === "KeyAlreadyExists" ? never : { _tag: "Dead" }
-  return condition === undefined || reason !== "RevisionMismatch"
-    ? never
-    : { _tag: "IsNot", revision: condition.revision }
+const refusal = (asked: Asked | undefined, reason: string, { revision }: Names): Step => {
+  if (asked === "dead") return reason === "KeyNotFound" ? never : { _tag: "Live" }
+  if (asked === "live") return reason === "KeyAlreadyExists" ? never : { _tag: "Dead" }
+  return asked === undefined || reason !== "RevisionMismatch" ? never : { _tag: "IsNot", ...revision(asked) }
 }
 
-const stepOf = (operation: Operation, numberOf: NumberOf): Step => {
+const stepOf = (operation: Operation, names: Names): Step => {
   const { input, outcome } = operation
   switch (outcome._tag) {
     case "None":
       return input._tag === "Get" ? { _tag: "Dead" } : never
     case "Found":
       return input._tag === "Get"
-        ? { _tag: "Holds", value: numberOf(outcome.value), revision: outcome.revision }
+        ? { _tag: "Holds", value: names.numberOf(outcome.value), ...names.revision(outcome.revision) }
         : never
     case "Written":
-      return input._tag === "Put" ? writing(operation, outcome.revision, numberOf) : never
+      return input._tag === "Put" ? writing(operation, outcome.revision, names) : never
     case "Removed":
-      return input._tag === "Remove" ? writing(operation, undefined, numberOf) : never
+      return input._tag === "Remove" ? writing(operation, undefined, names) : never
     default:
-      return outcome._tag === "Refused" ? refusal(conditionOf(operation), outcome.reason) : never
+      return outcome._tag === "Refused" ? refusal(askedBy(operation), outcome.reason, names) : never
   }
 }
 
@@ -120,8 +127,8 @@ export const withoutEmptyRefusals = (
     if (!mismatch(operation)) return true
     const { input } = operation
     if (input._tag === "Put" && input.options?.whenKey !== undefined) return false
-    const condition = conditionOf(operation)
-    const mayMeet = typeof condition === "string" || (conflictsInFlight && condition !== undefined)
+    const asked = askedBy(operation)
+    const mayMeet = typeof asked === "string" || (conflictsInFlight && asked !== undefined)
     return !(mayMeet && overlaps(operation))
   })
 }
@@ -164,8 +171,12 @@ const lastBegun = (sorted: ReadonlyArray<Operation>, time: number): number => {
  * else can have written what they read. Such a one has landed, by the time at
  * which the first of them was answered.
  */
-const revealed = (answered: ReadonlyArray<Operation>, unanswered: ReadonlyArray<Operation>, initial: Initial) => {
-  const told = new Set(answered.flatMap(({ outcome }) => outcome._tag === "Written" ? [outcome.revision] : []))
+const revealed = (
+  answered: ReadonlyArray<Operation>,
+  unanswered: ReadonlyArray<Operation>,
+  told: ReadonlySet<number>,
+  initial: Initial
+) => {
   const seen = new Map<number, { readonly value: string; readonly by: number }>()
   let first = Infinity
   for (const { outcome, returned } of answered) {
@@ -198,7 +209,7 @@ const needOf = (step: Step): string | undefined => {
     case "IsNot":
       return "revision"
     case "Write":
-      return typeof step.condition === "object" ? "revision" : step.condition
+      return typeof step.condition !== "object" ? step.condition : step.condition.isTaken ? undefined : "revision"
     case "Never":
       return undefined
   }
@@ -267,17 +278,22 @@ const ranking = (steps: ReadonlyArray<Step>) => {
  * get, and nothing of what `withoutEmptyRefusals` leaves out.
  */
 export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Problem => {
-  const numberOf = valuesSeen(operations)
   const sorted = inOrder(operations)
   const unanswered = sorted.filter(isUnanswered)
   const answered = sorted.filter((operation) => !isUnanswered(operation))
-  const found = revealed(answered, unanswered, initial)
+  const told = new Set(answered.flatMap(({ outcome }) => outcome._tag === "Written" ? [outcome.revision] : []))
+  const landed = revealed(answered, unanswered, told, initial)
+  landed.forEach(({ revision }) => told.add(revision))
+  const names: Names = {
+    numberOf: valuesSeen(operations),
+    revision: (revision) => ({ revision, isTaken: told.has(revision) })
+  }
   const steps = sorted.flatMap((operation) => {
-    if (!isUnanswered(operation)) return { operation, step: stepOf(operation, numberOf), returned: operation.returned! }
-    const landed = found.get(operation)
-    return landed === undefined
+    if (!isUnanswered(operation)) return { operation, step: stepOf(operation, names), returned: operation.returned! }
+    const found = landed.get(operation)
+    return found === undefined
       ? []
-      : { operation, step: writing(operation, landed.revision, numberOf), returned: landed.by }
+      : { operation, step: writing(operation, found.revision, names), returned: found.by }
   })
   const { counts, rankOf } = ranking(steps.map(({ step }) => step))
   const tasks = steps.map(({ operation, returned, step }): Task => ({
@@ -287,9 +303,9 @@ export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Pr
     returned,
     rank: rankOf(step)
   }))
-  const maybes = unanswered.filter((operation) => !found.has(operation)).map((operation): Maybe => ({
+  const maybes = unanswered.filter((operation) => !landed.has(operation)).map((operation): Maybe => ({
     operation,
-    step: writing(operation, undefined, numberOf),
+    step: writing(operation, undefined, names),
     invoked: operation.invoked
   }))
   return {

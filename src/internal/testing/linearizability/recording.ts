@@ -15,6 +15,7 @@ export interface Recording {
   readonly process: string
   readonly now: () => number
   readonly history: Array<Operation>
+  readonly log?: ((operation: Operation, place: number) => void) | undefined
   readonly encode?: ((value: Uint8Array) => string) | undefined
 }
 
@@ -49,7 +50,14 @@ const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
   }
 }
 
-export const recorder = ({ encode = textOf, history, now, process }: Recording): (store: Store) => Store => {
+export const recorder = (
+  { encode = textOf, history, log, now, process }: Recording
+): (store: Store) => Store => {
+  const write = (operation: Operation, place: number) => {
+    history[place] = operation
+    log?.(operation, place)
+  }
+
   /** It is in the history from its beginning on: who never comes back has written it there. */
   const record = <A>(
     key: string,
@@ -66,11 +74,10 @@ export const recorder = ({ encode = textOf, history, now, process }: Recording):
         returned: undefined,
         outcome: { _tag: "Unknown" }
       }
-      const index = history.push(asked) - 1
+      const place = history.length
+      write(asked, place)
       return Effect.onExit(operation, (exit) =>
-        Effect.sync(() => {
-          history[index] = { ...asked, returned: now(), outcome: outcomeOf(exit) }
-        }))
+        Effect.sync(() => write({ ...asked, returned: now(), outcome: outcomeOf(exit) }, place)))
     })
 
   const read = (exit: Exit.Exit<Option.Option<KVEntry>, KVStoreError>): Outcome =>

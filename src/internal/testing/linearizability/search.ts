@@ -19,9 +19,14 @@
  *
  * Of unanswered writes that differ in their invocation only, the first to begin
  * is taken first: where another one stands, it can stand as well.
+ *
+ * And of several unanswered writes in a row, few are enough. One on a revision
+ * can follow the first of the row at once, since that one can have had any
+ * revision. So it is the first or the second; one that needs no value comes after
+ * a removal, the third at most, and one that needs a value after that.
  */
 import type { Operation } from "./history.ts"
-import { apply, includes, keyOf, type KeyState, type Step, surelyAllows } from "./keyState.ts"
+import { apply, includes, type KeyState, type Step, surelyAllows } from "./keyState.ts"
 import type { Problem, Task } from "./problem.ts"
 
 /** How far the best attempt came. */
@@ -115,10 +120,16 @@ interface Candidate {
   readonly state: KeyState
 }
 
+/** The most unanswered writes in a row, and the most before one on a revision. */
+const longestRow = 4
+const mostBeforeRevision = 1
+
 interface Place {
   readonly state: KeyState
   /** The state before the unanswered write that led here, if it was the last: what follows must need that write. */
   readonly before: KeyState | undefined
+  /** How many unanswered writes in a row led here. */
+  readonly row: number
   /** The greatest index of a task that has its place. */
   readonly latest: number
 }
@@ -135,6 +146,7 @@ interface Point extends Place {
 interface InVain {
   readonly state: KeyState
   readonly before: KeyState | undefined
+  readonly row: number
   readonly used: ReadonlyArray<number>
 }
 
@@ -167,11 +179,11 @@ class Search {
     const { tasks } = this.problem
     const points: Array<Point> = []
     let steps = 0
-    const start = this.pointAt(this.problem.initial, undefined, -1)
+    const start = this.pointAt({ state: this.problem.initial, before: undefined, row: 0, latest: -1 })
     if (start !== undefined) points.push(start)
     while (this.placed < tasks.length) {
       const point = points.at(-1)
-      if (point === undefined) return { _tag: "None", steps, furthest: this.furthest }
+      if (point === undefined) return { _tag: "None", furthest: this.furthest }
       const candidate = point.candidates[point.next++]
       if (candidate === undefined) {
         this.giveUp(point)
@@ -180,11 +192,13 @@ class Search {
       } else {
         if (++steps > maxSteps) return { _tag: "GaveUp" }
         this.do(candidate.move)
-        const reached = this.pointAt(
-          candidate.state,
-          isMaybe(candidate.move) ? point.state : undefined,
-          Math.max(point.latest, candidate.move)
-        )
+        const isOpen = isMaybe(candidate.move)
+        const reached = this.pointAt({
+          state: candidate.state,
+          before: isOpen ? point.state : undefined,
+          row: isOpen ? point.row + 1 : 0,
+          latest: Math.max(point.latest, candidate.move)
+        })
         if (reached === undefined) this.undo(point.moves)
         else points.push(reached)
       }
@@ -193,22 +207,17 @@ class Search {
   }
 
   /** Takes what goes at once, and looks at what may be next; undefined where that was in vain before. */
-  private pointAt(state: KeyState, before: KeyState | undefined, latest: number): Point | undefined {
+  private pointAt(place: Place): Point | undefined {
+    const { state } = place
     const placed = this.placed
-    const reached = this.absorb(state, latest)
-    const point = {
-      state,
-      before: this.placed === placed ? before : undefined,
-      latest: reached,
-      moves: this.moves.length,
-      next: 0
-    }
-    if (this.isVain(point)) return undefined
-    const candidates = this.candidates(state, point.before)
+    const latest = this.absorb(state, place.latest)
+    const here = this.placed === placed ? place : { state, before: undefined, row: 0, latest }
+    if (this.isVain(here)) return undefined
+    const candidates = this.candidates(here)
     if (candidates.length === 0 && this.furthest !== undefined && this.placed > this.furthest.placed) {
       this.remember(state)
     }
-    return { ...point, candidates }
+    return { ...here, candidates, moves: this.moves.length, next: 0 }
   }
 
   /** Gives every task that may be next, is possible, and neither changes the state nor tells more of it, its place. */
@@ -223,7 +232,7 @@ class Search {
     return most
   }
 
-  private candidates(state: KeyState, before: KeyState | undefined): ReadonlyArray<Candidate> {
+  private candidates({ before, row, state }: Place): ReadonlyArray<Candidate> {
     const found: Array<Candidate> = []
     const consider = (move: number, step: Step) => {
       if (before !== undefined && surelyAllows(before, step)) return
@@ -235,11 +244,13 @@ class Search {
       const { rank, step } = this.problem.tasks[event]!
       if (rank === undefined || rank === this.rank) consider(event, step)
     }
+    if (row === longestRow) return found
     const answered = this.events.answered(event)
     const until = answered === undefined ? Infinity : this.problem.tasks[answered]!.returned
     this.used.forEach((count, list) => {
       const maybe = this.problem.maybes[list]![count]
-      if (maybe !== undefined && maybe.invoked <= until) consider(-1 - list, maybe.step)
+      if (maybe === undefined || maybe.invoked > until) return
+      if (row <= mostBeforeRevision || typeof maybe.step.condition !== "object") consider(-1 - list, maybe.step)
     })
     return found
   }
@@ -276,21 +287,24 @@ class Search {
 
   /**
    * Whether it was in vain to go on from a point that left more open: with the same tasks in their places, at least
-   * these revisions possible, and at least as many unanswered writes to take.
+   * these revisions possible (also before the last unanswered write: what is surely allowed there, and so must not
+   * follow, is then surely allowed here), and at least as many unanswered writes to take.
    */
   private isVain(point: Place): boolean {
     if (this.vain.size === 0) return false
     const others = this.vain.get(this.nameOf(point))
     return others !== undefined &&
-      others.some(({ before, state, used }) =>
-        (before === undefined || (point.before !== undefined && keyOf(before) === keyOf(point.before))) &&
+      others.some(({ before, row, state, used }) =>
+        row <= point.row &&
+        (before === undefined || (point.before !== undefined && includes(before, point.before))) &&
         includes(state, point.state) && used.every((count, list) => count <= this.used[list]!)
       )
   }
 
-  private giveUp({ before, latest, state }: Place): void {
-    const name = this.nameOf({ before, latest, state })
-    const here = { before, state, used: [...this.used] }
+  private giveUp(point: Place): void {
+    const name = this.nameOf(point)
+    const { before, row, state } = point
+    const here = { before, row, state, used: [...this.used] }
     const others = this.vain.get(name)
     if (others === undefined) this.vain.set(name, [here])
     else others.push(here)

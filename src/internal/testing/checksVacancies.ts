@@ -1,0 +1,60 @@
+/**
+ * Whether somebody leads wherever nothing hinders anybody.
+ */
+import type { LeaderHistory, Term, Trouble } from "./checksModels.ts"
+import { type Fact, type Found, seconds, shown } from "./checksReport.ts"
+import { merge, type Span } from "./checksSpans.ts"
+
+const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
+
+/** What lies between the spans, from the beginning to the end. */
+const gapsIn = (spans: ReadonlyArray<Span>, end: number): ReadonlyArray<Span> => {
+  const gaps: Array<Span> = []
+  let since = 0
+  for (const { from, until } of spans) {
+    if (from > since) gaps.push({ from: since, until: from })
+    since = Math.max(since, until)
+  }
+  if (since < end) gaps.push({ from: since, until: end })
+  return gaps
+}
+
+const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyArray<Fact> => {
+  const before = terms.find((term) => term.until === from)
+  const after = terms.find((term) => term.since === until)
+  return [
+    ...(before === undefined ? [] : [{ at: from, who: before.node, what: `has stopped, token ${shown(before.token)}` }]),
+    ...(after === undefined ? [] : [{ at: until, who: after.node, what: `leads, token ${shown(after.token)}` }])
+  ]
+}
+
+/** Stretches without a leader in which there was no trouble for longer than `within` milliseconds. */
+export const vacancies = (
+  { end, terms }: LeaderHistory,
+  troubles: ReadonlyArray<Trouble>,
+  within: number
+): ReadonlyArray<Found> => {
+  const hindered = merge(troubles)
+  return [...Map.groupBy(terms, ({ election }) => election)].flatMap(([election, own]) => {
+    const leaderless = gapsIn(merge(own.map(spanOf(end))), end)
+    return leaderless.flatMap((gap) => {
+      const inIt = hindered.filter(({ from, until }) => until > gap.from && from < gap.until)
+      const clear = gapsIn(
+        inIt.map(({ from, until }) => ({ from: from - gap.from, until: until - gap.from })),
+        gap.until - gap.from
+      ).find(({ from, until }) => until - from > within)
+      if (clear === undefined) return []
+      const since = gap.from + clear.from
+      return [{
+        rule: "somebody leads" as const,
+        at: since + within,
+        message: `nobody led "${election}" for ${seconds(clear.until - clear.from)} s, although nothing hindered anybody`,
+        facts: [
+          ...aroundIt(own, gap),
+          { at: since, who: "everybody", what: "could lead from here on" },
+          { at: gap.from + clear.until, who: "everybody", what: "could have led until here" }
+        ]
+      }]
+    })
+  })
+}
