@@ -8,6 +8,7 @@ import {
   edited,
   got,
   gotNone,
+  hardlyAnswered,
   makeChance,
   medium,
   notLinearizable,
@@ -76,6 +77,27 @@ const right: ReadonlyArray<Case> = [
     got([4, 5], "a", 5),
     gotNone([6, 7])
   ]],
+  ["a value of which one of two unanswered writes cannot have landed", [
+    first,
+    put([2], "b", unknown, atRevision(9)),
+    put([3], "b", unknown),
+    got([4, 5], "b", 6)
+  ]],
+  ["a value of one of two unanswered writes, which needs a removal that is not answered either", [
+    first,
+    removed([2], unknown),
+    put([3], "b", unknown, createOnly),
+    put([3], "b", unknown, createOnly),
+    got([4, 5], "b", 7)
+  ]],
+  ["a value that takes three unanswered writes, each on what the one before has left", [
+    first,
+    put([2], "z", unknown),
+    removed([2], unknown, 7),
+    put([3], "b", unknown, createOnly),
+    got([4, 5], "b", 9),
+    put([6], "b", unknown, createOnly)
+  ]],
   ["createOnly after nothing, and after a removal", [
     put([0, 1], "a", 5, createOnly),
     removed([2, 3]),
@@ -114,13 +136,23 @@ const right: ReadonlyArray<Case> = [
     put([2], "b", unknown, atRevision(1)),
     put([3, 4], "c", mismatch, atRevision(5))
   ]],
+  ["a conflict with a write that failed in the end", [
+    first,
+    { ...put([2, 9], "b", 6), outcome: { _tag: "Failed" } },
+    put([3, 4], "c", mismatch, atRevision(5))
+  ]],
   ["a condition on another key, held and refused", [
     put([0, 1], "a", 5, whenKey("other", 1)),
     put([2, 3], "b", mismatch, whenKey("other", 2))
   ]],
   ["failures of any kind", [first, { ...put([2, 3], "b", 6), outcome: { _tag: "Failed" } }, got([4, 5], "a", 5)]],
-  ["a get without an answer", [first, { ...got([2], "b", 9) }]],
+  ["a get without an answer", [first, got([2], "b", 9)]],
   ["what was there before the history began", [got([0, 1], "old", 4), put([2, 3], "b", 9, atRevision(4))], used],
+  ["what was there before, although somebody writes the same later", [
+    put([0, 5], "a", 5),
+    got([4, 6], "a", 4),
+    put([8], "a", unknown)
+  ], used],
   ["keys apart", [first, ofKey("other", gotNone([2, 3])), ofKey("other", put([4, 5], "b", 6, createOnly))]]
 ]
 
@@ -136,6 +168,8 @@ const wrong: ReadonlyArray<Case> = [
   ["one write read at two revisions", [first, put([2, 3], "b", unknown), got([4, 5], "b", 6), got([6, 7], "b", 7)]],
   ["a value read before its write began", [got([0, 1], "a", 5), put([2, 3], "a", unknown)]],
   ["an unanswered write that lands at a revision from before", [first, put([2, 3], "b", unknown), got([4, 5], "b", 4)]],
+  ["none after a get without an answer", [first, got([2], "b", 9), gotNone([4, 5])]],
+  ["none before the only removal began", [first, gotNone([2, 3]), removed([4], unknown), gotNone([5, 6])]],
   ["a value that comes back", [
     first,
     put([2, 3], "b", unknown),
@@ -225,6 +259,19 @@ const change = (chance: Chance, history: ReadonlyArray<Operation>): ReadonlyArra
   return history.with(chosen, { ...history[chosen]!, ...change })
 }
 
+const saysWhatAllOrdersSay = (history: ReadonlyArray<Operation>, conflictsInFlight: boolean) => {
+  for (const initial of ["nothing", "anything"] as const) {
+    const verdict = check(history, { conflictsInFlight, initial })
+    const expected = tryAllOrders(history, conflictsInFlight, initial) ? "Linearizable" : "NotLinearizable"
+    assert.strictEqual(verdict._tag, expected, format(verdict))
+    if (verdict._tag !== "NotLinearizable") continue
+    assert.isFalse(tryAllOrders(verdict.shortest, conflictsInFlight, verdict.initial), format(verdict))
+  }
+}
+
+/** A busy machine takes its time. */
+const patience = { timeout: 60_000 }
+
 describe("of small histories the checker", () => {
   it.effect.prop(
     "says what trying all orders says, and so of the shortest that it finds",
@@ -234,20 +281,18 @@ describe("of small histories the checker", () => {
         const chance = makeChance(seed)
         let history = simulate(small(chance))
         for (let n = 0; n < changes; n++) history = change(chance, history)
-        for (const initial of ["nothing", "anything"] as const) {
-          const verdict = check(history, { conflictsInFlight, initial })
-          const expected = tryAllOrders(history, conflictsInFlight, initial) ? "Linearizable" : "NotLinearizable"
-          assert.strictEqual(verdict._tag, expected, format(verdict))
-          if (verdict._tag !== "NotLinearizable") continue
-          assert.isFalse(tryAllOrders(verdict.shortest, conflictsInFlight, verdict.initial), format(verdict))
-        }
+        saysWhatAllOrdersSay(history, conflictsInFlight)
       }),
-    { arbitrary: { runs: 2000 }, timeout: 60_000 }
+    { arbitrary: { runs: 2000 }, ...patience }
+  )
+
+  it.effect.prop(
+    "says so too where most writes were not answered, and are on conditions",
+    { seed: Schema.Int },
+    ({ seed }) => Effect.sync(() => saysWhatAllOrdersSay(hardlyAnswered(makeChance(seed)), false)),
+    { arbitrary: { runs: 2000 }, ...patience }
   )
 })
-
-/** A busy machine takes its time. */
-const patience = { timeout: 60_000 }
 
 describe("of what a store answers the checker", patience, () => {
   it("takes everything, whether it is answered or not", () => {
@@ -269,7 +314,7 @@ describe("of what a store answers the checker", patience, () => {
 
   it("refuses a single value or revision that was changed", () => {
     for (const seed of seeds) {
-      const history = edited(simulate(medium(seed)), makeChance(-seed))
+      const { history } = edited(simulate(medium(seed)), makeChance(-seed))
       assert.strictEqual(check(history)._tag, "NotLinearizable", `seed ${seed}`)
     }
   })

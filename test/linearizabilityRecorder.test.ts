@@ -17,8 +17,11 @@ const memory = Effect.map(Layer.build(KVStore.layerMemory({ bucket: "recorded" }
 describe("a recorder", () => {
   const makeRecorder = () => {
     const history: Array<Operation> = []
+    const log: Array<readonly [Operation, number]> = []
     let time = 0
-    return { history, recorded: (process: string) => recorder({ process, history, now: () => ++time }) }
+    const recorded = (process: string) =>
+      recorder({ process, history, now: () => ++time, log: (...entry) => log.push(entry) })
+    return { history, log, recorded }
   }
 
   it.effect("writes down what was asked and answered, each at its place", () =>
@@ -33,6 +36,7 @@ describe("a recorder", () => {
       yield* store.delete("key", { revision })
       yield* store.purge("key")
       yield* Effect.flip(store.put("key", new Uint8Array([255, 0]), updateOnly))
+      yield* Effect.flip(store.put("key", bytes("hex:00"), updateOnly))
       const told = history.map(({ input, key, outcome }) => [key, input, outcome])
       assert.deepStrictEqual<unknown>(told, [
         ["key", { _tag: "Get" }, { _tag: "None" }],
@@ -42,7 +46,8 @@ describe("a recorder", () => {
         ["key", { _tag: "Get" }, { _tag: "Found", value: "a", revision }],
         ["key", { _tag: "Remove", operation: "delete", revision }, { _tag: "Removed" }],
         ["key", { _tag: "Remove", operation: "purge", revision: undefined }, { _tag: "Removed" }],
-        ["key", { _tag: "Put", value: "hex:ff00", options: updateOnly }, refused("KeyNotFound")]
+        ["key", { _tag: "Put", value: "hex:ff00", options: updateOnly }, refused("KeyNotFound")],
+        ["key", { _tag: "Put", value: "hex:6865783a3030", options: updateOnly }, refused("KeyNotFound")]
       ])
       assert.deepStrictEqual(
         history.map(({ invoked, returned }) => [invoked, returned]),
@@ -53,7 +58,7 @@ describe("a recorder", () => {
 
   it.effect("has what is under way, and takes an interrupted write for one that may land", () =>
     Effect.gen(function*() {
-      const { history, recorded } = makeRecorder()
+      const { history, log, recorded } = makeRecorder()
       const begun = yield* Deferred.make<void>()
       const store = recorded("p")({
         ...(yield* memory),
@@ -64,6 +69,7 @@ describe("a recorder", () => {
       assert.deepStrictEqual(history.map(({ outcome, returned }) => [outcome, returned]), [[unknown, undefined]])
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(history.map(({ outcome, returned }) => [outcome, returned]), [[unknown, 2]])
+      assert.deepStrictEqual(log, [[{ ...history[0]!, returned: undefined }, 0], [history[0]!, 0]])
     }))
 
   it.effect("records the memory backend under many at once, and the checker takes it", () =>

@@ -60,7 +60,10 @@ const kinds = {
   /** A bucket is gone, and made again by others: its revisions begin at 1. */
   RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
   /** So many of a bucket's last messages never were. */
-  RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 100 })) }))
+  RollBack: Schema.TaggedStruct(
+    "RollBack",
+    inBucket({ messages: Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 100 })) })
+  )
 } as const
 
 /**
@@ -184,8 +187,7 @@ interface Targets {
 
 /** Does it, and undoes what has an end. */
 const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
-  const until = (millis: number, undo: Effect.Effect<void> = Effect.void) =>
-    Effect.andThen(Effect.sleep(millis), undo)
+  const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
     case "Crash":
       return Effect.andThen(node(fault.node).crash, until(fault.for, node(fault.node).restart))

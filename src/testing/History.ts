@@ -9,8 +9,8 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import { Order } from "../FencingToken.ts"
 import type { Leadership, LossReason } from "../Election.ts"
+import { Order } from "../FencingToken.ts"
 import type { FencingToken } from "../FencingToken.ts"
 import type { Facts } from "../internal/simulation/models.ts"
 import type {
@@ -220,9 +220,7 @@ export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simula
     deregistered: (instance, deregister) =>
       Effect.tap(deregister, (isGone) =>
         Effect.zipWith(now, facts, (at, { crashes }) => {
-          const life = lives.findLast((one) =>
-            one.instance === instance && one.until === undefined && one.from <= at
-          )
+          const life = lives.findLast((one) => one.instance === instance && one.until === undefined && one.from <= at)
           // What a crashed process left is no life.
           const isLiving = life !== undefined && endedBy(crashes, life.node, life.registering!) === undefined
           if (!isGone || !isLiving) return

@@ -14,7 +14,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { Chance } from "../internal/simulation/chance.ts"
-import type { InvalidSimulation, Run, RunOptions, SimulatedNode, SimulationStuck } from "../internal/simulation/models.ts"
+import type {
+  InvalidSimulation,
+  Run,
+  RunOptions,
+  SimulatedNode,
+  SimulationStuck
+} from "../internal/simulation/models.ts"
 import type { Violation } from "../internal/testing/checksModels.ts"
 import * as Faults from "./Faults.ts"
 import { run, Simulation } from "./Simulation.ts"
@@ -43,6 +49,8 @@ export interface Parts {
  */
 export interface Scenario {
   readonly nodes: ReadonlyArray<string>
+  /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
+  readonly starting?: Duration.Input | undefined
   /** Faults begin within this time. Default 2 minutes. */
   readonly lasting?: Duration.Input | undefined
   /** How long the fleet goes on after everything is well again. Default 30 seconds. */
@@ -155,16 +163,20 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
       Effect.forkDetach(
         Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
       ))
-    const lasting = Effect.all([Effect.sleep(scenario.lasting ?? "2 minutes"), Faults.strikeAll(plan.faults, targets)], {
-      concurrency: "unbounded",
-      discard: true
-    })
+    const lasting = Effect.all(
+      [Effect.sleep(scenario.lasting ?? "2 minutes"), Faults.strikeAll(plan.faults, targets)],
+      {
+        concurrency: "unbounded",
+        discard: true
+      }
+    )
     const settling = Effect.andThen(
       Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
       Effect.sleep(scenario.settling ?? "30 seconds")
     )
+    const all = Effect.andThen(Effect.sleep(scenario.starting ?? 0), Effect.andThen(lasting, settling))
     return yield* Effect.raceFirst(
-      Effect.andThen(Effect.andThen(lasting, settling), verdict),
+      Effect.andThen(all, verdict),
       Deferred.await(failed)
     )
   })
@@ -211,8 +223,10 @@ export const verify = (
   Effect.flatMap(play(scenario, plan), (outcome) => {
     const violations = problemsOf(outcome)
     if (violations.length === 0) return Effect.succeed(outcome)
-    return Effect.flatMap(play(scenario, plan, { timeline: true }), (again) =>
-      Effect.fail(new ScenarioFailed({ plan, violations, timeline: again.timeline(), replay: undefined })))
+    return Effect.flatMap(
+      play(scenario, plan, { timeline: true }),
+      (again) => Effect.fail(new ScenarioFailed({ plan, violations, timeline: again.timeline(), replay: undefined }))
+    )
   })
 
 /**

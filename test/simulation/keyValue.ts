@@ -16,7 +16,7 @@ import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Faults from "../../src/testing/Faults.ts"
 import * as Linearizability from "../../src/testing/Linearizability.ts"
 import type * as Scenario from "../../src/testing/Scenario.ts"
-import { Simulation, type SimulatedNode } from "../../src/testing/Simulation.ts"
+import { type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
 
 type Store = KVStore.KVStore["Service"]
 
@@ -37,15 +37,37 @@ const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetw
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** One operation at random, its outcome left to the recorder. */
-const operate = (store: Store, value: () => string, seen: Map<string, number>) =>
+/** What was given, and when it was asked for: milliseconds since 1970, of true time. */
+type Judge = (entries: Iterable<KVStore.KVEntry>, askedAt: number) => void
+
+/** The form of every value that is ever written. */
+const valueForm = /^(?:[abcd]|id)-\d+$/
+
+/** A server's leaders differ by half a second, and ages are late by up to 0.3 s on this line. */
+const longestLateness = 1000
+
+/** What no store may give: what nobody wrote, or what is too old. */
+const judgeFor = (problems: Array<string>, maxAge: number): Judge => (entries, askedAt) => {
+  for (const { created, key, value } of entries) {
+    const text = decoder.decode(value)
+    if (!valueForm.test(text)) problems.push(`"${key}" was given as "${text}", which nobody has written`)
+    const age = askedAt - created.epochMilliseconds
+    if (age > maxAge + longestLateness) problems.push(`"${key}" was given ${age} ms after it was written`)
+  }
+}
+
+/** One operation at random, its outcome left to the recorder, and what it gives to the judge. */
+const operate = (store: Store, value: () => string, seen: Map<string, number>, judge: Judge, askedAt: number) =>
   Effect.gen(function*() {
+    const judged = (entries: Iterable<KVStore.KVEntry>) => Effect.sync(() => judge(entries, askedAt))
     const key = yield* Random.choice(keys)
     const written = encoder.encode(value())
     const revision = seen.get(key) ?? 0
     const operations: ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> = [
-      Effect.tap(store.get(key), (entry) =>
-        Effect.sync(() => seen.set(key, Option.match(entry, { onNone: () => 0, onSome: (one) => one.revision })))),
+      Effect.tap(store.get(key), (entry) => {
+        seen.set(key, Option.match(entry, { onNone: () => 0, onSome: (one) => one.revision }))
+        return judged(Option.toArray(entry))
+      }),
       store.put(key, written),
       store.put(key, written, { createOnly: true }),
       store.put(key, written, { updateOnly: true }),
@@ -54,19 +76,27 @@ const operate = (store: Store, value: () => string, seen: Map<string, number>) =
       store.delete(key),
       store.delete(key, { revision }),
       store.purge(key, { revision }),
-      store.entries(),
-      store.getMany(keys)
+      Effect.tap(store.entries(), judged),
+      Effect.tap(store.getMany(keys), (found) => judged(found.values()))
     ]
     yield* Effect.ignore(yield* Random.choice(operations))
   })
 
-/** Keeps what the watch shows, for as long as it lives. */
-const follow = (store: Store, shown: Shown) =>
+/** Keeps what the watch shows, for as long as it lives; in order, where the bucket stays the same. */
+const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<string>) =>
   Effect.suspend(() => {
     shown.clear()
+    let last = 0
     return Stream.runForEach(store.watch(), (event) =>
       Effect.sync(() => {
-        if (event._tag === "Put") shown.set(event.entry.key, decoder.decode(event.entry.value))
+        if (event._tag === "Put") {
+          const { key, revision, value } = event.entry
+          const text = decoder.decode(value)
+          if (isInOrder && revision <= last) problems.push(`a watch gave ${revision} of "${key}" after ${last}`)
+          if (!valueForm.test(text)) problems.push(`a watch gave "${key}" as "${text}", which nobody has written`)
+          last = revision
+          shown.set(key, text)
+        }
         if (event._tag === "Removed") shown.delete(event.key)
       }))
   }).pipe(Effect.retry(Schedule.spaced("1 second")))
@@ -85,8 +115,8 @@ const writeWithIds = (count: () => number, goesOn: Effect.Effect<boolean>) =>
         1000
       )
       const free = requester.request(`$KV.${bucket}.${foreignKey}`, encoder.encode(id), [["Nats-Msg-Id", id]], 1000)
-      const chosen = (yield* Random.nextBoolean) ? write : free
-      yield* Effect.ignore(Effect.andThen(Effect.ignore(chosen), write))
+      const either = Effect.flatMap(Random.nextBoolean, (conditioned) => Effect.ignore(conditioned ? write : free))
+      yield* Effect.andThen(either, either)
     }
   })
 
@@ -104,28 +134,36 @@ const differences = (node: string, shown: Shown, entries: ReadonlyArray<KVStore.
 interface Options {
   readonly replicas: number
   readonly faults: Scenario.Scenario["faults"]
-  /** Nothing that was written is lost in it: every answer must fit into one story. */
-  readonly isOneStory: boolean
+  /** Nothing that was written is lost but by age. */
+  readonly keepsAll: boolean
+  /** Milliseconds; watches are told of ends by markers that live for a second. */
+  readonly maxAge?: number
 }
 
-const scenario = ({ faults, isOneStory, replicas }: Options): Scenario.Scenario => ({
+const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Scenario => ({
   nodes: ["a", "b", "c", "d"],
   lasting: "70 seconds",
   settling: "30 seconds",
   buckets: [bucket],
   faults,
-  simulation: { bucket: { bucket, replicas } },
   parts: Effect.gen(function*() {
     const simulation = yield* Simulation
     const clock = yield* Clock.Clock
     const history: Array<Linearizability.Operation> = []
     const watches = new Map<string, Shown>()
     let written = 0
+    const problems: Array<string> = []
+    const judge = judgeFor(problems, maxAge ?? Number.POSITIVE_INFINITY)
+    const ages = maxAge === undefined ? {} : { streamMaxAge: maxAge, expiryMarkers: 1000 }
+    const options = { bucket, replicas, ...ages }
     const now = () => Number(clock.monotonicTimeNanosUnsafe())
     // A roll-back that writes have made good again before a watch asks shows in nothing that a server tells.
-    const goesOn = Effect.zipWith(simulation.now, simulation.facts, (time, { losses }) =>
-      time < lastWrite && !losses.some(({ how }) => how === "rolled back"))
-    const services = (node: SimulatedNode) => Layer.provideMerge(NatsKVStore.layer({ bucket, replicas }), node.client)
+    const goesOn = Effect.zipWith(
+      simulation.now,
+      simulation.facts,
+      (time, { losses }) => time < lastWrite && !losses.some(({ how }) => how === "rolled back")
+    )
+    const services = (node: SimulatedNode) => Layer.provideMerge(NatsKVStore.layer(options), node.client)
 
     const process = (node: SimulatedNode) =>
       Effect.gen(function*() {
@@ -133,12 +171,12 @@ const scenario = ({ faults, isOneStory, replicas }: Options): Scenario.Scenario 
         const store = Linearizability.recorder({ process: node.id, history, now })(plain)
         const shown: Shown = new Map()
         watches.set(node.id, shown)
-        yield* Effect.forkScoped(follow(plain, shown))
+        yield* Effect.forkScoped(follow(plain, shown, keepsAll, problems))
         if (node.id === "d") yield* Effect.forkScoped(writeWithIds(() => written++, goesOn))
         const seen = new Map<string, number>()
         while (yield* goesOn) {
           yield* pause(10, 400)
-          yield* operate(store, () => `${node.id}-${written++}`, seen)
+          yield* operate(store, () => `${node.id}-${written++}`, seen, judge, clock.currentTimeMillisUnsafe())
         }
         yield* Effect.never
       }).pipe(Effect.scoped, Effect.provide(services(node)), Effect.retry(Schedule.spaced("1 second")))
@@ -152,8 +190,10 @@ const scenario = ({ faults, isOneStory, replicas }: Options): Scenario.Scenario 
     })
 
     const verdict = Effect.gen(function*() {
-      const story = isOneStory ? Linearizability.check(history) : undefined
+      // What goes by itself is in no model of who wrote what.
+      const story = keepsAll && maxAge === undefined ? Linearizability.check(history) : undefined
       return [
+        ...problems,
         ...(story === undefined || story._tag === "Linearizable" ? [] : [Linearizability.format(story)]),
         ...(yield* atLast)
       ]
@@ -163,14 +203,17 @@ const scenario = ({ faults, isOneStory, replicas }: Options): Scenario.Scenario 
 })
 
 /** One copy: what is answered by the server is what it has. */
-export const single = scenario({ replicas: 1, faults: Faults.survivable, isOneStory: true })
+export const single = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true })
 
 /** Three copies: listings lag behind, and conflicts are told of writes that are only under way. */
-export const replicated = scenario({ replicas: 3, faults: Faults.survivable, isOneStory: true })
+export const replicated = scenario({ replicas: 3, faults: Faults.survivable, keepsAll: true })
 
 /** Buckets are lost, made anew by others, and rolled back: no story is left, but watches must come to show what there is. */
 export const losing = scenario({
   replicas: 1,
   faults: [...Faults.survivable, "LoseStream", "RemakeStream", "RollBack"],
-  isOneStory: false
+  keepsAll: false
 })
+
+/** Values live for five seconds: none may be seen that is older, and what is left of them is taken for no value. */
+export const aging = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true, maxAge: 5000 })

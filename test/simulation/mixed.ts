@@ -52,13 +52,19 @@ const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetw
 const services = (node: SimulatedNode, { heartbeat, maxAge, timings }: Pace) =>
   Layer.mergeAll(
     Registry.layer({ maxAge, heartbeat }).pipe(
-      Layer.provide(NatsKVStore.layer({ bucket: registryBucket, streamMaxAge: Duration.times(maxAge, 2), expiryMarkers: "1 minute" }))
+      Layer.provide(
+        NatsKVStore.layer({
+          bucket: registryBucket,
+          streamMaxAge: Duration.times(maxAge, 2),
+          expiryMarkers: "1 minute"
+        })
+      )
     ),
     Election.layer({ timings }).pipe(Layer.provide(NatsKVStore.layer({ bucket: electionBucket })))
   ).pipe(Layer.provide(node.client))
 
-/** Writes while it leads, and resigns now and then. */
-const work = (history: History.History, node: string, leadership: Election.Leadership) =>
+/** Writes while it leads, and resigns now and then where it may. */
+const work = (history: History.History, node: string, leadership: Election.Leadership, mayResign: boolean) =>
   history.term(
     node,
     leadership,
@@ -68,7 +74,7 @@ const work = (history: History.History, node: string, leadership: Election.Leade
         yield* pause(50, 2000)
         yield* history.write(node, "fenced", leadership.token)
         if (yield* leadership.isValid) yield* history.write(node, "trusting", leadership.token, { fence: false })
-        if ((yield* Random.next) < 0.03) yield* leadership.resign
+        if (mayResign && (yield* Random.next) < 0.03) yield* leadership.resign
       }
     }).pipe(Effect.scoped)
   )
@@ -93,8 +99,8 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
-/** From its start until it has had enough, or was deregistered; whoever starts again is another. */
-const life = (history: History.History, node: SimulatedNode, pace: Pace) =>
+/** From its start until it has had enough, or was deregistered; whoever starts again is another, and knows nothing. */
+const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestless: boolean) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
     const election_ = yield* Election.Election
@@ -102,12 +108,14 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace) =>
     const register = registry.register({ serviceName: service, instanceId: id, version: "1.0.0" })
     const { lost } = yield* history.registered(id, `${service}/${id}`, register)
     yield* Effect.forkScoped(looks(history, id))
+    const candidate = election_.whileLeader(
+      election,
+      (leadership) => work(history, id, leadership, isRestless),
+      { candidateId: id }
+    )
+    if (!isRestless) return yield* candidate
     yield* Effect.forkScoped(meddle(history, ids))
-    yield* Effect.raceAllFirst([
-      election_.whileLeader(election, (leadership) => work(history, id, leadership), { candidateId: id }),
-      pause(20_000, 300_000),
-      lost
-    ])
+    return yield* Effect.raceAllFirst([candidate, pause(20_000, 300_000), lost])
   }).pipe(
     // In this order: who leaves needs what it leaves.
     Effect.scoped,
@@ -125,19 +133,22 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, troubles: Readonly
       : [`${node} lost "${election}" at ${at / 1000} s, and was told: ${reason}; nothing had happened to explain that`]
   })
 
-export const mixed: Scenario.Scenario = {
+/** What is asked of the fleet beside everything else. */
+interface Options {
+  readonly faults: Scenario.Scenario["faults"]
+  /** Whether the election's bucket keeps what it has; if not, nobody starts anew, or hands over, at a bad time. */
+  readonly keepsRecord: boolean
+}
+
+const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
   nodes: ids,
-  lasting: "90 seconds",
+  starting: keepsRecord ? 0 : "5 seconds",
+  lasting: keepsRecord ? "90 seconds" : "85 seconds",
   settling: "30 seconds",
   buckets: [registryBucket, electionBucket],
   // The store's time is asked for once a minute: what clocks run apart by meanwhile counts as lateness.
   drift: 0.01,
-  faults: [
-    ...Faults.survivable,
-    ["LoseStream", [registryBucket]],
-    ["RemakeStream", [registryBucket]],
-    ["RollBack", [registryBucket]]
-  ],
+  faults,
   parts: Effect.gen(function*() {
     const { seed } = yield* Simulation
     const history = yield* History.make
@@ -147,7 +158,7 @@ export const mixed: Scenario.Scenario = {
       // A store that is away when it starts is no reason to give up.
       process: (node) =>
         Effect.andThen(
-          Effect.retry(life(history, node, pace), Schedule.spaced("1 second")),
+          Effect.retry(life(history, node, pace, keepsRecord), Schedule.spaced("1 second")),
           pause(100, 5000)
         ).pipe(Effect.forever),
       verdict: Effect.gen(function*() {
@@ -155,7 +166,7 @@ export const mixed: Scenario.Scenario = {
         return [
           ...Checks.atMostOneLeader(leaders),
           ...Checks.somebodyLeads(leaders, lease + takeover),
-          ...unexplained(yield* history.losses, leaders.troubles, lease),
+          ...keepsRecord ? unexplained(yield* history.losses, leaders.troubles, lease) : [],
           ...Checks.noStaleWrite(yield* history.writes),
           ...Checks.rosterIsTrue(yield* history.roster(registryBucket), {
             maxAge: Duration.toMillis(pace.maxAge),
@@ -166,4 +177,30 @@ export const mixed: Scenario.Scenario = {
       })
     }
   })
-}
+})
+
+export const mixed = scenario({
+  faults: [
+    ...Faults.survivable,
+    ["LoseStream", [registryBucket]],
+    ["RemakeStream", [registryBucket]],
+    ["RollBack", [registryBucket]]
+  ],
+  keepsRecord: true
+})
+
+/**
+ * The election's bucket is lost. Whoever has seen a live record in it waits. Who has not (because he starts then, or was
+ * told of the vacancy before it and of nothing since) cannot know of a leader that lives, and no lease can prevent that: so
+ * here all have seen it, and nothing else unseats a leader.
+ */
+export const bereft = scenario({
+  faults: [
+    "LoseConsumers",
+    "Disconnect",
+    "Lag",
+    ["LoseStream", [electionBucket]],
+    ["RemakeStream", [electionBucket]]
+  ],
+  keepsRecord: false
+})

@@ -65,7 +65,10 @@ const inProcess = async (next: () => Request | undefined, take: (answer: Answer)
       const asked = request
       const answered = await new Promise<Answer>((resolve, reject) => {
         child.once("message", (message) => resolve(message as Answer))
-        child.once("exit", (code) => reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(asked)}`)))
+        child.once(
+          "exit",
+          (code) => reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(asked)}`))
+        )
         child.send(asked)
       })
       child.removeAllListeners()

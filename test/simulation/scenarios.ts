@@ -1,9 +1,16 @@
 /** What is simulated, by name; and the faults that must have struck in it, or the simulation shows less than it says. */
 import type * as Scenario from "../../src/testing/Scenario.ts"
-import { losing, replicated, single } from "./keyValue.ts"
-import { mixed } from "./mixed.ts"
+import { aging, losing, replicated, single } from "./keyValue.ts"
+import { bereft, mixed } from "./mixed.ts"
 
-export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { mixed, single, replicated, losing }
+export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
+  mixed,
+  bereft,
+  single,
+  replicated,
+  losing,
+  aging
+}
 
 /** What may happen to machines and their links, and to any bucket. */
 const everywhere = [
@@ -42,5 +49,7 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
     "duplicate before the condition",
     "unknown outcome in an election"
   ],
-  losing: [...everywhere, ...losses]
+  losing: [...everywhere, ...losses],
+  aging: [...everywhere, "late expiry", "marker"],
+  bereft: ["consumers lost", "disconnected", "stream lost", "stream made anew from 1"]
 }

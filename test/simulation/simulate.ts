@@ -39,7 +39,9 @@ if (unknown !== undefined) {
 }
 
 const table = ({ faults }: Outcome): string =>
-  [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) => `${String(count).padStart(10)}  ${fault}`)
+  [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) =>
+    `${String(count).padStart(10)}  ${fault}`
+  )
     .join("\n")
 
 const replay = async (name: string, token: string): Promise<void> => {

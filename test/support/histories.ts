@@ -220,6 +220,34 @@ export const simulate = (simulation: Simulation): ReadonlyArray<Operation> => {
   }))
 }
 
+/** Some writes without an answer, and a few operations with one: what they say may be true or not. */
+export const hardlyAnswered = (chance: Chance): ReadonlyArray<Operation> => {
+  const revision = () => chance.below(6)
+  const value = () => chance.pick(["x", "y"])
+  const options = () =>
+    chance.pick<KVOptions | undefined>([undefined, { createOnly: true }, { updateOnly: true }, {
+      revision: revision()
+    }])
+  const open = Array.from({ length: 2 + chance.below(4) }, () =>
+    chance.is(0.5)
+      ? put([chance.below(6)], value(), unknown, options())
+      : removed([chance.below(6)], unknown, chance.is(0.6) ? revision() : undefined))
+  const answered = Array.from({ length: 1 + chance.below(3) }, () => {
+    const invoked = chance.below(8)
+    const times = [invoked, invoked + chance.below(4)] as const
+    return chance.pick([
+      () => got(times, value(), 1 + revision()),
+      () => gotNone(times),
+      () => put(times, value(), 1 + revision(), options()),
+      () => removed(times, undefined, chance.is(0.5) ? revision() : undefined),
+      () => put(times, value(), refused("RevisionMismatch"), { revision: revision() }),
+      () => put(times, value(), refused("KeyAlreadyExists"), { createOnly: true }),
+      () => put(times, value(), refused("KeyNotFound"), { updateOnly: true })
+    ])()
+  })
+  return [...open, ...answered]
+}
+
 // -----------------------------------------------------------------------------
 // every order there is
 // -----------------------------------------------------------------------------
@@ -321,7 +349,10 @@ export const positions = (history: ReadonlyArray<Operation>, tag: Outcome["_tag"
   history.flatMap(({ outcome }, index) => outcome._tag === tag ? [index] : [])
 
 /** With one answer changed so that it cannot be right: values are all different, and none is unknown to the store. */
-export const edited = (history: ReadonlyArray<Operation>, chance: Chance): ReadonlyArray<Operation> => {
+export const edited = (
+  history: ReadonlyArray<Operation>,
+  chance: Chance
+): { readonly history: ReadonlyArray<Operation>; readonly changed: Operation } => {
   const index = chance.pick(positions(history, "Found"))
   const operation = history[index]!
   const { outcome } = operation
@@ -330,8 +361,9 @@ export const edited = (history: ReadonlyArray<Operation>, chance: Chance): Reado
     other._tag === "Found" && other.revision !== outcome.revision ? [other] : []
   )
   const other = chance.pick(others)
-  return history.with(index, {
+  const changed = {
     ...operation,
     outcome: chance.is(0.5) ? { ...outcome, value: other.value } : { ...outcome, revision: other.revision }
-  })
+  }
+  return { history: history.with(index, changed), changed }
 }

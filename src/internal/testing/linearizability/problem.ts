@@ -192,7 +192,8 @@ const revealed = (
   const found = new Map<Operation, { readonly revision: number; readonly by: number }>()
   for (const [revision, { by, value }] of seen) {
     const [put, ...more] = puts.get(value) ?? []
-    if (put !== undefined && more.length === 0 && put.invoked <= by && !found.has(put)) found.set(put, { revision, by })
+    // One that begins later than that is in no order, and so has none.
+    if (put !== undefined && more.length === 0 && !found.has(put)) found.set(put, { revision, by })
   }
   return found
 }

@@ -20,10 +20,11 @@
  * Of unanswered writes that differ in their invocation only, the first to begin
  * is taken first: where another one stands, it can stand as well.
  *
- * And of several unanswered writes in a row, few are enough. One on a revision
+ * And of several unanswered writes in a row, three are enough. One on a revision
  * can follow the first of the row at once, since that one can have had any
- * revision. So it is the first or the second; one that needs no value comes after
- * a removal, the third at most, and one that needs a value after that.
+ * revision: it is the first or the second. One that needs a value is the first
+ * where there is one, and otherwise comes after whatever leaves one, which needs
+ * none and is the first, or is on a revision; so does one that needs none.
  */
 import type { Operation } from "./history.ts"
 import { apply, includes, type KeyState, type Step, surelyAllows } from "./keyState.ts"
@@ -121,7 +122,7 @@ interface Candidate {
 }
 
 /** The most unanswered writes in a row, and the most before one on a revision. */
-const longestRow = 4
+const longestRow = 3
 const mostBeforeRevision = 1
 
 interface Place {
