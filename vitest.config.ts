@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: "memory",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts"]
+          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts", "test/**/*.simulation.test.ts"]
         }
       },
       // Real servers on real time: one file after the other, so that nothing else takes their processor.
@@ -28,6 +28,15 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 30_000,
           hookTimeout: 30_000
+        }
+      },
+      // Whole fleets in processes of their own, as many as there are processors.
+      {
+        resolve: { alias },
+        test: {
+          name: "simulation",
+          include: ["test/**/*.simulation.test.ts"],
+          fileParallelism: false
         }
       },
       // Servers that are killed, stopped and emptied under load. Most of their time is waiting: they wait together.

@@ -16,7 +16,7 @@ const parts = new Map([
 ])
 
 /** Entries of their own: they stand on what may change, or is not installed everywhere. */
-const apart = new Set(["KVKeyValueStore", "NatsLegacy"])
+const apart = new Set(["KVKeyValueStore", "NatsLegacy", "testing"])
 
 const read = (name: string) => readFileSync(new URL(`${name}.ts`, src), "utf8")
 

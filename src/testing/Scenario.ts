@@ -274,7 +274,7 @@ export const check = Effect.fnUntraced(function*(
   })
   if (result._tag === "Passed") return { runs: result.runs, lasted: Duration.millis(lasted), faults }
   if (result._tag !== "Falsified") return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
-  if (result.failure._tag === "PropertyError") return yield* Effect.fail(result.failure.error)
+  if (result.failure._tag === "PropertyError") return yield* result.failure.error
   const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
     Effect.catchCause(() =>
       Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))

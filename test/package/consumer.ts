@@ -81,7 +81,17 @@ try {
   check("the barrel's declarations name no NATS client", () => {
     const dist = join(folder, "node_modules/effect-aegis/dist")
     for (
-      const module of ["index", "Aegis", "KVStore", "NatsKVStore", "NatsClient", "NatsLegacy", "Registry", "Election"]
+      const module of [
+        "index",
+        "Aegis",
+        "KVStore",
+        "NatsKVStore",
+        "NatsClient",
+        "NatsLegacy",
+        "Registry",
+        "Election",
+        "testing"
+      ]
     ) {
       const declarations = readFileSync(join(dist, `${module}.d.ts`), "utf8").replace(/\/\*[\s\S]*?\*\//g, "")
       expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts names a client's types`)

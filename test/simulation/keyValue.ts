@@ -178,7 +178,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
           yield* pause(10, 400)
           yield* operate(store, () => `${node.id}-${written++}`, seen, judge, clock.currentTimeMillisUnsafe())
         }
-        yield* Effect.never
+        return yield* Effect.never
       }).pipe(Effect.scoped, Effect.provide(services(node)), Effect.retry(Schedule.spaced("1 second")))
 
     const atLast = Effect.gen(function*() {

@@ -83,7 +83,7 @@ const looks = (history: History.History, node: string) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
     const list = Effect.map(registry.list(service), (all) => all.map((one) => `${service}/${one.instanceId}`))
-    yield* Effect.forever(
+    return yield* Effect.forever(
       Effect.andThen(pause(3000, 13_000), Effect.ignore(history.look(node, service, list)))
     )
   })

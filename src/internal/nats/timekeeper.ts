@@ -67,10 +67,11 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* samples
   let hasFailed = false
+  const isAskedFor = () => !hasFailed && hasComeApart()
   /** Until the time is to be asked for again; a question that failed is repeated soon. */
   const wait = Effect.gen(function*() {
     const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
-    while (monotonicMillis(host) < until && (hasFailed || !hasComeApart())) {
+    while (monotonicMillis(host) < until && !isAskedFor()) {
       if (Option.isSome(yield* Effect.timeoutOption(isDue.await, lookEvery))) return
     }
   })

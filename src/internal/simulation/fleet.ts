@@ -114,7 +114,8 @@ export class Fleet {
       stops: machines.flatMap(({ stops }) => stops),
       crashes: machines.flatMap(({ crashes }) => crashes),
       troubles: [
-        ...machines.flatMap((machine) => [...machine.troubles, ...machine.unfinished()]),
+        ...machines.flatMap(({ troubles }) => troubles),
+        ...machines.flatMap((machine) => machine.unfinished()),
         ...this.storeTroubles
       ],
       stored: [...this.stored],

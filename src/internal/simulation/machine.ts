@@ -3,8 +3,8 @@
  * that runs on it, one after the other.
  */
 import { Connection } from "./connection.ts"
-import { NodeClock } from "./nodeClock.ts"
 import type { Stretch } from "./models.ts"
+import { NodeClock } from "./nodeClock.ts"
 import type { Server } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"
 import { Actor, type World } from "./world.ts"

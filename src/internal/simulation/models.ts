@@ -288,7 +288,8 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
 }> {
   override get message(): string {
     const why = {
-      "nothing left": "nothing can happen any more: the program waits for the real world (a promise, a socket), or for itself",
+      "nothing left":
+        "nothing can happen any more: the program waits for the real world (a promise, a socket), or for itself",
       "time is up": "the limit of its time is reached: end the program, or raise `limit`",
       spinning: "work goes on and on without time passing: a loop that never sleeps"
     }

@@ -23,7 +23,9 @@ const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyAr
   const before = terms.find((term) => term.until === from)
   const after = terms.find((term) => term.since === until)
   return [
-    ...(before === undefined ? [] : [{ at: from, who: before.node, what: `has stopped, token ${shown(before.token)}` }]),
+    ...(before === undefined
+      ? []
+      : [{ at: from, who: before.node, what: `has stopped, token ${shown(before.token)}` }]),
     ...(after === undefined ? [] : [{ at: until, who: after.node, what: `leads, token ${shown(after.token)}` }])
   ]
 }
@@ -48,7 +50,9 @@ export const vacancies = (
       return [{
         rule: "somebody leads" as const,
         at: since + within,
-        message: `nobody led "${election}" for ${seconds(clear.until - clear.from)} s, although nothing hindered anybody`,
+        message: `nobody led "${election}" for ${
+          seconds(clear.until - clear.from)
+        } s, although nothing hindered anybody`,
         facts: [
           ...aroundIt(own, gap),
           { at: since, who: "everybody", what: "could lead from here on" },

@@ -192,8 +192,8 @@ const revealed = (
   const found = new Map<Operation, { readonly revision: number; readonly by: number }>()
   for (const [revision, { by, value }] of seen) {
     const [put, ...more] = puts.get(value) ?? []
-    // One that begins later than that is in no order, and so has none.
-    if (put !== undefined && more.length === 0 && !found.has(put)) found.set(put, { revision, by })
+    // One that begins later than that, or is told two, is in no order with them all: the search finds none.
+    if (put !== undefined && more.length === 0) found.set(put, { revision, by })
   }
   return found
 }

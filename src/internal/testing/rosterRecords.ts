@@ -1,0 +1,122 @@
+/**
+ * Records of a registry: who lived when, what others were told, and what the
+ * store took of it.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Registration } from "../../Registry.ts"
+import type { Facts, SimulationService } from "../simulation/models.ts"
+import type { Life, Look, RosterHistory } from "./checksModels.ts"
+import { endedBy } from "./termRecords.ts"
+
+const keyPrefix = "service-instances."
+
+const instanceOf = (key: string): string => key.slice(keyPrefix.length).replace(".", "/")
+
+const removals = { delete: "deregistered", purge: "swept", expire: "expired" } as const
+
+/** The registry's records, as its bucket took them. */
+const takenBy = (facts: Facts, bucket: string): Pick<RosterHistory, "beats" | "removals"> => {
+  const ofBucket = facts.stored.filter((one) => one.bucket === bucket && one.key.startsWith(keyPrefix))
+  const known = new Set(ofBucket.map(({ key }) => instanceOf(key)))
+  const losses = facts.losses.filter((loss) => loss.bucket === bucket)
+  const removed = ofBucket.flatMap(({ at, key, operation }) =>
+    operation === "put" ? [] : [{ instance: instanceOf(key), at, how: removals[operation] }]
+  )
+  const lost = losses.flatMap(({ at }) => Array.from(known, (instance) => ({ instance, at, how: "lost" as const })))
+  return {
+    beats: ofBucket.flatMap(({ at, key, operation }) => operation === "put" ? [{ instance: instanceOf(key), at }] : []),
+    removals: [...removed, ...lost]
+  }
+}
+
+/** One life, while it is being recorded. */
+class Living {
+  readonly instance: string
+  readonly node: string
+  readonly registering: number
+  from = Number.POSITIVE_INFINITY
+  until: number | undefined
+  ended: Life["ended"]
+
+  constructor(node: string, instance: string, registering: number) {
+    this.node = node
+    this.instance = instance
+    this.registering = registering
+  }
+
+  /** The first end counts. */
+  end(at: number, ended: Life["ended"]): void {
+    if (this.until !== undefined) return
+    this.until = at
+    this.ended = ended
+  }
+
+  crashedAt(crashes: Facts["crashes"]): number | undefined {
+    return this.until === undefined ? endedBy(crashes, this.node, this.registering) : undefined
+  }
+
+  life(crashes: Facts["crashes"], end: number): Life {
+    const { instance, node, registering } = this
+    const crashed = this.crashedAt(crashes)
+    const until = this.until ?? crashed
+    const from = Math.min(this.from, until ?? end)
+    return { instance, node, registering, from, until, ended: crashed === undefined ? this.ended : "crashed" }
+  }
+}
+
+export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) => {
+  const lives: Array<Living> = []
+  const looks: Array<Look> = []
+
+  const registered = <E, R>(
+    node: string,
+    instance: string,
+    register: Effect.Effect<Registration, E, R>
+  ): Effect.Effect<Registration, E, R | Scope.Scope> =>
+    Effect.gen(function*() {
+      const living = new Living(node, instance, yield* now)
+      lives.push(living)
+      const end = (ended: Life["ended"]) => Effect.map(now, (at) => living.end(at, ended))
+      const registration = yield* Effect.onError(register, () => end("deregistered"))
+      living.from = yield* now
+      // Added after the registration's own, so that it comes before that.
+      yield* Effect.addFinalizer(() => end("deregistered"))
+      yield* Effect.forkScoped(Effect.andThen(registration.lost, end(undefined)))
+      return registration
+    })
+
+  const deregistered = <E, R>(
+    instance: string,
+    deregister: Effect.Effect<boolean, E, R>
+  ): Effect.Effect<boolean, E, R> =>
+    Effect.tap(deregister, (isGone) =>
+      Effect.zipWith(now, facts, (at, { crashes }) => {
+        const living = lives.findLast((one) => one.instance === instance && one.until === undefined && one.from <= at)
+        // What a crashed process left is no life.
+        if (isGone && living !== undefined && living.crashedAt(crashes) === undefined) living.end(at, "deregistered")
+      }))
+
+  const look = <E, R>(
+    node: string,
+    service: string,
+    read: Effect.Effect<ReadonlyArray<string>, E, R>
+  ): Effect.Effect<ReadonlyArray<string>, E, R> =>
+    Effect.gen(function*() {
+      const from = yield* now
+      const instances = yield* read
+      looks.push({ node, from, until: yield* now, service, instances, how: "list" })
+      return instances
+    })
+
+  const roster = (bucket: string) =>
+    Effect.zipWith(now, facts, (end, known): RosterHistory => ({
+      ...takenBy(known, bucket),
+      lives: lives.map((living) => living.life(known.crashes, end)),
+      troubles: known.troubles,
+      looks: [...looks],
+      end
+    }))
+
+  return { registered, deregistered, look, roster }
+}

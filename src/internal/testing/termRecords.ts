@@ -1,0 +1,130 @@
+/**
+ * Records of leadership: the terms as their work lived them, how they were lost,
+ * and what was written in their name.
+ */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { Leadership, LossReason } from "../../Election.ts"
+import { type FencingToken, Order } from "../../FencingToken.ts"
+import type { Facts, SimulationService } from "../simulation/models.ts"
+import type { GuardedWrite, LeaderHistory, Term, Trouble } from "./checksModels.ts"
+
+/**
+ * Leadership that was lost, and why its leader was told so: milliseconds of true
+ * time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TermLoss {
+  readonly election: string
+  readonly node: string
+  readonly reason: LossReason
+  readonly at: number
+}
+
+/** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
+const shortestReading = 100
+const longestReading = 1000
+
+/** A process that crashed took with it what it had not ended. */
+export const endedBy = (crashes: Facts["crashes"], node: string, since: number): number | undefined =>
+  crashes.find((crash) => crash.node === node && crash.at >= since)?.at
+
+/** One term, while it is being recorded. */
+class Running {
+  toldToStop: number | undefined
+  until: number | undefined
+  readonly validAt: Array<number> = []
+  readonly node: string
+  readonly since: number
+  private readonly leadership: Leadership
+
+  constructor(node: string, since: number, leadership: Leadership) {
+    this.node = node
+    this.since = since
+    this.leadership = leadership
+  }
+
+  term(crashes: Facts["crashes"]): Term {
+    const { node, since, toldToStop, validAt } = this
+    const { candidateId, election, token } = this.leadership
+    const until = this.until ?? endedBy(crashes, node, since)
+    return { election, node, candidateId, token, since, toldToStop, until, validAt }
+  }
+}
+
+export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "note" | "now">) => {
+  const terms: Array<Running> = []
+  const losses: Array<TermLoss> = []
+  const written: Array<GuardedWrite> = []
+  const highest = new Map<string, FencingToken>()
+
+  const record = <A, E, R>(term: Running, leadership: Leadership, work: Effect.Effect<A, E, R>) => {
+    const { election } = leadership
+    const read = Effect.gen(function*() {
+      const at = yield* now
+      if (yield* leadership.isValid) term.validAt.push(at)
+    })
+    const told = Effect.map(now, (at) => {
+      term.toldToStop = at
+    })
+    const readings = Effect.forever(
+      Effect.andThen(read, Effect.flatMap(Random.nextIntBetween(shortestReading, longestReading), Effect.sleep))
+    )
+    const ended = Effect.gen(function*() {
+      yield* read
+      term.until = yield* now
+      yield* note(term.node, `the work of "${election}" has stopped`)
+    })
+    const loss = Effect.gen(function*() {
+      const reason = yield* leadership.lost
+      losses.push({ election, node: term.node, reason, at: yield* now })
+      yield* note(term.node, `has lost "${election}": ${reason}`)
+    })
+    // Interrupted at the same time as the work, and done at once.
+    const beside = Effect.onInterrupt(readings, () => told)
+    return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(work, beside), ended))
+  }
+
+  const term = <A, E, R>(node: string, leadership: Leadership, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(now, (since) => {
+      const { election, term: number, token } = leadership
+      const running = new Running(node, since, leadership)
+      terms.push(running)
+      return Effect.andThen(
+        note(node, `leads "${election}" in term ${number}, token ${token.epoch}-${token.revision}`),
+        record(running, leadership, work)
+      )
+    })
+
+  const write = (
+    node: string,
+    resource: string,
+    token: FencingToken,
+    { fence = true, what }: { readonly fence?: boolean | undefined; readonly what?: string | undefined } = {}
+  ): Effect.Effect<boolean> =>
+    Effect.map(now, (at) => {
+      const known = highest.get(resource)
+      const accepted = !fence || known === undefined || Order(token, known) >= 0
+      if (accepted) highest.set(resource, token)
+      written.push({ resource, node, token, at, accepted, what })
+      return accepted
+    })
+
+  const leaders = Effect.gen(function*() {
+    const { crashes, stops, troubles } = yield* facts
+    const all = terms.map((running) => running.term(crashes))
+    return { terms: all, stops, troubles, end: yield* now } satisfies LeaderHistory & {
+      readonly troubles: ReadonlyArray<Trouble>
+    }
+  })
+
+  return {
+    term,
+    write,
+    leaders,
+    losses: Effect.sync((): ReadonlyArray<TermLoss> => [...losses]),
+    writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written])
+  }
+}

@@ -1,0 +1,402 @@
+/** What a simulation does by itself, apart from what is run in it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as KVStore from "../src/KVStore.ts"
+import * as Simulation from "../src/testing/Simulation.ts"
+import { bytes, textOf } from "./support/values.ts"
+
+type Program<A> = Effect.Effect<A, unknown, Simulation.Simulation | Scope.Scope>
+
+const node = (id: string, options?: Simulation.NodeOptions) =>
+  Effect.flatMap(Simulation.Simulation, (simulation) => simulation.node(id, options))
+
+const now = Effect.flatMap(Simulation.Simulation, (simulation) => simulation.now)
+
+/** What the program comes to, which must be well. */
+const resultOf = <A>(program: Program<A>, options?: Simulation.RunOptions) =>
+  Effect.flatMap(Simulation.run(program, options), ({ exit }) => exit)
+
+const test = (title: string, program: Program<void>, options?: Simulation.RunOptions) =>
+  it.effect(title, () => resultOf(program, options))
+
+/** True milliseconds that an effect takes. */
+const took = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const began = yield* now
+    yield* effect
+    return (yield* now) - began
+  })
+
+const store = KVStore.KVStore
+
+const read = (key: string) =>
+  Effect.flatMap(store, (bucket) => Effect.map(bucket.get(key), Option.map((entry) => textOf(entry.value))))
+
+const write = (key: string, value: string) => Effect.flatMap(store, (bucket) => bucket.put(key, bytes(value)))
+
+describe("time in a simulation", () => {
+  test(
+    "passes at once, however long",
+    Effect.gen(function*() {
+      assert.strictEqual(yield* took(Effect.sleep("30 days")), Duration.toMillis("30 days"))
+    }),
+    { limit: "60 days" }
+  )
+
+  test(
+    "is on a machine what its clocks make of it: set wrong, and faster or slower",
+    Effect.gen(function*() {
+      const fast = yield* node("fast", { rate: 2, offset: "1 hour" })
+      const right = yield* node("right")
+      assert.strictEqual(yield* took(fast.run(Effect.sleep("10 seconds"))), 5000)
+      const [there, here] = [fast.clock, right.clock].map((clock) => clock.currentTimeMillisUnsafe())
+      assert.strictEqual(there! - here!, 3_600_000 + 5000)
+    })
+  )
+
+  test(
+    "goes on while a process is paused, but nothing of the process happens",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      let woke = 0
+      yield* Effect.forkChild(
+        a.run(Effect.forever(Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => woke++))))
+      )
+      yield* Effect.sleep(3500)
+      yield* a.pause("10 seconds")
+      const before = Number(a.clock.monotonicTimeNanosUnsafe())
+      yield* Effect.sleep("9 seconds")
+      assert.strictEqual(woke, 3)
+      assert.strictEqual(Number(a.clock.monotonicTimeNanosUnsafe()) - before, 9e9)
+      yield* Effect.sleep(1500)
+      assert.isAtLeast(woke, 4)
+    })
+  )
+
+  test(
+    "stands still for the monotonic clock of a suspended machine, and not for its wall clock",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      const asleep = yield* Effect.forkChild(took(a.run(Effect.sleep("10 seconds"))))
+      yield* Effect.sleep("4 seconds")
+      const [monotonic, wall] = [a.clock.monotonicTimeNanosUnsafe(), a.clock.currentTimeMillisUnsafe()]
+      yield* a.freeze("1 minute")
+      yield* Effect.sleep("1 minute")
+      assert.strictEqual(a.clock.monotonicTimeNanosUnsafe(), monotonic)
+      assert.strictEqual(a.clock.currentTimeMillisUnsafe() - wall, 60_000)
+      assert.strictEqual(yield* Fiber.join(asleep), 70_000)
+    })
+  )
+
+  test(
+    "steps of the wall clock leave the monotonic one alone",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      const monotonic = a.clock.monotonicTimeNanosUnsafe()
+      const wall = a.clock.currentTimeMillisUnsafe()
+      yield* a.step("-1 hours")
+      assert.strictEqual(a.clock.currentTimeMillisUnsafe() - wall, -3_600_000)
+      assert.strictEqual(a.clock.monotonicTimeNanosUnsafe(), monotonic)
+    })
+  )
+})
+
+describe("a machine", () => {
+  test(
+    "runs what it is given on its own clock and chance, and gives what that gives",
+    Effect.gen(function*() {
+      const [a, b] = [yield* node("a", { offset: "1 day" }), yield* node("b")]
+      const both = Effect.all([Clock.currentTimeMillis, Random.nextInt])
+      const [[timeOfA, chanceOfA], [timeOfB, chanceOfB]] = [yield* a.run(both), yield* b.run(both)]
+      assert.strictEqual(timeOfA - timeOfB, 86_400_000)
+      assert.notStrictEqual(chanceOfA, chanceOfB)
+      assert.strictEqual(yield* Effect.flip(a.run(Effect.fail("no"))), "no")
+    })
+  )
+
+  test(
+    "that crashes does nothing more, not even a finalizer; a new process knows nothing of it",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      const log: Array<string> = []
+      const note = (what: string) => Effect.sync(() => log.push(what))
+      const work = Effect.ensuring(
+        Effect.forever(Effect.andThen(note("works"), Effect.sleep("1 second"))),
+        note("tidies up")
+      )
+      const running = yield* Effect.forkChild(Effect.flip(a.run(work)))
+      yield* Effect.sleep(1500)
+      yield* a.crash
+      assert.include(yield* Fiber.join(running), { _tag: "NodeCrashed", node: "a" })
+      yield* Effect.sleep("1 minute")
+      assert.deepStrictEqual(log, ["works", "works"])
+      assert.include(yield* Effect.flip(a.run(Effect.void)), { _tag: "NodeCrashed" })
+      yield* Effect.forkChild(Effect.andThen(Effect.sleep("5 seconds"), a.restart))
+      assert.strictEqual(yield* took(a.running), 5000)
+      assert.strictEqual(yield* a.run(Effect.succeed("new")), "new")
+    })
+  )
+
+  test(
+    "interrupts what it runs where the one who waits is interrupted, and its finalizers run there",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      const log: Array<string> = []
+      const work = Effect.onInterrupt(
+        Effect.never,
+        () => Effect.andThen(Effect.sleep("2 seconds"), Effect.sync(() => log.push("tidied up")))
+      )
+      const running = yield* Effect.forkChild(a.run(work))
+      yield* Effect.sleep("1 second")
+      assert.strictEqual(yield* took(Fiber.interrupt(running)), 2000)
+      assert.deepStrictEqual(log, ["tidied up"])
+    })
+  )
+
+  it.effect("that cannot be is refused, by what is wrong with it", () =>
+    Effect.gen(function*() {
+      const problem = (program: Program<unknown>) =>
+        Effect.map(Effect.flip(resultOf(program)), (error) => {
+          assert.instanceOf(error, Simulation.InvalidSimulation)
+          return error.message
+        })
+      assert.include(yield* problem(node("a b")), "letters, digits, _ and -, got \"a b\"")
+      assert.include(yield* problem(Effect.andThen(node("a"), node("a"))), "there is a node \"a\" already")
+      assert.include(yield* problem(node("a", { rate: 0 })), "above 0, got 0")
+      const linked = (quality: Simulation.LinkQuality) => Effect.flatMap(node("a"), (a) => a.link(quality))
+      assert.include(yield* problem(linked({ loss: 2 })), "loss is a chance from 0 to 1, got 2")
+      assert.include(yield* problem(linked({ reordering: -1 })), "reordering is a chance from 0 to 1, got -1")
+      assert.include(yield* problem(linked({ least: 5, most: 1 })), "from least to most, got 5 ms to 1 ms")
+      const other = { server: "2.9" } as unknown as Simulation.RunOptions
+      const refused = yield* Effect.flip(Simulation.run(Effect.void, other))
+      assert.include(refused.message, "server is \"2.10\" or \"2.15\", got 2.9")
+    }))
+})
+
+describe("a link", () => {
+  test(
+    "that is cut holds back what is sent, and lets it pass when it heals: an unknown outcome that lands later",
+    Effect.gen(function*() {
+      const [a, b] = [yield* node("a"), yield* node("b")]
+      yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "before")
+          yield* a.cut("both")
+          const error = yield* Effect.flip(
+            write("k", "during").pipe(
+              Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.fail("no answer") })
+            )
+          )
+          assert.strictEqual(error, "no answer")
+          yield* a.heal
+          yield* Effect.sleep("1 second")
+        }).pipe(Effect.provide(a.layer))
+      )
+      assert.deepStrictEqual(yield* b.run(Effect.provide(read("k"), b.layer)), Option.some("during"))
+    })
+  )
+
+  test(
+    "whose replies alone are cut lets writes land that nobody is told of",
+    Effect.gen(function*() {
+      const [a, b] = [yield* node("a"), yield* node("b")]
+      const outcome = yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "before")
+          yield* a.cut("replies")
+          return yield* Effect.flip(write("k", "during"))
+        }).pipe(Effect.provide(a.layer))
+      )
+      assert.propertyVal(outcome, "_tag", "KVStoreError")
+      assert.strictEqual((outcome as KVStore.KVStoreError).reason._tag, "OutcomeUnknown")
+      assert.deepStrictEqual(yield* b.run(Effect.provide(read("k"), b.layer)), Option.some("during"))
+    })
+  )
+
+  test(
+    "is noticed to be dead after 6 to 9 s, and used again within a second and a half of its healing",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "1")
+          yield* a.cut("both")
+          yield* Effect.sleep("5900 millis")
+          const early = yield* Effect.exit(Effect.timeout(write("k", "2"), "50 millis"))
+          assert.isTrue(Exit.isFailure(early) && Cause.pretty(early.cause).includes("Timeout"))
+          yield* Effect.sleep("3500 millis")
+          const late = yield* Effect.flip(write("k", "3"))
+          assert.isTrue(late.isRetryable)
+          yield* a.heal
+          yield* Effect.sleep("1500 millis")
+          yield* write("k", "4")
+        }).pipe(Effect.provide(a.layer))
+      )
+    })
+  )
+
+  test(
+    "of a connection that breaks is there again within a second and a half",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "1")
+          yield* a.disconnect
+          assert.isTrue((yield* Effect.flip(write("k", "2"))).isRetryable)
+          yield* Effect.sleep("1500 millis")
+          yield* write("k", "3")
+        }).pipe(Effect.provide(a.layer))
+      )
+    })
+  )
+
+  test(
+    "to a server that cannot be reached is not had at all",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.cut("both")
+      const error = yield* Effect.flip(a.run(Effect.provide(read("k"), a.layer)))
+      assert.propertyVal(error, "isRetryable", true)
+    })
+  )
+})
+
+describe("the store of a simulation", () => {
+  test(
+    "is one for all machines, and what it takes is in the facts",
+    Effect.gen(function*() {
+      const simulation = yield* Simulation.Simulation
+      const [a, b] = [yield* node("a"), yield* node("b")]
+      const revision = yield* a.run(Effect.provide(write("k", "v"), a.layer))
+      assert.deepStrictEqual(yield* b.run(Effect.provide(read("k"), b.layer)), Option.some("v"))
+      const { stored } = yield* simulation.facts
+      assert.deepStrictEqual(stored.map(({ bucket, key, operation }) => ({ bucket, key, operation })), [
+        { bucket: "simulation", key: "k", operation: "put" }
+      ])
+      assert.strictEqual(stored[0]!.revision, revision)
+    })
+  )
+
+  test(
+    "has nobody who answers while it elects a leader of its own, and takes writes afterwards",
+    Effect.gen(function*() {
+      const { store: bucket } = yield* Simulation.Simulation
+      const a = yield* node("a")
+      yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "1")
+          yield* bucket.electionOfItsOwn("5 seconds")
+          yield* Effect.sleep("1 second")
+          assert.isTrue((yield* Effect.flip(write("k", "2"))).isRetryable)
+          yield* Effect.sleep("5 seconds")
+          yield* write("k", "3")
+        }).pipe(Effect.provide(a.layer))
+      )
+    })
+  )
+
+  test(
+    "that loses its stream and is made anew by others begins at 1, and a watch tells of what is gone",
+    Effect.gen(function*() {
+      const { store: bucket } = yield* Simulation.Simulation
+      const a = yield* node("a")
+      yield* a.run(
+        Effect.gen(function*() {
+          const { watch } = yield* store
+          yield* write("k", "1")
+          const seen: Array<string> = []
+          const name = (event: KVStore.KVEvent) => event._tag === "Removed" ? event.reason : event._tag
+          yield* Effect.forkScoped(Stream.runForEach(watch(), (event) => Effect.sync(() => seen.push(name(event)))))
+          yield* Effect.sleep("1 second")
+          yield* bucket.remakeStream
+          assert.strictEqual(yield* write("other", "2"), 1)
+          yield* Effect.sleep("5 seconds")
+          assert.deepStrictEqual(seen, ["Put", "Ready", "reset", "Put", "Ready"])
+        }).pipe(Effect.scoped, Effect.provide(a.layer))
+      )
+    })
+  )
+})
+
+describe("a run", () => {
+  const dice: Program<ReadonlyArray<number>> = Effect.gen(function*() {
+    const rolls: Array<number> = []
+    yield* Effect.forEach(["a", "b", "c"], (id) =>
+      Effect.gen(function*() {
+        const machine = yield* node(id)
+        yield* machine.run(
+          Effect.repeat(
+            Effect.gen(function*() {
+              rolls.push(yield* Random.nextIntBetween(0, 1000))
+              yield* write(id, `${rolls.length}`)
+            }),
+            { times: 20 }
+          ).pipe(Effect.provide(machine.layer))
+        )
+      }), { concurrency: "unbounded" })
+    return rolls
+  })
+
+  const timelineOf = (seed: number | string) =>
+    Effect.map(Simulation.run(dice, { seed, timeline: true }), (run) => run.timeline())
+
+  it.effect("goes the same way with the same seed, to the byte, and another with another", () =>
+    Effect.gen(function*() {
+      const first = yield* timelineOf(1)
+      assert.strictEqual(yield* timelineOf(1), first)
+      assert.include(first, "$KV.simulation.a")
+      assert.notStrictEqual(yield* timelineOf(2), first)
+      assert.deepStrictEqual(yield* resultOf(dice, { seed: "x" }), yield* resultOf(dice, { seed: "x" }))
+    }))
+
+  it.effect("writes no timeline unless it is asked for one", () =>
+    Effect.gen(function*() {
+      const run = yield* Simulation.run(dice)
+      assert.strictEqual(run.timeline(), "")
+    }))
+
+  it.effect("shows of its timeline whom one wants to see, and when", () =>
+    Effect.gen(function*() {
+      const program = Effect.gen(function*() {
+        const simulation = yield* Simulation.Simulation
+        yield* simulation.note("me", "begins")
+        yield* Effect.sleep("90 seconds")
+        yield* simulation.note("you", "end")
+      })
+      const { timeline, timelineOf: between } = yield* Simulation.run(program, { timeline: true })
+      assert.strictEqual(timeline("me"), "   0.0000 s  me  begins\n")
+      assert.strictEqual(between(80_000, 100_000), "  90.0000 s  you  end\n")
+    }))
+
+  it.effect("that comes to no end says so, and why", () =>
+    Effect.gen(function*() {
+      const stuck = (program: Program<unknown>, options?: Simulation.RunOptions) =>
+        Effect.map(Effect.flip(Simulation.run(program, options)), (error) => {
+          assert.instanceOf(error, Simulation.SimulationStuck)
+          return error as Simulation.SimulationStuck
+        })
+      assert.strictEqual((yield* stuck(Effect.never)).how, "nothing left")
+      const outside = yield* stuck(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
+      assert.include(outside.message, "waits for the real world")
+      const long = yield* stuck(Effect.forever(Effect.sleep("1 second")), { limit: "1 minute" })
+      assert.strictEqual(long.how, "time is up")
+      assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")
+    }))
+
+  it.effect("that fails gives its failure, and what happened until then", () =>
+    Effect.gen(function*() {
+      const run = yield* Simulation.run(Effect.andThen(Effect.sleep("5 seconds"), Effect.fail("no")))
+      assert.deepStrictEqual(run.exit, Exit.fail("no"))
+      assert.strictEqual(Duration.toMillis(run.lasted), 5000)
+    }))
+})
