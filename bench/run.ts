@@ -1,7 +1,7 @@
 /**
  * Runs a measurement, prints its table, and writes its numbers to `results`:
  *
- *   node bench/run.ts listing | overhead | leftovers | compare-watch | long
+ *   node bench/run.ts listing | overhead | leftovers | compare-watch | linearizability | long
  *
  * `long` is all of them, and the faults five times over.
  */
@@ -9,6 +9,7 @@ import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { leftovers } from "./leftovers.ts"
+import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
 import { save } from "./support/results.ts"
@@ -27,6 +28,7 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   leftovers,
   faults: repeatedFaults(roundsOfFaults),
   "compare-watch": compareWatch,
+  linearizability,
   listing,
   overhead
 }

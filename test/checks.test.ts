@@ -261,3 +261,32 @@ describe("no stale write", () => {
     ])
   })
 })
+
+describe("somebody leads", () => {
+  const vacant = (terms: ReadonlyArray<Checks.Term>, ...troubles: ReadonlyArray<readonly [number, number]>) =>
+    Checks.somebodyLeads({
+      terms,
+      end: 100_000,
+      troubles: troubles.map(([from, until]) => ({ node: "a", from, until }))
+    }, 20_000)
+
+  it("within the time that a take-over takes, from the beginning to the end", () => {
+    assert.deepStrictEqual(vacant([term("a", 20_000, 50_000), term("b", 70_000, 80_000)]), [])
+    assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), ["somebody leads"])
+  })
+
+  it("after trouble has ended, and not while it lasts", () => {
+    const terms = [term("a", 0, 30_000), term("b", 80_000, undefined)]
+    assert.deepStrictEqual(vacant(terms, [40_000, 60_000]), [])
+    assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["somebody leads"])
+  })
+
+  it("is told with the terms around the time, and the time itself", () => {
+    const [violation] = vacant([term("a", 0, 30_000), term("b", 80_000, undefined)])
+    assert.strictEqual(violation?.message, "nobody led \"job\" for 50.000 s, although nothing hindered anybody")
+    assert.deepStrictEqual(outline(violation), ["30.000 s a", "30.000 s everybody", "80.000 s b", "80.000 s everybody"])
+  })
+})

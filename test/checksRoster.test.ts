@@ -321,6 +321,57 @@ describe("who was deregistered", () => {
   })
 })
 
+describe("the deregistered stay away: a bucket that is lost", () => {
+  it("takes the tombstone with it, and nobody is held to what nobody can know", () => {
+    const history = { lives: [life(50_000, 60_000)], beats: beats(58_000, 76_000) }
+    assert.deepStrictEqual(rules(check(history)), ["the deregistered stay away"])
+    assert.deepStrictEqual(rules(check({ ...history, removals: [removal(60_000, "lost")] })), [])
+    assert.deepStrictEqual(
+      rules(check({ ...history, removals: [removal(59_999, "lost")] })),
+      ["the deregistered stay away"]
+    )
+  })
+})
+
+describe("a sweeper", () => {
+  const swept = (at: number, ...beatenAt: ReadonlyArray<number>) =>
+    rules(check({ beats: beats(...beatenAt), removals: [removal(at, "swept")] }))
+
+  it("may remove whoever has not beaten for maxAge, give or take its clock", () => {
+    assert.deepStrictEqual(swept(60_000, 10_000, 40_000), [])
+    assert.deepStrictEqual(swept(60_000, 10_000, 40_001), ["only the dead are swept"])
+    assert.deepStrictEqual(swept(60_000, 10_000, 60_001), [], "what comes later does not count")
+  })
+
+  it("is shown with the beat that it did not see", () => {
+    const [violation] = check({ beats: beats(10_000, 59_500), removals: [removal(60_000, "swept")] })
+    assert.strictEqual(violation?.message, "orders/1 was swept, and had beaten 0.500 s before")
+    assert.deepStrictEqual(violation.history, ["   59.500 s  orders/1  beats", "   60.000 s  orders/1  is swept"])
+  })
+})
+
+describe("who is told that it is over", () => {
+  const told = (lostAs: Checks.Life["lostAs"], history: Partial<Checks.RosterHistory> = {}) =>
+    rules(check({
+      beats: beats(1000, 11_000),
+      ...history,
+      lives: [life(1000, 15_000, { ended: undefined, lostAs }), ...history.lives ?? []]
+    }))
+
+  it("was deregistered by somebody, in this life", () => {
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000)] }), [])
+    assert.deepStrictEqual(told("Deregistered"), ["endings are true"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), ["endings are true"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(15_001)] }), ["endings are true"])
+  })
+
+  it("shares its id with another life", () => {
+    const other = life(12_000, 14_000, { node: "b" })
+    assert.deepStrictEqual(told("DuplicateInstance", { lives: [other] }), [])
+    assert.deepStrictEqual(told("DuplicateInstance"), ["endings are true"])
+  })
+})
+
 describe("a roster", () => {
   it("of a quiet day has nothing to tell", () => {
     const lives = [life(0, 90_000), life(0, undefined, { instance: "mail/1", node: "b" })]

@@ -98,6 +98,14 @@ const right: ReadonlyArray<Case> = [
     got([4, 5], "b", 9),
     put([6], "b", unknown, createOnly)
   ]],
+  ["two answers that take an unanswered removal each, of which one can be the first only", [
+    first,
+    removed([2], unknown),
+    removed([3], unknown, 5),
+    put([10, 11], "b", missing, updateOnly),
+    put([12, 13], "c", 20),
+    put([14, 15], "d", missing, updateOnly)
+  ]],
   ["createOnly after nothing, and after a removal", [
     put([0, 1], "a", 5, createOnly),
     removed([2, 3]),

@@ -149,6 +149,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   judged where there was trouble within 10 s of that, nor where the stream was lost
  *   since.
  *
+ * - `endings are true`: who is told that it was deregistered was; who is told that
+ *   another has its id shares it with another life.
  * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`.
  *
  * **Gotchas**

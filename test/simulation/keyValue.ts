@@ -56,6 +56,47 @@ const judgeFor = (problems: Array<string>, maxAge: number): Judge => (entries, a
   }
 }
 
+/** A listing is a read of each of the keys, at some moment between its question and its answer. */
+const recordListing = <A, E>(
+  recording: {
+    readonly process: string
+    readonly now: () => number
+    readonly history: Array<Linearizability.Operation>
+  },
+  listing: Effect.Effect<A, E>,
+  entriesOf: (found: A) => Iterable<KVStore.KVEntry>
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const { history, now, process } = recording
+    const invoked = now()
+    return Effect.tap(listing, (found) =>
+      Effect.sync(() => {
+        const byKey = new Map(Array.from(entriesOf(found), (entry) => [entry.key, entry]))
+        for (const key of keys) {
+          const entry = byKey.get(key)
+          const outcome: Linearizability.Outcome = entry === undefined
+            ? { _tag: "None" }
+            : { _tag: "Found", value: decoder.decode(entry.value), revision: entry.revision }
+          history.push({ process, key, invoked, returned: now(), input: { _tag: "Get" }, outcome })
+        }
+      }))
+  })
+
+/** The store as a process has it whose operations are recorded; listings only where they do not lag behind. */
+const recorded = (
+  store: Store,
+  recording: Parameters<typeof recordListing>[0],
+  areListingsTrue: boolean
+): Store => {
+  const own = Linearizability.recorder(recording)(store)
+  if (!areListingsTrue) return own
+  return {
+    ...own,
+    entries: (filter) => recordListing(recording, own.entries(filter), (entries) => entries),
+    getMany: (asked) => recordListing(recording, own.getMany(asked), (found) => found.values())
+  }
+}
+
 /** One operation at random, its outcome left to the recorder, and what it gives to the judge. */
 const operate = (store: Store, value: () => string, seen: Map<string, number>, judge: Judge, askedAt: number) =>
   Effect.gen(function*() {
@@ -168,7 +209,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
     const process = (node: SimulatedNode) =>
       Effect.gen(function*() {
         const plain = yield* KVStore.KVStore
-        const store = Linearizability.recorder({ process: node.id, history, now })(plain)
+        const store = recorded(plain, { process: node.id, history, now }, replicas === 1)
         const shown: Shown = new Map()
         watches.set(node.id, shown)
         yield* Effect.forkScoped(follow(plain, shown, keepsAll, problems))

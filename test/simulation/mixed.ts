@@ -32,7 +32,8 @@ interface Pace {
 /** The defaults, and shorter ones, in which more happens. */
 const paces: ReadonlyArray<Pace> = [
   { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), timings: Election.resilient },
-  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced }
+  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced },
+  { maxAge: Duration.seconds(6), heartbeat: Duration.seconds(2), timings: Election.balanced }
 ]
 
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
@@ -48,6 +49,9 @@ const longestGoodbye = 1500
 const takeover = 12_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
+
+/** Twice in the time in which an instance dies, so that sweepers meet those who come back. */
+const sweepEvery = ({ maxAge }: Pace) => Duration.divideUnsafe(maxAge, 2)
 
 const services = (node: SimulatedNode, { heartbeat, maxAge, timings }: Pace) =>
   Layer.mergeAll(
@@ -99,6 +103,24 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
+/** A second process with another's id, for a few seconds: it takes the id over, and the other must be told. */
+const impersonate = (history: History.History, node: string, nodes: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const registry = yield* Registry.Registry
+    while (true) {
+      yield* pause(30_000, 500_000)
+      const id = yield* Random.choice(nodes)
+      const register = registry.register(
+        { serviceName: service, instanceId: id, version: "1.0.0" },
+        { onDuplicate: "replace" }
+      )
+      yield* Effect.andThen(history.registered(node, `${service}/${id}`, register), pause(3000, 8000)).pipe(
+        Effect.scoped,
+        Effect.ignore
+      )
+    }
+  })
+
 /** From its start until it has had enough, or was deregistered; whoever starts again is another, and knows nothing. */
 const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestless: boolean) =>
   Effect.gen(function*() {
@@ -115,11 +137,12 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
     )
     if (!isRestless) return yield* candidate
     yield* Effect.forkScoped(meddle(history, ids))
+    yield* Effect.forkScoped(impersonate(history, id, ids.filter((other) => other !== id)))
     return yield* Effect.raceAllFirst([candidate, pause(20_000, 300_000), lost])
   }).pipe(
     // In this order: who leaves needs what it leaves.
     Effect.scoped,
-    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: "15 seconds" }), services(node, pace)))
+    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: sweepEvery(pace) }), services(node, pace)))
   )
 
 /** Leadership goes by resigning; any other way needs a trouble that explains it. */

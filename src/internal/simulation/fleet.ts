@@ -202,7 +202,7 @@ export class Fleet {
     const clientLayer = withReferences(layer)
     return {
       id,
-      clock: clockFor(machine.clock, machine.process),
+      clock: clockFor(machine.clock, () => machine.process),
       client: clientLayer,
       layer: withReferences(Layer.provide(NatsKVStore.layer(this.bucket), layer)),
       run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>

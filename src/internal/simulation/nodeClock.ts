@@ -118,8 +118,8 @@ export class NodeClock {
   }
 }
 
-/** The machine's clocks, as a process on it has them. */
-export const clockFor = (machine: NodeClock, actor: Actor): Clock.Clock => {
+/** The machine's clocks, as a process on it has them; `actor` is whose sleeps these are. */
+export const clockFor = (machine: NodeClock, actor: () => Actor): Clock.Clock => {
   const monotonicNanos = () => BigInt(Math.round(machine.monotonic() * nanosPerMilli))
   const wallNanos = () => BigInt(machine.wall()) * nanosPerMilliBig
   return {
@@ -133,7 +133,7 @@ export const clockFor = (machine: NodeClock, actor: Actor): Clock.Clock => {
       const millis = Duration.toMillis(duration)
       if (!Number.isFinite(millis)) return Effect.never
       return Effect.callback((resume) => {
-        const cancel = machine.sleep(actor, millis, () => resume(Effect.void))
+        const cancel = machine.sleep(actor(), millis, () => resume(Effect.void))
         return Effect.sync(cancel)
       })
     }

@@ -48,7 +48,7 @@ const loggerFor = (world: World, name: string): Logger.Logger<unknown, void> =>
 /** To be merged over the services that the effect has from elsewhere. */
 export const referencesOf = (world: World, name: string, actor: Actor, clock: NodeClock): Context.Context<never> =>
   Context.empty().pipe(
-    Context.add(Clock.Clock, clockFor(clock, actor)),
+    Context.add(Clock.Clock, clockFor(clock, () => actor)),
     Context.add(Scheduler.Scheduler, schedulerFor(world, actor)),
     Context.add(Random.Random, randomFrom(world.chance.fork(`random ${actor.name}`))),
     Context.add(Logger.CurrentLoggers, new Set([loggerFor(world, name)])),

@@ -108,6 +108,26 @@ const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, lat
   }]
 }
 
+// ------------------------------------------------------------ who is told that it is over
+
+/** Told that it was deregistered, or that another has its id, although neither had happened. */
+const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): ReadonlyArray<Found> => {
+  const { lostAs, until } = life
+  if (lostAs === undefined || until === undefined) return []
+  const begin = beginOf(life)
+  const isTrue = lostAs === "Deregistered"
+    ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= until)
+    : lives.some((other) => other !== life && beginOf(other) <= until && (other.until ?? never) >= begin)
+  if (isTrue) return []
+  const why = lostAs === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
+  return [{
+    rule: "endings are true",
+    at: until,
+    message: `${life.instance} on ${life.node} was told ${lostAs}, and ${why}`,
+    facts: [registered(life), { at: until, who: life.instance, what: `is told ${lostAs} on ${life.node}` }]
+  }]
+}
+
 export const lives = (history: RosterHistory, times: RosterTimes, records: Records): ReadonlyArray<Found> => {
   const troubles = troublesOf(history.troubles)
   const late = times.lateness + recovery
@@ -116,7 +136,10 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
     return own.flatMap((life) => {
       const trouble = troubles(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
-      const found = clear.flatMap((span) => forgotten(life, record, span, times))
+      const found = [
+        ...clear.flatMap((span) => forgotten(life, record, span, times)),
+        ...misled(life, own, record)
+      ]
       const isJudged = life.ended === "deregistered" && life.until !== undefined &&
         !touches(trouble, life.until - nearTheEnd, life.until + nearTheEnd)
       return isJudged ? [...found, ...resurrected(life, own, record, late)] : found

@@ -25,6 +25,7 @@ export type Rule =
   | "the living beat"
   | "the deregistered stay away"
   | "only the dead are swept"
+  | "endings are true"
 
 /**
  * A rule that was broken, and the shortest history that breaks it.
@@ -151,6 +152,8 @@ export interface Life {
   readonly until: number | undefined
   /** How it ended; undefined where it still lived, or was lost to another. */
   readonly ended: "deregistered" | "crashed" | undefined
+  /** What it was told where it was told that it is over. */
+  readonly lostAs?: "Deregistered" | "DuplicateInstance" | undefined
 }
 
 /**

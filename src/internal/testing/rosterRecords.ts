@@ -38,6 +38,7 @@ class Living {
   from = Number.POSITIVE_INFINITY
   until: number | undefined
   ended: Life["ended"]
+  lostAs: Life["lostAs"]
 
   constructor(node: string, instance: string, registering: number) {
     this.node = node
@@ -61,7 +62,8 @@ class Living {
     const crashed = this.crashedAt(crashes)
     const until = this.until ?? crashed
     const from = Math.min(this.from, until ?? end)
-    return { instance, node, registering, from, until, ended: crashed === undefined ? this.ended : "crashed" }
+    const ended = crashed === undefined ? this.ended : "crashed"
+    return { instance, node, registering, from, until, ended, lostAs: this.lostAs }
   }
 }
 
@@ -82,7 +84,11 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
       living.from = yield* now
       // Added after the registration's own, so that it comes before that.
       yield* Effect.addFinalizer(() => end("deregistered"))
-      yield* Effect.forkScoped(Effect.andThen(registration.lost, end(undefined)))
+      yield* Effect.forkScoped(Effect.gen(function*() {
+        const { reason } = yield* registration.lost
+        if (reason._tag === "Deregistered" || reason._tag === "DuplicateInstance") living.lostAs = reason._tag
+        yield* end(undefined)
+      }))
       return registration
     })
 

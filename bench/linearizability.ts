@@ -1,0 +1,111 @@
+/**
+ * Whether what clients in processes of their own were told can be true, while the server and they are killed again and
+ * again; and whether the checker would have noticed, had one answer been another one.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { check, format, type Operation } from "../src/testing/Linearizability.ts"
+import { toTable } from "../test/faults/support/table.ts"
+import { lines } from "../test/support/natsBinaries.ts"
+import { rounded } from "./support/measure.ts"
+import { type Load, record, type Recorded } from "./support/processes.ts"
+
+const load: Omit<Load, "line"> = {
+  storage: "file",
+  clients: 8,
+  keys: 32,
+  lasts: Duration.seconds(60),
+  serverDies: Duration.seconds(4),
+  clientDies: Duration.seconds(3)
+}
+
+/** How many answers are changed, each in a copy of its own. */
+const changes = 20
+
+/** A server on its own refuses no condition that holds. */
+const rules = { conflictsInFlight: false }
+
+const isUnanswered = ({ outcome, returned }: Operation) => returned === undefined || outcome._tag === "Unknown"
+
+/** A copy in which somebody got another value with a revision than was written with it, for each of so many answers. */
+const withAnotherValue = (
+  history: ReadonlyArray<Operation>,
+  times: number
+): ReadonlyArray<ReadonlyArray<Operation>> => {
+  const written = new Set(history.flatMap(({ outcome }) => outcome._tag === "Written" ? [outcome.revision] : []))
+  const gets = history.flatMap(({ outcome }, index) =>
+    outcome._tag === "Found" && written.has(outcome.revision) ? [{ index, outcome }] : []
+  )
+  const step = Math.max(1, Math.floor(gets.length / times))
+  return gets.filter((_, n) => n % step === 0).slice(0, times).map(({ index, outcome }) =>
+    history.with(index, { ...history[index]!, outcome: { ...outcome, value: `${outcome.value}, changed` } })
+  )
+}
+
+/** The verdict on what was recorded, in numbers and in words. */
+export const judge = (recorded: Recorded, times: number) => {
+  const { clientKills, history, serverKills, stuck, version } = recorded
+  const begun = performance.now()
+  const verdict = check(history, rules)
+  const checkMillis = Math.round(performance.now() - begun)
+  const verdicts = withAnotherValue(history, times).map((copy) => check(copy, rules)._tag)
+  const numbers = {
+    server: version,
+    operations: history.length,
+    keys: new Set(history.map(({ key }) => key)).size,
+    unknown: history.filter((operation) => operation.input._tag !== "Get" && isUnanswered(operation)).length,
+    refused: history.filter(({ outcome }) => outcome._tag === "Refused").length,
+    failed: history.filter(({ outcome }) => outcome._tag === "Failed").length,
+    serverKills,
+    clientKills,
+    checkMillis,
+    verdict: verdict._tag,
+    changed: verdicts.length,
+    changedRefused: verdicts.filter((tag) => tag === "NotLinearizable").length
+  }
+  const problems = [
+    ...verdict._tag === "Linearizable" ? [] : [format(verdict)],
+    ...numbers.changed > 0 && numbers.changedRefused === numbers.changed ? [] : [`a changed answer went unnoticed`],
+    ...stuck === 0 ? [] : [`${stuck} clients did not end`]
+  ].map((problem) => `${version}: ${problem}`)
+  return { numbers, problems }
+}
+
+export const linearizability = Effect.gen(function*() {
+  const results = yield* Effect.forEach(
+    lines,
+    (line) => Effect.map(record({ ...load, line }), (recorded) => judge(recorded, changes))
+  )
+  const rows = results.map(({ numbers }) => numbers)
+  const table = toTable([
+    [
+      "server",
+      "operations",
+      "per second",
+      "unknown",
+      "refused",
+      "failed",
+      "server kills",
+      "client kills",
+      "check",
+      "verdict",
+      "changed",
+      "noticed"
+    ],
+    ...rows.map((row) => [
+      row.server,
+      `${row.operations}`,
+      `${rounded(row.operations / Duration.toSeconds(load.lasts))}`,
+      `${row.unknown}`,
+      `${row.refused}`,
+      `${row.failed}`,
+      `${row.serverKills}`,
+      `${row.clientKills}`,
+      `${row.checkMillis} ms`,
+      row.verdict,
+      `${row.changed}`,
+      `${row.changedRefused}`
+    ])
+  ])
+  return { table, numbers: { linearizability: rows }, problems: results.flatMap(({ problems }) => problems) }
+})

@@ -1,0 +1,168 @@
+/**
+ * Clients in processes of their own, on one bucket of one server, both of which are killed again and again: what all
+ * of them asked and were told, as one history.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, fork } from "node:child_process"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Operation } from "../../src/testing/Linearizability.ts"
+import { type Line, temporaryFolder, whenProcessEnds } from "../../test/support/natsBinaries.ts"
+import { type NatsServer, startNatsServer } from "../../test/support/natsServer.ts"
+import { type ClientOptions, readLog } from "./clientLog.ts"
+import { sharedMillis } from "./sharedClock.ts"
+
+export interface Load {
+  readonly line: Line
+  /** Where the server keeps the bucket: one in its memory goes with it. */
+  readonly storage: "file" | "memory"
+  readonly clients: number
+  readonly keys: number
+  readonly lasts: Duration.Duration
+  /** About how often the server is killed, and one of the clients. */
+  readonly serverDies: Duration.Duration
+  readonly clientDies: Duration.Duration
+}
+
+export interface Recorded {
+  readonly version: string
+  readonly history: ReadonlyArray<Operation>
+  readonly serverKills: number
+  readonly clientKills: number
+  /** Clients that did not end when their time was up. */
+  readonly stuck: number
+}
+
+/** A client starts, and one whose time is up ends, within this: longer than an operation may take. */
+const patience = Duration.seconds(15)
+
+/** Milliseconds that a server is gone: back before a client has tried to connect again, or after it has several times. */
+const shortestOutage = 50
+const longestOutage = 1200
+
+/** An operation ends within this: well before most servers are killed. */
+const timeout = Duration.seconds(2)
+
+const clientScript = fileURLToPath(new URL("client.ts", import.meta.url))
+
+interface Client {
+  readonly process: ChildProcess
+  readonly log: string
+  readonly ready: Deferred.Deferred<void>
+  readonly gone: Deferred.Deferred<void>
+}
+
+const runs = ({ process }: Client) => process.exitCode === null && process.signalCode === null
+
+/** Starts a client; it ends with the scope at the latest. */
+const startClient = (options: ClientOptions): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = fork(clientScript, [JSON.stringify(options)], { execArgv: [] })
+      const client: Client = {
+        process: child,
+        log: options.log,
+        ready: Deferred.makeUnsafe(),
+        gone: Deferred.makeUnsafe()
+      }
+      child.once("message", () => Deferred.doneUnsafe(client.ready, Effect.void))
+      child.once("exit", () => Deferred.doneUnsafe(client.gone, Effect.void))
+      return { client, takeBack: whenProcessEnds(() => child.kill("SIGKILL")) }
+    }),
+    ({ client, takeBack }) => Effect.andThen(kill(client), Effect.sync(takeBack))
+  ).pipe(Effect.map(({ client }) => client))
+
+const kill = (client: Client) =>
+  Effect.suspend(() => {
+    if (runs(client)) client.process.kill("SIGKILL")
+    return Deferred.await(client.gone)
+  })
+
+/** Now and then, but not while it is being done. */
+const nowAndThen = <E, R>(every: Duration.Duration, run: Effect.Effect<void, E, R>) =>
+  Effect.forever(
+    Effect.gen(function*() {
+      const part = yield* Random.nextBetween(0.5, 1.5)
+      yield* Effect.sleep(Duration.times(every, part))
+      yield* Effect.uninterruptible(run)
+    })
+  )
+
+const killServer = (server: NatsServer) =>
+  Effect.gen(function*() {
+    yield* server.kill
+    yield* Effect.sleep(Duration.millis(yield* Random.nextBetween(shortestOutage, longestOutage)))
+    yield* server.restart
+  })
+
+/** Tells a client until when to go on, as soon as it is ready; one that is killed meanwhile is not told. */
+const tellUntil = (client: Client, until: number) =>
+  Effect.raceFirst(Deferred.await(client.ready), Deferred.await(client.gone)).pipe(
+    Effect.andThen(Effect.sync(() => runs(client) && client.process.send(until)))
+  )
+
+const makeClients = Effect.fnUntraced(function*(load: Load, url: string) {
+  const folder = yield* temporaryFolder("/tmp/effect-aegis-clients-")
+  const clients: Array<Client> = []
+  const start = Effect.fnUntraced(function*(name: string) {
+    const client = yield* startClient({
+      name,
+      url,
+      bucket: { bucket: "recorded", storage: load.storage, timeout: Duration.toMillis(timeout) },
+      keys: load.keys,
+      log: join(folder, `${name}.jsonl`)
+    })
+    clients.push(client)
+    return client
+  })
+  const current = yield* Effect.forEach(Array.from({ length: load.clients }).keys(), (n) => start(`p${n}`))
+  yield* Effect.forEach(current, ({ ready }) => Deferred.await(ready)).pipe(Effect.timeout(patience))
+  let killed = 0
+  return {
+    all: clients as ReadonlyArray<Client>,
+    killed: () => killed,
+    begin: (until: number) => Effect.forEach(current, (client) => tellUntil(client, until)),
+    /** Kills one, and starts another in its place. */
+    killOne: Effect.fnUntraced(function*(until: number) {
+      const chosen = yield* Random.nextIntBetween(0, current.length, { halfOpen: true })
+      yield* kill(current[chosen]!)
+      current[chosen] = yield* start(`p${chosen}.${++killed}`)
+      yield* Effect.forkScoped(tellUntil(current[chosen], until))
+    })
+  }
+})
+
+/** Lets them work, kills, and reads what they have written. */
+export const record = Effect.fnUntraced(
+  function*(load: Load) {
+    const server = yield* startNatsServer({ line: load.line })
+    const clients = yield* makeClients(load, server.url)
+    const until = sharedMillis() + Duration.toMillis(load.lasts)
+    yield* clients.begin(until)
+    let serverKills = 0
+    const faults = Effect.all([
+      nowAndThen(load.serverDies, Effect.tap(killServer(server), () => Effect.sync(() => serverKills++))),
+      nowAndThen(load.clientDies, clients.killOne(until))
+    ], { concurrency: "unbounded", discard: true })
+    yield* Effect.timeoutOption(faults, load.lasts)
+    const end = Effect.forEach(clients.all, ({ gone }) => Deferred.await(gone))
+    yield* Effect.timeoutOption(end, patience)
+    const stuck = clients.all.filter(runs)
+    yield* Effect.forEach(stuck, kill)
+    const recorded: Recorded = {
+      version: server.version,
+      history: clients.all.flatMap(({ log }) => readLog(log)),
+      serverKills,
+      clientKills: clients.killed(),
+      stuck: stuck.length
+    }
+    return recorded
+  },
+  Effect.scoped,
+  Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+)
