@@ -67,7 +67,7 @@ describe("a list", () => {
   })
 
   it("leaves out whoever was removed, until it beats again", () => {
-    const history = { beats: beats(100_000, 106_000), removals: [removal(103_000, "swept")] }
+    const history = { beats: beats(100_000, 106_000), removals: [removal(103_000, "expired")] }
     assert.strictEqual(verdict(history, 102_000, 102_500), "in")
     assert.strictEqual(verdict(history, 102_000, 103_000), "either", "removed in between")
     assert.strictEqual(verdict(history, 103_000, 104_000), "either", "removed at the question")
@@ -267,7 +267,7 @@ describe("who lives", () => {
   it("owes no beat after its life has ended, or after others have deregistered it", () => {
     assert.deepStrictEqual(living({ beats: beats(50_000, 60_000) }, life(50_000, 74_000)), [])
     assert.deepStrictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(70_000)] }), [])
-    assert.strictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(70_000, "swept")] }).length, 1)
+    assert.strictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(70_000, "expired")] }).length, 1)
     assert.strictEqual(living({ beats: beats(50_000, 60_000), removals: [removal(49_000)] }).length, 1)
   })
 })
@@ -351,11 +351,11 @@ describe("a sweeper", () => {
 })
 
 describe("who is told that it is over", () => {
-  const told = (lostAs: Checks.Life["lostAs"], history: Partial<Checks.RosterHistory> = {}) =>
+  const told = (as: NonNullable<Checks.Life["lost"]>["as"], history: Partial<Checks.RosterHistory> = {}) =>
     rules(check({
       beats: beats(1000, 11_000),
       ...history,
-      lives: [life(1000, 15_000, { ended: undefined, lostAs }), ...history.lives ?? []]
+      lives: [life(1000, 15_000, { ended: undefined, lost: { as, at: 15_000 } }), ...history.lives ?? []]
     }))
 
   it("was deregistered by somebody, in this life", () => {

@@ -112,19 +112,19 @@ const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, lat
 
 /** Told that it was deregistered, or that another has its id, although neither had happened. */
 const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): ReadonlyArray<Found> => {
-  const { lostAs, until } = life
-  if (lostAs === undefined || until === undefined) return []
+  const { lost } = life
+  if (lost === undefined) return []
   const begin = beginOf(life)
-  const isTrue = lostAs === "Deregistered"
-    ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= until)
-    : lives.some((other) => other !== life && beginOf(other) <= until && (other.until ?? never) >= begin)
+  const isTrue = lost.as === "Deregistered"
+    ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= lost.at)
+    : lives.some((other) => other !== life && beginOf(other) <= lost.at && (other.until ?? never) >= begin)
   if (isTrue) return []
-  const why = lostAs === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
+  const why = lost.as === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
   return [{
     rule: "endings are true",
-    at: until,
-    message: `${life.instance} on ${life.node} was told ${lostAs}, and ${why}`,
-    facts: [registered(life), { at: until, who: life.instance, what: `is told ${lostAs} on ${life.node}` }]
+    at: lost.at,
+    message: `${life.instance} on ${life.node} was told ${lost.as}, and ${why}`,
+    facts: [registered(life), { at: lost.at, who: life.instance, what: `is told ${lost.as} on ${life.node}` }]
   }]
 }
 

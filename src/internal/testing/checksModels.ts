@@ -152,8 +152,8 @@ export interface Life {
   readonly until: number | undefined
   /** How it ended; undefined where it still lived, or was lost to another. */
   readonly ended: "deregistered" | "crashed" | undefined
-  /** What it was told where it was told that it is over. */
-  readonly lostAs?: "Deregistered" | "DuplicateInstance" | undefined
+  /** Where it was told that it is over: as what, and when. */
+  readonly lost?: { readonly as: "Deregistered" | "DuplicateInstance"; readonly at: number } | undefined
 }
 
 /**

@@ -38,7 +38,7 @@ class Living {
   from = Number.POSITIVE_INFINITY
   until: number | undefined
   ended: Life["ended"]
-  lostAs: Life["lostAs"]
+  lost: Life["lost"]
 
   constructor(node: string, instance: string, registering: number) {
     this.node = node
@@ -63,7 +63,7 @@ class Living {
     const until = this.until ?? crashed
     const from = Math.min(this.from, until ?? end)
     const ended = crashed === undefined ? this.ended : "crashed"
-    return { instance, node, registering, from, until, ended, lostAs: this.lostAs }
+    return { instance, node, registering, from, until, ended, lost: this.lost }
   }
 }
 
@@ -86,7 +86,9 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
       yield* Effect.addFinalizer(() => end("deregistered"))
       yield* Effect.forkScoped(Effect.gen(function*() {
         const { reason } = yield* registration.lost
-        if (reason._tag === "Deregistered" || reason._tag === "DuplicateInstance") living.lostAs = reason._tag
+        if (reason._tag === "Deregistered" || reason._tag === "DuplicateInstance") {
+          living.lost = { as: reason._tag, at: yield* now }
+        }
         yield* end(undefined)
       }))
       return registration
