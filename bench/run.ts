@@ -1,7 +1,7 @@
 /**
  * Runs a measurement, prints its table, and writes its numbers to `results`:
  *
- *   node bench/run.ts listing | overhead | leftovers | compare-watch | linearizability | long
+ *   node bench/run.ts listing | overhead | leftovers | compare-watch | linearizability | simulation | long
  *
  * `long` is all of them, and the faults five times over.
  */
@@ -12,6 +12,7 @@ import { leftovers } from "./leftovers.ts"
 import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
+import { simulation } from "./simulation.ts"
 import { save } from "./support/results.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
@@ -30,7 +31,8 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   "compare-watch": compareWatch,
   linearizability,
   listing,
-  overhead
+  overhead,
+  simulation
 }
 
 /** Whoever runs this in a script learns by the exit code. */

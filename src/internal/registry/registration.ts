@@ -94,10 +94,25 @@ const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryR
     })
   })
 
+/** On time, and at once where it is late. As `Schedule.fixed`, which goes by the wall clock: set back, that one is late. */
+const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
+  const millis = Duration.toMillis(interval)
+  let due: number | undefined
+  return inWholeMillis(Schedule.modifyDelay(Schedule.spaced(interval), () =>
+    Effect.sync(() => {
+      const now = monotonicMillis(clock)
+      due = Math.max(now, (due ?? now) + millis)
+      return wholeMillis(due - now)
+    })))
+}
+
 /** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
-const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord): Schedule.Schedule<unknown> => {
-  // Not `fixed`, which goes by the wall clock: set back, it would leave out up to two beats.
-  if (Duration.isDuration(heartbeat)) return inWholeMillis(Schedule.spaced(heartbeat))
+const toSchedule = (
+  { access: { maxAge }, heartbeat }: Options,
+  own: OwnRecord,
+  clock: Clock.Clock
+): Schedule.Schedule<unknown> => {
+  if (Duration.isDuration(heartbeat)) return steadily(heartbeat, clock)
   const longestGap = Duration.divideUnsafe(maxAge, 2)
   return Schedule.tap(
     heartbeat,
@@ -113,6 +128,7 @@ const toSchedule = ({ access: { maxAge }, heartbeat }: Options, own: OwnRecord):
 const beats = (
   options: Options,
   own: OwnRecord,
+  clock: Clock.Clock,
   onLost: (reason: RegistryReason) => Effect.Effect<unknown>
 ): Effect.Effect<void> => {
   const beat = own.write((instance) => instance).pipe(
@@ -120,7 +136,7 @@ const beats = (
     Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
   )
   return beat.pipe(
-    Effect.schedule(toSchedule(options, own)),
+    Effect.schedule(toSchedule(options, own, clock)),
     Effect.andThen(Effect.logWarning(`the heartbeat schedule of ${own.label} has ended: it will expire`)),
     Effect.catch(onLost)
   )
@@ -189,7 +205,7 @@ const begin = Effect.fnUntraced(function*(
     )
   )
   yield* Effect.mapError(enroll(options, own), failure("register"))
-  yield* forkReported(`the heartbeat of ${own.label}`, beats(options, own, onLost))
+  yield* forkReported(`the heartbeat of ${own.label}`, beats(options, own, clock, onLost))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, told))
 
   return {

@@ -1,0 +1,82 @@
+/**
+ * Ten thousand fleets in which everything happens, a thousand of each other kind; and whether a seed tells the same story
+ * twice, and on the versions of Node that we promise.
+ */
+import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
+import { tmpdir } from "node:os"
+import { fileURLToPath } from "node:url"
+import { toTable } from "../test/faults/support/table.ts"
+import { digests } from "../test/simulation/digest.ts"
+import { simulate } from "../test/simulation/runner.ts"
+import { scenarios } from "../test/simulation/scenarios.ts"
+import { rounded } from "./support/measure.ts"
+
+const mixedRuns = 10_000
+const otherRuns = 1000
+
+const millisPerHour = 3_600_000
+
+const digestScript = fileURLToPath(new URL("../test/simulation/digest.ts", import.meta.url))
+
+/** The oldest that Effect supports, and the one that we develop on. */
+const nodeVersions = ["22", "24"]
+
+/** Versions of Node come from the registry, and are kept by npm. */
+const nodeOf = (version: string): string =>
+  execFileSync("npm", ["exec", "--yes", `--package=node@${version}`, "--", "node", "-p", "process.execPath"], {
+    cwd: tmpdir(),
+    encoding: "utf8"
+  }).trim()
+
+const digestsOn = (version: string): string =>
+  execFileSync(nodeOf(version), ["--experimental-strip-types", "--disable-warning=ExperimentalWarning", digestScript], {
+    encoding: "utf8"
+  }).trim()
+
+const sameStories = Effect.gen(function*() {
+  const here = (yield* digests()).join("\n")
+  const again = (yield* digests()).join("\n")
+  return [
+    ...here === again ? [] : ["the same seeds tell another story the second time"],
+    ...nodeVersions.filter((version) => digestsOn(version) !== here).map((version) =>
+      `the same seeds tell another story on Node ${version}`
+    )
+  ]
+})
+
+const played = (scenario: string) =>
+  Effect.promise(async () => {
+    const began = performance.now()
+    const outcome = await simulate({ scenario, seeds: scenario === "mixed" ? mixedRuns : otherRuns })
+    return { scenario, seconds: rounded((performance.now() - began) / 1000), outcome }
+  })
+
+export const simulation = Effect.gen(function*() {
+  const all = yield* Effect.forEach(Object.keys(scenarios), played)
+  const rows = all.map(({ outcome, scenario, seconds }) => ({
+    scenario,
+    runs: outcome.runs,
+    fleetHours: rounded(outcome.lasted / millisPerHour),
+    seconds,
+    failures: outcome.failures.length,
+    struck: Object.fromEntries([...outcome.faults].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  }))
+  const problems = [
+    ...all.flatMap(({ outcome, scenario }) => outcome.failures.map((failure) => `${scenario}: ${failure}`)),
+    ...all.flatMap(({ outcome, scenario }) => outcome.missing.map((fault) => `${scenario}: ${fault} never struck`)),
+    ...yield* sameStories
+  ]
+  const table = toTable([
+    ["scenario", "runs", "fleet hours", "seconds", "failures", "faults struck"],
+    ...rows.map((row) => [
+      row.scenario,
+      `${row.runs}`,
+      `${row.fleetHours}`,
+      `${row.seconds}`,
+      `${row.failures}`,
+      `${Object.values(row.struck).reduce((sum, count) => sum + count, 0)}`
+    ])
+  ])
+  return { table, numbers: { simulation: rows }, problems }
+})
