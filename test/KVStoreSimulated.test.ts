@@ -12,29 +12,39 @@ import { Buckets, type Services } from "./KVStoreSuite/fixture.ts"
 import { suite } from "./KVStoreSuite/index.ts"
 
 /** Each case in a simulation of its own, on one machine of it. */
-const within =
-  (server: "2.10" | "2.15") =>
-  (body: Effect.Effect<void, unknown, Services>): Effect.Effect<void, unknown, Services> => {
-    const program = Effect.gen(function*() {
-      const simulation = yield* Simulation.Simulation
-      const node = yield* simulation.node("a")
-      const buckets = Layer.effect(
-        Buckets,
-        Effect.map(Layer.build(node.client), (client) => ({
-          layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)),
-          drop: (bucket) => simulation.bucket(bucket).loseStream
-        }))
-      )
-      yield* node.run(Effect.scoped(Effect.provide(body, buckets)))
-    })
-    return Effect.flatMap(
-      Simulation.run(program, { server, limit: Duration.hours(24) }),
-      (run) => run.exit
+const within = (server: "2.10" | "2.15") =>
+(
+  body: Effect.Effect<void, unknown, Services>
+): Effect.Effect<void, unknown, Services> => {
+  const program = Effect.gen(function*() {
+    const simulation = yield* Simulation.Simulation
+    const node = yield* simulation.node("a")
+    const buckets = Layer.effect(
+      Buckets,
+      Effect.map(Layer.build(node.client), (client) => ({
+        layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)),
+        drop: (bucket) => simulation.bucket(bucket).loseStream
+      }))
     )
-  }
+    yield* node.run(Effect.scoped(Effect.provide(body, buckets)))
+  })
+  return Effect.flatMap(
+    Simulation.run(program, { server, limit: Duration.hours(24) }),
+    (run) => run.exit
+  )
+}
 
 /** Every case brings its own. */
-const none = Layer.succeed(Buckets)({ layer: () => Layer.effect(KVStore.KVStore, Effect.die("a case outside of its simulation")), drop: () => Effect.void })
+const none = Layer.succeed(Buckets)({
+  layer: () => Layer.effect(KVStore.KVStore, Effect.die("a case outside of its simulation")),
+  drop: () => Effect.void
+})
 
-suite("KVStore, simulated 2.10", { kind: "nats", virtual: false, markers: false, buckets: none, within: within("2.10") })
+suite("KVStore, simulated 2.10", {
+  kind: "nats",
+  virtual: false,
+  markers: false,
+  buckets: none,
+  within: within("2.10")
+})
 suite("KVStore, simulated 2.15", { kind: "nats", virtual: false, markers: true, buckets: none, within: within("2.15") })

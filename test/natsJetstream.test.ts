@@ -109,7 +109,9 @@ describe("JetStream", () => {
         [413, "", false]
       ]
       const { asked, js } = answering(
-        ...ends.map(([status, pending]) => message({ status, header: (name) => name === "Nats-Num-Pending" ? pending : "" })),
+        ...ends.map(([status, pending]) =>
+          message({ status, header: (name) => name === "Nats-Num-Pending" ? pending : "" })
+        ),
         message({ status: 408, description: "Bad Request" })
       )
       const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000, ({ subject }) => subject)
@@ -145,13 +147,15 @@ describe("JetStream", () => {
       }
       const whole = yield* ask(one(3, 0), one(7, 3), one(9, 7), end(9))
       assert.deepStrictEqual(whole, { messages: [3, 7, 9], isComplete: true })
-      for (const torn of [
-        [one(7, 3), one(9, 7), end(9)],
-        [one(3, 0), one(9, 7), end(9)],
-        [one(3, 0), one(7, 3), end(9)],
-        [end(9)],
-        [one(7, 3), one(3, 0), one(9, 7), end(9)]
-      ]) {
+      for (
+        const torn of [
+          [one(7, 3), one(9, 7), end(9)],
+          [one(3, 0), one(9, 7), end(9)],
+          [one(3, 0), one(7, 3), end(9)],
+          [end(9)],
+          [one(7, 3), one(3, 0), one(9, 7), end(9)]
+        ]
+      ) {
         assert.include(yield* Effect.flip(ask(...torn)), { _tag: "ConnectionLost" })
       }
     }))

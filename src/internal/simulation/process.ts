@@ -2,7 +2,7 @@
  * What an effect finds around it on a simulated machine: its clocks, its chance,
  * a scheduler whose order the seed decides, and a log that goes to the timeline.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,9 +39,16 @@ const textOf = (message: unknown): string => {
   return parts.map((part) => typeof part === "string" ? part : format(part)).join(" ")
 }
 
+/** In the words of the error alone: numbers of fibers and places in files differ from run to run. */
+const whyOf = (reason: Cause.Reason<unknown>): string => {
+  if (reason._tag === "Interrupt") return "interrupted"
+  const problem = reason._tag === "Fail" ? reason.error : reason.defect
+  return problem instanceof Error ? problem.message : textOf(problem)
+}
+
 const loggerFor = (world: World, name: string): Logger.Logger<unknown, void> =>
   Logger.make(({ cause, logLevel, message }) => {
-    const why = cause.reasons.length === 0 ? "" : `: ${Cause.pretty(cause)}`
+    const why = cause.reasons.map((reason) => `: ${whyOf(reason)}`).join("")
     world.note(name, () => `${logLevel}: ${textOf(message)}${why}`)
   })
 
