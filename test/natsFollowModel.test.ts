@@ -10,7 +10,8 @@ import type { BackendEvent, Follow } from "../src/internal/kv/backend.ts"
 import { matcher } from "../src/internal/kv/subjects.ts"
 import { follow } from "../src/internal/nats/follow.ts"
 import * as operations from "../src/internal/nats/operations.ts"
-import { type Chance, chanceOf, makeModel, type Model, prefix } from "./support/modelServer.ts"
+import { Chance } from "../src/internal/simulation/chance.ts"
+import { makeModel, type Model, prefix } from "./support/modelServer.ts"
 import { textOf } from "./support/values.ts"
 
 const keys = ["a.1", "a.2", "a.x.y", "b", "c.1"]
@@ -79,7 +80,7 @@ const happen = (model: Model, chance: Chance, reader: ReturnType<typeof makeRead
 }
 
 const run = Effect.fnUntraced(function*(seed: number) {
-  const chance = chanceOf(seed)
+  const chance = new Chance(seed)
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const model = makeModel(chance, { historySize: chance.pick([1, 1, 3]), waitsForStart: chance.is(0.5) })

@@ -7,28 +7,10 @@ import type { Operation } from "../../src/internal/kv/backend.ts"
 import { matcher } from "../../src/internal/kv/subjects.ts"
 import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream.ts"
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
+import type { Chance } from "../../src/internal/simulation/chance.ts"
 import { bytes } from "./values.ts"
 
 export const prefix = "$KV.b."
-
-/** Chance that is the same for the same seed, whichever fiber asks (mulberry32). */
-export const chanceOf = (seed: number) => {
-  let state = seed
-  const next = () => {
-    state = (state + 0x6d2b79f5) | 0
-    const mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    const more = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((more ^ (more >>> 14)) >>> 0) / 2 ** 32
-  }
-  const below = (limit: number) => Math.floor(next() * limit)
-  return {
-    below,
-    is: (probability: number) => next() < probability,
-    pick: <A>(list: ReadonlyArray<A>): A => list[below(list.length)]!
-  }
-}
-
-export type Chance = ReturnType<typeof chanceOf>
 
 interface Kept {
   readonly key: string
