@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import { claimThenPay, lookThenPay } from "./simulation/payouts.ts"
 import { scenario } from "./simulation/scenario.ts"
 
-const runs = 300
+const runs = 150
 
 const program = Effect.gen(function*() {
   const found = yield* Effect.result(Scenario.check(scenario(lookThenPay), { runs }))
