@@ -363,6 +363,7 @@ describe("who is told that it is over", () => {
     assert.deepStrictEqual(told("Deregistered"), ["endings are true"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), ["endings are true"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(15_001)] }), ["endings are true"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(12_000, "lost")] }), [], "rolled back")
   })
 
   it("shares its id with another life", () => {

@@ -14,7 +14,7 @@ import * as Checks from "../../src/testing/Checks.ts"
 import * as Faults from "../../src/testing/Faults.ts"
 import * as History from "../../src/testing/History.ts"
 import type * as Scenario from "../../src/testing/Scenario.ts"
-import { type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
+import { type Facts, type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
 
 const registryBucket = "registry"
 const electionBucket = "election"
@@ -27,13 +27,15 @@ interface Pace {
   readonly maxAge: Duration.Duration
   readonly heartbeat: Duration.Duration
   readonly timings: Election.Timings
+  /** Copies of the election's bucket. */
+  readonly replicas: number
 }
 
 /** The defaults, and shorter ones, in which more happens. */
 const paces: ReadonlyArray<Pace> = [
-  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), timings: Election.resilient },
-  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced },
-  { maxAge: Duration.seconds(6), heartbeat: Duration.seconds(2), timings: Election.balanced }
+  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), timings: Election.resilient, replicas: 1 },
+  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced, replicas: 3 },
+  { maxAge: Duration.seconds(6), heartbeat: Duration.seconds(2), timings: Election.balanced, replicas: 1 }
 ]
 
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
@@ -53,7 +55,7 @@ const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetw
 /** Twice in the time in which an instance dies, so that sweepers meet those who come back. */
 const sweepEvery = ({ maxAge }: Pace) => Duration.divideUnsafe(maxAge, 2)
 
-const services = (node: SimulatedNode, { heartbeat, maxAge, timings }: Pace) =>
+const services = (node: SimulatedNode, { heartbeat, maxAge, replicas, timings }: Pace) =>
   Layer.mergeAll(
     Registry.layer({ maxAge, heartbeat }).pipe(
       Layer.provide(
@@ -64,7 +66,7 @@ const services = (node: SimulatedNode, { heartbeat, maxAge, timings }: Pace) =>
         })
       )
     ),
-    Election.layer({ timings }).pipe(Layer.provide(NatsKVStore.layer({ bucket: electionBucket })))
+    Election.layer({ timings }).pipe(Layer.provide(NatsKVStore.layer({ bucket: electionBucket, replicas })))
   ).pipe(Layer.provide(node.client))
 
 /** Writes while it leads, and resigns now and then where it may. */
@@ -145,16 +147,29 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
     Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: sweepEvery(pace) }), services(node, pace)))
   )
 
-/** Leadership goes by resigning; any other way needs a trouble that explains it. */
-const unexplained = (losses: ReadonlyArray<History.TermLoss>, troubles: ReadonlyArray<Checks.Trouble>, lease: number) =>
-  losses.flatMap(({ at, node, reason }) => {
-    const isExplained = troubles.some((trouble) =>
-      (trouble.node === undefined || trouble.node === node) && trouble.from <= at && trouble.until >= at - lease
-    )
-    return reason === "resigned" || (isExplained && reason !== "removed")
-      ? []
-      : [`${node} lost "${election}" at ${at / 1000} s, and was told: ${reason}; nothing had happened to explain that`]
-  })
+const decoder = new TextDecoder()
+
+/** Whose record the store took last before a time. */
+const holderAt = ({ stored }: Facts, at: number): string | undefined => {
+  const last = stored.findLast((one) => one.bucket === electionBucket && one.operation === "put" && one.at <= at)
+  return last === undefined ? undefined : JSON.parse(decoder.decode(last.value)).candidateId
+}
+
+/** Leadership goes by resigning; any other way needs something that explains it. */
+const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, lease: number): ReadonlyArray<string> => {
+  const isExplained = ({ at, node, reason }: History.TermLoss): boolean => {
+    // Nobody removes the record here.
+    if (reason === "removed") return false
+    if (reason === "superseded") return holderAt(facts, at) !== node
+    return reason === "resigned" ||
+      facts.troubles.some((trouble) =>
+        (trouble.node === undefined || trouble.node === node) && trouble.from <= at && trouble.until >= at - lease
+      )
+  }
+  return losses.filter((loss) => !isExplained(loss)).map(({ at, node, reason }) =>
+    `${node} lost "${election}" at ${at / 1000} s, and was told: ${reason}; nothing had happened to explain that`
+  )
+}
 
 /** What is asked of the fleet beside everything else. */
 interface Options {
@@ -173,9 +188,9 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
   drift: 0.01,
   faults,
   parts: Effect.gen(function*() {
-    const { seed } = yield* Simulation
+    const simulation = yield* Simulation
     const history = yield* History.make
-    const pace = paces[Number(seed) % paces.length]!
+    const pace = paces[Number(simulation.seed) % paces.length]!
     const lease = Duration.toMillis(Duration.fromInputUnsafe(pace.timings.lease))
     return {
       // A store that is away when it starts is no reason to give up.
@@ -189,7 +204,7 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
         return [
           ...Checks.atMostOneLeader(leaders),
           ...Checks.somebodyLeads(leaders, lease + takeover),
-          ...keepsRecord ? unexplained(yield* history.losses, leaders.troubles, lease) : [],
+          ...keepsRecord ? unexplained(yield* history.losses, yield* simulation.facts, lease) : [],
           ...Checks.noStaleWrite(yield* history.writes),
           ...Checks.rosterIsTrue(yield* history.roster(registryBucket), {
             maxAge: Duration.toMillis(pace.maxAge),

@@ -115,6 +115,8 @@ const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): Readonl
   const { lost } = life
   if (lost === undefined) return []
   const begin = beginOf(life)
+  // A bucket that was rolled back tells of what was true once.
+  if (lastUntil(record.lost, lost.at) >= begin) return []
   const isTrue = lost.as === "Deregistered"
     ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= lost.at)
     : lives.some((other) => other !== life && beginOf(other) <= lost.at && (other.until ?? never) >= begin)
