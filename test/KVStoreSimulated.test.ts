@@ -28,10 +28,7 @@ const within = (server: "2.10" | "2.15") =>
     )
     yield* node.run(Effect.scoped(Effect.provide(body, buckets)))
   })
-  return Effect.flatMap(
-    Simulation.run(program, { server, limit: Duration.hours(24) }),
-    (run) => run.exit
-  )
+  return Effect.asVoid(Simulation.run(program, { server, limit: Duration.hours(24) }))
 }
 
 /** Every case brings its own. */

@@ -1,23 +1,37 @@
 /** Scenarios: what fails is found, made small, told, and found again. The service with the bug is the example's. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { claimThenPay, lookThenPay } from "../examples/simulation/payouts.ts"
 import { scenario } from "../examples/simulation/scenario.ts"
+import * as KVStore from "../src/KVStore.ts"
+import type * as Checks from "../src/testing/Checks.ts"
 import * as Faults from "../src/testing/Faults.ts"
 import * as Scenario from "../src/testing/Scenario.ts"
 import * as Simulation from "../src/testing/Simulation.ts"
+
+const textsOf = ({ violations }: Scenario.ScenarioFailed) =>
+  violations.map((one) => typeof one === "string" ? one : one.message)
 
 const isFailed = (error: unknown): Scenario.ScenarioFailed => {
   assert.instanceOf(error, Scenario.ScenarioFailed)
   return error as Scenario.ScenarioFailed
 }
 
+/** Does no more than to show that it is there. */
+const greet = (node: Simulation.SimulatedNode) =>
+  KVStore.KVStore.use((store) => store.put(node.id, new Uint8Array(1))).pipe(
+    Effect.provide(node.layer),
+    Effect.ignore,
+    Effect.andThen(Effect.never)
+  )
+
 /** One machine on which nothing happens, and a verdict on what the plan did to it. */
 const idle = (verdict: Scenario.Parts["verdict"], more: Partial<Scenario.Scenario> = {}): Scenario.Scenario => ({
   nodes: ["a"],
   lasting: "1 minute",
   settling: "1 second",
-  parts: Effect.succeed({ process: () => Effect.never, verdict }),
+  parts: Effect.succeed({ process: greet, verdict }),
   ...more
 })
 
@@ -31,7 +45,7 @@ const crashesAtMost = (most: number, kinds?: Scenario.Scenario["faults"]): Scena
   ...idle(Effect.succeed([])),
   faults: kinds,
   parts: Effect.map(Simulation.Simulation, (simulation) => ({
-    process: () => Effect.never,
+    process: greet,
     verdict: Effect.map(
       Effect.provideService(crashes, Simulation.Simulation, simulation),
       (count) => count > most ? [`${count} crashes`] : []
@@ -45,9 +59,10 @@ describe("a scenario", () => {
     () =>
       Effect.gen(function*() {
         const failed = isFailed(yield* Effect.flip(Scenario.check(scenario(lookThenPay), { runs: 200 })))
-        assert.match(failed.violations[0]!, /^order \d+ was paid twice$/)
+        const [violation] = textsOf(failed)
+        assert.match(violation!, /^order \d+ was paid twice$/)
         assert.isAtMost(failed.plan.faults.length, 2)
-        const order = /\d+/.exec(failed.violations[0]!)![0]
+        const order = /\d+/.exec(violation!)![0]
         assert.strictEqual(failed.timeline.match(new RegExp(`pays order ${order}\\n`, "g"))?.length, 2)
         assert.include(failed.message, `seed ${failed.plan.seed}, with these faults`)
         assert.include(failed.message, Faults.format(failed.plan.faults[0]!))
@@ -117,7 +132,7 @@ describe("a scenario", () => {
           process: (node) =>
             Effect.suspend(() => {
               starts.push(node.id)
-              return Effect.never
+              return greet(node)
             }),
           verdict: Effect.succeed([])
         })
@@ -140,7 +155,7 @@ describe("a scenario", () => {
         })
       }
       const failed = isFailed(yield* Effect.flip(Scenario.check(failing, { runs: 1 })))
-      assert.include(failed.violations.join("\n"), "out of paper")
+      assert.include(textsOf(failed).join("\n"), "out of paper")
       assert.deepStrictEqual(failed.plan.faults, [])
     }))
 
@@ -150,4 +165,90 @@ describe("a scenario", () => {
     const frozen: Faults.Fault = { _tag: "ServerFreeze", at: 1, for: 20 }
     assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s ServerFreeze the server for 0.02 s")
   })
+
+  it.effect("that waits for the real world, or strikes a bucket that is not there, passes nothing", () =>
+    Effect.gen(function*() {
+      const outside: Scenario.Scenario = {
+        ...idle(Effect.succeed([])),
+        parts: Effect.succeed({
+          process: () => Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+          verdict: Effect.succeed([])
+        })
+      }
+      const waiting = isFailed(yield* Effect.flip(Scenario.check(outside, { runs: 1 })))
+      assert.include(textsOf(waiting).join(), "does it wait for the real world")
+      const misspelt = idle(Effect.succeed([]), { buckets: ["simulaton"] })
+      const failed = isFailed(yield* Effect.flip(Scenario.check(misspelt, { runs: 1 })))
+      assert.include(textsOf(failed).join(), "never a bucket \"simulaton\" for faults to strike: there were simulation")
+    }))
+
+  it.effect("strikes every bucket that there is where none is named", () =>
+    Effect.gen(function*() {
+      const struck = idle(Effect.succeed([]), { faults: ["LoseStream"] })
+      const run = yield* Scenario.verify(struck, {
+        seed: 1,
+        faults: [{ _tag: "LoseStream", at: 5000, bucket: "*" }]
+      })
+      assert.deepStrictEqual(run.facts.losses.map(({ bucket, how }) => `${bucket} ${how}`), ["simulation lost"])
+    }))
+
+  it.effect("passes a replay of what has been mended, and refuses one of something else", () =>
+    Effect.gen(function*() {
+      const failing = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300 })))
+      const { runs } = yield* Scenario.check(crashesAtMost(100), { replay: failing.replay! })
+      assert.strictEqual(runs, 1)
+      const refused = yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: "oh" }))
+      assert.include(refused.message, "replay: expected what a failure of this scenario told")
+    }))
+
+  it.effect("that cannot be had is refused, by what is wrong with it", () =>
+    Effect.gen(function*() {
+      const rows: ReadonlyArray<readonly [Partial<Scenario.Scenario>, string]> = [
+        [{ nodes: [] }, "nodes: expected at least one id, got none"],
+        [{ nodes: ["a b"] }, "letters, digits, _ and -, and none of store, test; got \"a b\""],
+        [{ nodes: ["store"] }, "got \"store\""],
+        [{ nodes: ["a", "a"] }, "nodes: expected each id once, got \"a\" twice"],
+        [{ buckets: [] }, "buckets: expected at least one bucket, or \"*\" for all, got none"],
+        [{ buckets: ["no pe"] }, "got \"no pe\""],
+        [{ faults: [["LoseStream", []]] }, "faults, LoseStream: expected at least one bucket"],
+        [{ faults: ["Crush" as "Crash"] }, "faults: expected some of Crash, Pause"],
+        [{ lasting: "-3 seconds" }, "lasting: expected a time from 0 such as \"2 minutes\", got -3 seconds"],
+        [{ settling: "soon" as "1 second" }, "settling: expected a time"],
+        [{ drift: 1.5 }, "drift: expected a share from 0 to below 1, got 1.5"],
+        [{ mostFaults: -1 }, "mostFaults: expected a whole number from 0, got -1"]
+      ]
+      for (const [wrong, problem] of rows) {
+        const error = yield* Effect.flip(Scenario.check(idle(Effect.succeed([]), wrong), { runs: 1 }))
+        assert.instanceOf(error, Simulation.InvalidSimulation)
+        assert.include(error.message, problem)
+      }
+      const none = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { runs: 0 }))
+      assert.include(none.message, "runs: expected a whole number from 1, got 0")
+      const stranger: Faults.Plan = { seed: 1, faults: [{ _tag: "Disconnect", at: 0, node: "z" }] }
+      const unknown = yield* Effect.flip(Scenario.verify(idle(Effect.succeed([])), stranger))
+      assert.include(unknown.message, "plan: Disconnect strikes \"z\", and there are a")
+    }))
+
+  it.effect("may last for hours, and have no faults at all", () =>
+    Effect.gen(function*() {
+      const { faults, lasted } = yield* Scenario.check(
+        idle(Effect.succeed([]), { lasting: "5 hours", faults: [] }),
+        { runs: 1 }
+      )
+      assert.isAbove(Duration.toHours(lasted), 5)
+      assert.strictEqual(faults.get("crash"), undefined)
+    }))
+
+  it.effect("tells the first violation of each kind, the clocks, and no more of its timeline than can be read", () =>
+    Effect.gen(function*() {
+      const rule = (message: string): Checks.Violation => ({ rule: "tokens grow", message, history: [`  ${message}`] })
+      const many = idle(Effect.succeed([rule("first"), rule("second"), rule("third")]), { lasting: "1 hour" })
+      const failed = isFailed(yield* Effect.flip(Scenario.verify(many, { seed: 3, faults: [] })))
+      assert.include(failed.message, "tokens grow: first\n    first\n  (and 2 more of this kind)\n")
+      assert.notInclude(failed.message, "second")
+      assert.match(failed.message, /clocks: a [+-]\d+\.\d+ h x[01]\.\d{3}/)
+      assert.notInclude(failed.message, "with fewer it did not fail")
+      assert.isBelow(failed.message.split("\n").length, 80)
+      assert.notInclude(Object.keys(failed), "timeline")
+    }))
 })

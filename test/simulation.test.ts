@@ -23,7 +23,7 @@ const now = Effect.flatMap(Simulation.Simulation, (simulation) => simulation.now
 
 /** What the program comes to, which must be well. */
 const resultOf = <A>(program: Program<A>, options?: Simulation.RunOptions) =>
-  Effect.flatMap(Simulation.run(program, options), ({ exit }) => exit)
+  Effect.map(Simulation.run(program, options), ({ value }) => value)
 
 const test = (title: string, program: Program<void>, options?: Simulation.RunOptions) =>
   it.effect(title, () => resultOf(program, options))
@@ -395,8 +395,10 @@ describe("a run", () => {
 
   it.effect("that fails gives its failure, and what happened until then", () =>
     Effect.gen(function*() {
-      const run = yield* Simulation.run(Effect.andThen(Effect.sleep("5 seconds"), Effect.fail("no")))
-      assert.deepStrictEqual(run.exit, Exit.fail("no"))
-      assert.strictEqual(Duration.toMillis(run.lasted), 5000)
+      const program = Effect.andThen(Effect.sleep("5 seconds"), Effect.fail("no"))
+      assert.strictEqual(yield* Effect.flip(Simulation.run(program)), "no")
+      const { exit, lasted } = yield* Simulation.runExit(program)
+      assert.deepStrictEqual(exit, Exit.fail("no"))
+      assert.strictEqual(Duration.toMillis(lasted), 5000)
     }))
 })

@@ -26,7 +26,7 @@ const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, node:
 const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, bucket: Schema.String, ...fields })
 
 /** Each kind, with what it is about. Times are milliseconds. */
-const kinds = {
+const schemas = {
   /** A machine's process is killed, and started again `for` so long later. */
   Crash: Schema.TaggedStruct("Crash", on({ for: millis(1, longestFault) })),
   /** A process stands still, as by SIGSTOP. */
@@ -72,7 +72,7 @@ const kinds = {
  * @category schemas
  * @since 0.1.0
  */
-export const Fault = Schema.Union(Object.values(kinds))
+export const Fault = Schema.Union(Object.values(schemas))
 
 /**
  * One thing that goes wrong.
@@ -89,6 +89,22 @@ export type Fault = typeof Fault.Type
  * @since 0.1.0
  */
 export type Kind = Fault["_tag"]
+
+/**
+ * The names of all kinds.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
+
+/**
+ * How many faults a plan has at most where nothing else is asked for.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultMostFaults = 12
 
 /**
  * A run, as data: its seed decides everything that the list of faults does not.
@@ -135,6 +151,7 @@ export const survivable: ReadonlyArray<Kind> = [
  */
 export interface PlanOptions {
   readonly nodes: ReadonlyArray<string>
+  /** `"*"` stands for every bucket that there has been, `"#1"` for the second one of them. */
   readonly buckets: ReadonlyArray<string>
   /** Faults begin within this time. */
   readonly lasting: Duration.Input
@@ -149,7 +166,7 @@ const seeds = Arbitrary.schema(millis(0, 2 ** 31 - 1), { shrink: () => [] })
 
 /** A kind, with values that this fleet has. */
 const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
-  const { fields } = kinds[kind]
+  const { fields } = schemas[kind]
   const when = millis(0, Duration.toMillis(Duration.fromInputUnsafe(options.lasting)))
   return Arbitrary.schema(
     Schema.Struct({
@@ -172,11 +189,15 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
   const each = (options.kinds ?? survivable).map((kind) =>
     typeof kind === "string" ? fitted(kind, options.buckets, options) : fitted(kind[0], kind[1], options)
   )
+  if (each.length === 0) return Arbitrary.all({ seed: seeds, faults: Arbitrary.Constant([]) })
   const fault = Arbitrary.flatMap(
     Arbitrary.schema(millis(0, each.length - 1), { shrink: () => [] }),
     (index) => each[index]!
   )
-  return Arbitrary.all({ seed: seeds, faults: Arbitrary.array(fault, { maxLength: options.mostFaults ?? 12 }) })
+  return Arbitrary.all({
+    seed: seeds,
+    faults: Arbitrary.array(fault, { maxLength: options.mostFaults ?? defaultMostFaults })
+  })
 }
 
 /** Nodes by id, and buckets by name, as a plan speaks of them. */

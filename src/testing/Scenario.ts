@@ -14,16 +14,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { Chance } from "../internal/simulation/chance.ts"
-import type {
+import {
   InvalidSimulation,
-  Run,
-  RunOptions,
-  SimulatedNode,
-  SimulationStuck
+  type Run,
+  type RunOptions,
+  type SimulatedNode,
+  type SimulationStuck
 } from "../internal/simulation/models.ts"
 import type { Violation } from "../internal/testing/checksModels.ts"
+import { checkPlan, checkScenario } from "../internal/testing/scenarioChecks.ts"
+import * as report from "../internal/testing/scenarioReport.ts"
 import * as Faults from "./Faults.ts"
-import { run, Simulation } from "./Simulation.ts"
+import { runExit, Simulation } from "./Simulation.ts"
 
 /**
  * What a scenario is made of, beside its faults.
@@ -59,7 +61,7 @@ export interface Scenario {
   readonly faults?: Faults.PlanOptions["kinds"]
   /** In one plan. Default 12. */
   readonly mostFaults?: number | undefined
-  /** Buckets that faults may strike. Default: that of the simulation. */
+  /** Buckets that faults may strike. Default: any one, or all at once. */
   readonly buckets?: ReadonlyArray<string> | undefined
   /** Wall clocks are set wrong by up to so much, either way. Default 1 day. */
   readonly offset?: Duration.Input | undefined
@@ -72,33 +74,62 @@ export interface Scenario {
 }
 
 /**
- * A run in which something was not as it should be.
+ * A run in which something was not as it should be. Its message has the first
+ * violation of each kind, what the run can be had again with, and what happened
+ * around the first fault.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
   readonly plan: Faults.Plan
-  readonly violations: ReadonlyArray<string>
-  /** Everything that happened. */
-  readonly timeline: string
-  /** For `check`, or for `it.effect.prop`: leads to this failure again. */
+  readonly violations: ReadonlyArray<Violation | string>
+  /** For `check`: leads to this failure again. Undefined where the plan was given, and not made smaller. */
   readonly replay: string | undefined
 }> {
+  readonly #timeline: string
+  readonly #clocks: ReadonlyArray<report.Clock>
+
+  constructor(fields: {
+    readonly plan: Faults.Plan
+    readonly violations: ReadonlyArray<Violation | string>
+    readonly replay: string | undefined
+    readonly timeline: string
+    readonly clocks: ReadonlyArray<report.Clock>
+  }) {
+    const { clocks, timeline, ...shown } = fields
+    super(shown)
+    this.#timeline = timeline
+    this.#clocks = clocks
+  }
+
+  /**
+   * Everything that happened.
+   *
+   * @since 0.1.0
+   */
+  get timeline(): string {
+    return this.#timeline
+  }
+
   override get message(): string {
-    const { faults, seed } = this.plan
-    const schedule = faults.length === 0
-      ? ["  nothing goes wrong"]
-      : faults.toSorted((a, b) => a.at - b.at).map((fault) => `  ${Faults.format(fault)}`)
-    return [
-      ...this.violations,
-      "",
-      `seed ${seed}, with these faults (no fewer were found that fail):`,
-      ...schedule,
-      ...(this.replay === undefined ? [] : [`replay: ${this.replay}`]),
-      "",
-      this.timeline
-    ].join("\n")
+    const { plan: { faults, seed }, replay, violations } = this
+    const inOrder = faults.toSorted((a, b) => a.at - b.at)
+    return report.format({
+      summary: report.summaryOf(violations),
+      seed,
+      faults: inOrder.map(Faults.format),
+      firstFault: (inOrder[0]?.at ?? 0) / 1000,
+      clocks: this.#clocks,
+      replay,
+      timeline: this.#timeline
+    })
+  }
+
+  /** @internal */
+  withReplay(replay: string): ScenarioFailed {
+    const { plan, violations } = this
+    return new ScenarioFailed({ plan, violations, replay, timeline: this.#timeline, clocks: this.#clocks })
   }
 }
 
@@ -112,27 +143,66 @@ export interface Passed {
   readonly runs: number
   /** True time that passed in all of them. */
   readonly lasted: Duration.Duration
-  /** How often each fault has struck. */
+  /** How often each fault has struck: one that is not there was not tested. */
   readonly faults: ReadonlyMap<string, number>
 }
 
-const bucketsOf = (scenario: Scenario): ReadonlyArray<string> =>
-  scenario.buckets ?? [scenario.simulation?.bucket?.bucket ?? "simulation"]
+/** Every bucket, or one of the first two: those that are more come in their turn. */
+const anyBucket: ReadonlyArray<string> = ["*", "#0", "#1"]
+
+/** A scenario, its defaults filled in. */
+const completed = ({
+  buckets = anyBucket,
+  drift = 0.1,
+  faults = Faults.survivable,
+  lasting = "2 minutes",
+  mostFaults = Faults.defaultMostFaults,
+  nodes,
+  offset = "1 day",
+  parts,
+  settling = "30 seconds",
+  starting = 0
+}: Scenario) => ({ buckets, drift, faults, lasting, mostFaults, nodes, offset, parts, settling, starting })
+
+const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
+  const { buckets, drift, faults, lasting, mostFaults, nodes, offset, settling, starting } = completed(scenario)
+  return checkScenario({
+    nodes,
+    buckets,
+    kinds: faults,
+    knownKinds: Faults.kinds,
+    durations: { starting, lasting, settling, offset },
+    drift,
+    mostFaults
+  })
+}
+
+/** What cannot be had as asked fails when it is played: until then there is only a plan with nothing in it. */
+const nothingWrong = (): Arbitrary.Arbitrary<Faults.Plan> => Arbitrary.Constant<Faults.Plan>({ seed: 0, faults: [] })
 
 /**
- * Plans for a scenario, for `Arbitrary.checkEffect` and `it.effect.prop`.
+ * Plans for a scenario, for `it.effect.prop` with `verify`.
  *
  * @category arbitraries
  * @since 0.1.0
  */
-export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> =>
-  Faults.plans({
-    nodes: scenario.nodes,
-    buckets: bucketsOf(scenario),
-    lasting: scenario.lasting ?? "2 minutes",
-    kinds: scenario.faults,
-    mostFaults: scenario.mostFaults
-  })
+export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> => {
+  if (problemWith(scenario) !== undefined) return nothingWrong()
+  const { buckets, faults, lasting, mostFaults, nodes } = completed(scenario)
+  return Faults.plans({ nodes, buckets, lasting, mostFaults, kinds: faults })
+}
+
+/** Each machine's own, by the seed. */
+const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.Clock> => {
+  const { drift, nodes, offset } = completed(scenario)
+  const chance = new Chance(`${seed}/clocks`)
+  const most = Duration.toMillis(offset)
+  return nodes.map((id) => ({
+    id,
+    offset: Math.round(chance.between(-most, most)),
+    rate: chance.between(1 - drift, 1 + drift)
+  }))
+}
 
 /** Runs in the machine's process, and again whenever that has been started anew. */
 const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
@@ -144,17 +214,25 @@ const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknow
         : Effect.fail(error)
   })
 
+/** What was never reached was not tested. */
+const unreached = ({ facts: { buckets, connected } }: Run<unknown, unknown>, asked: ReadonlyArray<string>) => [
+  ...connected.length > 0 ? [] : [
+    "no node has ever reached the simulated store: does it wait for the real world (a promise, a socket), " +
+    "or use a store that is not over node.client?"
+  ],
+  ...asked.filter((name) => !/^[*#]/.test(name) && !buckets.includes(name)).map((name) =>
+    `there was never a bucket "${name}" for faults to strike: there were ${buckets.join(", ") || "none"}`
+  )
+]
+
 const story = (scenario: Scenario, plan: Faults.Plan) =>
   Effect.gen(function*() {
     const simulation = yield* Simulation
+    const { lasting, settling, starting } = completed(scenario)
     const { process, verdict } = yield* scenario.parts
-    const chance = new Chance(`${plan.seed}/clocks`)
-    const offset = Duration.toMillis(scenario.offset ?? "1 day")
-    const drift = scenario.drift ?? 0.1
     const nodes = new Map<string, SimulatedNode>()
-    for (const id of scenario.nodes) {
-      const own = { offset: Math.round(chance.between(-offset, offset)), rate: chance.between(1 - drift, 1 + drift) }
-      nodes.set(id, yield* simulation.node(id, own))
+    for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {
+      nodes.set(id, yield* simulation.node(id, { offset, rate }))
     }
     const targets = { node: (id: string) => nodes.get(id)!, bucket: simulation.bucket }
     const failed = yield* Deferred.make<never, unknown>()
@@ -163,23 +241,21 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
       Effect.forkDetach(
         Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
       ))
-    const lasting = Effect.all(
-      [Effect.sleep(scenario.lasting ?? "2 minutes"), Faults.strikeAll(plan.faults, targets)],
-      {
-        concurrency: "unbounded",
-        discard: true
-      }
+    const faults = Effect.all([Effect.sleep(lasting), Faults.strikeAll(plan.faults, targets)], {
+      concurrency: "unbounded",
+      discard: true
+    })
+    const healing = Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true })
+    const all = Effect.sleep(starting).pipe(
+      Effect.andThen(faults),
+      Effect.andThen(healing),
+      Effect.andThen(Effect.sleep(settling))
     )
-    const settling = Effect.andThen(
-      Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
-      Effect.sleep(scenario.settling ?? "30 seconds")
-    )
-    const all = Effect.andThen(Effect.sleep(scenario.starting ?? 0), Effect.andThen(lasting, settling))
-    return yield* Effect.raceFirst(
-      Effect.andThen(all, verdict),
-      Deferred.await(failed)
-    )
+    return yield* Effect.raceFirst(Effect.andThen(all, verdict), Deferred.await(failed))
   })
+
+/** Far beyond what a verdict takes. */
+const spare = Duration.hours(1)
 
 /**
  * Plays a scenario once.
@@ -192,15 +268,30 @@ export const play = (
   plan: Faults.Plan,
   options: { readonly timeline?: boolean | undefined } = {}
 ): Effect.Effect<Run<ReadonlyArray<Violation | string>, unknown>, SimulationStuck | InvalidSimulation> =>
-  run(story(scenario, plan), { ...scenario.simulation, seed: plan.seed, timeline: options.timeline })
+  Effect.suspend(() => {
+    const problem = problemWith(scenario) ?? checkPlan(scenario.nodes, plan.faults)
+    if (problem !== undefined) return Effect.fail(problem)
+    const { lasting, settling, starting } = completed(scenario)
+    const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
+    const needed = Math.max(Duration.toMillis(lasting), ...faults) + Duration.toMillis(starting) +
+      Duration.toMillis(settling)
+    return runExit(story(scenario, plan), {
+      limit: Duration.sum(Duration.millis(needed), spare),
+      ...scenario.simulation,
+      seed: plan.seed,
+      timeline: options.timeline
+    })
+  })
 
-const linesOf = (violation: Violation | string): ReadonlyArray<string> =>
-  typeof violation === "string"
-    ? [violation]
-    : [`${violation.rule}: ${violation.message}`, ...violation.history.map((line) => `  ${line}`)]
-
-const problemsOf = ({ exit }: Run<ReadonlyArray<Violation | string>, unknown>): ReadonlyArray<string> =>
-  Exit.isSuccess(exit) ? exit.value.flatMap(linesOf) : [Cause.pretty(exit.cause)]
+const problemsOf = (
+  scenario: Scenario,
+  outcome: Run<ReadonlyArray<Violation | string>, unknown>
+): ReadonlyArray<Violation | string> => {
+  const { exit } = outcome
+  return Exit.isSuccess(exit)
+    ? [...exit.value, ...unreached(outcome, scenario.buckets ?? [])]
+    : [Cause.pretty(exit.cause)]
+}
 
 /**
  * Plays a scenario once, and fails where something is not as it should be: with
@@ -209,8 +300,12 @@ const problemsOf = ({ exit }: Run<ReadonlyArray<Violation | string>, unknown>): 
  * **Example** (With `it.effect.prop`)
  *
  * ```ts
- * it.effect.prop("the job never runs twice", { plan: Scenario.plans(scenario) }, ({ plan }) =>
- *   Scenario.verify(scenario, plan))
+ * it.effect.prop(
+ *   "the job never runs twice",
+ *   { plan: Scenario.plans(scenario) },
+ *   ({ plan }) => Scenario.verify(scenario, plan),
+ *   { timeout: 60_000, arbitrary: { runs: 100 } }
+ * )
  * ```
  *
  * @category running
@@ -221,12 +316,18 @@ export const verify = (
   plan: Faults.Plan
 ): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | SimulationStuck | InvalidSimulation> =>
   Effect.flatMap(play(scenario, plan), (outcome) => {
-    const violations = problemsOf(outcome)
+    const violations = problemsOf(scenario, outcome)
     if (violations.length === 0) return Effect.succeed(outcome)
-    return Effect.flatMap(
-      play(scenario, plan, { timeline: true }),
-      (again) => Effect.fail(new ScenarioFailed({ plan, violations, timeline: again.timeline(), replay: undefined }))
-    )
+    return Effect.flatMap(play(scenario, plan, { timeline: true }), (again) =>
+      Effect.fail(
+        new ScenarioFailed({
+          plan,
+          violations,
+          replay: undefined,
+          timeline: again.timeline(),
+          clocks: clocksOf(scenario, plan.seed)
+        })
+      ))
   })
 
 /**
@@ -240,11 +341,32 @@ export interface CheckOptions {
   readonly runs?: number | undefined
   /** What the plans are made from. Default 1. */
   readonly seed?: number | undefined
-  /** What a failure told: that one again, and no other. */
+  /** What a failure of `check` told: that run again, and no other. One that goes well now passes. */
   readonly replay?: string | undefined
   /** How often a failing plan may be made smaller. Default 200. */
   readonly mostShrinks?: number | undefined
 }
+
+const invalid = (problem: string) => new InvalidSimulation({ problem })
+
+/** Why a text leads to no run of this scenario. */
+const noReplay = (why: string) => invalid(`replay: expected what a failure of this scenario told, and ${why}`)
+
+/** All the plans, until one fails; the failure with its plan made small. */
+const search = (
+  scenario: Scenario,
+  property: (plan: Faults.Plan) => Effect.Effect<boolean, SimulationStuck | InvalidSimulation>,
+  { mostShrinks = 200, replay, runs = 100, seed = 1 }: CheckOptions
+) =>
+  Arbitrary.checkEffect(plans(scenario), property, {
+    runs,
+    maxShrinks: mostShrinks,
+    ...(replay === undefined ? { seed } : { replay })
+  }).pipe(
+    Effect.catchDefect((defect) =>
+      replay === undefined ? Effect.die(defect) : Effect.fail(noReplay("this is not of its form"))
+    )
+  )
 
 /**
  * Plays a scenario for many plans. The first that fails is made as small as it
@@ -257,30 +379,39 @@ export const check = Effect.fnUntraced(function*(
   scenario: Scenario,
   options: CheckOptions = {}
 ): Effect.fn.Return<Passed, ScenarioFailed | SimulationStuck | InvalidSimulation> {
-  const { mostShrinks = 200, replay, runs = 100, seed = 1 } = options
-  const arbitrary = plans(scenario)
-  const faults = new Map<string, number>()
+  const { replay, runs = 100 } = options
+  if (!(Number.isSafeInteger(runs) && runs > 0)) {
+    return yield* invalid(`runs: expected a whole number from 1, got ${runs}`)
+  }
+  const struck = new Map<string, number>()
   let lasted = 0
-  const property = (plan: Faults.Plan) =>
+  const result = yield* search(scenario, (plan) =>
     Effect.map(play(scenario, plan), (outcome) => {
       lasted += Duration.toMillis(outcome.lasted)
-      for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count)
-      return problemsOf(outcome).length === 0
-    })
-  const result = yield* Arbitrary.checkEffect(arbitrary, property, {
-    runs,
-    maxShrinks: mostShrinks,
-    ...(replay === undefined ? { seed } : { replay })
-  })
-  if (result._tag === "Passed") return { runs: result.runs, lasted: Duration.millis(lasted), faults }
-  if (result._tag !== "Falsified") return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
-  if (result.failure._tag === "PropertyError") return yield* result.failure.error
-  const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
-    Effect.catchCause(() =>
-      Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
-    )
-  )
-  if (failed._tag !== "ScenarioFailed") return yield* failed
-  const { plan, timeline, violations } = failed
-  return yield* new ScenarioFailed({ plan, timeline, violations, replay: result.replay })
+      for (const [name, count] of outcome.faults) struck.set(name, (struck.get(name) ?? 0) + count)
+      return problemsOf(scenario, outcome).length === 0
+    }), options)
+  const passed = (count: number): Passed => ({ runs: count, lasted: Duration.millis(lasted), faults: struck })
+  switch (result._tag) {
+    case "Passed":
+      return passed(result.runs)
+    case "ReplayMismatch":
+      if (result.reason === "PropertyPassed") return passed(1)
+      return yield* noReplay(
+        result.reason === "ShrinkPassed"
+          ? "this goes well in its smallest form, and may fail in another: check without it"
+          : "this leads to no plan: nodes, faults or times are others now"
+      )
+    case "Exhausted":
+      return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
+    case "Falsified": {
+      if (result.failure._tag === "PropertyError") return yield* result.failure.error
+      const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
+        Effect.catchCause(() =>
+          Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
+        )
+      )
+      return yield* failed._tag === "ScenarioFailed" ? failed.withReplay(replay ?? result.replay) : failed
+    }
+  }
 })

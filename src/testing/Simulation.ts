@@ -15,6 +15,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { Fleet } from "../internal/simulation/fleet.ts"
 import {
@@ -37,27 +38,14 @@ export * from "../internal/simulation/models.ts"
 export class Simulation extends Context.Service<Simulation, SimulationService>()("effect-aegis/testing/Simulation") {}
 
 /**
- * Runs a program in a fleet of its own, from its beginning to its end. The same
- * program with the same seed goes the same way.
- *
- * **Example** (A leader that crashes)
- *
- * ```ts
- * const program = Effect.gen(function*() {
- *   const simulation = yield* Simulation.Simulation
- *   const a = yield* simulation.node("a")
- *   const work = Election.Election.use((election) => election.whileLeader("job", () => Effect.never))
- *   yield* Effect.forkChild(a.run(work.pipe(Effect.provide(Election.layer().pipe(Layer.provide(a.layer)))))
- *   yield* Effect.sleep("10 seconds")
- *   yield* a.crash
- * })
- * const run = Simulation.run(program, { seed: 7 })
- * ```
+ * Runs a program in a fleet of its own, from its beginning to its end, and gives
+ * how it went, whether the program succeeded or failed (`exit`). The same program
+ * with the same seed goes the same way.
  *
  * @category running
  * @since 0.1.0
  */
-export const run = <A, E>(
+export const runExit = <A, E>(
   program: Effect.Effect<A, E, Simulation | Scope.Scope>,
   options: RunOptions = {}
 ): Effect.Effect<Run<A, E>, SimulationStuck | InvalidSimulation> =>
@@ -80,3 +68,40 @@ export const run = <A, E>(
       timelineOf: (from, until) => shown(lines.filter(({ at }) => at >= from && at <= until), [])
     }
   })
+
+/**
+ * The same, and fails where the program fails.
+ *
+ * **Example** (A leader that crashes)
+ *
+ * ```ts
+ * const program = Effect.gen(function*() {
+ *   const simulation = yield* Simulation.Simulation
+ *   const [a, b] = [yield* simulation.node("a"), yield* simulation.node("b")]
+ *   const lead = (node: Simulation.SimulatedNode) =>
+ *     Election.Election.use((election) => election.whileLeader("job", () => Effect.never)).pipe(
+ *       Effect.provide(Election.layer().pipe(Layer.provide(node.layer)))
+ *     )
+ *   yield* Effect.forkChild(a.run(lead(a)))
+ *   yield* Effect.sleep("10 seconds")
+ *   yield* Effect.forkChild(b.run(lead(b)))
+ *   yield* a.crash
+ *   yield* Effect.sleep("30 seconds")
+ *   const { stored } = yield* simulation.facts
+ *   assert.isAbove(stored.length, 0)
+ * })
+ * const run = Simulation.run(program, { seed: 7 })
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = <A, E>(
+  program: Effect.Effect<A, E, Simulation | Scope.Scope>,
+  options: RunOptions = {}
+): Effect.Effect<Run<A> & { readonly value: A }, E | SimulationStuck | InvalidSimulation> =>
+  Effect.flatMap(runExit(program, options), (outcome) =>
+    Exit.match(outcome.exit, {
+      onFailure: (cause) => Effect.failCause(cause),
+      onSuccess: (value) => Effect.succeed({ ...outcome, exit: Exit.succeed(value), value })
+    }))

@@ -55,6 +55,14 @@ const invalid = (problem: string) => new InvalidSimulation({ problem })
 
 const isChance = (value: number): boolean => value >= 0 && value <= 1
 
+/** Every bucket that there is. */
+const everyBucket = "*"
+
+/** Before a bucket's number. */
+const numbered = "#"
+
+const bucketOf = (stream: string): string => stream.slice(streamName("").length)
+
 const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 export class Fleet {
@@ -92,7 +100,7 @@ export class Fleet {
     const { after, note, now, struck } = this.world
     this.server = new Server({ now, after, note, struck, chance: chance.fork("server") }, { version, epoch })
     this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
-      const bucket = stream.slice(streamName("").length)
+      const bucket = bucketOf(stream)
       this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
     })
     this.director = new Actor(this.world, "director")
@@ -118,6 +126,8 @@ export class Fleet {
         ...machines.flatMap((machine) => machine.unfinished()),
         ...this.storeTroubles
       ],
+      connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
+      buckets: Array.from(this.server.known, bucketOf),
       stored: [...this.stored],
       losses: [...this.losses]
     }
@@ -259,29 +269,41 @@ export class Fleet {
 
   // ------------------------------------------------------------ the store
 
-  private storeOf(bucket: string): SimulatedStore {
-    const stream = streamName(bucket)
+  private storeOf(name: string): SimulatedStore {
     const { server, world } = this
-    const trouble = (millis: number) =>
-      this.storeTroubles.push({ node: undefined, from: world.now(), until: world.now() + millis })
-    const lose = (how: Loss["how"], act: () => void) =>
-      Effect.sync(() => {
-        this.losses.push({ bucket, at: world.now(), how })
-        act()
-      })
+    const each = (act: (stream: string) => void) => {
+      for (const stream of this.streamsOf(name)) act(stream)
+    }
+    const lose = (how: Loss["how"], act: (stream: string) => void) =>
+      Effect.sync(() =>
+        each((stream) => {
+          this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
+          act(stream)
+        })
+      )
     return {
       electionOfItsOwn: (gap) =>
         Effect.sync(() => {
-          trouble(millisOf(gap))
-          server.electionOfItsOwn(stream, millisOf(gap))
+          const now = world.now()
+          this.storeTroubles.push({ node: undefined, from: now, until: now + millisOf(gap) })
+          each((stream) => server.electionOfItsOwn(stream, millisOf(gap)))
         }),
-      loseStream: lose("lost", () => server.loseStream(stream)),
-      remakeStream: lose("made anew", () => server.loseStream(stream, { remake: "from 1" })),
-      rollBack: (messages) => lose("rolled back", () => server.rollBack(stream, messages)),
-      loseConsumers: Effect.sync(() => server.loseConsumers(stream)),
-      lag: (duration) => Effect.sync(() => server.lag(stream, millisOf(duration))),
+      loseStream: lose("lost", (stream) => server.loseStream(stream)),
+      remakeStream: lose("made anew", (stream) => server.loseStream(stream, { remake: "from 1" })),
+      rollBack: (messages) => lose("rolled back", (stream) => server.rollBack(stream, messages)),
+      loseConsumers: Effect.sync(() => each((stream) => server.loseConsumers(stream))),
+      lag: (duration) => Effect.sync(() => each((stream) => server.lag(stream, millisOf(duration)))),
       freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration)))
     }
+  }
+
+  /** A bucket's, by its name, or by its number among those that there have been; or every one's. */
+  private streamsOf(name: string): ReadonlyArray<string> {
+    const known = Array.from(this.server.known)
+    if (name === everyBucket) return known
+    if (!name.startsWith(numbered)) return [streamName(name)]
+    const index = Number(name.slice(numbered.length))
+    return known.length === 0 ? [] : [known[index % known.length]!]
   }
 
   private freeze(millis: number): void {

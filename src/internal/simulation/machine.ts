@@ -179,6 +179,11 @@ export class Machine {
     return this.cuts.has(direction)
   }
 
+  /** Whether any process of it has ever connected. */
+  get hasConnected(): boolean {
+    return this.opened > 0
+  }
+
   private get isAlive(): boolean {
     return this.cuts.size === 0 && !this.options.isServerFrozen()
   }

@@ -180,6 +180,10 @@ export interface Facts {
   readonly crashes: ReadonlyArray<{ readonly node: string; readonly at: number }>
   /** Stops, cuts and poor links of machines, and what the server itself went through (no node: everybody). */
   readonly troubles: ReadonlyArray<Trouble>
+  /** Machines of which any process has ever connected to the server. */
+  readonly connected: ReadonlyArray<string>
+  /** The names of all buckets that there have been. */
+  readonly buckets: ReadonlyArray<string>
   /** Every message that any bucket has taken, in order. */
   readonly stored: ReadonlyArray<StoredWrite>
   /** When buckets were lost, remade or rolled back. */
@@ -201,7 +205,7 @@ export interface SimulationService {
   ) => Effect.Effect<SimulatedNode, InvalidSimulation, Scope.Scope>
   /** The simulation's bucket. */
   readonly store: SimulatedStore
-  /** Any bucket by its name. */
+  /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
   readonly bucket: (name: string) => SimulatedStore
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
@@ -235,8 +239,9 @@ export interface RunOptions {
  * @category models
  * @since 0.1.0
  */
-export interface Run<A, E> {
+export interface Run<A, E = never> {
   readonly seed: string
+  /** What the program came to. */
   readonly exit: Exit.Exit<A, E>
   /** True time that passed in it. */
   readonly lasted: Duration.Duration

@@ -63,6 +63,8 @@ export class Server {
   private readonly isOld: boolean
   private readonly epoch: number
   private readonly streams = new Map<string, Stream>()
+  /** The names of all streams that there have been. */
+  readonly known = new Set<string>()
   /** By the subject that they push to. */
   private readonly consumersBySubject = new Map<string, PushConsumer>()
   private readonly interest = new Interest((subject) => this.interestChanged(subject))
@@ -207,6 +209,7 @@ export class Server {
     const created = rfc3339(this.epoch + this.work.now).replace("Z", `${serial}Z`)
     const stream = new Stream(this.surroundings, config, created)
     this.streams.set(stream.name, stream)
+    this.known.add(stream.name)
     this.work.note(() => `${stream.name} is made`)
     return stream
   }

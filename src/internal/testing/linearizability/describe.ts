@@ -125,7 +125,7 @@ const table = (operations: ReadonlyArray<Operation>): ReadonlyArray<string> => {
 export const format = (verdict: Verdict): string => {
   switch (verdict._tag) {
     case "Linearizable":
-      return `linearizable: ${verdict.operations} operations on ${verdict.keys} keys`
+      return `linearizable: ${verdict.operations} operations on ${verdict.keys} ${verdict.keys === 1 ? "key" : "keys"}`
     case "Undecided":
       return `undecided: ${verdict.explanation}`
     case "NotLinearizable": {
