@@ -9,6 +9,12 @@ import type { Server } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"
 import { Actor, type World } from "./world.ts"
 
+/**
+ * Who sets a machine's time does so when it has been awake for a while: milliseconds. Set back in its sleep, by as much as
+ * it slept, it could not know of that sleep by any clock of its own; that is no fault that a lease could survive.
+ */
+const untilTimeIsSet = 2000
+
 export interface MachineOptions {
   readonly world: World
   readonly server: Server
@@ -38,6 +44,7 @@ export class Machine {
   private quality: Quality = goodQuality
   private poorSince: number | undefined
   private stoppedAt: number | undefined
+  private frozenUntil = Number.NEGATIVE_INFINITY
   private boots = 0
   private opened = 0
 
@@ -112,7 +119,8 @@ export class Machine {
   /** The machine is suspended: the monotonic clock stands still as well. */
   freeze(millis: number): void {
     this.clock.suspend()
-    if (!this.stopFor("freeze", millis, () => this.clock.wake())) this.clock.wake()
+    if (this.stopFor("freeze", millis, () => this.clock.wake())) this.frozenUntil = this.world.now() + millis
+    else this.clock.wake()
   }
 
   private stopFor(how: string, millis: number, atEnd: () => void): boolean {
@@ -139,8 +147,13 @@ export class Machine {
     this.stoppedAt = undefined
   }
 
-  /** Sets the wall clock by so much forward, or back. */
+  /** Sets the wall clock by so much forward, or back; a machine that is suspended is set once it has been awake for a while. */
   step(millis: number): void {
+    const readyAt = this.frozenUntil + untilTimeIsSet
+    if (this.world.now() < readyAt) {
+      this.world.after(readyAt - this.world.now(), () => this.step(millis))
+      return
+    }
     this.world.struck(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
     // A leader takes a step forward for time that it has slept.

@@ -74,7 +74,10 @@ export interface SimulatedNode {
   readonly pause: (duration: Duration.Input) => Effect.Effect<void>
   /** The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. */
   readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
-  /** Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. */
+  /**
+   * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
+   * that is suspended is set 2 s after it has woken.
+   */
   readonly step: (duration: Duration.Input) => Effect.Effect<void>
   /**
    * Nothing passes that way until `heal`. What is sent meanwhile waits, as with
