@@ -268,13 +268,18 @@ describe("somebody leads", () => {
       terms,
       end: 100_000,
       troubles: troubles.map(([from, until]) => ({ node: "a", from, until }))
-    }, 20_000)
+    }, { elections: ["job"], within: 20_000 })
 
   it("within the time that a take-over takes, from the beginning to the end", () => {
     assert.deepStrictEqual(vacant([term("a", 20_000, 50_000), term("b", 70_000, 80_000)]), [])
     assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["somebody leads"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["somebody leads"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), ["somebody leads"])
+  })
+
+  it("is asked of an election that nobody has ever won", () => {
+    assert.deepStrictEqual(rules(vacant([])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), ["somebody leads"])
   })
 
   it("after trouble has ended, and not while it lasts", () => {

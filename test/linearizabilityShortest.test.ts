@@ -82,7 +82,7 @@ describe("the shortest history", () => {
       `at 1     key  put "b" updateOnly  unknown          1     4     |=============>`,
       `at 5     key  get                 "b", revision 7  5     7             |===|`
     ])
-    assert.strictEqual(format(check(operations.slice(0, 3))), "linearizable: 3 operations on 1 keys")
+    assert.strictEqual(format(check(operations.slice(0, 3))), "linearizable: 3 operations on 1 key")
   })
 })
 

@@ -145,6 +145,40 @@ describe("a scenario", () => {
       assert.deepStrictEqual(starts, ["a", "a", "a"])
     }))
 
+  it.effect("starts again after a crash what had ended before it", () =>
+    Effect.gen(function*() {
+      let starts = 0
+      const short: Scenario.Scenario = {
+        ...idle(Effect.succeed([])),
+        parts: Effect.succeed({
+          process: (node) => Effect.andThen(Effect.sync(() => starts++), Effect.timeoutOption(greet(node), "1 second")),
+          verdict: Effect.succeed([])
+        })
+      }
+      yield* Scenario.verify(short, { seed: 1, faults: [{ _tag: "Crash", at: 5000, node: "a", for: 500 }] })
+      assert.strictEqual(starts, 2)
+    }))
+
+  it.effect("fails where a run comes to no end, with the faults that it takes", () =>
+    Effect.gen(function*() {
+      let starts = 0
+      const spinning: Scenario.Scenario = {
+        ...idle(Effect.succeed([])),
+        faults: ["Crash"],
+        parts: Effect.sync(() => {
+          starts = 0
+          return {
+            process: (node) => Effect.suspend(() => ++starts === 1 ? greet(node) : Effect.forever(Effect.yieldNow)),
+            verdict: Effect.succeed([])
+          }
+        })
+      }
+      const failed = isFailed(yield* Effect.flip(Scenario.check(spinning, { runs: 50, mostShrinks: 3 })))
+      assert.include(textsOf(failed).join(), "a loop that never sleeps")
+      assert.isAbove(failed.plan.faults.length, 0)
+      assert.include(failed.timeline, "crashes")
+    }), 60_000)
+
   it.effect("fails where a process fails, with why", () =>
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {

@@ -182,6 +182,75 @@ describe("a machine", () => {
     }))
 })
 
+describe("a machine that suffers several things at once", () => {
+  const monotonic = (machine: Simulation.SimulatedNode) => Number(machine.clock.monotonicTimeNanosUnsafe()) / 1e6
+
+  test(
+    "stays suspended until the last of them is over",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.freeze("10 seconds")
+      yield* Effect.sleep("2 seconds")
+      yield* a.freeze("1 second")
+      const asleep = monotonic(a)
+      yield* Effect.sleep("7 seconds")
+      assert.strictEqual(monotonic(a), asleep)
+      yield* a.pause("5 seconds")
+      yield* Effect.sleep("4 seconds")
+      assert.strictEqual(monotonic(a), asleep)
+      yield* Effect.sleep("2 seconds")
+      assert.strictEqual(monotonic(a) - asleep, 1000)
+    })
+  )
+
+  test(
+    "starts again with clocks that run, although it crashed in its sleep",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.freeze("1 minute")
+      yield* a.crash
+      yield* a.restart
+      assert.strictEqual(yield* took(a.run(Effect.sleep("1 second"))), 1000)
+      yield* a.freeze("5 seconds")
+      yield* Effect.sleep("4 seconds")
+      assert.strictEqual(yield* took(a.run(Effect.sleep("1 second"))), 2000)
+    })
+  )
+
+  test(
+    "is cut off until the last cut has ended, and poorly linked until the last of that has",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      yield* a.run(
+        Effect.gen(function*() {
+          yield* write("k", "1")
+          yield* a.cut("both", "4 seconds")
+          yield* a.cut("requests", "2 seconds")
+          yield* a.link({ least: "1 second", most: "1 second" }, "3 seconds")
+          assert.isAtLeast(yield* took(Effect.ignore(write("k", "2"))), 3900)
+          assert.isBelow(yield* took(write("k", "3")), 100)
+        }).pipe(Effect.provide(a.layer))
+      )
+    })
+  )
+
+  test(
+    "has a name of its own on the wire, also where ids differ in punctuation only",
+    Effect.gen(function*() {
+      const readOwn = Effect.fnUntraced(function*(id: string) {
+        const machine = yield* node(id)
+        const own = Effect.gen(function*() {
+          yield* write(id, id)
+          return yield* Effect.replicateEffect(read(id), 20)
+        })
+        return yield* machine.run(Effect.provide(own, machine.layer))
+      })
+      const answers = yield* Effect.forEach(["a-b", "ab"], readOwn, { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers.map((all) => Array.from(new Set(all.map(Option.getOrNull)))), [["a-b"], ["ab"]])
+    })
+  )
+})
+
 describe("a link", () => {
   test(
     "that is cut holds back what is sent, and lets it pass when it heals: an unknown outcome that lands later",
@@ -386,8 +455,10 @@ describe("a run", () => {
           return error as Simulation.SimulationStuck
         })
       assert.strictEqual((yield* stuck(Effect.never)).how, "nothing left")
-      const outside = yield* stuck(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
-      assert.include(outside.message, "waits for the real world")
+      const promised = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.include((yield* stuck(promised)).message, "waits for the real world")
+      const beside = Effect.andThen(Effect.forkDetach(Effect.andThen(promised, Effect.sleep(1))), Effect.sleep(1000))
+      assert.strictEqual((yield* stuck(beside)).how, "the real world")
       const long = yield* stuck(Effect.forever(Effect.sleep("1 second")), { limit: "1 minute" })
       assert.strictEqual(long.how, "time is up")
       assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")

@@ -44,7 +44,7 @@ export const claimThenPay: PayOne = (bank, order) =>
 export const payouts = (bank: Bank, payOne: PayOne) =>
   Effect.gen(function*() {
     const election = yield* Election.Election
-    yield* election.whileLeader("payouts", () =>
+    return yield* election.whileLeader("payouts", () =>
       Effect.gen(function*() {
         for (let order = 1; order <= 20; order++) {
           yield* Effect.sleep("2 seconds")

@@ -85,7 +85,8 @@ export type {
 export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> => report(leaders(history))
 
 /**
- * Each election has a leader wherever nothing hinders the fleet.
+ * Each election, of those named and of those that were ever won, has a leader
+ * wherever nothing hinders the fleet.
  *
  * **Details**
  *
@@ -104,8 +105,8 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
  */
 export const somebodyLeads = (
   history: LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> },
-  within: number
-): ReadonlyArray<Violation> => report(vacancies(history, history.troubles, within))
+  options: { readonly elections: ReadonlyArray<string>; readonly within: number }
+): ReadonlyArray<Violation> => report(vacancies(history, history.troubles, options.within, options.elections))
 
 /**
  * No resource accepts a token that is lower than one it has accepted.
@@ -149,6 +150,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   judged where there was trouble within 10 s of that, nor where the stream was lost
  *   since.
  *
+ * - `who registers is registered`: a registration is there within `maxAge`, for which
+ *   it may wait for another process, a beat and 3 s, where nothing hinders it.
  * - `endings are true`: who is told that it was deregistered was; who is told that
  *   another has its id shares it with another life.
  * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`.

@@ -161,8 +161,24 @@ export interface PlanOptions {
   readonly mostFaults?: number | undefined
 }
 
-/** Two plans of one seed go the same way until the first fault that differs: another seed would be another run. */
-const seeds = Arbitrary.schema(millis(0, 2 ** 31 - 1), { shrink: () => [] })
+/** A whole number from 0 to below the limit, any one as likely as any other; it does not shrink. */
+const anyBelow = (limit: number): Arbitrary.Arbitrary<number> =>
+  Arbitrary.schema(Schema.Literals(Array.from({ length: limit }, (_, value) => value)), { shrink: () => [] })
+
+/** Seven hexadecimal digits. */
+const digits = 7
+
+/**
+ * Any one as likely as any other: numbers that are made to begin small would come again and again. It does not shrink: two
+ * plans of one seed go the same way until the first fault that differs, and another seed would be another run.
+ */
+const seeds = Arbitrary.map(
+  Arbitrary.all(Array.from({ length: digits }, () => anyBelow(16))),
+  (values) => values.reduce((seed, value) => seed * 16 + value, 0)
+)
+
+/** Lists begin small, and often empty: several of them seldom are. */
+const lists = 3
 
 /** A kind, with values that this fleet has. */
 const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
@@ -190,24 +206,29 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
     typeof kind === "string" ? fitted(kind, options.buckets, options) : fitted(kind[0], kind[1], options)
   )
   if (each.length === 0) return Arbitrary.all({ seed: seeds, faults: Arbitrary.Constant([]) })
-  const fault = Arbitrary.flatMap(
-    Arbitrary.schema(millis(0, each.length - 1), { shrink: () => [] }),
-    (index) => each[index]!
+  const fault = Arbitrary.flatMap(anyBelow(each.length), (index) => each[index]!)
+  const most = options.mostFaults ?? defaultMostFaults
+  const several = Array.from(
+    { length: lists },
+    (_, index) => Arbitrary.array(fault, { maxLength: Math.floor((most + index) / lists) })
   )
-  return Arbitrary.all({
-    seed: seeds,
-    faults: Arbitrary.array(fault, { maxLength: options.mostFaults ?? defaultMostFaults })
-  })
+  return Arbitrary.all({ seed: seeds, faults: Arbitrary.map(Arbitrary.all(several), (all) => all.flat()) })
 }
 
-/** Nodes by id, and buckets by name, as a plan speaks of them. */
-interface Targets {
+/**
+ * Nodes by id, and buckets by name, as a plan speaks of them; and the server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Targets {
   readonly node: (id: string) => SimulatedNode
   readonly bucket: (name: string) => SimulatedStore
+  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
 }
 
 /** Does it, and undoes what has an end. */
-const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
+const strike = (fault: Fault, { bucket, freeze, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
     case "Crash":
@@ -219,19 +240,21 @@ const strike = (fault: Fault, { bucket, node }: Targets): Effect.Effect<void, In
     case "Step":
       return node(fault.node).step(fault.by)
     case "Cut":
-      return Effect.andThen(node(fault.node).cut(fault.direction), until(fault.for, node(fault.node).heal))
+      return Effect.andThen(node(fault.node).cut(fault.direction, fault.for), until(fault.for))
     case "PoorLink":
-      return node(fault.node).link({
-        most: fault.most,
-        loss: fault.loss / 100,
-        reordering: fault.reordering / 100
-      }).pipe(Effect.andThen(until(fault.for, node(fault.node).heal)))
+      return Effect.andThen(
+        node(fault.node).link(
+          { most: fault.most, loss: fault.loss / 100, reordering: fault.reordering / 100 },
+          fault.for
+        ),
+        until(fault.for)
+      )
     case "Disconnect":
       return node(fault.node).disconnect
     case "StoreElection":
       return Effect.andThen(bucket(fault.bucket).electionOfItsOwn(fault.for), until(fault.for))
     case "ServerFreeze":
-      return Effect.andThen(bucket("").freeze(fault.for), until(fault.for))
+      return Effect.andThen(freeze(fault.for), until(fault.for))
     case "LoseConsumers":
       return bucket(fault.bucket).loseConsumers
     case "Lag":

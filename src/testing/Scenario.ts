@@ -16,10 +16,11 @@ import type * as Scope from "effect/Scope"
 import { Chance } from "../internal/simulation/chance.ts"
 import {
   InvalidSimulation,
+  NodeCrashed,
   type Run,
   type RunOptions,
   type SimulatedNode,
-  type SimulationStuck
+  SimulationStuck
 } from "../internal/simulation/models.ts"
 import type { Violation } from "../internal/testing/checksModels.ts"
 import { checkPlan, checkScenario } from "../internal/testing/scenarioChecks.ts"
@@ -204,15 +205,14 @@ const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.Clock>
   }))
 }
 
-/** Runs in the machine's process, and again whenever that has been started anew. */
-const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
-  Effect.matchEffect(node.run(process), {
-    onSuccess: Effect.succeed,
-    onFailure: (error) =>
-      typeof error === "object" && error !== null && "_tag" in error && error._tag === "NodeCrashed"
-        ? Effect.andThen(node.running, keepRunning(node, process))
-        : Effect.fail(error)
-  })
+/** Runs in the machine's process, and again whenever that has been started anew, whether or not it had ended. */
+const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<never, unknown> =>
+  node.run(Effect.andThen(process, Effect.never)).pipe(
+    Effect.catchIf(
+      (error) => error instanceof NodeCrashed && error.node === node.id,
+      () => Effect.andThen(node.running, keepRunning(node, process))
+    )
+  )
 
 /** What was never reached was not tested. */
 const unreached = ({ facts: { buckets, connected } }: Run<unknown, unknown>, asked: ReadonlyArray<string>) => [
@@ -234,7 +234,8 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
     for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {
       nodes.set(id, yield* simulation.node(id, { offset, rate }))
     }
-    const targets = { node: (id: string) => nodes.get(id)!, bucket: simulation.bucket }
+    const { bucket, freeze } = simulation
+    const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, freeze }
     const failed = yield* Deferred.make<never, unknown>()
     // They live for as long as the simulation is looked at, and are not tidied up after it.
     yield* Effect.forEach(nodes.values(), (node) =>
@@ -245,7 +246,10 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
       concurrency: "unbounded",
       discard: true
     })
-    const healing = Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true })
+    const healing = Effect.andThen(
+      Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
+      bucket("*").lag(0)
+    )
     const all = Effect.sleep(starting).pipe(
       Effect.andThen(faults),
       Effect.andThen(healing),
@@ -293,6 +297,25 @@ const problemsOf = (
     : [Cause.pretty(exit.cause)]
 }
 
+/** A run that comes to no end has broken the first of all promises. */
+const violationsOf = (scenario: Scenario, plan: Faults.Plan) =>
+  play(scenario, plan).pipe(
+    Effect.map((outcome) => ({ outcome, violations: problemsOf(scenario, outcome) })),
+    Effect.catchIf(
+      (error): error is SimulationStuck => error instanceof SimulationStuck,
+      (stuck) => Effect.succeed({ outcome: undefined, violations: [stuck.message] })
+    )
+  )
+
+const timelineOf = (scenario: Scenario, plan: Faults.Plan) =>
+  play(scenario, plan, { timeline: true }).pipe(
+    Effect.map((again) => again.timeline()),
+    Effect.catchIf(
+      (error): error is SimulationStuck => error instanceof SimulationStuck,
+      (stuck) => Effect.succeed(stuck.timeline)
+    )
+  )
+
 /**
  * Plays a scenario once, and fails where something is not as it should be: with
  * its timeline, for which it is played once more.
@@ -314,20 +337,14 @@ const problemsOf = (
 export const verify = (
   scenario: Scenario,
   plan: Faults.Plan
-): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | SimulationStuck | InvalidSimulation> =>
-  Effect.flatMap(play(scenario, plan), (outcome) => {
-    const violations = problemsOf(scenario, outcome)
-    if (violations.length === 0) return Effect.succeed(outcome)
-    return Effect.flatMap(play(scenario, plan, { timeline: true }), (again) =>
-      Effect.fail(
-        new ScenarioFailed({
-          plan,
-          violations,
-          replay: undefined,
-          timeline: again.timeline(),
-          clocks: clocksOf(scenario, plan.seed)
-        })
-      ))
+): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> =>
+  Effect.flatMap(violationsOf(scenario, plan), ({ outcome, violations }) => {
+    if (outcome !== undefined && violations.length === 0) return Effect.succeed(outcome)
+    const clocks = clocksOf(scenario, plan.seed)
+    return Effect.flatMap(
+      timelineOf(scenario, plan),
+      (timeline) => Effect.fail(new ScenarioFailed({ plan, violations, replay: undefined, timeline, clocks }))
+    )
   })
 
 /**
@@ -355,7 +372,7 @@ const noReplay = (why: string) => invalid(`replay: expected what a failure of th
 /** All the plans, until one fails; the failure with its plan made small. */
 const search = (
   scenario: Scenario,
-  property: (plan: Faults.Plan) => Effect.Effect<boolean, SimulationStuck | InvalidSimulation>,
+  property: (plan: Faults.Plan) => Effect.Effect<boolean, InvalidSimulation>,
   { mostShrinks = 200, replay, runs = 100, seed = 1 }: CheckOptions
 ) =>
   Arbitrary.checkEffect(plans(scenario), property, {
@@ -378,19 +395,23 @@ const search = (
 export const check = Effect.fnUntraced(function*(
   scenario: Scenario,
   options: CheckOptions = {}
-): Effect.fn.Return<Passed, ScenarioFailed | SimulationStuck | InvalidSimulation> {
+): Effect.fn.Return<Passed, ScenarioFailed | InvalidSimulation> {
   const { replay, runs = 100 } = options
   if (!(Number.isSafeInteger(runs) && runs > 0)) {
     return yield* invalid(`runs: expected a whole number from 1, got ${runs}`)
   }
   const struck = new Map<string, number>()
   let lasted = 0
-  const result = yield* search(scenario, (plan) =>
-    Effect.map(play(scenario, plan), (outcome) => {
-      lasted += Duration.toMillis(outcome.lasted)
-      for (const [name, count] of outcome.faults) struck.set(name, (struck.get(name) ?? 0) + count)
-      return problemsOf(scenario, outcome).length === 0
-    }), options)
+  const result = yield* search(
+    scenario,
+    (plan) =>
+      Effect.map(violationsOf(scenario, plan), ({ outcome, violations }) => {
+        lasted += outcome === undefined ? 0 : Duration.toMillis(outcome.lasted)
+        for (const [name, count] of outcome?.faults ?? []) struck.set(name, (struck.get(name) ?? 0) + count)
+        return violations.length === 0
+      }),
+    options
+  )
   const passed = (count: number): Passed => ({ runs: count, lasted: Duration.millis(lasted), faults: struck })
   switch (result._tag) {
     case "Passed":

@@ -55,7 +55,7 @@ export const runExit = <A, E>(
     const time = () => Duration.millis(fleet.world.now())
     const exit = yield* Effect.mapError(
       fleet.play(Effect.scoped(Effect.provideService(program, Simulation, fleet.service))),
-      (how) => new SimulationStuck({ seed, how, at: time() })
+      (how) => new SimulationStuck({ seed, how, at: time(), timeline: shown(fleet.world.lines ?? [], []) })
     )
     const lines = fleet.world.lines ?? []
     return {

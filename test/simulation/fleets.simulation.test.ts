@@ -3,8 +3,12 @@
  * first that breaks a promise is made smaller and told whole. A fault that never struck was not tested, and is a failure.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Scenario from "../../src/testing/Scenario.ts"
 import { simulate } from "./runner.ts"
-import { scenarios } from "./scenarios.ts"
+import { expected, scenarios } from "./scenarios.ts"
 
 /** Of the scenario in which everything happens; the others each have a small part of that. */
 const mixedRuns = 2000
@@ -15,19 +19,46 @@ const millisPerHour = 3_600_000
 const timeout = 600_000
 
 describe("simulated fleets", () => {
+  const everything = new Set(Object.values(expected).flat())
+  const struck = new Set<string>()
+
   for (const scenario of Object.keys(scenarios)) {
     const seeds = scenario === "mixed" ? mixedRuns : otherRuns
-    it(`${scenario}: ${seeds} plans of faults break no promise`, { timeout }, async ({ annotate }) => {
+    it(`${scenario}: ${seeds} plans of faults break no promise`, { timeout }, async () => {
       const began = performance.now()
       const { failures, faults, lasted, missing, runs } = await simulate({ scenario, seeds })
       assert.deepStrictEqual(failures.map((failure) => `\n${failure}`), [])
       assert.strictEqual(runs, seeds)
       assert.deepStrictEqual(missing, [], "these never struck")
+      for (const fault of faults.keys()) struck.add(fault)
       const seconds = ((performance.now() - began) / 1000).toFixed(1)
-      const struck = [...faults].map(([fault, count]) => `${count} x ${fault}`).join(", ")
-      await annotate(
-        `${scenario}: ${runs} runs, ${(lasted / millisPerHour).toFixed(1)} fleet hours in ${seconds} s; ${struck}`
+      const counts = [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) => `${count} x ${fault}`)
+      await Effect.runPromise(
+        Console.log(
+          `${scenario}: ${runs} runs, ${(lasted / millisPerHour).toFixed(1)} hours of fleets in ${seconds} s\n  ${
+            counts.join(", ")
+          }`
+        )
       )
     })
   }
+
+  it("had every fault strike somewhere", () => {
+    assert.deepStrictEqual([...everything].filter((fault) => !struck.has(fault)), [])
+  })
+
+  it("play plans that are all different, almost none of them empty", async () => {
+    const seeds = new Set<number>()
+    let empty = 0
+    await Effect.runPromise(
+      Arbitrary.checkEffect(Scenario.plans(scenarios["mixed"]!), ({ faults, seed }) =>
+        Effect.sync(() => {
+          seeds.add(seed)
+          if (faults.length === 0) empty++
+          return true
+        }), { runs: 1000, seed: 1 })
+    )
+    assert.isAbove(seeds.size, 990)
+    assert.isBelow(empty, 100)
+  })
 })

@@ -13,11 +13,11 @@ import { expected, scenarios } from "./scenarios.ts"
 const chunk = 50
 
 /** Fewer runs than this say nothing of what never struck. */
-const enough = 500
+export const enough = 500
 
 export interface Request {
   readonly scenario: string
-  /** The first of the runs, and how many. The run's number is the seed of its plan. */
+  /** The first of the runs, and how many: from its number the plans of all of them are made. */
   readonly first: number
   readonly runs: number
 }

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { parseArgs } from "node:util"
 import * as Scenario from "../../src/testing/Scenario.ts"
-import { type Result as Outcome, simulate } from "./runner.ts"
+import { enough, type Result as Outcome, simulate } from "./runner.ts"
 import { scenarios } from "./scenarios.ts"
 
 const { values } = parseArgs({
@@ -66,6 +66,7 @@ const run = async (name: string): Promise<void> => {
       `${outcome.failures.length} failed. What struck:\n${table(outcome)}`
   )
   for (const failure of outcome.failures) console.log(failure)
+  if (outcome.runs < enough) console.log(`fewer than ${enough} runs do not tell what never strikes`)
   if (outcome.missing.length > 0) console.log(`never struck: ${outcome.missing.join(", ")}`)
   if (outcome.failures.length + outcome.missing.length > 0) process.exitCode = 1
 }

@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function*(
   }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
   yield* forkReported("the store's time", Effect.forever(again))
   return storeClock.make(host, () => {
-    if (hasComeApart()) isDue.openUnsafe()
+    if (isAskedFor()) isDue.openUnsafe()
     return reading!.offset
   })
 })

@@ -3,6 +3,7 @@
  * notices after a while that its link is dead, and connects again for ever.
  */
 import type { LinkEvent, NatsMessage, NatsPort } from "../nats/port.ts"
+import type { Timer } from "./environment.ts"
 import { type Outgoing, received } from "./messages.ts"
 import type { Server, Session } from "./server.ts"
 import { type Quality, Wire } from "./wire.ts"
@@ -51,7 +52,7 @@ export class Connection implements NatsPort {
   private down: Wire
   private hasClosed = false
   private inboxes = 0
-  private isDoubted = false
+  private doubts: Timer | undefined
 
   constructor(options: ConnectionOptions) {
     this.options = options
@@ -95,17 +96,20 @@ export class Connection implements NatsPort {
 
   /** Something may be wrong with the link: it is noticed once pings have gone unanswered for long enough. */
   doubt(): void {
-    if (this.isDoubted || this.session === undefined || this.hasClosed) return
-    this.isDoubted = true
+    if (this.doubts !== undefined || this.session === undefined || this.hasClosed) return
     const { network, process, world } = this.options
-    world.schedule(process, this.chance.between(soonestNotice, latestNotice), () => {
-      this.isDoubted = false
+    this.doubts = world.schedule(process, this.chance.between(soonestNotice, latestNotice), () => {
+      this.doubts = undefined
       if (!network.isAlive()) this.disconnect()
     })
   }
 
-  /** It passes again: what was held back is on its way. */
-  heal(): void {
+  /** What was held back is on its way, where it passes again; and where both ways are whole, pings are answered. */
+  heal(isWhole: boolean): void {
+    if (isWhole) {
+      this.doubts?.cancel()
+      this.doubts = undefined
+    }
     this.up.heal()
     this.down.heal()
   }

@@ -65,6 +65,9 @@ const bucketOf = (stream: string): string => stream.slice(streamName("").length)
 
 const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
+const optionalMillis = (input: Duration.Input | undefined): number | undefined =>
+  input === undefined ? undefined : millisOf(input)
+
 export class Fleet {
   readonly seed: string
   readonly world: World
@@ -110,6 +113,7 @@ export class Fleet {
       node: (id, options) => this.node(id, options),
       store: this.storeOf(bucket.bucket),
       bucket: (name) => this.storeOf(name),
+      freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration))),
       now: Effect.sync(this.world.now),
       note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
       facts: Effect.sync(() => this.facts())
@@ -137,10 +141,15 @@ export class Fleet {
   play<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
     return Effect.gen({ self: this }, function*() {
       const references = referencesOf(this.world, "test", this.director, this.ownClock)
-      const root = Effect.runForkWith(Context.merge(yield* Effect.context<never>(), references))(program)
+      const context = Context.merge(yield* Effect.context<never>(), references)
+      const root = this.world.inside(() => Effect.runForkWith(context)(program))
       while (true) {
         const ended = this.advance(() => root.pollUnsafe() !== undefined)
-        if (ended === "done") return root.pollUnsafe()!
+        if (ended === "done") {
+          // What waits for the host may go on now, and shows itself.
+          yield* Effect.yieldNow
+          return this.world.wasTouched ? yield* Effect.fail<Halt>("the real world") : root.pollUnsafe()!
+        }
         if (ended !== "going on") return yield* Effect.fail(ended)
         yield* Effect.yieldNow
       }
@@ -176,6 +185,7 @@ export class Fleet {
             version: this.version,
             isServerFrozen: () => this.world.now() < this.frozenUntil,
             id,
+            number: this.machines.size,
             epoch,
             offset: millisOf(offset),
             rate
@@ -235,8 +245,9 @@ export class Fleet {
       pause: (duration) => act(() => machine.pause(millisOf(duration))),
       freeze: (duration) => act(() => machine.freeze(millisOf(duration))),
       step: (duration) => act(() => machine.step(millisOf(duration))),
-      cut: (direction) => act(() => machine.cut(direction)),
-      link: (quality) => Effect.map(toQuality(quality), (one) => machine.setQuality(one)),
+      cut: (direction, lasting) => act(() => machine.cut(direction, optionalMillis(lasting))),
+      link: (quality, lasting) =>
+        Effect.map(toQuality(quality), (one) => machine.setQuality(one, optionalMillis(lasting))),
       disconnect: act(() => machine.disconnect()),
       heal: act(() => machine.heal())
     }
@@ -274,26 +285,32 @@ export class Fleet {
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
     }
-    const lose = (how: Loss["how"], act: (stream: string) => void) =>
-      Effect.sync(() =>
-        each((stream) => {
-          this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
-          act(stream)
-        })
-      )
+    /** What there was before and is not any more; where nothing was lost, nothing is told. */
+    const lose = (stream: string, how: Loss["how"], act: () => void) => {
+      const before = server.stream(stream)
+      act()
+      const after = server.stream(stream)
+      const isLost = before !== undefined &&
+        (after === undefined || after.created !== before.created || after.lastRevision < before.lastRevision)
+      if (isLost) this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
+    }
+    const loseEach = (how: Loss["how"], act: (stream: string) => void) =>
+      Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
     return {
       electionOfItsOwn: (gap) =>
-        Effect.sync(() => {
-          const now = world.now()
-          this.storeTroubles.push({ node: undefined, from: now, until: now + millisOf(gap) })
-          each((stream) => server.electionOfItsOwn(stream, millisOf(gap)))
-        }),
-      loseStream: lose("lost", (stream) => server.loseStream(stream)),
-      remakeStream: lose("made anew", (stream) => server.loseStream(stream, { remake: "from 1" })),
-      rollBack: (messages) => lose("rolled back", (stream) => server.rollBack(stream, messages)),
+        Effect.sync(() =>
+          each((stream) => {
+            if (server.stream(stream) === undefined) return
+            const now = world.now()
+            this.storeTroubles.push({ node: undefined, from: now, until: now + millisOf(gap) })
+            lose(stream, "lost", () => server.electionOfItsOwn(stream, millisOf(gap)))
+          })
+        ),
+      loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
+      remakeStream: loseEach("made anew", (stream) => server.loseStream(stream, { remake: "from 1" })),
+      rollBack: (messages) => loseEach("rolled back", (stream) => server.rollBack(stream, messages)),
       loseConsumers: Effect.sync(() => each((stream) => server.loseConsumers(stream))),
-      lag: (duration) => Effect.sync(() => each((stream) => server.lag(stream, millisOf(duration)))),
-      freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration)))
+      lag: (duration) => Effect.sync(() => each((stream) => server.lag(stream, millisOf(duration))))
     }
   }
 

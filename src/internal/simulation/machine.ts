@@ -3,6 +3,7 @@
  * that runs on it, one after the other.
  */
 import { Connection } from "./connection.ts"
+import type { Timer } from "./environment.ts"
 import type { Stretch } from "./models.ts"
 import { NodeClock } from "./nodeClock.ts"
 import type { Server } from "./server.ts"
@@ -21,6 +22,8 @@ export interface MachineOptions {
   readonly version: string
   readonly isServerFrozen: () => boolean
   readonly id: string
+  /** Among all machines. */
+  readonly number: number
   readonly epoch: number
   readonly offset: number
   readonly rate: number
@@ -38,12 +41,11 @@ export class Machine {
   private readonly options: MachineOptions
   private readonly world: World
   private readonly connections = new Set<Connection>()
-  private readonly cuts = new Map<Direction, number>()
+  private readonly cuts: Array<Cut> = []
+  private readonly poor: Array<Poor> = []
   private readonly onEnd = new Set<() => void>()
   private readonly onBoot = new Set<() => void>()
-  private quality: Quality = goodQuality
-  private poorSince: number | undefined
-  private stoppedAt: number | undefined
+  private stop: Stop | undefined
   private frozenUntil = Number.NEGATIVE_INFINITY
   private boots = 0
   private opened = 0
@@ -94,9 +96,9 @@ export class Machine {
   /** The same, because the simulation has no more use for it. */
   switchOff(): void {
     if (this.hasCrashed) return
-    this.endStop()
     this.crashes.push({ node: this.id, at: this.world.now() })
     this.process.end()
+    this.endStop()
     for (const connection of this.connections) connection.vanish()
     this.connections.clear()
     tellAll(this.onEnd)
@@ -113,38 +115,53 @@ export class Machine {
 
   /** As by SIGSTOP, and SIGCONT later: clocks go on. */
   pause(millis: number): void {
-    this.stopFor("pause", millis, () => {})
+    if (this.stop !== undefined) return this.extend(millis)
+    this.beginStop("pause", millis, () => {})
   }
 
   /** The machine is suspended: the monotonic clock stands still as well. */
   freeze(millis: number): void {
+    if (this.stop !== undefined) return this.extend(millis)
+    if (this.hasCrashed) return
     this.clock.suspend()
-    if (this.stopFor("freeze", millis, () => this.clock.wake())) this.frozenUntil = this.world.now() + millis
-    else this.clock.wake()
+    this.frozenUntil = this.world.now() + millis
+    this.beginStop("freeze", millis, () => this.clock.wake())
   }
 
-  private stopFor(how: string, millis: number, atEnd: () => void): boolean {
-    const { process } = this
-    if (!process.isRunning) return false
+  private beginStop(how: string, millis: number, atEnd: () => void): void {
+    if (this.hasCrashed) return
     this.world.struck(how)
     this.note(`${how} for ${millis / 1000} s`)
-    process.stop()
-    this.stoppedAt = this.world.now()
-    this.world.after(millis, () => {
-      atEnd()
-      if (process.hasEnded) return
-      this.endStop()
-      this.note("goes on")
-      process.resume()
-    })
-    return true
+    this.process.stop()
+    const since = this.world.now()
+    const stop: Stop = { since, until: since + millis, atEnd, alarm: this.world.after(millis, () => this.endStop()) }
+    this.stop = stop
+  }
+
+  /** What is stopped already is so for longer. */
+  private extend(millis: number): void {
+    const { stop } = this
+    const until = this.world.now() + millis
+    if (stop === undefined || until <= stop.until) return
+    stop.until = until
+    stop.alarm.cancel()
+    stop.alarm = this.world.after(millis, () => this.endStop())
+    this.frozenUntil = Math.max(this.frozenUntil, until)
+    this.note(`is stopped for ${millis / 1000} s from now`)
   }
 
   private endStop(): void {
-    if (this.stoppedAt === undefined) return
-    this.stops.push({ node: this.id, from: this.stoppedAt, until: this.world.now() })
-    this.troubles.push({ node: this.id, from: this.stoppedAt, until: this.world.now() })
-    this.stoppedAt = undefined
+    const { stop } = this
+    if (stop === undefined) return
+    this.stop = undefined
+    stop.alarm.cancel()
+    stop.atEnd()
+    const stretch = { node: this.id, from: stop.since, until: this.world.now() }
+    this.stops.push(stretch)
+    this.troubles.push(stretch)
+    if (this.hasCrashed) return
+    this.note("goes on")
+    this.process.resume()
   }
 
   /** Sets the wall clock by so much forward, or back; a machine that is suspended is set once it has been awake for a while. */
@@ -154,6 +171,7 @@ export class Machine {
       this.world.after(readyAt - this.world.now(), () => this.step(millis))
       return
     }
+    if (millis === 0) return
     this.world.struck(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
     // A leader takes a step forward for time that it has slept.
@@ -172,9 +190,10 @@ export class Machine {
       server,
       version,
       process: this.process,
-      name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}c${++this.opened}`,
+      // The number keeps apart what differs in punctuation only.
+      name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}n${this.options.number}c${++this.opened}`,
       network: {
-        quality: () => this.quality,
+        quality: () => this.poor.at(-1)?.quality ?? goodQuality,
         isCut: (direction) => this.isCut(direction),
         isAlive: () => this.isAlive
       }
@@ -189,7 +208,7 @@ export class Machine {
   }
 
   private isCut(direction: Direction): boolean {
-    return this.cuts.has(direction)
+    return this.cuts.some((cut) => cut.directions.includes(direction))
   }
 
   /** Whether any process of it has ever connected. */
@@ -198,7 +217,7 @@ export class Machine {
   }
 
   private get isAlive(): boolean {
-    return this.cuts.size === 0 && !this.options.isServerFrozen()
+    return this.cuts.length === 0 && !this.options.isServerFrozen()
   }
 
   /** Pings go unanswered: each connection notices for itself. */
@@ -206,37 +225,52 @@ export class Machine {
     for (const connection of this.connections) connection.doubt()
   }
 
-  cut(direction: Direction | "both"): void {
-    const directions: ReadonlyArray<Direction> = direction === "both" ? ["requests", "replies"] : [direction]
-    for (const one of directions) if (!this.cuts.has(one)) this.cuts.set(one, this.world.now())
-    this.world.struck(`cut ${direction}`)
+  /** Until it is healed, or for so long. */
+  cut(direction: Direction | "both", millis: number | undefined): void {
+    const cut: Cut = {
+      directions: direction === "both" ? ["requests", "replies"] : [direction],
+      since: this.world.now()
+    }
+    if (cut.directions.some((one) => !this.isCut(one))) this.world.struck(`cut ${direction}`)
+    this.cuts.push(cut)
     this.note(`${direction === "both" ? "requests and replies are" : `${direction} are`} cut off`)
     this.doubt()
+    if (millis !== undefined) this.world.after(millis, () => this.mend(cut))
+  }
+
+  private mend(cut: Cut): void {
+    const index = this.cuts.indexOf(cut)
+    if (index === -1) return
+    this.cuts.splice(index, 1)
+    this.troubles.push({ node: this.id, from: cut.since, until: this.world.now() })
+    if (this.cuts.length === 0) this.note("nothing is cut off any more")
+    for (const connection of this.connections) connection.heal(this.cuts.length === 0)
+  }
+
+  /** Messages travel so until it is healed, or for so long. Of several the last one counts. */
+  setQuality(quality: Quality, millis: number | undefined): void {
+    const poor: Poor = { quality, since: this.world.now() }
+    this.poor.push(poor)
+    this.world.struck("poor link")
+    this.note(
+      `a poor link: ${quality.least} to ${quality.most} ms, ${Math.round(100 * quality.loss)} % lost, ` +
+        `${Math.round(100 * quality.reordering)} % overtaken`
+    )
+    if (millis !== undefined) this.world.after(millis, () => this.improve(poor))
+  }
+
+  private improve(poor: Poor): void {
+    const index = this.poor.indexOf(poor)
+    if (index === -1) return
+    this.poor.splice(index, 1)
+    this.troubles.push({ node: this.id, from: poor.since, until: this.world.now() })
+    if (this.poor.length === 0) this.note("the link is good again")
   }
 
   /** All that is wrong with the link is well again. */
   heal(): void {
-    this.setQuality(goodQuality)
-    if (this.cuts.size === 0) return
-    this.note("the link is whole again")
-    this.troubles.push({ node: this.id, from: Math.min(...this.cuts.values()), until: this.world.now() })
-    this.cuts.clear()
-    for (const connection of this.connections) connection.heal()
-  }
-
-  setQuality(quality: Quality): void {
-    if (this.poorSince !== undefined) {
-      this.troubles.push({ node: this.id, from: this.poorSince, until: this.world.now() })
-    }
-    this.poorSince = quality === goodQuality ? undefined : this.world.now()
-    if (quality !== goodQuality) {
-      this.world.struck("poor link")
-      this.note(
-        `a poor link: ${quality.least} to ${quality.most} ms, ${100 * quality.loss} % lost, ` +
-          `${100 * quality.reordering} % overtaken`
-      )
-    }
-    this.quality = quality
+    for (const poor of Array.from(this.poor)) this.improve(poor)
+    for (const cut of Array.from(this.cuts)) this.mend(cut)
   }
 
   /** The connection breaks at once, and is made again. */
@@ -248,10 +282,28 @@ export class Machine {
 
   /** What is still wrong when the history ends. */
   unfinished(): ReadonlyArray<Stretch> {
-    const now = this.world.now()
-    const begun = [this.stoppedAt, this.poorSince, ...this.cuts.values()].filter((since) => since !== undefined)
-    return begun.map((from) => ({ node: this.id, from, until: now }))
+    const until = this.world.now()
+    return [...this.poor, ...this.cuts, ...(this.stop === undefined ? [] : [this.stop])]
+      .map(({ since }) => ({ node: this.id, from: since, until }))
   }
+}
+
+interface Cut {
+  readonly directions: ReadonlyArray<Direction>
+  readonly since: number
+}
+
+interface Poor {
+  readonly quality: Quality
+  readonly since: number
+}
+
+/** A process that does not run although it lives. */
+interface Stop {
+  readonly since: number
+  until: number
+  readonly atEnd: () => void
+  alarm: Timer
 }
 
 /** Once each: whoever is told may listen again at once. */

@@ -70,9 +70,12 @@ export interface SimulatedNode {
   readonly running: Effect.Effect<void>
   /** A new process, which knows nothing of the one before: `run` runs in it from now on. */
   readonly restart: Effect.Effect<void>
-  /** As by SIGSTOP, and SIGCONT so much later. Returns at once. */
+  /** As by SIGSTOP, and SIGCONT so much later. Returns at once. A process that is stopped already is so for longer. */
   readonly pause: (duration: Duration.Input) => Effect.Effect<void>
-  /** The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. */
+  /**
+   * The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. A machine whose
+   * process is stopped already is so for longer.
+   */
   readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
   /**
    * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
@@ -80,13 +83,16 @@ export interface SimulatedNode {
    */
   readonly step: (duration: Duration.Input) => Effect.Effect<void>
   /**
-   * Nothing passes that way until `heal`. What is sent meanwhile waits, as with
+   * Nothing passes that way until `heal`, or for so long; returns at once. What is sent meanwhile waits, as with
    * TCP, and arrives then, unless the client has noticed (after 6 to 9 s) and
    * given the connection up.
    */
-  readonly cut: (direction: "requests" | "replies" | "both") => Effect.Effect<void>
-  /** How messages travel from now on. */
-  readonly link: (quality: LinkQuality) => Effect.Effect<void, InvalidSimulation>
+  readonly cut: (
+    direction: "requests" | "replies" | "both",
+    lasting?: Duration.Input
+  ) => Effect.Effect<void>
+  /** How messages travel from now on: until `heal`, or for so long. Returns at once. Of several the last one counts. */
+  readonly link: (quality: LinkQuality, lasting?: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** The connection breaks at once, and is made again within a second. */
   readonly disconnect: Effect.Effect<void>
   /** Ends `cut` and `link`. */
@@ -100,7 +106,10 @@ export interface SimulatedNode {
  * @since 0.1.0
  */
 export interface SimulatedStore {
-  /** The stream has no leader for so long: requests find nobody, and answers that were under way may never come. */
+  /**
+   * The stream has no leader for so long: requests find nobody, and answers that were under way may never come. One that
+   * is kept in a single server's memory is lost.
+   */
   readonly electionOfItsOwn: (gap: Duration.Input) => Effect.Effect<void>
   /** The stream is gone, with all that was in it. */
   readonly loseStream: Effect.Effect<void>
@@ -112,8 +121,6 @@ export interface SimulatedStore {
   readonly loseConsumers: Effect.Effect<void>
   /** Copies of a replicated bucket hear of changes this much later from now on. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void>
-  /** The whole server stands still for so long, and goes on where it was. */
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
 }
 
 /**
@@ -210,6 +217,8 @@ export interface SimulationService {
   readonly store: SimulatedStore
   /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
   readonly bucket: (name: string) => SimulatedStore
+  /** The whole server stands still for so long, and goes on where it was. */
+  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
   /** A line of the program's own in the timeline. */
@@ -291,15 +300,38 @@ export class InvalidSimulation extends Data.TaggedError("InvalidSimulation")<{ r
  */
 export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
   readonly seed: string
-  readonly how: "nothing left" | "time is up" | "spinning"
+  readonly how: "nothing left" | "time is up" | "spinning" | "the real world"
   readonly at: Duration.Duration
 }> {
+  readonly #timeline: string
+
+  constructor(fields: {
+    readonly seed: string
+    readonly how: "nothing left" | "time is up" | "spinning" | "the real world"
+    readonly at: Duration.Duration
+    readonly timeline: string
+  }) {
+    const { timeline, ...shown } = fields
+    super(shown)
+    this.#timeline = timeline
+  }
+
+  /**
+   * What happened until then; empty unless it was asked for.
+   *
+   * @since 0.1.0
+   */
+  get timeline(): string {
+    return this.#timeline
+  }
+
   override get message(): string {
     const why = {
       "nothing left":
         "nothing can happen any more: the program waits for the real world (a promise, a socket), or for itself",
       "time is up": "the limit of its time is reached: end the program, or raise `limit`",
-      spinning: "work goes on and on without time passing: a loop that never sleeps"
+      spinning: "work goes on and on without time passing: a loop that never sleeps",
+      "the real world": "something was waited for that is not simulated (a promise, a socket, a timer of the host)"
     }
     return `the simulation with seed ${this.seed} stands still after ${Duration.format(this.at)}: ${why[this.how]}`
   }

@@ -114,6 +114,7 @@ export class Wire {
 
   /** It passes again: what was held back comes first. */
   heal(): void {
+    if (this.isCut()) return
     const { held } = this
     this.held = []
     const retransmission = held.length === 0 ? 0 : this.chance.between(0, longestRetransmission)

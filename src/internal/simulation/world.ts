@@ -76,7 +76,7 @@ export interface Line {
 }
 
 /** Why nothing more will happen although there is no end. */
-export type Halt = "nothing left" | "time is up" | "spinning"
+export type Halt = "nothing left" | "time is up" | "spinning" | "the real world"
 
 export class World implements Environment {
   readonly chance: Chance
@@ -85,6 +85,9 @@ export class World implements Environment {
   /** How often each fault has struck. */
   readonly faults = new Map<string, number>()
   private time = 0
+  /** Whether what happens now happens in the simulation. */
+  private isInside = false
+  private wasOutside = false
   private readonly order: Chance
   private readonly events = new Heap<Event>()
   private readonly ready: Array<Task> = []
@@ -113,6 +116,7 @@ export class World implements Environment {
 
   /** The same, of an actor: it waits while that one is stopped. */
   schedule(actor: Actor | undefined, millis: number, run: () => void): Timer {
+    if (!this.isInside) this.wasOutside = true
     const event: Event = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
     this.events.push(event)
     return {
@@ -129,6 +133,7 @@ export class World implements Environment {
 
   /** Something can run now; when, among what else can, the seed decides. */
   submit(actor: Actor, run: () => void, priority: number): void {
+    if (!this.isInside) this.wasOutside = true
     if (actor.hasEnded) return
     if (this.ready.length > 0 && this.ready[0]!.priority !== priority) this.isLevel = false
     this.ready.push({ actor, priority, run })
@@ -151,8 +156,28 @@ export class World implements Environment {
     return task
   }
 
+  /** Whether something went on that nothing in the simulation had woken. */
+  get wasTouched(): boolean {
+    return this.wasOutside
+  }
+
+  /** What is done here is part of the simulation. */
+  inside<A>(run: () => A): A {
+    this.isInside = true
+    try {
+      return run()
+    } finally {
+      this.isInside = false
+    }
+  }
+
   /** Lets things happen, so many at most, until it is done or nothing can happen any more. */
   advance(isDone: () => boolean, until: number, most: number): Halt | "done" | "going on" {
+    if (this.wasOutside) return "the real world"
+    return this.inside(() => this.proceed(isDone, until, most))
+  }
+
+  private proceed(isDone: () => boolean, until: number, most: number): Halt | "done" | "going on" {
     let left = most
     let atOneTime = 0
     while (true) {

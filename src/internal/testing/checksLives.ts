@@ -108,6 +108,27 @@ const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, lat
   }]
 }
 
+// ------------------------------------------------------------ who registers is registered
+
+/** It asks for its name, and gets it nowhere: waited for longer than another process may be silent. */
+const unregistered = (life: Life, trouble: ReadonlyArray<Span>, times: RosterTimes): ReadonlyArray<Found> => {
+  const { heartbeat, lateness, maxAge } = times
+  const { from, instance, node, registering } = life
+  if (registering === undefined) return []
+  const longest = maxAge + heartbeat + 2 * lateness + recovery
+  const clear = clearWithin(trouble, registering, from).find((span) => span.until - span.from > longest)
+  if (clear === undefined) return []
+  return [{
+    rule: "who registers is registered",
+    at: clear.from + longest,
+    message: `${instance} asked to be registered on ${node}, and was not for ${seconds(clear.until - registering)} s`,
+    facts: [
+      { at: registering, who: instance, what: `begins to register on ${node}` },
+      { at: clear.until, who: instance, what: "is still not registered, or only now" }
+    ]
+  }]
+}
+
 // ------------------------------------------------------------ who is told that it is over
 
 /** Told that it was deregistered, or that another has its id, although neither had happened. */
@@ -140,6 +161,7 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
       const found = [
         ...clear.flatMap((span) => forgotten(life, record, span, times)),
+        ...unregistered(life, trouble, times),
         ...misled(life, own, record)
       ]
       const isJudged = life.ended === "deregistered" && life.until !== undefined &&

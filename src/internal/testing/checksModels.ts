@@ -26,6 +26,7 @@ export type Rule =
   | "the deregistered stay away"
   | "only the dead are swept"
   | "endings are true"
+  | "who registers is registered"
 
 /**
  * A rule that was broken, and the shortest history that breaks it.

@@ -34,10 +34,13 @@ const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyAr
 export const vacancies = (
   { end, terms }: LeaderHistory,
   troubles: ReadonlyArray<Trouble>,
-  within: number
+  within: number,
+  elections: ReadonlyArray<string>
 ): ReadonlyArray<Found> => {
   const hindered = merge(troubles)
-  return [...Map.groupBy(terms, ({ election }) => election)].flatMap(([election, own]) => {
+  const byElection = Map.groupBy(terms, ({ election }) => election)
+  return [...new Set([...elections, ...byElection.keys()])].flatMap((election) => {
+    const own = byElection.get(election) ?? []
     const leaderless = gapsIn(merge(own.map(spanOf(end))), end)
     return leaderless.flatMap((gap) => {
       const inIt = hindered.filter(({ from, until }) => until > gap.from && from < gap.until)

@@ -13,14 +13,17 @@ const millisPerHour = 3_600_000
 const isRoutine = (line: string): boolean =>
   / store {2,}\$KV\.[^.]+\.(?:election|service-instances)\.\S+ @\d+ put$/.test(line)
 
+const linesOf = (violation: Violation | string): ReadonlyArray<string> =>
+  typeof violation === "string"
+    ? [violation]
+    : [`${violation.rule}: ${violation.message}`].concat(violation.history.map((line) => `  ${line}`))
+
 /** Violations of one rule are alike: the first of each says most. */
 export const summaryOf = (violations: ReadonlyArray<Violation | string>): ReadonlyArray<string> => {
   const byRule = Map.groupBy(violations, (one) => typeof one === "string" ? one : one.rule)
-  return [...byRule.values()].flatMap(([first, ...more]) => {
-    const lines = typeof first === "string" || first === undefined
-      ? [String(first)]
-      : [`${first.rule}: ${first.message}`, ...first.history.map((line) => `  ${line}`)]
-    return more.length === 0 ? lines : [...lines, `  (and ${more.length} more of this kind)`]
+  return Array.from(byRule.values()).flatMap((alike) => {
+    const more = alike.length === 1 ? [] : [`  (and ${alike.length - 1} more of this kind)`]
+    return linesOf(alike[0]!).concat(more)
   })
 }
 

@@ -66,9 +66,15 @@ export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "no
       const at = yield* now
       if (yield* leadership.isValid) term.validAt.push(at)
     })
+    let hasEnded = false
+    // Also who ends by himself interrupts what runs beside him.
     const told = Effect.map(now, (at) => {
-      term.toldToStop = at
+      if (!hasEnded) term.toldToStop = at
     })
+    const itself = Effect.onExit(work, () =>
+      Effect.sync(() => {
+        hasEnded = true
+      }))
     const readings = Effect.forever(
       Effect.andThen(read, Effect.flatMap(Random.nextIntBetween(shortestReading, longestReading), Effect.sleep))
     )
@@ -84,7 +90,7 @@ export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "no
     })
     // Interrupted at the same time as the work, and done at once.
     const beside = Effect.onInterrupt(readings, () => told)
-    return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(work, beside), ended))
+    return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
   }
 
   const term = <A, E, R>(node: string, leadership: Leadership, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -255,6 +255,7 @@ export class Stream implements Target {
   /** As it was some messages ago; what history had dropped then already does not come back. */
   rollBack(messages: number): void {
     const last = Math.max(this.limits.firstRevision - 1, this.leader.lastRevision - messages)
+    if (last === this.leader.lastRevision) return
     const kept = this.leader.all().filter(({ revision }) => revision <= last)
     this.loseConsumers()
     this.writes.clear()
