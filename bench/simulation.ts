@@ -13,7 +13,7 @@ import { scenarios } from "../test/simulation/scenarios.ts"
 import { rounded } from "./support/measure.ts"
 
 const mixedRuns = 10_000
-const otherRuns = 1000
+const otherRuns = 500
 
 const millisPerHour = 3_600_000
 

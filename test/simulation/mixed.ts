@@ -31,12 +31,31 @@ interface Pace {
   readonly replicas: number
 }
 
-/** The defaults, and shorter ones, in which more happens. */
-const paces: ReadonlyArray<Pace> = [
-  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), timings: Election.resilient, replicas: 1 },
-  { maxAge: Duration.seconds(12), heartbeat: Duration.seconds(4), timings: Election.balanced, replicas: 3 },
-  { maxAge: Duration.seconds(6), heartbeat: Duration.seconds(2), timings: Election.balanced, replicas: 1 }
-]
+const defaults: Pace = {
+  maxAge: Duration.seconds(30),
+  heartbeat: Duration.seconds(10),
+  timings: Election.resilient,
+  replicas: 1
+}
+
+/** More happens, and the election's bucket has copies: conflicts without anybody's write, and answers that lag. */
+const quick: Pace = {
+  maxAge: Duration.seconds(12),
+  heartbeat: Duration.seconds(4),
+  timings: Election.balanced,
+  replicas: 3
+}
+
+/** Instances die and come back so often that sweepers meet them. */
+const hasty: Pace = {
+  maxAge: Duration.seconds(6),
+  heartbeat: Duration.seconds(2),
+  timings: Election.balanced,
+  replicas: 1
+}
+
+/** Of six fleets: the more happens in one, the longer it takes. */
+const paces: ReadonlyArray<Pace> = [defaults, defaults, defaults, quick, quick, hasty]
 
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
 const lateness = Duration.seconds(3)
