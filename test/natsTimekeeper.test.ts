@@ -69,6 +69,21 @@ describe("the store's time", () => {
       assert.strictEqual(state.asked, 6)
     }))
 
+  it.effect("is asked for now and then while it cannot be had, however often somebody looks", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      const clock = yield* timekeeper.make(port, info)
+      yield* TestClock.adjust("50 seconds")
+      yield* TestClock.setTime(30_000)
+      state.fails = true
+      const asked = state.asked
+      for (let look = 0; look < 100; look++) {
+        clock.currentTimeMillisUnsafe()
+        yield* TestClock.adjust("100 millis")
+      }
+      assert.approximately(state.asked - asked, 3, 1)
+    }))
+
   it.effect("is that of the server that the link came back to, and goes on through failures", () =>
     Effect.gen(function*() {
       const { info, port, reconnect, state } = makeServer()
