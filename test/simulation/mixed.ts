@@ -74,8 +74,8 @@ const takeover = 12_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
 
-/** Twice in the time in which an instance dies, so that sweepers meet those who come back. */
-const sweepEvery = ({ maxAge }: Pace) => Duration.divideUnsafe(maxAge, 2)
+/** In a hasty fleet often enough for sweepers to meet those who come back. */
+const sweepEvery = (pace: Pace) => pace === hasty ? Duration.divideUnsafe(pace.maxAge, 2) : pace.maxAge
 
 const services = (node: SimulatedNode, { heartbeat, maxAge, replicas, timings }: Pace) =>
   Layer.mergeAll(
@@ -99,10 +99,10 @@ const work = (history: History.History, node: string, leadership: Election.Leade
     Effect.gen(function*() {
       yield* Effect.addFinalizer(() => pause(0, longestGoodbye))
       while (true) {
-        yield* pause(50, 2000)
+        yield* pause(100, 4000)
         yield* history.write(node, "fenced", leadership.token)
         if (yield* leadership.isValid) yield* history.write(node, "trusting", leadership.token, { fence: false })
-        if (mayResign && (yield* Random.next) < 0.03) yield* leadership.resign
+        if (mayResign && (yield* Random.next) < 0.06) yield* leadership.resign
       }
     }).pipe(Effect.scoped)
   )
@@ -112,7 +112,7 @@ const looks = (history: History.History, node: string) =>
     const registry = yield* Registry.Registry
     const list = Effect.map(registry.list(service), (all) => all.map((one) => `${service}/${one.instanceId}`))
     return yield* Effect.forever(
-      Effect.andThen(pause(3000, 13_000), Effect.ignore(history.look(node, service, list)))
+      Effect.andThen(pause(5000, 20_000), Effect.ignore(history.look(node, service, list)))
     )
   })
 

@@ -140,7 +140,8 @@ const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): Readonl
   if (lastUntil(record.lost, lost.at) >= begin) return []
   const isTrue = lost.as === "Deregistered"
     ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= lost.at)
-    : lives.some((other) => other !== life && beginOf(other) <= lost.at && (other.until ?? never) >= begin)
+    // What one that has given up had sent may land yet.
+    : lives.some((other) => other !== life && beginOf(other) <= lost.at && (other.until ?? never) >= begin - nearTheEnd)
   if (isTrue) return []
   const why = lost.as === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
   return [{

@@ -24,8 +24,8 @@ export interface TermLoss {
 }
 
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
-const shortestReading = 100
-const longestReading = 1000
+const shortestReading = 200
+const longestReading = 2000
 
 /** A process that crashed took with it what it had not ended. */
 export const endedBy = (crashes: Facts["crashes"], node: string, since: number): number | undefined =>
