@@ -1,0 +1,85 @@
+/** Bugs of registrations, beats, reads and the sweeper. */
+import type { Mutant } from "./models.ts"
+
+const access = "src/internal/registry/access.ts"
+const cleanup = "src/internal/registry/cleanup.ts"
+const ownRecord = "src/internal/registry/ownRecord.ts"
+const protocol = "src/internal/registry/protocol.ts"
+const record = "src/internal/registry/record.ts"
+const registration = "src/internal/registry/registration.ts"
+const service = "src/internal/registry/service.ts"
+
+export const registry: ReadonlyArray<Mutant> = [
+  {
+    name: "ages are told by this host's wall clock",
+    from: "AegisTrader: the sender's timestamp against the local time.time()",
+    file: access,
+    find: "options.clock === \"store\" ? store.clock : yield* Clock.Clock",
+    replace: "yield* Clock.Clock",
+    scenario: "mixed"
+  },
+  {
+    name: "all instances of a service share a key",
+    from: "ocis#9535",
+    file: record,
+    find: "${instance.serviceName}.${instance.instanceId}`",
+    replace: "${instance.serviceName}.all`",
+    scenario: "mixed"
+  },
+  {
+    name: "reads show who has expired",
+    from: "ocis#6762, asim/nitro-plugins#465",
+    file: service,
+    find: ".filter((instance) => options.includeExpired === true ||",
+    replace: ".filter((instance) => options.includeExpired !== false ||",
+    scenario: "mixed"
+  },
+  {
+    name: "a beat brings back what others have deregistered",
+    from: "AegisSDK 1.3: an absent record is registered again",
+    file: protocol,
+    find: "? { _tag: \"Deregistered\" }",
+    replace: "? { _tag: \"RegisterAgain\", revision: seen.revision }",
+    scenario: "mixed"
+  },
+  {
+    name: "beats are plain writes",
+    from: "AegisSDK 1.3: a blind put of the caller's object",
+    file: ownRecord,
+    find: "store.put(this.key, encode(stamped), { revision })",
+    replace: "store.put(this.key, encode(stamped))",
+    scenario: "mixed"
+  },
+  {
+    name: "beats stop for good after one failure",
+    from: "AegisSDK 1.3: the loop stops, reva#5817",
+    file: registration,
+    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
+    replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.never)",
+    scenario: "mixed"
+  },
+  {
+    name: "an instance that has expired cannot write over its marker",
+    from: "nats-server#6712, #3653",
+    file: protocol,
+    find: ": { _tag: \"RegisterAgain\", revision: seen.revision }",
+    replace: ": { _tag: \"RegisterAgain\", revision: 0 }",
+    scenario: "mixed"
+  },
+  {
+    name: "an instance that was swept does not come back",
+    from: "reva#5817",
+    file: protocol,
+    find: "return seen.reason === \"delete\"",
+    replace: "return seen.reason !== \"expire\"",
+    scenario: "mixed"
+  },
+  {
+    name: "the sweeper removes who has not beaten between two passes",
+    from: "AegisSDK 1.3: entries without a ttl count as stale",
+    file: cleanup,
+    find: "reason: access.expired(record.instance, maxAge)",
+    replace: "reason: access.ageOf(record) > 0",
+    scenario: "mixed"
+  }
+]
