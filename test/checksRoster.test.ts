@@ -331,6 +331,29 @@ describe("the deregistered stay away: a bucket that is lost", () => {
       ["the deregistered stay away"]
     )
   })
+
+  it("lets a process live on that was never told, whoever ends beside it", () => {
+    const beside = (lost: Checks.Life["lost"], ...removals: ReadonlyArray<Checks.Removal>) =>
+      rules(check({
+        lives: [life(10_000, 20_000, { node: "b", lost }), life(50_000, 60_000)],
+        beats: beats(58_000, 76_000),
+        removals
+      }))
+    assert.deepStrictEqual(beside(undefined, removal(20_000), removal(21_000, "lost")), [])
+    assert.deepStrictEqual(beside(undefined, removal(19_998), removal(19_999, "lost")), [], "lost before the answer")
+    const told = { as: "Deregistered", at: 40_000 } as const
+    assert.deepStrictEqual(beside(undefined, removal(20_000)), ["the deregistered stay away"])
+    assert.deepStrictEqual(
+      beside(undefined, removal(19_000, "lost"), removal(20_000)),
+      ["the deregistered stay away"],
+      "the tombstone outlived the loss"
+    )
+    assert.deepStrictEqual(
+      beside(told, removal(20_000), removal(21_000, "lost")),
+      ["the deregistered stay away"],
+      "once told, it is over"
+    )
+  })
 })
 
 describe("a sweeper", () => {

@@ -127,6 +127,24 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
+/** A second process with another's id, for a few seconds: it takes the id over, and the other must be told. */
+const impersonate = (history: History.History, node: string, nodes: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const registry = yield* Registry.Registry
+    while (true) {
+      yield* pause(30_000, 500_000)
+      const id = yield* Random.choice(nodes)
+      const register = registry.register(
+        { serviceName: service, instanceId: id, version: "1.0.0" },
+        { onDuplicate: "replace" }
+      )
+      yield* Effect.andThen(history.registered(node, `${service}/${id}`, register), pause(3000, 8000)).pipe(
+        Effect.scoped,
+        Effect.ignore
+      )
+    }
+  })
+
 /** From its start until it has had enough, or was deregistered; whoever starts again is another, and knows nothing. */
 const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestless: boolean) =>
   Effect.gen(function*() {
@@ -143,7 +161,8 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
     // Each for itself may end the life, and by a defect the whole run.
     const always = [candidate, looks(history, id)]
     if (!isRestless) return yield* Effect.raceAllFirst(always)
-    const restless = [meddle(history, ids), pause(20_000, 300_000), lost]
+    const others = ids.filter((other) => other !== id)
+    const restless = [meddle(history, ids), impersonate(history, id, others), pause(20_000, 300_000), lost]
     return yield* Effect.raceAllFirst<Effect.Effect<unknown, unknown, Registry.Registry>>([...always, ...restless])
   }).pipe(
     // In this order: who leaves needs what it leaves.

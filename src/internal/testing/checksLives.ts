@@ -75,11 +75,23 @@ const forgotten = (life: Life, record: Record, clear: Span, times: RosterTimes):
 /** The first write of a life lands before `register` returns. */
 const beginOf = ({ from, registering }: Life): number => registering ?? from - recovery
 
+/** Others deregister before they are answered, and the life ends with the answer; who leaves removes its record after that. */
+const tombstoneOf = (life: Life, { removals }: Record): number => {
+  const until = life.until!
+  return removals.findLast(({ at, how }) => how === "deregistered" && at >= beginOf(life) && at <= until)?.at ?? until
+}
+
+/** With the stream its tombstone was lost: nobody can know any more that it was deregistered. */
+const isForgotten = (life: Life, record: Record, at: number): boolean =>
+  lastUntil(record.lost, at) >= tombstoneOf(life, record)
+
 /** Until when another life may beat that is there when the first one has ended; a crash tells nothing of what is under way. */
-const reachOf = (other: Life, ended: Life, late: number): number => {
+const reachOf = (other: Life, ended: Life, record: Record, late: number): number => {
   if (other.until === undefined) return never
-  if (other.ended === "deregistered") return other.until + late
-  return other.until >= beginOf(ended) ? never : other.until
+  if (other.ended !== "deregistered") return other.until >= beginOf(ended) ? never : other.until
+  // Nothing tells its process any more; where it had been told before, it has ended.
+  if (isForgotten(other, record, ended.until!)) return other.lost === undefined ? never : other.lost.at + late
+  return other.until + late
 }
 
 /** A beat after a deregistration, where no other life is there to have sent it. */
@@ -88,13 +100,12 @@ const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, lat
   const silentFrom = until + late
   let silentUntil = never
   for (const other of lives) {
-    if (other === life || reachOf(other, life, late) <= silentFrom) continue
+    if (other === life || reachOf(other, life, record, late) <= silentFrom) continue
     silentUntil = Math.min(silentUntil, beginOf(other))
   }
   const at = record.beats[countUntil(record.beats, silentFrom)]
   if (at === undefined || at >= silentUntil) return []
-  // With the stream its tombstone was lost: nobody can know any more that it was deregistered.
-  if (lastUntil(record.lost, at) >= until) return []
+  if (isForgotten(life, record, at)) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
     rule: "the deregistered stay away",
