@@ -1,5 +1,5 @@
 /** Bugs of elections: of those who stand, of those who lead, and of what they are trusted with. */
-import type { Mutant } from "./models.ts"
+import type { Edit, Mutant } from "./models.ts"
 
 const board = "src/internal/election/board.ts"
 const campaign = "src/internal/election/campaign.ts"
@@ -10,6 +10,20 @@ const tenure = "src/internal/election/tenure.ts"
 const work = "src/internal/election/work.ts"
 
 const condition = "on === \"nothing\" ? { createOnly: true } : { revision: on }"
+
+/** When a challenger read, and what time it is for it now. */
+const campaignByWallClock: ReadonlyArray<Edit> = [
+  {
+    file: campaign,
+    find: "let readAt = monotonicMillis(clock)",
+    replace: "let readAt = clock.currentTimeMillisUnsafe()"
+  },
+  {
+    file: campaign,
+    find: "const now = monotonicMillis(clock) const readAgainAt",
+    replace: "const now = clock.currentTimeMillisUnsafe()\n      const readAgainAt"
+  }
+]
 
 const challengers: ReadonlyArray<Mutant> = [
   {
@@ -53,18 +67,7 @@ const challengers: ReadonlyArray<Mutant> = [
     file: board,
     find: "observe(known, seen, monotonicMillis(this.clock))",
     replace: "observe(known, seen, this.clock.currentTimeMillisUnsafe())",
-    also: [
-      {
-        file: campaign,
-        find: "let readAt = monotonicMillis(clock)",
-        replace: "let readAt = clock.currentTimeMillisUnsafe()"
-      },
-      {
-        file: campaign,
-        find: "const now = monotonicMillis(clock) const readAgainAt",
-        replace: "const now = clock.currentTimeMillisUnsafe()\n      const readAgainAt"
-      }
-    ],
+    also: campaignByWallClock,
     scenario: "mixed"
   },
   {
@@ -79,16 +82,7 @@ const challengers: ReadonlyArray<Mutant> = [
         find: "observe(known, seen, monotonicMillis(this.clock))",
         replace: "observe(known, seen, this.clock.currentTimeMillisUnsafe())"
       },
-      {
-        file: campaign,
-        find: "let readAt = monotonicMillis(clock)",
-        replace: "let readAt = clock.currentTimeMillisUnsafe()"
-      },
-      {
-        file: campaign,
-        find: "const now = monotonicMillis(clock) const readAgainAt",
-        replace: "const now = clock.currentTimeMillisUnsafe()\n      const readAgainAt"
-      }
+      ...campaignByWallClock
     ],
     scenario: "mixed"
   },
@@ -220,6 +214,22 @@ const leaders: ReadonlyArray<Mutant> = [
     file: lease,
     find: "if (seen._tag === \"Undecodable\" || seen.record.nonce !== nonce)",
     replace: "if (seen._tag === \"Undecodable\")",
+    scenario: "mixed"
+  },
+  {
+    name: "a renewal is a plain write",
+    from: "election.md, A leader",
+    file: tenure,
+    find: condition,
+    replace: `this.phase === "leading" && !vacant ? undefined : ${condition}`,
+    scenario: "mixed"
+  },
+  {
+    name: "leadership is announced whether or not it has lasted so long",
+    from: "election.md, A leader",
+    file: campaign,
+    find: "if (yield* tenure.isValid) {",
+    replace: "yield* tenure.isValid\n        if (told !== undefined) {",
     scenario: "mixed"
   },
   {

@@ -81,5 +81,45 @@ export const registry: ReadonlyArray<Mutant> = [
     find: "reason: access.expired(record.instance, maxAge)",
     replace: "reason: access.ageOf(record) > 0",
     scenario: "mixed"
+  },
+  {
+    name: "the sweeper purges without the revision that it judged",
+    from: "AegisSDK: whoever beats between the list and the delete is removed",
+    file: cleanup,
+    find: "access.store.purge(one.key, { revision: one.revision })",
+    replace: "access.store.purge(one.key)",
+    scenario: "mixed"
+  },
+  {
+    name: "the sweeper believes what it sees once",
+    from: "registry.md, Cleanup",
+    file: cleanup,
+    find: "if (since !== now && now - since >= after) confirmed.push(one)",
+    replace: "confirmed.push(one)",
+    scenario: "mixed"
+  },
+  {
+    name: "a beat goes on from the record of another process with its id",
+    from: "registry.md, A registration",
+    file: protocol,
+    find: "return seen.record.nonce === nonce",
+    replace: "return seen.record.nonce !== \"\"",
+    scenario: "mixed"
+  },
+  {
+    name: "whoever leaves does not wait for a write that is under way",
+    from: "registry.md, A registration",
+    file: ownRecord,
+    find: "return mayLand && looks > 0 ?",
+    replace: "return mayLand && looks < 0 ?",
+    scenario: "mixed"
+  },
+  {
+    name: "a failed beat is not tried again before the next is due",
+    from: "registry.md, A registration",
+    file: registration,
+    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
+    replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.void)",
+    scenario: "mixed"
   }
 ]
