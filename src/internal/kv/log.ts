@@ -5,6 +5,7 @@
  * state and plain functions: time is handed in.
  */
 import { BucketFull, type KVStoreReason, RevisionMismatch } from "../../KVStoreError.ts"
+import { countPassing } from "../sorted.ts"
 import type { Append, StoredMessage } from "./backend.ts"
 
 /** A log is cleared of removed slots when it has this many, and they are most of it. */
@@ -170,15 +171,8 @@ export class Log {
     }
   }
 
-  /** Binary search: the index of the first slot with a higher revision. */
+  /** The index of the first slot with a higher revision. */
   private firstSlotAfter(revision: number): number {
-    let low = 0
-    let high = this.slots.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.slots[middle]!.revision <= revision) low = middle + 1
-      else high = middle
-    }
-    return low
+    return countPassing(this.slots, (slot) => slot.revision <= revision)
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Searching and merging what is sorted by time.
  */
+import { countPassing } from "../sorted.ts"
 
 export interface Span {
   readonly from: number
@@ -8,16 +9,8 @@ export interface Span {
 }
 
 /** How many of the sorted are at or before a time. */
-export const countUntil = (sorted: ReadonlyArray<number>, time: number): number => {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (sorted[middle]! <= time) low = middle + 1
-    else high = middle
-  }
-  return low
-}
+export const countUntil = (sorted: ReadonlyArray<number>, time: number): number =>
+  countPassing(sorted, (one) => one <= time)
 
 /** The last of the sorted at or before a time; long ago where there is none. */
 export const lastUntil = (sorted: ReadonlyArray<number>, time: number): number =>
@@ -42,20 +35,8 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return merged
 }
 
-/** The last of merged spans that begins at or before a time. */
-const lastBegun = (merged: ReadonlyArray<Span>, time: number): Span | undefined => {
-  let low = 0
-  let high = merged.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (merged[middle]!.from <= time) low = middle + 1
-    else high = middle
-  }
-  return merged[low - 1]
-}
-
 /** Whether any of merged spans shares a moment with this one, ends included. */
 export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean => {
-  const last = lastBegun(merged, until)
+  const last = merged[countPassing(merged, (span) => span.from <= until) - 1]
   return last !== undefined && last.until >= from
 }

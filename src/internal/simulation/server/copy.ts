@@ -2,6 +2,7 @@
  * What one replica of a stream holds: the last messages of each subject under one
  * growing sequence. Plain state; when something changes is decided elsewhere.
  */
+import { countPassing } from "../../sorted.ts"
 import type { Kept } from "./kept.ts"
 import { hasWildcard, type Matches, matching } from "./subjects.ts"
 
@@ -135,16 +136,8 @@ export class Copy {
     this.holes = 0
   }
 
-  /** Binary search: the first place with this revision or a later one. */
+  /** The first place with this revision or a later one. */
   private indexFrom(revision: number): number {
-    const { revisions } = this
-    let low = 0
-    let high = revisions.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (revisions[middle]! < revision) low = middle + 1
-      else high = middle
-    }
-    return low
+    return countPassing(this.revisions, (one) => one < revision)
   }
 }

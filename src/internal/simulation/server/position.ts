@@ -5,6 +5,7 @@
  * come is kept up to date with every change, as the server does.
  */
 import type { ConsumerSettings } from "../../nats/jetstream.ts"
+import { countPassing } from "../../sorted.ts"
 import type { Copy } from "./copy.ts"
 import type { Kept } from "./kept.ts"
 import { type Matches, matching } from "./subjects.ts"
@@ -70,13 +71,7 @@ export class Position {
   private isAhead(revision: number): boolean {
     const { snapshot } = this
     if (snapshot === undefined) return false
-    let low = this.at
-    let high = snapshot.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (snapshot[middle]! < revision) low = middle + 1
-      else high = middle
-    }
-    return snapshot[low] === revision
+    const index = countPassing(snapshot, (one) => one < revision)
+    return index >= this.at && snapshot[index] === revision
   }
 }

@@ -7,6 +7,7 @@
  * an operation that is known to have written or seen one revision comes before
  * every operation that is known to have written or seen a greater one.
  */
+import { countPassing } from "../../sorted.ts"
 import type { Initial, Operation } from "./history.ts"
 import { anything, type KeyState, nothing, type Revision, type Step, type Write } from "./keyState.ts"
 
@@ -147,23 +148,12 @@ const overlapping = (writes: ReadonlyArray<Operation>): (operation: Operation) =
     others.push(Math.max(others[index - 1] ?? -Infinity, Math.min(time, most)))
   })
   return (operation) => {
-    const last = lastBegun(sorted, operation.returned!)
+    const returned = operation.returned!
+    const last = countPassing(sorted, ({ invoked }) => invoked <= returned) - 1
     if (last < 0) return false
     const most = sorted[longest[last]!] === operation ? others[last]! : until[longest[last]!]!
     return most >= operation.invoked
   }
-}
-
-/** The index of the last of them that had begun by that time. */
-const lastBegun = (sorted: ReadonlyArray<Operation>, time: number): number => {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (sorted[middle]!.invoked <= time) low = middle + 1
-    else high = middle
-  }
-  return low - 1
 }
 
 /**

@@ -20,6 +20,7 @@
  * Refusals that another write under way is reason enough for are gone before any
  * of this, or the reason might be taken away first.
  */
+import { countPassing } from "../../sorted.ts"
 import type { Initial, Operation } from "./history.ts"
 import { isUnanswered, make, withoutEmptyRefusals } from "./problem.ts"
 import { type Found, search } from "./search.ts"
@@ -65,16 +66,8 @@ const from = (operations: ReadonlyArray<Operation>, time: number) =>
   )
 
 /** The last of a list that passes, if those that pass come first. */
-const lastThat = <A>(list: ReadonlyArray<A>, passes: (item: A) => boolean): A | undefined => {
-  let low = 0
-  let high = list.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (passes(list[middle]!)) low = middle + 1
-    else high = middle
-  }
-  return list[low - 1]
-}
+const lastThat = <A>(list: ReadonlyArray<A>, passes: (item: A) => boolean): A | undefined =>
+  list[countPassing(list, passes) - 1]
 
 const answers = (operations: ReadonlyArray<Operation>) =>
   [...new Set(operations.flatMap((operation) => isUnanswered(operation) ? [] : operation.returned!))]
