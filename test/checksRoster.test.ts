@@ -356,6 +356,29 @@ describe("the deregistered stay away: a bucket that is lost", () => {
   })
 })
 
+describe("the deregistered stay away: a process in trouble", () => {
+  const beside = (trouble: Partial<Checks.Trouble>, lost?: Checks.Life["lost"]) =>
+    rules(check({
+      lives: [life(10_000, 20_000, { node: "b", lost }), life(50_000, 60_000)],
+      beats: beats(58_000, 76_000),
+      removals: [removal(20_000)],
+      troubles: [{ node: "b", from: 19_000, until: 70_000, ...trouble }]
+    }))
+
+  it("is not told that others deregistered it, and may outlive its tombstone, whoever ends beside it", () => {
+    assert.deepStrictEqual(beside({}), [])
+    assert.deepStrictEqual(beside({ from: 30_000, until: 30_001 }), [])
+    assert.deepStrictEqual(beside({ from: 30_001, until: 40_000 }), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ node: "c" }), ["the deregistered stay away"])
+  })
+
+  it("is over once it has been told", () => {
+    assert.deepStrictEqual(beside({ until: 30_000 }, { as: "Deregistered", at: 40_000 }), [
+      "the deregistered stay away"
+    ])
+  })
+})
+
 describe("a sweeper", () => {
   const swept = (at: number, ...beatenAt: ReadonlyArray<number>) =>
     rules(check({ beats: beats(...beatenAt), removals: [removal(at, "swept")] }))

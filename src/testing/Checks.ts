@@ -146,9 +146,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   it is never forgotten, and comes back by itself. One that others deregister
  *   stays away.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
- *   deregister an instance does not beat, unless another life of it has begun. Not
+ *   deregister an instance does not beat, unless another life of it is there. Not
  *   judged where there was trouble within 10 s of that, nor where the stream was lost
- *   since.
+ *   since; and a life that others deregistered then, and that was never told, is there.
  *
  * - `who registers is registered`: a registration is there within `maxAge`, for which
  *   it may wait for another process, a beat and 3 s, where nothing hinders it.

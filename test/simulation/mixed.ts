@@ -196,7 +196,7 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
       )
   }
   return losses.filter((loss) => !isExplained(loss)).map(({ at, node, reason }) =>
-    `${node} lost "${election}" at ${at / 1000} s, and was told: ${reason}; nothing had happened to explain that`
+    `${node} lost "${election}" at ${(at / 1000).toFixed(3)} s, and was told: ${reason}; nothing had happened to explain that`
   )
 }
 

@@ -5,7 +5,7 @@ import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
 import { beat, type Record, type Records, removed } from "./checksRecords.ts"
 import { type Fact, type Found, seconds } from "./checksReport.ts"
 import { countUntil, lastUntil, type Span, touches } from "./checksSpans.ts"
-import { recovery, troublesOf } from "./checksTroubles.ts"
+import { recovery, type TroublesOf, troublesOf } from "./checksTroubles.ts"
 
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
 const nearTheEnd = 10_000
@@ -85,22 +85,33 @@ const tombstoneOf = (life: Life, { removals }: Record): number => {
 const isForgotten = (life: Life, record: Record, at: number): boolean =>
   lastUntil(record.lost, at) >= tombstoneOf(life, record)
 
+/** Nothing kept its own last write, or the news that others deregistered it, on its way. */
+const endsClearly = ({ node, until }: Life, troubles: TroublesOf): boolean =>
+  !touches(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
+
 /** Until when another life may beat that is there when the first one has ended; a crash tells nothing of what is under way. */
-const reachOf = (other: Life, ended: Life, record: Record, late: number): number => {
+const reachOf = (other: Life, ended: Life, record: Record, troubles: TroublesOf, late: number): number => {
   if (other.until === undefined) return never
   if (other.ended !== "deregistered") return other.until >= beginOf(ended) ? never : other.until
-  // Nothing tells its process any more; where it had been told before, it has ended.
-  if (isForgotten(other, record, ended.until!)) return other.lost === undefined ? never : other.lost.at + late
-  return other.until + late
+  if (!isForgotten(other, record, ended.until!) && endsClearly(other, troubles)) return other.until + late
+  // Its process may never be told; where it has been, it has ended.
+  return other.lost === undefined ? never : other.lost.at + late
 }
 
 /** A beat after a deregistration, where no other life is there to have sent it. */
-const resurrected = (life: Life, lives: ReadonlyArray<Life>, record: Record, late: number): ReadonlyArray<Found> => {
-  const until = life.until!
+const resurrected = (
+  life: Life,
+  lives: ReadonlyArray<Life>,
+  record: Record,
+  troubles: TroublesOf,
+  late: number
+): ReadonlyArray<Found> => {
+  if (life.ended !== "deregistered" || life.until === undefined || !endsClearly(life, troubles)) return []
+  const { until } = life
   const silentFrom = until + late
   let silentUntil = never
   for (const other of lives) {
-    if (other === life || reachOf(other, life, record, late) <= silentFrom) continue
+    if (other === life || reachOf(other, life, record, troubles, late) <= silentFrom) continue
     silentUntil = Math.min(silentUntil, beginOf(other))
   }
   const at = record.beats[countUntil(record.beats, silentFrom)]
@@ -171,14 +182,12 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
     return own.flatMap((life) => {
       const trouble = troubles(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
-      const found = [
+      return [
         ...clear.flatMap((span) => forgotten(life, record, span, times)),
         ...unregistered(life, trouble, times),
-        ...misled(life, own, record)
+        ...misled(life, own, record),
+        ...resurrected(life, own, record, troubles, late)
       ]
-      const isJudged = life.ended === "deregistered" && life.until !== undefined &&
-        !touches(trouble, life.until - nearTheEnd, life.until + nearTheEnd)
-      return isJudged ? [...found, ...resurrected(life, own, record, late)] : found
     })
   })
 }

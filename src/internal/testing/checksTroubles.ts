@@ -7,10 +7,13 @@ import { merge, type Span } from "./checksSpans.ts"
 /** After trouble: to connect and to try again, with the pauses that retries take. */
 export const recovery = 3000
 
-const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>) => {
+/** By node. */
+export type TroublesOf = (node: string) => ReadonlyArray<Span>
+
+const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>): TroublesOf => {
   const each = Map.groupBy(troubles, ({ node }) => node)
   const known = new Map<string, ReadonlyArray<Span>>()
-  return (node: string): ReadonlyArray<Span> => {
+  return (node) => {
     const merged = known.get(node) ?? merge([...ofAll, ...each.get(node) ?? []])
     known.set(node, merged)
     return merged
