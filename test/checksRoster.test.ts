@@ -245,23 +245,49 @@ describe("who lives", () => {
   })
 
   it("may be silent in trouble, and comes back by itself", () => {
-    for (const node of ["a", undefined]) {
-      const troubles = [{ node, from: 55_000, until: 80_000 }]
-      assert.deepStrictEqual(living({ beats: beats(50_000, 95_000), troubles }), [])
-      const [violation] = living({ beats: beats(50_000, 95_001), troubles })
-      assert.deepStrictEqual(violation?.history.map((line) => line.slice(0, 11)), [
-        "   50.000 s",
-        "   50.000 s",
-        "   80.000 s",
-        "   95.000 s"
-      ])
-    }
+    const troubles = [{ node: "a", from: 55_000, until: 80_000 }]
+    assert.deepStrictEqual(living({ beats: beats(50_000, 95_000), troubles }), [])
+    const [violation] = living({ beats: beats(50_000, 95_001), troubles })
+    assert.deepStrictEqual(violation?.history.map((line) => line.slice(0, 11)), [
+      "   50.000 s",
+      "   50.000 s",
+      "   80.000 s",
+      "   95.000 s"
+    ])
     const earlier = [{ node: "a", from: 10_000, until: 20_000 }]
     assert.deepStrictEqual(living({ beats: beats(50_000, 64_000, 78_000, 90_000), troubles: earlier }), [])
     const later = [{ node: "a", from: 65_001, until: 90_000 }]
     assert.strictEqual(living({ beats: beats(50_000), troubles: later }).length, 1, "it was forgotten before that")
     const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
     assert.strictEqual(living({ beats: beats(50_000, 95_000), troubles: elsewhere }).length, 1)
+  })
+
+  it("comes back at once from trouble of the store alone, where it had missed a beat", () => {
+    const soon = { ...times, lateness: 1_000 }
+    const troubles = [{ node: undefined, from: 65_000, until: 80_000 }]
+    const back = (at: number, ...more: ReadonlyArray<Checks.Trouble>) =>
+      rules(check({
+        lives: [life(50_000, undefined)],
+        beats: beats(50_000, 60_000, at, 94_000),
+        troubles: [...troubles, ...more],
+        end: 100_000
+      }, soon))
+    assert.deepStrictEqual(back(84_000), [])
+    assert.deepStrictEqual(back(84_001), ["the living beat"])
+    assert.deepStrictEqual(
+      back(84_001, { node: "a", from: 62_000, until: 63_000 }),
+      [],
+      "its clock may have stood still"
+    )
+    assert.deepStrictEqual(back(84_001, { node: "b", from: 62_000, until: 63_000 }), ["the living beat"])
+    const early = [{ node: undefined, from: 65_000, until: 71_000 }]
+    const due = check({
+      lives: [life(50_000, undefined)],
+      beats: beats(50_000, 60_000, 84_000),
+      troubles: early,
+      end: 90_000
+    }, soon)
+    assert.deepStrictEqual(due, [], "none was missed by more than lateness")
   })
 
   it("owes no beat after its life has ended, or after others have deregistered it", () => {
@@ -396,6 +422,39 @@ describe("a sweeper", () => {
   })
 })
 
+describe("a sweeper that looks twice", () => {
+  const twice = { ...times, confirmation: 10_000 }
+  const swept = (at: number, troubles: ReadonlyArray<Checks.Trouble> = []) =>
+    rules(check({ beats: beats(10_000), removals: [removal(at, "swept")], troubles }, twice))
+
+  it("removes nobody sooner than a confirmation after it can have been seen dead", () => {
+    assert.deepStrictEqual(swept(40_000), [])
+    assert.deepStrictEqual(swept(39_999), ["only the dead are swept"])
+  })
+
+  it("has seen nothing while the store was away", () => {
+    const away = (from: number, until: number, node?: string) => [{ node, from, until }]
+    assert.deepStrictEqual(swept(60_000, away(29_000, 50_000)), [])
+    assert.deepStrictEqual(swept(59_999, away(29_000, 50_000)), ["only the dead are swept"])
+    assert.deepStrictEqual(swept(59_999, away(30_001, 50_000)), [], "it may have looked before")
+    assert.deepStrictEqual(swept(59_999, away(29_000, 50_000, "a")), [], "another may have looked")
+  })
+
+  it("is shown with since when it can have known", () => {
+    const troubles = [{ node: undefined, from: 29_000, until: 50_000 }]
+    const [violation] = check({ beats: beats(10_000), removals: [removal(59_000, "swept")], troubles }, twice)
+    assert.deepStrictEqual(violation, {
+      rule: "only the dead are swept",
+      message: "orders/1 was swept, and cannot have been seen dead for more than 9.000 s",
+      history: [
+        "   10.000 s  orders/1  beats",
+        "   50.000 s  orders/1  can be seen dead",
+        "   59.000 s  orders/1  is swept"
+      ]
+    })
+  })
+})
+
 describe("who is told that it is over", () => {
   const told = (as: NonNullable<Checks.Life["lost"]>["as"], history: Partial<Checks.RosterHistory> = {}) =>
     rules(check({
@@ -416,6 +475,51 @@ describe("who is told that it is over", () => {
     const other = life(12_000, 14_000, { node: "b" })
     assert.deepStrictEqual(told("DuplicateInstance", { lives: [other] }), [])
     assert.deepStrictEqual(told("DuplicateInstance"), ["endings are true"])
+  })
+})
+
+describe("two processes with one id", () => {
+  /** A heartbeat, twice lateness and 3 s: 33 s. */
+  const together = (one: Checks.Life, two: Checks.Life, troubles: ReadonlyArray<Checks.Trouble> = []) =>
+    rules(check({
+      lives: [one, two],
+      beats: beats(...Array.from({ length: 20 }, (_, index) => index * 10_000)),
+      removals: [removal(one.until ?? 200_000), removal(two.until ?? 200_000)],
+      troubles
+    }))
+
+  it("do not both go on", () => {
+    const first = life(1_000, 60_000)
+    assert.deepStrictEqual(together(first, life(27_000, undefined, { node: "b" })), [])
+    assert.deepStrictEqual(together(first, life(26_999, undefined, { node: "b" })), ["an id is one process's"])
+    assert.deepStrictEqual(together(first, life(60_000, undefined, { node: "b" })), [])
+  })
+
+  it("may do so while either is in trouble", () => {
+    const other = life(20_000, undefined, { node: "b" })
+    for (const node of ["a", "b", undefined]) {
+      assert.deepStrictEqual(together(life(1_000, 60_000), other, [{ node, from: 40_000, until: 40_001 }]), [])
+      const early = [{ node, from: 21_000, until: 22_000 }]
+      assert.deepStrictEqual(together(life(1_000, 60_000), other, early), ["an id is one process's"])
+    }
+    const elsewhere = [{ node: "c", from: 40_000, until: 40_001 }]
+    assert.deepStrictEqual(together(life(1_000, 60_000), other, elsewhere), ["an id is one process's"])
+  })
+
+  it("are shown with since when they are two", () => {
+    const [violation] = check({
+      lives: [life(1_000, undefined), life(2_000, undefined, { node: "b" })],
+      beats: beats(...Array.from({ length: 20 }, (_, index) => index * 10_000))
+    })
+    assert.deepStrictEqual(violation, {
+      rule: "an id is one process's",
+      message: "orders/1 lives on a and on b for more than 33.000 s, and neither was told",
+      history: [
+        "    1.000 s  orders/1  is registered on a",
+        "    2.000 s  orders/1  is registered on b",
+        "   35.000 s  orders/1  still lives on both"
+      ]
+    })
   })
 })
 

@@ -144,7 +144,10 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `the living beat`: an instance that has lived without trouble for `heartbeat +
  *   2 x lateness + 3 s` has beaten within the last `heartbeat + lateness + 3 s`; so
  *   it is never forgotten, and comes back by itself. One that others deregister
- *   stays away.
+ *   stays away. Who has missed a beat for trouble of the store alone is back within
+ *   `lateness + 3 s` after it.
+ * - `an id is one process's`: two lives of one instance do not both go on without
+ *   trouble for `heartbeat + 2 x lateness + 3 s`: one of them is told.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
  *   deregister an instance does not beat, unless another life of it is there. Not
  *   judged where there was trouble within 10 s of that, nor where the stream was lost
@@ -154,7 +157,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   it may wait for another process, a beat and 3 s, where nothing hinders it.
  * - `endings are true`: who is told that it was deregistered was; who is told that
  *   another has its id shares it with another life.
- * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`.
+ * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`;
+ *   and with `confirmation` that could be seen for so long, not only since the store
+ *   is back.
  *
  * **Gotchas**
  *

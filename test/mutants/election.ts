@@ -230,7 +230,7 @@ const leaders: ReadonlyArray<Mutant> = [
     file: campaign,
     find: "if (yield* tenure.isValid) {",
     replace: "yield* tenure.isValid\n        if (told !== undefined) {",
-    scenario: "mixed"
+    scenario: "sluggish"
   },
   {
     name: "all attempts of a nonce have one beat",

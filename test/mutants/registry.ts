@@ -88,7 +88,7 @@ export const registry: ReadonlyArray<Mutant> = [
     file: cleanup,
     find: "access.store.purge(one.key, { revision: one.revision })",
     replace: "access.store.purge(one.key)",
-    scenario: "mixed"
+    scenario: "sluggish"
   },
   {
     name: "the sweeper believes what it sees once",

@@ -1,5 +1,6 @@
 /**
- * The scenarios of the simulation, and one in which links fail again and again: for bugs that need that twice in one lease.
+ * The scenarios of the simulation, and two in which something happens again and again: for bugs that need it twice in one
+ * lease, or at one certain moment.
  */
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { scenarios as simulated } from "../simulation/scenarios.ts"
@@ -13,4 +14,11 @@ const flapping: Scenario.Scenario = {
   mostFaults: 60
 }
 
-export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping }
+/** What is decided is done late, and those who seemed dead come back meanwhile. */
+const sluggish: Scenario.Scenario = {
+  ...mixed!,
+  faults: ["PoorLink", "PoorLink", "PoorLink", "Pause", "Freeze", "Freeze"],
+  mostFaults: 60
+}
+
+export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping, sluggish }

@@ -127,7 +127,7 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
-/** A second process with another's id, for a few seconds: it takes the id over, and the other must be told. */
+/** A second process with another's id, for a while: it takes the id over, and the other must be told. */
 const impersonate = (history: History.History, node: string, nodes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
@@ -138,7 +138,7 @@ const impersonate = (history: History.History, node: string, nodes: ReadonlyArra
         { serviceName: service, instanceId: id, version: "1.0.0" },
         { onDuplicate: "replace" }
       )
-      yield* Effect.andThen(history.registered(node, `${service}/${id}`, register), pause(3000, 8000)).pipe(
+      yield* Effect.andThen(history.registered(node, `${service}/${id}`, register), pause(3000, 30_000)).pipe(
         Effect.scoped,
         Effect.ignore
       )
@@ -178,6 +178,8 @@ const seesNothing = ({ end, lives, looks }: Checks.RosterHistory): ReadonlyArray
 
 const decoder = new TextDecoder()
 
+const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(3)} s`
+
 /** Whose record the store took last before a time. */
 const holderAt = ({ stored }: Facts, at: number): string | undefined => {
   const last = stored.findLast((one) => one.bucket === electionBucket && one.operation === "put" && one.at <= at)
@@ -192,13 +194,32 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
     if (reason === "superseded") return holderAt(facts, at) !== node
     return reason === "resigned" ||
       facts.troubles.some((trouble) =>
-        (trouble.node === undefined || trouble.node === node) && trouble.from <= at && trouble.until >= at - lease
+        (trouble.node === undefined || trouble.node === node) && trouble.bucket !== registryBucket &&
+        trouble.from <= at && trouble.until >= at - lease
       )
   }
   return losses.filter((loss) => !isExplained(loss)).map(({ at, node, reason }) =>
-    `${node} lost "${election}" at ${(at / 1000).toFixed(3)} s, and was told: ${reason}; nothing had happened to explain that`
+    `${node} lost "${election}" at ${inSeconds(at)}, and was told: ${reason}; nothing had happened to explain that`
   )
 }
+
+/** A term never comes after a later one: who writes over a record that he has not seen undoes another's win. */
+const undone = ({ stored }: Facts): ReadonlyArray<string> => {
+  const written = stored.filter((one) => one.bucket === electionBucket && one.operation === "put")
+    .map(({ at, value }) => ({ at, ...JSON.parse(decoder.decode(value)) }))
+  return written.flatMap(({ at, candidateId, term }, index) => {
+    const before = written[index - 1]
+    return before === undefined || term >= before.term
+      ? []
+      : [`${candidateId} wrote term ${term} over ${before.candidateId}'s ${before.term} at ${inSeconds(at)}`]
+  })
+}
+
+/** Work begins with a leadership that is valid, however late its leader heard of it. */
+const belated = (terms: ReadonlyArray<Checks.Term>): ReadonlyArray<string> =>
+  terms.filter(({ since, validAt }) => !validAt.includes(since)).map(({ node, since }) =>
+    `${node} was told at ${inSeconds(since)} that it leads, and did not any more`
+  )
 
 /** What is asked of the fleet beside everything else. */
 interface Options {
@@ -229,18 +250,22 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
           pause(100, 5000)
         ).pipe(Effect.forever),
       verdict: Effect.gen(function*() {
+        const facts = yield* simulation.facts
         const leaders = yield* history.leaders
         const roster = yield* history.roster(registryBucket)
         return [
           ...Checks.atMostOneLeader(leaders),
           ...Checks.somebodyLeads(leaders, { elections: [election], within: lease + takeover }),
           ...seesNothing(roster),
-          ...keepsRecord ? unexplained(yield* history.losses, yield* simulation.facts, lease) : [],
+          ...belated(leaders.terms),
+          ...keepsRecord ? unexplained(yield* history.losses, facts, lease) : [],
+          ...keepsRecord ? undone(facts) : [],
           ...Checks.noStaleWrite(yield* history.writes),
           ...Checks.rosterIsTrue(roster, {
             maxAge: Duration.toMillis(pace.maxAge),
             heartbeat: Duration.toMillis(pace.heartbeat),
-            lateness: Duration.toMillis(lateness)
+            lateness: Duration.toMillis(lateness),
+            confirmation: Duration.toMillis(pace.heartbeat)
           })
         ]
       })

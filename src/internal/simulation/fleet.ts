@@ -302,7 +302,12 @@ export class Fleet {
           each((stream) => {
             if (server.stream(stream) === undefined) return
             const now = world.now()
-            this.storeTroubles.push({ node: undefined, from: now, until: now + millisOf(gap) })
+            this.storeTroubles.push({
+              node: undefined,
+              bucket: bucketOf(stream),
+              from: now,
+              until: now + millisOf(gap)
+            })
             lose(stream, "lost", () => server.electionOfItsOwn(stream, millisOf(gap)))
           })
         ),

@@ -145,6 +145,8 @@ export interface Stretch {
  */
 export interface Trouble {
   readonly node: string | undefined
+  /** Where of all that the server has only one bucket was in trouble. */
+  readonly bucket?: string | undefined
   readonly from: number
   readonly until: number
 }

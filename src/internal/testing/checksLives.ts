@@ -4,8 +4,8 @@
 import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
 import { beat, type Record, type Records, removed } from "./checksRecords.ts"
 import { type Fact, type Found, seconds } from "./checksReport.ts"
-import { countUntil, lastUntil, type Span, touches } from "./checksSpans.ts"
-import { recovery, type TroublesOf, troublesOf } from "./checksTroubles.ts"
+import { countUntil, lastUntil, merge, type Span, touches } from "./checksSpans.ts"
+import { ownTroublesOf, recovery, type TroublesOf, troublesOf } from "./checksTroubles.ts"
 
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
 const nearTheEnd = 10_000
@@ -39,11 +39,27 @@ const endOf = (life: Life, { removals }: Record, end: number): number => {
   return Math.min(life.until ?? end, taken?.at ?? never)
 }
 
-/** Silent for too long, though nothing has kept it from beating for long enough. */
-const forgotten = (life: Life, record: Record, clear: Span, times: RosterTimes): ReadonlyArray<Found> => {
+/**
+ * Since when nothing is an excuse any more. Whoever has missed a beat for the store's sake tries again and again; after
+ * trouble of its own it may have been stopped, and its next beat is due when its clock says so.
+ */
+const settledIn = (life: Life, record: Record, clear: Span, times: RosterTimes, own: ReadonlyArray<Span>): number => {
   const { heartbeat, lateness } = times
-  const longest = heartbeat + lateness + recovery
-  const settled = clear.from + heartbeat + 2 * lateness + recovery
+  const last = lastUntil(record.beats, clear.from)
+  const isTrying = last >= beginOf(life) && clear.from - last > heartbeat + lateness && !touches(own, last, clear.from)
+  return clear.from + lateness + recovery + (isTrying ? 0 : heartbeat + lateness)
+}
+
+/** Silent for too long, though nothing has kept it from beating for long enough. */
+const forgotten = (
+  life: Life,
+  record: Record,
+  clear: Span,
+  times: RosterTimes,
+  own: ReadonlyArray<Span>
+): ReadonlyArray<Found> => {
+  const longest = times.heartbeat + times.lateness + recovery
+  const settled = settledIn(life, record, clear, times, own)
   const found: Array<Found> = []
   for (let next = countUntil(record.beats, settled - longest);; next++) {
     const last = record.beats[next - 1]
@@ -68,6 +84,40 @@ const forgotten = (life: Life, record: Record, clear: Span, times: RosterTimes):
     })
     if (next >= record.beats.length) return found
   }
+}
+
+// ------------------------------------------------------------ an id is one process's
+
+/** Two that both go on, although either would have learned of the other by its next beat. */
+const twins = (
+  life: Life,
+  lives: ReadonlyArray<Life>,
+  troubles: TroublesOf,
+  times: RosterTimes,
+  end: number
+): ReadonlyArray<Found> => {
+  const longest = times.heartbeat + 2 * times.lateness + recovery
+  return lives.flatMap((other) => {
+    // Each pair once, by whoever came later.
+    if (
+      other === life || other.from > life.from ||
+      (other.from === life.from && lives.indexOf(other) > lives.indexOf(life))
+    ) {
+      return []
+    }
+    const until = Math.min(life.until ?? end, other.until ?? end)
+    const trouble = merge([...troubles(life.node), ...troubles(other.node)])
+    const clear = clearWithin(trouble, life.from, until).find((span) => span.until - span.from > longest)
+    if (clear === undefined) return []
+    const both = clear.from + longest
+    return [{
+      rule: "an id is one process's",
+      at: both,
+      message: `${life.instance} lives on ${other.node} and on ${life.node} for more than ${seconds(longest)} s, ` +
+        "and neither was told",
+      facts: [registered(other), registered(life), { at: both, who: life.instance, what: "still lives on both" }]
+    }]
+  })
 }
 
 // ------------------------------------------------------------ who was deregistered stays away
@@ -176,6 +226,7 @@ const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): Readonl
 
 export const lives = (history: RosterHistory, times: RosterTimes, records: Records): ReadonlyArray<Found> => {
   const troubles = troublesOf(history.troubles)
+  const ownTroubles = ownTroublesOf(history.troubles)
   const late = times.lateness + recovery
   return [...Map.groupBy(history.lives, ({ instance }) => instance)].flatMap(([instance, own]) => {
     const record = records.all.get(instance)!
@@ -183,7 +234,8 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
       const trouble = troubles(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
       return [
-        ...clear.flatMap((span) => forgotten(life, record, span, times)),
+        ...clear.flatMap((span) => forgotten(life, record, span, times, ownTroubles(life.node))),
+        ...twins(life, own, troubles, times, history.end),
         ...unregistered(life, trouble, times),
         ...misled(life, own, record),
         ...resurrected(life, own, record, troubles, late)

@@ -23,6 +23,7 @@ export type Rule =
   | "the living are seen"
   | "the dead are not seen"
   | "the living beat"
+  | "an id is one process's"
   | "the deregistered stay away"
   | "only the dead are swept"
   | "endings are true"
@@ -216,6 +217,11 @@ export interface RosterTimes {
   readonly heartbeat: number
   /** How late ages, clock readings and deliveries may be. */
   readonly lateness: number
+  /**
+   * Sweepers remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there. Default 0: what
+   * one look shows is removed.
+   */
+  readonly confirmation?: number | undefined
   /** How far what `list` reads may be behind what the store took, on a replicated bucket; default 0. */
   readonly readLag?: number | undefined
 }

@@ -35,6 +35,12 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return merged
 }
 
+/** Which of merged spans a moment lies in, ends included. */
+export const spanAt = (merged: ReadonlyArray<Span>, at: number): Span | undefined => {
+  const last = merged[countPassing(merged, (span) => span.from <= at) - 1]
+  return last !== undefined && last.until >= at ? last : undefined
+}
+
 /** Whether any of merged spans shares a moment with this one, ends included. */
 export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean => {
   const last = merged[countPassing(merged, (span) => span.from <= until) - 1]

@@ -24,6 +24,10 @@ const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>)
 export const troublesOf = (troubles: ReadonlyArray<Trouble>) =>
   byNode(troubles, troubles.filter(({ node }) => node === undefined))
 
+/** The troubles of the store alone, merged. */
+export const storeTroublesOf = (troubles: ReadonlyArray<Trouble>): ReadonlyArray<Span> =>
+  merge(troubles.filter(({ node }) => node === undefined))
+
 /** The troubles of a node alone, merged. */
 export const ownTroublesOf = (troubles: ReadonlyArray<Trouble>) => byNode(troubles, [])
 

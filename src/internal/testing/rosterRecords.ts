@@ -121,7 +121,7 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
     Effect.zipWith(now, facts, (end, known): RosterHistory => ({
       ...takenBy(known, bucket),
       lives: lives.map((living) => living.life(known.crashes, end)),
-      troubles: known.troubles,
+      troubles: known.troubles.filter((trouble) => trouble.bucket === undefined || trouble.bucket === bucket),
       looks: [...looks],
       end
     }))
