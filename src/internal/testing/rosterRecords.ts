@@ -98,12 +98,18 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
     instance: string,
     deregister: Effect.Effect<boolean, E, R>
   ): Effect.Effect<boolean, E, R> =>
-    Effect.tap(deregister, (isGone) =>
-      Effect.zipWith(now, facts, (at, { crashes }) => {
-        const living = lives.findLast((one) => one.instance === instance && one.until === undefined && one.from <= at)
-        // What a crashed process left is no life.
-        if (isGone && living !== undefined && living.crashedAt(crashes) === undefined) living.end(at, "deregistered")
-      }))
+    Effect.gen(function*() {
+      const asked = yield* now
+      const isGone = yield* deregister
+      const { crashes } = yield* facts
+      // Who came after the question was not meant: the answer may be late.
+      const living = lives.findLast((one) => one.instance === instance && one.until === undefined && one.from <= asked)
+      // What a crashed process left is no life.
+      if (isGone && living !== undefined && living.crashedAt(crashes) === undefined) {
+        living.end(yield* now, "deregistered")
+      }
+      return isGone
+    })
 
   const look = <E, R>(
     node: string,
