@@ -111,11 +111,17 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a process that starts again has the nonce that it had",
+    name: "a process that starts again takes the record of its former life for its own",
     from: "curator#1211, AegisTrader",
     file: campaign,
     find: "const nonce = yield* randomName(nonceLength)",
     replace: "const nonce = candidateId",
+    // Alone the first does no harm: what was not sent by this process moves no deadline.
+    also: [{
+      file: tenure,
+      find: "landed(this.lease, revision, this.sent.get(beat))",
+      replace: "landed(this.lease, revision, this.sent.get(beat) ?? this.elapsed.sample())"
+    }],
     scenario: "mixed"
   }
 ]
