@@ -90,34 +90,31 @@ const forgotten = (
 
 /** Two that both go on, although either would have learned of the other by its next beat. */
 const twins = (
-  life: Life,
   lives: ReadonlyArray<Life>,
   troubles: TroublesOf,
-  times: RosterTimes,
+  { heartbeat, lateness }: RosterTimes,
   end: number
 ): ReadonlyArray<Found> => {
-  const longest = times.heartbeat + 2 * times.lateness + recovery
-  return lives.flatMap((other) => {
-    // Each pair once, by whoever came later.
-    if (
-      other === life || other.from > life.from ||
-      (other.from === life.from && lives.indexOf(other) > lives.indexOf(life))
-    ) {
-      return []
-    }
-    const until = Math.min(life.until ?? end, other.until ?? end)
-    const trouble = merge([...troubles(life.node), ...troubles(other.node)])
-    const clear = clearWithin(trouble, life.from, until).find((span) => span.until - span.from > longest)
-    if (clear === undefined) return []
-    const both = clear.from + longest
-    return [{
-      rule: "an id is one process's",
-      at: both,
-      message: `${life.instance} lives on ${other.node} and on ${life.node} for more than ${seconds(longest)} s, ` +
-        "and neither was told",
-      facts: [registered(other), registered(life), { at: both, who: life.instance, what: "still lives on both" }]
-    }]
-  })
+  const longest = heartbeat + 2 * lateness + recovery
+  const ordered = lives.toSorted((one, two) => one.from - two.from)
+  return ordered.flatMap((later, index) =>
+    ordered.slice(0, index).flatMap((earlier) => {
+      const until = Math.min(earlier.until ?? end, later.until ?? end)
+      if (until - later.from <= longest) return []
+      const trouble = merge([...troubles(earlier.node), ...troubles(later.node)])
+      const clear = clearWithin(trouble, later.from, until).find((span) => span.until - span.from > longest)
+      if (clear === undefined) return []
+      const { instance } = later
+      const both = clear.from + longest
+      return [{
+        rule: "an id is one process's",
+        at: both,
+        message: `${instance} lives on ${earlier.node} and on ${later.node} for more than ${seconds(longest)} s, ` +
+          "and neither was told",
+        facts: [registered(earlier), registered(later), { at: both, who: instance, what: "still lives on both" }]
+      }]
+    })
+  )
 }
 
 // ------------------------------------------------------------ who was deregistered stays away
@@ -230,16 +227,16 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
   const late = times.lateness + recovery
   return [...Map.groupBy(history.lives, ({ instance }) => instance)].flatMap(([instance, own]) => {
     const record = records.all.get(instance)!
-    return own.flatMap((life) => {
+    const each = own.flatMap((life) => {
       const trouble = troubles(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
       return [
         ...clear.flatMap((span) => forgotten(life, record, span, times, ownTroubles(life.node))),
-        ...twins(life, own, troubles, times, history.end),
         ...unregistered(life, trouble, times),
         ...misled(life, own, record),
         ...resurrected(life, own, record, troubles, late)
       ]
     })
+    return [...each, ...twins(own, troubles, times, history.end)]
   })
 }
