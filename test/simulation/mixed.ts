@@ -178,12 +178,18 @@ const seesNothing = ({ end, lives, looks }: Checks.RosterHistory): ReadonlyArray
 
 const decoder = new TextDecoder()
 
+/** Of an election's record, what is asked of it here. */
+const recordOf = ({ value }: Facts["stored"][number]): { readonly candidateId: string; readonly term: number } =>
+  JSON.parse(decoder.decode(value))
+
+const records = ({ stored }: Facts) => stored.filter((one) => one.bucket === electionBucket && one.operation === "put")
+
 const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(3)} s`
 
 /** Whose record the store took last before a time. */
-const holderAt = ({ stored }: Facts, at: number): string | undefined => {
-  const last = stored.findLast((one) => one.bucket === electionBucket && one.operation === "put" && one.at <= at)
-  return last === undefined ? undefined : JSON.parse(decoder.decode(last.value)).candidateId
+const holderAt = (facts: Facts, at: number): string | undefined => {
+  const last = records(facts).findLast((one) => one.at <= at)
+  return last === undefined ? undefined : recordOf(last).candidateId
 }
 
 /** Leadership goes by resigning; any other way needs something that explains it. */
@@ -204,14 +210,15 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
 }
 
 /** A term never comes after a later one: who writes over a record that he has not seen undoes another's win. */
-const undone = ({ stored }: Facts): ReadonlyArray<string> => {
-  const written = stored.filter((one) => one.bucket === electionBucket && one.operation === "put")
-    .map(({ at, value }) => ({ at, ...JSON.parse(decoder.decode(value)) }))
-  return written.flatMap(({ at, candidateId, term }, index) => {
-    const before = written[index - 1]
-    return before === undefined || term >= before.term
+const undone = (facts: Facts): ReadonlyArray<string> => {
+  let before = { candidateId: "nobody", term: 0 }
+  return records(facts).flatMap((one) => {
+    const former = before
+    before = recordOf(one)
+    const { candidateId, term } = before
+    return term >= former.term
       ? []
-      : [`${candidateId} wrote term ${term} over ${before.candidateId}'s ${before.term} at ${inSeconds(at)}`]
+      : [`${candidateId} wrote term ${term} over ${former.candidateId}'s ${former.term} at ${inSeconds(one.at)}`]
   })
 }
 

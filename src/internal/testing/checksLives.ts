@@ -237,6 +237,6 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
         ...resurrected(life, own, record, troubles, late)
       ]
     })
-    return [...each, ...twins(own, troubles, times, history.end)]
+    return each.concat(twins(own, troubles, times, history.end))
   })
 }
