@@ -246,8 +246,15 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
 /** One copy: what is answered by the server is what it has. */
 export const single = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true })
 
-/** Three copies: listings lag behind, and conflicts are told of writes that are only under way. */
-export const replicated = scenario({ replicas: 3, faults: Faults.survivable, keepsAll: true })
+/**
+ * Three copies: listings lag behind, and conflicts are told of writes that are only under way. They have elections more
+ * often than anything else, so that some begin while a write is under way.
+ */
+export const replicated = scenario({
+  replicas: 3,
+  faults: [...Faults.survivable, "StoreElection", "StoreElection", "StoreElection"],
+  keepsAll: true
+})
 
 /** Buckets are lost, made anew by others, and rolled back: no story is left, but watches must come to show what there is. */
 export const losing = scenario({
