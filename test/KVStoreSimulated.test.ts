@@ -23,7 +23,7 @@ const within = (server: "2.10" | "2.15") =>
       Buckets,
       Effect.map(Layer.build(node.client), (client) => ({
         layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)),
-        drop: (bucket) => simulation.bucket(bucket).loseStream
+        drop: (bucket) => Effect.orDie(simulation.bucket(bucket).loseStream)
       }))
     )
     yield* node.run(Effect.scoped(Effect.provide(body, buckets)))

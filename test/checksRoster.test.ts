@@ -127,6 +127,7 @@ describe("a list", () => {
     const [unseen, aged] = check({ beats: beats(90_000, 100_000), looks: [dead, look(100_250, 101_500, false)] })
     assert.deepStrictEqual(unseen, {
       rule: "the living are seen",
+      at: 101_500,
       message: "the list of \"orders\" on a lacks orders/1, which beat 1.500 s ago",
       history: [
         "  100.000 s  orders/1  beats",
@@ -135,6 +136,7 @@ describe("a list", () => {
     })
     assert.deepStrictEqual(aged, {
       rule: "the dead are not seen",
+      at: 140_750,
       message: "the list of \"orders\" on a has orders/1, which has not beaten for 40.750 s",
       history: [
         "  100.000 s  orders/1  beats",
@@ -227,6 +229,7 @@ describe("who lives", () => {
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(violation, {
       rule: "the living beat",
+      at: 74_000,
       message: "orders/1 lives on a, and has not beaten for more than 14.000 s",
       history: [
         "   50.000 s  orders/1  is registered on a",
@@ -310,6 +313,7 @@ describe("who was deregistered", () => {
     const [violation] = after(64_001, { removals: [removal(45_000), removal(60_020)] })
     assert.deepStrictEqual(violation, {
       rule: "the deregistered stay away",
+      at: 64_001,
       message: "orders/1 was deregistered on a, and beat again 4.001 s later",
       history: [
         "   60.000 s  orders/1  begins to deregister on a",
@@ -445,6 +449,7 @@ describe("a sweeper that looks twice", () => {
     const [violation] = check({ beats: beats(10_000), removals: [removal(59_000, "swept")], troubles }, twice)
     assert.deepStrictEqual(violation, {
       rule: "only the dead are swept",
+      at: 59_000,
       message: "orders/1 was swept, and cannot have been seen dead for more than 9.000 s",
       history: [
         "   10.000 s  orders/1  beats",
@@ -513,6 +518,7 @@ describe("two processes with one id", () => {
     })
     assert.deepStrictEqual(violation, {
       rule: "an id is one process's",
+      at: 35_000,
       message: "orders/1 lives on a and on b for more than 33.000 s, and neither was told",
       history: [
         "    1.000 s  orders/1  is registered on a",

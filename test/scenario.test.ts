@@ -95,11 +95,11 @@ describe("a scenario", () => {
   it.effect("fails again, and at once, by what a failure told to replay", () =>
     Effect.gen(function*() {
       const first = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, seed: 7 })))
-      const { replay } = first
-      assert.isDefined(replay)
-      const again = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: replay! })))
+      const again = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: first.replay })))
       assert.deepStrictEqual(again.plan, first.plan)
       assert.strictEqual(again.timeline, first.timeline)
+      assert.include(first.message, `\nreplay: ${first.replay}\n`)
+      assert.deepStrictEqual(JSON.parse(first.replay), first.plan)
     }))
 
   it.effect("has only the faults that it asks for, in the buckets that they are asked for", () =>
@@ -229,10 +229,22 @@ describe("a scenario", () => {
   it.effect("passes a replay of what has been mended, and refuses one of something else", () =>
     Effect.gen(function*() {
       const failing = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300 })))
-      const { runs } = yield* Scenario.check(crashesAtMost(100), { replay: failing.replay! })
+      const { runs } = yield* Scenario.check(crashesAtMost(100), { replay: failing.replay })
       assert.strictEqual(runs, 1)
-      const refused = yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: "oh" }))
-      assert.include(refused.message, "replay: expected what a failure of this scenario told")
+      const { faults, seed } = failing.plan
+      const wrong = [
+        "oh",
+        "",
+        "[0,\"1\",68,3,[1],\"ReturnedFalse\"]",
+        JSON.stringify({ faults }),
+        JSON.stringify({ seed: "x", faults }),
+        JSON.stringify({ seed, faults: [{ ...faults[0], for: -1 }] })
+      ]
+      for (const replay of wrong) {
+        const refused = yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay }))
+        assert.instanceOf(refused, Simulation.InvalidSimulation)
+        assert.include(refused.message, "replay: expected what a failure of this scenario told")
+      }
     }))
 
   it.effect("that cannot be had is refused, by what is wrong with it", () =>
@@ -249,6 +261,10 @@ describe("a scenario", () => {
         [{ lasting: "-3 seconds" }, "lasting: expected a time from 0 such as \"2 minutes\", got -3 seconds"],
         [{ settling: "soon" as "1 second" }, "settling: expected a time"],
         [{ drift: 1.5 }, "drift: expected a share from 0 to below 1, got 1.5"],
+        [{ lasting: Number.NaN }, "lasting: expected a time from 0 such as \"2 minutes\", got NaN"],
+        [{ offset: Number.POSITIVE_INFINITY }, "offset: expected a time from 0"],
+        [{ faults: [["Crash", ["simulation"]]] }, "faults: expected buckets with StoreElection, LoseConsumers"],
+        [{ simulation: { limit: Number.NaN } }, "limit: expected a time from 0"],
         [{ mostFaults: -1 }, "mostFaults: expected a whole number from 0, got -1"]
       ]
       for (const [wrong, problem] of rows) {
@@ -258,10 +274,57 @@ describe("a scenario", () => {
       }
       const none = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { runs: 0 }))
       assert.include(none.message, "runs: expected a whole number from 1, got 0")
-      const stranger: Faults.Plan = { seed: 1, faults: [{ _tag: "Disconnect", at: 0, node: "z" }] }
-      const unknown = yield* Effect.flip(Scenario.verify(idle(Effect.succeed([])), stranger))
-      assert.include(unknown.message, "plan: Disconnect strikes \"z\", and there are a")
+      const shrinks = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { mostShrinks: -1 }))
+      assert.include(shrinks.message, "mostShrinks: expected a whole number from 0, got -1")
+      const half = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { seed: 1.5 }))
+      assert.include(half.message, "seed: expected a whole number, got 1.5")
     }))
+
+  it.effect("refuses a plan that is none, by what is wrong with it", () =>
+    Effect.gen(function*() {
+      const rows: ReadonlyArray<readonly [faults: ReadonlyArray<object>, problem: string]> = [
+        [[{ _tag: "Disconnect", at: 0, node: "z" }], "plan: Disconnect strikes \"z\", and there are a"],
+        [[{ _tag: "Pause", at: Number.POSITIVE_INFINITY, node: "a", for: 1 }], "[\"faults\"][0][\"at\"]"],
+        [[{ _tag: "Pause", at: 1.5, node: "a", for: 1 }], "[\"faults\"][0][\"at\"]"],
+        [[{ _tag: "Pause", at: 0, node: "a", for: -1 }], "[\"faults\"][0][\"for\"]"],
+        [[{ _tag: "Pause", at: 0, for: 1 }], "[\"faults\"][0][\"node\"]"],
+        [[{ _tag: "Lag", at: 0, bucket: "simulation", by: -5 }], "[\"faults\"][0][\"by\"]"],
+        [[{ _tag: "RollBack", at: 0, bucket: "simulation", messages: Number.NaN }], "[\"faults\"][0][\"messages\"]"],
+        [[{ _tag: "Cut", at: 0, node: "a", for: 1, direction: "up" }], "[\"faults\"][0][\"direction\"]"],
+        [[{ _tag: "Lag", at: 0, bucket: "#x", by: 5 }], "plan: Lag: expected names of buckets, or \"*\", got \"#x\""],
+        [[{ _tag: "Meteor", at: 0 }], "[\"faults\"][0]"]
+      ]
+      for (const [faults, problem] of rows) {
+        const plan = { seed: 1, faults } as unknown as Faults.Plan
+        const error = yield* Effect.flip(Scenario.verify(idle(Effect.succeed([])), plan))
+        assert.instanceOf(error, Simulation.InvalidSimulation)
+        assert.include(error.message, problem)
+        assert.match(error.message, /^plan: [^\n]+$/)
+      }
+      const longer: Faults.Plan = { seed: 1, faults: [{ _tag: "Pause", at: 0, node: "a", for: 120_000 }] }
+      yield* Scenario.verify(idle(Effect.succeed([])), longer)
+    }))
+
+  it("has no plans where there can be none", () => {
+    const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], lasting: "1 minute" }
+    const rows: ReadonlyArray<readonly [Partial<Faults.PlanOptions>, string]> = [
+      [{ nodes: [] }, "nodes: expected at least one id, got none"],
+      [{ nodes: [""] }, "nodes: expected ids of letters"],
+      [{ lasting: -1 }, "lasting: expected a time from 0"],
+      [{ lasting: Number.NaN }, "lasting: expected a time from 0"],
+      [{ kinds: ["Meteor" as "Crash"] }, "faults: expected some of Crash"],
+      [{ mostFaults: -1 }, "mostFaults: expected a whole number from 0, got -1"]
+    ]
+    for (const [wrong, problem] of rows) {
+      try {
+        Faults.plans({ ...asked, ...wrong })
+        assert.fail(problem)
+      } catch (error) {
+        assert.instanceOf(error, Simulation.InvalidSimulation)
+        assert.include(error.message, problem)
+      }
+    }
+  })
 
   it.effect("may last for hours, and have no faults at all", () =>
     Effect.gen(function*() {
@@ -275,7 +338,12 @@ describe("a scenario", () => {
 
   it.effect("tells the first violation of each kind, the clocks, and no more of its timeline than can be read", () =>
     Effect.gen(function*() {
-      const rule = (message: string): Checks.Violation => ({ rule: "tokens grow", message, history: [`  ${message}`] })
+      const rule = (message: string): Checks.Violation => ({
+        rule: "tokens grow",
+        at: 0,
+        message,
+        history: [`  ${message}`]
+      })
       const many = idle(Effect.succeed([rule("first"), rule("second"), rule("third")]), { lasting: "1 hour" })
       const failed = isFailed(yield* Effect.flip(Scenario.verify(many, { seed: 3, faults: [] })))
       assert.include(failed.message, "tokens grow: first\n    first\n  (and 2 more of this kind)\n")
@@ -284,5 +352,33 @@ describe("a scenario", () => {
       assert.notInclude(failed.message, "with fewer it did not fail")
       assert.isBelow(failed.message.split("\n").length, 80)
       assert.notInclude(Object.keys(failed), "timeline")
+    }))
+
+  it.effect("tells what leads from the first fault to the first violation, however far apart they are", () =>
+    Effect.gen(function*() {
+      const violation: Checks.Violation = { rule: "tokens grow", at: 95_500, message: "here", history: [] }
+      const talkative: Scenario.Scenario = {
+        ...idle(Effect.succeed([violation]), { starting: "10 seconds", lasting: "2 minutes" }),
+        parts: Effect.map(Simulation.Simulation, ({ note }) => ({
+          process: (node) =>
+            Effect.andThen(
+              Effect.forkChild(greet(node)),
+              Effect.forever(Effect.andThen(Effect.sleep("1 second"), note("a", "goes on")))
+            ),
+          verdict: Effect.succeed([violation])
+        }))
+      }
+      const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "Step", at: 20_000, node: "a", by: 5 }] }
+      const { message } = isFailed(yield* Effect.flip(Scenario.verify(talkative, plan)))
+      assert.include(message, "with these faults, counted from 10 s on:\n  at 20 s")
+      const times = message.split("\n").flatMap((line) => {
+        const at = /^ *([\d.]+) s {2}/.exec(line)?.[1]
+        return at === undefined ? [] : [Number(at)]
+      })
+      assert.isAtLeast(times[0]!, 29)
+      assert.isBelow(times[0]!, 30.1)
+      assert.isTrue(times.some((at) => at > 94 && at <= 95.5), "what happened just before it")
+      assert.isBelow(times.at(-1)!, 100)
+      assert.match(message, /\n {2}\.\.\.\n/)
     }))
 })

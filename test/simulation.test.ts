@@ -169,13 +169,31 @@ describe("a machine", () => {
           assert.instanceOf(error, Simulation.InvalidSimulation)
           return error.message
         })
-      assert.include(yield* problem(node("a b")), "letters, digits, _ and -, got \"a b\"")
+      assert.include(yield* problem(node("a b")), "letters, digits, _ and -, and none of store, test; got \"a b\"")
+      assert.include(yield* problem(node("store")), "got \"store\"")
+      assert.include(yield* problem(node("a", { offset: Number.NaN })), "offset: expected a duration, got NaN")
       assert.include(yield* problem(Effect.andThen(node("a"), node("a"))), "there is a node \"a\" already")
       assert.include(yield* problem(node("a", { rate: 0 })), "above 0, got 0")
       const linked = (quality: Simulation.LinkQuality) => Effect.flatMap(node("a"), (a) => a.link(quality))
       assert.include(yield* problem(linked({ loss: 2 })), "loss is a chance from 0 to 1, got 2")
       assert.include(yield* problem(linked({ reordering: -1 })), "reordering is a chance from 0 to 1, got -1")
       assert.include(yield* problem(linked({ least: 5, most: 1 })), "from least to most, got 5 ms to 1 ms")
+      assert.include(yield* problem(linked({ least: -5 })), "least: expected a time from 0")
+      const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) =>
+        problem(Effect.flatMap(node("a"), act))
+      assert.include(yield* done((a) => a.pause("-1 second")), "pause: expected a time from 0")
+      assert.include(yield* done((a) => a.freeze(Number.NaN)), "freeze: expected a time from 0")
+      assert.include(yield* done((a) => a.step(Number.NaN)), "step: expected a duration, got NaN")
+      assert.include(yield* done((a) => a.cut("both", Number.NaN)), "cut: expected a time from 0")
+      const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
+        problem(Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name))))
+      assert.include(yield* ofStore((store) => store.lag(Number.NaN)), "lag: expected a time from 0")
+      assert.include(
+        yield* ofStore((store) => store.rollBack(-1)),
+        "rollBack: expected a whole number of messages from 0"
+      )
+      assert.include(yield* ofStore((store) => store.electionOfItsOwn(-1)), "electionOfItsOwn: expected a time from 0")
+      assert.include(yield* ofStore((store) => store.loseStream, "#x"), "bucket: expected its name")
       const other = { server: "2.9" } as unknown as Simulation.RunOptions
       const refused = yield* Effect.flip(Simulation.run(Effect.void, other))
       assert.include(refused.message, "server is \"2.10\" or \"2.15\", got 2.9")
@@ -459,8 +477,15 @@ describe("a run", () => {
       assert.include((yield* stuck(promised)).message, "waits for the real world")
       const beside = Effect.andThen(Effect.forkDetach(Effect.andThen(promised, Effect.sleep(1))), Effect.sleep(1000))
       assert.strictEqual((yield* stuck(beside)).how, "the real world")
+      const busy = Effect.gen(function*() {
+        yield* Effect.forkDetach(Effect.forever(Effect.sleep("10 millis")))
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+      })
+      assert.strictEqual((yield* stuck(busy)).how, "the real world", "also where that was the last of it")
       const long = yield* stuck(Effect.forever(Effect.sleep("1 second")), { limit: "1 minute" })
       assert.strictEqual(long.how, "time is up")
+      const asleep = yield* stuck(Effect.sleep("2 hours"), { limit: "1 minute" })
+      assert.include(asleep.message, "stands still after 1m")
       assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")
     }))
 

@@ -7,64 +7,107 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { invalid, timeExpected, timeIn } from "../internal/simulation/given.ts"
 import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
+import { bucketsProblem, kindsProblem, mostFaultsProblem, nodesProblem } from "../internal/testing/scenarioChecks.ts"
 
-/** Milliseconds of a plan: whole ones, so that they print and shrink well. */
-const millis = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
+/** Milliseconds: a day. */
 const longest = 24 * 60 * 60 * 1000
 
-/** Half a minute outlasts any default lease, and most ages. */
-const longestFault = 30_000
+const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
+  at: whole([0, longest]),
+  node: Schema.String,
+  ...fields
+})
 
-/** After the beginning of the plan. */
-const at = millis(0, longest)
+const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
+  at: whole([0, longest]),
+  bucket: Schema.String,
+  ...fields
+})
 
-const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, node: Schema.String, ...fields })
+/** From the least to the most, ends included. */
+type Range = readonly [least: number, most: number]
 
-const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({ at, bucket: Schema.String, ...fields })
+/** How bad it may be. Milliseconds, but for `messages`. */
+interface Ranges {
+  readonly for: Range
+  readonly gap: Range
+  readonly standstill: Range
+  readonly delay: Range
+  readonly lag: Range
+  readonly messages: Range
+}
+
+/** What somebody may write by hand. */
+const possible: Ranges = {
+  for: [1, longest],
+  gap: [1, longest],
+  standstill: [1, longest],
+  delay: [1, longest],
+  lag: [0, longest],
+  messages: [0, Number.MAX_SAFE_INTEGER]
+}
+
+/** What is drawn: half a minute outlasts any default lease, and most ages; a cluster elects in 4 to 9 s (measured). */
+const drawn: Ranges = {
+  for: [1, 30_000],
+  gap: [4000, 9000],
+  standstill: [1, 20_000],
+  delay: [1, 5000],
+  lag: [0, 2000],
+  messages: [20, 100]
+}
+
+const whole = ([minimum, maximum]: Range) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const percent = whole([0, 50])
 
 /** Each kind, with what it is about. Times are milliseconds. */
-const schemas = {
-  /** A machine's process is killed, and started again `for` so long later. */
-  Crash: Schema.TaggedStruct("Crash", on({ for: millis(1, longestFault) })),
-  /** A process stands still, as by SIGSTOP. */
-  Pause: Schema.TaggedStruct("Pause", on({ for: millis(1, longestFault) })),
-  /** A machine is suspended. */
-  Freeze: Schema.TaggedStruct("Freeze", on({ for: millis(1, longestFault) })),
-  /** A wall clock is set, `by` so much. */
-  Step: Schema.TaggedStruct("Step", on({ by: millis(-longest, longest) })),
-  /** Nothing passes. */
-  Cut: Schema.TaggedStruct(
-    "Cut",
-    on({ for: millis(1, longestFault), direction: Schema.Literals(["requests", "replies", "both"]) })
-  ),
-  /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
-  PoorLink: Schema.TaggedStruct(
-    "PoorLink",
-    on({ for: millis(1, longestFault), most: millis(1, 5000), loss: millis(0, 50), reordering: millis(0, 50) })
-  ),
-  /** A machine's connections break. */
-  Disconnect: Schema.TaggedStruct("Disconnect", on({})),
-  /** A bucket's stream has no leader. */
-  StoreElection: Schema.TaggedStruct("StoreElection", inBucket({ for: millis(4000, 9000) })),
-  /** The server stands still. */
-  ServerFreeze: Schema.TaggedStruct("ServerFreeze", { at, for: millis(1, 20_000) }),
-  /** The server forgets every watch on a bucket. */
-  LoseConsumers: Schema.TaggedStruct("LoseConsumers", inBucket({})),
-  /** Copies of a bucket hear of changes this much later from then on. */
-  Lag: Schema.TaggedStruct("Lag", inBucket({ by: millis(0, 2000) })),
-  /** A bucket is gone. */
-  LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
-  /** A bucket is gone, and made again by others: its revisions begin at 1. */
-  RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
-  /** So many of a bucket's last messages never were. */
-  RollBack: Schema.TaggedStruct(
-    "RollBack",
-    inBucket({ messages: Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 100 })) })
-  )
-} as const
+const schemasIn = (ranges: Ranges) =>
+  ({
+    /** A machine's process is killed, and started again `for` so long later. */
+    Crash: Schema.TaggedStruct("Crash", on({ for: whole(ranges.for) })),
+    /** A process stands still, as by SIGSTOP. */
+    Pause: Schema.TaggedStruct("Pause", on({ for: whole(ranges.for) })),
+    /** A machine is suspended. */
+    Freeze: Schema.TaggedStruct("Freeze", on({ for: whole(ranges.for) })),
+    /** A wall clock is set, `by` so much. */
+    Step: Schema.TaggedStruct("Step", on({ by: whole([-longest, longest]) })),
+    /** Nothing passes. */
+    Cut: Schema.TaggedStruct(
+      "Cut",
+      on({ for: whole(ranges.for), direction: Schema.Literals(["requests", "replies", "both"]) })
+    ),
+    /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
+    PoorLink: Schema.TaggedStruct(
+      "PoorLink",
+      on({ for: whole(ranges.for), most: whole(ranges.delay), loss: percent, reordering: percent })
+    ),
+    /** A machine's connections break. */
+    Disconnect: Schema.TaggedStruct("Disconnect", on({})),
+    /** A bucket's stream has no leader. */
+    StoreElection: Schema.TaggedStruct("StoreElection", inBucket({ for: whole(ranges.gap) })),
+    /** The server stands still. */
+    ServerFreeze: Schema.TaggedStruct("ServerFreeze", { at: whole([0, longest]), for: whole(ranges.standstill) }),
+    /** The server forgets every watch on a bucket. */
+    LoseConsumers: Schema.TaggedStruct("LoseConsumers", inBucket({})),
+    /** Copies of a bucket hear of changes this much later from then on. Strikes replicated buckets only. */
+    Lag: Schema.TaggedStruct("Lag", inBucket({ by: whole(ranges.lag) })),
+    /** A bucket is gone. */
+    LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
+    /** A bucket is gone, and made again by others: its revisions begin at 1. */
+    RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
+    /** So many of a bucket's last messages never were. */
+    RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: whole(ranges.messages) }))
+  }) as const
+
+const schemas = schemasIn(possible)
+
+const drawnSchemas = schemasIn(drawn)
 
 /**
  * One thing that goes wrong. Times are whole milliseconds of true time.
@@ -97,6 +140,13 @@ export type Kind = Fault["_tag"]
  * @since 0.1.0
  */
 export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
+
+/**
+ * Those that strike buckets.
+ *
+ * @internal
+ */
+export const kindsInBuckets: ReadonlyArray<string> = kinds.filter((kind) => "bucket" in schemas[kind].fields)
 
 /**
  * How many faults a plan has at most where nothing else is asked for.
@@ -182,8 +232,8 @@ const lists = 3
 
 /** A kind, with values that this fleet has. */
 const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
-  const { fields } = schemas[kind]
-  const when = millis(0, Duration.toMillis(Duration.fromInputUnsafe(options.lasting)))
+  const { fields } = drawnSchemas[kind]
+  const when = whole([0, Math.floor(Duration.toMillis(Duration.fromInputUnsafe(options.lasting)))])
   return Arbitrary.schema(
     Schema.Struct({
       ...fields,
@@ -194,14 +244,23 @@ const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions
   ) as Arbitrary.Arbitrary<Fault>
 }
 
+const problemWith = (
+  { buckets, kinds: asked = survivable, lasting, mostFaults = defaultMostFaults, nodes }: PlanOptions
+): string | undefined =>
+  nodesProblem(nodes) ?? bucketsProblem("buckets", buckets) ??
+    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? mostFaultsProblem(mostFaults) ??
+    (timeIn(lasting) === undefined ? timeExpected("lasting", lasting) : undefined)
+
 /**
  * Plans for a fleet, made at random, and made smaller by leaving faults out and
- * shortening them.
+ * shortening them. Throws `InvalidSimulation` where there can be none.
  *
  * @category arbitraries
  * @since 0.1.0
  */
 export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
+  const problem = problemWith(options)
+  if (problem !== undefined) throw invalid(problem)
   const each = (options.kinds ?? survivable).map((kind) =>
     typeof kind === "string" ? fitted(kind, options.buckets, options) : fitted(kind[0], kind[1], options)
   )
@@ -224,7 +283,7 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
 export interface Targets {
   readonly node: (id: string) => SimulatedNode
   readonly bucket: (name: string) => SimulatedStore
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
+  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
 }
 
 /** Does it, and undoes what has an end. */
@@ -283,6 +342,30 @@ export const strikeAll = (
     (fault) => Effect.andThen(Effect.sleep(fault.at), strike(fault, targets)),
     { concurrency: "unbounded", discard: true }
   )
+
+/**
+ * A plan as a text, and the plan that a text is: what a failure tells to have its
+ * run again. Undefined where it is none.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const encode = (plan: Plan): string => JSON.stringify(plan)
+
+/** @internal */
+export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption(Schema.fromJsonString(Plan))
+
+const decodePlan = Schema.decodeUnknownResult(Plan)
+
+/**
+ * Why this is no plan, in a line.
+ *
+ * @internal
+ */
+export const problemIn = (plan: unknown): string | undefined => {
+  const decoded = decodePlan(plan)
+  return Result.isSuccess(decoded) ? undefined : decoded.failure.message.replaceAll(/\s+/g, " ")
+}
 
 const seconds = (millis: number): string => `${millis / 1000} s`
 

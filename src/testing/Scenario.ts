@@ -12,10 +12,12 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { Chance } from "../internal/simulation/chance.ts"
+import { invalid } from "../internal/simulation/given.ts"
 import {
-  InvalidSimulation,
+  type InvalidSimulation,
   NodeCrashed,
   type Run,
   type RunOptions,
@@ -23,7 +25,7 @@ import {
   SimulationStuck
 } from "../internal/simulation/models.ts"
 import type { Violation } from "../internal/testing/checksModels.ts"
-import { checkPlan, checkScenario } from "../internal/testing/scenarioChecks.ts"
+import { aimProblem, checkScenario } from "../internal/testing/scenarioChecks.ts"
 import * as report from "../internal/testing/scenarioReport.ts"
 import * as Faults from "./Faults.ts"
 import { runExit, Simulation } from "./Simulation.ts"
@@ -74,10 +76,13 @@ export interface Scenario {
   readonly parts: Effect.Effect<Parts, never, Simulation>
 }
 
+/** What a failed run is told with. */
+type Around = Pick<report.Failed, "clocks" | "isSmallest" | "starting" | "timeline">
+
 /**
  * A run in which something was not as it should be. Its message has the first
  * violation of each kind, what the run can be had again with, and what happened
- * around the first fault.
+ * from the first fault to the first violation.
  *
  * @category errors
  * @since 0.1.0
@@ -85,23 +90,26 @@ export interface Scenario {
 export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
   readonly plan: Faults.Plan
   readonly violations: ReadonlyArray<Violation | string>
-  /** For `check`: leads to this failure again. Undefined where the plan was given, and not made smaller. */
-  readonly replay: string | undefined
 }> {
-  readonly #timeline: string
-  readonly #clocks: ReadonlyArray<report.Clock>
+  readonly #around: Around
 
   constructor(fields: {
     readonly plan: Faults.Plan
     readonly violations: ReadonlyArray<Violation | string>
-    readonly replay: string | undefined
-    readonly timeline: string
-    readonly clocks: ReadonlyArray<report.Clock>
+    readonly around: Around
   }) {
-    const { clocks, timeline, ...shown } = fields
+    const { around, ...shown } = fields
     super(shown)
-    this.#timeline = timeline
-    this.#clocks = clocks
+    this.#around = around
+  }
+
+  /**
+   * The plan as a text: `check` with it plays this run again.
+   *
+   * @since 0.1.0
+   */
+  get replay(): string {
+    return Faults.encode(this.plan)
   }
 
   /**
@@ -110,27 +118,24 @@ export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
    * @since 0.1.0
    */
   get timeline(): string {
-    return this.#timeline
+    return this.#around.timeline
   }
 
   override get message(): string {
     const { plan: { faults, seed }, replay, violations } = this
-    const inOrder = faults.toSorted((a, b) => a.at - b.at)
     return report.format({
-      summary: report.summaryOf(violations),
+      ...this.#around,
+      violations,
       seed,
-      faults: inOrder.map(Faults.format),
-      firstFault: (inOrder[0]?.at ?? 0) / 1000,
-      clocks: this.#clocks,
-      replay,
-      timeline: this.#timeline
+      faults: faults.toSorted((a, b) => a.at - b.at).map((fault) => ({ at: fault.at, text: Faults.format(fault) })),
+      replay
     })
   }
 
   /** @internal */
-  withReplay(replay: string): ScenarioFailed {
+  asSmallest(): ScenarioFailed {
     const { plan, violations } = this
-    return new ScenarioFailed({ plan, violations, replay, timeline: this.#timeline, clocks: this.#clocks })
+    return new ScenarioFailed({ plan, violations, around: { ...this.#around, isSmallest: true } })
   }
 }
 
@@ -172,6 +177,7 @@ const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
     buckets,
     kinds: faults,
     knownKinds: Faults.kinds,
+    kindsInBuckets: Faults.kindsInBuckets,
     durations: { starting, lasting, settling, offset },
     drift,
     mostFaults
@@ -215,12 +221,15 @@ const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknow
   )
 
 /** What was never reached was not tested. */
-const unreached = ({ facts: { buckets, connected } }: Run<unknown, unknown>, asked: ReadonlyArray<string>) => [
+const unreached = (
+  { facts: { buckets, connected } }: Run<unknown, unknown>,
+  asked: ReadonlySet<string>
+): ReadonlyArray<string> => [
   ...connected.length > 0 ? [] : [
     "no node has ever reached the simulated store: does it wait for the real world (a promise, a socket), " +
     "or use a store that is not over node.client?"
   ],
-  ...asked.filter((name) => !/^[*#]/.test(name) && !buckets.includes(name)).map((name) =>
+  ...Array.from(asked).filter((name) => !/^[*#]/.test(name) && !buckets.includes(name)).map((name) =>
     `there was never a bucket "${name}" for faults to strike: there were ${buckets.join(", ") || "none"}`
   )
 ]
@@ -258,6 +267,12 @@ const story = (scenario: Scenario, plan: Faults.Plan) =>
     return yield* Effect.raceFirst(Effect.andThen(all, verdict), Deferred.await(failed))
   })
 
+/** A plan may have been written by hand. */
+const problemOf = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidSimulation | undefined => {
+  const problem = Faults.problemIn(plan) ?? aimProblem(nodes, plan.faults)
+  return problem === undefined ? undefined : invalid(`plan: ${problem}`)
+}
+
 /** Far beyond what a verdict takes. */
 const spare = Duration.hours(1)
 
@@ -273,7 +288,7 @@ export const play = (
   options: { readonly timeline?: boolean | undefined } = {}
 ): Effect.Effect<Run<ReadonlyArray<Violation | string>, unknown>, SimulationStuck | InvalidSimulation> =>
   Effect.suspend(() => {
-    const problem = problemWith(scenario) ?? checkPlan(scenario.nodes, plan.faults)
+    const problem = problemWith(scenario) ?? problemOf(plan, scenario.nodes)
     if (problem !== undefined) return Effect.fail(problem)
     const { lasting, settling, starting } = completed(scenario)
     const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
@@ -287,20 +302,29 @@ export const play = (
     })
   })
 
+/** All that are named as to be struck. */
+const bucketsAskedFor = ({ buckets = [], faults = [] }: Scenario, plan: Faults.Plan): ReadonlySet<string> =>
+  new Set([
+    ...buckets,
+    ...faults.flatMap((one) => typeof one === "string" ? [] : one[1]),
+    ...plan.faults.flatMap((fault) => "bucket" in fault ? [fault.bucket] : [])
+  ])
+
 const problemsOf = (
   scenario: Scenario,
+  plan: Faults.Plan,
   outcome: Run<ReadonlyArray<Violation | string>, unknown>
 ): ReadonlyArray<Violation | string> => {
   const { exit } = outcome
   return Exit.isSuccess(exit)
-    ? [...exit.value, ...unreached(outcome, scenario.buckets ?? [])]
+    ? [...exit.value, ...unreached(outcome, bucketsAskedFor(scenario, plan))]
     : [Cause.pretty(exit.cause)]
 }
 
 /** A run that comes to no end has broken the first of all promises. */
 const violationsOf = (scenario: Scenario, plan: Faults.Plan) =>
   play(scenario, plan).pipe(
-    Effect.map((outcome) => ({ outcome, violations: problemsOf(scenario, outcome) })),
+    Effect.map((outcome) => ({ outcome, violations: problemsOf(scenario, plan, outcome) })),
     Effect.catchIf(
       (error): error is SimulationStuck => error instanceof SimulationStuck,
       (stuck) => Effect.succeed({ outcome: undefined, violations: [stuck.message] })
@@ -341,9 +365,11 @@ export const verify = (
   Effect.flatMap(violationsOf(scenario, plan), ({ outcome, violations }) => {
     if (outcome !== undefined && violations.length === 0) return Effect.succeed(outcome)
     const clocks = clocksOf(scenario, plan.seed)
+    const starting = Duration.toMillis(completed(scenario).starting)
     return Effect.flatMap(
       timelineOf(scenario, plan),
-      (timeline) => Effect.fail(new ScenarioFailed({ plan, violations, replay: undefined, timeline, clocks }))
+      (timeline) =>
+        Effect.fail(new ScenarioFailed({ plan, violations, around: { clocks, starting, timeline, isSmallest: false } }))
     )
   })
 
@@ -358,32 +384,27 @@ export interface CheckOptions {
   readonly runs?: number | undefined
   /** What the plans are made from. Default 1. */
   readonly seed?: number | undefined
-  /** What a failure of `check` told: that run again, and no other. One that goes well now passes. */
+  /** What a failure told: that run again, and no other; the other options do not count. One that goes well now passes. */
   readonly replay?: string | undefined
   /** How often a failing plan may be made smaller. Default 200. */
   readonly mostShrinks?: number | undefined
 }
 
-const invalid = (problem: string) => new InvalidSimulation({ problem })
+const checkOptionsProblem = ({ mostShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
+  if (!(Number.isSafeInteger(runs) && runs > 0)) return `runs: expected a whole number from 1, got ${runs}`
+  if (!Number.isSafeInteger(seed)) return `seed: expected a whole number, got ${seed}`
+  if (!(Number.isSafeInteger(mostShrinks) && mostShrinks >= 0)) {
+    return `mostShrinks: expected a whole number from 0, got ${mostShrinks}`
+  }
+  return undefined
+}
 
-/** Why a text leads to no run of this scenario. */
-const noReplay = (why: string) => invalid(`replay: expected what a failure of this scenario told, and ${why}`)
-
-/** All the plans, until one fails; the failure with its plan made small. */
-const search = (
-  scenario: Scenario,
-  property: (plan: Faults.Plan) => Effect.Effect<boolean, InvalidSimulation>,
-  { mostShrinks = 200, replay, runs = 100, seed = 1 }: CheckOptions
-) =>
-  Arbitrary.checkEffect(plans(scenario), property, {
-    runs,
-    maxShrinks: mostShrinks,
-    ...(replay === undefined ? { seed } : { replay })
-  }).pipe(
-    Effect.catchDefect((defect) =>
-      replay === undefined ? Effect.die(defect) : Effect.fail(noReplay("this is not of its form"))
-    )
-  )
+/** One run again, as a failure of this scenario told it. */
+const playAgain = (scenario: Scenario, replay: string): Effect.Effect<Passed, ScenarioFailed | InvalidSimulation> =>
+  Option.match(Faults.decode(replay), {
+    onNone: () => Effect.fail(invalid(`replay: expected what a failure of this scenario told, got ${replay}`)),
+    onSome: (plan) => Effect.map(verify(scenario, plan), ({ faults, lasted }): Passed => ({ runs: 1, faults, lasted }))
+  })
 
 /**
  * Plays a scenario for many plans. The first that fails is made as small as it
@@ -396,33 +417,27 @@ export const check = Effect.fnUntraced(function*(
   scenario: Scenario,
   options: CheckOptions = {}
 ): Effect.fn.Return<Passed, ScenarioFailed | InvalidSimulation> {
-  const { replay, runs = 100 } = options
-  if (!(Number.isSafeInteger(runs) && runs > 0)) {
-    return yield* invalid(`runs: expected a whole number from 1, got ${runs}`)
-  }
+  const problem = checkOptionsProblem(options)
+  if (problem !== undefined) return yield* invalid(problem)
+  const { mostShrinks = 200, replay, runs = 100, seed = 1 } = options
+  if (replay !== undefined) return yield* playAgain(scenario, replay)
   const struck = new Map<string, number>()
   let lasted = 0
-  const result = yield* search(
-    scenario,
+  const result = yield* Arbitrary.checkEffect(
+    plans(scenario),
     (plan) =>
       Effect.map(violationsOf(scenario, plan), ({ outcome, violations }) => {
         lasted += outcome === undefined ? 0 : Duration.toMillis(outcome.lasted)
         for (const [name, count] of outcome?.faults ?? []) struck.set(name, (struck.get(name) ?? 0) + count)
         return violations.length === 0
       }),
-    options
+    { runs, seed, maxShrinks: mostShrinks }
   )
-  const passed = (count: number): Passed => ({ runs: count, lasted: Duration.millis(lasted), faults: struck })
   switch (result._tag) {
     case "Passed":
-      return passed(result.runs)
+      return { runs: result.runs, lasted: Duration.millis(lasted), faults: struck }
+    // Only a replay of Effect's own comes to nothing.
     case "ReplayMismatch":
-      if (result.reason === "PropertyPassed") return passed(1)
-      return yield* noReplay(
-        result.reason === "ShrinkPassed"
-          ? "this goes well in its smallest form, and may fail in another: check without it"
-          : "this leads to no plan: nodes, faults or times are others now"
-      )
     case "Exhausted":
       return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
     case "Falsified": {
@@ -432,7 +447,7 @@ export const check = Effect.fnUntraced(function*(
           Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
         )
       )
-      return yield* failed._tag === "ScenarioFailed" ? failed.withReplay(replay ?? result.replay) : failed
+      return yield* failed._tag === "ScenarioFailed" ? failed.asSmallest() : failed
     }
   }
 })

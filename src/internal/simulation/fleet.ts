@@ -15,10 +15,21 @@ import * as NatsKVStore from "../../NatsKVStore.ts"
 import * as client from "../nats/client.ts"
 import { streamName, subjectPrefix } from "../nats/stream.ts"
 import { Chance } from "./chance.ts"
+import {
+  invalid,
+  isBucket,
+  isNodeId,
+  millisIn,
+  takenNames,
+  timeExpected,
+  timeIn,
+  withOptionalTime,
+  withTime
+} from "./given.ts"
 import { Machine } from "./machine.ts"
 import {
   type Facts,
-  InvalidSimulation,
+  type InvalidSimulation,
   type LinkQuality,
   type Loss,
   NodeCrashed,
@@ -49,11 +60,20 @@ const defaultLimit = Duration.hours(1)
 
 const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
 
-const idPattern = /^[a-zA-Z0-9_-]+$/
-
-const invalid = (problem: string) => new InvalidSimulation({ problem })
-
 const isChance = (value: number): boolean => value >= 0 && value <= 1
+
+/** What there is none of. */
+const noStore = (problem: InvalidSimulation): SimulatedStore => {
+  const refused = Effect.fail(problem)
+  return {
+    electionOfItsOwn: () => refused,
+    loseStream: refused,
+    remakeStream: refused,
+    rollBack: () => refused,
+    loseConsumers: refused,
+    lag: () => refused
+  }
+}
 
 /** Every bucket that there is. */
 const everyBucket = "*"
@@ -62,11 +82,6 @@ const everyBucket = "*"
 const numbered = "#"
 
 const bucketOf = (stream: string): string => stream.slice(streamName("").length)
-
-const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
-
-const optionalMillis = (input: Duration.Input | undefined): number | undefined =>
-  input === undefined ? undefined : millisOf(input)
 
 export class Fleet {
   readonly seed: string
@@ -89,15 +104,17 @@ export class Fleet {
     if (!Object.hasOwn(versions, server)) {
       return Effect.fail(invalid(`server is "2.10" or "2.15", got ${String(server)}`))
     }
-    return Effect.sync(() => new Fleet(options, versions[server]))
+    const limit = timeIn(options.limit ?? defaultLimit)
+    if (limit === undefined) return Effect.fail(invalid(timeExpected("limit", options.limit)))
+    return Effect.sync(() => new Fleet(options, versions[server], limit))
   }
 
-  private constructor(options: RunOptions, version: "2.10.27" | "2.15.1") {
-    const { bucket = { bucket: "simulation" }, limit = defaultLimit, seed = 1, timeline = false } = options
+  private constructor(options: RunOptions, version: "2.10.27" | "2.15.1", limit: number) {
+    const { bucket = { bucket: "simulation" }, seed = 1, timeline = false } = options
     this.seed = String(seed)
     this.version = version
     this.bucket = bucket
-    this.limit = millisOf(limit)
+    this.limit = limit
     const chance = new Chance(this.seed)
     this.world = new World(chance, { isRecorded: timeline })
     const { after, note, now, struck } = this.world
@@ -113,7 +130,7 @@ export class Fleet {
       node: (id, options) => this.node(id, options),
       store: this.storeOf(bucket.bucket),
       bucket: (name) => this.storeOf(name),
-      freeze: (duration) => Effect.sync(() => this.freeze(millisOf(duration))),
+      freeze: (duration) => withTime("freeze", duration, (millis) => this.freeze(millis)),
       now: Effect.sync(this.world.now),
       note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
       facts: Effect.sync(() => this.facts())
@@ -142,7 +159,12 @@ export class Fleet {
     return Effect.gen({ self: this }, function*() {
       const references = referencesOf(this.world, "test", this.director, this.ownClock)
       const context = Context.merge(yield* Effect.context<never>(), references)
-      const root = this.world.inside(() => Effect.runForkWith(context)(program))
+      const root = this.world.inside(() => {
+        const fiber = Effect.runForkWith(context)(program)
+        // Its end, too, must come from within.
+        fiber.addObserver(() => this.world.touch())
+        return fiber
+      })
       while (true) {
         const ended = this.advance(() => root.pollUnsafe() !== undefined)
         if (ended === "done") {
@@ -173,9 +195,14 @@ export class Fleet {
     id: string,
     { offset = 0, rate = 1 }: NodeOptions = {}
   ): Effect.Effect<SimulatedNode, InvalidSimulation, Scope.Scope> {
-    if (!idPattern.test(id)) return Effect.fail(invalid(`a node's id is letters, digits, _ and -, got "${id}"`))
+    if (!isNodeId(id)) {
+      const taken = takenNames.join(", ")
+      return Effect.fail(invalid(`a node's id is letters, digits, _ and -, and none of ${taken}; got "${id}"`))
+    }
     if (this.machines.has(id)) return Effect.fail(invalid(`there is a node "${id}" already: give each its own id`))
     if (!(rate > 0 && Number.isFinite(rate))) return Effect.fail(invalid(`a clock's rate is above 0, got ${rate}`))
+    const ahead = millisIn(offset)
+    if (ahead === undefined) return Effect.fail(invalid(`offset: expected a duration, got ${String(offset)}`))
     return Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -187,7 +214,7 @@ export class Fleet {
             id,
             number: this.machines.size,
             epoch,
-            offset: millisOf(offset),
+            offset: ahead,
             rate
           })
           this.machines.set(id, machine)
@@ -242,12 +269,21 @@ export class Fleet {
         return Effect.sync(forget)
       }),
       restart: act(() => machine.restart()),
-      pause: (duration) => act(() => machine.pause(millisOf(duration))),
-      freeze: (duration) => act(() => machine.freeze(millisOf(duration))),
-      step: (duration) => act(() => machine.step(millisOf(duration))),
-      cut: (direction, lasting) => act(() => machine.cut(direction, optionalMillis(lasting))),
+      pause: (duration) => withTime("pause", duration, (millis) => machine.pause(millis)),
+      freeze: (duration) => withTime("freeze", duration, (millis) => machine.freeze(millis)),
+      step: (duration) =>
+        Effect.suspend(() => {
+          const millis = millisIn(duration)
+          return millis === undefined
+            ? Effect.fail(invalid(`step: expected a duration, got ${String(duration)}`))
+            : act(() => machine.step(millis))
+        }),
+      cut: (direction, lasting) => withOptionalTime("cut", lasting, (millis) => machine.cut(direction, millis)),
       link: (quality, lasting) =>
-        Effect.map(toQuality(quality), (one) => machine.setQuality(one, optionalMillis(lasting))),
+        Effect.flatMap(
+          toQuality(quality),
+          (one) => withOptionalTime("link", lasting, (millis) => machine.setQuality(one, millis))
+        ),
       disconnect: act(() => machine.disconnect()),
       heal: act(() => machine.heal())
     }
@@ -281,6 +317,9 @@ export class Fleet {
   // ------------------------------------------------------------ the store
 
   private storeOf(name: string): SimulatedStore {
+    if (!isBucket(name)) {
+      return noStore(invalid(`bucket: expected its name, "*" for all or "#1" for the second, got "${name}"`))
+    }
     const { server, world } = this
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
@@ -298,24 +337,21 @@ export class Fleet {
       Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
     return {
       electionOfItsOwn: (gap) =>
-        Effect.sync(() =>
+        withTime("electionOfItsOwn", gap, (millis) =>
           each((stream) => {
             if (server.stream(stream) === undefined) return
             const now = world.now()
-            this.storeTroubles.push({
-              node: undefined,
-              bucket: bucketOf(stream),
-              from: now,
-              until: now + millisOf(gap)
-            })
-            lose(stream, "lost", () => server.electionOfItsOwn(stream, millisOf(gap)))
-          })
-        ),
+            this.storeTroubles.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
+            lose(stream, "lost", () => server.electionOfItsOwn(stream, millis))
+          })),
       loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
       remakeStream: loseEach("made anew", (stream) => server.loseStream(stream, { remake: "from 1" })),
-      rollBack: (messages) => loseEach("rolled back", (stream) => server.rollBack(stream, messages)),
+      rollBack: (messages) =>
+        Number.isSafeInteger(messages) && messages >= 0
+          ? loseEach("rolled back", (stream) => server.rollBack(stream, messages))
+          : Effect.fail(invalid(`rollBack: expected a whole number of messages from 0, got ${messages}`)),
       loseConsumers: Effect.sync(() => each((stream) => server.loseConsumers(stream))),
-      lag: (duration) => Effect.sync(() => each((stream) => server.lag(stream, millisOf(duration))))
+      lag: (duration) => withTime("lag", duration, (millis) => each((stream) => server.lag(stream, millis)))
     }
   }
 
@@ -338,8 +374,10 @@ export class Fleet {
 
 const toQuality = (given: LinkQuality): Effect.Effect<Quality, InvalidSimulation> => {
   const { loss = goodQuality.loss, reordering = goodQuality.reordering } = given
-  const least = given.least === undefined ? goodQuality.least : millisOf(given.least)
-  const most = given.most === undefined ? Math.max(least, goodQuality.most) : millisOf(given.most)
+  const least = given.least === undefined ? goodQuality.least : timeIn(given.least)
+  if (least === undefined) return Effect.fail(invalid(timeExpected("least", given.least)))
+  const most = given.most === undefined ? Math.max(least, goodQuality.most) : timeIn(given.most)
+  if (most === undefined) return Effect.fail(invalid(timeExpected("most", given.most)))
   if (!isChance(loss)) return Effect.fail(invalid(`loss is a chance from 0 to 1, got ${loss}`))
   if (!isChance(reordering)) return Effect.fail(invalid(`reordering is a chance from 0 to 1, got ${reordering}`))
   if (!(most >= least)) {

@@ -71,17 +71,17 @@ export interface SimulatedNode {
   /** A new process, which knows nothing of the one before: `run` runs in it from now on. */
   readonly restart: Effect.Effect<void>
   /** As by SIGSTOP, and SIGCONT so much later. Returns at once. A process that is stopped already is so for longer. */
-  readonly pause: (duration: Duration.Input) => Effect.Effect<void>
+  readonly pause: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /**
    * The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. A machine whose
    * process is stopped already is so for longer.
    */
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
+  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /**
    * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
    * that is suspended is set 2 s after it has woken.
    */
-  readonly step: (duration: Duration.Input) => Effect.Effect<void>
+  readonly step: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /**
    * Nothing passes that way until `heal`, or for so long; returns at once. What is sent meanwhile waits, as with
    * TCP, and arrives then, unless the client has noticed (after 6 to 9 s) and
@@ -90,7 +90,7 @@ export interface SimulatedNode {
   readonly cut: (
     direction: "requests" | "replies" | "both",
     lasting?: Duration.Input
-  ) => Effect.Effect<void>
+  ) => Effect.Effect<void, InvalidSimulation>
   /** How messages travel from now on: until `heal`, or for so long. Returns at once. Of several the last one counts. */
   readonly link: (quality: LinkQuality, lasting?: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** The connection breaks at once, and is made again within a second. */
@@ -110,17 +110,17 @@ export interface SimulatedStore {
    * The stream has no leader for so long: requests find nobody, and answers that were under way may never come. One that
    * is kept in a single server's memory is lost.
    */
-  readonly electionOfItsOwn: (gap: Duration.Input) => Effect.Effect<void>
+  readonly electionOfItsOwn: (gap: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** The stream is gone, with all that was in it. */
-  readonly loseStream: Effect.Effect<void>
+  readonly loseStream: Effect.Effect<void, InvalidSimulation>
   /** The same, and somebody else has made it again at once: its revisions begin at 1. */
-  readonly remakeStream: Effect.Effect<void>
+  readonly remakeStream: Effect.Effect<void, InvalidSimulation>
   /** As by a restored backup: the last messages are gone, and their revisions are given again. */
-  readonly rollBack: (messages: number) => Effect.Effect<void>
+  readonly rollBack: (messages: number) => Effect.Effect<void, InvalidSimulation>
   /** The server forgets every watch. */
-  readonly loseConsumers: Effect.Effect<void>
+  readonly loseConsumers: Effect.Effect<void, InvalidSimulation>
   /** Copies of a replicated bucket hear of changes this much later from now on. */
-  readonly lag: (duration: Duration.Input) => Effect.Effect<void>
+  readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
 }
 
 /**
@@ -220,7 +220,7 @@ export interface SimulationService {
   /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
   readonly bucket: (name: string) => SimulatedStore
   /** The whole server stands still for so long, and goes on where it was. */
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void>
+  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
   /** A line of the program's own in the timeline. */

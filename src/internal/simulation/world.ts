@@ -116,7 +116,7 @@ export class World implements Environment {
 
   /** The same, of an actor: it waits while that one is stopped. */
   schedule(actor: Actor | undefined, millis: number, run: () => void): Timer {
-    if (!this.isInside) this.wasOutside = true
+    this.touch()
     const event: Event = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
     this.events.push(event)
     return {
@@ -133,7 +133,7 @@ export class World implements Environment {
 
   /** Something can run now; when, among what else can, the seed decides. */
   submit(actor: Actor, run: () => void, priority: number): void {
-    if (!this.isInside) this.wasOutside = true
+    this.touch()
     if (actor.hasEnded) return
     if (this.ready.length > 0 && this.ready[0]!.priority !== priority) this.isLevel = false
     this.ready.push({ actor, priority, run })
@@ -154,6 +154,11 @@ export class World implements Environment {
     if (last !== task) ready[index] = last
     if (ready.length === 0) this.isLevel = true
     return task
+  }
+
+  /** Something goes on: where that is not in the simulation, the real world has woken it. */
+  touch(): void {
+    if (!this.isInside) this.wasOutside = true
   }
 
   /** Whether something went on that nothing in the simulation had woken. */
@@ -191,7 +196,10 @@ export class World implements Environment {
       const event = this.events.pop()
       if (event === undefined) return "nothing left"
       if (event.run === undefined) continue
-      if (event.at > until) return "time is up"
+      if (event.at > until) {
+        this.time = until
+        return "time is up"
+      }
       if (event.at > this.time) {
         this.time = event.at
         atOneTime = 0

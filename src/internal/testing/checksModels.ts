@@ -37,6 +37,8 @@ export type Rule =
  */
 export interface Violation {
   readonly rule: Rule
+  /** When it could first be seen, in the milliseconds of the history. */
+  readonly at: number
   /** Who did what that must not be, in one sentence. */
   readonly message: string
   /** The recorded facts that are enough to see it, in order of time: `  12.304 s  b  leads "job" with token 7-19`. */

@@ -34,8 +34,9 @@ const lines = (facts: ReadonlyArray<Fact>): ReadonlyArray<string> => {
 
 /** The earliest first. */
 export const report = (found: ReadonlyArray<Found>): ReadonlyArray<Violation> =>
-  found.toSorted((one, two) => one.at - two.at).map(({ facts, message, rule }) => ({
+  found.toSorted((one, two) => one.at - two.at).map(({ at, facts, message, rule }) => ({
     rule,
+    at,
     message,
     history: lines(facts)
   }))
