@@ -277,6 +277,25 @@ describe("somebody leads", () => {
     assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), ["somebody leads"])
   })
 
+  it("is asked from when the recording began", () => {
+    const since = (begin: number | undefined) =>
+      Checks.somebodyLeads(
+        { terms: [term("a", 1_000_020_000, undefined)], troubles: [], begin, end: 1_000_090_000 },
+        { elections: ["job"], within: 20_000 }
+      )
+    assert.deepStrictEqual(since(1_000_000_000), [])
+    assert.deepStrictEqual(rules(since(999_999_999)), ["somebody leads"])
+    assert.deepStrictEqual(rules(since(undefined)), ["somebody leads"])
+  })
+
+  it("has bounds that are numbers", () => {
+    const [violation] = Checks.somebodyLeads({ terms: [], troubles: [], end: 100_000 }, {
+      elections: ["job"],
+      within: Number.NaN
+    })
+    assert.strictEqual(violation?.message, "options.within: expected a number, got NaN")
+  })
+
   it("is asked of an election that nobody has ever won", () => {
     assert.deepStrictEqual(rules(vacant([])), ["somebody leads"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), ["somebody leads"])

@@ -114,6 +114,14 @@ describe("a list", () => {
     assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 110_000, 110_000), "in")
   })
 
+  it("is not held to ages after trouble of its own node until it can have asked the store for the time", () => {
+    const troubles = [{ node: "a", from: 120_000, until: 150_000 }, { node: undefined, from: 155_000, until: 170_000 }]
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 183_000, 183_000), "either")
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 183_001, 183_001), "out")
+    const before = [{ node: undefined, from: 100_000, until: 145_000 }, { node: "a", from: 150_000, until: 151_000 }]
+    assert.strictEqual(verdict({ beats: beats(100_000), troubles: before }, 149_999, 149_999), "out")
+  })
+
   it("is not held to ages just after trouble of its own node, which may have missed time", () => {
     const troubles = [{ node: "a", from: 120_000, until: 150_000 }]
     assert.strictEqual(verdict({ beats: beats(100_000), troubles }, 163_000, 163_000), "either")
@@ -247,6 +255,12 @@ describe("who lives", () => {
     )
   })
 
+  it("tries again only once it is registered", () => {
+    const troubles = [{ node: undefined, from: 500, until: 40_000 }]
+    const lived = life(39_900, undefined, { registering: 0 })
+    assert.deepStrictEqual(living({ beats: beats(100, 49_900), troubles, end: 55_000 }, lived), [])
+  })
+
   it("may be silent in trouble, and comes back by itself", () => {
     const troubles = [{ node: "a", from: 55_000, until: 80_000 }]
     assert.deepStrictEqual(living({ beats: beats(50_000, 95_000), troubles }), [])
@@ -275,14 +289,14 @@ describe("who lives", () => {
         troubles: [...troubles, ...more],
         end: 100_000
       }, soon))
-    assert.deepStrictEqual(back(84_000), [])
-    assert.deepStrictEqual(back(84_001), ["the living beat"])
+    assert.deepStrictEqual(back(86_000), [])
+    assert.deepStrictEqual(back(86_001), ["the living beat"])
     assert.deepStrictEqual(
-      back(84_001, { node: "a", from: 62_000, until: 63_000 }),
+      back(86_001, { node: "a", from: 62_000, until: 63_000 }),
       [],
       "its clock may have stood still"
     )
-    assert.deepStrictEqual(back(84_001, { node: "b", from: 62_000, until: 63_000 }), ["the living beat"])
+    assert.deepStrictEqual(back(86_001, { node: "b", from: 62_000, until: 63_000 }), ["the living beat"])
     const early = [{ node: undefined, from: 65_000, until: 71_000 }]
     const due = check({
       lives: [life(50_000, undefined)],
@@ -409,6 +423,35 @@ describe("the deregistered stay away: a process in trouble", () => {
   })
 })
 
+describe("the deregistered stay away: a process that left by itself", () => {
+  const beside = (first: Partial<Checks.Life>, ...troubles: ReadonlyArray<Checks.Trouble>) =>
+    rules(check({
+      lives: [life(10_000, 40_000, { node: "b", ended: "left", ...first }), life(50_000, 60_000, { ended: "left" })],
+      beats: beats(58_000, 76_000),
+      removals: [removal(40_000), removal(41_000, "lost")],
+      troubles
+    }))
+
+  it("has ended, whatever trouble there was, but for a write of its own that lands late", () => {
+    assert.deepStrictEqual(beside({}), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 30_000 }, { node: "b", from: 30_000, until: 31_000 }), [
+      "the deregistered stay away"
+    ])
+    assert.deepStrictEqual(beside({ until: 55_000 }, { node: "b", from: 54_000, until: 55_000 }), [])
+  })
+})
+
+describe("a history with what is no number", () => {
+  it("is told as such, and nothing else is said of it", () => {
+    const [violation, ...more] = check({ beats: [{ instance: "orders/1", at: Number.NaN }], looks: [look(1, 2, true)] })
+    assert.deepStrictEqual(more, [])
+    assert.strictEqual(violation?.rule, "the history is well formed")
+    assert.strictEqual(violation.message, "history.beats[0].at: expected a number, got NaN")
+    const [wrongTimes] = check({}, { ...times, maxAge: Number.NaN })
+    assert.strictEqual(wrongTimes?.message, "times.maxAge: expected a number, got NaN")
+  })
+})
+
 describe("a sweeper", () => {
   const swept = (at: number, ...beatenAt: ReadonlyArray<number>) =>
     rules(check({ beats: beats(...beatenAt), removals: [removal(at, "swept")] }))
@@ -428,35 +471,32 @@ describe("a sweeper", () => {
 
 describe("a sweeper that looks twice", () => {
   const twice = { ...times, confirmation: 10_000 }
-  const swept = (at: number, troubles: ReadonlyArray<Checks.Trouble> = []) =>
-    rules(check({ beats: beats(10_000), removals: [removal(at, "swept")], troubles }, twice))
+  const swept = (at: number) => rules(check({ beats: beats(10_000), removals: [removal(at, "swept")] }, twice))
 
   it("removes nobody sooner than a confirmation after it can have been seen dead", () => {
     assert.deepStrictEqual(swept(40_000), [])
     assert.deepStrictEqual(swept(39_999), ["only the dead are swept"])
   })
 
-  it("has seen nothing while the store was away", () => {
-    const away = (from: number, until: number, node?: string) => [{ node, from, until }]
-    assert.deepStrictEqual(swept(60_000, away(29_000, 50_000)), [])
-    assert.deepStrictEqual(swept(59_999, away(29_000, 50_000)), ["only the dead are swept"])
-    assert.deepStrictEqual(swept(59_999, away(30_001, 50_000)), [], "it may have looked before")
-    assert.deepStrictEqual(swept(59_999, away(29_000, 50_000, "a")), [], "another may have looked")
-  })
-
   it("is shown with since when it can have known", () => {
-    const troubles = [{ node: undefined, from: 29_000, until: 50_000 }]
-    const [violation] = check({ beats: beats(10_000), removals: [removal(59_000, "swept")], troubles }, twice)
+    const [violation] = check({ beats: beats(10_000), removals: [removal(39_000, "swept")] }, twice)
     assert.deepStrictEqual(violation, {
       rule: "only the dead are swept",
-      at: 59_000,
+      at: 39_000,
       message: "orders/1 was swept, and cannot have been seen dead for more than 9.000 s",
       history: [
         "   10.000 s  orders/1  beats",
-        "   50.000 s  orders/1  can be seen dead",
-        "   59.000 s  orders/1  is swept"
+        "   30.000 s  orders/1  can be seen dead",
+        "   39.000 s  orders/1  is swept"
       ]
     })
+  })
+
+  it("is not judged where the last beat may have been rolled back", () => {
+    const rolledBack = (at: number) =>
+      rules(check({ beats: beats(10_000), removals: [removal(at, "lost"), removal(20_000, "swept")] }, twice))
+    assert.deepStrictEqual(rolledBack(15_000), [])
+    assert.deepStrictEqual(rolledBack(9_999), ["only the dead are swept"])
   })
 })
 

@@ -9,7 +9,7 @@
  *
  * Nothing here reads a clock or runs an effect. A checker takes n log n time in
  * what was recorded, and each look at a roster as long as its service has
- * instances.
+ * instances; of one instance it looks at each two lives.
  *
  * @since 0.1.0
  */
@@ -29,6 +29,7 @@ import { report } from "../internal/testing/checksReport.ts"
 import { sweeps } from "../internal/testing/checksSweeps.ts"
 import { vacancies } from "../internal/testing/checksVacancies.ts"
 import { writes } from "../internal/testing/checksWrites.ts"
+import { ifWellFormed } from "../internal/testing/wellFormed.ts"
 
 export type {
   Beat,
@@ -82,7 +83,8 @@ export type {
  * @category checkers
  * @since 0.1.0
  */
-export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> => report(leaders(history))
+export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> =>
+  report(ifWellFormed({ history }, () => leaders(history)))
 
 /**
  * Each election, of those named and of those that were ever won, has a leader
@@ -106,7 +108,10 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
 export const somebodyLeads = (
   history: LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> },
   options: { readonly elections: ReadonlyArray<string>; readonly within: number }
-): ReadonlyArray<Violation> => report(vacancies(history, history.troubles, options.within, options.elections))
+): ReadonlyArray<Violation> =>
+  report(
+    ifWellFormed({ history, options }, () => vacancies(history, history.troubles, options.within, options.elections))
+  )
 
 /**
  * No resource accepts a token that is lower than one it has accepted.
@@ -119,7 +124,8 @@ export const somebodyLeads = (
  * @category checkers
  * @since 0.1.0
  */
-export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArray<Violation> => report(writes(history))
+export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArray<Violation> =>
+  report(ifWellFormed({ history }, () => writes(history)))
 
 /**
  * Who lives is seen, who is gone is not, and who lives beats.
@@ -134,8 +140,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   `maxAge - lateness` at the answer, and was not removed since, is in it.
  * - `the dead are not seen`: whoever was older than `maxAge + lateness` at the
  *   question, or removed before it and has not beaten since, is not in it.
- * - A `list` is not held to ages for `lateness + 3 s` after trouble of its own node:
- *   a machine that was suspended has missed time, until it has asked the store for it.
+ * - A `list` is not held to ages for `lateness + 3 s` after trouble of its own node,
+ *   and of the store right after that: a machine that was suspended has missed time,
+ *   until it has asked the store for it.
  * - For a `watch` both are wider by another `lateness`, and it is not judged while
  *   its node or the store had trouble, nor for `maxAge + lateness + 3 s` after that:
  *   an observer that is cut off cannot tell the dead from the silent. Nor does it
@@ -145,7 +152,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   2 x lateness + 3 s` has beaten within the last `heartbeat + lateness + 3 s`; so
  *   it is never forgotten, and comes back by itself. One that others deregister
  *   stays away. Who has missed a beat for trouble of the store alone is back within
- *   `lateness + 3 s` after it.
+ *   `lateness + 5 s` after it.
  * - `an id is one process's`: two lives of one instance do not both go on without
  *   trouble for `heartbeat + 2 x lateness + 3 s`: one of them is told.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
@@ -157,9 +164,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   it may wait for another process, a beat and 3 s, where nothing hinders it.
  * - `endings are true`: who is told that it was deregistered was; who is told that
  *   another has its id shares it with another life.
- * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness`;
- *   and with `confirmation` that could be seen for so long, not only since the store
- *   is back.
+ * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness +
+ *   confirmation`. Not judged where the stream was lost since the last beat.
  *
  * **Gotchas**
  *
@@ -171,10 +177,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * @since 0.1.0
  */
 export const rosterIsTrue = (history: RosterHistory, times: RosterTimes): ReadonlyArray<Violation> => {
-  const known = records(history)
-  return report([
-    ...looks(history, times, known),
-    ...lives(history, times, known),
-    ...sweeps(history, times, known)
-  ])
+  const judge = () => {
+    const known = records(history)
+    return [...looks(history, times, known), ...lives(history, times, known), ...sweeps(history, times, known)]
+  }
+  return report(ifWellFormed({ history, times }, judge))
 }

@@ -35,8 +35,9 @@ export interface History {
     work: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
   /**
-   * A write to a resource; whether it was taken. One with a fence remembers the highest token that it has seen, and
-   * refuses a lower one. One without takes everything: there a leader must know by itself that it leads.
+   * A write to a resource; whether it was taken. One with a fence, which is the default, remembers the highest token that
+   * it has seen, and refuses a lower one: what it takes is never stale. One without (`fence: false`) takes everything:
+   * there a leader must know by itself that it leads, and `Checks.noStaleWrite` tells where it did not.
    */
   readonly write: (
     node: string,
@@ -51,7 +52,8 @@ export interface History {
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
   /**
-   * An instance that somebody deregisters by hand: where that succeeds with true, the life that runs then is over.
+   * An instance that somebody deregisters by hand: where that succeeds with true, the life that ran when it was asked for
+   * is over.
    */
   readonly deregistered: <E, R>(
     instance: string,

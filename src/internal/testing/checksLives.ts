@@ -10,6 +10,9 @@ import { ownTroublesOf, recovery, type TroublesOf, troublesOf } from "./checksTr
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
 const nearTheEnd = 10_000
 
+/** A beat that was sent before may be waited for so long before it is sent again. */
+const longestAttempt = 2000
+
 const never = Number.POSITIVE_INFINITY
 
 const registered = ({ from, instance, node }: Life): Fact => ({
@@ -45,9 +48,9 @@ const endOf = (life: Life, { removals }: Record, end: number): number => {
  */
 const settledIn = (life: Life, record: Record, clear: Span, times: RosterTimes, own: ReadonlyArray<Span>): number => {
   const { heartbeat, lateness } = times
-  const last = lastUntil(record.beats, clear.from)
-  const isTrying = last >= beginOf(life) && clear.from - last > heartbeat + lateness && !touches(own, last, clear.from)
-  return clear.from + lateness + recovery + (isTrying ? 0 : heartbeat + lateness)
+  const last = Math.max(life.from, lastUntil(record.beats, clear.from))
+  const isTrying = clear.from - last > heartbeat + lateness && !touches(own, last, clear.from)
+  return clear.from + lateness + recovery + (isTrying ? longestAttempt : heartbeat + lateness)
 }
 
 /** Silent for too long, though nothing has kept it from beating for long enough. */
@@ -130,40 +133,47 @@ const tombstoneOf = (life: Life, { removals }: Record): number => {
 
 /** With the stream its tombstone was lost: nobody can know any more that it was deregistered. */
 const isForgotten = (life: Life, record: Record, at: number): boolean =>
-  lastUntil(record.lost, at) >= tombstoneOf(life, record)
+  record.lost.length > 0 && lastUntil(record.lost, at) >= tombstoneOf(life, record)
 
 /** Nothing kept its own last write, or the news that others deregistered it, on its way. */
 const endsClearly = ({ node, until }: Life, troubles: TroublesOf): boolean =>
   !touches(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
 
+/** The lives of one instance, and all that is known of it. */
+interface Kept {
+  readonly lives: ReadonlyArray<Life>
+  readonly record: Record
+  readonly troubles: TroublesOf
+  /** How long what was under way may take. */
+  readonly late: number
+}
+
 /** Until when another life may beat that is there when the first one has ended; a crash tells nothing of what is under way. */
-const reachOf = (other: Life, ended: Life, record: Record, troubles: TroublesOf, late: number): number => {
+const reachOf = (other: Life, ended: Life, { late, record, troubles }: Kept): number => {
   if (other.until === undefined) return never
+  const isClear = endsClearly(other, troubles)
+  if (other.ended === "left") return other.until + late + (isClear ? 0 : nearTheEnd)
   if (other.ended !== "deregistered") return other.until >= beginOf(ended) ? never : other.until
-  if (!isForgotten(other, record, ended.until!) && endsClearly(other, troubles)) return other.until + late
+  if (isClear && !isForgotten(other, record, ended.until!)) return other.until + late
   // Its process may never be told; where it has been, it has ended.
   return other.lost === undefined ? never : other.lost.at + late
 }
 
 /** A beat after a deregistration, where no other life is there to have sent it. */
-const resurrected = (
-  life: Life,
-  lives: ReadonlyArray<Life>,
-  record: Record,
-  troubles: TroublesOf,
-  late: number
-): ReadonlyArray<Found> => {
-  if (life.ended !== "deregistered" || life.until === undefined || !endsClearly(life, troubles)) return []
+const resurrected = (life: Life, kept: Kept): ReadonlyArray<Found> => {
+  const { late, lives, record, troubles } = kept
+  if (life.ended !== "left" && life.ended !== "deregistered") return []
+  if (life.until === undefined || !endsClearly(life, troubles)) return []
   const { until } = life
   const silentFrom = until + late
+  const at = record.beats[countUntil(record.beats, silentFrom)]
+  if (at === undefined || isForgotten(life, record, at)) return []
   let silentUntil = never
   for (const other of lives) {
-    if (other === life || reachOf(other, life, record, troubles, late) <= silentFrom) continue
+    if (other === life || reachOf(other, life, kept) <= silentFrom) continue
     silentUntil = Math.min(silentUntil, beginOf(other))
   }
-  const at = record.beats[countUntil(record.beats, silentFrom)]
-  if (at === undefined || at >= silentUntil) return []
-  if (isForgotten(life, record, at)) return []
+  if (at >= silentUntil) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
     rule: "the deregistered stay away",
@@ -227,6 +237,7 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
   const late = times.lateness + recovery
   return [...Map.groupBy(history.lives, ({ instance }) => instance)].flatMap(([instance, own]) => {
     const record = records.all.get(instance)!
+    const kept = { lives: own, record, troubles, late }
     const each = own.flatMap((life) => {
       const trouble = troubles(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
@@ -234,7 +245,7 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
         ...clear.flatMap((span) => forgotten(life, record, span, times, ownTroubles(life.node))),
         ...unregistered(life, trouble, times),
         ...misled(life, own, record),
-        ...resurrected(life, own, record, troubles, late)
+        ...resurrected(life, kept)
       ]
     })
     return each.concat(twins(own, troubles, times, history.end))

@@ -5,7 +5,7 @@ import type { Look, RosterHistory, RosterTimes, Rule } from "./checksModels.ts"
 import { beat, type Record, type Records, removed } from "./checksRecords.ts"
 import { type Fact, type Found, seconds } from "./checksReport.ts"
 import { lastBefore, lastUntil, touches } from "./checksSpans.ts"
-import { ownTroublesOf, recovery, silences, troublesOf } from "./checksTroubles.ts"
+import { recovery, silences, troublesOf, unsettledOf } from "./checksTroubles.ts"
 
 /** How far the answer to a look may be from the truth; milliseconds. */
 interface Leeway {
@@ -75,7 +75,8 @@ const unduly = (record: Record, look: Look, death: Death): Found => {
 export const looks = (history: RosterHistory, times: RosterTimes, records: Records): ReadonlyArray<Found> => {
   const { lateness, maxAge, readLag = 0 } = times
   const troubles = troublesOf(history.troubles)
-  const ownTroubles = ownTroublesOf(history.troubles)
+  // A machine that was suspended has missed time, until it has noticed and asked the store for it.
+  const unsettled = unsettledOf(history.troubles, lateness + recovery)
   // One instance alone is not enough to suspect the store instead of it.
   const silent = records.all.size > 1 ? silences(history, times) : []
   // What an observer has found out after trouble: the link is back, and whoever lives has beaten since.
@@ -91,8 +92,7 @@ export const looks = (history: RosterHistory, times: RosterTimes, records: Recor
     if ("removedAt" in death) return unduly(record, look, death)
     const mayBeWrong = look.how === "watch"
       ? touches(silent, look.from - settling, look.until)
-      // A machine that was suspended has missed time, until it has noticed and asked the store for it.
-      : touches(ownTroubles(look.node), look.from - lateness - recovery, look.until)
+      : touches(unsettled(look.node), look.from, look.until)
     return mayBeWrong ? undefined : unduly(record, look, death)
   }
 

@@ -9,7 +9,8 @@ import type { FencingToken } from "../../FencingToken.ts"
  *
  * `one valid leader`, `one running leader` and `tokens grow` are judged by
  * `atMostOneLeader`, `somebody leads` by `somebodyLeads`, `no stale write` by
- * `noStaleWrite`, the others by `rosterIsTrue`.
+ * `noStaleWrite`, the others by `rosterIsTrue`. `the history is well formed` is broken
+ * where a number in what a checker is given is none: nothing else is judged then.
  *
  * @category models
  * @since 0.1.0
@@ -28,6 +29,7 @@ export type Rule =
   | "only the dead are swept"
   | "endings are true"
   | "who registers is registered"
+  | "the history is well formed"
 
 /**
  * A rule that was broken, and the shortest history that breaks it.
@@ -88,6 +90,8 @@ export interface Term {
 export interface LeaderHistory {
   readonly terms: ReadonlyArray<Term>
   readonly stops?: ReadonlyArray<Stop> | undefined
+  /** When the recording began. Default 0. */
+  readonly begin?: number | undefined
   /** When the recording ended. */
   readonly end: number
 }
@@ -154,8 +158,11 @@ export interface Life {
   readonly from: number
   /** Its scope began to close, its node crashed, or its registration was lost to another; undefined: it still lived at the end. */
   readonly until: number | undefined
-  /** How it ended; undefined where it still lived, or was lost to another. */
-  readonly ended: "deregistered" | "crashed" | undefined
+  /**
+   * How it ended: it left by itself, others deregistered it, or its node crashed; undefined where it still lived, or was
+   * lost to another.
+   */
+  readonly ended: "left" | "deregistered" | "crashed" | undefined
   /** Where it was told that it is over: as what, and when. */
   readonly lost?: { readonly as: "Deregistered" | "DuplicateInstance"; readonly at: number } | undefined
 }

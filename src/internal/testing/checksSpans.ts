@@ -17,11 +17,8 @@ export const lastUntil = (sorted: ReadonlyArray<number>, time: number): number =
   sorted[countUntil(sorted, time) - 1] ?? Number.NEGATIVE_INFINITY
 
 /** The last of the sorted before a time; long ago where there is none. */
-export const lastBefore = (sorted: ReadonlyArray<number>, time: number): number => {
-  let count = countUntil(sorted, time)
-  while (sorted[count - 1] === time) count--
-  return sorted[count - 1] ?? Number.NEGATIVE_INFINITY
-}
+export const lastBefore = (sorted: ReadonlyArray<number>, time: number): number =>
+  sorted[countPassing(sorted, (one) => one < time) - 1] ?? Number.NEGATIVE_INFINITY
 
 /** Sorted and apart: what overlaps or touches is one. */
 export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
@@ -33,12 +30,6 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
     else merged.push({ from, until })
   }
   return merged
-}
-
-/** Which of merged spans a moment lies in, ends included. */
-export const spanAt = (merged: ReadonlyArray<Span>, at: number): Span | undefined => {
-  const last = merged[countPassing(merged, (span) => span.from <= at) - 1]
-  return last !== undefined && last.until >= at ? last : undefined
 }
 
 /** Whether any of merged spans shares a moment with this one, ends included. */

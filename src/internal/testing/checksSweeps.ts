@@ -4,44 +4,33 @@
 import type { RosterHistory, RosterTimes } from "./checksModels.ts"
 import { beat, type Records, removed } from "./checksRecords.ts"
 import { type Found, seconds } from "./checksReport.ts"
-import { lastBefore, type Span, spanAt } from "./checksSpans.ts"
-import { storeTroublesOf } from "./checksTroubles.ts"
-
-/** When a sweeper can have seen first that somebody is dead: any clock may be wrong by `lateness`. */
-const seenDead = (last: number, away: ReadonlyArray<Span>, { lateness, maxAge }: RosterTimes): number => {
-  const dead = last + maxAge - lateness
-  return spanAt(away, dead)?.until ?? dead
-}
+import { lastBefore, lastUntil } from "./checksSpans.ts"
 
 /** Swept before anybody can have seen for long enough that its last beat is older than `maxAge`. */
 export const sweeps = (
-  { removals, troubles }: RosterHistory,
-  times: RosterTimes,
+  { removals }: RosterHistory,
+  { confirmation = 0, lateness, maxAge }: RosterTimes,
   { all }: Records
-): ReadonlyArray<Found> => {
-  const { confirmation = 0, readLag = 0 } = times
-  // Copies may be read while their leader is away.
-  const away = confirmation > 0 && readLag === 0 ? storeTroublesOf(troubles) : []
-  return removals.flatMap((removal) => {
+): ReadonlyArray<Found> =>
+  removals.flatMap((removal) => {
     if (removal.how !== "swept") return []
     const { at, instance } = removal
-    const last = lastBefore(all.get(instance)!.beats, at)
-    const dead = seenDead(last, away, times)
-    if (at >= dead + confirmation) return []
-    const rule = "only the dead are swept" as const
-    if (at < dead) {
-      return [{
-        rule,
-        at,
-        message: `${instance} was swept, and had beaten ${seconds(at - last)} s before`,
-        facts: [beat(instance, last), removed(removal)]
-      }]
-    }
+    const { beats, lost } = all.get(instance)!
+    const last = lastBefore(beats, at)
+    // Any clock may be wrong by `lateness`.
+    const dead = last + maxAge - lateness
+    // A beat that was rolled back was never seen.
+    if (at >= dead + confirmation || lastUntil(lost, at) >= last) return []
+    const seen = at < dead
+      ? { how: `had beaten ${seconds(at - last)} s before`, facts: [] }
+      : {
+        how: `cannot have been seen dead for more than ${seconds(at - dead)} s`,
+        facts: [{ at: dead, who: instance, what: "can be seen dead" }]
+      }
     return [{
-      rule,
+      rule: "only the dead are swept",
       at,
-      message: `${instance} was swept, and cannot have been seen dead for more than ${seconds(at - dead)} s`,
-      facts: [beat(instance, last), { at: dead, who: instance, what: "can be seen dead" }, removed(removal)]
+      message: `${instance} was swept, and ${seen.how}`,
+      facts: [beat(instance, last), ...seen.facts, removed(removal)]
     }]
   })
-}

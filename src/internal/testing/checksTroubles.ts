@@ -24,12 +24,26 @@ const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>)
 export const troublesOf = (troubles: ReadonlyArray<Trouble>) =>
   byNode(troubles, troubles.filter(({ node }) => node === undefined))
 
-/** The troubles of the store alone, merged. */
-export const storeTroublesOf = (troubles: ReadonlyArray<Trouble>): ReadonlyArray<Span> =>
-  merge(troubles.filter(({ node }) => node === undefined))
-
 /** The troubles of a node alone, merged. */
 export const ownTroublesOf = (troubles: ReadonlyArray<Trouble>) => byNode(troubles, [])
+
+/**
+ * From trouble of a node's own until it can have found out what it missed: for so
+ * long after it, and after what follows so closely that there was no time for that.
+ */
+export const unsettledOf = (troubles: ReadonlyArray<Trouble>, settling: number): TroublesOf => {
+  const [all, own] = [troublesOf(troubles), ownTroublesOf(troubles)]
+  const known = new Map<string, ReadonlyArray<Span>>()
+  return (node) => {
+    const found = known.get(node) ?? merge(all(node).map(({ from, until }) => ({ from, until: until + settling })))
+      .flatMap(({ from, until }) => {
+        const first = own(node).find((one) => one.until >= from && one.from <= until)
+        return first === undefined ? [] : [{ from: first.from, until }]
+      })
+    known.set(node, found)
+    return found
+  }
+}
 
 /**
  * When an observer that knows several instances sees none of them beat, and so

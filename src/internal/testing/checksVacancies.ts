@@ -8,9 +8,9 @@ import { merge, type Span } from "./checksSpans.ts"
 const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
 
 /** What lies between the spans, from the beginning to the end. */
-const gapsIn = (spans: ReadonlyArray<Span>, end: number): ReadonlyArray<Span> => {
+const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): ReadonlyArray<Span> => {
   const gaps: Array<Span> = []
-  let since = 0
+  let since = begin
   for (const { from, until } of spans) {
     if (from > since) gaps.push({ from: since, until: from })
     since = Math.max(since, until)
@@ -32,7 +32,7 @@ const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyAr
 
 /** Stretches without a leader in which there was no trouble for longer than `within` milliseconds. */
 export const vacancies = (
-  { end, terms }: LeaderHistory,
+  { begin = 0, end, terms }: LeaderHistory,
   troubles: ReadonlyArray<Trouble>,
   within: number,
   elections: ReadonlyArray<string>
@@ -41,25 +41,21 @@ export const vacancies = (
   const byElection = Map.groupBy(terms, ({ election }) => election)
   return [...new Set([...elections, ...byElection.keys()])].flatMap((election) => {
     const own = byElection.get(election) ?? []
-    const leaderless = gapsIn(merge(own.map(spanOf(end))), end)
+    const leaderless = gapsIn(merge(own.map(spanOf(end))), begin, end)
     return leaderless.flatMap((gap) => {
       const inIt = hindered.filter(({ from, until }) => until > gap.from && from < gap.until)
-      const clear = gapsIn(
-        inIt.map(({ from, until }) => ({ from: from - gap.from, until: until - gap.from })),
-        gap.until - gap.from
-      ).find(({ from, until }) => until - from > within)
+      const clear = gapsIn(inIt, gap.from, gap.until).find(({ from, until }) => until - from > within)
       if (clear === undefined) return []
-      const since = gap.from + clear.from
       return [{
         rule: "somebody leads" as const,
-        at: since + within,
+        at: clear.from + within,
         message: `nobody led "${election}" for ${
           seconds(clear.until - clear.from)
         } s, although nothing hindered anybody`,
         facts: [
           ...aroundIt(own, gap),
-          { at: since, who: "everybody", what: "could lead from here on" },
-          { at: gap.from + clear.until, who: "everybody", what: "could have led until here" }
+          { at: clear.from, who: "everybody", what: "could lead from here on" },
+          { at: clear.until, who: "everybody", what: "could have led until here" }
         ]
       }]
     })

@@ -80,10 +80,10 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
       const living = new Living(node, instance, yield* now)
       lives.push(living)
       const end = (ended: Life["ended"]) => Effect.map(now, (at) => living.end(at, ended))
-      const registration = yield* Effect.onError(register, () => end("deregistered"))
+      const registration = yield* Effect.onError(register, () => end("left"))
       living.from = yield* now
       // Added after the registration's own, so that it comes before that.
-      yield* Effect.addFinalizer(() => end("deregistered"))
+      yield* Effect.addFinalizer(() => end("left"))
       yield* Effect.forkScoped(Effect.gen(function*() {
         const { reason } = yield* registration.lost
         if (reason._tag === "Deregistered" || reason._tag === "DuplicateInstance") {
