@@ -247,6 +247,16 @@ describe("a scenario", () => {
       }
     }))
 
+  it.effect("tells where an error was made", () =>
+    Effect.gen(function*() {
+      const failing: Scenario.Scenario = {
+        ...idle(Effect.succeed([])),
+        parts: Effect.succeed({ process: () => Effect.sync(() => assert.fail("here")), verdict: Effect.succeed([]) })
+      }
+      const failed = isFailed(yield* Effect.flip(Scenario.check(failing, { runs: 1, mostShrinks: 0 })))
+      assert.match(textsOf(failed).join(), /here[^]*scenario\.test\.ts:\d+/)
+    }))
+
   it.effect("that cannot be had is refused, by what is wrong with it", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [Partial<Scenario.Scenario>, string]> = [

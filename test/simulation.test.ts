@@ -201,6 +201,42 @@ describe("a machine", () => {
 })
 
 describe("a machine that suffers several things at once", () => {
+  test(
+    "is told to be stopped while it is",
+    Effect.gen(function*() {
+      const { facts } = yield* Simulation.Simulation
+      const a = yield* node("a")
+      yield* Effect.sleep("1 second")
+      yield* a.freeze("10 minutes")
+      yield* Effect.sleep("1 minute")
+      const stretch = { node: "a", from: 1000, until: 61_000 }
+      const { stops, troubles } = yield* facts
+      assert.deepStrictEqual(stops, [stretch])
+      assert.deepStrictEqual(troubles, [stretch])
+    })
+  )
+
+  test(
+    "that was paused, or has crashed in its sleep, has its wall clock set at once",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      const stepped = Effect.gen(function*() {
+        const before = a.clock.currentTimeMillisUnsafe()
+        yield* a.step("1 hour")
+        return a.clock.currentTimeMillisUnsafe() - before
+      })
+      yield* a.pause("1 second")
+      yield* a.pause("5 seconds")
+      yield* Effect.sleep("5001 millis")
+      assert.strictEqual(yield* stepped, 3_600_000)
+      yield* a.freeze("1 minute")
+      yield* a.crash
+      yield* a.restart
+      yield* Effect.sleep("3 seconds")
+      assert.strictEqual(yield* stepped, 3_600_000)
+    })
+  )
+
   const monotonic = (machine: Simulation.SimulatedNode) => Number(machine.clock.monotonicTimeNanosUnsafe()) / 1e6
 
   test(
@@ -487,6 +523,24 @@ describe("a run", () => {
       const asleep = yield* stuck(Effect.sleep("2 hours"), { limit: "1 minute" })
       assert.include(asleep.message, "stands still after 1m")
       assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")
+    }))
+
+  it.effect("that comes to no end is ended all the same, and gives back what it has", () =>
+    Effect.gen(function*() {
+      const released: Array<string> = []
+      const held = (name: string) =>
+        Effect.acquireRelease(Effect.void, () =>
+          Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => void released.push(name))))
+      yield* Effect.flip(Simulation.run(Effect.andThen(held("never"), Effect.never)))
+      yield* Effect.flip(Simulation.run(Effect.andThen(held("spinning"), Effect.forever(Effect.yieldNow))))
+      const long = Effect.andThen(held("long"), Effect.sleep("2 hours"))
+      yield* Effect.flip(Simulation.run(long, { limit: "1 minute" }))
+      const busy = Effect.andThen(held("interrupted"), Effect.forever(Effect.sleep("1 second")))
+      const running = yield* Effect.forkChild(Simulation.run(busy, { limit: "10000 days" }))
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(running)
+      assert.deepStrictEqual(released, ["never", "spinning", "long", "interrupted"])
     }))
 
   it.effect("that fails gives its failure, and what happened until then", () =>

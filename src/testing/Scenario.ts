@@ -322,23 +322,21 @@ const problemsOf = (
 }
 
 /** A run that comes to no end has broken the first of all promises. */
-const violationsOf = (scenario: Scenario, plan: Faults.Plan) =>
-  play(scenario, plan).pipe(
-    Effect.map((outcome) => ({ outcome, violations: problemsOf(scenario, plan, outcome) })),
+const violationsOf = (scenario: Scenario, plan: Faults.Plan, options: { readonly timeline?: boolean } = {}) =>
+  play(scenario, plan, options).pipe(
+    Effect.map((outcome) => ({
+      outcome,
+      violations: problemsOf(scenario, plan, outcome),
+      timeline: outcome.timeline()
+    })),
     Effect.catchIf(
       (error): error is SimulationStuck => error instanceof SimulationStuck,
-      (stuck) => Effect.succeed({ outcome: undefined, violations: [stuck.message] })
+      (stuck) => Effect.succeed({ outcome: undefined, violations: [stuck.message], timeline: stuck.timeline })
     )
   )
 
-const timelineOf = (scenario: Scenario, plan: Faults.Plan) =>
-  play(scenario, plan, { timeline: true }).pipe(
-    Effect.map((again) => again.timeline()),
-    Effect.catchIf(
-      (error): error is SimulationStuck => error instanceof SimulationStuck,
-      (stuck) => Effect.succeed(stuck.timeline)
-    )
-  )
+const notTwice = (plan: Faults.Plan): string =>
+  `the run of ${Faults.encode(plan)} does not go the same way twice: something in it is not simulated`
 
 /**
  * Plays a scenario once, and fails where something is not as it should be: with
@@ -362,15 +360,19 @@ export const verify = (
   scenario: Scenario,
   plan: Faults.Plan
 ): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> =>
-  Effect.flatMap(violationsOf(scenario, plan), ({ outcome, violations }) => {
-    if (outcome !== undefined && violations.length === 0) return Effect.succeed(outcome)
-    const clocks = clocksOf(scenario, plan.seed)
-    const starting = Duration.toMillis(completed(scenario).starting)
-    return Effect.flatMap(
-      timelineOf(scenario, plan),
-      (timeline) =>
-        Effect.fail(new ScenarioFailed({ plan, violations, around: { clocks, starting, timeline, isSmallest: false } }))
-    )
+  Effect.gen(function*() {
+    const { outcome, violations: quick } = yield* violationsOf(scenario, plan)
+    if (outcome !== undefined && quick.length === 0) return outcome
+    // As it is told: with a timeline, and with the places at which errors were made.
+    const { timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
+    if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
+    const around: Around = {
+      clocks: clocksOf(scenario, plan.seed),
+      starting: Duration.toMillis(completed(scenario).starting),
+      isSmallest: false,
+      timeline
+    }
+    return yield* new ScenarioFailed({ plan, violations, around })
   })
 
 /**
@@ -443,9 +445,7 @@ export const check = Effect.fnUntraced(function*(
     case "Falsified": {
       if (result.failure._tag === "PropertyError") return yield* result.failure.error
       const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
-        Effect.catchCause(() =>
-          Effect.die(new Error(`the run of ${JSON.stringify(result.shrunkInput)} does not go the same way twice`))
-        )
+        Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput))))
       )
       return yield* failed._tag === "ScenarioFailed" ? failed.asSmallest() : failed
     }

@@ -52,12 +52,12 @@ export const runExit = <A, E>(
   Effect.gen(function*() {
     const fleet = yield* Fleet.make(options)
     const { seed } = fleet
-    const time = () => Duration.millis(fleet.world.now())
+    const time = () => Duration.millis(fleet.lasted)
     const exit = yield* Effect.mapError(
       fleet.play(Effect.scoped(Effect.provideService(program, Simulation, fleet.service))),
-      (how) => new SimulationStuck({ seed, how, at: time(), timeline: shown(fleet.world.lines ?? [], []) })
+      (how) => new SimulationStuck({ seed, how, at: time(), timeline: shown(fleet.lines, []) })
     )
-    const lines = fleet.world.lines ?? []
+    const { lines } = fleet
     return {
       seed,
       exit,

@@ -179,8 +179,13 @@ const seesNothing = ({ end, lives, looks }: Checks.RosterHistory): ReadonlyArray
 const decoder = new TextDecoder()
 
 /** Of an election's record, what is asked of it here. */
-const recordOf = ({ value }: Facts["stored"][number]): { readonly candidateId: string; readonly term: number } =>
-  JSON.parse(decoder.decode(value))
+interface Held {
+  readonly candidateId: string
+  readonly nonce: string
+  readonly term: number
+}
+
+const recordOf = ({ value }: Facts["stored"][number]): Held => JSON.parse(decoder.decode(value))
 
 const records = ({ stored }: Facts) => stored.filter((one) => one.bucket === electionBucket && one.operation === "put")
 
@@ -209,14 +214,14 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
   )
 }
 
-/** A term never comes after a later one: who writes over a record that he has not seen undoes another's win. */
+/** Each term has one winner, and follows upon the one before: who writes over what he has not seen undoes another's win. */
 const undone = (facts: Facts): ReadonlyArray<string> => {
-  let before = { candidateId: "nobody", term: 0 }
+  let before: Held = { candidateId: "nobody", nonce: "", term: 0 }
   return records(facts).flatMap((one) => {
     const former = before
     before = recordOf(one)
-    const { candidateId, term } = before
-    return term >= former.term
+    const { candidateId, nonce, term } = before
+    return term === former.term + 1 || (term === former.term && nonce === former.nonce)
       ? []
       : [`${candidateId} wrote term ${term} over ${former.candidateId}'s ${former.term} at ${inSeconds(one.at)}`]
   })

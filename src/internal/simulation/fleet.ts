@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { BucketOptions } from "../../KVStoreConfig.ts"
@@ -45,7 +46,7 @@ import { clockFor, NodeClock } from "./nodeClock.ts"
 import { referencesOf, runOn } from "./process.ts"
 import { Server } from "./server.ts"
 import { goodQuality, type Quality } from "./wire.ts"
-import { Actor, type Halt, World } from "./world.ts"
+import { Actor, type Halt, type Line, World } from "./world.ts"
 
 /** When simulations begin: unix milliseconds, so that what they write is the same on every day. */
 const epoch = Date.UTC(2026, 0, 1)
@@ -98,6 +99,9 @@ export class Fleet {
   private readonly storeTroubles: Array<Trouble> = []
   private readonly losses: Array<Loss> = []
   private frozenUntil = 0
+  private endedAt: number | undefined
+  /** What happened, where that was to be written down; until the end. */
+  lines: ReadonlyArray<Line> = []
 
   static make(options: RunOptions): Effect.Effect<Fleet, InvalidSimulation> {
     const { server = "2.15" } = options
@@ -144,7 +148,6 @@ export class Fleet {
       crashes: machines.flatMap(({ crashes }) => crashes),
       troubles: [
         ...machines.flatMap(({ troubles }) => troubles),
-        ...machines.flatMap((machine) => machine.unfinished()),
         ...this.storeTroubles
       ],
       connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
@@ -156,15 +159,27 @@ export class Fleet {
 
   /** Runs the program to its end, or fails with why it comes to none. */
   play<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
+    const references = referencesOf(this.world, "test", this.director, this.ownClock)
+    return Effect.acquireUseRelease(
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.sync(() => this.begin(Context.merge(context, references), program))
+      ),
+      (root) => this.follow(root),
+      (root) => Effect.sync(() => this.end(root))
+    )
+  }
+
+  private begin<A, E>(context: Context.Context<never>, program: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return this.world.inside(() => {
+      const root = Effect.runForkWith(context)(program)
+      // Its end, too, must come from within.
+      root.addObserver(() => this.world.touch())
+      return root
+    })
+  }
+
+  private follow<A, E>(root: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
     return Effect.gen({ self: this }, function*() {
-      const references = referencesOf(this.world, "test", this.director, this.ownClock)
-      const context = Context.merge(yield* Effect.context<never>(), references)
-      const root = this.world.inside(() => {
-        const fiber = Effect.runForkWith(context)(program)
-        // Its end, too, must come from within.
-        fiber.addObserver(() => this.world.touch())
-        return fiber
-      })
       while (true) {
         const ended = this.advance(() => root.pollUnsafe() !== undefined)
         if (ended === "done") {
@@ -176,6 +191,20 @@ export class Fleet {
         yield* Effect.yieldNow
       }
     })
+  }
+
+  /** What has come to no end gives back what it has, as far as nothing outside is needed for that; the story is over. */
+  private end(root: Fiber.Fiber<unknown, unknown>): void {
+    this.endedAt = this.world.now()
+    this.lines = Array.from(this.world.lines ?? [])
+    if (root.pollUnsafe() !== undefined) return
+    this.world.inside(() => root.interruptUnsafe())
+    this.world.finish(() => root.pollUnsafe() !== undefined, turn)
+  }
+
+  /** True time, in milliseconds. */
+  get lasted(): number {
+    return this.endedAt ?? this.world.now()
   }
 
   /** Errors are part of every run: only one that somebody reads pays for their stacks. */

@@ -4,7 +4,7 @@
  */
 import { Connection } from "./connection.ts"
 import type { Timer } from "./environment.ts"
-import type { Stretch } from "./models.ts"
+import type { Stop } from "./models.ts"
 import { NodeClock } from "./nodeClock.ts"
 import type { Server } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"
@@ -32,10 +32,8 @@ export interface MachineOptions {
 export class Machine {
   readonly id: string
   readonly clock: NodeClock
-  /** When its process did not run although it lived. */
-  readonly stops: Array<Stretch> = []
-  /** When its way to the store was not as it should be. */
-  readonly troubles: Array<Stretch> = []
+  private readonly pastStops: Array<Stop> = []
+  private readonly pastTroubles: Array<Stop> = []
   readonly crashes: Array<{ readonly node: string; readonly at: number }> = []
   process: Actor
   private readonly options: MachineOptions
@@ -45,7 +43,7 @@ export class Machine {
   private readonly poor: Array<Poor> = []
   private readonly onEnd = new Set<() => void>()
   private readonly onBoot = new Set<() => void>()
-  private stop: Stop | undefined
+  private stop: Standstill | undefined
   private frozenUntil = Number.NEGATIVE_INFINITY
   private boots = 0
   private opened = 0
@@ -116,7 +114,7 @@ export class Machine {
   /** As by SIGSTOP, and SIGCONT later: clocks go on. */
   pause(millis: number): void {
     if (this.stop !== undefined) return this.extend(millis)
-    this.beginStop("pause", millis, () => {})
+    this.beginStop("pause", millis)
   }
 
   /** The machine is suspended: the monotonic clock stands still as well. */
@@ -125,17 +123,16 @@ export class Machine {
     if (this.hasCrashed) return
     this.clock.suspend()
     this.frozenUntil = this.world.now() + millis
-    this.beginStop("freeze", millis, () => this.clock.wake())
+    this.beginStop("freeze", millis)
   }
 
-  private beginStop(how: string, millis: number, atEnd: () => void): void {
+  private beginStop(how: Standstill["how"], millis: number): void {
     if (this.hasCrashed) return
     this.world.struck(how)
     this.note(`${how} for ${millis / 1000} s`)
     this.process.stop()
     const since = this.world.now()
-    const stop: Stop = { since, until: since + millis, atEnd, alarm: this.world.after(millis, () => this.endStop()) }
-    this.stop = stop
+    this.stop = { how, since, until: since + millis, alarm: this.world.after(millis, () => this.endStop()) }
   }
 
   /** What is stopped already is so for longer. */
@@ -146,7 +143,7 @@ export class Machine {
     stop.until = until
     stop.alarm.cancel()
     stop.alarm = this.world.after(millis, () => this.endStop())
-    this.frozenUntil = Math.max(this.frozenUntil, until)
+    if (stop.how === "freeze") this.frozenUntil = until
     this.note(`is stopped for ${millis / 1000} s from now`)
   }
 
@@ -155,10 +152,13 @@ export class Machine {
     if (stop === undefined) return
     this.stop = undefined
     stop.alarm.cancel()
-    stop.atEnd()
+    if (stop.how === "freeze") {
+      this.frozenUntil = this.world.now()
+      this.clock.wake()
+    }
     const stretch = { node: this.id, from: stop.since, until: this.world.now() }
-    this.stops.push(stretch)
-    this.troubles.push(stretch)
+    this.pastStops.push(stretch)
+    this.pastTroubles.push(stretch)
     if (this.hasCrashed) return
     this.note("goes on")
     this.process.resume()
@@ -175,7 +175,7 @@ export class Machine {
     this.world.struck(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
     // A leader takes a step forward for time that it has slept.
-    this.troubles.push({ node: this.id, from: this.world.now(), until: this.world.now() })
+    this.pastTroubles.push({ node: this.id, from: this.world.now(), until: this.world.now() })
     this.clock.step(millis)
   }
 
@@ -242,7 +242,7 @@ export class Machine {
     const index = this.cuts.indexOf(cut)
     if (index === -1) return
     this.cuts.splice(index, 1)
-    this.troubles.push({ node: this.id, from: cut.since, until: this.world.now() })
+    this.pastTroubles.push({ node: this.id, from: cut.since, until: this.world.now() })
     if (this.cuts.length === 0) this.note("nothing is cut off any more")
     for (const connection of this.connections) connection.heal(this.cuts.length === 0)
   }
@@ -263,7 +263,7 @@ export class Machine {
     const index = this.poor.indexOf(poor)
     if (index === -1) return
     this.poor.splice(index, 1)
-    this.troubles.push({ node: this.id, from: poor.since, until: this.world.now() })
+    this.pastTroubles.push({ node: this.id, from: poor.since, until: this.world.now() })
     if (this.poor.length === 0) this.note("the link is good again")
   }
 
@@ -276,15 +276,24 @@ export class Machine {
   /** The connection breaks at once, and is made again. */
   disconnect(): void {
     this.note("its connections break")
-    this.troubles.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
+    this.pastTroubles.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
     for (const connection of Array.from(this.connections)) connection.disconnect()
   }
 
-  /** What is still wrong when the history ends. */
-  unfinished(): ReadonlyArray<Stretch> {
-    const until = this.world.now()
-    return [...this.poor, ...this.cuts, ...(this.stop === undefined ? [] : [this.stop])]
-      .map(({ since }) => ({ node: this.id, from: since, until }))
+  /** When its process did not run although it lived; also until now. */
+  get stops(): ReadonlyArray<Stop> {
+    return this.stop === undefined ? this.pastStops : [...this.pastStops, this.untilNow(this.stop)]
+  }
+
+  /** When its way to the store was not as it should be; also until now. */
+  get troubles(): ReadonlyArray<Stop> {
+    const { cuts, poor, stop } = this
+    const now = [...poor, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
+    return [...this.pastTroubles, ...now]
+  }
+
+  private untilNow({ since }: { readonly since: number }): Stop {
+    return { node: this.id, from: since, until: this.world.now() }
   }
 }
 
@@ -299,10 +308,10 @@ interface Poor {
 }
 
 /** A process that does not run although it lives. */
-interface Stop {
+interface Standstill {
+  readonly how: "pause" | "freeze"
   readonly since: number
   until: number
-  readonly atEnd: () => void
   alarm: Timer
 }
 

@@ -12,6 +12,9 @@ import type { KVStore } from "../../KVStore.ts"
 import type { BucketOptions } from "../../KVStoreConfig.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { NatsClient } from "../../NatsClient.ts"
+import type { Stop, Trouble } from "../testing/checksModels.ts"
+
+export type { Stop, Trouble } from "../testing/checksModels.ts"
 
 /**
  * How a machine of the fleet is set up.
@@ -124,34 +127,6 @@ export interface SimulatedStore {
 }
 
 /**
- * A machine, and when it did not run, or could not reach the store as it should:
- * milliseconds of true time.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Stretch {
-  readonly node: string
-  readonly from: number
-  readonly until: number
-}
-
-/**
- * When a machine, or, where none is named, the server, was not as it should be:
- * milliseconds of true time.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Trouble {
-  readonly node: string | undefined
-  /** Where of all that the server has only one bucket was in trouble. */
-  readonly bucket?: string | undefined
-  readonly from: number
-  readonly until: number
-}
-
-/**
  * A write that the store has taken.
  *
  * @category models
@@ -187,7 +162,7 @@ export interface Loss {
  */
 export interface Facts {
   /** Machines that did not run although they lived: paused or frozen. */
-  readonly stops: ReadonlyArray<Stretch>
+  readonly stops: ReadonlyArray<Stop>
   /** When processes crashed, or machines were switched off. */
   readonly crashes: ReadonlyArray<{ readonly node: string; readonly at: number }>
   /** Stops, cuts and poor links of machines, and what the server itself went through (no node: everybody). */

@@ -182,6 +182,11 @@ export class World implements Environment {
     return this.inside(() => this.proceed(isDone, until, most))
   }
 
+  /** The same, whoever has woken something, and however late it is. */
+  finish(isDone: () => boolean, most: number): void {
+    this.inside(() => this.proceed(isDone, Number.POSITIVE_INFINITY, most))
+  }
+
   private proceed(isDone: () => boolean, until: number, most: number): Halt | "done" | "going on" {
     let left = most
     let atOneTime = 0

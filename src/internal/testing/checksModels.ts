@@ -176,6 +176,8 @@ export interface Life {
 export interface Trouble {
   /** Undefined: the store, and so everybody. */
   readonly node: string | undefined
+  /** Where not all of the store was in trouble: which bucket. Not looked at by checkers: leave out what is another's. */
+  readonly bucket?: string | undefined
   readonly from: number
   readonly until: number
 }
