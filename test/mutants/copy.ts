@@ -13,14 +13,17 @@ import type { Answer, Request } from "./play.ts"
 
 const project = fileURLToPath(new URL("../..", import.meta.url))
 
-/** All that is imported where scenarios are played. */
-const parts = ["package.json", "src", "test/simulation", "test/mutants/play.ts", "test/mutants/scenarios.ts"]
+/** All that is imported where scenarios are played, and by tests. */
+const parts = ["package.json", "vitest.config.ts", "src", "test", "examples"]
+
+/** Of these what a mutant must still compile with. */
+const compiled = ["src", "test/simulation", "test/mutants/play.ts", "test/mutants/scenarios.ts"]
 
 /** Of a bug that is planted nothing is asked but that it is a program: what it leaves unused is its own business. */
 const tsconfig = {
   extends: join(project, "tsconfig.json"),
   compilerOptions: { noUnusedLocals: false, rootDir: "." },
-  include: ["src", "test"]
+  include: compiled
 }
 
 /** Runs are given to a process in portions; one that is silent for so long over one of them hangs. */
@@ -77,6 +80,18 @@ const compile = (root: string): Effect.Effect<void, Broken> =>
     return Effect.sync(() =>
       child.kill()
     )
+  })
+
+/** Whether a test fails in the copy. */
+export const fails = (root: string, { file, name }: { readonly file: string; readonly name: string }) =>
+  Effect.callback<boolean>((resume) => {
+    const vitest = join(project, "node_modules/vitest/vitest.mjs")
+    const args = [vitest, "run", "--project", "memory", "--root", root, file, "-t", name]
+    const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
+    const child = execFile(process.execPath, args, { cwd: root, timeout: patience, env }, (failed, output) =>
+      // A test that was not found is no test that fails.
+      resume(Effect.succeed(failed !== null && /Tests {2}.*[1-9]\d* failed/.test(output))))
+    return Effect.sync(() => child.kill())
   })
 
 /** Portions of runs, played by a process in the copy. */

@@ -236,7 +236,13 @@ const leaders: ReadonlyArray<Mutant> = [
     file: campaign,
     find: "if (yield* tenure.isValid) {",
     replace: "yield* tenure.isValid\n        if (told !== undefined) {",
-    scenario: "sluggish"
+    scenario: "sluggish",
+    runs: 500,
+    // A machine would have to be suspended within the milliseconds of the last look, and for seconds: no plan aims so well.
+    test: {
+      file: "test/ElectionRequests.test.ts",
+      name: "a winner whose deadline passes while its last look is answered was never leader"
+    }
   },
   {
     name: "all attempts of a nonce have one beat",

@@ -19,4 +19,6 @@ export interface Mutant extends Edit {
   readonly scenario: string
   /** How many runs it has to show itself. Default 2,000. */
   readonly runs?: number
+  /** Where no scenario shows it: the test that does. */
+  readonly test?: { readonly file: string; readonly name: string }
 }

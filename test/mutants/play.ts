@@ -13,6 +13,8 @@ export interface Request {
   /** What the plans are made from. */
   readonly seed: number
   readonly runs: number
+  /** The only one of them that is played: from 1. Default: all, until one shows something. */
+  readonly only?: number
 }
 
 export type Answer =
@@ -26,7 +28,7 @@ const mostFaults = 12
 
 const firstLine = (text: string): string => text.split("\n", 1)[0]!
 
-const answer = ({ runs, scenario, seed }: Request): Effect.Effect<Answer> =>
+const answer = ({ only, runs, scenario, seed }: Request): Effect.Effect<Answer> =>
   Effect.gen(function*() {
     const chosen = scenarios[scenario]
     if (chosen === undefined) return { _tag: "Unplayable" as const, problem: `there is no scenario "${scenario}"` }
@@ -36,6 +38,7 @@ const answer = ({ runs, scenario, seed }: Request): Effect.Effect<Answer> =>
       size: chosen.mostFaults ?? mostFaults
     })
     for (const [index, plan] of plans.entries()) {
+      if (only !== undefined && index + 1 !== only) continue
       const outcome = yield* Effect.result(Scenario.verify(chosen, plan))
       if (Result.isSuccess(outcome)) continue
       const { failure } = outcome

@@ -4,7 +4,8 @@
  *   npm run mutants
  *   npm run mutants -- --only election --jobs 1
  *
- * A bug that is not noticed fails the run, and so does one that cannot be planted any more. `--only` takes those with that
+ * A bug that is not noticed fails the run, unless a test is named that notices it, and does; so does one that cannot be
+ * planted any more. `--only` takes those with that
  * text in their name, file or scenario, and saves nothing; `--runs`, `--scenario` and `--control` try them otherwise than
  * they say.
  */
@@ -14,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { save } from "../../bench/support/results.ts"
-import { type Broken, makePlayer, mutated, snapshot } from "./copy.ts"
+import { type Broken, fails, makePlayer, mutated, snapshot } from "./copy.ts"
 import type { Mutant } from "./models.ts"
 import { mutants } from "./mutants.ts"
 
@@ -37,7 +38,17 @@ const { values } = parseArgs({
   }
 })
 
-const runsOfControl = Number(values.control)
+const whole = (name: string, text: string): number => {
+  const value = Number(text)
+  if (!(Number.isSafeInteger(value) && value > 0)) {
+    throw new Error(`--${name}: expected a whole number from 1, got ${text}`)
+  }
+  return value
+}
+
+const runsOfControl = whole("control", values.control)
+const mostRunsAsked = values.runs === undefined ? undefined : whole("runs", values.runs)
+const jobs = values.jobs === undefined ? availableParallelism() : whole("jobs", values.jobs)
 
 /** What was tried otherwise than it says is not what results are about. */
 const isPartial = values.only !== "" || values.runs !== undefined || values.scenario !== undefined ||
@@ -45,7 +56,7 @@ const isPartial = values.only !== "" || values.runs !== undefined || values.scen
 
 type Outcome =
   | { readonly _tag: "Caught"; readonly runs: number; readonly rule: string; readonly message: string }
-  | { readonly _tag: "Survived"; readonly runs: number }
+  | { readonly _tag: "Survived"; readonly runs: number; readonly failing?: string }
   | { readonly _tag: "Broken"; readonly problem: string }
 
 /** Plays until something is not as it should be. */
@@ -56,7 +67,8 @@ const playAll = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Outcome, Broken, Scope.Scope> {
   const player = yield* makePlayer(root)
   for (let first = 0; first < most; first += portion) {
-    const answer = yield* player.play({ scenario, seed: first + 1, runs: Math.min(portion, most - first) })
+    // Always as many, so that a run of a number is the same however many are asked for.
+    const answer = yield* player.play({ scenario, seed: first + 1, runs: portion })
     if (answer._tag === "Unplayable") return { _tag: "Broken", problem: answer.problem }
     if (answer._tag === "Violated") {
       return { _tag: "Caught", runs: first + answer.run, rule: answer.rule, message: answer.message }
@@ -67,13 +79,33 @@ const playAll = Effect.fnUntraced(function*(
 
 const scenarioOf = (mutant: Mutant): string => values.scenario ?? mutant.scenario
 
-const runsOf = (mutant: Mutant): number => values.runs === undefined ? mutant.runs ?? mostRuns : Number(values.runs)
+const runsOf = (mutant: Mutant): number => mostRunsAsked ?? mutant.runs ?? mostRuns
+
+/** A run that fails without the mutant as well is a mistake of a check, or of ours: it shows nothing of the mutant. */
+const confirmed = Effect.fnUntraced(function*(
+  sources: string,
+  scenario: string,
+  outcome: Outcome
+): Effect.fn.Return<Outcome, Broken, Scope.Scope> {
+  if (outcome._tag !== "Caught") return outcome
+  const before = Math.floor((outcome.runs - 1) / portion) * portion
+  const player = yield* makePlayer(sources)
+  const answer = yield* player.play({ scenario, seed: before + 1, runs: portion, only: outcome.runs - before })
+  return answer._tag === "Passed"
+    ? outcome
+    : { _tag: "Broken", problem: `run ${outcome.runs} fails without it, too: ${outcome.rule}` }
+})
 
 const judge = (sources: string) => (mutant: Mutant) =>
-  Effect.flatMap(
-    mutated(sources, [mutant, ...mutant.also ?? []]),
-    (root) => playAll(root, scenarioOf(mutant), runsOf(mutant))
-  ).pipe(
+  Effect.gen(function*() {
+    const root = yield* mutated(sources, [mutant, ...mutant.also ?? []])
+    const outcome = yield* Effect.scoped(playAll(root, scenarioOf(mutant), runsOf(mutant)))
+    const { test } = mutant
+    if (outcome._tag === "Survived" && test !== undefined && (yield* fails(root, test))) {
+      return { ...outcome, failing: test.name }
+    }
+    return yield* confirmed(sources, scenarioOf(mutant), outcome)
+  }).pipe(
     Effect.scoped,
     Effect.catchTag("Broken", ({ problem }) => Effect.succeed({ _tag: "Broken" as const, problem })),
     Effect.tap((outcome) => Console.log(told(mutant, outcome))),
@@ -87,7 +119,7 @@ const verdictOf = (outcome: Outcome): string => {
     case "Caught":
       return outcome.rule
     case "Survived":
-      return "NOT CAUGHT"
+      return outcome.failing === undefined ? "NOT CAUGHT" : `NOT CAUGHT, but the test "${outcome.failing}" fails`
     case "Broken":
       return `BROKEN: ${outcome.problem}`
   }
@@ -141,11 +173,14 @@ const all = Effect.gen(function*() {
     return
   }
   const judged = yield* Effect.forEach(chosen, judge(sources), {
-    concurrency: Number(values.jobs ?? availableParallelism())
+    concurrency: jobs
   })
   const caught = judged.filter(({ outcome }) => outcome._tag === "Caught")
-  yield* Console.log(`\n${table(judged)}\n\n${caught.length} of ${judged.length} caught`)
-  if (caught.length < judged.length) process.exitCode = 1
+  const tested = judged.filter(({ outcome }) => outcome._tag === "Survived" && outcome.failing !== undefined)
+  yield* Console.log(
+    `\n${table(judged)}\n\n${caught.length} of ${judged.length} caught by the simulation, ${tested.length} by a test`
+  )
+  if (caught.length + tested.length < judged.length) process.exitCode = 1
   if (isPartial) return
   yield* save("mutants", {
     mutants: judged.map(({ mutant, outcome }) => ({

@@ -30,7 +30,7 @@ export type Answer =
     readonly lasted: number
     readonly faults: Readonly<Record<string, number>>
   }
-  | { readonly _tag: "Failed"; readonly run: number; readonly message: string }
+  | { readonly _tag: "Failed"; readonly message: string }
 
 /** Runs one after the other; the first that fails is made smaller, and is the answer. */
 export const answer = ({ first, runs, scenario }: Request, mostShrinks = 300): Effect.Effect<Answer> =>
@@ -43,7 +43,7 @@ export const answer = ({ first, runs, scenario }: Request, mostShrinks = 300): E
         lasted: Duration.toMillis(outcome.success.lasted),
         faults: Object.fromEntries(outcome.success.faults)
       }
-      : { _tag: "Failed", run: first, message: outcome.failure.message }
+      : { _tag: "Failed", message: outcome.failure.message }
   })
 
 export interface Result {
@@ -100,8 +100,9 @@ export const simulate = async (options: Options): Promise<Result> => {
   let asked = 0
   let runs = 0
   let lasted = 0
+  let hasBroken = false
   const next = (): Request | undefined => {
-    if (failures.length > 0) return undefined
+    if (hasBroken || failures.length > 0) return undefined
     if (hours === undefined ? asked >= seeds : lasted >= hours * millisPerHour) return undefined
     const size = hours === undefined ? Math.min(chunk, seeds - asked) : chunk
     const request = { scenario, first: first + asked, runs: size }
@@ -115,7 +116,11 @@ export const simulate = async (options: Options): Promise<Result> => {
     for (const [fault, count] of Object.entries(answered.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
     onProgress?.(runs, lasted)
   }
-  await Promise.all(Array.from({ length: jobs }, () => inProcess(next, take)))
+  const broken = (cause: unknown) => {
+    hasBroken = true
+    throw cause
+  }
+  await Promise.all(Array.from({ length: jobs }, () => inProcess(next, take).catch(broken)))
   const missing = runs < enough ? [] : (expected[scenario] ?? []).filter((fault) => !faults.has(fault))
   return { runs, lasted, faults, failures, missing }
 }

@@ -3,7 +3,7 @@
  *
  *   npm run simulate -- --seeds 10000
  *   npm run simulate -- --hours 500 --scenario replicated
- *   npm run simulate -- --replay '[0,"17",3,4,[],"ReturnedFalse"]' --scenario mixed
+ *   npm run simulate -- --replay '{"seed":17,"faults":[]}' --scenario mixed
  *
  * `--hours` counts the fleets' time. Scenarios: see `scenarios.ts`; all of them, one after the other, where none is named.
  */
@@ -28,7 +28,8 @@ const { values } = parseArgs({
 const number = (name: string, text: string | undefined): number | undefined => {
   if (text === undefined) return undefined
   const value = Number(text)
-  if (!(value > 0)) throw new Error(`--${name}: expected a number above 0, got ${text}`)
+  const isRight = name === "hours" ? Number.isFinite(value) && value > 0 : Number.isSafeInteger(value) && value > 0
+  if (!isRight) throw new Error(`--${name}: expected a ${name === "hours" ? "" : "whole "}number above 0, got ${text}`)
   return value
 }
 
