@@ -227,6 +227,31 @@ const wrong: ReadonlyArray<Case> = [
 ]
 
 describe("the checker", () => {
+  it("says nothing of what is no history", () => {
+    const right: Operation = {
+      process: "a",
+      key: "x",
+      invoked: 5,
+      returned: 6,
+      input: { _tag: "Get" },
+      outcome: { _tag: "Found", value: "1", revision: 1 }
+    }
+    const rows: ReadonlyArray<readonly [object, string]> = [
+      [{ invoked: Number.NaN }, "operation 1: invoked: expected a time, got NaN"],
+      [{ returned: 4 }, "operation 1: returned: expected a time from 5 on, when it was invoked, got 4"],
+      [{ returned: Number.NaN }, "operation 1: returned: expected a time from 5 on"],
+      [{ input: { _tag: "Look" } }, "operation 1: input: expected one of Get, Put, Remove, got Look"],
+      [{ outcome: { _tag: "Seen" } }, "operation 1: outcome: expected one of None, Found"],
+      [{ outcome: { _tag: "Written", revision: Number.NaN } }, "operation 1: outcome.revision: expected a whole number"]
+    ]
+    for (const [wrong, problem] of rows) {
+      const verdict = check([right, { ...right, ...wrong } as Operation])
+      assert.strictEqual(verdict._tag, "Malformed")
+      assert.include(format(verdict), `no history: ${problem}`)
+    }
+    assert.include(format(check([right], { maxSteps: Number.NaN })), "maxSteps: expected a number above 0, got NaN")
+  })
+
   for (const [title, history, options] of right) {
     it(`takes ${title}`, () => {
       const verdict = check(history, options)

@@ -22,6 +22,7 @@ export type {
   Initial,
   Input,
   Linearizable,
+  Malformed,
   NotLinearizable,
   Operation,
   Outcome,
@@ -49,7 +50,8 @@ export type {
  *
  * **Gotchas**
  *
- * The history must have every write to its keys, also those that failed on the
+ * What is no history (an answer before its question, a time that is no number) is
+ * `Malformed`. The history must have every write to its keys, also those that failed on the
  * way. Values that age away are not known of: use a bucket without an age limit.
  *
  * **Example** (A lost write)

@@ -4,6 +4,7 @@
  */
 import { explain } from "./describe.ts"
 import type { CheckOptions, Initial, NotLinearizable, Operation, Verdict } from "./history.ts"
+import { malformedIn } from "./malformed.ts"
 import { isUnanswered, withoutEmptyRefusals } from "./problem.ts"
 import { contradictionIn } from "./revisions.ts"
 import { attempt, type Rules, shrink } from "./shrink.ts"
@@ -38,6 +39,8 @@ export const check = (
   history: ReadonlyArray<Operation>,
   { conflictsInFlight = true, initial = "nothing", maxSteps = usualMaxSteps }: CheckOptions = {}
 ): Verdict => {
+  const malformed = malformedIn(history, maxSteps)
+  if (malformed !== undefined) return malformed
   const rules = { conflictsInFlight, maxSteps }
   const keys = Map.groupBy(history, ({ key }) => key)
   const undecided: Array<string> = []

@@ -126,6 +126,8 @@ export const format = (verdict: Verdict): string => {
   switch (verdict._tag) {
     case "Linearizable":
       return `linearizable: ${verdict.operations} operations on ${verdict.keys} ${verdict.keys === 1 ? "key" : "keys"}`
+    case "Malformed":
+      return `no history: ${verdict.explanation}`
     case "Undecided":
       return `undecided: ${verdict.explanation}`
     case "NotLinearizable": {

@@ -94,7 +94,7 @@ export type Initial = "nothing" | "anything"
  * @category models
  * @since 0.1.0
  */
-export type Verdict = Linearizable | NotLinearizable | Undecided
+export type Verdict = Linearizable | NotLinearizable | Undecided | Malformed
 
 /**
  * For every key there is an order of its operations that explains all answers.
@@ -127,6 +127,19 @@ export interface NotLinearizable {
   readonly key: string | undefined
   readonly shortest: ReadonlyArray<Operation>
   readonly initial: Initial
+  readonly explanation: string
+}
+
+/**
+ * What was given is no history: nothing can be said of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Malformed {
+  readonly _tag: "Malformed"
+  /** The first operation that is none, where one is to blame. */
+  readonly operation: Operation | undefined
   readonly explanation: string
 }
 
