@@ -7,168 +7,22 @@
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
-import { Chance } from "../internal/simulation/chance.ts"
 import { invalid } from "../internal/simulation/given.ts"
-import {
-  type InvalidSimulation,
-  NodeCrashed,
-  type Run,
-  type RunOptions,
-  type SimulatedNode,
-  SimulationStuck
-} from "../internal/simulation/models.ts"
+import { type InvalidSimulation, type Run, SimulationStuck } from "../internal/simulation/models.ts"
 import type { Violation } from "../internal/testing/checksModels.ts"
 import { aimProblem, checkScenario } from "../internal/testing/scenarioChecks.ts"
-import * as report from "../internal/testing/scenarioReport.ts"
+import { type Around, ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
+import { type CheckOptions, completed, type Passed, type Scenario } from "../internal/testing/scenarioModels.ts"
+import { clocksOf, story } from "../internal/testing/scenarioStory.ts"
 import * as Faults from "./Faults.ts"
-import { runExit, Simulation } from "./Simulation.ts"
+import { runExit } from "./Simulation.ts"
 
-/**
- * What a scenario is made of, beside its faults.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Parts {
-  /**
-   * What runs on a machine, in its process: from the beginning, and again after each restart. It may end. A failure of
-   * it fails the scenario, a crash does not.
-   */
-  readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** What is not as it should be, asked once all faults are over and the fleet has settled; it still runs then. */
-  readonly verdict: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
-}
-
-/**
- * A fleet, what may go wrong in it, and for how long.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Scenario {
-  readonly nodes: ReadonlyArray<string>
-  /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
-  readonly starting?: Duration.Input | undefined
-  /** Faults begin within this time. Default 2 minutes. */
-  readonly lasting?: Duration.Input | undefined
-  /** How long the fleet goes on after everything is well again. Default 30 seconds. */
-  readonly settling?: Duration.Input | undefined
-  /** Which faults, or which in which buckets only. Default: `Faults.survivable`, in all. */
-  readonly faults?: Faults.PlanOptions["kinds"]
-  /** In one plan. Default 12. */
-  readonly mostFaults?: number | undefined
-  /** Buckets that faults may strike. Default: any one, or all at once. */
-  readonly buckets?: ReadonlyArray<string> | undefined
-  /** Wall clocks are set wrong by up to so much, either way. Default 1 day. */
-  readonly offset?: Duration.Input | undefined
-  /** Clocks run faster or slower by up to this share. Default 0.1: one may run 1.22 times as fast as another. */
-  readonly drift?: number | undefined
-  /** Which server, and which bucket. */
-  readonly simulation?: Omit<RunOptions, "seed" | "timeline"> | undefined
-  /** Made anew for every run. */
-  readonly parts: Effect.Effect<Parts, never, Simulation>
-}
-
-/** What a failed run is told with. */
-type Around = Pick<report.Failed, "clocks" | "isSmallest" | "starting" | "timeline">
-
-/**
- * A run in which something was not as it should be. Its message has the first
- * violation of each kind, what the run can be had again with, and what happened
- * from the first fault to the first violation.
- *
- * @category errors
- * @since 0.1.0
- */
-export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
-  readonly plan: Faults.Plan
-  readonly violations: ReadonlyArray<Violation | string>
-}> {
-  readonly #around: Around
-
-  constructor(fields: {
-    readonly plan: Faults.Plan
-    readonly violations: ReadonlyArray<Violation | string>
-    readonly around: Around
-  }) {
-    const { around, ...shown } = fields
-    super(shown)
-    this.#around = around
-  }
-
-  /**
-   * The plan as a text: `check` with it plays this run again.
-   *
-   * @since 0.1.0
-   */
-  get replay(): string {
-    return Faults.encode(this.plan)
-  }
-
-  /**
-   * Everything that happened.
-   *
-   * @since 0.1.0
-   */
-  get timeline(): string {
-    return this.#around.timeline
-  }
-
-  override get message(): string {
-    const { plan: { faults, seed }, replay, violations } = this
-    return report.format({
-      ...this.#around,
-      violations,
-      seed,
-      faults: faults.toSorted((a, b) => a.at - b.at).map((fault) => ({ at: fault.at, text: Faults.format(fault) })),
-      replay
-    })
-  }
-
-  /** @internal */
-  asSmallest(): ScenarioFailed {
-    const { plan, violations } = this
-    return new ScenarioFailed({ plan, violations, around: { ...this.#around, isSmallest: true } })
-  }
-}
-
-/**
- * How many runs went well, and what struck in them.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Passed {
-  readonly runs: number
-  /** True time that passed in all of them. */
-  readonly lasted: Duration.Duration
-  /** How often each fault has struck: one that is not there was not tested. */
-  readonly faults: ReadonlyMap<string, number>
-}
-
-/** Every bucket, or one of the first two: those that are more come in their turn. */
-const anyBucket: ReadonlyArray<string> = ["*", "#0", "#1"]
-
-/** A scenario, its defaults filled in. */
-const completed = ({
-  buckets = anyBucket,
-  drift = 0.1,
-  faults = Faults.survivable,
-  lasting = "2 minutes",
-  mostFaults = Faults.defaultMostFaults,
-  nodes,
-  offset = "1 day",
-  parts,
-  settling = "30 seconds",
-  starting = 0
-}: Scenario) => ({ buckets, drift, faults, lasting, mostFaults, nodes, offset, parts, settling, starting })
+export { ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
+export type { CheckOptions, Parts, Passed, Scenario } from "../internal/testing/scenarioModels.ts"
 
 const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
   const { buckets, drift, faults, lasting, mostFaults, nodes, offset, settling, starting } = completed(scenario)
@@ -199,27 +53,6 @@ export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> => {
   return Faults.plans({ nodes, buckets, lasting, mostFaults, kinds: faults })
 }
 
-/** Each machine's own, by the seed. */
-const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.Clock> => {
-  const { drift, nodes, offset } = completed(scenario)
-  const chance = new Chance(`${seed}/clocks`)
-  const most = Duration.toMillis(offset)
-  return nodes.map((id) => ({
-    id,
-    offset: Math.round(chance.between(-most, most)),
-    rate: chance.between(1 - drift, 1 + drift)
-  }))
-}
-
-/** Runs in the machine's process, and again whenever that has been started anew, whether or not it had ended. */
-const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<never, unknown> =>
-  node.run(Effect.andThen(process, Effect.never)).pipe(
-    Effect.catchIf(
-      (error) => error instanceof NodeCrashed && error.node === node.id,
-      () => Effect.andThen(node.running, keepRunning(node, process))
-    )
-  )
-
 /** What was never reached was not tested. */
 const unreached = (
   { facts: { buckets, connected } }: Run<unknown, unknown>,
@@ -233,39 +66,6 @@ const unreached = (
     `there was never a bucket "${name}" for faults to strike: there were ${buckets.join(", ") || "none"}`
   )
 ]
-
-const story = (scenario: Scenario, plan: Faults.Plan) =>
-  Effect.gen(function*() {
-    const simulation = yield* Simulation
-    const { lasting, settling, starting } = completed(scenario)
-    const { process, verdict } = yield* scenario.parts
-    const nodes = new Map<string, SimulatedNode>()
-    for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {
-      nodes.set(id, yield* simulation.node(id, { offset, rate }))
-    }
-    const { bucket, freeze } = simulation
-    const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, freeze }
-    const failed = yield* Deferred.make<never, unknown>()
-    // They live for as long as the simulation is looked at, and are not tidied up after it.
-    yield* Effect.forEach(nodes.values(), (node) =>
-      Effect.forkDetach(
-        Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
-      ))
-    const faults = Effect.all([Effect.sleep(lasting), Faults.strikeAll(plan.faults, targets)], {
-      concurrency: "unbounded",
-      discard: true
-    })
-    const healing = Effect.andThen(
-      Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
-      bucket("*").lag(0)
-    )
-    const all = Effect.sleep(starting).pipe(
-      Effect.andThen(faults),
-      Effect.andThen(healing),
-      Effect.andThen(Effect.sleep(settling))
-    )
-    return yield* Effect.raceFirst(Effect.andThen(all, verdict), Deferred.await(failed))
-  })
 
 /** A plan may have been written by hand. */
 const problemOf = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidSimulation | undefined => {
@@ -374,23 +174,6 @@ export const verify = (
     }
     return yield* new ScenarioFailed({ plan, violations, around })
   })
-
-/**
- * How to check a scenario.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CheckOptions {
-  /** How many plans. Default 100. */
-  readonly runs?: number | undefined
-  /** What the plans are made from. Default 1. */
-  readonly seed?: number | undefined
-  /** What a failure told: that run again, and no other; the other options do not count. One that goes well now passes. */
-  readonly replay?: string | undefined
-  /** How often a failing plan may be made smaller. Default 200. */
-  readonly mostShrinks?: number | undefined
-}
 
 const checkOptionsProblem = ({ mostShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
   if (!(Number.isSafeInteger(runs) && runs > 0)) return `runs: expected a whole number from 1, got ${runs}`

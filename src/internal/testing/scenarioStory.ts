@@ -1,0 +1,66 @@
+/**
+ * One run of a scenario: its machines, what runs on them, and what goes wrong.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Faults from "../../testing/Faults.ts"
+import { Simulation } from "../../testing/Simulation.ts"
+import { Chance } from "../simulation/chance.ts"
+import { NodeCrashed, type SimulatedNode } from "../simulation/models.ts"
+import { completed, type Scenario } from "./scenarioModels.ts"
+import type * as report from "./scenarioReport.ts"
+
+/** Each machine's own, by the seed. */
+export const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.Clock> => {
+  const { drift, nodes, offset } = completed(scenario)
+  const chance = new Chance(`${seed}/clocks`)
+  const most = Duration.toMillis(offset)
+  return nodes.map((id) => ({
+    id,
+    offset: Math.round(chance.between(-most, most)),
+    rate: chance.between(1 - drift, 1 + drift)
+  }))
+}
+
+/** Runs in the machine's process, and again whenever that has been started anew, whether or not it had ended. */
+const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<never, unknown> =>
+  node.run(Effect.andThen(process, Effect.never)).pipe(
+    Effect.catchIf(
+      (error) => error instanceof NodeCrashed && error.node === node.id,
+      () => Effect.andThen(node.running, keepRunning(node, process))
+    )
+  )
+
+export const story = (scenario: Scenario, plan: Faults.Plan) =>
+  Effect.gen(function*() {
+    const simulation = yield* Simulation
+    const { lasting, settling, starting } = completed(scenario)
+    const { process, verdict } = yield* scenario.parts
+    const nodes = new Map<string, SimulatedNode>()
+    for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {
+      nodes.set(id, yield* simulation.node(id, { offset, rate }))
+    }
+    const { bucket, freeze } = simulation
+    const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, freeze }
+    const failed = yield* Deferred.make<never, unknown>()
+    // They live for as long as the simulation is looked at, and are not tidied up after it.
+    yield* Effect.forEach(nodes.values(), (node) =>
+      Effect.forkDetach(
+        Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
+      ))
+    const faults = Effect.all([Effect.sleep(lasting), Faults.strikeAll(plan.faults, targets)], {
+      concurrency: "unbounded",
+      discard: true
+    })
+    const healing = Effect.andThen(
+      Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
+      bucket("*").lag(0)
+    )
+    const all = Effect.sleep(starting).pipe(
+      Effect.andThen(faults),
+      Effect.andThen(healing),
+      Effect.andThen(Effect.sleep(settling))
+    )
+    return yield* Effect.raceFirst(Effect.andThen(all, verdict), Deferred.await(failed))
+  })
