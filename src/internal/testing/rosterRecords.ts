@@ -67,9 +67,11 @@ class Living {
   }
 }
 
-export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) => {
+type Source = Pick<SimulationService, "facts" | "now">
+
+/** Lives, from when they are registered until whatever ends them. */
+const recordLives = ({ facts, now }: Source) => {
   const lives: Array<Living> = []
-  const looks: Array<Look> = []
 
   const registered = <E, R>(
     node: string,
@@ -110,6 +112,14 @@ export const make = ({ facts, now }: Pick<SimulationService, "facts" | "now">) =
       }
       return isGone
     })
+
+  return { lives, registered, deregistered }
+}
+
+export const make = (source: Source) => {
+  const { facts, now } = source
+  const { deregistered, lives, registered } = recordLives(source)
+  const looks: Array<Look> = []
 
   const look = <E, R>(
     node: string,

@@ -38,7 +38,7 @@ class Running {
   readonly validAt: Array<number> = []
   readonly node: string
   readonly since: number
-  private readonly leadership: Leadership
+  readonly leadership: Leadership
 
   constructor(node: string, since: number, leadership: Leadership) {
     this.node = node
@@ -54,56 +54,52 @@ class Running {
   }
 }
 
-export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "note" | "now">) => {
-  const terms: Array<Running> = []
-  const losses: Array<TermLoss> = []
+type Source = Pick<SimulationService, "facts" | "note" | "now">
+
+/** The work, with all that is written down of it while it runs; how leadership was lost is told whenever that is known. */
+const recorded = <A, E, R>(
+  { note, now }: Source,
+  term: Running,
+  work: Effect.Effect<A, E, R>,
+  onLoss: (loss: TermLoss) => void
+): Effect.Effect<A, E, R> => {
+  const { leadership, node } = term
+  const { election } = leadership
+  const read = Effect.gen(function*() {
+    const at = yield* now
+    if (yield* leadership.isValid) term.validAt.push(at)
+  })
+  let hasEnded = false
+  // Also who ends by himself interrupts what runs beside him.
+  const told = Effect.map(now, (at) => {
+    if (!hasEnded) term.toldToStop = at
+  })
+  const itself = Effect.onExit(work, () =>
+    Effect.sync(() => {
+      hasEnded = true
+    }))
+  const readings = Effect.forever(
+    Effect.andThen(read, Effect.flatMap(Random.nextIntBetween(shortestReading, longestReading), Effect.sleep))
+  )
+  const ended = Effect.gen(function*() {
+    yield* read
+    term.until = yield* now
+    yield* note(node, `the work of "${election}" has stopped`)
+  })
+  const loss = Effect.gen(function*() {
+    const reason = yield* leadership.lost
+    onLoss({ election, node, reason, at: yield* now })
+    yield* note(node, `has lost "${election}": ${reason}`)
+  })
+  // Interrupted at the same time as the work, and done at once.
+  const beside = Effect.onInterrupt(readings, () => told)
+  return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
+}
+
+/** Resources that leaders write to. */
+const resources = (now: Source["now"]) => {
   const written: Array<GuardedWrite> = []
   const highest = new Map<string, FencingToken>()
-
-  const record = <A, E, R>(term: Running, leadership: Leadership, work: Effect.Effect<A, E, R>) => {
-    const { election } = leadership
-    const read = Effect.gen(function*() {
-      const at = yield* now
-      if (yield* leadership.isValid) term.validAt.push(at)
-    })
-    let hasEnded = false
-    // Also who ends by himself interrupts what runs beside him.
-    const told = Effect.map(now, (at) => {
-      if (!hasEnded) term.toldToStop = at
-    })
-    const itself = Effect.onExit(work, () =>
-      Effect.sync(() => {
-        hasEnded = true
-      }))
-    const readings = Effect.forever(
-      Effect.andThen(read, Effect.flatMap(Random.nextIntBetween(shortestReading, longestReading), Effect.sleep))
-    )
-    const ended = Effect.gen(function*() {
-      yield* read
-      term.until = yield* now
-      yield* note(term.node, `the work of "${election}" has stopped`)
-    })
-    const loss = Effect.gen(function*() {
-      const reason = yield* leadership.lost
-      losses.push({ election, node: term.node, reason, at: yield* now })
-      yield* note(term.node, `has lost "${election}": ${reason}`)
-    })
-    // Interrupted at the same time as the work, and done at once.
-    const beside = Effect.onInterrupt(readings, () => told)
-    return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
-  }
-
-  const term = <A, E, R>(node: string, leadership: Leadership, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(now, (since) => {
-      const { election, term: number, token } = leadership
-      const running = new Running(node, since, leadership)
-      terms.push(running)
-      return Effect.andThen(
-        note(node, `leads "${election}" in term ${number}, token ${token.epoch}-${token.revision}`),
-        record(running, leadership, work)
-      )
-    })
-
   const write = (
     node: string,
     resource: string,
@@ -117,6 +113,24 @@ export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "no
       written.push({ resource, node, token, at, accepted, what })
       return accepted
     })
+  return { write, writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written]) }
+}
+
+export const make = (source: Source) => {
+  const { facts, note, now } = source
+  const terms: Array<Running> = []
+  const losses: Array<TermLoss> = []
+
+  const term = <A, E, R>(node: string, leadership: Leadership, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(now, (since) => {
+      const { election, term: number, token } = leadership
+      const running = new Running(node, since, leadership)
+      terms.push(running)
+      return Effect.andThen(
+        note(node, `leads "${election}" in term ${number}, token ${token.epoch}-${token.revision}`),
+        recorded(source, running, work, (loss) => losses.push(loss))
+      )
+    })
 
   const leaders = Effect.gen(function*() {
     const { crashes, stops, troubles } = yield* facts
@@ -127,10 +141,9 @@ export const make = ({ facts, note, now }: Pick<SimulationService, "facts" | "no
   })
 
   return {
+    ...resources(now),
     term,
-    write,
     leaders,
-    losses: Effect.sync((): ReadonlyArray<TermLoss> => [...losses]),
-    writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written])
+    losses: Effect.sync((): ReadonlyArray<TermLoss> => [...losses])
   }
 }
