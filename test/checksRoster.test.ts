@@ -434,6 +434,8 @@ describe("the deregistered stay away: a process that left by itself", () => {
 
   it("has ended, whatever trouble there was, but for a write of its own that lands late", () => {
     assert.deepStrictEqual(beside({}), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000, ended: "crashed" }), [], "a crash may leave a write under way")
     assert.deepStrictEqual(beside({ until: 30_000 }, { node: "b", from: 30_000, until: 31_000 }), [
       "the deregistered stay away"
     ])
