@@ -338,14 +338,17 @@ describe("who was deregistered", () => {
   })
 
   it("is back where another life of it has begun", () => {
-    const next = (...lives: ReadonlyArray<Checks.Life>) => rules(after(66_000, { lives: [...lives, ended] }))
+    const next = (...lives: ReadonlyArray<Checks.Life>) => [
+      ...new Set(rules(after(66_000, { lives: [...lives, ended] })))
+    ]
     assert.deepStrictEqual(next(life(66_500, undefined)), [], "its first write lands before register returns")
     assert.deepStrictEqual(next(life(69_001, undefined)), ["the deregistered stay away"])
     assert.deepStrictEqual(next(life(69_001, undefined, { registering: 66_000 })), [])
     assert.deepStrictEqual(next(life(55_000, undefined, { node: "b" })), [], "it took the id over")
     assert.deepStrictEqual(next(life(61_000, 62_000)), [], "and has just ended too")
     assert.deepStrictEqual(next(life(55_000, 56_000)), ["the deregistered stay away"])
-    assert.deepStrictEqual(next(life(61_000, 61_500, { ended: "crashed" })), [], "a crash may leave a write under way")
+    assert.deepStrictEqual(next(life(61_000, 62_000, { ended: "crashed" })), [], "a crash may leave a write under way")
+    assert.deepStrictEqual(next(life(61_000, 61_999, { ended: "crashed" })), ["the deregistered stay away"])
     assert.deepStrictEqual(
       next(life(20_000, 30_000, { ended: "crashed" })),
       ["the deregistered stay away"],
@@ -423,23 +426,49 @@ describe("the deregistered stay away: a process in trouble", () => {
   })
 })
 
-describe("the deregistered stay away: a process that left by itself", () => {
+describe("the deregistered stay away: a process that ended otherwise", () => {
+  const end = life(50_000, 60_000, { ended: "left" })
   const beside = (first: Partial<Checks.Life>, ...troubles: ReadonlyArray<Checks.Trouble>) =>
-    rules(check({
-      lives: [life(10_000, 40_000, { node: "b", ended: "left", ...first }), life(50_000, 60_000, { ended: "left" })],
+    check({
+      lives: [life(10_000, 40_000, { node: "b", ended: "left", ...first }), end],
       beats: beats(58_000, 76_000),
       removals: [removal(40_000), removal(41_000, "lost")],
       troubles
-    }))
+    }).filter(({ message }) => message.includes("on a,")).map(({ rule }) => rule)
+  const trouble = (from: number, until: number) => ({ node: "b", from, until })
 
-  it("has ended, whatever trouble there was, but for a write of its own that lands late", () => {
+  it("has left by itself, whatever trouble there was, but for a write of its own that lands late", () => {
     assert.deepStrictEqual(beside({}), ["the deregistered stay away"])
     assert.deepStrictEqual(beside({ until: 52_000 }), ["the deregistered stay away"])
-    assert.deepStrictEqual(beside({ until: 52_000, ended: "crashed" }), [], "a crash may leave a write under way")
-    assert.deepStrictEqual(beside({ until: 30_000 }, { node: "b", from: 30_000, until: 31_000 }), [
-      "the deregistered stay away"
-    ])
-    assert.deepStrictEqual(beside({ until: 55_000 }, { node: "b", from: 54_000, until: 55_000 }), [])
+    assert.deepStrictEqual(beside({ until: 30_000 }, trouble(30_000, 31_000)), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, trouble(52_000, 52_999)), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, trouble(52_000, 53_000)), [], "when its link is well again")
+  })
+
+  it("has crashed, or was told that another has its id: it does not live on either", () => {
+    assert.deepStrictEqual(beside({ until: 62_999, ended: "crashed" }), ["the deregistered stay away"])
+    assert.deepStrictEqual(beside({ until: 63_000, ended: "crashed" }), [])
+    assert.deepStrictEqual(beside({ until: 62_999, ended: undefined }), ["the deregistered stay away"])
+  })
+
+  it("left after the stream was lost that had another tombstone: it is held to its own", () => {
+    const again = (ended: Checks.Life["ended"]) =>
+      rules(check({
+        lives: [life(10_000, 60_000, { ended })],
+        beats: beats(58_000, 76_000),
+        removals: [removal(20_000), removal(30_000, "lost")]
+      }))
+    assert.deepStrictEqual(again("left"), ["the deregistered stay away"])
+    assert.deepStrictEqual(again("deregistered"), [])
+  })
+
+  it("left beside another at the same time: neither lives on", () => {
+    const both = check({
+      lives: [end, life(20_000, 60_000, { node: "b", ended: "left" })],
+      beats: beats(58_000, 97_000),
+      troubles: [trouble(56_000, 57_000)]
+    })
+    assert.include(rules(both), "the deregistered stay away")
   })
 })
 
@@ -449,8 +478,13 @@ describe("a history with what is no number", () => {
     assert.deepStrictEqual(more, [])
     assert.strictEqual(violation?.rule, "the history is well formed")
     assert.strictEqual(violation.message, "history.beats[0].at: expected a number, got NaN")
-    const [wrongTimes] = check({}, { ...times, maxAge: Number.NaN })
-    assert.strictEqual(wrongTimes?.message, "times.maxAge: expected a number, got NaN")
+    const wrong = (given: object) => check({}, { ...times, ...given }).map(({ message }) => message)
+    assert.deepStrictEqual(wrong({ maxAge: Number.NaN }), ["times.maxAge: expected a number, got NaN"])
+    assert.deepStrictEqual(wrong({ lateness: undefined }), ["times.lateness: expected a number, got undefined"])
+    assert.deepStrictEqual(wrong({ heartbeat: "1 second" }), ["times.heartbeat: expected a number, got 1 second"])
+    assert.deepStrictEqual(check({ looks: [look(5, 4, true)] }).map(({ message }) => message), [
+      "history.looks[0].until: expected a time from 5 on, got 4"
+    ])
   })
 })
 

@@ -242,13 +242,19 @@ describe("the checker", () => {
       [{ returned: Number.NaN }, "operation 1: returned: expected a time from 5 on"],
       [{ input: { _tag: "Look" } }, "operation 1: input: expected one of Get, Put, Remove, got Look"],
       [{ outcome: { _tag: "Seen" } }, "operation 1: outcome: expected one of None, Found"],
-      [{ outcome: { _tag: "Written", revision: Number.NaN } }, "operation 1: outcome.revision: expected a whole number"]
+      [{ outcome: undefined }, "operation 1: outcome: expected one of None, Found"],
+      [
+        { outcome: { _tag: "Found", value: "1" } },
+        "operation 1: outcome.revision: expected a whole number, got undefined"
+      ]
     ]
     for (const [wrong, problem] of rows) {
       const verdict = check([right, { ...right, ...wrong } as Operation])
       assert.strictEqual(verdict._tag, "Malformed")
       assert.include(format(verdict), `no history: ${problem}`)
     }
+    const wrongly = check([right], { initial: "Nothing" as "nothing" })
+    assert.include(format(wrongly), "initial: expected \"nothing\" or \"anything\", got Nothing")
     assert.include(format(check([right], { maxSteps: Number.NaN })), "maxSteps: expected a number above 0, got NaN")
   })
 

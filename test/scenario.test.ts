@@ -272,6 +272,7 @@ describe("a scenario", () => {
         [{ settling: "soon" as "1 second" }, "settling: expected a time"],
         [{ drift: 1.5 }, "drift: expected a share from 0 to below 1, got 1.5"],
         [{ lasting: Number.NaN }, "lasting: expected a time from 0 such as \"2 minutes\", got NaN"],
+        [{ lasting: "2 days" }, "lasting: expected a day at most, got 2 days"],
         [{ offset: Number.POSITIVE_INFINITY }, "offset: expected a time from 0"],
         [{ faults: [["Crash", ["simulation"]]] }, "faults: expected buckets with StoreElection, LoseConsumers"],
         [{ simulation: { limit: Number.NaN } }, "limit: expected a time from 0"],
@@ -390,5 +391,53 @@ describe("a scenario", () => {
       assert.isTrue(times.some((at) => at > 94 && at <= 95.5), "what happened just before it")
       assert.isBelow(times.at(-1)!, 100)
       assert.match(message, /\n {2}\.\.\.\n/)
+    }))
+
+  const excerpt = (faultAt: number, at: number | undefined, process: Scenario.Parts["process"] = greet) => {
+    const violations = at === undefined ? [] : [{ rule: "tokens grow", at, message: "here", history: [] } as const]
+    const told: Scenario.Scenario = {
+      ...idle(Effect.succeed(violations)),
+      parts: Effect.map(Simulation.Simulation, ({ note }) => ({
+        process: (node) =>
+          Effect.andThen(
+            Effect.forkChild(Effect.forever(Effect.andThen(Effect.sleep("400 millis"), note("a", "goes on")))),
+            process(node)
+          ),
+        verdict: Effect.succeed(violations)
+      }))
+    }
+    const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "Step", at: faultAt, node: "a", by: 5 }] }
+    return Effect.map(Effect.flip(Scenario.verify(told, plan)), (error) => {
+      const lines = isFailed(error).message.split("\n").map((line) => /^ *([\d.]+) s {2}/.exec(line)?.[1])
+      return lines.filter((time) => time !== undefined).map(Number)
+    })
+  }
+
+  it.effect("tells also of a violation before the first fault, and of how it ended without a verdict", () =>
+    Effect.gen(function*() {
+      const early = yield* excerpt(55_000, 3000)
+      assert.isTrue(early.some((at) => at >= 2 && at <= 3))
+      const failing = yield* excerpt(
+        2000,
+        undefined,
+        (node) => Effect.andThen(greet(node).pipe(Effect.timeoutOption("59 seconds")), Effect.fail("no"))
+      )
+      assert.isAbove(failing.at(-1)!, 55)
+    }))
+
+  it.effect("is not misled by what is told over several lines", () =>
+    Effect.gen(function*() {
+      const logging = (node: Simulation.SimulatedNode) =>
+        Effect.andThen(Effect.logError("first line\nsecond line"), greet(node))
+      const times = yield* excerpt(50_000, 52_000, logging)
+      assert.isAtLeast(times[0]!, 49)
+    }))
+
+  it.effect("claims that fewer faults are enough only where that was tried", () =>
+    Effect.gen(function*() {
+      const found = (mostShrinks: number) =>
+        Effect.map(Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, mostShrinks })), isFailed)
+      assert.notInclude((yield* found(0)).message, "with fewer it did not fail")
+      assert.include((yield* found(500)).message, "with fewer it did not fail")
     }))
 })

@@ -540,7 +540,18 @@ describe("a run", () => {
       yield* Effect.yieldNow
       yield* Effect.yieldNow
       yield* Fiber.interrupt(running)
-      assert.deepStrictEqual(released, ["never", "spinning", "long", "interrupted"])
+      const alone = Effect.andThen(
+        Effect.acquireRelease(Effect.void, () =>
+          Effect.andThen(
+            Effect.sleep("10 minutes"),
+            Effect.sync(() =>
+              void released.push("slow")
+            )
+          )),
+        Effect.sleep("61 minutes")
+      )
+      yield* Effect.flip(Simulation.run(alone))
+      assert.deepStrictEqual(released, ["never", "spinning", "long", "interrupted", "slow"])
     }))
 
   it.effect("that fails gives its failure, and what happened until then", () =>

@@ -110,7 +110,9 @@ export const somebodyLeads = (
   options: { readonly elections: ReadonlyArray<string>; readonly within: number }
 ): ReadonlyArray<Violation> =>
   report(
-    ifWellFormed({ history, options }, () => vacancies(history, history.troubles, options.within, options.elections))
+    ifWellFormed({ history, options }, () => vacancies(history, history.troubles, options.within, options.elections), {
+      "options.within": options.within
+    })
   )
 
 /**
@@ -156,12 +158,14 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `an id is one process's`: two lives of one instance do not both go on without
  *   trouble for `heartbeat + 2 x lateness + 3 s`: one of them is told.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
- *   deregister an instance does not beat, unless another life of it is there. Not
- *   judged where there was trouble within 10 s of that, nor where the stream was lost
- *   since; and a life that others deregistered then, and that was never told, is there.
- *
+ *   deregister an instance does not beat, unless another life of it is there, or what
+ *   that one sent before its end may land yet: `lateness + 3 s` after its end, and 10 s
+ *   more after trouble that it had then. Not judged where there was trouble within 10 s,
+ *   nor where the stream was lost since. A life that others deregistered in such trouble,
+ *   or with a stream that was lost, and that was never told, is there.
  * - `who registers is registered`: a registration is there within `maxAge`, for which
- *   it may wait for another process, a beat and 3 s, where nothing hinders it.
+ *   it may wait for another process, `heartbeat + 2 x lateness + 3 s`, where nothing
+ *   hinders it.
  * - `endings are true`: who is told that it was deregistered was; who is told that
  *   another has its id shares it with another life.
  * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness +
@@ -181,5 +185,9 @@ export const rosterIsTrue = (history: RosterHistory, times: RosterTimes): Readon
     const known = records(history)
     return [...looks(history, times, known), ...lives(history, times, known), ...sweeps(history, times, known)]
   }
-  return report(ifWellFormed({ history, times }, judge))
+  return report(ifWellFormed({ history, times }, judge, {
+    "times.maxAge": times.maxAge,
+    "times.heartbeat": times.heartbeat,
+    "times.lateness": times.lateness
+  }))
 }

@@ -10,12 +10,18 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { invalid, timeExpected, timeIn } from "../internal/simulation/given.ts"
+import { invalid } from "../internal/simulation/given.ts"
 import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
-import { bucketsProblem, kindsProblem, mostFaultsProblem, nodesProblem } from "../internal/testing/scenarioChecks.ts"
+import {
+  bucketsProblem,
+  kindsProblem,
+  lastingProblem,
+  longestPlan,
+  mostFaultsProblem,
+  nodesProblem
+} from "../internal/testing/scenarioChecks.ts"
 
-/** Milliseconds: a day. */
-const longest = 24 * 60 * 60 * 1000
+const longest = longestPlan
 
 const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
   at: whole([0, longest]),
@@ -249,7 +255,7 @@ const problemWith = (
 ): string | undefined =>
   nodesProblem(nodes) ?? bucketsProblem("buckets", buckets) ??
     kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? mostFaultsProblem(mostFaults) ??
-    (timeIn(lasting) === undefined ? timeExpected("lasting", lasting) : undefined)
+    lastingProblem(lasting)
 
 /**
  * Plans for a fleet, made at random, and made smaller by leaving faults out and
@@ -344,8 +350,7 @@ export const strikeAll = (
   )
 
 /**
- * A plan as a text, and the plan that a text is: what a failure tells to have its
- * run again. Undefined where it is none.
+ * A plan as a text: what a failure tells to have its run again.
  *
  * @category formatting
  * @since 0.1.0

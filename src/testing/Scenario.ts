@@ -127,11 +127,13 @@ const violationsOf = (scenario: Scenario, plan: Faults.Plan, options: { readonly
     Effect.map((outcome) => ({
       outcome,
       violations: problemsOf(scenario, plan, outcome),
-      timeline: outcome.timeline()
+      timeline: outcome.timeline(),
+      endedAt: Exit.isSuccess(outcome.exit) ? undefined : Duration.toMillis(outcome.lasted)
     })),
     Effect.catchIf(
       (error): error is SimulationStuck => error instanceof SimulationStuck,
-      (stuck) => Effect.succeed({ outcome: undefined, violations: [stuck.message], timeline: stuck.timeline })
+      ({ at, message, timeline }) =>
+        Effect.succeed({ outcome: undefined, violations: [message], timeline, endedAt: Duration.toMillis(at) })
     )
   )
 
@@ -164,11 +166,12 @@ export const verify = (
     const { outcome, violations: quick } = yield* violationsOf(scenario, plan)
     if (outcome !== undefined && quick.length === 0) return outcome
     // As it is told: with a timeline, and with the places at which errors were made.
-    const { timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
+    const { endedAt, timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
     if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
     const around: Around = {
       clocks: clocksOf(scenario, plan.seed),
       starting: Duration.toMillis(completed(scenario).starting),
+      endedAt,
       isSmallest: false,
       timeline
     }
@@ -208,10 +211,14 @@ export const check = Effect.fnUntraced(function*(
   if (replay !== undefined) return yield* playAgain(scenario, replay)
   const struck = new Map<string, number>()
   let lasted = 0
+  let hasFailed = false
+  let tries = 0
   const result = yield* Arbitrary.checkEffect(
     plans(scenario),
     (plan) =>
       Effect.map(violationsOf(scenario, plan), ({ outcome, violations }) => {
+        if (hasFailed) tries++
+        hasFailed ||= violations.length > 0
         lasted += outcome === undefined ? 0 : Duration.toMillis(outcome.lasted)
         for (const [name, count] of outcome?.faults ?? []) struck.set(name, (struck.get(name) ?? 0) + count)
         return violations.length === 0
@@ -230,7 +237,7 @@ export const check = Effect.fnUntraced(function*(
       const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
         Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput))))
       )
-      return yield* failed._tag === "ScenarioFailed" ? failed.asSmallest() : failed
+      return yield* failed._tag === "ScenarioFailed" && tries < mostShrinks ? failed.asSmallest() : failed
     }
   }
 })

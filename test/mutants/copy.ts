@@ -86,7 +86,7 @@ const compile = (root: string): Effect.Effect<void, Broken> =>
 export const fails = (root: string, { file, name }: { readonly file: string; readonly name: string }) =>
   Effect.callback<boolean>((resume) => {
     const vitest = join(project, "node_modules/vitest/vitest.mjs")
-    const args = [vitest, "run", "--project", "memory", "--root", root, file, "-t", name]
+    const args = [vitest, "run", "--project", "memory", "--root", root, file, "-t", escaped(name)]
     const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
     const child = execFile(process.execPath, args, { cwd: root, timeout: patience, env }, (failed, output) =>
       // A test that was not found is no test that fails.

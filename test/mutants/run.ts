@@ -5,9 +5,8 @@
  *   npm run mutants -- --only election --jobs 1
  *
  * A bug that is not noticed fails the run, unless a test is named that notices it, and does; so does one that cannot be
- * planted any more. `--only` takes those with that
- * text in their name, file or scenario, and saves nothing; `--runs`, `--scenario` and `--control` try them otherwise than
- * they say.
+ * planted any more. `--only` takes those with that text in their name, file or scenario, and saves nothing; `--runs`,
+ * `--scenario` and `--control` try them otherwise than they say. Runs are played by the fifty.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -66,7 +65,8 @@ const playAll = Effect.fnUntraced(function*(
   most: number
 ): Effect.fn.Return<Outcome, Broken, Scope.Scope> {
   const player = yield* makePlayer(root)
-  for (let first = 0; first < most; first += portion) {
+  let first = 0
+  for (; first < most; first += portion) {
     // Always as many, so that a run of a number is the same however many are asked for.
     const answer = yield* player.play({ scenario, seed: first + 1, runs: portion })
     if (answer._tag === "Unplayable") return { _tag: "Broken", problem: answer.problem }
@@ -74,7 +74,7 @@ const playAll = Effect.fnUntraced(function*(
       return { _tag: "Caught", runs: first + answer.run, rule: answer.rule, message: answer.message }
     }
   }
-  return { _tag: "Survived", runs: most }
+  return { _tag: "Survived", runs: first }
 })
 
 const scenarioOf = (mutant: Mutant): string => values.scenario ?? mutant.scenario
@@ -102,7 +102,9 @@ const judge = (sources: string) => (mutant: Mutant) =>
     const outcome = yield* Effect.scoped(playAll(root, scenarioOf(mutant), runsOf(mutant)))
     const { test } = mutant
     if (outcome._tag === "Survived" && test !== undefined && (yield* fails(root, test))) {
-      return { ...outcome, failing: test.name }
+      return (yield* fails(sources, test))
+        ? { _tag: "Broken" as const, problem: `the test "${test.name}" fails without it, too` }
+        : { ...outcome, failing: test.name }
     }
     return yield* confirmed(sources, scenarioOf(mutant), outcome)
   }).pipe(
@@ -158,7 +160,7 @@ const control = Effect.fnUntraced(function*(sources: string, scenario: string) {
     Effect.catchTag("Broken", ({ problem }) => Effect.succeed({ _tag: "Broken" as const, problem }))
   )
   if (outcome._tag === "Survived") {
-    yield* Console.log(`without a mutant ${scenario} passes ${runsOfControl} runs`)
+    yield* Console.log(`without a mutant ${scenario} passes ${outcome.runs} runs`)
     return []
   }
   return [`${scenario} fails without any mutant: ${verdictOf(outcome)}`]

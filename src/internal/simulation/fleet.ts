@@ -57,6 +57,9 @@ const connectTimeout = Duration.seconds(2)
 /** So much may happen before the host's own work has its turn. */
 const turn = 20_000
 
+/** So much may happen until what is over has given back what it has: a few seconds of the host's. */
+const mostAtTheEnd = 10 * turn
+
 const defaultLimit = Duration.hours(1)
 
 const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
@@ -199,7 +202,7 @@ export class Fleet {
     this.lines = Array.from(this.world.lines ?? [])
     if (root.pollUnsafe() !== undefined) return
     this.world.inside(() => root.interruptUnsafe())
-    this.world.finish(() => root.pollUnsafe() !== undefined, turn)
+    this.world.finish(() => root.pollUnsafe() !== undefined, mostAtTheEnd)
   }
 
   /** True time, in milliseconds. */

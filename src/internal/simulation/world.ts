@@ -198,13 +198,14 @@ export class World implements Environment {
       }
       if (isDone()) return "done"
       if (--left < 0) return "going on"
-      const event = this.events.pop()
+      const event = this.events.peek()
       if (event === undefined) return "nothing left"
-      if (event.run === undefined) continue
-      if (event.at > until) {
+      if (event.run !== undefined && event.at > until) {
         this.time = until
         return "time is up"
       }
+      this.events.pop()
+      if (event.run === undefined) continue
       if (event.at > this.time) {
         this.time = event.at
         atOneTime = 0

@@ -4,7 +4,7 @@
 import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
 import { beat, type Record, type Records, removed } from "./checksRecords.ts"
 import { type Fact, type Found, seconds } from "./checksReport.ts"
-import { countUntil, lastUntil, merge, type Span, touches } from "./checksSpans.ts"
+import { countUntil, lastTouching, lastUntil, merge, type Span, touches } from "./checksSpans.ts"
 import { ownTroublesOf, recovery, type TroublesOf, troublesOf } from "./checksTroubles.ts"
 
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
@@ -128,6 +128,7 @@ const beginOf = ({ from, registering }: Life): number => registering ?? from - r
 /** Others deregister before they are answered, and the life ends with the answer; who leaves removes its record after that. */
 const tombstoneOf = (life: Life, { removals }: Record): number => {
   const until = life.until!
+  if (life.ended === "left") return until
   return removals.findLast(({ at, how }) => how === "deregistered" && at >= beginOf(life) && at <= until)?.at ?? until
 }
 
@@ -135,9 +136,9 @@ const tombstoneOf = (life: Life, { removals }: Record): number => {
 const isForgotten = (life: Life, record: Record, at: number): boolean =>
   record.lost.length > 0 && lastUntil(record.lost, at) >= tombstoneOf(life, record)
 
-/** Nothing kept its own last write, or the news that others deregistered it, on its way. */
-const endsClearly = ({ node, until }: Life, troubles: TroublesOf): boolean =>
-  !touches(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
+/** What may have kept its last write, or the news that others deregistered it, on its way. */
+const troubleAtTheEnd = ({ node, until }: Life, troubles: TroublesOf): Span | undefined =>
+  lastTouching(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
 
 /** The lives of one instance, and all that is known of it. */
 interface Kept {
@@ -148,32 +149,26 @@ interface Kept {
   readonly late: number
 }
 
-/** Until when another life may beat that is there when the first one has ended; a crash tells nothing of what is under way. */
-const reachOf = (other: Life, ended: Life, { late, record, troubles }: Kept): number => {
+/** Until when another life may beat: what it had sent before its end may land when its link is well again. */
+const reachOf = (other: Life, at: number, { late, record, troubles }: Kept): number => {
   if (other.until === undefined) return never
-  const isClear = endsClearly(other, troubles)
-  if (other.ended === "left") return other.until + late + (isClear ? 0 : nearTheEnd)
-  if (other.ended !== "deregistered") return other.until >= beginOf(ended) ? never : other.until
-  if (isClear && !isForgotten(other, record, ended.until!)) return other.until + late
-  // Its process may never be told; where it has been, it has ended.
-  return other.lost === undefined ? never : other.lost.at + late
+  const trouble = troubleAtTheEnd(other, troubles)
+  const mayBeTold = trouble === undefined && !isForgotten(other, record, at)
+  // Who was deregistered by others and never told lives on; where it was told, it has ended.
+  if (other.ended === "deregistered" && !mayBeTold) return other.lost === undefined ? never : other.lost.at + late
+  return Math.max(other.until, trouble?.until ?? other.until) + late + (trouble === undefined ? 0 : nearTheEnd)
 }
 
 /** A beat after a deregistration, where no other life is there to have sent it. */
 const resurrected = (life: Life, kept: Kept): ReadonlyArray<Found> => {
   const { late, lives, record, troubles } = kept
   if (life.ended !== "left" && life.ended !== "deregistered") return []
-  if (life.until === undefined || !endsClearly(life, troubles)) return []
+  if (life.until === undefined || troubleAtTheEnd(life, troubles) !== undefined) return []
   const { until } = life
-  const silentFrom = until + late
-  const at = record.beats[countUntil(record.beats, silentFrom)]
+  const at = record.beats[countUntil(record.beats, until + late)]
   if (at === undefined || isForgotten(life, record, at)) return []
-  let silentUntil = never
-  for (const other of lives) {
-    if (other === life || reachOf(other, life, kept) <= silentFrom) continue
-    silentUntil = Math.min(silentUntil, beginOf(other))
-  }
-  if (at >= silentUntil) return []
+  const isAnothers = lives.some((other) => other !== life && beginOf(other) <= at && reachOf(other, at, kept) >= at)
+  if (isAnothers) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
     rule: "the deregistered stay away",

@@ -32,8 +32,12 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return merged
 }
 
-/** Whether any of merged spans shares a moment with this one, ends included. */
-export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean => {
+/** The last of merged spans that shares a moment with this one, ends included. */
+export const lastTouching = (merged: ReadonlyArray<Span>, from: number, until: number): Span | undefined => {
   const last = merged[countPassing(merged, (span) => span.from <= until) - 1]
-  return last !== undefined && last.until >= from
+  return last !== undefined && last.until >= from ? last : undefined
 }
+
+/** Whether any of merged spans does. */
+export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean =>
+  lastTouching(merged, from, until) !== undefined

@@ -64,10 +64,24 @@ export const mostFaultsProblem = (mostFaults: number): string | undefined =>
     ? undefined
     : `mostFaults: expected a whole number from 0, got ${mostFaults}`
 
+/** Plans count the times of faults in milliseconds of a day. */
+export const longestPlan = 24 * 60 * 60 * 1000
+
+export const lastingProblem = (lasting: Duration.Input): string | undefined => {
+  const millis = timeIn(lasting)
+  return millis === undefined
+    ? timeExpected("lasting", lasting)
+    : millis > longestPlan
+    ? `lasting: expected a day at most, got ${String(lasting)}`
+    : undefined
+}
+
 const numbersProblem = ({ drift, durations, mostFaults }: Given): string | undefined => {
   for (const [name, input] of Object.entries(durations)) {
     if (timeIn(input) === undefined) return timeExpected(name, input)
   }
+  const tooLong = lastingProblem(durations["lasting"] ?? 0)
+  if (tooLong !== undefined) return tooLong
   if (!(drift >= 0 && drift < 1)) return `drift: expected a share from 0 to below 1, got ${drift}`
   return mostFaultsProblem(mostFaults)
 }

@@ -35,7 +35,7 @@ export interface Scenario {
   readonly nodes: ReadonlyArray<string>
   /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
   readonly starting?: Duration.Input | undefined
-  /** Faults begin within this time. Default 2 minutes. */
+  /** Faults begin within this time, of a day at most. Default 2 minutes. */
   readonly lasting?: Duration.Input | undefined
   /** How long the fleet goes on after everything is well again. Default 30 seconds. */
   readonly settling?: Duration.Input | undefined

@@ -13,6 +13,9 @@ const leadingLines = 20
 /** What came of it right afterwards. */
 const trailingLines = 3
 
+/** What is told of the time before: seconds. */
+const lead = 1
+
 const millisPerHour = 3_600_000
 
 /** Renewals and beats that the store takes say nothing of what went wrong. */
@@ -33,25 +36,38 @@ const summaryOf = (violations: ReadonlyArray<Violation | string>): ReadonlyArray
   })
 }
 
-/** Seconds. */
-const timeOf = (line: string): number => Number(/^ *([\d.]+) s/.exec(line)?.[1] ?? Number.POSITIVE_INFINITY)
+interface Told {
+  /** Seconds. */
+  readonly at: number
+  readonly text: string
+}
 
-/** From shortly before the first fault on; and what leads up to the first violation, where that is known. */
-const excerptOf = (timeline: string, from: number, violated: number | undefined): ReadonlyArray<string> => {
-  const lines = timeline.split("\n").filter((line) => line !== "" && !isRoutine(line))
-  const first = Math.max(0, lines.findIndex((line) => timeOf(line) >= from))
-  const after = violated === undefined ? -1 : lines.findIndex((line) => timeOf(line) > violated)
-  const end = violated === undefined ? first : (after === -1 ? lines.length : after) + trailingLines
-  const isNear = end - first <= mostLines
-  const shown = isNear
-    ? lines.slice(first, first + mostLines)
+/** What goes on over several lines is of the time of the first. */
+const told = (timeline: string): ReadonlyArray<Told> => {
+  let at = 0
+  return timeline.split("\n").filter((line) => line !== "" && !isRoutine(line)).map((text) => {
+    at = Number(/^ *([\d.]+) s {2}/.exec(text)?.[1] ?? at)
+    return { at, text }
+  })
+}
+
+/** From shortly before the first fault on; and what leads up to the first violation, where that is known. Seconds. */
+const excerptOf = (timeline: string, firstFault: number, violated: number | undefined): ReadonlyArray<string> => {
+  const lines = told(timeline)
+  const from = Math.min(firstFault, violated ?? firstFault) - lead
+  const begin = lines.findIndex(({ at }) => at >= from)
+  const begun = begin === -1 ? [] : lines.slice(begin)
+  const until = violated === undefined ? 0 : begun.filter(({ at }) => at <= violated).length + trailingLines
+  const shown = until <= mostLines
+    ? begun.slice(0, mostLines)
     : [
-      ...lines.slice(first, first + leadingLines),
-      "  ...",
-      ...lines.slice(end - (mostLines - leadingLines), end)
+      ...begun.slice(0, leadingLines),
+      { at: 0, text: "  ..." },
+      ...begun.slice(0, until).slice(leadingLines - mostLines)
     ]
-  const left = lines.length - (isNear ? shown.length : shown.length - 1)
-  return left === 0 ? shown : [...shown, `(${left} more lines, and what is routine, are in the error's timeline)`]
+  const left = lines.length - Math.min(shown.length, mostLines)
+  const texts = shown.map(({ text }) => text)
+  return left === 0 ? texts : [...texts, `(${left} more lines, and what is routine, are in the error's timeline)`]
 }
 
 export interface Clock {
@@ -72,25 +88,25 @@ export interface Failed {
   /** How long nothing went wrong: milliseconds. */
   readonly starting: number
   readonly clocks: ReadonlyArray<Clock>
+  /** When it ended, where it did not come to its verdict: milliseconds. */
+  readonly endedAt: number | undefined
   /** Whether it was tried with fewer faults. */
   readonly isSmallest: boolean
   readonly replay: string
   readonly timeline: string
 }
 
-/** Milliseconds before the first fault from which on it is told. */
-const lead = 1000
-
 const earliest = (violations: ReadonlyArray<Violation | string>): number | undefined => {
   const times = violations.flatMap((one) => typeof one === "string" ? [] : [one.at])
-  return times.length === 0 ? undefined : Math.min(...times) / 1000
+  return times.length === 0 ? undefined : Math.min(...times)
 }
 
 export const format = (failed: Failed): string => {
-  const { clocks, faults, isSmallest, replay, seed, starting, timeline, violations } = failed
+  const { clocks, endedAt, faults, isSmallest, replay, seed, starting, timeline, violations } = failed
   const counted = starting === 0 ? "" : `, counted from ${starting / 1000} s on`
-  const smallest = isSmallest ? " (with fewer it did not fail)" : ""
-  const from = (starting + (faults[0]?.at ?? 0) - lead) / 1000
+  const smallest = isSmallest && faults.length > 0 ? " (with fewer it did not fail)" : ""
+  const firstFault = starting + (faults[0]?.at ?? 0)
+  const violated = earliest(violations) ?? endedAt
   return [
     ...summaryOf(violations),
     "",
@@ -99,6 +115,6 @@ export const format = (failed: Failed): string => {
     `clocks: ${clocks.map(clockOf).join(", ")}`,
     `replay: ${replay}`,
     "",
-    ...excerptOf(timeline, from, earliest(violations))
+    ...excerptOf(timeline, firstFault / 1000, violated === undefined ? undefined : violated / 1000)
   ].join("\n")
 }

@@ -39,7 +39,7 @@ export const check = (
   history: ReadonlyArray<Operation>,
   { conflictsInFlight = true, initial = "nothing", maxSteps = usualMaxSteps }: CheckOptions = {}
 ): Verdict => {
-  const malformed = malformedIn(history, maxSteps)
+  const malformed = malformedIn(history, { initial, maxSteps })
   if (malformed !== undefined) return malformed
   const rules = { conflictsInFlight, maxSteps }
   const keys = Map.groupBy(history, ({ key }) => key)
