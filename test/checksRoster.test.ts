@@ -587,6 +587,18 @@ describe("two processes with one id", () => {
     assert.deepStrictEqual(together(life(1_000, 60_000), other, elsewhere), ["an id is one process's"])
   })
 
+  it("have as long again when the stream was lost: both register anew, and one is told then", () => {
+    const lives = [life(1_000, 60_000), life(20_000, undefined, { node: "b" })]
+    const lost = (at: number) =>
+      rules(check({
+        lives,
+        beats: beats(...Array.from({ length: 20 }, (_, index) => index * 10_000)),
+        removals: [removal(60_000), removal(at, "lost")]
+      }))
+    assert.deepStrictEqual(lost(40_000), [])
+    assert.deepStrictEqual(lost(53_001), ["an id is one process's"])
+  })
+
   it("are shown with since when they are two", () => {
     const [violation] = check({
       lives: [life(1_000, undefined), life(2_000, undefined, { node: "b" })],

@@ -422,7 +422,7 @@ describe("a scenario", () => {
         undefined,
         (node) => Effect.andThen(greet(node).pipe(Effect.timeoutOption("59 seconds")), Effect.fail("no"))
       )
-      assert.isAbove(failing.at(-1)!, 55)
+      assert.isAbove(failing.at(-1)!, 50)
     }))
 
   it.effect("is not misled by what is told over several lines", () =>

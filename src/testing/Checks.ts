@@ -156,7 +156,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   stays away. Who has missed a beat for trouble of the store alone is back within
  *   `lateness + 5 s` after it.
  * - `an id is one process's`: two lives of one instance do not both go on without
- *   trouble for `heartbeat + 2 x lateness + 3 s`: one of them is told.
+ *   trouble, or loss of the stream, for `heartbeat + 2 x lateness + 3 s`: one is told.
  * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
  *   deregister an instance does not beat, unless another life of it is there, or what
  *   that one sent before its end may land yet: `lateness + 3 s` after its end, and 10 s

@@ -94,17 +94,20 @@ const forgotten = (
 /** Two that both go on, although either would have learned of the other by its next beat. */
 const twins = (
   lives: ReadonlyArray<Life>,
+  { lost }: Record,
   troubles: TroublesOf,
   { heartbeat, lateness }: RosterTimes,
   end: number
 ): ReadonlyArray<Found> => {
   const longest = heartbeat + 2 * lateness + recovery
   const ordered = lives.toSorted((one, two) => one.from - two.from)
+  // Both register anew then, and one of them learns of the other by its next beat.
+  const losses = lost.map((at) => ({ from: at, until: at }))
   return ordered.flatMap((later, index) =>
     ordered.slice(0, index).flatMap((earlier) => {
       const until = Math.min(earlier.until ?? end, later.until ?? end)
       if (until - later.from <= longest) return []
-      const trouble = merge([...troubles(earlier.node), ...troubles(later.node)])
+      const trouble = merge([...troubles(earlier.node), ...troubles(later.node), ...losses])
       const clear = clearWithin(trouble, later.from, until).find((span) => span.until - span.from > longest)
       if (clear === undefined) return []
       const { instance } = later
@@ -243,6 +246,6 @@ export const lives = (history: RosterHistory, times: RosterTimes, records: Recor
         ...resurrected(life, kept)
       ]
     })
-    return each.concat(twins(own, troubles, times, history.end))
+    return each.concat(twins(own, record, troubles, times, history.end))
   })
 }
