@@ -19,6 +19,17 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
+    name: "whoever is exactly maxAge old is expired",
+    from: "AegisSDK: what it caches expires at age >= ttl, a leader at >",
+    file: "src/Expiration.ts",
+    find: "lastHeartbeat.epochMilliseconds > maxAge",
+    replace: "lastHeartbeat.epochMilliseconds >= maxAge",
+    scenario: "mixed",
+    runs: 50,
+    // A millisecond that no checker of a fleet, with its lateness, can tell apart.
+    test: { file: "test/Expiration.test.ts", name: "exactly maxAge is alive" }
+  },
+  {
     name: "all instances of a service share a key",
     from: "ocis#9535",
     file: record,
