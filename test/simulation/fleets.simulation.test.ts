@@ -14,8 +14,8 @@ import { expected, scenarios } from "./scenarios.ts"
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
   mixed: 2000,
-  // An outcome left unknown in an election strikes once in some hundreds of runs.
-  replicated: 300
+  // An outcome left unknown in an election strikes once in some sixty runs.
+  replicated: 200
 }
 
 const millisPerHour = 3_600_000
