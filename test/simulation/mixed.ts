@@ -57,6 +57,9 @@ const hasty: Pace = {
 /** Of six fleets: the more happens in one, the longer it takes. */
 const paces: ReadonlyArray<Pace> = [defaults, defaults, defaults, quick, quick, hasty]
 
+/** The store's time is asked for once a minute: what clocks run apart by meanwhile counts as lateness. */
+const drift = 0.01
+
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
 const lateness = Duration.seconds(3)
 
@@ -246,8 +249,7 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
   lasting: keepsRecord ? "90 seconds" : "85 seconds",
   settling,
   buckets: [registryBucket, electionBucket],
-  // The store's time is asked for once a minute: what clocks run apart by meanwhile counts as lateness.
-  drift: 0.01,
+  drift,
   faults,
   parts: Effect.gen(function*() {
     const simulation = yield* Simulation
@@ -277,7 +279,8 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
             maxAge: Duration.toMillis(pace.maxAge),
             heartbeat: Duration.toMillis(pace.heartbeat),
             lateness: Duration.toMillis(lateness),
-            confirmation: Duration.toMillis(pace.heartbeat)
+            // By the clock of whoever sweeps.
+            confirmation: (1 - drift) * Duration.toMillis(pace.heartbeat)
           })
         ]
       })

@@ -229,8 +229,8 @@ export interface RosterTimes {
   /** How late ages, clock readings and deliveries may be. */
   readonly lateness: number
   /**
-   * Sweepers remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there. Default 0: what
-   * one look shows is removed.
+   * Sweepers remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there by the sweeper's
+   * clock, so less by what that runs fast. Default 0: what one look shows is removed.
    */
   readonly confirmation?: number | undefined
   /** How far what `list` reads may be behind what the store took, on a replicated bucket; default 0. */
