@@ -20,8 +20,11 @@ import { type Facts, type SimulatedNode, Simulation } from "../../src/testing/Si
 
 type Store = KVStore.KVStore["Service"]
 
-/** What a watch has shown: values by key. */
-type Shown = Map<string, string>
+/** What a watch has shown: values by key, and how far it has come. */
+interface Shown {
+  readonly values: Map<string, string>
+  last: number
+}
 
 const bucket = "settings"
 const keys = ["k.0", "k.1", "k.2"]
@@ -126,19 +129,21 @@ const operate = (store: Store, value: () => string, seen: Map<string, number>, j
 /** Keeps what the watch shows, for as long as it lives; in order, where the bucket stays the same. */
 const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<string>) =>
   Effect.suspend(() => {
-    shown.clear()
-    let last = 0
+    shown.values.clear()
+    shown.last = 0
     return Stream.runForEach(store.watch(), (event) =>
       Effect.sync(() => {
         if (event._tag === "Put") {
           const { key, revision, value } = event.entry
           const text = decoder.decode(value)
-          if (isInOrder && revision <= last) problems.push(`a watch gave ${revision} of "${key}" after ${last}`)
+          if (isInOrder && revision <= shown.last) {
+            problems.push(`a watch gave ${revision} of "${key}" after ${shown.last}`)
+          }
           if (!valueForm.test(text)) problems.push(`a watch gave "${key}" as "${text}", which nobody has written`)
-          last = revision
-          shown.set(key, text)
+          shown.last = revision
+          shown.values.set(key, text)
         }
-        if (event._tag === "Removed") shown.delete(event.key)
+        if (event._tag === "Removed") shown.values.delete(event.key)
       }))
   }).pipe(Effect.retry(Schedule.spaced("1 second")))
 
@@ -161,21 +166,27 @@ const writeWithIds = (count: () => number, goesOn: Effect.Effect<boolean>) =>
     }
   })
 
+interface Difference {
+  readonly key: string
+  readonly message: string
+}
+
 /** What a watch shows that the store has not, or has otherwise. */
-const differences = (node: string, shown: Shown, entries: ReadonlyArray<KVStore.KVEntry>): ReadonlyArray<string> => {
+const differences = (
+  node: string,
+  { values }: Shown,
+  entries: ReadonlyArray<KVStore.KVEntry>
+): ReadonlyArray<Difference> => {
   const has = new Map(entries.map((entry) => [entry.key, decoder.decode(entry.value)]))
-  return [...new Set([...has.keys(), ...shown.keys()])]
-    .filter((key) => has.get(key) !== shown.get(key))
+  return [...new Set([...has.keys(), ...values.keys()])]
+    .filter((key) => has.get(key) !== values.get(key))
     .map((key) => {
-      const [wrong = "nothing", right = "nothing"] = [shown.get(key), has.get(key)]
-      return `the watch on ${node} shows ${wrong} for "${key}", and the store has ${right}`
+      const [wrong = "nothing", right = "nothing"] = [values.get(key), has.get(key)]
+      return { key, message: `the watch on ${node} shows ${wrong} for "${key}", and the store has ${right}` }
     })
 }
 
-/**
- * Keys of writes that were under way at a roll-back, and got a revision that had been given before: a watch that had come
- * as far as that cannot tell.
- */
+/** Keys of writes that were under way at a roll-back, and got a revision that had been given before. */
 const givenTwice = ({ losses, stored }: Facts): ReadonlySet<string> => {
   const keys = new Set<string>()
   for (const { at } of losses.filter(({ how }) => how === "rolled back")) {
@@ -223,7 +234,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
       Effect.gen(function*() {
         const plain = yield* KVStore.KVStore
         const store = recorded(plain, { process: node.id, history, now }, replicas === 1)
-        const shown: Shown = new Map()
+        const shown: Shown = { values: new Map(), last: 0 }
         watches.set(node.id, shown)
         yield* Effect.forkScoped(follow(plain, shown, keepsAll, problems))
         if (node.id === "d") yield* Effect.forkScoped(writeWithIds(() => written++, goesOn))
@@ -240,11 +251,13 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
       const entries = yield* judge.run(
         Effect.provide(Effect.flatMap(KVStore.KVStore, (store) => store.entries()), services(judge))
       )
-      const doubtful = givenTwice(yield* simulation.facts)
-      const certain = entries.filter(({ key }) => !doubtful.has(key))
+      const facts = yield* simulation.facts
+      const twice = givenTwice(facts)
+      const last = facts.stored.at(-1)?.revision ?? 0
       return [...watches].flatMap(([node, shown]) => {
-        const shownForCertain = new Map([...shown].filter(([key]) => !doubtful.has(key)))
-        return differences(node, shownForCertain, certain)
+        // A watch that had come no further than writes have come again cannot tell.
+        const isCertain = (key: string) => shown.last > last || !twice.has(key)
+        return differences(node, shown, entries).filter(({ key }) => isCertain(key)).map(({ message }) => message)
       })
     })
 
