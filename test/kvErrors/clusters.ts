@@ -1,7 +1,6 @@
 /** Three servers that keep three copies: a lost condition is told by another code there, and without a number. */
 import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -39,12 +38,7 @@ const openReplicated = Effect.fnUntraced(function*(servers: ReadonlyArray<string
   const open = NatsKVStore.layer({ bucket: freshName(), replicas: 3, timeout: "2 seconds" }).pipe(
     Layer.provide(NatsClient.layer({ servers }))
   )
-  // Three servers that begin at once find each other when they can: on a machine with other work that takes its time.
-  const opened = yield* until(
-    Effect.result(Layer.build(open)),
-    (result) => result._tag === "Success",
-    Duration.seconds(25)
-  )
+  const opened = yield* until(Effect.result(Layer.build(open)), (result) => result._tag === "Success")
   return Context.get(yield* Effect.fromResult(opened), KVStore.KVStore)
 })
 
