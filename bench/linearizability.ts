@@ -44,7 +44,7 @@ const withAnotherValue = (
 
 /** The verdict on what was recorded, in numbers and in words. */
 export const judge = (recorded: Recorded, times: number) => {
-  const { clientKills, history, serverKills, stuck, version } = recorded
+  const { broken, clientKills, history, serverKills, stuck, version } = recorded
   const begun = performance.now()
   const verdict = check(history, rules)
   const checkMillis = Math.round(performance.now() - begun)
@@ -66,7 +66,8 @@ export const judge = (recorded: Recorded, times: number) => {
   const problems = [
     ...verdict._tag === "Linearizable" ? [] : [format(verdict)],
     ...numbers.changed > 0 && numbers.changedRefused === numbers.changed ? [] : [`a changed answer went unnoticed`],
-    ...stuck === 0 ? [] : [`${stuck} clients did not end`]
+    ...stuck === 0 ? [] : [`${stuck} clients did not end`],
+    ...broken === 0 ? [] : [`${broken} clients ended by a failure of theirs`]
   ].map((problem) => `${version}: ${problem}`)
   return { numbers, problems }
 }

@@ -36,6 +36,8 @@ export interface Recorded {
   readonly clientKills: number
   /** Clients that did not end when their time was up. */
   readonly stuck: number
+  /** Clients that ended of themselves, and by a failure: what they were not told proves nothing. */
+  readonly broken: number
 }
 
 /** A client starts, and one whose time is up ends, within this: longer than an operation may take. */
@@ -58,6 +60,8 @@ interface Client {
 }
 
 const runs = ({ process }: Client) => process.exitCode === null && process.signalCode === null
+
+const broke = ({ process }: Client) => process.exitCode !== null && process.exitCode !== 0
 
 /** Starts a client; it ends with the scope at the latest. */
 const startClient = (options: ClientOptions): Effect.Effect<Client, never, Scope.Scope> =>
@@ -159,7 +163,8 @@ export const record = Effect.fnUntraced(
       history: clients.all.flatMap(({ log }) => readLog(log)),
       serverKills,
       clientKills: clients.killed(),
-      stuck: stuck.length
+      stuck: stuck.length,
+      broken: clients.all.filter(broke).length
     }
     return recorded
   },
