@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import { toTable } from "../test/faults/support/table.ts"
 import { digests } from "../test/simulation/digest.ts"
-import { simulate } from "../test/simulation/runner.ts"
+import { type Crew, startCrew } from "../test/simulation/runner.ts"
 import { scenarios } from "../test/simulation/scenarios.ts"
 import { rounded } from "./support/measure.ts"
 
@@ -45,15 +45,16 @@ const sameStories = Effect.gen(function*() {
   ]
 })
 
-const played = (scenario: string) =>
+const played = (crew: Crew) => (scenario: string) =>
   Effect.promise(async () => {
     const began = performance.now()
-    const outcome = await simulate({ scenario, seeds: scenario === "mixed" ? mixedRuns : otherRuns })
+    const outcome = await crew.simulate({ scenario, seeds: scenario === "mixed" ? mixedRuns : otherRuns })
     return { scenario, seconds: rounded((performance.now() - began) / 1000), outcome }
   })
 
 export const simulation = Effect.gen(function*() {
-  const all = yield* Effect.forEach(Object.keys(scenarios), played)
+  const crew = yield* Effect.acquireRelease(Effect.sync(() => startCrew()), ({ end }) => Effect.sync(end))
+  const all = yield* Effect.forEach(Object.keys(scenarios), played(crew))
   const rows = all.map(({ outcome, scenario, seconds }) => ({
     scenario,
     runs: outcome.runs,
@@ -79,4 +80,4 @@ export const simulation = Effect.gen(function*() {
     ])
   ])
   return { table, numbers: { simulation: rows }, problems }
-})
+}).pipe(Effect.scoped)

@@ -2,12 +2,12 @@
  * Fleets by the thousand, in as many processes as there are processors. Every run has a plan of faults of its own; the
  * first that breaks a promise is made smaller and told whole. A fault that never struck was not tested, and is a failure.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Scenario from "../../src/testing/Scenario.ts"
-import { simulate } from "./runner.ts"
+import { startCrew } from "./runner.ts"
 import { expected, scenarios } from "./scenarios.ts"
 
 /** Many of the scenario in which everything happens; the others each have a small part of that. */
@@ -25,12 +25,14 @@ const timeout = 600_000
 describe("simulated fleets", () => {
   const everything = new Set(Object.values(expected).flat())
   const struck = new Set<string>()
+  const crew = startCrew()
+  afterAll(crew.end)
 
   for (const scenario of Object.keys(scenarios)) {
     const seeds = runsOf[scenario] ?? otherRuns
     it(`${scenario}: ${seeds} plans of faults break no promise`, { timeout }, async () => {
       const began = performance.now()
-      const { failures, faults, lasted, missing, runs } = await simulate({ scenario, seeds })
+      const { failures, faults, lasted, missing, runs } = await crew.simulate({ scenario, seeds })
       assert.deepStrictEqual(failures.map((failure) => `\n${failure}`), [])
       assert.strictEqual(runs, seeds)
       assert.deepStrictEqual(missing, [], "these never struck")

@@ -3,14 +3,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { fork } from "node:child_process"
+import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import * as Scenario from "../../src/testing/Scenario.ts"
 import { expected, scenarios } from "./scenarios.ts"
 
-/** Runs that a process is given at once: few enough to stop soon, enough to be warm. */
-const chunk = 50
+/** Runs that a process is given at once: few enough for all to end at about the same time. */
+const chunk = 10
 
 /** Fewer runs than this say nothing of what never struck. */
 export const enough = 500
@@ -57,28 +57,22 @@ export interface Result {
 
 const worker = fileURLToPath(new URL("worker.ts", import.meta.url))
 
-/** One process, which is given one request after the other. */
-const inProcess = async (next: () => Request | undefined, take: (answer: Answer) => void): Promise<void> => {
-  const child = fork(worker, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
-  try {
-    for (let request = next(); request !== undefined; request = next()) {
-      const asked = request
-      const answered = await new Promise<Answer>((resolve, reject) => {
-        child.once("message", (message) => resolve(message as Answer))
-        child.once(
-          "exit",
-          (code) => reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(asked)}`))
-        )
-        child.send(asked)
-      })
-      child.removeAllListeners()
-      take(answered)
+const startProcess = (): ChildProcess => fork(worker, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+
+const ask = (process: ChildProcess, request: Request): Promise<Answer> =>
+  new Promise<Answer>((resolve, reject) => {
+    const onMessage = (message: unknown) => {
+      process.off("exit", onExit)
+      resolve(message as Answer)
     }
-  } finally {
-    child.removeAllListeners()
-    child.kill()
-  }
-}
+    const onExit = (code: number | null) => {
+      process.off("message", onMessage)
+      reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(request)}`))
+    }
+    process.once("message", onMessage)
+    process.once("exit", onExit)
+    process.send(request)
+  })
 
 export interface Options {
   readonly scenario: string
@@ -86,15 +80,14 @@ export interface Options {
   readonly seeds: number
   readonly hours?: number | undefined
   readonly first?: number | undefined
-  readonly jobs?: number | undefined
   /** Told after every chunk. */
   readonly onProgress?: ((runs: number, lasted: number) => void) | undefined
 }
 
 const millisPerHour = 3_600_000
 
-export const simulate = async (options: Options): Promise<Result> => {
-  const { first = 1, hours, jobs = availableParallelism(), onProgress, scenario, seeds } = options
+const simulateIn = async (processes: ReadonlyArray<ChildProcess>, options: Options): Promise<Result> => {
+  const { first = 1, hours, onProgress, scenario, seeds } = options
   const faults = new Map<string, number>()
   const failures: Array<string> = []
   let asked = 0
@@ -116,11 +109,30 @@ export const simulate = async (options: Options): Promise<Result> => {
     for (const [fault, count] of Object.entries(answered.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
     onProgress?.(runs, lasted)
   }
-  const broken = (cause: unknown) => {
-    hasBroken = true
-    throw cause
+  /** One request after the other. */
+  const keepBusy = async (process: ChildProcess) => {
+    try {
+      for (let request = next(); request !== undefined; request = next()) take(await ask(process, request))
+    } catch (cause) {
+      hasBroken = true
+      throw cause
+    }
   }
-  await Promise.all(Array.from({ length: jobs }, () => inProcess(next, take).catch(broken)))
+  await Promise.all(processes.map(keepBusy))
   const missing = runs < enough ? [] : (expected[scenario] ?? []).filter((fault) => !faults.has(fault))
   return { runs, lasted, faults, failures, missing }
+}
+
+/** Processes that simulate one scenario after the other: each takes seconds to be quick. */
+export interface Crew {
+  readonly simulate: (options: Options) => Promise<Result>
+  readonly end: () => void
+}
+
+export const startCrew = (jobs: number = availableParallelism()): Crew => {
+  const processes = Array.from({ length: jobs }, startProcess)
+  return {
+    simulate: (options) => simulateIn(processes, options),
+    end: () => processes.forEach((process) => process.kill())
+  }
 }

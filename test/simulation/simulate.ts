@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { parseArgs } from "node:util"
 import * as Scenario from "../../src/testing/Scenario.ts"
-import { enough, type Result as Outcome, simulate } from "./runner.ts"
+import { type Crew, enough, type Result as Outcome, startCrew } from "./runner.ts"
 import { scenarios } from "./scenarios.ts"
 
 const { values } = parseArgs({
@@ -51,14 +51,13 @@ const replay = async (name: string, token: string): Promise<void> => {
   if (Result.isFailure(outcome)) process.exitCode = 1
 }
 
-const run = async (name: string): Promise<void> => {
+const run = async (crew: Crew, name: string): Promise<void> => {
   const began = performance.now()
-  const outcome = await simulate({
+  const outcome = await crew.simulate({
     scenario: name,
     seeds: number("seeds", values.seeds)!,
     hours: number("hours", values.hours),
-    first: number("first", values.first),
-    jobs: number("jobs", values.jobs)
+    first: number("first", values.first)
   })
   const seconds = (performance.now() - began) / 1000
   const hours = outcome.lasted / 3_600_000
@@ -72,7 +71,13 @@ const run = async (name: string): Promise<void> => {
   if (outcome.failures.length + outcome.missing.length > 0) process.exitCode = 1
 }
 
-for (const name of chosen) {
-  if (values.replay === undefined) await run(name)
-  else await replay(name, values.replay)
+if (values.replay === undefined) {
+  const crew = startCrew(number("jobs", values.jobs))
+  try {
+    for (const name of chosen) await run(crew, name)
+  } finally {
+    crew.end()
+  }
+} else {
+  for (const name of chosen) await replay(name, values.replay)
 }
