@@ -16,7 +16,10 @@ export default defineConfig({
         test: {
           name: "memory",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts", "test/**/*.simulation.test.ts"]
+          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts", "test/**/*.simulation.test.ts"],
+          // No module keeps anything from one use to the next: files share what is loaded, which takes most of the time.
+          isolate: false,
+          maxWorkers: "100%"
         }
       },
       // Real servers on real time: one file after the other, so that nothing else takes their processor.
