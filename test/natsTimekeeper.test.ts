@@ -42,11 +42,11 @@ describe("the store's time", () => {
         yield* TestClock.adjust("59 seconds")
         assert.strictEqual(state.asked, 3)
         yield* TestClock.adjust("1 seconds")
-        assert.strictEqual(state.asked, 6)
+        assert.strictEqual(state.asked, 4)
         yield* reconnect
-        assert.strictEqual(state.asked, 9)
+        assert.strictEqual(state.asked, 7)
         yield* TestClock.adjust("59 seconds")
-        assert.strictEqual(state.asked, 9)
+        assert.strictEqual(state.asked, 7)
       }))
       assert.strictEqual(links.size, 0)
     }))
@@ -66,6 +66,17 @@ describe("the store's time", () => {
       assert.strictEqual(state.asked, 6)
       clock.currentTimeMillisUnsafe()
       yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 6)
+    }))
+
+  it.effect("is asked for again within five seconds, also where nobody looks", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      yield* timekeeper.make(port, info)
+      yield* TestClock.adjust("12 seconds")
+      yield* TestClock.setTime(10_000)
+      assert.strictEqual(state.asked, 3)
+      yield* TestClock.adjust("5 seconds")
       assert.strictEqual(state.asked, 6)
     }))
 

@@ -7,16 +7,15 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { InvalidConfig, type KVStoreReason } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
-import { monotonicMillis } from "../time.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { StreamInfo } from "./jetstream.ts"
 import type { NatsPort } from "./port.ts"
 import * as storeClock from "./storeClock.ts"
 
-/** A sample's error is half a round trip at most; the best of a few is a good one. */
+/** A sample's error is half a round trip at most; the best of a few is a good one. Of time that is known one will do. */
 const samplesAtOnce = 3
 
 /** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
@@ -48,12 +47,13 @@ export const make = Effect.fnUntraced(function*(
     }
     reading = storeClock.better(reading, { serverTime, sent, received })
   })
-  const samples = Effect.suspend(() => {
-    const before = aheadOf(host)
-    return Effect.map(Effect.repeat(sample, { times: samplesAtOnce - 1 }), () => {
-      ahead = before
+  const samples = (times: number) =>
+    Effect.suspend(() => {
+      const before = aheadOf(host)
+      return Effect.map(Effect.repeat(sample, { times: times - 1 }), () => {
+        ahead = before
+      })
     })
-  })
 
   const hasComeApart = () => Math.abs(aheadOf(host) - ahead) > longestStep
   const isDue = Latch.makeUnsafe(false)
@@ -65,21 +65,24 @@ export const make = Effect.fnUntraced(function*(
     ),
     (end) => Effect.sync(end)
   )
-  yield* samples
+  yield* samples(samplesAtOnce)
   let hasFailed = false
   const isAskedFor = () => !hasFailed && hasComeApart()
-  /** Until the time is to be asked for again; a question that failed is repeated soon. */
-  const wait = Effect.gen(function*() {
+  /** Until the time is to be asked for again without a cause; a question that failed is repeated soon. */
+  const whileKnown = Effect.gen(function*() {
     const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
-    while (monotonicMillis(host) < until && !isAskedFor()) {
-      if (Option.isSome(yield* Effect.timeoutOption(isDue.await, lookEvery))) return
+    while (!isAskedFor()) {
+      const left = until - monotonicMillis(host)
+      if (left <= 0) return
+      yield* Effect.sleep(wholeMillis(Math.min(left, Duration.toMillis(lookEvery))))
     }
   })
   const again = Effect.gen(function*() {
-    yield* wait
+    yield* Effect.raceFirst(isDue.await, whileKnown)
+    const isKnown = !isDue.isOpen() && !hasFailed && !hasComeApart()
     isDue.closeUnsafe()
     hasFailed = true
-    yield* samples
+    yield* samples(isKnown ? 1 : samplesAtOnce)
     hasFailed = false
   }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
   yield* forkReported("the store's time", Effect.forever(again))
