@@ -557,6 +557,28 @@ describe("who is told that it is over", () => {
     assert.deepStrictEqual(told("DuplicateInstance", { lives: [other] }), [])
     assert.deepStrictEqual(told("DuplicateInstance"), ["endings are true"])
   })
+
+  it("shares its id with a life whose tombstone was lost with the stream before it was told: it rightly lives on", () => {
+    const beside = (first: Partial<Checks.Life>, ...removals: ReadonlyArray<Checks.Removal>) =>
+      rules(check({
+        lives: [
+          life(10_000, 20_000, { node: "b", ...first }),
+          life(50_000, 70_000, { ended: undefined, lost: { as: "DuplicateInstance", at: 70_000 } })
+        ],
+        beats: beats(18_000, 28_000, 38_000, 48_000, 58_000, 68_000),
+        removals
+      })).filter((rule) => rule === "endings are true")
+    const [deregistered, lost] = [removal(20_000), removal(30_000, "lost")]
+    assert.deepStrictEqual(beside({}, deregistered, lost), [])
+    assert.deepStrictEqual(beside({}, deregistered), ["endings are true"], "it was told by its tombstone")
+    assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["endings are true"])
+    assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["endings are true"])
+    assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["endings are true"])
+    const told = (at: number) => beside({ lost: { as: "DuplicateInstance", at } }, deregistered, lost)
+    // The other has begun at 47 s, and what is sent before an end may land for 10 s.
+    assert.deepStrictEqual(told(37_000), [])
+    assert.deepStrictEqual(told(36_999), ["endings are true"])
+  })
 })
 
 describe("two processes with one id", () => {

@@ -139,6 +139,13 @@ const tombstoneOf = (life: Life, { removals }: Record): number => {
 const isForgotten = (life: Life, record: Record, at: number): boolean =>
   record.lost.length > 0 && lastUntil(record.lost, at) >= tombstoneOf(life, record)
 
+/**
+ * Until when a process goes on as an instance: whom others deregistered, and who cannot know it since the tombstone was
+ * lost, rightly lives on until it is told otherwise.
+ */
+const presentUntil = (life: Life, record: Record, at: number): number =>
+  life.ended === "deregistered" && isForgotten(life, record, at) ? life.lost?.at ?? never : life.until ?? never
+
 /** What may have kept its last write, or the news that others deregistered it, on its way. */
 const troubleAtTheEnd = ({ node, until }: Life, troubles: TroublesOf): Span | undefined =>
   lastTouching(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
@@ -218,7 +225,9 @@ const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): Readonl
   const isTrue = lost.as === "Deregistered"
     ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= lost.at)
     // What one that has given up had sent may land yet.
-    : lives.some((other) => other !== life && beginOf(other) <= lost.at && (other.until ?? never) >= begin - nearTheEnd)
+    : lives.some((other) =>
+      other !== life && beginOf(other) <= lost.at && presentUntil(other, record, lost.at) >= begin - nearTheEnd
+    )
   if (isTrue) return []
   const why = lost.as === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
   return [{
