@@ -7,6 +7,11 @@ const alias = [
   { find: /^effect-aegis\/(.*)$/, replacement: fileURLToPath(new URL("src", import.meta.url)) + "/$1.ts" }
 ]
 
+/** Live tests of how long something takes: one file after the other, so that nothing else takes their processor. */
+const timed = ["Election", "KVStoreConnection", "NatsClient", "Registry", "lostBuckets"].map((name) =>
+  `test/${name}.live.test.ts`
+)
+
 export default defineConfig({
   test: {
     projects: [
@@ -22,15 +27,28 @@ export default defineConfig({
           maxWorkers: "100%"
         }
       },
-      // Real servers on real time: one file after the other, so that nothing else takes their processor.
+      // Real servers on real time: most of it is waiting, so that two files at once keep a processor busy.
       {
         resolve: { alias },
         test: {
           name: "live",
           include: ["test/**/*.live.test.ts"],
+          exclude: timed,
+          maxWorkers: 2,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 0 }
+        }
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: "timed",
+          include: timed,
           fileParallelism: false,
           testTimeout: 30_000,
-          hookTimeout: 30_000
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 1 }
         }
       },
       // Whole fleets in processes of their own, as many as there are processors.
