@@ -556,6 +556,10 @@ describe("who is told that it is over", () => {
     const other = life(12_000, 14_000, { node: "b" })
     assert.deepStrictEqual(told("DuplicateInstance", { lives: [other] }), [])
     assert.deepStrictEqual(told("DuplicateInstance"), ["endings are true"])
+    // Its first write lands up to 3 s before its life begins.
+    const later = (from: number) => told("DuplicateInstance", { lives: [life(from, 19_000, { node: "b" })] })
+    assert.deepStrictEqual(later(18_000), [])
+    assert.deepStrictEqual(later(18_001), ["endings are true"], "it came when this one had been told already")
   })
 
   it("shares its id with a life whose tombstone was lost with the stream before it was told: it rightly lives on", () => {
@@ -574,10 +578,13 @@ describe("who is told that it is over", () => {
     assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["endings are true"])
     assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["endings are true"])
     assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["endings are true"])
+    const left = (until: number) => beside({ ended: "left", until }, deregistered, lost)
     const told = (at: number) => beside({ lost: { as: "DuplicateInstance", at } }, deregistered, lost)
     // The other has begun at 47 s, and what is sent before an end may land for 10 s.
-    assert.deepStrictEqual(told(37_000), [])
-    assert.deepStrictEqual(told(36_999), ["endings are true"])
+    for (const until of [told, left]) {
+      assert.deepStrictEqual(until(37_000), [])
+      assert.deepStrictEqual(until(36_999), ["endings are true"])
+    }
   })
 })
 
