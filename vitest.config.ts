@@ -7,10 +7,8 @@ const alias = [
   { find: /^effect-aegis\/(.*)$/, replacement: fileURLToPath(new URL("src", import.meta.url)) + "/$1.ts" }
 ]
 
-/** Live tests of how long something takes: one file after the other, so that nothing else takes their processor. */
-const timed = ["Election", "KVStoreConnection", "NatsClient", "Registry", "lostBuckets"].map((name) =>
-  `test/${name}.live.test.ts`
-)
+/** Tests against real servers. */
+const onServers = { testTimeout: 30_000, hookTimeout: 30_000 }
 
 export default defineConfig({
   test: {
@@ -21,7 +19,7 @@ export default defineConfig({
         test: {
           name: "memory",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.live.test.ts", "test/**/*.faults.test.ts", "test/**/*.simulation.test.ts"],
+          exclude: ["live", "timed", "faults", "simulation"].map((kind) => `test/**/*.${kind}.test.ts`),
           // No module keeps anything from one use to the next: files share what is loaded, which takes most of the time.
           isolate: false,
           maxWorkers: "100%"
@@ -31,24 +29,22 @@ export default defineConfig({
       {
         resolve: { alias },
         test: {
+          ...onServers,
           name: "live",
           include: ["test/**/*.live.test.ts"],
-          exclude: timed,
           maxWorkers: 2,
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
-          sequence: { groupOrder: 0 }
+          // A group of its own: others have another number of workers, which vitest refuses within a group.
+          sequence: { groupOrder: 1 }
         }
       },
+      // Held to bounds on how long something takes: one file after the other, so that nothing else takes their processor.
       {
         resolve: { alias },
         test: {
+          ...onServers,
           name: "timed",
-          include: timed,
-          fileParallelism: false,
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
-          sequence: { groupOrder: 1 }
+          include: ["test/**/*.timed.test.ts"],
+          fileParallelism: false
         }
       },
       // Whole fleets in processes of their own, as many as there are processors.

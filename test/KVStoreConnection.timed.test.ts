@@ -322,7 +322,7 @@ const lostConsumers = (test: Test, line: Line): void => {
 }
 
 const lifetimes = (test: Test, line: Line): void => {
-  test("a connection with inboxes of its own is listed and watched over as any other", () =>
+  test("a connection with inboxes of its own is listed and watched over like any other", () =>
     Effect.gen(function*() {
       const { port } = yield* startNatsServer({ line, config: inboxesOfItsOwn })
       const options = { servers: `127.0.0.1:${port}`, user: "app", pass: "app" }
