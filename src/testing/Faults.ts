@@ -217,7 +217,7 @@ export interface PlanOptions {
   readonly mostFaults?: number | undefined
 }
 
-/** A whole number from 0 to below the limit, any one as likely as any other; it does not shrink. */
+/** A whole number from 0 to below the limit, uniformly distributed; it does not shrink. */
 const anyBelow = (limit: number): Arbitrary.Arbitrary<number> =>
   Arbitrary.schema(Schema.Literals(Array.from({ length: limit }, (_, value) => value)), { shrink: () => [] })
 
@@ -225,8 +225,8 @@ const anyBelow = (limit: number): Arbitrary.Arbitrary<number> =>
 const digits = 7
 
 /**
- * Any one as likely as any other: numbers that are made to begin small would come again and again. It does not shrink: two
- * plans of one seed go the same way until the first fault that differs, and another seed would be another run.
+ * Uniformly distributed: numbers that are made to begin small would come again and again. It does not shrink: two plans of
+ * one seed go the same way until the first fault that differs, and another seed would be another run.
  */
 const seeds = Arbitrary.map(
   Arbitrary.all(Array.from({ length: digits }, () => anyBelow(16))),
