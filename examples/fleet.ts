@@ -1,7 +1,7 @@
 /**
  * A fleet in twenty seconds: five instances of two services and one election.
  * The first leader crashes, the second hands over, one instance stops beating,
- * another deregisters, and the sweeper removes what is left.
+ * another deregisters, and the cleanup removes what is left.
  *
  *   npm start                    in one process, in memory
  *   npm start -- --nats          a process for each instance, and a server for them
@@ -30,7 +30,7 @@ const longestWait = "15 seconds"
 type Matches = (sighting: Sighting) => boolean
 
 const up = (who: string): Matches => (sighting) => sighting.what === "up" && sighting.who === who
-const gone = (what: "expired" | "deregistered" | "swept", who: string): Matches => (sighting) =>
+const gone = (what: "expired" | "deregistered" | "cleanedUp", who: string): Matches => (sighting) =>
   sighting.what === what && sighting.who === who
 
 /** Waits for what the observer has seen or will see; each sighting counts once. */
@@ -84,8 +84,8 @@ const story = (start: Start, registryStore: KVStore.KVStore["Service"]) =>
     yield* actor("billing-2").leave
     yield* see("billing-2 to deregister", gone("deregistered", "billing-2"))
     yield* see("billing-1, whose heart has stopped, to expire", gone("expired", "billing-1"))
-    yield* see(`${first.who} to be swept`, gone("swept", first.who))
-    yield* see("billing-1 to be swept", gone("swept", "billing-1"))
+    yield* see(`${first.who} to be cleaned up`, gone("cleanedUp", first.who))
+    yield* see("billing-1 to be cleaned up", gone("cleanedUp", "billing-1"))
 
     yield* Console.log("          > the others are asked to leave")
     for (const who of [second.who, third.who]) {
@@ -94,7 +94,7 @@ const story = (start: Start, registryStore: KVStore.KVStore["Service"]) =>
     }
   })
 
-/** The observer's own registry and elections, without a sweeper: it takes no part. */
+/** The observer's own registry and elections, without a cleanup: it takes no part. */
 const tell = (start: Start, { election, registry }: Stores) =>
   Effect.provide(
     story(start, registry),

@@ -34,8 +34,8 @@ export type Services = Registry.Registry | Election.Election
  * @since 0.1.0
  */
 export interface Options {
-  readonly registry?: Registry.RegistryOptions | undefined
-  readonly election?: Election.ElectionOptions | undefined
+  readonly registry?: Registry.Options | undefined
+  readonly election?: Election.Options | undefined
   /** Copies of each bucket in a cluster, 1 to 5. Default 1. */
   readonly replicas?: number | undefined
   /**
@@ -46,7 +46,7 @@ export interface Options {
   readonly onMismatch?: BucketOptions["onMismatch"]
 }
 
-/** What nobody swept is removed by the bucket itself, after this many times maxAge. */
+/** What nobody cleaned up is removed by the bucket itself, after this many times maxAge. */
 const agesKept = 10
 
 const registryBucket = (options: Options): BucketOptions => ({

@@ -5,7 +5,7 @@
  * takes over as soon as it may. The only thing trusted is the store's
  * compare-and-set; no two hosts' clocks are ever compared. A leader stops by its
  * own clock before anyone else may start, however the network behaves, while the
- * RATES of their clocks differ by less than `lease / renewDeadline`.
+ * RATES of their clocks differ by less than `leaseDuration / renewDeadline`.
  *
  * What no lease can give (a process that is paused between a check and the write
  * it guards, a bucket that is lost) is what `Leadership.token` is for: a resource
@@ -25,17 +25,11 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ElectionError, LeadershipLost, type LossReason, StoreFailed } from "./ElectionError.ts"
 import { Board } from "./internal/election/board.ts"
-import type { Candidate, Services, Won } from "./internal/election/campaign.ts"
+import type { CampaignServices, Candidate, Won } from "./internal/election/campaign.ts"
 import * as campaigns from "./internal/election/campaign.ts"
 import { checkName, failure, toCandidate, toMetadata, toTimes } from "./internal/election/candidate.ts"
 import * as leaders from "./internal/election/leader.ts"
-import type {
-  CandidateOptions,
-  ElectionOptions,
-  LeaderRecord,
-  Leadership,
-  Timings
-} from "./internal/election/models.ts"
+import type { CandidateOptions, LeaderRecord, Leadership, Options, Timings } from "./internal/election/models.ts"
 import type { Tenure } from "./internal/election/tenure.ts"
 import { runUntil } from "./internal/election/work.ts"
 import { forkReported } from "./internal/fibers.ts"
@@ -60,7 +54,7 @@ export class Election extends Context.Service<Election, {
   ) => Effect.Effect<Leadership, ElectionError, Scope.Scope>
   /**
    * Campaigns for ever and runs `work` while leading. On loss `work` is
-   * interrupted and awaited; it has `lease - renewDeadline` to stop, and what
+   * interrupted and awaited; it has `leaseDuration - renewDeadline` to stop, and what
    * runs longer, or in a process that was paused, is what fencing is for. Ends
    * when `work` ends.
    */
@@ -72,7 +66,7 @@ export class Election extends Context.Service<Election, {
   /** None where nobody leads, or where who led has not renewed for a lease. */
   readonly leader: (election: string) => Effect.Effect<Option.Option<LeaderRecord>, ElectionError>
   /** The leader now, then every change. A renewal is none. */
-  readonly changes: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
+  readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
 }>()("effect-aegis/Election") {}
 
 /**
@@ -81,7 +75,11 @@ export class Election extends Context.Service<Election, {
  * @category timings
  * @since 0.1.0
  */
-export const resilient: Timings = { lease: "20 seconds", renewDeadline: "14 seconds", renewEvery: "4 seconds" }
+export const resilient: Timings = {
+  leaseDuration: "20 seconds",
+  renewDeadline: "14 seconds",
+  renewInterval: "4 seconds"
+}
 
 /**
  * For a single server, or where a fail-over of the store may cost leadership: 10 / 7 / 2 seconds.
@@ -89,7 +87,7 @@ export const resilient: Timings = { lease: "20 seconds", renewDeadline: "14 seco
  * @category timings
  * @since 0.1.0
  */
-export const balanced: Timings = { lease: "10 seconds", renewDeadline: "7 seconds", renewEvery: "2 seconds" }
+export const balanced: Timings = { leaseDuration: "10 seconds", renewDeadline: "7 seconds", renewInterval: "2 seconds" }
 
 /**
  * For tests and short tasks: 3 / 2 / 0.5 seconds.
@@ -97,7 +95,7 @@ export const balanced: Timings = { lease: "10 seconds", renewDeadline: "7 second
  * @category timings
  * @since 0.1.0
  */
-export const fast: Timings = { lease: "3 seconds", renewDeadline: "2 seconds", renewEvery: "500 millis" }
+export const fast: Timings = { leaseDuration: "3 seconds", renewDeadline: "2 seconds", renewInterval: "500 millis" }
 
 /** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
 const shortestDeadlineOnCluster = 12_000
@@ -136,7 +134,7 @@ const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const board = new Board(store, clock)
   const followed = yield* RcRef.make({ acquire: Effect.as(board.follow, board) })
-  const services: Services = { store, clock, board, sitsOut: new Map() }
+  const services: CampaignServices = { store, clock, board, sitsOut: new Map() }
 
   const enter = (operation: string, election: string, options: CandidateOptions = {}) =>
     Effect.mapError(toCandidate(election, options, timings), failure(operation, election))
@@ -184,13 +182,13 @@ const make = Effect.fnUntraced(function*(
       }),
     leader: (election) =>
       checked("leader", election, Effect.mapError(leaders.leader(store, election), storeFailure("leader", election))),
-    changes: (election) =>
+    observe: (election) =>
       Stream.unwrap(checked(
         "changes",
         election,
         Effect.as(
           RcRef.get(followed),
-          Stream.mapError(leaders.changes(store, clock, board, election), storeFailure("changes", election))
+          Stream.mapError(leaders.observe(store, clock, board, election), storeFailure("changes", election))
         )
       ))
   }
@@ -202,12 +200,12 @@ const checked = <A, R>(operation: string, election: string, effect: Effect.Effec
     return wrong === undefined ? effect : Effect.fail(failure(operation, election)(wrong))
   })
 
-/** Asked every `renewEvery`, for as long as it leads and the scope is open. */
+/** Asked every `renewInterval`, for as long as it leads and the scope is open. */
 const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
-  candidate.healthy === undefined ? Effect.void : forkReported(
+  candidate.healthCheck === undefined ? Effect.void : forkReported(
     `the health check of "${candidate.election}"`,
     Effect.gen(function*() {
-      do yield* Effect.sleep(Duration.millis(candidate.times.renewEvery))
+      do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
       while (yield* campaigns.isHealthy(candidate))
       yield* Effect.logWarning(`the leader of "${candidate.election}" is unhealthy: it resigns`)
       yield* resign
@@ -252,5 +250,5 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: ElectionOptions = {}): Layer.Layer<Election, ElectionError, KVStore> =>
+export const layer = (options: Options = {}): Layer.Layer<Election, ElectionError, KVStore> =>
   Layer.effect(Election, Effect.flatMap(KVStore, (store) => make(store, options.timings ?? resilient)))

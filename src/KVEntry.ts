@@ -60,8 +60,8 @@ export interface Removed {
  * @category models
  * @since 0.1.0
  */
-export interface Invalid {
-  readonly _tag: "Invalid"
+export interface Undecodable {
+  readonly _tag: "Undecodable"
   readonly key: string
   readonly revision: number
   readonly cause: unknown
@@ -84,7 +84,7 @@ export interface Ready {
  * @category models
  * @since 0.1.0
  */
-export type KVEvent<A = Uint8Array> = Put<A> | Removed | Invalid | Ready
+export type KVEvent<A = Uint8Array> = Put<A> | Removed | Undecodable | Ready
 
 /**
  * What the history of a key holds, newest first.
@@ -92,7 +92,7 @@ export type KVEvent<A = Uint8Array> = Put<A> | Removed | Invalid | Ready
  * @category models
  * @since 0.1.0
  */
-export type KVHistoryEvent<A = Uint8Array> = Put<A> | Removed | Invalid
+export type KVHistoryEvent<A = Uint8Array> = Put<A> | Removed | Undecodable
 
 /**
  * How a `put` may write: one condition at most, because the server checks one
@@ -190,12 +190,12 @@ export interface KVStatus {
   readonly bucket: string
   readonly backend: "memory" | "nats"
   /** Messages held: values, kept history, and tombstones. */
-  readonly values: number
+  readonly messages: number
   readonly bytes: number
   readonly lastRevision: number
   /** When the bucket was made: the epoch of fencing tokens. */
   readonly created: DateTime.Utc
   readonly serverVersion?: string | undefined
   /** Whether the server behind it can expire single keys and tell watchers so. */
-  readonly expiryMarkers: boolean
+  readonly supportsExpiryMarkers: boolean
 }

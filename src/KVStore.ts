@@ -118,7 +118,7 @@ export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedKVSt
  * **Details**
  *
  * A codec that throws is taken for one that fails: `InvalidValue` on the way in,
- * `UndecodableValue` or `Invalid` on the way out.
+ * `UndecodableValue` or `Undecodable` on the way out.
  *
  * **Example** (A binary format)
  *

@@ -91,7 +91,7 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aeg
  * @category errors
  * @since 0.1.0
  */
-export class BucketFull extends Schema.TaggedError<BucketFull>("effect-aegis/BucketFull")("BucketFull", {
+export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/StorageFull")("StorageFull", {
   code: Schema.Finite,
   description: Schema.String
 }) {
@@ -257,7 +257,7 @@ export const KVStoreReason = Schema.Union([
   InvalidConfig,
   UndecodableValue,
   ValueTooLarge,
-  BucketFull,
+  StorageFull,
   BucketNotFound,
   ConfigMismatch,
   PermissionDenied,

@@ -2,7 +2,7 @@
  * A connection to NATS, shared by every store that stands on it.
  *
  * `layer` connects, reconnects for ever, and drains when it is released;
- * `fromConnection` takes a connection that the program already has, and leaves
+ * `layerFromConnection` takes a connection that the program already has, and leaves
  * closing it to the program.
  *
  * @since 0.1.0
@@ -262,14 +262,14 @@ export const layerConfig = (
  * @category layers
  * @since 0.1.0
  */
-export const fromConnection = (connection: unknown): Layer.Layer<NatsClient, KVStoreError> =>
+export const layerFromConnection = (connection: unknown): Layer.Layer<NatsClient, KVStoreError> =>
   Layer.effect(
     NatsClient,
     Effect.suspend(() =>
       natsIo.isConnection(connection)
         ? makeClient(connection)
         : Effect.fail(connectionError(
-          "fromConnection",
+          "layerFromConnection",
           new InvalidConfig({ problem: "expected a NatsConnection of @nats-io/transport-node" })
         ))
     )

@@ -26,14 +26,14 @@ import { NatsClient } from "./NatsClient.ts"
  *
  * const connection = await connect({ servers, maxReconnectAttempts: -1 })
  * const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(
- *   Layer.provide(NatsLegacy.fromConnection(connection))
+ *   Layer.provide(NatsLegacy.layerFromConnection(connection))
  * )
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const fromConnection = (connection: unknown): Layer.Layer<NatsClient, KVStoreError> =>
+export const layerFromConnection = (connection: unknown): Layer.Layer<NatsClient, KVStoreError> =>
   Layer.effect(
     NatsClient,
     Effect.suspend(() =>
@@ -42,7 +42,7 @@ export const fromConnection = (connection: unknown): Layer.Layer<NatsClient, KVS
         : Effect.fail(
           new KVStoreError({
             bucket: undefined,
-            operation: "fromConnection",
+            operation: "layerFromConnection",
             key: undefined,
             reason: new InvalidConfig({
               problem: "expected a NatsConnection of the package nats; NatsClient takes those of @nats-io"

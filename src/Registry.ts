@@ -16,20 +16,20 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { defaultMaxAge } from "./Expiration.ts"
 import { forkReported } from "./internal/fibers.ts"
-import type { CleanupOptions, RegisterOptions, RegistryOptions, RegistryService } from "./internal/registry/models.ts"
+import type { CleanupOptions, Options, RegisterOptions, RegistryService } from "./internal/registry/models.ts"
 import { make } from "./internal/registry/service.ts"
 import { KVStore } from "./KVStore.ts"
 import type { RegistryError } from "./RegistryError.ts"
-import type { Registerable } from "./ServiceInstance.ts"
+import type { InstanceOptions } from "./ServiceInstance.ts"
 
 export type {
   CleanupOptions,
   CleanupReport,
+  Options,
   ReadOptions,
   RegisterOptions,
   Registration,
   RegistryEvent,
-  RegistryOptions,
   RegistryService
 } from "./internal/registry/models.ts"
 export * from "./RegistryError.ts"
@@ -50,7 +50,7 @@ export class Registry extends Context.Service<Registry, RegistryService>()("effe
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: RegistryOptions = {}): Layer.Layer<Registry, RegistryError, KVStore> =>
+export const layer = (options: Options = {}): Layer.Layer<Registry, RegistryError, KVStore> =>
   Layer.effect(Registry, Effect.flatMap(KVStore, (store) => make(store, options)))
 
 /**
@@ -62,7 +62,7 @@ export const layer = (options: RegistryOptions = {}): Layer.Layer<Registry, Regi
  * @since 0.1.0
  */
 export const layerInstance = (
-  instance: Registerable,
+  instance: InstanceOptions,
   options?: RegisterOptions
 ): Layer.Layer<never, RegistryError, Registry> =>
   Layer.effectDiscard(Effect.gen(function*() {
@@ -72,10 +72,10 @@ export const layerInstance = (
   }))
 
 /**
- * The sweeper: a pass on each occurrence of the schedule (default: every 30
+ * The cleanup: a pass on each occurrence of the schedule (default: every 30
  * seconds), which removes only what an earlier pass saw unchanged. A pass that
  * fails is logged, and the next one tries again. `streamMaxAge` of the bucket is
- * what no sweeper can hold back.
+ * what no cleanup can hold back.
  *
  * @category layers
  * @since 0.1.0
@@ -88,15 +88,15 @@ export const layerCleanup = (
     const { schedule = defaultMaxAge, ...passOptions } = options ?? {}
     const pass = registry.cleanup({ confirm: true, ...passOptions }).pipe(
       Effect.tap(({ failed }) =>
-        Effect.forEach(failed, (one) => Effect.logWarning(`not swept ${one.instance}: ${one.reason}`))
+        Effect.forEach(failed, (one) => Effect.logWarning(`not cleaned up ${one.instance}: ${one.reason}`))
       ),
       Effect.tap(({ removed }) =>
-        Effect.forEach(removed, (one) => Effect.logInfo(`swept ${one.instance}: ${one.reason}`))
+        Effect.forEach(removed, (one) => Effect.logInfo(`cleaned up ${one.instance}: ${one.reason}`))
       ),
-      Effect.catch((error) => Effect.logWarning("a pass of the sweeper failed", error.message))
+      Effect.catch((error) => Effect.logWarning("a pass of the cleanup failed", error.message))
     )
     yield* forkReported(
-      "the sweeper",
+      "the cleanup",
       Effect.schedule(pass, Schedule.isSchedule(schedule) ? schedule : Schedule.spaced(schedule))
     )
   }))

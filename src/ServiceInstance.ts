@@ -111,7 +111,7 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
  * @category models
  * @since 0.1.0
  */
-export interface Registerable {
+export interface InstanceOptions {
   readonly serviceName: string
   /** Made up (`<serviceName>-<8 characters>`) where it is left out. */
   readonly instanceId?: string | undefined

@@ -41,7 +41,7 @@ export interface TypedKVStore<A> {
     key: string,
     f: (current: Option.Option<A>) => Option.Option<A>
   ) => Effect.Effect<number, KVStoreError>
-  /** What does not decode is an `Invalid` event; the stream goes on. */
+  /** What does not decode is an `Undecodable` event; the stream goes on. */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
 }
 

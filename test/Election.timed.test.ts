@@ -14,7 +14,7 @@ import * as KVStore from "../src/KVStore.ts"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
 import { countOf } from "./ElectionSuite/faults.ts"
-import { finisher, lease, now, numbers, quiet } from "./ElectionSuite/fixture.ts"
+import { finisher, leaseDuration, now, numbers, quiet } from "./ElectionSuite/fixture.ts"
 import { suite } from "./ElectionSuite/index.ts"
 import { believers, employ, openBucket, recordIn, type Seat, stand, startProcess } from "./ElectionSuite/processes.ts"
 import { Buckets, eventually, freshName } from "./KVStoreSuite/fixture.ts"
@@ -114,7 +114,7 @@ const onServers = (line: Line): void =>
           yield* server.pause
           yield* until(Effect.sync(() => active), (count) => count === 0)
           const elapsed = (yield* now) - pausedAt
-          assert.isAtMost(elapsed, lease)
+          assert.isAtMost(elapsed, leaseDuration)
           yield* server.resume
           yield* until(Effect.sync(() => works.length), (count) => count === 2)
           assert.deepStrictEqual(works, ["1", "2"])
@@ -140,7 +140,7 @@ const onServers = (line: Line): void =>
   )
 
 /** For what takes a server, and its clients, a second or two. */
-const patient = { timings: { lease: 8000, renewDeadline: 6000, renewEvery: 500 } }
+const patient = { timings: { leaseDuration: 8000, renewDeadline: 6000, renewInterval: 500 } }
 
 // Most of their time is waiting for a lease.
 vi.setConfig({ maxConcurrency: 20 })

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as Election from "../src/Election.ts"
 import { answerLost, away, delayed, type Fault, silent, slow } from "./ElectionSuite/faults.ts"
-import { lease, numbers, renewDeadline } from "./ElectionSuite/fixture.ts"
+import { leaseDuration, numbers, renewDeadline } from "./ElectionSuite/fixture.ts"
 import { day, finish, makeHost, sample, settled, test, two, until } from "./ElectionSuite/inMemory.ts"
 import { openBucket, recordIn, type Seat, stand, startProcess, told } from "./ElectionSuite/processes.ts"
 
@@ -23,10 +23,10 @@ describe("Election in memory: deadlines", () => {
         assert.isUndefined(yield* one.whyLost)
         yield* TestClock.adjust(1)
         assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", sentAt + renewDeadline])
-        yield* TestClock.adjust(lease - renewDeadline - 1)
+        yield* TestClock.adjust(leaseDuration - renewDeadline - 1)
         assert.isFalse(yield* other.hasWon)
         yield* TestClock.adjust(1)
-        assert.strictEqual(other.seen.wonAt, sentAt + lease)
+        assert.strictEqual(other.seen.wonAt, sentAt + leaseDuration)
       }))
 
     test(`where the store ${how}, a leader is valid to the last millisecond, and no longer`, () =>
@@ -55,7 +55,7 @@ describe("Election in memory: deadlines", () => {
         candidates.find(({ seen }) => seen.leadership !== undefined)!
       const first = leaderOf(seats)
       yield* first.process.link.set(silent)
-      yield* sample(seats, lease + 1000)
+      yield* sample(seats, leaseDuration + 1000)
       const rest = seats.filter((seat) => seat !== first)
       const second = leaderOf(rest)
       yield* Effect.forkChild(Effect.interruptible(Fiber.interrupt(second.fiber)))
@@ -106,9 +106,9 @@ describe("Election in memory: deadlines", () => {
     Effect.gen(function*() {
       const { attempts, one, store } = yield* firstOfSeveral(answerLost)
       yield* until(Effect.sync(() => attempts.length), (count) => count > 2)
-      assert.strictEqual((yield* recordIn(store)).beat, 5)
+      assert.strictEqual((yield* recordIn(store)).attempt, 5)
       assert.isAbove(attempts[1]!, attempts[0]!)
-      yield* TestClock.adjust(lease)
+      yield* TestClock.adjust(leaseDuration)
       assert.deepStrictEqual([attempts[0], one.seen.reason, one.seen.lostAt], [1200, "expired", 1200 + renewDeadline])
     }))
 
@@ -121,9 +121,9 @@ describe("Election in memory: deadlines", () => {
       assert.deepStrictEqual(attempts, [1200])
       yield* open
       yield* until(Effect.sync(() => attempts.length), (count) => count > 2)
-      assert.strictEqual((yield* recordIn(store)).beat, 5)
+      assert.strictEqual((yield* recordIn(store)).attempt, 5)
       assert.isAbove(attempts[1]!, 1400)
-      yield* TestClock.adjust(lease)
+      yield* TestClock.adjust(leaseDuration)
       assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", 1200 + renewDeadline])
     }))
 
@@ -143,15 +143,15 @@ describe("Election in memory: deadlines", () => {
       yield* open
       yield* settled
       assert.deepStrictEqual(outcomes, ["landed"])
-      const { beat, candidateId } = yield* recordIn(store)
+      const { attempt, candidateId } = yield* recordIn(store)
       assert.strictEqual(candidateId, "one")
-      assert.isAbove(beat, 4)
+      assert.isAbove(attempt, 4)
       yield* link.set(undefined)
-      yield* sample([one, other], lease - 1)
+      yield* sample([one, other], leaseDuration - 1)
       assert.isFalse(yield* one.isValid)
       assert.isFalse(yield* other.hasWon)
       yield* TestClock.adjust(1)
-      assert.strictEqual(other.seen.wonAt, 2400 + lease)
+      assert.strictEqual(other.seen.wonAt, 2400 + leaseDuration)
     }))
 
   test("a request that cannot be interrupted keeps nobody in office", () =>
@@ -174,7 +174,7 @@ describe("Election in memory: deadlines", () => {
       assert.isTrue(yield* one.isValid)
       assert.isFalse(yield* other.hasWon)
       assert.deepStrictEqual(changes.events, ["one in term 1"])
-      assert.strictEqual((yield* recordIn(store)).beat, 1 + 2 * 60 * 60 / 4)
+      assert.strictEqual((yield* recordIn(store)).attempt, 1 + 2 * 60 * 60 / 4)
     }))
 })
 
@@ -196,14 +196,14 @@ describe("Election in memory: clocks", () => {
       const { link, one, two: other } = yield* two({ leader: host.clock })
       yield* TestClock.adjust(1000)
       host.stepWall(-day)
-      yield* sample([one, other], 2 * lease)
+      yield* sample([one, other], 2 * leaseDuration)
       assert.isTrue(yield* one.isValid)
       yield* link.set(silent)
       const { sentAt } = link.landed.at(-1)!
       host.stepWall(-day)
-      yield* sample([one, other], lease + 500)
+      yield* sample([one, other], leaseDuration + 500)
       assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", sentAt + renewDeadline])
-      assert.strictEqual(other.seen.wonAt, sentAt + lease)
+      assert.strictEqual(other.seen.wonAt, sentAt + leaseDuration)
     }))
 
   for (const [how, millis] of [["forward", day], ["back", -day]] as const) {
@@ -214,8 +214,8 @@ describe("Election in memory: clocks", () => {
         yield* TestClock.adjust(1000)
         yield* link.set(silent)
         host.stepWall(millis)
-        yield* TestClock.adjust(lease)
-        assert.strictEqual(other.seen.wonAt, link.landed.at(-1)!.sentAt + lease)
+        yield* TestClock.adjust(leaseDuration)
+        assert.strictEqual(other.seen.wonAt, link.landed.at(-1)!.sentAt + leaseDuration)
       }))
   }
 
@@ -226,7 +226,7 @@ describe("Election in memory: clocks", () => {
       yield* TestClock.adjust(1000)
       yield* link.set(silent)
       host.stopMonotonic()
-      yield* sample([one, other], lease + 500)
+      yield* sample([one, other], leaseDuration + 500)
       assert.strictEqual(one.seen.reason, "expired")
       assert.isTrue(yield* other.isValid)
     }))
@@ -241,7 +241,7 @@ describe("Election in memory: clocks", () => {
         yield* sample([one, other], 1000)
         assert.isTrue(yield* one.isValid)
         yield* link.set(silent)
-        yield* sample([one, other], Math.ceil(lease / challengerRate) + 500)
+        yield* sample([one, other], Math.ceil(leaseDuration / challengerRate) + 500)
         assert.isTrue(yield* other.isValid)
         assert.isBelow(one.seen.lostAt!, other.seen.wonAt!)
       }))

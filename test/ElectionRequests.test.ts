@@ -6,12 +6,12 @@ import { TestClock } from "effect/testing"
 import * as Election from "../src/Election.ts"
 import { keyOf } from "../src/internal/election/record.ts"
 import { away, conflict, countOf, on, silent, times } from "./ElectionSuite/faults.ts"
-import { lease, now, numbers, renewDeadline, renewEvery } from "./ElectionSuite/fixture.ts"
+import { leaseDuration, now, numbers, renewDeadline, renewInterval } from "./ElectionSuite/fixture.ts"
 import { finish, settled, test, two, until } from "./ElectionSuite/inMemory.ts"
 import { only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./ElectionSuite/processes.ts"
 
 describe("Election in memory: requests", () => {
-  test("a leader sends one compare-and-set per renewEvery, and a standby a read about once per lease", () =>
+  test("a leader sends one compare-and-set per renewInterval, and a standby a read about once per lease", () =>
     Effect.gen(function*() {
       const { link, two: other } = yield* two({ timings: Election.resilient })
       link.calls.length = 0
@@ -32,7 +32,7 @@ describe("Election in memory: requests", () => {
         numbers(8),
         (index) => Effect.flatMap(startProcess(store), (process) => stand(process, finish, `${index}`))
       )
-      yield* TestClock.adjust(3 * lease)
+      yield* TestClock.adjust(3 * leaseDuration)
       const last = seats.map(({ process }) =>
         process.link.calls.findLast(({ operation }) => operation === "get")!.sentAt
       )
@@ -113,8 +113,8 @@ describe("Election in memory: requests", () => {
         yield* TestClock.adjust(1000)
         const freeAt = yield* now
         yield* one.close
-        yield* TestClock.adjust(lease)
-        assert.strictEqual(next.seen.wonAt! - freeAt, priority * renewEvery)
+        yield* TestClock.adjust(leaseDuration)
+        assert.strictEqual(next.seen.wonAt! - freeAt, priority * renewInterval)
       }
     }))
 })
@@ -133,7 +133,7 @@ describe("Election in memory: announcements", () => {
       yield* TestClock.adjust(renewDeadline)
       assert.isFalse(yield* one.hasWon)
       yield* process.link.set(undefined)
-      yield* TestClock.adjust(2 * lease)
+      yield* TestClock.adjust(2 * leaseDuration)
       assert.isTrue(yield* one.isValid)
       const { nonce, term } = yield* recordIn(store)
       assert.notStrictEqual(nonce, first.nonce)
@@ -170,7 +170,7 @@ describe("Election in memory: announcements", () => {
       yield* TestClock.adjust(50)
       assert.strictEqual(yield* tagIn(store), "Held")
       yield* usurp(store)
-      yield* TestClock.adjust(lease)
+      yield* TestClock.adjust(leaseDuration)
       assert.isFalse(yield* one.hasWon)
       yield* TestClock.adjust(500)
       assert.strictEqual(one.leadership().term, 3)

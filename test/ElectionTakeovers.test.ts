@@ -5,7 +5,7 @@ import * as Random from "effect/Random"
 import { TestClock } from "effect/testing"
 import type * as Election from "../src/Election.ts"
 import { answerLost, away, conflict, type Fault, on, silent, slow, unanswered } from "./ElectionSuite/faults.ts"
-import { lease, now, numbers, renewEvery } from "./ElectionSuite/fixture.ts"
+import { leaseDuration, now, numbers, renewInterval } from "./ElectionSuite/fixture.ts"
 import { day, finish, makeHost, settled, test, until } from "./ElectionSuite/inMemory.ts"
 import { employ, openBucket, recordIn, stand, startProcess } from "./ElectionSuite/processes.ts"
 
@@ -26,19 +26,19 @@ describe("Election in memory: take-overs", () => {
       seats.push(yield* stand(process, finish, `${index}`))
       yield* TestClock.adjust(yield* Random.nextIntBetween(0, 8))
     }
-    yield* TestClock.adjust(before.seen.wonAt! + lease - (yield* now))
+    yield* TestClock.adjust(before.seen.wonAt! + leaseDuration - (yield* now))
     const valid = Effect.suspend(() =>
       Effect.filter(seats.filter(({ seen }) => seen.leadership !== undefined), (seat) => seat.isValid)
     )
     let most = 0
-    for (let wonAt = Infinity, millis = 0; millis < Math.min(lease, wonAt + 60); millis++) {
+    for (let wonAt = Infinity, millis = 0; millis < Math.min(leaseDuration, wonAt + 60); millis++) {
       yield* TestClock.adjust(1)
       most = Math.max(most, (yield* valid).length)
       if (most > 0) wonAt = Math.min(wonAt, millis)
     }
     // With links in order it stays so.
     yield* Effect.forEach(seats, ({ process }) => process.link.set(undefined))
-    yield* TestClock.adjust(3 * renewEvery)
+    yield* TestClock.adjust(3 * renewInterval)
     const atLast = yield* valid
     const record = yield* recordIn(store)
     return { seed, most, atLast: atLast.length, isRecorded: atLast[0]?.leadership().candidateId === record.candidateId }

@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 import * as Election from "../src/Election.ts"
 import { keyOf } from "../src/internal/election/record.ts"
 import { away, countOf, on, silent } from "./ElectionSuite/faults.ts"
-import { lease, now, renewDeadline } from "./ElectionSuite/fixture.ts"
+import { leaseDuration, now, renewDeadline } from "./ElectionSuite/fixture.ts"
 import { finish, sample, settled, test, two, until } from "./ElectionSuite/inMemory.ts"
 import { employ, only, openBucket, stand, startProcess, told } from "./ElectionSuite/processes.ts"
 
@@ -26,9 +26,12 @@ describe("Election in memory: watches", () => {
         yield* until(Effect.sync(() => countOf(standby, "watch")), (count) => count === watches)
       }
       assert.isFalse(yield* other.hasWon)
-      yield* TestClock.adjust(lease)
+      yield* TestClock.adjust(leaseDuration)
       // Pauses between watches have parts of a millisecond.
-      assert.isTrue(other.seen.wonAt! >= 900 + lease && other.seen.wonAt! < 901 + lease, `${other.seen.wonAt}`)
+      assert.isTrue(
+        other.seen.wonAt! >= 900 + leaseDuration && other.seen.wonAt! < 901 + leaseDuration,
+        `${other.seen.wonAt}`
+      )
     }))
 
   test("a watch that cannot be had is asked for again, ever less often, and then follows", () =>
@@ -55,14 +58,14 @@ describe("Election in memory: watches", () => {
         const { link, one, two: other } = yield* two()
         yield* other.process.link.set(on("watch", silent))
         yield* other.process.link.loseWatches
-        yield* TestClock.adjust(10 * lease)
+        yield* TestClock.adjust(10 * leaseDuration)
         assert.isFalse(yield* other.hasWon)
         const { sentAt } = link.landed.at(-1)!
         if (isCrash) yield* link.set(silent)
         else yield* one.close
-        yield* sample([one, other], Math.ceil(1.2 * lease) + (isCrash ? lease : 0) + 500)
+        yield* sample([one, other], Math.ceil(1.2 * leaseDuration) + (isCrash ? leaseDuration : 0) + 500)
         assert.isTrue(yield* other.isValid)
-        if (isCrash) assert.isAtLeast(other.seen.wonAt!, sentAt + lease)
+        if (isCrash) assert.isAtLeast(other.seen.wonAt!, sentAt + leaseDuration)
       }))
   }
 
@@ -105,8 +108,11 @@ describe("Election in memory: watches", () => {
       yield* TestClock.adjust(600)
       assert.deepStrictEqual(changes.events, ["one in term 1", "nobody"])
       assert.isFalse(yield* other.hasWon)
-      yield* TestClock.adjust(lease)
-      assert.isTrue(other.seen.wonAt! >= 900 + lease && other.seen.wonAt! < 901 + lease, `${other.seen.wonAt}`)
+      yield* TestClock.adjust(leaseDuration)
+      assert.isTrue(
+        other.seen.wonAt! >= 900 + leaseDuration && other.seen.wonAt! < 901 + leaseDuration,
+        `${other.seen.wonAt}`
+      )
     }))
 })
 
@@ -134,9 +140,9 @@ describe("Election in memory: overruns", () => {
       yield* TestClock.adjust(1000)
       if (how === "cut off") yield* process.link.set(silent)
       const ending = yield* Effect.forkChild(how === "told" ? Fiber.interrupt(job.fiber) : Effect.void)
-      yield* TestClock.adjust(900 + lease - 1001)
+      yield* TestClock.adjust(900 + leaseDuration - 1001)
       const before = errors.length
-      yield* TestClock.adjust(1 + 2 * lease)
+      yield* TestClock.adjust(1 + 2 * leaseDuration)
       yield* finish(Fiber.join(ending))
       const counted = (yield* count).map(({ state }) => ("count" in state ? Number(state.count) : -1))
       return { before, errors, counted, log, other }
@@ -145,7 +151,7 @@ describe("Election in memory: overruns", () => {
 
   test("work that still stops when its lease ends is logged as an error, and counted", () =>
     Effect.gen(function*() {
-      const { before, counted, errors, log, other } = yield* stopping(lease - renewDeadline + 50, "cut off")
+      const { before, counted, errors, log, other } = yield* stopping(leaseDuration - renewDeadline + 50, "cut off")
       assert.strictEqual(before, 0)
       assert.strictEqual(errors.length, 1)
       assert.include(String(errors[0]), `the work of "${only}" still runs after its lease has ended`)
@@ -154,9 +160,9 @@ describe("Election in memory: overruns", () => {
       assert.isTrue(yield* other.hasWon)
     }))
 
-  test("work that stops within lease - renewDeadline is no overrun", () =>
+  test("work that stops within leaseDuration - renewDeadline is no overrun", () =>
     Effect.gen(function*() {
-      const { counted, errors, log } = yield* stopping(lease - renewDeadline - 1, "cut off")
+      const { counted, errors, log } = yield* stopping(leaseDuration - renewDeadline - 1, "cut off")
       assert.deepStrictEqual(errors, [])
       assert.deepStrictEqual(counted.filter((count) => count !== 0), [])
       assert.deepStrictEqual(log, ["stopped"])
@@ -164,7 +170,7 @@ describe("Election in memory: overruns", () => {
 
   test("work that stops slowly while its leader renews is no overrun", () =>
     Effect.gen(function*() {
-      const { counted, errors, log } = yield* stopping(2 * lease, "told")
+      const { counted, errors, log } = yield* stopping(2 * leaseDuration, "told")
       assert.deepStrictEqual(errors, [])
       assert.deepStrictEqual(counted.filter((count) => count !== 0), [])
       assert.deepStrictEqual(log, ["stopped"])

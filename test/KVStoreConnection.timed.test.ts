@@ -142,7 +142,7 @@ const reaching = (test: Test, line: Line): void => {
         Effect.promise(() => connect({ servers, user: "u", pass: "p" })),
         (connection) => Effect.promise(() => connection.close())
       )
-      const { store } = yield* storeOver(NatsClient.fromConnection(connection), { bucket })
+      const { store } = yield* storeOver(NatsClient.layerFromConnection(connection), { bucket })
       yield* store.put("open.1", bytes("1"))
       const reason = yield* reasonOf(store.put("secret.1", bytes("1")), "PermissionDenied")
       assert.strictEqual(reason.subject, `$KV.${bucket}.secret.1`)
@@ -331,7 +331,7 @@ const lifetimes = (test: Test, line: Line): void => {
           Effect.promise(() => connect({ ...options, inboxPrefix })),
           (connection) => Effect.promise(() => connection.close())
         )
-      const { store } = yield* storeOver(NatsClient.fromConnection(yield* open("_INBOX_app")), { bucket: "apps" })
+      const { store } = yield* storeOver(NatsClient.layerFromConnection(yield* open("_INBOX_app")), { bucket: "apps" })
       const { events } = yield* record(store.watch())
       yield* store.put("a", bytes("1"))
       yield* until(Effect.sync(() => events.length), (count) => count >= 2)
@@ -347,7 +347,7 @@ const lifetimes = (test: Test, line: Line): void => {
       )
       const scope = yield* Scope.make()
       const { store } = yield* Scope.provide(
-        storeOver(NatsClient.fromConnection(connection), { bucket: freshName() }),
+        storeOver(NatsClient.layerFromConnection(connection), { bucket: freshName() }),
         scope
       )
       yield* store.put("a", bytes("1"))
@@ -370,7 +370,7 @@ const lifetimes = (test: Test, line: Line): void => {
   test("what is no connection is InvalidConfig", () =>
     Effect.gen(function*() {
       for (const connection of [undefined, null, 7, {}, { subscribe: () => undefined }]) {
-        const { exit } = yield* measured(Layer.build(NatsClient.fromConnection(connection)))
+        const { exit } = yield* measured(Layer.build(NatsClient.layerFromConnection(connection)))
         assert.strictEqual(tagOf(exit), "InvalidConfig")
       }
     }))

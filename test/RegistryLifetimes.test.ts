@@ -86,7 +86,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(told.seen, ["visible", "invisible"])
     }))
 
-  test("a sweep spares who has been silent for exactly maxAge, and removes it a millisecond later", () =>
+  test("a clean up spares who has been silent for exactly maxAge, and removes it a millisecond later", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.registry.heartbeat(named("orders", "one"))

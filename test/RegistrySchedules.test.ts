@@ -1,4 +1,4 @@
-/** The schedules of heartbeats and of the sweeper, on virtual time. */
+/** The schedules of heartbeats and of the cleanup, on virtual time. */
 import { assert, describe } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -93,7 +93,7 @@ describe("Registry in memory, on its schedules", () => {
       }))
   }
 
-  test("the sweeper passes every 30 seconds, and removes what two passes saw", () =>
+  test("the cleanup passes every 30 seconds, and removes what two passes saw", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -111,7 +111,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(yield* lastOf(store, key), "purge")
     }))
 
-  test("the sweeper takes a Schedule, and what a pass may do", () =>
+  test("the cleanup takes a Schedule, and what a pass may do", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)

@@ -121,8 +121,8 @@ describe("bad input, connections", () => {
   for (const [what, connection] of bad) {
     it.live(`a client refuses ${what}`, () =>
       Effect.gen(function*() {
-        const { message, operation } = yield* refused(NatsClient.fromConnection(connection))
-        assert.strictEqual(operation, "fromConnection")
+        const { message, operation } = yield* refused(NatsClient.layerFromConnection(connection))
+        assert.strictEqual(operation, "layerFromConnection")
         assert.include(message, "NatsConnection")
       }))
   }

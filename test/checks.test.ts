@@ -136,7 +136,7 @@ describe("one running leader", () => {
 
   it("is broken by what comes before the stop", () => {
     const [violation] = led([term("a", 10, 60), term("b", 19, 90)], ["a", 20, 50])
-    assert.deepStrictEqual(violation?.history.at(-1), "    0.020 s  a  is paused or frozen")
+    assert.deepStrictEqual(violation?.history.at(-1), "    0.020 s  a  is paused or suspended")
   })
 
   it("is no excuse that another node was stopped, nor this one before or after its term", () => {
@@ -262,34 +262,36 @@ describe("no stale write", () => {
   })
 })
 
-describe("somebody leads", () => {
-  const vacant = (terms: ReadonlyArray<Checks.Term>, ...troubles: ReadonlyArray<readonly [number, number]>) =>
-    Checks.somebodyLeads({
+describe("an election has a leader", () => {
+  const vacant = (terms: ReadonlyArray<Checks.Term>, ...disruptions: ReadonlyArray<readonly [number, number]>) =>
+    Checks.leaderWithin({
       terms,
       end: 100_000,
-      troubles: troubles.map(([from, until]) => ({ node: "a", from, until }))
+      disruptions: disruptions.map(([from, until]) => ({ node: "a", from, until }))
     }, { elections: ["job"], within: 20_000 })
 
   it("within the time that a take-over takes, from the beginning to the end", () => {
     assert.deepStrictEqual(vacant([term("a", 20_000, 50_000), term("b", 70_000, 80_000)]), [])
-    assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["somebody leads"])
-    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["somebody leads"])
-    assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), [
+      "an election has a leader"
+    ])
   })
 
   it("is asked from when the recording began", () => {
     const since = (begin: number | undefined) =>
-      Checks.somebodyLeads(
-        { terms: [term("a", 1_000_020_000, undefined)], troubles: [], begin, end: 1_000_090_000 },
+      Checks.leaderWithin(
+        { terms: [term("a", 1_000_020_000, undefined)], disruptions: [], begin, end: 1_000_090_000 },
         { elections: ["job"], within: 20_000 }
       )
     assert.deepStrictEqual(since(1_000_000_000), [])
-    assert.deepStrictEqual(rules(since(999_999_999)), ["somebody leads"])
-    assert.deepStrictEqual(rules(since(undefined)), ["somebody leads"])
+    assert.deepStrictEqual(rules(since(999_999_999)), ["an election has a leader"])
+    assert.deepStrictEqual(rules(since(undefined)), ["an election has a leader"])
   })
 
   it("has bounds that are numbers", () => {
-    const [violation] = Checks.somebodyLeads({ terms: [], troubles: [], end: 100_000 }, {
+    const [violation] = Checks.leaderWithin({ terms: [], disruptions: [], end: 100_000 }, {
       elections: ["job"],
       within: Number.NaN
     })
@@ -297,15 +299,17 @@ describe("somebody leads", () => {
   })
 
   it("is asked of an election that nobody has ever won", () => {
-    assert.deepStrictEqual(rules(vacant([])), ["somebody leads"])
-    assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant([])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), [
+      "an election has a leader"
+    ])
   })
 
   it("after trouble has ended, and not while it lasts", () => {
     const terms = [term("a", 0, 30_000), term("b", 80_000, undefined)]
     assert.deepStrictEqual(vacant(terms, [40_000, 60_000]), [])
-    assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["somebody leads"])
-    assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["somebody leads"])
+    assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["an election has a leader"])
   })
 
   it("is told with the terms around the time, and the time itself", () => {

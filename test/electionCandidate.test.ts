@@ -11,22 +11,22 @@ import { untyped } from "./support/values.ts"
 
 describe("timings", () => {
   const accepted: ReadonlyArray<readonly [lease: Duration.Input, deadline: Duration.Input, every: Duration.Input]> = [
-    [resilient.lease, resilient.renewDeadline, resilient.renewEvery],
-    [balanced.lease, balanced.renewDeadline, balanced.renewEvery],
-    [fast.lease, fast.renewDeadline, fast.renewEvery],
+    [resilient.leaseDuration, resilient.renewDeadline, resilient.renewInterval],
+    [balanced.leaseDuration, balanced.renewDeadline, balanced.renewInterval],
+    [fast.leaseDuration, fast.renewDeadline, fast.renewInterval],
     [21, 20, 10],
     ["21 millis", "20 millis", "10 millis"],
     ["2 hours", "1 hour", "30 minutes"]
   ]
-  for (const [lease, renewDeadline, renewEvery] of accepted) {
-    it.effect(`are taken: ${String(lease)} / ${String(renewDeadline)} / ${String(renewEvery)}`, () =>
+  for (const [leaseDuration, renewDeadline, renewInterval] of accepted) {
+    it.effect(`are taken: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>
       Effect.gen(function*() {
-        const times = yield* toTimes({ lease, renewDeadline, renewEvery })
-        assert.isTrue(times.lease > times.renewDeadline && times.renewDeadline >= 2 * times.renewEvery)
+        const times = yield* toTimes({ leaseDuration, renewDeadline, renewInterval })
+        assert.isTrue(times.leaseDuration > times.renewDeadline && times.renewDeadline >= 2 * times.renewInterval)
       }))
   }
 
-  const good = { lease: 20_000, renewDeadline: 14_000, renewEvery: 4000 }
+  const good = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
   const bad: ReadonlyArray<unknown> = [
     Number.NaN,
     Infinity,
@@ -40,12 +40,12 @@ describe("timings", () => {
     undefined
   ]
   const refused: ReadonlyArray<readonly [what: string, timings: unknown]> = [
-    ["a lease as long as the deadline", { ...good, lease: 14_000 }],
-    ["a lease shorter than the deadline", { ...good, lease: 13_999 }],
+    ["a lease as long as the deadline", { ...good, leaseDuration: 14_000 }],
+    ["a lease shorter than the deadline", { ...good, leaseDuration: 13_999 }],
     ["a deadline of less than two renewals", { ...good, renewDeadline: 7999 }],
-    ["renewals that leave no time for an attempt", { lease: 30, renewDeadline: 20, renewEvery: 9 }],
-    ["infinite times", { lease: Infinity, renewDeadline: Infinity, renewEvery: Infinity }],
-    ...["lease", "renewDeadline", "renewEvery"].flatMap((name) =>
+    ["renewals that leave no time for an attempt", { leaseDuration: 30, renewDeadline: 20, renewInterval: 9 }],
+    ["infinite times", { leaseDuration: Infinity, renewDeadline: Infinity, renewInterval: Infinity }],
+    ...["leaseDuration", "renewDeadline", "renewInterval"].flatMap((name) =>
       bad.map((value) => [`${name} of ${String(value)} ${typeof value}`, { ...good, [name]: value }] as const)
     )
   ]
@@ -54,20 +54,20 @@ describe("timings", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(toTimes(untyped(timings)))
         assert.strictEqual(error._tag, "InvalidCandidate")
-        assert.include(error.message, "lease > renewDeadline >= 2 x renewEvery")
+        assert.include(error.message, "leaseDuration > renewDeadline >= 2 x renewInterval")
       }))
   }
 
   const Times = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))
   it.effect.prop(
-    "are refused unless lease > renewDeadline >= 2 x renewEvery",
-    { lease: Times, renewDeadline: Times, renewEvery: Times },
-    ({ lease, renewDeadline, renewEvery }) =>
+    "are refused unless leaseDuration > renewDeadline >= 2 x renewInterval",
+    { leaseDuration: Times, renewDeadline: Times, renewInterval: Times },
+    ({ leaseDuration, renewDeadline, renewInterval }) =>
       Effect.gen(function*() {
-        const result = yield* Effect.result(toTimes({ lease, renewDeadline, renewEvery }))
+        const result = yield* Effect.result(toTimes({ leaseDuration, renewDeadline, renewInterval }))
         assert.strictEqual(
           Result.isSuccess(result),
-          lease > renewDeadline && renewDeadline >= 2 * renewEvery && renewEvery >= 10
+          leaseDuration > renewDeadline && renewDeadline >= 2 * renewInterval && renewInterval >= 10
         )
       }),
     { arbitrary: { runs: 500 } }
@@ -103,9 +103,9 @@ describe("a candidate", () => {
           election: "orders",
           candidateId: "",
           priority: 0,
-          times: { lease: 3000, renewDeadline: 2000, renewEvery: 500 },
+          times: { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 500 },
           metadata: {},
-          healthy: undefined
+          healthCheck: undefined
         }
       )
     }))
@@ -118,9 +118,9 @@ describe("a candidate", () => {
         election: "orders",
         candidateId: "a b",
         priority: 3,
-        times: { lease: 10_000, renewDeadline: 7000, renewEvery: 2000 },
+        times: { leaseDuration: 10_000, renewDeadline: 7000, renewInterval: 2000 },
         metadata: { zone: "a", ports: [80] },
-        healthy: undefined
+        healthCheck: undefined
       })
     }))
 
@@ -130,7 +130,7 @@ describe("a candidate", () => {
     ...[5, { when: new Date(0) }, { f: () => 1 }, { n: Number.NaN }, { big: 1n }, { u: undefined }].map((value) =>
       ["metadata", value] as const
     ),
-    ["timings", { lease: 1, renewDeadline: 2, renewEvery: 3 }]
+    ["timings", { leaseDuration: 1, renewDeadline: 2, renewInterval: 3 }]
   ]
   for (const [field, value] of refused) {
     const shown = JSON.stringify(value, (_, part) => typeof part === "object" ? part : String(part))

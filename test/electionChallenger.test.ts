@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
-import { type Observation, observe, standing } from "../src/internal/election/challenger.ts"
+import { nextObservation, type Observation, standing } from "../src/internal/election/challenger.ts"
 import { absent, type Seen } from "../src/internal/election/record.ts"
 
 import { held, undecodable, vacant } from "./support/electionRecord.ts"
 
 /** What has been seen, one second after the other, from second 0 on. */
 const observed = (...all: ReadonlyArray<Seen>): Observation =>
-  all.reduce<Observation | undefined>((known, seen, second) => observe(known, seen, second * 1000), undefined)!
+  all.reduce<Observation | undefined>((known, seen, second) => nextObservation(known, seen, second * 1000), undefined)!
 
 describe("an observation", () => {
   const first = held(10)
@@ -23,7 +23,7 @@ describe("an observation", () => {
   for (const [what, one, two] of same) {
     it(`keeps its time where a second look shows ${what}`, () => {
       const known = observed(one)
-      assert.strictEqual(observe(known, two, 99_000), known)
+      assert.strictEqual(nextObservation(known, two, 99_000), known)
     })
   }
 
@@ -31,8 +31,8 @@ describe("an observation", () => {
     ["a higher revision", first, held(11)],
     ["a lower revision", first, held(9)],
     ["another nonce", first, held(10, { nonce: "theirs" })],
-    ["another beat", first, held(10, { beat: 6 })],
-    ["a lower beat", first, held(10, { beat: 4 })],
+    ["another beat", first, held(10, { attempt: 6 })],
+    ["a lower beat", first, held(10, { attempt: 4 })],
     ["that it was handed over", first, vacant(10)],
     ["that it does not decode", first, undecodable(10)],
     ["that it has gone", first, absent],
@@ -46,7 +46,7 @@ describe("an observation", () => {
   ]
   for (const [what, one, two] of others) {
     it(`starts its time anew where a look shows ${what}`, () => {
-      const next = observe(observed(one), two, 99_000)
+      const next = nextObservation(observed(one), two, 99_000)
       assert.strictEqual(next.since, 99_000)
       assert.deepStrictEqual(next.seen, two)
     })
@@ -62,7 +62,7 @@ describe("an observation", () => {
     ],
     [
       "it was renewed, and has gone",
-      observed(held(10), held(11, { beat: 6, leaseMillis: 7 }), absent),
+      observed(held(10), held(11, { attempt: 6, leaseMillis: 7 }), absent),
       { leaseMillis: 7, since: 1000 }
     ],
     ["a record that does not decode has gone", observed(undecodable(10), absent), { leaseMillis: undefined, since: 0 }],
@@ -98,11 +98,11 @@ describe("an observation", () => {
     nonce: Schema.Literals(["mine", "theirs"]),
     beat: Schema.Literals([1, 2])
   })
-  const seenOf = ({ beat, kind, nonce, revision }: typeof Look.Type): Seen =>
+  const seenOf = ({ beat: attempt, kind, nonce, revision }: typeof Look.Type): Seen =>
     kind === "Held"
-      ? held(revision, { beat, nonce })
+      ? held(revision, { attempt, nonce })
       : kind === "Vacant"
-      ? vacant(revision, { beat, nonce })
+      ? vacant(revision, { attempt, nonce })
       : kind === "Undecodable"
       ? undecodable(revision)
       : absent
@@ -126,7 +126,7 @@ describe("an observation", () => {
 })
 
 describe("a challenger", () => {
-  const candidate = { lease: 50_000, renewEvery: 4000, priority: 0 }
+  const candidate = { leaseDuration: 50_000, renewInterval: 4000, priority: 0 }
   const third = { ...candidate, priority: 3 }
 
   const cells: ReadonlyArray<
@@ -146,7 +146,7 @@ describe("a challenger", () => {
     ["no later over a live record, whatever its turn", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
     [
       "a lease after the last renewal",
-      observed(held(10, { leaseMillis: 7000 }), held(11, { beat: 6, leaseMillis: 7000 })),
+      observed(held(10, { leaseMillis: 7000 }), held(11, { attempt: 6, leaseMillis: 7000 })),
       candidate,
       8000,
       11
@@ -154,7 +154,7 @@ describe("a challenger", () => {
     ["after its own lease over what does not decode", observed(absent, undecodable(10)), candidate, 51_000, 10],
     [
       "when the lease of a live record that has gone has run since that was first seen",
-      observed(held(9), held(10, { beat: 6, leaseMillis: 7000 }), absent),
+      observed(held(9), held(10, { attempt: 6, leaseMillis: 7000 }), absent),
       candidate,
       8000,
       "nothing"
@@ -182,6 +182,6 @@ describe("a challenger", () => {
 
   it("does not wait longer for a second look at the same record", () => {
     const once = observed(held(10, { leaseMillis: 7000 }))
-    assert.deepStrictEqual(standing(observe(once, held(10), 6999), candidate), standing(once, candidate))
+    assert.deepStrictEqual(standing(nextObservation(once, held(10), 6999), candidate), standing(once, candidate))
   })
 })

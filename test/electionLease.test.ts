@@ -117,7 +117,7 @@ describe("a leader's deadline", () => {
 
 describe("a leader that lost a compare-and-set", () => {
   const lease = { revision: 10, sentAt: 1000 }
-  const adopt = (revision: number): ReadBack => ({ _tag: "Adopt", revision, beat: 5 })
+  const adopt = (revision: number): ReadBack => ({ _tag: "Adopt", revision, attempt: 5 })
   const readAgain: ReadBack = { _tag: "ReadAgain" }
   const over = (reason: LossReason): ReadBack => ({ _tag: "Over", reason })
   const theirs = { nonce: "theirs" }

@@ -50,12 +50,12 @@ const tellsTheStory = ({ code, complained, said }: Ended) => {
     /nobody leads/,
     /is asked to hand over/,
     /billing-2 +has deregistered/,
-    /billing-1 +has not beaten for too long: it has expired/,
-    /billing-1 +was swept/
+    /billing-1 +has sent no heartbeat for too long: it has expired/,
+    /billing-1 +was cleaned up/
   ].map((text) => lineOf(said, text, crash))
   assert.isTrue(story.every((line) => line >= 0), said)
   assert.deepStrictEqual(story, story.toSorted((a, b) => a - b), "in this order")
-  assert.isAbove(lineOf(said, new RegExp(`${first} +was swept`)), 0)
+  assert.isAbove(lineOf(said, new RegExp(`${first} +was cleaned up`)), 0)
 }
 
 describe("the fleet example", () => {

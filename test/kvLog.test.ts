@@ -282,7 +282,7 @@ describe("room", () => {
     assert.strictEqual(log.bytes, 5)
     write(log, put("b", "1234"))
     assert.strictEqual(log.bytes, 10)
-    assert.strictEqual(refused(log, put("c")), "BucketFull")
+    assert.strictEqual(refused(log, put("c")), "StorageFull")
     assert.strictEqual(log.size, 2)
   })
 
@@ -290,7 +290,7 @@ describe("room", () => {
     const log = makeLog({ maxBytes: 10 })
     write(log, put("a", "123456789"))
     write(log, put("a", "987654321"))
-    assert.strictEqual(refused(log, put("a", "1234567890")), "BucketFull")
+    assert.strictEqual(refused(log, put("a", "1234567890")), "StorageFull")
     write(log, remove("delete", "b"))
     assert.strictEqual(log.bytes, 11)
     write(log, remove("delete", "a"))
@@ -299,7 +299,7 @@ describe("room", () => {
 
   it("is told with its number", () => {
     const outcome = makeLog({ maxBytes: 3 }).append(put("a", "1234"), 0)
-    assert.isTrue(typeof outcome !== "number" && outcome._tag === "BucketFull" && outcome.message.includes("3"))
+    assert.isTrue(typeof outcome !== "number" && outcome._tag === "StorageFull" && outcome.message.includes("3"))
   })
 
   it("is asked for after the condition", () => {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Append, Condition, Operation, StoredMessage } from "../src/internal/kv/backend.ts"
+import type { Append, Condition, MessageOperation, StoredMessage } from "../src/internal/kv/backend.ts"
 import { Log, type LogOptions } from "../src/internal/kv/log.ts"
 import { put, remove } from "./support/appends.ts"
 
@@ -32,7 +32,7 @@ class Model {
     return created + (operation === "expire" ? Math.min(markerAge, maxAge) : maxAge)
   }
 
-  add(key: string, operation: Operation, value: Uint8Array, now: number): number {
+  add(key: string, operation: MessageOperation, value: Uint8Array, now: number): number {
     this.kept = [...this.kept, { key, operation, value, created: now, revision: ++this.lastRevision }]
     const dropped = new Set(this.of(key).slice(0, -this.options.historySize))
     this.kept = this.kept.filter((message) => !dropped.has(message))
@@ -57,7 +57,7 @@ class Model {
     const { historySize, maxBytes = Infinity } = this.options
     const [oldest] = this.of(key).length >= historySize ? this.of(key) : []
     const room = maxBytes - this.bytes + (oldest === undefined ? 0 : key.length + oldest.value.length)
-    if (operation === "put" && key.length + value.length > room) return "BucketFull"
+    if (operation === "put" && key.length + value.length > room) return "StorageFull"
     if (operation === "purge") this.kept = this.kept.filter((message) => message.key !== key)
     return this.add(key, operation, value, now)
   }

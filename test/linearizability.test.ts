@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as KVStore from "../src/KVStore.ts"
-import { check, type CheckOptions, format, type Operation } from "../src/testing/Linearizability.ts"
+import { check, format, type Operation, type Options } from "../src/testing/Linearizability.ts"
 import {
   type Chance,
   edited,
@@ -34,9 +34,9 @@ const mismatch = refused("RevisionMismatch")
 /** Most histories begin with a value of revision 5. */
 const first = put([0, 1], "a", 5)
 
-const used: CheckOptions = { initial: "anything" }
+const used: Options = { initial: "anything" }
 
-type Case = readonly [title: string, history: ReadonlyArray<Operation>, options?: CheckOptions]
+type Case = readonly [title: string, history: ReadonlyArray<Operation>, options?: Options]
 
 const right: ReadonlyArray<Case> = [
   ["nothing at all", []],

@@ -69,7 +69,7 @@ const happen = (model: Model, chance: Chance, reader: ReturnType<typeof makeRead
   if (dice < 55) return model.remove(key), "remove"
   if (dice < 61) return model.vanish(key), "vanish"
   if (dice < 64) return model.makeAnew(chance.is(0.5) ? 1 : model.last() + 1000), "anew"
-  if (dice < 70) return model.loseConsumers(), "consumers lost"
+  if (dice < 70) return model.dropConsumers(), "consumers lost"
   if (dice < 74) return model.loseOne(), "message lost"
   if (dice < 80) return model.setLink(!model.state.isLinkUp), "link"
   if (dice < 85) return model.state.frozen = !model.state.frozen, "frozen"
@@ -135,7 +135,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
   model.setLink(true)
   model.catchUp()
   yield* TestClock.adjust("3 seconds")
-  model.loseConsumers()
+  model.dropConsumers()
   yield* TestClock.adjust("10 seconds")
   return { model, reader, watch, server, story, filter, from, begun }
 })

@@ -1,6 +1,6 @@
 /** Subjects and headers of the NATS backend, as they are sent and read. */
 import { assert, describe, it } from "@effect/vitest"
-import type { Append, Operation } from "../src/internal/kv/backend.ts"
+import type { Append, MessageOperation } from "../src/internal/kv/backend.ts"
 import { fromPushed, fromStored, headersFor, placeOf } from "../src/internal/nats/messages.ts"
 import { append } from "./support/appends.ts"
 import { bytes } from "./support/values.ts"
@@ -85,7 +85,7 @@ describe("the headers of a write", () => {
 })
 
 describe("a message of the server", () => {
-  const cases: ReadonlyArray<readonly [headers: Record<string, string>, operation: Operation]> = [
+  const cases: ReadonlyArray<readonly [headers: Record<string, string>, operation: MessageOperation]> = [
     [{}, "put"],
     [{ "KV-Operation": "DEL" }, "delete"],
     [{ "KV-Operation": "PURGE" }, "purge"],

@@ -14,10 +14,10 @@ describe("a failure", () => {
   > = [
     ["10059, no such stream", api(10059), "BucketNotFound", "BucketNotFound", "BucketNotFound"],
     ["10008, a cluster without a leader", api(10008), "Unavailable", "Unavailable", "Unavailable"],
-    ["10002, the account's resources", api(10002), "BucketFull", "BucketFull", "BucketFull"],
-    ["10023, the server's resources", api(10023), "BucketFull", "BucketFull", "BucketFull"],
-    ["10047, no storage", api(10047), "BucketFull", "BucketFull", "BucketFull"],
-    ["10077, maximum bytes", api(10077), "BucketFull", "BucketFull", "BucketFull"],
+    ["10002, the account's resources", api(10002), "StorageFull", "StorageFull", "StorageFull"],
+    ["10023, the server's resources", api(10023), "StorageFull", "StorageFull", "StorageFull"],
+    ["10047, no storage", api(10047), "StorageFull", "StorageFull", "StorageFull"],
+    ["10077, maximum bytes", api(10077), "StorageFull", "StorageFull", "StorageFull"],
     ["10054, too large", api(10054), "Rejected", "ValueTooLarge", "ValueTooLarge"],
     ["10071, a wrong sequence", api(10071), "Rejected", "Rejected", "RevisionMismatch"],
     ["10164, a wrong sequence without its number", api(10164), "Rejected", "Rejected", "RevisionMismatch"],
@@ -79,7 +79,7 @@ describe("a failure", () => {
 
   it("keeps the server's numbers and words", () => {
     const full = readReason(api(10077, "maximum bytes exceeded"))
-    assert.isTrue(full._tag === "BucketFull" && full.code === 10077)
+    assert.isTrue(full._tag === "StorageFull" && full.code === 10077)
     assert.include(full.message, "maximum bytes exceeded")
     const rejected = readReason(api(10026, "maximum consumers limit reached"))
     assert.isTrue(rejected._tag === "Rejected" && rejected.code === 10026)

@@ -60,7 +60,7 @@ describe("the better of two readings", () => {
     ({ offset, samples }) =>
       Effect.sync(() => {
         let now = 0
-        let known: storeClock.Reading | undefined
+        let known: storeClock.ClockReading | undefined
         for (const { back, pause, there } of samples) {
           const sent = now + pause
           now = sent + there + back

@@ -1,4 +1,4 @@
-/** What a sweep removes, as a table, and what it confirms from pass to pass. */
+/** What a clean up removes, as a table, and what it confirms from pass to pass. */
 import { assert, describe, it } from "@effect/vitest"
 import { confirm, type Judged, plan, type Suspects } from "../src/internal/registry/cleanup.ts"
 
@@ -11,8 +11,8 @@ const judgedOf = (serviceName: string, known: number, going: number): ReadonlyAr
     reason: index < going ? "expired" : undefined
   }))
 
-describe("the plan of a sweep", () => {
-  const cases: ReadonlyArray<readonly [known: number, going: number, atMost: number, frozen: boolean]> = [
+describe("the plan of a clean up", () => {
+  const cases: ReadonlyArray<readonly [known: number, going: number, maxRemovalRatio: number, isPreserved: boolean]> = [
     [0, 0, 0.5, false],
     [1, 1, 0.5, false],
     [9, 9, 0.5, false],
@@ -33,12 +33,12 @@ describe("the plan of a sweep", () => {
     [10, 1, 0, true]
   ]
 
-  for (const [known, going, atMost, frozen] of cases) {
-    it(`${frozen ? "leaves alone" : "removes"} ${going} expired of ${known} known, at most ${atMost}`, () => {
+  for (const [known, going, maxRemovalRatio, isPreserved] of cases) {
+    it(`${isPreserved ? "leaves alone" : "removes"} ${going} expired of ${known} known, at most ${maxRemovalRatio}`, () => {
       const judged = judgedOf("orders", known, going)
-      assert.deepStrictEqual(plan(judged, atMost), {
-        remove: frozen ? [] : judged.slice(0, going),
-        frozen: frozen ? ["orders"] : []
+      assert.deepStrictEqual(plan(judged, maxRemovalRatio), {
+        remove: isPreserved ? [] : judged.slice(0, going),
+        preserved: isPreserved ? ["orders"] : []
       })
     })
   }
@@ -47,19 +47,19 @@ describe("the plan of a sweep", () => {
     const small = judgedOf("small", 3, 3)
     const dying = judgedOf("dying", 10, 9)
     const well = judgedOf("well", 10, 1)
-    const { frozen, remove } = plan([...small, ...dying, ...well], 0.5)
-    assert.deepStrictEqual(frozen, ["dying"])
+    const { preserved, remove } = plan([...small, ...dying, ...well], 0.5)
+    assert.deepStrictEqual(preserved, ["dying"])
     assert.deepStrictEqual(remove, [...small, ...well.slice(0, 1)])
   })
 
   it("does not take one service for another whose name begins as its own", () => {
-    const { frozen, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5)
-    assert.deepStrictEqual(frozen, [])
+    const { preserved, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5)
+    assert.deepStrictEqual(preserved, [])
     assert.strictEqual(remove.length, 10)
   })
 })
 
-describe("the confirmation of a sweep", () => {
+describe("the confirmation of a clean up", () => {
   const heartbeat = 10_000
   const [one, two] = judgedOf("orders", 2, 2) as [Judged, Judged]
   const keysOf = (confirmed: ReadonlyArray<Judged>) => confirmed.map((judged) => judged.key)

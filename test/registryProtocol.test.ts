@@ -1,9 +1,9 @@
 /** What the registry decides after a lost beat and before registering, as a table. */
 import { assert, describe, it } from "@effect/vitest"
 import {
-  afterLostBeat,
-  type BeatDecision,
+  afterLostHeartbeat,
   beforeRegistering,
+  type HeartbeatDecision,
   type LastSeen,
   type RegisterDecision
 } from "../src/internal/registry/protocol.ts"
@@ -13,7 +13,7 @@ interface Cell {
   readonly what: string
   readonly seen: LastSeen
   /** After a beat that lost its compare-and-set. */
-  readonly beat: BeatDecision
+  readonly beat: HeartbeatDecision
   /** Before registering, while what is there has been silent for less than maxAge, and for more. */
   readonly young: RegisterDecision
   readonly old: RegisterDecision
@@ -69,7 +69,7 @@ const cells: ReadonlyArray<Cell> = [
 describe("a beat that lost its compare-and-set", () => {
   for (const { beat, seen, what } of cells) {
     it(`means ${beat._tag} where it finds ${what}`, () => {
-      assert.deepStrictEqual(afterLostBeat(mine, seen), beat)
+      assert.deepStrictEqual(afterLostHeartbeat(mine, seen), beat)
     })
   }
 })

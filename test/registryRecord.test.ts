@@ -4,7 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Equal from "effect/Equal"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { changed, decode, encode, keyOf, namesOf, type Record } from "../src/internal/registry/record.ts"
+import { changed, decode, encode, type InstanceRecord, keyOf, namesOf } from "../src/internal/registry/record.ts"
 import { instance, mine, recordOf } from "./support/registryRecord.ts"
 import { textOf } from "./support/values.ts"
 
@@ -77,7 +77,7 @@ describe("a record", () => {
     "keeps whatever else it holds, and its own fields apart from that",
     { metadata: Schema.Record(Schema.String, Schema.Json), other: Schema.Record(Schema.String, Schema.Json) },
     ({ metadata, other }) => {
-      const record: Record = {
+      const record: InstanceRecord = {
         instance: changed(instance, { metadata }),
         nonce: mine,
         rest: Object.fromEntries(Object.entries(other).map(([name, value]) => [`x-${name}`, value]))

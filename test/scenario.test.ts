@@ -27,11 +27,11 @@ const greet = (node: Simulation.SimulatedNode) =>
   )
 
 /** One machine on which nothing happens, and a verdict on what the plan did to it. */
-const idle = (verdict: Scenario.Parts["verdict"], more: Partial<Scenario.Scenario> = {}): Scenario.Scenario => ({
+const idle = (violations: Scenario.Setup["violations"], more: Partial<Scenario.Scenario> = {}): Scenario.Scenario => ({
   nodes: ["a"],
-  lasting: "1 minute",
-  settling: "1 second",
-  parts: Effect.succeed({ process: greet, verdict }),
+  duration: "1 minute",
+  settleTime: "1 second",
+  setup: Effect.succeed({ process: greet, violations }),
   ...more
 })
 
@@ -44,9 +44,9 @@ const crashes = Effect.map(
 const crashesAtMost = (most: number, kinds?: Scenario.Scenario["faults"]): Scenario.Scenario => ({
   ...idle(Effect.succeed([])),
   faults: kinds,
-  parts: Effect.map(Simulation.Simulation, (simulation) => ({
+  setup: Effect.map(Simulation.Simulation, (simulation) => ({
     process: greet,
-    verdict: Effect.map(
+    violations: Effect.map(
       Effect.provideService(crashes, Simulation.Simulation, simulation),
       (count) => count > most ? [`${count} crashes`] : []
     )
@@ -108,7 +108,7 @@ describe("a scenario", () => {
       const asked = idle(Effect.succeed([]), {
         buckets: ["x", "y"],
         faults: ["Pause", ["LoseStream", ["y"]]],
-        lasting: "10 seconds"
+        duration: "10 seconds"
       })
       const spying = Scenario.plans(asked)
       yield* Effect.gen(function*() {
@@ -128,13 +128,13 @@ describe("a scenario", () => {
       const starts: Array<string> = []
       const counted: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
-        parts: Effect.succeed({
+        setup: Effect.succeed({
           process: (node) =>
             Effect.suspend(() => {
               starts.push(node.id)
               return greet(node)
             }),
-          verdict: Effect.succeed([])
+          violations: Effect.succeed([])
         })
       }
       const faults: ReadonlyArray<Faults.Fault> = [
@@ -150,9 +150,9 @@ describe("a scenario", () => {
       let starts = 0
       const short: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
-        parts: Effect.succeed({
+        setup: Effect.succeed({
           process: (node) => Effect.andThen(Effect.sync(() => starts++), Effect.timeoutOption(greet(node), "1 second")),
-          verdict: Effect.succeed([])
+          violations: Effect.succeed([])
         })
       }
       yield* Scenario.verify(short, { seed: 1, faults: [{ _tag: "Crash", at: 5000, node: "a", for: 500 }] })
@@ -165,15 +165,15 @@ describe("a scenario", () => {
       const spinning: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
         faults: ["Crash"],
-        parts: Effect.sync(() => {
+        setup: Effect.sync(() => {
           starts = 0
           return {
             process: (node) => Effect.suspend(() => ++starts === 1 ? greet(node) : Effect.forever(Effect.yieldNow)),
-            verdict: Effect.succeed([])
+            violations: Effect.succeed([])
           }
         })
       }
-      const failed = isFailed(yield* Effect.flip(Scenario.check(spinning, { runs: 50, mostShrinks: 3 })))
+      const failed = isFailed(yield* Effect.flip(Scenario.check(spinning, { runs: 50, maxShrinks: 3 })))
       assert.include(textsOf(failed).join(), "a loop that never sleeps")
       assert.isAbove(failed.plan.faults.length, 0)
       assert.include(failed.timeline, "crashes")
@@ -183,9 +183,9 @@ describe("a scenario", () => {
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
-        parts: Effect.succeed({
+        setup: Effect.succeed({
           process: () => Effect.andThen(Effect.sleep("3 seconds"), Effect.fail(new Error("out of paper"))),
-          verdict: Effect.succeed([])
+          violations: Effect.succeed([])
         })
       }
       const failed = isFailed(yield* Effect.flip(Scenario.check(failing, { runs: 1 })))
@@ -196,17 +196,17 @@ describe("a scenario", () => {
   it("a fault is told in a line", () => {
     const cut: Faults.Fault = { _tag: "Cut", at: 1500, node: "a", for: 2000, direction: "both" }
     assert.strictEqual(Faults.format(cut).replaceAll(/ +/g, " "), "at 1.5 s Cut a for 2 s direction both")
-    const frozen: Faults.Fault = { _tag: "ServerFreeze", at: 1, for: 20 }
-    assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s ServerFreeze the server for 0.02 s")
+    const frozen: Faults.Fault = { _tag: "PauseServer", at: 1, for: 20 }
+    assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
   })
 
   it.effect("that waits for the real world, or strikes a bucket that is not there, passes nothing", () =>
     Effect.gen(function*() {
       const outside: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
-        parts: Effect.succeed({
+        setup: Effect.succeed({
           process: () => Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
-          verdict: Effect.succeed([])
+          violations: Effect.succeed([])
         })
       }
       const waiting = isFailed(yield* Effect.flip(Scenario.check(outside, { runs: 1 })))
@@ -251,9 +251,9 @@ describe("a scenario", () => {
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
-        parts: Effect.succeed({ process: () => Effect.sync(() => assert.fail("here")), verdict: Effect.succeed([]) })
+        setup: Effect.succeed({ process: () => Effect.sync(() => assert.fail("here")), violations: Effect.succeed([]) })
       }
-      const failed = isFailed(yield* Effect.flip(Scenario.check(failing, { runs: 1, mostShrinks: 0 })))
+      const failed = isFailed(yield* Effect.flip(Scenario.check(failing, { runs: 1, maxShrinks: 0 })))
       assert.match(textsOf(failed).join(), /here[^]*scenario\.test\.ts:\d+/)
     }))
 
@@ -268,15 +268,15 @@ describe("a scenario", () => {
         [{ buckets: ["no pe"] }, "got \"no pe\""],
         [{ faults: [["LoseStream", []]] }, "faults, LoseStream: expected at least one bucket"],
         [{ faults: ["Crush" as "Crash"] }, "faults: expected some of Crash, Pause"],
-        [{ lasting: "-3 seconds" }, "lasting: expected a time from 0 such as \"2 minutes\", got -3 seconds"],
-        [{ settling: "soon" as "1 second" }, "settling: expected a time"],
+        [{ duration: "-3 seconds" }, "duration: expected a time from 0 such as \"2 minutes\", got -3 seconds"],
+        [{ settleTime: "soon" as "1 second" }, "settleTime: expected a time"],
         [{ drift: 1.5 }, "drift: expected a share from 0 to below 1, got 1.5"],
-        [{ lasting: Number.NaN }, "lasting: expected a time from 0 such as \"2 minutes\", got NaN"],
-        [{ lasting: "2 days" }, "lasting: expected a day at most, got 2 days"],
+        [{ duration: Number.NaN }, "duration: expected a time from 0 such as \"2 minutes\", got NaN"],
+        [{ duration: "2 days" }, "duration: expected a day at most, got 2 days"],
         [{ offset: Number.POSITIVE_INFINITY }, "offset: expected a time from 0"],
-        [{ faults: [["Crash", ["simulation"]]] }, "faults: expected buckets with StoreElection, LoseConsumers"],
+        [{ faults: [["Crash", ["simulation"]]] }, "faults: expected buckets with NoStoreLeader, DropConsumers"],
         [{ simulation: { limit: Number.NaN } }, "limit: expected a time from 0"],
-        [{ mostFaults: -1 }, "mostFaults: expected a whole number from 0, got -1"]
+        [{ maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"]
       ]
       for (const [wrong, problem] of rows) {
         const error = yield* Effect.flip(Scenario.check(idle(Effect.succeed([]), wrong), { runs: 1 }))
@@ -285,8 +285,8 @@ describe("a scenario", () => {
       }
       const none = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { runs: 0 }))
       assert.include(none.message, "runs: expected a whole number from 1, got 0")
-      const shrinks = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { mostShrinks: -1 }))
-      assert.include(shrinks.message, "mostShrinks: expected a whole number from 0, got -1")
+      const shrinks = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { maxShrinks: -1 }))
+      assert.include(shrinks.message, "maxShrinks: expected a whole number from 0, got -1")
       const half = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { seed: 1.5 }))
       assert.include(half.message, "seed: expected a whole number, got 1.5")
     }))
@@ -317,14 +317,14 @@ describe("a scenario", () => {
     }))
 
   it("has no plans where there can be none", () => {
-    const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], lasting: "1 minute" }
+    const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], duration: "1 minute" }
     const rows: ReadonlyArray<readonly [Partial<Faults.PlanOptions>, string]> = [
       [{ nodes: [] }, "nodes: expected at least one id, got none"],
       [{ nodes: [""] }, "nodes: expected ids of letters"],
-      [{ lasting: -1 }, "lasting: expected a time from 0"],
-      [{ lasting: Number.NaN }, "lasting: expected a time from 0"],
+      [{ duration: -1 }, "duration: expected a time from 0"],
+      [{ duration: Number.NaN }, "duration: expected a time from 0"],
       [{ kinds: ["Meteor" as "Crash"] }, "faults: expected some of Crash"],
-      [{ mostFaults: -1 }, "mostFaults: expected a whole number from 0, got -1"]
+      [{ maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"]
     ]
     for (const [wrong, problem] of rows) {
       try {
@@ -340,7 +340,7 @@ describe("a scenario", () => {
   it.effect("may last for hours, and have no faults at all", () =>
     Effect.gen(function*() {
       const { faults, lasted } = yield* Scenario.check(
-        idle(Effect.succeed([]), { lasting: "5 hours", faults: [] }),
+        idle(Effect.succeed([]), { duration: "5 hours", faults: [] }),
         { runs: 1 }
       )
       assert.isAbove(Duration.toHours(lasted), 5)
@@ -355,7 +355,7 @@ describe("a scenario", () => {
         message,
         history: [`  ${message}`]
       })
-      const many = idle(Effect.succeed([rule("first"), rule("second"), rule("third")]), { lasting: "1 hour" })
+      const many = idle(Effect.succeed([rule("first"), rule("second"), rule("third")]), { duration: "1 hour" })
       const failed = isFailed(yield* Effect.flip(Scenario.verify(many, { seed: 3, faults: [] })))
       assert.include(failed.message, "tokens grow: first\n    first\n  (and 2 more of this kind)\n")
       assert.notInclude(failed.message, "second")
@@ -369,17 +369,17 @@ describe("a scenario", () => {
     Effect.gen(function*() {
       const violation: Checks.Violation = { rule: "tokens grow", at: 95_500, message: "here", history: [] }
       const talkative: Scenario.Scenario = {
-        ...idle(Effect.succeed([violation]), { starting: "10 seconds", lasting: "2 minutes" }),
-        parts: Effect.map(Simulation.Simulation, ({ note }) => ({
+        ...idle(Effect.succeed([violation]), { warmUp: "10 seconds", duration: "2 minutes" }),
+        setup: Effect.map(Simulation.Simulation, ({ note }) => ({
           process: (node) =>
             Effect.andThen(
               Effect.forkChild(greet(node)),
               Effect.forever(Effect.andThen(Effect.sleep("1 second"), note("a", "goes on")))
             ),
-          verdict: Effect.succeed([violation])
+          violations: Effect.succeed([violation])
         }))
       }
-      const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "Step", at: 20_000, node: "a", by: 5 }] }
+      const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "StepClock", at: 20_000, node: "a", by: 5 }] }
       const { message } = isFailed(yield* Effect.flip(Scenario.verify(talkative, plan)))
       assert.include(message, "with these faults, counted from 10 s on:\n  at 20 s")
       const times = message.split("\n").flatMap((line) => {
@@ -393,20 +393,20 @@ describe("a scenario", () => {
       assert.match(message, /\n {2}\.\.\.\n/)
     }))
 
-  const excerpt = (faultAt: number, at: number | undefined, process: Scenario.Parts["process"] = greet) => {
+  const excerpt = (faultAt: number, at: number | undefined, process: Scenario.Setup["process"] = greet) => {
     const violations = at === undefined ? [] : [{ rule: "tokens grow", at, message: "here", history: [] } as const]
     const told: Scenario.Scenario = {
       ...idle(Effect.succeed(violations)),
-      parts: Effect.map(Simulation.Simulation, ({ note }) => ({
+      setup: Effect.map(Simulation.Simulation, ({ note }) => ({
         process: (node) =>
           Effect.andThen(
             Effect.forkChild(Effect.forever(Effect.andThen(Effect.sleep("400 millis"), note("a", "goes on")))),
             process(node)
           ),
-        verdict: Effect.succeed(violations)
+        violations: Effect.succeed(violations)
       }))
     }
-    const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "Step", at: faultAt, node: "a", by: 5 }] }
+    const plan: Faults.Plan = { seed: 3, faults: [{ _tag: "StepClock", at: faultAt, node: "a", by: 5 }] }
     return Effect.map(Effect.flip(Scenario.verify(told, plan)), (error) => {
       const lines = isFailed(error).message.split("\n").map((line) => /^ *([\d.]+) s {2}/.exec(line)?.[1])
       return lines.filter((time) => time !== undefined).map(Number)
@@ -435,8 +435,8 @@ describe("a scenario", () => {
 
   it.effect("claims that fewer faults are enough only where that was tried", () =>
     Effect.gen(function*() {
-      const found = (mostShrinks: number) =>
-        Effect.map(Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, mostShrinks })), isFailed)
+      const found = (maxShrinks: number) =>
+        Effect.map(Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, maxShrinks })), isFailed)
       assert.notInclude((yield* found(0)).message, "with fewer it did not fail")
       assert.include((yield* found(500)).message, "with fewer it did not fail")
     }))

@@ -89,7 +89,7 @@ describe("time in a simulation", () => {
       const asleep = yield* Effect.forkChild(took(a.run(Effect.sleep("10 seconds"))))
       yield* Effect.sleep("4 seconds")
       const [monotonic, wall] = [a.clock.monotonicTimeNanosUnsafe(), a.clock.currentTimeMillisUnsafe()]
-      yield* a.freeze("1 minute")
+      yield* a.suspend("1 minute")
       yield* Effect.sleep("1 minute")
       assert.strictEqual(a.clock.monotonicTimeNanosUnsafe(), monotonic)
       assert.strictEqual(a.clock.currentTimeMillisUnsafe() - wall, 60_000)
@@ -103,7 +103,7 @@ describe("time in a simulation", () => {
       const a = yield* node("a")
       const monotonic = a.clock.monotonicTimeNanosUnsafe()
       const wall = a.clock.currentTimeMillisUnsafe()
-      yield* a.step("-1 hours")
+      yield* a.stepClock("-1 hours")
       assert.strictEqual(a.clock.currentTimeMillisUnsafe() - wall, -3_600_000)
       assert.strictEqual(a.clock.monotonicTimeNanosUnsafe(), monotonic)
     })
@@ -177,13 +177,13 @@ describe("a machine", () => {
       const linked = (quality: Simulation.LinkQuality) => Effect.flatMap(node("a"), (a) => a.link(quality))
       assert.include(yield* problem(linked({ loss: 2 })), "loss is a chance from 0 to 1, got 2")
       assert.include(yield* problem(linked({ reordering: -1 })), "reordering is a chance from 0 to 1, got -1")
-      assert.include(yield* problem(linked({ least: 5, most: 1 })), "from least to most, got 5 ms to 1 ms")
-      assert.include(yield* problem(linked({ least: -5 })), "least: expected a time from 0")
+      assert.include(yield* problem(linked({ minDelay: 5, maxDelay: 1 })), "from least to most, got 5 ms to 1 ms")
+      assert.include(yield* problem(linked({ minDelay: -5 })), "least: expected a time from 0")
       const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) =>
         problem(Effect.flatMap(node("a"), act))
       assert.include(yield* done((a) => a.pause("-1 second")), "pause: expected a time from 0")
-      assert.include(yield* done((a) => a.freeze(Number.NaN)), "freeze: expected a time from 0")
-      assert.include(yield* done((a) => a.step(Number.NaN)), "step: expected a duration, got NaN")
+      assert.include(yield* done((a) => a.suspend(Number.NaN)), "suspend: expected a time from 0")
+      assert.include(yield* done((a) => a.stepClock(Number.NaN)), "step: expected a duration, got NaN")
       assert.include(yield* done((a) => a.cut("both", Number.NaN)), "cut: expected a time from 0")
       const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
         problem(Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name))))
@@ -192,7 +192,7 @@ describe("a machine", () => {
         yield* ofStore((store) => store.rollBack(-1)),
         "rollBack: expected a whole number of messages from 0"
       )
-      assert.include(yield* ofStore((store) => store.electionOfItsOwn(-1)), "electionOfItsOwn: expected a time from 0")
+      assert.include(yield* ofStore((store) => store.loseLeader(-1)), "loseLeader: expected a time from 0")
       assert.include(yield* ofStore((store) => store.loseStream, "#x"), "bucket: expected its name")
       const other = { server: "2.9" } as unknown as Simulation.RunOptions
       const refused = yield* Effect.flip(Simulation.run(Effect.void, other))
@@ -207,12 +207,12 @@ describe("a machine that suffers several things at once", () => {
       const { facts } = yield* Simulation.Simulation
       const a = yield* node("a")
       yield* Effect.sleep("1 second")
-      yield* a.freeze("10 minutes")
+      yield* a.suspend("10 minutes")
       yield* Effect.sleep("1 minute")
       const stretch = { node: "a", from: 1000, until: 61_000 }
-      const { stops, troubles } = yield* facts
+      const { stops, disruptions } = yield* facts
       assert.deepStrictEqual(stops, [stretch])
-      assert.deepStrictEqual(troubles, [stretch])
+      assert.deepStrictEqual(disruptions, [stretch])
     })
   )
 
@@ -222,14 +222,14 @@ describe("a machine that suffers several things at once", () => {
       const a = yield* node("a")
       const stepped = Effect.gen(function*() {
         const before = a.clock.currentTimeMillisUnsafe()
-        yield* a.step("1 hour")
+        yield* a.stepClock("1 hour")
         return a.clock.currentTimeMillisUnsafe() - before
       })
       yield* a.pause("1 second")
       yield* a.pause("5 seconds")
       yield* Effect.sleep("5001 millis")
       assert.strictEqual(yield* stepped, 3_600_000)
-      yield* a.freeze("1 minute")
+      yield* a.suspend("1 minute")
       yield* a.crash
       yield* a.restart
       yield* Effect.sleep("3 seconds")
@@ -243,9 +243,9 @@ describe("a machine that suffers several things at once", () => {
     "stays suspended until the last of them is over",
     Effect.gen(function*() {
       const a = yield* node("a")
-      yield* a.freeze("10 seconds")
+      yield* a.suspend("10 seconds")
       yield* Effect.sleep("2 seconds")
-      yield* a.freeze("1 second")
+      yield* a.suspend("1 second")
       const asleep = monotonic(a)
       yield* Effect.sleep("7 seconds")
       assert.strictEqual(monotonic(a), asleep)
@@ -261,11 +261,11 @@ describe("a machine that suffers several things at once", () => {
     "starts again with clocks that run, although it crashed in its sleep",
     Effect.gen(function*() {
       const a = yield* node("a")
-      yield* a.freeze("1 minute")
+      yield* a.suspend("1 minute")
       yield* a.crash
       yield* a.restart
       assert.strictEqual(yield* took(a.run(Effect.sleep("1 second"))), 1000)
-      yield* a.freeze("5 seconds")
+      yield* a.suspend("5 seconds")
       yield* Effect.sleep("4 seconds")
       assert.strictEqual(yield* took(a.run(Effect.sleep("1 second"))), 2000)
     })
@@ -280,7 +280,7 @@ describe("a machine that suffers several things at once", () => {
           yield* write("k", "1")
           yield* a.cut("both", "4 seconds")
           yield* a.cut("requests", "2 seconds")
-          yield* a.link({ least: "1 second", most: "1 second" }, "3 seconds")
+          yield* a.link({ minDelay: "1 second", maxDelay: "1 second" }, "3 seconds")
           assert.isAtLeast(yield* took(Effect.ignore(write("k", "2"))), 3900)
           assert.isBelow(yield* took(write("k", "3")), 100)
         }).pipe(Effect.provide(a.layer))
@@ -418,7 +418,7 @@ describe("the store of a simulation", () => {
       yield* a.run(
         Effect.gen(function*() {
           yield* write("k", "1")
-          yield* bucket.electionOfItsOwn("5 seconds")
+          yield* bucket.loseLeader("5 seconds")
           yield* Effect.sleep("1 second")
           assert.isTrue((yield* Effect.flip(write("k", "2"))).isRetryable)
           yield* Effect.sleep("5 seconds")
@@ -441,7 +441,7 @@ describe("the store of a simulation", () => {
           const name = (event: KVStore.KVEvent) => event._tag === "Removed" ? event.reason : event._tag
           yield* Effect.forkScoped(Stream.runForEach(watch(), (event) => Effect.sync(() => seen.push(name(event)))))
           yield* Effect.sleep("1 second")
-          yield* bucket.remakeStream
+          yield* bucket.recreateStream
           assert.strictEqual(yield* write("other", "2"), 1)
           yield* Effect.sleep("5 seconds")
           assert.deepStrictEqual(seen, ["Put", "Ready", "reset", "Put", "Ready"])

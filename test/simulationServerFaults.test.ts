@@ -15,7 +15,7 @@ const codeOf = (answer: { error?: { err_code: number } } | undefined) => answer?
 
 describe("ages in a simulated stream", () => {
   /** How late 200 keys go that are written over a second, in milliseconds. */
-  const lateness = (version: Given["version"] & string, stream: object = {}) => {
+  const tolerance = (version: Given["version"] & string, stream: object = {}) => {
     const { client, server, time } = start({ version, stream: { max_age: seconds(2), ...stream } })
     const due = new Map<string, number>()
     for (let count = 0; count < 200; count++) {
@@ -38,7 +38,7 @@ describe("ages in a simulated stream", () => {
 
   it("end values late, by up to 0.3 s on 2.15 and 1 s on 2.10, and never early", () => {
     for (const [version, median, most] of [["2.15.1", 75, 305], ["2.10.27", 300, 1005]] as const) {
-      const { late, time } = lateness(version)
+      const { late, time } = tolerance(version)
       assert.isAtLeast(late[0]!, 0)
       assert.isAbove(late[100]!, median)
       assert.isBelow(late[199]!, most)
@@ -115,7 +115,7 @@ describe("ages in a simulated stream", () => {
     const { client, server, time } = start({ stream: { ...replicated, max_age: seconds(2) } })
     client.put("a")
     time.pass(1900)
-    server.electionOfItsOwn("KV_b", 4000)
+    server.loseLeader("KV_b", 4000)
     time.pass(3900)
     assert.strictEqual(server.stream("KV_b")!.messages.length, 1)
     // The next one's clock is off by half a second at most.
@@ -128,12 +128,12 @@ describe("a simulated stream without a leader", () => {
   it("has nobody who takes a write, and says of the API nothing, or that there is no leader", () => {
     const { client, server, time } = start({ stream: replicated })
     client.put("a")
-    server.electionOfItsOwn("KV_b", 5000)
-    assert.strictEqual(time.count("store election"), 0)
+    server.loseLeader("KV_b", 5000)
+    assert.strictEqual(time.count("no store leader"), 0)
     const before = time.now()
     assert.strictEqual(client.write("a")?.status, 503)
     assert.isBelow(time.now() - before, 2)
-    assert.strictEqual(time.count("store election"), 1)
+    assert.strictEqual(time.count("no store leader"), 1)
     const answers = Array.from({ length: 20 }, () => client.api("STREAM.MSG.GET.KV_b", { last_by_subj: "$KV.b.a" }))
     const answered = answers.filter((answer) => answer !== undefined)
     assert.isTrue(answered.length > 2 && answered.length < 18)
@@ -147,7 +147,7 @@ describe("a simulated stream without a leader", () => {
       const { client, server, time } = start({ stream })
       client.put("a")
       time.pass(20)
-      server.electionOfItsOwn("KV_b", 1000)
+      server.loseLeader("KV_b", 1000)
       assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")?.status, status)
       time.pass(1000)
       assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")?.status, 0)
@@ -160,7 +160,7 @@ describe("a simulated stream without a leader", () => {
     time.pass(20)
     server.lag("KV_b", 100)
     client.put("a", "new")
-    server.electionOfItsOwn("KV_b", 3000)
+    server.loseLeader("KV_b", 3000)
     for (let count = 0; count < 20; count++) {
       assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")!.text, "old")
       time.pass(100)
@@ -176,7 +176,7 @@ describe("a simulated stream without a leader", () => {
         const { client, server, stored, time } = start({ seed, stream })
         const sent = ["a", "b", "c", "d"].map((key) => client.send(`$KV.b.${key}`))
         time.pass(before)
-        server.electionOfItsOwn("KV_b", 1000)
+        server.loseLeader("KV_b", 1000)
         time.pass(1100)
         const keys = stored.map((one) => one.slice(4, 5))
         const replies = sent.map(([reply]) => reply?.status)
@@ -207,7 +207,7 @@ describe("a simulated stream without a leader", () => {
       Array.from({ length: 20 }, (_, seed) => {
         const { client, server, time } = start({ seed, stream })
         for (let count = 0; count < 10; count++) client.consume(`c${count}`)
-        server.electionOfItsOwn("KV_b", 1000)
+        server.loseLeader("KV_b", 1000)
         time.pass(1000)
         return server.consumers("KV_b")
       })
@@ -223,7 +223,7 @@ describe("a simulated stream without a leader", () => {
       const { words } = client.consume("c", {})
       client.put("a")
       time.pass(20)
-      server.electionOfItsOwn("KV_b", 3000)
+      server.loseLeader("KV_b", 3000)
       if (server.consumers("KV_b") === 0) continue
       time.pass(3000)
       client.put("b")
@@ -239,7 +239,7 @@ describe("a simulated stream without a leader", () => {
     const offsets = Array.from({ length: 30 }, (_, seed) => {
       const { client, server, time } = start({ seed, stream: replicated })
       const { created } = client.api("STREAM.INFO.KV_b")
-      server.electionOfItsOwn("KV_b", 1000)
+      server.loseLeader("KV_b", 1000)
       time.pass(1000)
       const info = client.api("STREAM.INFO.KV_b")
       assert.strictEqual(info.created, created)
@@ -251,7 +251,7 @@ describe("a simulated stream without a leader", () => {
 
   it("in memory, on one server, is gone", () => {
     const { client, server } = start({ stream: { storage: "memory" } })
-    server.electionOfItsOwn("KV_b", 1000)
+    server.loseLeader("KV_b", 1000)
     assert.strictEqual(codeOf(client.api("STREAM.INFO.KV_b")), 10059)
   })
 })
@@ -282,7 +282,7 @@ describe("a simulated stream that is lost", () => {
     assert.notStrictEqual(after.created, before.created)
     assert.strictEqual(after.state.messages, 0)
     assert.strictEqual(client.put("a", "", expecting(0)), 1)
-    assert.strictEqual(time.count("stream made anew from 1"), 1)
+    assert.strictEqual(time.count("stream recreated from 1"), 1)
   })
 
   it("may be rolled back: its last messages are gone, and those before them that history had dropped too", () => {
@@ -309,7 +309,7 @@ describe("a simulated stream that is lost", () => {
     const { client, server } = start()
     client.consume("c")
     client.put("a")
-    server.loseConsumers("KV_b")
+    server.dropConsumers("KV_b")
     assert.strictEqual(codeOf(client.api("CONSUMER.INFO.KV_b.c")), 10014)
     assert.strictEqual(client.put("a", "", expecting(1)), 2)
   })
@@ -319,13 +319,13 @@ describe("a simulated server that is stopped", () => {
   it("does and says nothing, and does all that has come in its order when it goes on", () => {
     const { client, server, stored, time } = start()
     const { words } = client.consume("c")
-    server.freeze(5000)
+    server.pause(5000)
     const answers = ["a", "b", "c"].map((key) => client.send(`$KV.b.${key}`))
     time.pass(4000)
     const later = client.send("$KV.b.d")
     time.pass(999)
     assert.deepStrictEqual([stored, words, answers.flat().length], [[], [], 0])
-    assert.strictEqual(time.count("store frozen"), 1)
+    assert.strictEqual(time.count("server paused"), 1)
     time.pass(20)
     assert.deepStrictEqual(stored, ["put a@1", "put b@2", "put c@3", "put d@4"])
     assert.deepStrictEqual([answers.flat().length, later.length], [3, 1])
@@ -334,10 +334,10 @@ describe("a simulated server that is stopped", () => {
 
   it("is stopped for as long as the longest of several times", () => {
     const { client, server, time } = start()
-    server.freeze(1000)
+    server.pause(1000)
     time.pass(500)
-    server.freeze(1000)
-    server.freeze(100)
+    server.pause(1000)
+    server.pause(100)
     const answers = client.send("$KV.b.a")
     time.pass(990)
     assert.strictEqual(answers.length, 0)
@@ -355,8 +355,8 @@ describe("a simulated server", () => {
     for (let count = 0; count < 300; count++) {
       const { chance } = time
       const who = chance.is(0.5) ? client : other
-      if (chance.is(0.01)) server.electionOfItsOwn("KV_b", 300)
-      if (chance.is(0.01)) server.freeze(200)
+      if (chance.is(0.01)) server.loseLeader("KV_b", 300)
+      if (chance.is(0.01)) server.pause(200)
       if (chance.is(0.01)) server.lag("KV_b", chance.between(0, 50))
       if (chance.is(0.005)) server.rollBack("KV_b", 3)
       if (chance.is(0.2)) who.send(`$JS.API.DIRECT.GET.KV_b.$KV.b.k${chance.below(9)}`)
@@ -373,7 +373,9 @@ describe("a simulated server", () => {
 
   it("writes down what it does, for whoever reads it", () => {
     const lines = Array.from({ length: 5 }, (_, seed) => life(seed).lines).flat().join("\n")
-    for (const what of [/k\d @\d+ put/, /refused: 10071 wrong last/, /has no leader for 300 ms/, /expired/, /frozen/]) {
+    for (
+      const what of [/k\d @\d+ put/, /refused: 10071 wrong last/, /has no leader for 300 ms/, /expired/, /paused for/]
+    ) {
       assert.match(lines, what)
     }
   })

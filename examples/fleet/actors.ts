@@ -7,7 +7,7 @@ import { KVStore } from "effect-aegis"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
-import { type Command, live, servicesAndSweeper, type Spec } from "./instance.ts"
+import { type Command, live, servicesAndCleanup, type Spec } from "./instance.ts"
 
 export interface Actor {
   readonly handOver: Effect.Effect<void>
@@ -49,7 +49,7 @@ export const inFibers = (stores: Stores) => (spec: Spec) =>
     const commands = yield* Queue.unbounded<Command>()
     let cut = false
     const behind = (store: KVStore.KVStore["Service"]) => Layer.succeed(KVStore.KVStore, overLink(store, () => cut))
-    const own = servicesAndSweeper({ registry: behind(stores.registry), election: behind(stores.election) })
+    const own = servicesAndCleanup({ registry: behind(stores.registry), election: behind(stores.election) })
     yield* Effect.forkScoped(Effect.provide(live(spec, commands), own))
     const actor: Actor = {
       handOver: Effect.asVoid(Queue.offer(commands, "hand over")),

@@ -62,8 +62,8 @@ export const services = <E, R>({ election: elections, registry }: StoreLayers<E,
     Election.layer({ timings }).pipe(Layer.provide(elections))
   )
 
-/** The same with the sweeper, which every instance brings: who comes second finds nothing left. */
-export const servicesAndSweeper = <E, R>(stores: StoreLayers<E, R>) =>
+/** The same with the cleanup, which every instance brings: who comes second finds nothing left. */
+export const servicesAndCleanup = <E, R>(stores: StoreLayers<E, R>) =>
   Layer.provideMerge(Registry.layerCleanup({ schedule: "1 second" }), services(stores))
 
 /** Buckets of the example's own: it leaves a real fleet alone. */

@@ -6,9 +6,9 @@ import { Clock, Effect, Option, Queue, Stream } from "effect"
 import { Election, FencingToken, KVStore, Registry } from "effect-aegis"
 import { election } from "./instance.ts"
 
-/** What was seen; `swept` is a record that the sweeper has removed. */
+/** What was seen; `cleaned up` is a record that the cleanup has removed. */
 export type Sighting =
-  | { readonly what: "up" | "changed" | "expired" | "deregistered" | "swept"; readonly who: string }
+  | { readonly what: "up" | "changed" | "expired" | "deregistered" | "cleanedUp"; readonly who: string }
   | { readonly what: "leads"; readonly who: string; readonly term: number; readonly token: string }
   | { readonly what: "nobody leads"; readonly who: "" }
 
@@ -26,8 +26,8 @@ const describe = (sighting: Sighting): string => {
       return `${sighting.who.padEnd(10)} has not beaten for too long: it has expired`
     case "deregistered":
       return `${sighting.who.padEnd(10)} has deregistered`
-    case "swept":
-      return `${sighting.who.padEnd(10)} was swept: its record is gone`
+    case "cleanedUp":
+      return `${sighting.who.padEnd(10)} was cleaned up: its record is gone`
     case "leads":
       return `${sighting.who.padEnd(10)} LEADS, term ${sighting.term}, fencing token ${sighting.token}`
     case "nobody leads":
@@ -43,7 +43,7 @@ const fromRegistry = Effect.map(
       const who = event.instance.instanceId
       if (event._tag === "Up") return Stream.succeed({ what: "up", who })
       if (event._tag === "Changed") return Stream.succeed({ what: "changed", who })
-      return event.reason === "swept" ? Stream.empty : Stream.succeed({ what: event.reason, who })
+      return event.reason === "cleanedUp" ? Stream.empty : Stream.succeed({ what: event.reason, who })
     }))
 )
 
@@ -51,14 +51,14 @@ const fromRecords = (store: KVStore.KVStore["Service"]) =>
   store.watch("service-instances.>", { from: "updates" }).pipe(
     Stream.flatMap((event): Stream.Stream<Sighting> =>
       event._tag === "Removed" && event.reason === "purge"
-        ? Stream.succeed({ what: "swept", who: event.key.split(".").at(-1)! })
+        ? Stream.succeed({ what: "cleanedUp", who: event.key.split(".").at(-1)! })
         : Stream.empty
     )
   )
 
 const fromElection = Effect.map(Election.Election, (elections) =>
   Stream.map(
-    elections.changes(election),
+    elections.observe(election),
     Option.match({
       onNone: (): Sighting => ({ what: "nobody leads", who: "" }),
       onSome: ({ candidateId, term, token }): Sighting => ({

@@ -5,7 +5,7 @@
 import { Effect, Layer, Logger, Queue } from "effect"
 import { NatsClient, NatsKVStore } from "effect-aegis"
 import { createInterface } from "node:readline"
-import { type Command, electionBucket, live, registryBucket, servicesAndSweeper, type Spec } from "./instance.ts"
+import { type Command, electionBucket, live, registryBucket, servicesAndCleanup, type Spec } from "./instance.ts"
 
 const spec: Spec = JSON.parse(process.argv[2] ?? "{}")
 
@@ -19,7 +19,7 @@ const main = Effect.gen(function*() {
   process.stdin.destroy()
 })
 
-const layer = servicesAndSweeper({
+const layer = servicesAndCleanup({
   registry: NatsKVStore.layer(registryBucket),
   election: NatsKVStore.layer(electionBucket)
 }).pipe(Layer.provide(NatsClient.layer({ servers: process.env.NATS_URL ?? "", name: spec.instanceId })))

@@ -12,9 +12,9 @@ import { type Bank, type PayOne, payouts } from "./payouts.ts"
 
 export const scenario = (payOne: PayOne): Scenario.Scenario => ({
   nodes: ["a", "b", "c"],
-  lasting: "1 minute",
+  duration: "1 minute",
   buckets: ["payouts", "elections"],
-  parts: Effect.gen(function*() {
+  setup: Effect.gen(function*() {
     const { note } = yield* Simulation.Simulation
     const paid: Array<number> = []
 
@@ -41,7 +41,7 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
           Effect.retry(Schedule.spaced("1 second"))
         )
       },
-      verdict: Effect.sync(() => {
+      violations: Effect.sync(() => {
         const twice = [...new Set(paid.filter((order, index) => paid.indexOf(order) !== index))]
         // A fleet in which nothing works does nothing wrong either.
         if (paid.length === 0) return ["nothing was paid"]

@@ -8,42 +8,42 @@
  * that are enough to see it; with nothing where all is well.
  *
  * Nothing here reads a clock or runs an effect. A checker takes n log n time in
- * what was recorded, and each look at a roster as long as its service has
+ * what was recorded, and each lookup as long as its service has
  * instances; of one instance it looks at each two lives.
  *
  * @since 0.1.0
  */
+import { cleanups } from "../internal/testing/checksCleanup.ts"
 import { leaders } from "../internal/testing/checksLeaders.ts"
-import { lives } from "../internal/testing/checksLives.ts"
-import { looks } from "../internal/testing/checksLooks.ts"
+import { lives } from "../internal/testing/checksLifetimes.ts"
+import { lookups } from "../internal/testing/checksLookups.ts"
 import type {
+  Disruption,
   GuardedWrite,
   LeaderHistory,
-  RosterHistory,
-  RosterTimes,
-  Trouble,
+  RegistryHistory,
+  RegistryTimes,
   Violation
 } from "../internal/testing/checksModels.ts"
 import { records } from "../internal/testing/checksRecords.ts"
 import { report } from "../internal/testing/checksReport.ts"
-import { sweeps } from "../internal/testing/checksSweeps.ts"
 import { vacancies } from "../internal/testing/checksVacancies.ts"
 import { writes } from "../internal/testing/checksWrites.ts"
 import { ifWellFormed } from "../internal/testing/wellFormed.ts"
 
 export type {
-  Beat,
+  Disruption,
   GuardedWrite,
+  Heartbeat,
   LeaderHistory,
-  Life,
-  Look,
+  Lifetime,
+  Lookup,
+  RegistryHistory,
+  RegistryTimes,
   Removal,
-  RosterHistory,
-  RosterTimes,
   Rule,
   Stop,
   Term,
-  Trouble,
   Violation
 } from "../internal/testing/checksModels.ts"
 
@@ -105,14 +105,18 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
  * @category checkers
  * @since 0.1.0
  */
-export const somebodyLeads = (
-  history: LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> },
+export const leaderWithin = (
+  history: LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> },
   options: { readonly elections: ReadonlyArray<string>; readonly within: number }
 ): ReadonlyArray<Violation> =>
   report(
-    ifWellFormed({ history, options }, () => vacancies(history, history.troubles, options.within, options.elections), {
-      "options.within": options.within
-    })
+    ifWellFormed(
+      { history, options },
+      () => vacancies(history, history.disruptions, options.within, options.elections),
+      {
+        "options.within": options.within
+      }
+    )
   )
 
 /**
@@ -136,39 +140,39 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * The truth is what the STORE took; hosts' clocks do not count. Between what must
  * be and what must not, an answer is free: it may have been read at any moment
- * between the question and the answer, and be late by `lateness`.
+ * between the question and the answer, and be late by `tolerance`.
  *
- * - `the living are seen`: whoever beat before the question, and is not older than
- *   `maxAge - lateness` at the answer, and was not removed since, is in it.
- * - `the dead are not seen`: whoever was older than `maxAge + lateness` at the
+ * - `live instances are listed`: whoever beat before the question, and is not older than
+ *   `maxAge - tolerance` at the answer, and was not removed since, is in it.
+ * - `expired instances are not listed`: whoever was older than `maxAge + tolerance` at the
  *   question, or removed before it and has not beaten since, is not in it.
- * - A `list` is not held to ages for `lateness + 3 s` after trouble of its own node,
+ * - A `list` is not held to ages for `tolerance + 3 s` after trouble of its own node,
  *   and of the store right after that: a machine that was suspended has missed time,
  *   until it has asked the store for it.
- * - For a `watch` both are wider by another `lateness`, and it is not judged while
- *   its node or the store had trouble, nor for `maxAge + lateness + 3 s` after that:
+ * - For a `watch` both are wider by another `tolerance`, and it is not judged while
+ *   its node or the store had trouble, nor for `maxAge + tolerance + 3 s` after that:
  *   an observer that is cut off cannot tell the dead from the silent. Nor does it
  *   have to forget the silent where NO instance has beaten for half of `maxAge`: it
  *   may suspect the store.
- * - `the living beat`: an instance that has lived without trouble for `heartbeat +
- *   2 x lateness + 3 s` has beaten within the last `heartbeat + lateness + 3 s`; so
+ * - `live instances send heartbeats`: an instance that has lived without trouble for `heartbeat +
+ *   2 x tolerance + 3 s` has beaten within the last `heartbeat + tolerance + 3 s`; so
  *   it is never forgotten, and comes back by itself. One that others deregister
  *   stays away. Who has missed a beat for trouble of the store alone is back within
- *   `lateness + 5 s` after it.
- * - `an id is one process's`: two lives of one instance do not both go on without
- *   trouble, or loss of the stream, for `heartbeat + 2 x lateness + 3 s`: one is told.
- * - `the deregistered stay away`: later than `lateness + 3 s` after it began to
+ *   `tolerance + 5 s` after it.
+ * - `ids are unique`: two lives of one instance do not both go on without
+ *   trouble, or loss of the stream, for `heartbeat + 2 x tolerance + 3 s`: one is told.
+ * - `deregistered instances stay away`: later than `tolerance + 3 s` after it began to
  *   deregister an instance does not beat, unless another life of it is there, or what
- *   that one sent before its end may land yet: `lateness + 3 s` after its end, and 10 s
+ *   that one sent before its end may land yet: `tolerance + 3 s` after its end, and 10 s
  *   more after trouble that it had then. Not judged where there was trouble within 10 s,
  *   nor where the stream was lost since. A life that others deregistered in such trouble,
  *   or with a stream that was lost, and that was never told, is there.
- * - `who registers is registered`: a registration is there within `maxAge`, for which
- *   it may wait for another process, `heartbeat + 2 x lateness + 3 s`, where nothing
+ * - `registrations are stored`: a registration is there within `maxAge`, for which
+ *   it may wait for another process, `heartbeat + 2 x tolerance + 3 s`, where nothing
  *   hinders it.
- * - `endings are true`: who is told that it was deregistered was; who is told that
+ * - `losses have their true reason`: who is told that it was deregistered was; who is told that
  *   another has its id shares it with another life.
- * - `only the dead are swept`: who is swept had not beaten for `maxAge - lateness +
+ * - `only expired instances are cleaned up`: who is cleaned up had not beaten for `maxAge - tolerance +
  *   confirmation`. Not judged where the stream was lost since the last beat.
  *
  * **Gotchas**
@@ -180,14 +184,14 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * @category checkers
  * @since 0.1.0
  */
-export const rosterIsTrue = (history: RosterHistory, times: RosterTimes): ReadonlyArray<Violation> => {
+export const registryAccuracy = (history: RegistryHistory, times: RegistryTimes): ReadonlyArray<Violation> => {
   const judge = () => {
     const known = records(history)
-    return [...looks(history, times, known), ...lives(history, times, known), ...sweeps(history, times, known)]
+    return [...lookups(history, times, known), ...lives(history, times, known), ...cleanups(history, times, known)]
   }
   return report(ifWellFormed({ history, times }, judge, {
     "times.maxAge": times.maxAge,
     "times.heartbeat": times.heartbeat,
-    "times.lateness": times.lateness
+    "times.tolerance": times.tolerance
   }))
 }

@@ -14,10 +14,10 @@ import { invalid } from "../internal/simulation/given.ts"
 import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
 import {
   bucketsProblem,
+  durationProblem,
   kindsProblem,
-  lastingProblem,
   longestPlan,
-  mostFaultsProblem,
+  maxFaultsProblem,
   nodesProblem
 } from "../internal/testing/scenarioChecks.ts"
 
@@ -36,16 +36,16 @@ const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
 })
 
 /** From the least to the most, ends included. */
-type Range = readonly [least: number, most: number]
+type Bounds = readonly [least: number, most: number]
 
 /** How bad it may be. Milliseconds, but for `messages`. */
 interface Ranges {
-  readonly for: Range
-  readonly gap: Range
-  readonly standstill: Range
-  readonly delay: Range
-  readonly lag: Range
-  readonly messages: Range
+  readonly for: Bounds
+  readonly gap: Bounds
+  readonly standstill: Bounds
+  readonly delay: Bounds
+  readonly lag: Bounds
+  readonly messages: Bounds
 }
 
 /** What somebody may write by hand. */
@@ -68,7 +68,7 @@ const drawn: Ranges = {
   messages: [20, 100]
 }
 
-const whole = ([minimum, maximum]: Range) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+const whole = ([minimum, maximum]: Bounds) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 const percent = whole([0, 50])
 
@@ -80,33 +80,33 @@ const schemasIn = (ranges: Ranges) =>
     /** A process stands still, as by SIGSTOP. */
     Pause: Schema.TaggedStruct("Pause", on({ for: whole(ranges.for) })),
     /** A machine is suspended. */
-    Freeze: Schema.TaggedStruct("Freeze", on({ for: whole(ranges.for) })),
+    Suspend: Schema.TaggedStruct("Suspend", on({ for: whole(ranges.for) })),
     /** A wall clock is set, `by` so much. */
-    Step: Schema.TaggedStruct("Step", on({ by: whole([-longest, longest]) })),
+    StepClock: Schema.TaggedStruct("StepClock", on({ by: whole([-longest, longest]) })),
     /** Nothing passes. */
     Cut: Schema.TaggedStruct(
       "Cut",
       on({ for: whole(ranges.for), direction: Schema.Literals(["requests", "replies", "both"]) })
     ),
     /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
-    PoorLink: Schema.TaggedStruct(
-      "PoorLink",
+    DegradedLink: Schema.TaggedStruct(
+      "DegradedLink",
       on({ for: whole(ranges.for), most: whole(ranges.delay), loss: percent, reordering: percent })
     ),
     /** A machine's connections break. */
     Disconnect: Schema.TaggedStruct("Disconnect", on({})),
     /** A bucket's stream has no leader. */
-    StoreElection: Schema.TaggedStruct("StoreElection", inBucket({ for: whole(ranges.gap) })),
+    NoStoreLeader: Schema.TaggedStruct("NoStoreLeader", inBucket({ for: whole(ranges.gap) })),
     /** The server stands still. */
-    ServerFreeze: Schema.TaggedStruct("ServerFreeze", { at: whole([0, longest]), for: whole(ranges.standstill) }),
+    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longest]), for: whole(ranges.standstill) }),
     /** The server forgets every watch on a bucket. */
-    LoseConsumers: Schema.TaggedStruct("LoseConsumers", inBucket({})),
+    DropConsumers: Schema.TaggedStruct("DropConsumers", inBucket({})),
     /** Copies of a bucket hear of changes this much later from then on. Strikes replicated buckets only. */
     Lag: Schema.TaggedStruct("Lag", inBucket({ by: whole(ranges.lag) })),
     /** A bucket is gone. */
     LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
     /** A bucket is gone, and made again by others: its revisions begin at 1. */
-    RemakeStream: Schema.TaggedStruct("RemakeStream", inBucket({})),
+    RecreateStream: Schema.TaggedStruct("RecreateStream", inBucket({})),
     /** So many of a bucket's last messages never were. */
     RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: whole(ranges.messages) }))
   }) as const
@@ -160,7 +160,7 @@ export const kindsInBuckets: ReadonlyArray<string> = kinds.filter((kind) => "buc
  * @category constants
  * @since 0.1.0
  */
-export const defaultMostFaults = 12
+export const defaultMaxFaults = 12
 
 /**
  * A run, as data: its seed decides everything that the list of faults does not.
@@ -188,14 +188,14 @@ export type Plan = typeof Plan.Type
 export const survivable: ReadonlyArray<Kind> = [
   "Crash",
   "Pause",
-  "Freeze",
-  "Step",
+  "Suspend",
+  "StepClock",
   "Cut",
-  "PoorLink",
+  "DegradedLink",
   "Disconnect",
-  "StoreElection",
-  "ServerFreeze",
-  "LoseConsumers",
+  "NoStoreLeader",
+  "PauseServer",
+  "DropConsumers",
   "Lag"
 ]
 
@@ -210,11 +210,11 @@ export interface PlanOptions {
   /** `"*"` stands for every bucket that there has been, `"#1"` for the second one of them. */
   readonly buckets: ReadonlyArray<string>
   /** Faults begin within this time. */
-  readonly lasting: Duration.Input
+  readonly duration: Duration.Input
   /** Kinds, or kinds with the only buckets that they strike. Default: those of `survivable`. */
   readonly kinds?: ReadonlyArray<Kind | readonly [kind: Kind, buckets: ReadonlyArray<string>]> | undefined
   /** Default 12. */
-  readonly mostFaults?: number | undefined
+  readonly maxFaults?: number | undefined
 }
 
 /** A whole number from 0 to below the limit, uniformly distributed; it does not shrink. */
@@ -239,7 +239,7 @@ const lists = 3
 /** A kind, with values that this fleet has. */
 const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
   const { fields } = drawnSchemas[kind]
-  const when = whole([0, Math.floor(Duration.toMillis(Duration.fromInputUnsafe(options.lasting)))])
+  const when = whole([0, Math.floor(Duration.toMillis(Duration.fromInputUnsafe(options.duration)))])
   return Arbitrary.schema(
     Schema.Struct({
       ...fields,
@@ -251,11 +251,11 @@ const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions
 }
 
 const problemWith = (
-  { buckets, kinds: asked = survivable, lasting, mostFaults = defaultMostFaults, nodes }: PlanOptions
+  { buckets, kinds: asked = survivable, duration, maxFaults = defaultMaxFaults, nodes }: PlanOptions
 ): string | undefined =>
   nodesProblem(nodes) ?? bucketsProblem("buckets", buckets) ??
-    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? mostFaultsProblem(mostFaults) ??
-    lastingProblem(lasting)
+    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? maxFaultsProblem(maxFaults) ??
+    durationProblem(duration)
 
 /**
  * Plans for a fleet, made at random, and made smaller by leaving faults out and
@@ -272,7 +272,7 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
   )
   if (each.length === 0) return Arbitrary.all({ seed: seeds, faults: Arbitrary.Constant([]) })
   const fault = Arbitrary.flatMap(anyBelow(each.length), (index) => each[index]!)
-  const most = options.mostFaults ?? defaultMostFaults
+  const most = options.maxFaults ?? defaultMaxFaults
   const several = Array.from(
     { length: lists },
     (_, index) => Arbitrary.array(fault, { maxLength: Math.floor((most + index) / lists) })
@@ -289,45 +289,45 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
 export interface Targets {
   readonly node: (id: string) => SimulatedNode
   readonly bucket: (name: string) => SimulatedStore
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
 }
 
 /** Does it, and undoes what has an end. */
-const strike = (fault: Fault, { bucket, freeze, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
+const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
     case "Crash":
       return Effect.andThen(node(fault.node).crash, until(fault.for, node(fault.node).restart))
     case "Pause":
       return Effect.andThen(node(fault.node).pause(fault.for), until(fault.for))
-    case "Freeze":
-      return Effect.andThen(node(fault.node).freeze(fault.for), until(fault.for))
-    case "Step":
-      return node(fault.node).step(fault.by)
+    case "Suspend":
+      return Effect.andThen(node(fault.node).suspend(fault.for), until(fault.for))
+    case "StepClock":
+      return node(fault.node).stepClock(fault.by)
     case "Cut":
       return Effect.andThen(node(fault.node).cut(fault.direction, fault.for), until(fault.for))
-    case "PoorLink":
+    case "DegradedLink":
       return Effect.andThen(
         node(fault.node).link(
-          { most: fault.most, loss: fault.loss / 100, reordering: fault.reordering / 100 },
+          { maxDelay: fault.most, loss: fault.loss / 100, reordering: fault.reordering / 100 },
           fault.for
         ),
         until(fault.for)
       )
     case "Disconnect":
       return node(fault.node).disconnect
-    case "StoreElection":
-      return Effect.andThen(bucket(fault.bucket).electionOfItsOwn(fault.for), until(fault.for))
-    case "ServerFreeze":
-      return Effect.andThen(freeze(fault.for), until(fault.for))
-    case "LoseConsumers":
-      return bucket(fault.bucket).loseConsumers
+    case "NoStoreLeader":
+      return Effect.andThen(bucket(fault.bucket).loseLeader(fault.for), until(fault.for))
+    case "PauseServer":
+      return Effect.andThen(pauseServer(fault.for), until(fault.for))
+    case "DropConsumers":
+      return bucket(fault.bucket).dropConsumers
     case "Lag":
       return bucket(fault.bucket).lag(fault.by)
     case "LoseStream":
       return bucket(fault.bucket).loseStream
-    case "RemakeStream":
-      return bucket(fault.bucket).remakeStream
+    case "RecreateStream":
+      return bucket(fault.bucket).recreateStream
     case "RollBack":
       return bucket(fault.bucket).rollBack(fault.messages)
   }
@@ -339,13 +339,13 @@ const strike = (fault: Fault, { bucket, freeze, node }: Targets): Effect.Effect<
  * @category running
  * @since 0.1.0
  */
-export const strikeAll = (
+export const injectAll = (
   faults: ReadonlyArray<Fault>,
   targets: Targets
 ): Effect.Effect<void, InvalidSimulation> =>
   Effect.forEach(
     faults,
-    (fault) => Effect.andThen(Effect.sleep(fault.at), strike(fault, targets)),
+    (fault) => Effect.andThen(Effect.sleep(fault.at), inject(fault, targets)),
     { concurrency: "unbounded", discard: true }
   )
 

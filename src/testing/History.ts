@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Leadership } from "../Election.ts"
 import type { FencingToken } from "../FencingToken.ts"
-import type { GuardedWrite, LeaderHistory, RosterHistory, Trouble } from "../internal/testing/checksModels.ts"
-import * as rosterRecords from "../internal/testing/rosterRecords.ts"
+import type { Disruption, GuardedWrite, LeaderHistory, RegistryHistory } from "../internal/testing/checksModels.ts"
+import * as registryRecords from "../internal/testing/registryRecords.ts"
 import * as termRecords from "../internal/testing/termRecords.ts"
 import type { Registration } from "../Registry.ts"
 import { Simulation } from "./Simulation.ts"
@@ -60,19 +60,19 @@ export interface History {
     deregister: Effect.Effect<boolean, E, R>
   ) => Effect.Effect<boolean, E, R>
   /** What a reader was told of a service: `service/id` each. */
-  readonly look: <E, R>(
+  readonly lookup: <E, R>(
     node: string,
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
   /** Why leadership was lost, for those terms that ended so. */
   readonly losses: Effect.Effect<ReadonlyArray<termRecords.TermLoss>>
-  /** For `Checks.atMostOneLeader`, and for `Checks.somebodyLeads`. */
-  readonly leaders: Effect.Effect<LeaderHistory & { readonly troubles: ReadonlyArray<Trouble> }>
+  /** For `Checks.atMostOneLeader`, and for `Checks.leaderWithin`. */
+  readonly leaders: Effect.Effect<LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> }>
   /** For `Checks.noStaleWrite`. */
   readonly writes: Effect.Effect<ReadonlyArray<GuardedWrite>>
-  /** For `Checks.rosterIsTrue`: of the registry in this bucket. */
-  readonly roster: (bucket: string) => Effect.Effect<RosterHistory>
+  /** For `Checks.registryAccuracy`: of the registry in this bucket. */
+  readonly registry: (bucket: string) => Effect.Effect<RegistryHistory>
 }
 
 /**
@@ -83,5 +83,5 @@ export interface History {
  */
 export const make: Effect.Effect<History, never, Simulation> = Effect.map(Simulation, (simulation) => ({
   ...termRecords.make(simulation),
-  ...rosterRecords.make(simulation)
+  ...registryRecords.make(simulation)
 }))

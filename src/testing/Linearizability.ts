@@ -13,18 +13,18 @@
  */
 import { check as checkHistory } from "../internal/testing/linearizability/check.ts"
 import { format as formatVerdict } from "../internal/testing/linearizability/describe.ts"
-import type { CheckOptions, Operation, Verdict } from "../internal/testing/linearizability/history.ts"
+import type { Operation, Options, Verdict } from "../internal/testing/linearizability/history.ts"
 import { recorder as makeRecorder } from "../internal/testing/linearizability/recording.ts"
 import type { KVStore } from "../KVStore.ts"
 
 export type {
-  CheckOptions,
   Initial,
   Input,
   Linearizable,
   Malformed,
   NotLinearizable,
   Operation,
+  Options,
   Outcome,
   Undecided,
   Verdict
@@ -67,7 +67,7 @@ export type {
  * @category checking
  * @since 0.1.0
  */
-export const check: (history: ReadonlyArray<Operation>, options?: CheckOptions) => Verdict = checkHistory
+export const check: (history: ReadonlyArray<Operation>, options?: Options) => Verdict = checkHistory
 
 /**
  * Writes a verdict for people: of a history that cannot be right a table of its

@@ -16,25 +16,25 @@ import { type InvalidSimulation, type Run, SimulationStuck } from "../internal/s
 import type { Violation } from "../internal/testing/checksModels.ts"
 import { aimProblem, checkScenario } from "../internal/testing/scenarioChecks.ts"
 import { type Around, ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
-import { type CheckOptions, completed, type Passed, type Scenario } from "../internal/testing/scenarioModels.ts"
+import { type CheckOptions, type CheckSummary, completed, type Scenario } from "../internal/testing/scenarioModels.ts"
 import { clocksOf, story } from "../internal/testing/scenarioStory.ts"
 import * as Faults from "./Faults.ts"
 import { runExit } from "./Simulation.ts"
 
 export { ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
-export type { CheckOptions, Parts, Passed, Scenario } from "../internal/testing/scenarioModels.ts"
+export type { CheckOptions, CheckSummary, Scenario, Setup } from "../internal/testing/scenarioModels.ts"
 
 const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
-  const { buckets, drift, faults, lasting, mostFaults, nodes, offset, settling, starting } = completed(scenario)
+  const { buckets, drift, faults, duration, maxFaults, nodes, offset, settleTime, warmUp } = completed(scenario)
   return checkScenario({
     nodes,
     buckets,
     kinds: faults,
     knownKinds: Faults.kinds,
     kindsInBuckets: Faults.kindsInBuckets,
-    durations: { starting, lasting, settling, offset },
+    durations: { warmUp, duration, settleTime, offset },
     drift,
-    mostFaults
+    maxFaults
   })
 }
 
@@ -49,8 +49,8 @@ const nothingWrong = (): Arbitrary.Arbitrary<Faults.Plan> => Arbitrary.Constant<
  */
 export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> => {
   if (problemWith(scenario) !== undefined) return nothingWrong()
-  const { buckets, faults, lasting, mostFaults, nodes } = completed(scenario)
-  return Faults.plans({ nodes, buckets, lasting, mostFaults, kinds: faults })
+  const { buckets, faults, duration, maxFaults, nodes } = completed(scenario)
+  return Faults.plans({ nodes, buckets, duration, maxFaults, kinds: faults })
 }
 
 /** What was never reached was not tested. */
@@ -73,7 +73,7 @@ const problemOf = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidSimu
   return problem === undefined ? undefined : invalid(`plan: ${problem}`)
 }
 
-/** Far beyond what a verdict takes. */
+/** Far beyond what judging takes. */
 const spare = Duration.hours(1)
 
 /**
@@ -82,7 +82,7 @@ const spare = Duration.hours(1)
  * @category running
  * @since 0.1.0
  */
-export const play = (
+export const run = (
   scenario: Scenario,
   plan: Faults.Plan,
   options: { readonly timeline?: boolean | undefined } = {}
@@ -90,10 +90,10 @@ export const play = (
   Effect.suspend(() => {
     const problem = problemWith(scenario) ?? problemOf(plan, scenario.nodes)
     if (problem !== undefined) return Effect.fail(problem)
-    const { lasting, settling, starting } = completed(scenario)
+    const { duration, settleTime, warmUp } = completed(scenario)
     const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
-    const needed = Math.max(Duration.toMillis(lasting), ...faults) + Duration.toMillis(starting) +
-      Duration.toMillis(settling)
+    const needed = Math.max(Duration.toMillis(duration), ...faults) + Duration.toMillis(warmUp) +
+      Duration.toMillis(settleTime)
     return runExit(story(scenario, plan), {
       limit: Duration.sum(Duration.millis(needed), spare),
       ...scenario.simulation,
@@ -123,7 +123,7 @@ const problemsOf = (
 
 /** A run that comes to no end has broken the first of all promises. */
 const violationsOf = (scenario: Scenario, plan: Faults.Plan, options: { readonly timeline?: boolean } = {}) =>
-  play(scenario, plan, options).pipe(
+  run(scenario, plan, options).pipe(
     Effect.map((outcome) => ({
       outcome,
       violations: problemsOf(scenario, plan, outcome),
@@ -170,7 +170,7 @@ export const verify = (
     if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
     const around: Around = {
       clocks: clocksOf(scenario, plan.seed),
-      starting: Duration.toMillis(completed(scenario).starting),
+      warmUp: Duration.toMillis(completed(scenario).warmUp),
       endedAt,
       isSmallest: false,
       timeline
@@ -178,20 +178,24 @@ export const verify = (
     return yield* new ScenarioFailed({ plan, violations, around })
   })
 
-const checkOptionsProblem = ({ mostShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
+const checkOptionsProblem = ({ maxShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
   if (!(Number.isSafeInteger(runs) && runs > 0)) return `runs: expected a whole number from 1, got ${runs}`
   if (!Number.isSafeInteger(seed)) return `seed: expected a whole number, got ${seed}`
-  if (!(Number.isSafeInteger(mostShrinks) && mostShrinks >= 0)) {
-    return `mostShrinks: expected a whole number from 0, got ${mostShrinks}`
+  if (!(Number.isSafeInteger(maxShrinks) && maxShrinks >= 0)) {
+    return `maxShrinks: expected a whole number from 0, got ${maxShrinks}`
   }
   return undefined
 }
 
 /** One run again, as a failure of this scenario told it. */
-const playAgain = (scenario: Scenario, replay: string): Effect.Effect<Passed, ScenarioFailed | InvalidSimulation> =>
+const playAgain = (
+  scenario: Scenario,
+  replay: string
+): Effect.Effect<CheckSummary, ScenarioFailed | InvalidSimulation> =>
   Option.match(Faults.decode(replay), {
     onNone: () => Effect.fail(invalid(`replay: expected what a failure of this scenario told, got ${replay}`)),
-    onSome: (plan) => Effect.map(verify(scenario, plan), ({ faults, lasted }): Passed => ({ runs: 1, faults, lasted }))
+    onSome: (plan) =>
+      Effect.map(verify(scenario, plan), ({ faults, lasted }): CheckSummary => ({ runs: 1, faults, lasted }))
   })
 
 /**
@@ -204,10 +208,10 @@ const playAgain = (scenario: Scenario, replay: string): Effect.Effect<Passed, Sc
 export const check = Effect.fnUntraced(function*(
   scenario: Scenario,
   options: CheckOptions = {}
-): Effect.fn.Return<Passed, ScenarioFailed | InvalidSimulation> {
+): Effect.fn.Return<CheckSummary, ScenarioFailed | InvalidSimulation> {
   const problem = checkOptionsProblem(options)
   if (problem !== undefined) return yield* invalid(problem)
-  const { mostShrinks = 200, replay, runs = 100, seed = 1 } = options
+  const { maxShrinks = 200, replay, runs = 100, seed = 1 } = options
   if (replay !== undefined) return yield* playAgain(scenario, replay)
   const struck = new Map<string, number>()
   let lasted = 0
@@ -223,7 +227,7 @@ export const check = Effect.fnUntraced(function*(
         for (const [name, count] of outcome?.faults ?? []) struck.set(name, (struck.get(name) ?? 0) + count)
         return violations.length === 0
       }),
-    { runs, seed, maxShrinks: mostShrinks }
+    { runs, seed, maxShrinks }
   )
   switch (result._tag) {
     case "Passed":
@@ -237,7 +241,7 @@ export const check = Effect.fnUntraced(function*(
       const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
         Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput))))
       )
-      return yield* failed._tag === "ScenarioFailed" && tries < mostShrinks ? failed.asSmallest() : failed
+      return yield* failed._tag === "ScenarioFailed" && tries < maxShrinks ? failed.asSmallest() : failed
     }
   }
 })

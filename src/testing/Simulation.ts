@@ -54,7 +54,7 @@ export const runExit = <A, E>(
     const { seed } = fleet
     const time = () => Duration.millis(fleet.lasted)
     const exit = yield* Effect.mapError(
-      fleet.play(Effect.scoped(Effect.provideService(program, Simulation, fleet.service))),
+      fleet.run(Effect.scoped(Effect.provideService(program, Simulation, fleet.service))),
       (how) => new SimulationStuck({ seed, how, at: time(), timeline: shown(fleet.lines, []) })
     )
     const { lines } = fleet

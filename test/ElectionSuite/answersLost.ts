@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keyOf } from "../../src/internal/election/record.ts"
 import { answeredAsConflict, answerLost, conflict, countOf, on, times, unanswered } from "./faults.ts"
-import { isTrue, lease, now, type Tools } from "./fixture.ts"
+import { isTrue, leaseDuration, now, type Tools } from "./fixture.ts"
 import { believers, only, openBucket, recordIn, stand, startProcess } from "./processes.ts"
 
 export const answersLost = ({ finish, test, until }: Tools) => {
@@ -52,7 +52,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
         const two = yield* stand(yield* startProcess(store), finish, "two")
         const began = yield* now
         yield* one.process.link.set(on("put", fault))
-        yield* until(Effect.andThen(believers([one, two]), now), (time) => time - began > 2 * lease)
+        yield* until(Effect.andThen(believers([one, two]), now), (time) => time - began > 2 * leaseDuration)
         assert.isTrue(yield* one.isValid)
         assert.isUndefined(yield* one.whyLost)
         assert.isFalse(yield* two.hasWon)
@@ -112,7 +112,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       yield* one.close
       const sent = calls.flatMap(({ seen }) => seen !== undefined && "record" in seen ? [seen.record] : [])
       assert.isAbove(sent.length, 6)
-      assert.deepStrictEqual(sent.map(({ beat }) => beat), sent.map((_, index) => index + 1))
+      assert.deepStrictEqual(sent.map(({ attempt }) => attempt), sent.map((_, index) => index + 1))
       assert.strictEqual(new Set(sent.map(({ nonce }) => nonce)).size, 1)
       assert.isTrue(sent.at(-1)!.vacant)
     }))

@@ -7,7 +7,7 @@ import * as FencingToken from "../../src/FencingToken.ts"
 import { keyOf } from "../../src/internal/election/record.ts"
 import { bytes } from "../support/values.ts"
 import { away, countOf, on, silent } from "./faults.ts"
-import { atOnce, is, isTrue, lease, now, takeover, timings, type Tools } from "./fixture.ts"
+import { atOnce, is, isTrue, leaseDuration, now, takeover, timings, type Tools } from "./fixture.ts"
 import { believers, only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const byHand = ({ backend, finish, test, until }: Tools) => {
@@ -38,8 +38,8 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
         yield* store[operation](keyOf(only))
         yield* until(Effect.tap(two.hasWon, () => believers([one, two])), isTrue)
         const { sentAt } = landed.at(-1)!
-        assert.isAtLeast(two.seen.wonAt! - sentAt, lease)
-        assert.isAtMost(two.seen.wonAt! - sentAt, lease + takeover)
+        assert.isAtLeast(two.seen.wonAt! - sentAt, leaseDuration)
+        assert.isAtMost(two.seen.wonAt! - sentAt, leaseDuration + takeover)
         assert.strictEqual(two.leadership().term, 2)
       }))
   }
@@ -79,8 +79,10 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
       yield* until(one.hasWon, isTrue)
-      const longer = lease + 400
-      const two = yield* stand(yield* startProcess(store), finish, "two", { timings: { ...timings, lease: longer } })
+      const longer = leaseDuration + 400
+      const two = yield* stand(yield* startProcess(store), finish, "two", {
+        timings: { ...timings, leaseDuration: longer }
+      })
       const observer = yield* startProcess(store)
       yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
       const writtenAt = yield* now
@@ -96,11 +98,13 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
   test("what is waited for is the HOLDER'S lease", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const longer = lease + 400
-      const one = yield* stand(yield* startProcess(store), finish, "one", { timings: { ...timings, lease: longer } })
+      const longer = leaseDuration + 400
+      const one = yield* stand(yield* startProcess(store), finish, "one", {
+        timings: { ...timings, leaseDuration: longer }
+      })
       yield* until(one.hasWon, isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two", {
-        timings: { lease: 600, renewDeadline: 400, renewEvery: 200 }
+        timings: { leaseDuration: 600, renewDeadline: 400, renewInterval: 200 }
       })
       yield* one.process.link.set(silent)
       yield* until(two.hasWon, isTrue)

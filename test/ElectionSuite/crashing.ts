@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import * as FencingToken from "../../src/FencingToken.ts"
 import { away, countOf, silent } from "./faults.ts"
-import { isTrue, lease, renewDeadline, takeover, type Tools } from "./fixture.ts"
+import { isTrue, leaseDuration, renewDeadline, takeover, type Tools } from "./fixture.ts"
 import { believers, openBucket, recordIn, stand, startProcess } from "./processes.ts"
 
 export const crashing = ({ finish, test, until }: Tools) => {
@@ -24,9 +24,9 @@ export const crashing = ({ finish, test, until }: Tools) => {
         assert.strictEqual(one.seen.reason, "expired")
         // The leader noted the time a moment before the link did, and its wall clock tells whole milliseconds.
         assert.isAtLeast(one.seen.lostAt! - sentAt, renewDeadline - 3)
-        assert.isBelow(one.seen.lostAt! - sentAt, lease)
-        assert.isAtLeast(two.seen.wonAt! - sentAt, lease)
-        assert.isAtMost(two.seen.wonAt! - sentAt, lease + takeover)
+        assert.isBelow(one.seen.lostAt! - sentAt, leaseDuration)
+        assert.isAtLeast(two.seen.wonAt! - sentAt, leaseDuration)
+        assert.isAtMost(two.seen.wonAt! - sentAt, leaseDuration + takeover)
         assert.strictEqual(two.leadership().term, 2)
         assert.isTrue(Order.isLessThan(FencingToken.Order)(one.leadership().token, two.leadership().token))
       }))
@@ -58,7 +58,7 @@ export const crashing = ({ finish, test, until }: Tools) => {
       const again = yield* stand(yield* startProcess(store), finish, "one")
       yield* until(Effect.tap(again.hasWon, () => believers([one, again])), isTrue)
       const { sentAt } = one.process.link.landed.at(-1)!
-      assert.isAtLeast(again.seen.wonAt! - sentAt, lease)
+      assert.isAtLeast(again.seen.wonAt! - sentAt, leaseDuration)
       assert.strictEqual(again.leadership().term, 2)
     }))
 

@@ -24,11 +24,11 @@ export type Store = KVStore.KVStore["Service"]
 export type Test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => void
 
 /** Milliseconds. Short, for the sake of the real clock; a busy machine may miss a renewal, and must not lose by it. */
-export const lease = 2000
+export const leaseDuration = 2000
 export const renewDeadline = 1400
-export const renewEvery = 300
+export const renewInterval = 300
 
-export const timings: Election.Timings = { lease, renewDeadline, renewEvery }
+export const timings: Election.Timings = { leaseDuration, renewDeadline, renewInterval }
 
 /** How long after a lease a crashed leader is replaced at the latest. */
 export const takeover = 500
@@ -49,7 +49,8 @@ export const finisher = (until: Until) => <A, E, R>(effect: Effect.Effect<A, E, 
 export type Finish = ReturnType<typeof finisher>
 
 /** Within two steps of the virtual time; on the real clock well before any lease could have run. */
-export const atOnce = (backend: Backend, millis: number) => assert.isAtMost(millis, backend.virtual ? 20 : lease / 2)
+export const atOnce = (backend: Backend, millis: number) =>
+  assert.isAtMost(millis, backend.virtual ? 20 : leaseDuration / 2)
 
 export interface Tools {
   readonly test: Test

@@ -7,7 +7,17 @@ import * as Order from "effect/Order"
 import * as FencingToken from "../../src/FencingToken.ts"
 import type * as KVStore from "../../src/KVStore.ts"
 import { answerLost, away, countOf, silent, times } from "./faults.ts"
-import { atOnce, is, isTrue, lease, now, renewDeadline, renewEvery, takeover, type Tools } from "./fixture.ts"
+import {
+  atOnce,
+  is,
+  isTrue,
+  leaseDuration,
+  now,
+  renewDeadline,
+  renewInterval,
+  takeover,
+  type Tools
+} from "./fixture.ts"
 import {
   believers,
   only,
@@ -95,8 +105,8 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       const again = yield* stand(process, finish, "one")
       yield* until(again.hasWon, isTrue)
       const pause = again.seen.wonAt! - resignedAt
-      assert.isAtLeast(pause, 2 * renewEvery)
-      atOnce(backend, pause - 2 * renewEvery)
+      assert.isAtLeast(pause, 2 * renewInterval)
+      atOnce(backend, pause - 2 * renewInterval)
       assert.strictEqual(again.leadership().term, 2)
     }))
 
@@ -109,13 +119,13 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       yield* process.link.set(away)
       const resignation = yield* Effect.forkChild(one.leadership().resign)
       const resignedAt = yield* now
-      yield* until(now, (time) => time - resignedAt > 2 * renewEvery)
+      yield* until(now, (time) => time - resignedAt > 2 * renewInterval)
       yield* process.link.set(undefined)
       yield* finish(Fiber.join(resignation))
       const vacatedAt = process.link.landed.at(-1)!.sentAt
       const again = yield* stand(process, finish, "one")
       yield* until(again.hasWon, isTrue)
-      assert.isAtLeast(again.seen.wonAt! - vacatedAt, 2 * renewEvery)
+      assert.isAtLeast(again.seen.wonAt! - vacatedAt, 2 * renewInterval)
     }))
 
   test("a candidate that has resigned lets others of lower priority go first", () =>
@@ -181,7 +191,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
         const since = (yield* now) - landed.at(-1)!.sentAt
         // The last attempt, and a pause, may still run.
         assert.isAtLeast(since, renewDeadline - 3)
-        assert.isBelow(since, lease + takeover)
+        assert.isBelow(since, leaseDuration + takeover)
         assert.strictEqual(yield* tagIn(store), "Held")
       }))
   }

@@ -16,7 +16,7 @@ export const health = ({ finish, test, until }: Tools) => {
         return healthy
       })
       const process = yield* startProcess(store)
-      const one = yield* stand(process, finish, "one", { healthy: check })
+      const one = yield* stand(process, finish, "one", { healthCheck: check })
       yield* until(Effect.sync(() => asked), (count) => count > 3)
       assert.strictEqual(countOf(process.link, "put"), 0)
       const two = yield* stand(yield* startProcess(store), finish, "two")
@@ -39,7 +39,7 @@ export const health = ({ finish, test, until }: Tools) => {
         const store = yield* openBucket()
         let healthy: Effect.Effect<boolean> = Effect.succeed(true)
         const process = yield* startProcess(store)
-        const one = yield* stand(process, finish, "one", { healthy: Effect.suspend(() => healthy) })
+        const one = yield* stand(process, finish, "one", { healthCheck: Effect.suspend(() => healthy) })
         yield* until(one.hasWon, isTrue)
         const two = yield* stand(yield* startProcess(store), finish, "two", { priority: 1 })
         healthy = check
@@ -49,7 +49,7 @@ export const health = ({ finish, test, until }: Tools) => {
         assert.strictEqual(two.leadership().term, 2)
         // Whoever asks before an attempt gets the same answer.
         const again = yield* startProcess(store)
-        const other = yield* stand(again, finish, "other", { healthy: check })
+        const other = yield* stand(again, finish, "other", { healthCheck: check })
         yield* two.close
         const third = yield* stand(yield* startProcess(store), finish, "third", { priority: 2 })
         yield* until(third.hasWon, isTrue)
@@ -62,8 +62,8 @@ export const health = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       let asked = 0
-      const healthy = Effect.sync(() => ++asked > 0)
-      const one = yield* stand(yield* startProcess(store), finish, "one", { healthy })
+      const healthCheck = Effect.sync(() => ++asked > 0)
+      const one = yield* stand(yield* startProcess(store), finish, "one", { healthCheck })
       yield* until(Effect.sync(() => asked), (count) => count > 2)
       yield* usurp(store)
       yield* until(one.whyLost, is<unknown>("superseded"))
@@ -88,7 +88,7 @@ export const health = ({ finish, test, until }: Tools) => {
             yield* Effect.addFinalizer(() => Effect.sync(() => log.push(`stopped ${leadership.term}`)))
             return yield* Effect.never
           }),
-        { healthy: Effect.sync(() => healthy) }
+        { healthCheck: Effect.sync(() => healthy) }
       )
       yield* until(Effect.sync(() => log.length), is(1))
       healthy = false

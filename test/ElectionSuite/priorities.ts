@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { countOf } from "./faults.ts"
-import { isTrue, now, renewEvery, type Tools } from "./fixture.ts"
+import { isTrue, now, renewInterval, type Tools } from "./fixture.ts"
 import { believers, openBucket, type Seat, stand, startProcess } from "./processes.ts"
 
 export const priorities = ({ finish, test, until }: Tools) => {
@@ -23,7 +23,7 @@ export const priorities = ({ finish, test, until }: Tools) => {
       yield* until(Effect.map(believers(seats), (count) => count > 0), isTrue)
       const [third, second, first] = seats
       assert.isTrue(yield* first!.hasWon)
-      assert.isAtLeast(first!.seen.wonAt! - closedAt, renewEvery)
+      assert.isAtLeast(first!.seen.wonAt! - closedAt, renewInterval)
       assert.deepStrictEqual([yield* second!.hasWon, yield* third!.hasWon], [false, false])
     }))
 }

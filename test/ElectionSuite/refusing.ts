@@ -17,13 +17,13 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
   test("a name that is no part of a key is refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
-      const { campaign, changes, leader, whileLeader } = process.election
+      const { campaign, observe, leader, whileLeader } = process.election
       for (const name of badNames.map(untyped)) {
         const asked = [
           campaign(name),
           whileLeader(name, () => Effect.void),
           leader(name),
-          Stream.runHead(changes(name))
+          Stream.runHead(observe(name))
         ]
         for (const ask of asked) assert.strictEqual((yield* reasonOf(ask, "InvalidName")).value, String(name))
       }
@@ -31,10 +31,10 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
     }))
 
   const badCandidates: ReadonlyArray<Record<string, unknown>> = [
-    { timings: { lease: 1400, renewDeadline: 1400, renewEvery: 300 } },
-    { timings: { lease: 2000, renewDeadline: 599, renewEvery: 300 } },
-    { timings: { lease: "soon", renewDeadline: 1400, renewEvery: 300 } },
-    { timings: { lease: Infinity, renewDeadline: 1400, renewEvery: 300 } },
+    { timings: { leaseDuration: 1400, renewDeadline: 1400, renewInterval: 300 } },
+    { timings: { leaseDuration: 2000, renewDeadline: 599, renewInterval: 300 } },
+    { timings: { leaseDuration: "soon", renewDeadline: 1400, renewInterval: 300 } },
+    { timings: { leaseDuration: Infinity, renewDeadline: 1400, renewInterval: 300 } },
     { priority: -1 },
     { priority: 0.5 },
     { metadata: { when: new Date(0) } },
@@ -52,7 +52,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
 
   const layerOn = Effect.fnUntraced(function*(
     options: Partial<Config.BucketOptions>,
-    election: Election.ElectionOptions = {}
+    election: Election.Options = {}
   ) {
     const store = yield* openBucket(options)
     const before = yield* store.status

@@ -7,7 +7,7 @@ import * as Election from "../../src/Election.ts"
 import { keyOf } from "../../src/internal/election/record.ts"
 import { record } from "../KVStoreSuite/fixture.ts"
 import { silent } from "./faults.ts"
-import { atOnce, isTrue, last, lease, now, takeover, type Tools } from "./fixture.ts"
+import { atOnce, isTrue, last, leaseDuration, now, takeover, type Tools } from "./fixture.ts"
 import { believers, only, openBucket, shown, stand, startProcess, tagIn, told } from "./processes.ts"
 
 export const winning = ({ backend, finish, test, until }: Tools) => {
@@ -31,7 +31,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       const { landed } = one.process.link
       // Renewals for well over a lease.
       yield* until(Effect.map(believers([one, two]), () => landed.length), (count) => count > 8)
-      assert.isAbove(landed.at(-1)!.sentAt - landed[0]!.sentAt, lease)
+      assert.isAbove(landed.at(-1)!.sentAt - landed[0]!.sentAt, leaseDuration)
       assert.isTrue(yield* one.isValid)
       assert.isFalse(yield* two.hasWon)
     }))
@@ -50,7 +50,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       const expected = { ...new Election.LeaderRecord({ election, candidateId, term, token, electedAt, metadata }) }
       const asIs = (leader: Option.Option<Election.LeaderRecord>) => ({ ...Option.getOrThrow(leader) })
       assert.deepStrictEqual(asIs(yield* observer.election.leader(only)), expected)
-      const first = Effect.map(Stream.runHead(observer.election.changes(only)), Option.flatten)
+      const first = Effect.map(Stream.runHead(observer.election.observe(only)), Option.flatten)
       assert.deepStrictEqual(asIs(yield* finish(first)), expected)
       // A renewal is another revision, and the same token.
       const { landed } = one.process.link
@@ -113,8 +113,8 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       yield* until(changes.all, last("nobody"))
       const { landed } = one.process.link
       const silence = (yield* now) - landed.at(-1)!.sentAt
-      assert.isAtLeast(silence, lease - 1)
-      assert.isAtMost(silence, lease + takeover)
+      assert.isAtLeast(silence, leaseDuration - 1)
+      assert.isAtMost(silence, leaseDuration + takeover)
       yield* until(observer.election.leader(only), Option.isNone)
       assert.strictEqual(yield* tagIn(store), "Held")
     }))
@@ -123,7 +123,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
-      const first = Effect.map(Stream.runHead(process.election.changes(only)), (head) => shown(Option.flatten(head)))
+      const first = Effect.map(Stream.runHead(process.election.observe(only)), (head) => shown(Option.flatten(head)))
       const one = yield* stand(process, finish, "one")
       yield* until(one.hasWon, isTrue)
       assert.strictEqual(yield* finish(first), "one in term 1")

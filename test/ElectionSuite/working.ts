@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Election from "../../src/Election.ts"
 import { countOf, silent, vacantSent } from "./faults.ts"
-import { is, isTrue, last, lease, numbers, renewEvery, type Tools } from "./fixture.ts"
+import { is, isTrue, last, leaseDuration, numbers, renewInterval, type Tools } from "./fixture.ts"
 import { employ, only, openBucket, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const working = ({ finish, test, until, wait }: Tools) => {
@@ -57,7 +57,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
             Effect.gen(function*() {
               const writes = countOf(process.link, "put")
               log.push(`stops, valid: ${yield* leadership.isValid}`)
-              yield* Effect.sleep(2 * renewEvery)
+              yield* Effect.sleep(2 * renewInterval)
               // Neither a hand-over nor a new campaign while it stops.
               log.push(`stopped, writes: ${countOf(process.link, "put") - writes}`)
             })
@@ -182,7 +182,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
               // For good, from the moment at which the release began.
               stopping.push(yield* leadership.isValid)
               const before = landed.length
-              yield* Effect.sleep(lease + renewEvery)
+              yield* Effect.sleep(leaseDuration + renewInterval)
               renewals = landed.length - before
               stopping.push(yield* leadership.isValid, vacantSent(process.link))
             })

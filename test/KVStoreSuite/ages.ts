@@ -44,7 +44,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       yield* store.delete("a")
       yield* store.purge("b")
       assert.strictEqual((yield* store.history("a")).length, 3)
-      yield* until(store.status, (status) => status.values === 0)
+      yield* until(store.status, (status) => status.messages === 0)
       assert.deepStrictEqual(yield* store.history("a"), [])
       assert.deepStrictEqual(yield* store.history("b"), [])
     }))
@@ -106,7 +106,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       yield* TestClock.adjust("1 millis")
       assert.isTrue(Option.isNone(yield* store.get("a")))
       assert.deepStrictEqual(yield* store.keys(), [])
-      assert.strictEqual((yield* store.status).values, 0)
+      assert.strictEqual((yield* store.status).messages, 0)
     }))
 
   test("every put begins its key's age anew", () =>
@@ -175,7 +175,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       const watch = yield* record(store.watch("a"))
       yield* store.put("a", bytes("1"))
       yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("expire a"))
-      yield* until(store.status, (status) => status.values === 0)
+      yield* until(store.status, (status) => status.messages === 0)
       yield* store.put("a", bytes("2"))
       yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("a=2"))
       assert.deepStrictEqual(watch.events.map(shown).filter((event) => event !== "ready"), ["a=1", "expire a", "a=2"])
@@ -189,7 +189,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       yield* store.purge("p")
       yield* store.delete("d")
       yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("expire d"))
-      yield* until(store.status, (status) => status.values === 0)
+      yield* until(store.status, (status) => status.messages === 0)
       assert.deepStrictEqual(watch.events.map(shown), ["ready", "purge p", "delete d", "expire d"])
     }))
 }

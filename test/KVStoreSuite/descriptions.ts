@@ -14,7 +14,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       const store = yield* openBucket({ historySize: 2 })
       const empty = yield* store.status
       assert.deepStrictEqual(
-        [empty.bucket, empty.backend, empty.values, empty.bytes, empty.expiryMarkers],
+        [empty.bucket, empty.backend, empty.messages, empty.bytes, empty.supportsExpiryMarkers],
         [store.config.bucket, backend.kind, 0, 0, backend.markers]
       )
       yield* store.put("a", bytes("12345"))
@@ -22,7 +22,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       const revision = yield* store.put("a", bytes("12345"))
       yield* store.delete("b")
       const status = yield* store.status
-      assert.deepStrictEqual([status.values, status.lastRevision], [3, revision + 1])
+      assert.deepStrictEqual([status.messages, status.lastRevision], [3, revision + 1])
       assert.isAtLeast(status.bytes, 13)
       assert.deepStrictEqual(status.created, empty.created)
       if (backend.kind === "nats") assert.match(status.serverVersion ?? "", /^2\.\d+\.\d+/)

@@ -98,7 +98,7 @@ export const shown = (event: KVStore.KVEvent): string => {
       return `${event.entry.key}=${textOf(event.entry.value)}`
     case "Removed":
       return `${event.reason} ${event.key}`
-    case "Invalid":
+    case "Undecodable":
       return `invalid ${event.key}`
     case "Ready":
       return "ready"
@@ -133,7 +133,7 @@ export const refusal = Effect.fnUntraced(function*<A, Tag extends KVStore.KVStor
   const reason = yield* reasonOf(effect, tag)
   const after = yield* store.status
   assert.strictEqual(after.lastRevision, before.lastRevision, "nothing was written")
-  assert.strictEqual(after.values, before.values, "nothing was removed")
+  assert.strictEqual(after.messages, before.messages, "nothing was removed")
   return reason
 })
 

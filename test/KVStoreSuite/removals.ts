@@ -62,11 +62,11 @@ export const removals = (test: Test) => {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("b", bytes("1"))
       yield* Effect.forEach(all(3), (n) => store.put("a", bytes(`${n}`)))
-      assert.strictEqual((yield* store.status).values, 4)
+      assert.strictEqual((yield* store.status).messages, 4)
       yield* store.purge("a")
       assert.isTrue(Option.isNone(yield* store.get("a")))
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["purge a"])
-      assert.strictEqual((yield* store.status).values, 2)
+      assert.strictEqual((yield* store.status).messages, 2)
       assert.deepStrictEqual((yield* store.history("b")).map(shown), ["b=1"])
     }))
 

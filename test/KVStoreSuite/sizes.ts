@@ -33,12 +33,12 @@ export const sizes = (test: Test) => {
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const fill = Effect.forEach(all(20), (n) => store.put(`k.${n}`, new Uint8Array(1000)))
-      const full = yield* reasonOf(fill, "BucketFull")
+      const full = yield* reasonOf(fill, "StorageFull")
       assert.strictEqual(full.code, 10077)
       assert.include(full.message, "maxBytes")
       const held = yield* store.keys()
       assert.isAbove(held.length, 4)
-      yield* refusal(store, store.put("k.next", new Uint8Array(1000)), "BucketFull")
+      yield* refusal(store, store.put("k.next", new Uint8Array(1000)), "StorageFull")
       yield* store.delete(held[0]!)
       yield* store.purge(held[1]!)
       assert.deepStrictEqual(yield* store.keys(), held.slice(2))
@@ -52,9 +52,9 @@ export const fullOverwrites = (test: Test, backend: Backend) => {
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const value = new Uint8Array(1000)
-      yield* reasonOf(Effect.forEach(all(20), (n) => store.put(`k.${n}`, value)), "BucketFull")
+      yield* reasonOf(Effect.forEach(all(20), (n) => store.put(`k.${n}`, value)), "StorageFull")
       if (!backend.markers) {
-        yield* refusal(store, store.put("k.0", value), "BucketFull")
+        yield* refusal(store, store.put("k.0", value), "StorageFull")
         return
       }
       yield* store.put("k.0", value.fill(7))

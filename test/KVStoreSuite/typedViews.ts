@@ -83,8 +83,8 @@ export const typedViews = (test: Test, until: Until) => {
       yield* prices.put("good", { cents: 2 })
       yield* prices.delete("good")
       yield* until(words, (all) => all.includes("Removed"))
-      assert.deepStrictEqual(yield* words, ["Invalid", "good=1", "Ready", "Invalid", "good=2", "Removed"])
+      assert.deepStrictEqual(yield* words, ["Undecodable", "good=1", "Ready", "Undecodable", "good=2", "Removed"])
       const [invalid] = events
-      assert.isTrue(invalid?._tag === "Invalid" && invalid.key === "bad" && invalid.revision === bad)
+      assert.isTrue(invalid?._tag === "Undecodable" && invalid.key === "bad" && invalid.revision === bad)
     }))
 }

@@ -11,7 +11,7 @@ import { openBucket, reasonOf } from "./processes.ts"
 
 export const configuring = ({ test }: Tools) => {
   const refused: ReadonlyArray<
-    readonly [what: string, options: Registry.RegistryOptions, bucket: Partial<Config.BucketOptions>, named: string]
+    readonly [what: string, options: Registry.Options, bucket: Partial<Config.BucketOptions>, named: string]
   > = [
     ["maxAge below two heartbeats", { maxAge: "19999 millis", heartbeat: "10 seconds" }, {}, "heartbeat"],
     ["a default heartbeat of more than half of maxAge", { maxAge: "19 seconds" }, {}, "heartbeat"],
@@ -37,7 +37,7 @@ export const configuring = ({ test }: Tools) => {
   test("the layer takes times that just fit", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ streamMaxAge: "20 seconds" })
-      const build = (options: Registry.RegistryOptions) =>
+      const build = (options: Registry.Options) =>
         Layer.build(Registry.layer(options).pipe(Layer.provide(Layer.succeed(KVStore.KVStore, store))))
       yield* build({ maxAge: "10 seconds", heartbeat: "5 seconds" })
       yield* build({ maxAge: 10_000, heartbeat: Duration.millis(1) })

@@ -136,7 +136,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       isBack
     ))
 
-  test("after an outage in which it was swept it registers again", () =>
+  test("after an outage in which it was cleaned up it registers again", () =>
     Effect.flatMap(
       afterAnOutage((store, observer) =>
         Effect.gen(function*() {

@@ -75,7 +75,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  for (const [how, remove] of [["leaves", "delete"], ["is swept", "purge"]] as const) {
+  for (const [how, remove] of [["leaves", "delete"], ["is cleaned up", "purge"]] as const) {
     test(`a restart does not wait any longer once the old one ${how}`, () =>
       Effect.gen(function*() {
         const [store, old, next] = yield* world(calm)

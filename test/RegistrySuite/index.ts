@@ -7,19 +7,19 @@ import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
-import { byHand } from "./byHand.ts"
+import { cleaningUp } from "./cleanup.ts"
 import { configuring } from "./configuring.ts"
 import { cutOff } from "./cutOff.ts"
 import { draining } from "./draining.ts"
 import { duplicates } from "./duplicates.ts"
 import { type Backend, eventually, finisher, quiet, type Tools } from "./fixture.ts"
+import { byHand } from "./heartbeat.ts"
 import { lateWrites } from "./lateWrites.ts"
-import { sweepers } from "./layers.ts"
+import { cleanups } from "./layers.ts"
 import { leaving } from "./leaving.ts"
 import { names } from "./names.ts"
 import { reading } from "./reading.ts"
 import { registering } from "./registering.ts"
-import { sweeping } from "./sweeping.ts"
 import { updates } from "./updates.ts"
 import { watching } from "./watching.ts"
 
@@ -47,8 +47,8 @@ export const suite = (name: string, backend: Backend): void =>
       draining(tools)
       reading(tools)
       watching(tools)
-      sweeping(tools)
-      sweepers(tools)
+      cleaningUp(tools)
+      cleanups(tools)
       configuring(tools)
     }
   )

@@ -1,4 +1,4 @@
-/** The layers that run by themselves: the sweeper, and an instance. */
+/** The layers that run by themselves: the cleanup, and an instance. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,14 +9,14 @@ import { away, countOf, times } from "./faults.ts"
 import { brisk, calm, steady, type Tools } from "./fixture.ts"
 import { beat, hasBeaten, keyOf, lastOf, named, reasonOf, startProcess, world } from "./processes.ts"
 
-export const sweepers = ({ finish, test, until }: Tools) => {
-  test("the sweeper sweeps on its schedule, and a pass that fails does not end it", () =>
+export const cleanups = ({ finish, test, until }: Tools) => {
+  test("the cleanup cleans up on its schedule, and a pass that fails does not end it", () =>
     Effect.gen(function*() {
-      const [store, backend, sweeper] = yield* world(brisk)
-      yield* sweeper.link.set(times(3, "entries", away))
+      const [store, backend, cleanup] = yield* world(brisk)
+      yield* cleanup.link.set(times(3, "entries", away))
       yield* Layer.build(
         Registry.layerCleanup({ schedule: "100 millis" }).pipe(
-          Layer.provide(Layer.succeed(Registry.Registry, sweeper.registry))
+          Layer.provide(Layer.succeed(Registry.Registry, cleanup.registry))
         )
       )
       yield* backend.enter(named("orders", "living"))
@@ -24,26 +24,26 @@ export const sweepers = ({ finish, test, until }: Tools) => {
       yield* until(lastOf(store, keyOf("orders", "one")), (last) => last === "purge")
       yield* beat(backend, named("payments", "two"))
       yield* until(lastOf(store, keyOf("payments", "two")), (last) => last === "purge")
-      assert.isAtLeast(countOf(sweeper.link, "entries"), 6)
+      assert.isAtLeast(countOf(cleanup.link, "entries"), 6)
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "living")), "put")
     }))
 
-  test("the sweeper ends with its layer", () =>
+  test("the cleanup ends with its layer", () =>
     Effect.gen(function*() {
-      const [store, sweeper] = yield* world(brisk)
+      const [store, cleanup] = yield* world(brisk)
       const scope = yield* Scope.make()
       yield* Registry.layerCleanup({ schedule: "50 millis" }).pipe(
-        Layer.provide(Layer.succeed(Registry.Registry, sweeper.registry)),
+        Layer.provide(Layer.succeed(Registry.Registry, cleanup.registry)),
         Layer.build,
         Scope.provide(scope)
       )
-      yield* until(Effect.sync(() => countOf(sweeper.link, "entries")), (count) => count >= 2)
+      yield* until(Effect.sync(() => countOf(cleanup.link, "entries")), (count) => count >= 2)
       yield* Scope.close(scope, Exit.void)
-      const before = countOf(sweeper.link, "entries")
+      const before = countOf(cleanup.link, "entries")
       const metronome = yield* startProcess(store)
       yield* metronome.enter(named("clock", "one"))
       yield* until(...hasBeaten(metronome, 2))
-      assert.strictEqual(countOf(sweeper.link, "entries"), before)
+      assert.strictEqual(countOf(cleanup.link, "entries"), before)
     }))
 
   test("layerInstance is registered for as long as the layer lives", () =>
@@ -65,7 +65,7 @@ export const sweepers = ({ finish, test, until }: Tools) => {
   test("layerInstance fails to build where the instance cannot be registered", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
-      const build = (instance: Registry.Registerable, options?: Registry.RegisterOptions) =>
+      const build = (instance: Registry.InstanceOptions, options?: Registry.RegisterOptions) =>
         Registry.layerInstance(instance, options).pipe(
           Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
           Layer.build

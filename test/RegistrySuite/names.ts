@@ -51,7 +51,7 @@ export const names = ({ test }: Tools) => {
     assert.strictEqual(process.link.calls.length, calls)
     const after = yield* store.status
     assert.strictEqual(after.lastRevision, before.lastRevision)
-    assert.strictEqual(after.values, before.values)
+    assert.strictEqual(after.messages, before.messages)
   })
 
   test("a service name that is no token goes nowhere, whatever is asked", () =>
@@ -120,6 +120,6 @@ export const names = ({ test }: Tools) => {
         }
       }
       assert.deepStrictEqual(process.link.calls, [])
-      assert.strictEqual((yield* store.status).values, 0)
+      assert.strictEqual((yield* store.status).messages, 0)
     }))
 }

@@ -25,7 +25,7 @@ export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.Bu
 })
 
 /** A registry with a link of its own to the store. */
-export const startProcess = Effect.fnUntraced(function*(store: Store, options: Registry.RegistryOptions = {}) {
+export const startProcess = Effect.fnUntraced(function*(store: Store, options: Registry.Options = {}) {
   const link = makeLink()
   const context = yield* Layer.build(
     Registry.layer({ ...brisk, ...options }).pipe(
@@ -38,7 +38,7 @@ export const startProcess = Effect.fnUntraced(function*(store: Store, options: R
     link,
     registry,
     /** Registers until `close`, or the end of the test, for which the link is mended first. */
-    enter: Effect.fnUntraced(function*(instance: Registry.Registerable, options?: Registry.RegisterOptions) {
+    enter: Effect.fnUntraced(function*(instance: Registry.InstanceOptions, options?: Registry.RegisterOptions) {
       const scope = yield* Effect.acquireRelease(
         Scope.make(),
         (scope) => Effect.andThen(link.set(undefined), Scope.close(scope, Exit.void))
@@ -61,13 +61,13 @@ export const startProcess = Effect.fnUntraced(function*(store: Store, options: R
 export type Process = Effect.Success<ReturnType<typeof startProcess>>
 
 /** A bucket with two processes on it; one that is not asked for anything asks for nothing. */
-export const world = Effect.fnUntraced(function*(times: Registry.RegistryOptions) {
+export const world = Effect.fnUntraced(function*(times: Registry.Options) {
   const store = yield* openBucket()
   return [store, yield* startProcess(store, times), yield* startProcess(store, times)] as const
 })
 
 /** A heartbeat by hand that gets there: on a busy machine one with short times may be cut off. */
-export const beat = (process: Process, instance: Registry.Registerable) =>
+export const beat = (process: Process, instance: Registry.InstanceOptions) =>
   Effect.retry(process.registry.heartbeat(instance), {
     while: (error) => error.reason._tag === "StoreFailed",
     times: 10
@@ -76,8 +76,8 @@ export const beat = (process: Process, instance: Registry.Registerable) =>
 export const named = (
   serviceName: string,
   instanceId: string,
-  more?: Partial<Registry.Registerable>
-): Registry.Registerable => ({ serviceName, instanceId, version: "1.0.0", ...more })
+  more?: Partial<Registry.InstanceOptions>
+): Registry.InstanceOptions => ({ serviceName, instanceId, version: "1.0.0", ...more })
 
 export const keyOf = (serviceName: string, instanceId: string) => `service-instances.${serviceName}.${instanceId}`
 

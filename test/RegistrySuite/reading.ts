@@ -76,7 +76,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
       assert.strictEqual((yield* process.registry.listAll()).size, 1)
       const report = yield* process.registry.cleanup({ maxAge: 0 })
-      assert.deepStrictEqual(report.invalid, [])
+      assert.deepStrictEqual(report.undecodable, [])
       assert.isAtMost(report.scanned, 1)
     }))
 

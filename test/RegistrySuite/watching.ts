@@ -32,7 +32,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* process.registry.heartbeat(named("orders", "three"))
       yield* until(events.all, contains("up orders/three"))
       assert.deepStrictEqual(events.seen.slice(3), [
-        "down orders/one swept",
+        "down orders/one cleanedUp",
         "down payments/two deregistered",
         "up orders/three"
       ])

@@ -48,10 +48,10 @@ export const conditions = (test: Test) => {
         [status.bucket, status.values, status.history, status.ttl, status.max_bytes, status.storage, status.replicas],
         [bucket, 1, 7, 3_600_000, 1_000_000, StorageType.Memory, 1]
       )
-      const { bytes: size, lastRevision, values } = yield* store.status
+      const { bytes: size, lastRevision, messages } = yield* store.status
       assert.deepStrictEqual(
         [status.values, status.size, status.streamInfo.state.last_seq],
-        [values, size, lastRevision]
+        [messages, size, lastRevision]
       )
       for (const sequence of [status.streamInfo.state.first_seq, status.streamInfo.state.last_seq]) {
         assert.isTrue(Number.isSafeInteger(sequence) && sequence === revision)
@@ -125,7 +125,7 @@ export const conditions = (test: Test) => {
       assert.strictEqual(yield* store.put("a", bytes("2"), createOnly), last + 1)
     }))
 
-  test("has swept the tombstones away, and what lives is as it was", () =>
+  test("has purged the tombstones, and what lives is as it was", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 3 })
       yield* store.put("a", bytes("1"))
@@ -133,7 +133,7 @@ export const conditions = (test: Test) => {
       yield* store.purge("c")
       yield* they(() => (kv as Bucket).purgeDeletes(-1))
       yield* agree(store, kv, ["a", "b", "c"])
-      assert.strictEqual((yield* store.status).values, 1)
+      assert.strictEqual((yield* store.status).messages, 1)
       yield* store.put("b", bytes("1"), atRevision(0))
     }))
 }

@@ -24,7 +24,7 @@ const hex = (value: Uint8Array) => Buffer.from(value).toString("hex")
 const operations = { delete: "DEL", purge: "PURGE", expire: "PURGE", reset: "PURGE" } as const
 
 export const toldByUs = (event: KVStore.KVHistoryEvent): Told => {
-  assert.isTrue(event._tag !== "Invalid")
+  assert.isTrue(event._tag !== "Undecodable")
   return event._tag === "Put"
     ? {
       key: event.entry.key,

@@ -59,7 +59,7 @@ export const accounts = (test: Test, world: World) => {
       yield* Effect.flip(fill(0))
       const { code } = yield* refused(store.put("another", new Uint8Array(10_000)), {
         at: `put "another"`,
-        reason: "BucketFull",
+        reason: "StorageFull",
         says: ["resource limits exceeded for account", "10002"]
       })
       assert.strictEqual(code, 10002)

@@ -91,7 +91,7 @@ export const buckets = (test: Shared, world: World) => {
       yield* Effect.flip(fill)
       const { code } = yield* refused(store.put("another", new Uint8Array(1000)), {
         at: `put "another"`,
-        reason: "BucketFull",
+        reason: "StorageFull",
         says: ["maximum bytes", "10077", "raise maxBytes"]
       })
       assert.strictEqual(code, 10077)

@@ -123,7 +123,7 @@ export const connectionTo = ({ client }: World, options: { readonly servers: str
 
 /** The library on it. */
 export const clientOver = ({ client }: World, connection: unknown) =>
-  client === "current" ? NatsClient.fromConnection(connection) : NatsLegacy.fromConnection(connection)
+  client === "current" ? NatsClient.layerFromConnection(connection) : NatsLegacy.layerFromConnection(connection)
 
 /** A server of the test's own, and clients of it. */
 export const server = Effect.fnUntraced(function*(world: World, config?: string) {

@@ -65,8 +65,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger counts by the wall clock",
     from: "AegisSDK 1.5: time.time()",
     file: board,
-    find: "observe(known, seen, monotonicMillis(this.clock))",
-    replace: "observe(known, seen, this.clock.currentTimeMillisUnsafe())",
+    find: "nextObservation(known, seen, monotonicMillis(this.clock))",
+    replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())",
     also: campaignByWallClock,
     scenario: "mixed"
   },
@@ -79,8 +79,8 @@ const challengers: ReadonlyArray<Mutant> = [
     also: [
       {
         file: board,
-        find: "observe(known, seen, monotonicMillis(this.clock))",
-        replace: "observe(known, seen, this.clock.currentTimeMillisUnsafe())"
+        find: "nextObservation(known, seen, monotonicMillis(this.clock))",
+        replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())"
       },
       ...campaignByWallClock
     ],
@@ -119,8 +119,8 @@ const challengers: ReadonlyArray<Mutant> = [
     // Alone the first does no harm: what was not sent by this process moves no deadline.
     also: [{
       file: tenure,
-      find: "landed(this.lease, revision, this.sent.get(beat))",
-      replace: "landed(this.lease, revision, this.sent.get(beat) ?? this.elapsed.sample())"
+      find: "landed(this.lease, revision, this.sent.get(attempt))",
+      replace: "landed(this.lease, revision, this.sent.get(attempt) ?? this.elapsed.sample())"
     }],
     scenario: "mixed"
   }
@@ -131,7 +131,7 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "the deadline is counted from when the renewal was heard of",
     from: "kubernetes#65094, election.md, A leader 2",
     file: tenure,
-    find: "landed(this.lease, revision, this.sent.get(beat))",
+    find: "landed(this.lease, revision, this.sent.get(attempt))",
     replace: "landed(this.lease, revision, this.elapsed.sample())",
     scenario: "flapping"
   },
@@ -245,11 +245,11 @@ const leaders: ReadonlyArray<Mutant> = [
     }
   },
   {
-    name: "all attempts of a nonce have one beat",
+    name: "all attempts of a nonce have one number",
     from: "election.md, The record (found by its model)",
     file: tenure,
-    find: "const beat = ++this.beat",
-    replace: "const beat = 1",
+    find: "const attempt = ++this.attempts",
+    replace: "const attempt = 1",
     scenario: "flapping"
   },
   {

@@ -35,7 +35,7 @@ const answer = ({ only, runs, scenario, seed }: Request): Effect.Effect<Answer> 
     const plans = yield* Arbitrary.sampleEffect(Scenario.plans(chosen), {
       seed,
       count: runs,
-      size: chosen.mostFaults ?? mostFaults
+      size: chosen.maxFaults ?? mostFaults
     })
     for (const [index, plan] of plans.entries()) {
       if (only !== undefined && index + 1 !== only) continue

@@ -1,4 +1,4 @@
-/** Bugs of registrations, beats, reads and the sweeper. */
+/** Bugs of registrations, beats, reads and the cleanup. */
 import type { Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
@@ -78,7 +78,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "an instance that was swept does not come back",
+    name: "an instance that was cleaned up does not come back",
     from: "reva#5817",
     file: protocol,
     find: "return seen.reason === \"delete\"",
@@ -86,7 +86,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the sweeper removes who has not beaten between two passes",
+    name: "the cleanup removes who has not beaten between two passes",
     from: "AegisSDK 1.3: entries without a ttl count as stale",
     file: cleanup,
     find: "reason: access.expired(record.instance, maxAge)",
@@ -94,7 +94,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the sweeper purges without the revision that it judged",
+    name: "the cleanup purges without the revision that it judged",
     from: "AegisSDK: whoever beats between the list and the delete is removed",
     file: cleanup,
     find: "access.store.purge(one.key, { revision: one.revision })",
@@ -102,7 +102,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "sluggish"
   },
   {
-    name: "the sweeper believes what it sees once",
+    name: "the cleanup believes what it sees once",
     from: "registry.md, Cleanup",
     file: cleanup,
     find: "if (since !== now && now - since >= after) confirmed.push(one)",

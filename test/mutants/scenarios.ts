@@ -10,15 +10,15 @@ const { mixed } = simulated
 /** Links come and go. */
 const flapping: Scenario.Scenario = {
   ...mixed!,
-  faults: ["Cut", "Cut", "Cut", "PoorLink", "Disconnect", "Crash", "Pause"],
-  mostFaults: 60
+  faults: ["Cut", "Cut", "Cut", "DegradedLink", "Disconnect", "Crash", "Pause"],
+  maxFaults: 60
 }
 
 /** What is decided is done late, and those who seemed dead come back meanwhile. */
 const sluggish: Scenario.Scenario = {
   ...mixed!,
-  faults: ["PoorLink", "PoorLink", "PoorLink", "Pause", "Freeze", "Freeze"],
-  mostFaults: 60
+  faults: ["DegradedLink", "DegradedLink", "DegradedLink", "Pause", "Suspend", "Suspend"],
+  maxFaults: 60
 }
 
 export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping, sluggish }

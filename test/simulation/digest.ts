@@ -16,7 +16,7 @@ const digestOf = (scenario: Scenario.Scenario, runs: number): Effect.Effect<stri
   Effect.gen(function*() {
     const hash = createHash("sha256")
     yield* Arbitrary.checkEffect(Scenario.plans(scenario), (plan) =>
-      Effect.map(Scenario.play(scenario, plan, { timeline: true }), ({ faults, timeline }) => {
+      Effect.map(Scenario.run(scenario, plan, { timeline: true }), ({ faults, timeline }) => {
         hash.update(JSON.stringify(plan)).update(timeline()).update(JSON.stringify([...faults]))
         return true
       }), { runs, seed: 1 })

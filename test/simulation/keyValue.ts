@@ -207,11 +207,11 @@ interface Options {
 
 const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Scenario => ({
   nodes: ["a", "b", "c", "d"],
-  lasting: "70 seconds",
-  settling: "30 seconds",
+  duration: "70 seconds",
+  settleTime: "30 seconds",
   buckets: [bucket],
   faults,
-  parts: Effect.gen(function*() {
+  setup: Effect.gen(function*() {
     const simulation = yield* Simulation
     const clock = yield* Clock.Clock
     const history: Array<Linearizability.Operation> = []
@@ -261,7 +261,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
       })
     })
 
-    const verdict = Effect.gen(function*() {
+    const violations = Effect.gen(function*() {
       // What goes by itself is in no model of who wrote what.
       const story = keepsAll && maxAge === undefined ? Linearizability.check(history) : undefined
       return [
@@ -270,7 +270,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
         ...(yield* atLast)
       ]
     })
-    return { process, verdict }
+    return { process, violations }
   })
 })
 
@@ -283,14 +283,14 @@ export const single = scenario({ replicas: 1, faults: Faults.survivable, keepsAl
  */
 export const replicated = scenario({
   replicas: 3,
-  faults: [...Faults.survivable, "StoreElection", "StoreElection", "StoreElection"],
+  faults: [...Faults.survivable, "NoStoreLeader", "NoStoreLeader", "NoStoreLeader"],
   keepsAll: true
 })
 
 /** Buckets are lost, made anew by others, and rolled back: no story is left, but watches must come to show what there is. */
 export const losing = scenario({
   replicas: 1,
-  faults: [...Faults.survivable, "LoseStream", "RemakeStream", "RollBack"],
+  faults: [...Faults.survivable, "LoseStream", "RecreateStream", "RollBack"],
   keepsAll: false
 })
 

@@ -1,5 +1,5 @@
 /**
- * Everything at once: five machines, each registered, each a candidate, each with a sweeper, each looking at the others;
+ * Everything at once: five machines, each registered, each a candidate, each with a cleanup, each looking at the others;
  * a leader's work writes to what it guards. All that a lease and a registry must survive happens to them.
  */
 import * as Duration from "effect/Duration"
@@ -47,7 +47,7 @@ const quick: Pace = {
   replicas: 3
 }
 
-/** Instances die and come back so often that sweepers meet them. */
+/** Instances die and come back so often that cleanups meet them. */
 const hasty: Pace = {
   maxAge: Duration.seconds(6),
   heartbeat: Duration.seconds(2),
@@ -58,16 +58,16 @@ const hasty: Pace = {
 /** Of six fleets: the more happens in one, the longer it takes. */
 const paces: ReadonlyArray<Pace> = [defaults, defaults, defaults, quick, quick, hasty]
 
-/** The store's time is asked for once a minute: what clocks run apart by meanwhile counts as lateness. */
+/** The store's time is asked for once a minute: what clocks run apart by meanwhile counts as tolerance. */
 const drift = 0.01
 
 /** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
-const lateness = Duration.seconds(3)
+const tolerance = Duration.seconds(3)
 
 /** Milliseconds in which all is well at the end. */
-const settling = 30_000
+const settleTime = 30_000
 
-/** Stops well within `lease - renewDeadline`, by the slowest clock. */
+/** Stops well within `leaseDuration - renewDeadline`, by the slowest clock. */
 const longestGoodbye = 1500
 
 /**
@@ -78,8 +78,8 @@ const takeover = 12_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
 
-/** In a hasty fleet often enough for sweepers to meet those who come back. */
-const sweepEvery = (pace: Pace) => pace === hasty ? Duration.divideUnsafe(pace.maxAge, 2) : pace.maxAge
+/** In a hasty fleet often enough for cleanups to meet those who come back. */
+const cleanupInterval = (pace: Pace) => pace === hasty ? Duration.divideUnsafe(pace.maxAge, 2) : pace.maxAge
 
 const services = (node: SimulatedNode, { heartbeat, maxAge, replicas, timings }: Pace) =>
   Layer.mergeAll(
@@ -116,7 +116,7 @@ const looks = (history: History.History, node: string) =>
     const registry = yield* Registry.Registry
     const list = Effect.map(registry.list(service), (all) => all.map((one) => `${service}/${one.instanceId}`))
     return yield* Effect.forever(
-      Effect.andThen(pause(5000, 20_000), Effect.ignore(history.look(node, service, list)))
+      Effect.andThen(pause(5000, 20_000), Effect.ignore(history.lookup(node, service, list)))
     )
   })
 
@@ -171,13 +171,15 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
   }).pipe(
     // In this order: who leaves needs what it leaves.
     Effect.scoped,
-    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: sweepEvery(pace) }), services(node, pace)))
+    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: cleanupInterval(pace) }), services(node, pace)))
   )
 
 /** Of five who look every few seconds somebody has been answered in the last half minute, in which all is well. */
-const seesNothing = ({ end, lives, looks }: Checks.RosterHistory): ReadonlyArray<string> => [
-  ...looks.some(({ from }) => from > end - settling) ? [] : ["nobody has been told of the service since all is well"],
-  ...lives.some(({ from, until }) => from < (until ?? end)) ? [] : ["nobody was ever registered"]
+const seesNothing = ({ end, lifetimes, lookups }: Checks.RegistryHistory): ReadonlyArray<string> => [
+  ...lookups.some(({ from }) => from > end - settleTime)
+    ? []
+    : ["nobody has been told of the service since all is well"],
+  ...lifetimes.some(({ from, until }) => from < (until ?? end)) ? [] : ["nobody was ever registered"]
 ]
 
 const decoder = new TextDecoder()
@@ -208,7 +210,7 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
     if (reason === "removed") return false
     if (reason === "superseded") return holderAt(facts, at) !== node
     return reason === "resigned" ||
-      facts.troubles.some((trouble) =>
+      facts.disruptions.some((trouble) =>
         (trouble.node === undefined || trouble.node === node) && trouble.bucket !== registryBucket &&
         trouble.from <= at && trouble.until >= at - lease
       )
@@ -253,17 +255,17 @@ interface Options {
 
 const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
   nodes: ids,
-  starting: keepsRecord ? 0 : "5 seconds",
-  lasting: keepsRecord ? "90 seconds" : "85 seconds",
-  settling,
+  warmUp: keepsRecord ? 0 : "5 seconds",
+  duration: keepsRecord ? "90 seconds" : "85 seconds",
+  settleTime,
   buckets: [registryBucket, electionBucket],
   drift,
   faults,
-  parts: Effect.gen(function*() {
+  setup: Effect.gen(function*() {
     const simulation = yield* Simulation
     const history = yield* History.make
     const pace = paces[Number(simulation.seed) % paces.length]!
-    const lease = Duration.toMillis(Duration.fromInputUnsafe(pace.timings.lease))
+    const lease = Duration.toMillis(Duration.fromInputUnsafe(pace.timings.leaseDuration))
     return {
       // A store that is away when it starts is no reason to give up.
       process: (node) =>
@@ -271,10 +273,10 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
           Effect.retry(life(history, node, pace, keepsRecord), Schedule.spaced("1 second")),
           pause(100, 5000)
         ).pipe(Effect.forever),
-      verdict: Effect.gen(function*() {
+      violations: Effect.gen(function*() {
         const facts = yield* simulation.facts
         const leaders = yield* history.leaders
-        const roster = yield* history.roster(registryBucket)
+        const recorded = yield* history.registry(registryBucket)
         const writes = yield* history.writes
         const unseen = leaders.terms.filter(isUnseen(facts))
         const seen = leaders.terms.filter((term) => !unseen.includes(term))
@@ -282,17 +284,17 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
           unseen.some((term) => FencingToken.Order(term.token, token) === 0)
         return [
           ...Checks.atMostOneLeader({ ...leaders, terms: seen }),
-          ...Checks.somebodyLeads(leaders, { elections: [election], within: lease + takeover }),
-          ...seesNothing(roster),
+          ...Checks.leaderWithin(leaders, { elections: [election], within: lease + takeover }),
+          ...seesNothing(recorded),
           ...belated(leaders.terms),
           ...keepsRecord ? unexplained(yield* history.losses, facts, lease) : [],
           ...keepsRecord ? undone(facts) : [],
           ...Checks.noStaleWrite(writes.filter((write) => !isOfUnseen(write))),
-          ...Checks.rosterIsTrue(roster, {
+          ...Checks.registryAccuracy(recorded, {
             maxAge: Duration.toMillis(pace.maxAge),
             heartbeat: Duration.toMillis(pace.heartbeat),
-            lateness: Duration.toMillis(lateness),
-            // By the clock of whoever sweeps.
+            tolerance: Duration.toMillis(tolerance),
+            // By the clock of whoever cleans up.
             confirmation: (1 - drift) * Duration.toMillis(pace.heartbeat)
           })
         ]
@@ -305,7 +307,7 @@ export const mixed = scenario({
   faults: [
     ...Faults.survivable,
     ["LoseStream", [registryBucket]],
-    ["RemakeStream", [registryBucket]],
+    ["RecreateStream", [registryBucket]],
     ["RollBack", [registryBucket]]
   ],
   keepsRecord: true
@@ -319,11 +321,11 @@ export const mixed = scenario({
  */
 export const bereft = scenario({
   faults: [
-    "LoseConsumers",
+    "DropConsumers",
     "Disconnect",
     "Lag",
     ["LoseStream", [electionBucket]],
-    ["RemakeStream", [electionBucket]]
+    ["RecreateStream", [electionBucket]]
   ],
   keepsRecord: false
 })

@@ -33,9 +33,9 @@ export type Answer =
   | { readonly _tag: "Failed"; readonly message: string }
 
 /** Runs one after the other; the first that fails is made smaller, and is the answer. */
-export const answer = ({ first, runs, scenario }: Request, mostShrinks = 300): Effect.Effect<Answer> =>
+export const answer = ({ first, runs, scenario }: Request, maxShrinks = 300): Effect.Effect<Answer> =>
   Effect.gen(function*() {
-    const outcome = yield* Effect.result(Scenario.check(scenarios[scenario]!, { seed: first, runs, mostShrinks }))
+    const outcome = yield* Effect.result(Scenario.check(scenarios[scenario]!, { seed: first, runs, maxShrinks }))
     return outcome._tag === "Success"
       ? {
         _tag: "Passed",

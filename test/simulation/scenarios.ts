@@ -17,7 +17,7 @@ const everywhere = [
   "crash",
   "restart",
   "pause",
-  "freeze",
+  "suspend",
   "wall clock set forward",
   "wall clock set back",
   "cut requests",
@@ -25,18 +25,18 @@ const everywhere = [
   "cut both",
   "request held back",
   "reply held back",
-  "poor link",
+  "degraded link",
   "request lost",
   "reply lost",
   "request overtaken",
   "reply overtaken",
   "disconnected",
-  "store election",
-  "store frozen",
+  "no store leader",
+  "server paused",
   "consumers lost"
 ]
 
-const losses = ["stream lost", "stream made anew from 1", "rolled back"]
+const losses = ["stream lost", "stream recreated from 1", "rolled back"]
 
 /** By scenario. */
 export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -51,5 +51,5 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   losing: [...everywhere, ...losses],
   aging: [...everywhere, "late expiry", "marker"],
-  bereft: ["consumers lost", "disconnected", "stream lost", "stream made anew from 1"]
+  bereft: ["consumers lost", "disconnected", "stream lost", "stream recreated from 1"]
 }

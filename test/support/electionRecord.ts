@@ -9,7 +9,7 @@ export const recordOf = (fields: Partial<StoredRecord> = {}): StoredRecord => ({
   candidateId: "a",
   nonce: "mine",
   term: 3,
-  beat: 5,
+  attempt: 5,
   leaseMillis: 20_000,
   electedAt: DateTime.makeUnsafe(1_000_000),
   vacant: false,

@@ -3,12 +3,12 @@ import { assert } from "@effect/vitest"
 import type { KVOptions } from "../../src/KVEntry.ts"
 import {
   check,
-  type CheckOptions,
   format,
   type Initial,
   type Input,
   type NotLinearizable,
   type Operation,
+  type Options,
   type Outcome
 } from "../../src/testing/Linearizability.ts"
 
@@ -150,13 +150,13 @@ const choose = ({ chance, removals, unique }: Simulation, seen: number, count: n
   return { _tag: "Put", value: unique === false ? chance.pick(["x", "y"]) : `v${count}`, options }
 }
 
-interface Options {
+interface RevisionOptions {
   readonly createOnly?: boolean | undefined
   readonly updateOnly?: boolean | undefined
   readonly revision?: number | undefined
 }
 
-const optionsOf = (input: Input): Options =>
+const optionsOf = (input: Input): RevisionOptions =>
   input._tag === "Get" ? {} : input._tag === "Put" ? input.options ?? {} : { revision: input.revision }
 
 /** Why a write is not done; undefined where it is. */
@@ -327,9 +327,9 @@ export const tryAllOrders = (
 // for several tests
 // -----------------------------------------------------------------------------
 
-export const strict: CheckOptions = { conflictsInFlight: false }
+export const strict: Options = { conflictsInFlight: false }
 
-export const notLinearizable = (history: ReadonlyArray<Operation>, options?: CheckOptions): NotLinearizable => {
+export const notLinearizable = (history: ReadonlyArray<Operation>, options?: Options): NotLinearizable => {
   const verdict = check(history, options)
   return verdict._tag === "NotLinearizable" ? verdict : assert.fail(format(verdict))
 }

@@ -3,7 +3,7 @@
  * the virtual clock, and loses what a test wants it to lose. Requests take time, and may fail before or after their work.
  */
 import * as Effect from "effect/Effect"
-import type { Operation } from "../../src/internal/kv/backend.ts"
+import type { MessageOperation } from "../../src/internal/kv/backend.ts"
 import { matcher } from "../../src/internal/kv/subjects.ts"
 import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream.ts"
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
@@ -15,7 +15,7 @@ export const prefix = "$KV.b."
 interface Kept {
   readonly key: string
   readonly revision: number
-  readonly operation: Operation
+  readonly operation: MessageOperation
 }
 
 type Change = { readonly vanished: string } | Kept
@@ -92,7 +92,7 @@ export const makeModel = (
     leader.apply(one)
     unheard.push(one)
   }
-  const write = (key: string, operation: Operation) => change({ key, operation, revision: leader.last + 1 })
+  const write = (key: string, operation: MessageOperation) => change({ key, operation, revision: leader.last + 1 })
 
   const hear = (most: number) => {
     for (const one of unheard.splice(0, most)) follower.apply(one)
@@ -128,7 +128,7 @@ export const makeModel = (
     })
   }
 
-  const operationHeaders: Partial<Record<Operation, string>> = { delete: "DEL", purge: "PURGE" }
+  const operationHeaders: Partial<Record<MessageOperation, string>> = { delete: "DEL", purge: "PURGE" }
 
   const pushOne = (consumer: Consumer, { key, operation, revision }: Kept, pending: number) => {
     consumer.snapshot = consumer.snapshot.filter((one) => one > revision)
@@ -283,7 +283,7 @@ export const makeModel = (
       const last = Math.max(0, leader.last - by)
       beginAnew(false, leader.kept.filter(({ revision }) => revision <= last), last)
     },
-    loseConsumers: () => consumers.clear(),
+    dropConsumers: () => consumers.clear(),
     /** A message that never arrives. */
     loseOne: () => {
       for (const consumer of consumers.values()) consumer.pushed++

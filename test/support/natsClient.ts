@@ -19,7 +19,7 @@ export const layerLegacyClient = Layer.unwrap(
         Effect.promise(() => connectLegacy({ servers: url, maxReconnectAttempts: -1 })),
         (connection) => Effect.promise(() => connection.close())
       )),
-    NatsLegacy.fromConnection
+    NatsLegacy.layerFromConnection
   )
 )
 

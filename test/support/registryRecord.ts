@@ -1,6 +1,6 @@
 /** An instance and its record, on which the decisions of the registry are tried. */
 import * as DateTime from "effect/DateTime"
-import type { Record } from "../../src/internal/registry/record.ts"
+import type { InstanceRecord } from "../../src/internal/registry/record.ts"
 import { InstanceId, ServiceInstance, ServiceName } from "../../src/ServiceInstance.ts"
 
 export const instance = new ServiceInstance({
@@ -14,4 +14,4 @@ export const instance = new ServiceInstance({
 
 export const mine = "mine"
 
-export const recordOf = (nonce: string | undefined): Record => ({ instance, nonce, rest: { color: "red" } })
+export const recordOf = (nonce: string | undefined): InstanceRecord => ({ instance, nonce, rest: { color: "red" } })

@@ -4,11 +4,11 @@
  */
 import { assert } from "@effect/vitest"
 import { placeOf } from "../../src/internal/nats/messages.ts"
-import type { Headers } from "../../src/internal/nats/port.ts"
+import type { MessageHeaders } from "../../src/internal/nats/port.ts"
 import { Chance } from "../../src/internal/simulation/chance.ts"
 import type { Environment, Timer } from "../../src/internal/simulation/environment.ts"
 import { type Outgoing, received } from "../../src/internal/simulation/messages.ts"
-import { Server, type ServerOptions, type Session } from "../../src/internal/simulation/server.ts"
+import { type ServerOptions, type Session, SimulatedServer } from "../../src/internal/simulation/server.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -46,7 +46,7 @@ export class Time implements Environment {
     }
   }
 
-  readonly struck = (fault: string): void => {
+  readonly injected = (fault: string): void => {
     this.faults.set(fault, this.count(fault) + 1)
   }
 
@@ -103,7 +103,7 @@ export class Client {
   private asked = 0
   private readonly inbox: string
 
-  constructor(time: Time, server: Server, name: string) {
+  constructor(time: Time, server: SimulatedServer, name: string) {
     this.time = time
     this.inbox = `_INBOX.${name}`
     this.session = server.connect({ deliver: (message, to) => this.handlers.get(to)?.(message) })
@@ -112,7 +112,7 @@ export class Client {
   }
 
   /** Sends, and keeps what is answered. */
-  send(subject: string, body: unknown = undefined, headers: Headers = []): Array<Outgoing> {
+  send(subject: string, body: unknown = undefined, headers: MessageHeaders = []): Array<Outgoing> {
     const reply = `${this.inbox}.${++this.asked}`
     const answers: Array<Outgoing> = []
     this.handlers.set(reply, (message) => answers.push(message))
@@ -122,7 +122,7 @@ export class Client {
   }
 
   /** What is answered within a while; undefined: nothing. */
-  ask(subject: string, body?: unknown, headers: Headers = [], within = 100): Answer | undefined {
+  ask(subject: string, body?: unknown, headers: MessageHeaders = [], within = 100): Answer | undefined {
     const answers = this.send(subject, body, headers)
     const end = this.time.now() + within
     while (answers.length === 0 && this.time.now() < end) this.time.pass(0.1)
@@ -140,16 +140,16 @@ export class Client {
     return answers.map(answer)
   }
 
-  put(key: string, value = "", headers: Headers = []): number {
+  put(key: string, value = "", headers: MessageHeaders = []): number {
     return this.write(key, value, headers)?.json?.seq ?? assert.fail(`${key} was not written`)
   }
 
-  write(key: string, value = "", headers: Headers = []): Answer | undefined {
+  write(key: string, value = "", headers: MessageHeaders = []): Answer | undefined {
     return this.ask(`$KV.b.${key}`, value, headers)
   }
 
   /** The code with which a write is refused; 0: it is not. */
-  refusal(key: string, value = "", headers: Headers = []): number {
+  refusal(key: string, value = "", headers: MessageHeaders = []): number {
     return this.write(key, value, headers)?.json?.error?.err_code ?? 0
   }
 
@@ -214,13 +214,15 @@ export const streamSettings = (settings: object = {}) => ({
   ...settings
 })
 
-export const expecting = (revision: number): Headers => [["Nats-Expected-Last-Subject-Sequence", String(revision)]]
-export const guardedBy = (key: string, revision: number): Headers => [
+export const expecting = (
+  revision: number
+): MessageHeaders => [["Nats-Expected-Last-Subject-Sequence", String(revision)]]
+export const guardedBy = (key: string, revision: number): MessageHeaders => [
   ...expecting(revision),
   ["Nats-Expected-Last-Subject-Sequence-Subject", `$KV.b.${key}`]
 ]
-export const tombstone: Headers = [["KV-Operation", "DEL"]]
-export const purge: Headers = [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]
+export const tombstone: MessageHeaders = [["KV-Operation", "DEL"]]
+export const purge: MessageHeaders = [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]
 
 export interface Given {
   readonly seed?: number
@@ -232,7 +234,7 @@ export interface Given {
 /** A server with a stream, and a client. */
 export const start = ({ seed = 1, stream = {}, version = "2.15.1" }: Given = {}) => {
   const time = new Time(seed)
-  const server = new Server(time, { version, epoch })
+  const server = new SimulatedServer(time, { version, epoch })
   const stored: Array<string> = []
   server.onStored(({ operation, revision, subject }) => {
     stored.push(`${operation} ${subject.slice("$KV.b.".length)}@${revision}`)

@@ -14,7 +14,7 @@ import type { KVStore } from "../../KVStore.ts"
 import { backoff } from "../backoff.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis } from "../time.ts"
-import { type Observation, observe } from "./challenger.ts"
+import { nextObservation, type Observation } from "./challenger.ts"
 import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
 
 /** After a failure the watch is opened again after these, with jitter. */
@@ -49,7 +49,7 @@ export class Board {
   /** Something was seen, by the watch or by a read. */
   see(election: string, seen: Seen): Observation {
     const known = this.observations.get(election)
-    const observation = observe(known, seen, monotonicMillis(this.clock))
+    const observation = nextObservation(known, seen, monotonicMillis(this.clock))
     if (observation !== known) {
       this.observations.set(election, observation)
       // A copy: who is woken may wait again at once.

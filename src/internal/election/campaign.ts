@@ -31,10 +31,10 @@ export interface Candidate {
   readonly times: Times
   readonly metadata: Metadata
   readonly priority: number
-  readonly healthy: Effect.Effect<boolean> | undefined
+  readonly healthCheck: Effect.Effect<boolean> | undefined
 }
 
-export interface Services {
+export interface CampaignServices {
   readonly store: Tenure["options"]["store"]
   readonly clock: Tenure["options"]["clock"]
   readonly board: Board
@@ -57,16 +57,16 @@ const afterConflict = Effect.flatMap(
 )
 
 /** A hang or a defect is unhealthy. */
-export const isHealthy = ({ healthy }: Candidate): Effect.Effect<boolean> =>
-  healthy === undefined
+export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
+  healthCheck === undefined
     ? Effect.succeed(true)
-    : healthy.pipe(
+    : healthCheck.pipe(
       Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
       Effect.catchCause((cause) => Effect.as(Effect.logWarning("a health check failed", cause), false))
     )
 
 /** A read that could not be had changes nothing; one that never can be is told. */
-const read = (services: Services, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   tenure.look.pipe(
     Effect.map((seen) => {
       services.board.see(tenure.options.election, seen)
@@ -78,7 +78,7 @@ const read = (services: Services, tenure: Tenure): Effect.Effect<void, KVStoreEr
   )
 
 /** Watches until it may stand, and stands, until an attempt of this tenure has won. */
-const stand = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
     const { board, clock, sitsOut } = services
     const { election, times } = candidate
@@ -90,7 +90,7 @@ const stand = (services: Services, candidate: Candidate, tenure: Tenure): Effect
       const observation = board.observation(election)
       if (observation !== undefined && tenure.claim(observation.seen)) return
       const now = monotonicMillis(clock)
-      const readAgainAt = readAt + backstop * times.lease
+      const readAgainAt = readAt + backstop * times.leaseDuration
       if (observation === undefined || now >= readAgainAt) {
         readAt = now
         yield* read(services, tenure)
@@ -104,14 +104,14 @@ const stand = (services: Services, candidate: Candidate, tenure: Tenure): Effect
       } else if (yield* isHealthy(candidate)) {
         if (yield* attempt(services, tenure, may.on, observation.term + 1)) return
       } else {
-        yield* Effect.sleep(wholeMillis(times.renewEvery))
+        yield* Effect.sleep(wholeMillis(times.renewInterval))
       }
     }
   })
 
 /** One attempt; where it is not known to have won, the next starts from what the key says. */
 const attempt = (
-  services: Services,
+  services: CampaignServices,
   tenure: Tenure,
   on: number | "nothing",
   term: number
@@ -124,7 +124,7 @@ const attempt = (
   })
 
 /** The epoch is read after the winning write, and the record once more after that: only then is leadership announced. */
-const announce = (services: Services, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
+const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
   Effect.gen(function*() {
     while (yield* tenure.isValid) {
       const told = yield* Effect.gen(function*() {
@@ -151,7 +151,10 @@ const announce = (services: Services, tenure: Tenure): Effect.Effect<Won | undef
   })
 
 /** One nonce: until it leads, or is known never to have led. */
-const tryOnce = (services: Services, candidate: Candidate): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
+const tryOnce = (
+  services: CampaignServices,
+  candidate: Candidate
+): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const { election, candidateId, metadata, times } = candidate
     const { clock, store } = services
@@ -166,7 +169,7 @@ const tryOnce = (services: Services, candidate: Candidate): Effect.Effect<Won | 
   })
 
 /** Hands over; who has resigned lets others go first. */
-export const release = (services: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
+export const release = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.suspend(() => {
     tenure.beginRelease()
     // From the moment at which the others may know; while the store is away that is later than now.
@@ -176,15 +179,18 @@ export const release = (services: Services, candidate: Candidate, tenure: Tenure
     )
   })
 
-const sitOut = ({ clock, sitsOut }: Services, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
+const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.sync(() => {
     const now = monotonicMillis(clock)
     for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.electedRevision !== undefined) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewEvery)
+    if (tenure.electedRevision !== undefined) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
   })
 
 /** Campaigns until it leads. The end of the scope hands over, and so does a campaign that fails or is given up. */
-export const campaign = (services: Services, candidate: Candidate): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
+export const campaign = (
+  services: CampaignServices,
+  candidate: Candidate
+): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     while (true) {

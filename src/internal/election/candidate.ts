@@ -32,17 +32,18 @@ const millisOf = (input: Duration.Input): number =>
 const shortestRenewal = 10
 
 export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidCandidate> => {
-  const lease = millisOf(timings.lease)
+  const leaseDuration = millisOf(timings.leaseDuration)
   const renewDeadline = millisOf(timings.renewDeadline)
-  const renewEvery = millisOf(timings.renewEvery)
-  const isRight = Number.isFinite(lease) && lease > renewDeadline && renewDeadline >= 2 * renewEvery &&
-    renewEvery >= shortestRenewal
+  const renewInterval = millisOf(timings.renewInterval)
+  const isRight = Number.isFinite(leaseDuration) && leaseDuration > renewDeadline &&
+    renewDeadline >= 2 * renewInterval &&
+    renewInterval >= shortestRenewal
   return isRight
-    ? Effect.succeed({ lease, renewDeadline, renewEvery })
+    ? Effect.succeed({ leaseDuration, renewDeadline, renewInterval })
     : Effect.fail(
       new InvalidCandidate({
-        problem: `timings need lease > renewDeadline >= 2 x renewEvery >= ${2 * shortestRenewal} ms, ` +
-          `got ${lease} / ${renewDeadline} / ${renewEvery} ms`
+        problem: `timings need leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms, ` +
+          `got ${leaseDuration} / ${renewDeadline} / ${renewInterval} ms`
       })
     )
 }
@@ -74,7 +75,7 @@ export const toCandidate = (
       priority,
       times: yield* toTimes(options.timings ?? timings),
       metadata: yield* toMetadata(options.metadata ?? {}),
-      healthy: options.healthy
+      healthCheck: options.healthCheck
     }
   })
 

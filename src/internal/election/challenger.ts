@@ -20,14 +20,14 @@ const isSame = (a: Seen, b: Seen): boolean => {
   if (a._tag === "Absent" || b._tag === "Absent") return true
   if (a.revision !== b.revision) return false
   if (a._tag === "Undecodable" || b._tag === "Undecodable") return true
-  return a.record.nonce === b.record.nonce && a.record.beat === b.record.beat
+  return a.record.nonce === b.record.nonce && a.record.attempt === b.record.attempt
 }
 
 /**
  * A second look at the same record changes nothing, also after a reconnect;
  * anything else starts the time anew, also a lower revision.
  */
-export const observe = (known: Observation | undefined, seen: Seen, now: number): Observation => {
+export const nextObservation = (known: Observation | undefined, seen: Seen, now: number): Observation => {
   if (known !== undefined && isSame(known.seen, seen)) return known
   const term = Math.max(known?.term ?? 0, "record" in seen ? seen.record.term : 0)
   switch (seen._tag) {
@@ -43,11 +43,11 @@ export const observe = (known: Observation | undefined, seen: Seen, now: number)
   }
 }
 
-export interface Candidate {
+export interface Challenger {
   /** Milliseconds. */
-  readonly lease: number
+  readonly leaseDuration: number
   /** Milliseconds. */
-  readonly renewEvery: number
+  readonly renewInterval: number
   /** Lower goes first where a seat is free. */
   readonly priority: number
 }
@@ -58,19 +58,19 @@ export interface Stand {
   readonly on: number | "nothing"
 }
 
-export const standing = (observation: Observation, candidate: Candidate): Stand => {
+export const standing = (observation: Observation, candidate: Challenger): Stand => {
   const { lastHeld, seen, since } = observation
-  const inTurn = since + candidate.priority * candidate.renewEvery
+  const inTurn = since + candidate.priority * candidate.renewInterval
   switch (seen._tag) {
     case "Vacant":
       return { at: inTurn, on: seen.revision }
     case "Held":
       return { at: since + seen.record.leaseMillis, on: seen.revision }
     case "Undecodable":
-      return { at: since + candidate.lease, on: seen.revision }
+      return { at: since + candidate.leaseDuration, on: seen.revision }
     case "Absent":
       return {
-        at: lastHeld === undefined ? inTurn : lastHeld.since + (lastHeld.leaseMillis ?? candidate.lease),
+        at: lastHeld === undefined ? inTurn : lastHeld.since + (lastHeld.leaseMillis ?? candidate.leaseDuration),
         on: "nothing"
       }
   }

@@ -45,7 +45,7 @@ export const leader = (
   })
 
 /** The leader now, then every change; a renewal is none. */
-export const changes = (
+export const observe = (
   store: KVStore["Service"],
   clock: Clock.Clock,
   board: Board,

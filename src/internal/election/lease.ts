@@ -65,7 +65,7 @@ export const landed = (known: Lease | undefined, revision: number, sentAt: numbe
 /** What a record that was read back after a lost compare-and-set means. */
 export type ReadBack =
   /** One of our own attempts landed: go on from there, with the time at which that one was sent. */
-  | { readonly _tag: "Adopt"; readonly revision: number; readonly beat: number }
+  | { readonly _tag: "Adopt"; readonly revision: number; readonly attempt: number }
   /** Older than what is known to have landed: a stale answer. */
   | { readonly _tag: "ReadAgain" }
   | { readonly _tag: "Over"; readonly reason: LossReason }
@@ -76,5 +76,5 @@ export const sortOut = (nonce: string, lease: Lease, seen: Seen): ReadBack => {
   if (seen._tag === "Undecodable" || seen.record.nonce !== nonce) return { _tag: "Over", reason: "superseded" }
   return seen._tag === "Vacant"
     ? { _tag: "Over", reason: "resigned" }
-    : { _tag: "Adopt", revision: seen.revision, beat: seen.record.beat }
+    : { _tag: "Adopt", revision: seen.revision, attempt: seen.record.attempt }
 }

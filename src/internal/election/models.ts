@@ -10,11 +10,11 @@ import { FencingToken } from "../../FencingToken.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 
 /**
- * How long leadership lasts: `lease > renewDeadline >= 2 x renewEvery`.
+ * How long leadership lasts: `leaseDuration > renewDeadline >= 2 x renewInterval`.
  *
  * **Details**
  *
- * A leader renews every `renewEvery`, and stops `renewDeadline` after it SENT
+ * A leader renews every `renewInterval`, and stops `renewDeadline` after it SENT
  * the last renewal that landed. Others wait until they have watched its record
  * unchanged for `lease`. What lies between the two is the time that its work has
  * to stop. A NATS cluster that loses a node may take no writes for 4 to 9
@@ -24,9 +24,9 @@ import { Metadata } from "../../ServiceInstance.ts"
  * @since 0.1.0
  */
 export interface Timings {
-  readonly lease: Duration.Input
+  readonly leaseDuration: Duration.Input
   readonly renewDeadline: Duration.Input
-  readonly renewEvery: Duration.Input
+  readonly renewInterval: Duration.Input
 }
 
 /**
@@ -83,10 +83,10 @@ export interface CandidateOptions {
   readonly timings?: Timings | undefined
   /** Shown to who asks for the leader. Default: none. */
   readonly metadata?: Metadata | undefined
-  /** Lower goes first when a seat is free: this many steps of `renewEvery` later. A whole number from 0, the default. */
+  /** Lower goes first when a seat is free: this many steps of `renewInterval` later. A whole number from 0, the default. */
   readonly priority?: number | undefined
   /** Unhealthy candidates do not stand, and an unhealthy leader resigns. A hang or a defect is unhealthy. */
-  readonly healthy?: Effect.Effect<boolean> | undefined
+  readonly healthCheck?: Effect.Effect<boolean> | undefined
 }
 
 /**
@@ -95,7 +95,7 @@ export interface CandidateOptions {
  * @category models
  * @since 0.1.0
  */
-export interface ElectionOptions {
+export interface Options {
   /** Default: `resilient`. */
   readonly timings?: Timings | undefined
 }

@@ -22,7 +22,7 @@ export const StoredRecord = Schema.Struct({
   nonce: Schema.String,
   term: Count,
   /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed. */
-  beat: Count,
+  attempt: Count,
   leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
   /** Informational: the winner's own clock. */
   electedAt: Schema.DateTimeUtc,

@@ -1,6 +1,6 @@
 /**
  * One nonce, from its first attempt to its end: every write it ever makes goes
- * through one queue and takes a beat of its own, so that whoever reads the
+ * through one queue and takes a number of its own, so that whoever reads the
  * record back knows which attempt landed. The rules are election.md's, "A
  * leader"; the decisions are in `lease.ts`.
  */
@@ -20,7 +20,7 @@ import { wholeMillis } from "../time.ts"
 import { deadline, ElapsedTime, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
 import { electedRevisionOf, encode, fromRead, keyOf, type Seen, type StoredRecord } from "./record.ts"
 
-/** An attempt is cut off after half a `renewEvery`, and after this at most: several must fit before the deadline. */
+/** An attempt is cut off after half a `renewInterval`, and after this at most: several must fit before the deadline. */
 const longestAttempt = 1000
 
 /** A failed attempt is followed by the next within half a second. */
@@ -32,12 +32,12 @@ const longestTick = 1000
 
 export interface Times {
   /** Milliseconds, all three. */
-  readonly lease: number
+  readonly leaseDuration: number
   readonly renewDeadline: number
-  readonly renewEvery: number
+  readonly renewInterval: number
 }
 
-export interface Options {
+export interface TenureOptions {
   readonly store: KVStore["Service"]
   readonly clock: Clock.Clock
   readonly election: string
@@ -65,7 +65,7 @@ const pause = Effect.flatMap(
 type Phase = "standing" | "leading" | "releasing" | "vacating" | "ended"
 
 export class Tenure {
-  readonly options: Options
+  readonly options: TenureOptions
   readonly key: string
   readonly lost = Deferred.makeUnsafe<LossReason>()
   metadata: Metadata
@@ -77,14 +77,14 @@ export class Tenure {
   private readonly elapsed: ElapsedTime
   private readonly one = Semaphore.makeUnsafe(1)
   private phase: Phase = "standing"
-  private beat = 0
+  private attempts = 0
   /** When each attempt that may still land was sent. */
   private readonly sent = new Map<number, number>()
   private lease: Lease | undefined
   /** What the last attempt to win was conditioned on. */
   private stoodOn: number | "nothing" = "nothing"
 
-  constructor(options: Options) {
+  constructor(options: TenureOptions) {
     this.options = options
     this.key = keyOf(options.election)
     this.metadata = options.metadata
@@ -94,7 +94,7 @@ export class Tenure {
   // ------------------------------------------------------------ attempts
 
   private get cutOff(): Duration.Duration {
-    return Duration.millis(Math.min(longestAttempt, this.options.times.renewEvery / 2))
+    return Duration.millis(Math.min(longestAttempt, this.options.times.renewInterval / 2))
   }
 
   /** No request is waited for longer than an attempt. */
@@ -114,14 +114,14 @@ export class Tenure {
     Effect.map(this.bounded("get", this.options.store.get(this.key)), fromRead)
   )
 
-  private recordOf(beat: number, vacant: boolean): StoredRecord {
+  private recordOf(attempt: number, vacant: boolean): StoredRecord {
     const { candidateId, nonce, times } = this.options
     return {
       candidateId,
       nonce,
       term: this.term,
-      beat,
-      leaseMillis: times.lease,
+      attempt,
+      leaseMillis: times.leaseDuration,
       electedAt: this.electedAt,
       ...(this.electedRevision === undefined ? {} : { electedRevision: this.electedRevision }),
       vacant,
@@ -129,26 +129,26 @@ export class Tenure {
     }
   }
 
-  /** One write with a beat of its own; when it was sent is noted before it is. */
+  /** One write with a number of its own; when it was sent is noted before it is. */
   private attempt(on: number | "nothing", vacant: boolean): Effect.Effect<void, KVStoreError> {
     return Effect.suspend(() => {
-      const beat = ++this.beat
-      const record = encode(this.recordOf(beat, vacant))
-      this.sent.set(beat, this.elapsed.sample())
+      const attempt = ++this.attempts
+      const record = encode(this.recordOf(attempt, vacant))
+      this.sent.set(attempt, this.elapsed.sample())
       const write = this.options.store.put(this.key, record, on === "nothing" ? { createOnly: true } : { revision: on })
-      return Effect.map(this.bounded("put", write), (revision) => this.adopt(revision, beat))
+      return Effect.map(this.bounded("put", write), (revision) => this.adopt(revision, attempt))
     })
   }
 
-  private adopt(revision: number, beat: number): void {
-    this.lease = landed(this.lease, revision, this.sent.get(beat))
+  private adopt(revision: number, attempt: number): void {
+    this.lease = landed(this.lease, revision, this.sent.get(attempt))
     // In the same step: what has won is handed back by whoever gives up now.
     if (this.phase === "standing") {
       this.phase = "leading"
       this.electedRevision = revision
     }
     // Of several on one revision at most one lands, and what came before it cannot land any more.
-    for (const earlier of this.sent.keys()) if (earlier <= beat) this.sent.delete(earlier)
+    for (const earlier of this.sent.keys()) if (earlier <= attempt) this.sent.delete(earlier)
   }
 
   // ------------------------------------------------------------ winning
@@ -172,7 +172,7 @@ export class Tenure {
   /** A record that bears our nonce means that an attempt of ours has won, whatever was answered. */
   claim(seen: Seen): boolean {
     if (seen._tag !== "Held" || seen.record.nonce !== this.options.nonce) return false
-    this.adopt(seen.revision, seen.record.beat)
+    this.adopt(seen.revision, seen.record.attempt)
     this.term = seen.record.term
     this.electedAt = seen.record.electedAt
     this.electedRevision = electedRevisionOf(seen)
@@ -194,7 +194,7 @@ export class Tenure {
 
   /** Milliseconds until others may lead. */
   get untilLeaseEnds(): number {
-    return this.lease === undefined ? 0 : this.lease.sentAt + this.options.times.lease - this.elapsed.sample()
+    return this.lease === undefined ? 0 : this.lease.sentAt + this.options.times.leaseDuration - this.elapsed.sample()
   }
 
   end(reason: LossReason): Effect.Effect<void> {
@@ -219,13 +219,13 @@ export class Tenure {
     }
   })
 
-  /** Every `renewEvery`, and again within half a second where it failed. */
+  /** Every `renewInterval`, and again within half a second where it failed. */
   readonly renewals: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    const { renewEvery } = this.options.times
-    let next = this.elapsed.sample() + renewEvery
+    const { renewInterval } = this.options.times
+    let next = this.elapsed.sample() + renewInterval
     while (this.phase !== "ended") {
       yield* Effect.sleep(wholeMillis(next - this.elapsed.sample()))
-      next = this.elapsed.sample() + renewEvery
+      next = this.elapsed.sample() + renewInterval
       while (!(yield* this.renew)) yield* pause
     }
   })
@@ -253,7 +253,7 @@ export class Tenure {
           case "Adopt": {
             // The revision that was known: nobody wrote, not every conflict means that.
             const hasLanded = decision.revision !== this.lease!.revision
-            this.adopt(decision.revision, decision.beat)
+            this.adopt(decision.revision, decision.attempt)
             return Effect.succeed(hasLanded)
           }
           case "ReadAgain":

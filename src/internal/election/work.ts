@@ -23,7 +23,7 @@ const watchOverrun = (tenure: Tenure) =>
     yield* Metric.update(overruns, 1)
     yield* Effect.logError(
       `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have started. ` +
-        "Stop it within lease - renewDeadline, and guard what it writes with the fencing token"
+        "Stop it within leaseDuration - renewDeadline, and guard what it writes with the fencing token"
     )
   })
 

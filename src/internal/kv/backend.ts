@@ -13,7 +13,7 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 
 /** What a message says of its key. `expire` is the marker that an aged value leaves. */
-export type Operation = "put" | "delete" | "purge" | "expire"
+export type MessageOperation = "put" | "delete" | "purge" | "expire"
 
 /** One message of the log; only a `put` has a value. */
 export interface StoredMessage {
@@ -21,7 +21,7 @@ export interface StoredMessage {
   readonly revision: number
   /** Unix milliseconds, by the store. */
   readonly created: number
-  readonly operation: Operation
+  readonly operation: MessageOperation
   readonly value: Uint8Array
 }
 
@@ -33,7 +33,7 @@ export interface Condition {
 
 export interface Append {
   readonly key: string
-  readonly operation: Exclude<Operation, "expire">
+  readonly operation: Exclude<MessageOperation, "expire">
   readonly value: Uint8Array
   readonly condition: Condition | undefined
 }

@@ -12,7 +12,7 @@ import { InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
 import type { ExpireOptions } from "../../TypedKVStore.ts"
 import { isConflict, settle } from "./contended.ts"
 
-interface Store {
+interface ExpiringStore {
   readonly config: KVStoreConfig
   readonly clock: Clock.Clock
   readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
@@ -35,7 +35,7 @@ const notRemoved = (error: KVStoreError) => Effect.logDebug("a value that has ex
 
 /** What another write has replaced since it was judged is kept, and the key is looked at again. */
 export const getUnexpired = (
-  store: Store,
+  store: ExpiringStore,
   key: string,
   options: ExpireOptions
 ): Effect.Effect<Option.Option<KVEntry>, KVStoreError> =>

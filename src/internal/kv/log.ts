@@ -4,7 +4,7 @@
  * the last message of a key, and removal by age that spares nothing. Plain
  * state and plain functions: time is handed in.
  */
-import { BucketFull, type KVStoreReason, RevisionMismatch } from "../../KVStoreError.ts"
+import { type KVStoreReason, RevisionMismatch, StorageFull } from "../../KVStoreError.ts"
 import { countPassing } from "../sorted.ts"
 import type { Append, StoredMessage } from "./backend.ts"
 
@@ -87,7 +87,7 @@ export class Log {
       if (actual !== condition.revision) return new RevisionMismatch({ expected: condition.revision, actual })
     }
     if (this.isFullFor(message)) {
-      return new BucketFull({ code: 10077, description: `maximum bytes of ${this.options.maxBytes} exceeded` })
+      return new StorageFull({ code: 10077, description: `maximum bytes of ${this.options.maxBytes} exceeded` })
     }
     if (message.operation === "purge") this.forget(message.key)
     return this.write({ ...message, value: message.value.slice() }, now)

@@ -125,11 +125,11 @@ export const make = Effect.fnUntraced(function*(
     status: look(() => ({
       bucket: config.bucket,
       backend: "memory" as const,
-      values: log.size,
+      messages: log.size,
       bytes: log.bytes,
       lastRevision: log.lastRevision,
       created: DateTime.makeUnsafe(created),
-      expiryMarkers: true
+      supportsExpiryMarkers: true
     }))
   }
 })

@@ -14,13 +14,13 @@ import * as Tracer from "effect/Tracer"
 import { monotonicMillis } from "../time.ts"
 
 /** How an operation ended. `miss`: there was nothing to get, or what was there was not what the condition asked for. */
-export type Outcome = "success" | "miss" | "error"
+export type OperationOutcome = "success" | "miss" | "error"
 
 export interface Observed<A, E> {
   readonly operation: string
   readonly key: string | undefined
   readonly run: Effect.Effect<A, E>
-  readonly outcomeOf: (exit: Exit.Exit<A, E>) => Outcome
+  readonly outcomeOf: (exit: Exit.Exit<A, E>) => OperationOutcome
 }
 
 /** From 0.1 ms, which no server answers in, to 13 s, doubling. */
@@ -29,10 +29,10 @@ const durationBoundaries = Metric.exponentialBoundaries({ start: 0.1, factor: 2,
 /** From 1 ms to 2 min, doubling. */
 const lagBoundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
 
-const outcomes: ReadonlyArray<Outcome> = ["success", "miss", "error"]
+const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "error"]
 
 /** One counter serves all purges: a purge that fails is an error of its caller's. */
-const counterName = (operation: string, outcome: Outcome): string =>
+const counterName = (operation: string, outcome: OperationOutcome): string =>
   operation === "purge" && outcome === "success" ? "kv.purge" : `kv.${operation}.${outcome}`
 
 const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)

@@ -14,19 +14,19 @@ import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import type { Backend, BackendEvent } from "./backend.ts"
 import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./checks.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
-import { observer, type Outcome, watchLag } from "./metrics.ts"
+import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
 import { checkFilter, checkKey, everything } from "./subjects.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const nothing = new Uint8Array(0)
 
-const outcome = (exit: Exit.Exit<unknown, unknown>): Outcome => Exit.isSuccess(exit) ? "success" : "error"
+const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.isSuccess(exit) ? "success" : "error"
 
-const getOutcome = (exit: Exit.Exit<Option.Option<unknown>, unknown>): Outcome =>
+const getOutcome = (exit: Exit.Exit<Option.Option<unknown>, unknown>): OperationOutcome =>
   Exit.isFailure(exit) ? "error" : Option.isSome(exit.value) ? "success" : "miss"
 
 /** Nothing was removed: it was not there any more at that revision. */
-const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): Outcome =>
+const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome =>
   Exit.isSuccess(exit)
     ? "success"
     : Option.exists(Exit.findErrorOption(exit), ({ reason }) => reason._tag === "RevisionMismatch")
@@ -54,7 +54,7 @@ export const make = (backend: Backend) => {
     key: string | undefined,
     check: () => KVStoreReason | undefined,
     run: () => Effect.Effect<A, KVStoreReason>,
-    outcomeOf: (exit: Exit.Exit<A, KVStoreError>) => Outcome = outcome
+    outcomeOf: (exit: Exit.Exit<A, KVStoreError>) => OperationOutcome = outcome
   ): Effect.Effect<A, KVStoreError> =>
     observe({
       operation,

@@ -13,7 +13,7 @@ import type { TypedKVStore } from "../../TypedKVStore.ts"
 import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
 
-class Undecodable extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
+class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
   constructor(entry: KVEntry, cause: unknown) {
     super({ entry, cause })
   }
@@ -35,11 +35,11 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
     )
   }
 
-  const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, Undecodable> =>
+  const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, DecodeFailure> =>
     decodeValue(entry.value).pipe(
       Effect.map((value) => ({ ...entry, value })),
-      Effect.mapError((cause) => new Undecodable(entry, cause)),
-      Effect.catchDefect((cause) => Effect.fail(new Undecodable(entry, cause)))
+      Effect.mapError((cause) => new DecodeFailure(entry, cause)),
+      Effect.catchDefect((cause) => Effect.fail(new DecodeFailure(entry, cause)))
     )
 
   const decodeOrFail = (operation: string) => (entry: KVEntry) =>
@@ -86,7 +86,7 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
       Stream.mapEffect(store.watch(filter, options), (event): Effect.Effect<KVEvent<A>> =>
         event._tag === "Put"
           ? Effect.match(decode(event.entry), {
-            onFailure: ({ cause, entry }) => ({ _tag: "Invalid", key: entry.key, revision: entry.revision, cause }),
+            onFailure: ({ cause, entry }) => ({ _tag: "Undecodable", key: entry.key, revision: entry.revision, cause }),
             onSuccess: (entry) => ({ _tag: "Put", entry })
           })
           : Effect.succeed(event))

@@ -9,7 +9,7 @@ import { decide } from "./contended.ts"
 import { isLive, revisionOf } from "./entries.ts"
 
 type Decision = Effect.Effect<number, KVStoreReason>
-type Write = (message: Append) => Decision
+type AppendMessage = (message: Append) => Decision
 
 export const put = (key: string, value: Uint8Array, revision: number | undefined): Append => ({
   key,
@@ -19,7 +19,7 @@ export const put = (key: string, value: Uint8Array, revision: number | undefined
 })
 
 export const make = (backend: Backend) => {
-  const settle = (attempt: (write: Write) => Decision): Decision =>
+  const settle = (attempt: (write: AppendMessage) => Decision): Decision =>
     decide({
       timeout: backend.config.timeout,
       isConflict: (reason) => reason._tag === "RevisionMismatch",

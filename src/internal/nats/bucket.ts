@@ -18,17 +18,17 @@ import * as listing from "./listing.ts"
 import { fromStored, headersFor } from "./messages.ts"
 import * as opening from "./opening.ts"
 import * as operations from "./operations.ts"
-import type { Headers, NatsPort } from "./port.ts"
+import type { MessageHeaders, NatsPort } from "./port.ts"
 import type { Requester } from "./requester.ts"
 import { hasMarkers, openedAs, streamName, subjectPrefix } from "./stream.ts"
 import * as timekeeper from "./timekeeper.ts"
 
 /** What a condition and an operation add to a payload, with room to spare. */
-const sizeOfHeaders = (headers: Headers): number =>
+const sizeOfHeaders = (headers: MessageHeaders): number =>
   headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 32)
 
 /** What only the server's version and size allow. */
-const refusal = (port: NatsPort, message: Append, headers: Headers): KVStoreReason | undefined => {
+const refusal = (port: NatsPort, message: Append, headers: MessageHeaders): KVStoreReason | undefined => {
   const { maxPayload, version } = port.server()
   if (message.condition !== undefined && message.condition.key !== message.key && !hasMarkers(version)) {
     // Older servers ignore the header that names the other key, and check the number against this one.
@@ -48,12 +48,12 @@ const status = (
   return {
     bucket,
     backend: "nats" as const,
-    values: messages,
+    messages: messages,
     bytes,
     lastRevision,
     created: DateTime.makeUnsafe(created),
     serverVersion: version,
-    expiryMarkers: hasMarkers(version)
+    supportsExpiryMarkers: hasMarkers(version)
   }
 }
 

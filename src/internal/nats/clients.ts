@@ -2,7 +2,7 @@
  * The port over a connection of either client: their connections have the same
  * shape, and differ in what they throw and how they tell of a refusal.
  */
-import type { Headers, LinkEvent, NatsMessage, NatsPort } from "./port.ts"
+import type { LinkEvent, MessageHeaders, NatsMessage, NatsPort } from "./port.ts"
 
 interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
   readonly code: number
@@ -17,7 +17,7 @@ interface Incoming {
   readonly data: Uint8Array
 }
 
-interface Connection<Status, List> {
+interface ClientConnection<Status, List> {
   readonly info?: { readonly version: string; readonly max_payload: number } | undefined
   readonly status: () => AsyncIterable<Status>
   readonly closed: () => Promise<unknown>
@@ -54,7 +54,7 @@ const linkEvents: { readonly [type: string]: LinkEvent } = {
 
 /** Follows the connection's own word on whether it is there, until it is closed or released. */
 const listen = <Status extends { readonly type: string }, List>(
-  connection: Connection<Status, List>,
+  connection: ClientConnection<Status, List>,
   { refusedBy }: Dialect<Status, List>
 ): Pick<NatsPort, "isConnected" | "isClosed" | "onLink" | "release"> => {
   const listeners = new Set<(event: LinkEvent) => void>()
@@ -104,7 +104,7 @@ const listen = <Status extends { readonly type: string }, List>(
 }
 
 /** What the server said of itself; while there is none, what the last one said. */
-const serverOf = (connection: Pick<Connection<never, never>, "info">): NatsPort["server"] => {
+const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): NatsPort["server"] => {
   let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
   const current = () => {
     const { info } = connection
@@ -136,10 +136,10 @@ const toMessage = ({ data, headers, reply, subject }: Incoming): NatsMessage => 
 })
 
 export const portOver = <Status extends { readonly type: string }, List extends HeaderList>(
-  connection: Connection<Status, List>,
+  connection: ClientConnection<Status, List>,
   dialect: Dialect<Status, List>
 ): NatsPort => {
-  const toHeaders = (list: Headers): List => {
+  const toHeaders = (list: MessageHeaders): List => {
     const headers = dialect.makeHeaders()
     for (const [name, value] of list) headers.set(name, value)
     return headers

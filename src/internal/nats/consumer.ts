@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStoreError.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { ConsumerSettings, JetStream } from "./jetstream.ts"
-import { type Place, placeOf } from "./messages.ts"
+import { type MessagePlace, placeOf } from "./messages.ts"
 import type { NatsMessage, NatsPort, PortFailure } from "./port.ts"
 import { codes } from "./reasons.ts"
 
@@ -77,7 +77,7 @@ export interface ConsumerOptions {
 
 /** What a consumer says: a message and its place, or that it has nothing more to say now. */
 export type Said =
-  | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: Place }
+  | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
   | { readonly _tag: "Idle" }
 
 export interface Consumer {

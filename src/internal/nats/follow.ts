@@ -17,7 +17,7 @@ import { Interrupted, linkChanges, listingHeartbeat, open, type RestartCause, wa
 import type { JetStream, StreamInfo } from "./jetstream.ts"
 import { fromPushed } from "./messages.ts"
 import type { NatsMessage, PortFailure } from "./port.ts"
-import { type Gone, Progress } from "./progress.ts"
+import { type Gone, WatchProgress } from "./progress.ts"
 
 /** Events between the connection and the reader; what is more waits in the server's flow control window. */
 const bufferedEvents = 256
@@ -57,7 +57,7 @@ export interface FollowOptions {
 type Give = (event: BackendEvent, given: () => void) => Effect.Effect<void>
 
 /** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
-const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: Progress): Give => {
+const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: WatchProgress): Give => {
   const slowly: Give = (event, given) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.map(Effect.timed(restore(Queue.offer(out, event))), ([waited]) => {
@@ -74,7 +74,7 @@ const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: Progress): Give => {
 }
 
 /** Tells of what is gone without a message, by the names that the stream has. */
-const comparing = (options: FollowOptions, progress: Progress, give: Give) => {
+const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) => {
   const { filter, js, prefix, read, stream } = options
   const names = Effect.map(
     read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
@@ -106,7 +106,7 @@ const comparing = (options: FollowOptions, progress: Progress, give: Give) => {
 /** One consumer, to its end. */
 const session = Effect.fnUntraced(function*(
   options: FollowOptions,
-  progress: Progress,
+  progress: WatchProgress,
   give: Give,
   opened: () => void
 ): Effect.fn.Return<never, KVStoreReason | Interrupted, Scope.Scope> {
@@ -166,7 +166,7 @@ const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
   purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
 const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
-  const progress = new Progress(options.from, { withTombstones: options.purpose === "listing" })
+  const progress = new WatchProgress(options.from, { withTombstones: options.purpose === "listing" })
   const give = giveTo(out, progress)
 
   /** A consumer, asked for until the server has one, to its end. */

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { headerReader } from "./messages.ts"
-import type { Headers, NatsMessage, PortFailure } from "./port.ts"
+import type { MessageHeaders, NatsMessage, PortFailure } from "./port.ts"
 import type { Many, Requester } from "./requester.ts"
 
 /** A message as the server keeps it. */
@@ -89,7 +89,7 @@ export interface JetStream {
   readonly publish: (
     subject: string,
     data: Uint8Array,
-    headers: Headers,
+    headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<number, PortFailure>
   readonly lastMessage: (
@@ -175,7 +175,7 @@ interface KeptAnswer {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const nothing = new Uint8Array(0)
-const noHeaders: Headers = []
+const noHeaders: MessageHeaders = []
 
 const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
 

@@ -21,14 +21,14 @@ import type { InvalidConfig } from "../../KVStoreError.ts"
 import { fileText, type Given, invalid, path, secret, text } from "./given.ts"
 import type { UrlLogin } from "./servers.ts"
 
-export interface Login {
+export interface ResolvedLogin {
   /** For people: whom the server was told of. */
   readonly shown: string
   /** `report` is told of what goes wrong later on, while it connects again. */
   readonly authenticator: (report: (problem: string) => void) => Authenticator | undefined
 }
 
-type Read = (options: Given) => Effect.Effect<Login, InvalidConfig>
+type Read = (options: Given) => Effect.Effect<ResolvedLogin, InvalidConfig>
 
 const encoder = new TextEncoder()
 
@@ -36,20 +36,20 @@ const encoder = new TextEncoder()
 // passwords and tokens
 // -----------------------------------------------------------------------------
 
-const withPassword = (user: string, password: string): Login => ({
+const withPassword = (user: string, password: string): ResolvedLogin => ({
   shown: `user ${JSON.stringify(user)}`,
   authenticator: () => usernamePasswordAuthenticator(user, password)
 })
 
-const withToken = (token: string): Login => ({
+const withToken = (token: string): ResolvedLogin => ({
   shown: "a token",
   authenticator: () => tokenAuthenticator(token)
 })
 
-const fromUrl = ({ password, user }: UrlLogin): Login =>
+const fromUrl = ({ password, user }: UrlLogin): ResolvedLogin =>
   password === undefined ? withToken(user) : withPassword(user, password)
 
-const nobody: Login = { shown: "no login", authenticator: () => undefined }
+const nobody: ResolvedLogin = { shown: "no login", authenticator: () => undefined }
 
 // -----------------------------------------------------------------------------
 // keys
@@ -67,7 +67,7 @@ const publicKeyOf = (seed: string): Option.Option<string> =>
 
 const seedForm = "the seed of a user's nkey (58 letters and digits that begin with SU)"
 
-const withNkey = (given: string): Effect.Effect<Login, InvalidConfig> => {
+const withNkey = (given: string): Effect.Effect<ResolvedLogin, InvalidConfig> => {
   const seed = given.trim()
   return Option.match(publicKeyOf(seed), {
     onNone: () => Effect.fail(invalid(`nkey: expected ${seedForm}`)),
@@ -122,7 +122,7 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
 const credentialsOf = (name: string, text: string): Effect.Effect<Credentials, InvalidConfig> =>
   Effect.mapError(Effect.fromResult(parseCredentials(text)), (problem) => invalid(`${name}: ${problem}`))
 
-const withCredentials = ({ jwt, seed, shown }: Credentials): Login => ({
+const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
   shown,
   authenticator: () => jwtAuthenticator(jwt, encoder.encode(seed))
 })
@@ -132,7 +132,7 @@ const withCredentials = ({ jwt, seed, shown }: Credentials): Login => ({
  * are used. An authenticator that throws would end the client for good: where
  * they cannot be read, those of the last time go on.
  */
-const withFile = (file: string, first: Credentials): Login => ({
+const withFile = (file: string, first: Credentials): ResolvedLogin => ({
   shown: first.shown,
   authenticator: (report) => {
     let last = first
@@ -188,7 +188,7 @@ const ways: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly read
 /** Options that log in. */
 export const loginNames = ways.flatMap(({ names }) => names)
 
-export const readLogin = (options: Given, url: UrlLogin | undefined): Effect.Effect<Login, InvalidConfig> => {
+export const readLogin = (options: Given, url: UrlLogin | undefined): Effect.Effect<ResolvedLogin, InvalidConfig> => {
   const used = ways.filter(({ names }) => names.some((name) => options[name] !== undefined))
   const named = [...used.map(({ names }) => names.join(" and ")), ...(url === undefined ? [] : ["the URL of servers"])]
   if (named.length > 1) return Effect.fail(invalid(`expected one way to log in, got ${named.join(", ")}`))

@@ -2,21 +2,24 @@
  * Between the log's messages and JetStream's: headers, and the place that a
  * pushed message tells in its reply subject. Pure.
  */
-import type { Append, Operation, StoredMessage } from "../kv/backend.ts"
+import type { Append, MessageOperation, StoredMessage } from "../kv/backend.ts"
 import type { KeptMessage } from "./jetstream.ts"
-import type { Headers, NatsMessage } from "./port.ts"
+import type { MessageHeaders, NatsMessage } from "./port.ts"
 
 const operationHeader = "KV-Operation"
 const markerHeader = "Nats-Marker-Reason"
 
-const operationNames = new Map<string, Operation>([["DEL", "delete"], ["PURGE", "purge"]])
-const markerReasons = new Map<string, Operation>([["MaxAge", "expire"], ["Purge", "purge"], ["Remove", "delete"]])
+const operationNames = new Map<string, MessageOperation>([["DEL", "delete"], ["PURGE", "purge"]])
+const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], ["Purge", "purge"], [
+  "Remove",
+  "delete"
+]])
 
 /** A marker's reason says more than an operation, and an operation more than none: then it is a value. */
-const operationOf = (header: (name: string) => string): Operation =>
+const operationOf = (header: (name: string) => string): MessageOperation =>
   markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
 
-export const headersFor = (message: Append, subjectOf: (key: string) => string): Headers => {
+export const headersFor = (message: Append, subjectOf: (key: string) => string): MessageHeaders => {
   const headers: Array<readonly [string, string]> = []
   if (message.operation === "delete") headers.push([operationHeader, "DEL"])
   if (message.operation === "purge") headers.push([operationHeader, "PURGE"], ["Nats-Rollup", "sub"])
@@ -50,7 +53,7 @@ export const fromStored = (message: KeptMessage, prefix: string): StoredMessage 
 })
 
 /** Where a pushed message stands: in the stream, in its consumer, and how many are still to come. */
-export interface Place {
+export interface MessagePlace {
   readonly streamSequence: number
   readonly consumerSequence: number
   readonly created: number
@@ -61,7 +64,7 @@ export interface Place {
  * The reply subject is `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`,
  * or, with a domain and an account before the stream, longer, and with a random token at its end.
  */
-export const placeOf = (reply: string | undefined): Place | undefined => {
+export const placeOf = (reply: string | undefined): MessagePlace | undefined => {
   const tokens = reply?.split(".") ?? []
   const long = tokens.length >= 11
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || (!long && tokens.length !== 9)) return undefined
@@ -77,7 +80,7 @@ export const placeOf = (reply: string | undefined): Place | undefined => {
   }
 }
 
-export const fromPushed = (message: NatsMessage, place: Place, prefix: string): StoredMessage => ({
+export const fromPushed = (message: NatsMessage, place: MessagePlace, prefix: string): StoredMessage => ({
   key: message.subject.slice(prefix.length),
   revision: place.streamSequence,
   created: place.created,

@@ -4,7 +4,7 @@
  * writes it; requests, deadlines and JetStream are built on it once.
  */
 
-export type Headers = ReadonlyArray<readonly [name: string, value: string]>
+export type MessageHeaders = ReadonlyArray<readonly [name: string, value: string]>
 
 /** A message as it comes in. */
 export interface NatsMessage {
@@ -50,7 +50,7 @@ export interface NatsPort {
   /** A subject under which only this client listens. */
   readonly inbox: () => string
   /** Hands a message to the connection; throws where it does not take it. */
-  readonly publish: (subject: string, data: Uint8Array, headers: Headers, reply: string | undefined) => void
+  readonly publish: (subject: string, data: Uint8Array, headers: MessageHeaders, reply: string | undefined) => void
   /** Returns how to end it; throws where the connection is closed or draining. What the server refuses comes as a `Denied` event of the link. */
   readonly subscribe: (subject: string, onMessage: (message: NatsMessage) => void) => () => void
   /** Returns how to end it. */

@@ -11,7 +11,7 @@ export interface Gone {
   readonly revision: number
 }
 
-export class Progress {
+export class WatchProgress {
   /** The last revision given out; nothing at or below it is given again. */
   cursor = 0
   /** Whether the reader has been told that its snapshot is complete. */

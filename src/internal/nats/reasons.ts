@@ -3,13 +3,13 @@
  * thing: a read that got no answer changed nothing, a write may have landed.
  */
 import {
-  BucketFull,
   BucketNotFound,
   type KVStoreReason,
   OutcomeUnknown,
   PermissionDenied,
   Rejected,
   RevisionMismatch,
+  StorageFull,
   Unavailable,
   ValueTooLarge
 } from "../../KVStoreError.ts"
@@ -42,7 +42,7 @@ const fullCodes = new Set<number>([
 const finalReason = (code: number, description: string): KVStoreReason => {
   if (code === codes.streamNotFound) return new BucketNotFound({})
   if (code === codes.clusterWithoutLeader) return new Unavailable({ problem: description })
-  if (fullCodes.has(code)) return new BucketFull({ code, description })
+  if (fullCodes.has(code)) return new StorageFull({ code, description })
   return new Rejected({ code, description })
 }
 

@@ -11,7 +11,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net"
 import { connect as connectTls, type TLSSocket } from "node:tls"
 import { InvalidConfig, type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStoreError.ts"
 import { isAuthorizationFailure } from "./natsIo.ts"
-import type { Server } from "./servers.ts"
+import type { ServerAddress } from "./servers.ts"
 import { type Settings, shownServers } from "./settings.ts"
 
 /** What Node says of a server's certificate that it does not trust, or that is another server's. */
@@ -95,7 +95,7 @@ const parseInfo = (received: string): Info | undefined => {
 }
 
 /** Shakes hands over a connection that is there, and waits for what comes of it. */
-const shakeHands = (socket: Socket, server: Server, { tls }: Settings): TLSSocket =>
+const shakeHands = (socket: Socket, server: ServerAddress, { tls }: Settings): TLSSocket =>
   connectTls({
     ...tls?.texts,
     ...(tls === undefined ? {} : { checkServerIdentity: tls.settings.checkServerIdentity }),
@@ -108,7 +108,11 @@ const shakeHands = (socket: Socket, server: Server, { tls }: Settings): TLSSocke
  * told: that a certificate of ours is refused comes after the handshake of TLS
  * 1.3, when the client has stopped listening for it, and it sees a timeout.
  */
-const listenTo = (socket: Socket, server: Server, settings: Settings): Effect.Effect<Option.Option<KVStoreReason>> =>
+const listenTo = (
+  socket: Socket,
+  server: ServerAddress,
+  settings: Settings
+): Effect.Effect<Option.Option<KVStoreReason>> =>
   Effect.callback<Option.Option<KVStoreReason>>((resume) => {
     const end = (reason: Option.Option<KVStoreReason>) => resume(Effect.succeed(reason))
     const failed = (cause: unknown) => end(finalReason(cause, server.shown, settings))
@@ -129,7 +133,7 @@ const listenTo = (socket: Socket, server: Server, settings: Settings): Effect.Ef
     socket.on("data", onData).on("error", failed).on("close", ended)
   })
 
-const askServer = (server: Server, settings: Settings): Effect.Effect<Option.Option<KVStoreReason>> =>
+const askServer = (server: ServerAddress, settings: Settings): Effect.Effect<Option.Option<KVStoreReason>> =>
   Effect.acquireUseRelease(
     Effect.sync(() => connectTcp(server.port, server.host)),
     (socket) =>

@@ -9,7 +9,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
-import type { Headers, LinkEvent, NatsMessage, NatsPort, PortFailure } from "./port.ts"
+import type { LinkEvent, MessageHeaders, NatsMessage, NatsPort, PortFailure } from "./port.ts"
 
 /** How late a request may be found to be out of time: only one that has less time than this, and comes among others. */
 const longestLook = 100
@@ -36,7 +36,7 @@ export interface Requester {
   readonly request: (
     subject: string,
     data: Uint8Array,
-    headers: Headers,
+    headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<NatsMessage, PortFailure>
   /** All answers up to the first that has a status. Each is read as it comes: as they are they would fill the memory. */
@@ -158,7 +158,7 @@ const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Cl
 interface Question {
   readonly subject: string
   readonly data: Uint8Array
-  readonly headers: Headers
+  readonly headers: MessageHeaders
   readonly timeout: number
 }
 

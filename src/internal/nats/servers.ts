@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../KVStoreError.ts"
 import { invalid, kindOf } from "./given.ts"
 
-export interface Server {
+export interface ServerAddress {
   /** An address of IPv6 is without its brackets. */
   readonly host: string
   readonly port: number
@@ -23,14 +23,14 @@ export interface UrlLogin {
 }
 
 export interface Servers {
-  readonly list: ReadonlyArray<Server>
+  readonly list: ReadonlyArray<ServerAddress>
   /** One of them asked for it. */
   readonly tls: boolean
   readonly login: UrlLogin | undefined
 }
 
 interface Parsed {
-  readonly server: Server
+  readonly server: ServerAddress
   readonly tls: boolean
   readonly login: UrlLogin | undefined
 }

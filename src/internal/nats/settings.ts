@@ -5,13 +5,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../KVStoreError.ts"
 import { checkNames, invalid, kindOf, text, time } from "./given.ts"
-import { type Login, loginNames, readLogin } from "./login.ts"
-import { parseServers, type Server } from "./servers.ts"
+import { loginNames, readLogin, type ResolvedLogin } from "./login.ts"
+import { parseServers, type ServerAddress } from "./servers.ts"
 import { readTls, type Tls } from "./tls.ts"
 
 export interface Settings {
-  readonly servers: ReadonlyArray<Server>
-  readonly login: Login
+  readonly servers: ReadonlyArray<ServerAddress>
+  readonly login: ResolvedLogin
   /** Undefined: a server that wants TLS gets it, with the certificates that the system trusts. */
   readonly tls: Tls | undefined
   readonly name: string | undefined

@@ -16,7 +16,7 @@ export interface Sample {
 }
 
 /** Add `offset` to the monotonic time to have the server's; off by at most `error`. */
-export interface Reading {
+export interface ClockReading {
   readonly offset: number
   readonly error: number
   readonly takenAt: number
@@ -26,14 +26,14 @@ export interface Reading {
 const driftPerMilli = 0.0005
 
 /** The answer was stamped between sending and receiving: the middle is off by half the round trip at most. */
-const toReading = (sample: Sample): Reading => ({
+const toReading = (sample: Sample): ClockReading => ({
   offset: sample.serverTime - (sample.sent + sample.received) / 2,
   error: (sample.received - sample.sent) / 2,
   takenAt: sample.received
 })
 
 /** The better of what is known and a new sample; what is known gets worse with its age. */
-export const better = (known: Reading | undefined, sample: Sample): Reading => {
+export const better = (known: ClockReading | undefined, sample: Sample): ClockReading => {
   const reading = toReading(sample)
   if (known === undefined) return reading
   const aged = known.error + (reading.takenAt - known.takenAt) * driftPerMilli

@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function*(
   info: Effect.Effect<StreamInfo, KVStoreReason>
 ): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
   const host = yield* Clock.Clock
-  let reading: storeClock.Reading | undefined
+  let reading: storeClock.ClockReading | undefined
   let ahead = aheadOf(host)
   const sample = Effect.gen(function*() {
     const sent = monotonicMillis(host)

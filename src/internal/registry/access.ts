@@ -11,15 +11,15 @@ import type { KVEntry } from "../../KVEntry.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { LastSeen } from "./protocol.ts"
-import { changed, decode, type Record } from "./record.ts"
+import { changed, decode, type InstanceRecord } from "./record.ts"
 
 export interface Access {
   readonly store: KVStore["Service"]
   readonly maxAge: Duration.Duration
   /** Decodes; with the store's clock the last heartbeat is the time at which the store took it. */
-  readonly decode: (entry: KVEntry) => Result.Result<Record, unknown>
+  readonly decode: (entry: KVEntry) => Result.Result<InstanceRecord, unknown>
   /** Milliseconds since the last beat, by the clock that was chosen. */
-  readonly ageOf: (record: Record) => number
+  readonly ageOf: (record: InstanceRecord) => number
   /** For so many milliseconds: more than maxAge is too old, exactly maxAge is not. */
   readonly isTooOld: (silentFor: number) => boolean
   readonly expired: (
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.map(store.history(key), ([last]): LastOf => {
         if (last === undefined) return gone({ _tag: "Nothing" })
         if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
-        if (last._tag === "Invalid") return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0 }
+        if (last._tag === "Undecodable") return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0 }
         const { entry } = last
         return Result.match(decodeEntry(entry), {
           onFailure: (): LastOf => ({

@@ -1,5 +1,5 @@
 /**
- * One pass of the sweeper: what to remove is decided as a whole, and then done
+ * One pass of the cleanup: what to remove is decided as a whole, and then done
  * one compare-and-purge at a time, so that an instance that beats meanwhile is
  * kept.
  */
@@ -15,7 +15,7 @@ import { keyPrefix, namesOf } from "./record.ts"
 const smallestGuarded = 10
 
 /** The largest share of a service that one pass removes, unless it is told otherwise. */
-export const defaultAtMost = 0.5
+export const defaultMaxRemovalRatio = 0.5
 
 /** How many removals are under way at once. */
 const removalsAtOnce = 16
@@ -29,23 +29,23 @@ export interface Judged {
   readonly reason: string | undefined
 }
 
-export interface Plan {
+export interface RemovalPlan {
   readonly remove: ReadonlyArray<Judged>
   /** Services of which too many would go: nothing of theirs does. */
-  readonly frozen: ReadonlyArray<string>
+  readonly preserved: ReadonlyArray<string>
 }
 
-/** Self-preservation: where much of a service looks dead at once, the sweeper doubts itself. */
-export const plan = (judged: ReadonlyArray<Judged>, atMost: number): Plan => {
+/** Self-preservation: where much of a service looks dead at once, the cleanup doubts itself. */
+export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): RemovalPlan => {
   const services = Map.groupBy(judged, (one) => one.serviceName)
-  const frozen = new Set<string>()
+  const preserved = new Set<string>()
   for (const [serviceName, known] of services) {
     const going = known.filter((one) => one.reason !== undefined).length
-    if (known.length >= smallestGuarded && going > known.length * atMost) frozen.add(serviceName)
+    if (known.length >= smallestGuarded && going > known.length * maxRemovalRatio) preserved.add(serviceName)
   }
   return {
-    remove: judged.filter((one) => one.reason !== undefined && !frozen.has(one.serviceName)),
-    frozen: [...frozen]
+    remove: judged.filter((one) => one.reason !== undefined && !preserved.has(one.serviceName)),
+    preserved: [...preserved]
   }
 }
 
@@ -96,49 +96,49 @@ const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged
   })
 }
 
-export interface Options {
+export interface CleanupRun {
   readonly maxAge: Access["maxAge"]
   readonly dryRun: boolean
-  readonly atMost: number
+  readonly maxRemovalRatio: number
   /** Which of what is to go has been seen before. */
   readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
 }
 
-type Removal = "removed" | "raced" | KVStoreError
+type RemovalOutcome = "removed" | "conflict" | KVStoreError
 
 /** One that cannot be removed does not stop the others. */
-const remove = (access: Access, one: Judged): Effect.Effect<Removal> =>
+const remove = (access: Access, one: Judged): Effect.Effect<RemovalOutcome> =>
   Effect.match(access.store.purge(one.key, { revision: one.revision }), {
     onSuccess: () => "removed" as const,
-    onFailure: (error) => error.reason._tag === "RevisionMismatch" ? "raced" as const : error
+    onFailure: (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
   })
 
-export const pass = Effect.fnUntraced(function*(
+export const run = Effect.fnUntraced(function*(
   access: Access,
-  options: Options
+  options: CleanupRun
 ): Effect.fn.Return<CleanupReport, KVStoreError> {
   const entries = yield* access.store.entries(`${keyPrefix}.*.*`)
   const judged = entries.map((entry) => judge(access, entry, options.maxAge))
-  const { frozen, remove: all } = plan(judged, options.atMost)
-  for (const serviceName of frozen) {
+  const { preserved, remove: all } = plan(judged, options.maxRemovalRatio)
+  for (const serviceName of preserved) {
     yield* Effect.logWarning(
-      `most of ${serviceName} looks expired: nothing of it is removed (atMost ${options.atMost}, see self-preservation)`
+      `most of ${serviceName} looks expired: nothing of it is removed (maxRemovalRatio ${options.maxRemovalRatio}, see self-preservation)`
     )
   }
   const going = options.confirmed(all)
   const outcomes = options.dryRun
-    ? going.map((): Removal => "removed")
+    ? going.map((): RemovalOutcome => "removed")
     : yield* Effect.forEach(going, (one) => remove(access, one), { concurrency: removalsAtOnce })
   return {
     scanned: entries.length,
     removed: going.flatMap((one, index) =>
       outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
     ),
-    raced: outcomes.filter((outcome) => outcome === "raced").length,
+    conflicts: outcomes.filter((outcome) => outcome === "conflict").length,
     failed: outcomes.flatMap((outcome, index) =>
       typeof outcome === "string" ? [] : [{ instance: instanceName(going[index]!.key), reason: outcome.message }]
     ),
-    invalid: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
-    frozen
+    undecodable: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
+    preserved
   }
 })

@@ -8,7 +8,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { RegistryError } from "../../RegistryError.ts"
-import type { Registerable, ServiceInstance } from "../../ServiceInstance.ts"
+import type { InstanceOptions, ServiceInstance } from "../../ServiceInstance.ts"
 
 /**
  * What happens to an instance. A beat that changes nothing but the time is no
@@ -20,7 +20,11 @@ import type { Registerable, ServiceInstance } from "../../ServiceInstance.ts"
 export type RegistryEvent =
   | { readonly _tag: "Up"; readonly instance: ServiceInstance }
   | { readonly _tag: "Changed"; readonly instance: ServiceInstance; readonly previous: ServiceInstance }
-  | { readonly _tag: "Down"; readonly instance: ServiceInstance; readonly reason: "deregistered" | "expired" | "swept" }
+  | {
+    readonly _tag: "Down"
+    readonly instance: ServiceInstance
+    readonly reason: "deregistered" | "expired" | "cleanedUp"
+  }
   /** Everybody who was there has been told. */
   | { readonly _tag: "Ready" }
 
@@ -74,7 +78,7 @@ export interface Registration {
 }
 
 /**
- * What a pass of the sweeper may do.
+ * What a pass of the cleanup may do.
  *
  * @category models
  * @since 0.1.0
@@ -85,17 +89,17 @@ export interface CleanupOptions {
   /** Reports, and removes nothing. Default false. */
   readonly dryRun?: boolean | undefined
   /** Largest share of a service (of at least 10) that one pass may remove. Default 0.5; 1 turns self-preservation off. */
-  readonly atMost?: number | undefined
+  readonly maxRemovalRatio?: number | undefined
   /**
    * Removes only what an earlier pass of this registry saw unchanged, at least
-   * one heartbeat before, so that a wrong clock cannot sweep a live fleet.
+   * one heartbeat before, so that a wrong clock cannot clean up a live fleet.
    * Default false; `layerCleanup` sets it.
    */
   readonly confirm?: boolean | undefined
 }
 
 /**
- * What a pass of the sweeper did, or, with `dryRun`, would have done.
+ * What a pass of the cleanup did, or, with `dryRun`, would have done.
  *
  * @category models
  * @since 0.1.0
@@ -104,13 +108,13 @@ export interface CleanupReport {
   readonly scanned: number
   readonly removed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
   /** Beaten, or removed by somebody else, between the read and the removal: left alone. */
-  readonly raced: number
+  readonly conflicts: number
   /** Not removed because the store could not do it, and why: the next pass tries again. */
   readonly failed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
   /** Records that do not decode. They go by age too. */
-  readonly invalid: ReadonlyArray<string>
+  readonly undecodable: ReadonlyArray<string>
   /** Services that self-preservation held back. */
-  readonly frozen: ReadonlyArray<string>
+  readonly preserved: ReadonlyArray<string>
 }
 
 /**
@@ -119,7 +123,7 @@ export interface CleanupReport {
  * @category models
  * @since 0.1.0
  */
-export interface RegistryOptions {
+export interface Options {
   /** How long an instance may be silent. Default 30 seconds. */
   readonly maxAge?: Duration.Input | undefined
   /** How often registrations beat. Default 10 seconds. */
@@ -137,11 +141,11 @@ export interface RegistryOptions {
 export interface RegistryService {
   /** Registers, beats on the layer's Schedule, deregisters when the scope closes. */
   readonly register: (
-    instance: Registerable,
+    instance: InstanceOptions,
     options?: RegisterOptions
   ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
   /** One beat by hand, for callers who keep their own loop; `instanceId` is needed. Registers again where the record has gone. */
-  readonly heartbeat: (instance: Registerable) => Effect.Effect<void, RegistryError>
+  readonly heartbeat: (instance: InstanceOptions) => Effect.Effect<void, RegistryError>
   /** Removes an instance on purpose, whoever registered it. False: it was not there. */
   readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
   /** None where it is absent or expired. */

@@ -20,10 +20,10 @@ import {
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
-import { afterLostBeat } from "./protocol.ts"
-import { changed, encode, keyOf, type Record } from "./record.ts"
+import { afterLostHeartbeat } from "./protocol.ts"
+import { changed, encode, type InstanceRecord, keyOf } from "./record.ts"
 
-export interface Options {
+export interface OwnRecordOptions {
   readonly access: Access
   readonly instance: ServiceInstance
   /** Tells this process from another under the same id. */
@@ -32,7 +32,7 @@ export interface Options {
   readonly attemptTimeout: Duration.Duration
 }
 
-export type Change = (current: ServiceInstance) => ServiceInstance
+export type InstanceChange = (current: ServiceInstance) => ServiceInstance
 
 /** Who leaves with a write under way looks so often, a conflict's pause apart, whether it has landed. */
 const leaveLooks = 5
@@ -47,7 +47,7 @@ export const storeFailed = (error: KVStoreError): RegistryReason => new StoreFai
 
 /** Cuts off what is not answered in time. */
 const answered = <A, E>(
-  { access: { store }, attemptTimeout, instance }: Options,
+  { access: { store }, attemptTimeout, instance }: OwnRecordOptions,
   operation: "put" | "history",
   request: Effect.Effect<A, E>
 ): Effect.Effect<A, E | RegistryReason> =>
@@ -63,7 +63,7 @@ const answered = <A, E>(
   })
 
 /** Applies what a caller wants changed; the names are what the key is made of, and stay. */
-const apply = (f: Change, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
+const apply = (f: InstanceChange, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
   Effect.try({
     try: () => changed(f(current), {}),
     catch: (cause) => new InvalidInstance({ problem: cause instanceof Error ? cause.message : String(cause) })
@@ -76,7 +76,7 @@ export class OwnRecord {
   readonly key: string
   readonly names: { readonly serviceName: string; readonly instanceId: string }
   /** What we know to be stored, or mean to store. */
-  record: Record
+  record: InstanceRecord
   /** Undefined until a write of ours is known to have landed. */
   revision: number | undefined
   /** Why there is nothing more to write. */
@@ -86,11 +86,11 @@ export class OwnRecord {
 
   /** What an unanswered write was conditioned on: while the key still shows that, it may land. */
   private outstanding: number | undefined
-  private readonly options: Options
+  private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
   private readonly one = Semaphore.makeUnsafe(1)
 
-  constructor(options: Options, clock: Clock.Clock) {
+  constructor(options: OwnRecordOptions, clock: Clock.Clock) {
     const { instance, nonce } = options
     this.options = options
     this.clock = clock
@@ -108,7 +108,7 @@ export class OwnRecord {
   )
 
   /** One attempt, cut off: what was sent and not answered in time has an unknown outcome. */
-  put(record: Record, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
+  put(record: InstanceRecord, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
       const now = yield* DateTime.now
@@ -129,14 +129,14 @@ export class OwnRecord {
   }
 
   /** It may have been there for so many milliseconds. */
-  landed(record: Record, revision: number, silentFor: number): void {
+  landed(record: InstanceRecord, revision: number, silentFor: number): void {
     this.record = record
     this.revision = revision
     this.landedAt = monotonicMillis(this.clock) - Math.max(0, silentFor)
   }
 
   /** Writes our record, changed; goes on until it is decided whose the key is. */
-  write(f: Change): Effect.Effect<void, RegistryReason> {
+  write(f: InstanceChange): Effect.Effect<void, RegistryReason> {
     const attempt: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
       if (this.ended !== undefined) return Effect.fail(this.ended)
       return Effect.flatMap(apply(f, this.record.instance), (next) =>
@@ -152,7 +152,7 @@ export class OwnRecord {
   /** A lost compare-and-set: reads back, and puts us where we stand, or ends. */
   private readonly sortOut: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
     Effect.flatMap(answered(this.options, "history", this.last), ({ seen }): Effect.Effect<void, RegistryReason> => {
-      const decision = afterLostBeat(this.options.nonce, seen)
+      const decision = afterLostHeartbeat(this.options.nonce, seen)
       switch (decision._tag) {
         case "Adopt":
           this.record = decision.record

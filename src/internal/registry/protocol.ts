@@ -2,28 +2,28 @@
  * What a process that registers, or has registered, does about the last message
  * of its key. Pure: `registration.ts` has the fibers and the store around it.
  */
-import type { Record } from "./record.ts"
+import type { InstanceRecord } from "./record.ts"
 
 /** The last message of an instance's key. */
 export type LastSeen =
   | { readonly _tag: "Nothing" }
   | { readonly _tag: "Removed"; readonly revision: number; readonly reason: "delete" | "purge" | "expire" | "reset" }
-  | { readonly _tag: "Live"; readonly revision: number; readonly record: Record }
+  | { readonly _tag: "Live"; readonly revision: number; readonly record: InstanceRecord }
   /** Something lives there that is no record. */
   | { readonly _tag: "Undecodable"; readonly revision: number }
 
 /** What a beat that lost its compare-and-set means. */
-export type BeatDecision =
+export type HeartbeatDecision =
   /** Our own write at another revision: one that landed late, or an update. Go on from there. */
-  | { readonly _tag: "Adopt"; readonly revision: number; readonly record: Record }
-  /** Forgotten by age or swept: register again, on exactly the message that was read. */
+  | { readonly _tag: "Adopt"; readonly revision: number; readonly record: InstanceRecord }
+  /** Forgotten by age or cleaned up: register again, on exactly the message that was read. */
   | { readonly _tag: "RegisterAgain"; readonly revision: number }
   /** Another process has the id. */
   | { readonly _tag: "Taken" }
   /** Somebody deregistered us on purpose. */
   | { readonly _tag: "Deregistered" }
 
-export const afterLostBeat = (nonce: string, seen: LastSeen): BeatDecision => {
+export const afterLostHeartbeat = (nonce: string, seen: LastSeen): HeartbeatDecision => {
   switch (seen._tag) {
     case "Nothing":
       return { _tag: "RegisterAgain", revision: 0 }
@@ -45,7 +45,7 @@ export type RegisterDecision =
   /** Nobody, or somebody who has not beaten for too long: write, on exactly that message. */
   | { readonly _tag: "Write"; readonly revision: number }
   /** Our own first write, whose answer was lost. */
-  | { readonly _tag: "Own"; readonly revision: number; readonly record: Record }
+  | { readonly _tag: "Own"; readonly revision: number; readonly record: InstanceRecord }
   /** Another process, and it may be alive. */
   | { readonly _tag: "Occupied"; readonly revision: number }
 

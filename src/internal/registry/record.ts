@@ -19,7 +19,7 @@ export const namesOf = (key: string): { readonly serviceName: string; readonly i
   return { serviceName, instanceId }
 }
 
-export interface Record {
+export interface InstanceRecord {
   readonly instance: ServiceInstance
   /** Undefined: somebody else's library wrote it. */
   readonly nonce: string | undefined
@@ -27,12 +27,12 @@ export interface Record {
   readonly rest: { readonly [field: string]: unknown }
 }
 
-const Stored = Schema.toCodecJson(ServiceInstance)
-const encodeInstance = Schema.encodeSync(Stored)
-const decodeInstance = Schema.decodeUnknownResult(Stored)
+const InstanceCodec = Schema.toCodecJson(ServiceInstance)
+const encodeInstance = Schema.encodeSync(InstanceCodec)
+const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
 const ours = new Set(["nonce", ...Object.keys(ServiceInstance.fields)])
 
-export const encode = (record: Record): Uint8Array =>
+export const encode = (record: InstanceRecord): Uint8Array =>
   new TextEncoder().encode(
     JSON.stringify({ ...record.rest, ...Object(encodeInstance(record.instance)), nonce: record.nonce })
   )
@@ -44,7 +44,7 @@ const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
   })
 
 /** What is stored under a key; the reason where it is no instance, or another's. */
-export const decode = (entry: KVEntry): Result.Result<Record, unknown> =>
+export const decode = (entry: KVEntry): Result.Result<InstanceRecord, unknown> =>
   Result.flatMap(parse(entry.value), (stored) =>
     Result.flatMap(decodeInstance(stored), (instance) => {
       if (keyOf(instance) !== entry.key) return Result.fail(`it names ${keyOf(instance)}`)

@@ -33,7 +33,7 @@ const longestRetry = Duration.seconds(2)
 /** Whether others may still see us. */
 type Visibility = "visible" | "invisible"
 
-export interface Options {
+export interface RegistrationOptions {
   readonly access: Access
   readonly instance: ServiceInstance
   readonly nonce: string
@@ -47,14 +47,17 @@ const isFinal = (reason: RegistryReason): boolean =>
 const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
   reason !== "conflict" && reason._tag === "StoreFailed" && reason.error.reason._tag === "OutcomeUnknown"
 
-export const attemptTimeout = (heartbeat: Options["heartbeat"], maxAge: Duration.Duration): Duration.Duration => {
+export const attemptTimeout = (
+  heartbeat: RegistrationOptions["heartbeat"],
+  maxAge: Duration.Duration
+): Duration.Duration => {
   const share = Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
   return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
 }
 
 /** The process that has the id is given until it has been silent for maxAge; one more beat of its is a duplicate. */
 const waitForSilence = (
-  { access: { maxAge, store } }: Options,
+  { access: { maxAge, store } }: RegistrationOptions,
   own: OwnRecord,
   revision: number,
   silentFor: number
@@ -74,7 +77,7 @@ const waitForSilence = (
 }
 
 /** The first write: until the key is ours, or known to be another's. */
-const enroll = (options: Options, own: OwnRecord): Effect.Effect<void, RegistryReason> =>
+const enroll = (options: RegistrationOptions, own: OwnRecord): Effect.Effect<void, RegistryReason> =>
   Effect.gen(function*() {
     const { access, nonce, onDuplicate } = options
     const { seen, silentFor } = yield* own.last
@@ -108,7 +111,7 @@ const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Sch
 
 /** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
 const toSchedule = (
-  { access: { maxAge }, heartbeat }: Options,
+  { access: { maxAge }, heartbeat }: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock
 ): Schedule.Schedule<unknown> => {
@@ -126,7 +129,7 @@ const toSchedule = (
 
 /** Beats on the schedule until the registration is over, and tells why where that was not our own doing. */
 const beats = (
-  options: Options,
+  options: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock,
   onLost: (reason: RegistryReason) => Effect.Effect<unknown>
@@ -166,7 +169,7 @@ const watchVisibility = (
   })
 
 /** A registration that fails, or is given up, cleans up at once; one that succeeds does with its scope. */
-export const make = (options: Options): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
+export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
   Effect.gen(function*() {
     const own = yield* Scope.fork(yield* Effect.scope)
     return yield* Scope.provide(begin(options), own).pipe(
@@ -175,7 +178,7 @@ export const make = (options: Options): Effect.Effect<Registration, RegistryErro
   })
 
 const begin = Effect.fnUntraced(function*(
-  options: Options
+  options: RegistrationOptions
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
   const { access: { maxAge, store }, heartbeat } = options
   const clock = yield* Clock.Clock

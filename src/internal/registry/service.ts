@@ -18,13 +18,13 @@ import type { KVEntry } from "../../KVEntry.ts"
 import type { KVStore } from "../../KVStore.ts"
 import { InvalidConfig, type KVStoreError, UndecodableValue } from "../../KVStoreError.ts"
 import { InvalidInstance, InvalidKey, RegistryError, type RegistryReason, StoreFailed } from "../../RegistryError.ts"
-import { InstanceId, type Registerable, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
+import { InstanceId, type InstanceOptions, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
 import { randomName } from "../names.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
-import { makeByHand } from "./byHand.ts"
 import * as cleanup from "./cleanup.ts"
-import type { ReadOptions, RegistryOptions, RegistryService } from "./models.ts"
+import { makeHeartbeat } from "./heartbeat.ts"
+import type { Options, ReadOptions, RegistryService } from "./models.ts"
 import { conflictPause } from "./ownRecord.ts"
 import { keyOf, keyPrefix } from "./record.ts"
 import * as registration from "./registration.ts"
@@ -63,7 +63,7 @@ const checked = <A, R>(
 
 const decodeInstance = Schema.decodeUnknownEffect(Schema.toType(Schema.Struct(ServiceInstance.fields)))
 
-const toInstance = (registerable: Registerable, instanceId: string) =>
+const toInstance = (registerable: InstanceOptions, instanceId: string) =>
   Effect.gen(function*() {
     const problem = checkName("serviceName", registerable.serviceName) ?? checkName("instanceId", instanceId)
     if (problem !== undefined) return yield* problem
@@ -126,7 +126,7 @@ const byId = (a: ServiceInstance, b: ServiceInstance): number =>
   a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
 
 /** The one who asks may give an id; otherwise one is made up. */
-const idFor = (registerable: Registerable): Effect.Effect<string> =>
+const idFor = (registerable: InstanceOptions): Effect.Effect<string> =>
   registerable.instanceId === undefined
     ? Effect.map(randomName(idLength), (name) => `${registerable.serviceName}-${name}`)
     : Effect.succeed(registerable.instanceId)
@@ -195,7 +195,7 @@ const deregister = (access: accessTo.Access, key: string, first?: string): Effec
 
 export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
-  options: RegistryOptions
+  options: Options
 ): Effect.fn.Return<RegistryService, RegistryError, Scope.Scope> {
   const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
   const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
@@ -204,7 +204,11 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const access = yield* accessTo.make(store, { maxAge, clock: options.clock ?? "store" })
   const { get, list, listAll } = readers(access)
-  const beatByHand = makeByHand(access, yield* randomName(nonceLength), registration.attemptTimeout(heartbeat, maxAge))
+  const heartbeatByHand = makeHeartbeat(
+    access,
+    yield* randomName(nonceLength),
+    registration.attemptTimeout(heartbeat, maxAge)
+  )
   const shared = yield* RcRef.make({ acquire: view.make(access) })
   const suspects: cleanup.Suspects = new Map()
   const confirmAfter = Duration.toMillis(Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3))
@@ -228,7 +232,7 @@ export const make = Effect.fnUntraced(function*(
     }),
     heartbeat: (registerable) =>
       Effect.mapError(
-        Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), beatByHand),
+        Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), heartbeatByHand),
         failure("heartbeat")
       ),
     deregister: (serviceName, instanceId) =>
@@ -244,23 +248,23 @@ export const make = Effect.fnUntraced(function*(
     watch: (serviceName) =>
       Stream.unwrap(
         checked("watch", { serviceName }, () =>
-          Effect.map(RcRef.get(shared), (roster) =>
-            roster.watch(serviceName).pipe(
+          Effect.map(RcRef.get(shared), (view) =>
+            view.watch(serviceName).pipe(
               // The next to ask starts a new watch; this one is over for all who share it.
               Stream.tapError(() => RcRef.invalidate(shared)),
               Stream.mapError(storeFailure("watch"))
             )))
       ),
     cleanup: Effect.fnUntraced(function*(cleanupOptions = {}) {
-      const { atMost = cleanup.defaultAtMost, confirm = false, dryRun = false } = cleanupOptions
-      if (!(atMost >= 0 && atMost <= 1)) {
-        const wrong = new InvalidConfig({ problem: `atMost is a share from 0 to 1, got ${atMost}` })
+      const { maxRemovalRatio = cleanup.defaultMaxRemovalRatio, confirm = false, dryRun = false } = cleanupOptions
+      if (!(maxRemovalRatio >= 0 && maxRemovalRatio <= 1)) {
+        const wrong = new InvalidConfig({ problem: `maxRemovalRatio is a share from 0 to 1, got ${maxRemovalRatio}` })
         return yield* failure("cleanup")(wrong)
       }
-      const pass = cleanup.pass(access, {
+      const pass = cleanup.run(access, {
         maxAge: cleanupOptions.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(cleanupOptions.maxAge),
         dryRun,
-        atMost,
+        maxRemovalRatio: maxRemovalRatio,
         confirmed: (remove) =>
           confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
       })

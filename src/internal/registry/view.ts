@@ -1,7 +1,7 @@
 /**
- * Who is alive, from ONE watch: a roster that is kept up to date by events, and
+ * Who is alive, from ONE watch: a view that is kept up to date by events, and
  * by a timer of its own that takes away what has been silent for too long. Each
- * subscriber gets the roster as it is, then `Ready`, then what changes.
+ * subscriber gets the view as it is, then `Ready`, then what changes.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -21,7 +21,7 @@ import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import type { RegistryEvent } from "./models.ts"
-import { changed, keyPrefix, type Record } from "./record.ts"
+import { changed, type InstanceRecord, keyPrefix } from "./record.ts"
 
 interface Alive {
   readonly instance: ServiceInstance
@@ -30,7 +30,7 @@ interface Alive {
 }
 
 /** A change with its number, so that a subscriber can leave out what its snapshot already has. */
-interface Change {
+interface RosterChange {
   readonly number: number
   readonly event: Exclude<RegistryEvent, { readonly _tag: "Ready" }>
 }
@@ -40,27 +40,27 @@ const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
   Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
 const epoch = DateTime.makeUnsafe(0)
 
-export interface View {
+export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
 }
 
-/** The roster and its changes: plain state, one event in, at most one change out. */
-export class Roster {
+/** The view and its changes: plain state, one event in, at most one change out. */
+export class View {
   readonly alive = new Map<string, Alive>()
   number = 0
 
-  private change(event: Change["event"]): Change {
+  private change(event: RosterChange["event"]): RosterChange {
     return { number: ++this.number, event }
   }
 
-  seen(key: string, instance: ServiceInstance, until: number): Change | undefined {
+  seen(key: string, instance: ServiceInstance, until: number): RosterChange | undefined {
     const previous = this.alive.get(key)?.instance
     this.alive.set(key, { instance, until })
     if (previous === undefined) return this.change({ _tag: "Up", instance })
     return sameButTime(previous, instance) ? undefined : this.change({ _tag: "Changed", instance, previous })
   }
 
-  gone(key: string, reason: "deregistered" | "expired" | "swept"): Change | undefined {
+  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): RosterChange | undefined {
     const known = this.alive.get(key)
     if (known === undefined) return undefined
     this.alive.delete(key)
@@ -68,7 +68,7 @@ export class Roster {
   }
 
   /** Exactly at its time an instance is still alive. */
-  expire(now: number): ReadonlyArray<Change> {
+  expire(now: number): ReadonlyArray<RosterChange> {
     const due = [...this.alive].filter(([, { until }]) => now > until)
     return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
   }
@@ -80,28 +80,29 @@ export class Roster {
   }
 }
 
-const removalReasons = { delete: "deregistered", purge: "swept", expire: "expired" } as const
+const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
-export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Return<View, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Return<RegistryView, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const maxAge = Duration.toMillis(access.maxAge)
-  const roster = new Roster()
-  const changes = yield* PubSub.unbounded<Change>()
+  const view = new View()
+  const changes = yield* PubSub.unbounded<RosterChange>()
   const ready = yield* Deferred.make<void, KVStoreError>()
   const failed = yield* Deferred.make<never, KVStoreError>()
   const wake = yield* Latch.make(false)
   let wakesAt = Number.POSITIVE_INFINITY
   let isReady = false
 
-  const publish = (change: Change | undefined) => change === undefined ? Effect.void : PubSub.publish(changes, change)
+  const publish = (change: RosterChange | undefined) =>
+    change === undefined ? Effect.void : PubSub.publish(changes, change)
 
   /** A beat that comes while we watch is young, whatever its age says; one in the snapshot is as old as it is. */
-  const onRecord = (key: string, record: Record) =>
+  const onRecord = (key: string, record: InstanceRecord) =>
     Effect.suspend(() => {
       const age = isReady ? 0 : Math.max(0, access.ageOf(record))
       if (age > maxAge) return Effect.void
       const until = monotonicMillis(clock) + maxAge - age
-      const change = roster.seen(key, record.instance, until)
+      const change = view.seen(key, record.instance, until)
       // Only now: whom this wakes runs at once, and must find the newcomer.
       if (until < wakesAt) wake.openUnsafe()
       return publish(change)
@@ -116,11 +117,11 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
         })
       case "Removed":
         // After a reset all that lives registers again within a beat; the timer takes the rest.
-        return event.reason === "reset" ? Effect.void : publish(roster.gone(event.key, removalReasons[event.reason]))
+        return event.reason === "reset" ? Effect.void : publish(view.gone(event.key, removalReasons[event.reason]))
       case "Ready":
         isReady = true
         return Deferred.succeed(ready, undefined)
-      case "Invalid":
+      case "Undecodable":
         return Effect.void
     }
   }
@@ -132,8 +133,8 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
 
   const expire = Effect.gen(function*() {
     while (true) {
-      for (const change of roster.expire(monotonicMillis(clock))) yield* publish(change)
-      wakesAt = roster.nextExpiry() ?? Number.POSITIVE_INFINITY
+      for (const change of view.expire(monotonicMillis(clock))) yield* publish(change)
+      wakesAt = view.nextExpiry() ?? Number.POSITIVE_INFINITY
       wake.closeUnsafe()
       const due = Number.isFinite(wakesAt)
         ? Effect.sleep(wholeMillis(Math.max(wakesAt - monotonicMillis(clock), 0) + 1))
@@ -151,8 +152,8 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
       return Stream.unwrap(Effect.gen(function*() {
         const subscription = yield* PubSub.subscribe(changes)
         yield* Deferred.await(ready)
-        const snapshot = [...roster.alive.values()].map((alive) => alive.instance).filter(concerns)
-        const { number } = roster
+        const snapshot = [...view.alive.values()].map((alive) => alive.instance).filter(concerns)
+        const { number } = view
         const known: ReadonlyArray<RegistryEvent> = [
           ...snapshot.map((instance) => ({ _tag: "Up" as const, instance })),
           { _tag: "Ready" }

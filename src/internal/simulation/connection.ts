@@ -5,7 +5,7 @@
 import type { LinkEvent, NatsMessage, NatsPort } from "../nats/port.ts"
 import type { Timer } from "./environment.ts"
 import { type Outgoing, received } from "./messages.ts"
-import type { Server, Session } from "./server.ts"
+import type { Session, SimulatedServer } from "./server.ts"
 import { type Quality, Wire } from "./wire.ts"
 import type { Actor, World } from "./world.ts"
 
@@ -30,9 +30,9 @@ export interface Network {
   readonly isAlive: () => boolean
 }
 
-export interface ConnectionOptions {
+export interface SimulatedConnectionOptions {
   readonly world: World
-  readonly server: Server
+  readonly server: SimulatedServer
   readonly version: string
   readonly network: Network
   readonly process: Actor
@@ -42,8 +42,8 @@ export interface ConnectionOptions {
 
 type OnMessage = (message: NatsMessage) => void
 
-export class Connection implements NatsPort {
-  private readonly options: ConnectionOptions
+export class SimulatedConnection implements NatsPort {
+  private readonly options: SimulatedConnectionOptions
   private readonly chance
   private readonly listeners = new Set<(event: LinkEvent) => void>()
   private readonly subscriptions = new Map<string, OnMessage>()
@@ -54,7 +54,7 @@ export class Connection implements NatsPort {
   private inboxes = 0
   private doubts: Timer | undefined
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: SimulatedConnectionOptions) {
     this.options = options
     this.chance = options.world.chance.fork(`connection ${options.name}`)
     this.up = this.makeWire("requests")
@@ -119,7 +119,7 @@ export class Connection implements NatsPort {
     const { session } = this
     if (session === undefined || this.hasClosed) return
     this.session = undefined
-    this.options.world.struck("disconnected")
+    this.options.world.injected("disconnected")
     this.up.drop(arrivedAlready)
     this.down.drop(0)
     session.close()

@@ -16,7 +16,7 @@ export interface Environment {
   readonly after: (millis: number, run: () => void) => Timer
   readonly chance: Chance
   /** A fault has struck: it has changed what somebody was told, or when. */
-  readonly struck: (fault: string) => void
+  readonly injected: (fault: string) => void
   /** A line for the timeline, written only where somebody reads it. */
   readonly note: (who: string, what: () => string) => void
 }

@@ -29,6 +29,7 @@ import {
 } from "./given.ts"
 import { Machine } from "./machine.ts"
 import {
+  type Disruption,
   type Facts,
   type InvalidSimulation,
   type LinkQuality,
@@ -39,12 +40,11 @@ import {
   type SimulatedNode,
   type SimulatedStore,
   type SimulationService,
-  type StoredWrite,
-  type Trouble
+  type StoredWrite
 } from "./models.ts"
 import { clockFor, NodeClock } from "./nodeClock.ts"
 import { referencesOf, runOn } from "./process.ts"
-import { Server } from "./server.ts"
+import { SimulatedServer } from "./server.ts"
 import { goodQuality, type Quality } from "./wire.ts"
 import { Actor, type Halt, type Line, World } from "./world.ts"
 
@@ -70,11 +70,11 @@ const isChance = (value: number): boolean => value >= 0 && value <= 1
 const noStore = (problem: InvalidSimulation): SimulatedStore => {
   const refused = Effect.fail(problem)
   return {
-    electionOfItsOwn: () => refused,
+    loseLeader: () => refused,
     loseStream: refused,
-    remakeStream: refused,
+    recreateStream: refused,
     rollBack: () => refused,
-    loseConsumers: refused,
+    dropConsumers: refused,
     lag: () => refused
   }
 }
@@ -91,7 +91,7 @@ export class Fleet {
   readonly seed: string
   readonly world: World
   readonly service: SimulationService
-  private readonly server: Server
+  private readonly server: SimulatedServer
   private readonly version: string
   private readonly machines = new Map<string, Machine>()
   private readonly director: Actor
@@ -99,9 +99,9 @@ export class Fleet {
   private readonly limit: number
   private readonly bucket: BucketOptions
   private readonly stored: Array<StoredWrite> = []
-  private readonly storeTroubles: Array<Trouble> = []
+  private readonly storeDisruptions: Array<Disruption> = []
   private readonly losses: Array<Loss> = []
-  private frozenUntil = 0
+  private serverPausedUntil = 0
   private endedAt: number | undefined
   /** What happened, where that was to be written down; until the end. */
   lines: ReadonlyArray<Line> = []
@@ -124,8 +124,8 @@ export class Fleet {
     this.limit = limit
     const chance = new Chance(this.seed)
     this.world = new World(chance, { isRecorded: timeline })
-    const { after, note, now, struck } = this.world
-    this.server = new Server({ now, after, note, struck, chance: chance.fork("server") }, { version, epoch })
+    const { after, note, now, injected } = this.world
+    this.server = new SimulatedServer({ now, after, note, injected, chance: chance.fork("server") }, { version, epoch })
     this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
       const bucket = bucketOf(stream)
       this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
@@ -137,7 +137,7 @@ export class Fleet {
       node: (id, options) => this.node(id, options),
       store: this.storeOf(bucket.bucket),
       bucket: (name) => this.storeOf(name),
-      freeze: (duration) => withTime("freeze", duration, (millis) => this.freeze(millis)),
+      pauseServer: (duration) => withTime("pauseServer", duration, (millis) => this.pauseServer(millis)),
       now: Effect.sync(this.world.now),
       note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
       facts: Effect.sync(() => this.facts())
@@ -149,9 +149,9 @@ export class Fleet {
     return {
       stops: machines.flatMap(({ stops }) => stops),
       crashes: machines.flatMap(({ crashes }) => crashes),
-      troubles: [
-        ...machines.flatMap(({ troubles }) => troubles),
-        ...this.storeTroubles
+      disruptions: [
+        ...machines.flatMap(({ disruptions }) => disruptions),
+        ...this.storeDisruptions
       ],
       connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
       buckets: Array.from(this.server.known, bucketOf),
@@ -161,7 +161,7 @@ export class Fleet {
   }
 
   /** Runs the program to its end, or fails with why it comes to none. */
-  play<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
+  run<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
     const references = referencesOf(this.world, "test", this.director, this.ownClock)
     return Effect.acquireUseRelease(
       Effect.contextWith((context: Context.Context<never>) =>
@@ -242,7 +242,7 @@ export class Fleet {
             world: this.world,
             server: this.server,
             version: this.version,
-            isServerFrozen: () => this.world.now() < this.frozenUntil,
+            isServerPaused: () => this.world.now() < this.serverPausedUntil,
             id,
             number: this.machines.size,
             epoch,
@@ -302,13 +302,13 @@ export class Fleet {
       }),
       restart: act(() => machine.restart()),
       pause: (duration) => withTime("pause", duration, (millis) => machine.pause(millis)),
-      freeze: (duration) => withTime("freeze", duration, (millis) => machine.freeze(millis)),
-      step: (duration) =>
+      suspend: (duration) => withTime("suspend", duration, (millis) => machine.suspend(millis)),
+      stepClock: (duration) =>
         Effect.suspend(() => {
           const millis = millisIn(duration)
           return millis === undefined
             ? Effect.fail(invalid(`step: expected a duration, got ${String(duration)}`))
-            : act(() => machine.step(millis))
+            : act(() => machine.stepClock(millis))
         }),
       cut: (direction, lasting) => withOptionalTime("cut", lasting, (millis) => machine.cut(direction, millis)),
       link: (quality, lasting) =>
@@ -368,21 +368,21 @@ export class Fleet {
     const loseEach = (how: Loss["how"], act: (stream: string) => void) =>
       Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
     return {
-      electionOfItsOwn: (gap) =>
-        withTime("electionOfItsOwn", gap, (millis) =>
+      loseLeader: (gap) =>
+        withTime("loseLeader", gap, (millis) =>
           each((stream) => {
             if (server.stream(stream) === undefined) return
             const now = world.now()
-            this.storeTroubles.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
-            lose(stream, "lost", () => server.electionOfItsOwn(stream, millis))
+            this.storeDisruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
+            lose(stream, "lost", () => server.loseLeader(stream, millis))
           })),
       loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
-      remakeStream: loseEach("made anew", (stream) => server.loseStream(stream, { remake: "from 1" })),
+      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { remake: "from 1" })),
       rollBack: (messages) =>
         Number.isSafeInteger(messages) && messages >= 0
           ? loseEach("rolled back", (stream) => server.rollBack(stream, messages))
           : Effect.fail(invalid(`rollBack: expected a whole number of messages from 0, got ${messages}`)),
-      loseConsumers: Effect.sync(() => each((stream) => server.loseConsumers(stream))),
+      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
       lag: (duration) => withTime("lag", duration, (millis) => each((stream) => server.lag(stream, millis)))
     }
   }
@@ -396,20 +396,20 @@ export class Fleet {
     return known.length === 0 ? [] : [known[index % known.length]!]
   }
 
-  private freeze(millis: number): void {
-    this.frozenUntil = Math.max(this.frozenUntil, this.world.now() + millis)
-    this.storeTroubles.push({ node: undefined, from: this.world.now(), until: this.frozenUntil })
-    this.server.freeze(millis)
+  private pauseServer(millis: number): void {
+    this.serverPausedUntil = Math.max(this.serverPausedUntil, this.world.now() + millis)
+    this.storeDisruptions.push({ node: undefined, from: this.world.now(), until: this.serverPausedUntil })
+    this.server.pause(millis)
     for (const machine of this.machines.values()) machine.doubt()
   }
 }
 
 const toQuality = (given: LinkQuality): Effect.Effect<Quality, InvalidSimulation> => {
   const { loss = goodQuality.loss, reordering = goodQuality.reordering } = given
-  const least = given.least === undefined ? goodQuality.least : timeIn(given.least)
-  if (least === undefined) return Effect.fail(invalid(timeExpected("least", given.least)))
-  const most = given.most === undefined ? Math.max(least, goodQuality.most) : timeIn(given.most)
-  if (most === undefined) return Effect.fail(invalid(timeExpected("most", given.most)))
+  const least = given.minDelay === undefined ? goodQuality.least : timeIn(given.minDelay)
+  if (least === undefined) return Effect.fail(invalid(timeExpected("least", given.minDelay)))
+  const most = given.maxDelay === undefined ? Math.max(least, goodQuality.most) : timeIn(given.maxDelay)
+  if (most === undefined) return Effect.fail(invalid(timeExpected("most", given.maxDelay)))
   if (!isChance(loss)) return Effect.fail(invalid(`loss is a chance from 0 to 1, got ${loss}`))
   if (!isChance(reordering)) return Effect.fail(invalid(`reordering is a chance from 0 to 1, got ${reordering}`))
   if (!(most >= least)) {

@@ -2,11 +2,11 @@
  * One machine of the fleet: its clocks, its way to the server, and the process
  * that runs on it, one after the other.
  */
-import { Connection } from "./connection.ts"
+import { SimulatedConnection } from "./connection.ts"
 import type { Timer } from "./environment.ts"
 import type { Stop } from "./models.ts"
 import { NodeClock } from "./nodeClock.ts"
-import type { Server } from "./server.ts"
+import type { SimulatedServer } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"
 import { Actor, type World } from "./world.ts"
 
@@ -18,9 +18,9 @@ const untilTimeIsSet = 2000
 
 export interface MachineOptions {
   readonly world: World
-  readonly server: Server
+  readonly server: SimulatedServer
   readonly version: string
-  readonly isServerFrozen: () => boolean
+  readonly isServerPaused: () => boolean
   readonly id: string
   /** Among all machines. */
   readonly number: number
@@ -33,18 +33,18 @@ export class Machine {
   readonly id: string
   readonly clock: NodeClock
   private readonly pastStops: Array<Stop> = []
-  private readonly pastTroubles: Array<Stop> = []
+  private readonly pastDisruptions: Array<Stop> = []
   readonly crashes: Array<{ readonly node: string; readonly at: number }> = []
   process: Actor
   private readonly options: MachineOptions
   private readonly world: World
-  private readonly connections = new Set<Connection>()
+  private readonly connections = new Set<SimulatedConnection>()
   private readonly cuts: Array<Cut> = []
   private readonly poor: Array<Poor> = []
   private readonly onEnd = new Set<() => void>()
   private readonly onBoot = new Set<() => void>()
   private stop: Standstill | undefined
-  private frozenUntil = Number.NEGATIVE_INFINITY
+  private suspendedUntil = Number.NEGATIVE_INFINITY
   private boots = 0
   private opened = 0
 
@@ -86,7 +86,7 @@ export class Machine {
   /** As by SIGKILL: nothing more of it happens, and nothing of it is tidied up. */
   crash(): void {
     if (this.hasCrashed) return
-    this.world.struck("crash")
+    this.world.injected("crash")
     this.note("crashes")
     this.switchOff()
   }
@@ -105,7 +105,7 @@ export class Machine {
   /** A new process, which knows nothing of the one before it. */
   restart(): void {
     if (!this.hasCrashed) return
-    this.world.struck("restart")
+    this.world.injected("restart")
     this.note("starts again")
     this.process = this.makeProcess()
     tellAll(this.onBoot)
@@ -118,17 +118,17 @@ export class Machine {
   }
 
   /** The machine is suspended: the monotonic clock stands still as well. */
-  freeze(millis: number): void {
+  suspend(millis: number): void {
     if (this.stop !== undefined) return this.extend(millis)
     if (this.hasCrashed) return
     this.clock.suspend()
-    this.frozenUntil = this.world.now() + millis
-    this.beginStop("freeze", millis)
+    this.suspendedUntil = this.world.now() + millis
+    this.beginStop("suspend", millis)
   }
 
   private beginStop(how: Standstill["how"], millis: number): void {
     if (this.hasCrashed) return
-    this.world.struck(how)
+    this.world.injected(how)
     this.note(`${how} for ${millis / 1000} s`)
     this.process.stop()
     const since = this.world.now()
@@ -143,7 +143,7 @@ export class Machine {
     stop.until = until
     stop.alarm.cancel()
     stop.alarm = this.world.after(millis, () => this.endStop())
-    if (stop.how === "freeze") this.frozenUntil = until
+    if (stop.how === "suspend") this.suspendedUntil = until
     this.note(`is stopped for ${millis / 1000} s from now`)
   }
 
@@ -152,40 +152,40 @@ export class Machine {
     if (stop === undefined) return
     this.stop = undefined
     stop.alarm.cancel()
-    if (stop.how === "freeze") {
-      this.frozenUntil = this.world.now()
+    if (stop.how === "suspend") {
+      this.suspendedUntil = this.world.now()
       this.clock.wake()
     }
     const stretch = { node: this.id, from: stop.since, until: this.world.now() }
     this.pastStops.push(stretch)
-    this.pastTroubles.push(stretch)
+    this.pastDisruptions.push(stretch)
     if (this.hasCrashed) return
     this.note("goes on")
     this.process.resume()
   }
 
   /** Sets the wall clock by so much forward, or back; a machine that is suspended is set once it has been awake for a while. */
-  step(millis: number): void {
-    const readyAt = this.frozenUntil + untilTimeIsSet
+  stepClock(millis: number): void {
+    const readyAt = this.suspendedUntil + untilTimeIsSet
     if (this.world.now() < readyAt) {
-      this.world.after(readyAt - this.world.now(), () => this.step(millis))
+      this.world.after(readyAt - this.world.now(), () => this.stepClock(millis))
       return
     }
     if (millis === 0) return
-    this.world.struck(millis < 0 ? "wall clock set back" : "wall clock set forward")
+    this.world.injected(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
     // A leader takes a step forward for time that it has slept.
-    this.pastTroubles.push({ node: this.id, from: this.world.now(), until: this.world.now() })
+    this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() })
     this.clock.step(millis)
   }
 
   // ------------------------------------------------------------ the way to the server
 
   /** A connection of the process that runs now; undefined: the server is not to be reached. */
-  connect(): Connection | undefined {
+  connect(): SimulatedConnection | undefined {
     const { server, version, world } = this.options
     if (!this.isAlive) return undefined
-    const connection = new Connection({
+    const connection = new SimulatedConnection({
       world,
       server,
       version,
@@ -202,7 +202,7 @@ export class Machine {
     return connection
   }
 
-  forget(connection: Connection): void {
+  forget(connection: SimulatedConnection): void {
     connection.close()
     this.connections.delete(connection)
   }
@@ -217,7 +217,7 @@ export class Machine {
   }
 
   private get isAlive(): boolean {
-    return this.cuts.length === 0 && !this.options.isServerFrozen()
+    return this.cuts.length === 0 && !this.options.isServerPaused()
   }
 
   /** Pings go unanswered: each connection notices for itself. */
@@ -231,7 +231,7 @@ export class Machine {
       directions: direction === "both" ? ["requests", "replies"] : [direction],
       since: this.world.now()
     }
-    if (cut.directions.some((one) => !this.isCut(one))) this.world.struck(`cut ${direction}`)
+    if (cut.directions.some((one) => !this.isCut(one))) this.world.injected(`cut ${direction}`)
     this.cuts.push(cut)
     this.note(`${direction === "both" ? "requests and replies are" : `${direction} are`} cut off`)
     this.doubt()
@@ -242,7 +242,7 @@ export class Machine {
     const index = this.cuts.indexOf(cut)
     if (index === -1) return
     this.cuts.splice(index, 1)
-    this.pastTroubles.push({ node: this.id, from: cut.since, until: this.world.now() })
+    this.pastDisruptions.push({ node: this.id, from: cut.since, until: this.world.now() })
     if (this.cuts.length === 0) this.note("nothing is cut off any more")
     for (const connection of this.connections) connection.heal(this.cuts.length === 0)
   }
@@ -251,7 +251,7 @@ export class Machine {
   setQuality(quality: Quality, millis: number | undefined): void {
     const poor: Poor = { quality, since: this.world.now() }
     this.poor.push(poor)
-    this.world.struck("poor link")
+    this.world.injected("degraded link")
     this.note(
       `a poor link: ${quality.least} to ${quality.most} ms, ${Math.round(100 * quality.loss)} % lost, ` +
         `${Math.round(100 * quality.reordering)} % overtaken`
@@ -263,7 +263,7 @@ export class Machine {
     const index = this.poor.indexOf(poor)
     if (index === -1) return
     this.poor.splice(index, 1)
-    this.pastTroubles.push({ node: this.id, from: poor.since, until: this.world.now() })
+    this.pastDisruptions.push({ node: this.id, from: poor.since, until: this.world.now() })
     if (this.poor.length === 0) this.note("the link is good again")
   }
 
@@ -276,7 +276,7 @@ export class Machine {
   /** The connection breaks at once, and is made again. */
   disconnect(): void {
     this.note("its connections break")
-    this.pastTroubles.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
+    this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
     for (const connection of Array.from(this.connections)) connection.disconnect()
   }
 
@@ -286,10 +286,10 @@ export class Machine {
   }
 
   /** When its way to the store was not as it should be; also until now. */
-  get troubles(): ReadonlyArray<Stop> {
+  get disruptions(): ReadonlyArray<Stop> {
     const { cuts, poor, stop } = this
     const now = [...poor, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
-    return [...this.pastTroubles, ...now]
+    return [...this.pastDisruptions, ...now]
   }
 
   private untilNow({ since }: { readonly since: number }): Stop {
@@ -309,7 +309,7 @@ interface Poor {
 
 /** A process that does not run although it lives. */
 interface Standstill {
-  readonly how: "pause" | "freeze"
+  readonly how: "pause" | "suspend"
   readonly since: number
   until: number
   alarm: Timer

@@ -1,7 +1,7 @@
 /**
  * Messages between simulated clients and the simulated server.
  */
-import type { Headers, NatsMessage } from "../nats/port.ts"
+import type { MessageHeaders, NatsMessage } from "../nats/port.ts"
 
 /** A message from the server: to which of a client's subscriptions, and what it says. */
 export interface Outgoing {
@@ -10,7 +10,7 @@ export interface Outgoing {
   /** 0 for a message of its own; else 100, 204, 404, 408, 413, 503. */
   readonly status: number
   readonly description: string
-  readonly headers: Headers
+  readonly headers: MessageHeaders
   readonly data: Uint8Array
 }
 

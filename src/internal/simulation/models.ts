@@ -12,9 +12,9 @@ import type { KVStore } from "../../KVStore.ts"
 import type { BucketOptions } from "../../KVStoreConfig.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { NatsClient } from "../../NatsClient.ts"
-import type { Stop, Trouble } from "../testing/checksModels.ts"
+import type { Disruption, Stop } from "../testing/checksModels.ts"
 
-export type { Stop, Trouble } from "../testing/checksModels.ts"
+export type { Disruption, Stop } from "../testing/checksModels.ts"
 
 /**
  * How a machine of the fleet is set up.
@@ -37,9 +37,9 @@ export interface NodeOptions {
  */
 export interface LinkQuality {
   /** What a message takes at least. Default 0.2 ms. */
-  readonly least?: Duration.Input | undefined
+  readonly minDelay?: Duration.Input | undefined
   /** What a message takes at most. Default 1.5 ms. */
-  readonly most?: Duration.Input | undefined
+  readonly maxDelay?: Duration.Input | undefined
   /** The chance of a message to be lost, from 0 to 1. Default 0. */
   readonly loss?: number | undefined
   /** The chance of a message to be overtaken by later ones, from 0 to 1. Default 0: in order, as TCP has it. */
@@ -79,12 +79,12 @@ export interface SimulatedNode {
    * The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. A machine whose
    * process is stopped already is so for longer.
    */
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly suspend: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /**
    * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
    * that is suspended is set 2 s after it has woken.
    */
-  readonly step: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /**
    * Nothing passes that way until `heal`, or for so long; returns at once. What is sent meanwhile waits, as with
    * TCP, and arrives then, unless the client has noticed (after 6 to 9 s) and
@@ -113,15 +113,15 @@ export interface SimulatedStore {
    * The stream has no leader for so long: requests find nobody, and answers that were under way may never come. One that
    * is kept in a single server's memory is lost.
    */
-  readonly electionOfItsOwn: (gap: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** The stream is gone, with all that was in it. */
   readonly loseStream: Effect.Effect<void, InvalidSimulation>
   /** The same, and somebody else has made it again at once: its revisions begin at 1. */
-  readonly remakeStream: Effect.Effect<void, InvalidSimulation>
+  readonly recreateStream: Effect.Effect<void, InvalidSimulation>
   /** As by a restored backup: the last messages are gone, and their revisions are given again. */
   readonly rollBack: (messages: number) => Effect.Effect<void, InvalidSimulation>
   /** The server forgets every watch. */
-  readonly loseConsumers: Effect.Effect<void, InvalidSimulation>
+  readonly dropConsumers: Effect.Effect<void, InvalidSimulation>
   /** Copies of a replicated bucket hear of changes this much later from now on. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
 }
@@ -151,7 +151,7 @@ export interface StoredWrite {
 export interface Loss {
   readonly bucket: string
   readonly at: number
-  readonly how: "lost" | "made anew" | "rolled back"
+  readonly how: "lost" | "recreated" | "rolled back"
 }
 
 /**
@@ -166,7 +166,7 @@ export interface Facts {
   /** When processes crashed, or machines were switched off. */
   readonly crashes: ReadonlyArray<{ readonly node: string; readonly at: number }>
   /** Stops, cuts and poor links of machines, and what the server itself went through (no node: everybody). */
-  readonly troubles: ReadonlyArray<Trouble>
+  readonly disruptions: ReadonlyArray<Disruption>
   /** Machines of which any process has ever connected to the server. */
   readonly connected: ReadonlyArray<string>
   /** The names of all buckets that there have been. */
@@ -195,7 +195,7 @@ export interface SimulationService {
   /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
   readonly bucket: (name: string) => SimulatedStore
   /** The whole server stands still for so long, and goes on where it was. */
-  readonly freeze: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
   /** A line of the program's own in the timeline. */

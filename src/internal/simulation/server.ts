@@ -3,19 +3,19 @@
  * to it: in this process, on simulated time, and with the failures that real ones
  * have been measured to have. Everything by chance is decided by the seed.
  */
-import type { Operation } from "../kv/backend.ts"
-import type { Headers } from "../nats/port.ts"
+import type { MessageOperation } from "../kv/backend.ts"
+import type { MessageHeaders } from "../nats/port.ts"
 import type { Environment } from "./environment.ts"
 import type { Outgoing } from "./messages.ts"
 import { noResponders } from "./server/answers.ts"
 import { Api, prefix as apiPrefix } from "./server/api.ts"
-import { completed, type Config } from "./server/config.ts"
+import { completed, type StreamConfig } from "./server/config.ts"
 import { Interest } from "./server/interest.ts"
 import { rfc3339 } from "./server/kept.ts"
 import { publication } from "./server/publication.ts"
 import type { PushConsumer } from "./server/push.ts"
 import { ServerSession } from "./server/session.ts"
-import { type Stored, Stream, type Surroundings } from "./server/stream.ts"
+import { SimulatedStream, type StoredPublication, type Surroundings } from "./server/stream.ts"
 import { Work } from "./server/work.ts"
 
 export interface ServerOptions {
@@ -35,7 +35,7 @@ export interface Downlink {
 
 /** One connection as the server sees it; calls are made when things arrive at the server. */
 export interface Session {
-  readonly publish: (subject: string, headers: Headers, data: Uint8Array, reply: string | undefined) => void
+  readonly publish: (subject: string, headers: MessageHeaders, data: Uint8Array, reply: string | undefined) => void
   /** A subject, or `.*` at its end. */
   readonly subscribe: (subject: string) => void
   readonly unsubscribe: (subject: string) => void
@@ -51,24 +51,24 @@ export interface StreamView {
     readonly subject: string
     readonly revision: number
     readonly created: number
-    readonly operation: Operation
+    readonly operation: MessageOperation
     readonly value: Uint8Array
   }>
 }
 
 const flowControlPrefix = "$JS.FC."
 
-export class Server {
+export class SimulatedServer {
   private readonly work: Work
   private readonly isOld: boolean
   private readonly epoch: number
-  private readonly streams = new Map<string, Stream>()
+  private readonly streams = new Map<string, SimulatedStream>()
   /** The names of all streams that there have been. */
   readonly known = new Set<string>()
   /** By the subject that they push to. */
   private readonly consumersBySubject = new Map<string, PushConsumer>()
   private readonly interest = new Interest((subject) => this.interestChanged(subject))
-  private readonly listeners: Array<(event: Stored) => void> = []
+  private readonly listeners: Array<(event: StoredPublication) => void> = []
   private readonly api: Api
   private readonly surroundings: Surroundings
   /** So that no two streams are made at the same time. */
@@ -111,12 +111,12 @@ export class Server {
   }
 
   /** Nothing is taken up or said for so long; what arrives waits, and is done afterwards in order (SIGSTOP). */
-  freeze(millis: number): void {
-    this.work.freeze(millis)
+  pause(millis: number): void {
+    this.work.pause(millis)
   }
 
   /** The stream has no leader for so long: a node has died, or has come back; with one replica, the server starts again. */
-  electionOfItsOwn(stream: string, gapMillis: number): void {
+  loseLeader(stream: string, gapMillis: number): void {
     const found = this.streams.get(stream)
     if (found === undefined) return
     if (!found.isReplicated && found.config.storage === "memory") this.loseStream(stream)
@@ -128,10 +128,10 @@ export class Server {
     const found = this.streams.get(stream)
     if (found === undefined) return
     this.remove(found)
-    this.work.struck("stream lost")
+    this.work.injected("stream lost")
     if (options.remake === undefined) return
     this.make(completed({ ...found.config, first_seq: 0 }, this.isOld))
-    this.work.struck("stream made anew from 1")
+    this.work.injected("stream recreated from 1")
   }
 
   /** As if a store of some messages ago had been copied back. */
@@ -139,8 +139,8 @@ export class Server {
     this.streams.get(stream)?.rollBack(messages)
   }
 
-  loseConsumers(stream: string): void {
-    this.streams.get(stream)?.loseConsumers()
+  dropConsumers(stream: string): void {
+    this.streams.get(stream)?.dropConsumers()
   }
 
   /** From now on its followers apply changes so many milliseconds later. */
@@ -163,13 +163,13 @@ export class Server {
   }
 
   /** Told of every message that a stream accepts, and of markers. */
-  onStored(listener: (event: Stored) => void): void {
+  onStored(listener: (event: StoredPublication) => void): void {
     this.listeners.push(listener)
   }
 
   private handle(
     subject: string,
-    headers: Headers,
+    headers: MessageHeaders,
     data: Uint8Array,
     reply: string | undefined,
     arrivedAt: number
@@ -188,7 +188,7 @@ export class Server {
     if (!isHeard && reply !== undefined) this.interest.deliver(noResponders(reply))
   }
 
-  private ownerOf(subject: string): Stream | undefined {
+  private ownerOf(subject: string): SimulatedStream | undefined {
     for (const stream of this.streams.values()) if (stream.owns(subject)) return stream
     return undefined
   }
@@ -204,17 +204,17 @@ export class Server {
     for (const consumer of this.consumersBySubject.values()) consumer.listen()
   }
 
-  private make(config: Config): Stream {
+  private make(config: StreamConfig): SimulatedStream {
     const serial = String(++this.made).padStart(6, "0")
     const created = rfc3339(this.epoch + this.work.now).replace("Z", `${serial}Z`)
-    const stream = new Stream(this.surroundings, config, created)
+    const stream = new SimulatedStream(this.surroundings, config, created)
     this.streams.set(stream.name, stream)
     this.known.add(stream.name)
     this.work.note(() => `${stream.name} is made`)
     return stream
   }
 
-  private remove(stream: Stream): void {
+  private remove(stream: SimulatedStream): void {
     stream.close()
     this.streams.delete(stream.name)
     this.work.note(() => `${stream.name} is gone`)

@@ -32,13 +32,13 @@ const detour = 20
 
 export type Direction = "requests" | "replies"
 
-interface Names {
+interface WireNames {
   readonly lost: string
   readonly overtaken: string
   readonly held: string
 }
 
-const namesOf: Record<Direction, Names> = {
+const namesOf: Record<Direction, WireNames> = {
   requests: { lost: "request lost", overtaken: "request overtaken", held: "request held back" },
   replies: { lost: "reply lost", overtaken: "reply overtaken", held: "reply held back" }
 }
@@ -46,7 +46,7 @@ const namesOf: Record<Direction, Names> = {
 export class Wire {
   private readonly world: World
   private readonly chance: Chance
-  private readonly names: Names
+  private readonly names: WireNames
   /** Who is delivered to; undefined: the server. */
   private readonly receiver: Actor | undefined
   private readonly quality: () => Quality
@@ -82,7 +82,7 @@ export class Wire {
 
   private isHeld(deliver: () => void): boolean {
     if (!this.isCut()) return false
-    this.world.struck(this.names.held)
+    this.world.injected(this.names.held)
     this.held.push(deliver)
     return true
   }
@@ -90,10 +90,10 @@ export class Wire {
   send(deliver: () => void): void {
     if (this.isHeld(deliver)) return
     const { least, loss, most, reordering } = this.quality()
-    if (this.chance.is(loss)) return this.world.struck(this.names.lost)
+    if (this.chance.is(loss)) return this.world.injected(this.names.lost)
     const millis = this.chance.between(least, most)
     if (this.chance.is(reordering)) {
-      this.world.struck(this.names.overtaken)
+      this.world.injected(this.names.overtaken)
       return this.deliverAt(this.world.now() + millis * this.chance.between(1, detour), deliver)
     }
     this.deliverInOrder(millis, deliver)

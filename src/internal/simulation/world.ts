@@ -55,14 +55,14 @@ export class Actor {
   }
 }
 
-interface Event {
+interface TimerEvent {
   readonly at: number
   readonly tie: number
   readonly actor: Actor | undefined
   run: (() => void) | undefined
 }
 
-interface Task {
+interface ScheduledTask {
   readonly actor: Actor
   readonly priority: number
   readonly run: () => void
@@ -89,8 +89,8 @@ export class World implements Environment {
   private isInside = false
   private wasOutside = false
   private readonly order: Chance
-  private readonly events = new Heap<Event>()
-  private readonly ready: Array<Task> = []
+  private readonly events = new Heap<TimerEvent>()
+  private readonly ready: Array<ScheduledTask> = []
   /** Whether all that is ready has one priority. */
   private isLevel = true
   /** What a stopped actor has missed comes in its order, before anything else of that time. */
@@ -104,7 +104,7 @@ export class World implements Environment {
 
   readonly now = (): number => this.time
 
-  readonly struck = (fault: string): void => {
+  readonly injected = (fault: string): void => {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
   }
 
@@ -117,7 +117,7 @@ export class World implements Environment {
   /** The same, of an actor: it waits while that one is stopped. */
   schedule(actor: Actor | undefined, millis: number, run: () => void): Timer {
     this.touch()
-    const event: Event = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
+    const event: TimerEvent = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
     this.events.push(event)
     return {
       cancel: () => {
@@ -139,7 +139,7 @@ export class World implements Environment {
     this.ready.push({ actor, priority, run })
   }
 
-  private nextTask(): Task {
+  private nextTask(): ScheduledTask {
     const { ready } = this
     let candidates = ready.length
     if (!this.isLevel) {

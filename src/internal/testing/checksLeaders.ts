@@ -3,7 +3,7 @@
  */
 import { Order } from "../../FencingToken.ts"
 import type { LeaderHistory, Term } from "./checksModels.ts"
-import { type Fact, type Found, seconds, shown } from "./checksReport.ts"
+import { type Fact, type Finding, seconds, shown } from "./checksReport.ts"
 import { merge, type Span, touches } from "./checksSpans.ts"
 
 type Stops = ReadonlyMap<string, ReadonlyArray<Span>>
@@ -20,14 +20,14 @@ const began = (term: Term): Fact => ({
 
 // ------------------------------------------------------------ isValid
 
-interface Reading {
+interface ValidReading {
   readonly at: number
   readonly term: Term
 }
 
 /** Both true within as short a time as can be found: one, the other, and the one again; or both at one instant. */
 interface AtOnce {
-  readonly readings: ReadonlyArray<Reading>
+  readonly readings: ReadonlyArray<ValidReading>
   /** When the first such readings of these two were complete. */
   readonly at: number
 }
@@ -50,11 +50,11 @@ const spansMeet = (terms: ReadonlyArray<Term>): boolean => {
 
 /** Readings that prove two valid at once, the shortest of each two terms. One pass: not every pair of many is found. */
 const readingsAtOnce = (terms: ReadonlyArray<Term>): Iterable<AtOnce> => {
-  const readings = terms.flatMap((term) => term.validAt.map((at): Reading => ({ at, term })))
+  const readings = terms.flatMap((term) => term.validAt.map((at): ValidReading => ({ at, term })))
   readings.sort((one, two) => one.at - two.at)
   const numbers = new Map(terms.map((term, index) => [term, index]))
   const shortest = new Map<number, AtOnce>()
-  const add = (...found: ReadonlyArray<Reading>) => {
+  const add = (...found: ReadonlyArray<ValidReading>) => {
     const pair = [numbers.get(found[0]!.term)!, numbers.get(found[1]!.term)!] as const
     const key = Math.min(...pair) * terms.length + Math.max(...pair)
     const known = shortest.get(key)
@@ -74,7 +74,7 @@ const readingsAtOnce = (terms: ReadonlyArray<Term>): Iterable<AtOnce> => {
 }
 
 /** `isValid` was true of two; also of one who was stopped: it must find out before it answers. */
-const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Found> =>
+const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Finding> =>
   spansMeet(terms)
     ? Array.from(readingsAtOnce(terms), ({ at, readings }) => {
       const [one, two] = [readings[0]!.term, readings[1]!.term]
@@ -95,7 +95,7 @@ const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Found> =>
 // ------------------------------------------------------------ work
 
 /** A time through which a term's work could have been stopped, and so is answered for. */
-interface Held extends Span {
+interface RunningSpan extends Span {
   readonly term: Term
   /** `isValid` was read as true here by one that had been stopped; false: the work began here. */
   readonly resumed: boolean
@@ -107,18 +107,18 @@ interface Held extends Span {
  * what it did after that until it had read `isValid` as true again: a process
  * that was stopped cannot be told to stop before it runs, and fencing is for that.
  */
-const heldOf = (term: Term, stops: ReadonlyArray<Span>, end: number): ReadonlyArray<Held> => {
+const heldOf = (term: Term, stops: ReadonlyArray<Span>, end: number): ReadonlyArray<RunningSpan> => {
   const until = term.until ?? end
   const ends = term.until === undefined ? "still runs at the end" : "has stopped"
   const ranThrough = stops.filter((stop) => stop.from < until && stop.until > term.since)
   if (ranThrough.length === 0) return [{ term, from: term.since, until, resumed: false, ends }]
-  const held: Array<Held> = []
+  const held: Array<RunningSpan> = []
   const readings = term.validAt.toSorted((one, two) => one - two)
   let next = 0
   let from = term.since
   for (const stop of ranThrough) {
     const resumed = from !== term.since
-    if (stop.from > from) held.push({ term, from, until: stop.from, resumed, ends: "is paused or frozen" })
+    if (stop.from > from) held.push({ term, from, until: stop.from, resumed, ends: "is paused or suspended" })
     while (next < readings.length && readings[next]! < stop.until) next++
     from = readings[next] ?? Number.POSITIVE_INFINITY
   }
@@ -126,7 +126,7 @@ const heldOf = (term: Term, stops: ReadonlyArray<Span>, end: number): ReadonlyAr
   return held
 }
 
-const ranAtOnce = (one: Held, two: Held): Found => {
+const ranAtOnce = (one: RunningSpan, two: RunningSpan): Finding => {
   const first = one.until <= two.until ? one : two
   const { toldToStop } = first.term
   const resumed = [one, two].filter((held) => held.resumed)
@@ -148,13 +148,13 @@ const ranAtOnce = (one: Held, two: Held): Found => {
 }
 
 /** Each that began while another ran, with the one that had begun last. */
-const runAtOnce = (terms: ReadonlyArray<Term>, stops: Stops, end: number): ReadonlyArray<Found> => {
+const runAtOnce = (terms: ReadonlyArray<Term>, stops: Stops, end: number): ReadonlyArray<Finding> => {
   const all = terms.flatMap((term) => heldOf(term, stops.get(term.node) ?? none, end))
     .filter(({ from, until }) => from < until)
     .toSorted((one, two) => one.from - two.from)
-  const found: Array<Found> = []
+  const found: Array<Finding> = []
   /** The last is the one that began last; what has ended below it goes when it comes to the top. */
-  const running: Array<Held> = []
+  const running: Array<RunningSpan> = []
   for (const held of all) {
     while (running.length > 0 && running.at(-1)!.until <= held.from) running.pop()
     const other = running.at(-1)
@@ -166,7 +166,7 @@ const runAtOnce = (terms: ReadonlyArray<Term>, stops: Stops, end: number): Reado
 
 // ------------------------------------------------------------ tokens
 
-const wrongToken = (earlier: Term, later: Term, how: string): Found => ({
+const wrongToken = (earlier: Term, later: Term, how: string): Finding => ({
   rule: "tokens grow",
   at: later.since,
   message: `of "${later.election}", ${name(later)} came after ${name(earlier)}, and its token is ${how}`,
@@ -178,9 +178,9 @@ const wrongToken = (earlier: Term, later: Term, how: string): Found => ({
  * with a lower one, between its last look at its clocks and its first step of
  * work; none ever has an equal one.
  */
-const tokensGrow = (terms: ReadonlyArray<Term>, stops: Stops): ReadonlyArray<Found> => {
+const tokensGrow = (terms: ReadonlyArray<Term>, stops: Stops): ReadonlyArray<Finding> => {
   const inOrder = terms.toSorted((one, two) => one.since - two.since || Order(one.token, two.token))
-  const found: Array<Found> = []
+  const found: Array<Finding> = []
   const byToken = new Map<string, Term>()
   /** Tokens fall from its bottom to its top, which is the nearest that may be higher than the next. */
   const higher: Array<Term> = []
@@ -201,7 +201,7 @@ const tokensGrow = (terms: ReadonlyArray<Term>, stops: Stops): ReadonlyArray<Fou
 
 // ------------------------------------------------------------
 
-export const leaders = ({ end, stops = [], terms }: LeaderHistory): ReadonlyArray<Found> => {
+export const leaders = ({ end, stops = [], terms }: LeaderHistory): ReadonlyArray<Finding> => {
   const lasting = stops.filter(({ from, until }) => from < until)
   const stopsOf: Stops = new Map(
     Array.from(Map.groupBy(lasting, ({ node }) => node), ([node, own]) => [node, merge(own)])

@@ -8,8 +8,8 @@ import type { FencingToken } from "../../FencingToken.ts"
  * What a history is held to.
  *
  * `one valid leader`, `one running leader` and `tokens grow` are judged by
- * `atMostOneLeader`, `somebody leads` by `somebodyLeads`, `no stale write` by
- * `noStaleWrite`, the others by `rosterIsTrue`. `the history is well formed` is broken
+ * `atMostOneLeader`, `an election has a leader` by `leaderWithin`, `no stale write` by
+ * `noStaleWrite`, the others by `registryAccuracy`. `the history is well formed` is broken
  * where a number in what a checker is given is none: nothing else is judged then.
  *
  * @category models
@@ -19,16 +19,16 @@ export type Rule =
   | "one valid leader"
   | "one running leader"
   | "tokens grow"
-  | "somebody leads"
+  | "an election has a leader"
   | "no stale write"
-  | "the living are seen"
-  | "the dead are not seen"
-  | "the living beat"
-  | "an id is one process's"
-  | "the deregistered stay away"
-  | "only the dead are swept"
-  | "endings are true"
-  | "who registers is registered"
+  | "live instances are listed"
+  | "expired instances are not listed"
+  | "live instances send heartbeats"
+  | "ids are unique"
+  | "deregistered instances stay away"
+  | "only expired instances are cleaned up"
+  | "losses have their true reason"
+  | "registrations are stored"
   | "the history is well formed"
 
 /**
@@ -119,7 +119,7 @@ export interface GuardedWrite {
  * @category models
  * @since 0.1.0
  */
-export interface Beat {
+export interface Heartbeat {
   /** `service/id`. */
   readonly instance: string
   readonly at: number
@@ -140,7 +140,7 @@ export interface Removal {
   readonly instance: string
   readonly at: number
   /** `expired`: by the store itself. `lost`: the stream was lost or rolled back. */
-  readonly how: "deregistered" | "swept" | "expired" | "lost"
+  readonly how: "deregistered" | "cleanedUp" | "expired" | "lost"
 }
 
 /**
@@ -149,7 +149,7 @@ export interface Removal {
  * @category models
  * @since 0.1.0
  */
-export interface Life {
+export interface Lifetime {
   readonly instance: string
   readonly node: string
   /** `register` was called: from here on its first write may land. Where left out, 3 s before `from`. */
@@ -173,7 +173,7 @@ export interface Life {
  * @category models
  * @since 0.1.0
  */
-export interface Trouble {
+export interface Disruption {
   /** Undefined: the store, and so everybody. */
   readonly node: string | undefined
   /** Where not all of the store was in trouble: which bucket. Not looked at by checkers: leave out what is another's. */
@@ -188,7 +188,7 @@ export interface Trouble {
  * @category models
  * @since 0.1.0
  */
-export interface Look {
+export interface Lookup {
   readonly node: string
   /** When it was asked. */
   readonly from: number
@@ -197,7 +197,7 @@ export interface Look {
   readonly service: string
   /** `service/id` each, as in `Beat`. */
   readonly instances: ReadonlyArray<string>
-  /** `watch`: a roster that is kept from events. */
+  /** `watch`: a view that is kept from events. */
   readonly how: "list" | "watch"
 }
 
@@ -207,12 +207,12 @@ export interface Look {
  * @category models
  * @since 0.1.0
  */
-export interface RosterHistory {
-  readonly beats: ReadonlyArray<Beat>
+export interface RegistryHistory {
+  readonly heartbeats: ReadonlyArray<Heartbeat>
   readonly removals: ReadonlyArray<Removal>
-  readonly lives: ReadonlyArray<Life>
-  readonly troubles: ReadonlyArray<Trouble>
-  readonly looks: ReadonlyArray<Look>
+  readonly lifetimes: ReadonlyArray<Lifetime>
+  readonly disruptions: ReadonlyArray<Disruption>
+  readonly lookups: ReadonlyArray<Lookup>
   /** When the recording ended. */
   readonly end: number
 }
@@ -223,13 +223,13 @@ export interface RosterHistory {
  * @category models
  * @since 0.1.0
  */
-export interface RosterTimes {
+export interface RegistryTimes {
   readonly maxAge: number
   readonly heartbeat: number
   /** How late ages, clock readings and deliveries may be. */
-  readonly lateness: number
+  readonly tolerance: number
   /**
-   * Sweepers remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there by the sweeper's
+   * Cleanups remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there by the cleanup's
    * clock, so less by what that runs fast. Default 0: what one look shows is removed.
    */
   readonly confirmation?: number | undefined

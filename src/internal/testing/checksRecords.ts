@@ -1,13 +1,13 @@
 /**
- * The truth of each instance: when the store took its beats, and when it was gone.
+ * The truth of each instance: when the store took its heartbeats, and when it was gone.
  */
-import type { Removal, RosterHistory } from "./checksModels.ts"
+import type { RegistryHistory, Removal } from "./checksModels.ts"
 import type { Fact } from "./checksReport.ts"
 
-export interface Record {
+export interface InstanceTimeline {
   readonly instance: string
   /** Sorted. */
-  readonly beats: Array<number>
+  readonly heartbeats: Array<number>
   /** Sorted; the times of them are in `told` and `lost`. */
   readonly removals: Array<Removal>
   /** When it was removed so that it cannot be there. */
@@ -18,35 +18,35 @@ export interface Record {
 
 const serviceOf = (instance: string): string => instance.slice(0, Math.max(0, instance.lastIndexOf("/")))
 
-const fill = (history: RosterHistory): Map<string, Record> => {
-  const records = new Map<string, Record>()
-  const of = (instance: string): Record => {
+const fill = (history: RegistryHistory): Map<string, InstanceTimeline> => {
+  const records = new Map<string, InstanceTimeline>()
+  const of = (instance: string): InstanceTimeline => {
     const known = records.get(instance)
     if (known !== undefined) return known
-    const made: Record = { instance, beats: [], removals: [], told: [], lost: [] }
+    const made: InstanceTimeline = { instance, heartbeats: [], removals: [], told: [], lost: [] }
     records.set(instance, made)
     return made
   }
-  for (const { at, instance } of history.beats) of(instance).beats.push(at)
+  for (const { at, instance } of history.heartbeats) of(instance).heartbeats.push(at)
   for (const removal of history.removals) {
     const record = of(removal.instance)
     record.removals.push(removal)
     record[removal.how === "lost" ? "lost" : "told"].push(removal.at)
   }
-  for (const { instance } of history.lives) of(instance)
-  for (const { beats, lost, removals, told } of records.values()) {
-    for (const times of [beats, told, lost]) times.sort((one, two) => one - two)
+  for (const { instance } of history.lifetimes) of(instance)
+  for (const { heartbeats, lost, removals, told } of records.values()) {
+    for (const times of [heartbeats, told, lost]) times.sort((one, two) => one - two)
     removals.sort((one, two) => one.at - two.at)
   }
   return records
 }
 
-export interface Records {
-  readonly all: ReadonlyMap<string, Record>
-  readonly ofService: (service: string) => ReadonlyArray<Record>
+export interface Timelines {
+  readonly all: ReadonlyMap<string, InstanceTimeline>
+  readonly ofService: (service: string) => ReadonlyArray<InstanceTimeline>
 }
 
-export const records = (history: RosterHistory): Records => {
+export const records = (history: RegistryHistory): Timelines => {
   const all = fill(history)
   const byService = Map.groupBy(all.values(), ({ instance }) => serviceOf(instance))
   return { all, ofService: (service) => byService.get(service) ?? [] }
@@ -54,11 +54,11 @@ export const records = (history: RosterHistory): Records => {
 
 const gone = {
   deregistered: "is deregistered",
-  swept: "is swept",
+  cleanedUp: "is cleaned up",
   expired: "is expired by the store",
   lost: "is lost with the stream, or with its newest writes"
 }
 
-export const beat = (instance: string, at: number): Fact => ({ at, who: instance, what: "beats" })
+export const heartbeat = (instance: string, at: number): Fact => ({ at, who: instance, what: "sends a heartbeat" })
 
 export const removed = ({ at, how, instance }: Removal): Fact => ({ at, who: instance, what: gone[how] })

@@ -10,7 +10,7 @@ export interface Fact {
   readonly what: string
 }
 
-export interface Found {
+export interface Finding {
   readonly rule: Rule
   /** When it could first be seen. */
   readonly at: number
@@ -33,7 +33,7 @@ const lines = (facts: ReadonlyArray<Fact>): ReadonlyArray<string> => {
 }
 
 /** The earliest first. */
-export const report = (found: ReadonlyArray<Found>): ReadonlyArray<Violation> =>
+export const report = (found: ReadonlyArray<Finding>): ReadonlyArray<Violation> =>
   found.toSorted((one, two) => one.at - two.at).map(({ at, facts, message, rule }) => ({
     rule,
     at,

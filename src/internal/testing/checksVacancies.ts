@@ -1,8 +1,8 @@
 /**
  * Whether somebody leads wherever nothing hinders anybody.
  */
-import type { LeaderHistory, Term, Trouble } from "./checksModels.ts"
-import { type Fact, type Found, seconds, shown } from "./checksReport.ts"
+import type { Disruption, LeaderHistory, Term } from "./checksModels.ts"
+import { type Fact, type Finding, seconds, shown } from "./checksReport.ts"
 import { merge, type Span } from "./checksSpans.ts"
 
 const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
@@ -33,11 +33,11 @@ const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyAr
 /** Stretches without a leader in which there was no trouble for longer than `within` milliseconds. */
 export const vacancies = (
   { begin = 0, end, terms }: LeaderHistory,
-  troubles: ReadonlyArray<Trouble>,
+  disruptions: ReadonlyArray<Disruption>,
   within: number,
   elections: ReadonlyArray<string>
-): ReadonlyArray<Found> => {
-  const hindered = merge(troubles)
+): ReadonlyArray<Finding> => {
+  const hindered = merge(disruptions)
   const byElection = Map.groupBy(terms, ({ election }) => election)
   return [...new Set([...elections, ...byElection.keys()])].flatMap((election) => {
     const own = byElection.get(election) ?? []
@@ -47,7 +47,7 @@ export const vacancies = (
       const clear = gapsIn(inIt, gap.from, gap.until).find(({ from, until }) => until - from > within)
       if (clear === undefined) return []
       return [{
-        rule: "somebody leads" as const,
+        rule: "an election has a leader" as const,
         at: clear.from + within,
         message: `nobody led "${election}" for ${
           seconds(clear.until - clear.from)

@@ -3,7 +3,7 @@
  */
 import { Order } from "../../FencingToken.ts"
 import type { GuardedWrite } from "./checksModels.ts"
-import { type Fact, type Found, shown } from "./checksReport.ts"
+import { type Fact, type Finding, shown } from "./checksReport.ts"
 
 const took = ({ at, node, resource, token, what }: GuardedWrite): Fact => ({
   at,
@@ -11,8 +11,8 @@ const took = ({ at, node, resource, token, what }: GuardedWrite): Fact => ({
   what: `writes ${what === undefined ? "" : `${what} `}to "${resource}" with token ${shown(token)}: accepted`
 })
 
-const ofOne = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Found> => {
-  const found: Array<Found> = []
+const ofOne = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> => {
+  const found: Array<Finding> = []
   /** Tokens fall from its bottom to its top, which is the nearest that may be higher than the next. */
   const higher: Array<GuardedWrite> = []
   for (const write of writes.toSorted((one, two) => one.at - two.at)) {
@@ -31,5 +31,5 @@ const ofOne = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Found> => {
   return found
 }
 
-export const writes = (all: ReadonlyArray<GuardedWrite>): ReadonlyArray<Found> =>
+export const writes = (all: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> =>
   [...Map.groupBy(all.filter(({ accepted }) => accepted), ({ resource }) => resource).values()].flatMap(ofOne)

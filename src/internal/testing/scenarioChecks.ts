@@ -6,7 +6,7 @@ import { invalid, isBucket, isNodeId, takenNames, timeExpected, timeIn } from ".
 import type { InvalidSimulation } from "../simulation/models.ts"
 
 /** Kinds of faults, or kinds with the only buckets that they strike. */
-export interface GivenKinds {
+export interface CheckedKinds {
   readonly kinds: ReadonlyArray<string | readonly [kind: string, buckets: ReadonlyArray<string>]>
   readonly knownKinds: ReadonlyArray<string>
   /** Of these those that strike buckets. */
@@ -14,12 +14,12 @@ export interface GivenKinds {
 }
 
 /** A scenario, as far as it is checked. */
-export interface Given extends GivenKinds {
+export interface CheckedScenario extends CheckedKinds {
   readonly nodes: ReadonlyArray<string>
   readonly buckets: ReadonlyArray<string>
   readonly durations: { readonly [name: string]: Duration.Input }
   readonly drift: number
-  readonly mostFaults: number
+  readonly maxFaults: number
 }
 
 /** A fault, as far as it names something. */
@@ -45,7 +45,7 @@ export const bucketsProblem = (where: string, buckets: ReadonlyArray<string>): s
   return wrong === undefined ? undefined : `${where}: expected names of buckets, or "*", got "${wrong}"`
 }
 
-export const kindsProblem = ({ kinds, kindsInBuckets, knownKinds }: GivenKinds): string | undefined => {
+export const kindsProblem = ({ kinds, kindsInBuckets, knownKinds }: CheckedKinds): string | undefined => {
   for (const one of kinds) {
     const [kind, buckets] = typeof one === "string" ? [one, undefined] : one
     if (!knownKinds.includes(kind)) return `faults: expected some of ${knownKinds.join(", ")}, got "${kind}"`
@@ -59,34 +59,34 @@ export const kindsProblem = ({ kinds, kindsInBuckets, knownKinds }: GivenKinds):
   return undefined
 }
 
-export const mostFaultsProblem = (mostFaults: number): string | undefined =>
-  Number.isSafeInteger(mostFaults) && mostFaults >= 0
+export const maxFaultsProblem = (maxFaults: number): string | undefined =>
+  Number.isSafeInteger(maxFaults) && maxFaults >= 0
     ? undefined
-    : `mostFaults: expected a whole number from 0, got ${mostFaults}`
+    : `maxFaults: expected a whole number from 0, got ${maxFaults}`
 
 /** Plans count the times of faults in milliseconds of a day. */
 export const longestPlan = 24 * 60 * 60 * 1000
 
-export const lastingProblem = (lasting: Duration.Input): string | undefined => {
-  const millis = timeIn(lasting)
+export const durationProblem = (duration: Duration.Input): string | undefined => {
+  const millis = timeIn(duration)
   return millis === undefined
-    ? timeExpected("lasting", lasting)
+    ? timeExpected("duration", duration)
     : millis > longestPlan
-    ? `lasting: expected a day at most, got ${String(lasting)}`
+    ? `duration: expected a day at most, got ${String(duration)}`
     : undefined
 }
 
-const numbersProblem = ({ drift, durations, mostFaults }: Given): string | undefined => {
+const numbersProblem = ({ drift, durations, maxFaults }: CheckedScenario): string | undefined => {
   for (const [name, input] of Object.entries(durations)) {
     if (timeIn(input) === undefined) return timeExpected(name, input)
   }
-  const tooLong = lastingProblem(durations["lasting"] ?? 0)
+  const tooLong = durationProblem(durations["duration"] ?? 0)
   if (tooLong !== undefined) return tooLong
   if (!(drift >= 0 && drift < 1)) return `drift: expected a share from 0 to below 1, got ${drift}`
-  return mostFaultsProblem(mostFaults)
+  return maxFaultsProblem(maxFaults)
 }
 
-export const checkScenario = (given: Given): InvalidSimulation | undefined => {
+export const checkScenario = (given: CheckedScenario): InvalidSimulation | undefined => {
   const problem = nodesProblem(given.nodes) ?? bucketsProblem("buckets", given.buckets) ?? kindsProblem(given) ??
     numbersProblem(given)
   return problem === undefined ? undefined : invalid(problem)

@@ -7,7 +7,7 @@ import type { Violation } from "./checksModels.ts"
 import * as report from "./scenarioReport.ts"
 
 /** What a failed run is told with. */
-export type Around = Pick<report.Failed, "clocks" | "endedAt" | "isSmallest" | "starting" | "timeline">
+export type Around = Pick<report.Failed, "clocks" | "endedAt" | "isSmallest" | "warmUp" | "timeline">
 
 /**
  * A run in which something was not as it should be. Its message has the first

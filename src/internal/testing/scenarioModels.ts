@@ -15,14 +15,14 @@ import type { Violation } from "./checksModels.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Parts {
+export interface Setup {
   /**
    * What runs on a machine, in its process: from the beginning, and again after each restart. It may end. A failure of
    * it fails the scenario, a crash does not.
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
   /** What is not as it should be, asked once all faults are over and the fleet has settled; it still runs then. */
-  readonly verdict: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
+  readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
 
 /**
@@ -34,15 +34,15 @@ export interface Parts {
 export interface Scenario {
   readonly nodes: ReadonlyArray<string>
   /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
-  readonly starting?: Duration.Input | undefined
+  readonly warmUp?: Duration.Input | undefined
   /** Faults begin within this time, of a day at most. Default 2 minutes. */
-  readonly lasting?: Duration.Input | undefined
+  readonly duration?: Duration.Input | undefined
   /** How long the fleet goes on after everything is well again. Default 30 seconds. */
-  readonly settling?: Duration.Input | undefined
+  readonly settleTime?: Duration.Input | undefined
   /** Which faults, or which in which buckets only. Default: `Faults.survivable`, in all. */
   readonly faults?: Faults.PlanOptions["kinds"]
   /** In one plan. Default 12. */
-  readonly mostFaults?: number | undefined
+  readonly maxFaults?: number | undefined
   /** Buckets that faults may strike. Default: any one, or all at once. */
   readonly buckets?: ReadonlyArray<string> | undefined
   /** Wall clocks are set wrong by up to so much, either way. Default 1 day. */
@@ -52,7 +52,7 @@ export interface Scenario {
   /** Which server, and which bucket. */
   readonly simulation?: Omit<RunOptions, "seed" | "timeline"> | undefined
   /** Made anew for every run. */
-  readonly parts: Effect.Effect<Parts, never, Simulation>
+  readonly setup: Effect.Effect<Setup, never, Simulation>
 }
 
 /**
@@ -61,7 +61,7 @@ export interface Scenario {
  * @category models
  * @since 0.1.0
  */
-export interface Passed {
+export interface CheckSummary {
   readonly runs: number
   /** True time that passed in all of them. */
   readonly lasted: Duration.Duration
@@ -83,7 +83,7 @@ export interface CheckOptions {
   /** What a failure told: that run again, and no other; the other options do not count. One that goes well now passes. */
   readonly replay?: string | undefined
   /** How often a failing plan may be made smaller. Default 200. */
-  readonly mostShrinks?: number | undefined
+  readonly maxShrinks?: number | undefined
 }
 
 /** Every bucket, or one of the first two: those that are more come in their turn. */
@@ -94,11 +94,11 @@ export const completed = ({
   buckets = anyBucket,
   drift = 0.1,
   faults = Faults.survivable,
-  lasting = "2 minutes",
-  mostFaults = Faults.defaultMostFaults,
+  duration = "2 minutes",
+  maxFaults = Faults.defaultMaxFaults,
   nodes,
   offset = "1 day",
-  parts,
-  settling = "30 seconds",
-  starting = 0
-}: Scenario) => ({ buckets, drift, faults, lasting, mostFaults, nodes, offset, parts, settling, starting })
+  setup,
+  settleTime = "30 seconds",
+  warmUp = 0
+}: Scenario) => ({ buckets, drift, faults, duration, maxFaults, nodes, offset, setup, settleTime, warmUp })

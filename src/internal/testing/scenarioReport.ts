@@ -70,24 +70,24 @@ const excerptOf = (timeline: string, firstFault: number, violated: number | unde
   return left === 0 ? texts : [...texts, `(${left} more lines, and what is routine, are in the error's timeline)`]
 }
 
-export interface Clock {
+export interface MachineClock {
   readonly id: string
   /** Milliseconds. */
   readonly offset: number
   readonly rate: number
 }
 
-const clockOf = ({ id, offset, rate }: Clock): string =>
+const clockOf = ({ id, offset, rate }: MachineClock): string =>
   `${id} ${offset < 0 ? "-" : "+"}${(Math.abs(offset) / millisPerHour).toFixed(2)} h x${rate.toFixed(3)}`
 
 export interface Failed {
   readonly violations: ReadonlyArray<Violation | string>
   readonly seed: number
-  /** In order of time; milliseconds after `starting`. */
+  /** In order of time; milliseconds after `warmUp`. */
   readonly faults: ReadonlyArray<{ readonly at: number; readonly text: string }>
   /** How long nothing went wrong: milliseconds. */
-  readonly starting: number
-  readonly clocks: ReadonlyArray<Clock>
+  readonly warmUp: number
+  readonly clocks: ReadonlyArray<MachineClock>
   /** When it ended, where it did not come to its verdict: milliseconds. */
   readonly endedAt: number | undefined
   /** Whether it was tried with fewer faults. */
@@ -102,10 +102,10 @@ const earliest = (violations: ReadonlyArray<Violation | string>): number | undef
 }
 
 export const format = (failed: Failed): string => {
-  const { clocks, endedAt, faults, isSmallest, replay, seed, starting, timeline, violations } = failed
-  const counted = starting === 0 ? "" : `, counted from ${starting / 1000} s on`
+  const { clocks, endedAt, faults, isSmallest, replay, seed, warmUp, timeline, violations } = failed
+  const counted = warmUp === 0 ? "" : `, counted from ${warmUp / 1000} s on`
   const smallest = isSmallest && faults.length > 0 ? " (with fewer it did not fail)" : ""
-  const firstFault = starting + (faults[0]?.at ?? 0)
+  const firstFault = warmUp + (faults[0]?.at ?? 0)
   const violated = earliest(violations) ?? endedAt
   return [
     ...summaryOf(violations),

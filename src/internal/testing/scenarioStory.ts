@@ -12,7 +12,7 @@ import { completed, type Scenario } from "./scenarioModels.ts"
 import type * as report from "./scenarioReport.ts"
 
 /** Each machine's own, by the seed. */
-export const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.Clock> => {
+export const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.MachineClock> => {
   const { drift, nodes, offset } = completed(scenario)
   const chance = new Chance(`${seed}/clocks`)
   const most = Duration.toMillis(offset)
@@ -35,21 +35,21 @@ const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknow
 export const story = (scenario: Scenario, plan: Faults.Plan) =>
   Effect.gen(function*() {
     const simulation = yield* Simulation
-    const { lasting, settling, starting } = completed(scenario)
-    const { process, verdict } = yield* scenario.parts
+    const { duration, settleTime, warmUp } = completed(scenario)
+    const { process, violations } = yield* scenario.setup
     const nodes = new Map<string, SimulatedNode>()
     for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {
       nodes.set(id, yield* simulation.node(id, { offset, rate }))
     }
-    const { bucket, freeze } = simulation
-    const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, freeze }
+    const { bucket, pauseServer } = simulation
+    const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, pauseServer }
     const failed = yield* Deferred.make<never, unknown>()
     // They live for as long as the simulation is looked at, and are not tidied up after it.
     yield* Effect.forEach(nodes.values(), (node) =>
       Effect.forkDetach(
         Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
       ))
-    const faults = Effect.all([Effect.sleep(lasting), Faults.strikeAll(plan.faults, targets)], {
+    const faults = Effect.all([Effect.sleep(duration), Faults.injectAll(plan.faults, targets)], {
       concurrency: "unbounded",
       discard: true
     })
@@ -57,10 +57,10 @@ export const story = (scenario: Scenario, plan: Faults.Plan) =>
       Effect.forEach(nodes.values(), (node) => Effect.andThen(node.restart, node.heal), { discard: true }),
       bucket("*").lag(0)
     )
-    const all = Effect.sleep(starting).pipe(
+    const all = Effect.sleep(warmUp).pipe(
       Effect.andThen(faults),
       Effect.andThen(healing),
-      Effect.andThen(Effect.sleep(settling))
+      Effect.andThen(Effect.sleep(settleTime))
     )
-    return yield* Effect.raceFirst(Effect.andThen(all, verdict), Deferred.await(failed))
+    return yield* Effect.raceFirst(Effect.andThen(all, violations), Deferred.await(failed))
   })

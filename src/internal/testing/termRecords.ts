@@ -7,7 +7,7 @@ import * as Random from "effect/Random"
 import type { Leadership, LossReason } from "../../Election.ts"
 import { type FencingToken, Order } from "../../FencingToken.ts"
 import type { Facts, SimulationService } from "../simulation/models.ts"
-import type { GuardedWrite, LeaderHistory, Term, Trouble } from "./checksModels.ts"
+import type { Disruption, GuardedWrite, LeaderHistory, Term } from "./checksModels.ts"
 
 /**
  * Leadership that was lost, and why its leader was told so: milliseconds of true
@@ -54,11 +54,11 @@ class Running {
   }
 }
 
-type Source = Pick<SimulationService, "facts" | "note" | "now">
+type TermSource = Pick<SimulationService, "facts" | "note" | "now">
 
 /** The work, with all that is written down of it while it runs; how leadership was lost is told whenever that is known. */
 const recorded = <A, E, R>(
-  { note, now }: Source,
+  { note, now }: TermSource,
   term: Running,
   work: Effect.Effect<A, E, R>,
   onLoss: (loss: TermLoss) => void
@@ -97,7 +97,7 @@ const recorded = <A, E, R>(
 }
 
 /** Resources that leaders write to. */
-const resources = (now: Source["now"]) => {
+const resources = (now: TermSource["now"]) => {
   const written: Array<GuardedWrite> = []
   const highest = new Map<string, FencingToken>()
   const write = (
@@ -116,7 +116,7 @@ const resources = (now: Source["now"]) => {
   return { write, writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written]) }
 }
 
-export const make = (source: Source) => {
+export const make = (source: TermSource) => {
   const { facts, note, now } = source
   const terms: Array<Running> = []
   const losses: Array<TermLoss> = []
@@ -133,10 +133,10 @@ export const make = (source: Source) => {
     })
 
   const leaders = Effect.gen(function*() {
-    const { crashes, stops, troubles } = yield* facts
+    const { crashes, stops, disruptions } = yield* facts
     const all = terms.map((running) => running.term(crashes))
-    return { terms: all, stops, troubles, end: yield* now } satisfies LeaderHistory & {
-      readonly troubles: ReadonlyArray<Trouble>
+    return { terms: all, stops, disruptions, end: yield* now } satisfies LeaderHistory & {
+      readonly disruptions: ReadonlyArray<Disruption>
     }
   })
 

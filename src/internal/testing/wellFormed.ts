@@ -2,7 +2,7 @@
  * Whether what a checker was given can be judged at all: with a time that is no
  * number every comparison is false, and every rule seems to be kept.
  */
-import type { Found } from "./checksReport.ts"
+import type { Finding } from "./checksReport.ts"
 
 /** What has a beginning and an end. */
 const isBackwards = (given: object): given is { readonly from: number; readonly until: number } =>
@@ -25,9 +25,9 @@ const problemIn = (given: unknown, where: string): string | undefined => {
 /** Judges what can be judged: with the numbers that it needs, `"options.within"`, and no others that are none. */
 export const ifWellFormed = (
   given: Readonly<Record<string, unknown>>,
-  judge: () => ReadonlyArray<Found>,
+  judge: () => ReadonlyArray<Finding>,
   needed: Readonly<Record<string, unknown>> = {}
-): ReadonlyArray<Found> => {
+): ReadonlyArray<Finding> => {
   for (const [name, value] of Object.entries(needed)) {
     if (typeof value === "number") continue
     const message = `${name}: expected a number, got ${String(value)}`

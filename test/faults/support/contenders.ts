@@ -36,7 +36,7 @@ const toSeen = (event: KVStore.KVEvent, at: number): Seen => {
     }
     case "Removed":
       return { _tag: "Removed", at, key: event.key, revision: event.revision, reason: event.reason }
-    case "Invalid":
+    case "Undecodable":
       return { _tag: "Ended", at, why: `${event.key} is invalid` }
     case "Ready":
       return { _tag: "Ready", at }
@@ -119,7 +119,7 @@ const overTransport = (url: string) => NatsClient.layer({ servers: url })
 
 const overLegacy = (url: string) =>
   Layer.unwrap(
-    Effect.map(connected(() => legacy.connect({ ...patient, servers: url })), NatsLegacy.fromConnection)
+    Effect.map(connected(() => legacy.connect({ ...patient, servers: url })), NatsLegacy.layerFromConnection)
   )
 
 export const ours: ReadonlyArray<Contender> = [

@@ -16,7 +16,7 @@ const until = eventually(false)
 const lookEvery = Duration.millis(20)
 
 /** Milliseconds that the last events may take, also where all patience is used up. */
-const shortestSettling = 1000
+const shortestSettleTime = 1000
 
 export interface Load {
   /** Keys that are written again and again. */
@@ -117,7 +117,7 @@ export const run = Effect.fnUntraced(
       ? new Map<string, number>()
       : yield* raw.held(url, bucket, [...hotKeys, ...quietKeys, freshKey])
     const verdict = () => judge({ seen, held, anew, fresh: written, acknowledged: writer.acknowledged })
-    yield* waitUntil(Math.max(end, now() + shortestSettling), () => {
+    yield* waitUntil(Math.max(end, now() + shortestSettleTime), () => {
       const { missed, notRemoved } = verdict()
       return missed.length === 0 && notRemoved.length === 0
     })

@@ -102,13 +102,13 @@ export const judge = (evidence: Evidence): Verdict => {
 
   for (const event of seen) {
     if (event._tag === "Put") {
-      const itsLife = lifeOf(anew, event)
-      if (itsLife > life) {
-        life = itsLife
+      const itsLifetime = lifeOf(anew, event)
+      if (itsLifetime > life) {
+        life = itsLifetime
         last = 0
         given = new Set()
       }
-      if (itsLife < life) disordered.push(shown(event))
+      if (itsLifetime < life) disordered.push(shown(event))
       else inOrder(event)
       state.set(event.key, event.revision)
       values.add(event.value)

@@ -9,7 +9,7 @@ import type { Kept } from "./kept.ts"
 import type { Work } from "./work.ts"
 
 /** From one look to the next at least, in milliseconds. */
-const betweenLooks = { old: [990, 998], new: [250, 297] } as const
+const betweenLookups = { old: [990, 998], new: [250, 297] } as const
 
 /** What a look itself takes. */
 const look = [0.2, 2] as const
@@ -34,7 +34,7 @@ export class Ages {
   private timer: Timer | undefined
   /** The due time, by the wall clock, that the next look is for. */
   private armedFor = Number.POSITIVE_INFINITY
-  private nextLook = 0
+  private nextLookup = 0
 
   constructor(options: AgesOptions) {
     this.options = options
@@ -66,7 +66,7 @@ export class Ages {
     const { wall, work } = this.options
     this.timer?.cancel()
     this.armedFor = due
-    const wait = Math.max(due - wall(), this.nextLook - work.now) + work.chance.between(...look)
+    const wait = Math.max(due - wall(), this.nextLookup - work.now) + work.chance.between(...look)
     this.timer = work.after(wait, () => {
       if (this.armedFor === Number.NEGATIVE_INFINITY) return
       this.armedFor = Number.POSITIVE_INFINITY
@@ -87,9 +87,9 @@ export class Ages {
       if (due > now || !this.options.expire(message)) next = Math.min(next, due)
       else latest = Math.max(latest, now - due)
     }
-    if (latest > noticeable) work.struck("late expiry")
-    const [least, most] = isOld ? betweenLooks.old : betweenLooks.new
-    this.nextLook = work.now + work.chance.between(least, most)
+    if (latest > noticeable) work.injected("late expiry")
+    const [least, most] = isOld ? betweenLookups.old : betweenLookups.new
+    this.nextLookup = work.now + work.chance.between(least, most)
     // A marker that was left here is due some day too.
     this.arm(Math.min(next, this.armedFor))
   }

@@ -1,12 +1,12 @@
 /**
  * What the server says: JSON answers, and messages that are no more than a status.
  */
-import type { Headers } from "../../nats/port.ts"
+import type { MessageHeaders } from "../../nats/port.ts"
 import type { Outgoing } from "../messages.ts"
 
 const encoder = new TextEncoder()
 const nothing = new Uint8Array(0)
-const noHeaders: Headers = []
+const noHeaders: MessageHeaders = []
 
 export const json = (reply: string, text: string): Outgoing => ({
   subject: reply,
@@ -21,7 +21,7 @@ export const statusOf = (
   subject: string,
   status: number,
   description: string,
-  headers: Headers = noHeaders,
+  headers: MessageHeaders = noHeaders,
   reply: string | undefined = undefined
 ): Outgoing => ({ subject, reply, status, description, headers, data: nothing })
 

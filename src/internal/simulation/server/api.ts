@@ -3,11 +3,11 @@
  * leader to ask.
  */
 import { json, noResponders, type Refusal, refusals, refused } from "./answers.ts"
-import type { Config } from "./config.ts"
+import type { StreamConfig } from "./config.ts"
 import * as consumerApi from "./consumerApi.ts"
 import { directGet, directGetMany } from "./direct.ts"
 import type { Interest } from "./interest.ts"
-import type { Stream } from "./stream.ts"
+import type { SimulatedStream } from "./stream.ts"
 import * as streamApi from "./streamApi.ts"
 import type { Work } from "./work.ts"
 
@@ -29,14 +29,14 @@ export interface Streams {
   readonly work: Work
   readonly interest: Interest
   readonly isOld: boolean
-  readonly stream: (name: string) => Stream | undefined
-  readonly make: (config: Config) => Stream
-  readonly remove: (stream: Stream) => void
+  readonly stream: (name: string) => SimulatedStream | undefined
+  readonly make: (config: StreamConfig) => SimulatedStream
+  readonly remove: (stream: SimulatedStream) => void
 }
 
 type Handler = (
   api: Api,
-  stream: Stream,
+  stream: SimulatedStream,
   rest: string,
   body: unknown,
   behind: (task: () => void) => void
@@ -50,7 +50,7 @@ const handlers: ReadonlyArray<readonly [string, Handler]> = [
   ["CONSUMER.CREATE.", (_api, stream, _rest, body, behind) => consumerApi.create(stream, body as {}, behind)],
   ["CONSUMER.DELETE.", (_api, stream, rest) => consumerApi.remove(stream, rest)],
   ["STREAM.PURGE.", (_api, stream, _rest, body) => streamApi.purge(stream, body as {})],
-  ["STREAM.UPDATE.", (_api, stream, _rest, body) => streamApi.update(stream, body as Config)],
+  ["STREAM.UPDATE.", (_api, stream, _rest, body) => streamApi.update(stream, body as StreamConfig)],
   ["STREAM.DELETE.", (api, stream) => api.remove(stream)]
 ]
 
@@ -90,7 +90,7 @@ export class Api {
     this.streams.interest.deliver(noResponders(reply))
   }
 
-  remove(stream: Stream): streamApi.Answer {
+  remove(stream: SimulatedStream): streamApi.Answer {
     this.streams.remove(stream)
     return `{"success":true}`
   }
@@ -117,7 +117,7 @@ export class Api {
     work.after(making, () => this.answer(reply, streamApi.info(stream, {})))
   }
 
-  private withoutLeader(stream: Stream, reply: string): void {
+  private withoutLeader(stream: SimulatedStream, reply: string): void {
     stream.meetElection()
     if (this.streams.work.chance.is(saysSo)) this.answer(reply, refusals.noLeader)
   }

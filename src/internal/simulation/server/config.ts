@@ -4,7 +4,7 @@
  */
 import type { StreamSettings } from "../../nats/jetstream.ts"
 
-export type Config = Partial<StreamSettings>
+export type StreamConfig = Partial<StreamSettings>
 
 export interface Limits {
   readonly firstRevision: number
@@ -35,9 +35,9 @@ const positive = (value: number | undefined): number =>
 const millis = (nanos: number | undefined): number => positive(nanos) / nanosPerMilli
 
 /** With what the server adds, without what this version does not know. Names are in one order, so that texts compare. */
-export const completed = (asked: Config, isOld: boolean): Config => {
+export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => {
   const hasMarkers = !isOld && (asked.subject_delete_marker_ttl ?? 0) > 0
-  const all: Config = {
+  const all: StreamConfig = {
     max_msgs_per_subject: -1,
     max_msg_size: -1,
     max_bytes: -1,
@@ -59,7 +59,7 @@ export const completed = (asked: Config, isOld: boolean): Config => {
 }
 
 /** Why it is not one that can be had (10052). */
-export const invalid = (config: Config): string | undefined => {
+export const invalid = (config: StreamConfig): string | undefined => {
   const limits = limitsOf(config, false)
   if (limits.maxAge < shortestMaxAge) return "max age needs to be >= 100ms"
   if (limits.markerAge < shortestMarkerAge) return "subject delete marker TTL must be at least 1 second"
@@ -68,7 +68,7 @@ export const invalid = (config: Config): string | undefined => {
     : undefined
 }
 
-export const limitsOf = (config: Config, isOld: boolean): Limits => ({
+export const limitsOf = (config: StreamConfig, isOld: boolean): Limits => ({
   firstRevision: config.first_seq ?? 1,
   historySize: positive(config.max_msgs_per_subject),
   maxAge: millis(config.max_age),

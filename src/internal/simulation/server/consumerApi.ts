@@ -4,7 +4,7 @@
 import type { ConsumerSettings } from "../../nats/jetstream.ts"
 import { refusals } from "./answers.ts"
 import type { PushConsumer } from "./push.ts"
-import type { Stream } from "./stream.ts"
+import type { SimulatedStream } from "./stream.ts"
 import type { Answer } from "./streamApi.ts"
 
 /** A consumer begins to push before its answer is out, now and then. */
@@ -14,7 +14,7 @@ export interface CreateRequest {
   readonly config?: ConsumerSettings
 }
 
-const infoOf = (stream: Stream, { name, position, settings }: PushConsumer): string =>
+const infoOf = (stream: SimulatedStream, { name, position, settings }: PushConsumer): string =>
   JSON.stringify({
     type: "io.nats.jetstream.api.v1.consumer_info_response",
     stream_name: stream.name,
@@ -25,7 +25,7 @@ const infoOf = (stream: Stream, { name, position, settings }: PushConsumer): str
 
 /** `behind` is done when the answer is out. */
 export const create = (
-  stream: Stream,
+  stream: SimulatedStream,
   { config }: CreateRequest,
   behind: (task: () => void) => void
 ): Answer => {
@@ -40,12 +40,12 @@ export const create = (
   return answer
 }
 
-export const info = (stream: Stream, name: string): Answer => {
+export const info = (stream: SimulatedStream, name: string): Answer => {
   const consumer = stream.consumers.get(name)
   return consumer === undefined ? refusals.noConsumer : infoOf(stream, consumer)
 }
 
-export const remove = (stream: Stream, name: string): Answer => {
+export const remove = (stream: SimulatedStream, name: string): Answer => {
   const consumer = stream.consumers.get(name)
   if (consumer === undefined) return refusals.noConsumer
   stream.removeConsumer(consumer)

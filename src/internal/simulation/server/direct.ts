@@ -6,7 +6,7 @@ import { noResponders, statusOf } from "./answers.ts"
 import type { Copy } from "./copy.ts"
 import type { Interest } from "./interest.ts"
 import type { Kept } from "./kept.ts"
-import type { Stream } from "./stream.ts"
+import type { SimulatedStream } from "./stream.ts"
 import { hasWildcard } from "./subjects.ts"
 
 /** More are refused (measured). */
@@ -23,7 +23,7 @@ const decoder = new TextDecoder()
 
 const give = (
   interest: Interest,
-  stream: Stream,
+  stream: SimulatedStream,
   reply: string,
   message: Kept,
   place: ReadonlyArray<readonly [string, string]> = []
@@ -39,18 +39,23 @@ const give = (
 }
 
 /** The copy that answers, where one does. */
-const readerOf = (stream: Stream | undefined, interest: Interest, reply: string): Copy | undefined => {
+const readerOf = (stream: SimulatedStream | undefined, interest: Interest, reply: string): Copy | undefined => {
   const copy = stream?.config.allow_direct === true ? stream.reader() : undefined
   if (stream?.hasLeader === false) stream.meetElection()
   if (copy === undefined) interest.deliver(noResponders(reply))
   return copy
 }
 
-export const directGet = (stream: Stream | undefined, subject: string, reply: string, interest: Interest): void => {
+export const directGet = (
+  stream: SimulatedStream | undefined,
+  subject: string,
+  reply: string,
+  interest: Interest
+): void => {
   const copy = readerOf(stream, interest, reply)
   if (stream === undefined || copy === undefined) return
   const message = copy.last(subject)
-  if (copy !== stream.leader && message !== stream.leader.last(subject)) stream.work.struck("stale read")
+  if (copy !== stream.leader && message !== stream.leader.last(subject)) stream.work.injected("stale read")
   if (message === undefined) interest.deliver(statusOf(reply, 404, "Message Not Found"))
   else give(interest, stream, reply, message)
 }
@@ -74,7 +79,7 @@ const isSame = (some: ReadonlyArray<Kept>, others: ReadonlyArray<Kept>): boolean
   some.length === others.length && some.every((message, index) => message === others[index])
 
 export const directGetMany = (
-  stream: Stream | undefined,
+  stream: SimulatedStream | undefined,
   data: Uint8Array,
   reply: string,
   interest: Interest
@@ -86,7 +91,7 @@ export const directGetMany = (
   ) as BatchRequest
   if (filters === undefined || stream.isOld) return void interest.deliver(statusOf(reply, 408, "Bad Request"))
   const found = lastOf(copy, filters)
-  if (copy !== stream.leader && !isSame(found, lastOf(stream.leader, filters))) stream.work.struck("stale read")
+  if (copy !== stream.leader && !isSame(found, lastOf(stream.leader, filters))) stream.work.injected("stale read")
   if (found.length > mostResults) return void interest.deliver(statusOf(reply, 413, "Too Many Results"))
   if (found.length === 0) return void interest.deliver(statusOf(reply, 404, "No Results"))
   let bytes = 0

@@ -15,7 +15,7 @@ const usualLag = [0.3, 4] as const
 /** Without anybody who asks, it is brought up to date when this many changes wait. */
 const mostWaiting = 256
 
-interface Change {
+interface StreamChange {
   readonly message: Kept
   readonly kind: "store" | "rollup" | "remove"
   readonly due: number
@@ -28,7 +28,7 @@ export class Follower {
   lag = 0
   private readonly work: Work
   private readonly hasLeader: () => boolean
-  private waiting: Array<Change> = []
+  private waiting: Array<StreamChange> = []
   private applied = 0
   private lastDue = 0
   private timer: Timer | undefined
@@ -39,7 +39,7 @@ export class Follower {
     this.copy = new Copy(firstRevision, historySize, this.crowd)
   }
 
-  hears(kind: Change["kind"], message: Kept): void {
+  hears(kind: StreamChange["kind"], message: Kept): void {
     const { now } = this.work
     this.lastDue = Math.max(this.lastDue, now + this.lag + this.work.chance.between(...usualLag))
     this.waiting.push({ kind, message, due: this.lastDue })
@@ -75,7 +75,7 @@ export class Follower {
     this.timer?.cancel()
   }
 
-  private apply({ kind, message }: Change): void {
+  private apply({ kind, message }: StreamChange): void {
     if (kind === "remove") this.copy.remove(message)
     else this.copy.store(message, kind === "rollup")
   }

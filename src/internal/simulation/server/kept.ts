@@ -1,8 +1,8 @@
 /**
  * A message as a stream keeps it, and how the server hands it out.
  */
-import type { Operation } from "../../kv/backend.ts"
-import type { Headers } from "../../nats/port.ts"
+import type { MessageOperation } from "../../kv/backend.ts"
+import type { MessageHeaders } from "../../nats/port.ts"
 
 /** What a stored message takes up beside its subject, headers and value (file storage). */
 const recordOverhead = 30
@@ -13,7 +13,7 @@ const blockOverhead = "NATS/1.0\r\n\r\n".length
 const lineOverhead = ": \r\n".length
 
 /** Bytes of the block that goes over the wire. */
-export const sizeOfHeaders = (headers: Headers): number => {
+export const sizeOfHeaders = (headers: MessageHeaders): number => {
   if (headers.length === 0) return 0
   let size = blockOverhead
   for (const [name, value] of headers) size += name.length + value.length + lineOverhead
@@ -34,18 +34,18 @@ export class Kept {
   readonly revision: number
   /** Unix milliseconds by the clock of whoever led the stream, not always whole. */
   readonly created: number
-  readonly operation: Operation
-  readonly headers: Headers
+  readonly operation: MessageOperation
+  readonly headers: MessageHeaders
   readonly value: Uint8Array
   readonly size: number
-  private direct: Headers | undefined
+  private direct: MessageHeaders | undefined
 
   constructor(
     subject: string,
     revision: number,
     created: number,
-    operation: Operation,
-    headers: Headers,
+    operation: MessageOperation,
+    headers: MessageHeaders,
     value: Uint8Array
   ) {
     this.subject = subject
@@ -58,7 +58,7 @@ export class Kept {
   }
 
   /** Its headers, and its place in more of them, as a direct get gives it. */
-  directHeaders(stream: string): Headers {
+  directHeaders(stream: string): MessageHeaders {
     return this.direct ??= [
       ["Nats-Stream", stream],
       ["Nats-Subject", this.subject],
@@ -86,7 +86,7 @@ const nothing = new Uint8Array(0)
 
 /** What an aged value leaves; `age` is its own, in milliseconds. */
 export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
-  const headers: Headers = [
+  const headers: MessageHeaders = [
     ["Nats-Marker-Reason", "MaxAge"],
     ["Nats-Rollup", "sub"],
     ["Nats-TTL", `${Math.floor(age / 1000)}s`]

@@ -1,15 +1,15 @@
 /**
  * What a publisher asks of the stream with headers.
  */
-import type { Operation } from "../../kv/backend.ts"
-import type { Headers } from "../../nats/port.ts"
+import type { MessageOperation } from "../../kv/backend.ts"
+import type { MessageHeaders } from "../../nats/port.ts"
 
 export interface Publication {
   readonly subject: string
-  readonly headers: Headers
+  readonly headers: MessageHeaders
   readonly value: Uint8Array
   readonly reply: string | undefined
-  readonly operation: Operation
+  readonly operation: MessageOperation
   /** The sequence that the last message of `guard` must have; 0: there is none. */
   readonly expected: number | undefined
   readonly guard: string
@@ -19,18 +19,18 @@ export interface Publication {
   readonly isIncomplete: boolean
 }
 
-const operations: Record<string, Operation> = { DEL: "delete", PURGE: "purge" }
-const markers: Record<string, Operation> = { MaxAge: "expire", Purge: "purge", Remove: "delete" }
+const operations: Record<string, MessageOperation> = { DEL: "delete", PURGE: "purge" }
+const markers: Record<string, MessageOperation> = { MaxAge: "expire", Purge: "purge", Remove: "delete" }
 
 /** A 2.10 server does not know a guard: the sequence is that of the written subject then. */
 export const publication = (
   subject: string,
-  headers: Headers,
+  headers: MessageHeaders,
   value: Uint8Array,
   reply: string | undefined,
   isOld: boolean
 ): Publication => {
-  let operation: Operation = "put"
+  let operation: MessageOperation = "put"
   let expected: number | undefined
   let guard: string | undefined
   let id: string | undefined

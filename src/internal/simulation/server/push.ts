@@ -3,7 +3,7 @@
  * order, its heartbeat, its flow control, and its end when nobody listens.
  */
 import type { ConsumerSettings } from "../../nats/jetstream.ts"
-import type { Headers } from "../../nats/port.ts"
+import type { MessageHeaders } from "../../nats/port.ts"
 import type { Timer } from "../environment.ts"
 import { statusOf } from "./answers.ts"
 import type { Copy } from "./copy.ts"
@@ -20,7 +20,7 @@ const nothing = new Uint8Array(0)
 /** What is pushed at a stretch at most; then others have their turn. */
 const longestStretch = 32
 
-export interface ConsumerOptions {
+export interface PushConsumerOptions {
   readonly stream: string
   readonly settings: ConsumerSettings
   readonly copy: Copy
@@ -36,7 +36,7 @@ export class PushConsumer {
   readonly name: string
   readonly settings: ConsumerSettings
   readonly position: Position
-  private readonly options: ConsumerOptions
+  private readonly options: PushConsumerOptions
   private readonly flow: FlowControl | undefined
   private readonly replyStart: string
   private readonly heartbeat: number
@@ -49,7 +49,7 @@ export class PushConsumer {
   private beating: Timer | undefined
   private leaving: Timer | undefined
 
-  constructor(options: ConsumerOptions) {
+  constructor(options: PushConsumerOptions) {
     const { copy, interest, settings, stream, work } = options
     this.options = options
     this.settings = settings
@@ -146,7 +146,7 @@ export class PushConsumer {
     if (asks !== undefined) {
       interest.deliver(statusOf(deliver_subject, 100, "FlowControl Request", undefined, asks))
     }
-    if (this.flow?.isStalled === true) work.struck("consumer stalled")
+    if (this.flow?.isStalled === true) work.injected("consumer stalled")
   }
 
   /** Says that it is there when it has said nothing for a while, and so on. */
@@ -171,7 +171,7 @@ export class PushConsumer {
     ]
     const asked = this.flow?.asked
     if (asked !== undefined) headers.push(["Nats-Consumer-Stalled", asked])
-    interest.deliver(statusOf(this.settings.deliver_subject, 100, "Idle Heartbeat", headers satisfies Headers))
+    interest.deliver(statusOf(this.settings.deliver_subject, 100, "Idle Heartbeat", headers satisfies MessageHeaders))
   }
 
   private wait(): void {

@@ -2,7 +2,7 @@
  * One client's connection as the server sees it: what comes in is taken up in
  * order, and takes a little time; what goes out goes to the client's own way.
  */
-import type { Headers } from "../../nats/port.ts"
+import type { MessageHeaders } from "../../nats/port.ts"
 import type { Outgoing } from "../messages.ts"
 import { directPrefix, prefix } from "./api.ts"
 import type { Interest, Listener } from "./interest.ts"
@@ -25,7 +25,7 @@ export interface SessionOptions {
   readonly deliver: (message: Outgoing, subscription: string) => void
   readonly handle: (
     subject: string,
-    headers: Headers,
+    headers: MessageHeaders,
     data: Uint8Array,
     reply: string | undefined,
     arrivedAt: number
@@ -44,7 +44,7 @@ export class ServerSession implements Listener {
     this.options = options
   }
 
-  publish(subject: string, headers: Headers, data: Uint8Array, reply: string | undefined): void {
+  publish(subject: string, headers: MessageHeaders, data: Uint8Array, reply: string | undefined): void {
     const { handle, work } = this.options
     work.run(() => {
       const arrivedAt = work.now
@@ -82,7 +82,7 @@ export class ServerSession implements Listener {
     const { inOrder, work } = this.options
     const due = Math.max(this.lastDue + behind, work.now + work.chance.between(...handling))
     const isParallel = !inOrder && subject.startsWith(prefix) && !subject.startsWith(directPrefix)
-    if (isParallel && due < this.overtakenUntil) work.struck("request overtaken")
+    if (isParallel && due < this.overtakenUntil) work.injected("request overtaken")
     if (isParallel && work.chance.is(takesLonger)) {
       return this.overtakenUntil = due + work.chance.between(...longer)
     }

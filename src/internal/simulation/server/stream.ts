@@ -2,11 +2,11 @@
  * A stream: its copies, who writes to it, what ages in it, who consumes it, and
  * whether somebody leads it.
  */
-import type { Operation } from "../../kv/backend.ts"
+import type { MessageOperation } from "../../kv/backend.ts"
 import type { ConsumerSettings } from "../../nats/jetstream.ts"
 import type { Timer } from "../environment.ts"
 import { Ages } from "./ages.ts"
-import { type Config, type Limits, limitsOf } from "./config.ts"
+import { type Limits, limitsOf, type StreamConfig } from "./config.ts"
 import { Copy } from "./copy.ts"
 import { Crowd } from "./crowd.ts"
 import { Duplicates } from "./duplicates.ts"
@@ -18,11 +18,11 @@ import { type Matches, matchingAny } from "./subjects.ts"
 import type { Work } from "./work.ts"
 import { type Target, Writes } from "./writes.ts"
 
-export interface Stored {
+export interface StoredPublication {
   readonly stream: string
   readonly subject: string
   readonly revision: number
-  readonly operation: Operation
+  readonly operation: MessageOperation
   readonly value: Uint8Array
   /** True time. */
   readonly at: number
@@ -35,7 +35,7 @@ export interface Surroundings {
   /** A server of the 2.10 line. */
   readonly isOld: boolean
   readonly epoch: number
-  readonly stored: (event: Stored) => void
+  readonly stored: (event: StoredPublication) => void
   readonly madeConsumer: (consumer: PushConsumer) => void
   readonly lostConsumer: (consumer: PushConsumer) => void
 }
@@ -58,7 +58,7 @@ interface ElectionUnderWay {
   isMet: boolean
 }
 
-export class Stream implements Target {
+export class SimulatedStream implements Target {
   readonly name: string
   readonly created: string
   readonly work: Work
@@ -67,7 +67,7 @@ export class Stream implements Target {
   readonly duplicates: Duplicates
   readonly consumers = new Map<string, PushConsumer>()
   readonly writes: Writes
-  config: Config
+  config: StreamConfig
   limits: Limits
   leader: Copy
   follower: Follower | undefined
@@ -84,7 +84,7 @@ export class Stream implements Target {
   /** A replicated stream may take a moment to have its first leader. */
   private leadsFrom = 0
 
-  constructor(surroundings: Surroundings, config: Config, created: string) {
+  constructor(surroundings: Surroundings, config: StreamConfig, created: string) {
     const { chance } = surroundings.work
     this.surroundings = surroundings
     this.work = surroundings.work
@@ -138,7 +138,7 @@ export class Stream implements Target {
   meetElection(): void {
     if (this.election === undefined || this.election.isMet) return
     this.election.isMet = true
-    this.work.struck("store election")
+    this.work.injected("no store leader")
   }
 
   store(message: Kept, isRollup: boolean): void {
@@ -172,7 +172,7 @@ export class Stream implements Target {
     return this.work.chance.is(readsAtLeader) ? this.leader : follower.copy
   }
 
-  update(config: Config): void {
+  update(config: StreamConfig): void {
     this.config = config
     this.limits = limitsOf(config, this.isOld)
     this.owns = matchingAny(config.subjects ?? [])
@@ -214,7 +214,7 @@ export class Stream implements Target {
     this.surroundings.lostConsumer(consumer)
   }
 
-  loseConsumers(isLost: () => boolean = () => true): void {
+  dropConsumers(isLost: () => boolean = () => true): void {
     let lost = 0
     for (const consumer of this.consumers.values()) {
       if (!isLost()) continue
@@ -222,7 +222,7 @@ export class Stream implements Target {
       lost++
     }
     if (lost === 0) return
-    this.work.struck("consumers lost")
+    this.work.injected("consumers lost")
     this.work.note(() => `${lost} consumers of ${this.name} lost`)
   }
 
@@ -236,8 +236,8 @@ export class Stream implements Target {
       this.work.note(() => `${this.name} has no leader for ${gapMillis} ms`)
       this.follower?.catchUp()
       this.writes.abandon()
-      if (!this.isReplicated) this.loseConsumers()
-      else if (chance.is(nodeDied)) this.loseConsumers(() => chance.below(nodes) === 0)
+      if (!this.isReplicated) this.dropConsumers()
+      else if (chance.is(nodeDied)) this.dropConsumers(() => chance.below(nodes) === 0)
     }
     const end = this.work.after(gapMillis, () => this.endElection(end))
     this.election = { began, isMet, end }
@@ -257,7 +257,7 @@ export class Stream implements Target {
     const last = Math.max(this.limits.firstRevision - 1, this.leader.lastRevision - messages)
     if (last === this.leader.lastRevision) return
     const kept = this.leader.all().filter(({ revision }) => revision <= last)
-    this.loseConsumers()
+    this.dropConsumers()
     this.writes.clear()
     this.duplicates.forgetAfter(last)
     const lag = this.follower?.lag ?? 0
@@ -271,12 +271,12 @@ export class Stream implements Target {
       if (copy !== undefined) copy.lastRevision = last
     }
     this.ages.lookAgain()
-    this.work.struck("rolled back")
+    this.work.injected("rolled back")
     this.work.note(() => `${this.name} rolled back to ${last}`)
   }
 
   close(): void {
-    this.loseConsumers()
+    this.dropConsumers()
     this.isClosed = true
     this.election?.end.cancel()
     this.writes.clear()
@@ -305,7 +305,7 @@ export class Stream implements Target {
     if (!wasLast || markerAge === Number.POSITIVE_INFINITY || (operation !== "put" && operation !== "delete")) {
       return true
     }
-    this.work.struck("marker")
+    this.work.injected("marker")
     this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge), true)
     return true
   }

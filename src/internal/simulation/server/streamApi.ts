@@ -4,9 +4,9 @@
 import type { StreamSettings } from "../../nats/jetstream.ts"
 import { invalidConfig, refusals } from "./answers.ts"
 import type { Refusal } from "./answers.ts"
-import { completed, type Config, invalid } from "./config.ts"
+import { completed, invalid, type StreamConfig } from "./config.ts"
 import { rfc3339 } from "./kept.ts"
-import type { Stream } from "./stream.ts"
+import type { SimulatedStream } from "./stream.ts"
 import { matching } from "./subjects.ts"
 
 /** An answer's text, or why there is none. */
@@ -20,14 +20,14 @@ interface InfoRequest {
   readonly offset?: number
 }
 
-const subjectsOf = (stream: Stream, { offset = 0, subjects_filter: filter }: InfoRequest) => {
+const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filter }: InfoRequest) => {
   if (filter === undefined) return { total: 0, subjects: undefined }
   const all = stream.leader.subjects(matching(filter)).toSorted()
   const page = all.slice(offset, offset + pageSize)
   return { total: all.length, subjects: Object.fromEntries(page.map((one) => [one, stream.leader.countOf(one)])) }
 }
 
-export const info = (stream: Stream, request: InfoRequest): Answer => {
+export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
   const { config, consumers, created, leader, name, wall } = stream
   const { subjects, total } = subjectsOf(stream, request)
   const first = leader.firstFrom(0, () => true)
@@ -49,21 +49,21 @@ export const info = (stream: Stream, request: InfoRequest): Answer => {
   })
 }
 
-const isSame = (one: Config, other: Config): boolean => JSON.stringify(one) === JSON.stringify(other)
+const isSame = (one: StreamConfig, other: StreamConfig): boolean => JSON.stringify(one) === JSON.stringify(other)
 
 /** What is to be made of a wish for a stream of a name that one has, or none. */
 export const creation = (
-  existing: Stream | undefined,
+  existing: SimulatedStream | undefined,
   asked: StreamSettings,
   isOld: boolean
-): Config | Refusal | undefined => {
+): StreamConfig | Refusal | undefined => {
   const config = completed(asked, isOld)
   if (existing !== undefined) return isSame(existing.config, config) ? undefined : refusals.nameInUse
   const problem = invalid(config)
   return problem === undefined ? config : invalidConfig(problem)
 }
 
-export const update = (stream: Stream, asked: Config): Answer => {
+export const update = (stream: SimulatedStream, asked: StreamConfig): Answer => {
   const config = completed(asked, stream.isOld)
   const before = stream.config
   const problem = invalid(config) ??
@@ -79,10 +79,13 @@ export const update = (stream: Stream, asked: Config): Answer => {
   return info(stream, {})
 }
 
-export const purge = (stream: Stream, { filter = ">" }: { readonly filter?: string }): Answer =>
+export const purge = (stream: SimulatedStream, { filter = ">" }: { readonly filter?: string }): Answer =>
   `{"success":true,"purged":${stream.purge(matching(filter))}}`
 
-export const messageGet = (stream: Stream, { last_by_subj: subject }: { readonly last_by_subj?: string }): Answer => {
+export const messageGet = (
+  stream: SimulatedStream,
+  { last_by_subj: subject }: { readonly last_by_subj?: string }
+): Answer => {
   if (subject === undefined) return refusals.badRequest
   const message = stream.leader.last(subject)
   return message === undefined ? refusals.noMessage : `{"message":${message.json()}}`

@@ -8,7 +8,7 @@ import type { Environment, Timer } from "../environment.ts"
 export class Work {
   readonly chance: Chance
   private readonly environment: Environment
-  private frozenUntil = 0
+  private pausedUntil = 0
   private thawing: Timer | undefined
   /** What came, or fell due, while it was stopped. */
   private held: Array<() => void> = []
@@ -34,17 +34,17 @@ export class Work {
   /** Now, or once the server goes on. */
   run(task: () => void): void {
     if (this.thawing === undefined) return task()
-    if (this.held.length === 0) this.struck("store frozen")
+    if (this.held.length === 0) this.injected("server paused")
     this.held.push(task)
   }
 
-  freeze(millis: number): void {
+  pause(millis: number): void {
     const until = this.now + millis
-    if (until <= this.frozenUntil) return
-    this.frozenUntil = until
+    if (until <= this.pausedUntil) return
+    this.pausedUntil = until
     this.thawing?.cancel()
     this.thawing = this.environment.after(millis, () => this.thaw())
-    this.note(() => `frozen for ${millis} ms`)
+    this.note(() => `paused for ${millis} ms`)
   }
 
   private thaw(): void {
@@ -55,8 +55,8 @@ export class Work {
     for (const task of held) task()
   }
 
-  struck(fault: string): void {
-    this.environment.struck(fault)
+  injected(fault: string): void {
+    this.environment.injected(fault)
   }
 
   note(what: () => string): void {

@@ -4,7 +4,7 @@
  * little later.
  */
 import { json, noResponders, type Refusal, refusals, refused, wrongLast } from "./answers.ts"
-import type { Config, Limits } from "./config.ts"
+import type { Limits, StreamConfig } from "./config.ts"
 import type { Copy } from "./copy.ts"
 import type { Duplicates } from "./duplicates.ts"
 import type { Interest } from "./interest.ts"
@@ -35,7 +35,7 @@ export interface Target {
   readonly hasLeader: boolean
   /** Unix milliseconds by the leader's clock. */
   readonly wall: number
-  readonly config: Config
+  readonly config: StreamConfig
   readonly limits: Limits
   readonly leader: Copy
   readonly duplicates: Duplicates
@@ -92,7 +92,7 @@ export class Writes {
     this.fate = left === proposals.length ? "lands" : "lost"
     for (const { created, publication } of proposals) {
       isAnswered = isAnswered && left > 0 && chance.is(answeredInTime)
-      if (!isAnswered) this.stream.work.struck("unknown outcome in an election")
+      if (!isAnswered) this.stream.work.injected("unknown outcome in an election")
       if (left-- <= 0) continue
       const revision = this.store(publication, created)
       if (isAnswered) this.acknowledge(publication, revision, false)
@@ -113,7 +113,7 @@ export class Writes {
       if (publication.reply !== undefined) stream.interest.deliver(noResponders(publication.reply))
       return
     }
-    stream.work.struck("unknown outcome in an election")
+    stream.work.injected("unknown outcome in an election")
     if (this.fate === "lands" && this.verdictOn(publication) === undefined) this.store(publication, stream.wall)
   }
 
@@ -150,7 +150,7 @@ export class Writes {
   private duplicateOf(id: string, fault: string): number | Refusal | undefined {
     const revision = this.stream.duplicates.revisionOf(id)
     if (revision !== undefined) {
-      this.stream.work.struck(fault)
+      this.stream.work.injected(fault)
       return revision
     }
     return this.proposals.some(({ publication }) => publication.id === id) ? refusals.duplicateInProcess : undefined
@@ -165,7 +165,7 @@ export class Writes {
     if (isIncomplete) return refusals.subjectAlone
     if (expected !== undefined) {
       if (this.inFlight.has(guard)) {
-        this.stream.work.struck("conflict in flight")
+        this.stream.work.injected("conflict in flight")
         return refusals.inFlight
       }
       const actual = leader.last(guard)?.revision ?? 0

@@ -3,7 +3,7 @@
  * Pure.
  */
 import { explain } from "./describe.ts"
-import type { CheckOptions, Initial, NotLinearizable, Operation, Verdict } from "./history.ts"
+import type { Initial, NotLinearizable, Operation, Options, Verdict } from "./history.ts"
 import { malformedIn } from "./malformed.ts"
 import { isUnanswered, withoutEmptyRefusals } from "./problem.ts"
 import { contradictionIn } from "./revisions.ts"
@@ -37,7 +37,7 @@ const refuse = (
 
 export const check = (
   history: ReadonlyArray<Operation>,
-  { conflictsInFlight = true, initial = "nothing", maxSteps = usualMaxSteps }: CheckOptions = {}
+  { conflictsInFlight = true, initial = "nothing", maxSteps = usualMaxSteps }: Options = {}
 ): Verdict => {
   const malformed = malformedIn(history, { initial, maxSteps })
   if (malformed !== undefined) return malformed

@@ -4,7 +4,7 @@
 import type { Operation, Verdict } from "./history.ts"
 import type { KeyState } from "./keyState.ts"
 import { isUnanswered } from "./problem.ts"
-import type { Progress } from "./search.ts"
+import type { SearchProgress } from "./search.ts"
 
 const question = ({ input }: Operation): string => {
   switch (input._tag) {
@@ -67,7 +67,7 @@ const held = ({ known, least, live }: KeyState): string => {
 const mostNamed = 12
 
 /** What fits best of a history that does not fit, and what is left over. */
-export const explain = (operations: ReadonlyArray<Operation>, { order, state }: Progress): string => {
+export const explain = (operations: ReadonlyArray<Operation>, { order, state }: SearchProgress): string => {
   const left = operations.filter((operation) => !order.includes(operation) && operation.returned !== undefined)
   const named = (list: ReadonlyArray<Operation>) =>
     list.length > mostNamed ? `${list.length} operations` : list.map(inWords).join("; ")

@@ -63,7 +63,7 @@ export interface Operation {
  * @category models
  * @since 0.1.0
  */
-export interface CheckOptions {
+export interface Options {
   /**
    * What keys hold when the history begins: nothing (default), or anything, for
    * a bucket that was used before.

@@ -27,7 +27,7 @@ export interface Revision {
 }
 
 /** What must hold for a write to be done. */
-export type Condition = "live" | "dead" | Revision
+export type KeyCondition = "live" | "dead" | Revision
 
 /** What an operation asks of the state, and what it leaves. */
 export type Step =
@@ -37,7 +37,7 @@ export type Step =
   | { readonly _tag: "IsNot" } & Revision
   | {
     readonly _tag: "Write"
-    readonly condition: Condition | undefined
+    readonly condition: KeyCondition | undefined
     /** Undefined: a tombstone. */
     readonly value: number | undefined
     /** Undefined: not told. */
@@ -46,7 +46,7 @@ export type Step =
   /** An answer that the operation cannot have. */
   | { readonly _tag: "Never" }
 
-export type Write = Extract<Step, { readonly _tag: "Write" }>
+export type KeyWrite = Extract<Step, { readonly _tag: "Write" }>
 
 export const nothing: KeyState = { live: false, value: undefined, least: 0, known: true, not: [] }
 
@@ -91,7 +91,7 @@ const holds = (state: KeyState, value: number, revision: Revision): KeyState | u
   return bound === undefined || bound.value === value ? bound : { ...bound, value }
 }
 
-const allows = (state: KeyState, condition: Condition | undefined): KeyState | undefined =>
+const allows = (state: KeyState, condition: KeyCondition | undefined): KeyState | undefined =>
   condition === undefined
     ? state
     : condition === "live"
@@ -100,7 +100,7 @@ const allows = (state: KeyState, condition: Condition | undefined): KeyState | u
     ? dead(state)
     : at(state, condition)
 
-const write = (state: KeyState, { condition, revision, value }: Write): KeyState | undefined => {
+const write = (state: KeyState, { condition, revision, value }: KeyWrite): KeyState | undefined => {
   const allowed = allows(state, condition)
   // Of the revisions that this one may have replaced, the least leaves the most room.
   if (allowed === undefined || (revision !== undefined && allowed.least >= revision)) return undefined

@@ -9,10 +9,10 @@
  */
 import { countPassing } from "../../sorted.ts"
 import type { Initial, Operation } from "./history.ts"
-import { anything, type KeyState, nothing, type Revision, type Step, type Write } from "./keyState.ts"
+import { anything, type KeyState, type KeyWrite, nothing, type Revision, type Step } from "./keyState.ts"
 
 /** An operation that has its place in every order. */
-export interface Task {
+export interface KeyTask {
   readonly operation: Operation
   readonly step: Step
   readonly invoked: number
@@ -24,14 +24,14 @@ export interface Task {
 /** A write that has landed at some time after its invocation, or never. */
 export interface Maybe {
   readonly operation: Operation
-  readonly step: Write
+  readonly step: KeyWrite
   readonly invoked: number
 }
 
 export interface Problem {
   readonly initial: KeyState
   /** By invocation. */
-  readonly tasks: ReadonlyArray<Task>
+  readonly tasks: ReadonlyArray<KeyTask>
   /** How many tasks each rank has. */
   readonly ranks: ReadonlyArray<number>
   /** Each a list of writes that differ in their invocation only, and are in its order. */
@@ -60,7 +60,7 @@ const valuesSeen = (operations: ReadonlyArray<Operation>) => {
 }
 
 /** What is known of a history before its operations are looked at one by one. */
-interface Names {
+interface OperationNames {
   readonly numberOf: (value: string) => number
   readonly revision: (revision: number) => Revision
 }
@@ -75,7 +75,7 @@ const askedBy = ({ input }: Operation): Asked | undefined => {
   return createOnly ? "dead" : updateOnly ? "live" : revision
 }
 
-const writing = (operation: Operation, revision: number | undefined, names: Names): Write => {
+const writing = (operation: Operation, revision: number | undefined, names: OperationNames): KeyWrite => {
   const asked = askedBy(operation)
   return {
     _tag: "Write",
@@ -86,13 +86,13 @@ const writing = (operation: Operation, revision: number | undefined, names: Name
 }
 
 /** What must be the case where a condition did not hold. */
-const refusal = (asked: Asked | undefined, reason: string, { revision }: Names): Step => {
+const refusal = (asked: Asked | undefined, reason: string, { revision }: OperationNames): Step => {
   if (asked === "dead") return reason === "KeyNotFound" ? never : { _tag: "Live" }
   if (asked === "live") return reason === "KeyAlreadyExists" ? never : { _tag: "Dead" }
   return asked === undefined || reason !== "RevisionMismatch" ? never : { _tag: "IsNot", ...revision(asked) }
 }
 
-const stepOf = (operation: Operation, names: Names): Step => {
+const stepOf = (operation: Operation, names: OperationNames): Step => {
   const { input, outcome } = operation
   switch (outcome._tag) {
     case "None":
@@ -206,7 +206,7 @@ const needOf = (step: Step): string | undefined => {
   }
 }
 
-const givenBy = ({ value }: Write): ReadonlyArray<string> =>
+const givenBy = ({ value }: KeyWrite): ReadonlyArray<string> =>
   value === undefined ? ["dead", "revision"] : ["live", "revision", `value ${value}`]
 
 /**
@@ -214,7 +214,7 @@ const givenBy = ({ value }: Write): ReadonlyArray<string> =>
  * is needed only just before an operation that would not be possible without
  * it, be it another such write that is needed).
  */
-const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<Task>): ReadonlyArray<Maybe> => {
+const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<KeyTask>): ReadonlyArray<Maybe> => {
   const until = new Map<string, number>()
   const isNew = (step: Step, time: number): boolean => {
     const need = needOf(step)
@@ -275,7 +275,7 @@ export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Pr
   const told = new Set(answered.flatMap(({ outcome }) => outcome._tag === "Written" ? [outcome.revision] : []))
   const landed = revealed(answered, unanswered, told, initial)
   landed.forEach(({ revision }) => told.add(revision))
-  const names: Names = {
+  const names: OperationNames = {
     numberOf: valuesSeen(operations),
     revision: (revision) => ({ revision, isTaken: told.has(revision) })
   }
@@ -287,7 +287,7 @@ export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Pr
       : { operation, step: writing(operation, found.revision, names), returned: found.by }
   })
   const { counts, rankOf } = ranking(steps.map(({ step }) => step))
-  const tasks = steps.map(({ operation, returned, step }): Task => ({
+  const tasks = steps.map(({ operation, returned, step }): KeyTask => ({
     operation,
     step,
     invoked: operation.invoked,

@@ -9,7 +9,7 @@ import type { KVStore } from "../../../KVStore.ts"
 import type { KVStoreError } from "../../../KVStoreError.ts"
 import type { Input, Operation, Outcome } from "./history.ts"
 
-type Store = KVStore["Service"]
+type RecordedStore = KVStore["Service"]
 
 export interface Recording {
   readonly process: string
@@ -52,7 +52,7 @@ const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
 
 export const recorder = (
   { encode = textOf, history, log, now, process }: Recording
-): (store: Store) => Store => {
+): (store: RecordedStore) => RecordedStore => {
   const write = (operation: Operation, place: number) => {
     history[place] = operation
     log?.(operation, place)
@@ -94,7 +94,7 @@ export const recorder = (
   const removed = (exit: Exit.Exit<void, KVStoreError>): Outcome =>
     Exit.isSuccess(exit) ? { _tag: "Removed" } : failureOf(exit)
 
-  const remove = (store: Store, operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
+  const remove = (store: RecordedStore, operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
     record(key, { _tag: "Remove", operation, revision: options?.revision }, store[operation](key, options), removed)
 
   return (store) => ({

@@ -7,7 +7,7 @@ import type { Initial, Operation } from "./history.ts"
 import { isUnanswered } from "./problem.ts"
 
 /** A revision, and the times between which it was given to a write. */
-interface Given {
+interface RevisionUse {
   readonly revision: number
   readonly key: string
   /** The first who was told of it, and when. */
@@ -23,7 +23,7 @@ export interface Contradiction {
   readonly explanation: string
 }
 
-const begun = ({ writers }: Given): number =>
+const begun = ({ writers }: RevisionUse): number =>
   writers.length === 0 ? -Infinity : Math.min(...writers.map(({ invoked }) => invoked))
 
 /** What was there before may have been there with any revision. */
@@ -41,8 +41,11 @@ const contradiction = (
 ): Contradiction => ({ operations: [...new Set(operations)], initial, explanation })
 
 /** All revisions that somebody was told; the first that two keys have. */
-const collect = (operations: ReadonlyArray<Operation>, initial: Initial): ReadonlyArray<Given> | Contradiction => {
-  const given = new Map<number, Given>()
+const collect = (
+  operations: ReadonlyArray<Operation>,
+  initial: Initial
+): ReadonlyArray<RevisionUse> | Contradiction => {
+  const given = new Map<number, RevisionUse>()
   const putsOf = unanswered(operations, initial)
   for (const operation of operations) {
     const { key, outcome, returned } = operation
@@ -75,7 +78,7 @@ export const contradictionIn = (
 ): Contradiction | undefined => {
   const all = collect(operations, initial)
   if (!("length" in all)) return all
-  let greater: Given | undefined
+  let greater: RevisionUse | undefined
   for (const given of all.toSorted((a, b) => b.revision - a.revision)) {
     if (greater !== undefined && greater.knownAt < begun(given)) {
       return contradiction(

@@ -28,20 +28,20 @@
  */
 import type { Operation } from "./history.ts"
 import { apply, includes, type KeyState, type Step, surelyAllows } from "./keyState.ts"
-import type { Problem, Task } from "./problem.ts"
+import type { KeyTask, Problem } from "./problem.ts"
 
 /** How far the best attempt came. */
-export interface Progress {
+export interface SearchProgress {
   /** How many operations with an answer have a place in it. */
   readonly placed: number
   readonly order: ReadonlyArray<Operation>
   readonly state: KeyState
 }
 
-export type Found =
+export type SearchResult =
   | { readonly _tag: "Order" }
   /** `furthest` only where it was asked for: it takes time with many operations. */
-  | { readonly _tag: "None"; readonly furthest: Progress | undefined }
+  | { readonly _tag: "None"; readonly furthest: SearchProgress | undefined }
   | { readonly _tag: "GaveUp" }
 
 /** Questions and answers by time in a linked list. A task's question is its index; its answer is that many further on. */
@@ -50,7 +50,7 @@ class Events {
   private readonly following: Int32Array
   private readonly preceding: Int32Array
 
-  constructor(tasks: ReadonlyArray<Task>) {
+  constructor(tasks: ReadonlyArray<KeyTask>) {
     const size = tasks.length
     this.size = size
     const end = 2 * size
@@ -116,7 +116,7 @@ class Events {
 }
 
 /** What may be next: a task by its index, or the next unanswered write of a list, from -1 downwards. */
-interface Candidate {
+interface Choice {
   readonly move: number
   readonly state: KeyState
 }
@@ -125,7 +125,7 @@ interface Candidate {
 const longestRow = 3
 const mostBeforeRevision = 1
 
-interface Place {
+interface SearchPlace {
   readonly state: KeyState
   /** The state before the unanswered write that led here, if it was the last: what follows must need that write. */
   readonly before: KeyState | undefined
@@ -136,8 +136,8 @@ interface Place {
 }
 
 /** A point of the search from which several ways may lead on. */
-interface Point extends Place {
-  readonly candidates: ReadonlyArray<Candidate>
+interface Point extends SearchPlace {
+  readonly candidates: ReadonlyArray<Choice>
   next: number
   /** How many moves led here. */
   readonly moves: number
@@ -166,7 +166,7 @@ class Search {
   private placed = 0
   /** Points from which no way leads to the end. */
   private readonly vain = new Map<string, Array<InVain>>()
-  private furthest: Progress | undefined
+  private furthest: SearchProgress | undefined
 
   constructor(problem: Problem, explains: boolean) {
     this.problem = problem
@@ -176,7 +176,7 @@ class Search {
     this.furthest = explains ? { placed: -1, order: [], state: problem.initial } : undefined
   }
 
-  run(maxSteps: number): Found {
+  run(maxSteps: number): SearchResult {
     const { tasks } = this.problem
     const points: Array<Point> = []
     let steps = 0
@@ -208,7 +208,7 @@ class Search {
   }
 
   /** Takes what goes at once, and looks at what may be next; undefined where that was in vain before. */
-  private pointAt(place: Place): Point | undefined {
+  private pointAt(place: SearchPlace): Point | undefined {
     const { state } = place
     const placed = this.placed
     const latest = this.absorb(state, place.latest)
@@ -233,8 +233,8 @@ class Search {
     return most
   }
 
-  private candidates({ before, row, state }: Place): ReadonlyArray<Candidate> {
-    const found: Array<Candidate> = []
+  private candidates({ before, row, state }: SearchPlace): ReadonlyArray<Choice> {
+    const found: Array<Choice> = []
     const consider = (move: number, step: Step) => {
       if (before !== undefined && surelyAllows(before, step)) return
       const after = apply(state, step)
@@ -291,7 +291,7 @@ class Search {
    * these revisions possible (also before the last unanswered write: what is surely allowed there, and so must not
    * follow, is then surely allowed here), and at least as many unanswered writes to take.
    */
-  private isVain(point: Place): boolean {
+  private isVain(point: SearchPlace): boolean {
     if (this.vain.size === 0) return false
     const others = this.vain.get(this.nameOf(point))
     return others !== undefined &&
@@ -302,7 +302,7 @@ class Search {
       )
   }
 
-  private giveUp(point: Place): void {
+  private giveUp(point: SearchPlace): void {
     const name = this.nameOf(point)
     const { before, row, state } = point
     const here = { before, row, state, used: [...this.used] }
@@ -312,7 +312,7 @@ class Search {
   }
 
   /** Which tasks have their place, and what the key holds. */
-  private nameOf({ latest, state }: Place): string {
+  private nameOf({ latest, state }: SearchPlace): string {
     const waiting: Array<number> = []
     for (let event = this.events.first; event !== this.events.end; event = this.events.next(event)) {
       if (!this.events.isQuestion(event)) continue
@@ -333,5 +333,5 @@ class Search {
 }
 
 /** Looks for an order; gives up after so many steps. */
-export const search = (problem: Problem, maxSteps: number, explains = false): Found =>
+export const search = (problem: Problem, maxSteps: number, explains = false): SearchResult =>
   new Search(problem, explains).run(maxSteps)

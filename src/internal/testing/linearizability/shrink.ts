@@ -23,7 +23,7 @@
 import { countPassing } from "../../sorted.ts"
 import type { Initial, Operation } from "./history.ts"
 import { isUnanswered, make, withoutEmptyRefusals } from "./problem.ts"
-import { type Found, search } from "./search.ts"
+import { search, type SearchResult } from "./search.ts"
 
 export interface Rules {
   readonly conflictsInFlight: boolean
@@ -36,7 +36,8 @@ export const attempt = (
   initial: Initial,
   rules: Rules,
   explains = false
-): Found => search(make(withoutEmptyRefusals(operations, rules.conflictsInFlight), initial), rules.maxSteps, explains)
+): SearchResult =>
+  search(make(withoutEmptyRefusals(operations, rules.conflictsInFlight), initial), rules.maxSteps, explains)
 
 /** An attempt to shrink that takes longer is not worth it: another one may be quick. */
 const mostSteps = 100_000

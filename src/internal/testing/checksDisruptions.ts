@@ -1,17 +1,17 @@
 /**
  * Who was in trouble when. What strikes the store strikes everybody.
  */
-import type { RosterHistory, RosterTimes, Trouble } from "./checksModels.ts"
+import type { Disruption, RegistryHistory, RegistryTimes } from "./checksModels.ts"
 import { merge, type Span } from "./checksSpans.ts"
 
 /** After trouble: to connect and to try again, with the pauses that retries take. */
 export const recovery = 3000
 
 /** By node. */
-export type TroublesOf = (node: string) => ReadonlyArray<Span>
+export type DisruptionsOf = (node: string) => ReadonlyArray<Span>
 
-const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>): TroublesOf => {
-  const each = Map.groupBy(troubles, ({ node }) => node)
+const byNode = (disruptions: ReadonlyArray<Disruption>, ofAll: ReadonlyArray<Disruption>): DisruptionsOf => {
+  const each = Map.groupBy(disruptions, ({ node }) => node)
   const known = new Map<string, ReadonlyArray<Span>>()
   return (node) => {
     const merged = known.get(node) ?? merge([...ofAll, ...each.get(node) ?? []])
@@ -20,19 +20,19 @@ const byNode = (troubles: ReadonlyArray<Trouble>, ofAll: ReadonlyArray<Trouble>)
   }
 }
 
-/** The troubles of a node and those of the store, merged. */
-export const troublesOf = (troubles: ReadonlyArray<Trouble>) =>
-  byNode(troubles, troubles.filter(({ node }) => node === undefined))
+/** The disruptions of a node and those of the store, merged. */
+export const disruptionsOf = (disruptions: ReadonlyArray<Disruption>) =>
+  byNode(disruptions, disruptions.filter(({ node }) => node === undefined))
 
-/** The troubles of a node alone, merged. */
-export const ownTroublesOf = (troubles: ReadonlyArray<Trouble>) => byNode(troubles, [])
+/** The disruptions of a node alone, merged. */
+export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions, [])
 
 /**
  * From trouble of a node's own until it can have found out what it missed: for so
  * long after it, and after what follows so closely that there was no time for that.
  */
-export const unsettledOf = (troubles: ReadonlyArray<Trouble>, settling: number): TroublesOf => {
-  const [all, own] = [troublesOf(troubles), ownTroublesOf(troubles)]
+export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: number): DisruptionsOf => {
+  const [all, own] = [disruptionsOf(disruptions), ownDisruptionsOf(disruptions)]
   const known = new Map<string, ReadonlyArray<Span>>()
   return (node) => {
     const found = known.get(node) ?? merge(all(node).map(({ from, until }) => ({ from, until: until + settling })))
@@ -50,9 +50,9 @@ export const unsettledOf = (troubles: ReadonlyArray<Trouble>, settling: number):
  * may suspect the store and not them: from half of `maxAge` after a beat until
  * the next one.
  */
-export const silences = (history: RosterHistory, { lateness, maxAge }: RosterTimes): ReadonlyArray<Span> => {
-  const beats = history.beats.map(({ at }) => at).toSorted((one, two) => one - two)
-  const suspicious = maxAge / 2 - lateness
+export const silences = (history: RegistryHistory, { tolerance, maxAge }: RegistryTimes): ReadonlyArray<Span> => {
+  const beats = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)
+  const suspicious = maxAge / 2 - tolerance
   const found: Array<Span> = []
   beats.forEach((at, index) => {
     const next = beats[index + 1] ?? Number.POSITIVE_INFINITY

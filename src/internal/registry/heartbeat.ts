@@ -13,7 +13,7 @@ import { conflictPause, OwnRecord } from "./ownRecord.ts"
 import { beforeRegistering } from "./protocol.ts"
 import { changed, keyOf } from "./record.ts"
 
-export const makeByHand = (
+export const makeHeartbeat = (
   access: Access,
   nonce: string,
   attemptTimeout: Duration.Duration

@@ -4,7 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import * as rosterRecords from "../src/internal/testing/rosterRecords.ts"
+import * as registryRecords from "../src/internal/testing/registryRecords.ts"
 import type { Registration } from "../src/Registry.ts"
 import { Deregistered, RegistryError } from "../src/RegistryError.ts"
 
@@ -23,7 +23,7 @@ const registration = (lost: Deferred.Deferred<RegistryError>): Registration => (
 const facts = Effect.succeed({
   stops: [],
   crashes: [],
-  troubles: [],
+  disruptions: [],
   connected: [],
   buckets: [],
   stored: [],
@@ -34,7 +34,7 @@ describe("an instance that others deregister", () => {
   const played = (isAnsweredLate: boolean) =>
     Effect.gen(function*() {
       let time = 0
-      const history = rosterRecords.make({ facts, now: Effect.sync(() => time) })
+      const history = registryRecords.make({ facts, now: Effect.sync(() => time) })
       const [lost, answer] = [yield* Deferred.make<RegistryError>(), yield* Deferred.make<boolean>()]
       const register = (ends: Deferred.Deferred<RegistryError>) =>
         history.registered("a", "orders/1", Effect.succeed(registration(ends)))
@@ -53,8 +53,8 @@ describe("an instance that others deregister", () => {
       time = 40
       yield* Deferred.succeed(answer, true)
       yield* Fiber.join(asked)
-      const { lives } = yield* history.roster("registry")
-      return lives.map(({ ended, from, until }) => ({ ended, from, until }))
+      const { lifetimes } = yield* history.registry("registry")
+      return lifetimes.map(({ ended, from, until }) => ({ ended, from, until }))
     }).pipe(Effect.scoped)
 
   it.effect("has ended when the answer is there", () =>

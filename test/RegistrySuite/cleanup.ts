@@ -1,4 +1,4 @@
-/** What a sweep removes, and what it leaves. */
+/** What a clean up removes, and what it leaves. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,22 +7,22 @@ import { after, away, countOf, times } from "./faults.ts"
 import { brisk, calm, heartbeat, numbers, type Tools } from "./fixture.ts"
 import { beat, keyOf, lastOf, listed, named, type Process, watched, world } from "./processes.ts"
 
-export const sweeping = ({ finish, test, until }: Tools) => {
+export const cleaningUp = ({ finish, test, until }: Tools) => {
   /** Instances that were alive once. */
   const dead = Effect.fnUntraced(function*(process: Process, ids: ReadonlyArray<string>, serviceName = "orders") {
     for (const id of ids) yield* beat(process, named(serviceName, id))
     yield* until(listed(process, serviceName), (alive) => !ids.some((id) => alive.includes(id)))
   })
 
-  const nothing = { removed: [], raced: 0, failed: [], invalid: [], frozen: [] }
+  const nothing = { removed: [], conflicts: 0, failed: [], undecodable: [], preserved: [] }
 
-  test("a sweep of nothing removes nothing", () =>
+  test("a clean up of nothing removes nothing", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 0, ...nothing })
     }))
 
-  test("a sweep removes the expired only, and says whom and why", () =>
+  test("a clean up removes the expired only, and says whom and why", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       const events = yield* watched(process)
@@ -37,7 +37,7 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [keyOf("orders", "living")])
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
       assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 1, ...nothing })
-      assert.notInclude(events.seen, "down orders/living swept")
+      assert.notInclude(events.seen, "down orders/living cleanedUp")
     }))
 
   test("a dry run says what it would remove, and removes nothing", () =>
@@ -50,7 +50,7 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "purge"), 0)
     }))
 
-  test("a sweep may have a maxAge of its own", () =>
+  test("a clean up may have a maxAge of its own", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(brisk)
       yield* dead(process, ["one"])
@@ -60,16 +60,16 @@ export const sweeping = ({ finish, test, until }: Tools) => {
 
   test("an instance that beats between the read and the removal is kept, and counted", () =>
     Effect.gen(function*() {
-      const [, backend, sweeper] = yield* world(brisk)
+      const [, backend, cleanup] = yield* world(brisk)
       yield* dead(backend, ["one", "two"])
       const beaten = beat(backend, named("orders", "one"))
-      yield* sweeper.link.set((call, run) =>
+      yield* cleanup.link.set((call, run) =>
         call.operation === "purge" && call.key === keyOf("orders", "one") ? after(beaten)(call, run) : run
       )
-      const report = yield* finish(sweeper.registry.cleanup())
-      assert.strictEqual(report.raced, 1)
+      const report = yield* finish(cleanup.registry.cleanup())
+      assert.strictEqual(report.conflicts, 1)
       assert.deepStrictEqual(report.removed.map((one) => one.instance), ["orders/two"])
-      assert.deepStrictEqual(yield* listed(sweeper), ["one"])
+      assert.deepStrictEqual(yield* listed(cleanup), ["one"])
     }))
 
   test("a record that does not decode is told of, and goes only when it is old", () =>
@@ -78,11 +78,11 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       const key = keyOf("orders", "bad")
       yield* store.put(key, bytes("nonsense"))
       const young = yield* process.registry.cleanup()
-      assert.deepStrictEqual(young.invalid, ["orders/bad"])
+      assert.deepStrictEqual(young.undecodable, ["orders/bad"])
       assert.deepStrictEqual(young.removed, [])
       yield* dead(process, ["one"])
       const old = yield* process.registry.cleanup()
-      assert.deepStrictEqual(old.invalid, ["orders/bad"])
+      assert.deepStrictEqual(old.undecodable, ["orders/bad"])
       assert.deepStrictEqual(old.removed.map((one) => one.instance).toSorted(), ["orders/bad", "orders/one"])
       assert.include(old.removed.find((one) => one.instance === "orders/bad")!.reason, "decode")
       assert.deepStrictEqual(yield* store.keys(), [])
@@ -95,11 +95,11 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       yield* dead(process, numbers(6).map((n) => `dead-${n}`))
       yield* dead(process, ["one"], "payments")
       const held = yield* process.registry.cleanup()
-      assert.deepStrictEqual(held.frozen, ["orders"])
+      assert.deepStrictEqual(held.preserved, ["orders"])
       assert.deepStrictEqual(held.removed.map((one) => one.instance), ["payments/one"])
       assert.strictEqual((yield* store.keys()).length, 10)
-      const all = yield* process.registry.cleanup({ atMost: 1 })
-      assert.deepStrictEqual(all.frozen, [])
+      const all = yield* process.registry.cleanup({ maxRemovalRatio: 1 })
+      assert.deepStrictEqual(all.preserved, [])
       assert.deepStrictEqual(all.removed.map((one) => one.instance), numbers(6).map((n) => `orders/dead-${n}`))
       assert.deepStrictEqual(yield* listed(process), numbers(4).map((n) => `living-${n}`))
     }))
@@ -111,12 +111,12 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       for (const n of numbers(5)) yield* beat(process, named("orders", `dead-${n}`))
       yield* dead(process, numbers(9).map(String), "payments")
       const report = yield* process.registry.cleanup()
-      assert.deepStrictEqual(report.frozen, [])
+      assert.deepStrictEqual(report.preserved, [])
       assert.strictEqual(report.removed.length, 14)
       assert.strictEqual((yield* store.keys()).length, 5)
     }))
 
-  test("a sweep that confirms removes only what it saw unchanged a heartbeat before", () =>
+  test("a clean up that confirms removes only what it saw unchanged a heartbeat before", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* dead(process, ["one"])
@@ -133,7 +133,7 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
     }))
 
-  test("a sweep that confirms does not count what another one saw", () =>
+  test("a clean up that confirms does not count what another one saw", () =>
     Effect.gen(function*() {
       const [, process, other] = yield* world(brisk)
       yield* dead(process, ["one"])
@@ -155,19 +155,19 @@ export const sweeping = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* process.registry.cleanup()).removed.length, 1)
     }))
 
-  for (const atMost of [50, -0.1, Number.NaN]) {
-    test(`a share of ${atMost} is refused, and nothing is removed`, () =>
+  for (const maxRemovalRatio of [50, -0.1, Number.NaN]) {
+    test(`a share of ${maxRemovalRatio} is refused, and nothing is removed`, () =>
       Effect.gen(function*() {
         const [store, process] = yield* world(brisk)
         yield* dead(process, ["one"])
-        const error = yield* Effect.flip(process.registry.cleanup({ atMost }))
+        const error = yield* Effect.flip(process.registry.cleanup({ maxRemovalRatio }))
         assert.strictEqual(error.reason._tag, "InvalidConfig")
         assert.include(error.message, "from 0 to 1")
         assert.strictEqual((yield* store.keys()).length, 1)
       }))
   }
 
-  test("two sweeps at once remove each instance once", () =>
+  test("two cleans up at once remove each instance once", () =>
     Effect.gen(function*() {
       const [, one, other] = yield* world(brisk)
       yield* dead(one, numbers(8).map(String))

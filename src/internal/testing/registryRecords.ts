@@ -6,17 +6,17 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Registration } from "../../Registry.ts"
 import type { Facts, SimulationService } from "../simulation/models.ts"
-import type { Life, Look, RosterHistory } from "./checksModels.ts"
+import type { Lifetime, Lookup, RegistryHistory } from "./checksModels.ts"
 import { endedBy } from "./termRecords.ts"
 
 const keyPrefix = "service-instances."
 
 const instanceOf = (key: string): string => key.slice(keyPrefix.length).replace(".", "/")
 
-const removals = { delete: "deregistered", purge: "swept", expire: "expired" } as const
+const removals = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
 /** The registry's records, as its bucket took them. */
-const takenBy = (facts: Facts, bucket: string): Pick<RosterHistory, "beats" | "removals"> => {
+const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeats" | "removals"> => {
   const ofBucket = facts.stored.filter((one) => one.bucket === bucket && one.key.startsWith(keyPrefix))
   const known = new Set(ofBucket.map(({ key }) => instanceOf(key)))
   const losses = facts.losses.filter((loss) => loss.bucket === bucket)
@@ -25,7 +25,9 @@ const takenBy = (facts: Facts, bucket: string): Pick<RosterHistory, "beats" | "r
   )
   const lost = losses.flatMap(({ at }) => Array.from(known, (instance) => ({ instance, at, how: "lost" as const })))
   return {
-    beats: ofBucket.flatMap(({ at, key, operation }) => operation === "put" ? [{ instance: instanceOf(key), at }] : []),
+    heartbeats: ofBucket.flatMap(({ at, key, operation }) =>
+      operation === "put" ? [{ instance: instanceOf(key), at }] : []
+    ),
     removals: [...removed, ...lost]
   }
 }
@@ -37,8 +39,8 @@ class Living {
   readonly registering: number
   from = Number.POSITIVE_INFINITY
   until: number | undefined
-  ended: Life["ended"]
-  lost: Life["lost"]
+  ended: Lifetime["ended"]
+  lost: Lifetime["lost"]
 
   constructor(node: string, instance: string, registering: number) {
     this.node = node
@@ -47,7 +49,7 @@ class Living {
   }
 
   /** The first end counts. */
-  end(at: number, ended: Life["ended"]): void {
+  end(at: number, ended: Lifetime["ended"]): void {
     if (this.until !== undefined) return
     this.until = at
     this.ended = ended
@@ -57,7 +59,7 @@ class Living {
     return this.until === undefined ? endedBy(crashes, this.node, this.registering) : undefined
   }
 
-  life(crashes: Facts["crashes"], end: number): Life {
+  life(crashes: Facts["crashes"], end: number): Lifetime {
     const { instance, node, registering } = this
     const crashed = this.crashedAt(crashes)
     const until = this.until ?? crashed
@@ -67,11 +69,11 @@ class Living {
   }
 }
 
-type Source = Pick<SimulationService, "facts" | "now">
+type RegistrySource = Pick<SimulationService, "facts" | "now">
 
 /** Lives, from when they are registered until whatever ends them. */
-const recordLives = ({ facts, now }: Source) => {
-  const lives: Array<Living> = []
+const recordLives = ({ facts, now }: RegistrySource) => {
+  const lifetimes: Array<Living> = []
 
   const registered = <E, R>(
     node: string,
@@ -80,8 +82,8 @@ const recordLives = ({ facts, now }: Source) => {
   ): Effect.Effect<Registration, E, R | Scope.Scope> =>
     Effect.gen(function*() {
       const living = new Living(node, instance, yield* now)
-      lives.push(living)
-      const end = (ended: Life["ended"]) => Effect.map(now, (at) => living.end(at, ended))
+      lifetimes.push(living)
+      const end = (ended: Lifetime["ended"]) => Effect.map(now, (at) => living.end(at, ended))
       const registration = yield* Effect.onError(register, () => end("left"))
       living.from = yield* now
       // Added after the registration's own, so that it comes before that.
@@ -105,7 +107,9 @@ const recordLives = ({ facts, now }: Source) => {
       const isGone = yield* deregister
       const { crashes } = yield* facts
       // Who came after the question was not meant: the answer may be late.
-      const living = lives.findLast((one) => one.instance === instance && one.until === undefined && one.from <= asked)
+      const living = lifetimes.findLast((one) =>
+        one.instance === instance && one.until === undefined && one.from <= asked
+      )
       // What a crashed process left is no life.
       if (isGone && living !== undefined && living.crashedAt(crashes) === undefined) {
         living.end(yield* now, "deregistered")
@@ -113,15 +117,15 @@ const recordLives = ({ facts, now }: Source) => {
       return isGone
     })
 
-  return { lives, registered, deregistered }
+  return { lifetimes, registered, deregistered }
 }
 
-export const make = (source: Source) => {
+export const make = (source: RegistrySource) => {
   const { facts, now } = source
-  const { deregistered, lives, registered } = recordLives(source)
-  const looks: Array<Look> = []
+  const { deregistered, lifetimes, registered } = recordLives(source)
+  const lookups: Array<Lookup> = []
 
-  const look = <E, R>(
+  const lookup = <E, R>(
     node: string,
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
@@ -129,18 +133,18 @@ export const make = (source: Source) => {
     Effect.gen(function*() {
       const from = yield* now
       const instances = yield* read
-      looks.push({ node, from, until: yield* now, service, instances, how: "list" })
+      lookups.push({ node, from, until: yield* now, service, instances, how: "list" })
       return instances
     })
 
-  const roster = (bucket: string) =>
-    Effect.zipWith(now, facts, (end, known): RosterHistory => ({
+  const registry = (bucket: string) =>
+    Effect.zipWith(now, facts, (end, known): RegistryHistory => ({
       ...takenBy(known, bucket),
-      lives: lives.map((living) => living.life(known.crashes, end)),
-      troubles: known.troubles.filter((trouble) => trouble.bucket === undefined || trouble.bucket === bucket),
-      looks: [...looks],
+      lifetimes: lifetimes.map((living) => living.life(known.crashes, end)),
+      disruptions: known.disruptions.filter((trouble) => trouble.bucket === undefined || trouble.bucket === bucket),
+      lookups: [...lookups],
       end
     }))
 
-  return { registered, deregistered, look, roster }
+  return { registered, deregistered, lookup, registry }
 }

@@ -1,11 +1,11 @@
 /**
  * Whether who lives beats, and who was deregistered stays away.
  */
-import type { Life, RosterHistory, RosterTimes } from "./checksModels.ts"
-import { beat, type Record, type Records, removed } from "./checksRecords.ts"
-import { type Fact, type Found, seconds } from "./checksReport.ts"
+import { type DisruptionsOf, disruptionsOf, ownDisruptionsOf, recovery } from "./checksDisruptions.ts"
+import type { Lifetime, RegistryHistory, RegistryTimes } from "./checksModels.ts"
+import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./checksRecords.ts"
+import { type Fact, type Finding, seconds } from "./checksReport.ts"
 import { countUntil, lastTouching, lastUntil, merge, type Span, touches } from "./checksSpans.ts"
-import { ownTroublesOf, recovery, type TroublesOf, troublesOf } from "./checksTroubles.ts"
 
 /** Trouble this near to a deregistration may have kept it, or the last beat, on its way. */
 const nearTheEnd = 10_000
@@ -15,7 +15,7 @@ const longestAttempt = 2000
 
 const never = Number.POSITIVE_INFINITY
 
-const registered = ({ from, instance, node }: Life): Fact => ({
+const registered = ({ from, instance, node }: Lifetime): Fact => ({
   at: from,
   who: instance,
   what: `is registered on ${node}`
@@ -24,10 +24,10 @@ const registered = ({ from, instance, node }: Life): Fact => ({
 // ------------------------------------------------------------ who lives beats
 
 /** The times without trouble within a span: each begins where the trouble before it ends. */
-const clearWithin = (troubles: ReadonlyArray<Span>, from: number, until: number): ReadonlyArray<Span> => {
+const clearWithin = (disruptions: ReadonlyArray<Span>, from: number, until: number): ReadonlyArray<Span> => {
   const clear: Array<Span> = []
   let since = from
-  for (const trouble of troubles) {
+  for (const trouble of disruptions) {
     if (trouble.from >= until) break
     if (trouble.from > since) clear.push({ from: since, until: trouble.from })
     since = Math.max(since, trouble.until)
@@ -37,7 +37,7 @@ const clearWithin = (troubles: ReadonlyArray<Span>, from: number, until: number)
 }
 
 /** Whoever was deregistered by others stays so: its life ends there. */
-const endOf = (life: Life, { removals }: Record, end: number): number => {
+const endOf = (life: Lifetime, { removals }: InstanceTimeline, end: number): number => {
   const taken = removals.find(({ at, how }) => how === "deregistered" && at >= life.from)
   return Math.min(life.until ?? end, taken?.at ?? never)
 }
@@ -46,74 +46,82 @@ const endOf = (life: Life, { removals }: Record, end: number): number => {
  * Since when nothing is an excuse any more. Whoever has missed a beat for the store's sake tries again and again; after
  * trouble of its own it may have been stopped, and its next beat is due when its clock says so.
  */
-const settledIn = (life: Life, record: Record, clear: Span, times: RosterTimes, own: ReadonlyArray<Span>): number => {
-  const { heartbeat, lateness } = times
-  const last = Math.max(life.from, lastUntil(record.beats, clear.from))
-  const isTrying = clear.from - last > heartbeat + lateness && !touches(own, last, clear.from)
-  return clear.from + lateness + recovery + (isTrying ? longestAttempt : heartbeat + lateness)
+const settledIn = (
+  life: Lifetime,
+  record: InstanceTimeline,
+  clear: Span,
+  times: RegistryTimes,
+  own: ReadonlyArray<Span>
+): number => {
+  const { heartbeat, tolerance } = times
+  const last = Math.max(life.from, lastUntil(record.heartbeats, clear.from))
+  const isTrying = clear.from - last > heartbeat + tolerance && !touches(own, last, clear.from)
+  return clear.from + tolerance + recovery + (isTrying ? longestAttempt : heartbeat + tolerance)
 }
 
 /** Silent for too long, though nothing has kept it from beating for long enough. */
 const forgotten = (
-  life: Life,
-  record: Record,
+  life: Lifetime,
+  record: InstanceTimeline,
   clear: Span,
-  times: RosterTimes,
+  times: RegistryTimes,
   own: ReadonlyArray<Span>
-): ReadonlyArray<Found> => {
-  const longest = times.heartbeat + times.lateness + recovery
+): ReadonlyArray<Finding> => {
+  const longest = times.heartbeat + times.tolerance + recovery
   const settled = settledIn(life, record, clear, times, own)
-  const found: Array<Found> = []
-  for (let next = countUntil(record.beats, settled - longest);; next++) {
-    const last = record.beats[next - 1]
+  const found: Array<Finding> = []
+  for (let next = countUntil(record.heartbeats, settled - longest);; next++) {
+    const last = record.heartbeats[next - 1]
     const missed = Math.max(settled, (last ?? Number.NEGATIVE_INFINITY) + longest)
     if (missed >= clear.until) return found
-    if (missed >= (record.beats[next] ?? never)) continue
-    const proof = last === undefined ? [] : [beat(record.instance, last)]
+    if (missed >= (record.heartbeats[next] ?? never)) continue
+    const proof = last === undefined ? [] : [heartbeat(record.instance, last)]
     const passed = clear.from > life.from
       ? [{ at: clear.from, who: life.node, what: "has no trouble any more, nor has the store" }]
       : []
     found.push({
-      rule: "the living beat",
+      rule: "live instances send heartbeats",
       at: missed,
       message: `${record.instance} lives on ${life.node}, and ` +
-        (last === undefined ? "has never beaten" : `has not beaten for more than ${seconds(missed - last)} s`),
+        (last === undefined
+          ? "has never sent a heartbeat"
+          : `has sent no heartbeat for more than ${seconds(missed - last)} s`),
       facts: [
         registered(life),
         ...proof,
         ...passed,
-        { at: missed, who: record.instance, what: "still lives, and has not beaten" }
+        { at: missed, who: record.instance, what: "still lives, and has sent no heartbeat" }
       ]
     })
-    if (next >= record.beats.length) return found
+    if (next >= record.heartbeats.length) return found
   }
 }
 
-// ------------------------------------------------------------ an id is one process's
+// ------------------------------------------------------------ ids are unique
 
 /** Two that both go on, although either would have learned of the other by its next beat. */
 const twins = (
-  lives: ReadonlyArray<Life>,
-  { lost }: Record,
-  troubles: TroublesOf,
-  { heartbeat, lateness }: RosterTimes,
+  lifetimes: ReadonlyArray<Lifetime>,
+  { lost }: InstanceTimeline,
+  disruptions: DisruptionsOf,
+  { heartbeat, tolerance }: RegistryTimes,
   end: number
-): ReadonlyArray<Found> => {
-  const longest = heartbeat + 2 * lateness + recovery
-  const ordered = lives.toSorted((one, two) => one.from - two.from)
+): ReadonlyArray<Finding> => {
+  const longest = heartbeat + 2 * tolerance + recovery
+  const ordered = lifetimes.toSorted((one, two) => one.from - two.from)
   // Both register anew then, and one of them learns of the other by its next beat.
   const losses = lost.map((at) => ({ from: at, until: at }))
   return ordered.flatMap((later, index) =>
     ordered.slice(0, index).flatMap((earlier) => {
       const until = Math.min(earlier.until ?? end, later.until ?? end)
       if (until - later.from <= longest) return []
-      const trouble = merge([...troubles(earlier.node), ...troubles(later.node), ...losses])
+      const trouble = merge([...disruptions(earlier.node), ...disruptions(later.node), ...losses])
       const clear = clearWithin(trouble, later.from, until).find((span) => span.until - span.from > longest)
       if (clear === undefined) return []
       const { instance } = later
       const both = clear.from + longest
       return [{
-        rule: "an id is one process's",
+        rule: "ids are unique",
         at: both,
         message: `${instance} lives on ${earlier.node} and on ${later.node} for more than ${seconds(longest)} s, ` +
           "and neither was told",
@@ -126,43 +134,43 @@ const twins = (
 // ------------------------------------------------------------ who was deregistered stays away
 
 /** The first write of a life lands before `register` returns. */
-const beginOf = ({ from, registering }: Life): number => registering ?? from - recovery
+const beginOf = ({ from, registering }: Lifetime): number => registering ?? from - recovery
 
 /** Others deregister before they are answered, and the life ends with the answer; who leaves removes its record after that. */
-const tombstoneOf = (life: Life, { removals }: Record): number => {
+const tombstoneOf = (life: Lifetime, { removals }: InstanceTimeline): number => {
   const until = life.until!
   if (life.ended === "left") return until
   return removals.findLast(({ at, how }) => how === "deregistered" && at >= beginOf(life) && at <= until)?.at ?? until
 }
 
 /** With the stream its tombstone was lost: nobody can know any more that it was deregistered. */
-const isForgotten = (life: Life, record: Record, at: number): boolean =>
+const isForgotten = (life: Lifetime, record: InstanceTimeline, at: number): boolean =>
   record.lost.length > 0 && lastUntil(record.lost, at) >= tombstoneOf(life, record)
 
 /**
  * Until when a process goes on as an instance: whom others deregistered, and who cannot know it since the tombstone was
  * lost, rightly lives on until it is told otherwise.
  */
-const presentUntil = (life: Life, record: Record, at: number): number =>
+const presentUntil = (life: Lifetime, record: InstanceTimeline, at: number): number =>
   life.ended === "deregistered" && isForgotten(life, record, at) ? life.lost?.at ?? never : life.until ?? never
 
 /** What may have kept its last write, or the news that others deregistered it, on its way. */
-const troubleAtTheEnd = ({ node, until }: Life, troubles: TroublesOf): Span | undefined =>
-  lastTouching(troubles(node), until! - nearTheEnd, until! + nearTheEnd)
+const disruptionAtTheEnd = ({ node, until }: Lifetime, disruptions: DisruptionsOf): Span | undefined =>
+  lastTouching(disruptions(node), until! - nearTheEnd, until! + nearTheEnd)
 
 /** The lives of one instance, and all that is known of it. */
-interface Kept {
-  readonly lives: ReadonlyArray<Life>
-  readonly record: Record
-  readonly troubles: TroublesOf
+interface DeregisteredSpan {
+  readonly lives: ReadonlyArray<Lifetime>
+  readonly record: InstanceTimeline
+  readonly disruptions: DisruptionsOf
   /** How long what was under way may take. */
   readonly late: number
 }
 
 /** Until when another life may beat: what it had sent before its end may land when its link is well again. */
-const reachOf = (other: Life, at: number, { late, record, troubles }: Kept): number => {
+const reachOf = (other: Lifetime, at: number, { late, record, disruptions }: DeregisteredSpan): number => {
   if (other.until === undefined) return never
-  const trouble = troubleAtTheEnd(other, troubles)
+  const trouble = disruptionAtTheEnd(other, disruptions)
   const mayBeTold = trouble === undefined && !isForgotten(other, record, at)
   // Who was deregistered by others and never told lives on; where it was told, it has ended.
   if (other.ended === "deregistered" && !mayBeTold) return other.lost === undefined ? never : other.lost.at + late
@@ -170,40 +178,42 @@ const reachOf = (other: Life, at: number, { late, record, troubles }: Kept): num
 }
 
 /** A beat after a deregistration, where no other life is there to have sent it. */
-const resurrected = (life: Life, kept: Kept): ReadonlyArray<Found> => {
-  const { late, lives, record, troubles } = kept
+const resurrected = (life: Lifetime, kept: DeregisteredSpan): ReadonlyArray<Finding> => {
+  const { late, lives, record, disruptions } = kept
   if (life.ended !== "left" && life.ended !== "deregistered") return []
-  if (life.until === undefined || troubleAtTheEnd(life, troubles) !== undefined) return []
+  if (life.until === undefined || disruptionAtTheEnd(life, disruptions) !== undefined) return []
   const { until } = life
-  const at = record.beats[countUntil(record.beats, until + late)]
+  const at = record.heartbeats[countUntil(record.heartbeats, until + late)]
   if (at === undefined || isForgotten(life, record, at)) return []
   const isAnothers = lives.some((other) => other !== life && beginOf(other) <= at && reachOf(other, at, kept) >= at)
   if (isAnothers) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
-    rule: "the deregistered stay away",
+    rule: "deregistered instances stay away",
     at,
-    message: `${record.instance} was deregistered on ${life.node}, and beat again ${seconds(at - until)} s later`,
+    message: `${record.instance} was deregistered on ${life.node}, and sent a heartbeat again ${
+      seconds(at - until)
+    } s later`,
     facts: [
       { at: until, who: record.instance, what: `begins to deregister on ${life.node}` },
       ...(removal === undefined ? [] : [removed(removal)]),
-      beat(record.instance, at)
+      heartbeat(record.instance, at)
     ]
   }]
 }
 
-// ------------------------------------------------------------ who registers is registered
+// ------------------------------------------------------------ registrations are stored
 
 /** It asks for its name, and gets it nowhere: waited for longer than another process may be silent. */
-const unregistered = (life: Life, trouble: ReadonlyArray<Span>, times: RosterTimes): ReadonlyArray<Found> => {
-  const { heartbeat, lateness, maxAge } = times
+const unregistered = (life: Lifetime, trouble: ReadonlyArray<Span>, times: RegistryTimes): ReadonlyArray<Finding> => {
+  const { heartbeat, tolerance, maxAge } = times
   const { from, instance, node, registering } = life
   if (registering === undefined) return []
-  const longest = maxAge + heartbeat + 2 * lateness + recovery
+  const longest = maxAge + heartbeat + 2 * tolerance + recovery
   const clear = clearWithin(trouble, registering, from).find((span) => span.until - span.from > longest)
   if (clear === undefined) return []
   return [{
-    rule: "who registers is registered",
+    rule: "registrations are stored",
     at: clear.from + longest,
     message: `${instance} asked to be registered on ${node}, and was not for ${seconds(clear.until - registering)} s`,
     facts: [
@@ -216,7 +226,7 @@ const unregistered = (life: Life, trouble: ReadonlyArray<Span>, times: RosterTim
 // ------------------------------------------------------------ who is told that it is over
 
 /** Told that it was deregistered, or that another has its id, although neither had happened. */
-const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): ReadonlyArray<Found> => {
+const misled = (life: Lifetime, lives: ReadonlyArray<Lifetime>, record: InstanceTimeline): ReadonlyArray<Finding> => {
   const { lost } = life
   if (lost === undefined) return []
   const begin = beginOf(life)
@@ -231,30 +241,30 @@ const misled = (life: Life, lives: ReadonlyArray<Life>, record: Record): Readonl
   if (isTrue) return []
   const why = lost.as === "Deregistered" ? "nobody had deregistered it" : "no other process had its id"
   return [{
-    rule: "endings are true",
+    rule: "losses have their true reason",
     at: lost.at,
     message: `${life.instance} on ${life.node} was told ${lost.as}, and ${why}`,
     facts: [registered(life), { at: lost.at, who: life.instance, what: `is told ${lost.as} on ${life.node}` }]
   }]
 }
 
-export const lives = (history: RosterHistory, times: RosterTimes, records: Records): ReadonlyArray<Found> => {
-  const troubles = troublesOf(history.troubles)
-  const ownTroubles = ownTroublesOf(history.troubles)
-  const late = times.lateness + recovery
-  return [...Map.groupBy(history.lives, ({ instance }) => instance)].flatMap(([instance, own]) => {
+export const lives = (history: RegistryHistory, times: RegistryTimes, records: Timelines): ReadonlyArray<Finding> => {
+  const disruptions = disruptionsOf(history.disruptions)
+  const ownDisruptions = ownDisruptionsOf(history.disruptions)
+  const late = times.tolerance + recovery
+  return [...Map.groupBy(history.lifetimes, ({ instance }) => instance)].flatMap(([instance, own]) => {
     const record = records.all.get(instance)!
-    const kept = { lives: own, record, troubles, late }
+    const kept = { lives: own, record, disruptions, late }
     const each = own.flatMap((life) => {
-      const trouble = troubles(life.node)
+      const trouble = disruptions(life.node)
       const clear = clearWithin(trouble, life.from, endOf(life, record, history.end))
       return [
-        ...clear.flatMap((span) => forgotten(life, record, span, times, ownTroubles(life.node))),
+        ...clear.flatMap((span) => forgotten(life, record, span, times, ownDisruptions(life.node))),
         ...unregistered(life, trouble, times),
         ...misled(life, own, record),
         ...resurrected(life, kept)
       ]
     })
-    return each.concat(twins(own, record, troubles, times, history.end))
+    return each.concat(twins(own, record, disruptions, times, history.end))
   })
 }

@@ -64,7 +64,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(fields["status"], "STANDBY")
     }))
 
-  test("a heartbeat by hand registers again what was swept", () =>
+  test("a heartbeat by hand registers again what was cleaned up", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(one)
