@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ElectionError, LeadershipLost, type LossReason, StoreFailed } from "./ElectionError.ts"
+import { type ElectionError, LeadershipLost, type LossReason } from "./ElectionError.ts"
 import { Board } from "./internal/election/board.ts"
 import type { CampaignServices, Candidate, Won } from "./internal/election/campaign.ts"
 import * as campaigns from "./internal/election/campaign.ts"
@@ -101,7 +101,7 @@ export const fast: Timings = { leaseDuration: "3 seconds", renewDeadline: "2 sec
 const shortestDeadlineOnCluster = 12_000
 
 const storeFailure = (operation: string, election: string | undefined) => (error: KVStoreError): ElectionError =>
-  failure(operation, election)(new StoreFailed({ error }))
+  failure(operation, election)(error)
 
 /** Buckets in which elections cannot be held safely, and why. */
 const checkBucket = Effect.fnUntraced(function*(
@@ -233,9 +233,7 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
     lost: untilOver(tenure.lost),
     proclaim: (metadata: Metadata) =>
       toMetadata(metadata).pipe(
-        Effect.flatMap((checkedMetadata) =>
-          Effect.mapError(tenure.proclaim(checkedMetadata), (error) => new StoreFailed({ error }))
-        ),
+        Effect.flatMap((checkedMetadata) => tenure.proclaim(checkedMetadata)),
         Effect.flatMap((landed) => landed ? Effect.void : isOver),
         Effect.mapError(failure("proclaim", election))
       ),

@@ -4,38 +4,10 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
+import { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
+import { KVStoreError } from "./KVStoreError.ts"
 
-/**
- * A name that cannot be part of a key; nothing was sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidName extends Schema.TaggedError<InvalidName>("effect-aegis/Election/InvalidName")("InvalidName", {
-  value: Schema.String,
-  expected: Schema.String
-}) {
-  override get message(): string {
-    return `the election's name "${this.value}" is not valid: use ${this.expected}`
-  }
-}
-
-/**
- * Times with which a leader could not be told from a former one, or metadata
- * that JSON cannot say; nothing was sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidCandidate extends Schema.TaggedError<InvalidCandidate>("effect-aegis/Election/InvalidCandidate")(
-  "InvalidCandidate",
-  { problem: Schema.String }
-) {
-  override get message(): string {
-    return `the candidate is not valid: ${this.problem}`
-  }
-}
+export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
  * How leadership ends.
@@ -62,26 +34,21 @@ export type LossReason = typeof LossReason.Type
  * @category errors
  * @since 0.1.0
  */
-export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-aegis/Election/LeadershipLost")(
+export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-aegis/ElectionError/LeadershipLost")(
   "LeadershipLost",
   { reason: LossReason }
 ) {
   override get message(): string {
     return `this candidate no longer leads (${this.reason}): campaign again`
   }
-}
 
-/**
- * The store could not do it.
- *
- * @category errors
- * @since 0.1.0
- */
-export class StoreFailed extends Schema.TaggedError<StoreFailed>("effect-aegis/Election/StoreFailed")("StoreFailed", {
-  error: KVStoreError
-}) {
-  override get message(): string {
-    return this.error.message
+  /**
+   * False: this term is over. Campaign again for another.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -91,7 +58,14 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>("effect-aegis/E
  * @category models
  * @since 0.1.0
  */
-export const ElectionReason = Schema.Union([InvalidName, InvalidCandidate, InvalidConfig, LeadershipLost, StoreFailed])
+export const ElectionReason = Schema.Union([
+  InvalidName,
+  InvalidConfig,
+  InvalidValue,
+  ValueTooLarge,
+  LeadershipLost,
+  KVStoreError
+])
 
 /**
  * Why an operation failed.
@@ -124,6 +98,6 @@ export class ElectionError extends Schema.TaggedError<ElectionError>("effect-aeg
    * @since 0.1.0
    */
   get isRetryable(): boolean {
-    return this.reason._tag === "StoreFailed" && this.reason.error.isRetryable
+    return this.reason.isRetryable
   }
 }

@@ -9,6 +9,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
+
+export { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
  * The caller's key or filter is not one that NATS can store; nothing was sent.
@@ -16,87 +19,59 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/InvalidKey")("InvalidKey", {
+export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVStoreError/InvalidKey")("InvalidKey", {
   expected: Schema.String
 }) {
   override get message(): string {
     return `the key is not valid: use ${this.expected}`
   }
-}
 
-/**
- * The caller's value cannot be encoded; nothing was sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidValue extends Schema.TaggedError<InvalidValue>("effect-aegis/InvalidValue")("InvalidValue", {
-  problem: Schema.String
-}) {
-  override get message(): string {
-    return `the value is not valid: ${this.problem}`
+  /**
+   * False: the same key is refused again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
 /**
- * A setting or an option that cannot be had; nothing was sent.
+ * There is no room: in the bucket (`maxBytes`), for the account, or on the server.
  *
  * @category errors
  * @since 0.1.0
  */
-export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aegis/InvalidConfig")("InvalidConfig", {
-  problem: Schema.String
-}) {
-  override get message(): string {
-    return `the configuration is not valid: ${this.problem}`
+export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/KVStoreError/StorageFull")(
+  "StorageFull",
+  {
+    scope: Schema.Literals(["bucket", "account", "server"]),
+    /** The server's error code. */
+    code: Schema.Finite,
+    description: Schema.String
   }
-}
-
-/**
- * What is stored does not decode. It was somebody's write, not this caller's
- * input.
- *
- * @category errors
- * @since 0.1.0
- */
-export class UndecodableValue extends Schema.TaggedError<UndecodableValue>("effect-aegis/UndecodableValue")(
-  "UndecodableValue",
-  { revision: Schema.Finite, cause: Schema.Defect() }
 ) {
   override get message(): string {
-    return `the value stored at revision ${this.revision} does not decode: ${String(this.cause)}`
+    const what = {
+      bucket: "the bucket is full",
+      account: "the account's storage limit is reached",
+      server: "the server's storage is full"
+    }
+    const remedy = {
+      bucket: "purge keys, or raise maxBytes",
+      account: "remove streams or data of this account, or raise its limit",
+      server: "remove streams or data on the server, or give it more storage"
+    }
+    return `${what[this.scope]} (${this.description}, code ${this.code}): ${remedy[this.scope]}`
   }
-}
 
-/**
- * The value is larger than the bucket or the server takes. Sizes are bytes.
- *
- * @category errors
- * @since 0.1.0
- */
-export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aegis/ValueTooLarge")("ValueTooLarge", {
-  size: Schema.Finite,
-  limit: Schema.optional(Schema.Finite)
-}) {
-  override get message(): string {
-    return this.limit === undefined
-      ? `the value of ${this.size} bytes is larger than the server takes`
-      : `the value of ${this.size} bytes is larger than the limit of ${this.limit}`
-  }
-}
-
-/**
- * The bucket holds as much as its `maxBytes`, or its account, allows.
- *
- * @category errors
- * @since 0.1.0
- */
-export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/StorageFull")("StorageFull", {
-  code: Schema.Finite,
-  description: Schema.String
-}) {
-  override get message(): string {
-    return `the bucket is full (${this.description}, code ${this.code}): delete keys, or raise maxBytes`
+  /**
+   * False: it stays full until something is removed, or the limit is raised.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -107,12 +82,21 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/S
  * @category errors
  * @since 0.1.0
  */
-export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-aegis/BucketNotFound")(
+export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-aegis/KVStoreError/BucketNotFound")(
   "BucketNotFound",
   {}
 ) {
   override get message(): string {
-    return "the bucket does not exist: make it, or allow the store to (create: true)"
+    return "the bucket does not exist: create it, or allow the store to (create: true)"
+  }
+
+  /**
+   * False: the bucket stays away until somebody creates it.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -123,7 +107,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-aegis/ConfigMismatch")(
+export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-aegis/KVStoreError/ConfigMismatch")(
   "ConfigMismatch",
   {
     differences: Schema.Array(Schema.Struct({
@@ -137,6 +121,15 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
     const list = this.differences.map((d) => `${d.setting} is ${d.actual}, not ${d.expected}`).join("; ")
     return `the bucket exists with another configuration (${list}): ask for what it has, or set onMismatch`
   }
+
+  /**
+   * False: the same configuration is refused again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
 }
 
 /**
@@ -145,12 +138,28 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effect-aegis/PermissionDenied")(
-  "PermissionDenied",
-  { subject: Schema.String }
-) {
+export class PermissionDenied
+  extends Schema.TaggedError<PermissionDenied>("effect-aegis/KVStoreError/PermissionDenied")(
+    "PermissionDenied",
+    {
+      /** The subject that the server refused, or the connection that it refused. */
+      subject: Schema.String,
+      /** What the client or the system reported, where it did. */
+      cause: Schema.optional(Schema.Defect())
+    }
+  )
+{
   override get message(): string {
-    return `permission denied for ${this.subject}`
+    return `permission denied for ${this.subject}: grant it to this user, or log in as another`
+  }
+
+  /**
+   * False: the same user is refused again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -160,12 +169,23 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effe
  * @category errors
  * @since 0.1.0
  */
-export class KeyAlreadyExists extends Schema.TaggedError<KeyAlreadyExists>("effect-aegis/KeyAlreadyExists")(
-  "KeyAlreadyExists",
-  { revision: Schema.optional(Schema.Finite) }
-) {
+export class KeyAlreadyExists
+  extends Schema.TaggedError<KeyAlreadyExists>("effect-aegis/KVStoreError/KeyAlreadyExists")(
+    "KeyAlreadyExists",
+    { revision: Schema.optional(Schema.Finite) }
+  )
+{
   override get message(): string {
-    return "the key already has a value"
+    return "the key already has a value: read it before another attempt"
+  }
+
+  /**
+   * False: the condition did not hold. Read before another attempt.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -175,9 +195,20 @@ export class KeyAlreadyExists extends Schema.TaggedError<KeyAlreadyExists>("effe
  * @category errors
  * @since 0.1.0
  */
-export class KeyNotFound extends Schema.TaggedError<KeyNotFound>("effect-aegis/KeyNotFound")("KeyNotFound", {}) {
+export class KeyNotFound
+  extends Schema.TaggedError<KeyNotFound>("effect-aegis/KVStoreError/KeyNotFound")("KeyNotFound", {})
+{
   override get message(): string {
-    return "the key has no value"
+    return "the key has no value: create it, or leave updateOnly out"
+  }
+
+  /**
+   * False: the condition did not hold. Read before another attempt.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -189,28 +220,52 @@ export class KeyNotFound extends Schema.TaggedError<KeyNotFound>("effect-aegis/K
  * @category errors
  * @since 0.1.0
  */
-export class RevisionMismatch extends Schema.TaggedError<RevisionMismatch>("effect-aegis/RevisionMismatch")(
-  "RevisionMismatch",
-  { expected: Schema.Finite, actual: Schema.optional(Schema.Finite) }
-) {
+export class RevisionMismatch
+  extends Schema.TaggedError<RevisionMismatch>("effect-aegis/KVStoreError/RevisionMismatch")(
+    "RevisionMismatch",
+    { expected: Schema.Finite, actual: Schema.optional(Schema.Finite) }
+  )
+{
   override get message(): string {
     const actual = this.actual === undefined ? "another one" : String(this.actual)
     return `expected revision ${this.expected}, found ${actual}: read it again before another attempt`
   }
+
+  /**
+   * False: the condition did not hold. Read before another attempt.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
 }
 
 /**
- * Not connected, nobody answered, or a read that got no answer in time.
- * Nothing was written; doing it again is safe.
+ * The store could not be reached: not connected, nobody answered, or a read that
+ * got no answer in time. Nothing was written; doing it again is safe.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>("effect-aegis/Unavailable")("Unavailable", {
-  problem: Schema.String
-}) {
+export class Unavailable
+  extends Schema.TaggedError<Unavailable>("effect-aegis/KVStoreError/Unavailable")("Unavailable", {
+    problem: Schema.String,
+    /** What the client or the system reported, where it did. */
+    cause: Schema.optional(Schema.Defect())
+  })
+{
   override get message(): string {
-    return `the store cannot be reached (${this.problem}): nothing was written, try again`
+    return `the store cannot be reached (${this.problem}): try again`
+  }
+
+  /**
+   * True: nothing was written, and another attempt can help.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return true
   }
 }
 
@@ -221,12 +276,25 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("effect-aegis/U
  * @category errors
  * @since 0.1.0
  */
-export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-aegis/OutcomeUnknown")(
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-aegis/KVStoreError/OutcomeUnknown")(
   "OutcomeUnknown",
-  { problem: Schema.String }
+  {
+    problem: Schema.String,
+    /** What the client or the system reported, where it did. */
+    cause: Schema.optional(Schema.Defect())
+  }
 ) {
   override get message(): string {
     return `a write was sent and not answered (${this.problem}): it may have landed, read before writing again`
+  }
+
+  /**
+   * False: the write may have landed. Read before another attempt.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -236,12 +304,21 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-a
  * @category errors
  * @since 0.1.0
  */
-export class Rejected extends Schema.TaggedError<Rejected>("effect-aegis/Rejected")("Rejected", {
+export class Rejected extends Schema.TaggedError<Rejected>("effect-aegis/KVStoreError/Rejected")("Rejected", {
   code: Schema.Finite,
   description: Schema.String
 }) {
   override get message(): string {
     return `the server refused: ${this.description} (code ${this.code})`
+  }
+
+  /**
+   * False: the server refuses the same request again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -277,6 +354,8 @@ export const KVStoreReason = Schema.Union([
  */
 export type KVStoreReason = typeof KVStoreReason.Type
 
+const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify", "clear"])
+
 /**
  * An operation on a store that failed: where, and why.
  *
@@ -293,7 +372,9 @@ export class KVStoreError extends Schema.TaggedError<KVStoreError>("effect-aegis
   override get message(): string {
     const key = this.key === undefined ? "" : ` "${this.key}"`
     const bucket = this.bucket === undefined ? "" : ` in bucket "${this.bucket}"`
-    return `${this.operation}${key}${bucket}: ${this.reason.message}`
+    // Of a read it would be no news, and of what has an unknown outcome it would be wrong.
+    const unwritten = this.reason._tag === "Unavailable" && writes.has(this.operation) ? "; nothing was written" : ""
+    return `${this.operation}${key}${bucket}: ${this.reason.message}${unwritten}`
   }
 
   /**
@@ -303,6 +384,6 @@ export class KVStoreError extends Schema.TaggedError<KVStoreError>("effect-aegis
    * @since 0.1.0
    */
   get isRetryable(): boolean {
-    return this.reason._tag === "Unavailable"
+    return this.reason.isRetryable
   }
 }

@@ -4,23 +4,10 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { InvalidConfig, KVStoreError, UndecodableValue } from "./KVStoreError.ts"
+import { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
+import { KVStoreError } from "./KVStoreError.ts"
 
-/**
- * A name that cannot be part of a key; nothing was sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/Registry/InvalidKey")("InvalidKey", {
-  field: Schema.String,
-  value: Schema.String,
-  expected: Schema.String
-}) {
-  override get message(): string {
-    return `${this.field} "${this.value}" is not valid: use ${this.expected}`
-  }
-}
+export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
  * An instance that cannot be registered as it is; nothing was sent.
@@ -28,12 +15,21 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/Reg
  * @category errors
  * @since 0.1.0
  */
-export class InvalidInstance extends Schema.TaggedError<InvalidInstance>("effect-aegis/InvalidInstance")(
+export class InvalidInstance extends Schema.TaggedError<InvalidInstance>("effect-aegis/RegistryError/InvalidInstance")(
   "InvalidInstance",
   { problem: Schema.String }
 ) {
   override get message(): string {
     return `the instance is not valid: ${this.problem}`
+  }
+
+  /**
+   * False: the same instance is refused again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -43,13 +39,24 @@ export class InvalidInstance extends Schema.TaggedError<InvalidInstance>("effect
  * @category errors
  * @since 0.1.0
  */
-export class DuplicateInstance extends Schema.TaggedError<DuplicateInstance>("effect-aegis/DuplicateInstance")(
-  "DuplicateInstance",
-  { serviceName: Schema.String, instanceId: Schema.String }
-) {
+export class DuplicateInstance
+  extends Schema.TaggedError<DuplicateInstance>("effect-aegis/RegistryError/DuplicateInstance")(
+    "DuplicateInstance",
+    { serviceName: Schema.String, instanceId: Schema.String }
+  )
+{
   override get message(): string {
     return `another process is registered as ${this.serviceName}/${this.instanceId}: ` +
       "give each its own instanceId, or stop the other one"
+  }
+
+  /**
+   * False: the id is taken for as long as the other process uses it.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -59,26 +66,23 @@ export class DuplicateInstance extends Schema.TaggedError<DuplicateInstance>("ef
  * @category errors
  * @since 0.1.0
  */
-export class Deregistered extends Schema.TaggedError<Deregistered>("effect-aegis/Deregistered")("Deregistered", {
-  serviceName: Schema.String,
-  instanceId: Schema.String
-}) {
+export class Deregistered
+  extends Schema.TaggedError<Deregistered>("effect-aegis/RegistryError/Deregistered")("Deregistered", {
+    serviceName: Schema.String,
+    instanceId: Schema.String
+  })
+{
   override get message(): string {
     return `${this.serviceName}/${this.instanceId} was deregistered: register it again where that is wanted`
   }
-}
 
-/**
- * The store could not do it.
- *
- * @category errors
- * @since 0.1.0
- */
-export class StoreFailed extends Schema.TaggedError<StoreFailed>("effect-aegis/Registry/StoreFailed")("StoreFailed", {
-  error: KVStoreError
-}) {
-  override get message(): string {
-    return this.error.message
+  /**
+   * False: it stays deregistered until it is registered again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -89,13 +93,15 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>("effect-aegis/R
  * @since 0.1.0
  */
 export const RegistryReason = Schema.Union([
-  InvalidKey,
-  InvalidInstance,
+  InvalidName,
   InvalidConfig,
+  InvalidValue,
+  ValueTooLarge,
+  InvalidInstance,
   DuplicateInstance,
   Deregistered,
   UndecodableValue,
-  StoreFailed
+  KVStoreError
 ])
 
 /**
@@ -126,6 +132,6 @@ export class RegistryError extends Schema.TaggedError<RegistryError>("effect-aeg
    * @since 0.1.0
    */
   get isRetryable(): boolean {
-    return this.reason._tag === "StoreFailed" && this.reason.error.isRetryable
+    return this.reason.isRetryable
   }
 }

@@ -6,6 +6,7 @@ const src = new URL("../src/", import.meta.url)
 
 /** Modules that others re-export: their names are reached through those. */
 const parts = new Map([
+  ["AegisError", "KVStoreError"],
   ["KVEntry", "KVStore"],
   ["KVStoreConfig", "KVStore"],
   ["KVStoreError", "KVStore"],

@@ -53,7 +53,7 @@ describe("timings", () => {
     it.effect(`are refused with ${what}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(toTimes(untyped(timings)))
-        assert.strictEqual(error._tag, "InvalidCandidate")
+        assert.strictEqual(error._tag, "InvalidConfig")
         assert.include(error.message, "leaseDuration > renewDeadline >= 2 x renewInterval")
       }))
   }
@@ -137,7 +137,7 @@ describe("a candidate", () => {
     it.effect(`is refused with ${field} ${shown}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(toCandidate("orders", untyped({ [field]: value }), resilient))
-        assert.strictEqual(error._tag, "InvalidCandidate")
+        assert.strictEqual(error._tag, field === "metadata" ? "InvalidValue" : "InvalidConfig")
       }))
   }
 

@@ -70,7 +70,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
       yield* process.link.set(on("status", denied))
-      const { error } = yield* finish(reasonOf(process.election.campaign(only), "StoreFailed"))
+      const error = yield* finish(reasonOf(process.election.campaign(only), "KVStoreError"))
       assert.strictEqual(error.reason._tag, "PermissionDenied")
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))

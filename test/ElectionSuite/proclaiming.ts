@@ -88,7 +88,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
       yield* one.process.link.set(away)
       const error = yield* Effect.flip(one.leadership().proclaim({ port: 1 }))
-      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["StoreFailed", true])
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["KVStoreError", true])
       yield* one.process.link.set(undefined)
       yield* finish(one.leadership().proclaim({ port: 2 }))
       assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 2 })
@@ -101,7 +101,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       const one = yield* stand(process, finish, "one")
       yield* until(one.hasWon, isTrue)
       const before = countOf(process.link, "put")
-      yield* reasonOf(one.leadership().proclaim({ when: new Date(0) as never }), "InvalidCandidate")
+      yield* reasonOf(one.leadership().proclaim({ when: new Date(0) as never }), "InvalidValue")
       assert.strictEqual(countOf(process.link, "put"), before)
     }))
 }

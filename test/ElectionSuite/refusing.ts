@@ -43,9 +43,10 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
   test("a candidate that is not valid is refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
-      for (const options of badCandidates.map(untyped)) {
-        yield* reasonOf(process.election.campaign(only, options), "InvalidCandidate")
-        yield* reasonOf(process.election.whileLeader(only, () => Effect.void, options), "InvalidCandidate")
+      for (const options of badCandidates) {
+        const tag = "metadata" in options ? "InvalidValue" : "InvalidConfig"
+        yield* reasonOf(process.election.campaign(only, untyped(options)), tag)
+        yield* reasonOf(process.election.whileLeader(only, () => Effect.void, untyped(options)), tag)
       }
       assert.deepStrictEqual(process.link.calls, [])
     }))
@@ -87,7 +88,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
     Effect.gen(function*() {
       for (const { timings } of badCandidates.flatMap((options) => "timings" in options ? [options] : [])) {
         const build = Effect.flatMap(layerOn({}, { timings: untyped(timings) }), Effect.fromResult)
-        yield* reasonOf(build, "InvalidCandidate")
+        yield* reasonOf(build, "InvalidConfig")
       }
     }))
 
@@ -114,6 +115,6 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       const process = yield* startProcess(yield* openBucket())
       yield* process.link.set(away)
       const error = yield* Effect.flip(process.election.leader(only))
-      assert.deepStrictEqual([error.operation, error.reason._tag, error.isRetryable], ["leader", "StoreFailed", true])
+      assert.deepStrictEqual([error.operation, error.reason._tag, error.isRetryable], ["leader", "KVStoreError", true])
     }))
 }

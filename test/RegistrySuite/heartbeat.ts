@@ -113,8 +113,8 @@ export const byHand = ({ finish, test, until }: Tools) => {
       const [, process] = yield* world(calm)
       for (const fault of [answerLost, lostOnTheWay]) {
         yield* process.link.set(times(1, "put", fault))
-        const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "StoreFailed")
-        assert.strictEqual(reason.error.reason._tag, "OutcomeUnknown")
+        const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "KVStoreError")
+        assert.strictEqual(reason.reason._tag, "OutcomeUnknown")
         yield* finish(process.registry.heartbeat(one))
         assert.deepStrictEqual(yield* listed(process), ["one"])
       }
@@ -135,8 +135,8 @@ export const byHand = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.link.set(on("put", silent))
-      const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "StoreFailed")
-      assert.strictEqual(reason.error.reason._tag, "OutcomeUnknown")
+      const reason = yield* reasonOf(finish(process.registry.heartbeat(one)), "KVStoreError")
+      assert.strictEqual(reason.reason._tag, "OutcomeUnknown")
     }))
 
   test("heartbeats by hand at once are one instance's", () =>

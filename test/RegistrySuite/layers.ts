@@ -70,7 +70,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
           Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
           Layer.build
         )
-      yield* reasonOf(build(named("a.b", "one")), "InvalidKey")
+      yield* reasonOf(build(named("a.b", "one")), "InvalidName")
       yield* process.enter(named("orders", "one"))
       yield* reasonOf(build(named("orders", "one"), { onDuplicate: "fail" }), "DuplicateInstance")
     }))

@@ -42,7 +42,7 @@ export const names = ({ test }: Tools) => {
     const calls = process.link.calls.length
     for (const value of values) {
       for (const ask of asked(value)) {
-        const reason = yield* reasonOf(ask(process.registry), "InvalidKey")
+        const reason = yield* reasonOf(ask(process.registry), "InvalidName")
         assert.strictEqual(reason.field, field)
         assert.strictEqual(reason.value, value)
         assert.include(reason.message, field)
@@ -78,9 +78,9 @@ export const names = ({ test }: Tools) => {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
       for (const wild of ["*", ">"]) {
-        yield* reasonOf(process.registry.deregister("orders", wild), "InvalidKey")
-        yield* reasonOf(process.registry.deregister(wild, "one"), "InvalidKey")
-        yield* reasonOf(process.registry.list(wild), "InvalidKey")
+        yield* reasonOf(process.registry.deregister("orders", wild), "InvalidName")
+        yield* reasonOf(process.registry.deregister(wild, "one"), "InvalidName")
+        yield* reasonOf(process.registry.list(wild), "InvalidName")
       }
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))

@@ -69,7 +69,7 @@ export const world = Effect.fnUntraced(function*(times: Registry.Options) {
 /** A heartbeat by hand that gets there: on a busy machine one with short times may be cut off. */
 export const beat = (process: Process, instance: Registry.InstanceOptions) =>
   Effect.retry(process.registry.heartbeat(instance), {
-    while: (error) => error.reason._tag === "StoreFailed",
+    while: (error) => error.reason._tag === "KVStoreError",
     times: 10
   })
 

@@ -27,7 +27,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       ]
       for (const read of reads) {
         const error = yield* Effect.flip(finish(read as Effect.Effect<unknown, Registry.RegistryError>))
-        assert.strictEqual(error.reason._tag, "StoreFailed")
+        assert.strictEqual(error.reason._tag, "KVStoreError")
         assert.isTrue(error.isRetryable)
       }
       yield* process.link.set(undefined)

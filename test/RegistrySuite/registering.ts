@@ -145,7 +145,7 @@ export const registering = ({ finish, test, until }: Tools) => {
           : run
       )
       const register = process.registry.register(named("orders", "one"), { onDuplicate: "fail" })
-      assert.strictEqual((yield* finish(Effect.flip(register))).reason._tag, "StoreFailed")
+      assert.strictEqual((yield* finish(Effect.flip(register))).reason._tag, "KVStoreError")
       yield* process.link.set(undefined)
       yield* finish(register)
       assert.deepStrictEqual(yield* listed(process), ["one"])
@@ -167,7 +167,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       const [store, process] = yield* world(calm)
       yield* process.link.set(away)
       const error = yield* Effect.flip(process.enter(named("orders", "one")))
-      assert.strictEqual(error.reason._tag, "StoreFailed")
+      assert.strictEqual(error.reason._tag, "KVStoreError")
       assert.isTrue(error.isRetryable)
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "nothing")
       yield* process.link.set(undefined)

@@ -100,7 +100,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* open
       for (const { fiber } of watches) {
         const error = yield* Effect.flip(finish(Fiber.join(fiber)))
-        assert.strictEqual(error.reason._tag, "StoreFailed")
+        assert.strictEqual(error.reason._tag, "KVStoreError")
       }
       yield* process.link.set(undefined)
       const again = yield* Effect.forEach(numbers(2), () => watched(process))

@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { ElectionError, type ElectionReason, InvalidCandidate, InvalidName } from "../../ElectionError.ts"
+import { ElectionError, type ElectionReason, InvalidConfig, InvalidName, InvalidValue } from "../../ElectionError.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { ProcessName, randomName } from "../names.ts"
 import type { Candidate } from "./campaign.ts"
@@ -23,7 +23,7 @@ export const failure = (operation: string, election: string | undefined) => (rea
 export const checkName = (election: string): InvalidName | undefined =>
   typeof election === "string" && namePattern.test(election)
     ? undefined
-    : new InvalidName({ value: String(election), expected: "1 to 200 letters, digits, _, - and /" })
+    : new InvalidName({ field: "election", value: String(election), expected: "1 to 200 letters, digits, _, - and /" })
 
 const millisOf = (input: Duration.Input): number =>
   Option.match(Duration.fromInput(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
@@ -31,7 +31,7 @@ const millisOf = (input: Duration.Input): number =>
 /** Below this a renewal has no time for two attempts on a slow network. */
 const shortestRenewal = 10
 
-export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidCandidate> => {
+export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidConfig> => {
   const leaseDuration = millisOf(timings.leaseDuration)
   const renewDeadline = millisOf(timings.renewDeadline)
   const renewInterval = millisOf(timings.renewInterval)
@@ -41,7 +41,7 @@ export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidCandidate
   return isRight
     ? Effect.succeed({ leaseDuration, renewDeadline, renewInterval })
     : Effect.fail(
-      new InvalidCandidate({
+      new InvalidConfig({
         problem: `timings need leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms, ` +
           `got ${leaseDuration} / ${renewDeadline} / ${renewInterval} ms`
       })
@@ -63,11 +63,11 @@ export const toCandidate = (
     if (wrong !== undefined) return yield* wrong
     const candidateId = options.candidateId ?? (yield* makeId)
     if (typeof candidateId !== "string" || candidateId === "") {
-      return yield* new InvalidCandidate({ problem: "candidateId must be a text that is not empty" })
+      return yield* new InvalidConfig({ problem: "candidateId must be a text that is not empty" })
     }
     const priority = options.priority ?? 0
     if (!Number.isSafeInteger(priority) || priority < 0) {
-      return yield* new InvalidCandidate({ problem: `priority must be a whole number from 0, got ${priority}` })
+      return yield* new InvalidConfig({ problem: `priority must be a whole number from 0, got ${priority}` })
     }
     return {
       election,
@@ -79,8 +79,8 @@ export const toCandidate = (
     }
   })
 
-export const toMetadata = (metadata: unknown): Effect.Effect<Metadata, InvalidCandidate> =>
+export const toMetadata = (metadata: unknown): Effect.Effect<Metadata, InvalidValue> =>
   Effect.mapError(
     Schema.decodeUnknownEffect(Metadata)(metadata),
-    (error) => new InvalidCandidate({ problem: `metadata: ${error.message}` })
+    (error) => new InvalidValue({ problem: `metadata: ${error.message}` })
   )

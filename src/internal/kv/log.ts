@@ -87,7 +87,11 @@ export class Log {
       if (actual !== condition.revision) return new RevisionMismatch({ expected: condition.revision, actual })
     }
     if (this.isFullFor(message)) {
-      return new StorageFull({ code: 10077, description: `maximum bytes of ${this.options.maxBytes} exceeded` })
+      return new StorageFull({
+        scope: "bucket",
+        code: 10077,
+        description: `maximum bytes of ${this.options.maxBytes} exceeded`
+      })
     }
     if (message.operation === "purge") this.forget(message.key)
     return this.write({ ...message, value: message.value.slice() }, now)

@@ -23,6 +23,7 @@ export const codes = {
   consumerNotFound: 10014,
   messageTooLarge: 10054,
   insufficientResources: 10023,
+  memoryFull: 10028,
   storageFull: 10047,
   streamExists: 10058,
   streamNotFound: 10059,
@@ -32,17 +33,19 @@ export const codes = {
   wrongLastSequenceUnnamed: 10164
 } as const
 
-const fullCodes = new Set<number>([
-  codes.accountResources,
-  codes.insufficientResources,
-  codes.storageFull,
-  codes.bucketFull
+const fullScopes = new Map<number, StorageFull["scope"]>([
+  [codes.bucketFull, "bucket"],
+  [codes.accountResources, "account"],
+  [codes.insufficientResources, "server"],
+  [codes.memoryFull, "server"],
+  [codes.storageFull, "server"]
 ])
 
 const finalReason = (code: number, description: string): KVStoreReason => {
   if (code === codes.streamNotFound) return new BucketNotFound({})
   if (code === codes.clusterWithoutLeader) return new Unavailable({ problem: description })
-  if (fullCodes.has(code)) return new StorageFull({ code, description })
+  const scope = fullScopes.get(code)
+  if (scope !== undefined) return new StorageFull({ scope, code, description })
   return new Rejected({ code, description })
 }
 
@@ -53,7 +56,7 @@ export const readReason = (failure: PortFailure): KVStoreReason => {
     case "Denied":
       return new PermissionDenied({ subject: failure.subject })
     case "NoResponders":
-      return new Unavailable({ problem: "no responders" })
+      return new Unavailable({ problem: "no responders: the stream has no leader, or JetStream is not enabled" })
     case "Timeout":
       return new Unavailable({ problem: "no answer in time" })
     case "NotSent":

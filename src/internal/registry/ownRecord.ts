@@ -10,13 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
 import { KVStoreError, type KVStoreReason, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
-import {
-  Deregistered,
-  DuplicateInstance,
-  InvalidInstance,
-  type RegistryReason,
-  StoreFailed
-} from "../../RegistryError.ts"
+import { Deregistered, DuplicateInstance, InvalidInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
@@ -43,8 +37,6 @@ export const conflictPause = Effect.flatMap(
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-export const storeFailed = (error: KVStoreError): RegistryReason => new StoreFailed({ error })
-
 /** Cuts off what is not answered in time. */
 const answered = <A, E>(
   { access: { store }, attemptTimeout, instance }: OwnRecordOptions,
@@ -58,7 +50,7 @@ const answered = <A, E>(
       // What was sent may have landed; what was only asked has changed nothing.
       const reason: KVStoreReason = operation === "put" ? new OutcomeUnknown({ problem }) : new Unavailable({ problem })
       const error = new KVStoreError({ bucket: store.config.bucket, operation, key: keyOf(instance), reason })
-      return Effect.fail(storeFailed(error))
+      return Effect.fail(error)
     }
   })
 
@@ -103,9 +95,7 @@ export class OwnRecord {
     return `${this.names.serviceName}/${this.names.instanceId}`
   }
 
-  readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() =>
-    Effect.mapError(this.options.access.lastOf(this.key), storeFailed)
-  )
+  readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() => this.options.access.lastOf(this.key))
 
   /** One attempt, cut off: what was sent and not answered in time has an unknown outcome. */
   put(record: InstanceRecord, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
@@ -116,7 +106,7 @@ export class OwnRecord {
       const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
       const put = Effect.mapError(
         store.put(this.key, encode(stamped), { revision }),
-        (error) => error.reason._tag === "RevisionMismatch" ? "conflict" : storeFailed(error)
+        (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
       )
       this.outstanding = revision
       const written = yield* Effect.tapError(answered(this.options, "put", put), (reason) =>
@@ -191,7 +181,7 @@ export class OwnRecord {
         (error) =>
           error.reason._tag === "RevisionMismatch" || error.reason._tag === "OutcomeUnknown"
             ? Effect.andThen(conflictPause, this.remove(looks))
-            : Effect.fail(storeFailed(error))
+            : Effect.fail(error)
       )
     })
   }

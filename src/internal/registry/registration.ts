@@ -19,7 +19,7 @@ import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import type { Registration } from "./models.ts"
-import { conflictPause, OwnRecord, storeFailed } from "./ownRecord.ts"
+import { conflictPause, OwnRecord } from "./ownRecord.ts"
 import { beforeRegistering } from "./protocol.ts"
 import { changed } from "./record.ts"
 
@@ -45,7 +45,7 @@ const isFinal = (reason: RegistryReason): boolean =>
   reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
 
 const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
-  reason !== "conflict" && reason._tag === "StoreFailed" && reason.error.reason._tag === "OutcomeUnknown"
+  reason !== "conflict" && reason._tag === "KVStoreError" && reason.reason._tag === "OutcomeUnknown"
 
 export const attemptTimeout = (
   heartbeat: RegistrationOptions["heartbeat"],
@@ -65,7 +65,6 @@ const waitForSilence = (
   const beats = store.watch(own.key, { from: { revision: revision + 1 } }).pipe(
     Stream.filter((event) => event._tag !== "Ready"),
     Stream.runHead,
-    Effect.mapError(storeFailed),
     Effect.map(Option.exists((event) => event._tag !== "Removed"))
   )
   // Exactly maxAge is still alive.

@@ -17,7 +17,7 @@ import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVEntry } from "../../KVEntry.ts"
 import type { KVStore } from "../../KVStore.ts"
 import { InvalidConfig, type KVStoreError, UndecodableValue } from "../../KVStoreError.ts"
-import { InvalidInstance, InvalidKey, RegistryError, type RegistryReason, StoreFailed } from "../../RegistryError.ts"
+import { InvalidInstance, InvalidName, RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import { InstanceId, type InstanceOptions, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
 import { randomName } from "../names.ts"
 import { monotonicMillis } from "../time.ts"
@@ -44,9 +44,9 @@ const nameRules = {
   instanceId: [Schema.is(InstanceId), "a letter or a digit, then letters, digits, _ and -"]
 } as const
 
-const checkName = (field: keyof typeof nameRules, value: unknown): InvalidKey | undefined => {
+const checkName = (field: keyof typeof nameRules, value: unknown): InvalidName | undefined => {
   const [isValid, expected] = nameRules[field]
-  return isValid(value) ? undefined : new InvalidKey({ field, value: String(value), expected })
+  return isValid(value) ? undefined : new InvalidName({ field, value: String(value), expected })
 }
 
 /** Names that cannot be part of a key go nowhere. */
@@ -119,7 +119,7 @@ const checkTimes = (
 
 const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
 
-const storeFailure = (operation: string) => (error: KVStoreError) => failure(operation)(new StoreFailed({ error }))
+const storeFailure = (operation: string) => (error: KVStoreError) => failure(operation)(error)
 
 /** In order of ids, whatever the order of the last beats. */
 const byId = (a: ServiceInstance, b: ServiceInstance): number =>
