@@ -16,25 +16,27 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import type * as Stream from "effect/Stream"
+import * as config from "./internal/kv/config.ts"
 import { getUnexpired as readUnexpired } from "./internal/kv/expireOnRead.ts"
 import * as memory from "./internal/kv/memory.ts"
 import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
-import type { KVEntry, KVEvent, KVHistoryEvent, KVOptions, KVStatus, RemoveOptions, WatchOptions } from "./KVEntry.ts"
-import * as Config from "./KVStoreConfig.ts"
+import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
+import type { BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 import type { KVStoreError } from "./KVStoreError.ts"
-import { type ExpireOptions, StringFromUtf8, type TypedKVStore } from "./TypedKVStore.ts"
 
-export * from "./KVEntry.ts"
 export { type BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 export * from "./KVStoreError.ts"
-export * from "./TypedKVStore.ts"
 
 /**
  * A bucket, opened.
@@ -44,7 +46,7 @@ export * from "./TypedKVStore.ts"
  */
 export class KVStore extends Context.Service<KVStore, {
   /** The bucket as it was opened: as it is where it was taken as it is, defaults filled in. */
-  readonly config: Config.KVStoreConfig
+  readonly config: KVStoreConfig
   /** The live value; none where it is absent, deleted, purged or expired. Reads its own writes. */
   readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
   /** Writes, and returns the revision that this write got. */
@@ -77,17 +79,285 @@ export class KVStore extends Context.Service<KVStore, {
 }>()("effect-aegis/KVStore") {}
 
 /**
+ * One live value. `created` is the time at which the STORE accepted it:
+ * compare it with `KVStore.clock` and with nothing else.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KVEntry<A = Uint8Array> {
+  readonly key: string
+  readonly value: A
+  /** Sequence that the store gave this write; grows over the whole bucket. */
+  readonly revision: number
+  readonly created: DateTime.Utc
+}
+
+/**
+ * A key that has a value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Put<A = Uint8Array> {
+  readonly _tag: "Put"
+  readonly entry: KVEntry<A>
+}
+
+/**
+ * A key that has lost its value: by `delete`, by `purge`, by its age, or
+ * because the bucket was made anew or rolled back (`reset`).
+ *
+ * **Details**
+ *
+ * Where it went without a message that is still there (a gap in a watch, a
+ * reset), `revision` is the one that was seen last, and `created` is when the
+ * store was found without it. Such a key is `expire` in a bucket with an age
+ * limit or markers, and `purge` in another.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Removed {
+  readonly _tag: "Removed"
+  readonly key: string
+  readonly revision: number
+  readonly created: DateTime.Utc
+  readonly reason: "delete" | "purge" | "expire" | "reset"
+}
+
+/**
+ * Typed views only: the value does not decode. The stream goes on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Undecodable {
+  readonly _tag: "Undecodable"
+  readonly key: string
+  readonly revision: number
+  readonly cause: unknown
+}
+
+/**
+ * The snapshot is complete; it comes once, also when there was nothing, and
+ * again after the snapshot of a bucket that was made anew.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ready {
+  readonly _tag: "Ready"
+}
+
+/**
+ * What a watcher sees.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type KVEvent<A = Uint8Array> = Put<A> | Removed | Undecodable | Ready
+
+/**
+ * What the history of a key holds, newest first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type KVHistoryEvent<A = Uint8Array> = Put<A> | Removed | Undecodable
+
+/**
+ * How a `put` may write: one condition at most, because the server checks one
+ * number only. There is no ttl here, on purpose: a plain write after a timed
+ * one makes a key immortal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type KVOptions =
+  | {
+    /** Only where there is no live value: absent, deleted, purged or expired. */
+    readonly createOnly: true
+    readonly updateOnly?: never
+    readonly revision?: never
+    readonly whenKey?: never
+  }
+  | {
+    readonly createOnly?: never
+    /** Only over a live value. */
+    readonly updateOnly: true
+    readonly revision?: never
+    readonly whenKey?: never
+  }
+  | {
+    readonly createOnly?: never
+    readonly updateOnly?: never
+    /** Only while the last message of this key has this revision; 0: no message of this key at all. */
+    readonly revision: number
+    readonly whenKey?: never
+  }
+  | {
+    readonly createOnly?: never
+    readonly updateOnly?: never
+    readonly revision?: never
+    /** Only while ANOTHER key's last message has this revision. Memory, and servers from 2.11 on. */
+    readonly whenKey: { readonly key: string; readonly revision: number }
+  }
+
+/**
+ * The conditions by name.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const KVOptions: {
+  readonly createOnly: KVOptions
+  readonly updateOnly: KVOptions
+  readonly atRevision: (revision: number) => KVOptions
+  readonly whenKey: (key: string, revision: number) => KVOptions
+} = {
+  createOnly: { createOnly: true },
+  updateOnly: { updateOnly: true },
+  atRevision: (revision) => ({ revision }),
+  whenKey: (key, revision) => ({ whenKey: { key, revision } })
+}
+
+/**
+ * A condition for `delete` and `purge`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RemoveOptions {
+  /** Only while the last message of the key has this revision. */
+  readonly revision?: number | undefined
+  readonly createOnly?: never
+  readonly updateOnly?: never
+  readonly whenKey?: never
+}
+
+/**
+ * Where a watch begins.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WatchOptions {
+  /**
+   * `"snapshot"` (default): live values first, then `Ready`, then changes.
+   * `"updates"`: `Ready`, then changes only. `{ revision }`: what is still
+   * there from this revision on (itself included), then `Ready`, then changes;
+   * one that is still to come is waited for.
+   */
+  readonly from?: "snapshot" | "updates" | { readonly revision: number } | undefined
+}
+
+/**
+ * The state of a bucket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KVStatus {
+  readonly bucket: string
+  readonly backend: "memory" | "nats"
+  /** Messages held: values, kept history, and tombstones. */
+  readonly messages: number
+  readonly bytes: number
+  readonly lastRevision: number
+  /** When the bucket was made: the epoch of fencing tokens. */
+  readonly created: DateTime.Utc
+  readonly serverVersion?: string | undefined
+  /** Whether the server behind it can expire single keys and tell watchers so. */
+  readonly supportsExpiryMarkers: boolean
+}
+
+/**
+ * A view of a store through a codec.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TypedKVStore<A> {
+  /** Fails with `UndecodableValue` where what is stored does not decode. */
+  readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
+  /** The value, unless it is older than `maxAge`: see `KVStore.getUnexpired`. What is too old need not decode. */
+  readonly getUnexpired: (key: string, options: ExpireOptions) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
+  /** Fails with `InvalidValue` where the value does not encode; nothing is written then. */
+  readonly put: (key: string, value: A, options?: KVOptions) => Effect.Effect<number, KVStoreError>
+  readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
+  /** Fails with `UndecodableValue`, which names the key, where one of them does not decode. */
+  readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
+  /**
+   * Reads, applies `f`, and writes back by compare-and-set until nobody came
+   * between, for the store's timeout at most. `none` in: there is no value.
+   * `none` out: delete. Returns the revision of the value that it wrote, or 0
+   * where it leaves none. `f` may run several times. A write that was sent and
+   * not answered is `OutcomeUnknown`, and is not done again.
+   */
+  readonly modify: (
+    key: string,
+    f: (current: Option.Option<A>) => Option.Option<A>
+  ) => Effect.Effect<number, KVStoreError>
+  /** What does not decode is an `Undecodable` event; the stream goes on. */
+  readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
+}
+
+/**
+ * When a value is too old to be read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExpireOptions {
+  /** A positive time. Exactly this old is alive. */
+  readonly maxAge: Duration.Input
+}
+
+/**
+ * Text as UTF-8, for `typedWith`. Codecs whose encoded side is text are built
+ * on it.
+ *
+ * **Example** (Text of several kinds)
+ *
+ * ```ts
+ * const names = KVStore.typedWith(KVStore.StringFromUtf8)
+ * const counts = KVStore.typedWith(KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString)))
+ * const keys = KVStore.typedWith(KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.Uint8ArrayFromBase64)))
+ * ```
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const StringFromUtf8: Schema.Codec<string, Uint8Array> = Schema.Uint8Array.pipe(
+  Schema.decodeTo(
+    Schema.String,
+    SchemaTransformation.transformEffect<string, Uint8Array>({
+      decode: (bytes, options) => orInvalid(fromUtf8(bytes), "UTF-8", bytes, options),
+      encode: (text, options) => orInvalid(toUtf8(text), "text without halves of surrogate pairs", text, options)
+    })
+  )
+)
+
+const orInvalid = <A>(
+  value: A | undefined,
+  expected: string,
+  ...[input, options]: [unknown, ConstructorParameters<typeof SchemaIssue.InvalidValue>[2]]
+): Effect.Effect<A, SchemaIssue.Issue> =>
+  value === undefined ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options)) : Effect.succeed(value)
+
+/**
  * A store in this process, made anew with every build of the layer. Its time is
  * the `Clock` that the layer is built with, so that a TestClock ages its values.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (config: Config.BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
+export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
   Layer.effect(
     KVStore,
     Effect.map(
-      Effect.tap(Effect.flatMap(Config.make(config), memory.make), () => countActive),
+      Effect.tap(Effect.flatMap(config.make(options), memory.make), () => countActive),
       (backend) => KVStore.of(makeStore(backend))
     )
   )

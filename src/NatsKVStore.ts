@@ -6,11 +6,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as config from "./internal/kv/config.ts"
 import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import * as bucket from "./internal/nats/bucket.ts"
 import { KVStore } from "./KVStore.ts"
-import * as Config from "./KVStoreConfig.ts"
+import type { BucketOptions } from "./KVStoreConfig.ts"
 import { KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
 
@@ -21,15 +22,15 @@ import { NatsClient } from "./NatsClient.ts"
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Config.BucketOptions): Layer.Layer<KVStore, KVStoreError, NatsClient> =>
+export const layer = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError, NatsClient> =>
   Layer.effect(
     KVStore,
     Effect.gen(function*() {
-      const config = yield* Config.make(options)
+      const settings = yield* config.make(options)
       const { requester } = yield* NatsClient
       const backend = yield* Effect.mapError(
-        bucket.make(requester, config),
-        (reason) => new KVStoreError({ bucket: config.bucket, operation: "open", key: undefined, reason })
+        bucket.make(requester, settings),
+        (reason) => new KVStoreError({ bucket: settings.bucket, operation: "open", key: undefined, reason })
       )
       yield* countActive
       return KVStore.of(makeStore(backend))

@@ -7,10 +7,8 @@ const src = new URL("../src/", import.meta.url)
 /** Modules that others re-export: their names are reached through those. */
 const parts = new Map([
   ["AegisError", "KVStoreError"],
-  ["KVEntry", "KVStore"],
   ["KVStoreConfig", "KVStore"],
   ["KVStoreError", "KVStore"],
-  ["TypedKVStore", "KVStore"],
   ["RegistryError", "Registry"],
   ["ServiceInstance", "Registry"],
   ["ElectionError", "Election"]

@@ -1,6 +1,7 @@
 /** The stream of a bucket: its configuration, compared with another, and its markers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Config from "../src/internal/kv/config.ts"
 import type { StreamSettings } from "../src/internal/nats/jetstream.ts"
 import {
   differences,
@@ -10,9 +11,9 @@ import {
   streamName,
   subjectPrefix
 } from "../src/internal/nats/stream.ts"
-import * as Config from "../src/KVStoreConfig.ts"
+import type { BucketOptions } from "../src/KVStoreConfig.ts"
 
-const settings = (options: Partial<Config.BucketOptions> = {}) =>
+const settings = (options: Partial<BucketOptions> = {}) =>
   Effect.map(Config.make({ bucket: "b", ...options }), (config) => settingsFor(config, 7))
 
 describe("a bucket's stream", () => {
@@ -78,7 +79,7 @@ describe("the differences of two configurations", () => {
 
   const cases: ReadonlyArray<
     readonly [
-      Partial<Config.BucketOptions>,
+      Partial<BucketOptions>,
       { setting: string; expected: string; actual: string },
       Partial<StreamSettings>
     ]

@@ -1,6 +1,6 @@
 /** Histories for the checker: written by hand, made by a store that is too simple to be wrong, and checked by hand. */
 import { assert } from "@effect/vitest"
-import type { KVOptions } from "../../src/KVEntry.ts"
+import type { KVOptions } from "../../src/KVStore.ts"
 import {
   check,
   format,

@@ -6,7 +6,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { KVEntry } from "../../KVEntry.ts"
+import type { KVEntry } from "../../KVStore.ts"
 
 export const keyPrefix = "election"
 

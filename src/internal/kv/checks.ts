@@ -3,7 +3,7 @@
  * of it; who calls from JavaScript is told. Pure.
  */
 import { format } from "effect/Formatter"
-import type { KVOptions, RemoveOptions, WatchOptions } from "../../KVEntry.ts"
+import type { KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import { checkKey } from "./subjects.ts"
 

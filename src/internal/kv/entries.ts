@@ -3,7 +3,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import type { KVEntry, KVEvent, KVHistoryEvent } from "../../KVEntry.ts"
+import type { KVEntry, KVEvent, KVHistoryEvent } from "../../KVStore.ts"
 import type { BackendEvent, StoredMessage } from "./backend.ts"
 
 export const isLive = (message: Option.Option<StoredMessage>): message is Option.Some<StoredMessage> =>

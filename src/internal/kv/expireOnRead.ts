@@ -6,10 +6,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isExpired } from "../../Expiration.ts"
-import type { KVEntry, RemoveOptions } from "../../KVEntry.ts"
+import type { ExpireOptions, KVEntry, RemoveOptions } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
-import type { ExpireOptions } from "../../TypedKVStore.ts"
 import { isConflict, settle } from "./contended.ts"
 
 interface ExpiringStore {

@@ -2,7 +2,7 @@
  * A `put` on any of its conditions, as the one number that the log checks.
  */
 import * as Effect from "effect/Effect"
-import type { KVOptions } from "../../KVEntry.ts"
+import type { KVOptions } from "../../KVStore.ts"
 import { KeyAlreadyExists, KeyNotFound, type KVStoreReason } from "../../KVStoreError.ts"
 import type { Append, Backend } from "./backend.ts"
 import { decide } from "./contended.ts"

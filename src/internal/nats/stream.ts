@@ -3,7 +3,8 @@
  * that exists differs. Pure.
  */
 import * as Duration from "effect/Duration"
-import { KVStoreConfig, longestAge } from "../../KVStoreConfig.ts"
+import { KVStoreConfig } from "../../KVStoreConfig.ts"
+import { longestAge } from "../kv/limits.ts"
 import { everything } from "../kv/subjects.ts"
 import type { StreamInfo, StreamSettings } from "./jetstream.ts"
 

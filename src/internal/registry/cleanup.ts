@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { KVEntry } from "../../KVEntry.ts"
+import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Access } from "./access.ts"
 import type { CleanupReport } from "./models.ts"

@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { KVEntry } from "../../KVEntry.ts"
+import type { KVEntry } from "../../KVStore.ts"
 import { ServiceInstance } from "../../ServiceInstance.ts"
 
 export const keyPrefix = "service-instances"

@@ -1,7 +1,7 @@
 /**
  * What a history of a store says, and what a checker says of it.
  */
-import type { KVOptions } from "../../../KVEntry.ts"
+import type { KVOptions } from "../../../KVStore.ts"
 
 /**
  * What was asked of a key. Values are text: two are the same value where their

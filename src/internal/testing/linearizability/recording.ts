@@ -4,8 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { KVEntry, KVOptions, RemoveOptions } from "../../../KVEntry.ts"
-import type { KVStore } from "../../../KVStore.ts"
+import type { KVEntry, KVOptions, KVStore, RemoveOptions } from "../../../KVStore.ts"
 import type { KVStoreError } from "../../../KVStoreError.ts"
 import type { Input, Operation, Outcome } from "./history.ts"
 
