@@ -49,8 +49,8 @@ describe("one valid leader", () => {
     const [violation, ...more] = led([valid("a", 1, 9_000, 3_000, 10_000, 20_000), valid("b", 2, 9_500, 30_000)])
     assert.deepStrictEqual(more, [])
     assert.strictEqual(violation?.rule, "one valid leader")
-    assert.strictEqual(violation.message, "a (token 7-1) and b (token 7-2) were both valid as leader of \"job\"")
-    assert.deepStrictEqual(violation.history, [
+    assert.strictEqual(violation?.message, "a (token 7-1) and b (token 7-2) were both valid as leader of \"job\"")
+    assert.deepStrictEqual(violation?.history, [
       "    0.001 s  a  leads \"job\" with token 7-1, as candidate a-1",
       "    0.002 s  b  leads \"job\" with token 7-2, as candidate b-1",
       "    9.000 s  a  reads isValid as true, with token 7-1",
@@ -103,7 +103,7 @@ describe("one running leader", () => {
       violation?.message,
       "a (token 7-1000) and b (token 7-9000) both ran the work of \"job\" for 0.250 s"
     )
-    assert.deepStrictEqual(violation.history, [
+    assert.deepStrictEqual(violation?.history, [
       "    1.000 s  a  leads \"job\" with token 7-1000, as candidate a-1",
       "    8.000 s  a  is told to stop",
       "    9.000 s  b  leads \"job\" with token 7-9000, as candidate b-1",
