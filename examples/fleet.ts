@@ -5,7 +5,7 @@
  *
  *   npm start                    in one process, in memory
  *   npm start -- --nats          a process for each instance, and a server for them
- *   NATS_URL=… npm start         the same, on a server that is there
+ *   AEGIS_NATS_URL=… npm start         the same, on a server that is there
  *
  * The director below acts on what the observer has seen, never on times.
  */
@@ -129,7 +129,7 @@ const onNats = (url: string) =>
 
 const onOwnServer = Effect.flatMap(startNatsServer({ line: "2.15" }), ({ url }) => onNats(url))
 
-const url = process.env.NATS_URL
+const url = process.env.AEGIS_NATS_URL
 const main = url !== undefined ? onNats(url) : process.argv.includes("--nats") ? onOwnServer : inMemory
 
 // Whatever goes wrong is told in one line; the library's own log is left out of the story.

@@ -65,15 +65,15 @@ describe("the fleet example", () => {
     it.live(`tells it across processes on ${line}, where the crash is a SIGKILL`, () =>
       Effect.gen(function*() {
         const { url } = yield* startNatsServer({ line })
-        tellsTheStory(yield* fleet({ NATS_URL: url }))
+        tellsTheStory(yield* fleet({ AEGIS_NATS_URL: url }))
         // What a run leaves behind does not stand in the way of the next.
-        if (line === "2.15") tellsTheStory(yield* fleet({ NATS_URL: url }))
+        if (line === "2.15") tellsTheStory(yield* fleet({ AEGIS_NATS_URL: url }))
       }), 60_000)
   }
 
   for (const url of ["nats://127.0.0.1:1", "not a url", ""]) {
-    it.live(`says in one line why NATS_URL="${url}" does not serve`, () =>
-      Effect.map(fleet({ NATS_URL: url }), ({ code, complained, said }) => {
+    it.live(`says in one line why AEGIS_NATS_URL="${url}" does not serve`, () =>
+      Effect.map(fleet({ AEGIS_NATS_URL: url }), ({ code, complained, said }) => {
         assert.strictEqual(code, 1)
         assert.strictEqual(said, "")
         assert.match(complained, /^fleet: connect: [^\n]+\n$/)

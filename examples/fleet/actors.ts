@@ -69,7 +69,7 @@ export const inProcesses = (url: string) => (spec: Spec) =>
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawn(process.execPath, [program, JSON.stringify(spec)], {
-          env: { ...process.env, NATS_URL: url },
+          env: { ...process.env, AEGIS_NATS_URL: url },
           stdio: ["pipe", "ignore", "inherit"]
         })
       ),

@@ -1,5 +1,5 @@
 /**
- * An instance as a process: `node process.ts <spec as JSON>`, with `NATS_URL`.
+ * An instance as a process: `node process.ts <spec as JSON>`, with `AEGIS_NATS_URL`.
  * Commands come on standard input, a line each; the end of it means leave.
  */
 import { Effect, Layer, Logger, Queue } from "effect"
@@ -22,7 +22,7 @@ const main = Effect.gen(function*() {
 const layer = servicesAndCleanup({
   registry: NatsKVStore.layer(registryBucket),
   election: NatsKVStore.layer(electionBucket)
-}).pipe(Layer.provide(NatsClient.layer({ servers: process.env.NATS_URL ?? "", name: spec.instanceId })))
+}).pipe(Layer.provide(NatsClient.layer({ servers: process.env.AEGIS_NATS_URL ?? "", name: spec.instanceId })))
 
 // The story is told by the observer alone.
 await Effect.runPromise(Effect.provide(main, Layer.merge(layer, Logger.layer([]))))
