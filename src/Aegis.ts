@@ -1,6 +1,6 @@
 /**
- * Everything at once, each part on a bucket of its own: for a first program,
- * and for most.
+ * The registry and elections together, each on a bucket of its own: in memory,
+ * on NATS servers, or as the configuration says.
  *
  * @since 0.1.0
  */
@@ -8,19 +8,21 @@ import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as Election from "./Election.ts"
 import type { ElectionError } from "./ElectionError.ts"
 import { defaultMaxAge } from "./Expiration.ts"
+import { anything, integer, oneOf, optional, read, toDuration } from "./internal/options.ts"
 import * as KVStore from "./KVStore.ts"
-import type { BucketOptions } from "./KVStoreConfig.ts"
-import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
+import { type BucketOptions, type InvalidConfig, KVStoreError } from "./KVStore.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsKVStore from "./NatsKVStore.ts"
 import * as Registry from "./Registry.ts"
 import type { RegistryError } from "./RegistryError.ts"
 
 /**
- * What the presets provide.
+ * The services that each preset provides.
  *
  * @category models
  * @since 0.1.0
@@ -28,32 +30,49 @@ import type { RegistryError } from "./RegistryError.ts"
 export type Services = Registry.Registry | Election.Election
 
 /**
- * How the parts work; each has defaults.
+ * The options of every preset. Each has a default.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
+  /** The registry's options. Default: those of `Registry.layer`. */
   readonly registry?: Registry.Options | undefined
+  /** The options of elections. Default: those of `Election.layer`. */
   readonly election?: Election.Options | undefined
   /** Copies of each bucket in a cluster, 1 to 5. Default 1. */
   readonly replicas?: number | undefined
   /**
-   * Buckets that exist with another configuration (another `maxAge` of the
-   * registry, or other `replicas`, ask for one): refuse them, change them, or
-   * take them as they are. Default `"fail"`.
+   * A bucket that exists with another configuration (another `maxAge` of the
+   * registry, or other `replicas`, ask for one): refuse it, change it, or accept
+   * it as it is. Default `"fail"`.
    */
   readonly onMismatch?: BucketOptions["onMismatch"]
 }
 
-/** What nobody cleaned up is removed by the bucket itself, after this many times maxAge. */
+/**
+ * The options of `layerConfig`: those of every preset, where the buckets live,
+ * and the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConfigOptions extends Options {
+  /** Default: `AEGIS_BACKEND`, or `"nats"` where the servers are known. */
+  readonly backend?: "nats" | "memory" | undefined
+  /** Fields of the connection. Default of each: its variable, `AEGIS_NATS_*`. */
+  readonly nats?: { readonly [Name in keyof NatsClient.Options]?: NatsClient.Options[Name] | undefined } | undefined
+}
+
+/** A record that no cleanup removes is removed by the bucket itself, after this many times maxAge. */
 const agesKept = 10
 
 const registryBucket = (options: Options): BucketOptions => ({
   bucket: "service_registry",
   replicas: options.replicas,
   onMismatch: options.onMismatch,
-  streamMaxAge: Duration.times(Duration.fromInputUnsafe(options.registry?.maxAge ?? defaultMaxAge), agesKept)
+  // A maxAge that is no duration is refused by the registry, which names it.
+  streamMaxAge: Duration.times(toDuration(options.registry?.maxAge) ?? defaultMaxAge, agesKept)
 })
 
 const electionBucket = (options: Options): BucketOptions => ({
@@ -61,6 +80,24 @@ const electionBucket = (options: Options): BucketOptions => ({
   replicas: options.replicas,
   onMismatch: options.onMismatch
 })
+
+const refuse = (operation: string, reason: InvalidConfig): KVStoreError =>
+  new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
+
+/** The options of the services are read by the services themselves; nothing is opened before all are known to be right. */
+const checked = (operation: string, options: unknown): Effect.Effect<Options, KVStoreError> =>
+  read(operation, options, {
+    registry: anything,
+    election: anything,
+    replicas: optional(integer(1, 5)),
+    onMismatch: optional(oneOf(["fail", "update", "accept"]))
+  }).pipe(
+    (result) => Effect.fromResult(result),
+    Effect.mapBoth({
+      onFailure: (reason) => refuse(operation, reason),
+      onSuccess: (values) => values as Options
+    })
+  )
 
 const over = <E, R>(
   options: Options,
@@ -72,99 +109,162 @@ const over = <E, R>(
   )
 
 /**
- * All in this process, for tests and first steps: nothing outlives it, and no
- * other process sees it.
+ * Everything in this process, for tests and first steps: nothing outlives the
+ * layer, and no other process sees it.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory: Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> = over(
-  {},
-  KVStore.layerMemory
-)
+export const layerMemory = (
+  options?: Options
+): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
+  Layer.unwrap(Effect.map(checked("Aegis.layerMemory", options), (known) => over(known, KVStore.layerMemory)))
 
 /**
- * On a NATS server, over one connection. The buckets are `service_registry` and
- * `service_election`; they are made where they are not there.
+ * On NATS servers, over one connection. The buckets are `service_registry` and
+ * `service_election`; they are created where they do not exist.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerNats = (
   options: NatsClient.Options & Options
-): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> => {
-  const { election, onMismatch, registry, replicas, ...connection } = options
-  return over({ election, onMismatch, registry, replicas }, NatsKVStore.layer).pipe(
-    Layer.provide(NatsClient.layer(connection))
+): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
+  Layer.unwrap(Effect.gen(function*() {
+    // Read by the client, which refuses what is no object.
+    const { election, onMismatch, registry, replicas, ...connection } = Object(options) as typeof options
+    const known = yield* checked("Aegis.layerNats", { election, onMismatch, registry, replicas })
+    return over(known, NatsKVStore.layer).pipe(Layer.provide(NatsClient.layer(connection)))
+  }))
+
+// -----------------------------------------------------------------------------
+// configuration
+// -----------------------------------------------------------------------------
+
+const variables = {
+  backend: Config.schema(Schema.Literals(["nats", "memory"]), "AEGIS_BACKEND"),
+  replicas: Config.schema(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 })),
+    "AEGIS_REPLICAS"
   )
 }
 
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined)
+const connectionVariables = {
+  servers: Config.String("AEGIS_NATS_URL"),
+  user: Config.String("AEGIS_NATS_USER"),
+  password: Config.Redacted("AEGIS_NATS_PASSWORD"),
+  token: Config.Redacted("AEGIS_NATS_TOKEN"),
+  nkey: Config.Redacted("AEGIS_NATS_NKEY"),
+  credentialsFile: Config.String("AEGIS_NATS_CREDS")
+}
 
-const servers = optional(Config.String("AEGIS_NATS_URL"))
+const tlsVariables = {
+  caFile: Config.String("AEGIS_NATS_CA"),
+  certFile: Config.String("AEGIS_NATS_CERT"),
+  keyFile: Config.String("AEGIS_NATS_KEY")
+}
+/** The value that was given, or else the variable's; undefined where there is neither. */
+const orVariable = <A>(given: A | undefined, variable: Config.Config<A>): Config.Config<A | undefined> =>
+  given === undefined ? Config.withDefault(variable, undefined) : Config.succeed(given)
 
-const replicas = Config.withDefault(Config.Int("AEGIS_REPLICAS"), 1)
+/** Each field that was given, and the variables of the others. */
+const fillFrom = (
+  given: object | undefined,
+  byName: { readonly [name: string]: Config.Config<unknown> }
+): Config.Config<{ readonly [name: string]: unknown }> =>
+  Config.all(Object.fromEntries(
+    Object.entries(byName).map(([name, variable]) => [name, orVariable(Reflect.get(given ?? {}, name), variable)])
+  ))
 
-const login = Config.all({
-  user: optional(Config.String("AEGIS_NATS_USER")),
-  password: optional(Config.Redacted("AEGIS_NATS_PASSWORD")),
-  token: optional(Config.Redacted("AEGIS_NATS_TOKEN")),
-  nkey: optional(Config.Redacted("AEGIS_NATS_NKEY")),
-  credentialsFile: optional(Config.String("AEGIS_NATS_CREDS"))
+const defined = (fields: object): { readonly [name: string]: unknown } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+const connectionFrom = Effect.fnUntraced(function*(
+  given: ConfigOptions["nats"]
+): Effect.fn.Return<{ readonly [name: string]: unknown }, Config.ConfigError> {
+  const tls = { ...given?.tls, ...defined(yield* fillFrom(given?.tls, tlsVariables)) }
+  return {
+    ...given,
+    ...defined(yield* fillFrom(given, connectionVariables)),
+    ...(Object.keys(tls).length === 0 && given?.tls === undefined ? {} : { tls })
+  }
 })
 
-const tls = Config.all({
-  caFile: optional(Config.String("AEGIS_NATS_CA")),
-  certFile: optional(Config.String("AEGIS_NATS_CERT")),
-  keyFile: optional(Config.String("AEGIS_NATS_KEY"))
-})
-
-const isGiven = (value: unknown): boolean => value !== undefined
-
-const anyGiven = (values: object): boolean => Object.values(values).some(isGiven)
-
-/** Whoever says how to log in wants a server: memory would be a surprise, in production at that. */
-const noServers = Effect.suspend(() =>
-  new KVStoreError({
-    bucket: undefined,
-    operation: "connect",
-    key: undefined,
-    reason: new InvalidConfig({
-      problem: "AEGIS_NATS_URL: expected nats://host:port beside the other settings of AEGIS_NATS, got none"
-    })
-  })
+/** Memory is what somebody asks for, and never what is left. */
+const noServers = new Config.ConfigError(
+  new Schema.SchemaError(
+    new SchemaIssue.Pointer(
+      ["AEGIS_NATS_URL"],
+      new SchemaIssue.InvalidValue(
+        {
+          expected:
+            "nats://host:port of the servers, or AEGIS_BACKEND=memory to coordinate in this process's memory only"
+        },
+        undefined,
+        {}
+      )
+    )
+  )
 )
 
 /**
- * From configuration. Where `AEGIS_NATS_URL` is not set, in memory, and says so
- * in the log.
+ * From `Config`. A field that is given here replaces its variable only.
  *
  * **Details**
  *
+ * - `AEGIS_BACKEND`: `nats` (default), or `memory` for coordination in this
+ *   process's memory only
  * - `AEGIS_NATS_URL`: the servers, several with commas between
  * - `AEGIS_REPLICAS`: copies of each bucket, 1 to 5. Default 1
  * - one way to log in, or none: `AEGIS_NATS_CREDS` (the path of a JWT
  *   credentials file), `AEGIS_NATS_USER` with `AEGIS_NATS_PASSWORD`,
  *   `AEGIS_NATS_TOKEN`, or `AEGIS_NATS_NKEY` (the seed)
- * - TLS, by paths of PEM files: `AEGIS_NATS_CA` (whom to trust), and
+ * - TLS, by paths of PEM files: `AEGIS_NATS_CA` (the CAs to trust), and
  *   `AEGIS_NATS_CERT` with `AEGIS_NATS_KEY` (a client certificate). A `tls://`
  *   in the URL asks for TLS without any of them
+ *
+ * Fails with a `ConfigError` that names the variable where a value is not valid,
+ * or where there are no servers and `AEGIS_BACKEND` is not `memory`: memory is
+ * never a fallback.
+ *
+ * **Example** (A bucket with three copies, and the rest from the environment)
+ *
+ * ```ts
+ * import { Config } from "effect"
+ * import { Aegis } from "effect-aegis"
+ *
+ * const Live = Aegis.layerConfig({ replicas: Config.succeed(3) })
+ * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<
-  Services,
-  KVStoreError | RegistryError | ElectionError | Config.ConfigError
-> = Layer.unwrap(Effect.gen(function*() {
-  const given = yield* Config.all({ servers, replicas, login, tls })
-  const isTls = anyGiven(given.tls)
-  if (given.servers !== undefined) {
-    const connection = { servers: given.servers, ...given.login, tls: isTls ? given.tls : undefined }
-    // Which login it is, and that it is one, is known when it runs: the client checks it.
-    return layerNats({ ...(connection as NatsClient.Options), replicas: given.replicas })
-  }
-  if (isTls || anyGiven(given.login)) return yield* noServers
-  yield* Effect.logWarning("AEGIS_NATS_URL is not set: coordination stays in this process's memory")
-  return layerMemory
-}))
+export const layerConfig = (
+  config: Config.Wrap<ConfigOptions> = {}
+): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError | Config.ConfigError> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const given = yield* unwrapped(config)
+    const backend = yield* orVariable(given.backend, variables.backend)
+    const replicas = yield* orVariable(given.replicas, variables.replicas)
+    const connection = yield* connectionFrom(given.nats)
+    const options: Options = {
+      registry: given.registry,
+      election: given.election,
+      onMismatch: given.onMismatch,
+      replicas
+    }
+    if (backend === "memory") {
+      if (Object.keys(connection).length > 0) {
+        yield* Effect.logWarning("AEGIS_BACKEND is memory: the settings of AEGIS_NATS_* are not used")
+      }
+      yield* Effect.logInfo("AEGIS_BACKEND is memory: coordination stays in this process")
+      return layerMemory(options)
+    }
+    if (connection["servers"] === undefined) return yield* Effect.fail(noServers)
+    // Whether there is one way to log in, and a complete one, is for the client to say.
+    return layerNats({ ...(connection as unknown as NatsClient.Options), ...options })
+  }))
+
+/** A field that is undefined is one that is not given. */
+const unwrapped = (config: Config.Wrap<ConfigOptions>): Config.Config<ConfigOptions> =>
+  Config.unwrap(Config.isConfig(config) ? config : defined(config) as Config.Wrap<ConfigOptions>)

@@ -35,7 +35,7 @@ for (const line of ["2.10", "2.15"] as const) {
     it.live("layerConfig: the same from AEGIS_NATS_URL, also with several servers", () =>
       Effect.flatMap(startNatsServer({ line }), ({ url }) =>
         twice(Layer.provide(
-          Aegis.layerConfig,
+          Aegis.layerConfig(),
           ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: `${url}, nats://127.0.0.1:1` }))
         ))))
 
@@ -46,7 +46,7 @@ for (const line of ["2.10", "2.15"] as const) {
         const { port } = yield* startNatsServer({ line, config })
         const file = yield* temporaryFile(makeUser(operator.account).credentials)
         yield* twice(Layer.provide(
-          Aegis.layerConfig,
+          Aegis.layerConfig(),
           ConfigProvider.layer(ConfigProvider.fromUnknown({
             AEGIS_NATS_URL: `tls://127.0.0.1:${port}`,
             AEGIS_NATS_CREDS: file,
