@@ -1,47 +1,40 @@
 /**
- * Who leads.
+ * Leader election over a KVStore bucket, with leases and fencing tokens.
  *
- * Work that must run once in a fleet runs once, and when its host dies another
- * takes over as soon as it may. The only thing trusted is the store's
- * compare-and-set; no two hosts' clocks are ever compared. A leader stops by its
- * own clock before anyone else may start, however the network behaves, while the
- * RATES of their clocks differ by less than `leaseDuration / renewDeadline`.
+ * Each election is one key. Candidates take it by compare-and-set, the leader
+ * renews it, and another candidate may take it once it has watched the record
+ * unchanged for the leader's lease. No two hosts' clocks are compared: a leader
+ * stops by its own clock before another candidate may start, however the network
+ * behaves, while the RATES of their clocks differ by less than
+ * `leaseDuration / renewDeadline`.
  *
- * What no lease can give (a process that is paused between a check and the write
- * it guards, a bucket that is lost) is what `Leadership.token` is for: a resource
- * that remembers the highest token it has seen refuses an older one.
+ * A lease cannot protect a process that is paused between a check and the write
+ * it guards, and it ends with the bucket. `Leadership.token` is for these cases:
+ * a resource that remembers the highest token it has seen can refuse an older
+ * one.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as RcRef from "effect/RcRef"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { type ElectionError, LeadershipLost, type LossReason } from "./ElectionError.ts"
-import { Board } from "./internal/election/board.ts"
-import type { CampaignServices, Candidate, Won } from "./internal/election/campaign.ts"
-import * as campaigns from "./internal/election/campaign.ts"
-import { checkName, failure, toCandidate, toMetadata, toTimes } from "./internal/election/candidate.ts"
-import * as leaders from "./internal/election/leader.ts"
-import type { CandidateOptions, LeaderRecord, Leadership, Options, Timings } from "./internal/election/models.ts"
-import type { Tenure } from "./internal/election/tenure.ts"
-import { runUntil } from "./internal/election/work.ts"
-import { forkReported } from "./internal/fibers.ts"
+import type * as Stream from "effect/Stream"
+import type { ElectionError, LossReason } from "./ElectionError.ts"
+import type { FencingToken } from "./FencingToken.ts"
+import * as service from "./internal/election/service.ts"
 import { KVStore } from "./KVStore.ts"
-import { InvalidConfig, type KVStoreError } from "./KVStoreError.ts"
+import type { LeaderRecord } from "./LeaderRecord.ts"
 import type { Metadata } from "./ServiceInstance.ts"
 
 export * from "./ElectionError.ts"
-export * from "./internal/election/models.ts"
+export * from "./LeaderRecord.ts"
 
 /**
- * Elections in one bucket.
+ * Leader elections in one bucket, by name.
  *
  * @category services
  * @since 0.1.0
@@ -68,6 +61,80 @@ export class Election extends Context.Service<Election, {
   /** The leader now, then every change. A renewal is none. */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
 }>()("effect-aegis/Election") {}
+
+/**
+ * How elections in a bucket are held.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Default: `resilient`. */
+  readonly timings?: Timings | undefined
+}
+
+/**
+ * How long leadership lasts: `leaseDuration > renewDeadline >= 2 x renewInterval`.
+ *
+ * **Details**
+ *
+ * A leader renews every `renewInterval`, and stops `renewDeadline` after it SENT
+ * the last renewal that landed. Others wait until they have watched its record
+ * unchanged for `leaseDuration`. What lies between the two is the time that its work has
+ * to stop. A NATS cluster that loses a node may take no writes for 4 to 9
+ * seconds: below 12 seconds of `renewDeadline` that costs leadership.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Timings {
+  readonly leaseDuration: Duration.Input
+  readonly renewDeadline: Duration.Input
+  readonly renewInterval: Duration.Input
+}
+
+/**
+ * How to stand.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CandidateOptions {
+  /** Default: host name, process id and 8 random characters. */
+  readonly candidateId?: string | undefined
+  /** Default: the layer's, `resilient`. */
+  readonly timings?: Timings | undefined
+  /** Shown to who asks for the leader. Default: none. */
+  readonly metadata?: Metadata | undefined
+  /** Lower goes first when a seat is free: this many steps of `renewInterval` later. A whole number from 0, the default. */
+  readonly priority?: number | undefined
+  /** Unhealthy candidates do not stand, and an unhealthy leader resigns. A hang or a defect is unhealthy. */
+  readonly healthCheck?: Effect.Effect<boolean> | undefined
+}
+
+/**
+ * Leadership, for as long as it lasts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Leadership {
+  readonly election: string
+  readonly candidateId: string
+  readonly term: number
+  /** For resources that can refuse a leader which has been replaced without knowing it. */
+  readonly token: FencingToken
+  readonly electedAt: DateTime.Utc
+  readonly metadata: Metadata
+  /** Reads the clocks each time: false as soon as the lease could have been taken, also after a pause; false for good then. */
+  readonly isValid: Effect.Effect<boolean>
+  /** Succeeds, once, with the reason. */
+  readonly lost: Effect.Effect<LossReason>
+  /** Changes what others read of this leader. One that fails may still be written, with the next renewal. */
+  readonly proclaim: (metadata: Metadata) => Effect.Effect<void, ElectionError>
+  /** Hands over. In `whileLeader` the work is interrupted and awaited first. */
+  readonly resign: Effect.Effect<void>
+}
 
 /**
  * Survives the loss of a node of a NATS cluster: 20 / 14 / 4 seconds.
@@ -97,149 +164,17 @@ export const balanced: Timings = { leaseDuration: "10 seconds", renewDeadline: "
  */
 export const fast: Timings = { leaseDuration: "3 seconds", renewDeadline: "2 seconds", renewInterval: "500 millis" }
 
-/** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
-const shortestDeadlineOnCluster = 12_000
-
-const storeFailure = (operation: string, election: string | undefined) => (error: KVStoreError): ElectionError =>
-  failure(operation, election)(error)
-
-/** Buckets in which elections cannot be held safely, and why. */
-const checkBucket = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  timings: Timings
-): Effect.fn.Return<void, ElectionError> {
-  const { historySize, replicas, storage, streamMaxAge } = store.config
-  const refuse = (problem: string) => Effect.fail(failure("Election.layer", undefined)(new InvalidConfig({ problem })))
-  const times = yield* Effect.mapError(toTimes(timings), failure("Election.layer", undefined))
-  const status = yield* Effect.mapError(store.status, storeFailure("Election.layer", undefined))
-  if (historySize !== 1) return yield* refuse(`historySize must be 1 for elections, and is ${historySize}`)
-  if (streamMaxAge !== undefined) {
-    return yield* refuse("streamMaxAge would remove a healthy leader's record: leave it out")
-  }
-  if (status.backend === "nats" && storage === "memory") {
-    return yield* refuse(
-      "storage must be \"file\": a restart would start revisions again, and fencing tokens with them"
-    )
-  }
-  if (replicas > 1 && times.renewDeadline < shortestDeadlineOnCluster) {
-    yield* Effect.logWarning("renewDeadline is below 12 s: the loss of one NATS node will cost leadership")
-  }
-})
-
-const make = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  timings: Timings
-): Effect.fn.Return<Election["Service"], ElectionError, Scope.Scope> {
-  yield* checkBucket(store, timings)
-  const clock = yield* Clock.Clock
-  const board = new Board(store, clock)
-  const followed = yield* RcRef.make({ acquire: Effect.as(board.follow, board) })
-  const services: CampaignServices = { store, clock, board, sitsOut: new Map() }
-
-  const enter = (operation: string, election: string, options: CandidateOptions = {}) =>
-    Effect.mapError(toCandidate(election, options, timings), failure(operation, election))
-
-  /** Leadership, won; whoever holds the scope holds it. */
-  const win = (operation: string, candidate: Candidate) =>
-    Effect.andThen(
-      RcRef.get(followed),
-      Effect.mapError(campaigns.campaign(services, candidate), storeFailure(operation, candidate.election))
-    )
-
-  const campaign = Effect.fnUntraced(function*(election: string, options?: CandidateOptions) {
-    const candidate = yield* enter("campaign", election, options)
-    const won = yield* win("campaign", candidate)
-    const resign = campaigns.release(services, candidate, won.tenure)
-    yield* resignWhenUnhealthy(candidate, won.tenure, resign)
-    return toLeadership(won, resign)
-  })
-
-  /** One term: none where leadership went before the work ended. */
-  const term = <A, E, R>(candidate: Candidate, work: (leadership: Leadership) => Effect.Effect<A, E, R>) =>
-    Effect.gen(function*() {
-      const won = yield* win("whileLeader", candidate)
-      const asked = yield* Deferred.make<void>()
-      const { lost } = won.tenure
-      // The work is stopped before leadership is handed over; work that resigns is interrupted while it waits here.
-      const resign = Effect.suspend(() => {
-        won.tenure.beginRelease()
-        return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))
-      })
-      yield* resignWhenUnhealthy(candidate, won.tenure, resign)
-      const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))
-      return yield* runUntil(won.tenure, work(toLeadership(won, resign)), toldToStop)
-    }).pipe(Effect.scoped)
-
-  return {
-    campaign,
-    whileLeader: (election, work, options) =>
-      Effect.gen(function*() {
-        const candidate = yield* enter("whileLeader", election, options)
-        while (true) {
-          const ended = yield* term(candidate, work)
-          if (Option.isSome(ended)) return yield* ended.value
-        }
-      }),
-    leader: (election) =>
-      checked("leader", election, Effect.mapError(leaders.leader(store, election), storeFailure("leader", election))),
-    observe: (election) =>
-      Stream.unwrap(checked(
-        "changes",
-        election,
-        Effect.as(
-          RcRef.get(followed),
-          Stream.mapError(leaders.observe(store, clock, board, election), storeFailure("changes", election))
-        )
-      ))
-  }
-})
-
-const checked = <A, R>(operation: string, election: string, effect: Effect.Effect<A, ElectionError, R>) =>
-  Effect.suspend(() => {
-    const wrong = checkName(election)
-    return wrong === undefined ? effect : Effect.fail(failure(operation, election)(wrong))
-  })
-
-/** Asked every `renewInterval`, for as long as it leads and the scope is open. */
-const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
-  candidate.healthCheck === undefined ? Effect.void : forkReported(
-    `the health check of "${candidate.election}"`,
-    Effect.gen(function*() {
-      do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
-      while (yield* campaigns.isHealthy(candidate))
-      yield* Effect.logWarning(`the leader of "${candidate.election}" is unhealthy: it resigns`)
-      yield* resign
-    }).pipe(Effect.raceFirst(Deferred.await(tenure.lost)))
-  )
-
-/** Interruptible also in a finalizer of the work, which would wait for its own end otherwise. */
-const untilOver = (lost: Tenure["lost"]): Effect.Effect<LossReason> => Effect.interruptible(Deferred.await(lost))
-
-const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Leadership => {
-  const { candidateId, election } = tenure.options
-  /** While it is being released there is no reason yet, and whoever is to be stopped first must not wait for one. */
-  const isOver = Effect.gen(function*() {
-    const reason = (yield* Deferred.isDone(tenure.lost)) ? yield* Deferred.await(tenure.lost) : "resigned"
-    return yield* new LeadershipLost({ reason })
-  })
-  return {
-    election,
-    candidateId,
-    term: tenure.term,
-    token,
-    electedAt: tenure.electedAt,
-    metadata: tenure.metadata,
-    isValid: tenure.isValid,
-    lost: untilOver(tenure.lost),
-    proclaim: (metadata: Metadata) =>
-      toMetadata(metadata).pipe(
-        Effect.flatMap((checkedMetadata) => tenure.proclaim(checkedMetadata)),
-        Effect.flatMap((landed) => landed ? Effect.void : isOver),
-        Effect.mapError(failure("proclaim", election))
-      ),
-    resign
-  }
-}
+/**
+ * Makes an `Election` on the `KVStore` of the context, for as long as the scope
+ * is open.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: Options
+): Effect.Effect<Election["Service"], ElectionError, KVStore | Scope.Scope> =>
+  Effect.flatMap(KVStore, (store) => service.make("Election.make", store, options, resilient))
 
 /**
  * Elections in a bucket of their own. Refuses a bucket that keeps history, ages
@@ -248,5 +183,8 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<Election, ElectionError, KVStore> =>
-  Layer.effect(Election, Effect.flatMap(KVStore, (store) => make(store, options.timings ?? resilient)))
+export const layer = (options?: Options): Layer.Layer<Election, ElectionError, KVStore> =>
+  Layer.effect(
+    Election,
+    Effect.flatMap(KVStore, (store) => service.make("Election.layer", store, options, resilient))
+  )

@@ -11,7 +11,8 @@ const parts = new Map([
   ["KVStoreError", "KVStore"],
   ["RegistryError", "Registry"],
   ["ServiceInstance", "Registry"],
-  ["ElectionError", "Election"]
+  ["ElectionError", "Election"],
+  ["LeaderRecord", "Election"]
 ])
 
 /** Entries of their own: they stand on what may change, or is not installed everywhere. */

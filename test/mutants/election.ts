@@ -4,7 +4,7 @@ import type { Edit, Mutant } from "./models.ts"
 const board = "src/internal/election/board.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
-const election = "src/Election.ts"
+const election = "src/internal/election/service.ts"
 const lease = "src/internal/election/lease.ts"
 const tenure = "src/internal/election/tenure.ts"
 const work = "src/internal/election/work.ts"
@@ -195,7 +195,7 @@ const leaders: ReadonlyArray<Mutant> = [
     file: election,
     find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))",
     replace:
-      "return Effect.asVoid(Effect.andThen(campaigns.release(services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
+      "return Effect.asVoid(Effect.andThen(campaigns.release(elections.services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
     scenario: "mixed"
   },
   {

@@ -5,11 +5,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { CandidateOptions, Timings } from "../../Election.ts"
 import { ElectionError, type ElectionReason, InvalidConfig, InvalidName, InvalidValue } from "../../ElectionError.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { ProcessName, randomName } from "../names.ts"
 import type { Candidate } from "./campaign.ts"
-import type { CandidateOptions, Timings } from "./models.ts"
 import type { Times } from "./tenure.ts"
 
 /** A name is a token of a NATS subject, or several with slashes between. */

@@ -10,9 +10,9 @@ import * as Stream from "effect/Stream"
 import { FencingToken } from "../../FencingToken.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { LeaderRecord } from "../../LeaderRecord.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
-import { LeaderRecord } from "./models.ts"
 import { electedRevisionOf, fromRead, keyOf, type Seen } from "./record.ts"
 
 type Held = Extract<Seen, { readonly _tag: "Held" }>

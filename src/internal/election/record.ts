@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
+import { Metadata } from "../../ServiceInstance.ts"
 
 export const keyPrefix = "election"
 
@@ -30,7 +31,7 @@ export const StoredRecord = Schema.Struct({
   electedRevision: Schema.optionalKey(Count),
   /** Leadership is handed over: the key stays, so that `term` goes on counting. */
   vacant: Schema.Boolean,
-  metadata: Schema.Record(Schema.String, Schema.Json)
+  metadata: Metadata
 })
 
 export type StoredRecord = typeof StoredRecord.Type
