@@ -25,7 +25,10 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
           leader(name),
           Stream.runHead(observe(name))
         ]
-        for (const ask of asked) assert.strictEqual((yield* reasonOf(ask, "InvalidName")).value, String(name))
+        for (const ask of asked) {
+          const { field, value } = yield* reasonOf(ask, "InvalidName")
+          assert.deepStrictEqual([field, value], ["election", String(name)])
+        }
       }
       assert.deepStrictEqual(process.link.calls, [])
     }))

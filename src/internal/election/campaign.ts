@@ -17,10 +17,8 @@ import { randomName } from "../names.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
 import { standing } from "./challenger.ts"
+import { nonceLength } from "./record.ts"
 import { Tenure, type Times } from "./tenure.ts"
-
-/** 82 bits: two campaigns never make up the same one. */
-const nonceLength = 16
 
 /** A `healthy` that takes longer is not. */
 const longestHealthCheck = Duration.seconds(1)

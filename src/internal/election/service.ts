@@ -11,17 +11,18 @@ import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CandidateOptions, Election, Leadership, Options, Timings } from "../../Election.ts"
-import { type ElectionError, InvalidConfig, LeadershipLost, type LossReason } from "../../ElectionError.ts"
+import { type ElectionError, LeadershipLost, type LossReason } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { invalid, kindOf } from "../options.ts"
 import { Board } from "./board.ts"
 import type { CampaignServices, Candidate, Won } from "./campaign.ts"
 import * as campaigns from "./campaign.ts"
-import { checkName, failure, toCandidate, toMetadata, toTimes } from "./candidate.ts"
+import { checkName, checkSize, failure, toCandidate, toLayerTimes, toMetadata } from "./candidate.ts"
 import * as leaders from "./leader.ts"
-import type { Tenure } from "./tenure.ts"
+import type { Tenure, Times } from "./tenure.ts"
 import { runUntil } from "./work.ts"
 
 /** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
@@ -30,23 +31,27 @@ const shortestDeadlineOnCluster = 12_000
 const storeFailure = (operation: string, election: string | undefined) => (error: KVStoreError): ElectionError =>
   failure(operation, election)(error)
 
-/** Buckets in which elections cannot be held safely, and why. */
+/** Refuses a bucket in which elections cannot be held safely, and says why. */
 const checkBucket = Effect.fnUntraced(function*(
   operation: string,
   store: KVStore["Service"],
-  timings: Timings
+  times: Times
 ): Effect.fn.Return<void, ElectionError> {
   const { historySize, replicas, storage, streamMaxAge } = store.config
-  const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(new InvalidConfig({ problem })))
-  const times = yield* Effect.mapError(toTimes(timings), failure(operation, undefined))
-  const status = yield* Effect.mapError(store.status, storeFailure(operation, undefined))
-  if (historySize !== 1) return yield* refuse(`historySize must be 1 for elections, and is ${historySize}`)
+  const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(invalid(problem)))
+  if (historySize !== 1) return yield* refuse(`historySize: expected 1 for elections, got ${historySize}`)
   if (streamMaxAge !== undefined) {
-    return yield* refuse("streamMaxAge would remove a healthy leader's record: leave it out")
+    return yield* refuse(
+      `streamMaxAge: expected none for elections, as it removes a healthy leader's record, got ${
+        Duration.format(streamMaxAge)
+      }`
+    )
   }
+  const status = yield* Effect.mapError(store.status, storeFailure(operation, undefined))
   if (status.backend === "nats" && storage === "memory") {
     return yield* refuse(
-      "storage must be \"file\": a restart would start revisions again, and fencing tokens with them"
+      "storage: expected \"file\" for elections, as a restart of the server begins revisions and fencing tokens " +
+        "again, got \"memory\""
     )
   }
   if (replicas > 1 && times.renewDeadline < shortestDeadlineOnCluster) {
@@ -59,23 +64,23 @@ interface Elections {
   readonly services: CampaignServices
   /** Follows the bucket while the scope is open; all who follow it share one watch. */
   readonly followed: Effect.Effect<Board, never, Scope.Scope>
-  /** For candidates that give none of their own. */
-  readonly timings: Timings
+  /** For candidates that have no timings of their own. */
+  readonly times: Times
 }
 
 /** `operation` is the constructor that was called: errors name it. */
 export const make = Effect.fnUntraced(function*(
   operation: string,
   store: KVStore["Service"],
-  options: Options = {},
+  options: Options | undefined,
   otherwise: Timings
 ): Effect.fn.Return<Election["Service"], ElectionError, Scope.Scope> {
-  const timings = options.timings ?? otherwise
-  yield* checkBucket(operation, store, timings)
+  const times = yield* Effect.mapError(toLayerTimes(options, otherwise), failure(operation, undefined))
+  yield* checkBucket(operation, store, times)
   const clock = yield* Clock.Clock
   const board = new Board(store, clock)
   const followed = RcRef.get(yield* RcRef.make({ acquire: Effect.as(board.follow, board) }))
-  const elections: Elections = { services: { store, clock, board, sitsOut: new Map() }, followed, timings }
+  const elections: Elections = { services: { store, clock, board, sitsOut: new Map() }, followed, times }
   return {
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),
@@ -94,12 +99,15 @@ export const make = Effect.fnUntraced(function*(
 })
 
 const enter = (
-  { timings }: Elections,
+  { services: { store }, times }: Elections,
   operation: string,
   election: string,
-  options: CandidateOptions = {}
+  options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
-  Effect.mapError(toCandidate(election, options, timings), failure(operation, election))
+  Effect.mapError(
+    toCandidate(election, options, times, store.config.maxValueSize),
+    failure(operation, election)
+  )
 
 /** Leadership lasts for as long as the scope is open. */
 const win = ({ followed, services }: Elections, operation: string, candidate: Candidate) =>
@@ -128,6 +136,10 @@ const whileLeader = <A, E, R>(
 ): Effect.Effect<A, E | ElectionError, R> =>
   Effect.gen(function*() {
     const candidate = yield* enter(elections, "whileLeader", election, options)
+    if (typeof work !== "function") {
+      const reason = invalid(`work: expected a function of the leadership, got ${kindOf(work)}`)
+      return yield* failure("whileLeader", election)(reason)
+    }
     while (true) {
       const ended = yield* runTerm(elections, candidate, work)
       if (Option.isSome(ended)) return yield* ended.value
@@ -193,7 +205,8 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
     lost: untilOver(tenure.lost),
     proclaim: (metadata: Metadata) =>
       toMetadata(metadata).pipe(
-        Effect.flatMap((checkedMetadata) => tenure.proclaim(checkedMetadata)),
+        Effect.tap((checked) => checkSize(tenure.options, checked, tenure.options.store.config.maxValueSize)),
+        Effect.flatMap((checked) => tenure.proclaim(checked)),
         Effect.flatMap((landed) => landed ? Effect.void : isOver),
         Effect.mapError(failure("proclaim", election))
       ),

@@ -56,6 +56,9 @@ const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "Outco
 const isConflict = (error: KVStoreError): boolean =>
   error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
 
+/** The store will take this write neither now nor later, and has not taken it. */
+const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
+
 const pause = Effect.flatMap(
   Random.nextIntBetween(shortestPause, longestPause),
   (millis) => Effect.sleep(Duration.millis(millis))
@@ -276,7 +279,14 @@ export class Tenure {
         () => Effect.flatMap(this.readBack, (sorted) => sorted ? attempt : Effect.andThen(pause, attempt))
       )
     })
-    return this.one.withPermits(1)(attempt)
+    return this.one.withPermits(1)(Effect.suspend(() => {
+      const before = this.metadata
+      return Effect.tapError(attempt, (error) =>
+        Effect.sync(() => {
+          // Renewals with it would be refused as well, until leadership has expired.
+          if (isRefusal(error)) this.metadata = before
+        }))
+    }))
   }
 
   // ------------------------------------------------------------ releasing
