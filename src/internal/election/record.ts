@@ -73,6 +73,8 @@ export type Seen =
   }
   | { readonly _tag: "Undecodable"; readonly revision: number; readonly created: DateTime.Utc }
 
+export type Held = Extract<Seen, { readonly _tag: "Held" }>
+
 export const absent: Seen = { _tag: "Absent" }
 
 export const fromEntry = (entry: KVEntry): Seen => {

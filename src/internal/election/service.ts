@@ -85,14 +85,18 @@ export const make = Effect.fnUntraced(function*(
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),
     leader: (election) =>
-      checked("leader", election, Effect.mapError(leaders.leader(store, election), storeFailure("leader", election))),
+      checked(
+        "leader",
+        election,
+        Effect.mapError(leaders.leader(store, board, election), storeFailure("leader", election))
+      ),
     observe: (election) =>
       Stream.unwrap(checked(
         "observe",
         election,
         Effect.as(
           followed,
-          Stream.mapError(leaders.observe(store, clock, board, election), storeFailure("observe", election))
+          Stream.mapError(leaders.observe(store, board, election), storeFailure("observe", election))
         )
       ))
   }
