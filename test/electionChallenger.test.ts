@@ -14,8 +14,8 @@ const observed = (...all: ReadonlyArray<Seen>): Observation =>
 describe("an observation", () => {
   const first = held(10)
   const same: ReadonlyArray<readonly [what: string, first: Seen, second: Seen]> = [
-    ["the same revision, nonce and beat", first, held(10)],
-    ["them with other metadata, as nobody writes the same beat twice", first, held(10, { metadata: { a: 1 } })],
+    ["the same revision, nonce and attempt", first, held(10)],
+    ["them with other metadata, as no attempt is written twice", first, held(10, { metadata: { a: 1 } })],
     ["the same vacant record", vacant(10), vacant(10)],
     ["the same record that does not decode", undecodable(10), undecodable(10)],
     ["still nothing", absent, absent]
@@ -31,8 +31,8 @@ describe("an observation", () => {
     ["a higher revision", first, held(11)],
     ["a lower revision", first, held(9)],
     ["another nonce", first, held(10, { nonce: "theirs" })],
-    ["another beat", first, held(10, { attempt: 6 })],
-    ["a lower beat", first, held(10, { attempt: 4 })],
+    ["another attempt", first, held(10, { attempt: 6 })],
+    ["a lower attempt", first, held(10, { attempt: 4 })],
     ["that it was handed over", first, vacant(10)],
     ["that it does not decode", first, undecodable(10)],
     ["that it has gone", first, absent],
@@ -45,7 +45,7 @@ describe("an observation", () => {
     ["a record that decodes", undecodable(10), held(10)]
   ]
   for (const [what, one, two] of others) {
-    it(`starts its time anew where a look shows ${what}`, () => {
+    it(`starts its time again where a look shows ${what}`, () => {
       const next = nextObservation(observed(one), two, 99_000)
       assert.strictEqual(next.since, 99_000)
       assert.deepStrictEqual(next.seen, two)
@@ -96,9 +96,9 @@ describe("an observation", () => {
     kind: Schema.Literals(["Held", "Held", "Vacant", "Undecodable", "Absent"]),
     revision: Schema.Literals([1, 2]),
     nonce: Schema.Literals(["mine", "theirs"]),
-    beat: Schema.Literals([1, 2])
+    attempt: Schema.Literals([1, 2])
   })
-  const seenOf = ({ beat: attempt, kind, nonce, revision }: typeof Look.Type): Seen =>
+  const seenOf = ({ attempt, kind, nonce, revision }: typeof Look.Type): Seen =>
     kind === "Held"
       ? held(revision, { attempt, nonce })
       : kind === "Vacant"

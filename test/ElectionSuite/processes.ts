@@ -152,7 +152,7 @@ export const shown = (leader: Option.Option<Election.LeaderRecord>): string =>
     }
   })
 
-/** What the changes of an election have told so far, in words. */
+/** What `observe` has given so far, in words. */
 export const told = (process: Process, election = only) =>
   Effect.map(
     record(Stream.map(process.election.observe(election), shown)),

@@ -113,7 +113,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
     }))
 
-  test("who asks for the leader of a store that cannot be reached gets an error, and never none", () =>
+  test("leader fails where the store cannot be reached, and is never none", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       yield* process.link.set(away)

@@ -88,7 +88,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a second look begins the waiting anew",
+    name: "a second look begins the waiting again",
     from: "election.md, A challenger 2",
     file: challenger,
     find: "if (known !== undefined && isSame(known.seen, seen)) return known",
@@ -305,7 +305,7 @@ const observers: ReadonlyArray<Mutant> = [
     runs: 200,
     test: {
       file: "test/Election.test.ts",
-      name: "term, token, candidate and metadata are the same for the leader, for who asks, and for who is told"
+      name: "term, token, candidate and metadata are the same for the leader, for leader, and for observe"
     }
   },
   {

@@ -20,7 +20,7 @@ import { standing } from "./challenger.ts"
 import { nonceLength } from "./record.ts"
 import { Tenure, type Times } from "./tenure.ts"
 
-/** A `healthy` that takes longer is not. */
+/** A health check that takes longer counts as unhealthy. */
 const longestHealthCheck = Duration.seconds(1)
 
 export interface Candidate {

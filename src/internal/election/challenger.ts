@@ -25,7 +25,7 @@ export const isSame = (a: Seen, b: Seen): boolean => {
 
 /**
  * A second look at the same record changes nothing, also after a reconnect;
- * anything else starts the time anew, also a lower revision.
+ * anything else starts the time again, also a lower revision.
  */
 export const nextObservation = (known: Observation | undefined, seen: Seen, now: number): Observation => {
   if (known !== undefined && isSame(known.seen, seen)) return known

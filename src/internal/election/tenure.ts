@@ -64,8 +64,8 @@ const pause = Effect.flatMap(
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-/** `standing`: no attempt is known to have landed. `vacating`: no renewal is sent any more. */
-type Phase = "standing" | "leading" | "releasing" | "vacating" | "ended"
+/** `standing`: no attempt is known to have landed. */
+type Phase = "standing" | "leading" | "releasing" | "ended"
 
 export class Tenure {
   readonly options: TenureOptions
@@ -306,8 +306,9 @@ export class Tenure {
 
   private readonly vacate: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     let conflicts = 0
+    // A campaign that is given up may only now have learnt that it has won.
+    this.beginRelease()
     while (this.phase !== "ended") {
-      this.phase = "vacating"
       if (this.left() <= 0) return yield* this.end("expired")
       const outcome = yield* Effect.match(this.attempt(this.lease!.revision, true), {
         onFailure: (error) => isConflict(error) ? "conflict" : "unanswered",
