@@ -1,11 +1,15 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import manifest from "./package.json" with { type: "json" }
 
-/** Tests import the package by its name, as a user does, and get the sources. */
-const alias = [
-  { find: /^effect-aegis$/, replacement: fileURLToPath(new URL("src/index.ts", import.meta.url)) },
-  { find: /^effect-aegis\/(.*)$/, replacement: fileURLToPath(new URL("src", import.meta.url)) + "/$1.ts" }
-]
+/**
+ * Tests import the package by its name, as a user does, and get the sources: of
+ * the entries that it exports, so that a test cannot import what a user cannot.
+ */
+const alias = Object.keys(manifest.exports).filter((entry) => entry !== "./package.json").map((entry) => ({
+  find: new RegExp(`^effect-aegis${entry.slice(1)}$`),
+  replacement: fileURLToPath(new URL(`src/${entry === "." ? "index" : entry.slice(2)}.ts`, import.meta.url))
+}))
 
 /** Tests against real servers. */
 const onServers = { testTimeout: 30_000, hookTimeout: 30_000 }

@@ -1,76 +1,340 @@
 /**
- * Who leads.
+ * Leader election over a KVStore bucket, with leases and fencing tokens.
  *
- * Work that must run once in a fleet runs once, and when its host dies another
- * takes over as soon as it may. The only thing trusted is the store's
- * compare-and-set; no two hosts' clocks are ever compared. A leader stops by its
- * own clock before anyone else may start, however the network behaves, while the
- * RATES of their clocks differ by less than `leaseDuration / renewDeadline`.
+ * Each election is one key. Candidates take it by compare-and-set, the leader
+ * renews it, and another candidate may take it once it has watched the record
+ * unchanged for the leader's lease. No two hosts' clocks are compared: a leader
+ * stops by its own clock before another candidate may start, however the network
+ * behaves, while the RATES of their clocks differ by less than
+ * `leaseDuration / renewDeadline`.
  *
- * What no lease can give (a process that is paused between a check and the write
- * it guards, a bucket that is lost) is what `Leadership.token` is for: a resource
- * that remembers the highest token it has seen refuses an older one.
+ * A lease cannot protect a process that is paused between a check and the write
+ * it guards, and it ends with the bucket. `Leadership.token` is for these cases:
+ * a resource that remembers the highest token it has seen can refuse an older
+ * one.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as RcRef from "effect/RcRef"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { type ElectionError, LeadershipLost, type LossReason } from "./ElectionError.ts"
-import { Board } from "./internal/election/board.ts"
-import type { CampaignServices, Candidate, Won } from "./internal/election/campaign.ts"
-import * as campaigns from "./internal/election/campaign.ts"
-import { checkName, failure, toCandidate, toMetadata, toTimes } from "./internal/election/candidate.ts"
-import * as leaders from "./internal/election/leader.ts"
-import type { CandidateOptions, LeaderRecord, Leadership, Options, Timings } from "./internal/election/models.ts"
-import type { Tenure } from "./internal/election/tenure.ts"
-import { runUntil } from "./internal/election/work.ts"
-import { forkReported } from "./internal/fibers.ts"
+import type * as Stream from "effect/Stream"
+import type { ElectionError, LossReason } from "./ElectionError.ts"
+import type { FencingToken } from "./FencingToken.ts"
+import * as service from "./internal/election/service.ts"
 import { KVStore } from "./KVStore.ts"
-import { InvalidConfig, type KVStoreError } from "./KVStoreError.ts"
+import type { LeaderRecord } from "./LeaderRecord.ts"
 import type { Metadata } from "./ServiceInstance.ts"
 
 export * from "./ElectionError.ts"
-export * from "./internal/election/models.ts"
+export * from "./LeaderRecord.ts"
 
 /**
- * Elections in one bucket.
+ * Leader elections in one bucket, by name.
+ *
+ * **Details**
+ *
+ * The name of an election is 1 to 200 letters, digits, `_`, `-` and `/`. Any
+ * number of elections can be held in one bucket; all of one service share one
+ * watch.
  *
  * @category services
  * @since 0.1.0
  */
 export class Election extends Context.Service<Election, {
-  /** Waits until this candidate leads. Closing the scope hands leadership over. */
+  /**
+   * Waits until this candidate leads, and leads until the scope is closed.
+   *
+   * **When to use**
+   *
+   * For a program that itself decides when leadership ends. Work that must stop
+   * when leadership is lost is easier with `whileLeader`.
+   *
+   * **Details**
+   *
+   * Closing the scope hands leadership over: the next candidate wins at once. A
+   * campaign that is interrupted hands back what it may have won. While the store
+   * cannot be reached it goes on, for as long as it takes.
+   *
+   * Fails with `InvalidName`, `InvalidConfig`, `InvalidValue` or `ValueTooLarge`
+   * before anything is sent, and with a `KVStoreError` for what the store refuses
+   * for good, such as a denied permission.
+   *
+   * **Gotchas**
+   *
+   * Nothing is interrupted when leadership is lost: ask `Leadership.isValid`
+   * before each step, or wait for `Leadership.lost`.
+   *
+   * **Example** (Leading until the scope is closed)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Aegis, Election } from "effect-aegis"
+   *
+   * const program = Effect.gen(function*() {
+   *   const election = yield* Election.Election
+   *   const leadership = yield* election.campaign("invoices", { metadata: { zone: "a" } })
+   *   yield* Effect.log(`leading in term ${leadership.term}`)
+   *   if (yield* leadership.isValid) yield* Effect.log("sending invoices")
+   * }).pipe(Effect.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * ```
+   */
   readonly campaign: (
     election: string,
     options?: CandidateOptions
   ) => Effect.Effect<Leadership, ElectionError, Scope.Scope>
   /**
-   * Campaigns for ever and runs `work` while leading. On loss `work` is
-   * interrupted and awaited; it has `leaseDuration - renewDeadline` to stop, and what
-   * runs longer, or in a process that was paused, is what fencing is for. Ends
-   * when `work` ends.
+   * Campaigns, runs `work` while leading, and campaigns again after a loss, until
+   * `work` ends.
+   *
+   * **Work that ends hands leadership over, and the next candidate runs it
+   * again.** Work that is to run for as long as the process lives does not end:
+   * `Effect.never` after its set-up, or a loop.
+   *
+   * **Details**
+   *
+   * On a loss `work` is interrupted and awaited, and runs again, from its
+   * beginning, when this candidate has won again. It has
+   * `leaseDuration - renewDeadline` to stop: after that another candidate may
+   * lead, which is logged as an error and counted in the metric
+   * `election.overrun`. Interrupting `whileLeader` stops the work first, renews
+   * while it stops, and then hands leadership over.
+   *
+   * Fails with what `work` fails with, after a hand-over, and with an
+   * `ElectionError` as `campaign` does; `work` that is no function is
+   * `InvalidConfig`.
+   *
+   * **Gotchas**
+   *
+   * A process that was paused does not know that its lease has ended: pass
+   * `Leadership.token` to what the work writes to.
+   *
+   * **Example** (Work of which one process in the fleet runs one at a time)
+   *
+   * ```ts
+   * import { Effect, Schedule } from "effect"
+   * import { Aegis, Election } from "effect-aegis"
+   *
+   * const report = (leadership: Election.Leadership) =>
+   *   Effect.log(`reporting in term ${leadership.term}`).pipe(
+   *     Effect.repeat(Schedule.spaced("100 millis")),
+   *     // Ends this example; a real program leads for as long as it lives.
+   *     Effect.timeoutOption("250 millis")
+   *   )
+   *
+   * const program = Effect.gen(function*() {
+   *   const election = yield* Election.Election
+   *   yield* election.whileLeader("reports", report)
+   * })
+   *
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * ```
    */
   readonly whileLeader: <A, E, R>(
     election: string,
     work: (leadership: Leadership) => Effect.Effect<A, E, R>,
     options?: CandidateOptions
   ) => Effect.Effect<A, E | ElectionError, R>
-  /** None where nobody leads, or where who led has not renewed for a lease. */
+  /**
+   * Reads the leader of an election from the store: none where there is none, or
+   * where the leader has not renewed for its lease.
+   *
+   * **Details**
+   *
+   * The candidates' own view is not asked: any process can read the leader. Fails
+   * with `InvalidName` before anything is sent, and with a `KVStoreError` where
+   * the store cannot be read: an outage is never none.
+   *
+   * **Example** (Where the leader is)
+   *
+   * ```ts
+   * import { Effect, Option } from "effect"
+   * import { Aegis, Election } from "effect-aegis"
+   *
+   * const program = Effect.gen(function*() {
+   *   const election = yield* Election.Election
+   *   yield* election.campaign("invoices", { candidateId: "billing-1" })
+   *   const leader = yield* election.leader("invoices")
+   *   return Option.match(leader, {
+   *     onNone: () => "no leader",
+   *     onSome: ({ candidateId, term }) => `${candidateId} in term ${term}`
+   *   })
+   * }).pipe(Effect.scoped)
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory)))
+   * // => billing-1 in term 1
+   * ```
+   */
   readonly leader: (election: string) => Effect.Effect<Option.Option<LeaderRecord>, ElectionError>
-  /** The leader now, then every change. A renewal is none. */
+  /**
+   * Emits the leader of an election now, and then each change: a win, a loss, and
+   * metadata that the leader proclaims. Renewals are no changes.
+   *
+   * **Details**
+   *
+   * None stands for no leader, also for one that has not renewed for its lease.
+   * All streams of one service share one watch, which is opened again where it
+   * fails. Fails with `InvalidName`, and with a `KVStoreError` where the epoch of
+   * the bucket cannot be read.
+   *
+   * **Gotchas**
+   *
+   * A slow consumer sees the latest leader, and not each that there was between.
+   *
+   * **Example** (Following the leader)
+   *
+   * ```ts
+   * import { Effect, Option, Stream } from "effect"
+   * import { Aegis, Election } from "effect-aegis"
+   *
+   * const program = Effect.gen(function*() {
+   *   const election = yield* Election.Election
+   *   yield* Effect.forkChild(election.whileLeader("invoices", () => Effect.never, { candidateId: "billing-1" }))
+   *   const leaders = election.observe("invoices").pipe(
+   *     Stream.map(Option.match({ onNone: () => "no leader", onSome: ({ candidateId }) => candidateId })),
+   *     Stream.takeUntil((leader) => leader === "billing-1")
+   *   )
+   *   yield* Stream.runForEach(leaders, (leader) => Effect.log(leader))
+   * })
+   *
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * ```
+   */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
 }>()("effect-aegis/Election") {}
 
 /**
- * Survives the loss of a node of a NATS cluster: 20 / 14 / 4 seconds.
+ * How elections in a bucket are held.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The timings of candidates that have none of their own. Default: `resilient`. */
+  readonly timings?: Timings | undefined
+}
+
+/**
+ * How long leadership lasts without a renewal, and how often it is renewed:
+ * `leaseDuration > renewDeadline >= 2 x renewInterval`, and `renewInterval` at
+ * least 10 ms. A number is milliseconds.
+ *
+ * **Details**
+ *
+ * A NATS cluster that loses a node may take no writes for 4 to 9 seconds: with a
+ * `renewDeadline` below 12 seconds that costs leadership, and a layer on a
+ * replicated bucket logs a warning.
+ *
+ * Candidates of one election may have timings of their own; each waits for the
+ * lease of the leader, not for its own.
+ *
+ * @see {@link resilient}, the default
+ * @see {@link balanced} for a single server
+ * @see {@link fast} for tests
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Timings {
+  /** How long other candidates watch the record of a leader unchanged before one of them takes it. */
+  readonly leaseDuration: Duration.Input
+  /**
+   * How long after it SENT the last renewal that was written a leader stops. The
+   * time from then to the end of `leaseDuration` is what its work has to stop.
+   */
+  readonly renewDeadline: Duration.Input
+  /** The time between two renewals. A renewal that fails is tried again within half a second. */
+  readonly renewInterval: Duration.Input
+}
+
+/**
+ * How a candidate takes part in an election.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CandidateOptions {
+  /**
+   * The name that observers read. Two candidates may have one name: they are two
+   * all the same. Default: host name, process id and 8 random characters.
+   */
+  readonly candidateId?: string | undefined
+  /** The timings of this candidate. Default: those of the layer. */
+  readonly timings?: Timings | undefined
+  /**
+   * Data for observers, as JSON, copied when it is given. With the rest of the
+   * record it must fit into the bucket's `maxValueSize`. Default: none.
+   */
+  readonly metadata?: Metadata | undefined
+  /**
+   * The order in which candidates take over after a hand-over: this one waits
+   * `priority` times `renewInterval`. A whole number from 0, the default. It does
+   * not depose a leader, and does not count after a crash.
+   */
+  readonly priority?: number | undefined
+  /**
+   * Whether this candidate can lead. While it is false the candidate does not
+   * campaign; a leader resigns. Run before each attempt to win, and every
+   * `renewInterval` of a leader. A check that takes over a second, fails or dies
+   * counts as false. Default: always true.
+   */
+  readonly healthCheck?: Effect.Effect<boolean> | undefined
+}
+
+/**
+ * A term of leadership that this candidate has won.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Leadership {
+  /** The name of the election. */
+  readonly election: string
+  /** The name of this candidate, as observers read it. */
+  readonly candidateId: string
+  /** How many times this election has been won, this term included: the first term is 1. */
+  readonly term: number
+  /** The token of this term, for resources that refuse a leader that has been replaced without knowing it. */
+  readonly token: FencingToken
+  /** The time of the win by this host's clock. */
+  readonly electedAt: DateTime.Utc
+  /** The metadata that the candidate campaigned with. */
+  readonly metadata: Metadata
+  /**
+   * Whether this candidate still leads. Reads the clocks at each call, and sends
+   * nothing: false `renewDeadline` after the last renewal that was written was
+   * sent, also in a process that was paused, and from the moment at which
+   * leadership is handed over. Once false it stays false.
+   */
+  readonly isValid: Effect.Effect<boolean>
+  /** Waits until leadership is lost, or handed over, and succeeds with the reason. */
+  readonly lost: Effect.Effect<LossReason>
+  /**
+   * Replaces the metadata that observers read.
+   *
+   * Fails with `InvalidValue` or `ValueTooLarge` before anything is sent, with
+   * `LeadershipLost` where this term has ended, and with a `KVStoreError`. After
+   * one that `isRetryable`, or an unknown outcome, the next renewal writes the
+   * metadata all the same.
+   */
+  readonly proclaim: (metadata: Metadata) => Effect.Effect<void, ElectionError>
+  /**
+   * Hands leadership over, and waits until that is done or this term has ended.
+   * In `whileLeader` the work is interrupted and awaited first, and the candidate
+   * campaigns again. It lets other candidates go first for twice `renewInterval`.
+   */
+  readonly resign: Effect.Effect<void>
+}
+
+/**
+ * Timings that survive the loss of a node of a NATS cluster: a lease of 20
+ * seconds, a deadline of 14 seconds, renewals every 4 seconds. The default.
  *
  * @category timings
  * @since 0.1.0
@@ -82,7 +346,9 @@ export const resilient: Timings = {
 }
 
 /**
- * For a single server, or where a fail-over of the store may cost leadership: 10 / 7 / 2 seconds.
+ * Timings for a single server, or where a fail-over of the store may cost
+ * leadership: a lease of 10 seconds, a deadline of 7 seconds, renewals every 2
+ * seconds.
  *
  * @category timings
  * @since 0.1.0
@@ -90,163 +356,41 @@ export const resilient: Timings = {
 export const balanced: Timings = { leaseDuration: "10 seconds", renewDeadline: "7 seconds", renewInterval: "2 seconds" }
 
 /**
- * For tests and short tasks: 3 / 2 / 0.5 seconds.
+ * Timings for tests and short tasks: a lease of 3 seconds, a deadline of 2
+ * seconds, renewals every half second.
  *
  * @category timings
  * @since 0.1.0
  */
 export const fast: Timings = { leaseDuration: "3 seconds", renewDeadline: "2 seconds", renewInterval: "500 millis" }
 
-/** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
-const shortestDeadlineOnCluster = 12_000
-
-const storeFailure = (operation: string, election: string | undefined) => (error: KVStoreError): ElectionError =>
-  failure(operation, election)(error)
-
-/** Buckets in which elections cannot be held safely, and why. */
-const checkBucket = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  timings: Timings
-): Effect.fn.Return<void, ElectionError> {
-  const { historySize, replicas, storage, streamMaxAge } = store.config
-  const refuse = (problem: string) => Effect.fail(failure("Election.layer", undefined)(new InvalidConfig({ problem })))
-  const times = yield* Effect.mapError(toTimes(timings), failure("Election.layer", undefined))
-  const status = yield* Effect.mapError(store.status, storeFailure("Election.layer", undefined))
-  if (historySize !== 1) return yield* refuse(`historySize must be 1 for elections, and is ${historySize}`)
-  if (streamMaxAge !== undefined) {
-    return yield* refuse("streamMaxAge would remove a healthy leader's record: leave it out")
-  }
-  if (status.backend === "nats" && storage === "memory") {
-    return yield* refuse(
-      "storage must be \"file\": a restart would start revisions again, and fencing tokens with them"
-    )
-  }
-  if (replicas > 1 && times.renewDeadline < shortestDeadlineOnCluster) {
-    yield* Effect.logWarning("renewDeadline is below 12 s: the loss of one NATS node will cost leadership")
-  }
-})
-
-const make = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  timings: Timings
-): Effect.fn.Return<Election["Service"], ElectionError, Scope.Scope> {
-  yield* checkBucket(store, timings)
-  const clock = yield* Clock.Clock
-  const board = new Board(store, clock)
-  const followed = yield* RcRef.make({ acquire: Effect.as(board.follow, board) })
-  const services: CampaignServices = { store, clock, board, sitsOut: new Map() }
-
-  const enter = (operation: string, election: string, options: CandidateOptions = {}) =>
-    Effect.mapError(toCandidate(election, options, timings), failure(operation, election))
-
-  /** Leadership, won; whoever holds the scope holds it. */
-  const win = (operation: string, candidate: Candidate) =>
-    Effect.andThen(
-      RcRef.get(followed),
-      Effect.mapError(campaigns.campaign(services, candidate), storeFailure(operation, candidate.election))
-    )
-
-  const campaign = Effect.fnUntraced(function*(election: string, options?: CandidateOptions) {
-    const candidate = yield* enter("campaign", election, options)
-    const won = yield* win("campaign", candidate)
-    const resign = campaigns.release(services, candidate, won.tenure)
-    yield* resignWhenUnhealthy(candidate, won.tenure, resign)
-    return toLeadership(won, resign)
-  })
-
-  /** One term: none where leadership went before the work ended. */
-  const term = <A, E, R>(candidate: Candidate, work: (leadership: Leadership) => Effect.Effect<A, E, R>) =>
-    Effect.gen(function*() {
-      const won = yield* win("whileLeader", candidate)
-      const asked = yield* Deferred.make<void>()
-      const { lost } = won.tenure
-      // The work is stopped before leadership is handed over; work that resigns is interrupted while it waits here.
-      const resign = Effect.suspend(() => {
-        won.tenure.beginRelease()
-        return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))
-      })
-      yield* resignWhenUnhealthy(candidate, won.tenure, resign)
-      const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))
-      return yield* runUntil(won.tenure, work(toLeadership(won, resign)), toldToStop)
-    }).pipe(Effect.scoped)
-
-  return {
-    campaign,
-    whileLeader: (election, work, options) =>
-      Effect.gen(function*() {
-        const candidate = yield* enter("whileLeader", election, options)
-        while (true) {
-          const ended = yield* term(candidate, work)
-          if (Option.isSome(ended)) return yield* ended.value
-        }
-      }),
-    leader: (election) =>
-      checked("leader", election, Effect.mapError(leaders.leader(store, election), storeFailure("leader", election))),
-    observe: (election) =>
-      Stream.unwrap(checked(
-        "changes",
-        election,
-        Effect.as(
-          RcRef.get(followed),
-          Stream.mapError(leaders.observe(store, clock, board, election), storeFailure("changes", election))
-        )
-      ))
-  }
-})
-
-const checked = <A, R>(operation: string, election: string, effect: Effect.Effect<A, ElectionError, R>) =>
-  Effect.suspend(() => {
-    const wrong = checkName(election)
-    return wrong === undefined ? effect : Effect.fail(failure(operation, election)(wrong))
-  })
-
-/** Asked every `renewInterval`, for as long as it leads and the scope is open. */
-const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
-  candidate.healthCheck === undefined ? Effect.void : forkReported(
-    `the health check of "${candidate.election}"`,
-    Effect.gen(function*() {
-      do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
-      while (yield* campaigns.isHealthy(candidate))
-      yield* Effect.logWarning(`the leader of "${candidate.election}" is unhealthy: it resigns`)
-      yield* resign
-    }).pipe(Effect.raceFirst(Deferred.await(tenure.lost)))
-  )
-
-/** Interruptible also in a finalizer of the work, which would wait for its own end otherwise. */
-const untilOver = (lost: Tenure["lost"]): Effect.Effect<LossReason> => Effect.interruptible(Deferred.await(lost))
-
-const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Leadership => {
-  const { candidateId, election } = tenure.options
-  /** While it is being released there is no reason yet, and whoever is to be stopped first must not wait for one. */
-  const isOver = Effect.gen(function*() {
-    const reason = (yield* Deferred.isDone(tenure.lost)) ? yield* Deferred.await(tenure.lost) : "resigned"
-    return yield* new LeadershipLost({ reason })
-  })
-  return {
-    election,
-    candidateId,
-    term: tenure.term,
-    token,
-    electedAt: tenure.electedAt,
-    metadata: tenure.metadata,
-    isValid: tenure.isValid,
-    lost: untilOver(tenure.lost),
-    proclaim: (metadata: Metadata) =>
-      toMetadata(metadata).pipe(
-        Effect.flatMap((checkedMetadata) => tenure.proclaim(checkedMetadata)),
-        Effect.flatMap((landed) => landed ? Effect.void : isOver),
-        Effect.mapError(failure("proclaim", election))
-      ),
-    resign
-  }
-}
+/**
+ * Creates an `Election` on the `KVStore` of the context, for as long as the scope
+ * is open. Refuses what `layer` refuses.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: Options
+): Effect.Effect<Election["Service"], ElectionError, KVStore | Scope.Scope> =>
+  Effect.flatMap(KVStore, (store) => service.make("Election.make", store, options, resilient))
 
 /**
- * Elections in a bucket of their own. Refuses a bucket that keeps history, ages
- * its values, or is lost with the server's memory.
+ * Provides `Election` on a `KVStore` bucket.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidConfig` for options that cannot be used, and for a bucket in
+ * which elections are not safe: one that keeps history, one with a
+ * `streamMaxAge`, which would remove the record of a healthy leader, and one with
+ * `storage: "memory"` on a NATS server, where a restart begins revisions again.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<Election, ElectionError, KVStore> =>
-  Layer.effect(Election, Effect.flatMap(KVStore, (store) => make(store, options.timings ?? resilient)))
+export const layer = (options?: Options): Layer.Layer<Election, ElectionError, KVStore> =>
+  Layer.effect(
+    Election,
+    Effect.flatMap(KVStore, (store) => service.make("Election.layer", store, options, resilient))
+  )

@@ -1,5 +1,5 @@
 /**
- * What can go wrong with an election, and what to do about it.
+ * The error of elections, and its reasons.
  *
  * @since 0.1.0
  */
@@ -10,10 +10,14 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * How leadership ends.
+ * Why leadership ended.
  *
- * `resigned`: handed over by the leader. `superseded`: another candidate won.
- * `expired`: not renewed in time. `removed`: somebody deleted the record.
+ * **Details**
+ *
+ * - `resigned`: the leader handed it over
+ * - `superseded`: another candidate won
+ * - `expired`: no renewal was written within `renewDeadline`
+ * - `removed`: the record was deleted from the bucket
  *
  * @category models
  * @since 0.1.0
@@ -21,7 +25,7 @@ export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./Aegis
 export const LossReason = Schema.Literals(["resigned", "superseded", "expired", "removed"])
 
 /**
- * How leadership ends.
+ * Why leadership ended.
  *
  * @category models
  * @since 0.1.0
@@ -29,7 +33,8 @@ export const LossReason = Schema.Literals(["resigned", "superseded", "expired", 
 export type LossReason = typeof LossReason.Type
 
 /**
- * The leadership is over.
+ * This candidate no longer leads: `reason` says why. Campaign again for another
+ * term.
  *
  * @category errors
  * @since 0.1.0
@@ -43,7 +48,7 @@ export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-a
   }
 
   /**
-   * False: this term is over. Campaign again for another.
+   * False: this term has ended. Campaign again for another.
    *
    * @since 0.1.0
    */
@@ -53,7 +58,11 @@ export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-a
 }
 
 /**
- * Why an operation failed.
+ * Why an operation of an election failed.
+ *
+ * **Details**
+ *
+ * A `KVStoreError` is the store's own: its `reason` says what failed.
  *
  * @category models
  * @since 0.1.0
@@ -68,7 +77,7 @@ export const ElectionReason = Schema.Union([
 ])
 
 /**
- * Why an operation failed.
+ * Why an operation of an election failed.
  *
  * @category models
  * @since 0.1.0
@@ -76,15 +85,18 @@ export const ElectionReason = Schema.Union([
 export type ElectionReason = typeof ElectionReason.Type
 
 /**
- * An operation on an election that failed.
+ * The error of every operation of an election: which operation, in which
+ * election, and why.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ElectionError extends Schema.TaggedError<ElectionError>("effect-aegis/ElectionError")("ElectionError", {
+  /** The member of the service, of `Leadership`, or `Election.layer` and `Election.make`. */
   operation: Schema.String,
-  /** Undefined: the layer itself. */
+  /** The name of the election; undefined where the service could not be created. */
   election: Schema.UndefinedOr(Schema.String),
+  /** What failed. */
   reason: ElectionReason
 }) {
   override get message(): string {
@@ -93,7 +105,7 @@ export class ElectionError extends Schema.TaggedError<ElectionError>("effect-aeg
   }
 
   /**
-   * True where doing it again can help and cannot harm.
+   * Whether the same operation may succeed later, and can be repeated without harm.
    *
    * @since 0.1.0
    */

@@ -120,7 +120,7 @@ const onServers = (line: Line): void =>
           assert.deepStrictEqual(works, ["1", "2"])
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a bucket that is lost and made anew has one leader again, with a newer token", () =>
+      it.effect("a bucket that is lost and recreated has one leader again, with a newer token", () =>
         Effect.gen(function*() {
           const store = yield* openBucket()
           const one = yield* stand(yield* startProcess(store), finish, "one")

@@ -11,7 +11,7 @@ import { openBucket, recordIn, type Seat, stand, startProcess, told } from "./El
 
 describe("Election in memory: deadlines", () => {
   for (const [how, fault] of [["fails", away], ["hangs", silent]] as const) {
-    test(`where the store ${how}, leadership ends exactly renewDeadline after the last beat was sent`, () =>
+    test(`where the store ${how}, leadership ends exactly renewDeadline after the last attempt that landed was sent`, () =>
       Effect.gen(function*() {
         const { link, one, two: other } = yield* two()
         yield* TestClock.adjust(1000)

@@ -2,6 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as Election from "../src/Election.ts"
 import { keyOf } from "../src/internal/election/record.ts"
@@ -211,5 +212,23 @@ describe("Election in memory: announcements", () => {
       yield* TestClock.adjust(1000)
       assert.isTrue(yield* one.isValid)
       assert.strictEqual(one.leadership().term, 1)
+    }))
+
+  test("the token of a winner that has renewed before it is announced is that of the write that won", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", silent))
+      const one = yield* stand(process, finish, "one")
+      yield* settled
+      const won = Option.getOrThrow(yield* store.get(keyOf(only)))
+      yield* TestClock.adjust(3 * renewInterval)
+      assert.isFalse(yield* one.hasWon)
+      assert.isAbove(Option.getOrThrow(yield* store.get(keyOf(only))).revision, won.revision + 1)
+      yield* process.link.set(undefined)
+      yield* TestClock.adjust(renewInterval)
+      assert.strictEqual(one.leadership().token.revision, won.revision)
+      const observed = Option.getOrThrow(yield* process.election.leader(only))
+      assert.strictEqual(observed.token.revision, won.revision)
     }))
 })

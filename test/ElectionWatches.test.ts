@@ -15,7 +15,7 @@ import { finish, sample, settled, test, two, until } from "./ElectionSuite/inMem
 import { employ, only, openBucket, stand, startProcess, told } from "./ElectionSuite/processes.ts"
 
 describe("Election in memory: watches", () => {
-  test("a watch that is lost and opened again does not make a challenger wait anew", () =>
+  test("a watch that is lost and opened again does not make a challenger wait again", () =>
     Effect.gen(function*() {
       const { link, two: other } = yield* two()
       yield* TestClock.adjust(1000)

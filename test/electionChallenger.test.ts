@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
-import { nextObservation, type Observation, standing } from "../src/internal/election/challenger.ts"
+import { nextObservation, type Observation, remainingLease, standing } from "../src/internal/election/challenger.ts"
 import { absent, type Seen } from "../src/internal/election/record.ts"
 
-import { held, undecodable, vacant } from "./support/electionRecord.ts"
+import { created, held, undecodable, vacant } from "./support/electionRecord.ts"
 
 /** What has been seen, one second after the other, from second 0 on. */
 const observed = (...all: ReadonlyArray<Seen>): Observation =>
@@ -14,8 +14,8 @@ const observed = (...all: ReadonlyArray<Seen>): Observation =>
 describe("an observation", () => {
   const first = held(10)
   const same: ReadonlyArray<readonly [what: string, first: Seen, second: Seen]> = [
-    ["the same revision, nonce and beat", first, held(10)],
-    ["them with other metadata, as nobody writes the same beat twice", first, held(10, { metadata: { a: 1 } })],
+    ["the same revision, nonce and attempt", first, held(10)],
+    ["them with other metadata, as no attempt is written twice", first, held(10, { metadata: { a: 1 } })],
     ["the same vacant record", vacant(10), vacant(10)],
     ["the same record that does not decode", undecodable(10), undecodable(10)],
     ["still nothing", absent, absent]
@@ -31,8 +31,8 @@ describe("an observation", () => {
     ["a higher revision", first, held(11)],
     ["a lower revision", first, held(9)],
     ["another nonce", first, held(10, { nonce: "theirs" })],
-    ["another beat", first, held(10, { attempt: 6 })],
-    ["a lower beat", first, held(10, { attempt: 4 })],
+    ["another attempt", first, held(10, { attempt: 6 })],
+    ["a lower attempt", first, held(10, { attempt: 4 })],
     ["that it was handed over", first, vacant(10)],
     ["that it does not decode", first, undecodable(10)],
     ["that it has gone", first, absent],
@@ -45,7 +45,7 @@ describe("an observation", () => {
     ["a record that decodes", undecodable(10), held(10)]
   ]
   for (const [what, one, two] of others) {
-    it(`starts its time anew where a look shows ${what}`, () => {
+    it(`starts its time again where a look shows ${what}`, () => {
       const next = nextObservation(observed(one), two, 99_000)
       assert.strictEqual(next.since, 99_000)
       assert.deepStrictEqual(next.seen, two)
@@ -96,9 +96,9 @@ describe("an observation", () => {
     kind: Schema.Literals(["Held", "Held", "Vacant", "Undecodable", "Absent"]),
     revision: Schema.Literals([1, 2]),
     nonce: Schema.Literals(["mine", "theirs"]),
-    beat: Schema.Literals([1, 2])
+    attempt: Schema.Literals([1, 2])
   })
-  const seenOf = ({ beat: attempt, kind, nonce, revision }: typeof Look.Type): Seen =>
+  const seenOf = ({ attempt, kind, nonce, revision }: typeof Look.Type): Seen =>
     kind === "Held"
       ? held(revision, { attempt, nonce })
       : kind === "Vacant"
@@ -183,5 +183,37 @@ describe("a challenger", () => {
   it("does not wait longer for a second look at the same record", () => {
     const once = observed(held(10, { leaseMillis: 7000 }))
     assert.deepStrictEqual(standing(nextObservation(once, held(10), 6999), candidate), standing(once, candidate))
+  })
+})
+
+describe("what remains of a lease", () => {
+  const lease = 7000
+  const cells: ReadonlyArray<readonly [what: string, inStore: number, observed: number, remaining: number]> = [
+    ["is all of it when the record is written", 0, 0, lease],
+    ["is a millisecond before its end", lease - 1, lease - 1, 1],
+    ["is none at its end, when a challenger may win", lease, lease, 0],
+    ["is none after its end", lease + 1, lease + 1, -1],
+    ["goes by the store's time for what this process has only just seen", lease - 3, 0, 3],
+    ["is none for what this process has only just seen, and the store took a lease ago", lease, 0, 0],
+    ["goes by what this process has observed where the store's time is behind", lease - 3, lease - 1, 1],
+    ["is none once this process has observed it for a lease, whatever the store's time", 0, lease, 0],
+    ["is never more than all of it, also where the store's time was set back", -5000, 0, lease]
+  ]
+  for (const [what, inStore, observed, remaining] of cells) {
+    it(what, () => {
+      const now = created.epochMilliseconds + inStore
+      assert.strictEqual(remainingLease(held(10, { leaseMillis: lease }), now, observed), remaining)
+    })
+  }
+
+  it("ends when a challenger that has observed as much may win", () => {
+    const observation = observed(absent, held(10, { leaseMillis: lease }))
+    const candidate = { leaseDuration: 50_000, renewInterval: 4000, priority: 0 }
+    const { at } = standing(observation, candidate)
+    const seen = held(10, { leaseMillis: lease })
+    for (const offset of [-1, 0, 1]) {
+      const observed = at + offset - observation.since
+      assert.strictEqual(remainingLease(seen, created.epochMilliseconds, observed) <= 0, offset >= 0)
+    }
   })
 })

@@ -10,6 +10,8 @@ import {
   fromEntry,
   fromRead,
   keyOf,
+  largestSize,
+  nonceLength,
   StoredRecord
 } from "../src/internal/election/record.ts"
 import { created, held, recordOf, undecodable, vacant } from "./support/electionRecord.ts"
@@ -54,6 +56,16 @@ describe("a stored record", () => {
       vacant: false,
       metadata: { zone: "a" }
     })
+  })
+
+  it("has a largest size that no number makes larger, and the largest numbers reach", () => {
+    const fields = { candidateId: "a", leaseMillis: 20_000, metadata: { zone: "grüße" } }
+    const most = Number.MAX_SAFE_INTEGER
+    const small = recordOf({ ...fields, nonce: "n".repeat(nonceLength), term: 1, attempt: 1 })
+    const large = { ...small, term: most, attempt: most, electedRevision: most }
+    assert.isBelow(encode(small).length, largestSize(fields))
+    assert.strictEqual(encode(large).length, largestSize(fields))
+    assert.isBelow(encode({ ...large, vacant: true }).length, largestSize(fields))
   })
 
   it("is kept under the key of its election, and the election is told by the key", () => {

@@ -97,7 +97,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "put"), 4)
     }))
 
-  test("every attempt has a beat of its own, also one that is repeated, a proclamation and a hand-over", () =>
+  test("every attempt has a number of its own, also one that is repeated, a proclamation and a hand-over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

@@ -53,6 +53,8 @@ export const conflict: Fault = failing(new KVStore.RevisionMismatch({ expected: 
 
 export const denied: Fault = failing(new KVStore.PermissionDenied({ subject: "faulty" }))
 
+export const tooLarge: Fault = failing(new KVStore.ValueTooLarge({ size: 2000 }))
+
 /** Only these operations are faulty. */
 export const on =
   (operations: Call["operation"] | ReadonlyArray<Call["operation"]>, fault: Fault): Fault => (call, run) =>

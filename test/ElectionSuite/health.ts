@@ -6,7 +6,7 @@ import { is, isTrue, type Tools } from "./fixture.ts"
 import { believers, employ, openBucket, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const health = ({ finish, test, until }: Tools) => {
-  test("an unhealthy candidate does not stand, and stands when it is healthy", () =>
+  test("a candidate does not campaign while its healthCheck is false, and does once it is true", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let healthy = false
@@ -34,7 +34,7 @@ export const health = ({ finish, test, until }: Tools) => {
     ["throws", Effect.sync(() => assert.fail("broken"))]
   ]
   for (const [how, check] of sick) {
-    test(`a leader whose health check ${how} resigns, and does not stand`, () =>
+    test(`a leader whose healthCheck ${how} resigns, and does not campaign`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         let healthy: Effect.Effect<boolean> = Effect.succeed(true)
@@ -58,7 +58,7 @@ export const health = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("who leads no more is not asked for its health any more", () =>
+  test("the healthCheck of a leader is not run after its loss", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let asked = 0
@@ -73,7 +73,7 @@ export const health = ({ finish, test, until }: Tools) => {
       assert.isAtMost(asked, before + 1)
     }))
 
-  test("the work of a leader that falls ill is stopped, and runs again when it is well", () =>
+  test("the work of a leader whose healthCheck turns false is stopped, and runs again once it is true", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const log: Array<string> = []

@@ -17,6 +17,7 @@ import { handingOver } from "./handingOver.ts"
 import { health } from "./health.ts"
 import { interrupting } from "./interrupting.ts"
 import { many } from "./many.ts"
+import { options } from "./options.ts"
 import { priorities } from "./priorities.ts"
 import { proclaiming } from "./proclaiming.ts"
 import { refusing } from "./refusing.ts"
@@ -50,6 +51,7 @@ export const suite = (name: string, backend: Backend): void =>
       working(tools)
       health(tools)
       proclaiming(tools)
+      options(tools)
       priorities(tools)
       many(tools)
       refusing(tools)

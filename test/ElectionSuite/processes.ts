@@ -55,7 +55,7 @@ export const stand = Effect.fnUntraced(function*(
   process: Process,
   finish: Finish,
   candidateId: string,
-  options: Election.CandidateOptions & { readonly election?: string } = {}
+  { election = only, ...options }: Election.CandidateOptions & { readonly election?: string } = {}
 ) {
   const closing = Deferred.makeUnsafe<void>()
   const own = yield* Clock.Clock
@@ -67,7 +67,7 @@ export const stand = Effect.fnUntraced(function*(
     lostAt?: number
   } = {}
   const fiber = yield* Effect.gen(function*() {
-    const leadership = yield* process.election.campaign(options.election ?? only, { candidateId, ...options })
+    const leadership = yield* process.election.campaign(election, { candidateId, ...options })
     seen.leadership = leadership
     seen.wonAt = nowUnsafe()
     yield* Effect.forkScoped(Effect.map(leadership.lost, (reason) => {
@@ -101,10 +101,10 @@ export const employ = Effect.fnUntraced(function*<A, E>(
   finish: Finish,
   candidateId: string,
   work: (leadership: Election.Leadership) => Effect.Effect<A, E, Scope.Scope>,
-  options: Election.CandidateOptions & { readonly election?: string } = {}
+  { election = only, ...options }: Election.CandidateOptions & { readonly election?: string } = {}
 ) {
   const fiber = yield* process.election.whileLeader(
-    options.election ?? only,
+    election,
     (leadership) => Effect.scoped(work(leadership)),
     { candidateId, ...options }
   ).pipe(Effect.provideService(Clock.Clock, process.clock), Effect.forkScoped)
@@ -138,7 +138,7 @@ export const recordIn = (store: Store, election = only) =>
 /** Writes a record that another candidate might have written, whatever is there. */
 export const usurp = Effect.fnUntraced(function*(store: Store, fields: { readonly vacant?: boolean } = {}) {
   const known = yield* recordIn(store)
-  const usurped = { ...known, candidateId: "usurper", nonce: "usurper", beat: 1, term: known.term + 1, ...fields }
+  const usurped = { ...known, candidateId: "usurper", nonce: "usurper", attempt: 1, term: known.term + 1, ...fields }
   yield* store.put(keyOf(only), encode(usurped))
 })
 
@@ -152,7 +152,7 @@ export const shown = (leader: Option.Option<Election.LeaderRecord>): string =>
     }
   })
 
-/** What the changes of an election have told so far, in words. */
+/** What `observe` has given so far, in words. */
 export const told = (process: Process, election = only) =>
   Effect.map(
     record(Stream.map(process.election.observe(election), shown)),

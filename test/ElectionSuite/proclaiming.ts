@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { answeredAsConflict, away, conflict, countOf, on, times, unanswered } from "./faults.ts"
+import { answeredAsConflict, away, conflict, countOf, on, times, tooLarge, unanswered } from "./faults.ts"
 import { isTrue, last, type Tools } from "./fixture.ts"
 import { only, openBucket, reasonOf, recordIn, shown, stand, startProcess, told, usurp } from "./processes.ts"
 
@@ -103,5 +103,43 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       const before = countOf(process.link, "put")
       yield* reasonOf(one.leadership().proclaim({ when: new Date(0) as never }), "InvalidValue")
       assert.strictEqual(countOf(process.link, "put"), before)
+    }))
+
+  test("a proclamation that does not fit is refused, nothing is sent, and leadership goes on", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ maxValueSize: 1000 })
+      const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })
+      yield* until(one.hasWon, isTrue)
+      const { calls, landed } = one.process.link
+      const before = countOf(one.process.link, "put")
+      const { limit, size } = yield* reasonOf(one.leadership().proclaim({ text: "x".repeat(800) }), "ValueTooLarge")
+      assert.strictEqual(limit, 1000)
+      assert.isAbove(size, 1000)
+      assert.strictEqual(countOf(one.process.link, "put"), before)
+      const renewed = landed.length
+      yield* until(Effect.sync(() => landed.length), (count) => count > renewed + 6)
+      assert.strictEqual(countOf(one.process.link, "put"), calls.filter((call) => landed.includes(call)).length)
+      assert.isTrue(yield* one.isValid)
+      assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 1 })
+    }))
+
+  test("a proclamation that the server refuses is not written by later renewals, and leadership goes on", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })
+      yield* until(one.hasWon, isTrue)
+      // A limit that only the server knows.
+      const { landed, set } = one.process.link
+      yield* set((call, run) =>
+        call.operation === "put" && call.seen?._tag === "Held" && "text" in call.seen.record.metadata
+          ? tooLarge(call, run)
+          : run
+      )
+      const error = yield* Effect.flip(one.leadership().proclaim({ text: "x" }))
+      assert.strictEqual(error.isRetryable, false)
+      const renewed = landed.length
+      yield* until(Effect.sync(() => landed.length), (count) => count > renewed + 6)
+      assert.isTrue(yield* one.isValid)
+      assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 1 })
     }))
 }

@@ -36,7 +36,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.isFalse(yield* two.hasWon)
     }))
 
-  test("term, token, candidate and metadata are the same for the leader, for who asks, and for who is told", () =>
+  test("term, token, candidate and metadata are the same for the leader, for leader, and for observe", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -73,7 +73,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(one.leadership().token.revision, puts[0])
     }))
 
-  test("where nobody has ever stood there is no leader, and the changes begin by saying so", () =>
+  test("an election without candidates has no leader, and observe begins with none", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       assert.isTrue(Option.isNone(yield* process.election.leader(only)))
@@ -86,7 +86,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual(changes.events, ["nobody", "one in term 1", "nobody"])
     }))
 
-  test("renewals are no changes", () =>
+  test("observe gives nothing for a renewal", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -101,7 +101,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual(changes.events, ["one in term 1", "nobody"])
     }))
 
-  test("the changes end a leader who has not renewed for a lease, and so does the leader", () =>
+  test("observe gives none once a leader has not renewed for a lease, and so does leader", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -119,7 +119,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Held")
     }))
 
-  test("changes that are asked for later begin with the leader of that time", () =>
+  test("observe begins with the leader of the time at which it is run", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

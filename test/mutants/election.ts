@@ -4,8 +4,9 @@ import type { Edit, Mutant } from "./models.ts"
 const board = "src/internal/election/board.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
-const election = "src/Election.ts"
+const election = "src/internal/election/service.ts"
 const lease = "src/internal/election/lease.ts"
+const observing = "src/internal/election/leader.ts"
 const tenure = "src/internal/election/tenure.ts"
 const work = "src/internal/election/work.ts"
 
@@ -87,7 +88,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a second look begins the waiting anew",
+    name: "a second look begins the waiting again",
     from: "election.md, A challenger 2",
     file: challenger,
     find: "if (known !== undefined && isSame(known.seen, seen)) return known",
@@ -195,7 +196,7 @@ const leaders: ReadonlyArray<Mutant> = [
     file: election,
     find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))",
     replace:
-      "return Effect.asVoid(Effect.andThen(campaigns.release(services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
+      "return Effect.asVoid(Effect.andThen(campaigns.release(elections.services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
     scenario: "mixed"
   },
   {
@@ -276,7 +277,63 @@ const leaders: ReadonlyArray<Mutant> = [
     find: "new FencingToken({ epoch: told.epoch,",
     replace: "new FencingToken({ epoch: tenure.electedAt.epochMilliseconds,",
     scenario: "mixed"
+  },
+  {
+    name: "the token's revision is that of the record that is read back",
+    from: "election.md, The record: the revision of the write that WON",
+    file: campaign,
+    find: "revision: tenure.electedRevision!",
+    replace: "revision: meaning.revision",
+    scenario: "mixed",
+    runs: 200,
+    // Only where a renewal lands before the win is announced.
+    test: {
+      file: "test/ElectionRequests.test.ts",
+      name: "the token of a winner that has renewed before it is announced is that of the write that won"
+    }
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders]
+const observers: ReadonlyArray<Mutant> = [
+  {
+    name: "observers read the token of the last renewal",
+    from: "election.md, The record: the revision of the write that WON",
+    file: observing,
+    find: "revision: electedRevisionOf(seen)",
+    replace: "revision: seen.revision",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/Election.test.ts",
+      name: "term, token, candidate and metadata are the same for the leader, for leader, and for observe"
+    }
+  },
+  {
+    name: "leader reports a leader at the very end of its lease",
+    from: "election.md, A leader: others may win from then on",
+    file: observing,
+    find: "return left(store, board, election, seen) > 0",
+    replace: "return left(store, board, election, seen) >= 0",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/ElectionObservers.test.ts",
+      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+    }
+  },
+  {
+    name: "observe reports a leader at the very end of its lease",
+    from: "election.md, A leader: others may win from then on",
+    file: observing,
+    find: "remaining = left(store, board, election, seen)",
+    replace: "remaining = left(store, board, election, seen) + 1",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/ElectionObservers.test.ts",
+      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+    }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers]

@@ -8,6 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { checkSurface } from "./surface.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const fixture = fileURLToPath(new URL("fixture", import.meta.url))
@@ -15,10 +16,28 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 
 let passed = 0
 
-const check = (what: string, run: () => void) => {
+let failed = 0
+
+/** What cannot be done without ends the run; the rest is tried all the same. */
+const attempt = (what: string, run: () => void) => {
   run()
   passed++
   console.log(`ok ${passed} - ${what}`)
+}
+
+const check = (what: string, run: () => void) => {
+  try {
+    attempt(what, run)
+  } catch (error) {
+    failed++
+    console.log(`not ok - ${what}\n${problemOf(error)}`)
+  }
+}
+
+/** A program that failed has said on its output why. */
+const problemOf = (error: unknown): string => {
+  const output = error instanceof Error && "stdout" in error ? String(error.stdout) : ""
+  return `${error instanceof Error ? error.message : String(error)}\n${output}`.trim()
 }
 
 const run = (folder: string, command: string, ...args: ReadonlyArray<string>): string =>
@@ -37,6 +56,8 @@ const readmeProgram = (): string => {
 
 const folder = mkdtempSync(join(tmpdir(), "effect-aegis-consumer-"))
 try {
+  // Packing builds: what an earlier build has left cannot be what is packed.
+  rmSync(join(root, "dist"), { recursive: true, force: true })
   const tarball = run(root, "npm", "pack", "--silent", "--pack-destination", folder).trim()
   check("publint finds nothing", () => run(root, "npx", "publint", "--strict", join(folder, tarball)))
 
@@ -53,13 +74,13 @@ try {
       devDependencies: { typescript, "@types/node": manifest.devDependencies["@types/node"] }
     })
   )
-  check("it installs", () => run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline"))
+  attempt("it installs", () => run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline"))
   check("a strict project type-checks", () => run(folder, "npx", "tsc", "-p", "tsconfig.json"))
   check("the README's program runs", () => {
     const said = run(folder, process.execPath, "readme.ts")
     expect(said.includes("1 alive") && said.includes("term 1, fencing token"), `it said: ${said}`)
   })
-  check("every module is its own entry, and internals are closed", () => {
+  check("every module is its own entry", () => {
     const said = run(folder, process.execPath, "entries.ts")
     expect(said.trim() === "entries are right", `it said: ${said}`)
   })
@@ -97,11 +118,12 @@ try {
       expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts names a client's types`)
     }
   })
-  console.log(`${passed} passed, 0 failed`)
+  checkSurface(check, folder, (command, ...args) => run(folder, command, ...args))
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  console.log(`${passed} passed, 1 failed`)
-  process.exitCode = 1
+  failed++
+  console.error(problemOf(error))
 } finally {
+  console.log(`${passed} passed, ${failed} failed`)
+  if (failed > 0) process.exitCode = 1
   rmSync(folder, { recursive: true, force: true })
 }

@@ -13,7 +13,7 @@ import type { KVEvent, KVStore } from "../../KVStore.ts"
 import { backoff } from "../backoff.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis } from "../time.ts"
-import { nextObservation, type Observation } from "./challenger.ts"
+import { isSame, nextObservation, type Observation } from "./challenger.ts"
 import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
 
 /** After a failure the watch is opened again after these, with jitter. */
@@ -38,6 +38,12 @@ export class Board {
   /** Undefined: this process has not looked yet. */
   observation(election: string): Observation | undefined {
     return this.observations.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
+  }
+
+  /** Milliseconds for which exactly this record has been observed, 0 for another one. */
+  observedFor(election: string, seen: Seen): number {
+    const known = this.observations.get(election)
+    return known !== undefined && isSame(known.seen, seen) ? monotonicMillis(this.clock) - known.since : 0
   }
 
   /** Waits until what is seen is no older than the watch. */

@@ -17,12 +17,10 @@ import { randomName } from "../names.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
 import { standing } from "./challenger.ts"
+import { nonceLength } from "./record.ts"
 import { Tenure, type Times } from "./tenure.ts"
 
-/** 82 bits: two campaigns never make up the same one. */
-const nonceLength = 16
-
-/** A `healthy` that takes longer is not. */
+/** A health check that takes longer counts as unhealthy. */
 const longestHealthCheck = Duration.seconds(1)
 
 export interface Candidate {

@@ -1,15 +1,37 @@
 /**
- * What a candidate asks for, checked before anything is sent.
+ * Options of an election and of its candidates, read before anything is sent.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { ElectionError, type ElectionReason, InvalidConfig, InvalidName, InvalidValue } from "../../ElectionError.ts"
+import type { CandidateOptions, Options, Timings } from "../../Election.ts"
+import {
+  ElectionError,
+  type ElectionReason,
+  type InvalidConfig,
+  InvalidName,
+  InvalidValue,
+  ValueTooLarge
+} from "../../ElectionError.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { ProcessName, randomName } from "../names.ts"
+import {
+  anything,
+  duration,
+  group,
+  integer,
+  optional,
+  read,
+  refuse,
+  type Setting,
+  shown,
+  text,
+  thatIs,
+  withDefault
+} from "../options.ts"
 import type { Candidate } from "./campaign.ts"
-import type { CandidateOptions, Timings } from "./models.ts"
+import { largestSize } from "./record.ts"
 import type { Times } from "./tenure.ts"
 
 /** A name is a token of a NATS subject, or several with slashes between. */
@@ -17,35 +39,58 @@ const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
 
 const idLength = 8
 
+/** A name as errors show it, also where it is no text. */
+const nameOf = (election: unknown): string => typeof election === "string" ? election : shown(election)
+
 export const failure = (operation: string, election: string | undefined) => (reason: ElectionReason): ElectionError =>
-  new ElectionError({ operation, election: election === undefined ? undefined : String(election), reason })
+  new ElectionError({ operation, election: election === undefined ? undefined : nameOf(election), reason })
 
 export const checkName = (election: string): InvalidName | undefined =>
   typeof election === "string" && namePattern.test(election)
     ? undefined
-    : new InvalidName({ field: "election", value: String(election), expected: "1 to 200 letters, digits, _, - and /" })
-
-const millisOf = (input: Duration.Input): number =>
-  Option.match(Duration.fromInput(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+    : new InvalidName({ field: "election", value: nameOf(election), expected: "1 to 200 letters, digits, _, - and /" })
 
 /** Below this a renewal has no time for two attempts on a slow network. */
 const shortestRenewal = 10
 
-export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidConfig> => {
-  const leaseDuration = millisOf(timings.leaseDuration)
-  const renewDeadline = millisOf(timings.renewDeadline)
-  const renewInterval = millisOf(timings.renewInterval)
-  const isRight = Number.isFinite(leaseDuration) && leaseDuration > renewDeadline &&
-    renewDeadline >= 2 * renewInterval &&
-    renewInterval >= shortestRenewal
-  return isRight
-    ? Effect.succeed({ leaseDuration, renewDeadline, renewInterval })
-    : Effect.fail(
-      new InvalidConfig({
-        problem: `timings need leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms, ` +
-          `got ${leaseDuration} / ${renewDeadline} / ${renewInterval} ms`
-      })
-    )
+const timingSettings = group({
+  leaseDuration: duration(Duration.zero),
+  renewDeadline: duration(Duration.zero),
+  renewInterval: duration(Duration.zero)
+})
+
+const timingsSetting: Setting<Times> = (name, value) =>
+  Result.flatMap(timingSettings(name, value), (timings) => {
+    const leaseDuration = Duration.toMillis(timings.leaseDuration)
+    const renewDeadline = Duration.toMillis(timings.renewDeadline)
+    const renewInterval = Duration.toMillis(timings.renewInterval)
+    return leaseDuration > renewDeadline && renewDeadline >= 2 * renewInterval && renewInterval >= shortestRenewal
+      ? Result.succeed({ leaseDuration, renewDeadline, renewInterval })
+      : refuse(
+        name,
+        `leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms`,
+        `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms`
+      )
+  })
+
+export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidConfig> =>
+  Effect.fromResult(timingsSetting("timings", timings))
+
+/** The timings of a layer, `otherwise` where its options give none. */
+export const toLayerTimes = (options: Options | undefined, otherwise: Timings): Effect.Effect<Times, InvalidConfig> =>
+  Effect.fromResult(read("options", options, { timings: optional(timingsSetting) })).pipe(
+    Effect.flatMap(({ timings }) => timings === undefined ? toTimes(otherwise) : Effect.succeed(timings))
+  )
+
+const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)
+
+const candidateSettings = {
+  candidateId: optional(text),
+  timings: optional(timingsSetting),
+  // Data, and not a setting: toMetadata reads it.
+  metadata: anything,
+  priority: withDefault(integer(0), 0),
+  healthCheck: optional(thatIs(isHealthCheck, "an Effect that succeeds with true or false"))
 }
 
 const makeId = Effect.map(
@@ -53,34 +98,53 @@ const makeId = Effect.map(
   ([process, name]) => `${process}-${name}`
 )
 
+/** `times` are the layer's, for a candidate that has none of its own; `limit` is the bucket's `maxValueSize`. */
 export const toCandidate = (
   election: string,
-  options: CandidateOptions,
-  timings: Timings
+  options: CandidateOptions | undefined,
+  times: Times,
+  limit: number
 ): Effect.Effect<Candidate, ElectionReason> =>
   Effect.gen(function*() {
     const wrong = checkName(election)
     if (wrong !== undefined) return yield* wrong
-    const candidateId = options.candidateId ?? (yield* makeId)
-    if (typeof candidateId !== "string" || candidateId === "") {
-      return yield* new InvalidConfig({ problem: "candidateId must be a text that is not empty" })
-    }
-    const priority = options.priority ?? 0
-    if (!Number.isSafeInteger(priority) || priority < 0) {
-      return yield* new InvalidConfig({ problem: `priority must be a whole number from 0, got ${priority}` })
-    }
-    return {
+    const given = yield* Effect.fromResult(read("options", options, candidateSettings))
+    const candidate: Candidate = {
       election,
-      candidateId,
-      priority,
-      times: yield* toTimes(options.timings ?? timings),
-      metadata: yield* toMetadata(options.metadata ?? {}),
-      healthCheck: options.healthCheck
+      candidateId: given.candidateId ?? (yield* makeId),
+      priority: given.priority,
+      times: given.timings ?? times,
+      metadata: given.metadata === undefined ? {} : yield* toMetadata(given.metadata),
+      healthCheck: given.healthCheck
     }
+    yield* checkSize(candidate, candidate.metadata, limit)
+    return candidate
   })
 
+/** A record that does not fit would be refused at every renewal. */
+export const checkSize = (
+  { candidateId, times }: Pick<Candidate, "candidateId" | "times">,
+  metadata: Metadata,
+  limit: number
+): Effect.Effect<void, ValueTooLarge> =>
+  Effect.suspend(() => {
+    const size = largestSize({ candidateId, leaseMillis: times.leaseDuration, metadata })
+    return size > limit ? Effect.fail(new ValueTooLarge({ size, limit })) : Effect.void
+  })
+
+const decodeMetadata = Schema.decodeUnknownEffect(Metadata)
+const isJson = Schema.is(Schema.Json)
+
+const invalidMetadata = (problem: string) => new InvalidValue({ problem: `metadata: ${problem}` })
+
+/** A copy: renewals write it for as long as leadership lasts, whatever becomes of the original. */
 export const toMetadata = (metadata: unknown): Effect.Effect<Metadata, InvalidValue> =>
-  Effect.mapError(
-    Schema.decodeUnknownEffect(Metadata)(metadata),
-    (error) => new InvalidValue({ problem: `metadata: ${error.message}` })
+  decodeMetadata(metadata).pipe(
+    Effect.mapError((error) => invalidMetadata(error.message)),
+    // A Map, or a Date, would be read as an empty record.
+    Effect.filterOrFail(() => isJson(metadata), () => invalidMetadata("Expected a plain object")),
+    Effect.tap((json) => Effect.sync(() => JSON.stringify(json))),
+    Effect.map((json) => structuredClone(json)),
+    // Getters that throw, and what is nested too deeply to be written.
+    Effect.catchDefect((defect) => Effect.fail(invalidMetadata(`Expected what JSON can write, got ${String(defect)}`)))
   )

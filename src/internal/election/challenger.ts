@@ -2,7 +2,7 @@
  * When a candidate may stand, as election.md has it under "A challenger". Pure:
  * times are milliseconds of this process's monotonic clock, and no other.
  */
-import type { Seen } from "./record.ts"
+import type { Held, Seen } from "./record.ts"
 
 /** What this process has seen of an election. */
 export interface Observation {
@@ -15,7 +15,7 @@ export interface Observation {
   readonly term: number
 }
 
-const isSame = (a: Seen, b: Seen): boolean => {
+export const isSame = (a: Seen, b: Seen): boolean => {
   if (a._tag !== b._tag) return false
   if (a._tag === "Absent" || b._tag === "Absent") return true
   if (a.revision !== b.revision) return false
@@ -25,7 +25,7 @@ const isSame = (a: Seen, b: Seen): boolean => {
 
 /**
  * A second look at the same record changes nothing, also after a reconnect;
- * anything else starts the time anew, also a lower revision.
+ * anything else starts the time again, also a lower revision.
  */
 export const nextObservation = (known: Observation | undefined, seen: Seen, now: number): Observation => {
   if (known !== undefined && isSame(known.seen, seen)) return known
@@ -75,3 +75,12 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
       }
   }
 }
+
+/**
+ * Milliseconds until another candidate may win over a live record: none at the
+ * very end of its lease. The lease runs from when the store took the record by
+ * the store's own time, and is over in any case once this process has observed
+ * the record for so long (0 where it has only just read it).
+ */
+export const remainingLease = (seen: Held, storeNow: number, observed: number): number =>
+  seen.record.leaseMillis - Math.max(storeNow - seen.created.epochMilliseconds, observed)

@@ -2,7 +2,6 @@
  * Who leads, as others see it: nobody once a record has stood still for its
  * lease.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -10,16 +9,15 @@ import * as Stream from "effect/Stream"
 import { FencingToken } from "../../FencingToken.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
-import { monotonicMillis, wholeMillis } from "../time.ts"
+import { LeaderRecord } from "../../LeaderRecord.ts"
+import { wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
-import { LeaderRecord } from "./models.ts"
-import { electedRevisionOf, fromRead, keyOf, type Seen } from "./record.ts"
+import { remainingLease } from "./challenger.ts"
+import { electedRevisionOf, fromRead, type Held, keyOf } from "./record.ts"
 
-type Held = Extract<Seen, { readonly _tag: "Held" }>
-
-/** By the store's own time, milliseconds that are left of a record's lease. */
-const leftByStore = (store: KVStore["Service"], seen: Held): number =>
-  seen.created.epochMilliseconds + seen.record.leaseMillis - store.clock.currentTimeMillisUnsafe()
+/** Milliseconds that are left of a record's lease: at none of them another may lead. */
+const left = (store: KVStore["Service"], board: Board, election: string, seen: Held): number =>
+  remainingLease(seen, store.clock.currentTimeMillisUnsafe(), board.observedFor(election, seen))
 
 const toLeader = (election: string, seen: Held, epoch: number): LeaderRecord =>
   new LeaderRecord({
@@ -36,64 +34,61 @@ const epochOf = (store: KVStore["Service"]): Effect.Effect<number, KVStoreError>
 
 export const leader = (
   store: KVStore["Service"],
+  board: Board,
   election: string
 ): Effect.Effect<Option.Option<LeaderRecord>, KVStoreError> =>
   Effect.gen(function*() {
     const seen = fromRead(yield* store.get(keyOf(election)))
-    if (seen._tag !== "Held" || leftByStore(store, seen) < 0) return Option.none()
-    return Option.some(toLeader(election, seen, yield* epochOf(store)))
+    if (seen._tag !== "Held") return Option.none()
+    const epoch = yield* epochOf(store)
+    // Reading the epoch takes its time: the lease may have ended meanwhile.
+    return left(store, board, election, seen) > 0 ? Option.some(toLeader(election, seen, epoch)) : Option.none()
   })
 
 /** The leader now, then every change; a renewal is none. */
 export const observe = (
   store: KVStore["Service"],
-  clock: Clock.Clock,
   board: Board,
   election: string
 ): Stream.Stream<Option.Option<LeaderRecord>, KVStoreError> =>
   // What was seen before the watch was opened may be long past.
-  Stream.suspend(() => Stream.fromPull(Effect.as(board.upToDate, nextChange(store, clock, board, election))))
+  Stream.suspend(() => Stream.fromPull(Effect.as(board.upToDate, nextChange(store, board, election))))
 
 /** Waits until the leader is another than was given last. */
 const nextChange = (
   store: KVStore["Service"],
-  clock: Clock.Clock,
   board: Board,
   election: string
 ): Effect.Effect<readonly [Option.Option<LeaderRecord>], KVStoreError> => {
   let given: Option.Option<LeaderRecord> | undefined
-  let epoch: { readonly value: number; readonly nonce: string } | undefined
+  let known: { readonly epoch: number; readonly nonce: string } | undefined
 
-  /** The epoch is asked for once a term: a bucket made anew has other terms. */
+  /** The epoch is asked for once a term: a bucket that was recreated has other terms. */
   const currentEpoch = (nonce: string) =>
-    epoch?.nonce === nonce
-      ? Effect.succeed(epoch.value)
-      : Effect.tap(epochOf(store), (value) =>
+    known?.nonce === nonce
+      ? Effect.succeed(known.epoch)
+      : Effect.tap(epochOf(store), (epoch) =>
         Effect.sync(() => {
-          epoch = { value, nonce }
+          known = { epoch, nonce }
         }))
 
   return Effect.gen(function*() {
     while (true) {
       const observation = board.observation(election)
       const seen = observation?.seen
-      let left = Number.POSITIVE_INFINITY
+      let remaining = 0
       let current = Option.none<LeaderRecord>()
-      if (observation !== undefined && seen?._tag === "Held") {
-        left = Math.min(
-          observation.since + seen.record.leaseMillis - monotonicMillis(clock),
-          leftByStore(store, seen) + 1
-        )
-        if (left > 0) current = Option.some(toLeader(election, seen, yield* currentEpoch(seen.record.nonce)))
+      if (seen?._tag === "Held") {
+        const epoch = yield* currentEpoch(seen.record.nonce)
+        remaining = left(store, board, election, seen)
+        if (remaining > 0) current = Option.some(toLeader(election, seen, epoch))
       }
       if (observation !== undefined && (given === undefined || !Equal.equals(given, current))) {
         given = current
         return [current]
       }
       const changed = board.changed(election, observation)
-      yield* left > 0 && Number.isFinite(left)
-        ? Effect.raceFirst(changed, Effect.sleep(wholeMillis(left)))
-        : changed
+      yield* remaining > 0 ? Effect.raceFirst(changed, Effect.sleep(wholeMillis(remaining))) : changed
     }
   })
 }

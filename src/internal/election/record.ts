@@ -2,11 +2,12 @@
  * The record of an election as it is stored, and what a look at its key shows.
  * Pure.
  */
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
+import { Metadata } from "../../ServiceInstance.ts"
 
 export const keyPrefix = "election"
 
@@ -30,7 +31,7 @@ export const StoredRecord = Schema.Struct({
   electedRevision: Schema.optionalKey(Count),
   /** Leadership is handed over: the key stays, so that `term` goes on counting. */
   vacant: Schema.Boolean,
-  metadata: Schema.Record(Schema.String, Schema.Json)
+  metadata: Metadata
 })
 
 export type StoredRecord = typeof StoredRecord.Type
@@ -40,6 +41,25 @@ const encodeText = Schema.encodeSync(json)
 const decodeText = Schema.decodeUnknownResult(json)
 
 export const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(encodeText(record))
+
+/** 82 bits: two campaigns never make up the same nonce. */
+export const nonceLength = 16
+
+/**
+ * The size in bytes of the largest record that a candidate may have to write:
+ * `term`, `attempt` and `electedRevision` grow while it leads, and what fitted
+ * when it campaigned must fit at every renewal.
+ */
+export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMillis" | "metadata">): number =>
+  encode({
+    ...fields,
+    nonce: "n".repeat(nonceLength),
+    term: Number.MAX_SAFE_INTEGER,
+    attempt: Number.MAX_SAFE_INTEGER,
+    electedAt: DateTime.makeUnsafe(0),
+    electedRevision: Number.MAX_SAFE_INTEGER,
+    vacant: false
+  }).length
 
 /** What a look at the key shows. `Held` is live; what does not decode counts as held, by whom is not known. */
 export type Seen =
@@ -52,6 +72,8 @@ export type Seen =
     readonly record: StoredRecord
   }
   | { readonly _tag: "Undecodable"; readonly revision: number; readonly created: DateTime.Utc }
+
+export type Held = Extract<Seen, { readonly _tag: "Held" }>
 
 export const absent: Seen = { _tag: "Absent" }
 

@@ -56,13 +56,16 @@ const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "Outco
 const isConflict = (error: KVStoreError): boolean =>
   error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
 
+/** The store will take this write neither now nor later, and has not taken it. */
+const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
+
 const pause = Effect.flatMap(
   Random.nextIntBetween(shortestPause, longestPause),
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-/** `standing`: no attempt is known to have landed. `vacating`: no renewal is sent any more. */
-type Phase = "standing" | "leading" | "releasing" | "vacating" | "ended"
+/** `standing`: no attempt is known to have landed. */
+type Phase = "standing" | "leading" | "releasing" | "ended"
 
 export class Tenure {
   readonly options: TenureOptions
@@ -276,7 +279,14 @@ export class Tenure {
         () => Effect.flatMap(this.readBack, (sorted) => sorted ? attempt : Effect.andThen(pause, attempt))
       )
     })
-    return this.one.withPermits(1)(attempt)
+    return this.one.withPermits(1)(Effect.suspend(() => {
+      const before = this.metadata
+      return Effect.tapError(attempt, (error) =>
+        Effect.sync(() => {
+          // Renewals with it would be refused as well, until leadership has expired.
+          if (isRefusal(error)) this.metadata = before
+        }))
+    }))
   }
 
   // ------------------------------------------------------------ releasing
@@ -296,8 +306,9 @@ export class Tenure {
 
   private readonly vacate: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     let conflicts = 0
+    // A campaign that is given up may only now have learnt that it has won.
+    this.beginRelease()
     while (this.phase !== "ended") {
-      this.phase = "vacating"
       if (this.left() <= 0) return yield* this.end("expired")
       const outcome = yield* Effect.match(this.attempt(this.lease!.revision, true), {
         onFailure: (error) => isConflict(error) ? "conflict" : "unanswered",

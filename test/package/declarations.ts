@@ -1,0 +1,127 @@
+/** The emitted declarations of the package, read as text: names, their documentation, and the examples in it. */
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+
+/** A public name, and the first sentence of its documentation; none where it has no documentation. */
+export interface Named {
+  readonly name: string
+  readonly summary: string | undefined
+}
+
+/** A module as its users see it: what it is, its own names, and modules that it exports under a name. */
+export interface Module {
+  readonly summary: string
+  readonly names: ReadonlyArray<Named>
+  readonly modules: ReadonlyArray<{ readonly name: string; readonly file: string }>
+}
+
+/** The text of a doc comment, without its stars. */
+const textOf = (comment: string): string =>
+  comment.slice("/**".length, -"*/".length).split("\n").map((line) => line.replace(/^\s*\* ?/, "")).join("\n").trim()
+
+/** The first sentence, on one line. */
+export const firstSentence = (comment: string): string => {
+  const [paragraph = ""] = textOf(comment).split(/\n\s*\n|\n@/)
+  const line = paragraph.replace(/\s+/g, " ").trim()
+  return /^.*?[.!?](?= |$)/.exec(line)?.[0] ?? line
+}
+
+const docComment = /\/\*\*(?:[^*]|\*(?!\/))*\*\//
+
+const commentBefore = (text: string, end: number): string | undefined => {
+  const start = text.lastIndexOf("/**", end)
+  const comment = start < 0 ? undefined : text.slice(start, end).trim()
+  return comment !== undefined && comment.indexOf("*/") === comment.length - "*/".length ? comment : undefined
+}
+
+const declaration =
+  /^export (?:declare )?(?:abstract )?(?:const|let|class|interface|type|function|namespace|enum) ([\w$]+)/gm
+
+/** `export { a, type b as c } from "./x.ts"`: what is exported, by the name that it has there. */
+const listed = /^export (?:type )?\{([^}]*)\}(?: from "(\.[^"]*)")?;/gm
+
+const starred = /^export \*(?: as ([\w$]+))? from "(\.[^"]*)";/gm
+
+/** TypeScript writes the names of sources into declarations. */
+const fileOf = (from: string, specifier: string): string =>
+  join(dirname(from), specifier.replace(/(?:\.d)?\.[jt]s$/, ".d.ts"))
+
+export const readModule = (file: string): Module => {
+  const text = readFileSync(file, "utf8")
+  const names = new Map<string, string | undefined>()
+  const modules: Array<{ readonly name: string; readonly file: string }> = []
+  for (const match of text.matchAll(declaration)) {
+    const comment = commentBefore(text, match.index)
+    const name = match[1]!
+    // A schema and its type have one name, and the schema stands first.
+    if (!names.has(name)) names.set(name, comment === undefined ? undefined : firstSentence(comment))
+  }
+  for (const [, list = "", specifier] of text.matchAll(listed)) {
+    const exported = list.split(",").map((one) => one.trim().replace(/^type /, "")).filter((one) => one !== "")
+    if (exported.length === 0) continue
+    if (specifier === undefined) throw new Error(`${file}: names exported apart from their declaration: ${list}`)
+    const { names: theirs } = readModule(fileOf(file, specifier))
+    for (const one of exported) {
+      const [original, name = original] = one.split(" as ")
+      const found = theirs.find((named) => named.name === original)
+      if (found === undefined) throw new Error(`${file}: ${original} is not in ${specifier}`)
+      names.set(name!, found.summary)
+    }
+  }
+  for (const [, name, specifier] of text.matchAll(starred)) {
+    const target = fileOf(file, specifier!)
+    if (name === undefined) { for (const one of readModule(target).names) names.set(one.name, one.summary) }
+    else modules.push({ name, file: target })
+  }
+  // The compiler leaves out a module's own comment with the import that it stands before.
+  const source = file.replace(/([\\/])dist([\\/])(?!.*[\\/]dist[\\/])/, "$1src$2").replace(/\.d\.ts$/, ".ts")
+  const header = docComment.exec(readFileSync(source, "utf8"))
+  if (header === null || header.index !== 0) throw new Error(`${source}: the module has no documentation`)
+  return {
+    summary: firstSentence(header[0]),
+    names: [...names].map(([name, summary]) => ({ name, summary })),
+    modules
+  }
+}
+
+const declarationsIn = (dist: string): ReadonlyArray<string> => {
+  if (!existsSync(dist)) throw new Error(`${dist} is not there: npm run build`)
+  return readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".d.ts")).toSorted()
+}
+
+const publicFiles = (dist: string) => declarationsIn(dist).filter((file) => !file.startsWith("internal"))
+
+/** Lines of public declarations in which a file of `internal/` is named. */
+export const internalNames = (dist: string): ReadonlyArray<string> =>
+  publicFiles(dist).flatMap((file) =>
+    readFileSync(join(dist, file), "utf8")
+      .replace(/\/\*[\s\S]*?\*\//g, "")
+      .split("\n")
+      .filter((line) => /["'][./]*\/internal\//.test(line))
+      .map((line) => `${file}: ${line.trim()}`)
+  )
+
+/** A program in a doc comment. */
+export interface Example {
+  readonly where: string
+  readonly code: string
+  /** What its comments say that it prints. */
+  readonly prints: ReadonlyArray<string>
+}
+
+const programsIn = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(new RegExp(docComment, "g"))].flatMap(([comment]) =>
+    [...textOf(comment).matchAll(/```ts[^\n]*\n([\s\S]*?)```/g)].map(([, code = ""]) => code)
+  )
+
+/** The complete examples of public modules: those that import the package, and so can be copied as they are. */
+export const examplesIn = (dist: string): ReadonlyArray<Example> =>
+  publicFiles(dist).flatMap((file) =>
+    programsIn(readFileSync(join(dist, file), "utf8"))
+      .filter((code) => /from "effect-aegis/.test(code))
+      .map((code, index) => ({
+        where: `${file.replace(".d.ts", "")} ${index + 1}`,
+        code,
+        prints: Array.from(code.matchAll(/^\/\/ => (.*)$/gm), ([, printed = ""]) => printed)
+      }))
+  )
