@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import type { CleanupReport } from "../../Registry.ts"
 import type { Access } from "./access.ts"
-import type { CleanupReport } from "./models.ts"
 import { keyPrefix, namesOf } from "./record.ts"
 
 /** Below this many known instances a service is small enough for all of it to be gone. */

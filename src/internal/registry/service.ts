@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
 import { InvalidConfig, type KVStoreError, UndecodableValue } from "../../KVStoreError.ts"
+import type { Options, ReadOptions, Registry } from "../../Registry.ts"
 import { InvalidInstance, InvalidName, RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import { InstanceId, type InstanceOptions, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
 import { randomName } from "../names.ts"
@@ -23,11 +24,12 @@ import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
 import { makeHeartbeat } from "./heartbeat.ts"
-import type { Options, ReadOptions, RegistryService } from "./models.ts"
 import { conflictPause } from "./ownRecord.ts"
 import { keyOf, keyPrefix } from "./record.ts"
 import * as registration from "./registration.ts"
 import * as view from "./view.ts"
+
+type Service = Registry["Service"]
 
 /** 82 bits: two processes never make up the same one. */
 const nonceLength = 16
@@ -192,48 +194,97 @@ const deregister = (access: accessTo.Access, key: string, first?: string): Effec
     )
   })
 
-export const make = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  options: Options
-): Effect.fn.Return<RegistryService, RegistryError, Scope.Scope> {
-  const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
-  const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
-  const problem = checkTimes(maxAge, heartbeat, store.config.streamMaxAge)
-  if (problem !== undefined) return yield* failure("Registry.layer")(problem)
-  const clock = yield* Clock.Clock
-  const access = yield* accessTo.make(store, { maxAge, clock: options.clock ?? "store" })
-  const { get, list, listAll } = readers(access)
-  const heartbeatByHand = makeHeartbeat(
+/** What the parts of one registry share. */
+interface Parts {
+  readonly access: accessTo.Access
+  readonly clock: Clock.Clock
+  readonly heartbeat: Heartbeat
+}
+
+/** Registrations, and heartbeats by hand. */
+const registering = Effect.fnUntraced(function*({ access, heartbeat }: Parts) {
+  const { maxAge } = access
+  const byHand = makeHeartbeat(
     access,
     yield* randomName(nonceLength),
     registration.attemptTimeout(heartbeat, maxAge)
   )
+  const register: Service["register"] = Effect.fnUntraced(function*(registerable, registerOptions) {
+    const instance = yield* Effect.mapError(
+      Effect.flatMap(idFor(registerable), (id) => toInstance(registerable, id)),
+      failure("register")
+    )
+    const ownHeartbeat = registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat)
+    const wrong = checkHeartbeat(ownHeartbeat, maxAge)
+    if (wrong !== undefined) return yield* failure("register")(wrong)
+    return yield* registration.make({
+      access,
+      instance,
+      nonce: yield* randomName(nonceLength),
+      heartbeat: ownHeartbeat,
+      onDuplicate: registerOptions?.onDuplicate ?? "wait"
+    })
+  })
+  const sendHeartbeat: Service["heartbeat"] = (registerable) =>
+    Effect.mapError(
+      Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), byHand),
+      failure("heartbeat")
+    )
+  return { register, heartbeat: sendHeartbeat }
+})
+
+/** One view for all watches, for as long as there is one. */
+const watching = Effect.fnUntraced(function*({ access }: Parts) {
   const shared = yield* RcRef.make({ acquire: view.make(access) })
+  const watch: Service["watch"] = (serviceName) =>
+    Stream.unwrap(
+      checked("watch", { serviceName }, () =>
+        Effect.map(RcRef.get(shared), (view) =>
+          view.watch(serviceName).pipe(
+            // The next to ask starts a new watch; this one is over for all who share it.
+            Stream.tapError(() => RcRef.invalidate(shared)),
+            Stream.mapError(storeFailure("watch"))
+          )))
+    )
+  return { watch }
+})
+
+const cleaning = ({ access, clock, heartbeat }: Parts) => {
+  const { maxAge } = access
   const suspects: cleanup.Suspects = new Map()
   const confirmAfter = Duration.toMillis(Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3))
+  const cleanUp: Service["cleanup"] = Effect.fnUntraced(function*(options = {}) {
+    const { confirm = false, dryRun = false, maxRemovalRatio = cleanup.defaultMaxRemovalRatio } = options
+    if (!(maxRemovalRatio >= 0 && maxRemovalRatio <= 1)) {
+      const wrong = new InvalidConfig({ problem: `maxRemovalRatio is a share from 0 to 1, got ${maxRemovalRatio}` })
+      return yield* failure("cleanup")(wrong)
+    }
+    const run = cleanup.run(access, {
+      maxAge: options.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(options.maxAge),
+      dryRun,
+      maxRemovalRatio,
+      confirmed: (remove) => confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
+    })
+    return yield* Effect.mapError(run, storeFailure("cleanup"))
+  })
+  return { cleanup: cleanUp }
+}
 
+export const make = Effect.fnUntraced(function*(
+  store: KVStore["Service"],
+  options: Options
+): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
+  const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
+  const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
+  const problem = checkTimes(maxAge, heartbeat, store.config.streamMaxAge)
+  if (problem !== undefined) return yield* failure("Registry.layer")(problem)
+  const access = yield* accessTo.make(store, { maxAge, clock: options.clock ?? "store" })
+  const parts: Parts = { access, clock: yield* Clock.Clock, heartbeat }
+  const { get, list, listAll } = readers(access)
   return {
-    register: Effect.fnUntraced(function*(registerable, registerOptions) {
-      const instance = yield* Effect.mapError(
-        Effect.flatMap(idFor(registerable), (id) => toInstance(registerable, id)),
-        failure("register")
-      )
-      const ownHeartbeat = registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat)
-      const wrong = checkHeartbeat(ownHeartbeat, maxAge)
-      if (wrong !== undefined) return yield* failure("register")(wrong)
-      return yield* registration.make({
-        access,
-        instance,
-        nonce: yield* randomName(nonceLength),
-        heartbeat: ownHeartbeat,
-        onDuplicate: registerOptions?.onDuplicate ?? "wait"
-      })
-    }),
-    heartbeat: (registerable) =>
-      Effect.mapError(
-        Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), heartbeatByHand),
-        failure("heartbeat")
-      ),
+    ...(yield* registering(parts)),
+    ...(yield* watching(parts)),
+    ...cleaning(parts),
     deregister: (serviceName, instanceId) =>
       checked(
         "deregister",
@@ -243,31 +294,6 @@ export const make = Effect.fnUntraced(function*(
     get: (serviceName, instanceId, readOptions) =>
       checked("get", { serviceName, instanceId }, () => get(serviceName, instanceId, readOptions)),
     list: (serviceName, readOptions) => checked("list", { serviceName }, () => list(serviceName, readOptions)),
-    listAll,
-    watch: (serviceName) =>
-      Stream.unwrap(
-        checked("watch", { serviceName }, () =>
-          Effect.map(RcRef.get(shared), (view) =>
-            view.watch(serviceName).pipe(
-              // The next to ask starts a new watch; this one is over for all who share it.
-              Stream.tapError(() => RcRef.invalidate(shared)),
-              Stream.mapError(storeFailure("watch"))
-            )))
-      ),
-    cleanup: Effect.fnUntraced(function*(cleanupOptions = {}) {
-      const { maxRemovalRatio = cleanup.defaultMaxRemovalRatio, confirm = false, dryRun = false } = cleanupOptions
-      if (!(maxRemovalRatio >= 0 && maxRemovalRatio <= 1)) {
-        const wrong = new InvalidConfig({ problem: `maxRemovalRatio is a share from 0 to 1, got ${maxRemovalRatio}` })
-        return yield* failure("cleanup")(wrong)
-      }
-      const pass = cleanup.run(access, {
-        maxAge: cleanupOptions.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(cleanupOptions.maxAge),
-        dryRun,
-        maxRemovalRatio: maxRemovalRatio,
-        confirmed: (remove) =>
-          confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
-      })
-      return yield* Effect.mapError(pass, storeFailure("cleanup"))
-    })
+    listAll
   }
 })
