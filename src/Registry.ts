@@ -10,16 +10,17 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import { defaultMaxAge } from "./Expiration.ts"
 import { forkReported } from "./internal/fibers.ts"
+import { onSchedule } from "./internal/registry/pace.ts"
 import * as service from "./internal/registry/service.ts"
 import { KVStore } from "./KVStore.ts"
 import type { RegistryError } from "./RegistryError.ts"
@@ -42,7 +43,9 @@ export class Registry extends Context.Service<Registry, {
     options?: RegisterOptions
   ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
   /** One beat by hand, for callers who keep their own loop; `instanceId` is needed. Registers again where the record has gone. */
-  readonly heartbeat: (instance: InstanceOptions) => Effect.Effect<void, RegistryError>
+  readonly heartbeat: (
+    instance: InstanceOptions & { readonly instanceId: string }
+  ) => Effect.Effect<void, RegistryError>
   /** Removes an instance on purpose, whoever registered it. False: it was not there. */
   readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
   /** None where it is absent or expired. */
@@ -130,7 +133,10 @@ export interface Registration {
   /** Changes status or metadata at once, without losing what another writer put there. */
   readonly update: (f: (current: ServiceInstance) => ServiceInstance) => Effect.Effect<void, RegistryError>
   /** `DRAINING` now, deregistered when `done` ends or the time is up. */
-  readonly drain: (done: Effect.Effect<void>, atMost: Duration.Input) => Effect.Effect<void, RegistryError>
+  readonly drain: (
+    done: Effect.Effect<void>,
+    options: { readonly timeout: Duration.Input }
+  ) => Effect.Effect<void, RegistryError>
   /** Succeeds once this registration is over for a reason not its own: another process took the id, or it was deregistered. */
   readonly lost: Effect.Effect<RegistryError>
   /** The state now, then told when others may no longer see us, and when they do again. */
@@ -201,9 +207,9 @@ export interface Options {
  * @since 0.1.0
  */
 export const make = (
-  options: Options = {}
+  options?: Options
 ): Effect.Effect<Registry["Service"], RegistryError, KVStore | Scope.Scope> =>
-  Effect.flatMap(KVStore, (store) => service.make(store, options))
+  Effect.flatMap(KVStore, (store) => service.make("Registry.make", store, options))
 
 /**
  * A registry on a bucket. Refuses times that cannot work: `maxAge` below two
@@ -212,8 +218,8 @@ export const make = (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<Registry, RegistryError, KVStore> =>
-  Layer.effect(Registry, make(options))
+export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, KVStore> =>
+  Layer.effect(Registry, Effect.flatMap(KVStore, (store) => service.make("Registry.layer", store, options)))
 
 /**
  * A backend's own registration: registered while the layer lives. Where the
@@ -244,21 +250,29 @@ export const layerInstance = (
  */
 export const layerCleanup = (
   options?: CleanupOptions & { readonly schedule?: Schedule.Schedule<unknown> | Duration.Input | undefined }
-): Layer.Layer<never, never, Registry> =>
+): Layer.Layer<never, RegistryError, Registry> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry
-    const { schedule = defaultMaxAge, ...passOptions } = options ?? {}
-    const pass = registry.cleanup({ confirm: true, ...passOptions }).pipe(
+    const { schedule, ...run } = yield* service.cleanupLayerOptions(registry, options)
+    const done = run.dryRun ? "would clean up" : "cleaned up"
+    const cleanup = registry.cleanup(run).pipe(
       Effect.tap(({ failed }) =>
-        Effect.forEach(failed, (one) => Effect.logWarning(`not cleaned up ${one.instance}: ${one.reason}`))
+        Effect.forEach(failed, (one) => Effect.logWarning(`could not clean up ${one.instance}: ${one.reason}`))
       ),
       Effect.tap(({ removed }) =>
-        Effect.forEach(removed, (one) => Effect.logInfo(`cleaned up ${one.instance}: ${one.reason}`))
+        Effect.forEach(removed, (one) => Effect.logInfo(`${done} ${one.instance}: ${one.reason}`))
       ),
-      Effect.catch((error) => Effect.logWarning("a pass of the cleanup failed", error.message))
+      Effect.catch((error) => Effect.logWarning(`the cleanup failed: ${error.message}`))
     )
+    const clock = yield* Clock.Clock
+    const label = "the schedule of the cleanup"
     yield* forkReported(
       "the cleanup",
-      Effect.schedule(pass, Schedule.isSchedule(schedule) ? schedule : Schedule.spaced(schedule))
+      Duration.isDuration(schedule)
+        ? Effect.schedule(cleanup, Schedule.spaced(schedule))
+        : Effect.andThen(
+          onSchedule(label, cleanup, schedule, clock),
+          Effect.logWarning(`${label} has ended: expired instances are no longer removed`)
+        )
     )
   }))

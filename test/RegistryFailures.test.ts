@@ -91,7 +91,7 @@ describe("Registry in memory, when things go wrong", () => {
       const process = yield* startProcess(yield* openBucket(), defaults)
       const { drain, visibility, whyLost } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
       const told = yield* record(visibility)
-      yield* finish(drain(Effect.void, "1 minute"))
+      yield* finish(drain(Effect.void, { timeout: "1 minute" }))
       const calls = process.link.calls.length
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(process.link.calls.length, calls)

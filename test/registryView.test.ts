@@ -35,8 +35,7 @@ describe("the view", () => {
     ["the status", draining],
     ["the version", changed(instance, { version: "1.2.4" })],
     ["the metadata", changed(instance, { metadata: { zone: "a", ports: [80] } })],
-    ["the sticky group", changed(instance, { stickyActiveGroup: "eu" })],
-    ["the sticky status", changed(instance, { stickyActiveStatus: "ACTIVE" })]
+    ["the group", changed(instance, { group: "eu" })]
   ]
 
   for (const [what, next] of changes) {

@@ -41,8 +41,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "reads show who has expired",
     from: "ocis#6762, asim/nitro-plugins#465",
     file: service,
-    find: ".filter((instance) => options.includeExpired === true ||",
-    replace: ".filter((instance) => options.includeExpired !== false ||",
+    find: ".filter((instance) => includeExpired ||",
+    replace: ".filter((instance) => !includeExpired ||",
     scenario: "mixed"
   },
   {
@@ -57,8 +57,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "beats are plain writes",
     from: "AegisSDK 1.3: a blind put of the caller's object",
     file: ownRecord,
-    find: "store.put(this.key, encode(stamped), { revision })",
-    replace: "store.put(this.key, encode(stamped))",
+    find: "store.put(this.key, bytes, { revision })",
+    replace: "store.put(this.key, bytes)",
     scenario: "mixed"
   },
   {
