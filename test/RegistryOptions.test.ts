@@ -65,10 +65,10 @@ cyclic["self"] = cyclic
 /** Deeper than what can be encoded. */
 const deep: unknown = Array.from({ length: 20_000 }).reduce<unknown>((inner) => [inner], 1)
 
-const noJson: ReadonlyArray<readonly [what: string, metadata: unknown]> = [
-  ["a number", 5],
-  ["null", null],
-  ["a list", [1]],
+const noJson: ReadonlyArray<readonly [what: string, metadata: unknown, got?: string]> = [
+  ["a number", 5, ", got 5"],
+  ["null", null, ", got null"],
+  ["a list", [1], ", got a list"],
   ["a date in it", { when: new Date(0) }],
   ["a function in it", { f: () => 1 }],
   ["NaN in it", { n: Number.NaN }],
@@ -296,19 +296,19 @@ describe("Registry in memory, its options", () => {
 })
 
 describe("Registry in memory, what an instance says of itself", () => {
-  for (const [what, metadata] of noJson) {
+  for (const [what, metadata, got = ", got "] of noJson) {
     test(`metadata that is no JSON is InvalidValue, and nothing is sent: ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const instance = { ...one, metadata: wrong(metadata) }
         for (const ask of [process.registry.register(instance), process.registry.heartbeat(instance)]) {
-          assert.include((yield* reasonOf(ask, "InvalidValue")).problem, "metadata: expected")
+          assert.include((yield* reasonOf(ask, "InvalidValue")).problem, got)
         }
         assert.deepStrictEqual(process.link.calls, [])
         const { update } = yield* process.enter(one)
         const calls = process.link.calls.length
         const change = update((current) => ({ ...current, metadata: wrong(metadata) }))
-        assert.include((yield* reasonOf(change, "InvalidValue")).problem, "metadata: expected")
+        assert.include((yield* reasonOf(change, "InvalidValue")).problem, got)
         assert.strictEqual(process.link.calls.length, calls)
       }))
   }

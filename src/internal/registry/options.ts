@@ -254,6 +254,6 @@ export const toChanged = (
       group: unchanged(current.group, optional(text)),
       metadata: anything
     })
-    const metadata = next.metadata === current.metadata ? current.metadata : yield* toMetadata(next.metadata)
+    const metadata = yield* toMetadata(next.metadata)
     return changed(current, { version: next.version, status: next.status, group: next.group, metadata })
   })

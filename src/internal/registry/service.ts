@@ -158,16 +158,15 @@ const deregistering = ({ access }: Parts) => {
 
 /** One view for all watches, for as long as there is one. */
 const watching = Effect.fnUntraced(function*({ access }: Parts) {
-  const shared = yield* RcRef.make({ acquire: view.make(access) })
+  const shared: RcRef.RcRef<view.RegistryView> = yield* RcRef.make({
+    // A view whose watch has failed is over for all who share it: whoever asks next starts a new one.
+    acquire: view.make(access, Effect.suspend(() => RcRef.invalidate(shared)))
+  })
   const watch: Service["watch"] = (serviceName) =>
     Stream.unwrap(Effect.gen(function*() {
       const name = serviceName === undefined ? undefined : yield* accepted("watch", options.toServiceName(serviceName))
       const current = yield* RcRef.get(shared)
-      return current.watch(name).pipe(
-        // The next to ask starts a new watch; this one is over for all who share it.
-        Stream.tapError(() => RcRef.invalidate(shared)),
-        Stream.mapError(failure("watch"))
-      )
+      return Stream.mapError(current.watch(name), failure("watch"))
     }))
   return { watch }
 })

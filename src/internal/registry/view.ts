@@ -121,8 +121,8 @@ class Alarm {
   }
 }
 
-/** Keeps the view up to date by the events of the store. */
-const follow = (shared: Shared): Effect.Effect<void> => {
+/** Keeps the view up to date by the events of the store; `onFailed` runs before its subscribers fail. */
+const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<void> => {
   const { access, alarm, clock, failed, ready, view } = shared
   const maxAge = Duration.toMillis(access.maxAge)
   let isReady = false
@@ -161,7 +161,9 @@ const follow = (shared: Shared): Effect.Effect<void> => {
 
   return access.store.watch(`${keyPrefix}.*.*`).pipe(
     Stream.runForEach(onEvent),
-    Effect.catch((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(failed, error)))
+    Effect.catch((error) =>
+      Effect.andThen(onFailed, Effect.andThen(Deferred.fail(ready, error), Deferred.fail(failed, error)))
+    )
   )
 }
 
@@ -198,7 +200,10 @@ const subscribe = (
   }))
 }
 
-export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Return<RegistryView, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function*(
+  access: Access,
+  onFailed: Effect.Effect<void>
+): Effect.fn.Return<RegistryView, never, Scope.Scope> {
   const shared: Shared = {
     access,
     clock: yield* Clock.Clock,
@@ -208,7 +213,7 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
     failed: yield* Deferred.make<never, KVStoreError>(),
     alarm: new Alarm()
   }
-  yield* forkReported("the registry's watch", follow(shared))
+  yield* forkReported("the registry's watch", follow(shared, onFailed))
   yield* forkReported("the registry's timer", expire(shared))
   return { watch: (serviceName) => subscribe(shared, serviceName) }
 })
