@@ -108,6 +108,29 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* first.registry.get("orders", "one")).version, "2.0.0")
     }))
 
+  test("after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired", () =>
+    Effect.gen(function*() {
+      const [store, first, second] = yield* world(brisk)
+      yield* sendHeartbeat(first, one)
+      yield* until(listed(first), (ids) => ids.length === 0)
+      yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
+      const nonce = (yield* fieldsOf(store, key))["nonce"]
+      // The first finds what it had written replaced, those after it that the id is taken.
+      for (const _ of numbers(3)) {
+        yield* reasonOf(finish(sendHeartbeat(first, one)), "DuplicateInstance")
+        assert.strictEqual((yield* fieldsOf(store, key))["nonce"], nonce)
+        yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
+      }
+      yield* until(listed(first), (ids) => ids.length === 0)
+      yield* finish(sendHeartbeat(first, { ...one, version: "3.0.0" }))
+      assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.0")
+      assert.notStrictEqual((yield* fieldsOf(store, key))["nonce"], nonce)
+      // It goes on from there, and the other is the duplicate now.
+      yield* finish(sendHeartbeat(first, { ...one, version: "3.0.1" }))
+      yield* reasonOf(finish(sendHeartbeat(second, one)), "DuplicateInstance")
+      assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.1")
+    }))
+
   test("a heartbeat by hand whose answer was lost is taken for what it is", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
