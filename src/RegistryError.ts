@@ -10,30 +10,6 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * An instance that cannot be registered as it is; nothing was sent.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidInstance extends Schema.TaggedError<InvalidInstance>("effect-aegis/RegistryError/InvalidInstance")(
-  "InvalidInstance",
-  { problem: Schema.String }
-) {
-  override get message(): string {
-    return `the instance is not valid: ${this.problem}`
-  }
-
-  /**
-   * False: the same instance is refused again.
-   *
-   * @since 0.1.0
-   */
-  get isRetryable(): boolean {
-    return false
-  }
-}
-
-/**
  * Another process beats under this id.
  *
  * @category errors
@@ -97,7 +73,6 @@ export const RegistryReason = Schema.Union([
   InvalidConfig,
   InvalidValue,
   ValueTooLarge,
-  InvalidInstance,
   DuplicateInstance,
   Deregistered,
   UndecodableValue,

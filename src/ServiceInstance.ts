@@ -44,16 +44,6 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 export type InstanceId = typeof InstanceId.Type
 
 /**
- * A semantic version: `1.2.3`, `1.2.3-rc.1`.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Version = Schema.String.check(
-  Schema.isPattern(/^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/)
-)
-
-/**
  * What an instance says of itself. `ACTIVE` and `STANDBY` take work;
  * `DRAINING` finishes what it has.
  *
@@ -96,11 +86,10 @@ export type Metadata = typeof Metadata.Type
 export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis/ServiceInstance")({
   serviceName: ServiceName,
   instanceId: InstanceId,
-  version: Version,
+  version: Schema.String,
   status: Status,
   lastHeartbeat: Schema.DateTimeUtc,
-  stickyActiveGroup: Schema.optional(Schema.String),
-  stickyActiveStatus: Schema.optional(Schema.Literals(["ACTIVE", "STANDBY", "ELECTING"])),
+  group: Schema.optional(Schema.String),
   metadata: Metadata
 }) {}
 
@@ -118,8 +107,7 @@ export interface InstanceOptions {
   readonly version: string
   /** Default `"ACTIVE"`. */
   readonly status?: Status | undefined
-  readonly stickyActiveGroup?: string | undefined
-  readonly stickyActiveStatus?: "ACTIVE" | "STANDBY" | "ELECTING" | undefined
+  readonly group?: string | undefined
   /** Default: none. */
   readonly metadata?: Metadata | undefined
 }

@@ -11,7 +11,16 @@ import * as NatsKVStore from "../src/NatsKVStore.ts"
 import { countOf } from "./RegistrySuite/faults.ts"
 import { Buckets, contains, eventually, finisher, quiet } from "./RegistrySuite/fixture.ts"
 import { suite } from "./RegistrySuite/index.ts"
-import { hasBeaten, keyOf, lastOf, listed, named, openBucket, record, startProcess } from "./RegistrySuite/processes.ts"
+import {
+  hasWritten,
+  keyOf,
+  lastOf,
+  listed,
+  named,
+  openBucket,
+  record,
+  startProcess
+} from "./RegistrySuite/processes.ts"
 import { type Line, lines } from "./support/natsBinaries.ts"
 import { layerClient } from "./support/natsClient.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "./support/natsServer.ts"
@@ -71,12 +80,12 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
           const backend = yield* startProcess(store, patient)
           const observer = yield* startProcess(store, patient)
           const { close, whyLost } = yield* backend.enter(named("orders", "one"))
-          yield* until(...hasBeaten(backend, 1))
+          yield* until(...hasWritten(backend, 1))
           const puts = countOf(backend.link, "put")
           yield* server.kill
           yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count > puts)
           yield* server.restart
-          yield* until(...hasBeaten(backend, 1))
+          yield* until(...hasWritten(backend, 1))
           assert.deepStrictEqual(yield* listed(observer), ["one"])
           assert.isUndefined(yield* whyLost)
           yield* finish(close)
@@ -93,13 +102,13 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
           const backend = yield* startProcess(store, patient)
           const observer = yield* startProcess(store, patient)
           const { whyLost } = yield* backend.enter(named("orders", "one", { metadata: { zone: "a" } }))
-          yield* until(...hasBeaten(backend, 1))
+          yield* until(...hasWritten(backend, 1))
           const puts = countOf(backend.link, "put")
           yield* server.pause
           // Two attempts are under way when it goes on: the first lands, the second finds that out.
           yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= puts + 2)
           yield* server.resume
-          yield* until(...hasBeaten(backend, 2))
+          yield* until(...hasWritten(backend, 2))
           const [instance] = yield* observer.registry.list("orders")
           assert.deepStrictEqual(instance?.metadata, { zone: "a" })
           assert.isUndefined(yield* whyLost)

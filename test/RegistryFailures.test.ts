@@ -1,12 +1,15 @@
 /** What is said, and what ends, when things go wrong. */
 import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as KVStore from "../src/KVStore.ts"
 import * as Registry from "../src/Registry.ts"
 import { countOf, delayed, type Fault, on, silent } from "./RegistrySuite/faults.ts"
 import { defaults, finish, logged, test, until } from "./RegistrySuite/inMemory.ts"
@@ -91,13 +94,59 @@ describe("Registry in memory, when things go wrong", () => {
       const process = yield* startProcess(yield* openBucket(), defaults)
       const { drain, visibility, whyLost } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
       const told = yield* record(visibility)
-      yield* finish(drain(Effect.void, "1 minute"))
+      yield* finish(drain(Effect.void, { timeout: "1 minute" }))
       const calls = process.link.calls.length
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(process.link.calls.length, calls)
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(told.seen, ["visible", "invisible"])
       assert.deepStrictEqual(lines, [])
+    }))
+
+  test("a watch that has failed is not given to a new subscriber, also while another one has still to hear of it", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const broken = yield* Deferred.make<never, KVStore.KVStoreError>()
+      const watches: Array<string> = []
+      /** The first watch can be broken; those after it are the store's own. */
+      const breakable: typeof store = {
+        ...store,
+        watch: (filter = ">", options) =>
+          Stream.suspend(() => {
+            const isFirst = watches.push(filter) === 1
+            const watch = store.watch(filter, options)
+            return isFirst ? Stream.interruptWhen(watch, Deferred.await(broken)) : watch
+          })
+      }
+      const process = yield* startProcess(breakable, defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const gate = Latch.makeUnsafe(false)
+      const busy = yield* process.registry.watch().pipe(Stream.runForEach(() => gate.await), Effect.forkScoped)
+      const first = yield* record(process.registry.watch())
+      yield* until(first.all, (all) => all.some((event) => event._tag === "Ready"))
+      const problem = new KVStore.Unavailable({ problem: "broken" })
+      yield* Deferred.fail(
+        broken,
+        new KVStore.KVStoreError({ bucket: "b", operation: "watch", key: undefined, reason: problem })
+      )
+      yield* until(Effect.sync(() => first.fiber.pollUnsafe() !== undefined), (hasEnded) => hasEnded)
+      // Who asks now, at the first attempt, is not given what has failed.
+      const events = yield* record(process.registry.watch())
+      const more = yield* record(process.registry.watch())
+      yield* until(events.all, (all) => all.some((event) => event._tag === "Ready"))
+      yield* process.registry.heartbeat(named("orders", "two"))
+      for (const { all } of [events, more]) {
+        yield* until(all, (seen) => seen.some((event) => event._tag === "Up" && event.instance.instanceId === "two"))
+      }
+      assert.strictEqual(watches.length, 2)
+      assert.isUndefined(busy.pollUnsafe())
+      // It reads on, and fails as well: that is nothing to those who watch anew.
+      yield* gate.open
+      yield* until(Effect.sync(() => busy.pollUnsafe() !== undefined), (hasEnded) => hasEnded)
+      const last = yield* record(process.registry.watch())
+      yield* until(last.all, (all) => all.some((event) => event._tag === "Ready"))
+      assert.strictEqual(watches.length, 2)
+      assert.isUndefined(events.fiber.pollUnsafe())
     }))
 
   test("a service that self-preservation holds back is warned of by name", () =>

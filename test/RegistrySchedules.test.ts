@@ -114,7 +114,7 @@ describe("Registry in memory, on its schedules", () => {
   test("the cleanup takes a Schedule, and what a pass may do", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const process = yield* startProcess(store, defaults)
+      const process = yield* startProcess(store, { ...defaults, heartbeat: "2 seconds" })
       yield* Layer.build(
         Registry.layerCleanup({ schedule: Schedule.spaced("1 second"), confirm: false, maxAge: "5 seconds" }).pipe(
           Layer.provide(Layer.succeed(Registry.Registry, process.registry))

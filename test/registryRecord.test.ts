@@ -48,12 +48,53 @@ describe("a record", () => {
     })
   })
 
-  it("is written with its sticky group and status", () => {
-    const sticky = changed(instance, { stickyActiveGroup: "eu", stickyActiveStatus: "STANDBY" })
-    const written = JSON.parse(textOf(encode({ ...recordOf(mine), instance: sticky })))
-    assert.strictEqual(written.stickyActiveGroup, "eu")
-    assert.strictEqual(written.stickyActiveStatus, "STANDBY")
+  it("is written with its group under AegisSDK's name", () => {
+    const grouped = { instance: changed(instance, { group: "eu", metadata: {} }), nonce: mine, rest: {} }
+    assert.strictEqual(
+      textOf(encode(grouped)),
+      "{\"serviceName\":\"orders\",\"instanceId\":\"one\",\"version\":\"1.2.3\",\"status\":\"ACTIVE\"," +
+        "\"lastHeartbeat\":\"1970-01-01T00:16:40.000Z\",\"metadata\":{},\"stickyActiveGroup\":\"eu\",\"nonce\":\"mine\"}"
+    )
   })
+
+  it("is read with its group under AegisSDK's name, and no other", () => {
+    const read = (fields: object) => Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, ...fields }))))
+    assert.strictEqual(read({ stickyActiveGroup: "eu" }).instance.group, "eu")
+    assert.deepStrictEqual(read({ stickyActiveGroup: "eu" }).rest, {})
+    assert.isUndefined(read({ group: "eu" }).instance.group)
+    assert.deepStrictEqual(read({ group: "eu" }).rest, { group: "eu" })
+  })
+
+  it("of AegisSDK decodes, and survives a change of ours with whatever else it has", () => {
+    const theirs = { ...stored, nonce: undefined, stickyActiveGroup: "eu", stickyActiveStatus: "STANDBY", group: [1] }
+    const record = Result.getOrThrow(decode(entryOf(JSON.stringify(theirs))))
+    assert.strictEqual(record.instance.group, "eu")
+    const next = { ...record, instance: changed(record.instance, { status: "DRAINING" }) }
+    assert.deepStrictEqual(JSON.parse(textOf(encode(next))), {
+      ...JSON.parse(JSON.stringify(theirs)),
+      status: "DRAINING"
+    })
+    const left = { ...record, instance: changed(record.instance, { group: undefined }) }
+    assert.notProperty(JSON.parse(textOf(encode(left))), "stickyActiveGroup")
+    const moved = { ...record, instance: changed(record.instance, { group: "us" }) }
+    assert.strictEqual(JSON.parse(textOf(encode(moved))).stickyActiveGroup, "us")
+  })
+
+  for (const group of [null, 5]) {
+    it(`whose group is ${group} has none, and keeps that`, () => {
+      const text = JSON.stringify({ ...stored, stickyActiveGroup: group })
+      const record = Result.getOrThrow(decode(entryOf(text)))
+      assert.isUndefined(record.instance.group)
+      assert.deepStrictEqual(JSON.parse(textOf(encode(record))), JSON.parse(text))
+    })
+  }
+
+  for (const version of ["v7", "1.2", "01.2.3", "", "latest"]) {
+    it(`of another writer has the version that it has: "${version}"`, () => {
+      const record = Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, version }))))
+      assert.strictEqual(record.instance.version, version)
+    })
+  }
 
   it("is read as it was written", () => {
     const record = recordOf(mine)
@@ -113,7 +154,9 @@ describe("a record", () => {
     ["a record of another instance", JSON.stringify(stored), "service-instances.orders.two"],
     ["a record of another service", JSON.stringify(stored), "service-instances.payments.one"],
     ["a name with a dot", JSON.stringify({ ...stored, serviceName: "a.b" }), "service-instances.a.b.one"],
-    ["a version that is none", JSON.stringify({ ...stored, version: "one" })],
+    ["a version that is no text", JSON.stringify({ ...stored, version: 7 })],
+    ["no version", JSON.stringify({ ...stored, version: undefined })],
+    ["metadata that is nested too deep", `{"metadata":{"a":${"[".repeat(9000)}${"]".repeat(9000)}},${rest[0]![1]}}`],
     ["a status that we do not know", JSON.stringify({ ...stored, status: "SHUTDOWN" })],
     ["a heartbeat that is no time", JSON.stringify({ ...stored, lastHeartbeat: "soon" })],
     ["no heartbeat", JSON.stringify({ ...stored, lastHeartbeat: undefined })],

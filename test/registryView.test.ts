@@ -35,8 +35,7 @@ describe("the view", () => {
     ["the status", draining],
     ["the version", changed(instance, { version: "1.2.4" })],
     ["the metadata", changed(instance, { metadata: { zone: "a", ports: [80] } })],
-    ["the sticky group", changed(instance, { stickyActiveGroup: "eu" })],
-    ["the sticky status", changed(instance, { stickyActiveStatus: "ACTIVE" })]
+    ["the group", changed(instance, { group: "eu" })]
   ]
 
   for (const [what, next] of changes) {
@@ -75,7 +74,7 @@ describe("the view", () => {
     view.seen(keyOf(other), other, 31)
     assert.deepStrictEqual(view.expire(30), [])
     assert.deepStrictEqual(view.expire(31), [{ number: 3, event: { _tag: "Down", instance, reason: "expired" } }])
-    assert.deepStrictEqual([...view.alive.keys()], [keyOf(other)])
+    assert.deepStrictEqual([...view.live.keys()], [keyOf(other)])
     assert.deepStrictEqual(view.expire(31), [])
   })
 
@@ -84,7 +83,7 @@ describe("the view", () => {
     view.seen(key, instance, 30)
     view.seen(keyOf(other), other, 31)
     assert.deepStrictEqual(view.expire(1000).map((change) => change.number), [3, 4])
-    assert.strictEqual(view.alive.size, 0)
+    assert.strictEqual(view.live.size, 0)
   })
 
   it("tells when the next one is due, and that nobody is", () => {

@@ -56,7 +56,7 @@ export const read = <S extends Settings>(
   prefix = ""
 ): Result.Result<Values<S>, InvalidConfig> => {
   if (options !== undefined && (typeof options !== "object" || options === null || Array.isArray(options))) {
-    return refuse(where, `an object with ${namesOf(settings, prefix)}`, kindOf(options))
+    return refuseObject(where, options, settings, prefix)
   }
   const given = (options ?? {}) as { readonly [name: string]: unknown }
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(settings, name))
@@ -73,6 +73,17 @@ export const read = <S extends Settings>(
   }
   return Result.succeed(values as Values<S>)
 }
+
+/** Reads options that cannot be left out as a whole. */
+export const readGiven = <S extends Settings>(
+  where: string,
+  options: unknown,
+  settings: S
+): Result.Result<Values<S>, InvalidConfig> =>
+  options === undefined ? refuseObject(where, options, settings, "") : read(where, options, settings)
+
+const refuseObject = (where: string, options: unknown, settings: Settings, prefix: string) =>
+  refuse(where, `an object with ${namesOf(settings, prefix)}`, kindOf(options))
 
 const namesOf = (settings: Settings, prefix: string): string =>
   Object.keys(settings).map((name) => `${prefix}${name}`).join(", ")
@@ -152,24 +163,30 @@ export const toDuration = (value: unknown): Duration.Duration | undefined => {
 }
 
 /** Far beyond any use, and well inside what a timer or a server can count. */
-const longest = Duration.days(366)
+export const longest = Duration.days(366)
+
+/** A time of any length, also below 0 or without end. A number is milliseconds. */
+export const time: Setting<Duration.Duration> = (name, value) => {
+  const given = toDuration(value)
+  return given === undefined
+    ? refuse(name, `a time such as "5 seconds", or a number of milliseconds`, shown(value))
+    : Result.succeed(given)
+}
 
 /** A time, both ends included. A number is milliseconds. */
 export const duration = (
   minimum: Duration.Duration,
-  maximum: Duration.Duration = longest
-): Setting<Duration.Duration> => {
-  const range = `from ${Duration.format(minimum)} to ${Duration.format(maximum)}`
-  return (name, value) => {
-    const given = toDuration(value)
-    if (given === undefined) {
-      return refuse(name, `a time such as "5 seconds", or a number of milliseconds`, shown(value))
-    }
-    return Duration.isGreaterThanOrEqualTo(given, minimum) && Duration.isLessThanOrEqualTo(given, maximum)
-      ? Result.succeed(given)
-      : refuse(name, `a time ${range}`, Duration.format(given))
-  }
-}
+  maximum: Duration.Duration = longest,
+  expected = `a time from ${Duration.format(minimum)} to ${Duration.format(maximum)}`
+): Setting<Duration.Duration> =>
+(name, value) =>
+  Result.flatMap(
+    time(name, value),
+    (given) =>
+      Duration.isGreaterThanOrEqualTo(given, minimum) && Duration.isLessThanOrEqualTo(given, maximum)
+        ? Result.succeed(given)
+        : refuse(name, expected, Duration.format(given))
+  )
 
 /** A schedule, or the time between two occurrences. */
 export const scheduleOr = (

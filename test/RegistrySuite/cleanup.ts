@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import { bytes } from "../support/values.ts"
 import { after, away, countOf, times } from "./faults.ts"
 import { brisk, calm, heartbeat, numbers, type Tools } from "./fixture.ts"
-import { beat, keyOf, lastOf, listed, named, type Process, watched, world } from "./processes.ts"
+import { keyOf, lastOf, listed, named, type Process, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const cleaningUp = ({ finish, test, until }: Tools) => {
   /** Instances that were alive once. */
   const dead = Effect.fnUntraced(function*(process: Process, ids: ReadonlyArray<string>, serviceName = "orders") {
-    for (const id of ids) yield* beat(process, named(serviceName, id))
+    for (const id of ids) yield* sendHeartbeat(process, named(serviceName, id))
     yield* until(listed(process, serviceName), (alive) => !ids.some((id) => alive.includes(id)))
   })
 
@@ -55,14 +55,19 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       const [, process] = yield* world(brisk)
       yield* dead(process, ["one"])
       assert.deepStrictEqual((yield* process.registry.cleanup({ maxAge: "1 hour" })).removed, [])
-      assert.strictEqual((yield* process.registry.cleanup({ maxAge: "100 millis" })).removed.length, 1)
+      // Live by the layer's maxAge, and not by this one's.
+      const own = Duration.times(heartbeat, 2)
+      yield* sendHeartbeat(process, named("payments", "two"))
+      yield* until(listed(process, "payments", { maxAge: own }), (ids) => ids.length === 0)
+      assert.deepStrictEqual(yield* listed(process, "payments"), ["two"])
+      assert.strictEqual((yield* process.registry.cleanup({ maxAge: own })).removed.length, 2)
     }))
 
   test("an instance that beats between the read and the removal is kept, and counted", () =>
     Effect.gen(function*() {
       const [, backend, cleanup] = yield* world(brisk)
       yield* dead(backend, ["one", "two"])
-      const beaten = beat(backend, named("orders", "one"))
+      const beaten = sendHeartbeat(backend, named("orders", "one"))
       yield* cleanup.link.set((call, run) =>
         call.operation === "purge" && call.key === keyOf("orders", "one") ? after(beaten)(call, run) : run
       )
@@ -108,7 +113,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* Effect.forEach(numbers(5), (n) => process.enter(named("orders", `living-${n}`)))
-      for (const n of numbers(5)) yield* beat(process, named("orders", `dead-${n}`))
+      for (const n of numbers(5)) yield* sendHeartbeat(process, named("orders", `dead-${n}`))
       yield* dead(process, numbers(9).map(String), "payments")
       const report = yield* process.registry.cleanup()
       assert.deepStrictEqual(report.preserved, [])

@@ -40,6 +40,6 @@ export const configuring = ({ test }: Tools) => {
       const build = (options: Registry.Options) =>
         Layer.build(Registry.layer(options).pipe(Layer.provide(Layer.succeed(KVStore.KVStore, store))))
       yield* build({ maxAge: "10 seconds", heartbeat: "5 seconds" })
-      yield* build({ maxAge: 10_000, heartbeat: Duration.millis(1) })
+      yield* build({ maxAge: 10_000, heartbeat: Duration.millis(100) })
     }))
 }

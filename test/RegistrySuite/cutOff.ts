@@ -9,7 +9,7 @@ import { brisk, clockError, contains, maxAge, type Tools, tough } from "./fixtur
 import {
   entryOf,
   fieldsOf,
-  hasBeaten,
+  hasWritten,
   keyOf,
   lastOf,
   listed,
@@ -37,7 +37,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
         const [store, backend, observer] = yield* world(brisk)
         const events = yield* watched(observer)
         yield* backend.enter(named("orders", "one"))
-        yield* until(...hasBeaten(backend, 2))
+        yield* until(...hasWritten(backend, 2))
         yield* until(events.all, contains("up orders/one"))
         yield* cut(backend, fault)
         const { created } = yield* entryOf(store, keyOf("orders", "one"))
@@ -68,7 +68,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       const events = yield* watched(observer)
       const { visibility, whyLost } = yield* backend.enter(named("orders", "one"))
       const told = yield* record(visibility)
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       yield* backend.link.set(away)
       yield* until(told.all, (all) => all.includes("invisible"))
       yield* until(events.all, contains("down orders/one expired"))
@@ -121,7 +121,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     ReturnType<typeof afterAnOutage>
   >) {
     yield* until(listed(observer), contains("one"))
-    yield* until(...hasBeaten(backend, 3))
+    yield* until(...hasWritten(backend, 3))
     assert.deepStrictEqual((yield* fieldsOf(store, keyOf("orders", "one")))["metadata"], { zone: "a" })
     assert.isUndefined(yield* registration.whyLost)
     yield* finish(registration.close)
@@ -182,7 +182,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     const metronome = yield* startProcess(store)
     yield* metronome.enter(named("clock", "one"))
     const before = backend.link.calls.length
-    yield* until(...hasBeaten(metronome, 4))
+    yield* until(...hasWritten(metronome, 4))
     assert.strictEqual(backend.link.calls.length, before)
     assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
     assert.deepStrictEqual(yield* listed(observer, "orders", { includeExpired: true }), [])

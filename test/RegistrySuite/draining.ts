@@ -4,7 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { calm, contains, steady, type Tools } from "./fixture.ts"
-import { hasBeaten, keyOf, lastOf, listed, named, reasonOf, startProcess, watched, world } from "./processes.ts"
+import { hasWritten, keyOf, lastOf, listed, named, reasonOf, startProcess, watched, world } from "./processes.ts"
 
 export const draining = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
@@ -16,9 +16,9 @@ export const draining = ({ finish, test, until }: Tools) => {
       const { drain, whyLost } = yield* backend.enter(named("orders", "one"))
       yield* until(events.all, contains("up orders/one"))
       const done = yield* Deferred.make<void>()
-      const fiber = yield* Effect.forkChild(drain(Deferred.await(done), "1 hour"))
+      const fiber = yield* Effect.forkChild(drain(Deferred.await(done), { timeout: "1 hour" }))
       yield* until(events.all, contains("changed orders/one from ACTIVE to DRAINING"))
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       const [instance] = yield* observer.registry.list("orders")
       assert.strictEqual(instance?.status, "DRAINING")
       yield* Deferred.succeed(done, undefined)
@@ -32,7 +32,7 @@ export const draining = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { close, drain, update } = yield* backend.enter(named("orders", "one"))
-      yield* finish(drain(Effect.never, "200 millis"))
+      yield* finish(drain(Effect.never, { timeout: "200 millis" }))
       assert.strictEqual(yield* lastOf(store, key), "delete")
       yield* reasonOf(update((current) => current), "Deregistered")
       // What was registered anew since then is none of its business.

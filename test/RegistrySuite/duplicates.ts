@@ -9,15 +9,15 @@ import { bytes } from "../support/values.ts"
 import { after, answerLost, away, countOf, times } from "./faults.ts"
 import { brisk, calm, clockError, maxAge, numbers, steady, type Tools } from "./fixture.ts"
 import {
-  beat,
   entryOf,
   fieldsOf,
-  hasBeaten,
+  hasWritten,
   keyOf,
   listed,
   named,
   openBucket,
   reasonOf,
+  sendHeartbeat,
   startProcess,
   underneath,
   world
@@ -29,14 +29,14 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
   test("a restart under the same id waits until the old one has been silent for maxAge, and takes over", () =>
     Effect.gen(function*() {
       const [store, old, next] = yield* world(brisk)
-      yield* beat(old, named("orders", "one", { version: "1.0.0" }))
+      yield* sendHeartbeat(old, named("orders", "one", { version: "1.0.0" }))
       const before = yield* entryOf(store, key)
       const { whyLost } = yield* finish(next.enter(named("orders", "one", { version: "2.0.0" })))
       const now = yield* entryOf(store, key)
       const waited = now.created.epochMilliseconds - before.created.epochMilliseconds
       assert.isAbove(waited, Duration.toMillis(maxAge) - (virtual ? 0 : clockError))
       assert.strictEqual(Option.getOrThrow(yield* next.registry.get("orders", "one")).version, "2.0.0")
-      yield* until(...hasBeaten(next, 2))
+      yield* until(...hasWritten(next, 2))
       assert.isUndefined(yield* whyLost)
     }))
 
@@ -71,7 +71,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       const { whyLost } = yield* process.enter(named("orders", "one"))
       yield* reasonOf(process.enter(named("orders", "one"), { onDuplicate: "fail" }), "DuplicateInstance")
       yield* reasonOf(finish(process.enter(named("orders", "one"))), "DuplicateInstance")
-      yield* until(...hasBeaten(process, 2))
+      yield* until(...hasWritten(process, 2))
       assert.isUndefined(yield* whyLost)
     }))
 
@@ -93,7 +93,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
   test("what has been silent for maxAge is taken over at once, also by one that does not wait", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(brisk)
-      yield* beat(old, named("orders", "one"))
+      yield* sendHeartbeat(old, named("orders", "one"))
       yield* until(listed(old), (ids) => ids.length === 0)
       yield* next.enter(named("orders", "one"), { onDuplicate: "fail" })
       assert.strictEqual(countOf(next.link, "watch"), 0)
@@ -121,7 +121,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       const calls = countOf(old.link, "put")
       yield* replaced.close
       assert.strictEqual(countOf(old.link, "delete"), 0)
-      yield* until(...hasBeaten(next, 4))
+      yield* until(...hasWritten(next, 4))
       assert.strictEqual(countOf(old.link, "put"), calls)
       assert.isUndefined(yield* whyLost)
       assert.strictEqual(Option.getOrThrow(yield* next.registry.get("orders", "one")).version, "2.0.0")
@@ -177,7 +177,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       yield* old.link.set(undefined)
       yield* until(replaced.whyLost, (why) => why === "DuplicateInstance")
       yield* replaced.close
-      yield* until(...hasBeaten(next, 2))
+      yield* until(...hasWritten(next, 2))
       assert.isUndefined(yield* whyLost)
       assert.strictEqual(Option.getOrThrow(yield* next.registry.get("orders", "one")).version, "2.0.0")
     }))

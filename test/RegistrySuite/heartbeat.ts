@@ -6,7 +6,6 @@ import * as Option from "effect/Option"
 import { after, answerLost, countOf, lostOnTheWay, on, silent, times } from "./faults.ts"
 import { brisk, calm, contains, maxAge, numbers, type Tools } from "./fixture.ts"
 import {
-  beat,
   entryOf,
   fieldsOf,
   keyOf,
@@ -14,6 +13,7 @@ import {
   listed,
   named,
   reasonOf,
+  sendHeartbeat,
   underneath,
   watched,
   world
@@ -26,11 +26,11 @@ export const byHand = ({ finish, test, until }: Tools) => {
   test("the first heartbeat by hand registers, and each one after it keeps alive", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
-      yield* beat(process, one)
+      yield* sendHeartbeat(process, one)
       const revisions = [(yield* entryOf(store, key)).revision]
       const first = (yield* entryOf(store, key)).created.epochMilliseconds
       const again = Effect.gen(function*() {
-        yield* beat(process, one)
+        yield* sendHeartbeat(process, one)
         revisions.push((yield* entryOf(store, key)).revision)
         assert.deepStrictEqual(yield* listed(process), ["one"])
         return (yield* entryOf(store, key)).created.epochMilliseconds
@@ -44,13 +44,13 @@ export const byHand = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const events = yield* watched(process)
-      yield* process.registry.heartbeat({ ...one, stickyActiveGroup: "eu", metadata: { load: 1 } })
+      yield* process.registry.heartbeat({ ...one, group: "eu", metadata: { load: 1 } })
       yield* until(events.all, contains("up orders/one"))
       yield* process.registry.heartbeat({ ...one, status: "UNHEALTHY", metadata: { load: 9 } })
       yield* until(events.all, contains("changed orders/one from ACTIVE to UNHEALTHY"))
       const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))
       assert.deepStrictEqual(got.metadata, { load: 9 })
-      assert.isUndefined(got.stickyActiveGroup)
+      assert.isUndefined(got.group)
     }))
 
   test("a heartbeat by hand keeps fields that are none of ours", () =>
@@ -100,12 +100,35 @@ export const byHand = ({ finish, test, until }: Tools) => {
   test("a heartbeat by hand takes over what has been silent for maxAge", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(brisk)
-      yield* beat(first, one)
+      yield* sendHeartbeat(first, one)
       yield* until(listed(first), (ids) => ids.length === 0)
-      yield* beat(second, { ...one, version: "2.0.0" })
+      yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
       assert.deepStrictEqual(yield* listed(first), ["one"])
-      yield* reasonOf(finish(beat(first, one)), "DuplicateInstance")
+      yield* reasonOf(finish(sendHeartbeat(first, one)), "DuplicateInstance")
       assert.strictEqual(Option.getOrThrow(yield* first.registry.get("orders", "one")).version, "2.0.0")
+    }))
+
+  test("after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired", () =>
+    Effect.gen(function*() {
+      const [store, first, second] = yield* world(brisk)
+      yield* sendHeartbeat(first, one)
+      yield* until(listed(first), (ids) => ids.length === 0)
+      yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
+      const nonce = (yield* fieldsOf(store, key))["nonce"]
+      // The first finds what it had written replaced, those after it that the id is taken.
+      for (const _ of numbers(3)) {
+        yield* reasonOf(finish(sendHeartbeat(first, one)), "DuplicateInstance")
+        assert.strictEqual((yield* fieldsOf(store, key))["nonce"], nonce)
+        yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
+      }
+      yield* until(listed(first), (ids) => ids.length === 0)
+      yield* finish(sendHeartbeat(first, { ...one, version: "3.0.0" }))
+      assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.0")
+      assert.notStrictEqual((yield* fieldsOf(store, key))["nonce"], nonce)
+      // It goes on from there, and the other is the duplicate now.
+      yield* finish(sendHeartbeat(first, { ...one, version: "3.0.1" }))
+      yield* reasonOf(finish(sendHeartbeat(second, one)), "DuplicateInstance")
+      assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.1")
     }))
 
   test("a heartbeat by hand whose answer was lost is taken for what it is", () =>

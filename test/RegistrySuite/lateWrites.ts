@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { answerLost, countOf, delayed, type Fault, lostOnTheWay, on, times } from "./faults.ts"
 import { steady, type Tools } from "./fixture.ts"
-import { fieldsOf, hasBeaten, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
+import { fieldsOf, hasWritten, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
 
 export const lateWrites = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
@@ -46,7 +46,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       const events = yield* watched(observer)
       const { instance, whyLost } = yield* backend.enter(named("orders", "one", { metadata: { zone: "a" } }))
       yield* backend.link.set(times(2, "put", answerLost))
-      yield* until(...hasBeaten(backend, 3))
+      yield* until(...hasWritten(backend, 3))
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(yield* listed(observer), ["one"])
       assert.deepStrictEqual((yield* instance).metadata, { zone: "a" })
@@ -63,7 +63,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       yield* open
       yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
       assert.deepStrictEqual(outcomes, ["landed"])
-      yield* until(...hasBeaten(backend, 3))
+      yield* until(...hasWritten(backend, 3))
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
@@ -74,11 +74,11 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       const { fault, open, outcomes } = yield* delayed
       const { whyLost } = yield* backend.enter(named("orders", "one"))
       yield* backend.link.set(times(1, "put", fault))
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       yield* open
       yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
       assert.deepStrictEqual(outcomes, ["RevisionMismatch"])
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       assert.isUndefined(yield* whyLost)
     }))
 
@@ -94,7 +94,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
         yield* backend.link.set(times(1, "put", fault))
         const { close, whyLost } = yield* finish(backend.enter(named("orders", "one"), { onDuplicate: "fail" }))
         assert.deepStrictEqual(yield* listed(backend), ["one"])
-        yield* until(...hasBeaten(backend, 3))
+        yield* until(...hasWritten(backend, 3))
         assert.isUndefined(yield* whyLost)
         yield* finish(close)
         assert.strictEqual(yield* lastOf(store, key), "delete")
@@ -111,7 +111,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
         )
       yield* backend.link.set(times(1, "put", changedSince))
       yield* finish(backend.enter(named("orders", "one")))
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       assert.strictEqual((yield* fieldsOf(store, key))["team"], "blue")
     }))
 
@@ -124,7 +124,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       yield* open
       yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
       assert.deepStrictEqual(outcomes, ["RevisionMismatch"])
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))

@@ -7,7 +7,7 @@ import * as Scope from "effect/Scope"
 import * as Registry from "../../src/Registry.ts"
 import { away, countOf, times } from "./faults.ts"
 import { brisk, calm, steady, type Tools } from "./fixture.ts"
-import { beat, hasBeaten, keyOf, lastOf, named, reasonOf, startProcess, world } from "./processes.ts"
+import { hasWritten, keyOf, lastOf, named, reasonOf, sendHeartbeat, startProcess, world } from "./processes.ts"
 
 export const cleanups = ({ finish, test, until }: Tools) => {
   test("the cleanup cleans up on its schedule, and a pass that fails does not end it", () =>
@@ -20,9 +20,9 @@ export const cleanups = ({ finish, test, until }: Tools) => {
         )
       )
       yield* backend.enter(named("orders", "living"))
-      yield* beat(backend, named("orders", "one"))
+      yield* sendHeartbeat(backend, named("orders", "one"))
       yield* until(lastOf(store, keyOf("orders", "one")), (last) => last === "purge")
-      yield* beat(backend, named("payments", "two"))
+      yield* sendHeartbeat(backend, named("payments", "two"))
       yield* until(lastOf(store, keyOf("payments", "two")), (last) => last === "purge")
       assert.isAtLeast(countOf(cleanup.link, "entries"), 6)
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "living")), "put")
@@ -32,7 +32,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [store, cleanup] = yield* world(brisk)
       const scope = yield* Scope.make()
-      yield* Registry.layerCleanup({ schedule: "50 millis" }).pipe(
+      yield* Registry.layerCleanup({ schedule: "100 millis" }).pipe(
         Layer.provide(Layer.succeed(Registry.Registry, cleanup.registry)),
         Layer.build,
         Scope.provide(scope)
@@ -42,7 +42,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
       const before = countOf(cleanup.link, "entries")
       const metronome = yield* startProcess(store)
       yield* metronome.enter(named("clock", "one"))
-      yield* until(...hasBeaten(metronome, 2))
+      yield* until(...hasWritten(metronome, 2))
       assert.strictEqual(countOf(cleanup.link, "entries"), before)
     }))
 
@@ -55,7 +55,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
         Layer.build,
         Scope.provide(scope)
       )
-      yield* until(...hasBeaten(process, 2))
+      yield* until(...hasWritten(process, 2))
       const [instance] = yield* process.registry.list("orders")
       assert.deepStrictEqual(instance?.metadata, { zone: "a" })
       yield* finish(Scope.close(scope, Exit.void))

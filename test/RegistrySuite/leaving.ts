@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { bytes } from "../support/values.ts"
 import { after, answerLost, away, countOf, lostOnTheWay, times } from "./faults.ts"
 import { brisk, calm, type Tools } from "./fixture.ts"
-import { beat, fieldsOf, keyOf, lastOf, listed, named, underneath, world } from "./processes.ts"
+import { fieldsOf, keyOf, lastOf, listed, named, sendHeartbeat, underneath, world } from "./processes.ts"
 
 export const leaving = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
@@ -23,7 +23,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
   test("deregistering removes what has expired, and what is no record", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
-      yield* beat(process, named("orders", "one"))
+      yield* sendHeartbeat(process, named("orders", "one"))
       yield* store.put(keyOf("orders", "two"), bytes("nonsense"))
       yield* until(listed(process), (ids) => ids.length === 0)
       assert.isTrue(yield* process.registry.deregister("orders", "one"))

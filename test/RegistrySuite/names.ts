@@ -86,8 +86,8 @@ export const names = ({ test }: Tools) => {
     }))
 
   test("a heartbeat by hand without an instance id is refused as such", () =>
-    untouched("instanceId", [""], () => [
-      (registry) => registry.heartbeat({ serviceName: "orders", version: "1.0.0" })
+    untouched("instanceId", ["undefined"], () => [
+      (registry) => registry.heartbeat({ serviceName: "orders", version: "1.0.0" } as never)
     ]))
 
   const badInstances: ReadonlyArray<readonly [field: string, value: unknown]> = [
@@ -105,7 +105,8 @@ export const names = ({ test }: Tools) => {
     ["metadata", { big: 1n }],
     ["metadata", 5],
     ["metadata", null],
-    ["stickyActiveGroup", 5],
+    ["group", 5],
+    ["stickyActiveGroup", "eu"],
     ["stickyActiveStatus", "LEADER"]
   ]
 
@@ -115,7 +116,7 @@ export const names = ({ test }: Tools) => {
       for (const [field, value] of badInstances) {
         const instance = named("orders", "one", { [field]: value as never })
         for (const ask of [process.registry.register(instance), process.registry.heartbeat(instance)]) {
-          const reason = yield* reasonOf(ask, "InvalidInstance")
+          const reason = yield* reasonOf(ask, field === "metadata" ? "InvalidValue" : "InvalidConfig")
           assert.include(reason.message, field)
         }
       }

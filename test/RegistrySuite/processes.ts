@@ -66,8 +66,11 @@ export const world = Effect.fnUntraced(function*(times: Registry.Options) {
   return [store, yield* startProcess(store, times), yield* startProcess(store, times)] as const
 })
 
+/** An instance that has its id, as a heartbeat by hand needs it. */
+type NamedInstance = Registry.InstanceOptions & { readonly instanceId: string }
+
 /** A heartbeat by hand that gets there: on a busy machine one with short times may be cut off. */
-export const beat = (process: Process, instance: Registry.InstanceOptions) =>
+export const sendHeartbeat = (process: Process, instance: NamedInstance) =>
   Effect.retry(process.registry.heartbeat(instance), {
     while: (error) => error.reason._tag === "KVStoreError",
     times: 10
@@ -76,8 +79,8 @@ export const beat = (process: Process, instance: Registry.InstanceOptions) =>
 export const named = (
   serviceName: string,
   instanceId: string,
-  more?: Partial<Registry.InstanceOptions>
-): Registry.InstanceOptions => ({ serviceName, instanceId, version: "1.0.0", ...more })
+  more?: Omit<Partial<Registry.InstanceOptions>, "instanceId">
+): NamedInstance => ({ serviceName, instanceId, version: "1.0.0", ...more })
 
 export const keyOf = (serviceName: string, instanceId: string) => `service-instances.${serviceName}.${instanceId}`
 
@@ -162,7 +165,7 @@ export const reasonOf = <A, R, Tag extends Registry.RegistryReason["_tag"]>(
   })
 
 /** For `until`: from now on so many of the process's writes have landed. */
-export const hasBeaten = (process: Process, beats: number) => {
+export const hasWritten = (process: Process, writes: number) => {
   const before = process.link.landed()
-  return [Effect.sync(() => process.link.landed() - before), (count: number) => count >= beats] as const
+  return [Effect.sync(() => process.link.landed() - before), (count: number) => count >= writes] as const
 }

@@ -8,7 +8,19 @@ import type * as Registry from "../../src/Registry.ts"
 import { bytes } from "../support/values.ts"
 import { away } from "./faults.ts"
 import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
-import { beat, entryOf, idsOf, keyOf, listed, named, reasonOf, watched, world } from "./processes.ts"
+import {
+  entryOf,
+  idsOf,
+  keyOf,
+  listed,
+  named,
+  reasonOf,
+  record,
+  sendHeartbeat,
+  underneath,
+  watched,
+  world
+} from "./processes.ts"
 
 export const reading = ({ finish, test, until }: Tools) => {
   test("a read that fails is an error, and never an empty answer", () =>
@@ -66,6 +78,19 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.seen, ["ready", "up orders/one", "up orders/two"])
     }))
 
+  test("an instance of another writer is listed, got and watched with the version that it has", () =>
+    Effect.gen(function*() {
+      const [store, process, observer] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const events = yield* record(observer.registry.watch("orders"))
+      yield* until(events.all, (all) => all.some((event) => event._tag === "Ready"))
+      yield* underneath(store, keyOf("orders", "one"), { version: "v7" })
+      const all = yield* until(events.all, (all) => all.some((event) => event._tag === "Changed"))
+      assert.strictEqual(all.find((event) => event._tag === "Changed")!.instance.version, "v7")
+      assert.deepStrictEqual((yield* observer.registry.list("orders")).map(({ version }) => version), ["v7"])
+      assert.strictEqual(Option.getOrThrow(yield* observer.registry.get("orders", "one")).version, "v7")
+    }))
+
   test("keys that are no instances' are not looked at", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
@@ -75,7 +100,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       yield* process.registry.heartbeat(named("orders", "one"))
       assert.deepStrictEqual(yield* listed(process), ["one"])
       assert.strictEqual((yield* process.registry.listAll()).size, 1)
-      const report = yield* process.registry.cleanup({ maxAge: 0 })
+      const report = yield* process.registry.cleanup()
       assert.deepStrictEqual(report.undecodable, [])
       assert.isAtMost(report.scanned, 1)
     }))
@@ -83,7 +108,7 @@ export const reading = ({ finish, test, until }: Tools) => {
   test("isExpired by the store's clock agrees with what is listed", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
-      yield* beat(process, named("orders", "dead"))
+      yield* sendHeartbeat(process, named("orders", "dead"))
       yield* process.enter(named("orders", "living"))
       const expired = isExpired(store.clock, { maxAge })
       const mine = Effect.map(

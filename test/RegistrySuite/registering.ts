@@ -5,7 +5,19 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { answerLost, away, countOf, delayed, on, times } from "./faults.ts"
 import { brisk, calm, contains, numbers, steady, type Tools } from "./fixture.ts"
-import { entryOf, hasBeaten, idsOf, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
+import {
+  entryOf,
+  fieldsOf,
+  hasWritten,
+  idsOf,
+  keyOf,
+  lastOf,
+  listed,
+  named,
+  underneath,
+  watched,
+  world
+} from "./processes.ts"
 
 export const registering = ({ finish, test, until }: Tools) => {
   test("a registered instance is got, listed and watched, with all that it said of itself", () =>
@@ -16,8 +28,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       const { instance } = yield* backend.enter(named("orders", "one", {
         version: "1.2.3-rc.1",
         status: "STANDBY",
-        stickyActiveGroup: "eu",
-        stickyActiveStatus: "ELECTING",
+        group: "eu",
         metadata: { zone: "a", ports: [80, 443] }
       }))
       const got = Option.getOrThrow(yield* observer.registry.get("orders", "one"))
@@ -27,8 +38,7 @@ export const registering = ({ finish, test, until }: Tools) => {
         version: "1.2.3-rc.1",
         status: "STANDBY",
         lastHeartbeat: undefined,
-        stickyActiveGroup: "eu",
-        stickyActiveStatus: "ELECTING",
+        group: "eu",
         metadata: { zone: "a", ports: [80, 443] }
       } as never)
       assert.deepStrictEqual({ ...(yield* instance), lastHeartbeat: undefined }, { ...got, lastHeartbeat: undefined })
@@ -40,12 +50,24 @@ export const registering = ({ finish, test, until }: Tools) => {
 
   test("what an instance does not say is ACTIVE, without metadata", () =>
     Effect.gen(function*() {
-      const [, process] = yield* world(calm)
-      yield* process.enter({ serviceName: "orders", instanceId: "one", version: "1.0.0", status: undefined })
+      const [store, process] = yield* world(calm)
+      const { instance } = yield* process.enter({
+        serviceName: "orders",
+        instanceId: "one",
+        version: "1.0.0",
+        status: undefined,
+        group: undefined,
+        metadata: undefined
+      })
+      assert.deepStrictEqual(
+        Object.keys(yield* fieldsOf(store, keyOf("orders", "one"))).toSorted(),
+        ["instanceId", "lastHeartbeat", "metadata", "nonce", "serviceName", "status", "version"]
+      )
+      assert.notProperty(yield* instance, "group")
       const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))
       assert.strictEqual(got.status, "ACTIVE")
       assert.deepStrictEqual(got.metadata, {})
-      assert.isUndefined(got.stickyActiveGroup)
+      assert.isUndefined(got.group)
     }))
 
   test("with the store's clock the last heartbeat is the time at which the store took it", () =>
@@ -75,7 +97,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       const [store, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
       const { whyLost } = yield* backend.enter(named("orders", "one"))
-      const [beaten, enough] = hasBeaten(backend, 24)
+      const [beaten, enough] = hasWritten(backend, 24)
       yield* until(
         Effect.tap(beaten, () => Effect.map(listed(observer), (ids) => assert.deepStrictEqual(ids, ["one"]))),
         enough
@@ -157,7 +179,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       const { close } = yield* process.enter(named("orders", "one"))
       yield* finish(close)
       const { whyLost } = yield* process.enter(named("orders", "one"), { onDuplicate: "fail" })
-      yield* until(...hasBeaten(process, 2))
+      yield* until(...hasWritten(process, 2))
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
@@ -185,7 +207,7 @@ export const registering = ({ finish, test, until }: Tools) => {
         })
       )
       assert.deepStrictEqual(yield* listed(observer), ids)
-      yield* until(...hasBeaten(backend, 100))
+      yield* until(...hasWritten(backend, 100))
       assert.deepStrictEqual(yield* listed(observer), ids)
     }))
 

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import type * as Registry from "../../src/Registry.ts"
 import { answerLost, countOf, lostOnTheWay, times } from "./faults.ts"
 import { calm, numbers, steady, type Tools } from "./fixture.ts"
-import { fieldsOf, hasBeaten, keyOf, named, reasonOf, record, underneath, world } from "./processes.ts"
+import { fieldsOf, hasWritten, keyOf, named, reasonOf, record, underneath, world } from "./processes.ts"
 
 export const updates = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
@@ -28,12 +28,28 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.strictEqual(change.instance.status, "UNHEALTHY")
     }))
 
+  test("an update keeps what AegisSDK wrote into the record, and does not check it again", () =>
+    Effect.gen(function*() {
+      const [store, backend, observer] = yield* world(calm)
+      const { instance, update } = yield* backend.enter(named("orders", "one"))
+      const theirs = { version: "v7", stickyActiveGroup: "eu", stickyActiveStatus: "STANDBY" }
+      yield* underneath(store, key, theirs)
+      // The first finds what is there, and the second goes on from it.
+      yield* finish(update((current) => ({ ...current, status: "STANDBY" })))
+      yield* finish(update((current) => ({ ...current, status: "UNHEALTHY" })))
+      const { group, status, version } = yield* instance
+      assert.deepStrictEqual([group, status, version], ["eu", "UNHEALTHY", "v7"])
+      const fields = yield* fieldsOf(store, key)
+      assert.deepStrictEqual({ ...fields, ...theirs }, fields)
+      assert.deepStrictEqual((yield* observer.registry.list("orders")).map((one) => one.version), ["v7"])
+    }))
+
   test("an update stays through the beats that follow it", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { update } = yield* backend.enter(named("orders", "one"))
       yield* finish(update((current) => ({ ...current, status: "UNHEALTHY" })))
-      yield* until(...hasBeaten(backend, 3))
+      yield* until(...hasWritten(backend, 3))
       assert.strictEqual(Option.getOrThrow(yield* backend.registry.get("orders", "one")).status, "UNHEALTHY")
     }))
 
@@ -55,7 +71,7 @@ export const updates = ({ finish, test, until }: Tools) => {
         { team: written["team"], metadata: written["metadata"], status: written["status"] },
         expected as never
       )
-      yield* until(...hasBeaten(backend, 3))
+      yield* until(...hasWritten(backend, 3))
       const later = yield* fieldsOf(store, key)
       assert.deepStrictEqual(
         { team: later["team"], metadata: later["metadata"], status: later["status"] },
@@ -77,7 +93,7 @@ export const updates = ({ finish, test, until }: Tools) => {
         yield* backend.link.set(times(1, "put", fault))
         const reason = yield* reasonOf(update((current) => ({ ...current, status: "STANDBY" })), "KVStoreError")
         assert.strictEqual(reason.reason._tag, "OutcomeUnknown")
-        yield* until(...hasBeaten(backend, 2))
+        yield* until(...hasWritten(backend, 2))
         assert.strictEqual((yield* instance).status, status)
         assert.strictEqual(Option.getOrThrow(yield* backend.registry.get("orders", "one")).status, status)
         assert.isUndefined(yield* whyLost)
@@ -89,7 +105,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       const [store, backend] = yield* world(steady)
       const { instance } = yield* backend.enter(named("orders", "one"))
       yield* underneath(store, key, { team: "blue", status: "STANDBY" })
-      yield* until(...hasBeaten(backend, 2))
+      yield* until(...hasWritten(backend, 2))
       const fields = yield* fieldsOf(store, key)
       assert.strictEqual(fields["team"], "blue")
       assert.strictEqual(fields["status"], "STANDBY")
@@ -111,26 +127,28 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.strictEqual(Object.keys(got.metadata).length, 10)
     }))
 
-  const refused: ReadonlyArray<readonly [what: string, f: (current: Registry.ServiceInstance) => unknown]> = [
+  const refused: ReadonlyArray<
+    readonly [what: string, f: (current: Registry.ServiceInstance) => unknown, tag?: "InvalidValue"]
+  > = [
     ["another instance id", (current) => ({ ...current, instanceId: "two" })],
     ["another service name", (current) => ({ ...current, serviceName: "payments" })],
     ["a name that is no token", (current) => ({ ...current, instanceId: "a.b" })],
     ["a version that is none", (current) => ({ ...current, version: "one" })],
     ["a status that we do not know", (current) => ({ ...current, status: "GONE" })],
-    ["metadata that is no JSON", (current) => ({ ...current, metadata: { f: () => 1 } })],
+    ["metadata that is no JSON", (current) => ({ ...current, metadata: { f: () => 1 } }), "InvalidValue"],
     ["nothing", () => undefined],
     ["a change that throws", () => {
       throw new Error("no")
     }]
   ]
 
-  for (const [what, f] of refused) {
+  for (const [what, f, tag = "InvalidConfig"] of refused) {
     test(`an update to ${what} is refused, and nothing is written`, () =>
       Effect.gen(function*() {
         const [store, backend] = yield* world(steady)
         const { instance, update, whyLost } = yield* backend.enter(named("orders", "one"))
         const puts = countOf(backend.link, "put")
-        yield* reasonOf(update(f as never), "InvalidInstance")
+        yield* reasonOf(update(f as never), tag)
         assert.strictEqual(countOf(backend.link, "put"), puts)
         const { instanceId, serviceName, status, version } = yield* instance
         assert.deepStrictEqual([serviceName, instanceId, status, version] as ReadonlyArray<string>, [
@@ -139,7 +157,7 @@ export const updates = ({ finish, test, until }: Tools) => {
           "ACTIVE",
           "1.0.0"
         ])
-        yield* until(...hasBeaten(backend, 1))
+        yield* until(...hasWritten(backend, 1))
         assert.isUndefined(yield* whyLost)
         assert.deepStrictEqual(yield* store.keys(), [key])
       }))

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { away, countOf, delayed, on } from "./faults.ts"
 import { brisk, calm, contains, numbers, type Tools } from "./fixture.ts"
-import { beat, keyOf, listed, named, watched, world } from "./processes.ts"
+import { keyOf, listed, named, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const watching = ({ finish, test, until }: Tools) => {
   test("a watch of nothing is ready, and then tells what comes", () =>
@@ -41,12 +41,12 @@ export const watching = ({ finish, test, until }: Tools) => {
   test("a watch does not tell of those that have expired, and does when they come back", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(brisk)
-      yield* beat(process, named("orders", "one"))
+      yield* sendHeartbeat(process, named("orders", "one"))
       yield* until(listed(process), (ids) => ids.length === 0)
       const events = yield* watched(process)
       yield* until(events.all, contains("ready"))
       assert.deepStrictEqual(events.seen, ["ready"])
-      yield* beat(process, named("orders", "one"))
+      yield* sendHeartbeat(process, named("orders", "one"))
       yield* until(events.all, contains("up orders/one"))
       yield* until(events.all, contains("down orders/one expired"))
       assert.deepStrictEqual(events.seen, ["ready", "up orders/one", "down orders/one expired"])

@@ -3,6 +3,7 @@ import type { Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
 const cleanup = "src/internal/registry/cleanup.ts"
+const heartbeat = "src/internal/registry/heartbeat.ts"
 const ownRecord = "src/internal/registry/ownRecord.ts"
 const protocol = "src/internal/registry/protocol.ts"
 const record = "src/internal/registry/record.ts"
@@ -41,8 +42,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "reads show who has expired",
     from: "ocis#6762, asim/nitro-plugins#465",
     file: service,
-    find: ".filter((instance) => options.includeExpired === true ||",
-    replace: ".filter((instance) => options.includeExpired !== false ||",
+    find: ".filter((instance) => includeExpired ||",
+    replace: ".filter((instance) => !includeExpired ||",
     scenario: "mixed"
   },
   {
@@ -57,8 +58,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "beats are plain writes",
     from: "AegisSDK 1.3: a blind put of the caller's object",
     file: ownRecord,
-    find: "store.put(this.key, encode(stamped), { revision })",
-    replace: "store.put(this.key, encode(stamped))",
+    find: "store.put(this.key, bytes, { revision })",
+    replace: "store.put(this.key, bytes)",
     scenario: "mixed"
   },
   {
@@ -129,6 +130,35 @@ export const registry: ReadonlyArray<Mutant> = [
     test: {
       file: "test/Registry.test.ts",
       name: "a registration that is given up before its write has landed leaves nothing behind when it does"
+    }
+  },
+  {
+    name: "a heartbeat by hand is a duplicate for ever once it was one",
+    from: "registry.md, A registration",
+    file: heartbeat,
+    find: "reason._tag === \"DuplicateInstance\" && known.delete(own.key)",
+    replace: "reason._tag === \"DuplicateInstance\" && known.has(own.key)",
+    scenario: "mixed",
+    runs: 50,
+    // No scenario sends heartbeats by hand.
+    test: {
+      file: "test/Registry.test.ts",
+      name:
+        "after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired"
+    }
+  },
+  {
+    name: "a heartbeat by hand writes over a live process with its id",
+    from: "AegisSDK 1.3: a blind put of the caller's object",
+    file: heartbeat,
+    find: "if (decision._tag === \"Occupied\") return yield* new DuplicateInstance(own.names)",
+    replace: "",
+    scenario: "mixed",
+    runs: 50,
+    test: {
+      file: "test/Registry.test.ts",
+      name:
+        "after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired"
     }
   },
   {

@@ -1,21 +1,18 @@
 /**
- * One pass of the cleanup: what to remove is decided as a whole, and then done
- * one compare-and-purge at a time, so that an instance that beats meanwhile is
- * kept.
+ * One run of the cleanup: what to remove is decided as a whole, and then done
+ * one compare-and-purge at a time, so that an instance that sends a heartbeat
+ * meanwhile is kept.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import type { CleanupReport } from "../../Registry.ts"
 import type { Access } from "./access.ts"
-import type { CleanupReport } from "./models.ts"
 import { keyPrefix, namesOf } from "./record.ts"
 
 /** Below this many known instances a service is small enough for all of it to be gone. */
 const smallestGuarded = 10
-
-/** The largest share of a service that one pass removes, unless it is told otherwise. */
-export const defaultMaxRemovalRatio = 0.5
 
 /** How many removals are under way at once. */
 const removalsAtOnce = 16
@@ -31,11 +28,11 @@ export interface Judged {
 
 export interface RemovalPlan {
   readonly remove: ReadonlyArray<Judged>
-  /** Services of which too many would go: nothing of theirs does. */
+  /** Services of which too many would go: nothing of theirs is removed. */
   readonly preserved: ReadonlyArray<string>
 }
 
-/** Self-preservation: where much of a service looks dead at once, the cleanup doubts itself. */
+/** Self-preservation: where much of a service looks expired at once, none of it is removed. */
 export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): RemovalPlan => {
   const services = Map.groupBy(judged, (one) => one.serviceName)
   const preserved = new Set<string>()
@@ -49,10 +46,10 @@ export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): Re
   }
 }
 
-/** What an earlier pass saw, by key. */
+/** What an earlier run saw, by key. */
 export type Suspects = Map<string, { readonly revision: number; readonly since: number }>
 
-/** Keeps of the suspects what is still there unchanged, adds what is new, and tells which have been there long enough. */
+/** Remembers the records that are to go, and returns those that an earlier run saw unchanged at least `after` ms before. */
 export const confirm = (suspects: Suspects, remove: ReadonlyArray<Judged>, now: number, after: number) => {
   const confirmed: Array<Judged> = []
   const next: Suspects = new Map()
@@ -74,7 +71,7 @@ const instanceName = (key: string): string => {
 
 const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
 
-/** What does not decode goes by its age too: a record of a newer version that beats is no litter. */
+/** What does not decode goes by its age too: a record of a newer version that is still written is kept. */
 const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged & { readonly invalid: boolean } => {
   const { serviceName } = namesOf(entry.key)
   const base = { key: entry.key, serviceName, revision: entry.revision }
@@ -100,7 +97,7 @@ export interface CleanupRun {
   readonly maxAge: Access["maxAge"]
   readonly dryRun: boolean
   readonly maxRemovalRatio: number
-  /** Which of what is to go has been seen before. */
+  /** Which of these an earlier run saw as well. */
   readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
 }
 
@@ -122,7 +119,7 @@ export const run = Effect.fnUntraced(function*(
   const { preserved, remove: all } = plan(judged, options.maxRemovalRatio)
   for (const serviceName of preserved) {
     yield* Effect.logWarning(
-      `most of ${serviceName} looks expired: nothing of it is removed (maxRemovalRatio ${options.maxRemovalRatio}, see self-preservation)`
+      `preserved ${serviceName}: more of it looks expired than maxRemovalRatio (${options.maxRemovalRatio}) lets one run remove`
     )
   }
   const going = options.confirmed(all)

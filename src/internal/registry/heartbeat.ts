@@ -1,11 +1,12 @@
 /**
- * Beats by hand, for callers who keep their own loop: one record for each
- * instance that this registry has beaten for, so that what somebody else
+ * Heartbeats by hand, for callers who keep their own loop: one record for each
+ * instance that this registry has sent one for, so that what another process
  * deregistered stays so.
  */
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import type { Access } from "./access.ts"
@@ -20,17 +21,17 @@ export const makeHeartbeat = (
 ): (instance: ServiceInstance) => Effect.Effect<void, RegistryReason> => {
   const known = new Map<string, OwnRecord>()
 
-  /** Deregistered is for good; another process with our id may be gone the next time. */
+  /** Deregistered is for good. Another process with our id may have expired the next time: the id is forgotten. */
   const goOn = (
     own: OwnRecord,
-    { metadata, status, stickyActiveGroup, stickyActiveStatus, version }: ServiceInstance
+    { group, metadata, status, version }: ServiceInstance
   ) =>
     Effect.tapError(
-      own.write((current) => changed(current, { metadata, status, stickyActiveGroup, stickyActiveStatus, version })),
+      own.write((current) => Result.succeed(changed(current, { group, metadata, status, version }))),
       (reason) => Effect.sync(() => reason._tag === "DuplicateInstance" && known.delete(own.key))
     )
 
-  /** The first beat of this process: as a registration would, but it waits for nobody. */
+  /** The first heartbeat of this process: as a registration would, but it waits for no other process. */
   const begin = Effect.fnUntraced(function*(instance: ServiceInstance): Effect.fn.Return<void, RegistryReason> {
     const own = new OwnRecord({ access, instance, nonce, attemptTimeout }, yield* Clock.Clock)
     const { seen, silentFor } = yield* own.last

@@ -8,14 +8,15 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { KVStoreError, type KVStoreReason, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
-import { Deregistered, DuplicateInstance, InvalidInstance, type RegistryReason } from "../../RegistryError.ts"
+import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
 import { afterLostHeartbeat } from "./protocol.ts"
-import { changed, encode, type InstanceRecord, keyOf } from "./record.ts"
+import { changed, type InstanceRecord, keyOf, toBytes } from "./record.ts"
 
 export interface OwnRecordOptions {
   readonly access: Access
@@ -26,7 +27,8 @@ export interface OwnRecordOptions {
   readonly attemptTimeout: Duration.Duration
 }
 
-export type InstanceChange = (current: ServiceInstance) => ServiceInstance
+/** What to write instead of the instance as it is, or why nothing is written. */
+export type InstanceChange = (current: ServiceInstance) => Result.Result<ServiceInstance, RegistryReason>
 
 /** Who leaves with a write under way looks so often, a conflict's pause apart, whether it has landed. */
 const leaveLooks = 5
@@ -53,16 +55,6 @@ const answered = <A, E>(
       return Effect.fail(error)
     }
   })
-
-/** Applies what a caller wants changed; the names are what the key is made of, and stay. */
-const apply = (f: InstanceChange, current: ServiceInstance): Effect.Effect<ServiceInstance, InvalidInstance> =>
-  Effect.try({
-    try: () => changed(f(current), {}),
-    catch: (cause) => new InvalidInstance({ problem: cause instanceof Error ? cause.message : String(cause) })
-  }).pipe(Effect.filterOrFail(
-    (next) => keyOf(next) === keyOf(current),
-    () => new InvalidInstance({ problem: "serviceName and instanceId cannot be changed" })
-  ))
 
 export class OwnRecord {
   readonly key: string
@@ -102,10 +94,11 @@ export class OwnRecord {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
       const now = yield* DateTime.now
-      const sentAt = monotonicMillis(this.clock)
       const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
+      const bytes = yield* Effect.fromResult(toBytes(stamped, store.config.maxValueSize))
+      const sentAt = monotonicMillis(this.clock)
       const put = Effect.mapError(
-        store.put(this.key, encode(stamped), { revision }),
+        store.put(this.key, bytes, { revision }),
         (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
       )
       this.outstanding = revision
@@ -129,7 +122,7 @@ export class OwnRecord {
   write(f: InstanceChange): Effect.Effect<void, RegistryReason> {
     const attempt: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
       if (this.ended !== undefined) return Effect.fail(this.ended)
-      return Effect.flatMap(apply(f, this.record.instance), (next) =>
+      return Effect.flatMap(Effect.fromResult(f(this.record.instance)), (next) =>
         Effect.catchIf(
           this.put({ ...this.record, instance: next }, this.revision ?? 0),
           (reason) => reason === "conflict",
@@ -176,12 +169,10 @@ export class OwnRecord {
         const mayLand = this.outstanding === (seen._tag === "Nothing" ? 0 : seen.revision)
         return mayLand && looks > 0 ? Effect.andThen(conflictPause, this.remove(looks - 1)) : Effect.void
       }
-      return Effect.catch(
+      return Effect.catchIf(
         this.options.access.store.delete(this.key, { revision: seen.revision }),
-        (error) =>
-          error.reason._tag === "RevisionMismatch" || error.reason._tag === "OutcomeUnknown"
-            ? Effect.andThen(conflictPause, this.remove(looks))
-            : Effect.fail(error)
+        ({ reason }) => reason._tag === "RevisionMismatch" || reason._tag === "OutcomeUnknown",
+        () => Effect.andThen(conflictPause, this.remove(looks))
       )
     })
   }

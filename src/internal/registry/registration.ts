@@ -1,6 +1,6 @@
 /**
- * One registration: a first write, beats on a schedule, and a compare-and-delete
- * at the end. `OwnRecord` writes, `protocol.ts` decides.
+ * One registration: a first write, heartbeats on a schedule, and a
+ * compare-and-delete at the end. `OwnRecord` writes, `protocol.ts` decides.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -8,25 +8,28 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import type { Registration } from "../../Registry.ts"
 import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { backoff, inWholeMillis } from "../backoff.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
-import type { Registration } from "./models.ts"
+import { toChanged, toDrainOptions } from "./options.ts"
 import { conflictPause, OwnRecord } from "./ownRecord.ts"
+import { onSchedule } from "./pace.ts"
 import { beforeRegistering } from "./protocol.ts"
 import { changed } from "./record.ts"
 
-/** A beat that takes longer would eat up the time that the next one has. */
+/** A heartbeat that takes longer would eat up the time that the next one has. */
 const longestAttempt = Duration.seconds(2)
 
-/** While the store is away beats are tried again after these, with jitter. */
+/** While the store is away heartbeats are tried again after these, with jitter. */
 const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
 
@@ -55,23 +58,23 @@ export const attemptTimeout = (
   return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
 }
 
-/** The process that has the id is given until it has been silent for maxAge; one more beat of its is a duplicate. */
+/** Waits until the process that has the id has been silent for maxAge; one more heartbeat of its is a duplicate. */
 const waitForSilence = (
   { access: { maxAge, store } }: RegistrationOptions,
   own: OwnRecord,
   revision: number,
   silentFor: number
 ) => {
-  const beats = store.watch(own.key, { from: { revision: revision + 1 } }).pipe(
+  const heartbeats = store.watch(own.key, { from: { revision: revision + 1 } }).pipe(
     Stream.filter((event) => event._tag !== "Ready"),
     Stream.runHead,
     Effect.map(Option.exists((event) => event._tag !== "Removed"))
   )
-  // Exactly maxAge is still alive.
+  // Exactly maxAge is still live.
   const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
   return Effect.flatMap(
-    Effect.raceFirst(beats, silent),
-    (isAlive) => isAlive ? Effect.fail(new DuplicateInstance(own.names)) : Effect.void
+    Effect.raceFirst(heartbeats, silent),
+    (isLive) => isLive ? Effect.fail(new DuplicateInstance(own.names)) : Effect.void
   )
 }
 
@@ -89,7 +92,7 @@ const enroll = (options: RegistrationOptions, own: OwnRecord): Effect.Effect<voi
     }
     const replaces = decision._tag === "Occupied"
     yield* Effect.catch(own.put(own.record, decision.revision), (reason): Effect.Effect<void, RegistryReason> => {
-      // Replacing is done once: who comes between is not replaced as well.
+      // Replacing is done once: a process that comes between is not replaced as well.
       if (reason === "conflict" && replaces) return Effect.fail(new DuplicateInstance(own.names))
       if (reason === "conflict" || isUnknown(reason)) return Effect.andThen(conflictPause, enroll(options, own))
       return Effect.fail(reason)
@@ -108,16 +111,15 @@ const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Sch
     })))
 }
 
-/** A Duration was checked when it was given; a Schedule shows its gaps only as they come. */
-const toSchedule = (
-  { access: { maxAge }, heartbeat }: RegistrationOptions,
+/** A Schedule shows its gaps only as they come. */
+const watchGaps = (
+  schedule: Schedule.Schedule<unknown>,
   own: OwnRecord,
-  clock: Clock.Clock
+  maxAge: Duration.Duration
 ): Schedule.Schedule<unknown> => {
-  if (Duration.isDuration(heartbeat)) return steadily(heartbeat, clock)
   const longestGap = Duration.divideUnsafe(maxAge, 2)
   return Schedule.tap(
-    heartbeat,
+    schedule,
     ({ duration }) =>
       Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
         `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
@@ -126,25 +128,29 @@ const toSchedule = (
   )
 }
 
-/** Beats on the schedule until the registration is over, and tells why where that was not our own doing. */
-const beats = (
+/** Sends heartbeats on the schedule until the registration is over, and reports why where that was not our own doing. */
+const heartbeats = (
   options: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock,
   onLost: (reason: RegistryReason) => Effect.Effect<unknown>
 ): Effect.Effect<void> => {
-  const beat = own.write((instance) => instance).pipe(
+  const { access: { maxAge }, heartbeat } = options
+  const send = own.write(Result.succeed).pipe(
     Effect.tapError((reason) => isFinal(reason) ? Effect.void : Effect.logDebug(`${own.label}: ${reason.message}`)),
     Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
   )
-  return beat.pipe(
-    Effect.schedule(toSchedule(options, own, clock)),
-    Effect.andThen(Effect.logWarning(`the heartbeat schedule of ${own.label} has ended: it will expire`)),
+  const label = `the heartbeat schedule of ${own.label}`
+  const sent = Duration.isDuration(heartbeat)
+    ? Effect.schedule(send, steadily(heartbeat, clock))
+    : onSchedule(label, send, watchGaps(heartbeat, own, maxAge), clock)
+  return sent.pipe(
+    Effect.andThen(Effect.logWarning(`${label} has ended: it will expire`)),
     Effect.catch(onLost)
   )
 }
 
-/** Says `invisible` once others may have forgotten us, and `visible` again after the next beat that landed. */
+/** Emits `invisible` once others may see us expired, and `visible` again after the next heartbeat that landed. */
 const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
@@ -158,9 +164,9 @@ const watchVisibility = (
       const now = left > 0 ? "visible" : "invisible"
       if (now !== (yield* SubscriptionRef.get(told))) {
         yield* SubscriptionRef.set(told, now)
-        // Who has left, or was told that it is over, knows.
+        // One that has left, or is over, is meant to be invisible.
         if (now === "invisible" && own.ended === undefined) {
-          yield* Effect.logWarning(`${own.label} has had no beat stored for ${Duration.format(maxAge)}`)
+          yield* Effect.logWarning(`${own.label} has had no heartbeat stored for ${Duration.format(maxAge)}`)
         }
       }
       yield* Effect.sleep(left > 0 ? wholeMillis(left) : shortestRetry)
@@ -207,18 +213,19 @@ const begin = Effect.fnUntraced(function*(
     )
   )
   yield* Effect.mapError(enroll(options, own), failure("register"))
-  yield* forkReported(`the heartbeat of ${own.label}`, beats(options, own, clock, onLost))
+  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, told))
 
   return {
     instance: Effect.sync(() => own.record.instance),
-    update: (f) => Effect.mapError(own.write(f), failure("update")),
-    drain: (done, atMost) =>
-      own.write((current) => changed(current, { status: "DRAINING" })).pipe(
-        Effect.andThen(Effect.timeoutOption(done, atMost)),
-        Effect.andThen(leave),
-        Effect.mapError(failure("drain"))
-      ),
+    update: (f) => Effect.mapError(own.write((current) => toChanged(f, current)), failure("update")),
+    drain: (done, drainOptions) =>
+      Effect.gen(function*() {
+        const { timeout } = yield* Effect.fromResult(toDrainOptions(done, drainOptions))
+        yield* own.write((current) => Result.succeed(changed(current, { status: "DRAINING" })))
+        yield* Effect.timeoutOption(done, timeout)
+        yield* leave
+      }).pipe(Effect.mapError(failure("drain"))),
     lost: Deferred.await(lost),
     visibility: Stream.changes(SubscriptionRef.changes(told))
   }

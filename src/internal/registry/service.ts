@@ -1,5 +1,5 @@
 /**
- * The registry over a store: names and times checked, records read and judged,
+ * The registry over a store: options and names checked, records read and judged,
  * and the parts put together.
  */
 import * as Clock from "effect/Clock"
@@ -9,25 +9,25 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as RcRef from "effect/RcRef"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
-import { InvalidConfig, type KVStoreError, UndecodableValue } from "../../KVStoreError.ts"
-import { InvalidInstance, InvalidName, RegistryError, type RegistryReason } from "../../RegistryError.ts"
-import { InstanceId, type InstanceOptions, ServiceInstance, ServiceName } from "../../ServiceInstance.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
+import type { Options, Registry } from "../../Registry.ts"
+import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
+import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
 import { randomName } from "../names.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
 import { makeHeartbeat } from "./heartbeat.ts"
-import type { Options, ReadOptions, RegistryService } from "./models.ts"
+import * as options from "./options.ts"
 import { conflictPause } from "./ownRecord.ts"
-import { keyOf, keyPrefix } from "./record.ts"
+import * as record from "./record.ts"
 import * as registration from "./registration.ts"
 import * as view from "./view.ts"
+
+type Service = Registry["Service"]
 
 /** 82 bits: two processes never make up the same one. */
 const nonceLength = 16
@@ -35,152 +35,107 @@ const nonceLength = 16
 /** 41 bits, and readable: what is made up is still checked by compare-and-set. */
 const idLength = 8
 
-/** Three beats fit into the default maxAge: two may be lost. */
-const defaultHeartbeat = Duration.seconds(10)
-
-const nameRules = {
-  serviceName: [Schema.is(ServiceName), "a letter, then letters, digits, _ and -"],
-  instanceId: [Schema.is(InstanceId), "a letter or a digit, then letters, digits, _ and -"]
-} as const
-
-const checkName = (field: keyof typeof nameRules, value: unknown): InvalidName | undefined => {
-  const [isValid, expected] = nameRules[field]
-  return isValid(value) ? undefined : new InvalidName({ field, value: String(value), expected })
-}
-
-/** Names that cannot be part of a key go nowhere. */
-const checked = <A, R>(
-  operation: string,
-  names: { readonly serviceName: string | undefined; readonly instanceId?: string },
-  run: () => Effect.Effect<A, RegistryError, R>
-): Effect.Effect<A, RegistryError, R> =>
-  Effect.suspend(() => {
-    const wrong = (names.serviceName === undefined ? undefined : checkName("serviceName", names.serviceName)) ??
-      ("instanceId" in names ? checkName("instanceId", names.instanceId) : undefined)
-    return wrong === undefined ? run() : Effect.fail(failure(operation)(wrong))
-  })
-
-const decodeInstance = Schema.decodeUnknownEffect(Schema.toType(Schema.Struct(ServiceInstance.fields)))
-
-const toInstance = (registerable: InstanceOptions, instanceId: string) =>
-  Effect.gen(function*() {
-    const problem = checkName("serviceName", registerable.serviceName) ?? checkName("instanceId", instanceId)
-    if (problem !== undefined) return yield* problem
-    const fields = yield* Effect.mapError(
-      decodeInstance({
-        status: "ACTIVE",
-        metadata: {},
-        ...Object.fromEntries(Object.entries(registerable).filter(([, value]) => value !== undefined)),
-        instanceId,
-        lastHeartbeat: yield* DateTime.now
-      }),
-      (error) => new InvalidInstance({ problem: error.message })
-    )
-    return new ServiceInstance(fields)
-  })
-
-const toHeartbeat = (input: Schedule.Schedule<unknown> | Duration.Input) =>
-  Schedule.isSchedule(input) ? input : Duration.fromInputUnsafe(input)
-
-type Heartbeat = ReturnType<typeof toHeartbeat>
-
-/** A Schedule tells its gaps only as they come, and is watched then. */
-const checkHeartbeat = (heartbeat: Heartbeat, maxAge: Duration.Duration): InvalidConfig | undefined => {
-  if (!Duration.isDuration(heartbeat)) return undefined
-  const shown = Duration.format(heartbeat)
-  if (!Duration.isPositive(heartbeat)) {
-    return new InvalidConfig({ problem: `heartbeat must be a positive time, got ${shown}` })
-  }
-  return Duration.isGreaterThan(Duration.times(heartbeat, 2), maxAge)
-    ? new InvalidConfig({
-      problem: `maxAge (${Duration.format(maxAge)}) must be at least twice the heartbeat (${shown})`
-    })
-    : undefined
-}
-
-/** What cannot work is refused when the layer is built, not when the first instance vanishes. */
-const checkTimes = (
-  maxAge: Duration.Duration,
-  heartbeat: Heartbeat,
-  streamMaxAge: Duration.Duration | undefined
-): InvalidConfig | undefined => {
-  const shown = Duration.format(maxAge)
-  if (!Duration.isFinite(maxAge) || !Duration.isPositive(maxAge)) {
-    return new InvalidConfig({ problem: `maxAge must be a positive time, got ${shown}` })
-  }
-  if (streamMaxAge !== undefined && Duration.isLessThan(streamMaxAge, Duration.times(maxAge, 2))) {
-    return new InvalidConfig({
-      problem: `the bucket's streamMaxAge (${Duration.format(streamMaxAge)}) must be at least twice maxAge (${shown})`
-    })
-  }
-  return checkHeartbeat(heartbeat, maxAge)
-}
-
 const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
 
-const storeFailure = (operation: string) => (error: KVStoreError) => failure(operation)(error)
+/** What was read from a caller's options, or the failure of its operation. */
+const accepted = <A>(operation: string, result: Result.Result<A, RegistryReason>) =>
+  Effect.mapError(Effect.fromResult(result), failure(operation))
 
-/** In order of ids, whatever the order of the last beats. */
+/** In order of ids, whatever the order of the last heartbeats. */
 const byId = (a: ServiceInstance, b: ServiceInstance): number =>
   a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
 
-/** The one who asks may give an id; otherwise one is made up. */
-const idFor = (registerable: InstanceOptions): Effect.Effect<string> =>
-  registerable.instanceId === undefined
-    ? Effect.map(randomName(idLength), (name) => `${registerable.serviceName}-${name}`)
-    : Effect.succeed(registerable.instanceId)
+/** What the parts of one registry share. */
+interface Parts {
+  readonly access: accessTo.Access
+  readonly clock: Clock.Clock
+  readonly times: options.Times
+  /** Tells heartbeats by hand of this registry from those of another. */
+  readonly nonce: string
+}
 
-const readers = (access: accessTo.Access) => {
+const reading = ({ access }: Parts) => {
   const { store } = access
 
   /** One bad record does not hide the others. */
-  const decodeOrTell = (entry: KVEntry) =>
+  const decodeOrLog = (entry: KVEntry) =>
     Result.match(access.decode(entry), {
       onFailure: (cause) => Effect.as(Effect.logWarning(`the record ${entry.key} does not decode`, cause), []),
-      onSuccess: (record) => Effect.succeed([record.instance])
+      onSuccess: ({ instance }) => Effect.succeed([instance])
     })
 
-  const read = (operation: string, filter: string, options: ReadOptions = {}) =>
-    Effect.mapError(store.entries(filter), storeFailure(operation)).pipe(
-      Effect.flatMap((entries) => Effect.forEach(entries, decodeOrTell)),
-      Effect.map((instances) =>
-        instances
-          .flat()
-          .filter((instance) => options.includeExpired === true || !access.expired(instance, options.maxAge))
-          .toSorted(byId)
+  const read = Effect.fnUntraced(function*(operation: string, filter: string, readOptions: unknown) {
+    const { includeExpired, maxAge } = yield* accepted(operation, options.toReadOptions(readOptions))
+    const entries = yield* Effect.mapError(store.entries(filter), failure(operation))
+    const instances = yield* Effect.forEach(entries, decodeOrLog)
+    return instances
+      .flat()
+      .filter((instance) => includeExpired || !access.expired(instance, maxAge))
+      .toSorted(byId)
+  })
+
+  const get: Service["get"] = Effect.fnUntraced(function*(serviceName, instanceId, readOptions) {
+    const names = yield* accepted("get", options.toNames(serviceName, instanceId))
+    const { includeExpired, maxAge } = yield* accepted("get", options.toReadOptions(readOptions))
+    const entry = yield* Effect.mapError(store.get(record.keyOf(names)), failure("get"))
+    if (Option.isNone(entry)) return Option.none()
+    const { instance } = yield* accepted(
+      "get",
+      Result.mapError(
+        access.decode(entry.value),
+        (cause) => new UndecodableValue({ revision: entry.value.revision, cause })
       )
     )
+    return includeExpired || !access.expired(instance, maxAge) ? Option.some(instance) : Option.none()
+  })
 
-  const get = (serviceName: string, instanceId: string, options: ReadOptions = {}) =>
-    Effect.gen(function*() {
-      const key = keyOf({ serviceName, instanceId })
-      const entry = yield* Effect.mapError(store.get(key), storeFailure("get"))
-      if (Option.isNone(entry)) return Option.none<ServiceInstance>()
-      const record = access.decode(entry.value)
-      if (Result.isFailure(record)) {
-        return yield* failure("get")(new UndecodableValue({ revision: entry.value.revision, cause: record.failure }))
-      }
-      const { instance } = record.success
-      return options.includeExpired === true || !access.expired(instance, options.maxAge)
-        ? Option.some(instance)
-        : Option.none()
-    })
+  const list: Service["list"] = (serviceName, readOptions) =>
+    Effect.flatMap(
+      accepted("list", options.toServiceName(serviceName)),
+      (name) => read("list", `${record.keyPrefix}.${name}.*`, readOptions)
+    )
 
-  return {
-    get,
-    list: (serviceName: string, options?: ReadOptions) => read("list", `${keyPrefix}.${serviceName}.*`, options),
-    listAll: (
-      options?: ReadOptions
-    ): Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError> =>
-      Effect.map(
-        read("listAll", `${keyPrefix}.*.*`, options),
-        (instances) => Map.groupBy(instances, (instance): string => instance.serviceName)
-      )
-  }
+  const listAll: Service["listAll"] = (readOptions) =>
+    Effect.map(
+      read("listAll", `${record.keyPrefix}.*.*`, readOptions),
+      (instances) => Map.groupBy(instances, (instance): string => instance.serviceName)
+    )
+
+  return { get, list, listAll }
 }
 
-/** Removes the instance that is there, whoever wrote it, past beats that are under way; not one that came after it. */
-const deregister = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
+/** An instance of now, which fits into the bucket. */
+const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: unknown, id: "required" | "optional") {
+  const fields = yield* Effect.fromResult(options.toInstanceFields(given, id))
+  const instance = record.toInstance({
+    ...fields,
+    instanceId: fields.instanceId ?? InstanceId.make(`${fields.serviceName}-${yield* randomName(idLength)}`),
+    lastHeartbeat: yield* DateTime.now
+  })
+  yield* Effect.fromResult(record.toBytes({ instance, nonce, rest: {} }, access.store.config.maxValueSize))
+  return instance
+})
+
+/** Registrations, and heartbeats by hand. */
+const registering = (parts: Parts) => {
+  const { access, nonce, times } = parts
+  const byHand = makeHeartbeat(access, nonce, registration.attemptTimeout(times.heartbeat, times.maxAge))
+
+  const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
+    const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
+    const { heartbeat, onDuplicate } = yield* accepted("register", options.toRegisterOptions(registerOptions, times))
+    const ownNonce = yield* randomName(nonceLength)
+    return yield* registration.make({ access, instance, nonce: ownNonce, heartbeat, onDuplicate })
+  })
+
+  const heartbeat: Service["heartbeat"] = (given) =>
+    Effect.mapError(Effect.flatMap(toInstance(parts, given, "required"), byHand), failure("heartbeat"))
+
+  return { register, heartbeat }
+}
+
+/** Removes the instance that is there, whoever wrote it, past heartbeats that are under way; not one that came after it. */
+const removeInstance = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
   Effect.flatMap(access.store.get(key), (entry) => {
     if (Option.isNone(entry)) return Effect.succeed(false)
     const nonce = Result.getOrUndefined(access.decode(entry.value))?.nonce
@@ -188,86 +143,73 @@ const deregister = (access: accessTo.Access, key: string, first?: string): Effec
     return Effect.catchIf(
       Effect.as(access.store.delete(key, { revision: entry.value.revision }), true),
       (error: KVStoreError) => error.reason._tag === "RevisionMismatch",
-      () => Effect.andThen(conflictPause, deregister(access, key, nonce))
+      () => Effect.andThen(conflictPause, removeInstance(access, key, nonce))
     )
   })
 
-export const make = Effect.fnUntraced(function*(
-  store: KVStore["Service"],
-  options: Options
-): Effect.fn.Return<RegistryService, RegistryError, Scope.Scope> {
-  const maxAge = Duration.fromInputUnsafe(options.maxAge ?? defaultMaxAge)
-  const heartbeat = toHeartbeat(options.heartbeat ?? defaultHeartbeat)
-  const problem = checkTimes(maxAge, heartbeat, store.config.streamMaxAge)
-  if (problem !== undefined) return yield* failure("Registry.layer")(problem)
-  const clock = yield* Clock.Clock
-  const access = yield* accessTo.make(store, { maxAge, clock: options.clock ?? "store" })
-  const { get, list, listAll } = readers(access)
-  const heartbeatByHand = makeHeartbeat(
-    access,
-    yield* randomName(nonceLength),
-    registration.attemptTimeout(heartbeat, maxAge)
-  )
-  const shared = yield* RcRef.make({ acquire: view.make(access) })
+const deregistering = ({ access }: Parts) => {
+  const deregister: Service["deregister"] = (serviceName, instanceId) =>
+    Effect.flatMap(
+      accepted("deregister", options.toNames(serviceName, instanceId)),
+      (names) => Effect.mapError(removeInstance(access, record.keyOf(names)), failure("deregister"))
+    )
+  return { deregister }
+}
+
+/** One view for all watches, for as long as there is one. */
+const watching = Effect.fnUntraced(function*({ access }: Parts) {
+  const shared: RcRef.RcRef<view.RegistryView> = yield* RcRef.make({
+    // A view whose watch has failed is over for all who share it: whoever asks next starts a new one.
+    acquire: view.make(access, Effect.suspend(() => RcRef.invalidate(shared)))
+  })
+  const watch: Service["watch"] = (serviceName) =>
+    Stream.unwrap(Effect.gen(function*() {
+      const name = serviceName === undefined ? undefined : yield* accepted("watch", options.toServiceName(serviceName))
+      const current = yield* RcRef.get(shared)
+      return Stream.mapError(current.watch(name), failure("watch"))
+    }))
+  return { watch }
+})
+
+const cleaning = ({ access, clock, times }: Parts) => {
+  const { heartbeat, maxAge } = times
   const suspects: cleanup.Suspects = new Map()
   const confirmAfter = Duration.toMillis(Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3))
-
-  return {
-    register: Effect.fnUntraced(function*(registerable, registerOptions) {
-      const instance = yield* Effect.mapError(
-        Effect.flatMap(idFor(registerable), (id) => toInstance(registerable, id)),
-        failure("register")
-      )
-      const ownHeartbeat = registerOptions?.heartbeat === undefined ? heartbeat : toHeartbeat(registerOptions.heartbeat)
-      const wrong = checkHeartbeat(ownHeartbeat, maxAge)
-      if (wrong !== undefined) return yield* failure("register")(wrong)
-      return yield* registration.make({
-        access,
-        instance,
-        nonce: yield* randomName(nonceLength),
-        heartbeat: ownHeartbeat,
-        onDuplicate: registerOptions?.onDuplicate ?? "wait"
-      })
-    }),
-    heartbeat: (registerable) =>
-      Effect.mapError(
-        Effect.flatMap(toInstance(registerable, registerable.instanceId ?? ""), heartbeatByHand),
-        failure("heartbeat")
-      ),
-    deregister: (serviceName, instanceId) =>
-      checked(
-        "deregister",
-        { serviceName, instanceId },
-        () => Effect.mapError(deregister(access, keyOf({ serviceName, instanceId })), storeFailure("deregister"))
-      ),
-    get: (serviceName, instanceId, readOptions) =>
-      checked("get", { serviceName, instanceId }, () => get(serviceName, instanceId, readOptions)),
-    list: (serviceName, readOptions) => checked("list", { serviceName }, () => list(serviceName, readOptions)),
-    listAll,
-    watch: (serviceName) =>
-      Stream.unwrap(
-        checked("watch", { serviceName }, () =>
-          Effect.map(RcRef.get(shared), (view) =>
-            view.watch(serviceName).pipe(
-              // The next to ask starts a new watch; this one is over for all who share it.
-              Stream.tapError(() => RcRef.invalidate(shared)),
-              Stream.mapError(storeFailure("watch"))
-            )))
-      ),
-    cleanup: Effect.fnUntraced(function*(cleanupOptions = {}) {
-      const { maxRemovalRatio = cleanup.defaultMaxRemovalRatio, confirm = false, dryRun = false } = cleanupOptions
-      if (!(maxRemovalRatio >= 0 && maxRemovalRatio <= 1)) {
-        const wrong = new InvalidConfig({ problem: `maxRemovalRatio is a share from 0 to 1, got ${maxRemovalRatio}` })
-        return yield* failure("cleanup")(wrong)
-      }
-      const pass = cleanup.run(access, {
-        maxAge: cleanupOptions.maxAge === undefined ? maxAge : Duration.fromInputUnsafe(cleanupOptions.maxAge),
-        dryRun,
-        maxRemovalRatio: maxRemovalRatio,
-        confirmed: (remove) =>
-          confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
-      })
-      return yield* Effect.mapError(pass, storeFailure("cleanup"))
+  const cleanUp: Service["cleanup"] = Effect.fnUntraced(function*(cleanupOptions) {
+    const { confirm, ...run } = yield* accepted("cleanup", options.toCleanupOptions(cleanupOptions, times))
+    const report = cleanup.run(access, {
+      ...run,
+      maxAge: run.maxAge ?? maxAge,
+      confirmed: (remove) => confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
     })
+    return yield* Effect.mapError(report, failure("cleanup"))
+  })
+  return { cleanup: cleanUp }
+}
+
+/** The times of the registries that were made here: a layer over one can refuse at once what it would refuse later. */
+const timesOf = new WeakMap<Service, options.Times>()
+
+/** The options of a cleanup that a layer runs. */
+export const cleanupLayerOptions = (registry: Service, given: unknown) =>
+  accepted("Registry.layerCleanup", options.toCleanupLayerOptions(given, timesOf.get(registry)))
+
+export const make = Effect.fnUntraced(function*(
+  operation: string,
+  store: KVStore["Service"],
+  given: Options | undefined
+): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
+  const { clock, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config.streamMaxAge))
+  const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
+  const nonce = yield* randomName(nonceLength)
+  const parts: Parts = { access, clock: yield* Clock.Clock, times, nonce }
+  const registry: Service = {
+    ...registering(parts),
+    ...deregistering(parts),
+    ...reading(parts),
+    ...(yield* watching(parts)),
+    ...cleaning(parts)
   }
+  timesOf.set(registry, times)
+  return registry
 })

@@ -1,7 +1,7 @@
 /**
- * Who is alive, from ONE watch: a view that is kept up to date by events, and
- * by a timer of its own that takes away what has been silent for too long. Each
- * subscriber gets the view as it is, then `Ready`, then what changes.
+ * The live instances, from ONE watch: a view that is kept up to date by events,
+ * and by a timer of its own that takes out what has expired. Each subscriber gets
+ * the view as it is, then `Ready`, then what changes.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -16,26 +16,26 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEvent } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
-import type { RegistryEvent } from "./models.ts"
 import { changed, type InstanceRecord, keyPrefix } from "./record.ts"
 
-interface Alive {
+interface LiveInstance {
   readonly instance: ServiceInstance
-  /** Monotonic milliseconds, by this observer, after which it is taken for dead. */
+  /** Monotonic milliseconds, by this observer, after which it has expired. */
   readonly until: number
 }
 
 /** A change with its number, so that a subscriber can leave out what its snapshot already has. */
-interface RosterChange {
+interface ViewChange {
   readonly number: number
   readonly event: Exclude<RegistryEvent, { readonly _tag: "Ready" }>
 }
 
-/** Time does not count: a beat that changes nothing else is not news. */
+/** Time does not count: a heartbeat that changes nothing else is no event. */
 const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
   Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
 const epoch = DateTime.makeUnsafe(0)
@@ -44,68 +44,99 @@ export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
 }
 
-/** The view and its changes: plain state, one event in, at most one change out. */
+/** The view and its changes: plain state, one event in, at most one change out. Exported for its own test. */
 export class View {
-  readonly alive = new Map<string, Alive>()
+  readonly live = new Map<string, LiveInstance>()
   number = 0
 
-  private change(event: RosterChange["event"]): RosterChange {
+  private change(event: ViewChange["event"]): ViewChange {
     return { number: ++this.number, event }
   }
 
-  seen(key: string, instance: ServiceInstance, until: number): RosterChange | undefined {
-    const previous = this.alive.get(key)?.instance
-    this.alive.set(key, { instance, until })
+  seen(key: string, instance: ServiceInstance, until: number): ViewChange | undefined {
+    const previous = this.live.get(key)?.instance
+    this.live.set(key, { instance, until })
     if (previous === undefined) return this.change({ _tag: "Up", instance })
     return sameButTime(previous, instance) ? undefined : this.change({ _tag: "Changed", instance, previous })
   }
 
-  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): RosterChange | undefined {
-    const known = this.alive.get(key)
+  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
+    const known = this.live.get(key)
     if (known === undefined) return undefined
-    this.alive.delete(key)
+    this.live.delete(key)
     return this.change({ _tag: "Down", instance: known.instance, reason })
   }
 
-  /** Exactly at its time an instance is still alive. */
-  expire(now: number): ReadonlyArray<RosterChange> {
-    const due = [...this.alive].filter(([, { until }]) => now > until)
+  /** Exactly at its time an instance is still live. */
+  expire(now: number): ReadonlyArray<ViewChange> {
+    const due = [...this.live].filter(([, { until }]) => now > until)
     return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
   }
 
   nextExpiry(): number | undefined {
     let next: number | undefined
-    for (const { until } of this.alive.values()) next = Math.min(next ?? until, until)
+    for (const { until } of this.live.values()) next = Math.min(next ?? until, until)
     return next
   }
 }
 
 const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
-export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Return<RegistryView, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
+/** What the watch, the timer and the subscribers of one view share. */
+interface Shared {
+  readonly access: Access
+  readonly clock: Clock.Clock
+  readonly view: View
+  readonly changes: PubSub.PubSub<ViewChange>
+  /** Done once the snapshot has been read. */
+  readonly ready: Deferred.Deferred<void, KVStoreError>
+  /** Fails once the watch has failed. */
+  readonly failed: Deferred.Deferred<never, KVStoreError>
+  readonly alarm: Alarm
+}
+
+const publish = ({ changes }: Shared, change: ViewChange | undefined) =>
+  change === undefined ? Effect.void : PubSub.publish(changes, change)
+
+/** When the timer is due; it can be set earlier while the timer sleeps. */
+class Alarm {
+  private dueAt = Number.POSITIVE_INFINITY
+  private readonly earlier = Latch.makeUnsafe(false)
+
+  /** A timer that sleeps for longer wakes at once. */
+  noLaterThan(time: number): void {
+    if (time < this.dueAt) this.earlier.openUnsafe()
+  }
+
+  /** Sleeps until it is due, or is set earlier; `undefined`: until it is set. */
+  sleep(dueAt: number | undefined, clock: Clock.Clock): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.dueAt = dueAt ?? Number.POSITIVE_INFINITY
+      this.earlier.closeUnsafe()
+      const due = dueAt === undefined
+        ? Effect.never
+        : Effect.sleep(wholeMillis(Math.max(dueAt - monotonicMillis(clock), 0) + 1))
+      return Effect.raceFirst(due, this.earlier.await)
+    })
+  }
+}
+
+/** Keeps the view up to date by the events of the store; `onFailed` runs before its subscribers fail. */
+const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<void> => {
+  const { access, alarm, clock, failed, ready, view } = shared
   const maxAge = Duration.toMillis(access.maxAge)
-  const view = new View()
-  const changes = yield* PubSub.unbounded<RosterChange>()
-  const ready = yield* Deferred.make<void, KVStoreError>()
-  const failed = yield* Deferred.make<never, KVStoreError>()
-  const wake = yield* Latch.make(false)
-  let wakesAt = Number.POSITIVE_INFINITY
   let isReady = false
 
-  const publish = (change: RosterChange | undefined) =>
-    change === undefined ? Effect.void : PubSub.publish(changes, change)
-
-  /** A beat that comes while we watch is young, whatever its age says; one in the snapshot is as old as it is. */
+  /** A heartbeat that comes while we watch is young, whatever its age says; one in the snapshot is as old as it is. */
   const onRecord = (key: string, record: InstanceRecord) =>
     Effect.suspend(() => {
       const age = isReady ? 0 : Math.max(0, access.ageOf(record))
       if (age > maxAge) return Effect.void
       const until = monotonicMillis(clock) + maxAge - age
       const change = view.seen(key, record.instance, until)
-      // Only now: whom this wakes runs at once, and must find the newcomer.
-      if (until < wakesAt) wake.openUnsafe()
-      return publish(change)
+      // Only now: the timer that this wakes runs at once, and must find the newcomer.
+      alarm.noLaterThan(until)
+      return publish(shared, change)
     })
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {
@@ -116,8 +147,10 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
           onSuccess: (record) => onRecord(event.entry.key, record)
         })
       case "Removed":
-        // After a reset all that lives registers again within a beat; the timer takes the rest.
-        return event.reason === "reset" ? Effect.void : publish(view.gone(event.key, removalReasons[event.reason]))
+        // After a reset every live instance registers again within a heartbeat; the timer takes the rest.
+        return event.reason === "reset"
+          ? Effect.void
+          : publish(shared, view.gone(event.key, removalReasons[event.reason]))
       case "Ready":
         isReady = true
         return Deferred.succeed(ready, undefined)
@@ -126,44 +159,61 @@ export const make = Effect.fnUntraced(function*(access: Access): Effect.fn.Retur
     }
   }
 
-  const follow = access.store.watch(`${keyPrefix}.*.*`).pipe(
+  return access.store.watch(`${keyPrefix}.*.*`).pipe(
     Stream.runForEach(onEvent),
-    Effect.catch((error) => Effect.andThen(Deferred.fail(ready, error), Deferred.fail(failed, error)))
+    Effect.catch((error) =>
+      Effect.andThen(onFailed, Effect.andThen(Deferred.fail(ready, error), Deferred.fail(failed, error)))
+    )
   )
+}
 
-  const expire = Effect.gen(function*() {
+/** Takes out of the view what has sent no heartbeat for maxAge. */
+const expire = (shared: Shared): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    const { alarm, clock, view } = shared
     while (true) {
-      for (const change of view.expire(monotonicMillis(clock))) yield* publish(change)
-      wakesAt = view.nextExpiry() ?? Number.POSITIVE_INFINITY
-      wake.closeUnsafe()
-      const due = Number.isFinite(wakesAt)
-        ? Effect.sleep(wholeMillis(Math.max(wakesAt - monotonicMillis(clock), 0) + 1))
-        : Effect.never
-      yield* Effect.raceFirst(due, wake.await)
+      for (const change of view.expire(monotonicMillis(clock))) yield* publish(shared, change)
+      yield* alarm.sleep(view.nextExpiry(), clock)
     }
   })
 
-  yield* forkReported("the registry's watch", follow)
-  yield* forkReported("the registry's timer", expire)
+/** The view as it is, then `Ready`, then what changes. */
+const subscribe = (
+  { changes, failed, ready, view }: Shared,
+  serviceName: string | undefined
+): Stream.Stream<RegistryEvent, KVStoreError> => {
+  const concerns = (instance: ServiceInstance) => serviceName === undefined || instance.serviceName === serviceName
+  return Stream.unwrap(Effect.gen(function*() {
+    const subscription = yield* PubSub.subscribe(changes)
+    yield* Deferred.await(ready)
+    const snapshot = [...view.live.values()].map(({ instance }) => instance).filter(concerns)
+    const { number } = view
+    const known: ReadonlyArray<RegistryEvent> = [
+      ...snapshot.map((instance) => ({ _tag: "Up" as const, instance })),
+      { _tag: "Ready" }
+    ]
+    const later: Stream.Stream<RegistryEvent> = Stream.fromSubscription(subscription).pipe(
+      Stream.filter((change) => change.number > number && concerns(change.event.instance)),
+      Stream.map((change) => change.event)
+    )
+    return Stream.concat(Stream.fromIterable(known), Stream.interruptWhen(later, Deferred.await(failed)))
+  }))
+}
 
-  return {
-    watch: (serviceName) => {
-      const concerns = (instance: ServiceInstance) => serviceName === undefined || instance.serviceName === serviceName
-      return Stream.unwrap(Effect.gen(function*() {
-        const subscription = yield* PubSub.subscribe(changes)
-        yield* Deferred.await(ready)
-        const snapshot = [...view.alive.values()].map((alive) => alive.instance).filter(concerns)
-        const { number } = view
-        const known: ReadonlyArray<RegistryEvent> = [
-          ...snapshot.map((instance) => ({ _tag: "Up" as const, instance })),
-          { _tag: "Ready" }
-        ]
-        const later: Stream.Stream<RegistryEvent> = Stream.fromSubscription(subscription).pipe(
-          Stream.filter((change) => change.number > number && concerns(change.event.instance)),
-          Stream.map((change) => change.event)
-        )
-        return Stream.concat(Stream.fromIterable(known), Stream.interruptWhen(later, Deferred.await(failed)))
-      }))
-    }
+export const make = Effect.fnUntraced(function*(
+  access: Access,
+  onFailed: Effect.Effect<void>
+): Effect.fn.Return<RegistryView, never, Scope.Scope> {
+  const shared: Shared = {
+    access,
+    clock: yield* Clock.Clock,
+    view: new View(),
+    changes: yield* PubSub.unbounded<ViewChange>(),
+    ready: yield* Deferred.make<void, KVStoreError>(),
+    failed: yield* Deferred.make<never, KVStoreError>(),
+    alarm: new Alarm()
   }
+  yield* forkReported("the registry's watch", follow(shared, onFailed))
+  yield* forkReported("the registry's timer", expire(shared))
+  return { watch: (serviceName) => subscribe(shared, serviceName) }
 })

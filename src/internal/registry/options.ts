@@ -1,0 +1,259 @@
+/**
+ * The options of a registry, read before anything is sent or done. Pure: what
+ * cannot be used is a reason, and nothing is filled in but the documented
+ * defaults.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as SemVer from "effect/SemVer"
+import { defaultMaxAge } from "../../Expiration.ts"
+import { type InvalidConfig, InvalidName, InvalidValue } from "../../RegistryError.ts"
+import { InstanceId, Metadata, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
+import {
+  anything,
+  between,
+  duration,
+  flag,
+  kindOf,
+  longest,
+  oneOf,
+  optional,
+  read,
+  readGiven,
+  refuse,
+  scheduleOr,
+  type Setting,
+  shown,
+  text,
+  time,
+  withDefault
+} from "../options.ts"
+import { changed } from "./record.ts"
+
+/** Three heartbeats fit into the default maxAge: two may be lost. */
+const defaultHeartbeat = Duration.seconds(10)
+
+/**
+ * Between the starts of two heartbeats, or of two cleanups: ten requests a second
+ * are more than any maxAge of use needs, and a schedule without delays would send
+ * thousands.
+ */
+export const shortestInterval = Duration.millis(100)
+
+/** The largest share of a service that one cleanup removes. */
+const defaultMaxRemovalRatio = 0.5
+
+export type Heartbeat = Schedule.Schedule<unknown> | Duration.Duration
+
+/** The times that a registry goes by. */
+export interface Times {
+  readonly maxAge: Duration.Duration
+  readonly heartbeat: Heartbeat
+}
+
+/** A number that was meant as seconds is worth a hint. */
+const hint = (given: unknown): string =>
+  typeof given === "number" && given > 0 && given < 1000
+    ? `; a number is milliseconds: ${given} is ${given} ms; write "${given} seconds"`
+    : ""
+
+/** A maxAge that live instances outlast. A Schedule shows its delays only as they come: the shortest one counts. */
+const checkMaxAge = (
+  given: unknown,
+  maxAge: Duration.Duration,
+  heartbeat: Heartbeat | undefined
+): Result.Result<Duration.Duration, InvalidConfig> => {
+  const [which, interval] = Duration.isDuration(heartbeat)
+    ? ["heartbeat", heartbeat] as const
+    : ["shortest heartbeat", shortestInterval] as const
+  const least = Duration.times(interval, 2)
+  if (Duration.isLessThan(maxAge, least)) {
+    return refuse(
+      "maxAge",
+      `at least ${Duration.format(least)}, twice the ${which}`,
+      `${Duration.format(maxAge)}${hint(given)}`
+    )
+  }
+  return Duration.isGreaterThan(maxAge, longest)
+    ? refuse("maxAge", `at most ${Duration.format(longest)}`, Duration.format(maxAge))
+    : Result.succeed(maxAge)
+}
+
+const positive = duration(Duration.nanos(1n), Duration.infinity, "a time of more than 0")
+
+const layerSettings = {
+  maxAge: withDefault(positive, defaultMaxAge),
+  heartbeat: withDefault(scheduleOr(duration(shortestInterval)), defaultHeartbeat),
+  clock: withDefault(oneOf(["store", "local"]), "store")
+}
+
+const given = (options: unknown, name: string): unknown => Object(options)[name]
+
+/** What cannot work is refused when the layer is built, not when the first instance vanishes. */
+export const toLayerOptions = (options: unknown, streamMaxAge: Duration.Duration | undefined) =>
+  Result.gen(function*() {
+    const values = yield* read("options", options, layerSettings)
+    const maxAge = yield* checkMaxAge(given(options, "maxAge"), values.maxAge, values.heartbeat)
+    if (streamMaxAge !== undefined && Duration.isLessThan(streamMaxAge, Duration.times(maxAge, 2))) {
+      return yield* refuse(
+        "streamMaxAge of the bucket",
+        `at least twice maxAge (${Duration.format(maxAge)})`,
+        Duration.format(streamMaxAge)
+      )
+    }
+    return values
+  })
+
+export const toRegisterOptions = (options: unknown, { heartbeat, maxAge }: Times) => {
+  const half = Duration.divideUnsafe(maxAge, 2)
+  const range = `a time from ${Duration.format(shortestInterval)} to ${Duration.format(half)} (half of maxAge)`
+  return read("options", options, {
+    heartbeat: withDefault(scheduleOr(duration(shortestInterval, half, range)), heartbeat),
+    onDuplicate: withDefault(oneOf(["wait", "fail", "replace"]), "wait")
+  })
+}
+
+const readSettings = {
+  maxAge: optional(positive),
+  includeExpired: withDefault(flag, false)
+}
+
+export const toReadOptions = (options: unknown) => read("options", options, readSettings)
+
+const cleanupSettings = {
+  maxAge: optional(time),
+  dryRun: withDefault(flag, false),
+  maxRemovalRatio: withDefault(between(0, 1), defaultMaxRemovalRatio),
+  confirm: withDefault(flag, false)
+}
+
+const withMaxAge = <A extends { readonly maxAge: Duration.Duration | undefined }>(
+  options: unknown,
+  values: A,
+  times: Times | undefined
+): Result.Result<A, InvalidConfig> =>
+  values.maxAge === undefined
+    ? Result.succeed(values)
+    : Result.map(checkMaxAge(given(options, "maxAge"), values.maxAge, times?.heartbeat), () => values)
+
+export const toCleanupOptions = (options: unknown, times: Times) =>
+  Result.flatMap(read("options", options, cleanupSettings), (values) => withMaxAge(options, values, times))
+
+const cleanupLayerSettings = {
+  ...cleanupSettings,
+  confirm: withDefault(flag, true),
+  schedule: withDefault(scheduleOr(duration(shortestInterval)), defaultMaxAge)
+}
+
+/** Of a registry that is not ours, a mock say, the times are not known. */
+export const toCleanupLayerOptions = (options: unknown, times: Times | undefined) =>
+  Result.flatMap(read("options", options, cleanupLayerSettings), (values) => withMaxAge(options, values, times))
+
+export const toDrainOptions = (done: unknown, options: unknown) =>
+  Effect.isEffect(done)
+    ? read("options", options, { timeout: duration(Duration.zero) })
+    : refuse("done", "an Effect", kindOf(done))
+
+const nameRules = {
+  serviceName: [Schema.is(ServiceName), "a letter, then letters, digits, _ and -"],
+  instanceId: [Schema.is(InstanceId), "a letter or a digit, then letters, digits, _ and -"]
+} as const
+
+const invalidName = (field: keyof typeof nameRules, value: unknown): InvalidName =>
+  new InvalidName({ field, value: typeof value === "string" ? value : shown(value), expected: nameRules[field][1] })
+
+/** A name that cannot be part of a key goes nowhere. */
+export const toServiceName = (value: unknown): Result.Result<ServiceName, InvalidName> =>
+  nameRules.serviceName[0](value) ? Result.succeed(value) : Result.fail(invalidName("serviceName", value))
+
+/** An id that cannot be part of a key goes nowhere. */
+export const toInstanceId = (value: unknown): Result.Result<InstanceId, InvalidName> =>
+  nameRules.instanceId[0](value) ? Result.succeed(value) : Result.fail(invalidName("instanceId", value))
+
+export const toNames = (serviceName: unknown, instanceId: unknown) =>
+  Result.all({ serviceName: toServiceName(serviceName), instanceId: toInstanceId(instanceId) })
+
+const version: Setting<string> = (name, value) =>
+  typeof value === "string" && Result.isSuccess(SemVer.parse(value))
+    ? Result.succeed(value)
+    : refuse(name, `a semantic version such as "1.2.3" or "1.2.3-rc.1"`, shown(value))
+
+const status = oneOf(Status.literals)
+
+const isMetadata = Schema.is(Metadata)
+
+/** A copy: what the caller does to its own later is not sent. */
+const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {
+  const refused = (got: string) =>
+    new InvalidValue({ problem: `metadata: expected an object of JSON values by name, got ${got}` })
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return Result.fail(refused(shown(value)))
+  const copy = Result.try({
+    try: (): Metadata | undefined => isMetadata(value) ? JSON.parse(JSON.stringify(value)) : undefined,
+    // It goes deeper than can be followed.
+    catch: () => refused("an object that holds itself, or is nested too deep")
+  })
+  return Result.filterOrFail(
+    copy,
+    (one) => one !== undefined,
+    () => refused("one with a value that JSON does not have")
+  )
+}
+
+const instanceSettings = {
+  serviceName: anything,
+  instanceId: anything,
+  version,
+  status: withDefault(status, "ACTIVE"),
+  group: optional(text),
+  metadata: anything
+}
+
+/** What a program says of itself; its id may be left out where one can be made up. */
+export const toInstanceFields = (instance: unknown, id: "required" | "optional") =>
+  Result.gen(function*() {
+    const values = yield* readGiven("instance", instance, instanceSettings)
+    return {
+      serviceName: yield* toServiceName(values.serviceName),
+      instanceId: values.instanceId === undefined && id === "optional"
+        ? undefined
+        : yield* toInstanceId(values.instanceId),
+      version: values.version,
+      status: values.status,
+      group: values.group,
+      metadata: yield* toMetadata(values.metadata === undefined ? {} : values.metadata)
+    }
+  })
+
+const unchanged = <A>(current: A, otherwise: Setting<A>): Setting<A> => (name, value) =>
+  value === current ? Result.succeed(current) : otherwise(name, value)
+
+/** The names are what the key is made of. */
+const stays = <A extends string>(current: A): Setting<A> =>
+  unchanged(current, (name, value) => refuse(name, `"${current}", which stays`, shown(value)))
+
+/** What a caller made of an instance. What it left as it was may be another writer's, and is not checked again. */
+export const toChanged = (
+  f: (current: ServiceInstance) => unknown,
+  current: ServiceInstance
+): Result.Result<ServiceInstance, InvalidConfig | InvalidValue> =>
+  Result.gen(function*() {
+    const result = yield* Result.orElse(
+      Result.try(() => f(current)),
+      (cause) =>
+        refuse("update", "a changed instance", `an exception: ${cause instanceof Error ? String(cause) : shown(cause)}`)
+    )
+    const next = yield* readGiven("instance", result, {
+      serviceName: stays(current.serviceName),
+      instanceId: stays(current.instanceId),
+      version: unchanged(current.version, version),
+      status,
+      lastHeartbeat: anything,
+      group: unchanged(current.group, optional(text)),
+      metadata: anything
+    })
+    const metadata = yield* toMetadata(next.metadata)
+    return changed(current, { version: next.version, status: next.status, group: next.group, metadata })
+  })
