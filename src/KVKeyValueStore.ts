@@ -28,7 +28,7 @@ import * as Predicate from "effect/Predicate"
 import * as UndefinedOr from "effect/UndefinedOr"
 import { settle } from "./internal/kv/contended.ts"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
-import { longestKey } from "./internal/kv/subjects.ts"
+import { longestKey, shownKey } from "./internal/kv/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 
@@ -56,7 +56,7 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
   const { bucket } = store.config
 
   const failure = (operation: string, key: string, reason: InvalidKey | InvalidValue) =>
-    new KVStoreError({ bucket, operation, key: String(key), reason })
+    new KVStoreError({ bucket, operation, key: shownKey(key), reason })
 
   /** The store names a key as it is stored, the caller as it was given. */
   const failed = (method: string, key: string | undefined) => (cause: KVStoreError) => {
@@ -74,7 +74,7 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
     Effect.suspend(() => {
       const stored = checkKey(key)
       return typeof stored === "string" ? run(stored) : Effect.fail(failure(method, key, stored))
-    }).pipe(Effect.mapError(failed(method, String(key))))
+    }).pipe(Effect.mapError(failed(method, shownKey(key))))
 
   const encode = (method: string, key: string, value: string | Uint8Array) => {
     const bytes = toBytes(value)
@@ -108,13 +108,22 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
       return key === undefined ? [] : [{ key, stored }]
     }))
 
-  const removeAll = (method: string, prefix: string | undefined) =>
-    list.pipe(
-      Effect.flatMap(Effect.forEach(
-        ({ key, stored }) => key.startsWith(prefix ?? "") ? store.delete(stored) : Effect.void,
+  const removeAll = (which: (key: string) => boolean) =>
+    Effect.flatMap(
+      list,
+      Effect.forEach(
+        ({ key, stored }) => which(key) ? store.delete(stored) : Effect.void,
         { concurrency: manyAtOnce, discard: true }
-      )),
-      Effect.mapError(failed(method, prefix))
+      )
+    )
+
+  /** What is no text would be the beginning of no key, or of every key. */
+  const removePrefix = (method: string, prefix: string) =>
+    Effect.mapError(
+      typeof prefix === "string"
+        ? removeAll((key) => key.startsWith(prefix))
+        : Effect.fail(failure(method, prefix, new InvalidKey({ expected: "text as a prefix of keys" }))),
+      failed(method, shownKey(prefix))
     )
 
   return make({
@@ -124,8 +133,8 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
     set: (key, value) =>
       on("set", key, (stored) => Effect.flatMap(encode("set", key, value), (bytes) => store.put(stored, bytes))),
     remove: (key) => on("remove", key, (stored) => store.delete(stored)),
-    clear: removeAll("clear", undefined),
-    clearPrefix: (prefix) => removeAll("clearPrefix", prefix),
+    clear: Effect.mapError(removeAll(() => true), failed("clear", undefined)),
+    clearPrefix: (prefix) => removePrefix("clearPrefix", prefix),
     size: Effect.mapBoth(list, { onFailure: failed("size", undefined), onSuccess: (all) => all.length }),
     isEmpty: Effect.mapBoth(list, { onFailure: failed("isEmpty", undefined), onSuccess: (all) => all.length === 0 }),
     keys: Effect.mapBoth(list, { onFailure: failed("keys", undefined), onSuccess: (all) => all.map(({ key }) => key) }),

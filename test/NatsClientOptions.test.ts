@@ -13,6 +13,7 @@ import { startListener } from "./support/listener.ts"
 import { credentialsText, makeOperator, makeUser, seedOf } from "./support/operator.ts"
 import { allShown } from "./support/shown.ts"
 import { untyped } from "./support/values.ts"
+import { bare, nothingInIt, refusesAll } from "./support/wrongOptions.ts"
 
 /** Whatever is made up of it must never be shown. */
 const secret = "tell-nobody-7"
@@ -267,6 +268,53 @@ describe("a client's options", () => {
         for (const word of ["one way to log in", name, "the URL"]) assert.include(message, word)
       }))
   }
+
+  it.live("are each refused by name whatever is given for them, and nothing is connected to", () =>
+    Effect.gen(function*() {
+      const { taken, url } = yield* startListener()
+      const files = { caFile: certificates.ca.file, certFile: client.cert.file, keyFile: client.key.file }
+      const texts = { ca: certificates.ca.text, cert: client.cert.text, key: clientKey }
+      const rights: ReadonlyArray<Options> = [
+        { name: "orders", inboxPrefix: "_INBOX_orders" },
+        { connectTimeout: "1 second", reconnectWait: "1 second", pingInterval: "1 second" },
+        { tls: {} },
+        ...ways.map(([, login]) => login)
+      ]
+      const knows = [
+        ...["servers", "name", "user", "password", "token", "nkey", "credentials", "credentialsFile"],
+        ...["tls", "inboxPrefix", "connectTimeout", "reconnectWait", "pingInterval"]
+      ]
+      const run = (options: never) => Layer.build(NatsClient.layer(options))
+      const milliseconds = { connectTimeout: [1.5], reconnectWait: [1.5], pingInterval: [1.5] }
+      for (const right of rights) {
+        yield* refusesAll({
+          name: "NatsClient.layer",
+          run,
+          right: { servers: url, ...right },
+          knows,
+          needs: ["servers"],
+          takes: {
+            servers: ["wrong"],
+            name: ["wrong"],
+            user: ["wrong"],
+            inboxPrefix: ["wrong"],
+            tls: [nothingInIt, bare],
+            ...milliseconds
+          }
+        })
+      }
+      for (const right of [files, texts, { handshakeFirst: true }]) {
+        yield* refusesAll({
+          name: "tls of NatsClient.layer",
+          run: (tls) => run(untyped({ servers: url, tls })),
+          right,
+          prefix: "tls.",
+          knows: ["ca", "caFile", "cert", "certFile", "key", "keyFile", "handshakeFirst"],
+          takes: { handshakeFirst: [false] }
+        })
+      }
+      assert.strictEqual(taken(), 0)
+    }))
 
   it("do not compile with a plain string for a secret, two logins, or half of one", () => {
     const servers = "nats://127.0.0.1:4222"

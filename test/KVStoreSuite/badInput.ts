@@ -221,7 +221,7 @@ const badRevisions = ([
   ["a bigint", 1n, "1n"],
   ["null", null, "null"],
   ["a boolean", true, "true"],
-  ["an object without a prototype", bare(), "{}"]
+  ["an object without a prototype", bare(), "an object"]
 ] as const).map(([what, revision, shown]): BadInput => ({
   title: `every operation refuses a revision that is ${what}`,
   reason: "InvalidConfig",
@@ -263,11 +263,15 @@ const badOptionsOfAll = [
   badOptions("a revision that is missing", ["one condition"], putWith({ revision: undefined })),
   badOptions("createOnly that is false", ["createOnly", "false"], putWith({ createOnly: false })),
   badOptions("updateOnly that is text", ["updateOnly", "yes"], putWith({ updateOnly: "yes" })),
-  badOptions("options that are text", ["object", "createOnly"], putWith("createOnly")),
-  badOptions("options that are a number", ["object", "3"], putWith(3)),
+  badOptions("options that are text", ["object", "createOnly", "a plain string"], putWith("createOnly")),
+  badOptions("options that are a number", ["object", "a number"], putWith(3)),
   badOptions("options that are null", ["object", "null"], putWith(null)),
-  badOptions("whenKey that is text", ["whenKey", "key and a revision"], putWith({ whenKey: "b" })),
-  badOptions("whenKey without a revision", ["whole number from 0"], putWith({ whenKey: { key: "b" } })),
+  badOptions("whenKey that is text", ["whenKey.key", "whenKey.revision", "a plain string"], putWith({ whenKey: "b" })),
+  badOptions(
+    "whenKey without a revision",
+    ["whenKey.revision", "whole number from 0", "undefined"],
+    putWith({ whenKey: { key: "b" } })
+  ),
   one("put", "InvalidKey")(
     "whenKey with a bad key",
     ["whenKey", `"b..c"`],
@@ -279,7 +283,7 @@ const badOptionsOfAll = [
       badRemoval(remove)("a ttl", [`"ttl"`, "revision"], removeWith({ ttl: 5 })),
       badRemoval(remove)("createOnly", [`"createOnly"`, "revision"], removeWith({ createOnly: true })),
       badRemoval(remove)("another client's name", [`"previousSeq"`, "revision"], removeWith({ previousSeq: 1 })),
-      badRemoval(remove)("a bare revision", ["object", "1"], removeWith(1)),
+      badRemoval(remove)("a bare revision", ["object", "revision", "a number"], removeWith(1)),
       badRemoval(remove)("options that are null", ["object", "null"], removeWith(null))
     ]
   }),
@@ -292,7 +296,7 @@ const badOptionsOfAll = [
   badWatch("a beginning that is null", ["from", "null"], (store) => watch(store, "a", { from: null })),
   badWatch(
     "a beginning without its revision",
-    ["whole number from 0", "undefined"],
+    ["from.revision", "whole number from 0", "undefined"],
     (store) => watch(store, "a", { from: {} })
   ),
   badWatch(
@@ -301,7 +305,7 @@ const badOptionsOfAll = [
     (store) => watch(store, "a", { ignoreDeletes: true })
   ),
   badWatch("a name in other letters", [`"From"`, "from"], (store) => watch(store, "a", { From: "updates" })),
-  badWatch("options that are text", ["object", "updates"], (store) => watch(store, "a", "updates")),
+  badWatch("options that are text", ["object", "from", "a plain string"], (store) => watch(store, "a", "updates")),
   badWatch("options that are null", ["object", "null"], (store) => watch(store, "a", null))
 ]
 

@@ -284,7 +284,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
           "a",
           store.config.bucket
         ], String(input))
-        assert.include(error.message, "maxAge must be a positive time, got ")
+        assert.include(error.message, "maxAge: expected a positive time such as \"5 seconds\", got ")
         yield* refusal(store, prices.getUnexpired("a", options), "InvalidConfig")
       }
       yield* refusal(store, unexpiredOf(store, "a", untyped(undefined)), "InvalidConfig")

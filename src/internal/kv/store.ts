@@ -6,7 +6,6 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
@@ -15,7 +14,7 @@ import type { Backend, BackendEvent } from "./backend.ts"
 import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./checks.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
-import { checkFilter, checkKey, everything } from "./subjects.ts"
+import { checkFilter, checkKey, everything, shownKey } from "./subjects.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const nothing = new Uint8Array(0)
@@ -39,12 +38,11 @@ export const make = (backend: Backend) => {
   const lag = watchLag(config.bucket, clock)
   const write = makeWrites(backend)
 
-  /** A key that is no string is refused, and shown as text in its refusal. */
   const failure = (operation: string, key: string | undefined) => (reason: KVStoreReason) =>
     new KVStoreError({
       bucket: config.bucket,
       operation,
-      key: typeof key === "string" || key === undefined ? key : format(key),
+      key: key === undefined ? undefined : shownKey(key),
       reason
     })
 

@@ -10,6 +10,7 @@ import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../K
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
 import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
+import { shownKey } from "./subjects.ts"
 
 class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
   constructor(entry: KVEntry, cause: unknown) {
@@ -22,7 +23,7 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
   const decodeValue = Schema.decodeEffect(codec)
 
   const failure = (operation: string, key: string, reason: KVStoreReason) =>
-    new KVStoreError({ bucket: store.config.bucket, operation, key: String(key), reason })
+    new KVStoreError({ bucket: store.config.bucket, operation, key: shownKey(key), reason })
 
   /** A codec that throws is one that fails. */
   const encode = (operation: string, key: string, value: A) => {
