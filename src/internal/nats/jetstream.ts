@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { headerReader } from "./messages.ts"
-import type { MessageHeaders, NatsMessage, PortFailure } from "./port.ts"
+import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "./port.ts"
 import type { Many, Requester } from "./requester.ts"
 
 /** A message as the server keeps it. */
@@ -180,12 +180,16 @@ const noHeaders: MessageHeaders = []
 const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
 
 /** An answer that is not what the protocol says: what happened is not known. */
-const unreadable: PortFailure = { _tag: "ConnectionLost", problem: "the answer cannot be read" }
+const unreadable = (cause: unknown): PortFailure => ({
+  _tag: "ConnectionLost",
+  problem: "the answer cannot be read",
+  ...reported(cause)
+})
 
 /** The answer's JSON, or the refusal that it tells of. */
 const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
   const parsed = Result.try(() => JSON.parse(decoder.decode(message.data)) as A & ApiError)
-  if (Result.isFailure(parsed)) return Effect.fail(unreadable)
+  if (Result.isFailure(parsed)) return Effect.fail(unreadable(parsed.failure))
   const { error } = parsed.success
   return error === undefined ? Effect.succeed(parsed.success) : Effect.fail({
     _tag: "Api",
@@ -206,7 +210,9 @@ const fromDirect = (message: NatsMessage): KeptMessage => ({
 const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailure> => {
   const headers = Base64.decode(message.hdrs ?? "")
   const data = Base64.decode(message.data ?? "")
-  return Result.isFailure(headers) || Result.isFailure(data) ? Effect.fail(unreadable) : Effect.succeed({
+  if (Result.isFailure(headers)) return Effect.fail(unreadable(headers.failure))
+  if (Result.isFailure(data)) return Effect.fail(unreadable(data.failure))
+  return Effect.succeed({
     subject: message.subject,
     revision: message.seq,
     created: Date.parse(message.time),
