@@ -1,5 +1,6 @@
 /** Options of a client that are none: each is refused before anything is sent, in words that show no secret. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -280,10 +281,8 @@ describe("a client's options", () => {
         { tls: {} },
         ...ways.map(([, login]) => login)
       ]
-      const knows = [
-        ...["servers", "name", "user", "password", "token", "nkey", "credentials", "credentialsFile"],
-        ...["tls", "inboxPrefix", "connectTimeout", "reconnectWait", "pingInterval"]
-      ]
+      const knows = ["servers", "name", "user", "password", "token", "nkey", "credentials", "credentialsFile"]
+        .concat(["tls", "inboxPrefix", "connectTimeout", "reconnectWait", "pingInterval"])
       const run = (options: never) => Layer.build(NatsClient.layer(options))
       const milliseconds = { connectTimeout: [1.5], reconnectWait: [1.5], pingInterval: [1.5] }
       for (const right of rights) {
@@ -312,6 +311,34 @@ describe("a client's options", () => {
           knows: ["ca", "caFile", "cert", "certFile", "key", "keyFile", "handshakeFirst"],
           takes: { handshakeFirst: [false] }
         })
+      }
+      assert.strictEqual(taken(), 0)
+    }))
+
+  it.live("from configuration are refused where a plain value stands for a Config", () =>
+    Effect.gen(function*() {
+      const { taken, url } = yield* startListener()
+      const servers = Config.succeed(url)
+      const wrong: ReadonlyArray<readonly [config: unknown, ...words: ReadonlyArray<string>]> = [
+        [null, "an object with a Config for each option", "null"],
+        [undefined, "an object with a Config for each option", "undefined"],
+        ["127.0.0.1", "an object with a Config for each option"],
+        [[servers], "an object with a Config for each option", "a list"],
+        [{ servers: url }, "servers", "a Config", "a plain string"],
+        [{ servers: null }, "servers", "a Config", "null"],
+        [{ servers: [url] }, "servers", "a Config", "a list"],
+        [{ servers, token: redacted(secret) }, "token", "a Config"],
+        [{ servers, token: secret }, "token", "a Config", "a plain string"],
+        [{ servers, tls: { ca: 7 } }, "ca", "a Config", "a number"],
+        [{ servers, tls: null }, "tls", "a Config", "null"],
+        [{ servers, passwd: Config.succeed("x") }, `"passwd"`, "password"],
+        [{ servers, name: undefined, inboxPrefix: Config.succeed("a b") }, "inboxPrefix", "a b"]
+      ]
+      for (const [config, ...words] of wrong) {
+        const error = yield* Effect.flip(Layer.build(NatsClient.layerConfig(untyped(config))))
+        assert.isTrue(error._tag === "KVStoreError" && error.reason._tag === "InvalidConfig")
+        for (const word of words) assert.include(error.message, word)
+        assert.notInclude(allShown(error), secret)
       }
       assert.strictEqual(taken(), 0)
     }))

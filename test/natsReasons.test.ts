@@ -109,15 +109,14 @@ describe("a failure", () => {
   it("keeps what the client reported as its cause, and has none where nothing was reported", () => {
     const cause = new Error("reported by the client")
     const failures: ReadonlyArray<PortFailure> = [
-      { _tag: "NotSent", problem: "draining", cause },
-      { _tag: "ConnectionLost", problem: "the link was lost", cause },
-      { _tag: "Denied", subject: "$KV.b.a", cause }
+      { _tag: "NotSent", problem: "draining" },
+      { _tag: "ConnectionLost", problem: "the link was lost" },
+      { _tag: "Denied", subject: "$KV.b.a" }
     ]
     for (const failure of failures) {
-      const { cause: _, ...unreported } = failure as Extract<PortFailure, { readonly cause?: unknown }>
       for (const read of [readReason, (failure: PortFailure) => writeReason(failure, append("put"))]) {
-        assert.strictEqual((read(failure) as { readonly cause?: unknown }).cause, cause, failure._tag)
-        assert.notProperty(read(unreported as PortFailure), "cause", failure._tag)
+        assert.propertyVal(read({ ...failure, cause } as PortFailure), "cause", cause, failure._tag)
+        assert.notProperty(read(failure), "cause", failure._tag)
       }
     }
   })
