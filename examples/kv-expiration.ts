@@ -132,7 +132,7 @@ const cleanUp = Effect.fnUntraced(
 
 const expireOnRead = Effect.fnUntraced(function*(open: Open) {
   const store = yield* open({ bucket: "aegis_example_reading" })
-  const read = Effect.provideService(KVStore.getUnexpired("session", { maxAge }), KVStore.KVStore, store)
+  const read = KVStore.getUnexpired(store, "session", { maxAge })
   const shown = Option.match({
     onNone: () => "none",
     onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)

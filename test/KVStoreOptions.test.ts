@@ -59,13 +59,15 @@ const countingClient = (asked: Asked) => {
 
 const revision: Pick<Taker, "right"> = { right: { revision: 1 } }
 
-const onTyped = (store: Store): Effect.Effect<ReadonlyArray<Taker>> =>
-  Effect.map(Effect.provideService(KVStore.typed(Schema.Int), KVStore.KVStore, store), (counts) => [
+const onTyped = (store: Store): ReadonlyArray<Taker> => {
+  const counts = KVStore.typed(store, Schema.Int)
+  return [
     { name: "put of a typed view", run: (options) => counts.put("a", 1, options), ...revision, knows: conditions },
     { name: "delete of a typed view", run: (options) => counts.delete("a", options), ...revision },
     { name: "watch of a typed view", run: (options) => Stream.runDrain(counts.watch("a", options)), ...updates },
     { name: "getUnexpired of a typed view", run: (options) => counts.getUnexpired("a", options), ...age }
-  ])
+  ]
+}
 
 const updates: Pick<Taker, "right"> = { right: { from: "updates" } }
 
@@ -99,9 +101,10 @@ const onStore = (store: Store): ReadonlyArray<Taker> => {
     { name: "watch, from a revision", run: watch, right: { from: { revision: 1 } }, knows: ["from"] },
     {
       name: "getUnexpired",
-      run: (options) => Effect.provideService(KVStore.getUnexpired("a", options), KVStore.KVStore, store),
+      run: (options) => KVStore.getUnexpired(store, "a", options),
       ...age
-    }
+    },
+    { name: "getUnexpired, data-last", run: (options) => KVStore.getUnexpired("a", options)(store), ...age }
   ]
 }
 
@@ -134,20 +137,30 @@ const refusesEach = Effect.fnUntraced(function*(
 describe("options that are none are refused by name, with nothing asked", () => {
   it.live("of a store's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onStore)))
 
-  it.live("of a typed view's operations", () => refusesEach((asked) => Effect.flatMap(countingStore(asked), onTyped)))
+  it.live("of a typed view's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onTyped)))
 
   it.live("of a bucket in memory", () =>
     refusesEach(() =>
-      Effect.succeed([{ name: "layerMemory", run: (options) => Layer.build(KVStore.layerMemory(options)), ...bucket }])
+      Effect.succeed([
+        { name: "makeMemory", run: (options) => KVStore.makeMemory(options), ...bucket },
+        { name: "layerMemory", run: (options) => Layer.build(KVStore.layerMemory(options)), ...bucket }
+      ])
     ))
 
   it.live("of a bucket on a server", () =>
     refusesEach((asked) =>
-      Effect.succeed([{
-        name: "NatsKVStore.layer",
-        run: (options) => Layer.build(Layer.provide(NatsKVStore.layer(options), countingClient(asked))),
-        ...bucket
-      }])
+      Effect.succeed([
+        {
+          name: "NatsKVStore.make",
+          run: (options) => Effect.provide(NatsKVStore.make(options), countingClient(asked)),
+          ...bucket
+        },
+        {
+          name: "NatsKVStore.layer",
+          run: (options) => Layer.build(Layer.provide(NatsKVStore.layer(options), countingClient(asked))),
+          ...bucket
+        }
+      ])
     ))
 })
 

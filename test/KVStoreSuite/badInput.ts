@@ -34,15 +34,12 @@ const bare = (): object => Object.create(null)
 const watch = (store: Store, ...options: ReadonlyArray<unknown>) =>
   Stream.runDrain(Stream.take(store.watch(...options as Parameters<Store["watch"]>), 1))
 
-const over = <A, E>(store: Store, effect: Effect.Effect<A, E, KVStore.KVStore>) =>
-  Effect.provideService(effect, KVStore.KVStore, store)
-
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 
 const priced = <A>(
   store: Store,
   use: (prices: KVStore.TypedKVStore<typeof Price.Type>) => Effect.Effect<A, KVStore.KVStoreError>
-) => Effect.flatMap(over(store, KVStore.typed(Price)), use)
+) => use(KVStore.typed(store, Price))
 
 /** A row of one attempt. */
 const one =
@@ -75,7 +72,7 @@ const withKey = (key: never): ReadonlyArray<Attempt> => [
   ["put", (store) => priced(store, (prices) => prices.put(key, { cents: 1 }))],
   ["delete", (store) => priced(store, (prices) => prices.delete(key))],
   ["get", (store) => priced(store, (prices) => prices.modify(key, () => Option.some({ cents: 1 })))],
-  ["getMany", (store) => over(store, KVStore.getMany(["a", key]))]
+  ["getMany", (store) => store.getMany(["a", key])]
 ]
 
 const badKeys = ([
@@ -102,7 +99,7 @@ const withFilter = (filter: never): ReadonlyArray<Attempt> => [
   ["watch", (store) => watch(store, filter)],
   ["watch", (store) => watch(store, filter, { from: "updates" })],
   ["entries", (store) => priced(store, (prices) => prices.entries(filter))],
-  ["keys", (store) => over(store, KVStore.clear(filter))]
+  ["keys", (store) => KVStore.clear(store, filter)]
 ]
 
 const badFilters = ([
@@ -317,17 +314,17 @@ const badHelpers = [
   one("getMany", "InvalidKey")(
     "one key where several are wanted",
     ["a list of keys", `"orders"`],
-    (store) => over(store, KVStore.getMany("orders"))
+    (store) => store.getMany("orders")
   ),
   one("getMany", "InvalidKey")(
     "no list of keys",
     ["a list of keys"],
-    (store) => over(store, KVStore.getMany(untyped(undefined)))
+    (store) => store.getMany(untyped(undefined))
   ),
   one("getMany", "InvalidKey")(
     "a number for a list of keys",
     ["a list of keys", "7"],
-    (store) => over(store, KVStore.getMany(untyped(7)))
+    (store) => store.getMany(untyped(7))
   ),
   one("modify", "InvalidValue")(
     "a change that gives a bare value",
