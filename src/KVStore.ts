@@ -1,7 +1,7 @@
 /**
  * A bucket of keys and values with revisions, compare-and-set and watches.
  *
- * `KVStore` promises the same on every backend: here in memory (`layerMemory`),
+ * `KVStore` guarantees the same on every backend: here in memory (`layerMemory`),
  * or on a NATS server (`NatsKVStore.layer`). Keys are tokens separated by dots;
  * every write takes the next number of ONE sequence over the whole bucket, its
  * revision, and may be conditioned on what the key held before. Values are
@@ -109,7 +109,7 @@ export interface Put<A = Uint8Array> {
 
 /**
  * A key that has lost its value: by `delete`, by `purge`, by its age, or
- * because the bucket was made anew or rolled back (`reset`).
+ * because the bucket was recreated or rolled back (`reset`).
  *
  * **Details**
  *
@@ -144,7 +144,7 @@ export interface Undecodable {
 
 /**
  * The snapshot is complete; it comes once, also when there was nothing, and
- * again after the snapshot of a bucket that was made anew.
+ * again after the snapshot of a bucket that was recreated.
  *
  * @category models
  * @since 0.1.0
@@ -295,7 +295,7 @@ export interface TypedKVStore<A> {
  * @since 0.1.0
  */
 export interface ExpireOptions {
-  /** A positive time. Exactly this old is alive. */
+  /** A positive time: a number is milliseconds. A value that is exactly this old is read. */
   readonly maxAge: Duration.Input
 }
 
@@ -462,7 +462,7 @@ export const typedWith: {
  * **Details**
  *
  * Age is the time since the store took the value, by the store's own clock; no
- * host's clock is asked, and exactly `maxAge` is alive. The removal is a
+ * host's clock is asked, and a value that is exactly `maxAge` old is read. The removal is a
  * compare-and-delete of the value that was judged. Where another write came
  * between, that write is kept and judged in its turn.
  *

@@ -86,7 +86,7 @@ export interface ConnectionOptions {
    * 250 ms, which makes it 250 ms to 1 s.
    */
   readonly reconnectWait?: Duration.Input | undefined
-  /** Between two pings; with two unanswered the connection is taken for dead. Default 3 s, which makes it 6 to 9 s. */
+  /** Between two pings; with two unanswered the client reconnects. Default 3 s, which makes it 6 to 9 s. */
   readonly pingInterval?: Duration.Input | undefined
 }
 

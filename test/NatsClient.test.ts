@@ -207,7 +207,7 @@ describe("a client that is connected", () => {
       assert.isAtMost(Math.max(...all), 8000)
     }))
 
-  it.live("takes a connection for dead on which two pings stay unanswered", () =>
+  it.live("gives up a connection on which two pings stay unanswered", () =>
     Effect.gen(function*() {
       let pings = 0
       const listener = yield* startListener((socket) => {

@@ -119,11 +119,11 @@ describe("a watch", () => {
       assert.deepStrictEqual([server.consumers.length, restarts], [2, ["silence"]])
     }))
 
-  it.effect("takes a consumer that misses two heartbeats for dead, and one that beats for alive", () =>
+  it.effect("replaces a consumer that misses two heartbeats, and keeps one that sends them", () =>
     Effect.gen(function*() {
       const server = makeServer()
       yield* startWatch(server)
-      for (let beat = 0; beat < 10; beat++) {
+      for (let heartbeat = 0; heartbeat < 10; heartbeat++) {
         yield* pass(1000)
         server.consumers[0]!.heartbeat(0)
       }

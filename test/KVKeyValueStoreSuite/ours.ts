@@ -1,4 +1,4 @@
-/** What ours promises besides: any key, changes that nobody loses, errors that say what was wrong. */
+/** What ours guarantees besides: any key, changes that nobody loses, errors that say what was wrong. */
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

@@ -132,7 +132,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.history("a")).length, 2)
     }))
 
-  test("every write begins a value's age anew", () =>
+  test("every write restarts a value's age", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const revision = yield* store.put("a", bytes("new"))
@@ -325,7 +325,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("exactly maxAge is alive, and a millisecond more is not", () =>
+  test("a value of exactly maxAge is read, and one a millisecond older is not", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))

@@ -212,7 +212,7 @@ export const kept: ReadonlyArray<KVStore.KVHistoryEvent> = [
   { _tag: "Removed", key: "a", revision: 1, created: undefined as never, reason: "forgotten" }
 ]
 
-/** Whoever handles every reason of a removal has to think of the bucket that was made anew. */
+/** Whoever handles every reason of a removal has to think of the bucket that was recreated. */
 export const explain = (event: KVStore.Removed): string => {
   switch (event.reason) {
     case "delete":

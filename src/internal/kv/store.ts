@@ -1,5 +1,5 @@
 /**
- * What a store promises, built on any backend: input checked before anything is
+ * What a store guarantees, built on any backend: input checked before anything is
  * sent, conditions turned into the one number that the log checks, tombstones
  * kept from those who ask for values, and every failure told with its place.
  */

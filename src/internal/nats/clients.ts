@@ -71,7 +71,7 @@ const listen = <Status extends { readonly type: string }, List>(
   const tell = (event: LinkEvent) => {
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
-    // A copy: whoever is told may listen anew at once.
+    // A copy: a listener may listen again at once.
     for (const listener of Array.from(listeners)) listener(event)
   }
   const toLinkEvent = (status: Status): LinkEvent | undefined => {

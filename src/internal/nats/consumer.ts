@@ -28,7 +28,7 @@ export const listingHeartbeat = Duration.millis(100)
 /** One heartbeat missed, and a little for the network: then the server is asked whether the consumer is still there. */
 const doubtAfter = Duration.millis(1200)
 
-/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead, whatever the server says. */
+/** Two heartbeats missed, and a little for the network: then the consumer is replaced, whatever the server says. */
 const silenceLimit = Duration.millis(2200)
 
 /** A consumer whose client has gone removes itself. */
@@ -61,7 +61,7 @@ export class Interrupted extends Data.TaggedError("Interrupted")<{
   }
 }
 
-export interface ConsumerOptions {
+interface ConsumerOptions {
   readonly js: JetStream
   readonly stream: string
   /** What it asks for, wildcards allowed. */

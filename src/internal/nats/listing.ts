@@ -41,7 +41,7 @@ export interface ListingOptions {
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
-export interface Listing {
+interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
   /** What a watch gives until it is ready. */
@@ -56,7 +56,7 @@ const inOrder = (messages: Iterable<StoredMessage>): ReadonlyArray<StoredMessage
   [...messages].toSorted((a, b) => a.revision - b.revision)
 
 /** Pages of names, none with too many and none with too much. */
-export const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
   const pages: Array<Array<string>> = []
   let bytes = Number.POSITIVE_INFINITY
   for (const name of names) {

@@ -139,7 +139,7 @@ const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
 })
 
 /**
- * Read anew for every connection, so that credentials which were renewed in time
+ * Read again for every connection, so that credentials which were renewed in time
  * are used. An authenticator that throws would end the client for good: where
  * they cannot be read, those of the last time go on.
  */

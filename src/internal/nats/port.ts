@@ -5,7 +5,7 @@
  */
 
 /** The `cause` is what the client or the system reported, where it did. */
-export interface Reported {
+interface Reported {
   readonly cause?: unknown
 }
 

@@ -13,7 +13,7 @@ import { flag, invalid, optional, secret, type Settings, text, type Values } fro
 import { fileText, path } from "./files.ts"
 
 /** What the client takes, and what it hands on to Node. */
-export interface TlsSettings {
+interface TlsSettings {
   readonly handshakeFirst?: true
   readonly ca?: string
   readonly caFile?: string
