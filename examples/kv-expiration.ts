@@ -4,7 +4,7 @@
  *
  *   npm run example:kv-expiration               in memory
  *   npm run example:kv-expiration -- --nats     on a server of its own
- *   NATS_URL=… npm run example:kv-expiration    on a server that is there
+ *   AEGIS_NATS_URL=… npm run example:kv-expiration    on a server that is there
  *
  * What is not among them: a time to live given to `put`. There is no such option,
  * because a plain write after a timed one would make its key immortal.
@@ -99,22 +99,22 @@ const isTooOld = (store: Store) => {
 /** Each writes its record again and again; who reads leaves out whose record is too old. */
 const heartbeats = Effect.fnUntraced(function*(open: Open) {
   yield* chapter("2. Heartbeats, judged by who reads them: Expiration.isExpired")
-  const store = yield* open({ bucket: "aegis_example_beating", streamMaxAge: "1 minute" })
+  const store = yield* open({ bucket: "aegis_example_heartbeats", streamMaxAge: "1 minute" })
   const tooOld = isTooOld(store)
-  const beat = (worker: string) => store.put(worker, bytes("1.0.0"))
+  const heartbeat = (worker: string) => store.put(worker, bytes("1.0.0"))
   const every = Schedule.spaced("200 millis")
-  yield* Effect.forkScoped(Effect.repeat(beat("worker-1"), every))
-  yield* Effect.forkScoped(Effect.repeat(beat("worker-2"), Schedule.upTo(every, { times: 2 })))
-  const alive = Effect.map(store.entries(), (all) => namesOf(all.filter((one) => !tooOld(one)).map(({ key }) => key)))
-  yield* say(`alive: ${yield* waitFor("two workers", alive, (names) => names === "worker-1, worker-2")}`)
-  yield* say(`alive: ${yield* waitFor("the end of worker-2", alive, (names) => names === "worker-1")}`)
+  yield* Effect.forkScoped(Effect.repeat(heartbeat("worker-1"), every))
+  yield* Effect.forkScoped(Effect.repeat(heartbeat("worker-2"), Schedule.upTo(every, { times: 2 })))
+  const live = Effect.map(store.entries(), (all) => namesOf(all.filter((one) => !tooOld(one)).map(({ key }) => key)))
+  yield* say(`live: ${yield* waitFor("two workers", live, (names) => names === "worker-1, worker-2")}`)
+  yield* say(`live: ${yield* waitFor("the end of worker-2", live, (names) => names === "worker-1")}`)
   yield* say(`stored all the while: ${namesOf(yield* store.keys())}`)
-  return { store, tooOld, beat }
+  return { store, tooOld, heartbeat }
 })
 
 /** By the revision that was judged: what has been written since is never removed. */
 const cleanUp = Effect.fnUntraced(
-  function*({ beat, store, tooOld }: Effect.Success<ReturnType<typeof heartbeats>>) {
+  function*({ heartbeat, store, tooOld }: Effect.Success<ReturnType<typeof heartbeats>>) {
     yield* chapter("3. Removing what is too old: by hand, or when it is read")
     const remove = ({ key, revision }: KVStore.KVEntry) =>
       store.delete(key, { revision }).pipe(
@@ -123,8 +123,8 @@ const cleanUp = Effect.fnUntraced(
       )
     const judged = Effect.map(store.entries(), (all) => all.filter(tooOld))
     const old = yield* judged
-    yield* say(`found too old: ${namesOf(old.map(({ key }) => key))}; but it beats before it is removed`)
-    yield* beat("worker-2")
+    yield* say(`found too old: ${namesOf(old.map(({ key }) => key))}; but its heartbeat comes before it is removed`)
+    yield* heartbeat("worker-2")
     yield* Effect.forEach(old, remove)
     yield* Effect.forEach(yield* waitFor("worker-2 to be too old", judged, ({ length }) => length > 0), remove)
   }
@@ -132,7 +132,7 @@ const cleanUp = Effect.fnUntraced(
 
 const expireOnRead = Effect.fnUntraced(function*(open: Open) {
   const store = yield* open({ bucket: "aegis_example_reading" })
-  const read = Effect.provideService(KVStore.getUnexpired("session", { maxAge }), KVStore.KVStore, store)
+  const read = KVStore.getUnexpired(store, "session", { maxAge })
   const shown = Option.match({
     onNone: () => "none",
     onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)
@@ -169,7 +169,7 @@ const onNats = (url: string) =>
 
 const onOwnServer = Effect.flatMap(startNatsServer({ line: "2.15" }), ({ url }) => onNats(url))
 
-const url = process.env.NATS_URL
+const url = process.env.AEGIS_NATS_URL
 const main = url !== undefined ? onNats(url) : process.argv.includes("--nats") ? onOwnServer : inMemory
 
 // Whatever goes wrong is told in one line; the library's own log is left out of the story.

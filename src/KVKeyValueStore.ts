@@ -23,17 +23,17 @@ import * as Base64 from "effect/encoding/Base64"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { KeyValueStore, KeyValueStoreError, make } from "effect/persistence/KeyValueStore"
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Predicate from "effect/Predicate"
 import * as UndefinedOr from "effect/UndefinedOr"
 import { settle } from "./internal/kv/contended.ts"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
-import { longestKey } from "./internal/kv/subjects.ts"
+import { longestKey, shownKey } from "./internal/kv/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 
-/** How many removals `clear` and `clearPrefix` keep under way at once. */
-const manyAtOnce = 16
+/** So many removals `clear` and `clearPrefix` keep under way at once. */
+const removing = { concurrency: 16, discard: true } as const
 
 const wellFormed = "text without halves of surrogate pairs"
 
@@ -52,34 +52,78 @@ const toBytes = (value: string | Uint8Array): Uint8Array | InvalidValue =>
 
 const toText = (bytes: Uint8Array): string => fromUtf8(bytes) ?? Base64.encode(bytes)
 
-const makeOn = (store: KVStore["Service"]): KeyValueStore => {
+interface Stored {
+  readonly key: string
+  readonly stored: string
+}
+
+/** Operations by the keys of a `KeyValueStore`: the store names a key as it is stored, an error as it was given. */
+const keyedOn = (store: KVStore["Service"]) => {
   const { bucket } = store.config
 
-  const failure = (operation: string, key: string, reason: InvalidKey | InvalidValue) =>
-    new KVStoreError({ bucket, operation, key: String(key), reason })
+  const refusal = (operation: string, key: string, reason: InvalidKey | InvalidValue) =>
+    new KVStoreError({ bucket, operation, key: shownKey(key), reason })
 
-  /** The store names a key as it is stored, the caller as it was given. */
   const failed = (method: string, key: string | undefined) => (cause: KVStoreError) => {
     const named = key === undefined ? {} : { key }
     const about = key === undefined ? method : `${method} "${key}"`
     const message = `${about} in bucket "${bucket}": ${cause.reason.message}`
-    return new KeyValueStoreError({ method, ...named, message, cause })
+    return new KeyValueStore.KeyValueStoreError({ method, ...named, message, cause })
   }
 
-  const on = <A>(
-    method: string,
-    key: string,
-    run: (stored: string) => Effect.Effect<A, KVStoreError>
-  ): Effect.Effect<A, KeyValueStoreError> =>
-    Effect.suspend(() => {
-      const stored = checkKey(key)
-      return typeof stored === "string" ? run(stored) : Effect.fail(failure(method, key, stored))
-    }).pipe(Effect.mapError(failed(method, String(key))))
-
-  const encode = (method: string, key: string, value: string | Uint8Array) => {
-    const bytes = toBytes(value)
-    return bytes instanceof InvalidValue ? Effect.fail(failure(method, key, bytes)) : Effect.succeed(bytes)
+  return {
+    refusal,
+    failed,
+    on: <A>(method: string, key: string, run: (stored: string) => Effect.Effect<A, KVStoreError>) =>
+      Effect.suspend(() => {
+        const stored = checkKey(key)
+        return typeof stored === "string" ? run(stored) : Effect.fail(refusal(method, key, stored))
+      }).pipe(Effect.mapError(failed(method, shownKey(key)))),
+    encode: (method: string, key: string, value: string | Uint8Array) => {
+      const bytes = toBytes(value)
+      return bytes instanceof InvalidValue ? Effect.fail(refusal(method, key, bytes)) : Effect.succeed(bytes)
+    },
+    list: Effect.map(store.keys(), (all) =>
+      all.flatMap((stored): ReadonlyArray<Stored> => {
+        const key = decodeKey(stored)
+        return key === undefined ? [] : [{ key, stored }]
+      }))
   }
+}
+
+/**
+ * Views a `KVStore` as a `KeyValueStore`.
+ *
+ * **Details**
+ *
+ * `modify` and `modifyUint8Array` are compare-and-set loops: of any number at
+ * once, in any number of processes, none is lost. What fails is a
+ * `KeyValueStoreError` whose `cause` is the `KVStoreError`, with its reason and
+ * `isRetryable`. A bucket with an age limit is a store whose values expire.
+ *
+ * **Gotchas**
+ *
+ * `clear` removes every key that is listed, whoever wrote it: give it a bucket
+ * of its own, or a `KeyValueStore.prefix`. Read what was set as bytes by
+ * `getUint8Array`: nothing is stored of which of the two it was. The `modify` of
+ * Effect's `toSchemaStore` is a read and a write, and not atomic; that of
+ * `KVStore.typed` is.
+ *
+ * **Example** (A bucket that a program has opened)
+ *
+ * ```ts
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const settings = KVKeyValueStore.make(yield* KVStore.makeMemory({ bucket: "settings" }))
+ *   yield* settings.set("colour", "red")
+ *   return yield* settings.get("colour")
+ * }))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => {
+  const { encode, failed, list, on, refusal } = keyedOn(store)
 
   const read = (method: string, key: string) =>
     on(method, key, (stored) => Effect.map(store.get(stored), (found) => Option.getOrUndefined(found)?.value))
@@ -102,55 +146,43 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
           return next
         })))
 
-  const list = Effect.map(store.keys(), (all) =>
-    all.flatMap((stored) => {
-      const key = decodeKey(stored)
-      return key === undefined ? [] : [{ key, stored }]
-    }))
-
-  const removeAll = (method: string, prefix: string | undefined) =>
-    list.pipe(
-      Effect.flatMap(Effect.forEach(
-        ({ key, stored }) => key.startsWith(prefix ?? "") ? store.delete(stored) : Effect.void,
-        { concurrency: manyAtOnce, discard: true }
-      )),
-      Effect.mapError(failed(method, prefix))
+  const removeAll = (which: (key: string) => boolean) =>
+    Effect.flatMap(
+      list,
+      Effect.forEach(({ key, stored }) => which(key) ? store.delete(stored) : Effect.void, removing)
     )
 
-  return make({
+  /** What is no text would be the beginning of no key, or of every key. */
+  const removePrefix = (method: string, prefix: string) =>
+    Effect.mapError(
+      typeof prefix === "string"
+        ? removeAll((key) => key.startsWith(prefix))
+        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as a prefix of keys" }))),
+      failed(method, shownKey(prefix))
+    )
+
+  const listed = <A>(method: string, f: (all: ReadonlyArray<Stored>) => A) =>
+    Effect.mapBoth(list, { onFailure: failed(method, undefined), onSuccess: f })
+
+  return KeyValueStore.make({
     get: (key) => Effect.map(read("get", key), UndefinedOr.map(toText)),
     getUint8Array: (key) => read("getUint8Array", key),
     has: (key) => Effect.map(read("has", key), Predicate.isNotUndefined),
     set: (key, value) =>
       on("set", key, (stored) => Effect.flatMap(encode("set", key, value), (bytes) => store.put(stored, bytes))),
     remove: (key) => on("remove", key, (stored) => store.delete(stored)),
-    clear: removeAll("clear", undefined),
-    clearPrefix: (prefix) => removeAll("clearPrefix", prefix),
-    size: Effect.mapBoth(list, { onFailure: failed("size", undefined), onSuccess: (all) => all.length }),
-    isEmpty: Effect.mapBoth(list, { onFailure: failed("isEmpty", undefined), onSuccess: (all) => all.length === 0 }),
-    keys: Effect.mapBoth(list, { onFailure: failed("keys", undefined), onSuccess: (all) => all.map(({ key }) => key) }),
+    clear: Effect.mapError(removeAll(() => true), failed("clear", undefined)),
+    clearPrefix: (prefix) => removePrefix("clearPrefix", prefix),
+    size: listed("size", (all) => all.length),
+    isEmpty: listed("isEmpty", (all) => all.length === 0),
+    keys: listed("keys", (all) => all.map(({ key }) => key)),
     modify: (key, f) => change("modify", key, toText, f),
     modifyUint8Array: (key, f) => change("modifyUint8Array", key, identity, f)
   })
 }
 
 /**
- * The `KVStore` as a `KeyValueStore`.
- *
- * **Details**
- *
- * `modify` and `modifyUint8Array` are compare-and-set loops: of any number at
- * once, in any number of processes, none is lost. What fails is a
- * `KeyValueStoreError` whose `cause` is the `KVStoreError`, with its reason and
- * `isRetryable`. A bucket with an age limit is a store whose values expire.
- *
- * **Gotchas**
- *
- * `clear` removes every key that is listed, whoever wrote it: give it a bucket
- * of its own, or a `KeyValueStore.prefix`. Read what was set as bytes by
- * `getUint8Array`: nothing is stored of which of the two it was. The `modify` of
- * Effect's `toSchemaStore` is a read and a write, and not atomic; that of
- * `KVStore.typed` is.
+ * The same as a layer: see `make`.
  *
  * **Example** (Persistence on a NATS server)
  *
@@ -165,7 +197,7 @@ const makeOn = (store: KVStore["Service"]): KeyValueStore => {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<KeyValueStore, never, KVStore> = Layer.effect(
-  KeyValueStore,
-  Effect.map(KVStore, makeOn)
+export const layer: Layer.Layer<KeyValueStore.KeyValueStore, never, KVStore> = Layer.effect(
+  KeyValueStore.KeyValueStore,
+  Effect.map(KVStore, make)
 )

@@ -1,7 +1,7 @@
 /**
  * A bucket of keys and values with revisions, compare-and-set and watches.
  *
- * `KVStore` promises the same on every backend: here in memory (`layerMemory`),
+ * `KVStore` guarantees the same on every backend: here in memory (`layerMemory`),
  * or on a NATS server (`NatsKVStore.layer`). Keys are tokens separated by dots;
  * every write takes the next number of ONE sequence over the whole bucket, its
  * revision, and may be conditioned on what the key held before. Values are
@@ -19,11 +19,14 @@ import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as config from "./internal/kv/config.ts"
 import { getUnexpired as readUnexpired } from "./internal/kv/expireOnRead.ts"
@@ -106,7 +109,7 @@ export interface Put<A = Uint8Array> {
 
 /**
  * A key that has lost its value: by `delete`, by `purge`, by its age, or
- * because the bucket was made anew or rolled back (`reset`).
+ * because the bucket was recreated or rolled back (`reset`).
  *
  * **Details**
  *
@@ -141,7 +144,7 @@ export interface Undecodable {
 
 /**
  * The snapshot is complete; it comes once, also when there was nothing, and
- * again after the snapshot of a bucket that was made anew.
+ * again after the snapshot of a bucket that was recreated.
  *
  * @category models
  * @since 0.1.0
@@ -203,24 +206,6 @@ export type KVOptions =
     /** Only while ANOTHER key's last message has this revision. Memory, and servers from 2.11 on. */
     readonly whenKey: { readonly key: string; readonly revision: number }
   }
-
-/**
- * The conditions by name.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const KVOptions: {
-  readonly createOnly: KVOptions
-  readonly updateOnly: KVOptions
-  readonly atRevision: (revision: number) => KVOptions
-  readonly whenKey: (key: string, revision: number) => KVOptions
-} = {
-  createOnly: { createOnly: true },
-  updateOnly: { updateOnly: true },
-  atRevision: (revision) => ({ revision }),
-  whenKey: (key, revision) => ({ whenKey: { key, revision } })
-}
 
 /**
  * A condition for `delete` and `purge`.
@@ -310,9 +295,57 @@ export interface TypedKVStore<A> {
  * @since 0.1.0
  */
 export interface ExpireOptions {
-  /** A positive time. Exactly this old is alive. */
+  /** A positive time: a number is milliseconds. A value that is exactly this old is read. */
   readonly maxAge: Duration.Input
 }
+
+/**
+ * The conditions by name.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const KVOptions: {
+  readonly createOnly: KVOptions
+  readonly updateOnly: KVOptions
+  readonly atRevision: (revision: number) => KVOptions
+  readonly whenKey: (key: string, revision: number) => KVOptions
+} = {
+  createOnly: { createOnly: true },
+  updateOnly: { updateOnly: true },
+  atRevision: (revision) => ({ revision }),
+  whenKey: (key, revision) => ({ whenKey: { key, revision } })
+}
+
+/**
+ * Creates a store in this process, new each time. Its time is the `Clock` that it
+ * is created with, so that a TestClock ages its values.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidConfig` where an option is not valid.
+ *
+ * **Example** (A store for as long as the scope is open)
+ *
+ * ```ts
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const store = yield* KVStore.makeMemory({ bucket: "orders" })
+ *   yield* store.put("a", new TextEncoder().encode("1"))
+ *   return yield* store.keys()
+ * }))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeMemory = (
+  options: BucketOptions
+): Effect.Effect<KVStore["Service"], KVStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const backend = yield* memory.make(yield* config.make(options))
+    yield* countActive
+    return KVStore.of(makeStore(backend))
+  })
 
 /**
  * Text as UTF-8, for `typedWith`. Codecs whose encoded side is text are built
@@ -347,29 +380,28 @@ const orInvalid = <A>(
   value === undefined ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options)) : Effect.succeed(value)
 
 /**
- * A store in this process, made anew with every build of the layer. Its time is
- * the `Clock` that the layer is built with, so that a TestClock ages its values.
+ * The same as a layer: each build of it is a store of its own. See `makeMemory`.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
-  Layer.effect(
-    KVStore,
-    Effect.map(
-      Effect.tap(Effect.flatMap(config.make(options), memory.make), () => countActive),
-      (backend) => KVStore.of(makeStore(backend))
-    )
-  )
+  Layer.effect(KVStore, makeMemory(options))
+
+/** Whether a first argument is the store, which is left out in the form that takes it last. */
+const isStore = ({ 0: first }: IArguments): boolean =>
+  Predicate.hasProperty(first, "config") && Predicate.hasProperty(first, "watch")
 
 /**
- * A view through a Schema: values are JSON text in UTF-8.
+ * Views a store through a Schema: values are JSON text in UTF-8.
  *
  * **Example** (A typed view)
  *
  * ```ts
+ * const Price = Schema.Struct({ cents: Schema.Int })
+ *
  * const program = Effect.gen(function*() {
- *   const prices = yield* KVStore.typed(Schema.Struct({ cents: Schema.Int }))
+ *   const prices = yield* Effect.map(KVStore.KVStore, KVStore.typed(Price))
  *   yield* prices.put("apple", { cents: 120 })
  *   return yield* prices.get("apple")
  * })
@@ -378,11 +410,17 @@ export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStor
  * @category combinators
  * @since 0.1.0
  */
-export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedKVStore<A>, never, KVStore> =>
-  typedWith(StringFromUtf8.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema)))))
+export const typed: {
+  <A, I>(schema: Schema.Codec<A, I>): (store: KVStore["Service"]) => TypedKVStore<A>
+  <A, I>(store: KVStore["Service"], schema: Schema.Codec<A, I>): TypedKVStore<A>
+} = dual(
+  isStore,
+  <A, I>(store: KVStore["Service"], schema: Schema.Codec<A, I>): TypedKVStore<A> =>
+    makeTyped(store, StringFromUtf8.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema)))))
+)
 
 /**
- * A view through a codec whose encoded side is what is stored: bytes of any
+ * Views a store through a codec whose encoded side is what is stored: bytes of any
  * format, or text by way of `StringFromUtf8`.
  *
  * **Details**
@@ -393,26 +431,38 @@ export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedKVSt
  * **Example** (A binary format)
  *
  * ```ts
- * const Packed = Schema.Uint8Array.pipe(
- *   Schema.decodeTo(Price, SchemaTransformation.transform({ decode: msgpack.decode, encode: msgpack.encode }))
+ * const Cents = Schema.Uint8Array.pipe(
+ *   Schema.decodeTo(
+ *     Schema.Int,
+ *     SchemaTransformation.transform({
+ *       decode: (bytes: Uint8Array) => Buffer.from(bytes).readInt32BE(),
+ *       encode: (cents: number): Uint8Array => {
+ *         const bytes = Buffer.alloc(4)
+ *         bytes.writeInt32BE(cents)
+ *         return bytes
+ *       }
+ *     })
+ *   )
  * )
- * const prices = KVStore.typedWith(Packed)
+ * const prices = Effect.map(KVStore.KVStore, KVStore.typedWith(Cents))
  * ```
  *
  * @category combinators
  * @since 0.1.0
  */
-export const typedWith = <A>(codec: Schema.Codec<A, Uint8Array>): Effect.Effect<TypedKVStore<A>, never, KVStore> =>
-  Effect.map(KVStore, (store) => makeTyped(store, codec))
+export const typedWith: {
+  <A>(codec: Schema.Codec<A, Uint8Array>): (store: KVStore["Service"]) => TypedKVStore<A>
+  <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>): TypedKVStore<A>
+} = dual(isStore, makeTyped)
 
 /**
- * The value of a key, unless it is older than `maxAge`: then it is absent, and
- * is removed.
+ * Reads the value of a key, unless it is older than `maxAge`: then it is absent,
+ * and is removed.
  *
  * **Details**
  *
  * Age is the time since the store took the value, by the store's own clock; no
- * host's clock is asked, and exactly `maxAge` is alive. The removal is a
+ * host's clock is asked, and a value that is exactly `maxAge` old is read. The removal is a
  * compare-and-delete of the value that was judged. Where another write came
  * between, that write is kept and judged in its turn.
  *
@@ -430,44 +480,50 @@ export const typedWith = <A>(codec: Schema.Codec<A, Uint8Array>): Effect.Effect<
  * **Example** (A session that ends after half an hour)
  *
  * ```ts
- * const session = KVStore.getUnexpired("session.42", { maxAge: "30 minutes" })
+ * const session = Effect.flatMap(KVStore.KVStore, KVStore.getUnexpired("session.42", { maxAge: "30 minutes" }))
  * ```
  *
  * @category combinators
  * @since 0.1.0
  */
-export const getUnexpired = (
-  key: string,
-  options: ExpireOptions
-): Effect.Effect<Option.Option<KVEntry>, KVStoreError, KVStore> =>
-  Effect.flatMap(KVStore, (store) => readUnexpired(store, key, options))
+export const getUnexpired: {
+  (
+    key: string,
+    options: ExpireOptions
+  ): (store: KVStore["Service"]) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
+  (
+    store: KVStore["Service"],
+    key: string,
+    options: ExpireOptions
+  ): Effect.Effect<Option.Option<KVEntry>, KVStoreError>
+} = dual(isStore, readUnexpired)
 
 /** How many deletes `clear` keeps under way at once. */
 const deletesAtOnce = 16
 
 /**
- * Reads several keys at once, in one request where the server can. What has no
- * value is left out.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const getMany = (
-  keys: Iterable<string>
-): Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError, KVStore> =>
-  Effect.flatMap(KVStore, (store) => store.getMany(keys))
-
-/**
  * Deletes every key that matches and has a value now. Returns how many.
  *
+ * **Example** (A bucket, emptied)
+ *
+ * ```ts
+ * const removed = Effect.flatMap(KVStore.KVStore, KVStore.clear("orders.>"))
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */
-export const clear = Effect.fnUntraced(function*(
-  filter?: string
-): Effect.fn.Return<number, KVStoreError, KVStore> {
-  const store = yield* KVStore
-  const keys = yield* store.keys(filter)
-  yield* Effect.forEach(keys, (key) => store.delete(key), { concurrency: deletesAtOnce, discard: true })
-  return keys.length
-})
+export const clear: {
+  (filter?: string): (store: KVStore["Service"]) => Effect.Effect<number, KVStoreError>
+  (store: KVStore["Service"], filter?: string): Effect.Effect<number, KVStoreError>
+} = dual(
+  isStore,
+  Effect.fnUntraced(function*(
+    store: KVStore["Service"],
+    filter?: string
+  ): Effect.fn.Return<number, KVStoreError> {
+    const keys = yield* store.keys(filter)
+    yield* Effect.forEach(keys, (key) => store.delete(key), { concurrency: deletesAtOnce, discard: true })
+    return keys.length
+  })
+)

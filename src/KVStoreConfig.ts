@@ -5,7 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { longestAge } from "./internal/kv/limits.ts"
+import * as limits from "./internal/kv/limits.ts"
 
 /**
  * What may be asked of a bucket. Only `bucket` is needed.
@@ -47,7 +47,7 @@ export interface BucketOptions {
 const intBetween = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration) =>
-  Schema.Duration.annotate({ expected: `a time such as "5 seconds"` }).check(
+  Schema.Duration.check(
     Schema.makeFilter((duration) =>
       Duration.isGreaterThanOrEqualTo(duration, minimum) && Duration.isLessThanOrEqualTo(duration, maximum)
         ? undefined
@@ -64,15 +64,15 @@ const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration)
  * @since 0.1.0
  */
 export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVStoreConfig")({
-  bucket: Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9_-]{1,200}$/)),
-  historySize: intBetween(1, 64),
-  maxValueSize: intBetween(1, 64 * 1024 * 1024),
-  streamMaxAge: Schema.UndefinedOr(durationBetween(Duration.millis(100), longestAge)),
-  expiryMarkers: Schema.UndefinedOr(durationBetween(Duration.seconds(1), longestAge)),
+  bucket: Schema.String.check(Schema.isPattern(limits.bucketForm, { expected: limits.bucketFormInWords })),
+  historySize: intBetween(1, limits.longestHistory),
+  maxValueSize: intBetween(1, limits.largestValue),
+  streamMaxAge: Schema.UndefinedOr(durationBetween(limits.shortestAge, limits.longestAge)),
+  expiryMarkers: Schema.UndefinedOr(durationBetween(limits.shortestMarker, limits.longestAge)),
   maxBytes: Schema.UndefinedOr(intBetween(1, Number.MAX_SAFE_INTEGER)),
   storage: Schema.Literals(["file", "memory"]),
-  replicas: intBetween(1, 5),
+  replicas: intBetween(1, limits.mostReplicas),
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
   create: Schema.Boolean,
-  timeout: durationBetween(Duration.millis(1), Duration.hours(1))
+  timeout: durationBetween(limits.shortestTimeout, limits.longestTimeout)
 }) {}

@@ -8,10 +8,11 @@
  * @since 0.1.0
  */
 import type { NatsConnection } from "@nats-io/transport-node"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -20,21 +21,18 @@ import { connectFailed } from "./internal/kv/metrics.ts"
 import * as client from "./internal/nats/client.ts"
 import { open } from "./internal/nats/dial.ts"
 import * as natsIo from "./internal/nats/natsIo.ts"
-import type { Requester } from "./internal/nats/requester.ts"
 import { readSettings } from "./internal/nats/settings.ts"
+import { unwrapConfig } from "./internal/wrappedConfig.ts"
 import { InvalidConfig, KVStoreError, type KVStoreReason } from "./KVStoreError.ts"
 
 /**
- * The state of a connection. It goes between the first three for as long as it
- * lives.
- *
- * @category models
- * @since 0.1.0
- */
-export type ConnectionStatus = "connected" | "disconnected" | "reconnecting" | "closed"
-
-/**
  * A connection to NATS.
+ *
+ * **Gotchas**
+ *
+ * A store can be opened only on a client that `make`, `layer` or one of the
+ * `layerFromConnection` made; on any other object `NatsKVStore` fails with
+ * `InvalidConfig`.
  *
  * @category services
  * @since 0.1.0
@@ -44,9 +42,16 @@ export class NatsClient extends Context.Service<NatsClient, {
   readonly connection: unknown
   /** The state now, then every change; ends when the connection is closed. */
   readonly status: Stream.Stream<ConnectionStatus>
-  /** @internal */
-  readonly requester: Requester
 }>()("effect-aegis/NatsClient") {}
+
+/**
+ * The state of a connection. It goes between the first three for as long as it
+ * lives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectionStatus = "connected" | "disconnected" | "reconnecting" | "closed"
 
 /**
  * Options of a connection that have nothing to do with who it is. Only `servers`
@@ -81,7 +86,7 @@ export interface ConnectionOptions {
    * 250 ms, which makes it 250 ms to 1 s.
    */
   readonly reconnectWait?: Duration.Input | undefined
-  /** Between two pings; with two unanswered the connection is taken for dead. Default 3 s, which makes it 6 to 9 s. */
+  /** Between two pings; with two unanswered the client reconnects. Default 3 s, which makes it 6 to 9 s. */
   readonly pingInterval?: Duration.Input | undefined
 }
 
@@ -165,13 +170,13 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
   Effect.suspend(() => client.make(connection, natsIo.make(connection)))
 
 /**
- * Connects now, reconnects for ever, and drains on release.
+ * Connects now, reconnects for ever, and drains when the scope closes.
  *
  * **Details**
  *
  * Fails with
  *
- * - `InvalidConfig`, before anything is sent, where an option is none, or two
+ * - `InvalidConfig`, before anything is sent, where an option is not valid, or two
  *   ways to log in are given at once; and where the server's certificate does
  *   not verify
  * - `PermissionDenied` where the server refuses the login, or the client's
@@ -179,8 +184,20 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
  * - `Unavailable`, which is worth another attempt, where no server can be
  *   reached
  *
- * A login that is refused later on, when the connection is made again, does not
+ * A login that is refused later on, when the client connects again, does not
  * end the client: it goes on trying, and operations are `Unavailable` meanwhile.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<NatsClient["Service"], KVStoreError, Scope.Scope> =>
+  Effect.flatMap(readSettings(options), (settings) => Effect.tapError(open(settings), () => connectFailed)).pipe(
+    Effect.mapError((reason) => connectionError("connect", reason)),
+    Effect.flatMap(makeClient)
+  )
+
+/**
+ * The same as a layer: see `make`.
  *
  * **Example** (User and password)
  *
@@ -227,24 +244,19 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<NatsClient, KVStoreError> =>
-  Layer.effect(
-    NatsClient,
-    Effect.flatMap(readSettings(options), (settings) => Effect.tapError(open(settings), () => connectFailed)).pipe(
-      Effect.mapError((reason) => connectionError("connect", reason)),
-      Effect.flatMap(makeClient)
-    )
-  )
+  Layer.effect(NatsClient, make(options))
 
 /**
- * The same, from configuration.
+ * The same, from configuration: a `Config` for each option. Anything else in the
+ * place of a `Config` is `InvalidConfig`.
  *
  * **Example** (A password from the environment)
  *
  * ```ts
  * NatsClient.layerConfig({
- *   servers: Config.String("NATS_URL"),
- *   user: Config.String("NATS_USER"),
- *   password: Config.Redacted("NATS_PASSWORD")
+ *   servers: Config.String("AEGIS_NATS_URL"),
+ *   user: Config.String("AEGIS_NATS_USER"),
+ *   password: Config.Redacted("AEGIS_NATS_PASSWORD")
  * })
  * ```
  *
@@ -253,7 +265,15 @@ export const layer = (options: Options): Layer.Layer<NatsClient, KVStoreError> =
  */
 export const layerConfig = (
   config: Config.Wrap<Options>
-): Layer.Layer<NatsClient, KVStoreError | Config.ConfigError> => Layer.unwrap(Effect.map(Config.unwrap(config), layer))
+): Layer.Layer<NatsClient, KVStoreError | Config.ConfigError> =>
+  Layer.effect(
+    NatsClient,
+    Effect.suspend(() => Effect.fromResult(unwrapConfig("the client", config))).pipe(
+      Effect.mapError((reason) => connectionError("connect", reason)),
+      Effect.flatMap(identity),
+      Effect.flatMap(make)
+    )
+  )
 
 /**
  * Takes a connection of `@nats-io/transport-node` (or another transport of the

@@ -1,6 +1,6 @@
 /**
  * For programs that still hold a connection of the `nats` package (2.29.3), the
- * predecessor of `@nats-io/*`: the same stores on it, with the same promises.
+ * predecessor of `@nats-io/*`: the same stores on it, with the same guarantees.
  *
  * An entry of its own, since only such programs have that package:
  * `import * as NatsLegacy from "effect-aegis/NatsLegacy"`.
@@ -24,7 +24,7 @@ import { NatsClient } from "./NatsClient.ts"
  * ```ts
  * import { connect } from "nats"
  *
- * const connection = await connect({ servers, maxReconnectAttempts: -1 })
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 })
  * const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(
  *   Layer.provide(NatsLegacy.layerFromConnection(connection))
  * )

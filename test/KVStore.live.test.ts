@@ -1,5 +1,5 @@
 /**
- * The promises of a `KVStore`, kept by real servers of both lines: the suite that memory passes, and what only a server
+ * The guarantees of a `KVStore`, kept by real servers of both lines: the suite that memory passes, and what only a server
  * has: consumers, a bucket that is there already, other clients.
  */
 import { assert, layer } from "@effect/vitest"
@@ -260,8 +260,8 @@ const onServers = (line: Line, connection: Connection): void =>
         const last = yield* ahead.put("a", bytes("1"))
         assert.strictEqual(last, first_seq + taken)
         yield* (yield* Buckets).drop(bucket)
-        const anew = yield* openBucket({ bucket })
-        assert.strictEqual(yield* anew.put("a", bytes("1")), last + 1 + taken)
+        const recreated = yield* openBucket({ bucket })
+        assert.strictEqual(yield* recreated.put("a", bytes("1")), last + 1 + taken)
       }))
 
     const inEveryWay = (store: Store): ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> => [

@@ -1,4 +1,4 @@
-/** The promises of a `KVStore`, kept in memory under the TestClock. */
+/** The guarantees of a `KVStore`, kept in memory under the TestClock. */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

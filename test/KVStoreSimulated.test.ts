@@ -1,5 +1,5 @@
 /**
- * The promises of a `KVStore`, kept on the simulated servers of both lines with nothing going wrong: what memory and real
+ * The guarantees of a `KVStore`, kept on the simulated servers of both lines with nothing going wrong: what memory and real
  * servers pass, the simulation passes, or what is seen in it says nothing of them.
  */
 import * as Duration from "effect/Duration"

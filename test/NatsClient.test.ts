@@ -207,7 +207,7 @@ describe("a client that is connected", () => {
       assert.isAtMost(Math.max(...all), 8000)
     }))
 
-  it.live("takes a connection for dead on which two pings stay unanswered", () =>
+  it.live("gives up a connection on which two pings stay unanswered", () =>
     Effect.gen(function*() {
       let pings = 0
       const listener = yield* startListener((socket) => {
@@ -236,6 +236,48 @@ const run = (...args: ReadonlyArray<string>) =>
     })
     return Effect.sync(() => child.kill("SIGKILL"))
   })
+
+/** What was reported, down to the system's own error. */
+const causesOf = (cause: unknown): ReadonlyArray<string> =>
+  cause instanceof Error
+    ? [
+      ...(typeof Reflect.get(cause, "code") === "string" ? [String(Reflect.get(cause, "code"))] : []),
+      cause.name,
+      ...causesOf(cause.cause)
+    ]
+    : []
+
+describe("a client that cannot connect", () => {
+  it.live("keeps the system's own error where the connection is refused", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(startListener())
+      const error = yield* Effect.flip(Layer.build(NatsClient.layer({ servers: `127.0.0.1:${port}` })))
+      const { reason } = error
+      assert.isTrue(reason._tag === "Unavailable")
+      if (reason._tag !== "Unavailable") return
+      assert.include(causesOf(reason.cause), "ECONNREFUSED")
+      assert.notInclude(error.message, "nothing was written")
+    }))
+
+  it.live("keeps the client's own error where nobody answers", () =>
+    Effect.gen(function*() {
+      const { url: servers } = yield* startListener(silent)
+      const { reason } = yield* Effect.flip(Layer.build(NatsClient.layer({ servers, connectTimeout: "100 millis" })))
+      assert.isTrue(reason._tag === "Unavailable" && causesOf(reason.cause).includes("TimeoutError"))
+    }))
+
+  it.live("keeps the server's own error where its login is refused", () =>
+    Effect.gen(function*() {
+      const { url: servers } = yield* startListener((socket) => {
+        introduces(socket)
+        socket.on("data", () => socket.end("-ERR 'Authorization Violation'\r\n"))
+      })
+      const error = yield* Effect.flip(Layer.build(NatsClient.layer({ servers, token: Redacted.make(secret) })))
+      const { reason } = error
+      assert.isTrue(reason._tag === "PermissionDenied" && causesOf(reason.cause).includes("AuthorizationError"))
+      assert.notInclude(allShown(error), secret)
+    }))
+})
 
 describe("a client that gives up connecting", () => {
   for (const [what, talk] of [["says nothing", silent], ["says who it is, and no more", introduces]] as const) {

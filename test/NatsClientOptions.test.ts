@@ -1,5 +1,6 @@
 /** Options of a client that are none: each is refused before anything is sent, in words that show no secret. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -13,6 +14,7 @@ import { startListener } from "./support/listener.ts"
 import { credentialsText, makeOperator, makeUser, seedOf } from "./support/operator.ts"
 import { allShown } from "./support/shown.ts"
 import { untyped } from "./support/values.ts"
+import { bare, nothingInIt, refusesAll } from "./support/wrongOptions.ts"
 
 /** Whatever is made up of it must never be shown. */
 const secret = "tell-nobody-7"
@@ -267,6 +269,79 @@ describe("a client's options", () => {
         for (const word of ["one way to log in", name, "the URL"]) assert.include(message, word)
       }))
   }
+
+  it.live("are each refused by name whatever is given for them, and nothing is connected to", () =>
+    Effect.gen(function*() {
+      const { taken, url } = yield* startListener()
+      const files = { caFile: certificates.ca.file, certFile: client.cert.file, keyFile: client.key.file }
+      const texts = { ca: certificates.ca.text, cert: client.cert.text, key: clientKey }
+      const rights: ReadonlyArray<Options> = [
+        { name: "orders", inboxPrefix: "_INBOX_orders" },
+        { connectTimeout: "1 second", reconnectWait: "1 second", pingInterval: "1 second" },
+        { tls: {} },
+        ...ways.map(([, login]) => login)
+      ]
+      const knows = ["servers", "name", "user", "password", "token", "nkey", "credentials", "credentialsFile"]
+        .concat(["tls", "inboxPrefix", "connectTimeout", "reconnectWait", "pingInterval"])
+      const run = (options: never) => Layer.build(NatsClient.layer(options))
+      const milliseconds = { connectTimeout: [1.5], reconnectWait: [1.5], pingInterval: [1.5] }
+      for (const right of rights) {
+        yield* refusesAll({
+          name: "NatsClient.layer",
+          run,
+          right: { servers: url, ...right },
+          knows,
+          needs: ["servers"],
+          takes: {
+            servers: ["wrong"],
+            name: ["wrong"],
+            user: ["wrong"],
+            inboxPrefix: ["wrong"],
+            tls: [nothingInIt, bare],
+            ...milliseconds
+          }
+        })
+      }
+      for (const right of [files, texts, { handshakeFirst: true }]) {
+        yield* refusesAll({
+          name: "tls of NatsClient.layer",
+          run: (tls) => run(untyped({ servers: url, tls })),
+          right,
+          prefix: "tls.",
+          knows: ["ca", "caFile", "cert", "certFile", "key", "keyFile", "handshakeFirst"],
+          takes: { handshakeFirst: [false] }
+        })
+      }
+      assert.strictEqual(taken(), 0)
+    }))
+
+  it.live("from configuration are refused where a plain value stands for a Config", () =>
+    Effect.gen(function*() {
+      const { taken, url } = yield* startListener()
+      const servers = Config.succeed(url)
+      const wrong: ReadonlyArray<readonly [config: unknown, ...words: ReadonlyArray<string>]> = [
+        [null, "an object with a Config for each option", "null"],
+        [undefined, "an object with a Config for each option", "undefined"],
+        ["127.0.0.1", "an object with a Config for each option"],
+        [[servers], "an object with a Config for each option", "a list"],
+        [{ servers: url }, "servers", "a Config", "a plain string"],
+        [{ servers: null }, "servers", "a Config", "null"],
+        [{ servers: [url] }, "servers", "a Config", "a list"],
+        [{ servers, token: redacted(secret) }, "token", "a Config"],
+        [{ servers, token: secret }, "token", "a Config", "a plain string"],
+        [{ servers, tls: { ca: 7 } }, "ca", "a Config", "a number"],
+        [{ servers, tls: null }, "tls", "a Config", "null"],
+        [{ servers, passwd: Config.succeed("x") }, `"passwd"`, "password"],
+        [{ servers, name: undefined, inboxPrefix: Config.succeed("a b") }, "inboxPrefix", "a b"]
+      ]
+      for (const [config, ...words] of wrong) {
+        const error = yield* Effect.flip(Layer.build(NatsClient.layerConfig(untyped(config))))
+        assert.isTrue(error._tag === "KVStoreError" && error.reason._tag === "InvalidConfig")
+        for (const word of words) assert.include(error.message, word)
+        assert.notInclude(allShown(error), secret)
+      }
+      assert.strictEqual(taken(), 0)
+    }))
 
   it("do not compile with a plain string for a secret, two logins, or half of one", () => {
     const servers = "nats://127.0.0.1:4222"

@@ -216,7 +216,7 @@ describe("age", () => {
     assert.deepStrictEqual([log.size, log.bytes, keys(log)], [0, 0, []])
   })
 
-  it("begins anew with every write of a key", () => {
+  it("restarts with every write of a key", () => {
     const log = makeLog({ maxAge: 100 })
     write(log, put("a", "1"), 0)
     write(log, put("a", "2"), 60)

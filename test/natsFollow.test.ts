@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { open, watchHeartbeat } from "../src/internal/nats/consumer.ts"
 import { BucketNotFound, Unavailable } from "../src/KVStoreError.ts"
 import { type FakeConsumer, makeServer, pass, settle, startWatch } from "./support/fakeServer.ts"
 
@@ -118,11 +119,11 @@ describe("a watch", () => {
       assert.deepStrictEqual([server.consumers.length, restarts], [2, ["silence"]])
     }))
 
-  it.effect("takes a consumer that misses two heartbeats for dead, and one that beats for alive", () =>
+  it.effect("replaces a consumer that misses two heartbeats, and keeps one that sends them", () =>
     Effect.gen(function*() {
       const server = makeServer()
       yield* startWatch(server)
-      for (let beat = 0; beat < 10; beat++) {
+      for (let heartbeat = 0; heartbeat < 10; heartbeat++) {
         yield* pass(1000)
         server.consumers[0]!.heartbeat(0)
       }
@@ -179,12 +180,15 @@ describe("a watch", () => {
       const server = makeServer()
       const before = yield* startWatch(server)
       server.state.closed = true
-      server.tell({ _tag: "Closed" })
+      const cause = new Error("reported by the client")
+      server.tell({ _tag: "Closed", cause })
       const after = yield* startWatch(server)
       for (const { fiber } of [before, after]) {
         const failure = yield* Effect.flip(Fiber.join(fiber))
         assert.deepStrictEqual([failure._tag, failure.message.includes("closed")], ["Unavailable", true])
       }
+      const [reported] = [yield* Effect.flip(Fiber.join(before.fiber))]
+      assert.strictEqual(reported._tag === "Unavailable" && reported.cause, cause)
       assert.strictEqual(server.links.size, 0)
     }))
 
@@ -193,10 +197,33 @@ describe("a watch", () => {
       const server = makeServer()
       const { fiber } = yield* startWatch(server)
       const subject = server.consumers[0]!.settings.deliver_subject
-      server.tell({ _tag: "Denied", operation: "subscription", subject })
+      const cause = new Error("reported by the client")
+      server.tell({ _tag: "Denied", operation: "subscription", subject, cause })
       yield* settle
       const failure = yield* Effect.flip(Fiber.join(fiber))
       assert.deepStrictEqual([failure._tag, failure.message.includes(subject)], ["PermissionDenied", true])
+      assert.strictEqual(failure._tag === "PermissionDenied" && failure.cause, cause)
+    }))
+
+  it.effect("that cannot subscribe keeps the error that the client threw", () =>
+    Effect.gen(function*() {
+      const { js } = makeServer()
+      const cause = new Error("draining")
+      const subscribe = () => {
+        throw cause
+      }
+      const failure = yield* Effect.flip(Effect.scoped(open({
+        js: { ...js, port: { ...js.port, subscribe } },
+        stream: "KV_b",
+        subject: "$KV.b.>",
+        heartbeat: watchHeartbeat,
+        headersOnly: false,
+        startAt: undefined,
+        timeout: 1000,
+        read: Effect.mapError(() => new Unavailable({ problem: "not connected" }))
+      })))
+      assert.isTrue(failure._tag === "Unavailable" && failure.cause === cause)
+      assert.include(failure.message, "draining")
     }))
 
   it.effect("after a long life a consumer that ends is followed as soon as after a short one", () =>

@@ -1,17 +1,17 @@
-/** What a watch tells of that which went while nobody listened, and of a stream made anew. */
+/** What a watch tells of that which went while nobody listened, and of a recreated stream. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keepAlive, makeServer, pass, settle, startWatch } from "./support/fakeServer.ts"
 
 describe("a watch after a gap", () => {
-  const anew: ReadonlyArray<
+  const recreated: ReadonlyArray<
     readonly [how: string, change: (stream: { created: string; lastRevision: number }) => void]
   > = [
-    ["was made anew", (stream) => Object.assign(stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })],
+    ["was recreated", (stream) => Object.assign(stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })],
     ["was rolled back", (stream) => Object.assign(stream, { lastRevision: 90 })]
   ]
 
-  for (const [how, change] of anew) {
+  for (const [how, change] of recreated) {
     it.effect(`tells of what is gone, gives the snapshot, and is ready again, when the stream ${how}`, () =>
       Effect.gen(function*() {
         const server = makeServer()
@@ -39,7 +39,7 @@ describe("a watch after a gap", () => {
       }))
   }
 
-  it.effect("notices a stream that is made anew while its consumer is made, which would wait there for ever", () =>
+  it.effect("notices a stream that is recreated while its consumer is created, which would wait there for ever", () =>
     Effect.gen(function*() {
       const server = makeServer()
       let isFirst = true

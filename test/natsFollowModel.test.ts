@@ -1,4 +1,4 @@
-/** Watches of a stream that is written, emptied, made anew and rolled back, over a link and a server that fail. */
+/** Watches of a stream that is written, emptied, recreated and rolled back, over a link and a server that fail. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -68,7 +68,7 @@ const happen = (model: Model, chance: Chance, reader: ReturnType<typeof makeRead
   }
   if (dice < 55) return model.remove(key), "remove"
   if (dice < 61) return model.vanish(key), "vanish"
-  if (dice < 64) return model.makeAnew(chance.is(0.5) ? 1 : model.last() + 1000), "anew"
+  if (dice < 64) return model.recreate(chance.is(0.5) ? 1 : model.last() + 1000), "recreated"
   if (dice < 70) return model.dropConsumers(), "consumers lost"
   if (dice < 74) return model.loseOne(), "message lost"
   if (dice < 80) return model.setLink(!model.state.isLinkUp), "link"

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Batch, JetStream, KeptMessage } from "../src/internal/nats/jetstream.ts"
-import { make, paged } from "../src/internal/nats/listing.ts"
+import { make } from "../src/internal/nats/listing.ts"
 import type { KVStoreReason } from "../src/KVStoreError.ts"
 import { Unavailable } from "../src/KVStoreError.ts"
 
@@ -135,12 +135,23 @@ describe("a listing", () => {
 })
 
 describe("pages of names", () => {
-  it("hold a thousand names at most, and a quarter of a mebibyte", () => {
-    const short = Array.from({ length: 2001 }, (_, index) => `k${index}`)
-    assert.deepStrictEqual(paged(short).map((page) => page.length), [1000, 1000, 1])
-    const long = Array.from({ length: 600 }, () => "k".repeat(1024))
-    assert.deepStrictEqual(paged(long).map((page) => page.length), [256, 256, 88])
-    assert.deepStrictEqual(paged([]), [])
-    assert.deepStrictEqual(paged(short).flat(), short)
+  const sizes = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
+    const { asked, listing } = makeServer(names, (subjects) => ({
+      isComplete: true,
+      messages: subjects.map((subject, index) => kept(subject, index))
+    }))
+    const found = yield* listing.lastOf(names)
+    assert.deepStrictEqual(found.map(({ key }) => key).toSorted(), names.toSorted())
+    assert.deepStrictEqual(asked.flat(), names.map((name) => `${prefix}${name}`))
+    return asked.map((page) => page.length)
   })
+
+  it.effect("hold a thousand names at most, and a quarter of a mebibyte", () =>
+    Effect.gen(function*() {
+      const short = Array.from({ length: 2001 }, (_, index) => `k${index}`)
+      assert.deepStrictEqual(yield* sizes(short), [1000, 1000, 1])
+      const long = Array.from({ length: 600 }, (_, index) => String(index).padStart(1024 - prefix.length, "k"))
+      assert.deepStrictEqual(yield* sizes(long), [256, 256, 88])
+      assert.deepStrictEqual(yield* sizes([]), [])
+    }))
 })

@@ -16,6 +16,9 @@ describe("a failure", () => {
     ["10008, a cluster without a leader", api(10008), "Unavailable", "Unavailable", "Unavailable"],
     ["10002, the account's resources", api(10002), "StorageFull", "StorageFull", "StorageFull"],
     ["10023, the server's resources", api(10023), "StorageFull", "StorageFull", "StorageFull"],
+    ["10028, the server's memory", api(10028), "StorageFull", "StorageFull", "StorageFull"],
+    ["10039, an account without JetStream", api(10039), "Rejected", "Rejected", "Rejected"],
+    ["10076, a server without JetStream", api(10076), "Rejected", "Rejected", "Rejected"],
     ["10047, no storage", api(10047), "StorageFull", "StorageFull", "StorageFull"],
     ["10077, maximum bytes", api(10077), "StorageFull", "StorageFull", "StorageFull"],
     ["10054, too large", api(10054), "Rejected", "ValueTooLarge", "ValueTooLarge"],
@@ -74,6 +77,47 @@ describe("a failure", () => {
     for (const [, failure, read, write] of cases) {
       assert.strictEqual(isRetryable(readReason(failure)), read === "Unavailable")
       assert.strictEqual(isRetryable(writeReason(failure, append("put"))), write === "Unavailable")
+    }
+  })
+
+  it("of a full store says by its code what is full, and what to do there", () => {
+    const scopes = [
+      [10077, "bucket", "maxBytes"],
+      [10002, "account", "limit"],
+      [10023, "server", "on the server"],
+      [10028, "server", "on the server"],
+      [10047, "server", "on the server"]
+    ] as const
+    for (const [code, scope, remedy] of scopes) {
+      for (const reason of [readReason(api(code)), writeReason(api(code), append("put"))]) {
+        assert.isTrue(reason._tag === "StorageFull" && reason.scope === scope && reason.code === code, String(code))
+        assert.include(reason.message, remedy)
+      }
+    }
+  })
+
+  it("of a server or an account without JetStream is final, and says what to do", () => {
+    for (const [code, words] of [[10039, "this account has no JetStream"], [10076, "without JetStream"]] as const) {
+      const reason = readReason(api(code, "jetstream not enabled"))
+      assert.isTrue(reason._tag === "Rejected" && reason.code === code)
+      assert.isFalse(reason.isRetryable)
+      for (const word of ["jetstream not enabled", words, String(code)]) assert.include(reason.message, word)
+      assert.notInclude(reason.message, "try again")
+    }
+  })
+
+  it("keeps what the client reported as its cause, and has none where nothing was reported", () => {
+    const cause = new Error("reported by the client")
+    const failures: ReadonlyArray<PortFailure> = [
+      { _tag: "NotSent", problem: "draining" },
+      { _tag: "ConnectionLost", problem: "the link was lost" },
+      { _tag: "Denied", subject: "$KV.b.a" }
+    ]
+    for (const failure of failures) {
+      for (const read of [readReason, (failure: PortFailure) => writeReason(failure, append("put"))]) {
+        assert.propertyVal(read({ ...failure, cause } as PortFailure), "cause", cause, failure._tag)
+        assert.notProperty(read(failure), "cause", failure._tag)
+      }
     }
   })
 

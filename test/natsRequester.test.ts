@@ -132,6 +132,8 @@ describe("requests", () => {
       assert.deepStrictEqual(yield* failureOf(short), { _tag: "Timeout" })
     }))
 
+  const cause = new Error("reported by the client")
+
   const endings: ReadonlyArray<readonly [string, LinkEvent, PortFailure]> = [
     ["the link is lost", { _tag: "Disconnected" }, { _tag: "ConnectionLost", problem: "the link was lost" }],
     ["the connection is closed", { _tag: "Closed" }, { _tag: "ConnectionLost", problem: "the connection was closed" }],
@@ -144,6 +146,21 @@ describe("requests", () => {
       "its inbox is refused",
       { _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" },
       { _tag: "Denied", subject: "_INBOX.x.*" }
+    ],
+    [
+      "the link is lost for a reason that the client reports",
+      { _tag: "Disconnected", cause },
+      { _tag: "ConnectionLost", problem: "the link was lost", cause }
+    ],
+    [
+      "the connection is closed for a reason that the client reports",
+      { _tag: "Closed", cause },
+      { _tag: "ConnectionLost", problem: "the connection was closed", cause }
+    ],
+    [
+      "its subject is refused, which the client reports",
+      { _tag: "Denied", operation: "publish", subject: "a", cause },
+      { _tag: "Denied", subject: "a", cause }
     ]
   ]
 
@@ -220,7 +237,7 @@ describe("requests", () => {
       const requester = yield* make(link.port)
       link.state.refuses = new Error("draining")
       const failure = yield* Effect.flip(requester.request("a", nothing, [], 1000))
-      assert.deepStrictEqual(failure, { _tag: "NotSent", problem: "draining" })
+      assert.deepStrictEqual(failure, { _tag: "NotSent", problem: "draining", cause: link.state.refuses })
     }))
 
   it.effect("one that is interrupted takes no answer, and no time", () =>

@@ -148,17 +148,20 @@ const units = new Set([
   "nanoseconds"
 ])
 
-/** An object of which no name is a unit of time is 0 for Effect. */
-const isOfUnits = (value: object): boolean => {
-  const names = Object.keys(value)
-  return names.length > 0 && names.every((name) => units.has(name))
+const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
+
+/** An object of which no name is a unit of time is 0 for Effect, and so is NaN within one, or within a list. */
+const isOfNumbers = (value: object): boolean => {
+  if (Array.isArray(value)) return value.every(isNumber)
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined)
+  return entries.length > 0 && entries.every(([name, one]) => units.has(name) && isNumber(one))
 }
 
 /** A `Duration.Input` as a duration; undefined where it is none: NaN, or an object of other names, among them. */
 export const toDuration = (value: unknown): Duration.Duration | undefined => {
   if (Duration.isDuration(value)) return value
   if (typeof value === "number" && Number.isNaN(value)) return undefined
-  if (typeof value === "object" && value !== null && !Array.isArray(value) && !isOfUnits(value)) return undefined
+  if (typeof value === "object" && value !== null && !isOfNumbers(value)) return undefined
   return Option.getOrUndefined(Duration.fromInput(value as Duration.Input))
 }
 

@@ -1,4 +1,4 @@
-/** What Effect's `KeyValueStore` promises, and what ours adds, on any backend. */
+/** What Effect's `KeyValueStore` guarantees, and what ours adds, on any backend. */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,4 +1,4 @@
-/** What ours promises besides: any key, changes that nobody loses, errors that say what was wrong. */
+/** What ours guarantees besides: any key, changes that nobody loses, errors that say what was wrong. */
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -132,6 +132,28 @@ export const ours = (test: Test, until: Until) => {
       yield* kv.clear
       assert.isTrue(yield* kv.isEmpty)
       assert.deepStrictEqual((yield* store.keys()).toSorted(), others.toSorted())
+    }))
+
+  test("a prefix that is no text is refused, and nothing is cleared", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      yield* kv.set("a", "1")
+      yield* kv.set("null", "1")
+      for (const prefix of [undefined, null, 7, /a/, {}, Object.create(null), Symbol("a")]) {
+        const error = yield* errorOf(Effect.suspend(() => kv.clearPrefix(untyped(prefix))), "InvalidKey")
+        assert.include(error.message, "text as a prefix")
+      }
+      assert.strictEqual(yield* kv.size, 2)
+    }))
+
+  test("a key that cannot be turned into text is refused in every operation", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      for (const key of [Object.create(null), Symbol("a")]) {
+        for (const [method, run] of Object.entries(withKey(kv, untyped(key)))) {
+          assert.strictEqual((yield* errorOf(run, "InvalidKey")).method, method)
+        }
+      }
     }))
 
   test("clear leaves what is not live alone", () =>

@@ -109,7 +109,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.status).messages, 0)
     }))
 
-  test("every put begins its key's age anew", () =>
+  test("every put restarts its key's age", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       yield* store.put("kept", bytes("1"))

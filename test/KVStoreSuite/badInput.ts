@@ -34,15 +34,12 @@ const bare = (): object => Object.create(null)
 const watch = (store: Store, ...options: ReadonlyArray<unknown>) =>
   Stream.runDrain(Stream.take(store.watch(...options as Parameters<Store["watch"]>), 1))
 
-const over = <A, E>(store: Store, effect: Effect.Effect<A, E, KVStore.KVStore>) =>
-  Effect.provideService(effect, KVStore.KVStore, store)
-
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 
 const priced = <A>(
   store: Store,
   use: (prices: KVStore.TypedKVStore<typeof Price.Type>) => Effect.Effect<A, KVStore.KVStoreError>
-) => Effect.flatMap(over(store, KVStore.typed(Price)), use)
+) => use(KVStore.typed(store, Price))
 
 /** A row of one attempt. */
 const one =
@@ -75,7 +72,7 @@ const withKey = (key: never): ReadonlyArray<Attempt> => [
   ["put", (store) => priced(store, (prices) => prices.put(key, { cents: 1 }))],
   ["delete", (store) => priced(store, (prices) => prices.delete(key))],
   ["get", (store) => priced(store, (prices) => prices.modify(key, () => Option.some({ cents: 1 })))],
-  ["getMany", (store) => over(store, KVStore.getMany(["a", key]))]
+  ["getMany", (store) => store.getMany(["a", key])]
 ]
 
 const badKeys = ([
@@ -102,7 +99,7 @@ const withFilter = (filter: never): ReadonlyArray<Attempt> => [
   ["watch", (store) => watch(store, filter)],
   ["watch", (store) => watch(store, filter, { from: "updates" })],
   ["entries", (store) => priced(store, (prices) => prices.entries(filter))],
-  ["keys", (store) => over(store, KVStore.clear(filter))]
+  ["keys", (store) => KVStore.clear(store, filter)]
 ]
 
 const badFilters = ([
@@ -221,7 +218,7 @@ const badRevisions = ([
   ["a bigint", 1n, "1n"],
   ["null", null, "null"],
   ["a boolean", true, "true"],
-  ["an object without a prototype", bare(), "{}"]
+  ["an object without a prototype", bare(), "an object"]
 ] as const).map(([what, revision, shown]): BadInput => ({
   title: `every operation refuses a revision that is ${what}`,
   reason: "InvalidConfig",
@@ -263,11 +260,15 @@ const badOptionsOfAll = [
   badOptions("a revision that is missing", ["one condition"], putWith({ revision: undefined })),
   badOptions("createOnly that is false", ["createOnly", "false"], putWith({ createOnly: false })),
   badOptions("updateOnly that is text", ["updateOnly", "yes"], putWith({ updateOnly: "yes" })),
-  badOptions("options that are text", ["object", "createOnly"], putWith("createOnly")),
-  badOptions("options that are a number", ["object", "3"], putWith(3)),
+  badOptions("options that are text", ["object", "createOnly", "a plain string"], putWith("createOnly")),
+  badOptions("options that are a number", ["object", "a number"], putWith(3)),
   badOptions("options that are null", ["object", "null"], putWith(null)),
-  badOptions("whenKey that is text", ["whenKey", "key and a revision"], putWith({ whenKey: "b" })),
-  badOptions("whenKey without a revision", ["whole number from 0"], putWith({ whenKey: { key: "b" } })),
+  badOptions("whenKey that is text", ["whenKey.key", "whenKey.revision", "a plain string"], putWith({ whenKey: "b" })),
+  badOptions(
+    "whenKey without a revision",
+    ["whenKey.revision", "whole number from 0", "undefined"],
+    putWith({ whenKey: { key: "b" } })
+  ),
   one("put", "InvalidKey")(
     "whenKey with a bad key",
     ["whenKey", `"b..c"`],
@@ -279,7 +280,7 @@ const badOptionsOfAll = [
       badRemoval(remove)("a ttl", [`"ttl"`, "revision"], removeWith({ ttl: 5 })),
       badRemoval(remove)("createOnly", [`"createOnly"`, "revision"], removeWith({ createOnly: true })),
       badRemoval(remove)("another client's name", [`"previousSeq"`, "revision"], removeWith({ previousSeq: 1 })),
-      badRemoval(remove)("a bare revision", ["object", "1"], removeWith(1)),
+      badRemoval(remove)("a bare revision", ["object", "revision", "a number"], removeWith(1)),
       badRemoval(remove)("options that are null", ["object", "null"], removeWith(null))
     ]
   }),
@@ -292,7 +293,7 @@ const badOptionsOfAll = [
   badWatch("a beginning that is null", ["from", "null"], (store) => watch(store, "a", { from: null })),
   badWatch(
     "a beginning without its revision",
-    ["whole number from 0", "undefined"],
+    ["from.revision", "whole number from 0", "undefined"],
     (store) => watch(store, "a", { from: {} })
   ),
   badWatch(
@@ -301,7 +302,7 @@ const badOptionsOfAll = [
     (store) => watch(store, "a", { ignoreDeletes: true })
   ),
   badWatch("a name in other letters", [`"From"`, "from"], (store) => watch(store, "a", { From: "updates" })),
-  badWatch("options that are text", ["object", "updates"], (store) => watch(store, "a", "updates")),
+  badWatch("options that are text", ["object", "from", "a plain string"], (store) => watch(store, "a", "updates")),
   badWatch("options that are null", ["object", "null"], (store) => watch(store, "a", null))
 ]
 
@@ -313,17 +314,17 @@ const badHelpers = [
   one("getMany", "InvalidKey")(
     "one key where several are wanted",
     ["a list of keys", `"orders"`],
-    (store) => over(store, KVStore.getMany("orders"))
+    (store) => store.getMany("orders")
   ),
   one("getMany", "InvalidKey")(
     "no list of keys",
     ["a list of keys"],
-    (store) => over(store, KVStore.getMany(untyped(undefined)))
+    (store) => store.getMany(untyped(undefined))
   ),
   one("getMany", "InvalidKey")(
     "a number for a list of keys",
     ["a list of keys", "7"],
-    (store) => over(store, KVStore.getMany(untyped(7)))
+    (store) => store.getMany(untyped(7))
   ),
   one("modify", "InvalidValue")(
     "a change that gives a bare value",

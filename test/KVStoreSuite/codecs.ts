@@ -11,8 +11,7 @@ import * as KVStore from "../../src/KVStore.ts"
 import { bytes, textOf, untyped } from "../support/values.ts"
 import { openBucket, read, reasonOf, record, refusal, type Store, type Test, type Until } from "./fixture.ts"
 
-const through = <A>(store: Store, codec: Schema.Codec<A, Uint8Array>) =>
-  Effect.provideService(KVStore.typedWith(codec), KVStore.KVStore, store)
+const through = <A>(store: Store, codec: Schema.Codec<A, Uint8Array>) => KVStore.typedWith(store, codec)
 
 const Point = Schema.Struct({ x: Schema.Int, y: Schema.Int })
 
@@ -86,7 +85,7 @@ export const codecs = (test: Test, until: Until) => {
   test("text is stored as its UTF-8, and comes back to the letter", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const names = yield* through(store, KVStore.StringFromUtf8)
+      const names = through(store, KVStore.StringFromUtf8)
       for (const text of ["", "apple", "grüße 👋", "\uFEFFwith a mark", "a\0b\r\n", `{"no":"json"}`]) {
         yield* names.put("name", text)
         assert.strictEqual(Option.getOrThrow(yield* names.get("name")).value, text)
@@ -99,7 +98,7 @@ export const codecs = (test: Test, until: Until) => {
   test("text that UTF-8 cannot hold is InvalidValue, and bytes that are none are UndecodableValue", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const names = yield* through(store, KVStore.StringFromUtf8)
+      const names = through(store, KVStore.StringFromUtf8)
       yield* names.put("name", "apple")
       for (const broken of ["\uD800", "a\uDC00b"]) yield* refusal(store, names.put("name", broken), "InvalidValue")
       assert.deepStrictEqual(yield* read(store, "name"), Option.some("apple"))
@@ -111,11 +110,11 @@ export const codecs = (test: Test, until: Until) => {
   test("a codec of text is built on StringFromUtf8: a number, base64", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* through(store, KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString)))
+      const counts = through(store, KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString)))
       yield* counts.put("count", 42)
       assert.deepStrictEqual(yield* read(store, "count"), Option.some("42"))
       assert.strictEqual(Option.getOrThrow(yield* counts.get("count")).value, 42)
-      const keys = yield* through(store, KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.Uint8ArrayFromBase64)))
+      const keys = through(store, KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.Uint8ArrayFromBase64)))
       yield* keys.put("key", Uint8Array.of(0, 255, 128))
       assert.deepStrictEqual(yield* read(store, "key"), Option.some("AP+A"))
       assert.deepStrictEqual(Option.getOrThrow(yield* keys.get("key")).value, Uint8Array.of(0, 255, 128))
@@ -126,7 +125,7 @@ export const codecs = (test: Test, until: Until) => {
   test("bytes of a format of one's own are stored as they are encoded", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const points = yield* through(store, PackedPoint)
+      const points = through(store, PackedPoint)
       yield* points.put("p", { x: 1, y: -2 })
       assert.deepStrictEqual(
         Option.getOrThrow(yield* store.get("p")).value,
@@ -144,7 +143,7 @@ export const codecs = (test: Test, until: Until) => {
   test("a view of bytes as they are gives what a store gives", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const raw = yield* through(store, Schema.Uint8Array)
+      const raw = through(store, Schema.Uint8Array)
       for (const value of [new Uint8Array(0), Uint8Array.of(0xff, 0xfe, 0), bytes("text")]) {
         yield* raw.put("a", value)
         assert.deepStrictEqual(yield* raw.get("a"), yield* store.get("a"))
@@ -156,7 +155,7 @@ export const codecs = (test: Test, until: Until) => {
   test("a watch through a codec gives Invalid for what is of another format, and goes on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
-      const points = yield* through(store, PackedPoint)
+      const points = through(store, PackedPoint)
       yield* store.put("bad", bytes("no"))
       yield* points.put("p", { x: 1, y: 2 })
       const { events } = yield* record(points.watch())
@@ -175,7 +174,7 @@ export const codecs = (test: Test, until: Until) => {
   test("a codec that throws is one that fails: typed errors, and a watch that goes on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
-      const texts = yield* through(store, Throwing)
+      const texts = through(store, Throwing)
       const invalid = yield* refusal(store, texts.put("a", ""), "InvalidValue")
       assert.include(invalid.message, "nothing cannot be said")
       yield* store.put("a", Uint8Array.of(0))
@@ -196,7 +195,7 @@ export const codecs = (test: Test, until: Until) => {
   test("a class with dates, brands and transformations is compact JSON text, and comes back as the class", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const orders = yield* Effect.provideService(KVStore.typed(Order), KVStore.KVStore, store)
+      const orders = KVStore.typed(store, Order)
       yield* orders.put("o-1", order)
       assert.deepStrictEqual(
         yield* read(store, "o-1"),
@@ -215,7 +214,7 @@ export const codecs = (test: Test, until: Until) => {
   test("entries name the one key that does not decode", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const orders = yield* Effect.provideService(KVStore.typed(Order), KVStore.KVStore, store)
+      const orders = KVStore.typed(store, Order)
       yield* orders.put("a.1", order)
       const revision = yield* store.put("a.2", bytes(`{"orderId":""}`))
       yield* orders.put("b.1", order)

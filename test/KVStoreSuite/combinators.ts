@@ -12,12 +12,12 @@ export const combinators = (test: Test) => {
       yield* Effect.forEach(all(40), (n) => store.put(`k.${n}`, bytes(`${n}`)))
       yield* store.delete("k.3")
       const wanted = ["k.1", "k.3", "k.39", "nobody", "k.1"]
-      const found = yield* Effect.provideService(KVStore.getMany(wanted), KVStore.KVStore, store)
+      const found = yield* store.getMany(wanted)
       assert.deepStrictEqual([...found].map(([key, entry]) => [key, textOf(entry.value)]), [["k.1", "1"], [
         "k.39",
         "39"
       ]])
-      yield* reasonOf(Effect.provideService(KVStore.getMany(["a..b"]), KVStore.KVStore, store), "InvalidKey")
+      yield* reasonOf(store.getMany(["a..b"]), "InvalidKey")
     }))
 
   test("clear deletes what matches and has a value, and counts it", () =>
@@ -25,7 +25,7 @@ export const combinators = (test: Test) => {
       const store = yield* openBucket()
       yield* Effect.forEach(["a.1", "a.2", "a.3", "b.1"], (key) => store.put(key, bytes("1")))
       yield* store.delete("a.3")
-      const clear = (filter?: string) => Effect.provideService(KVStore.clear(filter), KVStore.KVStore, store)
+      const clear = (filter?: string) => KVStore.clear(store, filter)
       assert.strictEqual(yield* clear("a.*"), 2)
       assert.deepStrictEqual(yield* store.keys(), ["b.1"])
       assert.strictEqual(yield* clear(), 1)

@@ -31,7 +31,7 @@ const anHour = Duration.toMillis("1 hour")
 type Reading = Effect.Effect<Option.Option<KVStore.KVEntry>, KVStore.KVStoreError>
 
 const unexpiredOf = (store: Store, key: string, options: KVStore.ExpireOptions): Reading =>
-  Effect.provideService(KVStore.getUnexpired(key, options), KVStore.KVStore, store)
+  KVStore.getUnexpired(store, key, options)
 
 /** Of the key that most cases are about, by the age that they have in common. */
 const unexpired = (store: Store): Reading => unexpiredOf(store, "a", { maxAge })
@@ -132,7 +132,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.history("a")).length, 2)
     }))
 
-  test("every write begins a value's age anew", () =>
+  test("every write restarts a value's age", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const revision = yield* store.put("a", bytes("new"))
@@ -272,7 +272,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
   test("a maxAge that is no positive time is InvalidConfig, and nothing is read or removed", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
-      const prices = yield* Effect.provideService(KVStore.typed(Schema.Int), KVStore.KVStore, store)
+      const prices = KVStore.typed(store, Schema.Int)
       const wrong = [0, -1, "0 millis", "-5 seconds", Infinity, -Infinity, NaN, "soon", "", null, undefined, {}, "5"]
       const nobody = { ...store, get: () => Effect.die("it was asked") }
       for (const input of wrong) {
@@ -284,7 +284,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
           "a",
           store.config.bucket
         ], String(input))
-        assert.include(error.message, "maxAge must be a positive time, got ")
+        assert.include(error.message, "maxAge: expected a positive time such as \"5 seconds\", got ")
         yield* refusal(store, prices.getUnexpired("a", options), "InvalidConfig")
       }
       yield* refusal(store, unexpiredOf(store, "a", untyped(undefined)), "InvalidConfig")
@@ -301,7 +301,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
   test("a typed view expires on read by the same rule, also what does not decode", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* Effect.provideService(KVStore.typed(Schema.Int), KVStore.KVStore, store)
+      const counts = KVStore.typed(store, Schema.Int)
       const revision = yield* counts.put("young", 1)
       assert.deepStrictEqual(
         Option.map(yield* counts.getUnexpired("young", { maxAge: "1 minute" }), (entry) => [
@@ -325,7 +325,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("exactly maxAge is alive, and a millisecond more is not", () =>
+  test("a value of exactly maxAge is read, and one a millisecond older is not", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))

@@ -1,5 +1,5 @@
 /**
- * What every backend promises of a `KVStore`, as one suite: memory on virtual time and real servers run the same cases,
+ * What every backend guarantees of a `KVStore`, as one suite: memory on virtual time and real servers run the same cases,
  * so that none behaves otherwise. What only some can do (markers, a condition on another key) is asked of all, and a
  * backend that cannot must say so.
  */

@@ -124,15 +124,15 @@ export const listings = (test: Test) => {
       assert.deepStrictEqual([...found.keys()].toSorted(), [...live, "b.7"].toSorted())
     }))
 
-  test("listings of more entries than a server gives at once are complete, in order, and without the dead", () =>
+  test("listings of more entries than a server gives at once are complete, in order, and without removed keys", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = all(2500).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)), { concurrency: 64 })
-      const dead = new Set(keys.filter((_, index) => index % 7 === 0))
-      yield* Effect.forEach(dead, (key) => store.delete(key), { concurrency: 64 })
+      const removed = new Set(keys.filter((_, index) => index % 7 === 0))
+      yield* Effect.forEach(removed, (key) => store.delete(key), { concurrency: 64 })
       const entries = yield* store.entries()
-      const live = keys.filter((key) => !dead.has(key)).toSorted()
+      const live = keys.filter((key) => !removed.has(key)).toSorted()
       assert.deepStrictEqual(entries.map((entry) => textOf(entry.value)).toSorted(), live)
       assert.deepStrictEqual(entries.toSorted((a, b) => a.revision - b.revision), entries)
       assert.deepStrictEqual(yield* store.keys(), entries.map((entry) => entry.key))

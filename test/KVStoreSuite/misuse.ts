@@ -37,7 +37,7 @@ const misuses: ReadonlyArray<readonly [KVStore.KVOptions, string]> = [
   // @ts-expect-error A condition on another key is a key and a revision.
   [{ whenKey: null }, "whenKey"],
   // @ts-expect-error No options are undefined, and not null.
-  [null, "options"]
+  [null, "null"]
 ]
 
 export const misuse = (test: Test) => {

@@ -11,7 +11,7 @@ import * as KVStore from "../../src/KVStore.ts"
 import { bytes, untyped } from "../support/values.ts"
 import { all, type Backend, openBucket, refusal, type Store, type Test, type Until } from "./fixture.ts"
 
-const count = (store: Store) => Effect.provideService(KVStore.typed(Schema.Int), KVStore.KVStore, store)
+const count = (store: Store) => KVStore.typed(store, Schema.Int)
 
 const plus = (amount: number) => (current: Option.Option<number>) =>
   Option.some(Option.getOrElse(current, () => 0) + amount)
@@ -39,13 +39,13 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   })
 
   const valueOf = Effect.fnUntraced(function*(store: Store, key: string) {
-    return Option.map(yield* (yield* count(store)).get(key), (entry) => entry.value)
+    return Option.map(yield* count(store).get(key), (entry) => entry.value)
   })
 
   test("modify makes, changes and deletes, and returns the revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
-      const counts = yield* count(store)
+      const counts = count(store)
       const first = yield* counts.modify("a", plus(1))
       assert.strictEqual(yield* counts.modify("a", plus(1)), first + 1)
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(2))
@@ -57,7 +57,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const before = (yield* store.status).lastRevision
-      assert.strictEqual(yield* (yield* count(store)).modify("a", () => Option.none()), 0)
+      assert.strictEqual(yield* count(store).modify("a", () => Option.none()), 0)
       assert.strictEqual((yield* store.status).lastRevision, before)
       assert.deepStrictEqual(yield* store.history("a"), [])
     }))
@@ -65,7 +65,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("modify writes over a tombstone", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 7)
       yield* counts.delete("a")
       yield* counts.modify("a", plus(1))
@@ -75,7 +75,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("modify does not touch what does not decode", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* store.put("a", bytes("no json"))
       yield* refusal(store, counts.modify("a", plus(1)), "UndecodableValue")
       yield* refusal(store, counts.modify("a", () => Option.none()), "UndecodableValue")
@@ -86,7 +86,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("modify to what does not encode is InvalidValue, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 1)
       yield* refusal(store, counts.modify("a", () => Option.some(1.5)), "InvalidValue")
       yield* refusal(store, counts.modify("b", () => Option.some(untyped("1"))), "InvalidValue")
@@ -95,7 +95,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a function that throws is a defect of modify, and nothing is written", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 1)
       const before = yield* store.status
       const bug = new Error("a bug of the caller's")
@@ -113,12 +113,12 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a modify that somebody comes between begins again with what is there now", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 10)
       const seen: Array<number> = []
       let others = 3
       // Another writer comes after each of the first reads, and before the write that follows.
-      const crowded = yield* count({
+      const crowded = count({
         ...store,
         put: (key, value, options) =>
           others-- > 0
@@ -136,10 +136,10 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a modify that deletes does not delete what somebody wrote in between", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 1)
       let others = 1
-      const crowded = yield* count({
+      const crowded = count({
         ...store,
         delete: (key, options) =>
           others-- > 0
@@ -156,9 +156,9 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a modify that finds nothing does not write over what somebody made in between", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       let others = 1
-      const crowded = yield* count({
+      const crowded = count({
         ...store,
         put: (key, value, options) =>
           others-- > 0
@@ -172,7 +172,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("of any number of modifies at once none is lost", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(interleaved(store))
+      const counts = count(interleaved(store))
       for (const many of [1, 2, 3, 20, 60]) {
         const amounts = yield* Effect.forEach(all(many), () => Random.nextIntBetween(-50, 50))
         const revisions = yield* finished(
@@ -187,7 +187,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("of modifies at once that make and delete by turns each sees the one before it", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 64 })
-      const counts = yield* count(interleaved(store))
+      const counts = count(interleaved(store))
       const toggle = (current: Option.Option<number>) => Option.isSome(current) ? Option.none() : Option.some(1)
       yield* finished(Effect.forEach(all(21), () => counts.modify("a", toggle), { concurrency: "unbounded" }))
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
@@ -198,10 +198,10 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a modify that others never let through ends by the timeout, and has written nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 0)
       let calls = 0
-      const crowded = yield* count({
+      const crowded = count({
         ...store,
         put: (key, value, options) => Effect.andThen(counts.put("a", 0), store.put(key, value, options))
       })
@@ -218,7 +218,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket(short)
       let puts = 0
-      const hanging = yield* count({
+      const hanging = count({
         ...store,
         put: () =>
           Effect.suspend(() => {
@@ -236,7 +236,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("a modify whose read is not answered ends by the timeout as Unavailable", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
-      const hanging = yield* count({ ...store, get: () => Effect.never })
+      const hanging = count({ ...store, get: () => Effect.never })
       const [error, took] = yield* timed(Effect.flip(hanging.modify("a", plus(1))))
       assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Unavailable", true])
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
@@ -254,7 +254,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
             reason: new KVStore.OutcomeUnknown({ problem: "the answer was lost" })
           })
         )
-      const deaf = yield* count({
+      const deaf = count({
         ...store,
         put: (key, value, options) => Effect.andThen(store.put(key, value, options), lost("put")),
         delete: (key, options) => Effect.andThen(store.delete(key, options), lost("delete"))
@@ -285,7 +285,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
         for (const operation of ["get", "put"] as const) {
           let asked = 0
           const failure = new KVStore.KVStoreError({ bucket: store.config.bucket, operation, key: "a", reason })
-          const failing = yield* count({
+          const failing = count({
             ...store,
             [operation]: () =>
               Effect.suspend(() => {
@@ -304,10 +304,10 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
   test("between the attempts of a modify are 10 ms at first and 250 ms at last, and never the same", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const counts = yield* count(store)
+      const counts = count(store)
       yield* counts.put("a", 0)
       const attempts: Array<number> = []
-      const crowded = yield* count({
+      const crowded = count({
         ...store,
         put: (key, value, options) =>
           Effect.gen(function*() {

@@ -14,7 +14,7 @@ const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.D
 export const typedViews = (test: Test, until: Until) => {
   const priced = Effect.fnUntraced(function*(options?: Partial<Config.BucketOptions>) {
     const store = yield* openBucket(options)
-    const prices = yield* Effect.provideService(KVStore.typed(Price), KVStore.KVStore, store)
+    const prices = KVStore.typed(store, Price)
     return { store, prices }
   })
 

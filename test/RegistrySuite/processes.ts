@@ -112,10 +112,7 @@ export const fieldsOf = (store: Store, key: string) =>
 
 /** Changes the fields of a record underneath whoever wrote it. */
 export const underneath = (store: Store, key: string, fields: typeof Fields.Type) =>
-  KVStore.typed(Fields).pipe(
-    Effect.flatMap((typed) => typed.modify(key, Option.map(Struct.assign(fields)))),
-    Effect.provideService(KVStore.KVStore, store)
-  )
+  KVStore.typed(store, Fields).modify(key, Option.map(Struct.assign(fields)))
 
 /** An event in a few words. */
 const shown = (event: Registry.RegistryEvent): string => {

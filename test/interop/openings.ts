@@ -91,7 +91,7 @@ export const openings = (test: Test) => {
       }
     }))
 
-  test("destroys a bucket and makes it anew, and our watch is told so", () =>
+  test("destroys a bucket and recreates it, and our watch reports that", () =>
     Effect.gen(function*() {
       const { bucket, kv, store } = yield* theirsAndOurs({ history: 5 })
       yield* they(() => kv.put("a", "1"))
@@ -100,13 +100,13 @@ export const openings = (test: Test) => {
       const words = Effect.sync(() => events.map(shown))
       yield* until(words, (all) => all.includes("ready"))
       yield* they(() => kv.destroy())
-      const anew = yield* createTheirs(bucket, { history: 5 })
-      yield* they(() => anew.put("b", "2"))
+      const recreated = yield* createTheirs(bucket, { history: 5 })
+      yield* they(() => recreated.put("b", "2"))
       yield* until(words, (all) => all.filter((word) => word === "ready").length === 2)
       const told = yield* words
       assert.deepStrictEqual(told.slice(0, 3), ["a=1", "b=1", "ready"])
       assert.include(told, "reset a")
       assert.strictEqual(told.at(-2), "b=2")
-      yield* agree(store, anew, ["a", "b"])
+      yield* agree(store, recreated, ["a", "b"])
     }))
 }

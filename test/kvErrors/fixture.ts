@@ -75,7 +75,7 @@ export const everyOperation = (
     [`history "a"`, "read", store.history("a")],
     [`keys ">"`, "read", store.keys()],
     [`entries ">"`, "read", store.entries()],
-    ["getMany", "read", Effect.provideService(KVStore.getMany(["a", "b"]), KVStore.KVStore, store)],
+    ["getMany", "read", store.getMany(["a", "b"])],
     ["status", "read", store.status]
   ]
 }

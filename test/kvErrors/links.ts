@@ -22,6 +22,9 @@ const overTheirs = Effect.fnUntraced(function*(world: World) {
   return { connection, store }
 })
 
+/** Of a read it would be no news. */
+const unwritten = { read: [], write: ["nothing was written"] } as const
+
 const watching = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]) {
   const { events, fiber } = yield* record(store.watch())
   yield* until(Effect.sync(() => events.map(shown)), (words) => words.includes("ready"))
@@ -58,7 +61,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed", "read before writing again"] : ["nothing was written"],
+            says: kind === "write" ? ["may have landed", "read before writing again"] : ["no answer in time"],
             within: Duration.toMillis(timeout) + 500
           }),
         { concurrency: "unbounded" }
@@ -78,7 +81,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed"] : ["nothing was written"],
+            says: kind === "write" ? ["may have landed"] : ["the link was lost"],
             within: 2000
           })
         ))
@@ -94,12 +97,12 @@ export const links = (test: Test, world: World) => {
       yield* store.put("a", bytes("1"))
       yield* kill
       yield* until(Effect.flip(store.get("a")), ({ message }) => message.includes("not connected"))
-      for (const [at, , attempt] of everyOperation(store)) {
+      for (const [at, kind, attempt] of everyOperation(store)) {
         yield* refused(attempt, {
           at,
           reason: "Unavailable",
           isRetryable: true,
-          says: ["not connected", "nothing was written"],
+          says: ["not connected", ...unwritten[kind]],
           within: 250
         })
       }
@@ -136,12 +139,12 @@ export const links = (test: Test, world: World) => {
         const { connection, store } = yield* overTheirs(world)
         const watch = yield* watching(store)
         yield* Effect.promise(() => connection[how]())
-        for (const [at, , attempt] of everyOperation(store)) {
+        for (const [at, kind, attempt] of everyOperation(store)) {
           yield* refused(attempt, {
             at,
             reason: "Unavailable",
             isRetryable: true,
-            says: ["nothing was written"],
+            says: unwritten[kind],
             within: 500
           })
         }

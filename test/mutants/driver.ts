@@ -26,7 +26,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "losing"
   },
   {
-    name: "keys of a bucket that was made anew are not told as gone",
+    name: "keys of a bucket that was recreated are not reported as removed",
     from: "nats.deno#688",
     file: progress,
     find: "this.former = new Map([...this.former, ...this.given])",

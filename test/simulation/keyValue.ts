@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { requesterOf } from "../../src/internal/nats/client.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import { NatsClient } from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
@@ -150,7 +151,7 @@ const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<
 /** Writes as other clients may: with a message id, and again with the same where no answer came, or one time in two. */
 const writeWithIds = (count: () => number, goesOn: Effect.Effect<boolean>) =>
   Effect.gen(function*() {
-    const { requester } = yield* NatsClient
+    const requester = requesterOf(yield* NatsClient)!
     while (yield* goesOn) {
       yield* pause(300, 3000)
       const id = `id-${count()}`

@@ -278,7 +278,7 @@ export const makeModel = (
     remove: (key: string) => write(key, chance.pick(["delete", "purge"])),
     /** As by its age, or purged without a tombstone. */
     vanish: (key: string) => change({ vanished: key }),
-    makeAnew: (first: number) => beginAnew(true, [], first - 1),
+    recreate: (first: number) => beginAnew(true, [], first - 1),
     rollBack: (by: number) => {
       const last = Math.max(0, leader.last - by)
       beginAnew(false, leader.kept.filter(({ revision }) => revision <= last), last)

@@ -212,7 +212,7 @@ export const kept: ReadonlyArray<KVStore.KVHistoryEvent> = [
   { _tag: "Removed", key: "a", revision: 1, created: undefined as never, reason: "forgotten" }
 ]
 
-/** Whoever handles every reason of a removal has to think of the bucket that was made anew. */
+/** Whoever handles every reason of a removal has to think of the bucket that was recreated. */
 export const explain = (event: KVStore.Removed): string => {
   switch (event.reason) {
     case "delete":
@@ -232,9 +232,9 @@ export const explain = (event: KVStore.Removed): string => {
 export const certain: Effect.Error<ReturnType<Store["put"]>> extends never ? true : never = true
 
 export const results = (store: Store) => [
-  KVStore.typed(Schema.Struct({ cents: Schema.Int })),
+  KVStore.typed(store, Schema.Struct({ cents: Schema.Int })),
   // @ts-expect-error A view needs a codec, and not a value.
-  KVStore.typed(price),
+  KVStore.typed(store, price),
   Effect.map(store.get("a"), Option.map(({ value }) => value)),
   // @ts-expect-error What is not there is none, and not undefined.
   Effect.map(store.get("a"), (entry) => entry?.value)

@@ -72,7 +72,7 @@ export interface Backend {
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The last messages of those keys, of those that have one. */
   readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** What matches, from there on; `Ready` when all that was there has been given, and again where the log was made anew. */
+  /** What matches, from there on; `Ready` when all that was there has been given, and again where the log was recreated. */
   readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
 }

@@ -3,67 +3,45 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { format } from "effect/Formatter"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import * as Result from "effect/Result"
 import { type BucketOptions, KVStoreConfig } from "../../KVStoreConfig.ts"
-import { InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
+import { type InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
+import * as options from "../options.ts"
+import * as limits from "./limits.ts"
 
-const toDuration = (input: Duration.Input | undefined): unknown =>
-  input === undefined ? undefined : Option.getOrElse(Duration.fromInput(input), () => input)
+const settings = {
+  bucket: options.textLike(limits.bucketForm, limits.bucketFormInWords),
+  historySize: options.withDefault(options.integer(1, limits.longestHistory), 1),
+  maxValueSize: options.withDefault(options.integer(1, limits.largestValue), 1024 * 1024),
+  streamMaxAge: options.optional(options.duration(limits.shortestAge, limits.longestAge)),
+  expiryMarkers: options.optional(options.duration(limits.shortestMarker, limits.longestAge)),
+  maxBytes: options.optional(options.integer(1)),
+  storage: options.withDefault(options.oneOf(["file", "memory"]), "file"),
+  replicas: options.withDefault(options.integer(1, limits.mostReplicas), 1),
+  onMismatch: options.withDefault(options.oneOf(["fail", "update", "accept"]), "fail"),
+  create: options.withDefault(options.flag, true),
+  timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))
+} satisfies { readonly [Name in keyof BucketOptions]-?: options.Setting<unknown> }
 
-const invalid = (bucket: unknown, problem: string): KVStoreError =>
-  new KVStoreError({
-    bucket: typeof bucket === "string" ? bucket : undefined,
-    operation: "configure",
-    key: undefined,
-    reason: new InvalidConfig({ problem })
-  })
-
-/** The type says all this; who calls from JavaScript is told, since a setting of another name would go unheard. */
-const checkNames = (options: unknown): Effect.Effect<void, KVStoreError> => {
-  const names = Object.keys(KVStoreConfig.fields)
-  if (typeof options !== "object" || options === null) {
-    return Effect.fail(invalid(undefined, `expected an object with a bucket's name, got ${format(options)}`))
-  }
-  const unknown = Object.keys(options).find((name) => !names.includes(name))
-  return unknown === undefined
-    ? Effect.void
-    : Effect.fail(invalid(Reflect.get(options, "bucket"), `no setting "${unknown}": there are ${names.join(", ")}`))
+/** The name that was given, where it is text: it says which bucket was meant. */
+const bucketOf = (given: unknown): string | undefined => {
+  const bucket: unknown = typeof given === "object" && given !== null ? Reflect.get(given, "bucket") : undefined
+  return typeof bucket === "string" ? bucket : undefined
 }
+
+const failure = (given: unknown, reason: InvalidConfig): KVStoreError =>
+  new KVStoreError({ bucket: bucketOf(given), operation: "configure", key: undefined, reason })
 
 /**
  * Checks options and fills in the defaults. Fails with `InvalidConfig`, which
  * names the setting and what would be right.
  */
-export const make = (options: BucketOptions): Effect.Effect<KVStoreConfig, KVStoreError> =>
-  Effect.flatMap(checkNames(options), () => decode(options))
-
-const decode = (
-  {
-    create = true,
-    historySize = 1,
-    maxValueSize = 1024 * 1024,
-    onMismatch = "fail",
-    replicas = 1,
-    storage = "file",
-    timeout = "5 seconds",
-    ...options
-  }: BucketOptions
-): Effect.Effect<KVStoreConfig, KVStoreError> =>
-  Schema.decodeUnknownEffect(Schema.toType(Schema.Struct(KVStoreConfig.fields)))({
-    bucket: options.bucket,
-    historySize,
-    maxValueSize,
-    streamMaxAge: toDuration(options.streamMaxAge),
-    expiryMarkers: toDuration(options.expiryMarkers),
-    maxBytes: options.maxBytes,
-    storage,
-    replicas,
-    onMismatch,
-    create,
-    timeout: toDuration(timeout)
-  }).pipe(
-    Effect.map((fields) => new KVStoreConfig(fields)),
-    Effect.mapError((error) => invalid(options.bucket, error.message))
+export const make = (given: BucketOptions): Effect.Effect<KVStoreConfig, KVStoreError> =>
+  Effect.suspend(() =>
+    Effect.fromResult(
+      Result.mapBoth(options.read("the bucket", given, settings), {
+        onFailure: (reason) => failure(given, reason),
+        onSuccess: (values) => new KVStoreConfig(values)
+      })
+    )
   )

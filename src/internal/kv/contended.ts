@@ -18,7 +18,7 @@ export const isConflict = ({ reason }: KVStoreError): boolean =>
   reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
 
 /** Marks the write of an attempt. */
-export type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
+type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
  * Repeats an attempt that met a conflict, for so long at most, reads and writes

@@ -5,11 +5,14 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { isExpired } from "../../Expiration.ts"
 import type { ExpireOptions, KVEntry, RemoveOptions } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
-import { InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
+import { KVStoreError } from "../../KVStoreError.ts"
+import { read, refuse, type Setting, shown, toDuration } from "../options.ts"
 import { isConflict, settle } from "./contended.ts"
+import { shownKey } from "./subjects.ts"
 
 interface ExpiringStore {
   readonly config: KVStoreConfig
@@ -20,14 +23,15 @@ interface ExpiringStore {
 
 const operation = "getUnexpired"
 
-const checkMaxAge = (input: unknown): InvalidConfig | undefined => {
-  const maxAge = Option.getOrUndefined(Duration.fromInput(input as Duration.Input))
-  return maxAge !== undefined && Duration.isFinite(maxAge) && Duration.isPositive(maxAge)
-    ? undefined
-    : new InvalidConfig({
-      problem: `maxAge must be a positive time, got ${maxAge === undefined ? String(input) : Duration.format(maxAge)}`
-    })
+/** A read may ask for any age: it is no setting of the bucket's. */
+const positiveTime: Setting<Duration.Duration> = (name, value) => {
+  const given = toDuration(value)
+  return given !== undefined && Duration.isFinite(given) && Duration.isPositive(given)
+    ? Result.succeed(given)
+    : refuse(name, `a positive time such as "5 seconds"`, given === undefined ? shown(value) : Duration.format(given))
 }
+
+const settings = { maxAge: positiveTime }
 
 /** The value is too old whether it could be removed or not: only the log is told. */
 const notRemoved = (error: KVStoreError) => Effect.logDebug("a value that has expired was not removed", error)
@@ -39,26 +43,26 @@ export const getUnexpired = (
   options: ExpireOptions
 ): Effect.Effect<Option.Option<KVEntry>, KVStoreError> =>
   Effect.suspend(() => {
-    const problem = checkMaxAge(options?.maxAge)
-    if (problem !== undefined) {
+    const given = read(operation, options, settings)
+    if (Result.isFailure(given)) {
       return Effect.fail(
-        new KVStoreError({ bucket: store.config.bucket, operation, key: String(key), reason: problem })
+        new KVStoreError({ bucket: store.config.bucket, operation, key: shownKey(key), reason: given.failure })
       )
     }
-    const isTooOld = isExpired(store.clock, options)
+    const isTooOld = isExpired(store.clock, given.success)
     const remove = ({ revision }: KVEntry) =>
       store.delete(key, { revision }).pipe(
         Effect.catchIf((error) => !isConflict(error), notRemoved),
         Effect.as(Option.none<KVEntry>())
       )
-    const read = settle(store.config, operation, key, (writing) =>
+    const unexpired = settle(store.config, operation, key, (writing) =>
       Effect.flatMap(store.get(key), (found) => {
         const expired = Option.filter(found, ({ created }) => isTooOld({ lastHeartbeat: created }))
         return Option.isSome(expired) ? writing(remove(expired.value)) : Effect.succeed(found)
       }))
     // Of all that is done there only the removal can have an unknown outcome: time was up while it was under way.
     return Effect.catchIf(
-      read,
+      unexpired,
       ({ reason }) => reason._tag === "OutcomeUnknown",
       (error) => Effect.as(notRemoved(error), Option.none())
     )

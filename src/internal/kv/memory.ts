@@ -15,7 +15,7 @@ import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { Log } from "./log.ts"
-import { SeenRevisions } from "./revisions.ts"
+import { type Revisions, SeenRevisions } from "./revisions.ts"
 import { matcher } from "./subjects.ts"
 
 const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
@@ -32,15 +32,24 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
   return [...messages.map(given), { _tag: "Ready" }]
 }
 
-export const make = Effect.fnUntraced(function*(
-  config: KVStoreConfig
-): Effect.fn.Return<Backend, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
+/** A bucket's log, and those that wait for its next message. */
+interface Held {
+  readonly log: Log
+  readonly now: () => number
+  /** Opened with every message that is appended. */
+  readonly followers: Set<Latch.Latch>
+  /** Opens them. */
+  readonly announce: () => void
+  /** Removes what is too old; the time at which the next will be, where there is any. */
+  readonly expire: () => number | undefined
+  /** Every look at the log goes through here, so that what is too old is never seen. */
+  readonly look: <A>(f: () => A) => Effect.Effect<A>
+}
+
+const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): Held => {
   const now = () => clock.currentTimeMillisUnsafe()
-  const created = now()
-  const revisions = yield* SeenRevisions
   const log = new Log({
-    firstRevision: revisions.first(config.bucket, created),
+    firstRevision: revisions.first(config.bucket, now()),
     historySize: config.historySize,
     maxAge: millisOf(config.streamMaxAge),
     markerAge: millisOf(config.expiryMarkers),
@@ -51,22 +60,30 @@ export const make = Effect.fnUntraced(function*(
     revisions.saw(config.bucket, log.lastRevision)
     followers.forEach((latch) => latch.openUnsafe())
   }
-  /** Whoever comes first when something is due tells the watchers of the markers that it leaves. */
+  // The first look after something is due leaves its marker, and announces that to the watchers.
   const expire = () => {
     const before = log.lastRevision
     const due = log.expire(now())
     if (log.lastRevision !== before) announce()
     return due
   }
-  /** Every look at the log goes through here, so that what is too old is never seen. */
-  const look = <A>(f: () => A) =>
-    Effect.sync(() => {
-      expire()
-      return f()
-    })
+  return {
+    log,
+    now,
+    followers,
+    announce,
+    expire,
+    look: (f) =>
+      Effect.sync(() => {
+        expire()
+        return f()
+      })
+  }
+}
 
-  /** Markers must be left on time for watchers to hear; without them expiry is silent, and can wait for the next look. */
-  const leaveMarkers = Effect.gen(function*() {
+/** Markers must be left on time for watchers to hear; without them expiry is silent, and can wait for the next look. */
+const leaveMarkers = ({ expire, followers, now }: Held): Effect.Effect<never> =>
+  Effect.gen(function*() {
     const appended = Latch.makeUnsafe(false)
     followers.add(appended)
     while (true) {
@@ -77,37 +94,43 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const follow = (filter: string, from: Follow): Stream.Stream<BackendEvent> =>
-    Stream.unwrap(Effect.gen(function*() {
-      const matches = matcher(filter)
-      const changed = yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const latch = Latch.makeUnsafe(false)
-          followers.add(latch)
-          return latch
-        }),
-        (latch) => Effect.sync(() => followers.delete(latch))
-      )
-      const first = yield* look(() => beginning(log, matches, from))
-      // A watch may begin at a revision that is still to come.
-      let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
-      const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
-        expire()
-        const messages = log.after(cursor, matches).map(given)
-        cursor = Math.max(cursor, log.lastRevision)
-        if (Arr.isArrayNonEmpty(messages)) return Effect.succeed(messages)
-        changed.closeUnsafe()
-        return Effect.flatMap(changed.await, () => next)
-      })
-      return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(next)))
-    }))
+const follow = ({ expire, followers, log, look }: Held): Backend["follow"] => (filter, from) =>
+  Stream.unwrap(Effect.gen(function*() {
+    const matches = matcher(filter)
+    const changed = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const latch = Latch.makeUnsafe(false)
+        followers.add(latch)
+        return latch
+      }),
+      (latch) => Effect.sync(() => followers.delete(latch))
+    )
+    const first = yield* look(() => beginning(log, matches, from))
+    // A watch may begin at a revision that is still to come.
+    let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
+    const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
+      expire()
+      const messages = log.after(cursor, matches).map(given)
+      cursor = Math.max(cursor, log.lastRevision)
+      if (Arr.isArrayNonEmpty(messages)) return Effect.succeed(messages)
+      changed.closeUnsafe()
+      return Effect.flatMap(changed.await, () => next)
+    })
+    return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(next)))
+  }))
 
-  if (config.expiryMarkers !== undefined) yield* Effect.forkScoped(leaveMarkers)
-
+export const make = Effect.fnUntraced(function*(
+  config: KVStoreConfig
+): Effect.fn.Return<Backend, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const created = clock.currentTimeMillisUnsafe()
+  const held = hold(config, clock, yield* SeenRevisions)
+  const { announce, log, look, now } = held
+  if (config.expiryMarkers !== undefined) yield* Effect.forkScoped(leaveMarkers(held))
   return {
     config,
     clock,
-    follow,
+    follow: follow(held),
     last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
     history: (key) => look(() => log.history(key)),
     lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),

@@ -16,7 +16,7 @@ import { monotonicMillis } from "../time.ts"
 /** How an operation ended. `miss`: there was nothing to get, or what was there was not what the condition asked for. */
 export type OperationOutcome = "success" | "miss" | "error"
 
-export interface Observed<A, E> {
+interface Observed<A, E> {
   readonly operation: string
   readonly key: string | undefined
   readonly run: Effect.Effect<A, E>

@@ -1,12 +1,11 @@
 /**
- * What a store promises, built on any backend: input checked before anything is
+ * What a store guarantees, built on any backend: input checked before anything is
  * sent, conditions turned into the one number that the log checks, tombstones
  * kept from those who ask for values, and every failure told with its place.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { format } from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
@@ -15,7 +14,7 @@ import type { Backend, BackendEvent } from "./backend.ts"
 import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./checks.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
-import { checkFilter, checkKey, everything } from "./subjects.ts"
+import { checkFilter, checkKey, everything, shownKey } from "./subjects.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const nothing = new Uint8Array(0)
@@ -33,23 +32,16 @@ const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome
     ? "miss"
     : "error"
 
-export const make = (backend: Backend) => {
-  const { clock, config } = backend
-  const observe = observer(config.bucket)
-  const lag = watchLag(config.bucket, clock)
-  const write = makeWrites(backend)
+type Fail = (operation: string, key: string | undefined) => (reason: KVStoreReason) => KVStoreError
 
-  /** A key that is no string is refused, and shown as text in its refusal. */
-  const failure = (operation: string, key: string | undefined) => (reason: KVStoreReason) =>
-    new KVStoreError({
-      bucket: config.bucket,
-      operation,
-      key: typeof key === "string" || key === undefined ? key : format(key),
-      reason
-    })
+/** Says where an operation failed. */
+const failureIn = (bucket: string): Fail => (operation, key) => (reason) =>
+  new KVStoreError({ bucket, operation, key: key === undefined ? undefined : shownKey(key), reason })
 
-  /** Runs an operation where its input is good, says where it failed, and has it observed. */
-  const operate = <A>(
+/** Runs an operation where its input is good, says where it failed, and has it observed. */
+const operateIn = (bucket: string, failure: Fail) => {
+  const observe = observer(bucket)
+  return <A>(
     operation: string,
     key: string | undefined,
     check: () => KVStoreReason | undefined,
@@ -65,25 +57,12 @@ export const make = (backend: Backend) => {
         return Effect.mapError(problem === undefined ? run() : Effect.fail(problem), failure(operation, key))
       })
     })
+}
 
-  const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
-    Effect.asVoid(operate(
-      operation,
-      key,
-      () => checkKey(key) ?? checkRemoveOptions(operation, options),
-      () => backend.append({ ...put(key, nothing, options?.revision), operation }),
-      removeOutcome
-    ))
-
-  const list = (operation: string, filter: string, want: "values" | "names") =>
-    operate(
-      operation,
-      filter,
-      () => checkFilter(filter),
-      () => Effect.map(backend.lastOfEach(filter, want), (all) => all.filter(isValue))
-    )
-
-  const follow = (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
+/** A watch in the terms of users, and how late each event is. */
+const watchOf = (backend: Backend, failure: Fail) => {
+  const lag = watchLag(backend.config.bucket, backend.clock)
+  return (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
     const problem = checkFilter(filter) ?? checkWatchOptions(options)
     if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
     const from = options?.from ?? "snapshot"
@@ -103,6 +82,50 @@ export const make = (backend: Backend) => {
       return Effect.succeed(Stream.mapError(Stream.map(events, seen), failure("watch", filter)))
     }))
   }
+}
+
+/** Reads of many keys: by a filter, or by name. */
+const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
+  const list = (operation: string, filter: string, want: "values" | "names") =>
+    operate(
+      operation,
+      filter,
+      () => checkFilter(filter),
+      () => Effect.map(backend.lastOfEach(filter, want), (all) => all.filter(isValue))
+    )
+  return {
+    keys: (filter: string = everything) =>
+      Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
+    entries: (filter: string = everything) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
+    getMany: (keys: Iterable<string>) =>
+      Effect.suspend(() => {
+        const problem = checkList(keys)
+        const list = problem === undefined ? [...new Set(keys)] : []
+        return operate(
+          "getMany",
+          list.find((key) => checkKey(key) !== undefined),
+          () => problem ?? list.map(checkKey).find((problem) => problem !== undefined),
+          () => Effect.map(backend.lastOf(list), toEntries)
+        )
+      })
+  }
+}
+
+export const make = (backend: Backend) => {
+  const { clock, config } = backend
+  const failure = failureIn(config.bucket)
+  const operate = operateIn(config.bucket, failure)
+  const watch = watchOf(backend, failure)
+  const write = makeWrites(backend)
+
+  const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
+    Effect.asVoid(operate(
+      operation,
+      key,
+      () => checkKey(key) ?? checkRemoveOptions(operation, options),
+      () => backend.append({ ...put(key, nothing, options?.revision), operation }),
+      removeOutcome
+    ))
 
   return {
     config,
@@ -131,21 +154,8 @@ export const make = (backend: Backend) => {
         () => checkKey(key),
         () => Effect.map(backend.history(key), (all) => all.map(toEvent).toReversed())
       ),
-    keys: (filter: string = everything) =>
-      Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
-    entries: (filter: string = everything) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
-    watch: (filter: string = everything, options?: WatchOptions) => follow(filter, options),
-    getMany: (keys: Iterable<string>) =>
-      Effect.suspend(() => {
-        const problem = checkList(keys)
-        const list = problem === undefined ? [...new Set(keys)] : []
-        return operate(
-          "getMany",
-          list.find((key) => checkKey(key) !== undefined),
-          () => problem ?? list.map(checkKey).find((problem) => problem !== undefined),
-          () => Effect.map(backend.lastOf(list), toEntries)
-        )
-      }),
+    watch: (filter: string = everything, options?: WatchOptions) => watch(filter, options),
+    ...listingsOf(backend, operate),
     status: operate("status", undefined, () => undefined, () => backend.status)
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Keys and filters: what may be written into a subject, and what matches what.
  */
+import { format } from "effect/Formatter"
 import { InvalidKey } from "../../KVStoreError.ts"
 
 /** Longer subjects make some servers drop the connection (measured at 4 KiB). */
@@ -28,6 +29,9 @@ export const checkFilter = (filter: string): InvalidKey | undefined =>
   typeof filter === "string" && filter.length <= longestKey && filter.split(".").every(tokenIsValid)
     ? undefined
     : new InvalidKey({ expected: expectedFilter })
+
+/** A key as an error names it: one that is no text is refused, and shown as text in its refusal. */
+export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)
 
 /** Whether a key is one that the filter asks for. */
 export const matcher = (filter: string): (key: string) => boolean => {

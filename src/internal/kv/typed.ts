@@ -10,6 +10,7 @@ import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../K
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
 import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
+import { shownKey } from "./subjects.ts"
 
 class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
   constructor(entry: KVEntry, cause: unknown) {
@@ -17,21 +18,13 @@ class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause
   }
 }
 
-export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>): TypedKVStore<A> => {
+/** Values into bytes and back, for a store: what does not go through is an error of that store's. */
+const codecOf = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>) => {
   const encodeValue = Schema.encodeEffect(codec)
   const decodeValue = Schema.decodeEffect(codec)
 
   const failure = (operation: string, key: string, reason: KVStoreReason) =>
-    new KVStoreError({ bucket: store.config.bucket, operation, key: String(key), reason })
-
-  /** A codec that throws is one that fails. */
-  const encode = (operation: string, key: string, value: A) => {
-    const invalid = (problem: string) => Effect.fail(failure(operation, key, new InvalidValue({ problem })))
-    return encodeValue(value).pipe(
-      Effect.catch((error) => invalid(error.message)),
-      Effect.catchDefect((defect) => invalid(String(defect)))
-    )
-  }
+    new KVStoreError({ bucket: store.config.bucket, operation, key: shownKey(key), reason })
 
   const decode = (entry: KVEntry): Effect.Effect<KVEntry<A>, DecodeFailure> =>
     decodeValue(entry.value).pipe(
@@ -40,11 +33,27 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
       Effect.catchDefect((cause) => Effect.fail(new DecodeFailure(entry, cause)))
     )
 
-  const decodeOrFail = (operation: string) => (entry: KVEntry) =>
-    Effect.mapError(
-      decode(entry),
-      ({ cause }) => failure(operation, entry.key, new UndecodableValue({ revision: entry.revision, cause }))
-    )
+  return {
+    failure,
+    decode,
+    /** A codec that throws is one that fails. */
+    encode: (operation: string, key: string, value: A) => {
+      const invalid = (problem: string) => Effect.fail(failure(operation, key, new InvalidValue({ problem })))
+      return encodeValue(value).pipe(
+        Effect.catch((error) => invalid(error.message)),
+        Effect.catchDefect((defect) => invalid(String(defect)))
+      )
+    },
+    decodeOrFail: (operation: string) => (entry: KVEntry) =>
+      Effect.mapError(
+        decode(entry),
+        ({ cause }) => failure(operation, entry.key, new UndecodableValue({ revision: entry.revision, cause }))
+      )
+  }
+}
+
+export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>): TypedKVStore<A> => {
+  const { decode, decodeOrFail, encode, failure } = codecOf(store, codec)
 
   const decodeFound = (operation: string, found: Effect.Effect<Option.Option<KVEntry>, KVStoreError>) =>
     Effect.flatMap(found, (entry) => Effect.transposeOption(Option.map(entry, decodeOrFail(operation))))

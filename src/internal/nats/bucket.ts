@@ -57,6 +57,42 @@ const status = (
   }
 }
 
+/** Reads of one key, and writes, through operations that create a lost bucket again. */
+const readsAndWrites = (options: {
+  readonly js: jetstream.JetStream
+  readonly config: KVStoreConfig
+  readonly isDirect: boolean
+  readonly again: operations.Operations
+  readonly saw: (revision: number) => void
+}): Pick<Backend, "append" | "last"> => {
+  const { again, config, isDirect, js, saw } = options
+  const timeout = Duration.toMillis(config.timeout)
+  const stream = streamName(config.bucket)
+  const prefix = subjectPrefix(config.bucket)
+  const subjectOf = (key: string) => `${prefix}${key}`
+  // Where there are copies, the nearest may not have heard of our own write yet (2 to 4 % of reads, measured).
+  const from = isDirect && config.replicas === 1 ? "nearest" : "leader"
+  return {
+    last: (key) =>
+      Effect.map(
+        again.read(js.lastMessage(stream, subjectOf(key), from, timeout)),
+        (message) => message === undefined ? Option.none() : Option.some(fromStored(message, prefix))
+      ),
+    append: (message) => {
+      const headers = headersFor(message, subjectOf)
+      const refused = refusal(js.port, message, headers)
+      if (refused !== undefined) return Effect.fail(refused)
+      return Effect.map(
+        again.write(message, js.publish(subjectOf(message.key), message.value, headers, timeout)),
+        (revision) => {
+          saw(revision)
+          return revision
+        }
+      )
+    }
+  }
+}
+
 export const make = Effect.fnUntraced(function*(
   requester: Requester,
   asked: KVStoreConfig
@@ -66,7 +102,6 @@ export const make = Effect.fnUntraced(function*(
   const timeout = Duration.toMillis(asked.timeout)
   const stream = streamName(bucket)
   const prefix = subjectPrefix(bucket)
-  const subjectOf = (key: string) => `${prefix}${key}`
   const revisions = yield* SeenRevisions
   const saw = (revision: number) => revisions.saw(bucket, revision)
 
@@ -79,26 +114,7 @@ export const make = Effect.fnUntraced(function*(
   const info = again.read(js.streamInfo(stream, timeout))
   const isDirect = found.config.allow_direct === true
 
-  // Where there are copies, the nearest may not have heard of our own write yet (2 to 4 % of reads, measured).
-  const from = isDirect && config.replicas === 1 ? "nearest" : "leader"
-  const last = (key: string) =>
-    Effect.map(
-      again.read(js.lastMessage(stream, subjectOf(key), from, timeout)),
-      (message) => message === undefined ? Option.none() : Option.some(fromStored(message, prefix))
-    )
-
-  const append = (message: Append): Effect.Effect<number, KVStoreReason> => {
-    const headers = headersFor(message, subjectOf)
-    const refused = refusal(port, message, headers)
-    if (refused !== undefined) return Effect.fail(refused)
-    return Effect.map(
-      again.write(message, js.publish(subjectOf(message.key), message.value, headers, timeout)),
-      (revision) => {
-        saw(revision)
-        return revision
-      }
-    )
-  }
+  const { append, last } = readsAndWrites({ js, config, isDirect, again, saw })
 
   const followOptions: listing.ListingOptions["followOptions"] = {
     js,

@@ -2,7 +2,7 @@
  * The port over a connection of either client: their connections have the same
  * shape, and differ in what they throw and how they tell of a refusal.
  */
-import type { LinkEvent, MessageHeaders, NatsMessage, NatsPort } from "./port.ts"
+import { type LinkEvent, type MessageHeaders, type NatsMessage, type NatsPort, reported } from "./port.ts"
 
 interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
   readonly code: number
@@ -29,12 +29,18 @@ interface ClientConnection<Status, List> {
   ) => { readonly unsubscribe: () => void }
 }
 
+/** An error that the server sent: what it refused, where it refused something, and the error in the client's terms. */
+interface ServerError {
+  readonly refused: { readonly operation: string; readonly subject: string } | undefined
+  readonly cause: unknown
+}
+
 /** What each client brings of its own. */
-export interface Dialect<Status, List> {
+interface Dialect<Status, List> {
   readonly makeHeaders: () => List
   readonly createInbox: (prefix?: string) => string
-  /** What was refused, where a status tells of that. */
-  readonly refusedBy: (status: Status) => { readonly operation: string; readonly subject: string } | undefined
+  /** The error that a status reports, where it reports one. */
+  readonly errorOf: (status: Status) => ServerError | undefined
 }
 
 /** Users who may not use every inbox connect with a prefix, which the clients keep among their options. */
@@ -55,22 +61,29 @@ const linkEvents: { readonly [type: string]: LinkEvent } = {
 /** Follows the connection's own word on whether it is there, until it is closed or released. */
 const listen = <Status extends { readonly type: string }, List>(
   connection: ClientConnection<Status, List>,
-  { refusedBy }: Dialect<Status, List>
+  { errorOf }: Dialect<Status, List>
 ): Pick<NatsPort, "isConnected" | "isClosed" | "onLink" | "release"> => {
   const listeners = new Set<(event: LinkEvent) => void>()
   const statuses = connection.status()
   let state: "up" | "down" | "closed" = connection.isClosed() ? "closed" : "up"
+  // The server ends a link after an error that refuses no single subject, and the client reports the two apart.
+  let lastError: unknown
   const tell = (event: LinkEvent) => {
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
-    // A copy: whoever is told may listen anew at once.
+    // A copy: a listener may listen again at once.
     for (const listener of Array.from(listeners)) listener(event)
   }
   const toLinkEvent = (status: Status): LinkEvent | undefined => {
-    const refused = refusedBy(status)
-    if (refused === undefined) return linkEvents[status.type]
-    const operation = refused.operation === "subscription" ? "subscription" : "publish"
-    return { _tag: "Denied", operation, subject: refused.subject }
+    const error = errorOf(status)
+    if (error?.refused !== undefined) {
+      const operation = error.refused.operation === "subscription" ? "subscription" : "publish"
+      return { _tag: "Denied", operation, subject: error.refused.subject, ...reported(error.cause) }
+    }
+    const event = linkEvents[status.type]
+    if (error !== undefined) lastError = error.cause
+    if (event?._tag === "Connected") lastError = undefined
+    return event?._tag === "Disconnected" ? { ...event, ...reported(lastError) } : event
   }
   const follow = async () => {
     for await (const status of statuses) {
@@ -78,10 +91,10 @@ const listen = <Status extends { readonly type: string }, List>(
       if (event !== undefined) tell(event)
     }
   }
-  const closed = () => {
+  const closed = (cause: unknown) => {
     if (state === "closed") return
     state = "closed"
-    tell({ _tag: "Closed" })
+    tell({ _tag: "Closed", ...reported(cause) })
   }
   // The statuses fail, or end, with the connection; its own promise says so in any case.
   follow().catch(closed)
@@ -94,7 +107,7 @@ const listen = <Status extends { readonly type: string }, List>(
       return () => listeners.delete(listener)
     },
     release: () => {
-      closed()
+      closed(undefined)
       listeners.clear()
       // Both clients' statuses are queues that can be ended; the type says less.
       const stop: unknown = Reflect.get(statuses, "stop")

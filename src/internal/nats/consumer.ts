@@ -14,7 +14,7 @@ import { type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStore
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { ConsumerSettings, JetStream } from "./jetstream.ts"
 import { type MessagePlace, placeOf } from "./messages.ts"
-import type { NatsMessage, NatsPort, PortFailure } from "./port.ts"
+import { type NatsMessage, type NatsPort, type PortFailure, reported } from "./port.ts"
 import { codes } from "./reasons.ts"
 
 const nanosPerSecond = 1_000_000_000
@@ -28,7 +28,7 @@ export const listingHeartbeat = Duration.millis(100)
 /** One heartbeat missed, and a little for the network: then the server is asked whether the consumer is still there. */
 const doubtAfter = Duration.millis(1200)
 
-/** Two heartbeats missed, and a little for the network: then the consumer is taken for dead, whatever the server says. */
+/** Two heartbeats missed, and a little for the network: then the consumer is replaced, whatever the server says. */
 const silenceLimit = Duration.millis(2200)
 
 /** A consumer whose client has gone removes itself. */
@@ -61,7 +61,7 @@ export class Interrupted extends Data.TaggedError("Interrupted")<{
   }
 }
 
-export interface ConsumerOptions {
+interface ConsumerOptions {
   readonly js: JetStream
   readonly stream: string
   /** What it asks for, wildcards allowed. */
@@ -115,14 +115,15 @@ const settingsFor = (options: ConsumerOptions, name: string, deliverTo: string):
  */
 export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
   Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
-    const closed = Effect.fail(new Unavailable({ problem: "the connection was closed" }))
-    if (port.isClosed()) return resume(closed)
-    const end = port.onLink(({ _tag }) => {
-      if (_tag !== "Closed" && _tag !== "Connected") return
+    const closed = (cause: unknown) =>
+      Effect.fail(new Unavailable({ problem: "the connection was closed", ...reported(cause) }))
+    if (port.isClosed()) return resume(closed(undefined))
+    const end = port.onLink((event) => {
+      if (event._tag !== "Closed" && event._tag !== "Connected") return
       end()
       resume(
-        _tag === "Closed"
-          ? closed
+        event._tag === "Closed"
+          ? closed(event.cause)
           : Effect.fail(new Interrupted({ cause: "link", problem: "the link was lost, and is back" }))
       )
     })
@@ -187,7 +188,8 @@ const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard
     Effect.sync(() =>
       port.onLink((event) => {
         if (event._tag !== "Denied" || event.subject !== inbox) return
-        Queue.failCauseUnsafe(pushed, Cause.fail(new PermissionDenied({ subject: inbox })))
+        const denied = new PermissionDenied({ subject: inbox, ...reported(event.cause) })
+        Queue.failCauseUnsafe(pushed, Cause.fail(denied))
       })
     ),
     (end) => Effect.sync(end)
@@ -199,7 +201,7 @@ const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard
           heard()
           Queue.offerUnsafe(pushed, message)
         }),
-      catch: (cause) => new Unavailable({ problem: `no subscription can be made (${String(cause)})` })
+      catch: (cause) => new Unavailable({ problem: `no subscription can be made (${String(cause)})`, cause })
     }),
     (unsubscribe) => Effect.sync(unsubscribe)
   )

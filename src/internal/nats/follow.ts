@@ -1,8 +1,8 @@
 /**
  * A supervised watch. Whatever ends its consumer (silence, a gap, a lost link, a
- * stream made anew), the next one goes on where it ended, and the reader is told
+ * recreated stream), the next one goes on where it ended, and the reader is told
  * of what went meanwhile. The clients' own watches are silent for up to 89 s
- * there, and skip what a stream made anew holds (measured).
+ * there, and skip what a recreated stream holds (measured).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -126,9 +126,9 @@ const session = Effect.fnUntraced(function*(
     startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
   })
   opened()
-  // A stream made anew between the two questions has a consumer that begins where the former one ended.
+  // A stream recreated between the two questions has a consumer that begins where the former one ended.
   if (options.purpose === "watch" && progress.isAnother(yield* options.info)) {
-    return yield* new Interrupted({ cause: "reset", problem: "the stream was made anew meanwhile" })
+    return yield* new Interrupted({ cause: "reset", problem: "the stream was recreated meanwhile" })
   }
 
   /** Everything that the stream had when the consumer was opened has been given, whether or not it matched. */

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { headerReader } from "./messages.ts"
-import type { MessageHeaders, NatsMessage, PortFailure } from "./port.ts"
+import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "./port.ts"
 import type { Many, Requester } from "./requester.ts"
 
 /** A message as the server keeps it. */
@@ -180,12 +180,16 @@ const noHeaders: MessageHeaders = []
 const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
 
 /** An answer that is not what the protocol says: what happened is not known. */
-const unreadable: PortFailure = { _tag: "ConnectionLost", problem: "the answer cannot be read" }
+const unreadable = (cause: unknown): PortFailure => ({
+  _tag: "ConnectionLost",
+  problem: "the answer cannot be read",
+  ...reported(cause)
+})
 
 /** The answer's JSON, or the refusal that it tells of. */
 const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
   const parsed = Result.try(() => JSON.parse(decoder.decode(message.data)) as A & ApiError)
-  if (Result.isFailure(parsed)) return Effect.fail(unreadable)
+  if (Result.isFailure(parsed)) return Effect.fail(unreadable(parsed.failure))
   const { error } = parsed.success
   return error === undefined ? Effect.succeed(parsed.success) : Effect.fail({
     _tag: "Api",
@@ -206,7 +210,9 @@ const fromDirect = (message: NatsMessage): KeptMessage => ({
 const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailure> => {
   const headers = Base64.decode(message.hdrs ?? "")
   const data = Base64.decode(message.data ?? "")
-  return Result.isFailure(headers) || Result.isFailure(data) ? Effect.fail(unreadable) : Effect.succeed({
+  if (Result.isFailure(headers)) return Effect.fail(unreadable(headers.failure))
+  if (Result.isFailure(data)) return Effect.fail(unreadable(data.failure))
+  return Effect.succeed({
     subject: message.subject,
     revision: message.seq,
     created: Date.parse(message.time),
@@ -253,13 +259,20 @@ const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFail
   }
 }
 
-export const make = ({ port, request, requestMany }: Requester): JetStream => {
-  const call = <A>(subject: string, body: unknown, timeout: number): Effect.Effect<A, PortFailure> =>
-    Effect.flatMap(
-      request(`${api}.${subject}`, body === undefined ? nothing : toJson(body), noHeaders, timeout),
-      readAnswer<A>
-    )
+/** A request of the API by its subject, answered in JSON. */
+type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effect<A, PortFailure>
 
+const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: unknown, timeout: number) =>
+  Effect.flatMap(
+    request(`${api}.${subject}`, body === undefined ? nothing : toJson(body), noHeaders, timeout),
+    readAnswer<A>
+  )
+
+/** Reads of messages: one from the nearest copy or from the leader, and many at once. */
+const messageReads = (
+  { request, requestMany }: Requester,
+  call: Call
+): Pick<JetStream, "lastMessage" | "lastMessages"> => {
   const nearest = (stream: string, subject: string, timeout: number) =>
     Effect.flatMap(
       request(`${api}.DIRECT.GET.${stream}.${subject}`, nothing, noHeaders, timeout),
@@ -280,6 +293,33 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
       )
     )
 
+  return {
+    lastMessage: (stream, subject, from, timeout) =>
+      from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
+    lastMessages: (stream, list, timeout, read) =>
+      Effect.suspend(() => {
+        const chain = new Chain()
+        return Effect.flatMap(
+          requestMany(
+            `${api}.DIRECT.GET.${stream}`,
+            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
+            timeout,
+            (message) => {
+              const kept = fromDirect(message)
+              chain.follows(message, kept.revision)
+              return read(kept)
+            }
+          ),
+          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
+        )
+      })
+  }
+}
+
+/** The stream itself, and the names in it. */
+const streamCalls = (
+  call: Call
+): Pick<JetStream, "streamInfo" | "createStream" | "updateStream" | "purgeSubject" | "subjects"> => {
   const info = (stream: string, body: unknown, timeout: number) =>
     call<InfoAnswer>(`STREAM.INFO.${stream}`, body, timeout)
 
@@ -299,31 +339,6 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
   })
 
   return {
-    port,
-    publish: (subject, data, headers, timeout) =>
-      Effect.flatMap(
-        request(subject, data, headers, timeout),
-        (message) => Effect.map(readAnswer<{ readonly seq: number }>(message), ({ seq }) => seq)
-      ),
-    lastMessage: (stream, subject, from, timeout) =>
-      from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
-    lastMessages: (stream, list, timeout, read) =>
-      Effect.suspend(() => {
-        const chain = new Chain()
-        return Effect.flatMap(
-          requestMany(
-            `${api}.DIRECT.GET.${stream}`,
-            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
-            timeout,
-            (message) => {
-              const kept = fromDirect(message)
-              chain.follows(message, kept.revision)
-              return read(kept)
-            }
-          ),
-          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
-        )
-      }),
     streamInfo: (stream, timeout) =>
       Effect.map(info(stream, undefined, timeout), ({ config, created, state, ts }) => ({
         config,
@@ -342,19 +357,37 @@ export const make = ({ port, request, requestMany }: Requester): JetStream => {
       ),
     purgeSubject: (stream, subject, timeout) =>
       Effect.asVoid(call(`STREAM.PURGE.${stream}`, { filter: subject }, timeout)),
-    subjects,
-    createConsumer: (stream, settings, timeout) =>
-      Effect.map(
-        call<{ readonly num_pending: number }>(
-          `CONSUMER.CREATE.${stream}.${settings.name}.${settings.filter_subject}`,
-          { stream_name: stream, config: settings, action: "create" },
-          timeout
-        ),
-        ({ num_pending }) => num_pending
+    subjects
+  }
+}
+
+const consumerCalls = (call: Call): Pick<JetStream, "createConsumer" | "consumerInfo" | "deleteConsumer"> => ({
+  createConsumer: (stream, settings, timeout) =>
+    Effect.map(
+      call<{ readonly num_pending: number }>(
+        `CONSUMER.CREATE.${stream}.${settings.name}.${settings.filter_subject}`,
+        { stream_name: stream, config: settings, action: "create" },
+        timeout
       ),
-    consumerInfo: (stream, consumer, timeout) =>
-      Effect.asVoid(call(`CONSUMER.INFO.${stream}.${consumer}`, undefined, timeout)),
-    deleteConsumer: (stream, consumer, timeout) =>
-      Effect.asVoid(call(`CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeout))
+      ({ num_pending }) => num_pending
+    ),
+  consumerInfo: (stream, consumer, timeout) =>
+    Effect.asVoid(call(`CONSUMER.INFO.${stream}.${consumer}`, undefined, timeout)),
+  deleteConsumer: (stream, consumer, timeout) =>
+    Effect.asVoid(call(`CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeout))
+})
+
+export const make = (requester: Requester): JetStream => {
+  const call = callsOver(requester)
+  return {
+    port: requester.port,
+    publish: (subject, data, headers, timeout) =>
+      Effect.flatMap(
+        requester.request(subject, data, headers, timeout),
+        (message) => Effect.map(readAnswer<{ readonly seq: number }>(message), ({ seq }) => seq)
+      ),
+    ...messageReads(requester, call),
+    ...streamCalls(call),
+    ...consumerCalls(call)
   }
 }

@@ -41,7 +41,7 @@ export interface ListingOptions {
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
-export interface Listing {
+interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
   /** What a watch gives until it is ready. */
@@ -56,7 +56,7 @@ const inOrder = (messages: Iterable<StoredMessage>): ReadonlyArray<StoredMessage
   [...messages].toSorted((a, b) => a.revision - b.revision)
 
 /** Pages of names, none with too many and none with too much. */
-export const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
   const pages: Array<Array<string>> = []
   let bytes = Number.POSITIVE_INFINITY
   for (const name of names) {
@@ -72,13 +72,11 @@ export const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray
   return pages
 }
 
-export const make = (options: ListingOptions): Listing => {
-  const { js, last, prefix, read, stream, timeout } = options
-  const canBatch = () => options.isDirect && hasMarkers(js.port.server().version)
+/** Reads by names, of which one request takes only so many: page by page, and one by one what no answer has room for. */
+const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
   const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
   const keyOf = (subject: string) => subject.slice(prefix.length)
-  const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
   const single = (key: string) => Effect.map(last(key), Option.toArray)
   const singles = (keys: ReadonlyArray<string>) =>
@@ -101,6 +99,15 @@ export const make = (options: ListingOptions): Listing => {
       Effect.forEach(paged(subjects), page, { concurrency: pagesAtOnce }),
       (all) => inOrder(all.flat())
     )
+
+  return { batch, keyOf, pages, singles }
+}
+
+export const make = (options: ListingOptions): Listing => {
+  const { js, prefix, read, stream, timeout } = options
+  const { batch, keyOf, pages, singles } = pagesOf(options)
+  const canBatch = () => options.isDirect && hasMarkers(js.port.server().version)
+  const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
   const byBatch = (filter: string) =>
     Effect.flatMap(batch([`${prefix}${filter}`]), ({ isComplete, messages }) =>

@@ -18,7 +18,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
 import type { InvalidConfig } from "../../KVStoreError.ts"
-import { fileText, type Given, invalid, path, secret, text } from "./given.ts"
+import { invalid, optional, refuse, secret, type Settings, text, type Values } from "../options.ts"
+import { fileText, path } from "./files.ts"
 import type { UrlLogin } from "./servers.ts"
 
 export interface ResolvedLogin {
@@ -28,7 +29,17 @@ export interface ResolvedLogin {
   readonly authenticator: (report: (problem: string) => void) => Authenticator | undefined
 }
 
-type Read = (options: Given) => Effect.Effect<ResolvedLogin, InvalidConfig>
+/** Options that log in. */
+export const loginSettings = {
+  user: optional(text),
+  password: optional(secret),
+  token: optional(secret),
+  nkey: optional(secret),
+  credentials: optional(secret),
+  credentialsFile: optional(path("credentials"))
+} satisfies Settings
+
+type LoginOptions = Values<typeof loginSettings>
 
 const encoder = new TextEncoder()
 
@@ -67,12 +78,12 @@ const publicKeyOf = (seed: string): Option.Option<string> =>
 
 const seedForm = "the seed of a user's nkey (58 letters and digits that begin with SU)"
 
-const withNkey = (given: string): Effect.Effect<ResolvedLogin, InvalidConfig> => {
+const withNkey = (given: string): Result.Result<ResolvedLogin, InvalidConfig> => {
   const seed = given.trim()
   return Option.match(publicKeyOf(seed), {
-    onNone: () => Effect.fail(invalid(`nkey: expected ${seedForm}`)),
+    onNone: () => Result.fail(invalid(`nkey: expected ${seedForm}`)),
     onSome: (publicKey) =>
-      Effect.succeed({
+      Result.succeed({
         shown: `nkey ${publicKey}`,
         authenticator: () => nkeyAuthenticator(encoder.encode(seed))
       })
@@ -119,8 +130,8 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
     : Result.fail(`expected the JWT and the seed of one user, got the JWT of ${sub} and the seed of ${publicKey.value}`)
 }
 
-const credentialsOf = (name: string, text: string): Effect.Effect<Credentials, InvalidConfig> =>
-  Effect.mapError(Effect.fromResult(parseCredentials(text)), (problem) => invalid(`${name}: ${problem}`))
+const credentialsOf = (name: string, text: string): Result.Result<Credentials, InvalidConfig> =>
+  Result.mapError(parseCredentials(text), (problem) => invalid(`${name}: ${problem}`))
 
 const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
   shown,
@@ -128,7 +139,7 @@ const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
 })
 
 /**
- * Read anew for every connection, so that credentials which were renewed in time
+ * Read again for every connection, so that credentials which were renewed in time
  * are used. An authenticator that throws would end the client for good: where
  * they cannot be read, those of the last time go on.
  */
@@ -156,41 +167,45 @@ const withFile = (file: string, first: Credentials): ResolvedLogin => ({
 // exactly one of them
 // -----------------------------------------------------------------------------
 
-const ways: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly read: Read }> = [
-  {
-    names: ["user", "password"],
-    read: ({ password, user }) => {
-      if (user === undefined) return Effect.fail(invalid("user: expected one beside password, got none"))
-      if (password === undefined) return Effect.fail(invalid("password: expected one beside user, got none"))
-      return Effect.zipWith(text("user", user), secret("password", password), withPassword)
-    }
-  },
-  { names: ["token"], read: ({ token }) => Effect.map(secret("token", token), withToken) },
-  { names: ["nkey"], read: ({ nkey }) => Effect.flatMap(secret("nkey", nkey), withNkey) },
-  {
-    names: ["credentials"],
-    read: ({ credentials }) =>
-      secret("credentials", credentials).pipe(
-        Effect.flatMap((text) => credentialsOf("credentials", text)),
-        Effect.map(withCredentials)
-      )
-  },
-  {
-    names: ["credentialsFile"],
-    read: Effect.fnUntraced(function*({ credentialsFile }) {
-      const file = yield* path("credentialsFile", credentialsFile, "credentials")
-      const first = yield* credentialsOf("credentialsFile", yield* fileText("credentialsFile", file))
-      return withFile(file, first)
-    })
+const byPassword = ({ password, user }: LoginOptions): Result.Result<ResolvedLogin, InvalidConfig> => {
+  if (user === undefined) return refuse("user", "one beside password", "none")
+  if (password === undefined) return refuse("password", "one beside user", "none")
+  return Result.succeed(withPassword(user, password))
+}
+
+const byFile = Effect.fnUntraced(function*(file: string): Effect.fn.Return<ResolvedLogin, InvalidConfig> {
+  const text = yield* fileText("credentialsFile", file)
+  return withFile(file, yield* Effect.fromResult(credentialsOf("credentialsFile", text)))
+})
+
+/** The login that the options ask for; undefined where they ask for none. */
+const optionsLogin = (given: LoginOptions): Effect.Effect<ResolvedLogin, InvalidConfig> | undefined => {
+  const { credentials, credentialsFile, nkey, token } = given
+  if (token !== undefined) return Effect.succeed(withToken(token))
+  if (nkey !== undefined) return Effect.fromResult(withNkey(nkey))
+  if (credentials !== undefined) {
+    return Effect.fromResult(Result.map(credentialsOf("credentials", credentials), withCredentials))
   }
+  if (credentialsFile !== undefined) return byFile(credentialsFile)
+  return given.user === undefined && given.password === undefined ? undefined : Effect.fromResult(byPassword(given))
+}
+
+/** The options that belong together, by way to log in. */
+const ways: ReadonlyArray<ReadonlyArray<keyof LoginOptions>> = [
+  ["user", "password"],
+  ["token"],
+  ["nkey"],
+  ["credentials"],
+  ["credentialsFile"]
 ]
 
-/** Options that log in. */
-export const loginNames = ways.flatMap(({ names }) => names)
-
-export const readLogin = (options: Given, url: UrlLogin | undefined): Effect.Effect<ResolvedLogin, InvalidConfig> => {
-  const used = ways.filter(({ names }) => names.some((name) => options[name] !== undefined))
-  const named = [...used.map(({ names }) => names.join(" and ")), ...(url === undefined ? [] : ["the URL of servers"])]
+/** The one way to log in that is used; that of a URL is one of them. */
+export const readLogin = (
+  given: LoginOptions,
+  url: UrlLogin | undefined
+): Effect.Effect<ResolvedLogin, InvalidConfig> => {
+  const used = ways.filter((names) => names.some((name) => given[name] !== undefined))
+  const named = [...used.map((names) => names.join(" and ")), ...(url === undefined ? [] : ["the URL of servers"])]
   if (named.length > 1) return Effect.fail(invalid(`expected one way to log in, got ${named.join(", ")}`))
-  return used[0]?.read(options) ?? Effect.succeed(url === undefined ? nobody : fromUrl(url))
+  return optionsLogin(given) ?? Effect.succeed(url === undefined ? nobody : fromUrl(url))
 }

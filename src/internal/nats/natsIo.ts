@@ -5,11 +5,16 @@ import { createInbox, errors, headers as makeHeaders, type NatsConnection, type 
 import { connectionMethods, hasMethods, portOver } from "./clients.ts"
 import type { NatsPort } from "./port.ts"
 
-const refusedBy = (status: Status) =>
-  status.type === "error" && status.error instanceof errors.PermissionViolationError ? status.error : undefined
+const errorOf = (status: Status) =>
+  status.type === "error"
+    ? {
+      refused: status.error instanceof errors.PermissionViolationError ? status.error : undefined,
+      cause: status.error
+    }
+    : undefined
 
 export const make = (connection: NatsConnection): NatsPort =>
-  portOver(connection, { makeHeaders, createInbox, refusedBy })
+  portOver(connection, { makeHeaders, createInbox, errorOf })
 
 /** A connection of this family, and not one of the `nats` package, which has JetStream among its methods. */
 export const isConnection = (value: unknown): value is NatsConnection =>

@@ -21,7 +21,7 @@ import {
   unusable
 } from "./stream.ts"
 
-export interface Opening {
+interface Opening {
   /** The stream as it is. */
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
   /** Opens it with what was asked for. */
@@ -30,7 +30,7 @@ export interface Opening {
   readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>
 }
 
-export interface OpeningOptions {
+interface OpeningOptions {
   readonly js: JetStream
   readonly config: KVStoreConfig
   readonly operations: Operations

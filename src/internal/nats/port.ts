@@ -4,6 +4,14 @@
  * writes it; requests, deadlines and JetStream are built on it once.
  */
 
+/** The `cause` is what the client or the system reported, where it did. */
+interface Reported {
+  readonly cause?: unknown
+}
+
+/** A `cause` for a failure or an event; none where nothing was reported. */
+export const reported = (cause: unknown): Reported => cause === undefined ? {} : { cause }
+
 export type MessageHeaders = ReadonlyArray<readonly [name: string, value: string]>
 
 /** A message as it comes in. */
@@ -21,12 +29,12 @@ export interface NatsMessage {
 
 /** What happens to the connection itself. */
 export type LinkEvent =
-  | { readonly _tag: "Disconnected" }
+  | { readonly _tag: "Disconnected" } & Reported
   | { readonly _tag: "Reconnecting" }
   | { readonly _tag: "Connected" }
-  | { readonly _tag: "Closed" }
+  | { readonly _tag: "Closed" } & Reported
   /** The server refused a message that was published, or a subscription. */
-  | { readonly _tag: "Denied"; readonly operation: "publish" | "subscription"; readonly subject: string }
+  | { readonly _tag: "Denied"; readonly operation: "publish" | "subscription"; readonly subject: string } & Reported
 
 /** Why a request failed, told by error code and class, never by text. */
 export type PortFailure =
@@ -36,10 +44,10 @@ export type PortFailure =
   | { readonly _tag: "NoResponders" }
   | { readonly _tag: "Timeout" }
   /** Held back by the client: nothing was sent. */
-  | { readonly _tag: "NotSent"; readonly problem: string }
+  | { readonly _tag: "NotSent"; readonly problem: string } & Reported
   /** The connection went away with the request under way. */
-  | { readonly _tag: "ConnectionLost"; readonly problem: string }
-  | { readonly _tag: "Denied"; readonly subject: string }
+  | { readonly _tag: "ConnectionLost"; readonly problem: string } & Reported
+  | { readonly _tag: "Denied"; readonly subject: string } & Reported
 
 export interface NatsPort {
   readonly isConnected: () => boolean

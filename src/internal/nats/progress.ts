@@ -56,7 +56,7 @@ export class WatchProgress {
     return "reset"
   }
 
-  /** The stream is not the one that was begun on: made anew, or rolled back. */
+  /** The stream is not the one that was begun on: recreated, or rolled back. */
   isAnother(info: StreamInfo): boolean {
     return this.created !== undefined && (this.created !== info.created || info.lastRevision < this.known)
   }

@@ -62,12 +62,13 @@ const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.me
 /** By class and by code; none where they say nothing, and another attempt is worth it. */
 const finalReason = (cause: unknown, where: string, settings: Settings): Option.Option<KVStoreReason> => {
   if (isAuthorizationFailure(cause)) {
-    return Option.some(new PermissionDenied({ subject: `${where} with ${settings.login.shown} (${messageOf(cause)})` }))
+    const subject = `${where} with ${settings.login.shown} (${messageOf(cause)})`
+    return Option.some(new PermissionDenied({ subject, cause }))
   }
   const code = codeOf(cause)
   if (refusedCertificate.has(code)) {
     const sent = settings.tls?.texts.cert === undefined ? "no client certificate" : "this client certificate"
-    return Option.some(new PermissionDenied({ subject: `${where} with ${sent} (${code})` }))
+    return Option.some(new PermissionDenied({ subject: `${where} with ${sent} (${code})`, cause }))
   }
   if (unverified.has(code)) {
     const problem = `tls: the certificate of ${where} does not verify (${code}: ${messageOf(cause)}): ` +
@@ -161,7 +162,7 @@ export const explain = Effect.fnUntraced(function*(
     : []
   return Option.getOrElse(
     Option.firstSomeOf(asked),
-    () => new Unavailable({ problem: `${where}: ${unanswered(cause, settings)}` })
+    () => new Unavailable({ problem: `${where}: ${unanswered(cause, settings)}`, cause })
   )
 })
 

@@ -9,7 +9,14 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { forkReported } from "../fibers.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
-import type { LinkEvent, MessageHeaders, NatsMessage, NatsPort, PortFailure } from "./port.ts"
+import {
+  type LinkEvent,
+  type MessageHeaders,
+  type NatsMessage,
+  type NatsPort,
+  type PortFailure,
+  reported
+} from "./port.ts"
 
 /** How late a request may be found to be out of time: only one that has less time than this, and comes among others. */
 const longestLook = 100
@@ -51,7 +58,8 @@ export interface Requester {
 /** A failure of the client before anything was sent: it is closed, draining, or will not take the message. */
 const held = (cause: unknown): PortFailure => ({
   _tag: "NotSent",
-  problem: cause instanceof Error ? cause.message : String(cause)
+  problem: cause instanceof Error ? cause.message : String(cause),
+  ...reported(cause)
 })
 
 const everyOne = () => true
@@ -114,20 +122,20 @@ class UnderWay {
         this.refused = undefined
         return
       case "Disconnected":
-        return this.lose("the link was lost")
+        return this.lose("the link was lost", event.cause)
       case "Closed":
-        return this.lose("the connection was closed")
+        return this.lose("the connection was closed", event.cause)
       case "Denied":
         return this.deny(event)
     }
   }
 
-  lose(problem: string): void {
-    this.fail({ _tag: "ConnectionLost", problem }, everyOne)
+  lose(problem: string, cause?: unknown): void {
+    this.fail({ _tag: "ConnectionLost", problem, ...reported(cause) }, everyOne)
   }
 
-  private deny({ operation, subject }: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
-    const failure: PortFailure = { _tag: "Denied", subject }
+  private deny({ cause, operation, subject }: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
+    const failure: PortFailure = { _tag: "Denied", subject, ...reported(cause) }
     if (operation === "publish") return this.fail(failure, (one) => one.subject === subject)
     if (!subject.startsWith(this.inbox)) return
     this.refused = failure

@@ -3,10 +3,9 @@
  * would not hear of that login, nor of the `tls` in `tls://`: both are taken out
  * here, so that they count, and so that nothing the client says can show them.
  */
-import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../KVStoreError.ts"
-import { invalid, kindOf } from "./given.ts"
+import { kindOf, refuse, type Setting } from "../options.ts"
 
 export interface ServerAddress {
   /** An address of IPv6 is without its brackets. */
@@ -73,36 +72,36 @@ const shown = (one: unknown): string => {
     : JSON.stringify(one.replace(/:(?!\/\/|\d+$).*$/s, ":..."))
 }
 
-const expected = (got: string): InvalidConfig => invalid(`servers: expected nats://host:port, got ${got}`)
-
 const split = (servers: unknown): ReadonlyArray<unknown> =>
   Array.isArray(servers) ? servers : typeof servers === "string" ? servers.split(",") : [servers]
 
 /** The login of a connection is one, whichever server it is made to. */
-const oneLogin = (logins: ReadonlyArray<UrlLogin>): Effect.Effect<UrlLogin | undefined, InvalidConfig> => {
+const oneLogin = (
+  name: string,
+  logins: ReadonlyArray<UrlLogin>
+): Result.Result<UrlLogin | undefined, InvalidConfig> => {
   const [first, ...others] = logins
   if (others.some(({ password, user }) => user !== first!.user || password !== first!.password)) {
-    return Effect.fail(invalid("servers: expected the same login in every URL, got several"))
+    return refuse(name, "the same login in every URL", "several")
   }
   return first?.user === ""
-    ? Effect.fail(invalid("servers: expected a user before the password in the URL, got none"))
-    : Effect.succeed(first)
+    ? refuse(name, "a user before the password in the URL", "none")
+    : Result.succeed(first)
 }
 
-/** Reads one URL, several with commas between, or a list. */
-export const parseServers = Effect.fnUntraced(function*(
-  servers: unknown
-): Effect.fn.Return<Servers, InvalidConfig> {
+/** One URL, several with commas between, or a list. */
+export const servers: Setting<Servers> = (name, given) => {
+  const expected = "nats://host:port"
   const parsed: Array<Parsed> = []
-  for (const one of split(servers)) {
+  for (const one of split(given)) {
     const server = typeof one === "string" ? parse(one.trim()) : undefined
-    if (server === undefined) return yield* expected(shown(one))
+    if (server === undefined) return refuse(name, expected, shown(one))
     parsed.push(server)
   }
-  if (parsed.length === 0) return yield* expected("none")
-  return {
+  if (parsed.length === 0) return refuse(name, expected, "none")
+  return Result.map(oneLogin(name, parsed.flatMap(({ login }) => login ?? [])), (login) => ({
     list: parsed.map(({ server }) => server),
     tls: parsed.some(({ tls }) => tls),
-    login: yield* oneLogin(parsed.flatMap(({ login }) => login ?? []))
-  }
-})
+    login
+  }))
+}

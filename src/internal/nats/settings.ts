@@ -4,10 +4,10 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../KVStoreError.ts"
-import { checkNames, invalid, kindOf, text, time } from "./given.ts"
-import { loginNames, readLogin, type ResolvedLogin } from "./login.ts"
-import { parseServers, type ServerAddress } from "./servers.ts"
-import { readTls, type Tls } from "./tls.ts"
+import * as options from "../options.ts"
+import { loginSettings, readLogin, type ResolvedLogin } from "./login.ts"
+import { type ServerAddress, servers } from "./servers.ts"
+import { readTls, type Tls, tlsSettings } from "./tls.ts"
 
 export interface Settings {
   readonly servers: ReadonlyArray<ServerAddress>
@@ -28,45 +28,37 @@ const reconnectWait = Duration.millis(250)
 /** With two unanswered pings a frozen server is noticed after 6 to 9 s; the client's own default is minutes. */
 const pingInterval = Duration.seconds(3)
 
-const names = [
-  "servers",
-  "name",
-  ...loginNames,
-  "tls",
-  "inboxPrefix",
-  "connectTimeout",
-  "reconnectWait",
-  "pingInterval"
-]
-
 /** A subject without wildcards. */
 const prefixForm = /^[^\s.*>]+(\.[^\s.*>]+)*$/
 
-const readPrefix = Effect.fnUntraced(function*(prefix: unknown): Effect.fn.Return<string, InvalidConfig> {
-  if (typeof prefix === "string" && prefixForm.test(prefix)) return prefix
-  const got = typeof prefix === "string" ? JSON.stringify(prefix) : kindOf(prefix)
-  return yield* invalid(`inboxPrefix: expected words with dots between, such as _INBOX_app, got ${got}`)
-})
+/** The longest is far beyond any use, and well inside what a timer can count. */
+const time = options.duration(Duration.millis(1), Duration.hours(1))
+
+const settings = {
+  servers,
+  name: options.optional(options.text),
+  ...loginSettings,
+  tls: options.optional(options.group(tlsSettings)),
+  inboxPrefix: options.optional(
+    options.textLike(prefixForm, "words with dots between, such as _INBOX_app, without spaces and wildcards")
+  ),
+  connectTimeout: options.withDefault(time, connectTimeout),
+  reconnectWait: options.withDefault(time, reconnectWait),
+  pingInterval: options.withDefault(time, pingInterval)
+}
 
 /** The servers as people are told of them. */
 export const shownServers = ({ servers }: Settings): string => servers.map(({ shown }) => shown).join(", ")
 
 /** Checks everything; reads the files that are named. Nothing is sent. */
 export const readSettings = Effect.fnUntraced(function*(
-  options: unknown
+  given: unknown
 ): Effect.fn.Return<Settings, InvalidConfig> {
-  const given = yield* checkNames("", options, names)
-  const servers = yield* parseServers(given.servers)
+  const values = yield* Effect.fromResult(options.read("the client", given, settings))
+  const { connectTimeout, inboxPrefix, name, pingInterval, reconnectWait, servers } = values
+  const login = yield* readLogin(values, servers.login)
   // A URL can ask for TLS, too.
-  const tls = given.tls === undefined && servers.tls ? {} : given.tls
-  return {
-    servers: servers.list,
-    login: yield* readLogin(given, servers.login),
-    tls: tls === undefined ? undefined : yield* readTls(tls),
-    name: given.name === undefined ? undefined : yield* text("name", given.name),
-    inboxPrefix: given.inboxPrefix === undefined ? undefined : yield* readPrefix(given.inboxPrefix),
-    connectTimeout: yield* time("connectTimeout", given.connectTimeout, connectTimeout),
-    reconnectWait: yield* time("reconnectWait", given.reconnectWait, reconnectWait),
-    pingInterval: yield* time("pingInterval", given.pingInterval, pingInterval)
-  }
+  const asked = values.tls ?? (servers.tls ? {} : undefined)
+  const tls = asked && (yield* readTls(asked))
+  return { servers: servers.list, login, tls, name, inboxPrefix, connectTimeout, reconnectWait, pingInterval }
 })

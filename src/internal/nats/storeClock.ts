@@ -9,7 +9,7 @@ import { monotonicMillis } from "../time.ts"
 const nanosPerMilli = 1_000_000
 
 /** One question to the server, in milliseconds: its time, and our monotonic time before and after. */
-export interface Sample {
+interface Sample {
   readonly serverTime: number
   readonly sent: number
   readonly received: number

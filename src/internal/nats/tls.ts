@@ -9,10 +9,11 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { checkServerIdentity as compare, type ConnectionOptions, type PeerCertificate } from "node:tls"
 import type { InvalidConfig } from "../../KVStoreError.ts"
-import { checkNames, fileText, flag, type Given, invalid, path, secret, text } from "./given.ts"
+import { flag, invalid, optional, secret, type Settings, text, type Values } from "../options.ts"
+import { fileText, path } from "./files.ts"
 
 /** What the client takes, and what it hands on to Node. */
-export interface TlsSettings {
+interface TlsSettings {
   readonly handshakeFirst?: true
   readonly ca?: string
   readonly caFile?: string
@@ -31,27 +32,34 @@ export interface Tls {
 
 const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 
-const names = ["ca", "caFile", "cert", "certFile", "key", "keyFile", "handshakeFirst"]
+/** The options of TLS. */
+export const tlsSettings = {
+  ca: optional(text),
+  caFile: optional(path("tls.ca")),
+  cert: optional(text),
+  certFile: optional(path("tls.cert")),
+  key: optional(secret),
+  keyFile: optional(path("tls.key")),
+  handshakeFirst: optional(flag)
+} satisfies Settings
+
+type TlsOptions = Partial<Values<typeof tlsSettings>>
 
 type Part = "ca" | "cert" | "key"
 
 /** A part is a text or a file; undefined where it was not asked for. */
 const readPart = Effect.fnUntraced(function*(
-  given: Given,
+  given: TlsOptions,
   part: Part
 ): Effect.fn.Return<{ readonly text: string; readonly setting: Partial<TlsSettings> } | undefined, InvalidConfig> {
-  const [name, fileName] = [`tls.${part}`, `tls.${part}File`]
-  const [value, fileValue] = [given[part], given[`${part}File`]]
-  if (value !== undefined && fileValue !== undefined) {
-    return yield* invalid(`expected ${name} or ${fileName}, got both`)
+  const [text, file] = [given[part], given[`${part}File`]]
+  if (text !== undefined && file !== undefined) {
+    return yield* invalid(`expected tls.${part} or tls.${part}File, got both`)
   }
-  if (fileValue !== undefined) {
-    const file = yield* path(fileName, fileValue, name)
-    return { text: yield* fileText(fileName, file), setting: { [`${part}File`]: file } }
+  if (file !== undefined) {
+    return { text: yield* fileText(`tls.${part}File`, file), setting: { [`${part}File`]: file } }
   }
-  if (value === undefined) return undefined
-  const read = yield* part === "key" ? secret(name, value) : text(name, value)
-  return { text: read, setting: { [part]: read } }
+  return text === undefined ? undefined : { text, setting: { [part]: text } }
 })
 
 const certificatesOf = (name: string, pem: string): Effect.Effect<ReadonlyArray<X509Certificate>, InvalidConfig> => {
@@ -99,12 +107,13 @@ const withHiddenKey = (settings: TlsSettings): TlsSettings =>
     ? settings
     : Object.defineProperty({ ...settings }, "key", { value: settings.key, enumerable: false })
 
-export const readTls = Effect.fnUntraced(function*(options: unknown): Effect.fn.Return<Tls, InvalidConfig> {
-  const given = yield* checkNames("tls", options, names)
+/** Reads the files that are named, and checks what they hold. */
+export const readTls = Effect.fnUntraced(function*(
+  given: TlsOptions
+): Effect.fn.Return<Tls, InvalidConfig> {
   const ca = yield* readPart(given, "ca")
   const cert = yield* readPart(given, "cert")
   const key = yield* readPart(given, "key")
-  const handshakeFirst = yield* flag("tls.handshakeFirst", given.handshakeFirst)
   const nameOf = (part: Part) => given[part] === undefined ? `tls.${part}File` : `tls.${part}`
   if (ca !== undefined) yield* certificatesOf(nameOf("ca"), ca.text)
   yield* checkPair(
@@ -113,7 +122,7 @@ export const readTls = Effect.fnUntraced(function*(options: unknown): Effect.fn.
   )
   return {
     settings: withHiddenKey({
-      ...(handshakeFirst ? { handshakeFirst } : {}),
+      ...(given.handshakeFirst === true ? { handshakeFirst: true } : {}),
       ...ca?.setting,
       ...cert?.setting,
       ...key?.setting,
