@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { claimThenPay, lookThenPay } from "../examples/simulation/payouts.ts"
 import { scenario } from "../examples/simulation/scenario.ts"
 import * as KVStore from "../src/KVStore.ts"
@@ -198,6 +199,14 @@ describe("a scenario", () => {
     assert.strictEqual(Faults.format(cut).replaceAll(/ +/g, " "), "at 1.5 s Cut a for 2 s direction both")
     const frozen: Faults.Fault = { _tag: "PauseServer", at: 1, for: 20 }
     assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
+  })
+
+  it("a plan is encoded as text and decoded from it", () => {
+    const plan: Faults.Plan = { seed: 7, faults: [{ _tag: "Pause", at: 1500, node: "a", for: 20 }] }
+    assert.deepStrictEqual(Faults.decode(Faults.encode(plan)), Option.some(plan))
+    for (const text of ["", "{}", "null", "{\"seed\":1,\"faults\":[{\"_tag\":\"Meteor\",\"at\":0}]}"]) {
+      assert.deepStrictEqual(Faults.decode(text), Option.none())
+    }
   })
 
   it.effect("that waits for the real world, or strikes a bucket that is not there, passes nothing", () =>

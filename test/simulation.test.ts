@@ -124,6 +124,18 @@ describe("a machine", () => {
   )
 
   test(
+    "has crashed from its crash until its restart",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      assert.isFalse(yield* a.hasCrashed)
+      yield* a.crash
+      assert.isTrue(yield* a.hasCrashed)
+      yield* a.restart
+      assert.isFalse(yield* a.hasCrashed)
+    })
+  )
+
+  test(
     "that crashes does nothing more, not even a finalizer; a new process knows nothing of it",
     Effect.gen(function*() {
       const a = yield* node("a")

@@ -8,18 +8,19 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { invalid } from "../internal/simulation/given.ts"
-import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
 import {
   bucketsProblem,
   durationProblem,
+  kindsInBuckets,
   kindsProblem,
   longestPlan,
   maxFaultsProblem,
   nodesProblem
 } from "../internal/testing/scenarioChecks.ts"
+import type { SimulatedNode, SimulatedStore } from "./Simulation.ts"
+import type { InvalidSimulation } from "./SimulationError.ts"
 
 const longest = longestPlan
 
@@ -148,13 +149,6 @@ export type Kind = Fault["_tag"]
 export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
 
 /**
- * Those that strike buckets.
- *
- * @internal
- */
-export const kindsInBuckets: ReadonlyArray<string> = kinds.filter((kind) => "bucket" in schemas[kind].fields)
-
-/**
  * How many faults a plan has at most where nothing else is asked for.
  *
  * @category constants
@@ -254,7 +248,8 @@ const problemWith = (
   { buckets, kinds: asked = survivable, duration, maxFaults = defaultMaxFaults, nodes }: PlanOptions
 ): string | undefined =>
   nodesProblem(nodes) ?? bucketsProblem("buckets", buckets) ??
-    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? maxFaultsProblem(maxFaults) ??
+    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets: kindsInBuckets(Fault) }) ??
+    maxFaultsProblem(maxFaults) ??
     durationProblem(duration)
 
 /**
@@ -357,20 +352,13 @@ export const injectAll = (
  */
 export const encode = (plan: Plan): string => JSON.stringify(plan)
 
-/** @internal */
-export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption(Schema.fromJsonString(Plan))
-
-const decodePlan = Schema.decodeUnknownResult(Plan)
-
 /**
- * Why this is no plan, in a line.
+ * Reads a plan from the text that `encode` writes; none where the text is no plan.
  *
- * @internal
+ * @category formatting
+ * @since 0.1.0
  */
-export const problemIn = (plan: unknown): string | undefined => {
-  const decoded = decodePlan(plan)
-  return Result.isSuccess(decoded) ? undefined : decoded.failure.message.replaceAll(/\s+/g, " ")
-}
+export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption(Schema.fromJsonString(Plan))
 
 const seconds = (millis: number): string => `${millis / 1000} s`
 

@@ -11,18 +11,98 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { invalid } from "../internal/simulation/given.ts"
-import { type InvalidSimulation, type Run, SimulationStuck } from "../internal/simulation/models.ts"
-import type { Violation } from "../internal/testing/checksModels.ts"
-import { aimProblem, checkScenario } from "../internal/testing/scenarioChecks.ts"
-import { type Around, ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
-import { type CheckOptions, type CheckSummary, completed, type Scenario } from "../internal/testing/scenarioModels.ts"
+import { aimProblem, checkScenario, kindsInBuckets } from "../internal/testing/scenarioChecks.ts"
+import { completed } from "../internal/testing/scenarioDefaults.ts"
+import * as report from "../internal/testing/scenarioReport.ts"
 import { clocksOf, story } from "../internal/testing/scenarioStory.ts"
+import type { Violation } from "./Checks.ts"
 import * as Faults from "./Faults.ts"
-import { runExit } from "./Simulation.ts"
+import { ScenarioFailed } from "./ScenarioError.ts"
+import { type Run, runExit, type RunOptions, type SimulatedNode, type Simulation } from "./Simulation.ts"
+import { type InvalidSimulation, SimulationStuck } from "./SimulationError.ts"
 
-export { ScenarioFailed } from "../internal/testing/scenarioFailed.ts"
-export type { CheckOptions, CheckSummary, Scenario, Setup } from "../internal/testing/scenarioModels.ts"
+export { ScenarioFailed } from "./ScenarioError.ts"
+
+/**
+ * A fleet, what may go wrong in it, and for how long.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scenario {
+  readonly nodes: ReadonlyArray<string>
+  /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
+  readonly warmUp?: Duration.Input | undefined
+  /** Faults begin within this time, of a day at most. Default 2 minutes. */
+  readonly duration?: Duration.Input | undefined
+  /** How long the fleet goes on after everything is well again. Default 30 seconds. */
+  readonly settleTime?: Duration.Input | undefined
+  /** Which faults, or which in which buckets only. Default: `Faults.survivable`, in all. */
+  readonly faults?: Faults.PlanOptions["kinds"]
+  /** In one plan. Default 12. */
+  readonly maxFaults?: number | undefined
+  /** Buckets that faults may strike. Default: any one, or all at once. */
+  readonly buckets?: ReadonlyArray<string> | undefined
+  /** Wall clocks are set wrong by up to so much, either way. Default 1 day. */
+  readonly offset?: Duration.Input | undefined
+  /** Clocks run faster or slower by up to this share. Default 0.1: one may run 1.22 times as fast as another. */
+  readonly drift?: number | undefined
+  /** Which server, and which bucket. */
+  readonly simulation?: Omit<RunOptions, "seed" | "timeline"> | undefined
+  /** Made anew for every run. */
+  readonly setup: Effect.Effect<Setup, never, Simulation>
+}
+
+/**
+ * What a scenario is made of, beside its faults.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Setup {
+  /**
+   * What runs on a machine, in its process: from the beginning, and again after each restart. It may end. A failure of
+   * it fails the scenario, a crash does not.
+   */
+  readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
+  /** What is not as it should be, asked once all faults are over and the fleet has settled; it still runs then. */
+  readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
+}
+
+/**
+ * How to check a scenario.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CheckOptions {
+  /** How many plans. Default 100. */
+  readonly runs?: number | undefined
+  /** What the plans are made from. Default 1. */
+  readonly seed?: number | undefined
+  /** What a failure told: that run again, and no other; the other options do not count. One that goes well now passes. */
+  readonly replay?: string | undefined
+  /** How often a failing plan may be made smaller. Default 200. */
+  readonly maxShrinks?: number | undefined
+}
+
+/**
+ * How many runs went well, and what struck in them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CheckSummary {
+  readonly runs: number
+  /** True time that passed in all of them. */
+  readonly lasted: Duration.Duration
+  /** How often each fault has struck: one that is not there was not tested. */
+  readonly faults: ReadonlyMap<string, number>
+}
 
 const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
   const { buckets, drift, faults, duration, maxFaults, nodes, offset, settleTime, warmUp } = completed(scenario)
@@ -31,7 +111,7 @@ const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
     buckets,
     kinds: faults,
     knownKinds: Faults.kinds,
-    kindsInBuckets: Faults.kindsInBuckets,
+    kindsInBuckets: kindsInBuckets(Faults.Fault),
     durations: { warmUp, duration, settleTime, offset },
     drift,
     maxFaults
@@ -67,9 +147,17 @@ const unreached = (
   )
 ]
 
+const decodePlan = Schema.decodeUnknownResult(Faults.Plan)
+
+/** Why this is no plan, in a line. */
+const planProblem = (plan: unknown): string | undefined => {
+  const decoded = decodePlan(plan)
+  return Result.isSuccess(decoded) ? undefined : decoded.failure.message.replaceAll(/\s+/g, " ")
+}
+
 /** A plan may have been written by hand. */
 const problemOf = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidSimulation | undefined => {
-  const problem = Faults.problemIn(plan) ?? aimProblem(nodes, plan.faults)
+  const problem = planProblem(plan) ?? aimProblem(nodes, plan.faults)
   return problem === undefined ? undefined : invalid(`plan: ${problem}`)
 }
 
@@ -140,6 +228,35 @@ const violationsOf = (scenario: Scenario, plan: Faults.Plan, options: { readonly
 const notTwice = (plan: Faults.Plan): string =>
   `the run of ${Faults.encode(plan)} does not go the same way twice: something in it is not simulated`
 
+/** Runs a plan, and fails with a report; `isSmallest`: whether fewer faults were tried. */
+const judge = (
+  scenario: Scenario,
+  plan: Faults.Plan,
+  isSmallest: boolean
+): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> =>
+  Effect.gen(function*() {
+    const { outcome, violations: quick } = yield* violationsOf(scenario, plan)
+    if (outcome !== undefined && quick.length === 0) return outcome
+    // Once more, with a timeline, and with the places at which errors were made.
+    const { endedAt, timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
+    if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
+    const text = report.format({
+      violations,
+      seed: plan.seed,
+      faults: plan.faults.toSorted((a, b) => a.at - b.at).map((fault) => ({
+        at: fault.at,
+        text: Faults.format(fault)
+      })),
+      warmUp: Duration.toMillis(completed(scenario).warmUp),
+      clocks: clocksOf(scenario, plan.seed),
+      endedAt,
+      isSmallest,
+      replay: Faults.encode(plan),
+      timeline
+    })
+    return yield* new ScenarioFailed({ plan, violations, timeline, report: text })
+  })
+
 /**
  * Plays a scenario once, and fails where something is not as it should be: with
  * its timeline, for which it is played once more.
@@ -161,22 +278,7 @@ const notTwice = (plan: Faults.Plan): string =>
 export const verify = (
   scenario: Scenario,
   plan: Faults.Plan
-): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> =>
-  Effect.gen(function*() {
-    const { outcome, violations: quick } = yield* violationsOf(scenario, plan)
-    if (outcome !== undefined && quick.length === 0) return outcome
-    // As it is told: with a timeline, and with the places at which errors were made.
-    const { endedAt, timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
-    if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
-    const around: Around = {
-      clocks: clocksOf(scenario, plan.seed),
-      warmUp: Duration.toMillis(completed(scenario).warmUp),
-      endedAt,
-      isSmallest: false,
-      timeline
-    }
-    return yield* new ScenarioFailed({ plan, violations, around })
-  })
+): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> => judge(scenario, plan, false)
 
 const checkOptionsProblem = ({ maxShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
   if (!(Number.isSafeInteger(runs) && runs > 0)) return `runs: expected a whole number from 1, got ${runs}`
@@ -238,10 +340,10 @@ export const check = Effect.fnUntraced(function*(
       return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
     case "Falsified": {
       if (result.failure._tag === "PropertyError") return yield* result.failure.error
-      const failed = yield* Effect.flip(verify(scenario, result.shrunkInput)).pipe(
-        Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput))))
+      return yield* Effect.flip(judge(scenario, result.shrunkInput, tries < maxShrinks)).pipe(
+        Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput)))),
+        Effect.flip
       )
-      return yield* failed._tag === "ScenarioFailed" && tries < maxShrinks ? failed.asSmallest() : failed
     }
   }
 })

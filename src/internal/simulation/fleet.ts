@@ -13,6 +13,19 @@ import type { BucketOptions } from "../../KVStoreConfig.ts"
 import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
 import { NatsClient } from "../../NatsClient.ts"
 import * as NatsKVStore from "../../NatsKVStore.ts"
+import type {
+  Disruption,
+  Facts,
+  LinkQuality,
+  Loss,
+  NodeOptions,
+  RunOptions,
+  SimulatedNode,
+  SimulatedStore,
+  Simulation,
+  StoredWrite
+} from "../../testing/Simulation.ts"
+import { type InvalidSimulation, NodeCrashed } from "../../testing/SimulationError.ts"
 import * as client from "../nats/client.ts"
 import { streamName, subjectPrefix } from "../nats/stream.ts"
 import { Chance } from "./chance.ts"
@@ -28,20 +41,6 @@ import {
   withTime
 } from "./given.ts"
 import { Machine } from "./machine.ts"
-import {
-  type Disruption,
-  type Facts,
-  type InvalidSimulation,
-  type LinkQuality,
-  type Loss,
-  NodeCrashed,
-  type NodeOptions,
-  type RunOptions,
-  type SimulatedNode,
-  type SimulatedStore,
-  type SimulationService,
-  type StoredWrite
-} from "./models.ts"
 import { clockFor, NodeClock } from "./nodeClock.ts"
 import { referencesOf, runOn } from "./process.ts"
 import { SimulatedServer } from "./server.ts"
@@ -90,7 +89,7 @@ const bucketOf = (stream: string): string => stream.slice(streamName("").length)
 export class Fleet {
   readonly seed: string
   readonly world: World
-  readonly service: SimulationService
+  readonly service: Simulation["Service"]
   private readonly server: SimulatedServer
   private readonly version: string
   private readonly machines = new Map<string, Machine>()

@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { InvalidSimulation } from "./models.ts"
+import { InvalidSimulation } from "../../testing/SimulationError.ts"
 
 /** The server's name in a timeline, and that of the program that directs the test. */
 export const takenNames: ReadonlyArray<string> = ["store", "test"]

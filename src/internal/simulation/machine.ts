@@ -2,9 +2,9 @@
  * One machine of the fleet: its clocks, its way to the server, and the process
  * that runs on it, one after the other.
  */
+import type { Stop } from "../../testing/Simulation.ts"
 import { SimulatedConnection } from "./connection.ts"
 import type { Timer } from "./environment.ts"
-import type { Stop } from "./models.ts"
 import { NodeClock } from "./nodeClock.ts"
 import type { SimulatedServer } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"

@@ -2,8 +2,9 @@
  * What a scenario and a plan must be: checked before anything runs. Pure.
  */
 import type * as Duration from "effect/Duration"
+import type * as Faults from "../../testing/Faults.ts"
+import type { InvalidSimulation } from "../../testing/SimulationError.ts"
 import { invalid, isBucket, isNodeId, takenNames, timeExpected, timeIn } from "../simulation/given.ts"
-import type { InvalidSimulation } from "../simulation/models.ts"
 
 /** Kinds of faults, or kinds with the only buckets that they strike. */
 export interface CheckedKinds {
@@ -44,6 +45,10 @@ export const bucketsProblem = (where: string, buckets: ReadonlyArray<string>): s
   const wrong = buckets.find((name) => !isBucket(name))
   return wrong === undefined ? undefined : `${where}: expected names of buckets, or "*", got "${wrong}"`
 }
+
+/** The kinds that strike buckets. */
+export const kindsInBuckets = (fault: typeof Faults.Fault): ReadonlyArray<string> =>
+  fault.members.flatMap(({ fields }) => "bucket" in fields ? [fields._tag.schema.literal] : [])
 
 export const kindsProblem = ({ kinds, kindsInBuckets, knownKinds }: CheckedKinds): string | undefined => {
   for (const one of kinds) {

@@ -4,24 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Leadership, LossReason } from "../../Election.ts"
+import type { Leadership } from "../../Election.ts"
 import { type FencingToken, Order } from "../../FencingToken.ts"
-import type { Facts, SimulationService } from "../simulation/models.ts"
-import type { Disruption, GuardedWrite, LeaderHistory, Term } from "./checksModels.ts"
-
-/**
- * Leadership that was lost, and why its leader was told so: milliseconds of true
- * time.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TermLoss {
-  readonly election: string
-  readonly node: string
-  readonly reason: LossReason
-  readonly at: number
-}
+import type { Disruption, GuardedWrite, LeaderHistory, Term } from "../../testing/Checks.ts"
+import type { TermLoss } from "../../testing/History.ts"
+import type { Facts, Simulation } from "../../testing/Simulation.ts"
 
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
 const shortestReading = 200
@@ -54,7 +41,7 @@ class Running {
   }
 }
 
-type TermSource = Pick<SimulationService, "facts" | "note" | "now">
+type TermSource = Pick<Simulation["Service"], "facts" | "note" | "now">
 
 /** The work, with all that is written down of it while it runs; how leadership was lost is told whenever that is known. */
 const recorded = <A, E, R>(

@@ -2,8 +2,8 @@
  * The verdict on a history: each key on its own, then all revisions together.
  * Pure.
  */
+import type { Initial, NotLinearizable, Operation, Options, Verdict } from "../../../testing/Linearizability.ts"
 import { explain } from "./describe.ts"
-import type { Initial, NotLinearizable, Operation, Options, Verdict } from "./history.ts"
 import { malformedIn } from "./malformed.ts"
 import { isUnanswered, withoutEmptyRefusals } from "./problem.ts"
 import { contradictionIn } from "./revisions.ts"

@@ -2,7 +2,7 @@
  * Whether a history is one: with times that go back, or that are no numbers, every
  * order would seem to be right, or none. Pure.
  */
-import type { Initial, Input, Malformed, Operation, Outcome } from "./history.ts"
+import type { Initial, Input, Malformed, Operation, Outcome } from "../../../testing/Linearizability.ts"
 
 const inputs: ReadonlyArray<string> = ["Get", "Put", "Remove"] satisfies ReadonlyArray<Input["_tag"]>
 

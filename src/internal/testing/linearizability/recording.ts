@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { KVEntry, KVOptions, KVStore, RemoveOptions } from "../../../KVStore.ts"
 import type { KVStoreError } from "../../../KVStoreError.ts"
-import type { Input, Operation, Outcome } from "./history.ts"
+import type { Input, Operation, Outcome } from "../../../testing/Linearizability.ts"
 
 type RecordedStore = KVStore["Service"]
 
