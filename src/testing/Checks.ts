@@ -22,7 +22,7 @@ import { records } from "../internal/testing/checksRecords.ts"
 import { report } from "../internal/testing/checksReport.ts"
 import { vacancies } from "../internal/testing/checksVacancies.ts"
 import { writes } from "../internal/testing/checksWrites.ts"
-import { ifWellFormed } from "../internal/testing/wellFormed.ts"
+import { ifValid, ifWellFormed, registrySettings, withinSettings } from "../internal/testing/wellFormed.ts"
 
 /**
  * What a history is held to.
@@ -294,7 +294,7 @@ export interface RegistryTimes {
  * @since 0.1.0
  */
 export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation> =>
-  report(ifWellFormed({ history }, () => leaders(history)))
+  report(ifWellFormed(history, () => leaders(history)))
 
 /**
  * Each election, of those named and of those that were ever won, has a leader
@@ -320,13 +320,9 @@ export const leaderWithin = (
   options: { readonly elections: ReadonlyArray<string>; readonly within: number }
 ): ReadonlyArray<Violation> =>
   report(
-    ifWellFormed(
-      { history, options },
-      () => vacancies(history, history.disruptions, options.within, options.elections),
-      {
-        "options.within": options.within
-      }
-    )
+    ifValid("options", options, withinSettings, () =>
+      ifWellFormed(history, () =>
+        vacancies(history, history.disruptions, options.within, options.elections)))
   )
 
 /**
@@ -341,7 +337,7 @@ export const leaderWithin = (
  * @since 0.1.0
  */
 export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArray<Violation> =>
-  report(ifWellFormed({ history }, () => writes(history)))
+  report(ifWellFormed(history, () => writes(history)))
 
 /**
  * Who lives is seen, who is gone is not, and who lives beats.
@@ -399,9 +395,5 @@ export const registryAccuracy = (history: RegistryHistory, times: RegistryTimes)
     const known = records(history)
     return [...lookups(history, times, known), ...lives(history, times, known), ...cleanups(history, times, known)]
   }
-  return report(ifWellFormed({ history, times }, judge, {
-    "times.maxAge": times.maxAge,
-    "times.heartbeat": times.heartbeat,
-    "times.tolerance": times.tolerance
-  }))
+  return report(ifValid("times", times, registrySettings, () => ifWellFormed(history, judge)))
 }

@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { InvalidConfig } from "../AegisError.ts"
 import type { Leadership, LossReason } from "../Election.ts"
 import type { FencingToken } from "../FencingToken.ts"
 import * as registryRecords from "../internal/testing/registryRecords.ts"
@@ -15,6 +16,8 @@ import * as termRecords from "../internal/testing/termRecords.ts"
 import type { Registration } from "../Registry.ts"
 import type { Disruption, GuardedWrite, LeaderHistory, RegistryHistory } from "./Checks.ts"
 import { Simulation } from "./Simulation.ts"
+
+export { InvalidConfig } from "../AegisError.ts"
 
 /**
  * Records of one run.
@@ -42,7 +45,7 @@ export interface History {
     resource: string,
     token: FencingToken,
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
-  ) => Effect.Effect<boolean>
+  ) => Effect.Effect<boolean, InvalidConfig>
   /** A registration, recorded until its scope closes. */
   readonly registered: <E, R>(
     node: string,

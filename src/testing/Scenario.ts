@@ -10,21 +10,22 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { invalid } from "../internal/simulation/given.ts"
-import { aimProblem, checkScenario, kindsInBuckets } from "../internal/testing/scenarioChecks.ts"
-import { completed } from "../internal/testing/scenarioDefaults.ts"
+import type { InvalidConfig } from "../AegisError.ts"
+import * as options from "../internal/options.ts"
+import { aimProblem, problemOf } from "../internal/testing/planSettings.ts"
 import * as report from "../internal/testing/scenarioReport.ts"
+import * as settings from "../internal/testing/scenarioSettings.ts"
 import { clocksOf, story } from "../internal/testing/scenarioStory.ts"
 import type { Violation } from "./Checks.ts"
 import * as Faults from "./Faults.ts"
 import { ScenarioFailed } from "./ScenarioError.ts"
 import { type Run, runExit, type RunOptions, type SimulatedNode, type Simulation } from "./Simulation.ts"
-import { type InvalidSimulation, SimulationStuck } from "./SimulationError.ts"
+import { SimulationStuck } from "./SimulationError.ts"
 
+export { InvalidConfig } from "../AegisError.ts"
 export { ScenarioFailed } from "./ScenarioError.ts"
 
 /**
@@ -104,34 +105,26 @@ export interface CheckSummary {
   readonly faults: ReadonlyMap<string, number>
 }
 
-const problemWith = (scenario: Scenario): InvalidSimulation | undefined => {
-  const { buckets, drift, faults, duration, maxFaults, nodes, offset, settleTime, warmUp } = completed(scenario)
-  return checkScenario({
-    nodes,
-    buckets,
-    kinds: faults,
-    knownKinds: Faults.kinds,
-    kindsInBuckets: kindsInBuckets(Faults.Fault),
-    durations: { warmUp, duration, settleTime, offset },
-    drift,
-    maxFaults
-  })
-}
+/** Options that cannot be used fail where the plan is run: until then there is a plan without faults. */
+const noFaults: Arbitrary.Arbitrary<Faults.Plan> = Arbitrary.Constant<Faults.Plan>({ seed: 0, faults: [] })
 
-/** What cannot be had as asked fails when it is played: until then there is only a plan with nothing in it. */
-const nothingWrong = (): Arbitrary.Arbitrary<Faults.Plan> => Arbitrary.Constant<Faults.Plan>({ seed: 0, faults: [] })
+const plansOf = (
+  { buckets, duration, faults, maxFaults, nodes }: settings.ScenarioSettings
+): Arbitrary.Arbitrary<Faults.Plan> => Faults.plans({ nodes, buckets, duration, maxFaults, kinds: faults })
 
 /**
- * Plans for a scenario, for `it.effect.prop` with `verify`.
+ * Generates plans for a scenario, for `it.effect.prop` with `verify`.
+ *
+ * **Gotchas**
+ *
+ * Of a scenario that is not valid there is one plan, without faults: `verify`
+ * fails with the `InvalidConfig` that names the option.
  *
  * @category arbitraries
  * @since 0.1.0
  */
-export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> => {
-  if (problemWith(scenario) !== undefined) return nothingWrong()
-  const { buckets, faults, duration, maxFaults, nodes } = completed(scenario)
-  return Faults.plans({ nodes, buckets, duration, maxFaults, kinds: faults })
-}
+export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> =>
+  Result.match(settings.read(scenario), { onFailure: () => noFaults, onSuccess: plansOf })
 
 /** What was never reached was not tested. */
 const unreached = (
@@ -149,23 +142,39 @@ const unreached = (
 
 const decodePlan = Schema.decodeUnknownResult(Faults.Plan)
 
-/** Why this is no plan, in a line. */
-const planProblem = (plan: unknown): string | undefined => {
-  const decoded = decodePlan(plan)
-  return Result.isSuccess(decoded) ? undefined : decoded.failure.message.replaceAll(/\s+/g, " ")
-}
-
 /** A plan may have been written by hand. */
-const problemOf = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidSimulation | undefined => {
-  const problem = planProblem(plan) ?? aimProblem(nodes, plan.faults)
-  return problem === undefined ? undefined : invalid(`plan: ${problem}`)
+const planProblem = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidConfig | undefined => {
+  const problem = problemOf(decodePlan(plan)) ?? aimProblem(nodes, plan.faults)
+  return problem === undefined ? undefined : options.invalid(`plan: ${problem}`)
 }
 
-/** Far beyond what judging takes. */
+/** Far beyond what the checks take. */
 const spare = Duration.hours(1)
 
+const runWith = (
+  asked: settings.ScenarioSettings,
+  plan: Faults.Plan,
+  timeline: boolean
+): Effect.Effect<Run<ReadonlyArray<Violation | string>, unknown>, SimulationStuck | InvalidConfig> =>
+  Effect.suspend(() => {
+    const problem = planProblem(plan, asked.nodes)
+    if (problem !== undefined) return Effect.fail(problem)
+    const { duration, settleTime, simulation: { bucket, limit, server }, warmUp } = asked
+    const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
+    const needed = Math.max(Duration.toMillis(duration), ...faults) + Duration.toMillis(warmUp) +
+      Duration.toMillis(settleTime)
+    return runExit(story(asked, plan), {
+      limit: limit ?? Duration.sum(Duration.millis(needed), spare),
+      server,
+      bucket,
+      seed: plan.seed,
+      timeline
+    })
+  })
+
 /**
- * Plays a scenario once.
+ * Runs one plan of a scenario. A scenario, a plan or an option that is not valid
+ * is `InvalidConfig`.
  *
  * @category running
  * @since 0.1.0
@@ -173,25 +182,16 @@ const spare = Duration.hours(1)
 export const run = (
   scenario: Scenario,
   plan: Faults.Plan,
-  options: { readonly timeline?: boolean | undefined } = {}
-): Effect.Effect<Run<ReadonlyArray<Violation | string>, unknown>, SimulationStuck | InvalidSimulation> =>
-  Effect.suspend(() => {
-    const problem = problemWith(scenario) ?? problemOf(plan, scenario.nodes)
-    if (problem !== undefined) return Effect.fail(problem)
-    const { duration, settleTime, warmUp } = completed(scenario)
-    const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
-    const needed = Math.max(Duration.toMillis(duration), ...faults) + Duration.toMillis(warmUp) +
-      Duration.toMillis(settleTime)
-    return runExit(story(scenario, plan), {
-      limit: Duration.sum(Duration.millis(needed), spare),
-      ...scenario.simulation,
-      seed: plan.seed,
-      timeline: options.timeline
-    })
+  runOptions: { readonly timeline?: boolean | undefined } = {}
+): Effect.Effect<Run<ReadonlyArray<Violation | string>, unknown>, SimulationStuck | InvalidConfig> =>
+  Effect.gen(function*() {
+    const asked = yield* Effect.fromResult(settings.read(scenario))
+    const { timeline } = yield* Effect.fromResult(options.read("options", runOptions, settings.runSettings))
+    return yield* runWith(asked, plan, timeline)
   })
 
-/** All that are named as to be struck. */
-const bucketsAskedFor = ({ buckets = [], faults = [] }: Scenario, plan: Faults.Plan): ReadonlySet<string> =>
+/** Every bucket that a fault is aimed at. */
+const bucketsAskedFor = ({ buckets, faults }: settings.ScenarioSettings, plan: Faults.Plan): ReadonlySet<string> =>
   new Set([
     ...buckets,
     ...faults.flatMap((one) => typeof one === "string" ? [] : one[1]),
@@ -199,22 +199,22 @@ const bucketsAskedFor = ({ buckets = [], faults = [] }: Scenario, plan: Faults.P
   ])
 
 const problemsOf = (
-  scenario: Scenario,
+  asked: settings.ScenarioSettings,
   plan: Faults.Plan,
   outcome: Run<ReadonlyArray<Violation | string>, unknown>
 ): ReadonlyArray<Violation | string> => {
   const { exit } = outcome
   return Exit.isSuccess(exit)
-    ? [...exit.value, ...unreached(outcome, bucketsAskedFor(scenario, plan))]
+    ? [...exit.value, ...unreached(outcome, bucketsAskedFor(asked, plan))]
     : [Cause.pretty(exit.cause)]
 }
 
-/** A run that comes to no end has broken the first of all promises. */
-const violationsOf = (scenario: Scenario, plan: Faults.Plan, options: { readonly timeline?: boolean } = {}) =>
-  run(scenario, plan, options).pipe(
+/** A run that does not end is a violation. */
+const violationsOf = (asked: settings.ScenarioSettings, plan: Faults.Plan, timeline = false) =>
+  runWith(asked, plan, timeline).pipe(
     Effect.map((outcome) => ({
       outcome,
-      violations: problemsOf(scenario, plan, outcome),
+      violations: problemsOf(asked, plan, outcome),
       timeline: outcome.timeline(),
       endedAt: Exit.isSuccess(outcome.exit) ? undefined : Duration.toMillis(outcome.lasted)
     })),
@@ -230,15 +230,15 @@ const notTwice = (plan: Faults.Plan): string =>
 
 /** Runs a plan, and fails with a report; `isSmallest`: whether fewer faults were tried. */
 const judge = (
-  scenario: Scenario,
+  asked: settings.ScenarioSettings,
   plan: Faults.Plan,
   isSmallest: boolean
-): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> =>
+): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidConfig> =>
   Effect.gen(function*() {
-    const { outcome, violations: quick } = yield* violationsOf(scenario, plan)
+    const { outcome, violations: quick } = yield* violationsOf(asked, plan)
     if (outcome !== undefined && quick.length === 0) return outcome
     // Once more, with a timeline, and with the places at which errors were made.
-    const { endedAt, timeline, violations } = yield* violationsOf(scenario, plan, { timeline: true })
+    const { endedAt, timeline, violations } = yield* violationsOf(asked, plan, true)
     if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
     const text = report.format({
       violations,
@@ -247,8 +247,8 @@ const judge = (
         at: fault.at,
         text: Faults.format(fault)
       })),
-      warmUp: Duration.toMillis(completed(scenario).warmUp),
-      clocks: clocksOf(scenario, plan.seed),
+      warmUp: Duration.toMillis(asked.warmUp),
+      clocks: clocksOf(asked, plan.seed),
       endedAt,
       isSmallest,
       replay: Faults.encode(plan),
@@ -258,8 +258,8 @@ const judge = (
   })
 
 /**
- * Plays a scenario once, and fails where something is not as it should be: with
- * its timeline, for which it is played once more.
+ * Runs one plan of a scenario, and fails with `ScenarioFailed` where something is
+ * violated. The plan is run a second time then, for the timeline.
  *
  * **Example** (With `it.effect.prop`)
  *
@@ -278,51 +278,37 @@ const judge = (
 export const verify = (
   scenario: Scenario,
   plan: Faults.Plan
-): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidSimulation> => judge(scenario, plan, false)
-
-const checkOptionsProblem = ({ maxShrinks = 0, runs = 1, seed = 1 }: CheckOptions): string | undefined => {
-  if (!(Number.isSafeInteger(runs) && runs > 0)) return `runs: expected a whole number from 1, got ${runs}`
-  if (!Number.isSafeInteger(seed)) return `seed: expected a whole number, got ${seed}`
-  if (!(Number.isSafeInteger(maxShrinks) && maxShrinks >= 0)) {
-    return `maxShrinks: expected a whole number from 0, got ${maxShrinks}`
-  }
-  return undefined
-}
-
-/** One run again, as a failure of this scenario told it. */
-const playAgain = (
-  scenario: Scenario,
-  replay: string
-): Effect.Effect<CheckSummary, ScenarioFailed | InvalidSimulation> =>
-  Option.match(Faults.decode(replay), {
-    onNone: () => Effect.fail(invalid(`replay: expected what a failure of this scenario told, got ${replay}`)),
-    onSome: (plan) =>
-      Effect.map(verify(scenario, plan), ({ faults, lasted }): CheckSummary => ({ runs: 1, faults, lasted }))
-  })
+): Effect.Effect<Run<unknown, unknown>, ScenarioFailed | InvalidConfig> =>
+  Effect.flatMap(Effect.fromResult(settings.read(scenario)), (asked) => judge(asked, plan, false))
 
 /**
- * Plays a scenario for many plans. The first that fails is made as small as it
- * gets: with fewer and shorter faults, as long as it fails.
+ * Runs many plans of a scenario. The first that fails is shrunk: to fewer and
+ * shorter faults, for as long as it fails. A scenario or an option that is not
+ * valid is `InvalidConfig`.
  *
  * @category running
  * @since 0.1.0
  */
 export const check = Effect.fnUntraced(function*(
   scenario: Scenario,
-  options: CheckOptions = {}
-): Effect.fn.Return<CheckSummary, ScenarioFailed | InvalidSimulation> {
-  const problem = checkOptionsProblem(options)
-  if (problem !== undefined) return yield* invalid(problem)
-  const { maxShrinks = 200, replay, runs = 100, seed = 1 } = options
-  if (replay !== undefined) return yield* playAgain(scenario, replay)
+  checkOptions: CheckOptions = {}
+): Effect.fn.Return<CheckSummary, ScenarioFailed | InvalidConfig> {
+  const asked = yield* Effect.fromResult(settings.read(scenario))
+  const { maxShrinks, replay, runs, seed } = yield* Effect.fromResult(
+    options.read("options", checkOptions, settings.checkSettings)
+  )
+  if (replay !== undefined) {
+    const { faults, lasted } = yield* judge(asked, replay, false)
+    return { runs: 1, faults, lasted }
+  }
   const struck = new Map<string, number>()
   let lasted = 0
   let hasFailed = false
   let tries = 0
   const result = yield* Arbitrary.checkEffect(
-    plans(scenario),
+    plansOf(asked),
     (plan) =>
-      Effect.map(violationsOf(scenario, plan), ({ outcome, violations }) => {
+      Effect.map(violationsOf(asked, plan), ({ outcome, violations }) => {
         if (hasFailed) tries++
         hasFailed ||= violations.length > 0
         lasted += outcome === undefined ? 0 : Duration.toMillis(outcome.lasted)
@@ -340,7 +326,7 @@ export const check = Effect.fnUntraced(function*(
       return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
     case "Falsified": {
       if (result.failure._tag === "PropertyError") return yield* result.failure.error
-      return yield* Effect.flip(judge(scenario, result.shrunkInput, tries < maxShrinks)).pipe(
+      return yield* Effect.flip(judge(asked, result.shrunkInput, tries < maxShrinks)).pipe(
         Effect.catchCause(() => Effect.die(new Error(notTwice(result.shrunkInput)))),
         Effect.flip
       )

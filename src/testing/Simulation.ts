@@ -19,6 +19,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { InvalidConfig } from "../AegisError.ts"
 import { Fleet } from "../internal/simulation/fleet.ts"
 import { shown } from "../internal/simulation/timeline.ts"
 import type { KVStore } from "../KVStore.ts"
@@ -26,10 +27,11 @@ import type { BucketOptions } from "../KVStoreConfig.ts"
 import type { KVStoreError } from "../KVStoreError.ts"
 import type { NatsClient } from "../NatsClient.ts"
 import type { Disruption, Stop } from "./Checks.ts"
-import { type InvalidSimulation, type NodeCrashed, SimulationStuck } from "./SimulationError.ts"
+import { type NodeCrashed, SimulationStuck } from "./SimulationError.ts"
 
+export { InvalidConfig } from "../AegisError.ts"
 export type { Disruption, Stop } from "./Checks.ts"
-export { InvalidSimulation, NodeCrashed, SimulationStuck } from "./SimulationError.ts"
+export { NodeCrashed, SimulationStuck } from "./SimulationError.ts"
 
 /**
  * The fleet that a program runs in.
@@ -43,13 +45,13 @@ export class Simulation extends Context.Service<Simulation, {
   readonly node: (
     id: string,
     options?: NodeOptions
-  ) => Effect.Effect<SimulatedNode, InvalidSimulation, Scope.Scope>
+  ) => Effect.Effect<SimulatedNode, InvalidConfig, Scope.Scope>
   /** The simulation's bucket. */
   readonly store: SimulatedStore
   /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
   readonly bucket: (name: string) => SimulatedStore
   /** The whole server stands still for so long, and goes on where it was. */
-  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
   /** A line of the program's own in the timeline. */
@@ -117,17 +119,17 @@ export interface SimulatedNode {
   /** A new process, which knows nothing of the one before: `run` runs in it from now on. */
   readonly restart: Effect.Effect<void>
   /** As by SIGSTOP, and SIGCONT so much later. Returns at once. A process that is stopped already is so for longer. */
-  readonly pause: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly pause: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
    * The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. A machine whose
    * process is stopped already is so for longer.
    */
-  readonly suspend: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly suspend: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
    * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
    * that is suspended is set 2 s after it has woken.
    */
-  readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
    * Nothing passes that way until `heal`, or for so long; returns at once. What is sent meanwhile waits, as with
    * TCP, and arrives then, unless the client has noticed (after 6 to 9 s) and
@@ -135,10 +137,10 @@ export interface SimulatedNode {
    */
   readonly cut: (
     direction: "requests" | "replies" | "both",
-    lasting?: Duration.Input
-  ) => Effect.Effect<void, InvalidSimulation>
+    duration?: Duration.Input
+  ) => Effect.Effect<void, InvalidConfig>
   /** How messages travel from now on: until `heal`, or for so long. Returns at once. Of several the last one counts. */
-  readonly link: (quality: LinkQuality, lasting?: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly link: (quality: LinkQuality, duration?: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** The connection breaks at once, and is made again within a second. */
   readonly disconnect: Effect.Effect<void>
   /** Ends `cut` and `link`. */
@@ -173,17 +175,17 @@ export interface SimulatedStore {
    * The stream has no leader for so long: requests find nobody, and answers that were under way may never come. One that
    * is kept in a single server's memory is lost.
    */
-  readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** The stream is gone, with all that was in it. */
-  readonly loseStream: Effect.Effect<void, InvalidSimulation>
+  readonly loseStream: Effect.Effect<void, InvalidConfig>
   /** The same, and somebody else has made it again at once: its revisions begin at 1. */
-  readonly recreateStream: Effect.Effect<void, InvalidSimulation>
+  readonly recreateStream: Effect.Effect<void, InvalidConfig>
   /** As by a restored backup: the last messages are gone, and their revisions are given again. */
-  readonly rollBack: (messages: number) => Effect.Effect<void, InvalidSimulation>
+  readonly rollBack: (messages: number) => Effect.Effect<void, InvalidConfig>
   /** The server forgets every watch. */
-  readonly dropConsumers: Effect.Effect<void, InvalidSimulation>
+  readonly dropConsumers: Effect.Effect<void, InvalidConfig>
   /** Copies of a replicated bucket hear of changes this much later from now on. */
-  readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
 /**
@@ -269,7 +271,7 @@ export interface Run<A, E = never> {
 export const runExit = <A, E>(
   program: Effect.Effect<A, E, Simulation | Scope.Scope>,
   options: RunOptions = {}
-): Effect.Effect<Run<A, E>, SimulationStuck | InvalidSimulation> =>
+): Effect.Effect<Run<A, E>, SimulationStuck | InvalidConfig> =>
   Effect.gen(function*() {
     const fleet = yield* Fleet.make(options)
     const { seed } = fleet
@@ -320,7 +322,7 @@ export const runExit = <A, E>(
 export const run = <A, E>(
   program: Effect.Effect<A, E, Simulation | Scope.Scope>,
   options: RunOptions = {}
-): Effect.Effect<Run<A> & { readonly value: A }, E | SimulationStuck | InvalidSimulation> =>
+): Effect.Effect<Run<A> & { readonly value: A }, E | SimulationStuck | InvalidConfig> =>
   Effect.flatMap(runExit(program, options), (outcome) =>
     Exit.match(outcome.exit, {
       onFailure: (cause) => Effect.failCause(cause),

@@ -64,15 +64,3 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
     return `the simulation with seed ${this.seed} stands still after ${Duration.format(this.at)}: ${why[this.how]}`
   }
 }
-
-/**
- * A machine or a run that cannot be had as asked.
- *
- * @category errors
- * @since 0.1.0
- */
-export class InvalidSimulation extends Data.TaggedError("InvalidSimulation")<{ readonly problem: string }> {
-  override get message(): string {
-    return this.problem
-  }
-}

@@ -253,7 +253,7 @@ export class Machine {
     this.poor.push(poor)
     this.world.injected("degraded link")
     this.note(
-      `a poor link: ${quality.least} to ${quality.most} ms, ${Math.round(100 * quality.loss)} % lost, ` +
+      `a degraded link: ${quality.minDelay} to ${quality.maxDelay} ms, ${Math.round(100 * quality.loss)} % lost, ` +
         `${Math.round(100 * quality.reordering)} % overtaken`
     )
     if (millis !== undefined) this.world.after(millis, () => this.improve(poor))

@@ -4,11 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "../../AegisError.ts"
 import type { Leadership } from "../../Election.ts"
 import { type FencingToken, Order } from "../../FencingToken.ts"
 import type { Disruption, GuardedWrite, LeaderHistory, Term } from "../../testing/Checks.ts"
 import type { TermLoss } from "../../testing/History.ts"
 import type { Facts, Simulation } from "../../testing/Simulation.ts"
+import { flag, optional, read, text, withDefault } from "../options.ts"
 
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
 const shortestReading = 200
@@ -83,6 +86,8 @@ const recorded = <A, E, R>(
   return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
 }
 
+const writeSettings = { fence: withDefault(flag, true), what: optional(text) }
+
 /** Resources that leaders write to. */
 const resources = (now: TermSource["now"]) => {
   const written: Array<GuardedWrite> = []
@@ -91,15 +96,19 @@ const resources = (now: TermSource["now"]) => {
     node: string,
     resource: string,
     token: FencingToken,
-    { fence = true, what }: { readonly fence?: boolean | undefined; readonly what?: string | undefined } = {}
-  ): Effect.Effect<boolean> =>
-    Effect.map(now, (at) => {
+    options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
+  ): Effect.Effect<boolean, InvalidConfig> => {
+    const asked = read("options", options, writeSettings)
+    if (Result.isFailure(asked)) return Effect.fail(asked.failure)
+    const { fence, what } = asked.success
+    return Effect.map(now, (at) => {
       const known = highest.get(resource)
       const accepted = !fence || known === undefined || Order(token, known) >= 0
       if (accepted) highest.set(resource, token)
       written.push({ resource, node, token, at, accepted, what })
       return accepted
     })
+  }
   return { write, writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written]) }
 }
 
