@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 export * as Checks from "./testing/Checks.ts"
+export * as Crash from "./testing/Crash.ts"
 export * as Faults from "./testing/Faults.ts"
 export * as History from "./testing/History.ts"
 export * as Linearizability from "./testing/Linearizability.ts"

@@ -290,12 +290,24 @@ describe("an election has a leader", () => {
     assert.deepStrictEqual(rules(since(undefined)), ["an election has a leader"])
   })
 
-  it("has bounds that are numbers", () => {
-    const [violation] = Checks.leaderWithin({ terms: [], disruptions: [], end: 100_000 }, {
-      elections: ["job"],
-      within: Number.NaN
-    })
-    assert.strictEqual(violation?.message, "options.within: expected a number, got NaN")
+  it("has options, and violates that the history is well formed where they are not valid", () => {
+    const rows: ReadonlyArray<readonly [unknown, string]> = [
+      [{ elections: ["job"], within: Number.NaN }, "options.within: expected a number of milliseconds from 0, got NaN"],
+      [{ elections: ["job"], within: "1 second" }, "options.within: expected a number of milliseconds from 0"],
+      [{ elections: "job", within: 1 }, "options.elections: expected a list of names of elections, got a plain string"],
+      [{ elections: [], within: 1, atMost: 2 }, "options: no option \"options.atMost\": there are options.elections"],
+      [null, "options: expected an object with options.elections, options.within, got null"]
+    ]
+    for (const [options, problem] of rows) {
+      const violations = Checks.leaderWithin(
+        { terms: [], disruptions: [], end: 100_000 },
+        options as { readonly elections: ReadonlyArray<string>; readonly within: number }
+      )
+      assert.deepStrictEqual(rules(violations), ["the history is well formed"])
+      assert.include(violations[0]?.message, problem)
+    }
+    const [violation] = Checks.noStaleWrite(null as unknown as [])
+    assert.strictEqual(violation?.message, "history: expected the records of a run, got null")
   })
 
   it("is asked of an election that nobody has ever won", () => {

@@ -516,9 +516,19 @@ describe("a history with what is no number", () => {
     assert.strictEqual(violation?.rule, "the history is well formed")
     assert.strictEqual(violation?.message, "history.heartbeats[0].at: expected a number, got NaN")
     const wrong = (given: object) => check({}, { ...times, ...given }).map(({ message }) => message)
-    assert.deepStrictEqual(wrong({ maxAge: Number.NaN }), ["times.maxAge: expected a number, got NaN"])
-    assert.deepStrictEqual(wrong({ tolerance: undefined }), ["times.tolerance: expected a number, got undefined"])
-    assert.deepStrictEqual(wrong({ heartbeat: "1 second" }), ["times.heartbeat: expected a number, got 1 second"])
+    assert.deepStrictEqual(wrong({ maxAge: Number.NaN }), [
+      "times.maxAge: expected a number of milliseconds from 0, got NaN"
+    ])
+    assert.deepStrictEqual(wrong({ tolerance: undefined }), [
+      "times.tolerance: expected a number of milliseconds from 0, got undefined"
+    ])
+    assert.deepStrictEqual(wrong({ heartbeat: "1 second" }), [
+      "times.heartbeat: expected a number of milliseconds from 0, got \"1 second\""
+    ])
+    assert.deepStrictEqual(wrong({ lateness: 1 }), [
+      "times: no option \"times.lateness\": there are times.maxAge, times.heartbeat, times.tolerance, " +
+      "times.confirmation, times.readLag"
+    ])
     assert.deepStrictEqual(check({ lookups: [look(5, 4, true)] }).map(({ message }) => message), [
       "history.lookups[0].until: expected a time from 5 on, got 4"
     ])

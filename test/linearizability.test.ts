@@ -240,6 +240,7 @@ describe("the checker", () => {
       [{ invoked: Number.NaN }, "operation 1: invoked: expected a time, got NaN"],
       [{ returned: 4 }, "operation 1: returned: expected a time from 5 on, when it was invoked, got 4"],
       [{ returned: Number.NaN }, "operation 1: returned: expected a time from 5 on"],
+      [{ input: null }, "operation 1: input: expected one of Get, Put, Remove, got none"],
       [{ input: { _tag: "Look" } }, "operation 1: input: expected one of Get, Put, Remove, got Look"],
       [{ outcome: { _tag: "Seen" } }, "operation 1: outcome: expected one of None, Found"],
       [{ outcome: undefined }, "operation 1: outcome: expected one of None, Found"],
@@ -253,9 +254,23 @@ describe("the checker", () => {
       assert.strictEqual(verdict._tag, "Malformed")
       assert.include(format(verdict), `no history: ${problem}`)
     }
-    const wrongly = check([right], { initial: "Nothing" as "nothing" })
-    assert.include(format(wrongly), "initial: expected \"nothing\" or \"anything\", got Nothing")
-    assert.include(format(check([right], { maxSteps: Number.NaN })), "maxSteps: expected a number above 0, got NaN")
+  })
+
+  it("says of options that are not valid that they are malformed, and names the option", () => {
+    const rows: ReadonlyArray<readonly [unknown, string]> = [
+      [{ initial: "Nothing" }, "initial: expected \"nothing\" or \"anything\", got \"Nothing\""],
+      [{ maxSteps: Number.NaN }, "maxSteps: expected a whole number from 1, got NaN"],
+      [{ maxSteps: "many" }, "maxSteps: expected a whole number from 1, got \"many\""],
+      [{ conflictsInFlight: "no" }, "conflictsInFlight: expected true or false, got \"no\""],
+      [{ steps: 1 }, "options: no option \"steps\": there are initial, conflictsInFlight, maxSteps"],
+      [null, "options: expected an object with initial"]
+    ]
+    for (const [options, problem] of rows) {
+      const verdict = check([], options as Options)
+      assert.strictEqual(verdict._tag, "Malformed")
+      assert.include(format(verdict), problem)
+    }
+    assert.include(format(check(null as unknown as [])), "history: expected a list of operations, got null")
   })
 
   for (const [title, history, options] of right) {

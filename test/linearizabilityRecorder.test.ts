@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as KVStore from "../src/KVStore.ts"
+import type * as Linearizability from "../src/testing/Linearizability.ts"
 import { check, format, type Operation, recorder } from "../src/testing/Linearizability.ts"
 import { makeChance, refused, strict, unknown } from "./support/histories.ts"
 import { bytes } from "./support/values.ts"
@@ -23,6 +24,31 @@ describe("a recorder", () => {
       recorder({ process, history, now: () => ++time, log: (...entry) => log.push(entry) })
     return { history, log, recorded }
   }
+
+  it.effect("with options that are not valid gives a store that refuses what it would record", () =>
+    Effect.gen(function*() {
+      const right = { process: "a", history: [], now: () => 0 }
+      const rows: ReadonlyArray<readonly [unknown, string]> = [
+        [{ ...right, process: "" }, "process: expected a text that is not empty, got an empty string"],
+        [{ ...right, now: 7 }, "now: expected a function, got a number"],
+        [{ ...right, history: {} }, "history: expected a list for operations, got an object"],
+        [{ ...right, log: "file" }, "log: expected a function, got a plain string"],
+        [{ ...right, encode: null }, "encode: expected a function, got null"],
+        [{ ...right, clock: 1 }, "options: no option \"clock\": there are process, now, history, log, encode"],
+        [null, "options: expected an object with process"]
+      ]
+      const store = yield* memory
+      for (const [options, problem] of rows) {
+        const recorded = recorder(options as Linearizability.RecorderOptions)(store)
+        const error = yield* Effect.flip(recorded.put("key", bytes("a")))
+        assert.strictEqual(error.reason._tag, "InvalidConfig")
+        assert.include(error.message, problem)
+        for (const refused of [recorded.get("key"), recorded.delete("key"), recorded.purge("key")]) {
+          assert.strictEqual((yield* Effect.flip(refused)).reason._tag, "InvalidConfig")
+        }
+      }
+      assert.isTrue(Option.isNone(yield* store.get("key")))
+    }))
 
   it.effect("writes down what was asked and answered, each at its place", () =>
     Effect.gen(function*() {

@@ -1,7 +1,11 @@
 /** Scenarios: what fails is found, made small, told, and found again. The service with the bug is the example's. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import { claimThenPay, lookThenPay } from "../examples/simulation/payouts.ts"
 import { scenario } from "../examples/simulation/scenario.ts"
 import * as KVStore from "../src/KVStore.ts"
@@ -111,13 +115,10 @@ describe("a scenario", () => {
         duration: "10 seconds"
       })
       const spying = Scenario.plans(asked)
-      yield* Effect.gen(function*() {
-        const { checkEffect } = yield* Effect.promise(() => import("effect/Arbitrary"))
-        yield* checkEffect(spying, ({ faults }) => {
-          seen.push(...faults)
-          return Effect.succeed(true)
-        }, { runs: 50 })
-      })
+      yield* Arbitrary.checkEffect(spying, ({ faults }) => {
+        seen.push(...faults)
+        return Effect.succeed(true)
+      }, { runs: 50 })
       assert.deepStrictEqual([...new Set(seen.map(({ _tag }) => _tag))].toSorted(), ["LoseStream", "Pause"])
       assert.isTrue(seen.every((fault) => !("bucket" in fault) || fault.bucket === "y"))
       assert.isTrue(seen.every((fault) => fault.at <= 10_000))
@@ -200,6 +201,14 @@ describe("a scenario", () => {
     assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
   })
 
+  it("a plan is encoded as text and decoded from it", () => {
+    const plan: Faults.Plan = { seed: 7, faults: [{ _tag: "Pause", at: 1500, node: "a", for: 20 }] }
+    assert.deepStrictEqual(Faults.decode(Faults.encode(plan)), Option.some(plan))
+    for (const text of ["", "{}", "null", "{\"seed\":1,\"faults\":[{\"_tag\":\"Meteor\",\"at\":0}]}"]) {
+      assert.deepStrictEqual(Faults.decode(text), Option.none())
+    }
+  })
+
   it.effect("that waits for the real world, or strikes a bucket that is not there, passes nothing", () =>
     Effect.gen(function*() {
       const outside: Scenario.Scenario = {
@@ -242,8 +251,8 @@ describe("a scenario", () => {
       ]
       for (const replay of wrong) {
         const refused = yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay }))
-        assert.instanceOf(refused, Simulation.InvalidSimulation)
-        assert.include(refused.message, "replay: expected what a failure of this scenario told")
+        assert.instanceOf(refused, Simulation.InvalidConfig)
+        assert.include(refused.message, "replay: expected the text after \"replay: \" in a failure of this scenario")
       }
     }))
 
@@ -257,44 +266,90 @@ describe("a scenario", () => {
       assert.match(textsOf(failed).join(), /here[^]*scenario\.test\.ts:\d+/)
     }))
 
-  it.effect("that cannot be had is refused, by what is wrong with it", () =>
+  it.effect("refuses options that are not valid, and names the option", () =>
     Effect.gen(function*() {
-      const rows: ReadonlyArray<readonly [Partial<Scenario.Scenario>, string]> = [
-        [{ nodes: [] }, "nodes: expected at least one id, got none"],
-        [{ nodes: ["a b"] }, "letters, digits, _ and -, and none of store, test; got \"a b\""],
-        [{ nodes: ["store"] }, "got \"store\""],
+      const rows: ReadonlyArray<readonly [wrong: object, problem: string]> = [
+        [{ nodes: [] }, "nodes: expected a list with at least one id, got an empty list"],
+        [{ nodes: "a" }, "nodes: expected a list with at least one id, got a plain string"],
+        [{ nodes: ["a b"] }, "nodes[0]: expected an id of letters, digits, _ and -"],
+        [{ nodes: ["a", "store"] }, "nodes[1]: expected an id"],
         [{ nodes: ["a", "a"] }, "nodes: expected each id once, got \"a\" twice"],
-        [{ buckets: [] }, "buckets: expected at least one bucket, or \"*\" for all, got none"],
-        [{ buckets: ["no pe"] }, "got \"no pe\""],
-        [{ faults: [["LoseStream", []]] }, "faults, LoseStream: expected at least one bucket"],
-        [{ faults: ["Crush" as "Crash"] }, "faults: expected some of Crash, Pause"],
-        [{ duration: "-3 seconds" }, "duration: expected a time from 0 such as \"2 minutes\", got -3 seconds"],
-        [{ settleTime: "soon" as "1 second" }, "settleTime: expected a time"],
-        [{ drift: 1.5 }, "drift: expected a share from 0 to below 1, got 1.5"],
-        [{ duration: Number.NaN }, "duration: expected a time from 0 such as \"2 minutes\", got NaN"],
-        [{ duration: "2 days" }, "duration: expected a day at most, got 2 days"],
+        [{ nodes: ["a", 1] }, "nodes[1]: expected an id of letters, digits, _ and -, and neither \"store\""],
+        [{ buckets: [] }, "buckets: expected a list with at least one bucket, got an empty list"],
+        [{ buckets: ["no pe"] }, "buckets[0]: expected a bucket's name, \"*\" for all or \"#1\" for the second"],
+        [{ faults: "Crash" }, "faults: expected a list of kinds, got a plain string"],
+        [{ faults: ["Crush"] }, "faults[0]: expected one of Crash, Pause"],
+        [{ faults: [["LoseStream", []]] }, "faults[0][1]: expected a list with at least one bucket"],
+        [
+          { faults: ["Crash", ["Pause", ["x"]]] },
+          "faults[1]: expected buckets with one of NoStoreLeader, DropConsumers"
+        ],
+        [{ faults: [["LoseStream"]] }, "faults[0][1]: expected a list with at least one bucket, got undefined"],
+        [{ duration: "-3 seconds" }, "duration: expected a time from 0 to 1d, got -3s"],
+        [
+          { duration: Number.NaN },
+          "duration: expected a time such as \"5 seconds\", or a number of milliseconds, got NaN"
+        ],
+        [{ duration: "2 days" }, "duration: expected a time from 0 to 1d, got 2d"],
+        [{ settleTime: "soon" }, "settleTime: expected a time such as \"5 seconds\""],
+        [{ warmUp: { days: 1, dais: 2 } }, "warmUp: expected a time such as \"5 seconds\""],
         [{ offset: Number.POSITIVE_INFINITY }, "offset: expected a time from 0"],
-        [{ faults: [["Crash", ["simulation"]]] }, "faults: expected buckets with NoStoreLeader, DropConsumers"],
-        [{ simulation: { limit: Number.NaN } }, "limit: expected a time from 0"],
-        [{ maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"]
+        [{ drift: 1.5 }, "drift: expected a number from 0 to below 1, got 1.5"],
+        [{ drift: Number.NaN }, "drift: expected a number from 0 to below 1, got NaN"],
+        [{ maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"],
+        [{ maxFaults: "3" }, "maxFaults: expected a whole number from 0"],
+        [{ simulation: { limit: Number.NaN } }, "simulation.limit: expected a time such as \"5 seconds\""],
+        [{ simulation: { server: "2.9" } }, "simulation.server: expected \"2.10\" or \"2.15\", got \"2.9\""],
+        [{ simulation: { seed: 1 } }, "no option \"simulation.seed\": there are simulation.server"],
+        [{ simulation: { bucket: { bucket: "x", replicas: 9 } } }, "replicas"],
+        [{ simulation: null }, "simulation: expected an object"],
+        [{ setup: () => Effect.never }, "setup: expected an Effect, got a function"],
+        [{ lasting: "1 minute" }, "scenario: no option \"lasting\": there are nodes, warmUp, duration"]
       ]
       for (const [wrong, problem] of rows) {
-        const error = yield* Effect.flip(Scenario.check(idle(Effect.succeed([]), wrong), { runs: 1 }))
-        assert.instanceOf(error, Simulation.InvalidSimulation)
+        const asked: Scenario.Scenario = { ...idle(Effect.succeed([])), ...wrong }
+        const error = yield* Effect.flip(Scenario.check(asked, { runs: 1 }))
+        assert.instanceOf(error, Scenario.InvalidConfig)
+        assert.include(error.message, problem)
+        const verified = yield* Effect.flip(Scenario.verify(asked, { seed: 0, faults: [] }))
+        assert.include(verified.message, problem)
+      }
+      const none = yield* Effect.flip(Scenario.check(null as unknown as Scenario.Scenario))
+      assert.include(none.message, "scenario: expected an object with nodes, warmUp")
+    }))
+
+  it.effect("refuses options of a check that are not valid, and names the option", () =>
+    Effect.gen(function*() {
+      const rows: ReadonlyArray<readonly [wrong: unknown, problem: string]> = [
+        [{ runs: 0 }, "runs: expected a whole number from 1, got 0"],
+        [{ runs: "5" }, "runs: expected a whole number from 1, got \"5\""],
+        [{ maxShrinks: -1 }, "maxShrinks: expected a whole number from 0, got -1"],
+        [{ maxShrinks: Number.NaN }, "maxShrinks: expected a whole number from 0, got NaN"],
+        [{ seed: 1.5 }, "seed: expected a whole number, got 1.5"],
+        [{ replay: 7 }, "replay: expected the text after"],
+        [{ run: 1 }, "options: no option \"run\": there are runs, seed, replay, maxShrinks"],
+        [null, "options: expected an object with runs"]
+      ]
+      for (const [wrong, problem] of rows) {
+        const error = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), wrong as Scenario.CheckOptions))
+        assert.instanceOf(error, Scenario.InvalidConfig)
         assert.include(error.message, problem)
       }
-      const none = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { runs: 0 }))
-      assert.include(none.message, "runs: expected a whole number from 1, got 0")
-      const shrinks = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { maxShrinks: -1 }))
-      assert.include(shrinks.message, "maxShrinks: expected a whole number from 0, got -1")
-      const half = yield* Effect.flip(Scenario.check(idle(Effect.succeed([])), { seed: 1.5 }))
-      assert.include(half.message, "seed: expected a whole number, got 1.5")
+      const plan: Faults.Plan = { seed: 1, faults: [] }
+      const run = (options: unknown) =>
+        Effect.map(
+          Effect.flip(Scenario.run(idle(Effect.succeed([])), plan, options as { readonly timeline: boolean })),
+          ({ message }) => message
+        )
+      assert.include(yield* run({ timeline: "yes" }), "timeline: expected true or false, got \"yes\"")
+      assert.include(yield* run({ time: true }), "options: no option \"time\": there are timeline")
+      assert.include(yield* run(null), "options: expected an object with timeline")
     }))
 
   it.effect("refuses a plan that is none, by what is wrong with it", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [faults: ReadonlyArray<object>, problem: string]> = [
-        [[{ _tag: "Disconnect", at: 0, node: "z" }], "plan: Disconnect strikes \"z\", and there are a"],
+        [[{ _tag: "Disconnect", at: 0, node: "z" }], "plan: Disconnect: expected a node of a, got \"z\""],
         [[{ _tag: "Pause", at: Number.POSITIVE_INFINITY, node: "a", for: 1 }], "[\"faults\"][0][\"at\"]"],
         [[{ _tag: "Pause", at: 1.5, node: "a", for: 1 }], "[\"faults\"][0][\"at\"]"],
         [[{ _tag: "Pause", at: 0, node: "a", for: -1 }], "[\"faults\"][0][\"for\"]"],
@@ -302,40 +357,62 @@ describe("a scenario", () => {
         [[{ _tag: "Lag", at: 0, bucket: "simulation", by: -5 }], "[\"faults\"][0][\"by\"]"],
         [[{ _tag: "RollBack", at: 0, bucket: "simulation", messages: Number.NaN }], "[\"faults\"][0][\"messages\"]"],
         [[{ _tag: "Cut", at: 0, node: "a", for: 1, direction: "up" }], "[\"faults\"][0][\"direction\"]"],
-        [[{ _tag: "Lag", at: 0, bucket: "#x", by: 5 }], "plan: Lag: expected names of buckets, or \"*\", got \"#x\""],
+        [
+          [{ _tag: "Lag", at: 0, bucket: "#x", by: 5 }],
+          "plan: Lag: expected a bucket's name, \"*\" for all or \"#1\" for the second, got \"#x\""
+        ],
         [[{ _tag: "Meteor", at: 0 }], "[\"faults\"][0]"]
       ]
       for (const [faults, problem] of rows) {
         const plan = { seed: 1, faults } as unknown as Faults.Plan
         const error = yield* Effect.flip(Scenario.verify(idle(Effect.succeed([])), plan))
-        assert.instanceOf(error, Simulation.InvalidSimulation)
+        assert.instanceOf(error, Simulation.InvalidConfig)
         assert.include(error.message, problem)
-        assert.match(error.message, /^plan: [^\n]+$/)
+        assert.match(error.message, /: plan: [^\n]+$/)
       }
       const longer: Faults.Plan = { seed: 1, faults: [{ _tag: "Pause", at: 0, node: "a", for: 120_000 }] }
       yield* Scenario.verify(idle(Effect.succeed([])), longer)
     }))
 
-  it("has no plans where there can be none", () => {
-    const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], duration: "1 minute" }
-    const rows: ReadonlyArray<readonly [Partial<Faults.PlanOptions>, string]> = [
-      [{ nodes: [] }, "nodes: expected at least one id, got none"],
-      [{ nodes: [""] }, "nodes: expected ids of letters"],
-      [{ duration: -1 }, "duration: expected a time from 0"],
-      [{ duration: Number.NaN }, "duration: expected a time from 0"],
-      [{ kinds: ["Meteor" as "Crash"] }, "faults: expected some of Crash"],
-      [{ maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"]
-    ]
-    for (const [wrong, problem] of rows) {
-      try {
-        Faults.plans({ ...asked, ...wrong })
-        assert.fail(problem)
-      } catch (error) {
-        assert.instanceOf(error, Simulation.InvalidSimulation)
-        assert.include(error.message, problem)
+  it.effect("fails the test that draws from plans whose options are not valid, and not the module that makes them", () =>
+    Effect.gen(function*() {
+      const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], duration: "1 minute" }
+      const rows: ReadonlyArray<readonly [wrong: unknown, problem: string]> = [
+        [{ ...asked, nodes: [] }, "nodes: expected a list with at least one id, got an empty list"],
+        [{ ...asked, nodes: [""] }, "nodes[0]: expected an id of letters"],
+        [{ ...asked, buckets: "*" }, "buckets: expected a list with at least one bucket, got a plain string"],
+        [{ ...asked, duration: -1 }, "duration: expected a time from 0"],
+        [{ ...asked, duration: Number.NaN }, "duration: expected a time such as"],
+        [{ ...asked, kinds: ["Meteor"] }, "kinds[0]: expected one of Crash"],
+        [{ ...asked, maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"],
+        [{ ...asked, mostFaults: 3 }, "options: no option \"mostFaults\": there are nodes, buckets"],
+        [{ nodes: ["a"], buckets: ["*"] }, "duration: expected a time such as"],
+        [null, "options: expected an object with nodes"]
+      ]
+      for (const [wrong, problem] of rows) {
+        const plans = Faults.plans(wrong as Faults.PlanOptions)
+        const drawn = yield* Effect.exit(Arbitrary.sampleEffect(plans, { count: 1 }))
+        const error = Exit.isFailure(drawn) ? Cause.squash(drawn.cause) : undefined
+        assert.instanceOf(error, Faults.InvalidConfig)
+        assert.include((error as Faults.InvalidConfig).message, problem)
       }
-    }
-  })
+    }))
+
+  it.effect("injects none of a list of faults of which one is not valid", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Simulation.run(Effect.gen(function*() {
+        const { bucket, facts, node, pauseServer } = yield* Simulation.Simulation
+        const a = yield* node("a")
+        const faults = [{ _tag: "Crash", at: 0, node: "a", for: 1 }, { _tag: "Meteor", at: 0 }] as unknown
+        const error = yield* Effect.flip(
+          Faults.injectAll(faults as ReadonlyArray<Faults.Fault>, { node: () => a, bucket, pauseServer })
+        )
+        return { error, crashes: (yield* facts).crashes }
+      }))
+      assert.instanceOf(value.error, Faults.InvalidConfig)
+      assert.include(value.error.message, "faults: ")
+      assert.deepStrictEqual(value.crashes, [])
+    }))
 
   it.effect("may last for hours, and have no faults at all", () =>
     Effect.gen(function*() {

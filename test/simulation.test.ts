@@ -124,6 +124,18 @@ describe("a machine", () => {
   )
 
   test(
+    "has crashed from its crash until its restart",
+    Effect.gen(function*() {
+      const a = yield* node("a")
+      assert.isFalse(yield* a.hasCrashed)
+      yield* a.crash
+      assert.isTrue(yield* a.hasCrashed)
+      yield* a.restart
+      assert.isFalse(yield* a.hasCrashed)
+    })
+  )
+
+  test(
     "that crashes does nothing more, not even a finalizer; a new process knows nothing of it",
     Effect.gen(function*() {
       const a = yield* node("a")
@@ -161,42 +173,100 @@ describe("a machine", () => {
       assert.deepStrictEqual(log, ["tidied up"])
     })
   )
+})
 
-  it.effect("that cannot be is refused, by what is wrong with it", () =>
+describe("what is not valid is refused in the typed channel, and named", () => {
+  const problem = (program: Program<unknown>) =>
+    Effect.map(Effect.flip(resultOf(program)), (error) => {
+      assert.instanceOf(error, Simulation.InvalidConfig)
+      return (error as Simulation.InvalidConfig).message
+    })
+
+  const refuses = (title: string, rows: ReadonlyArray<readonly [Program<unknown>, string]>) =>
+    it.effect(
+      title,
+      () =>
+        Effect.forEach(rows, ([program, expected]) =>
+          Effect.map(problem(program), (message) => assert.include(message, expected)))
+    )
+
+  const nodeOf = (options: unknown) => node("a", options as Simulation.NodeOptions)
+  refuses("of a node: its id and its options", [
+    [node("a b"), "id: expected an id of letters, digits, _ and -, and neither \"store\" nor \"test\", got \"a b\""],
+    [node("store"), "got \"store\""],
+    [node(7 as unknown as string), "id: expected an id"],
+    [Effect.andThen(node("a"), node("a")), "id: expected an id of its own for each node, got \"a\" twice"],
+    [
+      nodeOf({ offset: Number.NaN }),
+      "offset: expected a time such as \"5 seconds\", or a number of milliseconds, got NaN"
+    ],
+    [nodeOf({ offset: "soon" }), "offset: expected a time such as"],
+    [nodeOf({ rate: 0 }), "rate: expected a number above 0, got 0"],
+    [nodeOf({ rate: Number.NaN }), "rate: expected a number above 0, got NaN"],
+    [nodeOf({ speed: 2 }), "options: no option \"speed\": there are offset, rate"],
+    [nodeOf(null), "options: expected an object with offset, rate, got null"]
+  ])
+
+  const linked = (quality: unknown) => Effect.flatMap(node("a"), (a) => a.link(quality as Simulation.LinkQuality))
+  refuses("of a link: its quality", [
+    [linked({ loss: 2 }), "loss: expected a number from 0 to 1, got 2"],
+    [linked({ loss: Number.NaN }), "loss: expected a number from 0 to 1, got NaN"],
+    [linked({ reordering: "often" }), "reordering: expected a number from 0 to 1, got \"often\""],
+    [linked({ minDelay: 5, maxDelay: 1 }), "maxDelay: expected a time from minDelay (5 ms) on, got 1 ms"],
+    [linked({ minDelay: -5 }), "minDelay: expected a time from 0"],
+    [linked({ least: 5 }), "quality: no option \"least\": there are minDelay, maxDelay, loss, reordering"],
+    [linked(null), "quality: expected an object with minDelay"]
+  ])
+
+  const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) => Effect.flatMap(node("a"), act)
+  refuses("of a machine: times and directions", [
+    [done((a) => a.pause("-1 second")), "pause: expected a time from 0"],
+    [done((a) => a.suspend(Number.NaN)), "suspend: expected a time such as"],
+    [done((a) => a.stepClock(Number.NaN)), "stepClock: expected a time such as"],
+    [done((a) => a.stepClock(null as unknown as number)), "stepClock: expected a time such as"],
+    [done((a) => a.cut("both", Number.NaN)), "duration: expected a time such as"],
+    [
+      done((a) => a.cut("up" as "both")),
+      "direction: expected \"requests\", \"replies\" or \"both\", got \"up\""
+    ],
+    [done((a) => a.link({}, "soon" as "1 second")), "duration: expected a time such as"]
+  ])
+
+  const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
+    Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name)))
+  refuses("of the store: buckets, times and numbers", [
+    [ofStore((store) => store.lag(Number.NaN)), "lag: expected a time such as"],
+    [ofStore((store) => store.rollBack(-1)), "rollBack: expected a whole number from 0, got -1"],
+    [ofStore((store) => store.rollBack(1.5)), "rollBack: expected a whole number from 0, got 1.5"],
+    [ofStore((store) => store.loseLeader(-1)), "loseLeader: expected a time from 0"],
+    [ofStore((store) => store.loseStream, "#x"), "bucket: expected a bucket's name, \"*\" for all or \"#1\""],
+    [
+      Effect.flatMap(Simulation.Simulation, (one) => one.pauseServer(Number.NaN)),
+      "pauseServer: expected a time such as"
+    ]
+  ])
+
+  it.effect("of a run: its options", () =>
     Effect.gen(function*() {
-      const problem = (program: Program<unknown>) =>
-        Effect.map(Effect.flip(resultOf(program)), (error) => {
-          assert.instanceOf(error, Simulation.InvalidSimulation)
-          return error.message
-        })
-      assert.include(yield* problem(node("a b")), "letters, digits, _ and -, and none of store, test; got \"a b\"")
-      assert.include(yield* problem(node("store")), "got \"store\"")
-      assert.include(yield* problem(node("a", { offset: Number.NaN })), "offset: expected a duration, got NaN")
-      assert.include(yield* problem(Effect.andThen(node("a"), node("a"))), "there is a node \"a\" already")
-      assert.include(yield* problem(node("a", { rate: 0 })), "above 0, got 0")
-      const linked = (quality: Simulation.LinkQuality) => Effect.flatMap(node("a"), (a) => a.link(quality))
-      assert.include(yield* problem(linked({ loss: 2 })), "loss is a chance from 0 to 1, got 2")
-      assert.include(yield* problem(linked({ reordering: -1 })), "reordering is a chance from 0 to 1, got -1")
-      assert.include(yield* problem(linked({ minDelay: 5, maxDelay: 1 })), "from least to most, got 5 ms to 1 ms")
-      assert.include(yield* problem(linked({ minDelay: -5 })), "least: expected a time from 0")
-      const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) =>
-        problem(Effect.flatMap(node("a"), act))
-      assert.include(yield* done((a) => a.pause("-1 second")), "pause: expected a time from 0")
-      assert.include(yield* done((a) => a.suspend(Number.NaN)), "suspend: expected a time from 0")
-      assert.include(yield* done((a) => a.stepClock(Number.NaN)), "step: expected a duration, got NaN")
-      assert.include(yield* done((a) => a.cut("both", Number.NaN)), "cut: expected a time from 0")
-      const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
-        problem(Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name))))
-      assert.include(yield* ofStore((store) => store.lag(Number.NaN)), "lag: expected a time from 0")
-      assert.include(
-        yield* ofStore((store) => store.rollBack(-1)),
-        "rollBack: expected a whole number of messages from 0"
-      )
-      assert.include(yield* ofStore((store) => store.loseLeader(-1)), "loseLeader: expected a time from 0")
-      assert.include(yield* ofStore((store) => store.loseStream, "#x"), "bucket: expected its name")
-      const other = { server: "2.9" } as unknown as Simulation.RunOptions
-      const refused = yield* Effect.flip(Simulation.run(Effect.void, other))
-      assert.include(refused.message, "server is \"2.10\" or \"2.15\", got 2.9")
+      const rows: ReadonlyArray<readonly [unknown, string]> = [
+        [{ server: "2.9" }, "server: expected \"2.10\" or \"2.15\", got \"2.9\""],
+        [{ seed: Number.NaN }, "seed: expected a number or a text, got NaN"],
+        [{ seed: {} }, "seed: expected a number or a text, got an object"],
+        [{ limit: "soon" }, "limit: expected a time such as"],
+        [{ limit: Number.POSITIVE_INFINITY }, "limit: expected a time from 0"],
+        [{ timeline: "yes" }, "timeline: expected true or false, got \"yes\""],
+        [{ bucket: "jobs" }, "bucket: expected an object with the name of a bucket, got a plain string"],
+        [{ bucket: null }, "bucket: expected an object with the name of a bucket, got null"],
+        [{ bucket: { bucket: "no pe" } }, "bucket"],
+        [{ bucket: { bucket: "jobs", replica: 3 } }, "\"replica\""],
+        [{ seeds: 1 }, "options: no option \"seeds\": there are seed, server, bucket, limit, timeline"],
+        [null, "options: expected an object with seed, server, bucket, limit, timeline, got null"]
+      ]
+      for (const [wrong, expected] of rows) {
+        const error = yield* Effect.flip(Simulation.run(Effect.void, wrong as Simulation.RunOptions))
+        assert.instanceOf(error, Simulation.InvalidConfig)
+        assert.include(error.message, expected)
+      }
     }))
 })
 

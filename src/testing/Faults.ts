@@ -10,27 +10,29 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { invalid } from "../internal/simulation/given.ts"
-import type { InvalidSimulation, SimulatedNode, SimulatedStore } from "../internal/simulation/models.ts"
+import type { InvalidConfig } from "../AegisError.ts"
+import * as options from "../internal/options.ts"
 import {
-  bucketsProblem,
-  durationProblem,
-  kindsProblem,
+  buckets,
+  kinds as kindsSetting,
   longestPlan,
-  maxFaultsProblem,
-  nodesProblem
-} from "../internal/testing/scenarioChecks.ts"
+  maxFaults,
+  nodes,
+  planDuration,
+  problemOf
+} from "../internal/testing/planSettings.ts"
+import type { SimulatedNode, SimulatedStore } from "./Simulation.ts"
 
-const longest = longestPlan
+export { InvalidConfig } from "../AegisError.ts"
 
 const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
-  at: whole([0, longest]),
+  at: whole([0, longestPlan]),
   node: Schema.String,
   ...fields
 })
 
 const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
-  at: whole([0, longest]),
+  at: whole([0, longestPlan]),
   bucket: Schema.String,
   ...fields
 })
@@ -50,11 +52,11 @@ interface Ranges {
 
 /** What somebody may write by hand. */
 const possible: Ranges = {
-  for: [1, longest],
-  gap: [1, longest],
-  standstill: [1, longest],
-  delay: [1, longest],
-  lag: [0, longest],
+  for: [1, longestPlan],
+  gap: [1, longestPlan],
+  standstill: [1, longestPlan],
+  delay: [1, longestPlan],
+  lag: [0, longestPlan],
   messages: [0, Number.MAX_SAFE_INTEGER]
 }
 
@@ -82,7 +84,7 @@ const schemasIn = (ranges: Ranges) =>
     /** A machine is suspended. */
     Suspend: Schema.TaggedStruct("Suspend", on({ for: whole(ranges.for) })),
     /** A wall clock is set, `by` so much. */
-    StepClock: Schema.TaggedStruct("StepClock", on({ by: whole([-longest, longest]) })),
+    StepClock: Schema.TaggedStruct("StepClock", on({ by: whole([-longestPlan, longestPlan]) })),
     /** Nothing passes. */
     Cut: Schema.TaggedStruct(
       "Cut",
@@ -98,7 +100,7 @@ const schemasIn = (ranges: Ranges) =>
     /** A bucket's stream has no leader. */
     NoStoreLeader: Schema.TaggedStruct("NoStoreLeader", inBucket({ for: whole(ranges.gap) })),
     /** The server stands still. */
-    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longest]), for: whole(ranges.standstill) }),
+    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longestPlan]), for: whole(ranges.standstill) }),
     /** The server forgets every watch on a bucket. */
     DropConsumers: Schema.TaggedStruct("DropConsumers", inBucket({})),
     /** Copies of a bucket hear of changes this much later from then on. Strikes replicated buckets only. */
@@ -146,13 +148,6 @@ export type Kind = Fault["_tag"]
  * @since 0.1.0
  */
 export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
-
-/**
- * Those that strike buckets.
- *
- * @internal
- */
-export const kindsInBuckets: ReadonlyArray<string> = kinds.filter((kind) => "bucket" in schemas[kind].fields)
 
 /**
  * How many faults a plan has at most where nothing else is asked for.
@@ -237,48 +232,66 @@ const seeds = Arbitrary.map(
 const lists = 3
 
 /** A kind, with values that this fleet has. */
-const fitted = (kind: Kind, buckets: ReadonlyArray<string>, options: PlanOptions): Arbitrary.Arbitrary<Fault> => {
+const fitted = (
+  kind: Kind,
+  struck: ReadonlyArray<string>,
+  { duration, nodes }: PlanValues
+): Arbitrary.Arbitrary<Fault> => {
   const { fields } = drawnSchemas[kind]
-  const when = whole([0, Math.floor(Duration.toMillis(Duration.fromInputUnsafe(options.duration)))])
+  const when = whole([0, Math.floor(Duration.toMillis(duration))])
   return Arbitrary.schema(
     Schema.Struct({
       ...fields,
       at: when,
-      ...("node" in fields ? { node: Schema.Literals(options.nodes) } : {}),
-      ...("bucket" in fields ? { bucket: Schema.Literals(buckets) } : {})
+      ...("node" in fields ? { node: Schema.Literals(nodes) } : {}),
+      ...("bucket" in fields ? { bucket: Schema.Literals(struck) } : {})
     })
   ) as Arbitrary.Arbitrary<Fault>
 }
 
-const problemWith = (
-  { buckets, kinds: asked = survivable, duration, maxFaults = defaultMaxFaults, nodes }: PlanOptions
-): string | undefined =>
-  nodesProblem(nodes) ?? bucketsProblem("buckets", buckets) ??
-    kindsProblem({ kinds: asked, knownKinds: kinds, kindsInBuckets }) ?? maxFaultsProblem(maxFaults) ??
-    durationProblem(duration)
+const planSettings = {
+  nodes,
+  buckets,
+  duration: planDuration,
+  kinds: options.withDefault(kindsSetting(Fault), survivable),
+  maxFaults: options.withDefault(maxFaults, defaultMaxFaults)
+}
+
+type PlanValues = options.Values<typeof planSettings>
+
+/** An Arbitrary has no error channel: the test that draws from it fails with the error, and the module that makes it loads. */
+const failing = (error: InvalidConfig): Arbitrary.Arbitrary<Plan> =>
+  Arbitrary.map(Arbitrary.Constant(error), (thrown): Plan => {
+    throw thrown
+  })
+
+const plansOf = (asked: PlanValues): Arbitrary.Arbitrary<Plan> => {
+  const each = asked.kinds.map((kind) =>
+    typeof kind === "string" ? fitted(kind, asked.buckets, asked) : fitted(kind[0], kind[1], asked)
+  )
+  if (each.length === 0) return Arbitrary.all({ seed: seeds, faults: Arbitrary.Constant([]) })
+  const fault = Arbitrary.flatMap(anyBelow(each.length), (index) => each[index]!)
+  const several = Array.from(
+    { length: lists },
+    (_, index) => Arbitrary.array(fault, { maxLength: Math.floor((asked.maxFaults + index) / lists) })
+  )
+  return Arbitrary.all({ seed: seeds, faults: Arbitrary.map(Arbitrary.all(several), (all) => all.flat()) })
+}
 
 /**
- * Plans for a fleet, made at random, and made smaller by leaving faults out and
- * shortening them. Throws `InvalidSimulation` where there can be none.
+ * Generates plans for a fleet, and shrinks them by leaving faults out and
+ * shortening them.
+ *
+ * **Gotchas**
+ *
+ * Options that are not valid do not throw here: the Arbitrary throws `InvalidConfig`
+ * where a plan is drawn from it, so that the test that uses it fails.
  *
  * @category arbitraries
  * @since 0.1.0
  */
-export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
-  const problem = problemWith(options)
-  if (problem !== undefined) throw invalid(problem)
-  const each = (options.kinds ?? survivable).map((kind) =>
-    typeof kind === "string" ? fitted(kind, options.buckets, options) : fitted(kind[0], kind[1], options)
-  )
-  if (each.length === 0) return Arbitrary.all({ seed: seeds, faults: Arbitrary.Constant([]) })
-  const fault = Arbitrary.flatMap(anyBelow(each.length), (index) => each[index]!)
-  const most = options.maxFaults ?? defaultMaxFaults
-  const several = Array.from(
-    { length: lists },
-    (_, index) => Arbitrary.array(fault, { maxLength: Math.floor((most + index) / lists) })
-  )
-  return Arbitrary.all({ seed: seeds, faults: Arbitrary.map(Arbitrary.all(several), (all) => all.flat()) })
-}
+export const plans = (planOptions: PlanOptions): Arbitrary.Arbitrary<Plan> =>
+  Result.match(options.read("options", planOptions, planSettings), { onFailure: failing, onSuccess: plansOf })
 
 /**
  * Nodes by id, and buckets by name, as a plan speaks of them; and the server.
@@ -289,11 +302,11 @@ export const plans = (options: PlanOptions): Arbitrary.Arbitrary<Plan> => {
 export interface Targets {
   readonly node: (id: string) => SimulatedNode
   readonly bucket: (name: string) => SimulatedStore
-  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidSimulation>
+  readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
 /** Does it, and undoes what has an end. */
-const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidSimulation> => {
+const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidConfig> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
     case "Crash":
@@ -333,8 +346,11 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
   }
 }
 
+const decodeFaults = Schema.decodeUnknownResult(Schema.Array(Fault))
+
 /**
- * Lets everything in a plan happen at its time; ends when the last of it is over.
+ * Injects each fault of a plan at its time; ends when the last of them is over.
+ * Faults that are not valid are `InvalidConfig`, and none is injected then.
  *
  * @category running
  * @since 0.1.0
@@ -342,12 +358,17 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
 export const injectAll = (
   faults: ReadonlyArray<Fault>,
   targets: Targets
-): Effect.Effect<void, InvalidSimulation> =>
-  Effect.forEach(
-    faults,
-    (fault) => Effect.andThen(Effect.sleep(fault.at), inject(fault, targets)),
-    { concurrency: "unbounded", discard: true }
-  )
+): Effect.Effect<void, InvalidConfig> =>
+  Effect.suspend(() => {
+    const problem = problemOf(decodeFaults(faults))
+    return problem === undefined
+      ? Effect.forEach(
+        faults,
+        (fault) => Effect.andThen(Effect.sleep(fault.at), inject(fault, targets)),
+        { concurrency: "unbounded", discard: true }
+      )
+      : Effect.fail(options.invalid(`faults: ${problem}`))
+  })
 
 /**
  * A plan as a text: what a failure tells to have its run again.
@@ -357,20 +378,13 @@ export const injectAll = (
  */
 export const encode = (plan: Plan): string => JSON.stringify(plan)
 
-/** @internal */
-export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption(Schema.fromJsonString(Plan))
-
-const decodePlan = Schema.decodeUnknownResult(Plan)
-
 /**
- * Why this is no plan, in a line.
+ * Reads a plan from the text that `encode` writes; none where the text is no plan.
  *
- * @internal
+ * @category formatting
+ * @since 0.1.0
  */
-export const problemIn = (plan: unknown): string | undefined => {
-  const decoded = decodePlan(plan)
-  return Result.isSuccess(decoded) ? undefined : decoded.failure.message.replaceAll(/\s+/g, " ")
-}
+export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption(Schema.fromJsonString(Plan))
 
 const seconds = (millis: number): string => `${millis / 1000} s`
 

@@ -8,15 +8,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Leadership } from "../Election.ts"
+import type { InvalidConfig } from "../AegisError.ts"
+import type { Leadership, LossReason } from "../Election.ts"
 import type { FencingToken } from "../FencingToken.ts"
-import type { Disruption, GuardedWrite, LeaderHistory, RegistryHistory } from "../internal/testing/checksModels.ts"
 import * as registryRecords from "../internal/testing/registryRecords.ts"
 import * as termRecords from "../internal/testing/termRecords.ts"
 import type { Registration } from "../Registry.ts"
+import type { Disruption, GuardedWrite, LeaderHistory, RegistryHistory } from "./Checks.ts"
 import { Simulation } from "./Simulation.ts"
 
-export type { TermLoss } from "../internal/testing/termRecords.ts"
+export { InvalidConfig } from "../AegisError.ts"
 
 /**
  * Records of one run.
@@ -44,7 +45,7 @@ export interface History {
     resource: string,
     token: FencingToken,
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
-  ) => Effect.Effect<boolean>
+  ) => Effect.Effect<boolean, InvalidConfig>
   /** A registration, recorded until its scope closes. */
   readonly registered: <E, R>(
     node: string,
@@ -66,13 +67,27 @@ export interface History {
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
   /** Why leadership was lost, for those terms that ended so. */
-  readonly losses: Effect.Effect<ReadonlyArray<termRecords.TermLoss>>
+  readonly losses: Effect.Effect<ReadonlyArray<TermLoss>>
   /** For `Checks.atMostOneLeader`, and for `Checks.leaderWithin`. */
   readonly leaders: Effect.Effect<LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> }>
   /** For `Checks.noStaleWrite`. */
   readonly writes: Effect.Effect<ReadonlyArray<GuardedWrite>>
   /** For `Checks.registryAccuracy`: of the registry in this bucket. */
   readonly registry: (bucket: string) => Effect.Effect<RegistryHistory>
+}
+
+/**
+ * Leadership that was lost, and why its leader was told so: milliseconds of true
+ * time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TermLoss {
+  readonly election: string
+  readonly node: string
+  readonly reason: LossReason
+  readonly at: number
 }
 
 /**

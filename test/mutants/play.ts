@@ -42,7 +42,7 @@ const answer = ({ only, runs, scenario, seed }: Request): Effect.Effect<Answer> 
       const outcome = yield* Effect.result(Scenario.verify(chosen, plan))
       if (Result.isSuccess(outcome)) continue
       const { failure } = outcome
-      if (failure._tag === "InvalidSimulation") return { _tag: "Unplayable" as const, problem: failure.message }
+      if (failure._tag === "InvalidConfig") return { _tag: "Unplayable" as const, problem: failure.message }
       const rule = firstLine(failure.message)
       return { _tag: "Violated" as const, run: index + 1, rule, message: failure.message }
     }

@@ -8,43 +8,46 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type { InvalidConfig } from "../../AegisError.ts"
 import type { BucketOptions } from "../../KVStoreConfig.ts"
 import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
 import { NatsClient } from "../../NatsClient.ts"
 import * as NatsKVStore from "../../NatsKVStore.ts"
+import type {
+  Disruption,
+  Facts,
+  LinkQuality,
+  Loss,
+  NodeOptions,
+  RunOptions,
+  SimulatedNode,
+  SimulatedStore,
+  Simulation,
+  StoredWrite
+} from "../../testing/Simulation.ts"
+import { NodeCrashed } from "../../testing/SimulationError.ts"
+import * as config from "../kv/config.ts"
 import * as client from "../nats/client.ts"
 import { streamName, subjectPrefix } from "../nats/stream.ts"
+import { integer, invalid, optional, read, type Values } from "../options.ts"
 import { Chance } from "./chance.ts"
-import {
-  invalid,
-  isBucket,
-  isNodeId,
-  millisIn,
-  takenNames,
-  timeExpected,
-  timeIn,
-  withOptionalTime,
-  withTime
-} from "./given.ts"
 import { Machine } from "./machine.ts"
-import {
-  type Disruption,
-  type Facts,
-  type InvalidSimulation,
-  type LinkQuality,
-  type Loss,
-  NodeCrashed,
-  type NodeOptions,
-  type RunOptions,
-  type SimulatedNode,
-  type SimulatedStore,
-  type SimulationService,
-  type StoredWrite
-} from "./models.ts"
 import { clockFor, NodeClock } from "./nodeClock.ts"
 import { referencesOf, runOn } from "./process.ts"
 import { SimulatedServer } from "./server.ts"
+import {
+  bucketTarget,
+  direction,
+  linkSettings,
+  nodeId,
+  nodeSettings,
+  runSettings,
+  step,
+  time,
+  withSetting
+} from "./settings.ts"
 import { goodQuality, type Quality } from "./wire.ts"
 import { Actor, type Halt, type Line, World } from "./world.ts"
 
@@ -60,14 +63,10 @@ const turn = 20_000
 /** So much may happen until what is over has given back what it has: a few seconds of the host's. */
 const mostAtTheEnd = 10 * turn
 
-const defaultLimit = Duration.hours(1)
-
 const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
 
-const isChance = (value: number): boolean => value >= 0 && value <= 1
-
-/** What there is none of. */
-const noStore = (problem: InvalidSimulation): SimulatedStore => {
+/** A store that does not exist. */
+const noStore = (problem: InvalidConfig): SimulatedStore => {
   const refused = Effect.fail(problem)
   return {
     loseLeader: () => refused,
@@ -90,7 +89,7 @@ const bucketOf = (stream: string): string => stream.slice(streamName("").length)
 export class Fleet {
   readonly seed: string
   readonly world: World
-  readonly service: SimulationService
+  readonly service: Simulation["Service"]
   private readonly server: SimulatedServer
   private readonly version: string
   private readonly machines = new Map<string, Machine>()
@@ -106,22 +105,23 @@ export class Fleet {
   /** What happened, where that was to be written down; until the end. */
   lines: ReadonlyArray<Line> = []
 
-  static make(options: RunOptions): Effect.Effect<Fleet, InvalidSimulation> {
-    const { server = "2.15" } = options
-    if (!Object.hasOwn(versions, server)) {
-      return Effect.fail(invalid(`server is "2.10" or "2.15", got ${String(server)}`))
-    }
-    const limit = timeIn(options.limit ?? defaultLimit)
-    if (limit === undefined) return Effect.fail(invalid(timeExpected("limit", options.limit)))
-    return Effect.sync(() => new Fleet(options, versions[server], limit))
+  static make(options: RunOptions): Effect.Effect<Fleet, InvalidConfig> {
+    return Effect.gen(function*() {
+      const asked = yield* Effect.fromResult(read("options", options, runSettings))
+      yield* Effect.mapError(
+        config.make(asked.bucket),
+        ({ message, reason }) => reason._tag === "InvalidConfig" ? reason : invalid(message)
+      )
+      return new Fleet(asked)
+    })
   }
 
-  private constructor(options: RunOptions, version: "2.10.27" | "2.15.1", limit: number) {
-    const { bucket = { bucket: "simulation" }, seed = 1, timeline = false } = options
+  private constructor({ bucket, limit, seed, server, timeline }: Values<typeof runSettings>) {
+    const version = versions[server]
     this.seed = String(seed)
     this.version = version
     this.bucket = bucket
-    this.limit = limit
+    this.limit = Duration.toMillis(limit)
     const chance = new Chance(this.seed)
     this.world = new World(chance, { isRecorded: timeline })
     const { after, note, now, injected } = this.world
@@ -137,7 +137,8 @@ export class Fleet {
       node: (id, options) => this.node(id, options),
       store: this.storeOf(bucket.bucket),
       bucket: (name) => this.storeOf(name),
-      pauseServer: (duration) => withTime("pauseServer", duration, (millis) => this.pauseServer(millis)),
+      pauseServer: (duration) =>
+        withSetting(time, "pauseServer", duration, (value) => this.pauseServer(Duration.toMillis(value))),
       now: Effect.sync(this.world.now),
       note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
       facts: Effect.sync(() => this.facts())
@@ -223,54 +224,53 @@ export class Fleet {
 
   // ------------------------------------------------------------ machines
 
-  private node(
-    id: string,
-    { offset = 0, rate = 1 }: NodeOptions = {}
-  ): Effect.Effect<SimulatedNode, InvalidSimulation, Scope.Scope> {
-    if (!isNodeId(id)) {
-      const taken = takenNames.join(", ")
-      return Effect.fail(invalid(`a node's id is letters, digits, _ and -, and none of ${taken}; got "${id}"`))
-    }
-    if (this.machines.has(id)) return Effect.fail(invalid(`there is a node "${id}" already: give each its own id`))
-    if (!(rate > 0 && Number.isFinite(rate))) return Effect.fail(invalid(`a clock's rate is above 0, got ${rate}`))
-    const ahead = millisIn(offset)
-    if (ahead === undefined) return Effect.fail(invalid(`offset: expected a duration, got ${String(offset)}`))
-    return Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const machine = new Machine({
-            world: this.world,
-            server: this.server,
-            version: this.version,
-            isServerPaused: () => this.world.now() < this.serverPausedUntil,
-            id,
-            number: this.machines.size,
-            epoch,
-            offset: ahead,
-            rate
-          })
-          this.machines.set(id, machine)
-          return machine
-        }),
+  private node(id: string, options?: NodeOptions): Effect.Effect<SimulatedNode, InvalidConfig, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      yield* Effect.fromResult(nodeId("id", id))
+      const { offset, rate } = yield* Effect.fromResult(read("options", options, nodeSettings))
+      if (this.machines.has(id)) {
+        return yield* invalid(`id: expected an id of its own for each node, got "${id}" twice`)
+      }
+      const machine = yield* Effect.acquireRelease(
+        Effect.sync(() => this.addMachine(id, Duration.toMillis(offset), rate)),
         (machine) => Effect.sync(() => machine.switchOff())
-      ),
-      (machine) => this.describe(machine)
-    )
+      )
+      return this.describe(machine)
+    })
+  }
+
+  private addMachine(id: string, offset: number, rate: number): Machine {
+    const machine = new Machine({
+      world: this.world,
+      server: this.server,
+      version: this.version,
+      isServerPaused: () => this.world.now() < this.serverPausedUntil,
+      id,
+      number: this.machines.size,
+      epoch,
+      offset,
+      rate
+    })
+    this.machines.set(id, machine)
+    return machine
+  }
+
+  /** What a process of a machine runs with: made once for each process, since a new one has chance of its own. */
+  private referencesOf(machine: Machine): () => Context.Context<never> {
+    let booted: { readonly process: Actor; readonly references: Context.Context<never> } | undefined
+    return () => {
+      const { process } = machine
+      if (booted?.process !== process) {
+        booted = { process, references: referencesOf(this.world, machine.id, process, machine.clock) }
+      }
+      return booted.references
+    }
   }
 
   private describe(machine: Machine): SimulatedNode {
     const { id } = machine
-    const act = (what: () => void) => Effect.sync(what)
-    const layer = this.clientOf(machine)
-    let booted: { readonly process: Actor; readonly references: Context.Context<never> } | undefined
-    /** One for each process: a new one has chance of its own, and has seen nothing. */
-    const references = () => {
-      const { process } = machine
-      if (booted?.process !== process) {
-        booted = { process, references: referencesOf(this.world, id, process, machine.clock) }
-      }
-      return booted.references
-    }
+    const client = this.clientOf(machine)
+    const references = this.referencesOf(machine)
     const withReferences = <A, E, R>(inner: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
       Layer.suspend(() => {
         const own = references()
@@ -278,12 +278,11 @@ export class Fleet {
           Effect.provideContext(Effect.map(Layer.build(inner), (built) => Context.merge(built, own)), own)
         )
       })
-    const clientLayer = withReferences(layer)
     return {
       id,
       clock: clockFor(machine.clock, () => machine.process),
-      client: clientLayer,
-      layer: withReferences(Layer.provide(NatsKVStore.layer(this.bucket), layer)),
+      client: withReferences(client),
+      layer: withReferences(Layer.provide(NatsKVStore.layer(this.bucket), client)),
       run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.contextWith((context: Context.Context<R>) =>
           runOn(
@@ -294,30 +293,7 @@ export class Fleet {
             Effect.fail(new NodeCrashed({ node: id }))
           )
         ),
-      hasCrashed: Effect.sync(() => machine.hasCrashed),
-      crash: act(() => machine.crash()),
-      running: Effect.callback((resume) => {
-        const forget = machine.whenRunning(() => resume(Effect.void))
-        return Effect.sync(forget)
-      }),
-      restart: act(() => machine.restart()),
-      pause: (duration) => withTime("pause", duration, (millis) => machine.pause(millis)),
-      suspend: (duration) => withTime("suspend", duration, (millis) => machine.suspend(millis)),
-      stepClock: (duration) =>
-        Effect.suspend(() => {
-          const millis = millisIn(duration)
-          return millis === undefined
-            ? Effect.fail(invalid(`step: expected a duration, got ${String(duration)}`))
-            : act(() => machine.stepClock(millis))
-        }),
-      cut: (direction, lasting) => withOptionalTime("cut", lasting, (millis) => machine.cut(direction, millis)),
-      link: (quality, lasting) =>
-        Effect.flatMap(
-          toQuality(quality),
-          (one) => withOptionalTime("link", lasting, (millis) => machine.setQuality(one, millis))
-        ),
-      disconnect: act(() => machine.disconnect()),
-      heal: act(() => machine.heal())
+      ...faultsOf(machine)
     }
   }
 
@@ -349,9 +325,8 @@ export class Fleet {
   // ------------------------------------------------------------ the store
 
   private storeOf(name: string): SimulatedStore {
-    if (!isBucket(name)) {
-      return noStore(invalid(`bucket: expected its name, "*" for all or "#1" for the second, got "${name}"`))
-    }
+    const target = bucketTarget("bucket", name)
+    if (Result.isFailure(target)) return noStore(target.failure)
     const { server, world } = this
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
@@ -369,21 +344,29 @@ export class Fleet {
       Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
     return {
       loseLeader: (gap) =>
-        withTime("loseLeader", gap, (millis) =>
+        withSetting(time, "loseLeader", gap, (value) =>
           each((stream) => {
             if (server.stream(stream) === undefined) return
             const now = world.now()
+            const millis = Duration.toMillis(value)
             this.storeDisruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
             lose(stream, "lost", () => server.loseLeader(stream, millis))
           })),
       loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
       recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { remake: "from 1" })),
       rollBack: (messages) =>
-        Number.isSafeInteger(messages) && messages >= 0
-          ? loseEach("rolled back", (stream) => server.rollBack(stream, messages))
-          : Effect.fail(invalid(`rollBack: expected a whole number of messages from 0, got ${messages}`)),
+        withSetting(
+          integer(0),
+          "rollBack",
+          messages,
+          (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
+        ),
       dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
-      lag: (duration) => withTime("lag", duration, (millis) => each((stream) => server.lag(stream, millis)))
+      lag: (duration) =>
+        withSetting(time, "lag", duration, (value) => {
+          const millis = Duration.toMillis(value)
+          each((stream) => server.lag(stream, millis))
+        })
     }
   }
 
@@ -404,16 +387,42 @@ export class Fleet {
   }
 }
 
-const toQuality = (given: LinkQuality): Effect.Effect<Quality, InvalidSimulation> => {
-  const { loss = goodQuality.loss, reordering = goodQuality.reordering } = given
-  const least = given.minDelay === undefined ? goodQuality.least : timeIn(given.minDelay)
-  if (least === undefined) return Effect.fail(invalid(timeExpected("least", given.minDelay)))
-  const most = given.maxDelay === undefined ? Math.max(least, goodQuality.most) : timeIn(given.maxDelay)
-  if (most === undefined) return Effect.fail(invalid(timeExpected("most", given.maxDelay)))
-  if (!isChance(loss)) return Effect.fail(invalid(`loss is a chance from 0 to 1, got ${loss}`))
-  if (!isChance(reordering)) return Effect.fail(invalid(`reordering is a chance from 0 to 1, got ${reordering}`))
-  if (!(most >= least)) {
-    return Effect.fail(invalid(`a message takes from least to most, got ${least} ms to ${most} ms`))
-  }
-  return Effect.succeed({ least, most, loss, reordering })
-}
+/** The faults of a machine, as its node has them. */
+const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "client" | "layer" | "run"> => ({
+  hasCrashed: Effect.sync(() => machine.hasCrashed),
+  crash: Effect.sync(() => machine.crash()),
+  running: Effect.callback((resume) => {
+    const forget = machine.whenRunning(() => resume(Effect.void))
+    return Effect.sync(forget)
+  }),
+  restart: Effect.sync(() => machine.restart()),
+  pause: (duration) => withSetting(time, "pause", duration, (value) => machine.pause(Duration.toMillis(value))),
+  suspend: (duration) => withSetting(time, "suspend", duration, (value) => machine.suspend(Duration.toMillis(value))),
+  stepClock: (duration) =>
+    withSetting(step, "stepClock", duration, (value) => machine.stepClock(Duration.toMillis(value))),
+  cut: (which, duration) =>
+    Effect.flatMap(
+      Effect.fromResult(direction("direction", which)),
+      (checked) => withSetting(optional(time), "duration", duration, (value) => machine.cut(checked, millisOf(value)))
+    ),
+  link: (quality, duration) =>
+    Effect.flatMap(
+      Effect.fromResult(toQuality(quality)),
+      (checked) =>
+        withSetting(optional(time), "duration", duration, (value) => machine.setQuality(checked, millisOf(value)))
+    ),
+  disconnect: Effect.sync(() => machine.disconnect()),
+  heal: Effect.sync(() => machine.heal())
+})
+
+const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
+  duration === undefined ? undefined : Duration.toMillis(duration)
+
+const toQuality = (given: LinkQuality): Result.Result<Quality, InvalidConfig> =>
+  Result.flatMap(read("quality", given, linkSettings), ({ loss, reordering, ...delays }) => {
+    const minDelay = millisOf(delays.minDelay) ?? goodQuality.minDelay
+    const maxDelay = millisOf(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
+    return maxDelay >= minDelay
+      ? Result.succeed({ minDelay, maxDelay, loss, reordering })
+      : Result.fail(invalid(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))
+  })

@@ -2,9 +2,9 @@
  * One machine of the fleet: its clocks, its way to the server, and the process
  * that runs on it, one after the other.
  */
+import type { Stop } from "../../testing/Simulation.ts"
 import { SimulatedConnection } from "./connection.ts"
 import type { Timer } from "./environment.ts"
-import type { Stop } from "./models.ts"
 import { NodeClock } from "./nodeClock.ts"
 import type { SimulatedServer } from "./server.ts"
 import { type Direction, goodQuality, type Quality } from "./wire.ts"
@@ -253,7 +253,7 @@ export class Machine {
     this.poor.push(poor)
     this.world.injected("degraded link")
     this.note(
-      `a poor link: ${quality.least} to ${quality.most} ms, ${Math.round(100 * quality.loss)} % lost, ` +
+      `a degraded link: ${quality.minDelay} to ${quality.maxDelay} ms, ${Math.round(100 * quality.loss)} % lost, ` +
         `${Math.round(100 * quality.reordering)} % overtaken`
     )
     if (millis !== undefined) this.world.after(millis, () => this.improve(poor))

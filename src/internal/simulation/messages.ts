@@ -14,17 +14,6 @@ export interface Outgoing {
   readonly data: Uint8Array
 }
 
-const nothing = new Uint8Array(0)
-
-export const outgoing = (subject: string, parts: Partial<Omit<Outgoing, "subject">> = {}): Outgoing => ({
-  subject,
-  reply: parts.reply,
-  status: parts.status ?? 0,
-  description: parts.description ?? "",
-  headers: parts.headers ?? [],
-  data: parts.data ?? nothing
-})
-
 /** As a client's port hands it out. */
 export const received = ({ headers, ...message }: Outgoing): NatsMessage => ({
   ...message,

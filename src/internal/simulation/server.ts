@@ -47,6 +47,7 @@ export interface Session {
 export interface StreamView {
   readonly lastRevision: number
   readonly created: string
+  /** Computed when it is read. */
   readonly messages: ReadonlyArray<{
     readonly subject: string
     readonly revision: number
@@ -154,7 +155,9 @@ export class SimulatedServer {
     return stream === undefined ? undefined : {
       lastRevision: stream.leader.lastRevision,
       created: stream.created,
-      messages: stream.leader.lastOfEach(">")
+      get messages() {
+        return stream.leader.lastOfEach(">")
+      }
     }
   }
 

@@ -10,16 +10,16 @@ import type { Actor, World } from "./world.ts"
 
 /** How messages travel, both ways. */
 export interface Quality {
-  /** Milliseconds that a message takes, from the least to the most. */
-  readonly least: number
-  readonly most: number
+  /** Milliseconds that a message takes. */
+  readonly minDelay: number
+  readonly maxDelay: number
   /** Chances of a message to be lost, and to be overtaken by later ones. */
   readonly loss: number
   readonly reordering: number
 }
 
 /** A host on the same network. */
-export const goodQuality: Quality = { least: 0.2, most: 1.5, loss: 0, reordering: 0 }
+export const goodQuality: Quality = { minDelay: 0.2, maxDelay: 1.5, loss: 0, reordering: 0 }
 
 /** What was held back arrives after a retransmission of TCP: milliseconds at most. */
 const longestRetransmission = 400
@@ -76,8 +76,8 @@ export class Wire {
   /** What the two ends of the connection tell each other themselves: it is late at worst, never lost. */
   sendSurely(deliver: () => void): void {
     if (this.isHeld(deliver)) return
-    const { least, most } = this.quality()
-    this.deliverInOrder(this.chance.between(least, most), deliver)
+    const { maxDelay, minDelay } = this.quality()
+    this.deliverInOrder(this.chance.between(minDelay, maxDelay), deliver)
   }
 
   private isHeld(deliver: () => void): boolean {
@@ -89,9 +89,9 @@ export class Wire {
 
   send(deliver: () => void): void {
     if (this.isHeld(deliver)) return
-    const { least, loss, most, reordering } = this.quality()
+    const { loss, maxDelay, minDelay, reordering } = this.quality()
     if (this.chance.is(loss)) return this.world.injected(this.names.lost)
-    const millis = this.chance.between(least, most)
+    const millis = this.chance.between(minDelay, maxDelay)
     if (this.chance.is(reordering)) {
       this.world.injected(this.names.overtaken)
       return this.deliverAt(this.world.now() + millis * this.chance.between(1, detour), deliver)

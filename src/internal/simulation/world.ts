@@ -23,10 +23,6 @@ export class Actor {
     this.name = name
   }
 
-  get isRunning(): boolean {
-    return this.state === "running"
-  }
-
   get hasEnded(): boolean {
     return this.state === "ended"
   }

@@ -1,7 +1,7 @@
 /**
  * Whether cleanups removed only who was dead.
  */
-import type { RegistryHistory, RegistryTimes } from "./checksModels.ts"
+import type { RegistryHistory, RegistryTimes } from "../../testing/Checks.ts"
 import { heartbeat, removed, type Timelines } from "./checksRecords.ts"
 import { type Finding, seconds } from "./checksReport.ts"
 import { lastBefore, lastUntil } from "./checksSpans.ts"

@@ -1,7 +1,7 @@
 /**
  * Who was in trouble when. What strikes the store strikes everybody.
  */
-import type { Disruption, RegistryHistory, RegistryTimes } from "./checksModels.ts"
+import type { Disruption, RegistryHistory, RegistryTimes } from "../../testing/Checks.ts"
 import { merge, type Span } from "./checksSpans.ts"
 
 /** After trouble: to connect and to try again, with the pauses that retries take. */

@@ -2,7 +2,7 @@
  * Who led when: readings of `isValid`, the work itself, and the tokens.
  */
 import { Order } from "../../FencingToken.ts"
-import type { LeaderHistory, Term } from "./checksModels.ts"
+import type { LeaderHistory, Term } from "../../testing/Checks.ts"
 import { type Fact, type Finding, seconds, shown } from "./checksReport.ts"
 import { merge, type Span, touches } from "./checksSpans.ts"
 

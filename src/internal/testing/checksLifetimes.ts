@@ -1,8 +1,8 @@
 /**
  * Whether who lives beats, and who was deregistered stays away.
  */
+import type { Lifetime, RegistryHistory, RegistryTimes } from "../../testing/Checks.ts"
 import { type DisruptionsOf, disruptionsOf, ownDisruptionsOf, recovery } from "./checksDisruptions.ts"
-import type { Lifetime, RegistryHistory, RegistryTimes } from "./checksModels.ts"
 import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./checksRecords.ts"
 import { type Fact, type Finding, seconds } from "./checksReport.ts"
 import { countUntil, lastTouching, lastUntil, merge, type Span, touches } from "./checksSpans.ts"

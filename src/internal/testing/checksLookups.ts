@@ -1,8 +1,8 @@
 /**
  * What observers were told, held against what the store took.
  */
+import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../testing/Checks.ts"
 import { disruptionsOf, recovery, silences, unsettledOf } from "./checksDisruptions.ts"
-import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "./checksModels.ts"
 import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./checksRecords.ts"
 import { type Fact, type Finding, seconds } from "./checksReport.ts"
 import { lastBefore, lastUntil, touches } from "./checksSpans.ts"

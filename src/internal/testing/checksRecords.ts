@@ -1,7 +1,7 @@
 /**
  * The truth of each instance: when the store took its heartbeats, and when it was gone.
  */
-import type { RegistryHistory, Removal } from "./checksModels.ts"
+import type { RegistryHistory, Removal } from "../../testing/Checks.ts"
 import type { Fact } from "./checksReport.ts"
 
 export interface InstanceTimeline {

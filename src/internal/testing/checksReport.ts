@@ -2,7 +2,7 @@
  * Violations as a person reads them: facts in order of time, one a line.
  */
 import type { FencingToken } from "../../FencingToken.ts"
-import type { Rule, Violation } from "./checksModels.ts"
+import type { Rule, Violation } from "../../testing/Checks.ts"
 
 export interface Fact {
   readonly at: number

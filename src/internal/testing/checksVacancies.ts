@@ -1,7 +1,7 @@
 /**
  * Whether somebody leads wherever nothing hinders anybody.
  */
-import type { Disruption, LeaderHistory, Term } from "./checksModels.ts"
+import type { Disruption, LeaderHistory, Term } from "../../testing/Checks.ts"
 import { type Fact, type Finding, seconds, shown } from "./checksReport.ts"
 import { merge, type Span } from "./checksSpans.ts"
 

@@ -2,7 +2,7 @@
  * What a guarded resource accepted.
  */
 import { Order } from "../../FencingToken.ts"
-import type { GuardedWrite } from "./checksModels.ts"
+import type { GuardedWrite } from "../../testing/Checks.ts"
 import { type Fact, type Finding, shown } from "./checksReport.ts"
 
 const took = ({ at, node, resource, token, what }: GuardedWrite): Fact => ({

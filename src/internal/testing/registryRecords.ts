@@ -5,8 +5,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Registration } from "../../Registry.ts"
-import type { Facts, SimulationService } from "../simulation/models.ts"
-import type { Lifetime, Lookup, RegistryHistory } from "./checksModels.ts"
+import type { Lifetime, Lookup, RegistryHistory } from "../../testing/Checks.ts"
+import type { Facts, Simulation } from "../../testing/Simulation.ts"
 import { endedBy } from "./termRecords.ts"
 
 const keyPrefix = "service-instances."
@@ -69,7 +69,7 @@ class Living {
   }
 }
 
-type RegistrySource = Pick<SimulationService, "facts" | "now">
+type RegistrySource = Pick<Simulation["Service"], "facts" | "now">
 
 /** Lives, from when they are registered until whatever ends them. */
 const recordLives = ({ facts, now }: RegistrySource) => {

@@ -2,7 +2,7 @@
  * A run that failed, as a person reads it: what was wrong, with what it can be had
  * again, and what happened around it.
  */
-import type { Violation } from "./checksModels.ts"
+import type { Violation } from "../../testing/Checks.ts"
 
 /** Of a timeline, in a message: the rest is in the error. */
 const mostLines = 60

@@ -5,15 +5,17 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Faults from "../../testing/Faults.ts"
-import { Simulation } from "../../testing/Simulation.ts"
+import { type SimulatedNode, Simulation } from "../../testing/Simulation.ts"
+import { NodeCrashed } from "../../testing/SimulationError.ts"
 import { Chance } from "../simulation/chance.ts"
-import { NodeCrashed, type SimulatedNode } from "../simulation/models.ts"
-import { completed, type Scenario } from "./scenarioModels.ts"
 import type * as report from "./scenarioReport.ts"
+import type { ScenarioSettings } from "./scenarioSettings.ts"
 
 /** Each machine's own, by the seed. */
-export const clocksOf = (scenario: Scenario, seed: number): ReadonlyArray<report.MachineClock> => {
-  const { drift, nodes, offset } = completed(scenario)
+export const clocksOf = (
+  { drift, nodes, offset }: ScenarioSettings,
+  seed: number
+): ReadonlyArray<report.MachineClock> => {
   const chance = new Chance(`${seed}/clocks`)
   const most = Duration.toMillis(offset)
   return nodes.map((id) => ({
@@ -32,10 +34,10 @@ const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknow
     )
   )
 
-export const story = (scenario: Scenario, plan: Faults.Plan) =>
+export const story = (scenario: ScenarioSettings, plan: Faults.Plan) =>
   Effect.gen(function*() {
     const simulation = yield* Simulation
-    const { duration, settleTime, warmUp } = completed(scenario)
+    const { duration, settleTime, warmUp } = scenario
     const { process, violations } = yield* scenario.setup
     const nodes = new Map<string, SimulatedNode>()
     for (const { id, offset, rate } of clocksOf(scenario, plan.seed)) {

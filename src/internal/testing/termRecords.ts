@@ -4,24 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Leadership, LossReason } from "../../Election.ts"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "../../AegisError.ts"
+import type { Leadership } from "../../Election.ts"
 import { type FencingToken, Order } from "../../FencingToken.ts"
-import type { Facts, SimulationService } from "../simulation/models.ts"
-import type { Disruption, GuardedWrite, LeaderHistory, Term } from "./checksModels.ts"
-
-/**
- * Leadership that was lost, and why its leader was told so: milliseconds of true
- * time.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TermLoss {
-  readonly election: string
-  readonly node: string
-  readonly reason: LossReason
-  readonly at: number
-}
+import type { Disruption, GuardedWrite, LeaderHistory, Term } from "../../testing/Checks.ts"
+import type { TermLoss } from "../../testing/History.ts"
+import type { Facts, Simulation } from "../../testing/Simulation.ts"
+import { flag, optional, read, text, withDefault } from "../options.ts"
 
 /** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
 const shortestReading = 200
@@ -54,7 +44,7 @@ class Running {
   }
 }
 
-type TermSource = Pick<SimulationService, "facts" | "note" | "now">
+type TermSource = Pick<Simulation["Service"], "facts" | "note" | "now">
 
 /** The work, with all that is written down of it while it runs; how leadership was lost is told whenever that is known. */
 const recorded = <A, E, R>(
@@ -96,6 +86,8 @@ const recorded = <A, E, R>(
   return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
 }
 
+const writeSettings = { fence: withDefault(flag, true), what: optional(text) }
+
 /** Resources that leaders write to. */
 const resources = (now: TermSource["now"]) => {
   const written: Array<GuardedWrite> = []
@@ -104,15 +96,19 @@ const resources = (now: TermSource["now"]) => {
     node: string,
     resource: string,
     token: FencingToken,
-    { fence = true, what }: { readonly fence?: boolean | undefined; readonly what?: string | undefined } = {}
-  ): Effect.Effect<boolean> =>
-    Effect.map(now, (at) => {
+    options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
+  ): Effect.Effect<boolean, InvalidConfig> => {
+    const asked = read("options", options, writeSettings)
+    if (Result.isFailure(asked)) return Effect.fail(asked.failure)
+    const { fence, what } = asked.success
+    return Effect.map(now, (at) => {
       const known = highest.get(resource)
       const accepted = !fence || known === undefined || Order(token, known) >= 0
       if (accepted) highest.set(resource, token)
       written.push({ resource, node, token, at, accepted, what })
       return accepted
     })
+  }
   return { write, writes: Effect.sync((): ReadonlyArray<GuardedWrite> => [...written]) }
 }
 

@@ -22,10 +22,6 @@ export class Work {
     return this.environment.now()
   }
 
-  get isFrozen(): boolean {
-    return this.thawing !== undefined
-  }
-
   /** Whoever calls a task off must also let it find out by itself: it may be held already. */
   after(millis: number, task: () => void): Timer {
     return this.environment.after(millis, () => this.run(task))

@@ -2,9 +2,11 @@
  * The verdict on a history: each key on its own, then all revisions together.
  * Pure.
  */
+import * as Result from "effect/Result"
+import type { Initial, NotLinearizable, Operation, Options, Verdict } from "../../../testing/Linearizability.ts"
+import { flag, integer, oneOf, read, withDefault } from "../../options.ts"
 import { explain } from "./describe.ts"
-import type { Initial, NotLinearizable, Operation, Options, Verdict } from "./history.ts"
-import { malformedIn } from "./malformed.ts"
+import { malformed, malformedIn } from "./malformed.ts"
 import { isUnanswered, withoutEmptyRefusals } from "./problem.ts"
 import { contradictionIn } from "./revisions.ts"
 import { attempt, type Rules, shrink } from "./shrink.ts"
@@ -35,12 +37,18 @@ const refuse = (
   }
 }
 
-export const check = (
-  history: ReadonlyArray<Operation>,
-  { conflictsInFlight = true, initial = "nothing", maxSteps = usualMaxSteps }: Options = {}
-): Verdict => {
-  const malformed = malformedIn(history, { initial, maxSteps })
-  if (malformed !== undefined) return malformed
+const settings = {
+  initial: withDefault(oneOf(["nothing", "anything"]), "nothing"),
+  conflictsInFlight: withDefault(flag, true),
+  maxSteps: withDefault(integer(1), usualMaxSteps)
+}
+
+export const check = (history: ReadonlyArray<Operation>, options?: Options): Verdict => {
+  const asked = read("options", options, settings)
+  if (Result.isFailure(asked)) return malformed(asked.failure.problem)
+  const problem = malformedIn(history)
+  if (problem !== undefined) return problem
+  const { conflictsInFlight, initial, maxSteps } = asked.success
   const rules = { conflictsInFlight, maxSteps }
   const keys = Map.groupBy(history, ({ key }) => key)
   const undecided: Array<string> = []

@@ -1,7 +1,7 @@
 /**
  * Histories and verdicts in words and as tables.
  */
-import type { Operation, Verdict } from "./history.ts"
+import type { Operation, Verdict } from "../../../testing/Linearizability.ts"
 import type { KeyState } from "./keyState.ts"
 import { isUnanswered } from "./problem.ts"
 import type { SearchProgress } from "./search.ts"

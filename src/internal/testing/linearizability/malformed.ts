@@ -2,7 +2,8 @@
  * Whether a history is one: with times that go back, or that are no numbers, every
  * order would seem to be right, or none. Pure.
  */
-import type { Initial, Input, Malformed, Operation, Outcome } from "./history.ts"
+import type { Input, Malformed, Operation, Outcome } from "../../../testing/Linearizability.ts"
+import { kindOf } from "../../options.ts"
 
 const inputs: ReadonlyArray<string> = ["Get", "Put", "Remove"] satisfies ReadonlyArray<Input["_tag"]>
 
@@ -18,7 +19,7 @@ const outcomes: ReadonlyArray<string> = [
 ] satisfies ReadonlyArray<Outcome["_tag"]>
 
 const answerProblem = (outcome: Outcome | undefined): string | undefined => {
-  if (outcome === undefined || !outcomes.includes(outcome._tag)) {
+  if (!isObject(outcome) || outcome === undefined || !outcomes.includes(outcome._tag)) {
     return `outcome: expected one of ${outcomes.join(", ")}, got ${outcome?._tag ?? "none"}`
   }
   if (outcome._tag !== "Found" && outcome._tag !== "Written") return undefined
@@ -27,9 +28,15 @@ const answerProblem = (outcome: Outcome | undefined): string | undefined => {
     : `outcome.revision: expected a whole number, got ${outcome.revision}`
 }
 
-const problemOf = ({ input, invoked, outcome, returned }: Operation): string | undefined => {
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null
+
+const problemOf = (operation: Operation): string | undefined => {
+  if (!isObject(operation)) return `expected an operation, got ${kindOf(operation)}`
+  const { input, invoked, outcome, returned } = operation
   if (!Number.isFinite(invoked)) return `invoked: expected a time, got ${invoked}`
-  if (!inputs.includes(input._tag)) return `input: expected one of ${inputs.join(", ")}, got ${input._tag}`
+  if (!isObject(input) || !inputs.includes(input._tag)) {
+    return `input: expected one of ${inputs.join(", ")}, got ${input?._tag ?? "none"}`
+  }
   // The outcome of what was not answered is not looked at.
   if (returned === undefined) return undefined
   if (!(Number.isFinite(returned) && returned >= invoked)) {
@@ -38,18 +45,17 @@ const problemOf = ({ input, invoked, outcome, returned }: Operation): string | u
   return answerProblem(outcome)
 }
 
-export const malformedIn = (
-  history: ReadonlyArray<Operation>,
-  { initial, maxSteps }: { readonly initial: Initial; readonly maxSteps: number }
-): Malformed | undefined => {
-  const malformed = (explanation: string): Malformed => ({ _tag: "Malformed", operation: undefined, explanation })
-  if (!(maxSteps > 0)) return malformed(`maxSteps: expected a number above 0, got ${maxSteps}`)
-  if (initial !== "nothing" && initial !== "anything") {
-    return malformed(`initial: expected "nothing" or "anything", got ${String(initial)}`)
-  }
+export const malformed = (explanation: string, operation?: Operation): Malformed => ({
+  _tag: "Malformed",
+  operation,
+  explanation
+})
+
+export const malformedIn = (history: ReadonlyArray<Operation>): Malformed | undefined => {
+  if (!Array.isArray(history)) return malformed(`history: expected a list of operations, got ${kindOf(history)}`)
   for (const [index, operation] of history.entries()) {
     const problem = problemOf(operation)
-    if (problem !== undefined) return { _tag: "Malformed", operation, explanation: `operation ${index}: ${problem}` }
+    if (problem !== undefined) return malformed(`operation ${index}: ${problem}`, operation)
   }
   return undefined
 }

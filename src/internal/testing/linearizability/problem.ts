@@ -7,8 +7,8 @@
  * an operation that is known to have written or seen one revision comes before
  * every operation that is known to have written or seen a greater one.
  */
+import type { Initial, Operation } from "../../../testing/Linearizability.ts"
 import { countPassing } from "../../sorted.ts"
-import type { Initial, Operation } from "./history.ts"
 import { anything, type KeyState, type KeyWrite, nothing, type Revision, type Step } from "./keyState.ts"
 
 /** An operation that has its place in every order. */

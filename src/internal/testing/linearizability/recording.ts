@@ -4,19 +4,26 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "../../../AegisError.ts"
 import type { KVEntry, KVOptions, KVStore, RemoveOptions } from "../../../KVStore.ts"
-import type { KVStoreError } from "../../../KVStoreError.ts"
-import type { Input, Operation, Outcome } from "./history.ts"
+import { KVStoreError } from "../../../KVStoreError.ts"
+import type { Input, Operation, Outcome, RecorderOptions } from "../../../testing/Linearizability.ts"
+import { optional, read, text, thatIs, type Values } from "../../options.ts"
 
 type RecordedStore = KVStore["Service"]
 
-export interface Recording {
-  readonly process: string
-  readonly now: () => number
-  readonly history: Array<Operation>
-  readonly log?: ((operation: Operation, place: number) => void) | undefined
-  readonly encode?: ((value: Uint8Array) => string) | undefined
+const isFunction = <F>(value: unknown): value is F => typeof value === "function"
+
+const settings = {
+  process: text,
+  now: thatIs<RecorderOptions["now"]>(isFunction, "a function"),
+  history: thatIs<Array<Operation>>(Array.isArray, "a list for operations"),
+  log: optional(thatIs<NonNullable<RecorderOptions["log"]>>(isFunction, "a function")),
+  encode: optional(thatIs<NonNullable<RecorderOptions["encode"]>>(isFunction, "a function"))
 }
+
+type Recording = Values<typeof settings>
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -49,7 +56,23 @@ const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
   }
 }
 
-export const recorder = (
+/** A store whose recorded operations are all refused. */
+const refusing = (reason: InvalidConfig): (store: RecordedStore) => RecordedStore => {
+  const refuse = (operation: string) => (key: string) =>
+    Effect.fail(new KVStoreError({ bucket: undefined, operation, key, reason }))
+  return (store) => ({
+    ...store,
+    get: refuse("get"),
+    put: refuse("put"),
+    delete: refuse("delete"),
+    purge: refuse("purge")
+  })
+}
+
+export const recorder = (options: RecorderOptions): (store: RecordedStore) => RecordedStore =>
+  Result.match(read("options", options, settings), { onFailure: refusing, onSuccess: recording })
+
+const recording = (
   { encode = textOf, history, log, now, process }: Recording
 ): (store: RecordedStore) => RecordedStore => {
   const write = (operation: Operation, place: number) => {

@@ -3,7 +3,7 @@
  * whole bucket, in which none is given twice, and none that is smaller than one
  * that was known before the write began. Pure.
  */
-import type { Initial, Operation } from "./history.ts"
+import type { Initial, Operation } from "../../../testing/Linearizability.ts"
 import { isUnanswered } from "./problem.ts"
 
 /** A revision, and the times between which it was given to a write. */

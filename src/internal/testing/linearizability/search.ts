@@ -26,7 +26,7 @@
  * where there is one, and otherwise comes after whatever leaves one, which needs
  * none and is the first, or is on a revision; so does one that needs none.
  */
-import type { Operation } from "./history.ts"
+import type { Operation } from "../../../testing/Linearizability.ts"
 import { apply, includes, type KeyState, type Step, surelyAllows } from "./keyState.ts"
 import type { KeyTask, Problem } from "./problem.ts"
 

@@ -20,8 +20,8 @@
  * Refusals that another write under way is reason enough for are gone before any
  * of this, or the reason might be taken away first.
  */
+import type { Initial, Operation } from "../../../testing/Linearizability.ts"
 import { countPassing } from "../../sorted.ts"
-import type { Initial, Operation } from "./history.ts"
 import { isUnanswered, make, withoutEmptyRefusals } from "./problem.ts"
 import { search, type SearchResult } from "./search.ts"
 
