@@ -7,19 +7,23 @@
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Election from "./Election.ts"
-import type { ElectionError } from "./ElectionError.ts"
-import { defaultMaxAge } from "./Expiration.ts"
-import { anything, integer, oneOf, optional, read, toDuration } from "./internal/options.ts"
+import { ElectionError } from "./ElectionError.ts"
+import { toLayerTimes } from "./internal/election/candidate.ts"
+import { longestAge } from "./internal/kv/limits.ts"
+import { anything, integer, oneOf, optional, read } from "./internal/options.ts"
+import { toLayerOptions } from "./internal/registry/options.ts"
+import { unwrapConfig } from "./internal/wrappedConfig.ts"
 import * as KVStore from "./KVStore.ts"
 import { type BucketOptions, type InvalidConfig, KVStoreError } from "./KVStore.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsKVStore from "./NatsKVStore.ts"
 import * as Registry from "./Registry.ts"
-import type { RegistryError } from "./RegistryError.ts"
+import { RegistryError } from "./RegistryError.ts"
 
 /**
  * The services that each preset provides.
@@ -67,12 +71,11 @@ export interface ConfigOptions extends Options {
 /** A record that no cleanup removes is removed by the bucket itself, after this many times maxAge. */
 const agesKept = 10
 
-const registryBucket = (options: Options): BucketOptions => ({
+const registryBucket = (options: Options, maxAge: Duration.Duration): BucketOptions => ({
   bucket: "service_registry",
   replicas: options.replicas,
   onMismatch: options.onMismatch,
-  // A maxAge that is no duration is refused by the registry, which names it.
-  streamMaxAge: Duration.times(toDuration(options.registry?.maxAge) ?? defaultMaxAge, agesKept)
+  streamMaxAge: Duration.min(Duration.times(maxAge, agesKept), longestAge)
 })
 
 const electionBucket = (options: Options): BucketOptions => ({
@@ -84,14 +87,16 @@ const electionBucket = (options: Options): BucketOptions => ({
 const refuse = (operation: string, reason: InvalidConfig): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-/** The options of the services are read by the services themselves; nothing is opened before all are known to be right. */
+/** The options that the presets have of their own; those of the services are read by `over`. */
+const settings = {
+  registry: anything,
+  election: anything,
+  replicas: optional(integer(1, 5)),
+  onMismatch: optional(oneOf(["fail", "update", "accept"]))
+}
+
 const checked = (operation: string, options: unknown): Effect.Effect<Options, KVStoreError> =>
-  read(operation, options, {
-    registry: anything,
-    election: anything,
-    replicas: optional(integer(1, 5)),
-    onMismatch: optional(oneOf(["fail", "update", "accept"]))
-  }).pipe(
+  read(operation, options, settings).pipe(
     (result) => Effect.fromResult(result),
     Effect.mapBoth({
       onFailure: (reason) => refuse(operation, reason),
@@ -99,14 +104,25 @@ const checked = (operation: string, options: unknown): Effect.Effect<Options, KV
     })
   )
 
+/** The services' options are read before anything is opened: a bucket, or the connection that it needs. */
 const over = <E, R>(
   options: Options,
   store: (bucket: BucketOptions) => Layer.Layer<KVStore.KVStore, E, R>
-): Layer.Layer<Services, E | RegistryError | ElectionError, R> =>
-  Layer.mergeAll(
-    Registry.layer(options.registry).pipe(Layer.provide(store(registryBucket(options)))),
-    Election.layer(options.election).pipe(Layer.provide(store(electionBucket(options))))
-  )
+): Effect.Effect<Layer.Layer<Services, E | RegistryError | ElectionError, R>, RegistryError | ElectionError> =>
+  Effect.gen(function*() {
+    const { maxAge } = yield* Effect.mapError(
+      Effect.fromResult(toLayerOptions(options.registry, undefined)),
+      (reason) => new RegistryError({ operation: "Registry.layer", reason })
+    )
+    yield* Effect.mapError(
+      toLayerTimes(options.election, Election.resilient),
+      (reason) => new ElectionError({ operation: "Election.layer", election: undefined, reason })
+    )
+    return Layer.mergeAll(
+      Registry.layer(options.registry).pipe(Layer.provide(store(registryBucket(options, maxAge)))),
+      Election.layer(options.election).pipe(Layer.provide(store(electionBucket(options))))
+    )
+  })
 
 /**
  * Everything in this process, for tests and first steps: nothing outlives the
@@ -118,7 +134,7 @@ const over = <E, R>(
 export const layerMemory = (
   options?: Options
 ): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
-  Layer.unwrap(Effect.map(checked("Aegis.layerMemory", options), (known) => over(known, KVStore.layerMemory)))
+  Layer.unwrap(Effect.flatMap(checked("Aegis.layerMemory", options), (known) => over(known, KVStore.layerMemory)))
 
 /**
  * On NATS servers, over one connection. The buckets are `service_registry` and
@@ -134,7 +150,8 @@ export const layerNats = (
     // Read by the client, which refuses what is no object.
     const { election, onMismatch, registry, replicas, ...connection } = Object(options) as typeof options
     const known = yield* checked("Aegis.layerNats", { election, onMismatch, registry, replicas })
-    return over(known, NatsKVStore.layer).pipe(Layer.provide(NatsClient.layer(connection)))
+    const services = yield* over(known, NatsKVStore.layer)
+    return Layer.provide(services, NatsClient.layer(connection))
   }))
 
 // -----------------------------------------------------------------------------
@@ -148,6 +165,8 @@ const variables = {
     "AEGIS_REPLICAS"
   )
 }
+
+const configSettings = { ...settings, backend: optional(oneOf(["nats", "memory"])), nats: anything }
 
 const connectionVariables = {
   servers: Config.String("AEGIS_NATS_URL"),
@@ -163,6 +182,7 @@ const tlsVariables = {
   certFile: Config.String("AEGIS_NATS_CERT"),
   keyFile: Config.String("AEGIS_NATS_KEY")
 }
+
 /** The value that was given, or else the variable's; undefined where there is neither. */
 const orVariable = <A>(given: A | undefined, variable: Config.Config<A>): Config.Config<A | undefined> =>
   given === undefined ? Config.withDefault(variable, undefined) : Config.succeed(given)
@@ -189,6 +209,15 @@ const connectionFrom = Effect.fnUntraced(function*(
     ...(Object.keys(tls).length === 0 && given?.tls === undefined ? {} : { tls })
   }
 })
+
+const configured = (
+  config: Config.Wrap<ConfigOptions>
+): Effect.Effect<ConfigOptions, KVStoreError | Config.ConfigError> =>
+  Effect.suspend(() => Effect.fromResult(unwrapConfig("config", config))).pipe(
+    Effect.flatMap(identity),
+    Effect.tap((given) => Effect.fromResult(read("Aegis.layerConfig", given, configSettings))),
+    Effect.catchTag("InvalidConfig", (reason) => Effect.fail(refuse("Aegis.layerConfig", reason)))
+  )
 
 /** Memory is what somebody asks for, and never what is left. */
 const noServers = new Config.ConfigError(
@@ -243,7 +272,7 @@ export const layerConfig = (
   config: Config.Wrap<ConfigOptions> = {}
 ): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError | Config.ConfigError> =>
   Layer.unwrap(Effect.gen(function*() {
-    const given = yield* unwrapped(config)
+    const given = yield* configured(config)
     const backend = yield* orVariable(given.backend, variables.backend)
     const replicas = yield* orVariable(given.replicas, variables.replicas)
     const connection = yield* connectionFrom(given.nats)
@@ -264,7 +293,3 @@ export const layerConfig = (
     // Whether there is one way to log in, and a complete one, is for the client to say.
     return layerNats({ ...(connection as unknown as NatsClient.Options), ...options })
   }))
-
-/** A field that is undefined is one that is not given. */
-const unwrapped = (config: Config.Wrap<ConfigOptions>): Config.Config<ConfigOptions> =>
-  Config.unwrap(Config.isConfig(config) ? config : defined(config) as Config.Wrap<ConfigOptions>)

@@ -229,6 +229,22 @@ describe("Aegis, options that are not valid", () => {
       /onMismatch: .*"Fail"/
     ],
     ["layerMemory: no object", () => Aegis.layerMemory(untyped(null)), /null/],
+    ["layerConfig: no object", () => withConfig({}, untyped(null)), /config: .*null/],
+    [
+      "layerConfig: a value that is no Config",
+      () => withConfig({}, { replicas: untyped(3) }),
+      /replicas: .*Config.*number/
+    ],
+    [
+      "layerConfig: a value within the connection that is no Config",
+      () => withConfig({}, { nats: { servers: untyped(nowhere) } }),
+      /servers: .*Config/
+    ],
+    [
+      "layerConfig: a name that no option has",
+      () => withConfig({}, untyped({ replica: Config.succeed(3) })),
+      /replica"/
+    ],
     ["layerNats: no object", () => Aegis.layerNats(untyped(undefined)), /servers/]
   ]
   for (const [what, layer, named] of cases) {

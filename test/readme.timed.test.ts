@@ -81,35 +81,39 @@ describe("the README's program", () => {
   })
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`runs in one of three processes at a time; ${signal} hands over, and deregisters`, () =>
-      Effect.gen(function*() {
-        const { url } = yield* startNatsServer({ line: "2.15" })
-        const file = yield* programFile
-        const all = yield* Effect.all(Array.from({ length: 3 }, () => startIn(file, url)), { concurrency: 3 })
-        const said = () => all.map((one) => one.said).join("\n---\n")
-        const leading = () => all.filter((one) => one.ledAt !== undefined)
-        yield* Effect.gen(function*() {
-          const registry = yield* Registry.Registry
-          const election = yield* Election.Election
-          yield* until(registry.list("orders"), (live) => live.length === 3)
-          yield* until(Effect.sync(leading), (some) => some.length > 0)
-          assert.strictEqual(leading().length, 1, said())
-          const first = leading()[0] ?? assert.fail("nobody leads")
-          const token = Option.getOrThrow(yield* election.leader("nightly-report")).token
+    it.live(
+      `runs in one of three processes at a time; ${signal} hands over, and deregisters`,
+      () =>
+        Effect.gen(function*() {
+          const { url } = yield* startNatsServer({ line: "2.15" })
+          const file = yield* programFile
+          const all = yield* Effect.all(Array.from({ length: 3 }, () => startIn(file, url)), { concurrency: 3 })
+          const said = () => all.map((one) => one.said).join("\n---\n")
+          const leading = () => all.filter((one) => one.ledAt !== undefined)
+          yield* Effect.gen(function*() {
+            const registry = yield* Registry.Registry
+            const election = yield* Election.Election
+            yield* until(registry.list("orders"), (live) => live.length === 3)
+            yield* until(Effect.sync(leading), (some) => some.length > 0)
+            assert.strictEqual(leading().length, 1, said())
+            const first = leading()[0] ?? assert.fail("nobody leads")
+            const token = Option.getOrThrow(yield* election.leader("nightly-report")).token
 
-          const asked = performance.now()
-          first.child.kill(signal)
-          const exitCode = yield* Effect.promise(() => first.exit)
-          yield* until(Effect.sync(leading), (some) => some.length > 1)
-          const next = leading().find((one) => one !== first) ?? assert.fail("nobody leads")
-          assert.isBelow(next.ledAt! - asked, handOver, said())
-          assert.include([130, 143], exitCode, said())
-          // The other one still waits, and the record has gone at once: nothing has to expire.
-          assert.strictEqual(leading().length, 2, said())
-          assert.strictEqual((yield* registry.list("orders", { includeExpired: true })).length, 2)
-          const after = Option.getOrThrow(yield* election.leader("nightly-report")).token
-          assert.isAbove(after.revision, token.revision)
-        }).pipe(Effect.provide(Aegis.layerNats({ servers: url })))
-      }), 60_000)
+            const asked = performance.now()
+            first.child.kill(signal)
+            const exitCode = yield* Effect.promise(() => first.exit)
+            yield* until(Effect.sync(leading), (some) => some.length > 1)
+            const next = leading().find((one) => one !== first) ?? assert.fail("nobody leads")
+            assert.isBelow(next.ledAt! - asked, handOver, said())
+            assert.include([130, 143], exitCode, said())
+            // The other one still waits, and the record has gone at once: nothing has to expire.
+            assert.strictEqual(leading().length, 2, said())
+            assert.strictEqual((yield* registry.list("orders", { includeExpired: true })).length, 2)
+            const after = Option.getOrThrow(yield* election.leader("nightly-report")).token
+            assert.isAbove(after.revision, token.revision)
+          }).pipe(Effect.provide(Aegis.layerNats({ servers: url })))
+        }),
+      60_000
+    )
   }
 })
