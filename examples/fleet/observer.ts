@@ -1,6 +1,6 @@
 /**
  * The one who tells the story. It takes no part in it: all it knows comes from
- * `watch` and `changes`.
+ * `watch` and `observe`.
  */
 import { Clock, Effect, Option, Queue, Stream } from "effect"
 import { Election, FencingToken, KVStore, Registry } from "effect-aegis"
@@ -23,7 +23,7 @@ const describe = (sighting: Sighting): string => {
     case "changed":
       return `${sighting.who.padEnd(10)} has changed`
     case "expired":
-      return `${sighting.who.padEnd(10)} has not beaten for too long: it has expired`
+      return `${sighting.who.padEnd(10)} has sent no heartbeat for too long: it has expired`
     case "deregistered":
       return `${sighting.who.padEnd(10)} has deregistered`
     case "cleanedUp":
