@@ -1,6 +1,6 @@
 /**
  * A fleet in twenty seconds: five instances of two services and one election.
- * The first leader crashes, the second hands over, one instance stops beating,
+ * The first leader crashes, the second hands over, one instance stops its heartbeats,
  * another deregisters, and the cleanup removes what is left.
  *
  *   npm start                    in one process, in memory
@@ -17,11 +17,11 @@ import { electionBucket, registryBucket, services, type Spec } from "./fleet/ins
 import { observe, type Sighting, whileWaiting } from "./fleet/observer.ts"
 
 const specs: ReadonlyArray<Spec> = [
-  { serviceName: "orders", instanceId: "orders-1", stands: true, beats: undefined },
-  { serviceName: "orders", instanceId: "orders-2", stands: true, beats: undefined },
-  { serviceName: "orders", instanceId: "orders-3", stands: true, beats: undefined },
-  { serviceName: "billing", instanceId: "billing-1", stands: false, beats: 4 },
-  { serviceName: "billing", instanceId: "billing-2", stands: false, beats: undefined }
+  { serviceName: "orders", instanceId: "orders-1", stands: true, heartbeats: undefined },
+  { serviceName: "orders", instanceId: "orders-2", stands: true, heartbeats: undefined },
+  { serviceName: "orders", instanceId: "orders-3", stands: true, heartbeats: undefined },
+  { serviceName: "billing", instanceId: "billing-1", stands: false, heartbeats: 4 },
+  { serviceName: "billing", instanceId: "billing-2", stands: false, heartbeats: undefined }
 ]
 
 /** Far more than the story takes: what has not been seen by then will not be. */
@@ -83,7 +83,7 @@ const story = (start: Start, registryStore: KVStore.KVStore["Service"]) =>
     yield* Console.log("          > billing-2 is asked to leave")
     yield* actor("billing-2").leave
     yield* see("billing-2 to deregister", gone("deregistered", "billing-2"))
-    yield* see("billing-1, whose heart has stopped, to expire", gone("expired", "billing-1"))
+    yield* see("billing-1, whose heartbeats have stopped, to expire", gone("expired", "billing-1"))
     yield* see(`${first.who} to be cleaned up`, gone("cleanedUp", first.who))
     yield* see("billing-1 to be cleaned up", gone("cleanedUp", "billing-1"))
 

@@ -1,6 +1,5 @@
 /**
- * When something that should beat is taken for gone: by the age of its last
- * heartbeat, never by trust in a per-key TTL.
+ * Expiry by the age of the last heartbeat, never by trust in a per-key TTL.
  *
  * @since 0.1.0
  */
@@ -9,7 +8,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 
 /**
- * How long an instance may be silent: 30 seconds, three of the default beats.
+ * The default `maxAge` of a registry: 30 seconds, three of the default heartbeats.
  *
  * @category constants
  * @since 0.1.0
@@ -17,24 +16,28 @@ import * as Duration from "effect/Duration"
 export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
 
 /**
- * Tells whether a heartbeat is too old by a clock. Pure: it reads that clock,
- * and nothing else.
+ * Returns a predicate that is true where a heartbeat is too old by a clock. Pure:
+ * it reads that clock, and nothing else.
  *
  * **Details**
  *
  * Expired means older than `maxAge` (default 30 seconds): exactly `maxAge` is
- * alive, no heartbeat at all is expired, and one from the future is alive.
+ * live, no heartbeat at all is expired, and one from the future is live.
  * `KVStore.getUnexpired` reads one key by this rule, and removes what is expired.
  *
  * **Gotchas**
  *
  * Age is the difference of two readings of ONE clock. For what a `KVStore` or a
- * `Registry` returned that is the store's clock, `KVStore.clock`; another host's
- * clock makes the living vanish, or the dead live on.
+ * `Registry` returned that is the store's clock, `KVStore.clock`; by another
+ * host's clock live instances seem expired, or expired ones live.
  *
  * **Example** (An instance and the store's clock)
  *
  * ```ts
+ * import { Expiration, KVStore, Registry } from "effect-aegis"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
  * const program = Effect.gen(function*() {
  *   const store = yield* KVStore.KVStore
  *   const registry = yield* Registry.Registry
@@ -42,6 +45,9 @@ export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
  *   const all = yield* registry.list("orders", { includeExpired: true })
  *   return all.filter((instance) => !expired(instance))
  * })
+ *
+ * const layer = Registry.layer().pipe(Layer.provideMerge(KVStore.layerMemory({ bucket: "registry" })))
+ * Effect.runPromise(Effect.provide(program, layer))
  * ```
  *
  * @category predicates

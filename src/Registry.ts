@@ -33,49 +33,192 @@ export * from "./ServiceInstance.ts"
  * Service registry with heartbeats: registration, discovery by name, expiry and
  * cleanup.
  *
+ * **Example** (A backend that finds the instances of another)
+ *
+ * ```ts
+ * import { KVStore, Registry } from "effect-aegis"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   yield* registry.register({ serviceName: "orders", version: "1.2.3", metadata: { port: 8080 } })
+ *   const instances = yield* registry.list("orders")
+ *   return instances.map((instance) => instance.metadata["port"])
+ * })
+ *
+ * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
+ * Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer)))
+ * ```
+ *
  * @category services
  * @since 0.1.0
  */
 export class Registry extends Context.Service<Registry, {
-  /** Registers, beats on the layer's Schedule, deregisters when the scope closes. */
+  /**
+   * Registers an instance, sends its heartbeats, and deregisters it when the
+   * scope closes.
+   *
+   * **Details**
+   *
+   * Waits for a live record of another process under the same id to expire,
+   * unless `onDuplicate` says otherwise. Heartbeats go on through any outage of
+   * the store. Closing the scope takes at most twice the store's `timeout`.
+   *
+   * Fails with `InvalidName`, `InvalidConfig`, `InvalidValue` (metadata) or
+   * `ValueTooLarge` before anything is sent, with `DuplicateInstance` where
+   * another process has the id, and with `KVStoreError` where the store cannot be
+   * reached.
+   *
+   * **Example** (Registered while it serves)
+   *
+   * ```ts
+   * import { KVStore, Registry } from "effect-aegis"
+   * import * as Console from "effect/Console"
+   * import * as Effect from "effect/Effect"
+   * import * as Layer from "effect/Layer"
+   *
+   * const serve = Effect.gen(function*() {
+   *   const registry = yield* Registry.Registry
+   *   const registration = yield* registry.register(
+   *     { serviceName: "orders", instanceId: "orders-1", version: "1.2.3", metadata: { port: 8080 } },
+   *     { heartbeat: "5 seconds", onDuplicate: "fail" }
+   *   )
+   *   yield* registration.update((current) => ({ ...current, status: "STANDBY" }))
+   *   const { status } = yield* registration.instance
+   *   yield* Console.log(`registered as ${status}`)
+   * }).pipe(Effect.scoped)
+   *
+   * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
+   * Effect.runPromise(Effect.provide(serve, layer))
+   * ```
+   */
   readonly register: (
     instance: InstanceOptions,
     options?: RegisterOptions
   ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
-  /** One beat by hand, for callers who keep their own loop; `instanceId` is needed. Registers again where the record has gone. */
-  readonly heartbeat: (
-    instance: InstanceOptions & { readonly instanceId: string }
-  ) => Effect.Effect<void, RegistryError>
-  /** Removes an instance on purpose, whoever registered it. False: it was not there. */
+  /**
+   * Sends one heartbeat by hand, for callers who keep their own loop. The first
+   * one registers the instance; so does one that finds its record expired or
+   * cleaned up.
+   *
+   * **Details**
+   *
+   * Version, status, group and metadata are written with it. Fails as `register`
+   * does, but waits for no other process: a live one under the id is
+   * `DuplicateInstance` at once. Fails with `Deregistered`, from then on, where
+   * another process deregistered the instance.
+   */
+  readonly heartbeat: (instance: InstanceOptions & { readonly instanceId: string }) => Effect.Effect<
+    void,
+    RegistryError
+  >
+  /**
+   * Removes an instance, whichever process registered it, and returns whether
+   * there was one. Its owner sends no more heartbeats.
+   *
+   * **Details**
+   *
+   * An instance that registers in its place meanwhile is kept. Fails with
+   * `InvalidName`, or `KVStoreError`.
+   */
   readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
-  /** None where it is absent or expired. */
+  /**
+   * Reads one instance: none where it is absent or expired. Fails with
+   * `UndecodableValue` where the record does not decode, with `InvalidName`,
+   * `InvalidConfig` or `KVStoreError`.
+   */
   readonly get: (
     serviceName: string,
     instanceId: string,
     options?: ReadOptions
   ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
-  /** Who is alive, in order of their ids. */
+  /**
+   * Reads the live instances of a service, in order of their ids.
+   *
+   * **Details**
+   *
+   * A record that does not decode is logged and left out. Fails with
+   * `InvalidName`, `InvalidConfig` or `KVStoreError`: an outage is never an empty
+   * list.
+   */
   readonly list: (
     serviceName: string,
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
+  /**
+   * Reads the live instances of all services, by service name; a service without
+   * one is left out. Fails with `InvalidConfig` or `KVStoreError`.
+   */
   readonly listAll: (
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
   /**
-   * `Up` for each who is alive, `Ready`, then what changes. All watches of a
-   * process share one. An observer that is itself cut off from the store for
-   * longer than `maxAge` sees no beats, and tells them all `Down` (`expired`)
+   * Emits `Up` for each live instance, then `Ready`, then every change; of one
+   * service, or of all.
+   *
+   * **Details**
+   *
+   * All watches of a registry share one watch of the store. An instance goes
+   * `Down` by a timer of this process once `maxAge` has passed since its last
+   * heartbeat was seen. Fails with `InvalidName`, or with `KVStoreError` where the
+   * store's watch fails; watching again starts a new one.
+   *
+   * **Gotchas**
+   *
+   * A process that is itself cut off from the store for longer than `maxAge` sees
+   * no heartbeats, and gets `Down` with the reason `expired` for every instance
    * until it is back.
+   *
+   * **Example** (Following a service)
+   *
+   * ```ts
+   * import { KVStore, Registry } from "effect-aegis"
+   * import * as Console from "effect/Console"
+   * import * as Effect from "effect/Effect"
+   * import * as Layer from "effect/Layer"
+   * import * as Stream from "effect/Stream"
+   *
+   * const follow = Effect.gen(function*() {
+   *   const registry = yield* Registry.Registry
+   *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.2.3" })
+   *   yield* registry.watch("orders").pipe(
+   *     Stream.takeUntil((event) => event._tag === "Ready"),
+   *     Stream.runForEach((event) =>
+   *       Console.log(event._tag === "Ready" ? "Ready" : `${event._tag} ${event.instance.instanceId}`)
+   *     )
+   *   )
+   * }).pipe(Effect.scoped)
+   *
+   * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
+   * Effect.runPromise(Effect.provide(follow, layer))
+   * ```
    */
   readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
-  /** One pass: removes, by compare-and-purge, what is expired. Reports what and why. */
+  /**
+   * Removes expired records once, by compare-and-purge, and reports which and
+   * why. `layerCleanup` does so on a schedule.
+   *
+   * **Details**
+   *
+   * An instance that sends a heartbeat meanwhile is kept. Where more than
+   * `maxRemovalRatio` of a service looks expired, none of it is removed. Fails
+   * with `InvalidConfig`, or with `KVStoreError` where the records cannot be read.
+   */
   readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
 }>()("effect-aegis/Registry") {}
 
 /**
- * What happens to an instance. A beat that changes nothing but the time is no
- * event.
+ * A change of the instances that a watch follows. A heartbeat that changes nothing
+ * but the time is no event.
+ *
+ * **Details**
+ *
+ * - `Up`: an instance registered, or was live when the watch began
+ * - `Changed`: its status, version, group or metadata changed
+ * - `Down`: it was deregistered, expired, or was cleaned up
+ * - `Ready`: `Up` has been emitted for every instance that was live when the watch
+ *   began; once, also where there is none
  *
  * @category models
  * @since 0.1.0
@@ -88,120 +231,159 @@ export type RegistryEvent =
     readonly instance: ServiceInstance
     readonly reason: "deregistered" | "expired" | "cleanedUp"
   }
-  /** Everybody who was there has been told. */
   | { readonly _tag: "Ready" }
 
 /**
- * How to register.
+ * Options of `register` and `layerInstance`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RegisterOptions {
-  /** How often to beat. Default: the layer's, 10 seconds. */
+  /**
+   * The time between two heartbeats: from 100 ms to half of `maxAge`, or a
+   * Schedule. Default: the registry's, 10 seconds.
+   *
+   * A Schedule is never followed sooner than 100 ms after the heartbeat before,
+   * and a gap of more than half of `maxAge` is a warning. One that ends lets the
+   * instance expire.
+   */
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
   /**
-   * A live record under this id that another process wrote. `"wait"` (default):
-   * until it has been silent for `maxAge`, and fails with `DuplicateInstance` as
-   * soon as it beats. `"fail"`: at once. `"replace"`: takes it over, once.
+   * What to do about a live record of another process under the same id. Default
+   * `"wait"`.
+   *
+   * - `"wait"`: waits until it has sent no heartbeat for `maxAge`; fails with
+   *   `DuplicateInstance` as soon as it sends one
+   * - `"fail"`: fails with `DuplicateInstance` at once
+   * - `"replace"`: takes the id over at once; the other process is told through
+   *   its `lost`
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
 }
 
 /**
- * How to read.
+ * Options of `get`, `list` and `listAll`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ReadOptions {
-  /** Default: the layer's. */
+  /** The age from which an instance is expired: more than 0; a number is milliseconds. Default: the registry's. */
   readonly maxAge?: Duration.Input | undefined
-  /** Default false. */
+  /** Whether expired instances are returned too. Default false. */
   readonly includeExpired?: boolean | undefined
 }
 
 /**
- * A registration, for as long as its scope is open.
+ * A registered instance, for as long as its scope is open.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Registration {
-  /** As it was last written. */
+  /** The instance as it was last written. */
   readonly instance: Effect.Effect<ServiceInstance>
-  /** Changes status or metadata at once, without losing what another writer put there. */
+  /**
+   * Changes version, status, group or metadata at once. `f` is given the instance
+   * with what other writers put there; what it leaves is kept.
+   *
+   * Fails with `InvalidConfig`, `InvalidValue` (metadata) or `ValueTooLarge`
+   * before anything is sent; with `OutcomeUnknown` in a `KVStoreError` the change
+   * may have been stored.
+   */
   readonly update: (f: (current: ServiceInstance) => ServiceInstance) => Effect.Effect<void, RegistryError>
-  /** `DRAINING` now, deregistered when `done` ends or the time is up. */
+  /**
+   * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has
+   * passed, and deregisters. `timeout` is from 0 to 366 days, without a default; a
+   * number is milliseconds.
+   */
   readonly drain: (
     done: Effect.Effect<void>,
     options: { readonly timeout: Duration.Input }
   ) => Effect.Effect<void, RegistryError>
-  /** Succeeds once this registration is over for a reason not its own: another process took the id, or it was deregistered. */
+  /** Waits until another process takes the id (`DuplicateInstance`) or deregisters the instance (`Deregistered`), and returns which. */
   readonly lost: Effect.Effect<RegistryError>
-  /** The state now, then told when others may no longer see us, and when they do again. */
+  /** Emits whether other processes see the instance as live: now, and on every change. It is `invisible` once no heartbeat has been stored for `maxAge`. */
   readonly visibility: Stream.Stream<"visible" | "invisible">
 }
 
 /**
- * What a pass of the cleanup may do.
+ * Options of a run of the cleanup.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CleanupOptions {
-  /** Default: the layer's. */
+  /** The age from which an instance is removed: at least twice the registry's heartbeat. Default: the registry's. */
   readonly maxAge?: Duration.Input | undefined
-  /** Reports, and removes nothing. Default false. */
+  /** Whether to report only, and remove nothing. Default false. */
   readonly dryRun?: boolean | undefined
-  /** Largest share of a service (of at least 10) that one pass may remove. Default 0.5; 1 turns self-preservation off. */
+  /**
+   * The largest share of a service, of at least 10 instances, that one run may
+   * remove: from 0 to 1. Default 0.5; 1 turns self-preservation off.
+   */
   readonly maxRemovalRatio?: number | undefined
   /**
-   * Removes only what an earlier pass of this registry saw unchanged, at least
-   * one heartbeat before, so that a wrong clock cannot clean up a live fleet.
-   * Default false; `layerCleanup` sets it.
+   * Whether to remove only what an earlier run of this registry saw unchanged, at
+   * least one heartbeat before, so that a wrong clock cannot remove a live fleet.
+   * Default false; true in `layerCleanup`.
    */
   readonly confirm?: boolean | undefined
 }
 
 /**
- * What a pass of the cleanup did, or, with `dryRun`, would have done.
+ * The outcome of a run of the cleanup; with `dryRun`, what it would have been.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CleanupReport {
+  /** How many records were read. */
   readonly scanned: number
+  /** The instances that were removed (`<serviceName>/<instanceId>`), and why. */
   readonly removed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
-  /** Beaten, or removed by somebody else, between the read and the removal: left alone. */
+  /** How many sent a heartbeat, or were removed by another process, between the read and the removal: left alone. */
   readonly conflicts: number
-  /** Not removed because the store could not do it, and why: the next pass tries again. */
+  /** The instances that the store failed to remove, and why: the next run tries again. */
   readonly failed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
-  /** Records that do not decode. They go by age too. */
+  /** The records that do not decode; they are removed by age too. */
   readonly undecodable: ReadonlyArray<string>
-  /** Services that self-preservation held back. */
+  /** The services of which self-preservation kept everything. */
   readonly preserved: ReadonlyArray<string>
 }
 
 /**
- * How a registry works.
+ * Options of a registry.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** How long an instance may be silent. Default 30 seconds. */
+  /**
+   * The age of its last heartbeat from which an instance is expired: at least
+   * twice `heartbeat`, and at most half of the bucket's `streamMaxAge`. A number is
+   * milliseconds. Default 30 seconds.
+   */
   readonly maxAge?: Duration.Input | undefined
-  /** How often registrations beat. Default 10 seconds. */
+  /** The time between two heartbeats of a registration: at least 100 ms, or a Schedule (see `RegisterOptions`). Default 10 seconds. */
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
-  /** `"store"` (default) compares the store's own timestamps; `"local"` compares `lastHeartbeat` with this host's Clock. */
+  /**
+   * The clock that ages are measured by. Default `"store"`: the store's own
+   * timestamps. `"local"` compares `lastHeartbeat`, as its writer's clock had it,
+   * with this host's Clock, as AegisSDK does.
+   */
   readonly clock?: "store" | "local" | undefined
 }
 
 /**
- * Creates a registry on the `KVStore` of the context. Fails with `InvalidConfig`
- * for times that cannot work: `maxAge` below two heartbeats, or a bucket whose
- * `streamMaxAge` is below twice `maxAge`.
+ * Creates a registry on the `KVStore` of the context.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidConfig` for options that it does not take, and for times that
+ * cannot work: `maxAge` below two heartbeats, or a bucket whose `streamMaxAge` is
+ * below twice `maxAge`.
  *
  * @category constructors
  * @since 0.1.0
@@ -212,8 +394,7 @@ export const make = (
   Effect.flatMap(KVStore, (store) => service.make("Registry.make", store, options))
 
 /**
- * A registry on a bucket. Refuses times that cannot work: `maxAge` below two
- * heartbeats, or a bucket whose `streamMaxAge` is below twice `maxAge`.
+ * Provides a registry on a bucket. Fails as `make` does.
  *
  * @category layers
  * @since 0.1.0
@@ -222,9 +403,39 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
   Layer.effect(Registry, Effect.flatMap(KVStore, (store) => service.make("Registry.layer", store, options)))
 
 /**
- * A backend's own registration: registered while the layer lives. Where the
- * registration is lost (another process took the id, or somebody deregistered
- * it) that is logged as an error.
+ * Registers an instance for as long as the layer lives.
+ *
+ * **Details**
+ *
+ * Fails as `register` does. Where the registration is lost, because another process
+ * took the id or deregistered it, that is logged as an error, and the layer lives
+ * on.
+ *
+ * **Example** (A backend that is registered while it runs)
+ *
+ * ```ts
+ * import { KVStore, Registry } from "effect-aegis"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const instance = Registry.layerInstance({
+ *   serviceName: "orders",
+ *   instanceId: "orders-1",
+ *   version: "1.2.3",
+ *   metadata: { port: 8080 }
+ * })
+ *
+ * const layer = instance.pipe(
+ *   Layer.provideMerge(Registry.layer()),
+ *   Layer.provide(KVStore.layerMemory({ bucket: "registry" }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   return yield* registry.get("orders", "orders-1")
+ * })
+ * Effect.runPromise(Effect.provide(program, layer))
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -240,10 +451,38 @@ export const layerInstance = (
   }))
 
 /**
- * The cleanup: a pass on each occurrence of the schedule (default: every 30
- * seconds), which removes only what an earlier pass saw unchanged. A pass that
- * fails is logged, and the next one tries again. `streamMaxAge` of the bucket is
- * what no cleanup can hold back.
+ * Runs `cleanup` on a schedule: an interval of at least 100 ms, or a Schedule.
+ * Default: every 30 seconds, the first time after one interval.
+ *
+ * **Details**
+ *
+ * A run removes only what an earlier one saw unchanged, unless `confirm` is false.
+ * One that fails is logged, and the next one tries again. A Schedule is never
+ * followed sooner than 100 ms after the start of the run before, and one that ends
+ * is a warning. Fails with `InvalidConfig` when the layer is built.
+ *
+ * **Gotchas**
+ *
+ * Nothing holds back the bucket's own `streamMaxAge`, self-preservation neither.
+ *
+ * **Example** (A registry that cleans up after itself)
+ *
+ * ```ts
+ * import { KVStore, Registry } from "effect-aegis"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const layer = Registry.layerCleanup({ schedule: "1 minute", maxRemovalRatio: 0.3 }).pipe(
+ *   Layer.provideMerge(Registry.layer({ maxAge: "30 seconds", heartbeat: "10 seconds" })),
+ *   Layer.provide(KVStore.layerMemory({ bucket: "registry", streamMaxAge: "5 minutes" }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   return yield* registry.listAll()
+ * })
+ * Effect.runPromise(Effect.provide(program, layer))
+ * ```
  *
  * @category layers
  * @since 0.1.0

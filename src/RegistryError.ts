@@ -1,5 +1,7 @@
 /**
- * What can go wrong with a registry, and what to do about it.
+ * Errors of a registry: one `RegistryError`, with the operation and a tagged
+ * `reason`. Handle one with `Effect.catchReason("RegistryError",
+ * "DuplicateInstance", ...)`.
  *
  * @since 0.1.0
  */
@@ -10,7 +12,8 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * Another process beats under this id.
+ * Another process is registered under this id. Each
+ * process needs an `instanceId` of its own.
  *
  * @category errors
  * @since 0.1.0
@@ -37,7 +40,8 @@ export class DuplicateInstance
 }
 
 /**
- * This instance was deregistered on purpose, by somebody else.
+ * Another process deregistered this instance. It sends no more heartbeats until it
+ * is registered again.
  *
  * @category errors
  * @since 0.1.0
@@ -63,9 +67,9 @@ export class Deregistered
 }
 
 /**
- * Why an operation failed.
+ * Schema of the reasons for which an operation of a registry fails.
  *
- * @category models
+ * @category schemas
  * @since 0.1.0
  */
 export const RegistryReason = Schema.Union([
@@ -80,7 +84,7 @@ export const RegistryReason = Schema.Union([
 ])
 
 /**
- * Why an operation failed.
+ * The reason for which an operation of a registry failed.
  *
  * @category models
  * @since 0.1.0
@@ -88,7 +92,7 @@ export const RegistryReason = Schema.Union([
 export type RegistryReason = typeof RegistryReason.Type
 
 /**
- * An operation on a registry that failed.
+ * An operation of a registry failed: `operation` says which, `reason` why.
  *
  * @category errors
  * @since 0.1.0
@@ -102,7 +106,7 @@ export class RegistryError extends Schema.TaggedError<RegistryError>("effect-aeg
   }
 
   /**
-   * True where doing it again can help and cannot harm.
+   * True where trying again can help and cannot harm, as the reason says.
    *
    * @since 0.1.0
    */

@@ -1,13 +1,13 @@
 /**
- * One running copy of a service, as others see it.
+ * Instances of a service: as they are registered, and as they are read.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * The name of a service: a letter, then letters, digits, `_` and `-`. It is a
- * token of a NATS subject, so dots and wildcards are no part of it.
+ * Schema of the name of a service: a letter, then letters, digits, `_` and `-`. It
+ * is a token of a NATS subject, so dots and wildcards are no part of it.
  *
  * @category schemas
  * @since 0.1.0
@@ -17,7 +17,7 @@ export const ServiceName = Schema.String.check(Schema.isPattern(/^[a-zA-Z][a-zA-
 )
 
 /**
- * The name of a service, checked.
+ * The checked name of a service.
  *
  * @category models
  * @since 0.1.0
@@ -25,8 +25,8 @@ export const ServiceName = Schema.String.check(Schema.isPattern(/^[a-zA-Z][a-zA-
 export type ServiceName = typeof ServiceName.Type
 
 /**
- * What tells the copies of a service apart: a letter or a digit, then letters,
- * digits, `_` and `-`.
+ * Schema of the id of an instance within its service: a letter or a digit, then
+ * letters, digits, `_` and `-`.
  *
  * @category schemas
  * @since 0.1.0
@@ -36,7 +36,7 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 )
 
 /**
- * What tells the copies of a service apart, checked.
+ * The checked id of an instance within its service.
  *
  * @category models
  * @since 0.1.0
@@ -44,8 +44,8 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 export type InstanceId = typeof InstanceId.Type
 
 /**
- * What an instance says of itself. `ACTIVE` and `STANDBY` take work;
- * `DRAINING` finishes what it has.
+ * Schema of the status that an instance gives itself. `ACTIVE` and `STANDBY` take
+ * work; `DRAINING` finishes what it has.
  *
  * @category schemas
  * @since 0.1.0
@@ -53,7 +53,7 @@ export type InstanceId = typeof InstanceId.Type
 export const Status = Schema.Literals(["STARTING", "ACTIVE", "STANDBY", "UNHEALTHY", "DRAINING"])
 
 /**
- * What an instance says of itself.
+ * The status that an instance gives itself.
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +61,7 @@ export const Status = Schema.Literals(["STARTING", "ACTIVE", "STANDBY", "UNHEALT
 export type Status = typeof Status.Type
 
 /**
- * Anything that JSON can say, by name.
+ * Schema of the metadata of an instance or a leader: JSON values by name.
  *
  * @category schemas
  * @since 0.1.0
@@ -69,7 +69,7 @@ export type Status = typeof Status.Type
 export const Metadata = Schema.Record(Schema.String, Schema.Json)
 
 /**
- * Anything that JSON can say, by name.
+ * The metadata of an instance or a leader: JSON values by name.
  *
  * @category models
  * @since 0.1.0
@@ -77,8 +77,14 @@ export const Metadata = Schema.Record(Schema.String, Schema.Json)
 export type Metadata = typeof Metadata.Type
 
 /**
- * One running copy of a service. With the store's clock (the default of the
- * registry) `lastHeartbeat` is the time at which the STORE took its last beat.
+ * A running copy of a service, as it is read from the registry.
+ *
+ * **Details**
+ *
+ * With the store's clock (the registry's default) `lastHeartbeat` is the time at
+ * which the store took the last heartbeat. `version` is a semantic version where
+ * this library registered the instance, and any text where another writer did.
+ * `group` is stored as `stickyActiveGroup`, AegisSDK's name for it.
  *
  * @category models
  * @since 0.1.0
@@ -94,20 +100,23 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
 }) {}
 
 /**
- * What a program says of itself to be registered: names as plain text, checked
- * before anything is sent.
+ * The instance that a program registers. Every field is checked before anything is
+ * sent.
  *
  * @category models
  * @since 0.1.0
  */
 export interface InstanceOptions {
+  /** The name of the service: a letter, then letters, digits, `_` and `-`. */
   readonly serviceName: string
-  /** Made up (`<serviceName>-<8 characters>`) where it is left out. */
+  /** A letter or a digit, then letters, digits, `_` and `-`. Default of `register`: `<serviceName>-<8 random characters>`. */
   readonly instanceId?: string | undefined
+  /** A semantic version: `1.2.3`, `1.2.3-rc.1`. */
   readonly version: string
-  /** Default `"ACTIVE"`. */
+  /** The status at the start. Default `"ACTIVE"`. */
   readonly status?: Status | undefined
+  /** The instances of a service among which one is active. Default: none. */
   readonly group?: string | undefined
-  /** Default: none. */
+  /** JSON values by name; a copy is sent. Default: empty. */
   readonly metadata?: Metadata | undefined
 }

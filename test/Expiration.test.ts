@@ -43,8 +43,8 @@ const cases: ReadonlyArray<Case> = [
   { title: "with no end to maxAge no heartbeat is still expired", age: undefined, maxAge: Infinity, expired: true }
 ]
 
-/** What has beaten so long ago, by the clock as it stands. */
-const beatenAgo = (age: number | undefined) =>
+/** What sent its last heartbeat so long ago, by the clock as it stands. */
+const heartbeatAgo = (age: number | undefined) =>
   Effect.map(Clock.currentTimeMillis, (now) => ({
     lastHeartbeat: age === undefined ? undefined : DateTime.makeUnsafe(now - age)
   }))
@@ -60,7 +60,7 @@ describe("isExpired", () => {
       Effect.gen(function*() {
         yield* TestClock.setTime(epoch)
         const clock = yield* Clock.Clock
-        assert.strictEqual(isExpired(clock, { maxAge })(yield* beatenAgo(age)), expired)
+        assert.strictEqual(isExpired(clock, { maxAge })(yield* heartbeatAgo(age)), expired)
       }))
   }
 
@@ -68,15 +68,15 @@ describe("isExpired", () => {
     Effect.gen(function*() {
       yield* TestClock.setTime(epoch)
       const expired = isExpired(yield* Clock.Clock)
-      assert.isFalse(expired(yield* beatenAgo(Duration.toMillis(defaultMaxAge))))
-      assert.isTrue(expired(yield* beatenAgo(Duration.toMillis(defaultMaxAge) + 1)))
+      assert.isFalse(expired(yield* heartbeatAgo(Duration.toMillis(defaultMaxAge))))
+      assert.isTrue(expired(yield* heartbeatAgo(Duration.toMillis(defaultMaxAge) + 1)))
     }))
 
   it.effect("reads the clock anew each time it is asked", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(epoch)
       const expired = isExpired(yield* Clock.Clock, { maxAge: "10 seconds" })
-      const subject = yield* beatenAgo(0)
+      const subject = yield* heartbeatAgo(0)
       yield* TestClock.adjust("10 seconds")
       assert.isFalse(expired(subject))
       yield* TestClock.adjust("1 milli")
@@ -90,7 +90,7 @@ describe("isExpired", () => {
     Effect.gen(function*() {
       const other = yield* TestClock.make()
       const expired = isExpired(other, { maxAge: "10 seconds" })
-      const subject = yield* beatenAgo(0)
+      const subject = yield* heartbeatAgo(0)
       yield* TestClock.adjust("1 hour")
       assert.isFalse(expired(subject))
     }))

@@ -55,7 +55,7 @@ const alone = (
       yield* body(server).pipe(Effect.scoped, Effect.provide(Layer.merge(services, quiet)))
     }))
 
-/** A beat a second, and four may be lost. */
+/** A heartbeat a second, and four may be lost. */
 const patient = { maxAge: "5 seconds", heartbeat: "1 second" } as const
 
 // -----------------------------------------------------------------------------

@@ -39,7 +39,7 @@ const hour = Duration.toMillis("1 hour")
 
 describe("Registry in memory, on hosts whose wall clock is wrong", () => {
   for (const [what, offset] of [["an hour ahead", hour], ["an hour behind", -hour]] as const) {
-    test(`a host that is ${what} neither vanishes, nor lives for ever, nor takes others for dead`, () =>
+    test(`a host that is ${what} neither vanishes, nor lives for ever, nor takes others for expired`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(10 * hour)
         const store = yield* openBucket()
@@ -96,7 +96,7 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
           })
         )
       }
-      // The first, and one for each ten seconds: beats go by the monotonic clock.
+      // The first, and one for each ten seconds: heartbeats go by the monotonic clock.
       assert.strictEqual(process.link.landed(), 31)
       assert.deepStrictEqual(told.seen, ["visible"])
       assert.deepStrictEqual(events.seen.filter((event) => event !== "ready"), ["up orders/one"])
@@ -151,7 +151,7 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
       assert.deepStrictEqual(yield* listed(local), [])
     }))
 
-  test("with the local clock a host that is an hour ahead takes the living for dead, as documented", () =>
+  test("with the local clock a host that is an hour ahead takes live instances for expired, as documented", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(10 * hour)
       const store = yield* openBucket()

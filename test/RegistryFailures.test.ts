@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../src/KVStore.ts"
 import * as Registry from "../src/Registry.ts"
-import { countOf, delayed, type Fault, on, silent } from "./RegistrySuite/faults.ts"
+import { away, countOf, delayed, type Fault, on, silent } from "./RegistrySuite/faults.ts"
 import { defaults, finish, logged, test, until } from "./RegistrySuite/inMemory.ts"
 import { listed, named, openBucket, record, startProcess } from "./RegistrySuite/processes.ts"
 
@@ -147,6 +147,46 @@ describe("Registry in memory, when things go wrong", () => {
       yield* until(last.all, (all) => all.some((event) => event._tag === "Ready"))
       assert.strictEqual(watches.length, 2)
       assert.isUndefined(events.fiber.pollUnsafe())
+    }))
+
+  test("the cleanup logs what it removed, what it could not remove and a run that failed, in a line each", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const id of ["one", "two"]) yield* process.registry.heartbeat(named("orders", id))
+      yield* process.link.set((call, run) =>
+        call.key.endsWith("two") && call.operation === "purge" ? away(call, run) : run
+      )
+      yield* Registry.layerCleanup({ schedule: "20 seconds", confirm: false }).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Effect.provide(layer)
+      )
+      yield* TestClock.adjust("40 seconds")
+      assert.deepStrictEqual(lines.map((line) => line.replace(/(to clean up|clean up orders.two): .*/, "$1: ...")), [
+        "Warn could not clean up orders/two: ...",
+        "Info cleaned up orders/one: expired: no heartbeat for 40s"
+      ])
+      lines.length = 0
+      yield* process.link.set(on("entries", away))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^Warn the cleanup failed: .*cannot be reached/)
+    }))
+
+  test("a cleanup that only looks says what it would remove, and not that it has", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* Registry.layerCleanup({ dryRun: true, confirm: false }).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Effect.provide(layer)
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, ["Info would clean up orders/one: expired: no heartbeat for 60s"])
+      assert.strictEqual(countOf(process.link, "purge"), 0)
     }))
 
   test("a service that self-preservation holds back is warned of by name", () =>

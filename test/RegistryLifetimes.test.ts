@@ -1,4 +1,4 @@
-/** When an instance expires, beats and is taken over, to the millisecond, which only virtual time can show. */
+/** When an instance expires, sends heartbeats and is taken over, to the millisecond, which only virtual time can show. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -19,7 +19,7 @@ import {
 } from "./RegistrySuite/processes.ts"
 
 describe("Registry in memory, to the millisecond", () => {
-  test("an instance lives for exactly maxAge after its last beat, for all who look on", () =>
+  test("an instance lives for exactly maxAge after its last heartbeat, for all who look on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -68,7 +68,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
-  test("the visibility counts from when a beat was sent, and not from when its answer came", () =>
+  test("the visibility counts from when a heartbeat was sent, and not from when its answer came", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -86,7 +86,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(told.seen, ["visible", "invisible"])
     }))
 
-  test("a clean up spares who has been silent for exactly maxAge, and removes it a millisecond later", () =>
+  test("a cleanup spares what has been silent for exactly maxAge, and removes it a millisecond later", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -128,7 +128,7 @@ describe("Registry in memory, to the millisecond", () => {
       }))
   }
 
-  test("while the store is away beats are tried again, all the time and at least every few seconds", () =>
+  test("while the store is away heartbeats are tried again, all the time and at least every few seconds", () =>
     Effect.gen(function*() {
       const backend = yield* startProcess(yield* openBucket(), defaults)
       yield* backend.enter(named("orders", "one"))
@@ -144,7 +144,7 @@ describe("Registry in memory, to the millisecond", () => {
       )
     }))
 
-  test("a beat that is not answered is cut off after two seconds, and tried again", () =>
+  test("a heartbeat that is not answered is cut off after two seconds, and tried again", () =>
     Effect.gen(function*() {
       const backend = yield* startProcess(yield* openBucket(), defaults)
       yield* backend.enter(named("orders", "one"))
@@ -157,7 +157,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.strictEqual(backend.link.landed(), 2)
     }))
 
-  test("a beat whose reading back is not answered is cut off too, and tried again", () =>
+  test("a heartbeat whose reading back is not answered is cut off too, and tried again", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)

@@ -12,7 +12,7 @@ import { defaults, key, logged, test } from "./RegistrySuite/inMemory.ts"
 import { lastOf, listed, named, openBucket, reasonOf, startProcess } from "./RegistrySuite/processes.ts"
 
 describe("Registry in memory, on its schedules", () => {
-  test("a Duration beats at that interval, and the registration's own goes before the layer's", () =>
+  test("a Duration sends heartbeats at that interval, and the registration's own goes before the layer's", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: "5 seconds" })
       yield* process.enter(named("orders", "one"))
@@ -23,7 +23,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(process.link.landed(), 5 + 4 + 1 + 10)
     }))
 
-  test("a clock that stands between two milliseconds does not make beats come in floods", () =>
+  test("a clock that stands between two milliseconds does not make heartbeats come in floods", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       for (const fraction of [1 / 3, 0.1, 0.7, Math.PI % 1]) {
@@ -31,11 +31,11 @@ describe("Registry in memory, on its schedules", () => {
         yield* process.enter(named("orders", `f${Math.round(fraction * 1000)}`))
       }
       yield* TestClock.adjust("5 minutes")
-      // Four instances and thirty beats, of which a few may come twice.
+      // Four instances and thirty heartbeats, of which a few may come twice.
       assert.approximately(process.link.landed(), 150, 30)
     }))
 
-  test("a Schedule beats when it says so", () =>
+  test("a Schedule sends heartbeats when it says so", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: Schedule.spaced("4 seconds") })
       yield* process.enter(named("orders", "one"))
@@ -93,7 +93,7 @@ describe("Registry in memory, on its schedules", () => {
       }))
   }
 
-  test("the cleanup passes every 30 seconds, and removes what two passes saw", () =>
+  test("the cleanup runs every 30 seconds, and removes what two runs saw", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -111,7 +111,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(yield* lastOf(store, key), "purge")
     }))
 
-  test("the cleanup takes a Schedule, and what a pass may do", () =>
+  test("the cleanup takes a Schedule, and what a run may do", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, { ...defaults, heartbeat: "2 seconds" })

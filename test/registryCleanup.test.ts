@@ -1,4 +1,4 @@
-/** What a clean up removes, as a table, and what it confirms from pass to pass. */
+/** What a cleanup removes, as a table, and what it confirms from run to run. */
 import { assert, describe, it } from "@effect/vitest"
 import { confirm, type Judged, plan, type Suspects } from "../src/internal/registry/cleanup.ts"
 
@@ -11,7 +11,7 @@ const judgedOf = (serviceName: string, known: number, going: number): ReadonlyAr
     reason: index < going ? "expired" : undefined
   }))
 
-describe("the plan of a clean up", () => {
+describe("the plan of a cleanup", () => {
   const cases: ReadonlyArray<readonly [known: number, going: number, maxRemovalRatio: number, isPreserved: boolean]> = [
     [0, 0, 0.5, false],
     [1, 1, 0.5, false],
@@ -59,43 +59,43 @@ describe("the plan of a clean up", () => {
   })
 })
 
-describe("the confirmation of a clean up", () => {
+describe("the confirmation of a cleanup", () => {
   const heartbeat = 10_000
   const [one, two] = judgedOf("orders", 2, 2) as [Judged, Judged]
   const keysOf = (confirmed: ReadonlyArray<Judged>) => confirmed.map((judged) => judged.key)
 
-  /** What each pass confirms, one after the other. */
-  const passes = (...all: ReadonlyArray<readonly [now: number, remove: ReadonlyArray<Judged>]>) => {
+  /** What each run confirms, one after the other. */
+  const runs = (...all: ReadonlyArray<readonly [now: number, remove: ReadonlyArray<Judged>]>) => {
     const suspects: Suspects = new Map()
     return all.map(([now, remove]) => keysOf(confirm(suspects, remove, now, heartbeat)))
   }
 
-  it("removes nothing on the first pass", () => {
-    assert.deepStrictEqual(passes([0, [one, two]]), [[]])
+  it("removes nothing on the first run", () => {
+    assert.deepStrictEqual(runs([0, [one, two]]), [[]])
   })
 
-  it("removes nothing on a second pass less than a heartbeat later", () => {
-    assert.deepStrictEqual(passes([0, [one]], [heartbeat - 1, [one]]), [[], []])
+  it("removes nothing on a second run less than a heartbeat later", () => {
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat - 1, [one]]), [[], []])
   })
 
-  it("removes on a second pass a heartbeat later", () => {
-    assert.deepStrictEqual(passes([0, [one]], [heartbeat, [one]]), [[], [one.key]])
+  it("removes on a second run a heartbeat later", () => {
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]]), [[], [one.key]])
   })
 
   it("counts from the first sight, and not from the last", () => {
-    assert.deepStrictEqual(passes([0, [one]], [6_000, [one]], [heartbeat, [one]]), [[], [], [one.key]])
+    assert.deepStrictEqual(runs([0, [one]], [6_000, [one]], [heartbeat, [one]]), [[], [], [one.key]])
   })
 
   it("begins anew where the record was written in between", () => {
     const later = { ...one, revision: one.revision + 1 }
     assert.deepStrictEqual(
-      passes([0, [one]], [heartbeat, [later]], [heartbeat + 1, [later]], [2 * heartbeat, [later]]),
+      runs([0, [one]], [heartbeat, [later]], [heartbeat + 1, [later]], [2 * heartbeat, [later]]),
       [[], [], [], [one.key]]
     )
   })
 
   it("begins anew where it was alive in between", () => {
-    assert.deepStrictEqual(passes([0, [one]], [6_000, []], [heartbeat, [one]], [2 * heartbeat, [one]]), [
+    assert.deepStrictEqual(runs([0, [one]], [6_000, []], [heartbeat, [one]], [2 * heartbeat, [one]]), [
       [],
       [],
       [],
@@ -104,7 +104,7 @@ describe("the confirmation of a clean up", () => {
   })
 
   it("confirms each by itself", () => {
-    assert.deepStrictEqual(passes([0, [one]], [6_000, [one, two]], [heartbeat, [one, two]], [16_000, [two]]), [
+    assert.deepStrictEqual(runs([0, [one]], [6_000, [one, two]], [heartbeat, [one, two]], [16_000, [two]]), [
       [],
       [],
       [one.key],
@@ -113,6 +113,6 @@ describe("the confirmation of a clean up", () => {
   })
 
   it("confirms again what could not be removed", () => {
-    assert.deepStrictEqual(passes([0, [one]], [heartbeat, [one]], [heartbeat + 1, [one]]), [[], [one.key], [one.key]])
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]], [heartbeat + 1, [one]]), [[], [one.key], [one.key]])
   })
 })

@@ -1,4 +1,4 @@
-/** What the registry decides after a lost beat and before registering, as a table. */
+/** What the registry decides after a lost heartbeat and before registering, as a table. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   afterLostHeartbeat,
@@ -12,8 +12,8 @@ import { mine, recordOf } from "./support/registryRecord.ts"
 interface Cell {
   readonly what: string
   readonly seen: LastSeen
-  /** After a beat that lost its compare-and-set. */
-  readonly beat: HeartbeatDecision
+  /** After a heartbeat that lost its compare-and-set. */
+  readonly heartbeat: HeartbeatDecision
   /** Before registering, while what is there has been silent for less than maxAge, and for more. */
   readonly young: RegisterDecision
   readonly old: RegisterDecision
@@ -25,51 +25,51 @@ const cells: ReadonlyArray<Cell> = [
   {
     what: "nothing at all",
     seen: { _tag: "Nothing" },
-    beat: { _tag: "RegisterAgain", revision: 0 },
+    heartbeat: { _tag: "RegisterAgain", revision: 0 },
     young: write(0),
     old: write(0)
   },
   {
     what: "the tombstone of a delete",
     seen: { _tag: "Removed", revision: 5, reason: "delete" },
-    beat: { _tag: "Deregistered" },
+    heartbeat: { _tag: "Deregistered" },
     young: write(5),
     old: write(5)
   },
   ...(["purge", "expire", "reset"] as const).map((reason): Cell => ({
     what: `a message that it went by ${reason}`,
     seen: { _tag: "Removed", revision: 5, reason },
-    beat: { _tag: "RegisterAgain", revision: 5 },
+    heartbeat: { _tag: "RegisterAgain", revision: 5 },
     young: write(5),
     old: write(5)
   })),
   {
     what: "our own record",
     seen: { _tag: "Live", revision: 5, record: recordOf(mine) },
-    beat: { _tag: "Adopt", revision: 5, record: recordOf(mine) },
+    heartbeat: { _tag: "Adopt", revision: 5, record: recordOf(mine) },
     young: { _tag: "Own", revision: 5, record: recordOf(mine) },
     old: { _tag: "Own", revision: 5, record: recordOf(mine) }
   },
   ...(["another", undefined] as const).map((nonce): Cell => ({
     what: nonce === undefined ? "a record without a nonce" : "another process's record",
     seen: { _tag: "Live", revision: 5, record: recordOf(nonce) },
-    beat: { _tag: "Taken" },
+    heartbeat: { _tag: "Taken" },
     young: { _tag: "Occupied", revision: 5 },
     old: write(5)
   })),
   {
     what: "something that is no record",
     seen: { _tag: "Undecodable", revision: 5 },
-    beat: { _tag: "Taken" },
+    heartbeat: { _tag: "Taken" },
     young: { _tag: "Occupied", revision: 5 },
     old: write(5)
   }
 ]
 
-describe("a beat that lost its compare-and-set", () => {
-  for (const { beat, seen, what } of cells) {
-    it(`means ${beat._tag} where it finds ${what}`, () => {
-      assert.deepStrictEqual(afterLostHeartbeat(mine, seen), beat)
+describe("a heartbeat that lost its compare-and-set", () => {
+  for (const { heartbeat, seen, what } of cells) {
+    it(`means ${heartbeat._tag} where it finds ${what}`, () => {
+      assert.deepStrictEqual(afterLostHeartbeat(mine, seen), heartbeat)
     })
   }
 })

@@ -8,7 +8,7 @@ import { instance } from "./support/registryRecord.ts"
 
 describe("the view", () => {
   const key = keyOf(instance)
-  const beaten = changed(instance, { lastHeartbeat: DateTime.makeUnsafe(1_010_000) })
+  const later = changed(instance, { lastHeartbeat: DateTime.makeUnsafe(1_010_000) })
   const draining = changed(instance, { status: "DRAINING" })
   const other = changed(instance, { instanceId: InstanceId.make("two") })
 
@@ -16,19 +16,19 @@ describe("the view", () => {
     assert.deepStrictEqual(new View().seen(key, instance, 30), { number: 1, event: { _tag: "Up", instance } })
   })
 
-  it("says nothing of a beat, and remembers it", () => {
+  it("says nothing of a heartbeat, and remembers it", () => {
     const view = new View()
     view.seen(key, instance, 30)
-    assert.isUndefined(view.seen(key, beaten, 40))
+    assert.isUndefined(view.seen(key, later, 40))
     assert.strictEqual(view.number, 1)
     assert.strictEqual(view.nextExpiry(), 40)
-    assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: beaten, reason: "cleanedUp" })
+    assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
   })
 
   it("says nothing where the metadata is the same by value", () => {
     const view = new View()
     view.seen(key, instance, 30)
-    assert.isUndefined(view.seen(key, changed(beaten, { metadata: { ports: [80, 443], zone: "a" } }), 40))
+    assert.isUndefined(view.seen(key, changed(later, { metadata: { ports: [80, 443], zone: "a" } }), 40))
   })
 
   const changes: ReadonlyArray<readonly [what: string, ServiceInstance]> = [
@@ -65,7 +65,7 @@ describe("the view", () => {
     const view = new View()
     view.seen(key, instance, 30)
     view.gone(key, "expired")
-    assert.deepStrictEqual(view.seen(key, beaten, 60), { number: 3, event: { _tag: "Up", instance: beaten } })
+    assert.deepStrictEqual(view.seen(key, later, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 
   it("expires nobody at the end of its time, and whoever is over it a moment later", () => {

@@ -1,5 +1,5 @@
 /**
- * One instance of the fleet: it registers, beats, and, where it stands for
+ * One instance of the fleet: it registers, sends heartbeats, and, where it stands for
  * election, leads when it can. It does the same as a fiber of one process and as
  * a process of its own; it prints nothing.
  */
@@ -18,8 +18,8 @@ export interface Spec {
   readonly instanceId: string
   /** Whether it stands for election. */
   readonly stands: boolean
-  /** Its heart stops after so many beats; undefined: never. */
-  readonly beats: number | undefined
+  /** It stops after so many heartbeats; undefined: never. */
+  readonly heartbeats: number | undefined
 }
 
 export type Command = "hand over" | "leave"
@@ -37,10 +37,10 @@ export const live = (spec: Spec, commands: Queue.Dequeue<Command>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
     const handOver = yield* Queue.unbounded<void>()
-    const beating = Schedule.spaced(heartbeat)
+    const schedule = Schedule.spaced(heartbeat)
     const { instanceId, serviceName } = spec
     yield* registry.register({ serviceName, instanceId, version: "1.0.0" }, {
-      heartbeat: spec.beats === undefined ? beating : Schedule.upTo(beating, { times: spec.beats })
+      heartbeat: spec.heartbeats === undefined ? schedule : Schedule.upTo(schedule, { times: spec.heartbeats })
     })
     if (spec.stands) yield* Effect.forkScoped(lead(spec, Queue.take(handOver)))
     while (true) {

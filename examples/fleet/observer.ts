@@ -1,6 +1,6 @@
 /**
  * The one who tells the story. It takes no part in it: all it knows comes from
- * `watch` and `changes`.
+ * `watch` and `observe`.
  */
 import { Clock, Effect, Option, Queue, Stream } from "effect"
 import { Election, FencingToken, KVStore, Registry } from "effect-aegis"

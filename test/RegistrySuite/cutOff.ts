@@ -24,7 +24,7 @@ import {
 } from "./processes.ts"
 
 export const cutOff = ({ finish, test, until }: Tools) => {
-  /** From the next beat on; the one before it has ended, one way or the other. */
+  /** From the next heartbeat on; the one before it has ended, one way or the other. */
   const cut = Effect.fnUntraced(function*({ link }: Process, fault: Fault) {
     const before = countOf(link, "put")
     yield* link.set(fault)
@@ -116,7 +116,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     return { store, backend, observer, registration }
   })
 
-  /** It is there as before, and goes on beating. */
+  /** It is there as before, and goes on with its heartbeats. */
   const isBack = Effect.fnUntraced(function*({ backend, observer, registration, store }: Effect.Success<
     ReturnType<typeof afterAnOutage>
   >) {
@@ -177,7 +177,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       yield* staysGone(store, backend, observer)
     }))
 
-  /** While another one beats several times, this one asks the store for nothing more. */
+  /** While another one sends several heartbeats, this one asks the store for nothing more. */
   const staysGone = Effect.fnUntraced(function*(store: Store, backend: Process, observer: Process) {
     const metronome = yield* startProcess(store)
     yield* metronome.enter(named("clock", "one"))

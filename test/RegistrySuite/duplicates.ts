@@ -40,7 +40,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a second process under the same id fails as soon as the first one beats", () =>
+  test("a second process under the same id fails as soon as the first one sends a heartbeat", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(calm)
       yield* first.registry.heartbeat(named("orders", "one"))
@@ -54,7 +54,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.deepStrictEqual(yield* listed(first), ["one"])
     }))
 
-  test("a second process under the id of one that beats by itself fails", () =>
+  test("a second process under the id of one that sends heartbeats by itself fails", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(steady)
       const { whyLost } = yield* first.enter(named("orders", "one"))

@@ -26,18 +26,18 @@ export interface Backend {
 
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => void
 
-/** For those who are to die: short, for the sake of the real clock, and long enough for a busy machine. */
+/** For those that are to expire: short, for the sake of the real clock, and long enough for a busy machine. */
 export const maxAge = Duration.seconds(2)
 export const heartbeat = Duration.millis(300)
 export const brisk = { maxAge, heartbeat }
 
-/** For those who are not to die of an outage, nor of a busy machine. */
+/** For those that are not to expire in an outage, nor on a busy machine. */
 export const tough = { maxAge: "4 seconds", heartbeat: "500 millis" } as const
 
-/** For those who beat, and are not to die. */
+/** For those that send heartbeats, and are not to expire. */
 export const steady = { maxAge: "30 seconds", heartbeat: "1 second" } as const
 
-/** For those who neither beat nor die while a test runs. */
+/** For those that neither send heartbeats nor expire while a test runs. */
 export const calm = { maxAge: "1 minute", heartbeat: "10 seconds" } as const
 
 /** How far an estimate of a server's time may be off. */

@@ -16,7 +16,7 @@ export const finish = finisher(until)
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) =>
   it.effect(title, () => body().pipe(Effect.provide(Layer.merge(buckets, quiet))))
 
-/** With the defaults, as users have them: 30 seconds, and a beat every 10. */
+/** With the defaults, as users have them: 30 seconds, and a heartbeat every 10. */
 export const defaults = { maxAge: undefined, heartbeat: undefined }
 export const key = keyOf("orders", "one")
 

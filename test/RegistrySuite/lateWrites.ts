@@ -9,7 +9,7 @@ import { fieldsOf, hasWritten, keyOf, lastOf, listed, named, underneath, watched
 export const lateWrites = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("a beat that was under way cannot bring back an instance that was deregistered", () =>
+  test("a heartbeat that was under way cannot bring back an instance that was deregistered", () =>
     Effect.gen(function*() {
       const [store, backend, other] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -25,7 +25,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.isTrue(Option.isNone(yield* other.registry.get("orders", "one")))
     }))
 
-  test("a beat that was under way cannot bring back an instance that has left", () =>
+  test("a heartbeat that was under way cannot bring back an instance that has left", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -40,7 +40,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
-  test("a beat that landed without an answer is taken for what it is, and nothing is lost", () =>
+  test("a heartbeat that landed without an answer is taken for what it is, and nothing is lost", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(steady)
       const events = yield* watched(observer)
@@ -53,7 +53,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.seen.filter((event) => event !== "ready"), ["up orders/one"])
     }))
 
-  test("a beat that lands after it was given up is taken for what it is", () =>
+  test("a heartbeat that lands after it was given up is taken for what it is", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -68,7 +68,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
-  test("a beat that comes too late loses to the one after it, and does no harm", () =>
+  test("a heartbeat that comes too late loses to the one after it, and does no harm", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed

@@ -10,7 +10,7 @@ import { brisk, calm, steady, type Tools } from "./fixture.ts"
 import { hasWritten, keyOf, lastOf, named, reasonOf, sendHeartbeat, startProcess, world } from "./processes.ts"
 
 export const cleanups = ({ finish, test, until }: Tools) => {
-  test("the cleanup cleans up on its schedule, and a pass that fails does not end it", () =>
+  test("the cleanup cleans up on its schedule, and a run that fails does not end it", () =>
     Effect.gen(function*() {
       const [store, backend, cleanup] = yield* world(brisk)
       yield* cleanup.link.set(times(3, "entries", away))
@@ -19,13 +19,13 @@ export const cleanups = ({ finish, test, until }: Tools) => {
           Layer.provide(Layer.succeed(Registry.Registry, cleanup.registry))
         )
       )
-      yield* backend.enter(named("orders", "living"))
+      yield* backend.enter(named("orders", "live"))
       yield* sendHeartbeat(backend, named("orders", "one"))
       yield* until(lastOf(store, keyOf("orders", "one")), (last) => last === "purge")
       yield* sendHeartbeat(backend, named("payments", "two"))
       yield* until(lastOf(store, keyOf("payments", "two")), (last) => last === "purge")
       assert.isAtLeast(countOf(cleanup.link, "entries"), 6)
-      assert.strictEqual(yield* lastOf(store, keyOf("orders", "living")), "put")
+      assert.strictEqual(yield* lastOf(store, keyOf("orders", "live")), "put")
     }))
 
   test("the cleanup ends with its layer", () =>

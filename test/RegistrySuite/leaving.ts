@@ -31,12 +31,12 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("deregistering gets past a beat that comes between its read and its write", () =>
+  test("deregistering gets past a heartbeat that comes between its read and its write", () =>
     Effect.gen(function*() {
       const [store, backend, other] = yield* world(calm)
       yield* backend.registry.heartbeat(named("orders", "one"))
-      const beaten = backend.registry.heartbeat(named("orders", "one"))
-      yield* other.link.set(times(2, "delete", after(beaten)))
+      const heartbeatSent = backend.registry.heartbeat(named("orders", "one"))
+      yield* other.link.set(times(2, "delete", after(heartbeatSent)))
       assert.isTrue(yield* finish(other.registry.deregister("orders", "one")))
       assert.strictEqual(countOf(other.link, "delete"), 3)
       assert.strictEqual(yield* lastOf(store, key), "delete")

@@ -108,16 +108,16 @@ export const reading = ({ finish, test, until }: Tools) => {
   test("isExpired by the store's clock agrees with what is listed", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
-      yield* sendHeartbeat(process, named("orders", "dead"))
-      yield* process.enter(named("orders", "living"))
+      yield* sendHeartbeat(process, named("orders", "expired"))
+      yield* process.enter(named("orders", "live"))
       const expired = isExpired(store.clock, { maxAge })
       const mine = Effect.map(
         process.registry.list("orders", { includeExpired: true }),
         (all) => idsOf(all.filter((instance) => !expired(instance)))
       )
       yield* until(listed(process), (ids) => ids.length < 2)
-      assert.deepStrictEqual(yield* mine, ["living"])
-      assert.deepStrictEqual(yield* listed(process), ["living"])
+      assert.deepStrictEqual(yield* mine, ["live"])
+      assert.deepStrictEqual(yield* listed(process), ["live"])
     }))
 
   test("a reader may have a maxAge of its own", () =>

@@ -92,17 +92,17 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process, "my_orders-2"), ids.toSorted())
     }))
 
-  test("beats keep an instance alive for many times maxAge, and nobody hears of them", () =>
+  test("heartbeats keep an instance live for many times maxAge, and are no events", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
       const { whyLost } = yield* backend.enter(named("orders", "one"))
-      const [beaten, enough] = hasWritten(backend, 24)
+      const [written, enough] = hasWritten(backend, 24)
       yield* until(
-        Effect.tap(beaten, () => Effect.map(listed(observer), (ids) => assert.deepStrictEqual(ids, ["one"]))),
+        Effect.tap(written, () => Effect.map(listed(observer), (ids) => assert.deepStrictEqual(ids, ["one"]))),
         enough
       )
-      // Whatever the watch has told of the beats, it has told it before this.
+      // Whatever the watch has told of the heartbeats, it has told it before this.
       yield* finish(underneath(store, keyOf("orders", "one"), { status: "STANDBY" }))
       yield* until(events.all, contains("changed orders/one from ACTIVE to STANDBY"))
       assert.strictEqual(events.seen.filter((event) => event !== "ready").length, 2, events.seen.join())

@@ -44,7 +44,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* observer.registry.list("orders")).map((one) => one.version), ["v7"])
     }))
 
-  test("an update stays through the beats that follow it", () =>
+  test("an update stays through the heartbeats that follow it", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { update } = yield* backend.enter(named("orders", "one"))
@@ -100,7 +100,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a beat keeps what another writer put there", () =>
+  test("a heartbeat keeps what another writer put there", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { instance } = yield* backend.enter(named("orders", "one"))

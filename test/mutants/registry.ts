@@ -1,4 +1,4 @@
-/** Bugs of registrations, beats, reads and the cleanup. */
+/** Bugs of registrations, heartbeats, reads and the cleanup. */
 import type { Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
@@ -47,7 +47,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a beat brings back what others have deregistered",
+    name: "a heartbeat brings back what others have deregistered",
     from: "AegisSDK 1.3: an absent record is registered again",
     file: protocol,
     find: "? { _tag: \"Deregistered\" }",
@@ -55,7 +55,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "beats are plain writes",
+    name: "heartbeats are plain writes",
     from: "AegisSDK 1.3: a blind put of the caller's object",
     file: ownRecord,
     find: "store.put(this.key, bytes, { revision })",
@@ -63,7 +63,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "beats stop for good after one failure",
+    name: "heartbeats stop for good after one failure",
     from: "AegisSDK 1.3: the loop stops, reva#5817",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
@@ -87,7 +87,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the cleanup removes who has not beaten between two passes",
+    name: "the cleanup removes what has sent no heartbeat between two runs",
     from: "AegisSDK 1.3: entries without a ttl count as stale",
     file: cleanup,
     find: "reason: access.expired(record.instance, maxAge)",
@@ -96,7 +96,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "the cleanup purges without the revision that it judged",
-    from: "AegisSDK: whoever beats between the list and the delete is removed",
+    from: "AegisSDK: a heartbeat between the list and the delete is removed with its record",
     file: cleanup,
     find: "access.store.purge(one.key, { revision: one.revision })",
     replace: "access.store.purge(one.key)",
@@ -111,7 +111,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a beat goes on from the record of another process with its id",
+    name: "a heartbeat goes on from the record of another process with its id",
     from: "registry.md, A registration",
     file: protocol,
     find: "return seen.record.nonce === nonce",
@@ -162,7 +162,7 @@ export const registry: ReadonlyArray<Mutant> = [
     }
   },
   {
-    name: "a failed beat is not tried again before the next is due",
+    name: "a failed heartbeat is not tried again before the next is due",
     from: "registry.md, A registration",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",

@@ -17,7 +17,7 @@ export interface Access {
   readonly maxAge: Duration.Duration
   /** Decodes; with the store's clock the last heartbeat is the time at which the store took it. */
   readonly decode: (entry: KVEntry) => Result.Result<InstanceRecord, unknown>
-  /** Milliseconds since the last beat, by the clock that was chosen. */
+  /** Milliseconds since the last heartbeat, by the clock that was chosen. */
   readonly ageOf: (record: InstanceRecord) => number
   /** For so many milliseconds: more than maxAge is too old, exactly maxAge is not. */
   readonly isTooOld: (silentFor: number) => boolean

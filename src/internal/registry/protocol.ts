@@ -12,7 +12,7 @@ export type LastSeen =
   /** Something lives there that is no record. */
   | { readonly _tag: "Undecodable"; readonly revision: number }
 
-/** What a beat that lost its compare-and-set means. */
+/** What a heartbeat that lost its compare-and-set means. */
 export type HeartbeatDecision =
   /** Our own write at another revision: one that landed late, or an update. Go on from there. */
   | { readonly _tag: "Adopt"; readonly revision: number; readonly record: InstanceRecord }
@@ -42,7 +42,7 @@ export const afterLostHeartbeat = (nonce: string, seen: LastSeen): HeartbeatDeci
 
 /** What a process that wants to register finds. */
 export type RegisterDecision =
-  /** Nobody, or somebody who has not beaten for too long: write, on exactly that message. */
+  /** Nothing, or a record whose owner has sent no heartbeat for too long: write, on exactly that message. */
   | { readonly _tag: "Write"; readonly revision: number }
   /** Our own first write, whose answer was lost. */
   | { readonly _tag: "Own"; readonly revision: number; readonly record: InstanceRecord }

@@ -155,15 +155,15 @@ const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
   maxAge: Duration.Duration,
-  told: SubscriptionRef.SubscriptionRef<Visibility>
+  visibility: SubscriptionRef.SubscriptionRef<Visibility>
 ) =>
   Effect.gen(function*() {
     const limit = Duration.toMillis(maxAge)
     while (true) {
       const left = own.landedAt + limit - monotonicMillis(clock)
       const now = left > 0 ? "visible" : "invisible"
-      if (now !== (yield* SubscriptionRef.get(told))) {
-        yield* SubscriptionRef.set(told, now)
+      if (now !== (yield* SubscriptionRef.get(visibility))) {
+        yield* SubscriptionRef.set(visibility, now)
         // One that has left, or is over, is meant to be invisible.
         if (now === "invisible" && own.ended === undefined) {
           yield* Effect.logWarning(`${own.label} has had no heartbeat stored for ${Duration.format(maxAge)}`)
@@ -189,7 +189,7 @@ const begin = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
-  const told = yield* SubscriptionRef.make<Visibility>("visible")
+  const visibility = yield* SubscriptionRef.make<Visibility>("visible")
   let leaving = false
 
   const failure = (operation: string) => (reason: RegistryReason) =>
@@ -214,7 +214,7 @@ const begin = Effect.fnUntraced(function*(
   )
   yield* Effect.mapError(enroll(options, own), failure("register"))
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
-  yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, told))
+  yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))
 
   return {
     instance: Effect.sync(() => own.record.instance),
@@ -227,6 +227,6 @@ const begin = Effect.fnUntraced(function*(
         yield* leave
       }).pipe(Effect.mapError(failure("drain"))),
     lost: Deferred.await(lost),
-    visibility: Stream.changes(SubscriptionRef.changes(told))
+    visibility: Stream.changes(SubscriptionRef.changes(visibility))
   }
 })
