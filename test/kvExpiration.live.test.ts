@@ -24,7 +24,7 @@ const run = (env: { readonly [name: string]: string }, ...args: ReadonlyArray<st
     const child = execFile(
       process.execPath,
       [program, ...args],
-      { env: { ...process.env, NATS_URL: undefined, ...env }, timeout: longest },
+      { env: { ...process.env, AEGIS_NATS_URL: undefined, ...env }, timeout: longest },
       (error, said, complained) => resume(Effect.succeed({ code: error === null ? 0 : error.code, said, complained }))
     )
     return Effect.sync(() => child.kill("SIGKILL"))
@@ -76,15 +76,15 @@ describe("the example of expiration", { concurrent: true }, () => {
       Effect.gen(function*() {
         const { url, version } = yield* startNatsServer({ line })
         const tells = tellsTheStory(new RegExp(`on nats-server ${version}`), line === "2.10" ? cannot : told)
-        tells(yield* run({ NATS_URL: url }))
+        tells(yield* run({ AEGIS_NATS_URL: url }))
         // What a run leaves behind does not stand in the way of the next.
-        tells(yield* run({ NATS_URL: url }))
+        tells(yield* run({ AEGIS_NATS_URL: url }))
       }), 60_000)
   }
 
   for (const url of ["nats://127.0.0.1:1", "not a url", ""]) {
-    it.live(`says in one line why NATS_URL="${url}" does not serve`, () =>
-      Effect.map(run({ NATS_URL: url }), ({ code, complained, said }) => {
+    it.live(`says in one line why AEGIS_NATS_URL="${url}" does not serve`, () =>
+      Effect.map(run({ AEGIS_NATS_URL: url }), ({ code, complained, said }) => {
         assert.strictEqual(code, 1)
         assert.strictEqual(said, "")
         assert.match(complained, /^kv-expiration: connect: [^\n]+\n$/)

@@ -61,7 +61,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed", "read before writing again"] : ["no answer in time"],
+            says: kind === "write" ? ["may have landed", "read before writing again"] : ["in time"],
             within: Duration.toMillis(timeout) + 500
           }),
         { concurrency: "unbounded" }
