@@ -82,7 +82,7 @@ export class Election extends Context.Service<Election, {
    *   if (yield* leadership.isValid) yield* Effect.log("sending invoices")
    * }).pipe(Effect.scoped)
    *
-   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory()))
    * ```
    */
   readonly campaign: (
@@ -133,7 +133,7 @@ export class Election extends Context.Service<Election, {
    *   yield* election.whileLeader("reports", report)
    * })
    *
-   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory()))
    * ```
    */
   readonly whileLeader: <A, E, R>(
@@ -167,7 +167,7 @@ export class Election extends Context.Service<Election, {
    *   })
    * }).pipe(Effect.scoped)
    *
-   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory)))
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
    * // => billing-1 in term 1
    * ```
    */
@@ -203,7 +203,7 @@ export class Election extends Context.Service<Election, {
    *   yield* Stream.runForEach(leaders, (leader) => Effect.log(leader))
    * })
    *
-   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory))
+   * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory()))
    * ```
    */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>

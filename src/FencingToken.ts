@@ -58,7 +58,7 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  *   return `${refused._tag}, balance ${yield* account.balance}`
  * })
  *
- * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory)))
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
  * // => StaleToken, balance 150
  * ```
  *

@@ -3,7 +3,7 @@
  * empty project, type-checked there without skipLibCheck for our own
  * declarations, and run. The program is the README's own.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -54,6 +54,24 @@ const readmeProgram = (): string => {
   return program
 }
 
+/** Longer than any machine takes to start a program, and to end it. */
+const patience = 30_000
+
+/** The README's program, in memory, until it has said what it says and has been told to end. */
+const runReadme = (folder: string): Promise<{ readonly said: string; readonly code: number | null }> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, AEGIS_BACKEND: "memory", NO_COLOR: "1" }
+    const child = spawn(process.execPath, ["readme.ts"], { cwd: folder, env, timeout: patience, killSignal: "SIGKILL" })
+    let said = ""
+    const hear = (chunk: unknown) => {
+      said += String(chunk)
+      if (said.includes("live instances:")) child.kill("SIGTERM")
+    }
+    child.stdout.on("data", hear)
+    child.stderr.on("data", hear)
+    child.on("close", (code) => resolve({ said, code }))
+  })
+
 const folder = mkdtempSync(join(tmpdir(), "effect-aegis-consumer-"))
 try {
   // Packing builds: what an earlier build has left cannot be what is packed.
@@ -63,22 +81,30 @@ try {
 
   cpSync(fixture, folder, { recursive: true })
   writeFileSync(join(folder, "readme.ts"), readmeProgram())
-  const { effect, typescript } = manifest.devDependencies
+  const { "@effect/platform-node": platform, effect, typescript } = manifest.devDependencies
   writeFileSync(
     join(folder, "package.json"),
     JSON.stringify({
       name: "consumer",
       private: true,
       type: "module",
-      dependencies: { "effect-aegis": `file:${tarball}`, effect },
-      devDependencies: { typescript, "@types/node": manifest.devDependencies["@types/node"] }
+      dependencies: { "effect-aegis": `file:${tarball}`, effect, "@effect/platform-node": platform },
+      devDependencies: {
+        typescript,
+        "@types/node": manifest.devDependencies["@types/node"],
+        // Of examples that are tests.
+        "@effect/vitest": manifest.devDependencies["@effect/vitest"],
+        vitest: manifest.devDependencies.vitest
+      }
     })
   )
   attempt("it installs", () => run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline"))
   check("a strict project type-checks", () => run(folder, "npx", "tsc", "-p", "tsconfig.json"))
-  check("the README's program runs", () => {
-    const said = run(folder, process.execPath, "readme.ts")
-    expect(said.includes("1 alive") && said.includes("term 1, fencing token"), `it said: ${said}`)
+  const { code, said } = await runReadme(folder)
+  check("the README's program leads, and SIGTERM ends it", () => {
+    expect(/term 1, fencing token \d+-\d+/.test(said), `it said: ${said}`)
+    expect(/live instances: orders-[0-9a-z]{8}\b/.test(said), `it said: ${said}`)
+    expect(code === 130 || code === 143, `it ended with ${code}, and said: ${said}`)
   })
   check("every module is its own entry", () => {
     const said = run(folder, process.execPath, "entries.ts")
