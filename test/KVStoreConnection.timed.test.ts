@@ -360,8 +360,8 @@ const lifetimes = (test: Test, line: Line): void => {
   test("a client from configuration connects to the servers that are named there", () =>
     Effect.gen(function*() {
       const { port, url } = yield* startNatsServer({ line })
-      const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ NATS_URL: url }))
-      const client = NatsClient.layerConfig({ servers: Config.String("NATS_URL") })
+      const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: url }))
+      const client = NatsClient.layerConfig({ servers: Config.String("AEGIS_NATS_URL") })
       const context = yield* Layer.build(Layer.provide(client, config))
       const { connection } = Context.get(context, NatsClient.NatsClient)
       assert.strictEqual((connection as NatsConnection).getServer(), `127.0.0.1:${port}`)

@@ -101,8 +101,8 @@ describe("bad input, servers", () => {
 
   it.live("a client from configuration refuses what it finds there", () =>
     Effect.gen(function*() {
-      const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ NATS_URL: "http://127.0.0.1:4222" }))
-      const client = NatsClient.layerConfig({ servers: Config.String("NATS_URL") })
+      const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: "http://127.0.0.1:4222" }))
+      const client = NatsClient.layerConfig({ servers: Config.String("AEGIS_NATS_URL") })
       const { message } = yield* refused(Layer.provide(client, config))
       assert.include(message, "http://127.0.0.1:4222")
     }))

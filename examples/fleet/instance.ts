@@ -8,9 +8,9 @@ import type { KVStore } from "effect-aegis"
 import { Election, Registry } from "effect-aegis"
 
 /** Short times, so that the whole story takes seconds. A real fleet takes the defaults. */
-export const maxAge = "3 seconds"
-export const heartbeat = "700 millis"
-export const timings = Election.fast
+const maxAge = "3 seconds"
+const heartbeat = "700 millis"
+const timings = Election.fast
 export const election = "dispatcher"
 
 export interface Spec {

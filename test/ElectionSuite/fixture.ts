@@ -21,7 +21,7 @@ export interface Backend {
 
 export type Store = KVStore.KVStore["Service"]
 
-export type Test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => void
+type Test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => void
 
 /** Milliseconds. Short, for the sake of the real clock; a busy machine may miss a renewal, and must not lose by it. */
 export const leaseDuration = 2000

@@ -19,7 +19,6 @@ export const until = eventually(true)
 export const finish = finisher(until)
 
 export const day = 24 * 60 * 60 * 1000
-export const hour = 60 * 60 * 1000
 
 /** Two hundred take-overs take their time on a busy machine. */
 const timeout = 30_000

@@ -7,7 +7,7 @@ import type { Store } from "../KVStoreSuite/fixture.ts"
 import { wrongSequence } from "./sides.ts"
 import { type TheirError, they } from "./theirs.ts"
 
-export const kinds = ["put", "create", "update", "delete", "deleteAt", "purge", "purgeAt"] as const
+const kinds = ["put", "create", "update", "delete", "deleteAt", "purge", "purgeAt"] as const
 
 export interface Operation {
   readonly side: "ours" | "theirs"

@@ -42,7 +42,7 @@ export const toldByUs = (event: KVStore.KVHistoryEvent): Told => {
     }
 }
 
-export const toldByThem = ({ created, key, operation, revision, value }: KvEntry): Told => ({
+const toldByThem = ({ created, key, operation, revision, value }: KvEntry): Told => ({
   key,
   revision,
   operation,
@@ -58,7 +58,7 @@ export const they = <A>(run: () => Promise<A>): Effect.Effect<A, TheirError> =>
   Effect.tryPromise({ try: async () => run(), catch: (cause) => new TheirError({ cause }) })
 
 /** Their client, for as long as the test runs. */
-export const theirClient = Effect.gen(function*() {
+const theirClient = Effect.gen(function*() {
   const { url } = yield* NatsServer
   const connection = yield* Effect.acquireRelease(
     they(() => connect({ servers: url })),

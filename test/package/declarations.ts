@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 
 /** A public name, and the first sentence of its documentation; none where it has no documentation. */
-export interface Named {
+interface Named {
   readonly name: string
   readonly summary: string | undefined
 }
@@ -20,7 +20,7 @@ const textOf = (comment: string): string =>
   comment.slice("/**".length, -"*/".length).split("\n").map((line) => line.replace(/^\s*\* ?/, "")).join("\n").trim()
 
 /** The first sentence, on one line. */
-export const firstSentence = (comment: string): string => {
+const firstSentence = (comment: string): string => {
   const [paragraph = ""] = textOf(comment).split(/\n\s*\n|\n@/)
   const line = paragraph.replace(/\s+/g, " ").trim()
   return /^.*?[.!?](?= |$)/.exec(line)?.[0] ?? line

@@ -74,7 +74,7 @@ const ask = (process: ChildProcess, request: Request): Promise<Answer> =>
     process.send(request)
   })
 
-export interface Options {
+interface Options {
   readonly scenario: string
   /** How many runs; or, where `hours` is given, runs until the fleets have lived so long. */
   readonly seeds: number

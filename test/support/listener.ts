@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { createServer, type Socket } from "node:net"
 
-export interface Listener {
+interface Listener {
   readonly port: number
   readonly url: string
   /** How many have ever connected. */

@@ -22,7 +22,7 @@ interface Due {
 }
 
 /** Time that passes when the test says so. */
-export class Time implements Environment {
+class Time implements Environment {
   readonly chance: Chance
   readonly faults = new Map<string, number>()
   readonly lines: Array<string> = []
@@ -72,7 +72,7 @@ export class Time implements Environment {
   }
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly text: string
   /** What the JSON says, where it is any. */
@@ -96,7 +96,7 @@ const answer = (message: Outgoing): Answer => {
   return { status: message.status, text, json: parsed(text), header: received(message).header }
 }
 
-export class Client {
+class Client {
   readonly session: Session
   private readonly time: Time
   private readonly handlers = new Map<string, (message: Outgoing) => void>()
@@ -184,7 +184,7 @@ export class Client {
   }
 }
 
-export interface Heard {
+interface Heard {
   readonly messages: Array<Outgoing>
   readonly words: Array<string>
   readonly raw: Array<Outgoing>

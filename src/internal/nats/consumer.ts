@@ -76,7 +76,7 @@ interface ConsumerOptions {
 }
 
 /** What a consumer says: a message and its place, or that it has nothing more to say now. */
-export type Said =
+type Said =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
   | { readonly _tag: "Idle" }
 

@@ -77,7 +77,7 @@ export interface Batch<A> {
   readonly isComplete: boolean
 }
 
-export interface Subjects {
+interface Subjects {
   readonly names: ReadonlyArray<string>
   /** Bytes of a message, over the whole stream. */
   readonly meanSize: number

@@ -46,7 +46,7 @@ export const shortestInterval = Duration.millis(100)
 /** The largest share of a service that one cleanup removes. */
 const defaultMaxRemovalRatio = 0.5
 
-export type Heartbeat = Schedule.Schedule<unknown> | Duration.Duration
+type Heartbeat = Schedule.Schedule<unknown> | Duration.Duration
 
 /** The times that a registry goes by. */
 export interface Times {
@@ -170,7 +170,7 @@ export const toServiceName = (value: unknown): Result.Result<ServiceName, Invali
   nameRules.serviceName[0](value) ? Result.succeed(value) : Result.fail(invalidName("serviceName", value))
 
 /** An id that cannot be part of a key goes nowhere. */
-export const toInstanceId = (value: unknown): Result.Result<InstanceId, InvalidName> =>
+const toInstanceId = (value: unknown): Result.Result<InstanceId, InvalidName> =>
   nameRules.instanceId[0](value) ? Result.succeed(value) : Result.fail(invalidName("instanceId", value))
 
 export const toNames = (serviceName: unknown, instanceId: unknown) =>

@@ -23,7 +23,7 @@ const arrivedAlready = 0.5
 const maxPayload = 1024 * 1024
 
 /** What a connection needs of its machine. */
-export interface Network {
+interface Network {
   readonly quality: () => Quality
   readonly isCut: (direction: "requests" | "replies") => boolean
   /** Whether somebody would answer a ping. */

@@ -27,7 +27,7 @@ const writeEvery = Duration.millis(10)
 /** A process that was held up for longer does not make up for all of it at once. */
 const mostAtOnce = 100
 
-export const streamOf = (bucket: string) => `KV_${bucket}`
+const streamOf = (bucket: string) => `KV_${bucket}`
 
 const subjectOf = (bucket: string, key: string) => `$KV.${bucket}.${key}`
 
@@ -177,9 +177,6 @@ export const deleteConsumers = (url: string, bucket: string) =>
       await consumers.delete(streamOf(bucket), name)
     }
   })
-
-export const consumerCount = (url: string, bucket: string) =>
-  managed(url, async ({ streams }) => (await streams.info(streamOf(bucket))).state.consumer_count)
 
 const streamExists = 10058
 

@@ -27,7 +27,7 @@ export interface Revision {
 }
 
 /** What must hold for a write to be done. */
-export type KeyCondition = "live" | "dead" | Revision
+type KeyCondition = "live" | "dead" | Revision
 
 /** What an operation asks of the state, and what it leaves. */
 export type Step =

@@ -22,7 +22,7 @@ export interface KeyTask {
 }
 
 /** A write that has landed at some time after its invocation, or never. */
-export interface Maybe {
+interface Maybe {
   readonly operation: Operation
   readonly step: KeyWrite
   readonly invoked: number
@@ -44,7 +44,7 @@ export const isUnanswered = (operation: Operation): boolean =>
   operation.returned === undefined || operation.outcome._tag === "Unknown"
 
 /** By invocation; of those at one time, by answer. */
-export const inOrder = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> =>
+const inOrder = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> =>
   operations.toSorted((a, b) => a.invoked - b.invoked || (a.returned ?? Infinity) - (b.returned ?? Infinity))
 
 /** What no get has seen: all such values are alike. */
