@@ -18,7 +18,7 @@ import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
 import { standing } from "./challenger.ts"
 import { nonceLength } from "./record.ts"
-import { Tenure, type Times } from "./tenure.ts"
+import { Tenure, type TermTimings } from "./tenure.ts"
 
 /** A health check that takes longer counts as unhealthy. */
 const longestHealthCheck = Duration.seconds(1)
@@ -26,7 +26,7 @@ const longestHealthCheck = Duration.seconds(1)
 export interface Candidate {
   readonly election: string
   readonly candidateId: string
-  readonly times: Times
+  readonly times: TermTimings
   readonly metadata: Metadata
   readonly priority: number
   readonly healthCheck: Effect.Effect<boolean> | undefined

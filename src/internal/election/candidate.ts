@@ -32,7 +32,7 @@ import {
 } from "../options.ts"
 import type { Candidate } from "./campaign.ts"
 import { largestSize } from "./record.ts"
-import type { Times } from "./tenure.ts"
+import type { TermTimings } from "./tenure.ts"
 
 /** A name is a token of a NATS subject, or several with slashes between. */
 const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
@@ -59,7 +59,7 @@ const timingSettings = group({
   renewInterval: duration(Duration.zero)
 })
 
-const timingsSetting: Setting<Times> = (name, value) =>
+const timingsSetting: Setting<TermTimings> = (name, value) =>
   Result.flatMap(timingSettings(name, value), (timings) => {
     const leaseDuration = Duration.toMillis(timings.leaseDuration)
     const renewDeadline = Duration.toMillis(timings.renewDeadline)
@@ -73,11 +73,14 @@ const timingsSetting: Setting<Times> = (name, value) =>
       )
   })
 
-export const toTimes = (timings: Timings): Effect.Effect<Times, InvalidConfig> =>
+export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(timingsSetting("timings", timings))
 
 /** The timings of a layer, `otherwise` where its options give none. */
-export const toLayerTimes = (options: Options | undefined, otherwise: Timings): Effect.Effect<Times, InvalidConfig> =>
+export const toLayerTimes = (
+  options: Options | undefined,
+  otherwise: Timings
+): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(read("options", options, { timings: optional(timingsSetting) })).pipe(
     Effect.flatMap(({ timings }) => timings === undefined ? toTimes(otherwise) : Effect.succeed(timings))
   )
@@ -102,7 +105,7 @@ const makeId = Effect.map(
 export const toCandidate = (
   election: string,
   options: CandidateOptions | undefined,
-  times: Times,
+  times: TermTimings,
   limit: number
 ): Effect.Effect<Candidate, ElectionReason> =>
   Effect.gen(function*() {

@@ -15,20 +15,20 @@ export const keyOf = (election: string): string => `${keyPrefix}.${election}`
 
 export const electionOf = (key: string): string => key.slice(keyPrefix.length + 1)
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
   /** New for every campaign: a restarted process with the same id is a stranger to its old self. */
   nonce: Schema.String,
-  term: Count,
+  term: Counter,
   /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed. */
-  attempt: Count,
+  attempt: Counter,
   leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
   /** Informational: the winner's own clock. */
   electedAt: Schema.DateTimeUtc,
   /** The revision of the write that won; absent in that write itself. */
-  electedRevision: Schema.optionalKey(Count),
+  electedRevision: Schema.optionalKey(Counter),
   /** Leadership is handed over: the key stays, so that `term` goes on counting. */
   vacant: Schema.Boolean,
   metadata: Metadata

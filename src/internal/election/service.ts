@@ -22,7 +22,7 @@ import type { CampaignServices, Candidate, Won } from "./campaign.ts"
 import * as campaigns from "./campaign.ts"
 import { checkName, checkSize, failure, toCandidate, toLayerTimes, toMetadata } from "./candidate.ts"
 import * as leaders from "./leader.ts"
-import type { Tenure, Times } from "./tenure.ts"
+import type { Tenure, TermTimings } from "./tenure.ts"
 import { runUntil } from "./work.ts"
 
 /** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
@@ -35,7 +35,7 @@ const storeFailure = (operation: string, election: string | undefined) => (error
 const checkBucket = Effect.fnUntraced(function*(
   operation: string,
   store: KVStore["Service"],
-  times: Times
+  times: TermTimings
 ): Effect.fn.Return<void, ElectionError> {
   const { historySize, replicas, storage, streamMaxAge } = store.config
   const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(invalid(problem)))
@@ -65,7 +65,7 @@ interface Elections {
   /** Follows the bucket while the scope is open; all who follow it share one watch. */
   readonly followed: Effect.Effect<Board, never, Scope.Scope>
   /** For candidates that have no timings of their own. */
-  readonly times: Times
+  readonly times: TermTimings
 }
 
 /** `operation` is the constructor that was called: errors name it. */

@@ -30,7 +30,7 @@ const longestPause = 500
 /** The clocks are sampled at least this often, so that a suspended machine is noticed. */
 const longestTick = 1000
 
-export interface Times {
+export interface TermTimings {
   /** Milliseconds, all three. */
   readonly leaseDuration: number
   readonly renewDeadline: number
@@ -43,7 +43,7 @@ export interface TenureOptions {
   readonly election: string
   readonly candidateId: string
   readonly nonce: string
-  readonly times: Times
+  readonly times: TermTimings
   readonly metadata: Metadata
 }
 

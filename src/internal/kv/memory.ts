@@ -33,7 +33,7 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
 }
 
 /** A bucket's log, and those that wait for its next message. */
-interface Held {
+interface HeldLog {
   readonly log: Log
   readonly now: () => number
   /** Opened with every message that is appended. */
@@ -46,7 +46,7 @@ interface Held {
   readonly look: <A>(f: () => A) => Effect.Effect<A>
 }
 
-const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): Held => {
+const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): HeldLog => {
   const now = () => clock.currentTimeMillisUnsafe()
   const log = new Log({
     firstRevision: revisions.first(config.bucket, now()),
@@ -82,7 +82,7 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
 }
 
 /** Markers must be left on time for watchers to hear; without them expiry is silent, and can wait for the next look. */
-const leaveMarkers = ({ expire, followers, now }: Held): Effect.Effect<never> =>
+const leaveMarkers = ({ expire, followers, now }: HeldLog): Effect.Effect<never> =>
   Effect.gen(function*() {
     const appended = Latch.makeUnsafe(false)
     followers.add(appended)
@@ -94,7 +94,7 @@ const leaveMarkers = ({ expire, followers, now }: Held): Effect.Effect<never> =>
     }
   })
 
-const follow = ({ expire, followers, log, look }: Held): Backend["follow"] => (filter, from) =>
+const follow = ({ expire, followers, log, look }: HeldLog): Backend["follow"] => (filter, from) =>
   Stream.unwrap(Effect.gen(function*() {
     const matches = matcher(filter)
     const changed = yield* Effect.acquireRelease(

@@ -13,7 +13,7 @@ import { channel } from "node:diagnostics_channel"
 import type { Socket } from "node:net"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import { explain } from "./refusals.ts"
-import type { Settings } from "./settings.ts"
+import type { ConnectionSettings } from "./settings.ts"
 
 const pingsUnanswered = 2
 /** To the wait between two attempts so many times as much is added at random. */
@@ -25,7 +25,7 @@ const opened = channel("net.client.socket")
 const socketOf = (message: unknown): Socket => (message as { readonly socket: Socket }).socket
 
 const toClientOptions = (
-  settings: Settings,
+  settings: ConnectionSettings,
   random: () => number,
   report: (problem: string) => void
 ): NodeConnectionOptions => {
@@ -128,7 +128,7 @@ const close = (connection: NatsConnection, patience: Duration.Duration): Effect.
     Effect.andThen(Effect.sync(() => discardHalfOpen(connection)))
   )
 
-const end = (attempt: Attempt, settings: Settings): Effect.Effect<void> =>
+const end = (attempt: Attempt, settings: ConnectionSettings): Effect.Effect<void> =>
   Effect.suspend(() => {
     const connection = attempt.current()
     return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, settings.connectTimeout)
@@ -136,7 +136,7 @@ const end = (attempt: Attempt, settings: Settings): Effect.Effect<void> =>
 
 /** Connects for as long as the scope is open; whoever no longer waits for it leaves nothing behind. */
 export const open = Effect.fnUntraced(function*(
-  settings: Settings
+  settings: ConnectionSettings
 ): Effect.fn.Return<NatsConnection, KVStoreReason, Scope.Scope> {
   const run = Effect.runForkWith(yield* Effect.context())
   const random = yield* Random.Random

@@ -12,7 +12,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls"
 import { InvalidConfig, type KVStoreReason, PermissionDenied, Unavailable } from "../../KVStoreError.ts"
 import { isAuthorizationFailure } from "./natsIo.ts"
 import type { ServerAddress } from "./servers.ts"
-import { type Settings, shownServers } from "./settings.ts"
+import { type ConnectionSettings, shownServers } from "./settings.ts"
 
 /** What Node says of a server's certificate that it does not trust, or that is another server's. */
 const unverified = new Set([
@@ -60,7 +60,7 @@ const codeOf = (cause: unknown): string => {
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim()
 
 /** By class and by code; none where they say nothing, and another attempt is worth it. */
-const finalReason = (cause: unknown, where: string, settings: Settings): Option.Option<KVStoreReason> => {
+const finalReason = (cause: unknown, where: string, settings: ConnectionSettings): Option.Option<KVStoreReason> => {
   if (isAuthorizationFailure(cause)) {
     const subject = `${where} with ${settings.login.shown} (${messageOf(cause)})`
     return Option.some(new PermissionDenied({ subject, cause }))
@@ -96,7 +96,7 @@ const parseInfo = (received: string): Info | undefined => {
 }
 
 /** Shakes hands over a connection that is there, and waits for what comes of it. */
-const shakeHands = (socket: Socket, server: ServerAddress, { tls }: Settings): TLSSocket =>
+const shakeHands = (socket: Socket, server: ServerAddress, { tls }: ConnectionSettings): TLSSocket =>
   connectTls({
     ...tls?.texts,
     ...(tls === undefined ? {} : { checkServerIdentity: tls.settings.checkServerIdentity }),
@@ -112,7 +112,7 @@ const shakeHands = (socket: Socket, server: ServerAddress, { tls }: Settings): T
 const listenTo = (
   socket: Socket,
   server: ServerAddress,
-  settings: Settings
+  settings: ConnectionSettings
 ): Effect.Effect<Option.Option<KVStoreReason>> =>
   Effect.callback<Option.Option<KVStoreReason>>((resume) => {
     const end = (reason: Option.Option<KVStoreReason>) => resume(Effect.succeed(reason))
@@ -134,7 +134,7 @@ const listenTo = (
     socket.on("data", onData).on("error", failed).on("close", ended)
   })
 
-const askServer = (server: ServerAddress, settings: Settings): Effect.Effect<Option.Option<KVStoreReason>> =>
+const askServer = (server: ServerAddress, settings: ConnectionSettings): Effect.Effect<Option.Option<KVStoreReason>> =>
   Effect.acquireUseRelease(
     Effect.sync(() => connectTcp(server.port, server.host)),
     (socket) =>
@@ -151,7 +151,7 @@ const askFor = 0.5
 /** The reason for a failed attempt. Where the client's word leaves it open, the servers are asked. */
 export const explain = Effect.fnUntraced(function*(
   cause: unknown,
-  settings: Settings
+  settings: ConnectionSettings
 ): Effect.fn.Return<KVStoreReason> {
   const where = shownServers(settings)
   const told = finalReason(cause, where, settings)
@@ -166,7 +166,7 @@ export const explain = Effect.fnUntraced(function*(
   )
 })
 
-const unanswered = (cause: unknown, { connectTimeout, tls }: Settings): string => {
+const unanswered = (cause: unknown, { connectTimeout, tls }: ConnectionSettings): string => {
   if (!(cause instanceof errors.TimeoutError)) return messageOf(cause)
   const first = tls !== undefined && tls.settings.handshakeFirst === undefined
     ? "; one with handshake_first waits for tls.handshakeFirst"

@@ -9,7 +9,7 @@ import { loginSettings, readLogin, type ResolvedLogin } from "./login.ts"
 import { type ServerAddress, servers } from "./servers.ts"
 import { readTls, type Tls, tlsSettings } from "./tls.ts"
 
-export interface Settings {
+export interface ConnectionSettings {
   readonly servers: ReadonlyArray<ServerAddress>
   readonly login: ResolvedLogin
   /** Undefined: a server that wants TLS gets it, with the certificates that the system trusts. */
@@ -48,12 +48,12 @@ const settings = {
 }
 
 /** The servers as people are told of them. */
-export const shownServers = ({ servers }: Settings): string => servers.map(({ shown }) => shown).join(", ")
+export const shownServers = ({ servers }: ConnectionSettings): string => servers.map(({ shown }) => shown).join(", ")
 
 /** Checks everything; reads the files that are named. Nothing is sent. */
 export const readSettings = Effect.fnUntraced(function*(
   given: unknown
-): Effect.fn.Return<Settings, InvalidConfig> {
+): Effect.fn.Return<ConnectionSettings, InvalidConfig> {
   const values = yield* Effect.fromResult(options.read("the client", given, settings))
   const { connectTimeout, inboxPrefix, name, pingInterval, reconnectWait, servers } = values
   const login = yield* readLogin(values, servers.login)

@@ -43,13 +43,13 @@ export const tlsSettings = {
   handshakeFirst: optional(flag)
 } satisfies Settings
 
-type TlsOptions = Partial<Values<typeof tlsSettings>>
+type GivenTls = Partial<Values<typeof tlsSettings>>
 
 type Part = "ca" | "cert" | "key"
 
 /** A part is a text or a file; undefined where it was not asked for. */
 const readPart = Effect.fnUntraced(function*(
-  given: TlsOptions,
+  given: GivenTls,
   part: Part
 ): Effect.fn.Return<{ readonly text: string; readonly setting: Partial<TlsSettings> } | undefined, InvalidConfig> {
   const [text, file] = [given[part], given[`${part}File`]]
@@ -109,7 +109,7 @@ const withHiddenKey = (settings: TlsSettings): TlsSettings =>
 
 /** Reads the files that are named, and checks what they hold. */
 export const readTls = Effect.fnUntraced(function*(
-  given: TlsOptions
+  given: GivenTls
 ): Effect.fn.Return<Tls, InvalidConfig> {
   const ca = yield* readPart(given, "ca")
   const cert = yield* readPart(given, "cert")

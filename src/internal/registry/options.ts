@@ -46,12 +46,12 @@ export const shortestInterval = Duration.millis(100)
 /** The largest share of a service that one cleanup removes. */
 const defaultMaxRemovalRatio = 0.5
 
-type Heartbeat = Schedule.Schedule<unknown> | Duration.Duration
+type HeartbeatSchedule = Schedule.Schedule<unknown> | Duration.Duration
 
 /** The times that a registry goes by. */
-export interface Times {
+export interface RegistryTimings {
   readonly maxAge: Duration.Duration
-  readonly heartbeat: Heartbeat
+  readonly heartbeat: HeartbeatSchedule
 }
 
 /** A number that was meant as seconds is worth a hint. */
@@ -64,7 +64,7 @@ const hint = (given: unknown): string =>
 const checkMaxAge = (
   given: unknown,
   maxAge: Duration.Duration,
-  heartbeat: Heartbeat | undefined
+  heartbeat: HeartbeatSchedule | undefined
 ): Result.Result<Duration.Duration, InvalidConfig> => {
   const [which, interval] = Duration.isDuration(heartbeat)
     ? ["heartbeat", heartbeat] as const
@@ -107,7 +107,7 @@ export const toLayerOptions = (options: unknown, streamMaxAge: Duration.Duration
     return values
   })
 
-export const toRegisterOptions = (options: unknown, { heartbeat, maxAge }: Times) => {
+export const toRegisterOptions = (options: unknown, { heartbeat, maxAge }: RegistryTimings) => {
   const half = Duration.divideUnsafe(maxAge, 2)
   const range = `a time from ${Duration.format(shortestInterval)} to ${Duration.format(half)} (half of maxAge)`
   return read("options", options, {
@@ -133,13 +133,13 @@ const cleanupSettings = {
 const withMaxAge = <A extends { readonly maxAge: Duration.Duration | undefined }>(
   options: unknown,
   values: A,
-  times: Times | undefined
+  times: RegistryTimings | undefined
 ): Result.Result<A, InvalidConfig> =>
   values.maxAge === undefined
     ? Result.succeed(values)
     : Result.map(checkMaxAge(given(options, "maxAge"), values.maxAge, times?.heartbeat), () => values)
 
-export const toCleanupOptions = (options: unknown, times: Times) =>
+export const toCleanupOptions = (options: unknown, times: RegistryTimings) =>
   Result.flatMap(read("options", options, cleanupSettings), (values) => withMaxAge(options, values, times))
 
 const cleanupLayerSettings = {
@@ -149,7 +149,7 @@ const cleanupLayerSettings = {
 }
 
 /** Of a registry that is not ours, a mock say, the times are not known. */
-export const toCleanupLayerOptions = (options: unknown, times: Times | undefined) =>
+export const toCleanupLayerOptions = (options: unknown, times: RegistryTimings | undefined) =>
   Result.flatMap(read("options", options, cleanupLayerSettings), (values) => withMaxAge(options, values, times))
 
 export const toDrainOptions = (done: unknown, options: unknown) =>

@@ -49,7 +49,7 @@ const byId = (a: ServiceInstance, b: ServiceInstance): number =>
 interface Parts {
   readonly access: accessTo.Access
   readonly clock: Clock.Clock
-  readonly times: options.Times
+  readonly times: options.RegistryTimings
   /** Tells heartbeats by hand of this registry from those of another. */
   readonly nonce: string
 }
@@ -188,7 +188,7 @@ const cleaning = ({ access, clock, times }: Parts) => {
 }
 
 /** The times of the registries that were made here: a layer over one can refuse at once what it would refuse later. */
-const timesOf = new WeakMap<Service, options.Times>()
+const timesOf = new WeakMap<Service, options.RegistryTimings>()
 
 /** The options of a cleanup that a layer runs. */
 export const cleanupLayerOptions = (registry: Service, given: unknown) =>
