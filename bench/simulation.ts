@@ -38,9 +38,9 @@ const sameStories = Effect.gen(function*() {
   const here = (yield* digests()).join("\n")
   const again = (yield* digests()).join("\n")
   return [
-    ...here === again ? [] : ["the same seeds tell another story the second time"],
+    ...here === again ? [] : ["the same seeds run another way the second time"],
     ...nodeVersions.filter((version) => digestsOn(version) !== here).map((version) =>
-      `the same seeds tell another story on Node ${version}`
+      `the same seeds run another way on Node ${version}`
     )
   ]
 })
@@ -61,22 +61,24 @@ export const simulation = Effect.gen(function*() {
     fleetHours: rounded(outcome.lasted / millisPerHour),
     seconds,
     failures: outcome.failures.length,
-    struck: Object.fromEntries([...outcome.faults].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    faults: Object.fromEntries([...outcome.faults].toSorted(([a], [b]) => (a < b ? -1 : 1)))
   }))
   const problems = [
     ...all.flatMap(({ outcome, scenario }) => outcome.failures.map((failure) => `${scenario}: ${failure}`)),
-    ...all.flatMap(({ outcome, scenario }) => outcome.missing.map((fault) => `${scenario}: ${fault} never struck`)),
+    ...all.flatMap(({ outcome, scenario }) =>
+      outcome.missing.map((fault) => `${scenario}: ${fault} never took effect`)
+    ),
     ...yield* sameStories
   ]
   const table = toTable([
-    ["scenario", "runs", "fleet hours", "seconds", "failures", "faults struck"],
+    ["scenario", "runs", "fleet hours", "seconds", "failures", "faults"],
     ...rows.map((row) => [
       row.scenario,
       `${row.runs}`,
       `${row.fleetHours}`,
       `${row.seconds}`,
       `${row.failures}`,
-      `${Object.values(row.struck).reduce((sum, count) => sum + count, 0)}`
+      `${Object.values(row.faults).reduce((sum, count) => sum + count, 0)}`
     ])
   ])
   return { table, numbers: { simulation: rows }, problems }

@@ -1,8 +1,8 @@
 /**
  * Finds a bug in a service that looks right: `npm run example:simulation`.
  *
- * The first version is played until a run pays an order twice; that run is made
- * as small as it gets, and told. The second version passes the same runs.
+ * The first version is run until a plan of faults pays an order twice; that plan is
+ * shrunk and reported. The second version succeeds with the same plans.
  */
 import { Scenario } from "effect-aegis/testing"
 import * as Console from "effect/Console"

@@ -1,6 +1,6 @@
 /**
- * Whole fleets in one process, on a virtual clock, with faults, from a seed; and
- * checkers for what they did. An entry of its own: it stands on modules of Effect
+ * Simulates whole fleets in one process, on a virtual clock, with faults, from a
+ * seed; and checks what they did. An entry of its own: it uses modules of Effect
  * that are not stable yet (`Arbitrary`).
  *
  * @since 0.1.0

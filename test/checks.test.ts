@@ -73,7 +73,7 @@ describe("one valid leader", () => {
     assert.deepStrictEqual(rules(led([valid("a", 1, 5, 9), valid("a", 2, 7)])), ["one valid leader"])
   })
 
-  it("tells of each two terms, the earliest first", () => {
+  it("reports each two terms, the earliest first", () => {
     const others = [
       term("c", 3, 3, { election: "other", validAt: [10, 30, 96, 98] }),
       term("d", 4, 4, { election: "other", validAt: [20, 97] })
@@ -279,7 +279,7 @@ describe("an election has a leader", () => {
     ])
   })
 
-  it("is asked from when the recording began", () => {
+  it("is checked from when the recording began", () => {
     const since = (begin: number | undefined) =>
       Checks.leaderWithin(
         { terms: [term("a", 1_000_020_000, undefined)], disruptions: [], begin, end: 1_000_090_000 },
@@ -310,23 +310,23 @@ describe("an election has a leader", () => {
     assert.strictEqual(violation?.message, "history: expected the records of a run, got null")
   })
 
-  it("is asked of an election that nobody has ever won", () => {
+  it("is checked for an election that no candidate has ever won", () => {
     assert.deepStrictEqual(rules(vacant([])), ["an election has a leader"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), [
       "an election has a leader"
     ])
   })
 
-  it("after trouble has ended, and not while it lasts", () => {
+  it("is checked after a disruption has ended, and not while it lasts", () => {
     const terms = [term("a", 0, 30_000), term("b", 80_000, undefined)]
     assert.deepStrictEqual(vacant(terms, [40_000, 60_000]), [])
     assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["an election has a leader"])
     assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["an election has a leader"])
   })
 
-  it("is told with the terms around the time, and the time itself", () => {
+  it("is reported with the terms around the time, and the time itself", () => {
     const [violation] = vacant([term("a", 0, 30_000), term("b", 80_000, undefined)])
-    assert.strictEqual(violation?.message, "nobody led \"job\" for 50.000 s, although nothing hindered anybody")
-    assert.deepStrictEqual(outline(violation), ["30.000 s a", "30.000 s everybody", "80.000 s b", "80.000 s everybody"])
+    assert.strictEqual(violation?.message, "no node led \"job\" for 50.000 s without a disruption")
+    assert.deepStrictEqual(outline(violation), ["30.000 s a", "30.000 s all", "80.000 s b", "80.000 s all"])
   })
 })

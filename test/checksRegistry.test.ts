@@ -29,7 +29,7 @@ const check = (history: Partial<Checks.RegistryHistory>, by = times) =>
     ...history
   }, by)
 
-const look = (from: number, until: number, isIn: boolean, how: Checks.Lookup["how"] = "list"): Checks.Lookup => ({
+const lookup = (from: number, until: number, isIn: boolean, how: Checks.Lookup["how"] = "list"): Checks.Lookup => ({
   node: "a",
   from,
   until,
@@ -38,7 +38,7 @@ const look = (from: number, until: number, isIn: boolean, how: Checks.Lookup["ho
   how
 })
 
-/** What must be, whatever the answer: of one look, given what the store took. */
+/** What must be, whatever the answer: of one lookup, given what the store took. */
 const verdict = (
   history: Partial<Checks.RegistryHistory>,
   from: number,
@@ -46,7 +46,7 @@ const verdict = (
   how: Checks.Lookup["how"] = "list",
   by = times
 ) => {
-  const judge = (isIn: boolean) => check({ ...history, lookups: [look(from, until, isIn, how)] }, by).length === 0
+  const judge = (isIn: boolean) => check({ ...history, lookups: [lookup(from, until, isIn, how)] }, by).length === 0
   const [mayBeIn, mayBeOut] = [judge(true), judge(false)]
   return mayBeIn && mayBeOut ? "either" : mayBeIn ? "in" : mayBeOut ? "out" : "none"
 }
@@ -69,9 +69,9 @@ describe("a list", () => {
     const history = { heartbeats: heartbeats(100_000) }
     assert.strictEqual(verdict(history, 110_000, 120_001), "either", "too old at the answer only")
     assert.strictEqual(verdict(history, 140_000, 150_000), "either", "not too old at the question")
-    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "beat in between")
+    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "heartbeat in between")
     assert.strictEqual(verdict(history, 100_000, 101_000), "in")
-    assert.strictEqual(verdict(history, 98_000, 99_999), "out", "had not beaten yet")
+    assert.strictEqual(verdict(history, 98_000, 99_999), "out", "no heartbeat yet")
   })
 
   it("leaves out whoever was removed, until it heartbeats again", () => {
@@ -84,7 +84,7 @@ describe("a list", () => {
     assert.strictEqual(verdict(history, 106_000, 107_000), "in")
   })
 
-  it("is free after a removal and a beat of one instant", () => {
+  it("is free after a removal and a heartbeat of one instant", () => {
     const history = { heartbeats: heartbeats(100_000), removals: [removal(100_000)] }
     assert.strictEqual(verdict(history, 101_000, 101_000), "either")
   })
@@ -105,8 +105,8 @@ describe("a list", () => {
     assert.strictEqual(verdict(history, 103_501, 103_600, "list", behind), "out")
   })
 
-  it("has only instances of its service, and only those that have ever beaten", () => {
-    const asked = { ...look(5_000, 5_100, true), instances: ["mail/1", "orders/9"] }
+  it("has only instances of its service, and only those that have ever sent a heartbeat", () => {
+    const asked = { ...lookup(5_000, 5_100, true), instances: ["mail/1", "orders/9"] }
     const lifetimes: ReadonlyArray<Checks.Lifetime> = [
       { instance: "orders/9", node: "b", from: 5_000, until: 5_000, ended: "crashed" }
     ]
@@ -117,12 +117,12 @@ describe("a list", () => {
     ])
   })
 
-  it("is judged also where there is trouble: it is an answer", () => {
+  it("is checked also in a disruption: it is an answer", () => {
     const disruptions = [{ node: undefined, from: 0, until: 200_000 }]
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 110_000, 110_000), "in")
   })
 
-  it("is not held to ages after trouble of its own node until it can have asked the store for the time", () => {
+  it("is not held to ages after a disruption of its own node until it can have asked the store for the time", () => {
     const disruptions = [{ node: "a", from: 120_000, until: 150_000 }, {
       node: undefined,
       from: 155_000,
@@ -134,7 +134,7 @@ describe("a list", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions: before }, 149_999, 149_999), "out")
   })
 
-  it("is not held to ages just after trouble of its own node, which may have missed time", () => {
+  it("is not held to ages just after a disruption of its own node, which may have missed time", () => {
     const disruptions = [{ node: "a", from: 120_000, until: 150_000 }]
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_000, 163_000), "either")
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_001, 163_001), "out")
@@ -142,11 +142,11 @@ describe("a list", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), removals, disruptions }, 151_000, 151_000), "out")
   })
 
-  it("shows the beat, or the removal, and the look", () => {
-    const dead = look(140_500, 140_750, true)
+  it("shows the heartbeat, or the removal, and the lookup", () => {
+    const dead = lookup(140_500, 140_750, true)
     const [unseen, aged] = check({
       heartbeats: heartbeats(90_000, 100_000),
-      lookups: [dead, look(100_250, 101_500, false)]
+      lookups: [dead, lookup(100_250, 101_500, false)]
     })
     assert.deepStrictEqual(unseen, {
       rule: "live instances are listed",
@@ -154,7 +154,7 @@ describe("a list", () => {
       message: "the list of \"orders\" on a lacks orders/1, whose last heartbeat came 1.500 s ago",
       history: [
         "  100.000 s  orders/1  sends a heartbeat",
-        "  101.500 s  a         is told of \"orders\": [], asked at 100.250 s"
+        "  101.500 s  a         lists \"orders\" as [], from 100.250 s on"
       ]
     })
     assert.deepStrictEqual(aged, {
@@ -163,14 +163,14 @@ describe("a list", () => {
       message: "the list of \"orders\" on a has orders/1, which has sent no heartbeat for 40.750 s",
       history: [
         "  100.000 s  orders/1  sends a heartbeat",
-        "  140.750 s  a         is told of \"orders\": [orders/1], asked at 140.500 s"
+        "  140.750 s  a         lists \"orders\" as [orders/1], from 140.500 s on"
       ]
     })
     const removals = [removal(99_000, "cleanedUp"), removal(100_500)]
     const [removed] = check({
       heartbeats: heartbeats(99_500, 100_000),
       removals,
-      lookups: [look(101_000, 101_000, true)]
+      lookups: [lookup(101_000, 101_000, true)]
     })
     assert.strictEqual(removed?.message, "the list of \"orders\" on a has orders/1, which was removed 0.500 s ago")
     assert.strictEqual(removed?.history[0], "  100.500 s  orders/1  is deregistered")
@@ -188,14 +188,14 @@ describe("a watch", () => {
     assert.strictEqual(watched(109_999), "either")
     assert.strictEqual(watched(110_000), "in")
     assert.strictEqual(watched(110_001), "either")
-    assert.strictEqual(watched(95_000, recent), "in", "by the beat before")
+    assert.strictEqual(watched(95_000, recent), "in", "by the heartbeat before")
     assert.strictEqual(watched(150_000), "either")
     assert.strictEqual(watched(150_001), "out")
     assert.strictEqual(watched(115_000, { removals }), "either")
     assert.strictEqual(watched(115_001, { removals }), "out")
   })
 
-  it("is not judged while its node or the store has trouble, nor until it has settled", () => {
+  it("is not checked while its node or the store is disrupted, nor until it has settled", () => {
     for (const node of ["a", undefined]) {
       const disruptions = [{ node, from: 150_500, until: 151_000 }]
       assert.strictEqual(watched(150_400, { disruptions }), "out")
@@ -206,17 +206,17 @@ describe("a watch", () => {
     assert.strictEqual(watched(150_600, { disruptions: [{ node: "b", from: 150_500, until: 151_000 }] }), "out")
   })
 
-  it("need not forget the silent where nobody has beaten for half of maxAge, nor until it has settled", () => {
+  it("may keep expired instances where no instance has sent a heartbeat for half of maxAge, and until it has settled", () => {
     const paused = others.filter(({ at }) => at <= 120_000 || at >= 140_000)
     const silent = { heartbeats: [...paused, ...heartbeats(60_000)] }
     assert.strictEqual(watched(124_000, silent), "out")
-    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last beat of all")
+    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last heartbeat of all")
     assert.strictEqual(watched(183_000, silent), "either")
     assert.strictEqual(watched(183_001, silent), "out")
     assert.strictEqual(
       watched(130_000, { ...silent, removals: [removal(100_000)] }),
       "out",
-      "but it is told of removals"
+      "but it receives removals"
     )
     assert.strictEqual(
       watched(160_000, { heartbeats: heartbeats(100_000) }),
@@ -225,8 +225,8 @@ describe("a watch", () => {
     )
   })
 
-  it("tells what it had", () => {
-    const [violation] = check({ ...history, lookups: [look(151_000, 151_000, true, "watch")] })
+  it("reports what it had", () => {
+    const [violation] = check({ ...history, lookups: [lookup(151_000, 151_000, true, "watch")] })
     assert.strictEqual(
       violation?.message,
       "the watch of \"orders\" on a has orders/1, which has sent no heartbeat for 51.000 s"
@@ -235,7 +235,7 @@ describe("a watch", () => {
   })
 })
 
-const life = (from: number, until: number | undefined, parts: Partial<Checks.Lifetime> = {}): Checks.Lifetime => ({
+const lifetime = (from: number, until: number | undefined, parts: Partial<Checks.Lifetime> = {}): Checks.Lifetime => ({
   instance: "orders/1",
   node: "a",
   from,
@@ -244,54 +244,54 @@ const life = (from: number, until: number | undefined, parts: Partial<Checks.Lif
   ...parts
 })
 
-describe("who lives", () => {
+describe("a live instance", () => {
   const soon = { ...times, tolerance: 1_000 }
-  const living = (history: Partial<Checks.RegistryHistory>, lived = life(50_000, undefined)) =>
+  const live = (history: Partial<Checks.RegistryHistory>, lived = lifetime(50_000, undefined)) =>
     check({ lifetimes: [lived], end: 100_000, ...history }, soon)
 
   it("may be silent for a heartbeat, what is late, and 3 s, and no longer", () => {
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(50_000, 62_000, 76_000, 86_000) }), [])
-    assert.deepStrictEqual(rules(living({ heartbeats: heartbeats(50_000, 62_000, 76_001, 86_000) })), [
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 86_000) }), [])
+    assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_001, 86_000) })), [
       "live instances send heartbeats"
     ])
-    assert.deepStrictEqual(rules(living({ heartbeats: heartbeats(50_000, 62_000, 76_000, 85_999) })), [
+    assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 85_999) })), [
       "live instances send heartbeats"
     ])
   })
 
-  it("shows the last beat, and when the next was due", () => {
-    const [violation, ...more] = living({ heartbeats: heartbeats(50_000, 60_000) })
+  it("shows the last heartbeat, and when the next was due", () => {
+    const [violation, ...more] = live({ heartbeats: heartbeats(50_000, 60_000) })
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(violation, {
       rule: "live instances send heartbeats",
       at: 74_000,
-      message: "orders/1 lives on a, and has sent no heartbeat for more than 14.000 s",
+      message: "orders/1 is registered on a, and has sent no heartbeat for more than 14.000 s",
       history: [
         "   50.000 s  orders/1  is registered on a",
         "   60.000 s  orders/1  sends a heartbeat",
-        "   74.000 s  orders/1  still lives, and has sent no heartbeat"
+        "   74.000 s  orders/1  is still registered, and has sent no heartbeat"
       ]
     })
   })
 
-  it("has beaten at all, and after each time that it was forgotten", () => {
-    assert.deepStrictEqual(rules(living({})), ["live instances send heartbeats"])
+  it("has sent a heartbeat at all, and after each time that it expired", () => {
+    assert.deepStrictEqual(rules(live({})), ["live instances send heartbeats"])
     assert.deepStrictEqual(
-      living({ heartbeats: heartbeats(50_000, 70_000, 95_000) }).map(({ history }) => history.at(-1)?.slice(0, 11)),
+      live({ heartbeats: heartbeats(50_000, 70_000, 95_000) }).map(({ history }) => history.at(-1)?.slice(0, 11)),
       ["   65.000 s", "   84.000 s"]
     )
   })
 
   it("tries again only once it is registered", () => {
     const disruptions = [{ node: undefined, from: 500, until: 40_000 }]
-    const lived = life(39_900, undefined, { registering: 0 })
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(100, 49_900), disruptions, end: 55_000 }, lived), [])
+    const lived = lifetime(39_900, undefined, { registering: 0 })
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(100, 49_900), disruptions, end: 55_000 }, lived), [])
   })
 
-  it("may be silent in trouble, and comes back by itself", () => {
+  it("may send no heartbeat in a disruption, and comes back by itself", () => {
     const disruptions = [{ node: "a", from: 55_000, until: 80_000 }]
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(50_000, 95_000), disruptions }), [])
-    const [violation] = living({ heartbeats: heartbeats(50_000, 95_001), disruptions })
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions }), [])
+    const [violation] = live({ heartbeats: heartbeats(50_000, 95_001), disruptions })
     assert.deepStrictEqual(violation?.history.map((line) => line.slice(0, 11)), [
       "   50.000 s",
       "   50.000 s",
@@ -299,23 +299,23 @@ describe("who lives", () => {
       "   95.000 s"
     ])
     const earlier = [{ node: "a", from: 10_000, until: 20_000 }]
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(50_000, 64_000, 78_000, 90_000), disruptions: earlier }), [])
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 64_000, 78_000, 90_000), disruptions: earlier }), [])
     const later = [{ node: "a", from: 65_001, until: 90_000 }]
     assert.strictEqual(
-      living({ heartbeats: heartbeats(50_000), disruptions: later }).length,
+      live({ heartbeats: heartbeats(50_000), disruptions: later }).length,
       1,
       "it was forgotten before that"
     )
     const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
-    assert.strictEqual(living({ heartbeats: heartbeats(50_000, 95_000), disruptions: elsewhere }).length, 1)
+    assert.strictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions: elsewhere }).length, 1)
   })
 
-  it("comes back at once from trouble of the store alone, where it had missed a beat", () => {
+  it("comes back at once from a disruption of the store alone, where it had missed a heartbeat", () => {
     const soon = { ...times, tolerance: 1_000 }
     const disruptions = [{ node: undefined, from: 65_000, until: 80_000 }]
     const back = (at: number, ...more: ReadonlyArray<Checks.Disruption>) =>
       rules(check({
-        lifetimes: [life(50_000, undefined)],
+        lifetimes: [lifetime(50_000, undefined)],
         heartbeats: heartbeats(50_000, 60_000, at, 94_000),
         disruptions: [...disruptions, ...more],
         end: 100_000
@@ -330,7 +330,7 @@ describe("who lives", () => {
     assert.deepStrictEqual(back(86_001, { node: "b", from: 62_000, until: 63_000 }), ["live instances send heartbeats"])
     const early = [{ node: undefined, from: 65_000, until: 71_000 }]
     const due = check({
-      lifetimes: [life(50_000, undefined)],
+      lifetimes: [lifetime(50_000, undefined)],
       heartbeats: heartbeats(50_000, 60_000, 84_000),
       disruptions: early,
       end: 90_000
@@ -338,21 +338,21 @@ describe("who lives", () => {
     assert.deepStrictEqual(due, [], "none was missed by more than tolerance")
   })
 
-  it("owes no beat after its life has ended, or after others have deregistered it", () => {
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(50_000, 60_000) }, life(50_000, 74_000)), [])
-    assert.deepStrictEqual(living({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000)] }), [])
+  it("need not send a heartbeat after its lifetime has ended, or after others have deregistered it", () => {
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000) }, lifetime(50_000, 74_000)), [])
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000)] }), [])
     assert.strictEqual(
-      living({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000, "expired")] }).length,
+      live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000, "expired")] }).length,
       1
     )
-    assert.strictEqual(living({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(49_000)] }).length, 1)
+    assert.strictEqual(live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(49_000)] }).length, 1)
   })
 })
 
 describe("who was deregistered", () => {
-  /** Late is 4 s after the end of a life. */
+  /** Late is 4 s after the end of a lifetime. */
   const soon = { ...times, tolerance: 1_000 }
-  const ended = life(50_000, 60_000)
+  const ended = lifetime(50_000, 60_000)
   const after = (at: number, history: Partial<Checks.RegistryHistory> = {}) =>
     check({ lifetimes: [ended], end: 70_000, heartbeats: heartbeats(50_000, at), ...history }, soon)
 
@@ -371,40 +371,44 @@ describe("who was deregistered", () => {
     })
   })
 
-  it("is back where another life of it has begun", () => {
+  it("is back where another lifetime of it has begun", () => {
     const next = (...lifetimes: ReadonlyArray<Checks.Lifetime>) => [
       ...new Set(rules(after(66_000, { lifetimes: [...lifetimes, ended] })))
     ]
-    assert.deepStrictEqual(next(life(66_500, undefined)), [], "its first write lands before register returns")
-    assert.deepStrictEqual(next(life(69_001, undefined)), ["deregistered instances stay away"])
-    assert.deepStrictEqual(next(life(69_001, undefined, { registering: 66_000 })), [])
-    assert.deepStrictEqual(next(life(55_000, undefined, { node: "b" })), [], "it took the id over")
-    assert.deepStrictEqual(next(life(61_000, 62_000)), [], "and has just ended too")
-    assert.deepStrictEqual(next(life(55_000, 56_000)), ["deregistered instances stay away"])
-    assert.deepStrictEqual(next(life(61_000, 62_000, { ended: "crashed" })), [], "a crash may leave a write under way")
-    assert.deepStrictEqual(next(life(61_000, 61_999, { ended: "crashed" })), ["deregistered instances stay away"])
+    assert.deepStrictEqual(next(lifetime(66_500, undefined)), [], "its first write lands before register returns")
+    assert.deepStrictEqual(next(lifetime(69_001, undefined)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(next(lifetime(69_001, undefined, { registering: 66_000 })), [])
+    assert.deepStrictEqual(next(lifetime(55_000, undefined, { node: "b" })), [], "it took the id over")
+    assert.deepStrictEqual(next(lifetime(61_000, 62_000)), [], "and has just ended too")
+    assert.deepStrictEqual(next(lifetime(55_000, 56_000)), ["deregistered instances stay away"])
     assert.deepStrictEqual(
-      next(life(20_000, 30_000, { ended: "crashed" })),
+      next(lifetime(61_000, 62_000, { ended: "crashed" })),
+      [],
+      "a crash may leave a write under way"
+    )
+    assert.deepStrictEqual(next(lifetime(61_000, 61_999, { ended: "crashed" })), ["deregistered instances stay away"])
+    assert.deepStrictEqual(
+      next(lifetime(20_000, 30_000, { ended: "crashed" })),
       ["deregistered instances stay away"],
-      "which cannot land after another life has written"
+      "which cannot land after another lifetime has written"
     )
   })
 
-  it("is not judged where it crashed, nor where there was trouble within 10 s", () => {
-    assert.deepStrictEqual(after(66_000, { lifetimes: [life(50_000, 60_000, { ended: "crashed" })] }), [])
-    const trouble = (node: string | undefined, from: number, until: number) =>
+  it("is not checked where it crashed, nor where there was a disruption within 10 s", () => {
+    assert.deepStrictEqual(after(66_000, { lifetimes: [lifetime(50_000, 60_000, { ended: "crashed" })] }), [])
+    const disruption = (node: string | undefined, from: number, until: number) =>
       rules(after(66_000, { disruptions: [{ node, from, until }] }))
-    assert.deepStrictEqual(trouble("a", 40_000, 50_000), [])
-    assert.deepStrictEqual(trouble(undefined, 70_000, 71_000), [])
-    assert.deepStrictEqual(trouble("a", 40_000, 49_999), ["deregistered instances stay away"])
-    assert.deepStrictEqual(trouble(undefined, 70_001, 71_000), ["deregistered instances stay away"])
-    assert.deepStrictEqual(trouble("b", 55_000, 65_000), ["deregistered instances stay away"])
+    assert.deepStrictEqual(disruption("a", 40_000, 50_000), [])
+    assert.deepStrictEqual(disruption(undefined, 70_000, 71_000), [])
+    assert.deepStrictEqual(disruption("a", 40_000, 49_999), ["deregistered instances stay away"])
+    assert.deepStrictEqual(disruption(undefined, 70_001, 71_000), ["deregistered instances stay away"])
+    assert.deepStrictEqual(disruption("b", 55_000, 65_000), ["deregistered instances stay away"])
   })
 })
 
 describe("deregistered instances stay away: a bucket that is lost", () => {
   it("takes the tombstone with it, and nobody is held to what nobody can know", () => {
-    const history = { lifetimes: [life(50_000, 60_000)], heartbeats: heartbeats(58_000, 76_000) }
+    const history = { lifetimes: [lifetime(50_000, 60_000)], heartbeats: heartbeats(58_000, 76_000) }
     assert.deepStrictEqual(rules(check(history)), ["deregistered instances stay away"])
     assert.deepStrictEqual(rules(check({ ...history, removals: [removal(60_000, "lost")] })), [])
     assert.deepStrictEqual(
@@ -413,10 +417,10 @@ describe("deregistered instances stay away: a bucket that is lost", () => {
     )
   })
 
-  it("lets a process live on that was never told, whoever ends beside it", () => {
+  it("lets a process go on that has not reported a loss, whichever ends beside it", () => {
     const beside = (lost: Checks.Lifetime["lost"], ...removals: ReadonlyArray<Checks.Removal>) =>
       rules(check({
-        lifetimes: [life(10_000, 20_000, { node: "b", lost }), life(50_000, 60_000)],
+        lifetimes: [lifetime(10_000, 20_000, { node: "b", lost }), lifetime(50_000, 60_000)],
         heartbeats: heartbeats(58_000, 76_000),
         removals
       }))
@@ -432,28 +436,28 @@ describe("deregistered instances stay away: a bucket that is lost", () => {
     assert.deepStrictEqual(
       beside(told, removal(20_000), removal(21_000, "lost")),
       ["deregistered instances stay away"],
-      "once told, it is over"
+      "once reported, it is over"
     )
   })
 })
 
-describe("deregistered instances stay away: a process in trouble", () => {
-  const beside = (trouble: Partial<Checks.Disruption>, lost?: Checks.Lifetime["lost"]) =>
+describe("deregistered instances stay away: a process in a disruption", () => {
+  const beside = (disruption: Partial<Checks.Disruption>, lost?: Checks.Lifetime["lost"]) =>
     rules(check({
-      lifetimes: [life(10_000, 20_000, { node: "b", lost }), life(50_000, 60_000)],
+      lifetimes: [lifetime(10_000, 20_000, { node: "b", lost }), lifetime(50_000, 60_000)],
       heartbeats: heartbeats(58_000, 76_000),
       removals: [removal(20_000)],
-      disruptions: [{ node: "b", from: 19_000, until: 70_000, ...trouble }]
+      disruptions: [{ node: "b", from: 19_000, until: 70_000, ...disruption }]
     }))
 
-  it("is not told that others deregistered it, and may outlive its tombstone, whoever ends beside it", () => {
+  it("does not learn that others deregistered it, and may outlive its tombstone, whichever ends beside it", () => {
     assert.deepStrictEqual(beside({}), [])
     assert.deepStrictEqual(beside({ from: 30_000, until: 30_001 }), [])
     assert.deepStrictEqual(beside({ from: 30_001, until: 40_000 }), ["deregistered instances stay away"])
     assert.deepStrictEqual(beside({ node: "c" }), ["deregistered instances stay away"])
   })
 
-  it("is over once it has been told", () => {
+  it("is over once it has reported the loss", () => {
     assert.deepStrictEqual(beside({ until: 30_000 }, { as: "Deregistered", at: 40_000 }), [
       "deregistered instances stay away"
     ])
@@ -461,25 +465,25 @@ describe("deregistered instances stay away: a process in trouble", () => {
 })
 
 describe("deregistered instances stay away: a process that ended otherwise", () => {
-  const end = life(50_000, 60_000, { ended: "left" })
+  const end = lifetime(50_000, 60_000, { ended: "left" })
   const beside = (first: Partial<Checks.Lifetime>, ...disruptions: ReadonlyArray<Checks.Disruption>) =>
     check({
-      lifetimes: [life(10_000, 40_000, { node: "b", ended: "left", ...first }), end],
+      lifetimes: [lifetime(10_000, 40_000, { node: "b", ended: "left", ...first }), end],
       heartbeats: heartbeats(58_000, 76_000),
       removals: [removal(40_000), removal(41_000, "lost")],
       disruptions
     }).filter(({ message }) => message.includes("on a,")).map(({ rule }) => rule)
-  const trouble = (from: number, until: number) => ({ node: "b", from, until })
+  const disruption = (from: number, until: number) => ({ node: "b", from, until })
 
-  it("has left by itself, whatever trouble there was, but for a write of its own that lands late", () => {
+  it("has left by itself, in any disruption, but for a write of its own that lands late", () => {
     assert.deepStrictEqual(beside({}), ["deregistered instances stay away"])
     assert.deepStrictEqual(beside({ until: 52_000 }), ["deregistered instances stay away"])
-    assert.deepStrictEqual(beside({ until: 30_000 }, trouble(30_000, 31_000)), ["deregistered instances stay away"])
-    assert.deepStrictEqual(beside({ until: 52_000 }, trouble(52_000, 52_999)), ["deregistered instances stay away"])
-    assert.deepStrictEqual(beside({ until: 52_000 }, trouble(52_000, 53_000)), [], "when its link is well again")
+    assert.deepStrictEqual(beside({ until: 30_000 }, disruption(30_000, 31_000)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 52_999)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 53_000)), [], "when its link is well again")
   })
 
-  it("has crashed, or was told that another has its id: it does not live on either", () => {
+  it("has crashed, or reported that another has its id: it does not go on either", () => {
     assert.deepStrictEqual(beside({ until: 62_999, ended: "crashed" }), ["deregistered instances stay away"])
     assert.deepStrictEqual(beside({ until: 63_000, ended: "crashed" }), [])
     assert.deepStrictEqual(beside({ until: 62_999, ended: undefined }), ["deregistered instances stay away"])
@@ -488,7 +492,7 @@ describe("deregistered instances stay away: a process that ended otherwise", () 
   it("left after the stream was lost that had another tombstone: it is held to its own", () => {
     const again = (ended: Checks.Lifetime["ended"]) =>
       rules(check({
-        lifetimes: [life(10_000, 60_000, { ended })],
+        lifetimes: [lifetime(10_000, 60_000, { ended })],
         heartbeats: heartbeats(58_000, 76_000),
         removals: [removal(20_000), removal(30_000, "lost")]
       }))
@@ -496,21 +500,21 @@ describe("deregistered instances stay away: a process that ended otherwise", () 
     assert.deepStrictEqual(again("deregistered"), [])
   })
 
-  it("left beside another at the same time: neither lives on", () => {
+  it("left beside another at the same time: neither goes on", () => {
     const both = check({
-      lifetimes: [end, life(20_000, 60_000, { node: "b", ended: "left" })],
+      lifetimes: [end, lifetime(20_000, 60_000, { node: "b", ended: "left" })],
       heartbeats: heartbeats(58_000, 97_000),
-      disruptions: [trouble(56_000, 57_000)]
+      disruptions: [disruption(56_000, 57_000)]
     })
     assert.include(rules(both), "deregistered instances stay away")
   })
 })
 
 describe("a history with what is no number", () => {
-  it("is told as such, and nothing else is said of it", () => {
+  it("is reported as such, and no other rule is checked", () => {
     const [violation, ...more] = check({
       heartbeats: [{ instance: "orders/1", at: Number.NaN }],
-      lookups: [look(1, 2, true)]
+      lookups: [lookup(1, 2, true)]
     })
     assert.deepStrictEqual(more, [])
     assert.strictEqual(violation?.rule, "the history is well formed")
@@ -529,7 +533,7 @@ describe("a history with what is no number", () => {
       "times: no option \"times.lateness\": there are times.maxAge, times.heartbeat, times.tolerance, " +
       "times.confirmation, times.readLag"
     ])
-    assert.deepStrictEqual(check({ lookups: [look(5, 4, true)] }).map(({ message }) => message), [
+    assert.deepStrictEqual(check({ lookups: [lookup(5, 4, true)] }).map(({ message }) => message), [
       "history.lookups[0].until: expected a time from 5 on, got 4"
     ])
   })
@@ -545,7 +549,7 @@ describe("a cleanup", () => {
     assert.deepStrictEqual(cleanedUp(60_000, 10_000, 60_001), [], "what comes later does not count")
   })
 
-  it("is shown with the beat that it did not see", () => {
+  it("is shown with the heartbeat that it did not see", () => {
     const [violation] = check({ heartbeats: heartbeats(10_000, 59_500), removals: [removal(60_000, "cleanedUp")] })
     assert.strictEqual(violation?.message, "orders/1 was cleaned up, and had sent a heartbeat 0.500 s before")
     assert.deepStrictEqual(violation?.history, [
@@ -560,7 +564,7 @@ describe("a cleanup that looks twice", () => {
   const cleanedUp = (at: number) =>
     rules(check({ heartbeats: heartbeats(10_000), removals: [removal(at, "cleanedUp")] }, twice))
 
-  it("removes nobody sooner than a confirmation after it can have been seen dead", () => {
+  it("removes no instance sooner than a confirmation after it can have been seen expired", () => {
     assert.deepStrictEqual(cleanedUp(40_000), [])
     assert.deepStrictEqual(cleanedUp(39_999), ["only expired instances are cleaned up"])
   })
@@ -570,16 +574,16 @@ describe("a cleanup that looks twice", () => {
     assert.deepStrictEqual(violation, {
       rule: "only expired instances are cleaned up",
       at: 39_000,
-      message: "orders/1 was cleaned up, and cannot have been seen dead for more than 9.000 s",
+      message: "orders/1 was cleaned up, and cannot have been seen expired for more than 9.000 s",
       history: [
         "   10.000 s  orders/1  sends a heartbeat",
-        "   30.000 s  orders/1  can be seen dead",
+        "   30.000 s  orders/1  can be seen expired",
         "   39.000 s  orders/1  is cleaned up"
       ]
     })
   })
 
-  it("is not judged where the last beat may have been rolled back", () => {
+  it("is not checked where the last heartbeat may have been rolled back", () => {
     const rolledBack = (at: number) =>
       rules(
         check({ heartbeats: heartbeats(10_000), removals: [removal(at, "lost"), removal(20_000, "cleanedUp")] }, twice)
@@ -589,15 +593,15 @@ describe("a cleanup that looks twice", () => {
   })
 })
 
-describe("who is told that it is over", () => {
+describe("a loss that is reported", () => {
   const told = (as: NonNullable<Checks.Lifetime["lost"]>["as"], history: Partial<Checks.RegistryHistory> = {}) =>
     rules(check({
       heartbeats: heartbeats(1000, 11_000),
       ...history,
-      lifetimes: [life(1000, 15_000, { ended: undefined, lost: { as, at: 15_000 } }), ...history.lifetimes ?? []]
+      lifetimes: [lifetime(1000, 15_000, { ended: undefined, lost: { as, at: 15_000 } }), ...history.lifetimes ?? []]
     }))
 
-  it("was deregistered by somebody, in this life", () => {
+  it("follows a deregistration, in this lifetime", () => {
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000)] }), [])
     assert.deepStrictEqual(told("Deregistered"), ["losses have their true reason"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), [
@@ -607,33 +611,37 @@ describe("who is told that it is over", () => {
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(12_000, "lost")] }), [], "rolled back")
   })
 
-  it("shares its id with another life", () => {
-    const other = life(12_000, 14_000, { node: "b" })
+  it("shares its id with another lifetime", () => {
+    const other = lifetime(12_000, 14_000, { node: "b" })
     assert.deepStrictEqual(told("DuplicateInstance", { lifetimes: [other] }), [])
     assert.deepStrictEqual(told("DuplicateInstance"), ["losses have their true reason"])
-    // Its first write lands up to 3 s before its life begins.
-    const later = (from: number) => told("DuplicateInstance", { lifetimes: [life(from, 19_000, { node: "b" })] })
+    // Its first write lands up to 3 s before its lifetime begins.
+    const later = (from: number) => told("DuplicateInstance", { lifetimes: [lifetime(from, 19_000, { node: "b" })] })
     assert.deepStrictEqual(later(18_000), [])
     assert.deepStrictEqual(
       later(18_001),
       ["losses have their true reason"],
-      "it came when this one had been told already"
+      "it came when this one had reported its loss already"
     )
   })
 
-  it("shares its id with a life whose tombstone was lost with the stream before it was told: it rightly lives on", () => {
+  it("shares its id with a lifetime whose tombstone was lost with the stream: it rightly goes on", () => {
     const beside = (first: Partial<Checks.Lifetime>, ...removals: ReadonlyArray<Checks.Removal>) =>
       rules(check({
         lifetimes: [
-          life(10_000, 20_000, { node: "b", ...first }),
-          life(50_000, 70_000, { ended: undefined, lost: { as: "DuplicateInstance", at: 70_000 } })
+          lifetime(10_000, 20_000, { node: "b", ...first }),
+          lifetime(50_000, 70_000, { ended: undefined, lost: { as: "DuplicateInstance", at: 70_000 } })
         ],
         heartbeats: heartbeats(18_000, 28_000, 38_000, 48_000, 58_000, 68_000),
         removals
       })).filter((rule) => rule === "losses have their true reason")
     const [deregistered, lost] = [removal(20_000), removal(30_000, "lost")]
     assert.deepStrictEqual(beside({}, deregistered, lost), [])
-    assert.deepStrictEqual(beside({}, deregistered), ["losses have their true reason"], "it was told by its tombstone")
+    assert.deepStrictEqual(
+      beside({}, deregistered),
+      ["losses have their true reason"],
+      "it learned of it by its tombstone"
+    )
     assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["losses have their true reason"])
     assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["losses have their true reason"])
     assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["losses have their true reason"])
@@ -658,25 +666,25 @@ describe("two processes with one id", () => {
     }))
 
   it("do not both go on", () => {
-    const first = life(1_000, 60_000)
-    assert.deepStrictEqual(together(first, life(27_000, undefined, { node: "b" })), [])
-    assert.deepStrictEqual(together(first, life(26_999, undefined, { node: "b" })), ["ids are unique"])
-    assert.deepStrictEqual(together(first, life(60_000, undefined, { node: "b" })), [])
+    const first = lifetime(1_000, 60_000)
+    assert.deepStrictEqual(together(first, lifetime(27_000, undefined, { node: "b" })), [])
+    assert.deepStrictEqual(together(first, lifetime(26_999, undefined, { node: "b" })), ["ids are unique"])
+    assert.deepStrictEqual(together(first, lifetime(60_000, undefined, { node: "b" })), [])
   })
 
-  it("may do so while either is in trouble", () => {
-    const other = life(20_000, undefined, { node: "b" })
+  it("may do so while either is disrupted", () => {
+    const other = lifetime(20_000, undefined, { node: "b" })
     for (const node of ["a", "b", undefined]) {
-      assert.deepStrictEqual(together(life(1_000, 60_000), other, [{ node, from: 40_000, until: 40_001 }]), [])
+      assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, [{ node, from: 40_000, until: 40_001 }]), [])
       const early = [{ node, from: 21_000, until: 22_000 }]
-      assert.deepStrictEqual(together(life(1_000, 60_000), other, early), ["ids are unique"])
+      assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, early), ["ids are unique"])
     }
     const elsewhere = [{ node: "c", from: 40_000, until: 40_001 }]
-    assert.deepStrictEqual(together(life(1_000, 60_000), other, elsewhere), ["ids are unique"])
+    assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, elsewhere), ["ids are unique"])
   })
 
-  it("have as long again when the stream was lost: both register anew, and one is told then", () => {
-    const lifetimes = [life(1_000, 60_000), life(20_000, undefined, { node: "b" })]
+  it("have as long again when the stream was lost: both register again, and one is lost then", () => {
+    const lifetimes = [lifetime(1_000, 60_000), lifetime(20_000, undefined, { node: "b" })]
     const lost = (at: number) =>
       rules(check({
         lifetimes,
@@ -689,29 +697,29 @@ describe("two processes with one id", () => {
 
   it("are shown with since when they are two", () => {
     const [violation] = check({
-      lifetimes: [life(1_000, undefined), life(2_000, undefined, { node: "b" })],
+      lifetimes: [lifetime(1_000, undefined), lifetime(2_000, undefined, { node: "b" })],
       heartbeats: heartbeats(...Array.from({ length: 20 }, (_, index) => index * 10_000))
     })
     assert.deepStrictEqual(violation, {
       rule: "ids are unique",
       at: 35_000,
-      message: "orders/1 lives on a and on b for more than 33.000 s, and neither was told",
+      message: "orders/1 is registered on a and on b for more than 33.000 s, and neither is lost",
       history: [
         "    1.000 s  orders/1  is registered on a",
         "    2.000 s  orders/1  is registered on b",
-        "   35.000 s  orders/1  still lives on both"
+        "   35.000 s  orders/1  is still registered on both"
       ]
     })
   })
 })
 
 describe("a view", () => {
-  it("of a quiet day has nothing to tell", () => {
-    const lifetimes = [life(0, 90_000), life(0, undefined, { instance: "mail/1", node: "b" })]
+  it("of a quiet day has no violation", () => {
+    const lifetimes = [lifetime(0, 90_000), lifetime(0, undefined, { instance: "mail/1", node: "b" })]
     const own = heartbeats(...Array.from({ length: 9 }, (_, index) => index * 10_000))
     const lookups = Array.from(
       { length: 50 },
-      (_, index) => look(index * 4_000, index * 4_000 + 5, index * 4_000 <= 90_000)
+      (_, index) => lookup(index * 4_000, index * 4_000 + 5, index * 4_000 <= 90_000)
     )
     const removals = [removal(90_020)]
     assert.deepStrictEqual(check({ lifetimes, heartbeats: [...own, ...others], lookups, removals }), [])

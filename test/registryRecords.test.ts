@@ -1,4 +1,4 @@
-/** What a recorder takes for the end of a life. */
+/** What a history records as the end of a lifetime. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { Deregistered, RegistryError } from "../src/RegistryError.ts"
 const names = { serviceName: "orders", instanceId: "1" }
 const isOver = new RegistryError({ operation: "heartbeat orders/1", reason: new Deregistered(names) })
 
-/** A registration that lasts until it is told that it is over. */
+/** A registration that lasts until it is lost. */
 const registration = (lost: Deferred.Deferred<RegistryError>): Registration => ({
   instance: Effect.never,
   update: () => Effect.void,
@@ -31,7 +31,7 @@ const facts = Effect.succeed({
 })
 
 describe("an instance that others deregister", () => {
-  const played = (isAnsweredLate: boolean) =>
+  const recorded = (isAnsweredLate: boolean) =>
     Effect.gen(function*() {
       let time = 0
       const history = registryRecords.make({ facts, now: Effect.sync(() => time) })
@@ -59,12 +59,12 @@ describe("an instance that others deregister", () => {
 
   it.effect("has ended when the answer is there", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* played(false), [{ ended: "deregistered", from: 0, until: 40 }])
+      assert.deepStrictEqual(yield* recorded(false), [{ ended: "deregistered", from: 0, until: 40 }])
     }))
 
   it.effect("may live again before the answer is there", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* played(true), [
+      assert.deepStrictEqual(yield* recorded(true), [
         { ended: undefined, from: 0, until: 20 },
         { ended: undefined, from: 30, until: undefined }
       ])

@@ -1,4 +1,4 @@
-/** Scenarios: what fails is found, made small, told, and found again. The service with the bug is the example's. */
+/** Scenarios: a failure is found, shrunk, reported, and replayed. The service with the bug is the example's. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
@@ -59,7 +59,7 @@ const crashesAtMost = (most: number, kinds?: Scenario.Scenario["faults"]): Scena
 
 describe("a scenario", () => {
   it.effect(
-    "finds the bug in a service that looks right, and tells it with a few faults and a timeline",
+    "finds the bug in a service that looks right, and reports it with a few faults and a timeline",
     () =>
       Effect.gen(function*() {
         const failed = isFailed(yield* Effect.flip(Scenario.check(scenario(lookThenPay), { runs: 200 })))
@@ -89,14 +89,14 @@ describe("a scenario", () => {
     { arbitrary: { runs: 20 } }
   )
 
-  it.effect("leaves out of a plan all that the failure does not need", () =>
+  it.effect("leaves out of a plan all faults that the failure does not need", () =>
     Effect.gen(function*() {
       const failed = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300 })))
       assert.deepStrictEqual(failed.plan.faults.map(({ _tag }) => _tag), ["Crash", "Crash"])
       assert.deepStrictEqual(failed.violations, ["2 crashes"])
     }))
 
-  it.effect("fails again, and at once, by what a failure told to replay", () =>
+  it.effect("fails again, and at once, by the replay of a failure", () =>
     Effect.gen(function*() {
       const first = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, seed: 7 })))
       const again = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: first.replay })))
@@ -194,11 +194,11 @@ describe("a scenario", () => {
       assert.deepStrictEqual(failed.plan.faults, [])
     }))
 
-  it("a fault is told in a line", () => {
+  it("a fault is formatted in a line", () => {
     const cut: Faults.Fault = { _tag: "Cut", at: 1500, node: "a", for: 2000, direction: "both" }
     assert.strictEqual(Faults.format(cut).replaceAll(/ +/g, " "), "at 1.5 s Cut a for 2 s direction both")
-    const frozen: Faults.Fault = { _tag: "PauseServer", at: 1, for: 20 }
-    assert.strictEqual(Faults.format(frozen).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
+    const paused: Faults.Fault = { _tag: "PauseServer", at: 1, for: 20 }
+    assert.strictEqual(Faults.format(paused).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
   })
 
   it("a plan is encoded as text and decoded from it", () => {
@@ -209,7 +209,7 @@ describe("a scenario", () => {
     }
   })
 
-  it.effect("that waits for the real world, or strikes a bucket that is not there, passes nothing", () =>
+  it.effect("that waits for the real world, or aims at a bucket that is not there, fails", () =>
     Effect.gen(function*() {
       const outside: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
@@ -222,13 +222,16 @@ describe("a scenario", () => {
       assert.include(textsOf(waiting).join(), "does it wait for the real world")
       const misspelt = idle(Effect.succeed([]), { buckets: ["simulaton"] })
       const failed = isFailed(yield* Effect.flip(Scenario.check(misspelt, { runs: 1 })))
-      assert.include(textsOf(failed).join(), "never a bucket \"simulaton\" for faults to strike: there were simulation")
+      assert.include(
+        textsOf(failed).join(),
+        "never a bucket \"simulaton\" for faults to be injected into: there were simulation"
+      )
     }))
 
-  it.effect("strikes every bucket that there is where none is named", () =>
+  it.effect("injects faults into every bucket where none is named", () =>
     Effect.gen(function*() {
-      const struck = idle(Effect.succeed([]), { faults: ["LoseStream"] })
-      const run = yield* Scenario.verify(struck, {
+      const aimed = idle(Effect.succeed([]), { faults: ["LoseStream"] })
+      const run = yield* Scenario.verify(aimed, {
         seed: 1,
         faults: [{ _tag: "LoseStream", at: 5000, bucket: "*" }]
       })
@@ -256,7 +259,7 @@ describe("a scenario", () => {
       }
     }))
 
-  it.effect("tells where an error was made", () =>
+  it.effect("reports where an error was made", () =>
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
@@ -424,7 +427,7 @@ describe("a scenario", () => {
       assert.strictEqual(faults.get("crash"), undefined)
     }))
 
-  it.effect("tells the first violation of each kind, the clocks, and no more of its timeline than can be read", () =>
+  it.effect("reports the first violation of each kind, the clocks, and no more of its timeline than can be read", () =>
     Effect.gen(function*() {
       const rule = (message: string): Checks.Violation => ({
         rule: "tokens grow",
@@ -442,7 +445,7 @@ describe("a scenario", () => {
       assert.notInclude(Object.keys(failed), "timeline")
     }))
 
-  it.effect("tells what leads from the first fault to the first violation, however far apart they are", () =>
+  it.effect("reports what leads from the first fault to the first violation, however far apart they are", () =>
     Effect.gen(function*() {
       const violation: Checks.Violation = { rule: "tokens grow", at: 95_500, message: "here", history: [] }
       const talkative: Scenario.Scenario = {
@@ -490,7 +493,7 @@ describe("a scenario", () => {
     })
   }
 
-  it.effect("tells also of a violation before the first fault, and of how it ended without a verdict", () =>
+  it.effect("reports also a violation before the first fault, and how it ended without a check", () =>
     Effect.gen(function*() {
       const early = yield* excerpt(55_000, 3000)
       assert.isTrue(early.some((at) => at >= 2 && at <= 3))
@@ -502,7 +505,7 @@ describe("a scenario", () => {
       assert.isAbove(failing.at(-1)!, 50)
     }))
 
-  it.effect("is not misled by what is told over several lines", () =>
+  it.effect("is not misled by notes of several lines", () =>
     Effect.gen(function*() {
       const logging = (node: Simulation.SimulatedNode) =>
         Effect.andThen(Effect.logError("first line\nsecond line"), greet(node))

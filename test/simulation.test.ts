@@ -272,7 +272,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
 
 describe("a machine that suffers several things at once", () => {
   test(
-    "is told to be stopped while it is",
+    "is paused while it is stopped",
     Effect.gen(function*() {
       const { facts } = yield* Simulation.Simulation
       const a = yield* node("a")
@@ -399,7 +399,7 @@ describe("a link", () => {
   )
 
   test(
-    "whose replies alone are cut lets writes land that nobody is told of",
+    "whose replies alone are cut lets writes land that are not acknowledged",
     Effect.gen(function*() {
       const [a, b] = [yield* node("a"), yield* node("b")]
       const outcome = yield* a.run(
@@ -416,7 +416,7 @@ describe("a link", () => {
   )
 
   test(
-    "is noticed to be dead after 6 to 9 s, and used again within a second and a half of its healing",
+    "is noticed to be cut after 6 to 9 s, and used again within a second and a half of its healing",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.run(
@@ -499,7 +499,7 @@ describe("the store of a simulation", () => {
   )
 
   test(
-    "that loses its stream and is made anew by others begins at 1, and a watch tells of what is gone",
+    "that loses its stream and is recreated by others begins at 1, and a watch reports what was removed",
     Effect.gen(function*() {
       const { store: bucket } = yield* Simulation.Simulation
       const a = yield* node("a")

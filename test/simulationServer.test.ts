@@ -71,7 +71,7 @@ describe("a simulated stream", () => {
 })
 
 describe("a simulated write", () => {
-  it("is acknowledged with its sequence, and told to whoever looks on", () => {
+  it("is acknowledged with its sequence, and reported to listeners", () => {
     const { client, server, stored } = start()
     assert.deepStrictEqual(client.write("a", "x")?.json, { stream: "KV_b", seq: 1 })
     client.put("a", "", tombstone)
@@ -269,7 +269,7 @@ describe("a simulated consumer", () => {
     assert.strictEqual(server.consumers("KV_b"), 1)
   })
 
-  it("begins where it is told to; beyond the last message it waits for that one, or on 2.10 takes the next", () => {
+  it("begins where its configuration says; beyond the last message it waits for that one, or on 2.10 takes the next", () => {
     const from = (version: Given["version"] & string, opt_start_seq: number) => {
       const { client, time } = start({ version, stream: { max_msgs_per_subject: 5 } })
       for (const value of ["1", "2", "3"]) client.put("a", value)

@@ -271,11 +271,11 @@ describe("a simulated stream that is lost", () => {
     assert.deepStrictEqual(new Set(time.faults.keys()), new Set(["consumers lost", "stream lost"]))
   })
 
-  it("may be made anew by somebody who begins at 1, with another time of its making", () => {
+  it("may be recreated by others, with revisions from 1 and another time of its creation", () => {
     const { client, server, time } = start({ stream: { first_seq: 5000, max_age: seconds(9) } })
     client.put("a")
     const before = client.api("STREAM.INFO.KV_b")
-    server.loseStream("KV_b", { remake: "from 1" })
+    server.loseStream("KV_b", { recreate: true })
     const after = client.api("STREAM.INFO.KV_b")
     assert.deepStrictEqual({ ...after.config, first_seq: 5000 }, before.config)
     assert.isUndefined(after.config.first_seq)

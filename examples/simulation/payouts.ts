@@ -8,7 +8,7 @@ import * as KVStore from "effect-aegis/KVStore"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 
-/** Somebody else's service, which does what it is told as often as it is told. */
+/** An outside service, which pays as often as it is called. */
 export interface Bank {
   readonly pay: (order: number) => Effect.Effect<void>
 }

@@ -18,7 +18,7 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
     const { note } = yield* Simulation.Simulation
     const paid: Array<number> = []
 
-    /** What the outside world sees; it is no part of any node, and is made anew for every run. */
+    /** What the outside world sees; it is no part of any node, and new for every run. */
     const bankOf = (node: string): Bank => ({
       pay: (order) =>
         Effect.gen(function*() {
@@ -37,7 +37,7 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
         ).pipe(Layer.provide(node.client))
         return payouts(bankOf(node.id), payOne).pipe(
           Effect.provide(services),
-          // As whoever runs it in production would start it again.
+          // As a supervisor restarts it in production.
           Effect.retry(Schedule.spaced("1 second"))
         )
       },

@@ -1,22 +1,22 @@
 /**
- * What a fleet may never do, as functions over what was recorded of one.
+ * Checks of recorded histories: of elections, guarded writes and registries.
  *
- * A history is plain data: who led, what a guarded resource accepted, what the
- * store took of each instance, and what observers were told. It may come from a
- * simulation or from real processes whose times are comparable. Each checker
- * answers with what was broken, the earliest first, each time with the few facts
- * that are enough to see it; with nothing where all is well.
+ * A history is plain data: terms of leadership, the writes that a guarded resource
+ * accepted, the writes of each instance that the store took, and what lookups
+ * returned. It may come from a simulation, or from real processes whose times are
+ * comparable. Each check returns its violations, the earliest first, each with the
+ * facts that show it; an empty list where there are none.
  *
- * Nothing here reads a clock or runs an effect. A checker takes n log n time in
- * what was recorded, and each lookup as long as its service has
- * instances; of one instance it looks at each two lives.
+ * Checks read no clock and run no effect. A check takes n log n time in the length
+ * of the history, each lookup time in the number of instances of its service, and
+ * each instance time in the pairs of its lifetimes.
  *
  * @since 0.1.0
  */
 import type { FencingToken } from "../FencingToken.ts"
 import { cleanups } from "../internal/testing/checksCleanup.ts"
 import { leaders } from "../internal/testing/checksLeaders.ts"
-import { lives } from "../internal/testing/checksLifetimes.ts"
+import { lifetimes } from "../internal/testing/checksLifetimes.ts"
 import { lookups } from "../internal/testing/checksLookups.ts"
 import { records } from "../internal/testing/checksRecords.ts"
 import { report } from "../internal/testing/checksReport.ts"
@@ -25,12 +25,12 @@ import { writes } from "../internal/testing/checksWrites.ts"
 import { ifValid, ifWellFormed, registrySettings, withinSettings } from "../internal/testing/wellFormed.ts"
 
 /**
- * What a history is held to.
+ * The rules that histories are checked by.
  *
  * `one valid leader`, `one running leader` and `tokens grow` are judged by
  * `atMostOneLeader`, `an election has a leader` by `leaderWithin`, `no stale write` by
- * `noStaleWrite`, the others by `registryAccuracy`. `the history is well formed` is broken
- * where a number in what a checker is given is none: nothing else is judged then.
+ * `noStaleWrite`, the others by `registryAccuracy`. `the history is well formed` is violated
+ * where the history or the options of a check are not valid: no other rule is checked then.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +52,7 @@ export type Rule =
   | "the history is well formed"
 
 /**
- * A rule that was broken, and the shortest history that breaks it.
+ * A violation of a rule, and the shortest history that shows it.
  *
  * @category models
  * @since 0.1.0
@@ -61,15 +61,15 @@ export interface Violation {
   readonly rule: Rule
   /** When it could first be seen, in the milliseconds of the history. */
   readonly at: number
-  /** Who did what that must not be, in one sentence. */
+  /** The violation in one sentence, with its nodes and instances. */
   readonly message: string
   /** The recorded facts that are enough to see it, in order of time: `  12.304 s  b  leads "job" with token 7-19`. */
   readonly history: ReadonlyArray<string>
 }
 
 /**
- * A node that was not running: paused (SIGSTOP) or frozen (its machine was
- * suspended). It could not be stopped meanwhile, and did not know the time.
+ * A time in which a node did not run: its process was paused (SIGSTOP), or its
+ * machine was suspended. Work could not be interrupted there meanwhile.
  *
  * @category models
  * @since 0.1.0
@@ -81,7 +81,7 @@ export interface Stop {
 }
 
 /**
- * One term of leadership as the work of it lived it.
+ * One term of leadership, as its work saw it.
  *
  * @category models
  * @since 0.1.0
@@ -102,7 +102,7 @@ export interface Term {
 }
 
 /**
- * What is recorded of elections.
+ * The history of elections.
  *
  * @category models
  * @since 0.1.0
@@ -117,7 +117,7 @@ export interface LeaderHistory {
 }
 
 /**
- * A write that a resource was asked for by a leader who showed its token.
+ * A write that a leader asked a resource for, with its token.
  *
  * @category models
  * @since 0.1.0
@@ -146,12 +146,12 @@ export interface Heartbeat {
 }
 
 /**
- * An instance's record was gone from the store.
+ * The store lost an instance's record.
  *
  * **Details**
  *
- * After a `lost` one nothing is known but ages: a stream that was rolled back
- * has old records again, one that was made anew has none.
+ * After a `lost` one only ages are known: a stream that was rolled back has old
+ * records again, one that was recreated has none.
  *
  * @category models
  * @since 0.1.0
@@ -176,53 +176,53 @@ export interface Lifetime {
   readonly registering?: number | undefined
   /** `register` returned; where it never did, the same as `until`. */
   readonly from: number
-  /** Its scope began to close, its node crashed, or its registration was lost to another; undefined: it still lived at the end. */
+  /** Its scope began to close, its node crashed, or its registration was lost to another; undefined: it went on at the end. */
   readonly until: number | undefined
   /**
-   * How it ended: it left by itself, others deregistered it, or its node crashed; undefined where it still lived, or was
+   * How it ended: it left by itself, others deregistered it, or its node crashed; undefined where it went on, or was
    * lost to another.
    */
   readonly ended: "left" | "deregistered" | "crashed" | undefined
-  /** Where it was told that it is over: as what, and when. */
+  /** Where the registration reported that it was lost: the reason, and when. */
   readonly lost?: { readonly as: "Deregistered" | "DuplicateInstance"; readonly at: number } | undefined
 }
 
 /**
- * A node that was stopped or cut off, or a store that took no writes.
+ * A time in which a node was stopped or cut off, or the store took no writes.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Disruption {
-  /** Undefined: the store, and so everybody. */
+  /** Undefined: the store, and so every node. */
   readonly node: string | undefined
-  /** Where not all of the store was in trouble: which bucket. Not looked at by checkers: leave out what is another's. */
+  /** The bucket, where not the whole store was disrupted. Checks do not read it: leave out disruptions of other buckets. */
   readonly bucket?: string | undefined
   readonly from: number
   readonly until: number
 }
 
 /**
- * What an observer was told of one service.
+ * What a lookup of one service returned.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Lookup {
   readonly node: string
-  /** When it was asked. */
+  /** When the lookup began. */
   readonly from: number
-  /** When it was answered. */
+  /** When it returned. */
   readonly until: number
   readonly service: string
-  /** `service/id` each, as in `Beat`. */
+  /** `service/id` each, as in `Heartbeat`. */
   readonly instances: ReadonlyArray<string>
   /** `watch`: a view that is kept from events. */
   readonly how: "list" | "watch"
 }
 
 /**
- * What is recorded of a registry.
+ * The history of a registry.
  *
  * @category models
  * @since 0.1.0
@@ -249,36 +249,36 @@ export interface RegistryTimes {
   /** How late ages, clock readings and deliveries may be. */
   readonly tolerance: number
   /**
-   * Cleanups remove only what they have seen dead for so long, as `layerCleanup`'s do: a heartbeat there by the cleanup's
-   * clock, so less by what that runs fast. Default 0: what one look shows is removed.
+   * How long a cleanup has to see an instance expired before it removes it: for `layerCleanup` a heartbeat by the
+   * cleanup's clock, which may run fast. Default 0: expired instances are removed at once.
    */
   readonly confirmation?: number | undefined
-  /** How far what `list` reads may be behind what the store took, on a replicated bucket; default 0. */
+  /** How far `list` may lag behind the store, on a replicated bucket. Default 0. */
   readonly readLag?: number | undefined
 }
 
 /**
- * Of one election at most one leads at a time.
+ * Checks that each election has at most one leader at a time.
  *
  * **Details**
  *
  * - `one valid leader`: where `isValid` was true of one term, no other's is true
  *   until it has been true of the first for the last time; not even at the same
- *   instant. A node that was stopped is no excuse: who wakes must find out before
- *   it answers.
+ *   instant. This holds for a node that was stopped, too: it has to read its clocks
+ *   before it answers.
  * - `one running leader`: the work of two terms never runs at one time, from
  *   `since` to `until`; one may begin at the instant at which the other has
  *   stopped. While its node is stopped, work is not held to this, nor after that
- *   until it has read `isValid` as true: a process that was stopped cannot be told
- *   to stop before it runs again, and what it does then is what fencing is for.
- *   Work that overruns its lease IS held to it.
+ *   until it has read `isValid` as true: work in a process that was stopped cannot be
+ *   interrupted before it runs again, and fencing is for what it does then. Work
+ *   that overruns its lease is not exempt.
  * - `tokens grow`: of two terms the one that began later has the higher token.
  *   Only one whose node was stopped after the other had begun may be late; and no
  *   two terms have the same token.
  *
  * **Gotchas**
  *
- * What no lease can give is reported too: a record that is purged by hand, or a
+ * Violations that no lease can prevent are reported too: a record that is purged by hand, or a
  * stream that is lost, while its leader is cut off lets another lead at the same
  * time, for `renewDeadline` at most; a stream that is rolled back gives tokens
  * twice. Check the histories of such runs with `noStaleWrite`.
@@ -297,20 +297,20 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
   report(ifWellFormed(history, () => leaders(history)))
 
 /**
- * Each election, of those named and of those that were ever won, has a leader
- * wherever nothing hinders the fleet.
+ * Checks that each election has a leader within a time in which nothing disrupts
+ * the fleet: of the elections that are named, and of those that were ever won.
  *
  * **Details**
  *
- * A stretch without trouble (of any node, or of the store) in which no work of an
- * election runs is longer than `within` milliseconds. After a crash that is a
- * lease, what a watch needs that died at the same moment (2.5 s), and half a
- * second; add what clocks run apart by, and the pauses of work that ends by
- * itself.
+ * A violation is a time longer than `within` milliseconds in which no work of an
+ * election runs, without a disruption of any node or of the store. After a crash
+ * the next leader needs a lease, the time of a watch that is restarted at the same
+ * moment (2.5 s), and half a second; add the drift of clocks, and the pauses of
+ * work that ends by itself.
  *
  * **Gotchas**
  *
- * It takes candidates for granted: one alive and standing at any time.
+ * At least one candidate has to campaign at any time.
  *
  * @category checkers
  * @since 0.1.0
@@ -326,12 +326,12 @@ export const leaderWithin = (
   )
 
 /**
- * No resource accepts a token that is lower than one it has accepted.
+ * Checks that no resource accepts a token lower than one that it accepted before.
  *
  * **Details**
  *
- * By the order of `at` for each resource; writes of one instant are taken in the
- * order in which they are given. What a resource refused does not count.
+ * Writes of a resource are in the order of `at`, and in the order of the history
+ * where that is equal. Writes that a resource refused do not count.
  *
  * @category checkers
  * @since 0.1.0
@@ -340,52 +340,59 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
   report(ifWellFormed(history, () => writes(history)))
 
 /**
- * Who lives is seen, who is gone is not, and who lives beats.
+ * Checks that a registry lists live instances and no expired ones, and that live
+ * instances send heartbeats.
  *
  * **Details**
  *
- * The truth is what the STORE took; hosts' clocks do not count. Between what must
- * be and what must not, an answer is free: it may have been read at any moment
- * between the question and the answer, and be late by `tolerance`.
+ * Ages are counted from the writes that the STORE took; hosts' clocks do not count.
+ * A lookup may have read at any moment from its beginning to its end, and be late
+ * by `tolerance`: between what a rule demands and what it forbids, both are right.
  *
- * - `live instances are listed`: whoever beat before the question, and is not older than
- *   `maxAge - tolerance` at the answer, and was not removed since, is in it.
- * - `expired instances are not listed`: whoever was older than `maxAge + tolerance` at the
- *   question, or removed before it and has not beaten since, is not in it.
- * - A `list` is not held to ages for `tolerance + 3 s` after trouble of its own node,
- *   and of the store right after that: a machine that was suspended has missed time,
- *   until it has asked the store for it.
- * - For a `watch` both are wider by another `tolerance`, and it is not judged while
- *   its node or the store had trouble, nor for `maxAge + tolerance + 3 s` after that:
- *   an observer that is cut off cannot tell the dead from the silent. Nor does it
- *   have to forget the silent where NO instance has beaten for half of `maxAge`: it
- *   may suspect the store.
- * - `live instances send heartbeats`: an instance that has lived without trouble for `heartbeat +
- *   2 x tolerance + 3 s` has beaten within the last `heartbeat + tolerance + 3 s`; so
- *   it is never forgotten, and comes back by itself. One that others deregister
- *   stays away. Who has missed a beat for trouble of the store alone is back within
- *   `tolerance + 5 s` after it.
- * - `ids are unique`: two lives of one instance do not both go on without
- *   trouble, or loss of the stream, for `heartbeat + 2 x tolerance + 3 s`: one is told.
- * - `deregistered instances stay away`: later than `tolerance + 3 s` after it began to
- *   deregister an instance does not beat, unless another life of it is there, or what
- *   that one sent before its end may land yet: `tolerance + 3 s` after its end, and 10 s
- *   more after trouble that it had then. Not judged where there was trouble within 10 s,
- *   nor where the stream was lost since. A life that others deregistered in such trouble,
- *   or with a stream that was lost, and that was never told, is there.
- * - `registrations are stored`: a registration is there within `maxAge`, for which
- *   it may wait for another process, `heartbeat + 2 x tolerance + 3 s`, where nothing
- *   hinders it.
- * - `losses have their true reason`: who is told that it was deregistered was; who is told that
- *   another has its id shares it with another life.
- * - `only expired instances are cleaned up`: who is cleaned up had not beaten for `maxAge - tolerance +
- *   confirmation`. Not judged where the stream was lost since the last beat.
+ * - `live instances are listed`: an instance that sent a heartbeat before the lookup,
+ *   is not older than `maxAge - tolerance` at its end, and was not removed since, is
+ *   listed.
+ * - `expired instances are not listed`: an instance that was older than `maxAge +
+ *   tolerance` at the beginning of the lookup, or was removed before it and sent no
+ *   heartbeat since, is not listed.
+ * - Ages in a `list` are not checked for `tolerance + 3 s` after a disruption of its
+ *   own node, and of the store right after that: a machine that was suspended has
+ *   missed time, until it has asked the store for it.
+ * - For a `watch` both tolerances are wider by another `tolerance`. It is not checked
+ *   while its node or the store is disrupted, nor for `maxAge + tolerance + 3 s` after
+ *   that: an observer that is cut off receives no heartbeats. It may keep expired
+ *   instances while NO instance has sent a heartbeat for half of `maxAge`: the store
+ *   may be at fault.
+ * - `live instances send heartbeats`: an instance that was registered for `heartbeat +
+ *   2 x tolerance + 3 s` without a disruption has sent a heartbeat within the last
+ *   `heartbeat + tolerance + 3 s`; so it does not expire, and registers again by itself.
+ *   One that others deregister stays away. One that missed a heartbeat in a disruption
+ *   of the store alone is back within `tolerance + 5 s` after it.
+ * - `ids are unique`: two lifetimes of one instance do not both go on without a
+ *   disruption, or loss of the stream, for `heartbeat + 2 x tolerance + 3 s`: one of
+ *   them is lost.
+ * - `deregistered instances stay away`: an instance sends no heartbeat later than
+ *   `tolerance + 3 s` after its deregistration began, unless another lifetime of it
+ *   goes on, or a heartbeat which that one sent before its end may still land: for
+ *   `tolerance + 3 s` after its end, and 10 s more after a disruption at that time. Not
+ *   checked where there was a disruption within 10 s, nor where the stream was lost
+ *   since. A lifetime that others deregistered in such a disruption, or with a stream
+ *   that was lost, and that did not report its loss, goes on.
+ * - `registrations are stored`: a registration is stored within `maxAge`, for which it
+ *   may wait for another process, `heartbeat + 2 x tolerance + 3 s`, without a
+ *   disruption.
+ * - `losses have their true reason`: an instance that reports `Deregistered` was
+ *   deregistered; one that reports `DuplicateInstance` shares its id with another
+ *   lifetime.
+ * - `only expired instances are cleaned up`: an instance that is cleaned up has sent no
+ *   heartbeat for `maxAge - tolerance + confirmation`. Not checked where the stream was
+ *   lost since its last heartbeat.
  *
  * **Gotchas**
  *
- * On a replicated bucket what `list` reads may be behind: set `readLag`. Where the
- * stream is lost or rolled back, record a `lost` removal of EVERY instance that
- * ever was, or an old record that is back is taken for a lie.
+ * On a replicated bucket `list` may lag behind: set `readLag`. Where the stream is
+ * lost or rolled back, record a `lost` removal of EVERY instance that ever
+ * registered: otherwise an old record that is back is a violation.
  *
  * @category checkers
  * @since 0.1.0
@@ -393,7 +400,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
 export const registryAccuracy = (history: RegistryHistory, times: RegistryTimes): ReadonlyArray<Violation> => {
   const judge = () => {
     const known = records(history)
-    return [...lookups(history, times, known), ...lives(history, times, known), ...cleanups(history, times, known)]
+    return [...lookups(history, times, known), ...lifetimes(history, times, known), ...cleanups(history, times, known)]
   }
   return report(ifValid("times", times, registrySettings, () => ifWellFormed(history, judge)))
 }

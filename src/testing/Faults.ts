@@ -1,6 +1,6 @@
 /**
- * What goes wrong in a fleet, as data: a plan says what happens when, so that it
- * can be generated, made smaller, printed and played again.
+ * Faults of a fleet, as data: a plan has each fault with its time, so that it can be
+ * generated, shrunk, printed and run again.
  *
  * @since 0.1.0
  */
@@ -37,34 +37,34 @@ const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
   ...fields
 })
 
-/** From the least to the most, ends included. */
-type Bounds = readonly [least: number, most: number]
+/** Both ends included. */
+type Bounds = readonly [minimum: number, maximum: number]
 
-/** How bad it may be. Milliseconds, but for `messages`. */
+/** The bounds of each field. Milliseconds, but for `messages`. */
 interface Ranges {
   readonly for: Bounds
   readonly gap: Bounds
-  readonly standstill: Bounds
+  readonly pause: Bounds
   readonly delay: Bounds
   readonly lag: Bounds
   readonly messages: Bounds
 }
 
-/** What somebody may write by hand. */
+/** The bounds of a plan that is written by hand. */
 const possible: Ranges = {
   for: [1, longestPlan],
   gap: [1, longestPlan],
-  standstill: [1, longestPlan],
+  pause: [1, longestPlan],
   delay: [1, longestPlan],
   lag: [0, longestPlan],
   messages: [0, Number.MAX_SAFE_INTEGER]
 }
 
-/** What is drawn: half a minute outlasts any default lease, and most ages; a cluster elects in 4 to 9 s (measured). */
+/** The bounds of a plan that is generated: half a minute outlasts any default lease, and most ages; a cluster elects in 4 to 9 s (measured). */
 const drawn: Ranges = {
   for: [1, 30_000],
   gap: [4000, 9000],
-  standstill: [1, 20_000],
+  pause: [1, 20_000],
   delay: [1, 5000],
   lag: [0, 2000],
   messages: [20, 100]
@@ -74,42 +74,42 @@ const whole = ([minimum, maximum]: Bounds) => Schema.Int.check(Schema.isBetween(
 
 const percent = whole([0, 50])
 
-/** Each kind, with what it is about. Times are milliseconds. */
+/** Each kind, with its fields. Times are milliseconds. */
 const schemasIn = (ranges: Ranges) =>
   ({
-    /** A machine's process is killed, and started again `for` so long later. */
+    /** A machine's process crashes, and is started again after `for`. */
     Crash: Schema.TaggedStruct("Crash", on({ for: whole(ranges.for) })),
-    /** A process stands still, as by SIGSTOP. */
+    /** A process is paused, as by SIGSTOP. */
     Pause: Schema.TaggedStruct("Pause", on({ for: whole(ranges.for) })),
     /** A machine is suspended. */
     Suspend: Schema.TaggedStruct("Suspend", on({ for: whole(ranges.for) })),
-    /** A wall clock is set, `by` so much. */
+    /** A wall clock is set forward, or back where `by` is negative. */
     StepClock: Schema.TaggedStruct("StepClock", on({ by: whole([-longestPlan, longestPlan]) })),
-    /** Nothing passes. */
+    /** A link is cut. */
     Cut: Schema.TaggedStruct(
       "Cut",
       on({ for: whole(ranges.for), direction: Schema.Literals(["requests", "replies", "both"]) })
     ),
-    /** Messages take up to `most`, and so many of a hundred are lost or overtaken. */
+    /** Messages take up to `maxDelay`; `loss` and `reordering` are percent of messages. */
     DegradedLink: Schema.TaggedStruct(
       "DegradedLink",
-      on({ for: whole(ranges.for), most: whole(ranges.delay), loss: percent, reordering: percent })
+      on({ for: whole(ranges.for), maxDelay: whole(ranges.delay), loss: percent, reordering: percent })
     ),
     /** A machine's connections break. */
     Disconnect: Schema.TaggedStruct("Disconnect", on({})),
     /** A bucket's stream has no leader. */
     NoStoreLeader: Schema.TaggedStruct("NoStoreLeader", inBucket({ for: whole(ranges.gap) })),
-    /** The server stands still. */
-    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longestPlan]), for: whole(ranges.standstill) }),
-    /** The server forgets every watch on a bucket. */
+    /** The server is paused. */
+    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longestPlan]), for: whole(ranges.pause) }),
+    /** Every consumer of a bucket is deleted, and so every watch. */
     DropConsumers: Schema.TaggedStruct("DropConsumers", inBucket({})),
-    /** Copies of a bucket hear of changes this much later from then on. Strikes replicated buckets only. */
+    /** The copies of a replicated bucket lag behind from then on. */
     Lag: Schema.TaggedStruct("Lag", inBucket({ by: whole(ranges.lag) })),
-    /** A bucket is gone. */
+    /** A bucket's stream is deleted. */
     LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
-    /** A bucket is gone, and made again by others: its revisions begin at 1. */
+    /** A bucket's stream is deleted, and created again by others: its revisions begin at 1. */
     RecreateStream: Schema.TaggedStruct("RecreateStream", inBucket({})),
-    /** So many of a bucket's last messages never were. */
+    /** A bucket's last messages are removed, as by a restored backup. */
     RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: whole(ranges.messages) }))
   }) as const
 
@@ -118,7 +118,7 @@ const schemas = schemasIn(possible)
 const drawnSchemas = schemasIn(drawn)
 
 /**
- * One thing that goes wrong. Times are whole milliseconds of true time.
+ * A fault. Times are whole milliseconds of true time.
  *
  * @category schemas
  * @since 0.1.0
@@ -126,7 +126,7 @@ const drawnSchemas = schemasIn(drawn)
 export const Fault = Schema.Union(Object.values(schemas))
 
 /**
- * One thing that goes wrong.
+ * A fault.
  *
  * @category models
  * @since 0.1.0
@@ -150,7 +150,7 @@ export type Kind = Fault["_tag"]
 export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
 
 /**
- * How many faults a plan has at most where nothing else is asked for.
+ * The default of `maxFaults`.
  *
  * @category constants
  * @since 0.1.0
@@ -158,7 +158,7 @@ export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
 export const defaultMaxFaults = 12
 
 /**
- * A run, as data: its seed decides everything that the list of faults does not.
+ * A run, as data: the seed decides every choice that the list of faults does not.
  *
  * @category schemas
  * @since 0.1.0
@@ -174,8 +174,8 @@ export const Plan = Schema.Struct({ seed: Schema.Int, faults: Schema.Array(Fault
 export type Plan = typeof Plan.Type
 
 /**
- * What no lease and no registry needs to fear: after each of them every promise
- * holds. The default of a scenario.
+ * The kinds of faults that leases and registries survive: every guarantee holds. The
+ * default of a scenario.
  *
  * @category constants
  * @since 0.1.0
@@ -195,20 +195,21 @@ export const survivable: ReadonlyArray<Kind> = [
 ]
 
 /**
- * What a plan may be made of.
+ * The options of generated plans.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PlanOptions {
+  /** The ids of machines. */
   readonly nodes: ReadonlyArray<string>
-  /** `"*"` stands for every bucket that there has been, `"#1"` for the second one of them. */
+  /** `"*"` stands for every bucket that was created, `"#1"` for the second one of them. */
   readonly buckets: ReadonlyArray<string>
   /** Faults begin within this time. */
   readonly duration: Duration.Input
-  /** Kinds, or kinds with the only buckets that they strike. Default: those of `survivable`. */
+  /** Kinds, or kinds with the only buckets that they are injected into. Default: `survivable`. */
   readonly kinds?: ReadonlyArray<Kind | readonly [kind: Kind, buckets: ReadonlyArray<string>]> | undefined
-  /** Default 12. */
+  /** The most faults of a plan. Default 12. */
   readonly maxFaults?: number | undefined
 }
 
@@ -231,10 +232,10 @@ const seeds = Arbitrary.map(
 /** Lists begin small, and often empty: several of them seldom are. */
 const lists = 3
 
-/** A kind, with values that this fleet has. */
+/** Faults of a kind, with the nodes and buckets of this fleet. */
 const fitted = (
   kind: Kind,
-  struck: ReadonlyArray<string>,
+  targets: ReadonlyArray<string>,
   { duration, nodes }: PlanValues
 ): Arbitrary.Arbitrary<Fault> => {
   const { fields } = drawnSchemas[kind]
@@ -244,7 +245,7 @@ const fitted = (
       ...fields,
       at: when,
       ...("node" in fields ? { node: Schema.Literals(nodes) } : {}),
-      ...("bucket" in fields ? { bucket: Schema.Literals(struck) } : {})
+      ...("bucket" in fields ? { bucket: Schema.Literals(targets) } : {})
     })
   ) as Arbitrary.Arbitrary<Fault>
 }
@@ -294,7 +295,7 @@ export const plans = (planOptions: PlanOptions): Arbitrary.Arbitrary<Plan> =>
   Result.match(options.read("options", planOptions, planSettings), { onFailure: failing, onSuccess: plansOf })
 
 /**
- * Nodes by id, and buckets by name, as a plan speaks of them; and the server.
+ * The nodes and buckets that a plan names, and the server.
  *
  * @category models
  * @since 0.1.0
@@ -305,7 +306,7 @@ export interface Targets {
   readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
-/** Does it, and undoes what has an end. */
+/** Injects a fault, and waits until it is over. */
 const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidConfig> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
@@ -322,7 +323,7 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
     case "DegradedLink":
       return Effect.andThen(
         node(fault.node).link(
-          { maxDelay: fault.most, loss: fault.loss / 100, reordering: fault.reordering / 100 },
+          { maxDelay: fault.maxDelay, loss: fault.loss / 100, reordering: fault.reordering / 100 },
           fault.for
         ),
         until(fault.for)
@@ -371,7 +372,7 @@ export const injectAll = (
   })
 
 /**
- * A plan as a text: what a failure tells to have its run again.
+ * Writes a plan as text, as the `replay` of a failure.
  *
  * @category formatting
  * @since 0.1.0
@@ -389,7 +390,7 @@ export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption
 const seconds = (millis: number): string => `${millis / 1000} s`
 
 /**
- * A fault in a line.
+ * Writes a fault in a line.
  *
  * @category formatting
  * @since 0.1.0
@@ -400,7 +401,7 @@ export const format = (fault: Fault): string => {
   const details = Object.entries(rest)
     .filter(([name]) => name !== "node" && name !== "bucket")
     .map(([name, value]) =>
-      name === "for" || name === "by" || name === "most"
+      name === "for" || name === "by" || name === "maxDelay"
         ? `${name} ${seconds(Number(value))}`
         : name === "loss" || name === "reordering"
         ? `${name} ${String(value)} %`

@@ -1,8 +1,7 @@
 /**
- * What a fleet did, recorded for the checkers: terms of leadership and their
- * work, writes to a guarded resource, registrations, and what others saw of them.
- * What the simulation knows by itself (who was stopped, who crashed, what the
- * store took) is put to it at the end.
+ * Records what a fleet does, for `Checks`: terms of leadership and their work, writes
+ * to a guarded resource, registrations, and what lookups returned. The simulation adds
+ * its own facts at the end: stops, crashes, and the writes that the store took.
  *
  * @since 0.1.0
  */
@@ -20,15 +19,15 @@ import { Simulation } from "./Simulation.ts"
 export { InvalidConfig } from "../AegisError.ts"
 
 /**
- * Records of one run.
+ * The records of one run.
  *
  * @category models
  * @since 0.1.0
  */
 export interface History {
   /**
-   * The work of a term, recorded: when it began, when it was told to stop, when it
-   * had stopped; and `isValid` is read beside it again and again.
+   * Records the work of a term: when it began, when its interruption began, and when it
+   * had stopped; and reads `isValid` again and again while it runs.
    */
   readonly term: <A, E, R>(
     node: string,
@@ -36,9 +35,10 @@ export interface History {
     work: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
   /**
-   * A write to a resource; whether it was taken. One with a fence, which is the default, remembers the highest token that
-   * it has seen, and refuses a lower one: what it takes is never stale. One without (`fence: false`) takes everything:
-   * there a leader must know by itself that it leads, and `Checks.noStaleWrite` tells where it did not.
+   * Records a write to a resource, and returns whether the resource accepted it. A resource with a fence, the default,
+   * refuses a token that is lower than the highest one that it has seen: it accepts no stale write. One without
+   * (`fence: false`) accepts every write: `Checks.noStaleWrite` reports the writes of leaders that had lost leadership.
+   * Options that are not valid are `InvalidConfig`, and nothing is recorded.
    */
   readonly write: (
     node: string,
@@ -46,39 +46,39 @@ export interface History {
     token: FencingToken,
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
   ) => Effect.Effect<boolean, InvalidConfig>
-  /** A registration, recorded until its scope closes. */
+  /** Records a registration until its scope closes. */
   readonly registered: <E, R>(
     node: string,
     instance: string,
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
   /**
-   * An instance that somebody deregisters by hand: where that succeeds with true, the life that ran when it was asked for
-   * is over.
+   * Records a deregistration by others: where it succeeds with true, the lifetime that was under way at its beginning
+   * ends.
    */
   readonly deregistered: <E, R>(
     instance: string,
     deregister: Effect.Effect<boolean, E, R>
   ) => Effect.Effect<boolean, E, R>
-  /** What a reader was told of a service: `service/id` each. */
+  /** Records what a lookup of a service returned: `service/id` each. */
   readonly lookup: <E, R>(
     node: string,
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
-  /** Why leadership was lost, for those terms that ended so. */
+  /** The losses of leadership, with their reasons. */
   readonly losses: Effect.Effect<ReadonlyArray<TermLoss>>
-  /** For `Checks.atMostOneLeader`, and for `Checks.leaderWithin`. */
+  /** The history for `Checks.atMostOneLeader` and `Checks.leaderWithin`. */
   readonly leaders: Effect.Effect<LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> }>
-  /** For `Checks.noStaleWrite`. */
+  /** The history for `Checks.noStaleWrite`. */
   readonly writes: Effect.Effect<ReadonlyArray<GuardedWrite>>
-  /** For `Checks.registryAccuracy`: of the registry in this bucket. */
+  /** The history for `Checks.registryAccuracy`, of the registry in this bucket. */
   readonly registry: (bucket: string) => Effect.Effect<RegistryHistory>
 }
 
 /**
- * Leadership that was lost, and why its leader was told so: milliseconds of true
- * time.
+ * A loss of leadership, with the reason that its leader was given: milliseconds of
+ * true time.
  *
  * @category models
  * @since 0.1.0
@@ -91,7 +91,7 @@ export interface TermLoss {
 }
 
 /**
- * An empty history of the simulation that it is made in.
+ * Makes an empty history of the simulation of its context.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,13 +1,12 @@
 /**
- * Whether what a store answered can be true: a checker of histories.
+ * Checks that the answers of a store are linearizable.
  *
- * A store of several clients is linearizable if every operation can be thought of
- * as done at one moment between its question and its answer. `recorder` writes
- * down who asked what, when, and what the answer was; `check` looks for such
- * moments, key by key, and shows the smallest part of a history for which there
- * are none. What it holds a key to is what `KVStore` promises: values, conditions
- * and revisions, also where a write was not answered and may have landed, now,
- * later, or never.
+ * A store with several clients is linearizable if every operation can be placed at
+ * one moment between its invocation and its answer. `recorder` records each operation
+ * with its client, its times and its answer; `check` searches for such moments, key
+ * by key, and returns the smallest part of a history for which there are none. It
+ * checks the guarantees of `KVStore`: values, conditions and revisions, also where a
+ * write was not answered and may have landed, now, later, or never.
  *
  * @since 0.1.0
  */
@@ -17,7 +16,7 @@ import { recorder as makeRecorder } from "../internal/testing/linearizability/re
 import type { KVOptions, KVStore } from "../KVStore.ts"
 
 /**
- * What was asked of a key. Values are text: two are the same value where their
+ * An operation on a key. Values are text: two are the same value where their
  * texts are equal.
  *
  * @category models
@@ -29,12 +28,12 @@ export type Input =
   | { readonly _tag: "Remove"; readonly operation: "delete" | "purge"; readonly revision?: number | undefined }
 
 /**
- * What the caller was told.
+ * The answer to an operation.
  *
  * **Details**
  *
  * - `None` and `Found` answer a get, `Written` a put, `Removed` a delete or a
- *   purge, whose own revision is not told
+ *   purge, whose own revision is not in the answer
  * - `Refused`: a condition did not hold, and nothing was written
  * - `Unknown`: a write that may have landed at any time from its invocation on,
  *   also after the answer, or never
@@ -64,14 +63,14 @@ export interface Operation {
   readonly process: string
   readonly key: string
   readonly invoked: number
-  /** Undefined: there was no answer, and the outcome is not looked at. */
+  /** Undefined: there was no answer, and the outcome does not count. */
   readonly returned: number | undefined
   readonly input: Input
   readonly outcome: Outcome
 }
 
 /**
- * How to check.
+ * The options of a check.
  *
  * @category models
  * @since 0.1.0
@@ -102,7 +101,7 @@ export interface Options {
 export type Initial = "nothing" | "anything"
 
 /**
- * What a checker found.
+ * The result of a check.
  *
  * @category models
  * @since 0.1.0
@@ -144,14 +143,14 @@ export interface NotLinearizable {
 }
 
 /**
- * What was given is no history: nothing can be said of it.
+ * The history or the options are not valid: nothing was checked.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Malformed {
   readonly _tag: "Malformed"
-  /** The first operation that is none, where one is to blame. */
+  /** The first operation that is not valid; undefined where an option is not. */
   readonly operation: Operation | undefined
   readonly explanation: string
 }
@@ -170,22 +169,22 @@ export interface Undecided {
 }
 
 /**
- * What a recorder needs.
+ * The options of a recorder.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RecorderOptions {
-  /** Who asks. Several recorders may write to one history. */
+  /** The name of the client. Several recorders may write to one history. */
   readonly process: string
   /** The time now, by a clock that all recorders of a history share and that never goes back. */
   readonly now: () => number
-  /** Where operations go: each when it begins, and again in its place when it is answered. */
+  /** Takes the operations: each when it begins, and again in its place when it is answered. */
   readonly history: Array<Operation>
   /**
-   * Told the same, with the operation's place in the history: of its beginning
-   * before the store is asked. For who writes to a file, in case the process
-   * itself does not come back.
+   * Called with each operation and its place in the history: at its beginning before the
+   * store is asked, and again with its answer. For a log in a file, in case the process
+   * crashes.
    */
   readonly log?: ((operation: Operation, place: number) => void) | undefined
   /** Text for a value; different values need different texts. Default: UTF-8, and hexadecimal where it is none. */
@@ -193,28 +192,29 @@ export interface RecorderOptions {
 }
 
 /**
- * Says whether there is an order of the operations of each key that explains all
- * answers, and that puts nothing before what was answered before it began.
+ * Checks whether there is an order of the operations of each key that explains all
+ * answers, and in which no operation comes before one that was answered before it
+ * began. Pure.
  *
  * **Details**
  *
  * A key holds nothing (revision 0), a value or a tombstone. A landed write has a
- * greater revision than all before it. A removal's revision is not told: it is
- * whatever later answers leave possible. Conditions are those of `put`, `delete`
- * and `purge`; of `whenKey` only the write is looked at. Over all keys, no
+ * greater revision than all before it. A removal's revision is not in its answer: it is
+ * any that later answers leave possible. Conditions are those of `put`, `delete`
+ * and `purge`; of `whenKey` only the write is checked. Over all keys, no
  * revision is given twice, and none that is smaller than one that was known
  * before the write began.
  *
  * The algorithm is Wing and Gong's with Lowe's memory of points that lead
- * nowhere. Revisions tell most of the order, so that a history of hundreds of
+ * nowhere. Revisions decide most of the order, so that a history of hundreds of
  * thousands of operations takes a second or two. One that takes more than
- * `maxSteps` is `Undecided`, and never passed over.
+ * `maxSteps` is `Undecided`.
  *
  * **Gotchas**
  *
- * What is no history (an answer before its question, a time that is no number) is
- * `Malformed`. The history must have every write to its keys, also those that failed on the
- * way. Values that age away are not known of: use a bucket without an age limit.
+ * A history that is not valid (an answer before its invocation, a time that is no
+ * number), and options that are not, are `Malformed`. The history must have every write to its keys, also those that failed on the
+ * way. Values that expire are not modelled: use a bucket without an age limit.
  *
  * **Example** (A lost write)
  *
@@ -232,7 +232,7 @@ export interface RecorderOptions {
 export const check: (history: ReadonlyArray<Operation>, options?: Options) => Verdict = checkHistory
 
 /**
- * Writes a verdict for people: of a history that cannot be right a table of its
+ * Formats a verdict as text: of a history that is not linearizable a table of its
  * smallest part, process by process, with bars that show what overlaps.
  *
  * @category formatting
@@ -241,14 +241,15 @@ export const check: (history: ReadonlyArray<Operation>, options?: Options) => Ve
 export const format: (verdict: Verdict) => string = formatVerdict
 
 /**
- * Makes stores record: what is asked of the store that it gives with `get`, `put`,
- * `delete` and `purge` is in the history. All else goes on as before, unrecorded.
+ * Makes stores that record: each `get`, `put`, `delete` and `purge` is added to the
+ * history. Other operations are not recorded.
  *
  * **Details**
  *
  * A write that is interrupted has an unknown outcome. Failures other than
  * `OutcomeUnknown` and refusals count as having written nothing, as `KVStore`
- * promises.
+ * guarantees. Options that are not valid do not throw: the recorded operations fail
+ * with `InvalidConfig`.
  *
  * **Example** (Two processes)
  *

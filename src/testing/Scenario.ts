@@ -1,7 +1,7 @@
 /**
- * A fleet with faults, judged: what runs on each machine, what may go wrong, and
- * what must hold all the same. It is played for many plans; one that fails is
- * made as small as it gets, and told with its seed, its faults and its timeline.
+ * Checks a fleet under faults: what runs on each machine, which faults may happen,
+ * and what must hold all the same. A scenario is run with many plans; one that fails
+ * is shrunk, and reported with its seed, its faults and its timeline.
  *
  * @since 0.1.0
  */
@@ -29,79 +29,79 @@ export { InvalidConfig } from "../AegisError.ts"
 export { ScenarioFailed } from "./ScenarioError.ts"
 
 /**
- * A fleet, what may go wrong in it, and for how long.
+ * A fleet, the faults that may happen in it, and for how long.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Scenario {
   readonly nodes: ReadonlyArray<string>
-  /** How long nothing goes wrong at the beginning; the times of faults count from then on. Default: not at all. */
+  /** The time before the first fault; the times of faults count from its end. Default 0. */
   readonly warmUp?: Duration.Input | undefined
   /** Faults begin within this time, of a day at most. Default 2 minutes. */
   readonly duration?: Duration.Input | undefined
-  /** How long the fleet goes on after everything is well again. Default 30 seconds. */
+  /** The time after the last fault has ended, before the check of violations. Default 30 seconds. */
   readonly settleTime?: Duration.Input | undefined
-  /** Which faults, or which in which buckets only. Default: `Faults.survivable`, in all. */
+  /** The kinds of faults, or kinds with the only buckets that they are injected into. Default: `Faults.survivable`. */
   readonly faults?: Faults.PlanOptions["kinds"]
-  /** In one plan. Default 12. */
+  /** The most faults of one plan. Default 12. */
   readonly maxFaults?: number | undefined
-  /** Buckets that faults may strike. Default: any one, or all at once. */
+  /** The buckets that faults are injected into. Default: any one, or all at once. */
   readonly buckets?: ReadonlyArray<string> | undefined
-  /** Wall clocks are set wrong by up to so much, either way. Default 1 day. */
+  /** The largest error of wall clocks, ahead or behind. Default 1 day. */
   readonly offset?: Duration.Input | undefined
-  /** Clocks run faster or slower by up to this share. Default 0.1: one may run 1.22 times as fast as another. */
+  /** The largest share by which clocks run fast or slow. Default 0.1: one may run 1.22 times as fast as another. */
   readonly drift?: number | undefined
-  /** Which server, and which bucket. */
+  /** The options of each simulation. */
   readonly simulation?: Omit<RunOptions, "seed" | "timeline"> | undefined
-  /** Made anew for every run. */
+  /** Evaluated for every run. */
   readonly setup: Effect.Effect<Setup, never, Simulation>
 }
 
 /**
- * What a scenario is made of, beside its faults.
+ * The processes of a scenario, and its check.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Setup {
   /**
-   * What runs on a machine, in its process: from the beginning, and again after each restart. It may end. A failure of
+   * Runs on each machine, in its process: from the beginning, and again after each restart. It may end. A failure of
    * it fails the scenario, a crash does not.
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** What is not as it should be, asked once all faults are over and the fleet has settled; it still runs then. */
+  /** Returns the violations, once all faults are over and the fleet has settled; the fleet still runs then. */
   readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
 
 /**
- * How to check a scenario.
+ * The options of a check.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CheckOptions {
-  /** How many plans. Default 100. */
+  /** The number of plans. Default 100. */
   readonly runs?: number | undefined
-  /** What the plans are made from. Default 1. */
+  /** The seed that plans are generated from. Default 1. */
   readonly seed?: number | undefined
-  /** What a failure told: that run again, and no other; the other options do not count. One that goes well now passes. */
+  /** The `replay` of a failure: runs that plan only, and ignores the other options. Succeeds where it fails no more. */
   readonly replay?: string | undefined
-  /** How often a failing plan may be made smaller. Default 200. */
+  /** The most attempts to shrink a failing plan. Default 200. */
   readonly maxShrinks?: number | undefined
 }
 
 /**
- * How many runs went well, and what struck in them.
+ * The number of runs without a violation, and the faults that took effect in them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CheckSummary {
   readonly runs: number
-  /** True time that passed in all of them. */
+  /** True time that passed in all runs. */
   readonly lasted: Duration.Duration
-  /** How often each fault has struck: one that is not there was not tested. */
+  /** How often each fault took effect: one that is missing was not tested. */
   readonly faults: ReadonlyMap<string, number>
 }
 
@@ -126,7 +126,7 @@ const plansOf = (
 export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> =>
   Result.match(settings.read(scenario), { onFailure: () => noFaults, onSuccess: plansOf })
 
-/** What was never reached was not tested. */
+/** What no node has reached was not tested. */
 const unreached = (
   { facts: { buckets, connected } }: Run<unknown, unknown>,
   asked: ReadonlySet<string>
@@ -136,7 +136,7 @@ const unreached = (
     "or use a store that is not over node.client?"
   ],
   ...Array.from(asked).filter((name) => !/^[*#]/.test(name) && !buckets.includes(name)).map((name) =>
-    `there was never a bucket "${name}" for faults to strike: there were ${buckets.join(", ") || "none"}`
+    `there was never a bucket "${name}" for faults to be injected into: there were ${buckets.join(", ") || "none"}`
   )
 ]
 
@@ -301,7 +301,7 @@ export const check = Effect.fnUntraced(function*(
     const { faults, lasted } = yield* judge(asked, replay, false)
     return { runs: 1, faults, lasted }
   }
-  const struck = new Map<string, number>()
+  const injected = new Map<string, number>()
   let lasted = 0
   let hasFailed = false
   let tries = 0
@@ -312,15 +312,15 @@ export const check = Effect.fnUntraced(function*(
         if (hasFailed) tries++
         hasFailed ||= violations.length > 0
         lasted += outcome === undefined ? 0 : Duration.toMillis(outcome.lasted)
-        for (const [name, count] of outcome?.faults ?? []) struck.set(name, (struck.get(name) ?? 0) + count)
+        for (const [name, count] of outcome?.faults ?? []) injected.set(name, (injected.get(name) ?? 0) + count)
         return violations.length === 0
       }),
     { runs, seed, maxShrinks }
   )
   switch (result._tag) {
     case "Passed":
-      return { runs: result.runs, lasted: Duration.millis(lasted), faults: struck }
-    // Only a replay of Effect's own comes to nothing.
+      return { runs: result.runs, lasted: Duration.millis(lasted), faults: injected }
+    // Only of a replay of Effect's own.
     case "ReplayMismatch":
     case "Exhausted":
       return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))

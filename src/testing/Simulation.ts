@@ -1,14 +1,13 @@
 /**
- * A whole fleet in one process, on a virtual clock: one simulated NATS server,
- * and as many machines as a test wants, each with clocks of its own, a link of
- * its own, and the very code that runs in production on it. Minutes pass in
- * milliseconds, and every choice (delays, orders, what a crash loses) is made
- * from one seed, so that what was seen once can be seen again.
+ * Simulates a whole fleet in one process, on a virtual clock: one NATS server, and
+ * as many machines as a test needs, each with clocks and a link of its own, and with
+ * the code on it that runs in production. Minutes pass in milliseconds, and every
+ * choice (delays, orders, what a crash loses) is made from one seed, so that each
+ * run can be repeated.
  *
- * `run` runs a program in a simulation; in it `Simulation` is what machines and
- * faults are asked of. Nothing waits for real time: a program that waits for a
- * promise, a socket or a timer of the host's would wait for ever, and fails with
- * `SimulationStuck`.
+ * `run` runs a program in a simulation; the program gets machines and faults from
+ * `Simulation`. Nothing waits for real time: a program that waits for a promise, a
+ * socket or a timer of the host fails with `SimulationStuck`.
  *
  * @since 0.1.0
  */
@@ -41,53 +40,53 @@ export { NodeCrashed, SimulationStuck } from "./SimulationError.ts"
  */
 export class Simulation extends Context.Service<Simulation, {
   readonly seed: string
-  /** A machine, switched on; off again, as by a crash, when the scope closes. Its id is letters, digits, `_` and `-`. */
+  /** Starts a machine; it is switched off, as by a crash, when the scope closes. Its id is letters, digits, `_` and `-`. */
   readonly node: (
     id: string,
     options?: NodeOptions
   ) => Effect.Effect<SimulatedNode, InvalidConfig, Scope.Scope>
   /** The simulation's bucket. */
   readonly store: SimulatedStore
-  /** Any bucket by its name; `"*"`: every one that there has been; `"#1"`: the second one that was made. */
+  /** Any bucket by its name; `"*"`: every bucket that was created; `"#1"`: the second one of them. */
   readonly bucket: (name: string) => SimulatedStore
-  /** The whole server stands still for so long, and goes on where it was. */
+  /** Pauses the whole server for `duration`; it goes on where it was. */
   readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** Milliseconds of true time since the beginning. */
   readonly now: Effect.Effect<number>
-  /** A line of the program's own in the timeline. */
+  /** Writes a line into the timeline. */
   readonly note: (who: string, what: string) => Effect.Effect<void>
   readonly facts: Effect.Effect<Facts>
 }>()("effect-aegis/testing/Simulation") {}
 
 /**
- * How to run a simulation.
+ * The options of a run.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RunOptions {
-  /** What decides everything. Default 1. */
+  /** Decides every choice of the run. Default 1. */
   readonly seed?: number | string | undefined
-  /** Which line of servers is simulated. Default `"2.15"`. */
+  /** The line of servers that is simulated. Default `"2.15"`. */
   readonly server?: "2.10" | "2.15" | undefined
   /** The bucket of `node.layer` and `store`. Default `{ bucket: "simulation" }`. */
   readonly bucket?: BucketOptions | undefined
-  /** True time after which the run is given up. Default 1 hour. */
+  /** True time after which the run fails with `SimulationStuck`. Default 1 hour. */
   readonly limit?: Duration.Input | undefined
-  /** Whether to write down what happens. It costs time. Default false. */
+  /** Whether to record a timeline. It costs time. Default false. */
   readonly timeline?: boolean | undefined
 }
 
 /**
- * How a machine of the fleet is set up.
+ * The options of a machine.
  *
  * @category models
  * @since 0.1.0
  */
 export interface NodeOptions {
-  /** How far its wall clock is set wrong. Default: not at all. */
+  /** The error of its wall clock, ahead or (negative) behind. Default 0. */
   readonly offset?: Duration.Input | undefined
-  /** How fast its clocks run beside true time. Default 1. */
+  /** How fast its clocks run, relative to true time. Above 0; default 1. */
   readonly rate?: number | undefined
 }
 
@@ -112,51 +111,50 @@ export interface SimulatedNode {
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | NodeCrashed, R>
   /** Whether its process has crashed, and not been started again. */
   readonly hasCrashed: Effect.Effect<boolean>
-  /** As by SIGKILL: nothing of the process happens any more, no finalizer runs, and what it held is not given back. */
+  /** Ends the process as by SIGKILL: nothing of it runs any more, no finalizer either, and what it held is not released. */
   readonly crash: Effect.Effect<void>
   /** Waits until there is a process: at once, or when it has been started again. */
   readonly running: Effect.Effect<void>
-  /** A new process, which knows nothing of the one before: `run` runs in it from now on. */
+  /** Starts a new process, without any state of the one before: `run` runs in it from now on. */
   readonly restart: Effect.Effect<void>
-  /** As by SIGSTOP, and SIGCONT so much later. Returns at once. A process that is stopped already is so for longer. */
+  /** Pauses the process as by SIGSTOP, and SIGCONT after `duration`. Returns at once. A pause that is under way is extended. */
   readonly pause: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * The machine is suspended for so long: its monotonic clock stands still as well. Returns at once. A machine whose
-   * process is stopped already is so for longer.
+   * Suspends the machine for `duration`: its monotonic clock stands still as well. Returns at once. A pause or a
+   * suspension that is under way is extended.
    */
   readonly suspend: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Sets the wall clock forward, or back where the duration is negative. The monotonic clock goes on as it did. A machine
-   * that is suspended is set 2 s after it has woken.
+   * Sets the wall clock forward, or back where the duration is negative. The monotonic clock does not change. The clock of
+   * a machine that is suspended is set 2 s after its end.
    */
   readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Nothing passes that way until `heal`, or for so long; returns at once. What is sent meanwhile waits, as with
-   * TCP, and arrives then, unless the client has noticed (after 6 to 9 s) and
-   * given the connection up.
+   * Cuts the link in one direction or both, until `heal` or for `duration`. Returns at once. Messages that are sent
+   * meanwhile wait, as with TCP, and arrive then, unless the client has closed the connection (after 6 to 9 s).
    */
   readonly cut: (
     direction: "requests" | "replies" | "both",
     duration?: Duration.Input
   ) => Effect.Effect<void, InvalidConfig>
-  /** How messages travel from now on: until `heal`, or for so long. Returns at once. Of several the last one counts. */
+  /** Sets the quality of the link, until `heal` or for `duration`. Returns at once. Of several the last one counts. */
   readonly link: (quality: LinkQuality, duration?: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** The connection breaks at once, and is made again within a second. */
+  /** Breaks the connection; the client reconnects within a second. */
   readonly disconnect: Effect.Effect<void>
   /** Ends `cut` and `link`. */
   readonly heal: Effect.Effect<void>
 }
 
 /**
- * How messages travel between a machine and the server, each way.
+ * The quality of the link between a machine and the server, in each direction.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LinkQuality {
-  /** What a message takes at least. Default 0.2 ms. */
+  /** The shortest time of a message. Default 0.2 ms. */
   readonly minDelay?: Duration.Input | undefined
-  /** What a message takes at most. Default 1.5 ms. */
+  /** The longest time of a message. Default 1.5 ms. */
   readonly maxDelay?: Duration.Input | undefined
   /** The chance of a message to be lost, from 0 to 1. Default 0. */
   readonly loss?: number | undefined
@@ -165,31 +163,31 @@ export interface LinkQuality {
 }
 
 /**
- * A bucket on the server, as what may happen to it.
+ * The faults of a bucket on the server.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SimulatedStore {
   /**
-   * The stream has no leader for so long: requests find nobody, and answers that were under way may never come. One that
-   * is kept in a single server's memory is lost.
+   * Takes the leader of the stream away for `gap`: requests find no responder, and answers that were under way may never
+   * come. A stream in the memory of a single server is lost.
    */
   readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** The stream is gone, with all that was in it. */
+  /** Deletes the stream, with its messages and consumers. */
   readonly loseStream: Effect.Effect<void, InvalidConfig>
-  /** The same, and somebody else has made it again at once: its revisions begin at 1. */
+  /** Deletes the stream, and creates it again at once: its revisions begin at 1. */
   readonly recreateStream: Effect.Effect<void, InvalidConfig>
-  /** As by a restored backup: the last messages are gone, and their revisions are given again. */
+  /** Removes the last messages as a restored backup does: their revisions are assigned again. */
   readonly rollBack: (messages: number) => Effect.Effect<void, InvalidConfig>
-  /** The server forgets every watch. */
+  /** Deletes every consumer of the stream, and so every watch. */
   readonly dropConsumers: Effect.Effect<void, InvalidConfig>
-  /** Copies of a replicated bucket hear of changes this much later from now on. */
+  /** Delays the copies of a replicated bucket by `duration` from now on. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
 /**
- * A write that the store has taken.
+ * A write that the store took.
  *
  * @category models
  * @since 0.1.0
@@ -217,53 +215,52 @@ export interface Loss {
 }
 
 /**
- * What has happened so far, for checkers.
+ * What has happened so far, for checks.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Facts {
-  /** Machines that did not run although they lived: paused or frozen. */
+  /** When machines were paused or suspended. */
   readonly stops: ReadonlyArray<Stop>
   /** When processes crashed, or machines were switched off. */
   readonly crashes: ReadonlyArray<{ readonly node: string; readonly at: number }>
-  /** Stops, cuts and poor links of machines, and what the server itself went through (no node: everybody). */
+  /** Stops, cuts and degraded links of machines, and disruptions of the server (without a node). */
   readonly disruptions: ReadonlyArray<Disruption>
-  /** Machines of which any process has ever connected to the server. */
+  /** Machines that have ever connected to the server. */
   readonly connected: ReadonlyArray<string>
   /** The names of all buckets that there have been. */
   readonly buckets: ReadonlyArray<string>
   /** Every message that any bucket has taken, in order. */
   readonly stored: ReadonlyArray<StoredWrite>
-  /** When buckets were lost, remade or rolled back. */
+  /** When buckets were lost, recreated or rolled back. */
   readonly losses: ReadonlyArray<Loss>
 }
 
 /**
- * How a run went.
+ * The outcome of a run.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Run<A, E = never> {
   readonly seed: string
-  /** What the program came to. */
+  /** The exit of the program. */
   readonly exit: Exit.Exit<A, E>
   /** True time that passed in it. */
   readonly lasted: Duration.Duration
-  /** How often each fault has struck: has changed what somebody was told, or when. */
+  /** How often each fault took effect: changed an answer, or its time. */
   readonly faults: ReadonlyMap<string, number>
   readonly facts: Facts
-  /** What happened, line by line; of these machines only, where they are named (the server is `store`). */
+  /** The timeline, line by line; of these machines only, where they are named (the server is `store`). */
   readonly timeline: (...who: ReadonlyArray<string>) => string
-  /** The same, of a stretch of true time in milliseconds. */
+  /** The timeline between two times: milliseconds of true time. */
   readonly timelineOf: (from: number, until: number) => string
 }
 
 /**
- * Runs a program in a fleet of its own, from its beginning to its end, and gives
- * how it went, whether the program succeeded or failed (`exit`). The same program
- * with the same seed goes the same way.
+ * Runs a program in a fleet of its own, and returns the outcome, also where the
+ * program failed (`exit`). The same program with the same seed runs the same way.
  *
  * @category running
  * @since 0.1.0
@@ -293,7 +290,7 @@ export const runExit = <A, E>(
   })
 
 /**
- * The same, and fails where the program fails.
+ * Runs a program in a fleet of its own, and fails where the program fails.
  *
  * **Example** (A leader that crashes)
  *

@@ -1,5 +1,5 @@
 /**
- * What a simulation fails with.
+ * The errors of a simulation.
  *
  * @since 0.1.0
  */
@@ -19,9 +19,9 @@ export class NodeCrashed extends Data.TaggedError("NodeCrashed")<{ readonly node
 }
 
 /**
- * A run that came to no end: nothing could happen any more (the program waits for
- * something outside the simulation, or for itself), its time was up, or it ran on
- * without time going on.
+ * A run that did not end: nothing could happen any more (the program waits for
+ * something outside the simulation, or for itself), its limit was reached, or it ran
+ * on without time passing.
  *
  * @category errors
  * @since 0.1.0
@@ -45,7 +45,7 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
   }
 
   /**
-   * What happened until then; empty unless it was asked for.
+   * The timeline until then; empty unless `timeline` was true.
    *
    * @since 0.1.0
    */

@@ -13,14 +13,14 @@ export interface Request {
   /** What the plans are made from. */
   readonly seed: number
   readonly runs: number
-  /** The only one of them that is played: from 1. Default: all, until one shows something. */
+  /** The only one of them that is run: from 1. Default: all, until one shows something. */
   readonly only?: number
 }
 
 export type Answer =
   | { readonly _tag: "Passed" }
   | { readonly _tag: "Violated"; readonly run: number; readonly rule: string; readonly message: string }
-  /** Nothing that a fleet did: the scenario cannot be played. */
+  /** Nothing that a fleet did: the scenario cannot be run. */
   | { readonly _tag: "Unplayable"; readonly problem: string }
 
 /** As many faults as a plan may have, which is a scenario's default: who looks for a bug has no use for quiet days. */

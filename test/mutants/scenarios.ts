@@ -14,7 +14,7 @@ const flapping: Scenario.Scenario = {
   maxFaults: 60
 }
 
-/** What is decided is done late, and those who seemed dead come back meanwhile. */
+/** What is decided is done late, and those that seemed expired come back meanwhile. */
 const sluggish: Scenario.Scenario = {
   ...mixed!,
   faults: ["DegradedLink", "DegradedLink", "DegradedLink", "Pause", "Suspend", "Suspend"],

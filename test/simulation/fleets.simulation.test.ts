@@ -1,6 +1,6 @@
 /**
  * Fleets by the thousand, in as many processes as there are processors. Every run has a plan of faults of its own; the
- * first that breaks a promise is made smaller and told whole. A fault that never struck was not tested, and is a failure.
+ * first that violates a guarantee is shrunk and reported whole. A fault that never took effect was not tested, and is a failure.
  */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -14,7 +14,7 @@ import { expected, scenarios } from "./scenarios.ts"
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
   mixed: 2000,
-  // An outcome left unknown in an election strikes once in some sixty runs.
+  // An outcome left unknown in an election takes effect once in some sixty runs.
   replicated: 200
 }
 
@@ -24,19 +24,19 @@ const timeout = 600_000
 
 describe("simulated fleets", () => {
   const everything = new Set(Object.values(expected).flat())
-  const struck = new Set<string>()
+  const seen = new Set<string>()
   const crew = startCrew()
   afterAll(crew.end)
 
   for (const scenario of Object.keys(scenarios)) {
     const seeds = runsOf[scenario] ?? otherRuns
-    it(`${scenario}: ${seeds} plans of faults break no promise`, { timeout }, async () => {
+    it(`${scenario}: ${seeds} plans of faults violate no guarantee`, { timeout }, async () => {
       const began = performance.now()
       const { failures, faults, lasted, missing, runs } = await crew.simulate({ scenario, seeds })
       assert.deepStrictEqual(failures.map((failure) => `\n${failure}`), [])
       assert.strictEqual(runs, seeds)
-      assert.deepStrictEqual(missing, [], "these never struck")
-      for (const fault of faults.keys()) struck.add(fault)
+      assert.deepStrictEqual(missing, [], "these never took effect")
+      for (const fault of faults.keys()) seen.add(fault)
       const seconds = ((performance.now() - began) / 1000).toFixed(1)
       const counts = [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) => `${count} x ${fault}`)
       await Effect.runPromise(
@@ -49,11 +49,11 @@ describe("simulated fleets", () => {
     })
   }
 
-  it("had every fault strike somewhere", () => {
-    assert.deepStrictEqual([...everything].filter((fault) => !struck.has(fault)), [])
+  it("had every fault take effect somewhere", () => {
+    assert.deepStrictEqual([...everything].filter((fault) => !seen.has(fault)), [])
   })
 
-  it("play plans that are all different, almost none of them empty", async () => {
+  it("run plans that are all different, almost none of them empty", async () => {
     const seeds = new Set<number>()
     let empty = 0
     await Effect.runPromise(

@@ -127,7 +127,7 @@ const operate = (store: Store, value: () => string, seen: Map<string, number>, j
     yield* Effect.ignore(yield* Random.choice(operations))
   })
 
-/** Keeps what the watch shows, for as long as it lives; in order, where the bucket stays the same. */
+/** Keeps what the watch shows, for as long as it runs; in order, where the bucket stays the same. */
 const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<string>) =>
   Effect.suspend(() => {
     shown.values.clear()
@@ -202,7 +202,7 @@ interface Options {
   readonly faults: Scenario.Scenario["faults"]
   /** Nothing that was written is lost but by age. */
   readonly keepsAll: boolean
-  /** Milliseconds; watches are told of ends by markers that live for a second. */
+  /** Milliseconds; watches are told of ends by markers that are kept for a second. */
   readonly maxAge?: number
 }
 
@@ -288,7 +288,7 @@ export const replicated = scenario({
   keepsAll: true
 })
 
-/** Buckets are lost, made anew by others, and rolled back: no story is left, but watches must come to show what there is. */
+/** Buckets are lost, recreated by others, and rolled back: histories are not linearizable then, but watches must come to show what there is. */
 export const losing = scenario({
   replicas: 1,
   faults: [...Faults.survivable, "LoseStream", "RecreateStream", "RollBack"],

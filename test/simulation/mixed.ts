@@ -23,7 +23,7 @@ const service = "orders"
 const election = "job"
 const ids = ["a", "b", "c", "d", "e"]
 
-/** By what times a fleet lives. */
+/** The times of a fleet. */
 interface Pace {
   readonly maxAge: Duration.Duration
   readonly heartbeat: Duration.Duration
@@ -131,7 +131,7 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
-/** A second process with another's id, for a while: it takes the id over, and the other must be told. */
+/** A second process with another's id, for a while: it takes the id over, and the other must report the loss. */
 const impersonate = (history: History.History, node: string, nodes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
@@ -162,7 +162,7 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
       (leadership) => work(history, id, leadership, isRestless),
       { candidateId: id }
     )
-    // Each for itself may end the life, and by a defect the whole run.
+    // Each for itself may end the lifetime, and by a defect the whole run.
     const always = [candidate, looks(history, id)]
     if (!isRestless) return yield* Effect.raceAllFirst(always)
     const others = ids.filter((other) => other !== id)
@@ -178,7 +178,7 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
 const seesNothing = ({ end, lifetimes, lookups }: Checks.RegistryHistory): ReadonlyArray<string> => [
   ...lookups.some(({ from }) => from > end - settleTime)
     ? []
-    : ["nobody has been told of the service since all is well"],
+    : ["no lookup has returned since the last fault"],
   ...lifetimes.some(({ from, until }) => from < (until ?? end)) ? [] : ["nobody was ever registered"]
 ]
 
@@ -216,7 +216,7 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
       )
   }
   return losses.filter((loss) => !isExplained(loss)).map(({ at, node, reason }) =>
-    `${node} lost "${election}" at ${inSeconds(at)}, and was told: ${reason}; nothing had happened to explain that`
+    `${node} lost "${election}" at ${inSeconds(at)}, with the reason ${reason}; nothing had happened to explain that`
   )
 }
 
@@ -236,10 +236,10 @@ const undone = (facts: Facts): ReadonlyArray<string> => {
 /** Work begins with a leadership that is valid, however late its leader heard of it. */
 const belated = (terms: ReadonlyArray<Checks.Term>): ReadonlyArray<string> =>
   terms.filter(({ since, validAt }) => !validAt.includes(since)).map(({ node, since }) =>
-    `${node} was told at ${inSeconds(since)} that it leads, and did not any more`
+    `${node} observed at ${inSeconds(since)} that it leads, and did not any more`
   )
 
-/** Milliseconds that a watch may take to tell of a winner: until a dead consumer is noticed, and another is there. */
+/** Milliseconds that a watch may take to tell of a winner: until a lost consumer is noticed, and another is there. */
 const unseenFor = 5000
 
 /** A winner whose record is lost before all have seen it: who has not cannot know, and no lease prevents that. */
@@ -249,7 +249,7 @@ const isUnseen = ({ losses }: Facts) => ({ since }: Checks.Term): boolean =>
 /** What is asked of the fleet beside everything else. */
 interface Options {
   readonly faults: Scenario.Scenario["faults"]
-  /** Whether the election's bucket keeps what it has; if not, nobody starts anew, or hands over, at a bad time. */
+  /** Whether the election's bucket keeps what it has; if not, no candidate restarts, or hands over, at a bad time. */
   readonly keepsRecord: boolean
 }
 

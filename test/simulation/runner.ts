@@ -1,5 +1,5 @@
 /**
- * Plays scenarios by the thousand, in as many processes as there are processors, and adds up what struck.
+ * Runs scenarios by the thousand, in as many processes as there are processors, and adds up the faults that took effect.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { expected, scenarios } from "./scenarios.ts"
 /** Runs that a process is given at once: few enough for all to end at about the same time. */
 const chunk = 10
 
-/** Fewer runs than this say nothing of what never struck. */
+/** With fewer runs than this a fault may be missing by chance. */
 export const enough = 500
 
 export interface Request {
@@ -51,7 +51,7 @@ export interface Result {
   readonly lasted: number
   readonly faults: ReadonlyMap<string, number>
   readonly failures: ReadonlyArray<string>
-  /** What should have struck, and did not. */
+  /** The faults that should have taken effect, and did not. */
   readonly missing: ReadonlyArray<string>
 }
 
@@ -80,7 +80,7 @@ interface Options {
   readonly seeds: number
   readonly hours?: number | undefined
   readonly first?: number | undefined
-  /** Told after every chunk. */
+  /** Called after every chunk. */
   readonly onProgress?: ((runs: number, lasted: number) => void) | undefined
 }
 

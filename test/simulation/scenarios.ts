@@ -1,4 +1,4 @@
-/** What is simulated, by name; and the faults that must have struck in it, or the simulation shows less than it says. */
+/** The scenarios by name, and the faults that must take effect in each. */
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { aging, losing, replicated, single } from "./keyValue.ts"
 import { bereft, mixed } from "./mixed.ts"

@@ -1,5 +1,5 @@
 /**
- * Simulates fleets, and says what struck them:
+ * Simulates fleets, and prints the faults that took effect:
  *
  *   npm run simulate -- --seeds 10000
  *   npm run simulate -- --hours 500 --scenario replicated
@@ -63,11 +63,11 @@ const run = async (crew: Crew, name: string): Promise<void> => {
   const hours = outcome.lasted / 3_600_000
   console.log(
     `${name}: ${outcome.runs} runs, ${hours.toFixed(1)} hours of fleets, in ${seconds.toFixed(1)} s; ` +
-      `${outcome.failures.length} failed. What struck:\n${table(outcome)}`
+      `${outcome.failures.length} failed. Faults that took effect:\n${table(outcome)}`
   )
   for (const failure of outcome.failures) console.log(failure)
-  if (outcome.runs < enough) console.log(`fewer than ${enough} runs do not tell what never strikes`)
-  if (outcome.missing.length > 0) console.log(`never struck: ${outcome.missing.join(", ")}`)
+  if (outcome.runs < enough) console.log(`fewer than ${enough} runs may miss a fault by chance`)
+  if (outcome.missing.length > 0) console.log(`never took effect: ${outcome.missing.join(", ")}`)
   if (outcome.failures.length + outcome.missing.length > 0) process.exitCode = 1
 }
 

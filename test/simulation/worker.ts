@@ -1,4 +1,4 @@
-/** A process that plays what it is told to, and answers with what came of it. */
+/** A process that runs the plans of each request, and answers with the outcome. */
 import * as Effect from "effect/Effect"
 import { answer, type Request } from "./runner.ts"
 

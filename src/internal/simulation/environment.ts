@@ -4,7 +4,7 @@
  */
 import type { Chance } from "./chance.ts"
 
-/** A promise that something happens later, unless it is called off. */
+/** Something that happens later, unless it is cancelled. */
 export interface Timer {
   readonly cancel: () => void
 }
@@ -15,7 +15,7 @@ export interface Environment {
   /** Does something later, in the order of times; what falls on one time comes in an order that the seed decides. */
   readonly after: (millis: number, run: () => void) => Timer
   readonly chance: Chance
-  /** A fault has struck: it has changed what somebody was told, or when. */
+  /** A fault took effect: it changed an answer, or its time. */
   readonly injected: (fault: string) => void
   /** A line for the timeline, written only where somebody reads it. */
   readonly note: (who: string, what: () => string) => void

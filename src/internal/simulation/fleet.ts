@@ -331,7 +331,7 @@ export class Fleet {
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
     }
-    /** What there was before and is not any more; where nothing was lost, nothing is told. */
+    /** Records a loss, where something was lost. */
     const lose = (stream: string, how: Loss["how"], act: () => void) => {
       const before = server.stream(stream)
       act()
@@ -353,7 +353,7 @@ export class Fleet {
             lose(stream, "lost", () => server.loseLeader(stream, millis))
           })),
       loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
-      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { remake: "from 1" })),
+      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { recreate: true })),
       rollBack: (messages) =>
         withSetting(
           integer(0),

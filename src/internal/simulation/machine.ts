@@ -40,10 +40,10 @@ export class Machine {
   private readonly world: World
   private readonly connections = new Set<SimulatedConnection>()
   private readonly cuts: Array<Cut> = []
-  private readonly poor: Array<Poor> = []
+  private readonly degradations: Array<Degradation> = []
   private readonly onEnd = new Set<() => void>()
   private readonly onBoot = new Set<() => void>()
-  private stop: Standstill | undefined
+  private stop: CurrentStop | undefined
   private suspendedUntil = Number.NEGATIVE_INFINITY
   private boots = 0
   private opened = 0
@@ -126,7 +126,7 @@ export class Machine {
     this.beginStop("suspend", millis)
   }
 
-  private beginStop(how: Standstill["how"], millis: number): void {
+  private beginStop(how: CurrentStop["how"], millis: number): void {
     if (this.hasCrashed) return
     this.world.injected(how)
     this.note(`${how} for ${millis / 1000} s`)
@@ -193,7 +193,7 @@ export class Machine {
       // The number keeps apart what differs in punctuation only.
       name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}n${this.options.number}c${++this.opened}`,
       network: {
-        quality: () => this.poor.at(-1)?.quality ?? goodQuality,
+        quality: () => this.degradations.at(-1)?.quality ?? goodQuality,
         isCut: (direction) => this.isCut(direction),
         isAlive: () => this.isAlive
       }
@@ -249,31 +249,31 @@ export class Machine {
 
   /** Messages travel so until it is healed, or for so long. Of several the last one counts. */
   setQuality(quality: Quality, millis: number | undefined): void {
-    const poor: Poor = { quality, since: this.world.now() }
-    this.poor.push(poor)
+    const degradation: Degradation = { quality, since: this.world.now() }
+    this.degradations.push(degradation)
     this.world.injected("degraded link")
     this.note(
       `a degraded link: ${quality.minDelay} to ${quality.maxDelay} ms, ${Math.round(100 * quality.loss)} % lost, ` +
         `${Math.round(100 * quality.reordering)} % overtaken`
     )
-    if (millis !== undefined) this.world.after(millis, () => this.improve(poor))
+    if (millis !== undefined) this.world.after(millis, () => this.improve(degradation))
   }
 
-  private improve(poor: Poor): void {
-    const index = this.poor.indexOf(poor)
+  private improve(degradation: Degradation): void {
+    const index = this.degradations.indexOf(degradation)
     if (index === -1) return
-    this.poor.splice(index, 1)
-    this.pastDisruptions.push({ node: this.id, from: poor.since, until: this.world.now() })
-    if (this.poor.length === 0) this.note("the link is good again")
+    this.degradations.splice(index, 1)
+    this.pastDisruptions.push({ node: this.id, from: degradation.since, until: this.world.now() })
+    if (this.degradations.length === 0) this.note("the link is good again")
   }
 
   /** All that is wrong with the link is well again. */
   heal(): void {
-    for (const poor of Array.from(this.poor)) this.improve(poor)
+    for (const one of Array.from(this.degradations)) this.improve(one)
     for (const cut of Array.from(this.cuts)) this.mend(cut)
   }
 
-  /** The connection breaks at once, and is made again. */
+  /** Breaks the connection; the client reconnects. */
   disconnect(): void {
     this.note("its connections break")
     this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
@@ -287,8 +287,8 @@ export class Machine {
 
   /** When its way to the store was not as it should be; also until now. */
   get disruptions(): ReadonlyArray<Stop> {
-    const { cuts, poor, stop } = this
-    const now = [...poor, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
+    const { cuts, degradations, stop } = this
+    const now = [...degradations, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
     return [...this.pastDisruptions, ...now]
   }
 
@@ -302,13 +302,13 @@ interface Cut {
   readonly since: number
 }
 
-interface Poor {
+interface Degradation {
   readonly quality: Quality
   readonly since: number
 }
 
-/** A process that does not run although it lives. */
-interface Standstill {
+/** A pause or a suspension that is under way. */
+interface CurrentStop {
   readonly how: "pause" | "suspend"
   readonly since: number
   until: number

@@ -124,13 +124,13 @@ export class SimulatedServer {
     else found.elect(gapMillis)
   }
 
-  /** Gone with its consumers; or made again at once by somebody else who does not know where revisions ended. */
-  loseStream(stream: string, options: { readonly remake?: "from 1" } = {}): void {
+  /** Deletes it with its consumers; or recreates it at once, as others do who do not know its last revision. */
+  loseStream(stream: string, options: { readonly recreate?: boolean } = {}): void {
     const found = this.streams.get(stream)
     if (found === undefined) return
     this.remove(found)
     this.work.injected("stream lost")
-    if (options.remake === undefined) return
+    if (options.recreate !== true) return
     this.make(completed({ ...found.config, first_seq: 0 }, this.isOld))
     this.work.injected("stream recreated from 1")
   }
@@ -213,13 +213,13 @@ export class SimulatedServer {
     const stream = new SimulatedStream(this.surroundings, config, created)
     this.streams.set(stream.name, stream)
     this.known.add(stream.name)
-    this.work.note(() => `${stream.name} is made`)
+    this.work.note(() => `${stream.name} is created`)
     return stream
   }
 
   private remove(stream: SimulatedStream): void {
     stream.close()
     this.streams.delete(stream.name)
-    this.work.note(() => `${stream.name} is gone`)
+    this.work.note(() => `${stream.name} is deleted`)
   }
 }

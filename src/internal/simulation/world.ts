@@ -78,7 +78,7 @@ export class World implements Environment {
   readonly chance: Chance
   /** What happened, where somebody wants to read it. */
   readonly lines: Array<Line> | undefined
-  /** How often each fault has struck. */
+  /** How often each fault took effect. */
   readonly faults = new Map<string, number>()
   private time = 0
   /** Whether what happens now happens in the simulation. */

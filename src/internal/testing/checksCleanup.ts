@@ -1,12 +1,12 @@
 /**
- * Whether cleanups removed only who was dead.
+ * Checks that cleanups remove only expired instances.
  */
 import type { RegistryHistory, RegistryTimes } from "../../testing/Checks.ts"
 import { heartbeat, removed, type Timelines } from "./checksRecords.ts"
 import { type Finding, seconds } from "./checksReport.ts"
 import { lastBefore, lastUntil } from "./checksSpans.ts"
 
-/** Swept before anybody can have seen for long enough that its last beat is older than `maxAge`. */
+/** Cleaned up before its last heartbeat can have been seen older than `maxAge` for long enough. */
 export const cleanups = (
   { removals }: RegistryHistory,
   { confirmation = 0, tolerance, maxAge }: RegistryTimes,
@@ -18,14 +18,14 @@ export const cleanups = (
     const { heartbeats, lost } = all.get(instance)!
     const last = lastBefore(heartbeats, at)
     // Any clock may be wrong by `tolerance`.
-    const dead = last + maxAge - tolerance
-    // A beat that was rolled back was never seen.
-    if (at >= dead + confirmation || lastUntil(lost, at) >= last) return []
-    const seen = at < dead
+    const expired = last + maxAge - tolerance
+    // A heartbeat that was rolled back was never seen.
+    if (at >= expired + confirmation || lastUntil(lost, at) >= last) return []
+    const seen = at < expired
       ? { how: `had sent a heartbeat ${seconds(at - last)} s before`, facts: [] }
       : {
-        how: `cannot have been seen dead for more than ${seconds(at - dead)} s`,
-        facts: [{ at: dead, who: instance, what: "can be seen dead" }]
+        how: `cannot have been seen expired for more than ${seconds(at - expired)} s`,
+        facts: [{ at: expired, who: instance, what: "can be seen expired" }]
       }
     return [{
       rule: "only expired instances are cleaned up",

@@ -1,10 +1,10 @@
 /**
- * Who was in trouble when. What strikes the store strikes everybody.
+ * The disruptions of each node. One of the store is one of every node.
  */
 import type { Disruption, RegistryHistory, RegistryTimes } from "../../testing/Checks.ts"
 import { merge, type Span } from "./checksSpans.ts"
 
-/** After trouble: to connect and to try again, with the pauses that retries take. */
+/** After a disruption: to connect and to try again, with the pauses that retries take. */
 export const recovery = 3000
 
 /** By node. */
@@ -28,7 +28,7 @@ export const disruptionsOf = (disruptions: ReadonlyArray<Disruption>) =>
 export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions, [])
 
 /**
- * From trouble of a node's own until it can have found out what it missed: for so
+ * From a disruption of a node's own until it can have found out what it missed: for so
  * long after it, and after what follows so closely that there was no time for that.
  */
 export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: number): DisruptionsOf => {
@@ -46,16 +46,16 @@ export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: nu
 }
 
 /**
- * When an observer that knows several instances sees none of them beat, and so
- * may suspect the store and not them: from half of `maxAge` after a beat until
+ * When an observer of several instances sees no heartbeat of any, and so may suspect
+ * the store and not them: from half of `maxAge` after a heartbeat until
  * the next one.
  */
 export const silences = (history: RegistryHistory, { tolerance, maxAge }: RegistryTimes): ReadonlyArray<Span> => {
-  const beats = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)
+  const times = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)
   const suspicious = maxAge / 2 - tolerance
   const found: Array<Span> = []
-  beats.forEach((at, index) => {
-    const next = beats[index + 1] ?? Number.POSITIVE_INFINITY
+  times.forEach((at, index) => {
+    const next = times[index + 1] ?? Number.POSITIVE_INFINITY
     if (next - at > suspicious) found.push({ from: at + suspicious, until: next })
   })
   return found

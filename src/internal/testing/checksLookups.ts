@@ -1,5 +1,5 @@
 /**
- * What observers were told, held against what the store took.
+ * Checks lookups against the writes that the store took.
  */
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../testing/Checks.ts"
 import { disruptionsOf, recovery, silences, unsettledOf } from "./checksDisruptions.ts"
@@ -7,7 +7,7 @@ import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./che
 import { type Fact, type Finding, seconds } from "./checksReport.ts"
 import { lastBefore, lastUntil, touches } from "./checksSpans.ts"
 
-/** How far the answer to a look may be from the truth; milliseconds. */
+/** How far a lookup may be from the store; milliseconds. */
 interface Leeway {
   /** Ages may be wrong by this much. */
   readonly age: number
@@ -17,71 +17,71 @@ interface Leeway {
 
 const longAgo = Number.NEGATIVE_INFINITY
 
-/** The beat for which the instance must be told of; none where it need not be. */
-const proofOfLife = (
-  { heartbeats, lost, told }: InstanceTimeline,
-  look: Lookup,
+/** The heartbeat for which the instance must be listed; none where it need not be. */
+const requiredBy = (
+  { heartbeats, lost, known }: InstanceTimeline,
+  lookup: Lookup,
   maxAge: number,
   { age, lag }: Leeway
 ) => {
-  const last = lastUntil(heartbeats, look.from - lag)
-  const removedLast = Math.max(lastUntil(told, look.until), lastUntil(lost, look.until))
-  return last !== longAgo && last >= look.until - maxAge + age && removedLast < last ? last : undefined
+  const last = lastUntil(heartbeats, lookup.from - lag)
+  const removedLast = Math.max(lastUntil(known, lookup.until), lastUntil(lost, lookup.until))
+  return last !== longAgo && last >= lookup.until - maxAge + age && removedLast < last ? last : undefined
 }
 
-/** Why the instance must not be told of: it was removed, it is too old, or it never was. */
-type Death = { readonly removedAt: number } | { readonly lastHeartbeat: number }
+/** Why the instance must not be listed: it was removed, it is too old, or it never registered. */
+type Absence = { readonly removedAt: number } | { readonly lastHeartbeat: number }
 
-const proofOfDeath = (
-  { heartbeats, lost, told }: InstanceTimeline,
-  look: Lookup,
+const forbiddenBy = (
+  { heartbeats, lost, known }: InstanceTimeline,
+  lookup: Lookup,
   maxAge: number,
   { age, lag }: Leeway
-): Death | undefined => {
-  const last = lastUntil(heartbeats, look.until)
+): Absence | undefined => {
+  const last = lastUntil(heartbeats, lookup.until)
   // Strictly before: at one and the same moment either may have come first.
-  const removedAt = lastBefore(told, look.from - lag)
-  if (removedAt !== longAgo && last < removedAt && lastUntil(lost, look.until) < removedAt) return { removedAt }
-  return last < look.from - maxAge - age ? { lastHeartbeat: last } : undefined
+  const removedAt = lastBefore(known, lookup.from - lag)
+  if (removedAt !== longAgo && last < removedAt && lastUntil(lost, lookup.until) < removedAt) return { removedAt }
+  return last < lookup.from - maxAge - age ? { lastHeartbeat: last } : undefined
 }
 
-const looked = ({ from, how, instances, node, service, until }: Lookup): Fact => ({
+const lookedUp = ({ from, how, instances, node, service, until }: Lookup): Fact => ({
   at: until,
   who: node,
   what: how === "watch"
     ? `has "${service}" in its view as [${instances.join(", ")}]`
-    : `is told of "${service}": [${instances.join(", ")}], asked at ${seconds(from)} s`
+    : `lists "${service}" as [${instances.join(", ")}], from ${seconds(from)} s on`
 })
 
-const found = (rule: Rule, look: Lookup, how: string, proof: ReadonlyArray<Fact>): Finding => ({
+const found = (rule: Rule, lookup: Lookup, how: string, proof: ReadonlyArray<Fact>): Finding => ({
   rule,
-  at: look.until,
-  message: `the ${look.how} of "${look.service}" on ${look.node} ${how}`,
-  facts: [...proof, looked(look)]
+  at: lookup.until,
+  message: `the ${lookup.how} of "${lookup.service}" on ${lookup.node} ${how}`,
+  facts: [...proof, lookedUp(lookup)]
 })
 
-const missing = (record: InstanceTimeline, look: Lookup, lastHeartbeat: number): Finding =>
+const missing = (record: InstanceTimeline, lookup: Lookup, lastHeartbeat: number): Finding =>
   found(
     "live instances are listed",
-    look,
-    `lacks ${record.instance}, whose last heartbeat came ${seconds(look.until - lastHeartbeat)} s ago`,
+    lookup,
+    `lacks ${record.instance}, whose last heartbeat came ${seconds(lookup.until - lastHeartbeat)} s ago`,
     [
       heartbeat(record.instance, lastHeartbeat)
     ]
   )
 
-const unduly = (record: InstanceTimeline, look: Lookup, death: Death): Finding => {
+const unduly = (record: InstanceTimeline, lookup: Lookup, absence: Absence): Finding => {
   const has = `has ${record.instance}, which`
-  if ("removedAt" in death) {
-    const removal = record.removals.find(({ at }) => at === death.removedAt)!
-    const how = `${has} was removed ${seconds(look.until - removal.at)} s ago`
-    return found("expired instances are not listed", look, how, [removed(removal)])
+  if ("removedAt" in absence) {
+    const removal = record.removals.find(({ at }) => at === absence.removedAt)!
+    const how = `${has} was removed ${seconds(lookup.until - removal.at)} s ago`
+    return found("expired instances are not listed", lookup, how, [removed(removal)])
   }
-  if (death.lastHeartbeat === longAgo) {
-    return found("expired instances are not listed", look, `${has} has never sent a heartbeat`, [])
+  if (absence.lastHeartbeat === longAgo) {
+    return found("expired instances are not listed", lookup, `${has} has never sent a heartbeat`, [])
   }
-  const how = `${has} has sent no heartbeat for ${seconds(look.until - death.lastHeartbeat)} s`
-  return found("expired instances are not listed", look, how, [heartbeat(record.instance, death.lastHeartbeat)])
+  const how = `${has} has sent no heartbeat for ${seconds(lookup.until - absence.lastHeartbeat)} s`
+  return found("expired instances are not listed", lookup, how, [heartbeat(record.instance, absence.lastHeartbeat)])
 }
 
 export const lookups = (history: RegistryHistory, times: RegistryTimes, records: Timelines): ReadonlyArray<Finding> => {
@@ -91,33 +91,33 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
   const unsettled = unsettledOf(history.disruptions, tolerance + recovery)
   // One instance alone is not enough to suspect the store instead of it.
   const silent = records.all.size > 1 ? silences(history, times) : []
-  // What an observer has found out after trouble: the link is back, and whoever lives has beaten since.
+  // After a disruption an observer has to reconnect, and live instances have to send a heartbeat.
   const settling = maxAge + tolerance + recovery
 
-  const judge = (look: Lookup, record: InstanceTimeline, isListed: boolean, leeway: Leeway): Finding | undefined => {
+  const judge = (lookup: Lookup, record: InstanceTimeline, isListed: boolean, leeway: Leeway): Finding | undefined => {
     if (!isListed) {
-      const lastHeartbeat = proofOfLife(record, look, maxAge, leeway)
-      return lastHeartbeat === undefined ? undefined : missing(record, look, lastHeartbeat)
+      const lastHeartbeat = requiredBy(record, lookup, maxAge, leeway)
+      return lastHeartbeat === undefined ? undefined : missing(record, lookup, lastHeartbeat)
     }
-    const death = proofOfDeath(record, look, maxAge, leeway)
-    if (death === undefined) return undefined
-    if ("removedAt" in death) return unduly(record, look, death)
-    const mayBeWrong = look.how === "watch"
-      ? touches(silent, look.from - settling, look.until)
-      : touches(unsettled(look.node), look.from, look.until)
-    return mayBeWrong ? undefined : unduly(record, look, death)
+    const absence = forbiddenBy(record, lookup, maxAge, leeway)
+    if (absence === undefined) return undefined
+    if ("removedAt" in absence) return unduly(record, lookup, absence)
+    const mayBeWrong = lookup.how === "watch"
+      ? touches(silent, lookup.from - settling, lookup.until)
+      : touches(unsettled(lookup.node), lookup.from, lookup.until)
+    return mayBeWrong ? undefined : unduly(record, lookup, absence)
   }
 
-  return history.lookups.flatMap((look) => {
-    const isWatch = look.how === "watch"
-    if (isWatch && touches(disruptions(look.node), look.from - settling, look.until)) return []
+  return history.lookups.flatMap((lookup) => {
+    const isWatch = lookup.how === "watch"
+    if (isWatch && touches(disruptions(lookup.node), lookup.from - settling, lookup.until)) return []
     const leeway = isWatch ? { age: 2 * tolerance, lag: tolerance } : { age: tolerance, lag: readLag }
-    const listed = new Set(look.instances)
-    const known = records.ofService(look.service)
-    const judged = known.map((record) => judge(look, record, listed.delete(record.instance), leeway))
+    const listed = new Set(lookup.instances)
+    const known = records.ofService(lookup.service)
+    const judged = known.map((record) => judge(lookup, record, listed.delete(record.instance), leeway))
     const strangers = Array.from(
       listed,
-      (instance) => found("expired instances are not listed", look, `has ${instance}, which is no instance of it`, [])
+      (instance) => found("expired instances are not listed", lookup, `has ${instance}, which is no instance of it`, [])
     )
     return [...judged.filter((one) => one !== undefined), ...strangers]
   })

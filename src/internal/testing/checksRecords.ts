@@ -1,5 +1,5 @@
 /**
- * The truth of each instance: when the store took its heartbeats, and when it was gone.
+ * The timeline of each instance: when the store took its heartbeats, and when it was removed.
  */
 import type { RegistryHistory, Removal } from "../../testing/Checks.ts"
 import type { Fact } from "./checksReport.ts"
@@ -8,10 +8,10 @@ export interface InstanceTimeline {
   readonly instance: string
   /** Sorted. */
   readonly heartbeats: Array<number>
-  /** Sorted; the times of them are in `told` and `lost`. */
+  /** Sorted; the times of them are in `known` and `lost`. */
   readonly removals: Array<Removal>
   /** When it was removed so that it cannot be there. */
-  readonly told: Array<number>
+  readonly known: Array<number>
   /** When it was lost: whether it is there is not known from then on. */
   readonly lost: Array<number>
 }
@@ -23,7 +23,7 @@ const fill = (history: RegistryHistory): Map<string, InstanceTimeline> => {
   const of = (instance: string): InstanceTimeline => {
     const known = records.get(instance)
     if (known !== undefined) return known
-    const made: InstanceTimeline = { instance, heartbeats: [], removals: [], told: [], lost: [] }
+    const made: InstanceTimeline = { instance, heartbeats: [], removals: [], known: [], lost: [] }
     records.set(instance, made)
     return made
   }
@@ -31,11 +31,11 @@ const fill = (history: RegistryHistory): Map<string, InstanceTimeline> => {
   for (const removal of history.removals) {
     const record = of(removal.instance)
     record.removals.push(removal)
-    record[removal.how === "lost" ? "lost" : "told"].push(removal.at)
+    record[removal.how === "lost" ? "lost" : "known"].push(removal.at)
   }
   for (const { instance } of history.lifetimes) of(instance)
-  for (const { heartbeats, lost, removals, told } of records.values()) {
-    for (const times of [heartbeats, told, lost]) times.sort((one, two) => one - two)
+  for (const { heartbeats, lost, removals, known } of records.values()) {
+    for (const times of [heartbeats, known, lost]) times.sort((one, two) => one - two)
     removals.sort((one, two) => one.at - two.at)
   }
   return records
@@ -52,7 +52,7 @@ export const records = (history: RegistryHistory): Timelines => {
   return { all, ofService: (service) => byService.get(service) ?? [] }
 }
 
-const gone = {
+const removals = {
   deregistered: "is deregistered",
   cleanedUp: "is cleaned up",
   expired: "is expired by the store",
@@ -61,4 +61,4 @@ const gone = {
 
 export const heartbeat = (instance: string, at: number): Fact => ({ at, who: instance, what: "sends a heartbeat" })
 
-export const removed = ({ at, how, instance }: Removal): Fact => ({ at, who: instance, what: gone[how] })
+export const removed = ({ at, how, instance }: Removal): Fact => ({ at, who: instance, what: removals[how] })

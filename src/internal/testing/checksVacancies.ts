@@ -1,5 +1,5 @@
 /**
- * Whether somebody leads wherever nothing hinders anybody.
+ * Checks that an election has a leader wherever nothing disrupts the fleet.
  */
 import type { Disruption, LeaderHistory, Term } from "../../testing/Checks.ts"
 import { type Fact, type Finding, seconds, shown } from "./checksReport.ts"
@@ -30,32 +30,30 @@ const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyAr
   ]
 }
 
-/** Stretches without a leader in which there was no trouble for longer than `within` milliseconds. */
+/** Times without a leader, and without a disruption for longer than `within` milliseconds. */
 export const vacancies = (
   { begin = 0, end, terms }: LeaderHistory,
   disruptions: ReadonlyArray<Disruption>,
   within: number,
   elections: ReadonlyArray<string>
 ): ReadonlyArray<Finding> => {
-  const hindered = merge(disruptions)
+  const disrupted = merge(disruptions)
   const byElection = Map.groupBy(terms, ({ election }) => election)
   return [...new Set([...elections, ...byElection.keys()])].flatMap((election) => {
     const own = byElection.get(election) ?? []
     const leaderless = gapsIn(merge(own.map(spanOf(end))), begin, end)
     return leaderless.flatMap((gap) => {
-      const inIt = hindered.filter(({ from, until }) => until > gap.from && from < gap.until)
+      const inIt = disrupted.filter(({ from, until }) => until > gap.from && from < gap.until)
       const clear = gapsIn(inIt, gap.from, gap.until).find(({ from, until }) => until - from > within)
       if (clear === undefined) return []
       return [{
         rule: "an election has a leader" as const,
         at: clear.from + within,
-        message: `nobody led "${election}" for ${
-          seconds(clear.until - clear.from)
-        } s, although nothing hindered anybody`,
+        message: `no node led "${election}" for ${seconds(clear.until - clear.from)} s without a disruption`,
         facts: [
           ...aroundIt(own, gap),
-          { at: clear.from, who: "everybody", what: "could lead from here on" },
-          { at: clear.until, who: "everybody", what: "could have led until here" }
+          { at: clear.from, who: "all", what: "could lead from here on" },
+          { at: clear.until, who: "all", what: "could have led until here" }
         ]
       }]
     })

@@ -35,7 +35,7 @@ export const longestPlan = 24 * 60 * 60 * 1000
 
 export const planDuration = duration(Duration.zero, Duration.millis(longestPlan))
 
-/** Kinds of faults, or kinds with the buckets that they strike. */
+/** Kinds of faults, or kinds with the buckets that they are injected into. */
 export const kinds = (fault: typeof Faults.Fault): Setting<Kinds> => {
   const known = fault.members.map(({ fields }) => fields._tag.schema.literal)
   const inBuckets = fault.members.flatMap(({ fields }) => "bucket" in fields ? [fields._tag.schema.literal] : [])
@@ -44,11 +44,11 @@ export const kinds = (fault: typeof Faults.Fault): Setting<Kinds> => {
     if (!Array.isArray(value)) {
       return isKind(value) ? Result.succeed(value) : refuse(name, `one of ${known.join(", ")}`, shown(value))
     }
-    const [kind, struck, ...more]: ReadonlyArray<unknown> = value
+    const [kind, targets, ...more]: ReadonlyArray<unknown> = value
     if (!isKind(kind) || !inBuckets.some((one) => one === kind) || more.length > 0) {
       return refuse(name, `buckets with one of ${inBuckets.join(", ")}`, `a list with ${shown(kind)}`)
     }
-    return Result.map(buckets(`${name}[1]`, struck), (names) => [kind, names] as const)
+    return Result.map(buckets(`${name}[1]`, targets), (names) => [kind, names] as const)
   }
   return listOf(item, "a list of kinds", 0)
 }

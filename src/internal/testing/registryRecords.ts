@@ -1,6 +1,5 @@
 /**
- * Records of a registry: who lived when, what others were told, and what the
- * store took of it.
+ * Records of a registry: lifetimes, lookups, and the writes that the store took.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -32,8 +31,8 @@ const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeat
   }
 }
 
-/** One life, while it is being recorded. */
-class Living {
+/** One lifetime, while it is being recorded. */
+class RecordedLifetime {
   readonly instance: string
   readonly node: string
   readonly registering: number
@@ -59,7 +58,7 @@ class Living {
     return this.until === undefined ? endedBy(crashes, this.node, this.registering) : undefined
   }
 
-  life(crashes: Facts["crashes"], end: number): Lifetime {
+  lifetime(crashes: Facts["crashes"], end: number): Lifetime {
     const { instance, node, registering } = this
     const crashed = this.crashedAt(crashes)
     const until = this.until ?? crashed
@@ -71,9 +70,9 @@ class Living {
 
 type RegistrySource = Pick<Simulation["Service"], "facts" | "now">
 
-/** Lives, from when they are registered until whatever ends them. */
-const recordLives = ({ facts, now }: RegistrySource) => {
-  const lifetimes: Array<Living> = []
+/** Lifetimes, from the registration to the end. */
+const recordLifetimes = ({ facts, now }: RegistrySource) => {
+  const lifetimes: Array<RecordedLifetime> = []
 
   const registered = <E, R>(
     node: string,
@@ -81,17 +80,17 @@ const recordLives = ({ facts, now }: RegistrySource) => {
     register: Effect.Effect<Registration, E, R>
   ): Effect.Effect<Registration, E, R | Scope.Scope> =>
     Effect.gen(function*() {
-      const living = new Living(node, instance, yield* now)
-      lifetimes.push(living)
-      const end = (ended: Lifetime["ended"]) => Effect.map(now, (at) => living.end(at, ended))
+      const recorded = new RecordedLifetime(node, instance, yield* now)
+      lifetimes.push(recorded)
+      const end = (ended: Lifetime["ended"]) => Effect.map(now, (at) => recorded.end(at, ended))
       const registration = yield* Effect.onError(register, () => end("left"))
-      living.from = yield* now
+      recorded.from = yield* now
       // Added after the registration's own, so that it comes before that.
       yield* Effect.addFinalizer(() => end("left"))
       yield* Effect.forkScoped(Effect.gen(function*() {
         const { reason } = yield* registration.lost
         if (reason._tag === "Deregistered" || reason._tag === "DuplicateInstance") {
-          living.lost = { as: reason._tag, at: yield* now }
+          recorded.lost = { as: reason._tag, at: yield* now }
         }
         yield* end(undefined)
       }))
@@ -106,13 +105,13 @@ const recordLives = ({ facts, now }: RegistrySource) => {
       const asked = yield* now
       const isGone = yield* deregister
       const { crashes } = yield* facts
-      // Who came after the question was not meant: the answer may be late.
-      const living = lifetimes.findLast((one) =>
+      // One that registered later was not meant: the answer may be late.
+      const recorded = lifetimes.findLast((one) =>
         one.instance === instance && one.until === undefined && one.from <= asked
       )
-      // What a crashed process left is no life.
-      if (isGone && living !== undefined && living.crashedAt(crashes) === undefined) {
-        living.end(yield* now, "deregistered")
+      // A crashed process has no lifetime that could end.
+      if (isGone && recorded !== undefined && recorded.crashedAt(crashes) === undefined) {
+        recorded.end(yield* now, "deregistered")
       }
       return isGone
     })
@@ -122,7 +121,7 @@ const recordLives = ({ facts, now }: RegistrySource) => {
 
 export const make = (source: RegistrySource) => {
   const { facts, now } = source
-  const { deregistered, lifetimes, registered } = recordLives(source)
+  const { deregistered, lifetimes, registered } = recordLifetimes(source)
   const lookups: Array<Lookup> = []
 
   const lookup = <E, R>(
@@ -140,8 +139,8 @@ export const make = (source: RegistrySource) => {
   const registry = (bucket: string) =>
     Effect.zipWith(now, facts, (end, known): RegistryHistory => ({
       ...takenBy(known, bucket),
-      lifetimes: lifetimes.map((living) => living.life(known.crashes, end)),
-      disruptions: known.disruptions.filter((trouble) => trouble.bucket === undefined || trouble.bucket === bucket),
+      lifetimes: lifetimes.map((recorded) => recorded.lifetime(known.crashes, end)),
+      disruptions: known.disruptions.filter((one) => one.bucket === undefined || one.bucket === bucket),
       lookups: [...lookups],
       end
     }))

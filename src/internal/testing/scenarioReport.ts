@@ -18,7 +18,7 @@ const lead = 1
 
 const millisPerHour = 3_600_000
 
-/** Renewals and beats that the store takes say nothing of what went wrong. */
+/** Renewals and heartbeats that the store takes say nothing of a violation. */
 const isRoutine = (line: string): boolean =>
   / store {2,}\$KV\.[^.]+\.(?:election|service-instances)\.\S+ @\d+ put$/.test(line)
 

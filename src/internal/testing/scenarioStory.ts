@@ -25,7 +25,7 @@ export const clocksOf = (
   }))
 }
 
-/** Runs in the machine's process, and again whenever that has been started anew, whether or not it had ended. */
+/** Runs in the machine's process, and again after each restart, whether or not it had ended. */
 const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<never, unknown> =>
   node.run(Effect.andThen(process, Effect.never)).pipe(
     Effect.catchIf(
@@ -46,7 +46,7 @@ export const story = (scenario: ScenarioSettings, plan: Faults.Plan) =>
     const { bucket, pauseServer } = simulation
     const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, pauseServer }
     const failed = yield* Deferred.make<never, unknown>()
-    // They live for as long as the simulation is looked at, and are not tidied up after it.
+    // They run until the simulation ends, and no finalizer of them runs after it.
     yield* Effect.forEach(nodes.values(), (node) =>
       Effect.forkDetach(
         Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))

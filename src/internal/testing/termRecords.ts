@@ -1,5 +1,5 @@
 /**
- * Records of leadership: the terms as their work lived them, how they were lost,
+ * Records of leadership: terms as their work saw them, how they were lost,
  * and what was written in their name.
  */
 import * as Effect from "effect/Effect"

@@ -46,7 +46,7 @@ export class PushConsumer {
   private pushed = 0
   private lastSaid: number
   private turn: Timer | undefined
-  private beating: Timer | undefined
+  private nextHeartbeat: Timer | undefined
   private leaving: Timer | undefined
 
   constructor(options: PushConsumerOptions) {
@@ -60,7 +60,7 @@ export class PushConsumer {
     this.flow = settings.flow_control ? new FlowControl(`$JS.FC.${stream}.${this.name}`, work.chance) : undefined
     this.isHeard = interest.has(settings.deliver_subject)
     this.lastSaid = work.now
-    if (this.isHeard) this.beat()
+    if (this.isHeard) this.sendHeartbeat()
     else this.wait()
   }
 
@@ -72,7 +72,7 @@ export class PushConsumer {
   close(): void {
     this.isClosed = true
     this.turn?.cancel()
-    this.beating?.cancel()
+    this.nextHeartbeat?.cancel()
     this.leaving?.cancel()
   }
 
@@ -83,7 +83,7 @@ export class PushConsumer {
     this.isHeard = isHeard
     if (!isHeard) return this.wait()
     this.leaving?.cancel()
-    this.beat()
+    this.sendHeartbeat()
     this.takeTurn()
   }
 
@@ -150,15 +150,15 @@ export class PushConsumer {
   }
 
   /** Says that it is there when it has said nothing for a while, and so on. */
-  private beat(): void {
+  private sendHeartbeat(): void {
     if (this.heartbeat <= 0) return
     const { work } = this.options
-    this.beating?.cancel()
-    this.beating = work.after(Math.max(0.01, this.lastSaid + this.heartbeat - work.now), () => {
+    this.nextHeartbeat?.cancel()
+    this.nextHeartbeat = work.after(Math.max(0.01, this.lastSaid + this.heartbeat - work.now), () => {
       if (this.isClosed || !this.isHeard) return
       // What it may still push, it pushes, and then need not say more.
       if (work.now - this.lastSaid >= this.heartbeat - 0.001 && (this.turn === undefined)) this.sayIdle()
-      this.beat()
+      this.sendHeartbeat()
     })
   }
 

@@ -9,7 +9,7 @@ export class Work {
   readonly chance: Chance
   private readonly environment: Environment
   private pausedUntil = 0
-  private thawing: Timer | undefined
+  private resuming: Timer | undefined
   /** What came, or fell due, while it was stopped. */
   private held: Array<() => void> = []
 
@@ -29,7 +29,7 @@ export class Work {
 
   /** Now, or once the server goes on. */
   run(task: () => void): void {
-    if (this.thawing === undefined) return task()
+    if (this.resuming === undefined) return task()
     if (this.held.length === 0) this.injected("server paused")
     this.held.push(task)
   }
@@ -38,13 +38,13 @@ export class Work {
     const until = this.now + millis
     if (until <= this.pausedUntil) return
     this.pausedUntil = until
-    this.thawing?.cancel()
-    this.thawing = this.environment.after(millis, () => this.thaw())
+    this.resuming?.cancel()
+    this.resuming = this.environment.after(millis, () => this.resume())
     this.note(() => `paused for ${millis} ms`)
   }
 
-  private thaw(): void {
-    this.thawing = undefined
+  private resume(): void {
+    this.resuming = undefined
     const { held } = this
     this.held = []
     this.note(() => `goes on; ${held.length} things have waited`)
