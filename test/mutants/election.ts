@@ -141,7 +141,7 @@ const leaders: ReadonlyArray<Mutant> = [
     from: "kubernetes#67651",
     file: tenure,
     find: "deadline(this.lease, this.options.times.renewDeadline)",
-    replace: "deadline(this.lease, this.options.times.lease)",
+    replace: "deadline(this.lease, this.options.times.leaseDuration)",
     scenario: "mixed"
   },
   {
