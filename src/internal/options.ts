@@ -150,10 +150,11 @@ const units = new Set([
 
 const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
 
-/** For Effect an object of other names is 0, and so is a field that is no number. */
-const isOfUnits = (value: object): boolean => {
-  const fields = Object.entries(value)
-  return fields.length > 0 && fields.every(([name, count]) => units.has(name) && Number.isFinite(count))
+/** An object of which no name is a unit of time is 0 for Effect, and so is NaN within one, or within a list. */
+const isOfNumbers = (value: object): boolean => {
+  if (Array.isArray(value)) return value.every(isNumber)
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined)
+  return entries.length > 0 && entries.every(([name, one]) => units.has(name) && isNumber(one))
 }
 
 /** A `Duration.Input` as a duration; undefined where it is none: NaN, or an object of other names, among them. */
