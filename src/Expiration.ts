@@ -6,6 +6,9 @@
 import type * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
+import { duration, read, withDefault } from "./internal/options.ts"
+import { isOlder } from "./internal/time.ts"
 
 /**
  * The default `maxAge` of a registry: 30 seconds, three of the default heartbeats.
@@ -14,6 +17,8 @@ import * as Duration from "effect/Duration"
  * @since 0.1.0
  */
 export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
+
+const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity), defaultMaxAge) }
 
 /**
  * Returns a predicate that is true where a heartbeat is too old by a clock. Pure:
@@ -30,6 +35,10 @@ export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
  * Age is the difference of two readings of ONE clock. For what a `KVStore` or a
  * `Registry` returned that is the store's clock, `KVStore.clock`; by another
  * host's clock live instances seem expired, or expired ones live.
+ *
+ * Throws `InvalidConfig` where `maxAge` is no duration, or below 0: a pure
+ * function has no error channel, and a `maxAge` that was taken for 0 would make
+ * every instance expired.
  *
  * **Example** (An instance and the store's clock)
  *
@@ -57,7 +66,7 @@ export const isExpired = (
   clock: Clock.Clock,
   options?: { readonly maxAge?: Duration.Input | undefined }
 ): (subject: { readonly lastHeartbeat: DateTime.Utc | undefined }) => boolean => {
-  const maxAge = Duration.toMillis(options?.maxAge ?? defaultMaxAge)
-  return ({ lastHeartbeat }) =>
-    lastHeartbeat === undefined || clock.currentTimeMillisUnsafe() - lastHeartbeat.epochMilliseconds > maxAge
+  const { maxAge } = Result.getOrThrow(read("options", options, settings))
+  const isTooOld = isOlder(clock, maxAge)
+  return ({ lastHeartbeat }) => isTooOld(lastHeartbeat)
 }

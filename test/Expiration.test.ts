@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import { defaultMaxAge, isExpired } from "../src/Expiration.ts"
+import { untyped } from "./support/values.ts"
 
 /** Any time will do, and one that is not 0 shows that differences are taken. */
 const epoch = Date.UTC(2026, 10, 1)
@@ -130,4 +131,26 @@ describe("isExpired", () => {
         assert.isTrue(!before || expired(subject))
       })
   )
+
+  for (
+    const [what, options] of [
+      ["a text that is no duration", { maxAge: "30 bananas" }],
+      ["NaN, which Effect takes for 0", { maxAge: Number.NaN }],
+      ["a time below 0", { maxAge: -1 }],
+      ["an object of other names", { maxAge: { second: 3 } }],
+      ["an option of another name", { maxage: "1 minute" }],
+      ["no object", null]
+    ] as const
+  ) {
+    it.effect(`throws InvalidConfig for ${what}, and expires nothing`, () =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        const error = yield* Effect.flip(Effect.try({
+          try: () => isExpired(clock, untyped(options)),
+          catch: (error) => error
+        }))
+        assert.strictEqual((error as { readonly _tag: string })._tag, "InvalidConfig")
+        assert.match(String((error as Error).message), /maxage|maxAge|options/)
+      }))
+  }
 })

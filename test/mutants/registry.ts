@@ -22,9 +22,9 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "whoever is exactly maxAge old is expired",
     from: "AegisSDK: what it caches expires at age >= ttl, a leader at >",
-    file: "src/Expiration.ts",
-    find: "lastHeartbeat.epochMilliseconds > maxAge",
-    replace: "lastHeartbeat.epochMilliseconds >= maxAge",
+    file: "src/internal/time.ts",
+    find: "lastHeartbeat.epochMilliseconds > millis",
+    replace: "lastHeartbeat.epochMilliseconds >= millis",
     scenario: "mixed",
     runs: 50,
     // A millisecond that no checker of a fleet, with its lateness, can tell apart.

@@ -6,11 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { isExpired } from "../../Expiration.ts"
 import type { ExpireOptions, KVEntry, RemoveOptions } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { KVStoreError } from "../../KVStoreError.ts"
 import { read, refuse, type Setting, shown, toDuration } from "../options.ts"
+import { isOlder } from "../time.ts"
 import { isConflict, settle } from "./contended.ts"
 import { shownKey } from "./subjects.ts"
 
@@ -49,7 +49,7 @@ export const getUnexpired = (
         new KVStoreError({ bucket: store.config.bucket, operation, key: shownKey(key), reason: given.failure })
       )
     }
-    const isTooOld = isExpired(store.clock, given.success)
+    const isTooOld = isOlder(store.clock, given.success.maxAge)
     const remove = ({ revision }: KVEntry) =>
       store.delete(key, { revision }).pipe(
         Effect.catchIf((error) => !isConflict(error), notRemoved),
@@ -57,7 +57,7 @@ export const getUnexpired = (
       )
     const unexpired = settle(store.config, operation, key, (writing) =>
       Effect.flatMap(store.get(key), (found) => {
-        const expired = Option.filter(found, ({ created }) => isTooOld({ lastHeartbeat: created }))
+        const expired = Option.filter(found, ({ created }) => isTooOld(created))
         return Option.isSome(expired) ? writing(remove(expired.value)) : Effect.succeed(found)
       }))
     // Of all that is done there only the removal can have an unknown outcome: time was up while it was under way.

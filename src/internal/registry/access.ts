@@ -6,9 +6,9 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isExpired } from "../../Expiration.ts"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { isOlder } from "../time.ts"
 import type { LastSeen } from "./protocol.ts"
 import { changed, decode, type InstanceRecord } from "./record.ts"
 
@@ -23,10 +23,10 @@ export interface Access {
   readonly isTooOld: (silentFor: number) => boolean
   readonly expired: (
     subject: { readonly lastHeartbeat: DateTime.Utc | undefined },
-    maxAge?: Duration.Input | undefined
+    maxAge?: Duration.Duration | undefined
   ) => boolean
   /** For what does not decode there is only one time: when the store took it. */
-  readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Input | undefined) => boolean
+  readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Duration | undefined) => boolean
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
 }
 
@@ -58,9 +58,8 @@ export const make = Effect.fnUntraced(function*(
     decode: decodeEntry,
     ageOf: (record) => since(clock, record.instance.lastHeartbeat),
     isTooOld: (silentFor) => silentFor > Duration.toMillis(options.maxAge),
-    expired: (subject, maxAge) => isExpired(clock, { maxAge: maxAge ?? options.maxAge })(subject),
-    expiredByStore: (entry, maxAge) =>
-      isExpired(store.clock, { maxAge: maxAge ?? options.maxAge })({ lastHeartbeat: entry.created }),
+    expired: (subject, maxAge) => isOlder(clock, maxAge ?? options.maxAge)(subject.lastHeartbeat),
+    expiredByStore: (entry, maxAge) => isOlder(store.clock, maxAge ?? options.maxAge)(entry.created),
     lastOf: (key) =>
       Effect.map(store.history(key), ([last]): LastOf => {
         if (last === undefined) return gone({ _tag: "Nothing" })
