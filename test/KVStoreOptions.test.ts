@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { inspect } from "node:util"
 import type { Backend } from "../src/internal/kv/backend.ts"
 import * as config from "../src/internal/kv/config.ts"
 import { make as makeStore } from "../src/internal/kv/store.ts"
@@ -13,7 +14,7 @@ import type { NatsPort } from "../src/internal/nats/port.ts"
 import * as KVStore from "../src/KVStore.ts"
 import { NatsClient } from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
-import { bytes } from "./support/values.ts"
+import { bytes, untyped } from "./support/values.ts"
 import { refusesAll, type Taker } from "./support/wrongOptions.ts"
 
 type Store = KVStore.KVStore["Service"]
@@ -174,4 +175,16 @@ describe("a bucket's name that is none", () => {
           `bucket: expected 1 to 200 letters, digits, _ and -, got "a.b"`
       )
     }))
+})
+
+describe("a time that Effect takes for none at all", () => {
+  const times = [{ seconds: Number.NaN }, { seconds: "5" }, { seconds: undefined }, { secs: 5 }, [Number.NaN, 0]]
+
+  for (const timeout of times) {
+    it.effect(`${inspect(timeout)} is refused for what it is`, () =>
+      Effect.gen(function*() {
+        const { message } = yield* Effect.flip(KVStore.makeMemory({ bucket: "orders", timeout: untyped(timeout) }))
+        assert.include(message, `timeout: expected a time such as "5 seconds", or a number of milliseconds, got a`)
+      }))
+  }
 })
