@@ -107,7 +107,7 @@ export const registry: ReadonlyArray<Mutant> = [
     from: "registry.md, Cleanup",
     file: cleanup,
     find: "if (since !== now && now - since >= after) confirmed.push(one)",
-    replace: "confirmed.push(one)",
+    replace: "if (now - since >= 0 * after) confirmed.push(one)",
     scenario: "mixed"
   },
   {
@@ -115,7 +115,7 @@ export const registry: ReadonlyArray<Mutant> = [
     from: "registry.md, A registration",
     file: protocol,
     find: "return seen.record.nonce === nonce",
-    replace: "return seen.record.nonce !== \"\"",
+    replace: "return seen.record.nonce !== `not ${nonce}`",
     scenario: "mixed"
   },
   {
