@@ -354,7 +354,7 @@ export const KVStoreReason = Schema.Union([
  */
 export type KVStoreReason = typeof KVStoreReason.Type
 
-const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify", "clear"])
+const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify"])
 
 /**
  * An operation on a store that failed: where, and why.

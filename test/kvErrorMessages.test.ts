@@ -5,7 +5,7 @@ import * as KVStore from "../src/KVStore.ts"
 const messageOf = (operation: string, reason: KVStore.KVStoreReason) =>
   new KVStore.KVStoreError({ bucket: "orders", operation, key: "a", reason }).message
 
-const writes = ["put", "delete", "purge", "modify", "clear"]
+const writes = ["put", "delete", "purge", "modify"]
 const reads = ["get", "getMany", "getUnexpired", "keys", "entries", "history", "status", "watch", "open", "connect"]
 
 describe("an error's message", () => {
