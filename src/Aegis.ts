@@ -15,7 +15,9 @@ import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
 import { toLayerTimes } from "./internal/election/candidate.ts"
 import { longestAge } from "./internal/kv/limits.ts"
-import { anything, integer, oneOf, optional, read } from "./internal/options.ts"
+import { connectionNames } from "./internal/nats/settings.ts"
+import { tlsNames } from "./internal/nats/tls.ts"
+import { anything, group, integer, oneOf, optional, read, readGiven } from "./internal/options.ts"
 import { toLayerOptions } from "./internal/registry/options.ts"
 import { unwrapConfig } from "./internal/wrappedConfig.ts"
 import * as KVStore from "./KVStore.ts"
@@ -96,13 +98,21 @@ const settings = {
 }
 
 const checked = (operation: string, options: unknown): Effect.Effect<Options, KVStoreError> =>
-  read(operation, options, settings).pipe(
-    (result) => Effect.fromResult(result),
+  Effect.suspend(() => Effect.fromResult(read(operation, options, settings))).pipe(
     Effect.mapBoth({
       onFailure: (reason) => refuse(operation, reason),
       onSuccess: (values) => values as Options
     })
   )
+
+/** Beside the presets' own options there are those of the connection, which the client reads. */
+const checkNames = (options: unknown): Effect.Effect<unknown, KVStoreError> => {
+  const names = [...Object.keys(settings), ...connectionNames]
+  return Effect.mapError(
+    Effect.fromResult(readGiven("Aegis.layerNats", options, fieldsOf(names))),
+    (reason) => refuse("Aegis.layerNats", reason)
+  )
+}
 
 /** The services' options are read before anything is opened: a bucket, or the connection that it needs. */
 const over = <E, R>(
@@ -147,8 +157,8 @@ export const layerNats = (
   options: NatsClient.Options & Options
 ): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
   Layer.unwrap(Effect.gen(function*() {
-    // Read by the client, which refuses what is no object.
-    const { election, onMismatch, registry, replicas, ...connection } = Object(options) as typeof options
+    yield* checkNames(options)
+    const { election, onMismatch, registry, replicas, ...connection } = options
     const known = yield* checked("Aegis.layerNats", { election, onMismatch, registry, replicas })
     const services = yield* over(known, NatsKVStore.layer)
     return Layer.provide(services, NatsClient.layer(connection))
@@ -166,7 +176,14 @@ const variables = {
   )
 }
 
-const configSettings = { ...settings, backend: optional(oneOf(["nats", "memory"])), nats: anything }
+const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
+
+/** The client reads the fields themselves; it is not asked where the backend is memory. */
+const configSettings = {
+  ...settings,
+  backend: optional(oneOf(["nats", "memory"])),
+  nats: optional(group({ ...fieldsOf(connectionNames), tls: optional(group(fieldsOf(tlsNames))) }))
+}
 
 const connectionVariables = {
   servers: Config.String("AEGIS_NATS_URL"),
@@ -252,9 +269,10 @@ const noServers = new Config.ConfigError(
  *   `AEGIS_NATS_CERT` with `AEGIS_NATS_KEY` (a client certificate). A `tls://`
  *   in the URL asks for TLS without any of them
  *
- * Fails with a `ConfigError` that names the variable where a value is not valid,
- * or where there are no servers and `AEGIS_BACKEND` is not `memory`: memory is
- * never a fallback.
+ * Fails with a `ConfigError` that names the variable where a value cannot be
+ * read, or where there are no servers and `AEGIS_BACKEND` is not `memory`: memory
+ * is never a fallback. A connection that the client refuses (a URL that is none,
+ * half a login) is its `InvalidConfig`, by the name of the client's option.
  *
  * **Example** (A bucket with three copies, and the rest from the environment)
  *
@@ -284,9 +302,9 @@ export const layerConfig = (
     }
     if (backend === "memory") {
       if (Object.keys(connection).length > 0) {
-        yield* Effect.logWarning("AEGIS_BACKEND is memory: the settings of AEGIS_NATS_* are not used")
+        yield* Effect.logWarning("the backend is memory: the settings of the connection are not used")
       }
-      yield* Effect.logInfo("AEGIS_BACKEND is memory: coordination stays in this process")
+      yield* Effect.logInfo("the backend is memory: coordination stays in this process")
       return layerMemory(options)
     }
     if (connection["servers"] === undefined) return yield* Effect.fail(noServers)

@@ -105,7 +105,7 @@ const pattern = new RegExp(`^(\\d{${width}})-(\\d{${width}})$`)
  * @since 0.1.0
  */
 export const decode = (text: string): Option.Option<FencingToken> => {
-  const [, epoch, revision] = pattern.exec(text) ?? []
+  const [, epoch, revision] = typeof text === "string" ? pattern.exec(text) ?? [] : []
   return Schema.decodeOption(Schema.toType(Schema.Struct(FencingToken.fields)))({
     epoch: Number(epoch),
     revision: Number(revision)

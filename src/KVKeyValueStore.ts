@@ -30,6 +30,7 @@ import { settle } from "./internal/kv/contended.ts"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
 import { longestKey, shownKey } from "./internal/kv/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
+import { invalid, kindOf } from "./internal/options.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 
 /** So many removals `clear` and `clearPrefix` keep under way at once. */
@@ -138,6 +139,10 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
     on(method, key, (stored) =>
       settle(store.config, method, key, (writing) =>
         Effect.gen(function*() {
+          if (typeof f !== "function") {
+            const reason = invalid(`${method}: expected a function of the value, got ${kindOf(f)}`)
+            return yield* new KVStoreError({ bucket: store.config.bucket, operation: method, key, reason })
+          }
           const found = yield* store.get(stored)
           if (Option.isNone(found)) return undefined
           const next = f(decode(found.value.value))

@@ -59,7 +59,7 @@ describe("Aegis, memory", () => {
         Effect.scoped,
         Effect.provide(Layer.provideMerge(withConfig({ AEGIS_BACKEND: "memory" }), Logger.layer([logger])))
       )
-      assert.isTrue(said.some((line) => line.includes("AEGIS_BACKEND is memory")), said.join("\n"))
+      assert.isTrue(said.some((line) => line.includes("the backend is memory")), said.join("\n"))
     }))
 
   it.effect("takes its options: an instance expires by the maxAge that was given", () =>
@@ -229,6 +229,37 @@ describe("Aegis, options that are not valid", () => {
       /onMismatch: .*"Fail"/
     ],
     ["layerMemory: no object", () => Aegis.layerMemory(untyped(null)), /null/],
+    ["layerMemory: a Map", () => Aegis.layerMemory(untyped(new Map([["replicas", 3]]))), /object of class Map/],
+    [
+      "layerMemory: a getter that throws",
+      () =>
+        Aegis.layerMemory({
+          get replicas(): number {
+            throw new Error("no replicas")
+          }
+        }),
+      /no replicas/
+    ],
+    [
+      "layerConfig: a connection that is a number",
+      () => withConfig({}, { nats: untyped(Config.succeed(5)) }),
+      /nats: .*5|nats: .*number/
+    ],
+    [
+      "layerConfig: TLS that is a number",
+      () => withConfig({ AEGIS_NATS_URL: nowhere }, { nats: { tls: untyped(Config.succeed(5)) } }),
+      /nats\.tls: /
+    ],
+    [
+      "layerConfig: a name that no option of the connection has, for memory too",
+      () => withConfig({ AEGIS_BACKEND: "memory" }, { nats: untyped(Config.succeed({ server: nowhere })) }),
+      /nats\.server"/
+    ],
+    [
+      "layerConfig: a plain value deep within",
+      () => withConfig({}, { registry: { maxAge: untyped("30 seconds") } }),
+      /registry\.maxAge: .*Config/
+    ],
     ["layerConfig: no object", () => withConfig({}, untyped(null)), /config: .*null/],
     [
       "layerConfig: a value that is no Config",

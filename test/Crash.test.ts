@@ -290,3 +290,32 @@ describe("two processes over one bucket", () => {
     })
   )
 })
+
+describe("a test in which a process has crashed", () => {
+  test(
+    "goes on when its scope closes, whatever that process has left open in it",
+    Effect.gen(function*() {
+      const { crash, election, registry } = yield* start
+      const outcome = yield* Effect.scoped(Effect.gen(function*() {
+        yield* crash.run(election.campaign("job"))
+        yield* crash.run(registry.register(instance))
+        yield* crash.crash
+        return "done"
+      }))
+      assert.strictEqual(outcome, "done")
+      const other = yield* start
+      assert.isTrue(Option.isSome(yield* other.election.leader("job")), "nothing was handed over")
+      assert.strictEqual((yield* other.registry.list("orders")).length, 1, "nothing was deregistered")
+    })
+  )
+
+  test(
+    "closes what a process that has not crashed left open: leadership is handed over",
+    Effect.gen(function*() {
+      const { crash, election } = yield* start
+      yield* Effect.scoped(crash.run(election.campaign("job")))
+      const other = yield* start
+      assert.isTrue(Option.isNone(yield* other.election.leader("job")))
+    })
+  )
+})

@@ -109,6 +109,12 @@ const badCleanups: ReadonlyArray<readonly [what: string, options: unknown, said:
   ["a negative maxAge", { maxAge: "-1 minutes" }, "maxAge: expected at least 20s, twice the heartbeat, got -1m"],
   ["a maxAge without end", { maxAge: Number.POSITIVE_INFINITY }, "maxAge: expected at most 366d, got Infinity"],
   ["dryrun", { dryrun: true }, `no option "dryrun": there are maxAge, dryRun, maxRemovalRatio, confirm`],
+  [
+    "a Map",
+    new Map([["dryRun", true]]),
+    "got an object of class Map"
+  ],
+  ["a name that is a symbol", { [Symbol("dryRun")]: true }, "options: expected an object with"],
   ["dryRun as a number", { dryRun: 1 }, "dryRun: expected true or false, got 1"],
   ["confirm as a text", { confirm: "yes" }, `confirm: expected true or false, got "yes"`],
   [

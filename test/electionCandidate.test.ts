@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { balanced, fast, resilient } from "../src/Election.ts"
-import { checkName, toCandidate, toMetadata, toTimes } from "../src/internal/election/candidate.ts"
+import { checkName, toCandidate, toTimes } from "../src/internal/election/candidate.ts"
+import { toMetadata } from "../src/internal/metadata.ts"
 import { numbers } from "./ElectionSuite/fixture.ts"
 import { untyped } from "./support/values.ts"
 
@@ -59,29 +60,35 @@ describe("timings", () => {
     }
   }
 
-  const refused: ReadonlyArray<readonly [what: string, timings: unknown, got: string]> = [
+  const refused: ReadonlyArray<readonly [what: string, timings: unknown, got: string, hint?: string]> = [
     ["a lease as long as the deadline", { ...good, leaseDuration: 14_000 }, "14000 / 14000 / 4000"],
     ["a lease shorter than the deadline", { ...good, leaseDuration: 13_999 }, "13999 / 14000 / 4000"],
     ["a deadline of less than two renewals", { ...good, renewDeadline: 7999 }, "20000 / 7999 / 4000"],
     [
       "renewals that leave no time for an attempt",
-      { leaseDuration: 30, renewDeadline: 20, renewInterval: 9 },
-      "30 / 20 / 9"
+      { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 9 },
+      "3000 / 2000 / 9"
+    ],
+    [
+      "seconds that are given as numbers",
+      { leaseDuration: 20, renewDeadline: 14, renewInterval: 4 },
+      "20 / 14 / 4",
+      "; a number is milliseconds: 20 is 20 ms; write \"20 seconds\""
     ],
     ["renewals without a pause", { ...good, renewInterval: 0 }, "20000 / 14000 / 0"]
   ]
-  for (const [what, timings, got] of refused) {
+  for (const [what, timings, got, hint = ""] of refused) {
     it.effect(`are refused with ${what}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(toTimes(untyped(timings)))
         assert.strictEqual(
           error.problem,
-          `timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got ${got} ms`
+          `timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got ${got} ms${hint}`
         )
       }))
   }
 
-  const wrongKinds: ReadonlyArray<readonly [given: unknown, got: string]> = [
+  const wrongKinds: ReadonlyArray<readonly [given: unknown, got: string, hint?: string]> = [
     [null, "null"],
     ["fast", "a plain string"],
     [5, "a number"],
@@ -172,7 +179,7 @@ describe("a candidate", () => {
 
   /** Each option, and values of other kinds. */
   const refused: ReadonlyArray<readonly [field: string, value: unknown]> = [
-    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, "1", null].map((value) => ["priority", value] as const),
+    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1001, "1", null].map((value) => ["priority", value] as const),
     ...["", 5, {}, Number.NaN, null].map((value) => ["candidateId", value] as const),
     ...[5, Number.NaN, null, "a", [], new Map([["a", 1]]), { when: new Date(0) }, { f: () => 1 }, { n: Number.NaN }, {
       big: 1n
@@ -216,7 +223,7 @@ describe("a candidate", () => {
 
   it.effect("says what is wrong with its metadata", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(toMetadata({ zone: new Date(0) }))
+      const error = yield* Effect.flip(Effect.fromResult(toMetadata({ zone: new Date(0) })))
       assert.include(error.message, "metadata")
       assert.include(error.message, "zone")
     }))
@@ -230,7 +237,7 @@ describe("a candidate", () => {
       }
       const deep = numbers(20_000).reduce<unknown>((inner) => ({ inner }), {})
       for (const metadata of [throwing, deep]) {
-        const error = yield* Effect.flip(toMetadata(metadata))
+        const error = yield* Effect.flip(Effect.fromResult(toMetadata(metadata)))
         assert.strictEqual(error._tag, "InvalidValue")
         assert.include(error.message, "metadata: ")
       }
@@ -239,7 +246,7 @@ describe("a candidate", () => {
   it.effect("keeps its metadata as they were given", () =>
     Effect.gen(function*() {
       const ports = [80]
-      const metadata = yield* toMetadata({ ports })
+      const metadata = yield* Effect.fromResult(toMetadata({ ports }))
       ports.push(443)
       assert.deepStrictEqual(metadata, { ports: [80] })
     }))

@@ -95,6 +95,7 @@ describe("a stored record", () => {
     ["no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
     ["no object", "\"me\""],
     ["null", "null"],
+    ["JSON that is nested too deep", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
     ["a list", JSON.stringify([fields])],
     ...Object.keys(fields).filter((name) => name !== "electedRevision").map((name) =>
       [`no ${name}`, JSON.stringify({ ...fields, [name]: undefined })] as const
@@ -102,9 +103,10 @@ describe("a stored record", () => {
     ...Object.entries({
       nonce: [5, null],
       candidateId: [5],
-      term: [-1, 1.5, "3"],
-      attempt: [-1, 0.5, null],
-      leaseMillis: [0, -1, "20 seconds", null],
+      // The next of it would be no safe integer, and every campaign would die of that.
+      term: [-1, 1.5, "3", Number.MAX_SAFE_INTEGER],
+      attempt: [-1, 0.5, null, Number.MAX_SAFE_INTEGER],
+      leaseMillis: [0, -1, "20 seconds", null, 1e300],
       electedAt: ["yesterday"],
       electedRevision: [-1, 0.5, null],
       vacant: ["no", 0],

@@ -32,7 +32,13 @@ export const kindOf = (value: unknown): string => {
   if (typeof value === "string") return value === "" ? "an empty string" : "a plain string"
   if (Redacted.isRedacted(value)) return "a Redacted"
   if (Array.isArray(value)) return "a list"
-  return typeof value === "object" ? "an object" : `a ${typeof value}`
+  return typeof value === "object" ? `an object${classOf(value)}` : `a ${typeof value}`
+}
+
+/** Of a Map, a Date or a Promise: its class, which is what was not expected of it. */
+const classOf = (value: object): string => {
+  const name: unknown = Result.getOrElse(Result.try(() => value.constructor.name), () => undefined)
+  return typeof name === "string" && name !== "" && name !== "Object" ? ` of class ${name}` : ""
 }
 
 /** So much of a text is shown. */
@@ -55,10 +61,30 @@ export const read = <S extends Settings>(
   settings: S,
   prefix = ""
 ): Result.Result<Values<S>, InvalidConfig> => {
-  if (options !== undefined && (typeof options !== "object" || options === null || Array.isArray(options))) {
-    return refuseObject(where, options, settings, prefix)
-  }
-  const given = (options ?? {}) as { readonly [name: string]: unknown }
+  // A getter of the caller's may throw.
+  return Result.try(() => readNamed(where, options, settings, prefix)).pipe(
+    Result.getOrElse((cause) =>
+      refuse(where, "options that can be read", cause instanceof Error ? cause.message : String(cause))
+    )
+  )
+}
+
+/** With names to read options by. A Map, a Date or a Promise has none: it would be taken for no options at all. */
+const isObjectOfOptions = (value: unknown): value is { readonly [name: string]: unknown } => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const isPlain = prototype === Object.prototype || prototype === null
+  return (isPlain || Object.keys(value).length > 0) && Object.getOwnPropertySymbols(value).length === 0
+}
+
+const readNamed = <S extends Settings>(
+  where: string,
+  options: unknown,
+  settings: S,
+  prefix: string
+): Result.Result<Values<S>, InvalidConfig> => {
+  if (options !== undefined && !isObjectOfOptions(options)) return refuseObject(where, options, settings, prefix)
+  const given = options ?? {}
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(settings, name))
   if (unknown !== undefined) {
     return Result.fail(
@@ -168,6 +194,12 @@ export const toDuration = (value: unknown): Duration.Duration | undefined => {
 /** Far beyond any use, and well inside what a timer or a server can count. */
 export const longest = Duration.days(366)
 
+/** A number that was meant as seconds is worth a hint. */
+export const hintFor = (given: unknown): string =>
+  typeof given === "number" && given > 0 && given < 1000
+    ? `; a number is milliseconds: ${given} is ${given} ms; write "${given} seconds"`
+    : ""
+
 /** A time of any length, also below 0 or without end. A number is milliseconds. */
 export const time: Setting<Duration.Duration> = (name, value) => {
   const given = toDuration(value)
@@ -188,7 +220,7 @@ export const duration = (
     (given) =>
       Duration.isGreaterThanOrEqualTo(given, minimum) && Duration.isLessThanOrEqualTo(given, maximum)
         ? Result.succeed(given)
-        : refuse(name, expected, Duration.format(given))
+        : refuse(name, expected, `${Duration.format(given)}${hintFor(value)}`)
   )
 
 /** A schedule, or the time between two occurrences. */

@@ -13,15 +13,20 @@ const isRecord = (value: unknown): value is { readonly [name: string]: unknown }
   return prototype === Object.prototype || prototype === null
 }
 
-const oneConfig = `a Config, such as Config.String("..."), or an object of Configs`
+const oneConfig = "a Config, such as Config.succeed(...), or an object of Configs"
 
-/** The same without what is undefined: an option that is left out. */
-const prune = (name: string, value: unknown, expected: string): Result.Result<unknown, InvalidConfig> => {
+/** The same without what is undefined: an option that is left out. `prefix` is the path of the options within. */
+const prune = (
+  name: string,
+  value: unknown,
+  expected: string,
+  prefix = `${name}.`
+): Result.Result<unknown, InvalidConfig> => {
   if (Config.isConfig(value)) return Result.succeed(value)
   if (!isRecord(value)) return refuse(name, expected, kindOf(value))
   const kept: { [name: string]: unknown } = {}
   for (const [key, one] of Object.entries(value).filter(([, one]) => one !== undefined)) {
-    const inside = prune(key, one, oneConfig)
+    const inside = prune(`${prefix}${key}`, one, oneConfig)
     if (Result.isFailure(inside)) return inside
     kept[key] = inside.success
   }
@@ -34,6 +39,6 @@ export const unwrapConfig = <A>(
   wrapped: Config.Wrap<A>
 ): Result.Result<Config.Config<A>, InvalidConfig> =>
   Result.map(
-    prune(where, wrapped, "an object with a Config for each option"),
+    prune(where, wrapped, "an object with a Config for each option", ""),
     (kept) => Config.unwrap(kept as Config.Wrap<A>)
   )

@@ -16,6 +16,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { KVStore } from "../KVStore.ts"
 import { ProcessCrashed } from "./CrashError.ts"
@@ -77,8 +79,9 @@ const processOf = (
       for (const listener of Array.from(listeners)) listener()
       return Effect.void
     }),
-    run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      Effect.contextWith((context: Context.Context<R>) =>
+    run: <A, E, R>(program: Effect.Effect<A, E, R>) => {
+      const effect = inOwnScope(program, isCrashed)
+      return Effect.contextWith((context: Context.Context<R>) =>
         Effect.callback<A, E | ProcessCrashed>((resume) => {
           if (Deferred.isDoneUnsafe(crashed)) return resume(Effect.fail(new ProcessCrashed()))
           const onCrash = () => {
@@ -96,8 +99,33 @@ const processOf = (
           return Effect.raceFirst(Fiber.interrupt(fiber), atCrash)
         })
       )
+    }
   }
 }
+
+/**
+ * What a program leaves open in a scope of the test's closes with that scope, in
+ * the background where its process has crashed: finalizers that the store
+ * interrupts would interrupt the test.
+ */
+const inOwnScope = <A, E, R>(
+  program: Effect.Effect<A, E, R>,
+  isCrashed: Effect.Effect<boolean>
+): Effect.Effect<A, E, R> =>
+  Effect.contextWith((context: Context.Context<R>) =>
+    Option.match(Context.getOption(context, Scope.Scope), {
+      onNone: () => program,
+      onSome: (outer) =>
+        Effect.gen(function*() {
+          const own = yield* Scope.make()
+          yield* Scope.addFinalizerExit(outer, (exit) => {
+            const close = Scope.close(own, exit)
+            return Effect.flatMap(isCrashed, (is) => is ? Effect.asVoid(Effect.forkDetach(close)) : close)
+          })
+          return yield* Effect.provideService(program, Scope.Scope, own)
+        })
+    })
+  )
 
 /** The store of a process: interrupts what uses it after the crash. An error would be retried, also in finalizers. */
 const cutOff = (
@@ -140,9 +168,11 @@ const cutOff = (
  *
  * **Gotchas**
  *
- * An effect that uses a service of the process outside of `run` is interrupted
- * after the crash, the test itself too. What a finalizer does beside the store, it
- * does after a crash as well.
+ * Run everything that the process does by `run`. An effect that uses a service of
+ * the process outside of it is interrupted after the crash, the test itself too,
+ * and a stream of a service (`Registry.watch`, `Election.observe`) waits for events
+ * that do not come any more. What a finalizer does beside the store, it does after
+ * a crash as well.
  *
  * **Example** (A leader that crashes)
  *

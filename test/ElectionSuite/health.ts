@@ -31,7 +31,9 @@ export const health = ({ finish, test, until }: Tools) => {
     ["says no", Effect.succeed(false)],
     ["hangs", Effect.never],
     ["dies", Effect.die("broken")],
-    ["throws", Effect.sync(() => assert.fail("broken"))]
+    ["throws", Effect.sync(() => assert.fail("broken"))],
+    ["forgets its answer", Effect.void as Effect.Effect<never>],
+    ["answers with a text", Effect.succeed("no") as Effect.Effect<never>]
   ]
   for (const [how, check] of sick) {
     test(`a leader whose healthCheck ${how} resigns, and does not campaign`, () =>

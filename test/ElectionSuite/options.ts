@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Election from "../../src/Election.ts"
 import * as KVStore from "../../src/KVStore.ts"
@@ -56,7 +57,7 @@ const badCandidates: ReadonlyArray<Refusal> = [
     [{ healthCheck }, "InvalidConfig", "healthCheck: expected an Effect"] as const
   ),
   ...[5, "a", Number.NaN, null, new Map(), { when: new Date(0) }, { n: Number.NaN }].map((metadata) =>
-    [{ metadata }, "InvalidValue", "metadata: Expected"] as const
+    [{ metadata }, "InvalidValue", "metadata: expected"] as const
   )
 ]
 
@@ -96,6 +97,16 @@ export const options = ({ finish, test, until }: Tools) => {
         yield* check([work, "InvalidConfig", "work: expected a function"], asked)
       }
       assert.deepStrictEqual(link.calls, [])
+    }))
+
+  test("work that gives no Effect is refused, and leadership is handed over", () =>
+    Effect.gen(function*() {
+      const { election } = yield* startProcess(yield* openBucket())
+      for (const given of [undefined, 5, Promise.resolve(5), Object.create(null)]) {
+        const asked = finish(election.whileLeader<void, never, never>(only, () => untyped(given)))
+        yield* check([given, "InvalidConfig", "work: expected an Effect"], asked)
+        assert.deepStrictEqual(yield* election.leader(only), Option.none())
+      }
     }))
 
   test("a bucket for elections is named in what is wrong with it", () =>

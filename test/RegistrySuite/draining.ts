@@ -28,6 +28,16 @@ export const draining = ({ finish, test, until }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
+  for (const [how, done] of [["fails", Effect.fail("broken")], ["dies", Effect.die("broken")]] as const) {
+    test(`a draining instance is gone when what it waits for ${how}`, () =>
+      Effect.gen(function*() {
+        const [, backend] = yield* world(calm)
+        const { drain } = yield* backend.enter(named("orders", "one"))
+        yield* finish(drain(done as Effect.Effect<never>, { timeout: "1 hour" }))
+        assert.deepStrictEqual(yield* backend.registry.list("orders", { includeExpired: true }), [])
+      }))
+  }
+
   test("a draining instance is gone when its time is up", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)

@@ -14,6 +14,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { randomName } from "../names.ts"
+import { shown } from "../options.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Board } from "./board.ts"
 import { standing } from "./challenger.ts"
@@ -60,6 +61,13 @@ export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
     ? Effect.succeed(true)
     : healthCheck.pipe(
       Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
+      // A check that forgets its answer must not keep a candidate waiting in silence.
+      Effect.tap((answer: unknown) =>
+        typeof answer === "boolean"
+          ? Effect.void
+          : Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: it counts as false`)
+      ),
+      Effect.map((answer: unknown) => answer === true),
       Effect.catchCause((cause) => Effect.as(Effect.logWarning("a health check failed", cause), false))
     )
 

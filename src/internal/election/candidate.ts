@@ -4,22 +4,22 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { CandidateOptions, Options, Timings } from "../../Election.ts"
 import {
   ElectionError,
   type ElectionReason,
   type InvalidConfig,
   InvalidName,
-  InvalidValue,
   ValueTooLarge
 } from "../../ElectionError.ts"
-import { Metadata } from "../../ServiceInstance.ts"
+import type { Metadata } from "../../ServiceInstance.ts"
+import { toMetadata } from "../metadata.ts"
 import { ProcessName, randomName } from "../names.ts"
 import {
   anything,
   duration,
   group,
+  hintFor,
   integer,
   optional,
   read,
@@ -69,7 +69,7 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
       : refuse(
         name,
         `leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms`,
-        `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms`
+        `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms${hintFor(Object(value).leaseDuration)}`
       )
   })
 
@@ -87,12 +87,15 @@ export const toLayerTimes = (
 
 const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)
 
+/** Each step is a renewInterval of waiting: more of them are a candidate that never campaigns. */
+const largestPriority = 1000
+
 const candidateSettings = {
   candidateId: optional(text),
   timings: optional(timingsSetting),
   // Data, and not a setting: toMetadata reads it.
   metadata: anything,
-  priority: withDefault(integer(0), 0),
+  priority: withDefault(integer(0, largestPriority), 0),
   healthCheck: optional(thatIs(isHealthCheck, "an Effect that succeeds with true or false"))
 }
 
@@ -117,7 +120,7 @@ export const toCandidate = (
       candidateId: given.candidateId ?? (yield* makeId),
       priority: given.priority,
       times: given.timings ?? times,
-      metadata: given.metadata === undefined ? {} : yield* toMetadata(given.metadata),
+      metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
       healthCheck: given.healthCheck
     }
     yield* checkSize(candidate, candidate.metadata, limit)
@@ -134,20 +137,3 @@ export const checkSize = (
     const size = largestSize({ candidateId, leaseMillis: times.leaseDuration, metadata })
     return size > limit ? Effect.fail(new ValueTooLarge({ size, limit })) : Effect.void
   })
-
-const decodeMetadata = Schema.decodeUnknownEffect(Metadata)
-const isJson = Schema.is(Schema.Json)
-
-const invalidMetadata = (problem: string) => new InvalidValue({ problem: `metadata: ${problem}` })
-
-/** A copy: renewals write it for as long as leadership lasts, whatever becomes of the original. */
-export const toMetadata = (metadata: unknown): Effect.Effect<Metadata, InvalidValue> =>
-  decodeMetadata(metadata).pipe(
-    Effect.mapError((error) => invalidMetadata(error.message)),
-    // A Map, or a Date, would be read as an empty record.
-    Effect.filterOrFail(() => isJson(metadata), () => invalidMetadata("Expected a plain object")),
-    Effect.tap((json) => Effect.sync(() => JSON.stringify(json))),
-    Effect.map((json) => structuredClone(json)),
-    // Getters that throw, and what is nested too deeply to be written.
-    Effect.catchDefect((defect) => Effect.fail(invalidMetadata(`Expected what JSON can write, got ${String(defect)}`)))
-  )

@@ -3,11 +3,14 @@
  * Pure.
  */
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
+import { longest } from "../options.ts"
 
 export const keyPrefix = "election"
 
@@ -17,6 +20,12 @@ export const electionOf = (key: string): string => key.slice(keyPrefix.length + 
 
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
+/** What is counted on from is far from the end of the safe integers: a record with more is another writer's. */
+const largestCounter = 2 ** 52
+
+/** As long as a candidate may ask for: a longer one, of another writer, would hold an election for ever. */
+const longestLease = Duration.toMillis(longest)
+
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
   /** New for every campaign: a restarted process with the same id is a stranger to its old self. */
@@ -24,7 +33,7 @@ export const StoredRecord = Schema.Struct({
   term: Counter,
   /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed. */
   attempt: Counter,
-  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
+  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(longestLease)),
   /** Informational: the winner's own clock. */
   electedAt: Schema.DateTimeUtc,
   /** The revision of the write that won; absent in that write itself. */
@@ -77,10 +86,18 @@ export type Held = Extract<Seen, { readonly _tag: "Held" }>
 
 export const absent: Seen = { _tag: "Absent" }
 
+const hasRoom = ({ attempt, term }: StoredRecord): boolean => term <= largestCounter && attempt <= largestCounter
+
+const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
+  // Bytes that are no UTF-8 are no JSON either: what stands for them does not parse, or is not what we wrote. JSON that is
+  // nested too deep throws.
+  Result.flatMap(Result.try(() => decodeText(new TextDecoder().decode(value))), identity).pipe(
+    Result.filterOrFail(hasRoom, () => "a count that has no next")
+  )
+
 export const fromEntry = (entry: KVEntry): Seen => {
   const { created, revision } = entry
-  // Bytes that are no UTF-8 are no JSON either: what stands for them does not parse, or is not what we wrote.
-  return Result.match(decodeText(new TextDecoder().decode(entry.value)), {
+  return Result.match(decode(entry.value), {
     onFailure: (): Seen => ({ _tag: "Undecodable", revision, created }),
     onSuccess: (record): Seen => ({ _tag: record.vacant ? "Vacant" : "Held", revision, created, record })
   })

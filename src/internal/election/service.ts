@@ -16,11 +16,12 @@ import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { toMetadata } from "../metadata.ts"
 import { invalid, kindOf } from "../options.ts"
 import { Board } from "./board.ts"
 import type { CampaignServices, Candidate, Won } from "./campaign.ts"
 import * as campaigns from "./campaign.ts"
-import { checkName, checkSize, failure, toCandidate, toLayerTimes, toMetadata } from "./candidate.ts"
+import { checkName, checkSize, failure, toCandidate, toLayerTimes } from "./candidate.ts"
 import * as leaders from "./leader.ts"
 import type { Tenure, TermTimings } from "./tenure.ts"
 import { runUntil } from "./work.ts"
@@ -150,6 +151,12 @@ const whileLeader = <A, E, R>(
     }
   })
 
+/** What a program that no compiler has seen may return: an async function's promise, or nothing. */
+const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | ElectionError, R> =>
+  Effect.isEffect(work)
+    ? work
+    : Effect.fail(failure("whileLeader", election)(invalid(`work: expected an Effect, got ${kindOf(work)}`)))
+
 /** One term: none where leadership went before the work ended. */
 const runTerm = <A, E, R>(
   elections: Elections,
@@ -167,7 +174,8 @@ const runTerm = <A, E, R>(
     })
     yield* resignWhenUnhealthy(candidate, won.tenure, resign)
     const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))
-    return yield* runUntil(won.tenure, work(toLeadership(won, resign)), toldToStop)
+    const running = Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
+    return yield* runUntil(won.tenure, running, toldToStop)
   }).pipe(Effect.scoped)
 
 const checked = <A, R>(operation: string, election: string, effect: Effect.Effect<A, ElectionError, R>) =>
@@ -208,7 +216,7 @@ const toLeadership = ({ tenure, token }: Won, resign: Effect.Effect<void>): Lead
     isValid: tenure.isValid,
     lost: untilOver(tenure.lost),
     proclaim: (metadata: Metadata) =>
-      toMetadata(metadata).pipe(
+      Effect.fromResult(toMetadata(metadata)).pipe(
         Effect.tap((checked) => checkSize(tenure.options, checked, tenure.options.store.config.maxValueSize)),
         Effect.flatMap((checked) => tenure.proclaim(checked)),
         Effect.flatMap((landed) => landed ? Effect.void : isOver),

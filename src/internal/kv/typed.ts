@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../KVStore.ts"
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
+import { invalid, kindOf } from "../options.ts"
 import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
 import { shownKey } from "./subjects.ts"
@@ -64,6 +65,9 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
   const modify: TypedKVStore<A>["modify"] = (key, f) =>
     settle(store.config, "modify", key, (writing) =>
       Effect.gen(function*() {
+        if (typeof f !== "function") {
+          return yield* failure("modify", key, invalid(`modify: expected a function of the value, got ${kindOf(f)}`))
+        }
         const current = yield* decodeFound("modify", store.get(key))
         const next = f(Option.map(current, (entry) => entry.value))
         if (!Option.isOption(next)) {

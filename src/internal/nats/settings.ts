@@ -47,6 +47,9 @@ const settings = {
   pingInterval: options.withDefault(time, pingInterval)
 }
 
+/** The names of all options of a connection. */
+export const connectionNames: ReadonlyArray<string> = Object.keys(settings)
+
 /** The servers as people are told of them. */
 export const shownServers = ({ servers }: ConnectionSettings): string => servers.map(({ shown }) => shown).join(", ")
 

@@ -69,6 +69,9 @@ const certificatesOf = (name: string, pem: string): Effect.Effect<ReadonlyArray<
     : Effect.fail(invalid(`${name}: expected certificates in PEM (-----BEGIN CERTIFICATE-----)`))
 }
 
+/** The names of all options of TLS. */
+export const tlsNames: ReadonlyArray<string> = Object.keys(tlsSettings)
+
 const privateKeyOf = (name: string, pem: string): Effect.Effect<KeyObject, InvalidConfig> =>
   Effect.try({
     try: () => createPrivateKey(pem),

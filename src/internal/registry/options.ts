@@ -10,13 +10,15 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SemVer from "effect/SemVer"
 import { defaultMaxAge } from "../../Expiration.ts"
-import { type InvalidConfig, InvalidName, InvalidValue } from "../../RegistryError.ts"
-import { InstanceId, Metadata, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
+import { type InvalidConfig, InvalidName, type InvalidValue } from "../../RegistryError.ts"
+import { InstanceId, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
+import { toMetadata } from "../metadata.ts"
 import {
   anything,
   between,
   duration,
   flag,
+  hintFor,
   kindOf,
   longest,
   oneOf,
@@ -54,12 +56,6 @@ export interface RegistryTimings {
   readonly heartbeat: HeartbeatSchedule
 }
 
-/** A number that was meant as seconds is worth a hint. */
-const hint = (given: unknown): string =>
-  typeof given === "number" && given > 0 && given < 1000
-    ? `; a number is milliseconds: ${given} is ${given} ms; write "${given} seconds"`
-    : ""
-
 /** A maxAge that live instances outlast. A Schedule shows its delays only as they come: the shortest one counts. */
 const checkMaxAge = (
   given: unknown,
@@ -74,7 +70,7 @@ const checkMaxAge = (
     return refuse(
       "maxAge",
       `at least ${Duration.format(least)}, twice the ${which}`,
-      `${Duration.format(maxAge)}${hint(given)}`
+      `${Duration.format(maxAge)}${hintFor(given)}`
     )
   }
   return Duration.isGreaterThan(maxAge, longest)
@@ -182,25 +178,6 @@ const version: Setting<string> = (name, value) =>
     : refuse(name, `a semantic version such as "1.2.3" or "1.2.3-rc.1"`, shown(value))
 
 const status = oneOf(Status.literals)
-
-const isMetadata = Schema.is(Metadata)
-
-/** A copy: what the caller does to its own later is not sent. */
-const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {
-  const refused = (got: string) =>
-    new InvalidValue({ problem: `metadata: expected an object of JSON values by name, got ${got}` })
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return Result.fail(refused(shown(value)))
-  const copy = Result.try({
-    try: (): Metadata | undefined => isMetadata(value) ? JSON.parse(JSON.stringify(value)) : undefined,
-    // It goes deeper than can be followed.
-    catch: () => refused("an object that holds itself, or is nested too deep")
-  })
-  return Result.filterOrFail(
-    copy,
-    (one) => one !== undefined,
-    () => refused("one with a value that JSON does not have")
-  )
-}
 
 const instanceSettings = {
   serviceName: anything,

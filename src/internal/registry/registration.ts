@@ -223,7 +223,10 @@ const begin = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const { timeout } = yield* Effect.fromResult(toDrainOptions(done, drainOptions))
         yield* own.write((current) => Result.succeed(changed(current, { status: "DRAINING" })))
-        yield* Effect.timeoutOption(done, timeout)
+        yield* Effect.timeoutOption(done, timeout).pipe(
+          // The work is over, if not well: who called knows why, and the instance must not stay.
+          Effect.catchCause((cause) => Effect.logWarning(`the work of ${own.label} failed while it drained`, cause))
+        )
         yield* leave
       }).pipe(Effect.mapError(failure("drain"))),
     lost: Deferred.await(lost),
