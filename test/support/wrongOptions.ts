@@ -30,7 +30,21 @@ const aFunction = () => "orders"
 /** Values that are wrong nearly everywhere. */
 const values = [null, Number.NaN, -1, 1.5, 2n, "", "wrong", false, nothingInIt, bare, [], symbol, aFunction]
 
-const noOptions = [null, Number.NaN, 7, "", "orders", true, [], symbol, aFunction]
+const noOptions = [
+  null,
+  Number.NaN,
+  7,
+  "",
+  "orders",
+  true,
+  [],
+  symbol,
+  aFunction,
+  // Without names of their own they would be taken for no options at all.
+  new Map([["revision", 999]]),
+  new Date(0),
+  Promise.resolve({})
+]
 
 /** Refused as an error in the typed channel, in words that name what was wrong, and no pattern. */
 const refuses = Effect.fnUntraced(function*(
