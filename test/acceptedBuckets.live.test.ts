@@ -22,9 +22,9 @@ for (const line of lines) {
         assert.strictEqual(config.storage, "memory")
         assert.deepStrictEqual(config.streamMaxAge, Duration.seconds(2))
         const election = yield* Effect.flip(Layer.build(Layer.provide(Election.layer(), accepted)))
-        assert.match(election.message, /historySize must be 1/)
+        assert.match(election.message, /historySize: expected 1 for elections/)
         const registry = yield* Effect.flip(Layer.build(Layer.provide(Registry.layer(), accepted)))
-        assert.match(registry.message, /streamMaxAge \(2s\)/)
+        assert.match(registry.message, /streamMaxAge of the bucket: expected at least twice maxAge .*, got 2s/)
       }))
   })
 }
