@@ -273,16 +273,17 @@ export interface CandidateOptions {
    */
   readonly metadata?: Metadata | undefined
   /**
-   * The order in which candidates take over after a hand-over: this one waits
-   * `priority` times `renewInterval`. A whole number from 0, the default. It does
-   * not depose a leader, and does not count after a crash.
+   * The order in which candidates take over after a hand-over, or begin in an
+   * election that has no record yet: this one waits `priority` times
+   * `renewInterval`. A whole number from 0, the default, to 1000. It does not depose
+   * a leader, and does not count after a crash.
    */
   readonly priority?: number | undefined
   /**
    * Whether this candidate can lead. While it is false the candidate does not
    * campaign; a leader resigns. Run before each attempt to win, and every
    * `renewInterval` of a leader. A check that takes over a second, fails or dies
-   * counts as false. Default: always true.
+   * counts as false, and so does an answer that is no boolean. Default: always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
 }

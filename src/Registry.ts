@@ -296,7 +296,7 @@ export interface Registration {
   /**
    * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has
    * passed, and deregisters. `timeout` is from 0 to 366 days, without a default; a
-   * number is milliseconds.
+   * number is milliseconds. A `done` that fails is logged, and ends the wait.
    */
   readonly drain: (
     done: Effect.Effect<void>,
