@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import { defaultMaxAge, isExpired } from "../src/Expiration.ts"
+import type { InvalidConfig } from "../src/Registry.ts"
 import { untyped } from "./support/values.ts"
 
 /** Any time will do, and one that is not 0 shows that differences are taken. */
@@ -147,10 +148,10 @@ describe("isExpired", () => {
         const clock = yield* Clock.Clock
         const error = yield* Effect.flip(Effect.try({
           try: () => isExpired(clock, untyped(options)),
-          catch: (error) => error
+          catch: (error) => error as InvalidConfig
         }))
-        assert.strictEqual((error as { readonly _tag: string })._tag, "InvalidConfig")
-        assert.match(String((error as Error).message), /maxage|maxAge|options/)
+        assert.strictEqual(error._tag, "InvalidConfig")
+        assert.match(error.message, /maxage|maxAge|options/)
       }))
   }
 })

@@ -175,6 +175,21 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.size, 0)
     }))
 
+  test("modify with what is no function says so, and changes nothing", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      yield* kv.set("a", "1")
+      const modifications = [
+        Effect.asVoid(kv.modify("a", untyped(5))),
+        Effect.asVoid(kv.modifyUint8Array("a", untyped(5)))
+      ]
+      for (const modification of modifications) {
+        const { cause } = yield* Effect.flip(modification)
+        assert.strictEqual((cause as KVStore.KVStoreError).reason._tag, "InvalidConfig")
+      }
+      assert.strictEqual(yield* kv.get("a"), "1")
+    }))
+
   test("of many who modify at once none is lost", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()

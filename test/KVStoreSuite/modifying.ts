@@ -83,6 +83,15 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual([error.operation, error.key], ["modify", "a"])
     }))
 
+  test("modify with what is no function is InvalidConfig, and writes nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      for (const f of [undefined, null, 5, Option.some(1)]) {
+        yield* refusal(store, count(store).modify("a", untyped(f)), "InvalidConfig")
+      }
+      assert.isTrue(Option.isNone(yield* store.get("a")))
+    }))
+
   test("modify to what does not encode is InvalidValue, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
