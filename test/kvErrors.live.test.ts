@@ -39,6 +39,8 @@ describe.concurrent("an error by", () => {
     accounts(test, world)
     permissions(test, world)
     links(test, world)
-    if (world.client === "current") clusters(test, world)
+    if (world.client === "current") {
+      clusters((title, body) => it.live(`${nameOf(world)}: ${title}`, body, 90_000), world)
+    }
   }
 })

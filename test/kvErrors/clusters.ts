@@ -1,6 +1,7 @@
 /** Three servers that keep three copies: a lost condition is told by another code there, and without a number. */
 import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -22,23 +23,32 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-const startCluster = Effect.fnUntraced(function*(world: World) {
-  const ports = yield* Effect.replicateEffect(freePort, 3)
-  const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(", ")
-  const servers = yield* Effect.forEach(ports, (port, index) =>
-    startNatsServer({
-      line: world.line,
-      config: `server_name: n${index}\ncluster { name: lab, host: "127.0.0.1", port: ${port}, routes: [ ${routes} ] }`
-    }), { concurrency: 3 })
-  return servers.map(({ url }) => url)
-})
+/** A free port may be taken by another process before the server listens on it: then the cluster is started anew. */
+const startCluster = (world: World) =>
+  Effect.gen(function*() {
+    const ports = yield* Effect.replicateEffect(freePort, 3)
+    const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(", ")
+    const servers = yield* Effect.forEach(ports, (port, index) =>
+      startNatsServer({
+        line: world.line,
+        config: `server_name: n${index}\ncluster { name: lab, host: "127.0.0.1", port: ${port}, routes: [ ${routes} ] }`
+      }), { concurrency: 3 })
+    return servers.map(({ url }) => url)
+  }).pipe(Effect.retry({ times: 3, while: ({ message }) => message.includes("address already in use") }))
 
-/** A bucket of three copies takes its cluster some 5 s to be ready for. */
+/**
+ * A leader places copies only on servers whose statistics it has: until then it answers "no suitable peers for
+ * placement" (10005). A server sends them 0.25, 0.75, 1.75, 3.75, 7.75 and 15.75 s after its start and every 10 s from
+ * then on (nats-server 2.10.27, `heartbeatStatsz`), and what it sends before the routes are up, or before there is a
+ * leader, is lost. A cluster on an idle machine is ready after some 5 s, and on a busy one with the message after next.
+ */
+const readyWithin = Duration.seconds(60)
+
 const openReplicated = Effect.fnUntraced(function*(servers: ReadonlyArray<string>) {
   const open = NatsKVStore.layer({ bucket: freshName(), replicas: 3, timeout: "2 seconds" }).pipe(
     Layer.provide(NatsClient.layer({ servers }))
   )
-  const opened = yield* until(Effect.result(Layer.build(open)), (result) => result._tag === "Success")
+  const opened = yield* until(Effect.result(Layer.build(open)), (result) => result._tag === "Success", readyWithin)
   return Context.get(yield* Effect.fromResult(opened), KVStore.KVStore)
 })
 
