@@ -1,8 +1,8 @@
 /** What 5,000 calls each of the listings and the watch leave behind. */
 import * as Effect from "effect/Effect"
-import { toTable } from "../test/faults/support/table.ts"
-import { callNames, makeLeftovers } from "../test/support/leftovers.ts"
-import { lines } from "../test/support/natsBinaries.ts"
+import { callNames, makeLeftovers } from "../tools/leftovers.ts"
+import { lines } from "../tools/natsServer/binaries.ts"
+import { toTable } from "../tools/table.ts"
 import { rounded } from "./support/measure.ts"
 
 const times = 5000

@@ -5,8 +5,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { check, format, type Operation } from "../src/testing/Linearizability.ts"
-import { toTable } from "../test/faults/support/table.ts"
-import { lines } from "../test/support/natsBinaries.ts"
+import { lines } from "../tools/natsServer/binaries.ts"
+import { toTable } from "../tools/table.ts"
 import { rounded } from "./support/measure.ts"
 import { type Load, record, type Recorded } from "./support/processes.ts"
 

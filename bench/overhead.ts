@@ -2,8 +2,8 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
-import { toTable } from "../test/faults/support/table.ts"
-import { startNatsServer } from "../test/support/natsServer.ts"
+import { startNatsServer } from "../tools/natsServer/server.ts"
+import { toTable } from "../tools/table.ts"
 import { inTurn, rounded } from "./support/measure.ts"
 import { connection, openStore, value } from "./support/store.ts"
 

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
-import { toTable } from "../test/faults/support/table.ts"
-import { digests } from "../test/simulation/digest.ts"
-import { type Crew, startCrew } from "../test/simulation/runner.ts"
-import { scenarios } from "../test/simulation/scenarios.ts"
+import { digests } from "../tools/simulation/digest.ts"
+import { type Crew, startCrew } from "../tools/simulation/runner.ts"
+import { scenarios } from "../tools/simulation/scenarios.ts"
+import { toTable } from "../tools/table.ts"
 import { rounded } from "./support/measure.ts"
 
 const mixedRuns = 10_000
@@ -17,7 +17,7 @@ const otherRuns = 500
 
 const millisPerHour = 3_600_000
 
-const digestScript = fileURLToPath(new URL("../test/simulation/digest.ts", import.meta.url))
+const digestScript = fileURLToPath(new URL("../tools/simulation/digest.ts", import.meta.url))
 
 /** The oldest that Effect supports, and the one that we develop on. */
 const nodeVersions = ["22", "24"]

@@ -2,11 +2,11 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import { type Contender, others, ours } from "../test/faults/support/contenders.ts"
-import { problems } from "../test/faults/support/problems.ts"
-import { type Load, type Report, run, usualLoad } from "../test/faults/support/run.ts"
-import { type Scenario, scenarios } from "../test/faults/support/scenarios.ts"
-import { reportTable, toNumbers, toTable } from "../test/faults/support/table.ts"
+import { reportTable, toNumbers, toTable } from "../tools/table.ts"
+import { type Contender, others, ours } from "../tools/watchFaults/contenders.ts"
+import { problems } from "../tools/watchFaults/problems.ts"
+import { type Load, type Report, run, usualLoad } from "../tools/watchFaults/run.ts"
+import { type Scenario, scenarios } from "../tools/watchFaults/scenarios.ts"
 import { median } from "./support/measure.ts"
 
 /** As many as two processors carry without being late. */

@@ -11,7 +11,7 @@
  */
 import { Console, Context, Effect, Layer, Logger, Queue, type Scope } from "effect"
 import { KVStore, NatsClient, NatsKVStore } from "effect-aegis"
-import { startNatsServer } from "../test/support/natsServer.ts"
+import { startNatsServer } from "../tools/natsServer/server.ts"
 import { type Actor, inFibers, inProcesses, type Stores } from "./fleet/actors.ts"
 import { electionBucket, registryBucket, services, type Spec } from "./fleet/instance.ts"
 import { observe, type Sighting, whileWaiting } from "./fleet/observer.ts"

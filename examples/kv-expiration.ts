@@ -11,7 +11,7 @@
  */
 import { Console, Context, Effect, Layer, Logger, Option, Schedule, type Scope, Stream } from "effect"
 import { Expiration, KVStore, NatsClient, NatsKVStore } from "effect-aegis"
-import { startNatsServer } from "../test/support/natsServer.ts"
+import { startNatsServer } from "../tools/natsServer/server.ts"
 
 type Store = KVStore.KVStore["Service"]
 type Open = (

@@ -28,9 +28,9 @@ import * as Predicate from "effect/Predicate"
 import * as UndefinedOr from "effect/UndefinedOr"
 import { settle } from "./internal/kv/contended.ts"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
-import { longestKey, shownKey } from "./internal/kv/subjects.ts"
-import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
 import { invalid, kindOf } from "./internal/options.ts"
+import { longestKey, shownKey } from "./internal/subjects.ts"
+import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 
 /** So many removals `clear` and `clearPrefix` keep under way at once. */

@@ -34,7 +34,7 @@ import * as memory from "./internal/kv/memory.ts"
 import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
-import { fromUtf8, toUtf8 } from "./internal/kv/utf8.ts"
+import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import type { BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 import type { KVStoreError } from "./KVStoreError.ts"
 

@@ -9,8 +9,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as client from "./internal/nats/client.ts"
-import * as legacy from "./internal/nats/legacy.ts"
+import * as legacy from "./internal/nats/client/legacy.ts"
+import * as client from "./internal/nats/client/requests.ts"
 import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
 

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { lines, provideNatsServer } from "../../test/support/natsBinaries.ts"
+import { lines, provideNatsServer } from "../../tools/natsServer/binaries.ts"
 
 const project = fileURLToPath(new URL("../..", import.meta.url))
 

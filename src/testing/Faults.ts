@@ -20,7 +20,7 @@ import {
   nodes,
   planDuration,
   problemOf
-} from "../internal/testing/planSettings.ts"
+} from "./internal/scenario/plan.ts"
 import type { SimulatedNode, SimulatedStore } from "./Simulation.ts"
 
 export { InvalidConfig } from "../AegisError.ts"

@@ -10,10 +10,10 @@
  *
  * @since 0.1.0
  */
-import { check as checkHistory } from "../internal/testing/linearizability/check.ts"
-import { format as formatVerdict } from "../internal/testing/linearizability/describe.ts"
-import { recorder as makeRecorder } from "../internal/testing/linearizability/recording.ts"
 import type { KVOptions, KVStore } from "../KVStore.ts"
+import { check as checkHistory } from "./internal/linearizability/check.ts"
+import { format as formatVerdict } from "./internal/linearizability/describe.ts"
+import { recorder as makeRecorder } from "./internal/linearizability/recording.ts"
 
 /**
  * An operation on a key. Values are text: two are the same value where their

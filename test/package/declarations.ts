@@ -89,7 +89,7 @@ const declarationsIn = (dist: string): ReadonlyArray<string> => {
   return readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".d.ts")).toSorted()
 }
 
-const publicFiles = (dist: string) => declarationsIn(dist).filter((file) => !file.startsWith("internal"))
+const publicFiles = (dist: string) => declarationsIn(dist).filter((file) => !/(?:^|[\\/])internal[\\/]/.test(file))
 
 /** Lines of public declarations in which a file of `internal/` is named. */
 export const internalNames = (dist: string): ReadonlyArray<string> =>

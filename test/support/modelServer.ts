@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { MessageOperation } from "../../src/internal/kv/backend.ts"
-import { matcher } from "../../src/internal/kv/subjects.ts"
-import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream.ts"
+import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream/api.ts"
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
-import type { Chance } from "../../src/internal/simulation/chance.ts"
+import { matcher } from "../../src/internal/subjects.ts"
+import type { Chance } from "../../src/testing/internal/world/chance.ts"
 import { bytes } from "./values.ts"
 
 export const prefix = "$KV.b."

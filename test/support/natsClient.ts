@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import { connect as connectLegacy } from "nats"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsLegacy from "../../src/NatsLegacy.ts"
-import { NatsServer } from "./natsServer.ts"
+import { NatsServer } from "../../tools/natsServer/server.ts"
 
 export const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 

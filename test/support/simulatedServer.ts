@@ -3,12 +3,12 @@
  * way without delay: what is tested is the server alone.
  */
 import { assert } from "@effect/vitest"
-import { placeOf } from "../../src/internal/nats/messages.ts"
+import { placeOf } from "../../src/internal/nats/jetstream/messages.ts"
 import type { MessageHeaders } from "../../src/internal/nats/port.ts"
-import { Chance } from "../../src/internal/simulation/chance.ts"
-import type { Environment, Timer } from "../../src/internal/simulation/environment.ts"
-import { type Outgoing, received } from "../../src/internal/simulation/messages.ts"
-import { type ServerOptions, type Session, SimulatedServer } from "../../src/internal/simulation/server.ts"
+import { type ServerOptions, type Session, SimulatedServer } from "../../src/testing/internal/server/server.ts"
+import { Chance } from "../../src/testing/internal/world/chance.ts"
+import type { Environment, Timer } from "../../src/testing/internal/world/environment.ts"
+import { type Outgoing, received } from "../../src/testing/internal/world/messages.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

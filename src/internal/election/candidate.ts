@@ -13,8 +13,8 @@ import {
   ValueTooLarge
 } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
+import { ProcessName, randomName } from "../identity.ts"
 import { toMetadata } from "../metadata.ts"
-import { ProcessName, randomName } from "../names.ts"
 import {
   anything,
   duration,

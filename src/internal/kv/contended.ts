@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { KVStoreError, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
-import { backoff } from "../backoff.ts"
+import { backoff } from "../retry.ts"
 
 /** Two who met at one key try again after this long, give or take a fifth. */
 const shortestPause = Duration.millis(10)

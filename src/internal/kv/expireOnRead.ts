@@ -10,9 +10,9 @@ import type { ExpireOptions, KVEntry, RemoveOptions } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { KVStoreError } from "../../KVStoreError.ts"
 import { read, refuse, type Setting, shown, toDuration } from "../options.ts"
+import { shownKey } from "../subjects.ts"
 import { isOlder } from "../time.ts"
 import { isConflict, settle } from "./contended.ts"
-import { shownKey } from "./subjects.ts"
 
 interface ExpiringStore {
   readonly config: KVStoreConfig

@@ -10,7 +10,7 @@
  * One text has one key: what decodes otherwise than it would be encoded is the
  * key of somebody else.
  */
-import { fromUtf8, toUtf8 } from "./utf8.ts"
+import { fromUtf8, toUtf8 } from "../utf8.ts"
 
 /** What has to be written otherwise: no letter of a key; or a dot at either end, or after another. */
 const escaped = /[^-/_a-zA-Z0-9.]|^\.|(?<=\.)\.|\.$/gu

@@ -5,7 +5,7 @@
  * state and plain functions: time is handed in.
  */
 import { type KVStoreReason, RevisionMismatch, StorageFull } from "../../KVStoreError.ts"
-import { countPassing } from "../sorted.ts"
+import { countPassing } from "../binarySearch.ts"
 import type { Append, StoredMessage } from "./backend.ts"
 
 /** A log is cleared of removed slots when it has this many, and they are most of it. */

@@ -13,10 +13,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
+import { matcher } from "../subjects.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
+import { type Revisions, SeenRevisions } from "./firstRevision.ts"
 import { Log } from "./log.ts"
-import { type Revisions, SeenRevisions } from "./revisions.ts"
-import { matcher } from "./subjects.ts"
 
 const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
   duration === undefined ? undefined : Duration.toMillis(duration)

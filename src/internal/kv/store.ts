@@ -10,11 +10,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
+import { checkFilter, checkKey, everything, shownKey } from "../subjects.ts"
 import type { Backend, BackendEvent } from "./backend.ts"
-import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./checks.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
-import { checkFilter, checkKey, everything, shownKey } from "./subjects.ts"
+import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./validation.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const nothing = new Uint8Array(0)

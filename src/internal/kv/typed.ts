@@ -9,9 +9,9 @@ import * as Stream from "effect/Stream"
 import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../KVStore.ts"
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
 import { invalid, kindOf } from "../options.ts"
+import { shownKey } from "../subjects.ts"
 import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
-import { shownKey } from "./subjects.ts"
 
 class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
   constructor(entry: KVEntry, cause: unknown) {

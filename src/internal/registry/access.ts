@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { isOlder } from "../time.ts"
-import type { LastSeen } from "./protocol.ts"
+import type { LastSeen } from "./decisions.ts"
 import { changed, decode, type InstanceRecord } from "./record.ts"
 
 export interface Access {

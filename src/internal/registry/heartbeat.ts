@@ -10,8 +10,8 @@ import * as Result from "effect/Result"
 import { DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import type { Access } from "./access.ts"
+import { beforeRegistering } from "./decisions.ts"
 import { conflictPause, OwnRecord } from "./ownRecord.ts"
-import { beforeRegistering } from "./protocol.ts"
 import { changed, keyOf } from "./record.ts"
 
 export const makeHeartbeat = (

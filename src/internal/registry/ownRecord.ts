@@ -15,7 +15,7 @@ import { Deregistered, DuplicateInstance, type RegistryReason } from "../../Regi
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
-import { afterLostHeartbeat } from "./protocol.ts"
+import { afterLostHeartbeat } from "./decisions.ts"
 import { changed, type InstanceRecord, keyOf, toBytes } from "./record.ts"
 
 export interface OwnRecordOptions {

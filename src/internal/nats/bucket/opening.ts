@@ -1,0 +1,100 @@
+/**
+ * A bucket is opened, or made where it is not there and we may, and compared
+ * with what was asked for. One that is lost later is made again as it was.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
+import { ConfigMismatch, InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
+import type { Revisions } from "../../kv/firstRevision.ts"
+import type { JetStream, StreamInfo } from "../jetstream/api.ts"
+import type { Operations } from "../jetstream/operations.ts"
+import { codes } from "../jetstream/reasons.ts"
+import {
+  differences,
+  firstKey,
+  hasMarkers,
+  losesItsStart,
+  settingsFor,
+  streamName,
+  subjectPrefix,
+  unusable
+} from "./streamConfig.ts"
+
+interface Opening {
+  /** The stream as it is. */
+  readonly info: Effect.Effect<StreamInfo, KVStoreReason>
+  /** Opens it with what was asked for. */
+  readonly open: Effect.Effect<StreamInfo, KVStoreReason>
+  /** Makes one that is lost, with the configuration that it had; `BucketNotFound` where that is not allowed. */
+  readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>
+}
+
+interface OpeningOptions {
+  readonly js: JetStream
+  readonly config: KVStoreConfig
+  readonly operations: Operations
+  /** Milliseconds, of each request. */
+  readonly timeout: number
+  readonly revisions: Revisions
+}
+
+export const make = ({ config, js, operations: { read }, revisions, timeout }: OpeningOptions): Opening => {
+  const { bucket } = config
+  const stream = streamName(bucket)
+  const version = () => js.port.server().version
+
+  const info = Effect.tap(
+    read(js.streamInfo(stream, timeout)),
+    (found) => Effect.sync(() => revisions.saw(bucket, found.lastRevision))
+  )
+
+  const settings = (config: KVStoreConfig) =>
+    Effect.map(
+      Clock.currentTimeMillis,
+      (now) => settingsFor(config, revisions.first(bucket, now))
+    )
+
+  /** Whoever opens it first, or at the same time, does this before a message of its own. */
+  const keepStart = Effect.fnUntraced(function*(found: StreamInfo) {
+    if (!losesItsStart(version(), found)) return
+    const first = `${subjectPrefix(bucket)}${firstKey}`
+    yield* read(js.publish(first, new Uint8Array(0), [], timeout))
+    yield* read(js.purgeSubject(stream, first, timeout))
+  })
+
+  const create = (config: KVStoreConfig) =>
+    Effect.flatMap(settings(config), (wanted) => read(js.createStream(wanted, timeout))).pipe(
+      // Somebody else made it first: theirs is opened.
+      Effect.catchIf(
+        (reason) => reason._tag === "Rejected" && reason.code === codes.streamExists,
+        () => Effect.void
+      ),
+      Effect.andThen(info)
+    )
+
+  const makeAgain = (as: KVStoreConfig) =>
+    info.pipe(
+      Effect.catchTag("BucketNotFound", (lost) => config.create ? create(as) : Effect.fail(lost)),
+      Effect.tap(keepStart)
+    )
+
+  const open = Effect.gen(function*() {
+    if (config.expiryMarkers !== undefined && !hasMarkers(version())) {
+      return yield* new InvalidConfig({
+        problem: `expiryMarkers need a NATS server 2.11 or later, and this one is ${version()}`
+      })
+    }
+    const found = yield* makeAgain(config)
+    const wanted = yield* settings(config)
+    const refused = unusable(wanted, found.config)
+    if (refused.length > 0) return yield* new ConfigMismatch({ differences: refused })
+    const { list, update } = differences(wanted, found.config)
+    if (list.length === 0 || config.onMismatch === "accept") return found
+    if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
+    yield* read(js.updateStream(stream, update, timeout))
+    return yield* info
+  })
+
+  return { info, open, makeAgain }
+}

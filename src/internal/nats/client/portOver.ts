@@ -1,0 +1,185 @@
+/**
+ * The port over a connection of either client: their connections have the same
+ * shape, and differ in what they throw and how they tell of a refusal.
+ */
+import { type LinkEvent, type MessageHeaders, type NatsMessage, type NatsPort, reported } from "../port.ts"
+
+interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
+  readonly code: number
+  readonly description: string
+  readonly set: (name: string, value: string) => void
+}
+
+interface Incoming {
+  readonly subject: string
+  readonly reply?: string
+  readonly headers?: Omit<HeaderList, "set">
+  readonly data: Uint8Array
+}
+
+interface ClientConnection<Status, List> {
+  readonly info?: { readonly version: string; readonly max_payload: number } | undefined
+  readonly status: () => AsyncIterable<Status>
+  readonly closed: () => Promise<unknown>
+  readonly isClosed: () => boolean
+  readonly publish: (subject: string, data: Uint8Array, options: { headers?: List; reply?: string }) => void
+  readonly subscribe: (
+    subject: string,
+    options: { readonly callback: (error: Error | null, message: Incoming) => void }
+  ) => { readonly unsubscribe: () => void }
+}
+
+/** An error that the server sent: what it refused, where it refused something, and the error in the client's terms. */
+interface ServerError {
+  readonly refused: { readonly operation: string; readonly subject: string } | undefined
+  readonly cause: unknown
+}
+
+/** What each client brings of its own. */
+interface Dialect<Status, List> {
+  readonly makeHeaders: () => List
+  readonly createInbox: (prefix?: string) => string
+  /** The error that a status reports, where it reports one. */
+  readonly errorOf: (status: Status) => ServerError | undefined
+}
+
+/** Users who may not use every inbox connect with a prefix, which the clients keep among their options. */
+const inboxPrefixOf = (connection: object): string | undefined => {
+  const options: unknown = Reflect.get(connection, "options")
+  const prefix: unknown = typeof options === "object" && options !== null
+    ? Reflect.get(options, "inboxPrefix")
+    : undefined
+  return typeof prefix === "string" ? prefix : undefined
+}
+
+const linkEvents: { readonly [type: string]: LinkEvent } = {
+  disconnect: { _tag: "Disconnected" },
+  reconnecting: { _tag: "Reconnecting" },
+  reconnect: { _tag: "Connected" }
+}
+
+/** Follows the connection's own word on whether it is there, until it is closed or released. */
+const listen = <Status extends { readonly type: string }, List>(
+  connection: ClientConnection<Status, List>,
+  { errorOf }: Dialect<Status, List>
+): Pick<NatsPort, "isConnected" | "isClosed" | "onLink" | "release"> => {
+  const listeners = new Set<(event: LinkEvent) => void>()
+  const statuses = connection.status()
+  let state: "up" | "down" | "closed" = connection.isClosed() ? "closed" : "up"
+  // The server ends a link after an error that refuses no single subject, and the client reports the two apart.
+  let lastError: unknown
+  const tell = (event: LinkEvent) => {
+    if (event._tag === "Disconnected") state = "down"
+    if (event._tag === "Connected") state = "up"
+    // A copy: a listener may listen again at once.
+    for (const listener of Array.from(listeners)) listener(event)
+  }
+  const toLinkEvent = (status: Status): LinkEvent | undefined => {
+    const error = errorOf(status)
+    if (error?.refused !== undefined) {
+      const operation = error.refused.operation === "subscription" ? "subscription" : "publish"
+      return { _tag: "Denied", operation, subject: error.refused.subject, ...reported(error.cause) }
+    }
+    const event = linkEvents[status.type]
+    if (error !== undefined) lastError = error.cause
+    if (event?._tag === "Connected") lastError = undefined
+    return event?._tag === "Disconnected" ? { ...event, ...reported(lastError) } : event
+  }
+  const follow = async () => {
+    for await (const status of statuses) {
+      const event = toLinkEvent(status)
+      if (event !== undefined) tell(event)
+    }
+  }
+  const closed = (cause: unknown) => {
+    if (state === "closed") return
+    state = "closed"
+    tell({ _tag: "Closed", ...reported(cause) })
+  }
+  // The statuses fail, or end, with the connection; its own promise says so in any case.
+  follow().catch(closed)
+  connection.closed().then(closed, closed)
+  return {
+    isConnected: () => state === "up" && !connection.isClosed(),
+    isClosed: () => connection.isClosed(),
+    onLink: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    release: () => {
+      closed(undefined)
+      listeners.clear()
+      // Both clients' statuses are queues that can be ended; the type says less.
+      const stop: unknown = Reflect.get(statuses, "stop")
+      if (typeof stop === "function") Reflect.apply(stop, statuses, [])
+    }
+  }
+}
+
+/** What the server said of itself; while there is none, what the last one said. */
+const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): NatsPort["server"] => {
+  let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
+  const current = () => {
+    const { info } = connection
+    if (info !== undefined && info !== null) last = { version: info.version, maxPayload: info.max_payload }
+    return last
+  }
+  current()
+  return current
+}
+
+const noHeader = () => ""
+
+/** The clients' own way to find one goes through all of them, every time. */
+const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
+  let byName: ReadonlyMap<string, ReadonlyArray<string>> | undefined
+  return (name) => {
+    byName ??= new Map(headers)
+    return byName.get(name)?.[0] ?? ""
+  }
+}
+
+const toMessage = ({ data, headers, reply, subject }: Incoming): NatsMessage => ({
+  subject,
+  reply: reply === "" ? undefined : reply,
+  status: headers?.code ?? 0,
+  description: headers?.description ?? "",
+  header: headers === undefined ? noHeader : readerOf(headers),
+  data
+})
+
+export const portOver = <Status extends { readonly type: string }, List extends HeaderList>(
+  connection: ClientConnection<Status, List>,
+  dialect: Dialect<Status, List>
+): NatsPort => {
+  const toHeaders = (list: MessageHeaders): List => {
+    const headers = dialect.makeHeaders()
+    for (const [name, value] of list) headers.set(name, value)
+    return headers
+  }
+  return {
+    ...listen(connection, dialect),
+    server: serverOf(connection),
+    inbox: () => dialect.createInbox(inboxPrefixOf(connection)),
+    publish: (subject, data, headers, reply) =>
+      connection.publish(subject, data, {
+        ...(headers.length === 0 ? {} : { headers: toHeaders(headers) }),
+        ...(reply === undefined ? {} : { reply })
+      }),
+    subscribe: (subject, onMessage) => {
+      const subscription = connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error === null) onMessage(toMessage(message))
+        }
+      })
+      return () => subscription.unsubscribe()
+    }
+  }
+}
+
+/** Whether a value is a connection, as far as its methods tell. */
+export const hasMethods = (value: unknown, names: ReadonlyArray<string>): value is object =>
+  typeof value === "object" && value !== null && names.every((name) => typeof Reflect.get(value, name) === "function")
+
+/** What both clients' connections have. */
+export const connectionMethods = ["publish", "subscribe", "status", "closed", "drain", "isClosed"]

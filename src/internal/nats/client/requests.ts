@@ -1,0 +1,57 @@
+/**
+ * What every store on a connection shares: its requests, and its state. The
+ * service shows the state only; its requests are kept here, by the service.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { ConnectionStatus, NatsClient } from "../../../NatsClient.ts"
+import * as requester from "../jetstream/requester.ts"
+import type { LinkEvent, NatsPort } from "../port.ts"
+
+type Client = NatsClient["Service"]
+
+const statuses = {
+  Connected: "connected",
+  Disconnected: "disconnected",
+  Reconnecting: "reconnecting",
+  Closed: "closed",
+  Denied: undefined
+} as const satisfies { readonly [Tag in LinkEvent["_tag"]]: ConnectionStatus | undefined }
+
+const statusNow = (port: NatsPort): ConnectionStatus =>
+  port.isClosed() ? "closed" : port.isConnected() ? "connected" : "disconnected"
+
+/** The state now, then every change, to the end. */
+const statusOf = (port: NatsPort): Stream.Stream<ConnectionStatus> =>
+  Stream.callback<ConnectionStatus>((queue) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        let last: ConnectionStatus | undefined
+        // The client reports each attempt to connect again; only the first is a change.
+        const report = (status: ConnectionStatus | undefined) => {
+          if (status === undefined || status === last) return
+          last = status
+          Queue.offerUnsafe(queue, status)
+          if (status === "closed") Queue.endUnsafe(queue)
+        }
+        const end = port.onLink(({ _tag }) => report(statuses[_tag]))
+        report(statusNow(port))
+        return end
+      }),
+      (end) => Effect.sync(end)
+    ), { bufferSize: Number.POSITIVE_INFINITY })
+
+const requesters = new WeakMap<Client, requester.Requester>()
+
+/** The requests of a client that was made here; undefined of any other. */
+export const requesterOf = (client: Client): requester.Requester | undefined => requesters.get(client)
+
+/** A client on a connection, for as long as the scope is open. */
+export const make = (connection: unknown, port: NatsPort): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.map(requester.make(port), (requester) => {
+    const client = { connection, status: statusOf(port) }
+    requesters.set(client, requester)
+    return client
+  })

@@ -1,0 +1,89 @@
+/**
+ * Between the log's messages and JetStream's: headers, and the place that a
+ * pushed message tells in its reply subject. Pure.
+ */
+import type { Append, MessageOperation, StoredMessage } from "../../kv/backend.ts"
+import type { MessageHeaders, NatsMessage } from "../port.ts"
+import type { KeptMessage } from "./api.ts"
+
+const operationHeader = "KV-Operation"
+const markerHeader = "Nats-Marker-Reason"
+
+const operationNames = new Map<string, MessageOperation>([["DEL", "delete"], ["PURGE", "purge"]])
+const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], ["Purge", "purge"], [
+  "Remove",
+  "delete"
+]])
+
+/** A marker's reason says more than an operation, and an operation more than none: then it is a value. */
+const operationOf = (header: (name: string) => string): MessageOperation =>
+  markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
+
+export const headersFor = (message: Append, subjectOf: (key: string) => string): MessageHeaders => {
+  const headers: Array<readonly [string, string]> = []
+  if (message.operation === "delete") headers.push([operationHeader, "DEL"])
+  if (message.operation === "purge") headers.push([operationHeader, "PURGE"], ["Nats-Rollup", "sub"])
+  const { condition } = message
+  if (condition !== undefined) {
+    headers.push(["Nats-Expected-Last-Subject-Sequence", String(condition.revision)])
+    if (condition.key !== message.key) {
+      headers.push(["Nats-Expected-Last-Subject-Sequence-Subject", subjectOf(condition.key)])
+    }
+  }
+  return headers
+}
+
+/** Reads a block of headers, as it goes over the wire. */
+export const headerReader = (block: string): (name: string) => string => {
+  const headers = new Map(
+    block.split("\r\n").slice(1).flatMap((line) => {
+      const colon = line.indexOf(":")
+      return colon < 1 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()] as const]
+    })
+  )
+  return (name) => headers.get(name) ?? ""
+}
+
+export const fromStored = (message: KeptMessage, prefix: string): StoredMessage => ({
+  key: message.subject.slice(prefix.length),
+  revision: message.revision,
+  created: message.created,
+  operation: operationOf(message.header),
+  value: message.data
+})
+
+/** Where a pushed message stands: in the stream, in its consumer, and how many are still to come. */
+export interface MessagePlace {
+  readonly streamSequence: number
+  readonly consumerSequence: number
+  readonly created: number
+  readonly pending: number
+}
+
+/**
+ * The reply subject is `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`,
+ * or, with a domain and an account before the stream, longer, and with a random token at its end.
+ */
+export const placeOf = (reply: string | undefined): MessagePlace | undefined => {
+  const tokens = reply?.split(".") ?? []
+  const long = tokens.length >= 11
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || (!long && tokens.length !== 9)) return undefined
+  const numbers = tokens.slice(long ? 7 : 5)
+  const [streamSequence, consumerSequence, nanos, pending] = numbers
+  if (pending === undefined || nanos === undefined || !/^\d+$/.test(nanos)) return undefined
+  return {
+    streamSequence: Number(streamSequence),
+    consumerSequence: Number(consumerSequence),
+    // Nanoseconds since 1970 are more than a number holds exactly.
+    created: Number(BigInt(nanos) / 1_000_000n),
+    pending: Number(pending)
+  }
+}
+
+export const fromPushed = (message: NatsMessage, place: MessagePlace, prefix: string): StoredMessage => ({
+  key: message.subject.slice(prefix.length),
+  revision: place.streamSequence,
+  created: place.created,
+  operation: operationOf(message.header),
+  value: message.data
+})

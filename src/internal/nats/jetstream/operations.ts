@@ -1,0 +1,54 @@
+/**
+ * Requests that end with a reason of the store's: not sent at all while the link
+ * is down, sorted by what may have happened, and done again where the bucket was
+ * lost and may be made again.
+ */
+import * as Effect from "effect/Effect"
+import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
+import type { Append } from "../../kv/backend.ts"
+import type { PortFailure } from "../port.ts"
+import type { JetStream } from "./api.ts"
+import { readReason, writeReason } from "./reasons.ts"
+
+export interface Operations {
+  readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
+  readonly write: (message: Append, request: Effect.Effect<number, PortFailure>) => Effect.Effect<number, KVStoreReason>
+}
+
+/** `timeout` is milliseconds. */
+export const make = (js: JetStream, stream: string, timeout: number): Operations => {
+  /** A stream that is gone looks like one without a leader: only its INFO tells. */
+  const whyNobodyAnswers = js.streamInfo(stream, timeout).pipe(
+    Effect.mapError(readReason),
+    Effect.andThen(Effect.fail(new Unavailable({ problem: "the stream has no leader" })))
+  )
+
+  const run = <A>(
+    request: Effect.Effect<A, PortFailure>,
+    toReason: (failure: PortFailure) => KVStoreReason
+  ): Effect.Effect<A, KVStoreReason> =>
+    Effect.suspend(() =>
+      js.port.isConnected()
+        ? Effect.catch(
+          request,
+          (failure): Effect.Effect<A, KVStoreReason> =>
+            failure._tag === "NoResponders" ? whyNobodyAnswers : Effect.fail(toReason(failure))
+        )
+        : Effect.fail(new Unavailable({ problem: "not connected" }))
+    )
+
+  return {
+    read: (request) => run(request, readReason),
+    write: (message, request) => run(request, (failure) => writeReason(failure, message))
+  }
+}
+
+/** The same, done once more where the bucket was lost and could be made again: nothing had been read or written then. */
+export const remaking = (plain: Operations, makeAgain: Effect.Effect<unknown, KVStoreReason>): Operations => {
+  const again = <A>(operation: Effect.Effect<A, KVStoreReason>) =>
+    Effect.catchIf(operation, (reason) => reason._tag === "BucketNotFound", () => Effect.andThen(makeAgain, operation))
+  return {
+    read: (request) => again(plain.read(request)),
+    write: (message, request) => again(plain.write(message, request))
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What a failed request means for the store. Reads and writes differ in one
+ * thing: a read that got no answer changed nothing, a write may have landed.
+ */
+import {
+  BucketNotFound,
+  type KVStoreReason,
+  OutcomeUnknown,
+  PermissionDenied,
+  Rejected,
+  RevisionMismatch,
+  StorageFull,
+  Unavailable,
+  ValueTooLarge
+} from "../../../KVStoreError.ts"
+import type { Append } from "../../kv/backend.ts"
+import { type PortFailure, reported } from "../port.ts"
+
+/** JetStream error codes that have a reason of their own here. */
+export const codes = {
+  accountResources: 10002,
+  clusterWithoutLeader: 10008,
+  consumerNotFound: 10014,
+  messageTooLarge: 10054,
+  insufficientResources: 10023,
+  memoryFull: 10028,
+  notEnabledForAccount: 10039,
+  storageFull: 10047,
+  streamExists: 10058,
+  streamNotFound: 10059,
+  wrongLastSequence: 10071,
+  notEnabled: 10076,
+  bucketFull: 10077,
+  /** The same refusal where another write to the key is under way; it names no number. */
+  wrongLastSequenceUnnamed: 10164
+} as const
+
+const fullScopes = new Map<number, StorageFull["scope"]>([
+  [codes.bucketFull, "bucket"],
+  [codes.accountResources, "account"],
+  [codes.insufficientResources, "server"],
+  [codes.memoryFull, "server"],
+  [codes.storageFull, "server"]
+])
+
+/** What to do, where trying again cannot help and the server's own words do not say it. */
+const remedies = new Map<number, string>([
+  [
+    codes.notEnabledForAccount,
+    "this account has no JetStream: enable it for the account, or log in as a user of another"
+  ],
+  [codes.notEnabled, "this server runs without JetStream: start it with JetStream, or connect to one that has it"]
+])
+
+const finalReason = (code: number, description: string): KVStoreReason => {
+  if (code === codes.streamNotFound) return new BucketNotFound({})
+  if (code === codes.clusterWithoutLeader) return new Unavailable({ problem: description })
+  const scope = fullScopes.get(code)
+  if (scope !== undefined) return new StorageFull({ scope, code, description })
+  const remedy = remedies.get(code)
+  return new Rejected({ code, description: remedy === undefined ? description : `${description}: ${remedy}` })
+}
+
+const problemOf = ({ cause, problem }: Extract<PortFailure, { readonly problem: string }>) => ({
+  problem,
+  ...reported(cause)
+})
+
+export const readReason = (failure: PortFailure): KVStoreReason => {
+  switch (failure._tag) {
+    case "Api":
+      return finalReason(failure.code, failure.description)
+    case "Denied":
+      return new PermissionDenied({ subject: failure.subject, ...reported(failure.cause) })
+    case "NoResponders":
+      return new Unavailable({ problem: "no responders: the stream has no leader, or JetStream is not enabled" })
+    case "Timeout":
+      return new Unavailable({ problem: "no answer in time" })
+    case "NotSent":
+    case "ConnectionLost":
+      return new Unavailable(problemOf(failure))
+  }
+}
+
+/** The number in the text of 10071, for people; nothing is decided by it. */
+const namedSequence = (description: string): number | undefined => {
+  const digits = /(\d+)\s*$/.exec(description)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
+  if (failure._tag === "Timeout") return new OutcomeUnknown({ problem: "no answer in time" })
+  if (failure._tag === "ConnectionLost") return new OutcomeUnknown(problemOf(failure))
+  if (failure._tag !== "Api") return readReason(failure)
+  const { code, description } = failure
+  if (code === codes.messageTooLarge) return new ValueTooLarge({ size: message.value.length })
+  if (message.condition !== undefined) {
+    const expected = message.condition.revision
+    if (code === codes.wrongLastSequence) {
+      return new RevisionMismatch({ expected, actual: namedSequence(description) })
+    }
+    if (code === codes.wrongLastSequenceUnnamed) return new RevisionMismatch({ expected })
+  }
+  return finalReason(code, description)
+}

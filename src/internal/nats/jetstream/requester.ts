@@ -1,0 +1,244 @@
+/**
+ * Requests over a connection: one inbox and one timer for all of them, however
+ * many are under way. A request ends with its answer, its time, a refusal, the
+ * loss of the link, or the interruption of whoever asked; none is left behind.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { forkReported } from "../../fibers.ts"
+import { monotonicMillis, wholeMillis } from "../../time.ts"
+import {
+  type LinkEvent,
+  type MessageHeaders,
+  type NatsMessage,
+  type NatsPort,
+  type PortFailure,
+  reported
+} from "../port.ts"
+
+/** How late a request may be found to be out of time: only one that has less time than this, and comes among others. */
+const longestLook = 100
+
+const noResponders = 503
+
+interface Pending {
+  readonly subject: string
+  /** By the monotonic clock, in milliseconds. */
+  readonly deadline: number
+  readonly onMessage: (message: NatsMessage) => void
+  readonly onFailure: (failure: PortFailure) => void
+}
+
+export interface Many<A> {
+  readonly answers: ReadonlyArray<A>
+  /** The one with a status. */
+  readonly end: NatsMessage
+}
+
+export interface Requester {
+  readonly port: NatsPort
+  /** The answer, whatever its status, but for that nobody listens. `timeout` is milliseconds. */
+  readonly request: (
+    subject: string,
+    data: Uint8Array,
+    headers: MessageHeaders,
+    timeout: number
+  ) => Effect.Effect<NatsMessage, PortFailure>
+  /** All answers up to the first that has a status. Each is read as it comes: as they are they would fill the memory. */
+  readonly requestMany: <A>(
+    subject: string,
+    data: Uint8Array,
+    timeout: number,
+    read: (message: NatsMessage) => A
+  ) => Effect.Effect<Many<A>, PortFailure>
+}
+
+/** A failure of the client before anything was sent: it is closed, draining, or will not take the message. */
+const held = (cause: unknown): PortFailure => ({
+  _tag: "NotSent",
+  problem: cause instanceof Error ? cause.message : String(cause),
+  ...reported(cause)
+})
+
+const everyOne = () => true
+
+/** The requests that have no answer yet, by the token that ends their inbox. */
+class UnderWay {
+  readonly inbox: string
+  /** Open while there are any. */
+  readonly any = Latch.makeUnsafe(false)
+  /** Why none can be sent: without its inbox no request has an answer, until the next connection. */
+  refused: PortFailure | undefined
+  private readonly pending = new Map<string, Pending>()
+  private begun = 0
+
+  constructor(inbox: string) {
+    this.inbox = inbox
+  }
+
+  /** A name for a request that is about to begin. */
+  nextToken(): string {
+    return (this.begun++).toString(36)
+  }
+
+  /** Who keeps the time may look at it before this returns, and end it where it has no time left. */
+  begin(token: string, one: Pending): void {
+    this.pending.set(token, one)
+    this.any.openUnsafe()
+  }
+
+  has(token: string): boolean {
+    return this.pending.has(token)
+  }
+
+  end(token: string): void {
+    this.pending.delete(token)
+  }
+
+  /** The next time at which one may be late. */
+  get deadline(): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const { deadline } of this.pending.values()) earliest = Math.min(earliest, deadline)
+    return earliest
+  }
+
+  expire(now: number): void {
+    this.fail({ _tag: "Timeout" }, ({ deadline }) => deadline <= now)
+    if (this.pending.size === 0) this.any.closeUnsafe()
+  }
+
+  onMessage(message: NatsMessage): void {
+    const one = this.pending.get(message.subject.slice(this.inbox.length + 1))
+    if (one === undefined) return
+    if (message.status === noResponders && message.data.length === 0) one.onFailure({ _tag: "NoResponders" })
+    else one.onMessage(message)
+  }
+
+  onLink(event: LinkEvent): void {
+    switch (event._tag) {
+      case "Connected":
+        this.refused = undefined
+        return
+      case "Disconnected":
+        return this.lose("the link was lost", event.cause)
+      case "Closed":
+        return this.lose("the connection was closed", event.cause)
+      case "Denied":
+        return this.deny(event)
+    }
+  }
+
+  lose(problem: string, cause?: unknown): void {
+    this.fail({ _tag: "ConnectionLost", problem, ...reported(cause) }, everyOne)
+  }
+
+  private deny({ cause, operation, subject }: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
+    const failure: PortFailure = { _tag: "Denied", subject, ...reported(cause) }
+    if (operation === "publish") return this.fail(failure, (one) => one.subject === subject)
+    if (!subject.startsWith(this.inbox)) return
+    this.refused = failure
+    this.fail(failure, everyOne)
+  }
+
+  private fail(failure: PortFailure, which: (one: Pending) => boolean): void {
+    // A copy: whoever is told may ask again at once.
+    for (const [token, one] of Array.from(this.pending)) {
+      if (!which(one)) continue
+      this.pending.delete(token)
+      one.onFailure(failure)
+    }
+  }
+}
+
+/** Sleeps while nothing is under way; else until the first deadline. */
+const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Clock) {
+  while (true) {
+    yield* underWay.any.await
+    const left = Math.min(longestLook, underWay.deadline - monotonicMillis(clock))
+    if (left > 0) yield* Effect.sleep(wholeMillis(left))
+    underWay.expire(monotonicMillis(clock))
+  }
+})
+
+/** What is sent, to where, and for how long an answer is waited for. */
+interface Question {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly headers: MessageHeaders
+  readonly timeout: number
+}
+
+/** Sends with a way to answer; `receive` is given each answer, and says which is the last. */
+const ask = <A>(
+  port: NatsPort,
+  underWay: UnderWay,
+  clock: Clock.Clock,
+  { data, headers, subject, timeout }: Question,
+  receive: (message: NatsMessage, done: (answer: A) => void) => void
+): Effect.Effect<A, PortFailure> =>
+  Effect.callback<A, PortFailure>((resume) => {
+    if (underWay.refused !== undefined) return resume(Effect.fail(underWay.refused))
+    const token = underWay.nextToken()
+    const end = (outcome: Effect.Effect<A, PortFailure>) => {
+      underWay.end(token)
+      resume(outcome)
+    }
+    underWay.begin(token, {
+      subject,
+      deadline: monotonicMillis(clock) + timeout,
+      onMessage: (message) => receive(message, (answer) => end(Effect.succeed(answer))),
+      onFailure: (failure) => end(Effect.fail(failure))
+    })
+    // What is out of time already is not sent.
+    if (!underWay.has(token)) return
+    try {
+      port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
+    } catch (cause) {
+      end(Effect.fail(held(cause)))
+    }
+    return Effect.sync(() => underWay.end(token))
+  })
+
+/** Listens for answers, and for what happens to the connection. */
+const listen = (port: NatsPort, underWay: UnderWay): ReadonlyArray<() => void> => {
+  const endLink = port.onLink((event) => underWay.onLink(event))
+  try {
+    return [port.subscribe(`${underWay.inbox}.*`, (message) => underWay.onMessage(message)), endLink]
+  } catch (cause) {
+    // Closed already, or draining: it takes no request either.
+    underWay.refused = held(cause)
+    return [endLink]
+  }
+}
+
+export const make = Effect.fnUntraced(function*(
+  port: NatsPort
+): Effect.fn.Return<Requester, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const underWay = new UnderWay(port.inbox())
+  yield* Effect.acquireRelease(
+    Effect.sync(() => listen(port, underWay)),
+    (ends) =>
+      Effect.sync(() => {
+        ends.forEach((end) => end())
+        underWay.lose("the client was released")
+        port.release()
+      })
+  )
+  yield* forkReported("the time of requests", keepTime(underWay, clock))
+  return {
+    port,
+    request: (subject, data, headers, timeout) =>
+      ask<NatsMessage>(port, underWay, clock, { subject, data, headers, timeout }, (message, done) => done(message)),
+    requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>
+      Effect.suspend(() => {
+        const answers: Array<A> = []
+        return ask<Many<A>>(port, underWay, clock, { subject, data, headers: [], timeout }, (message, done) => {
+          if (message.status === 0) answers.push(read(message))
+          else done({ answers, end: message })
+        })
+      })
+  }
+})

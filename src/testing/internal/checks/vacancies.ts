@@ -1,0 +1,61 @@
+/**
+ * Checks that an election has a leader wherever nothing disrupts the fleet.
+ */
+import type { Disruption, LeaderHistory, Term } from "../../Checks.ts"
+import { merge, type Span } from "./intervals.ts"
+import { type Fact, type Finding, seconds, shown } from "./report.ts"
+
+const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
+
+/** What lies between the spans, from the beginning to the end. */
+const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): ReadonlyArray<Span> => {
+  const gaps: Array<Span> = []
+  let since = begin
+  for (const { from, until } of spans) {
+    if (from > since) gaps.push({ from: since, until: from })
+    since = Math.max(since, until)
+  }
+  if (since < end) gaps.push({ from: since, until: end })
+  return gaps
+}
+
+const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyArray<Fact> => {
+  const before = terms.find((term) => term.until === from)
+  const after = terms.find((term) => term.since === until)
+  return [
+    ...(before === undefined
+      ? []
+      : [{ at: from, who: before.node, what: `has stopped, token ${shown(before.token)}` }]),
+    ...(after === undefined ? [] : [{ at: until, who: after.node, what: `leads, token ${shown(after.token)}` }])
+  ]
+}
+
+/** Times without a leader, and without a disruption for longer than `within` milliseconds. */
+export const vacancies = (
+  { begin = 0, end, terms }: LeaderHistory,
+  disruptions: ReadonlyArray<Disruption>,
+  within: number,
+  elections: ReadonlyArray<string>
+): ReadonlyArray<Finding> => {
+  const disrupted = merge(disruptions)
+  const byElection = Map.groupBy(terms, ({ election }) => election)
+  return [...new Set([...elections, ...byElection.keys()])].flatMap((election) => {
+    const own = byElection.get(election) ?? []
+    const leaderless = gapsIn(merge(own.map(spanOf(end))), begin, end)
+    return leaderless.flatMap((gap) => {
+      const inIt = disrupted.filter(({ from, until }) => until > gap.from && from < gap.until)
+      const clear = gapsIn(inIt, gap.from, gap.until).find(({ from, until }) => until - from > within)
+      if (clear === undefined) return []
+      return [{
+        rule: "an election has a leader" as const,
+        at: clear.from + within,
+        message: `no node led "${election}" for ${seconds(clear.until - clear.from)} s without a disruption`,
+        facts: [
+          ...aroundIt(own, gap),
+          { at: clear.from, who: "all", what: "could lead from here on" },
+          { at: clear.until, who: "all", what: "could have led until here" }
+        ]
+      }]
+    })
+  })
+}

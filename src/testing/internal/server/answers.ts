@@ -1,0 +1,69 @@
+/**
+ * What the server says: JSON answers, and messages that are no more than a status.
+ */
+import type { MessageHeaders } from "../../../internal/nats/port.ts"
+import type { Outgoing } from "../world/messages.ts"
+
+const encoder = new TextEncoder()
+const nothing = new Uint8Array(0)
+const noHeaders: MessageHeaders = []
+
+export const json = (reply: string, text: string): Outgoing => ({
+  subject: reply,
+  reply: undefined,
+  status: 0,
+  description: "",
+  headers: noHeaders,
+  data: encoder.encode(text)
+})
+
+export const statusOf = (
+  subject: string,
+  status: number,
+  description: string,
+  headers: MessageHeaders = noHeaders,
+  reply: string | undefined = undefined
+): Outgoing => ({ subject, reply, status, description, headers, data: nothing })
+
+/** Nobody listens there: no stream, or one without a leader. */
+export const noResponders = (reply: string): Outgoing => statusOf(reply, 503, "")
+
+export interface Refusal {
+  readonly code: number
+  readonly err_code: number
+  readonly description: string
+}
+
+export const refusals = {
+  badRequest: { code: 400, err_code: 10003, description: "bad request" },
+  noLeader: { code: 503, err_code: 10008, description: "JetStream system temporarily unavailable" },
+  noConsumer: { code: 404, err_code: 10014, description: "consumer not found" },
+  tooManyConsumers: { code: 400, err_code: 10026, description: "maximum consumers limit reached" },
+  noMessage: { code: 404, err_code: 10037, description: "no message found" },
+  tooLarge: { code: 400, err_code: 10054, description: "message size exceeds maximum allowed" },
+  nameInUse: {
+    code: 400,
+    err_code: 10058,
+    description: "stream name already in use with a different configuration"
+  },
+  noStream: { code: 404, err_code: 10059, description: "stream not found" },
+  full: { code: 503, err_code: 10077, description: "maximum bytes exceeded" },
+  noRollups: { code: 500, err_code: 10111, description: "rollup not permitted" },
+  duplicateInProcess: { code: 409, err_code: 10158, description: "duplicate message id is in process" },
+  inFlight: { code: 400, err_code: 10164, description: "wrong last sequence" },
+  subjectAlone: {
+    code: 400,
+    err_code: 10193,
+    description: "missing sequence for expected last sequence per subject"
+  }
+} as const satisfies Record<string, Refusal>
+
+export const wrongLast = (actual: number): Refusal => ({
+  code: 400,
+  err_code: 10071,
+  description: `wrong last sequence: ${actual}`
+})
+
+export const invalidConfig = (description: string): Refusal => ({ code: 500, err_code: 10052, description })
+
+export const refused = (reply: string, error: Refusal): Outgoing => json(reply, `{"error":${JSON.stringify(error)}}`)

@@ -1,0 +1,95 @@
+/**
+ * A message as a stream keeps it, and how the server hands it out.
+ */
+import type { MessageOperation } from "../../../internal/kv/backend.ts"
+import type { MessageHeaders } from "../../../internal/nats/port.ts"
+
+/** What a stored message takes up beside its subject, headers and value (file storage). */
+const recordOverhead = 30
+
+/** The first line of a block of headers, and the empty one that ends it. */
+const blockOverhead = "NATS/1.0\r\n\r\n".length
+
+const lineOverhead = ": \r\n".length
+
+/** Bytes of the block that goes over the wire. */
+export const sizeOfHeaders = (headers: MessageHeaders): number => {
+  if (headers.length === 0) return 0
+  let size = blockOverhead
+  for (const [name, value] of headers) size += name.length + value.length + lineOverhead
+  return size
+}
+
+export const sizeOfRecord = (subject: string, headerSize: number, value: Uint8Array): number =>
+  recordOverhead + subject.length + headerSize + value.length
+
+export const rfc3339 = (millis: number): string => new Date(millis).toISOString()
+
+const base64 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
+
+/** Shared by all copies of its stream. Its value is the publisher's own bytes: nobody writes into them. */
+export class Kept {
+  readonly subject: string
+  readonly revision: number
+  /** Unix milliseconds by the clock of whoever led the stream, not always whole. */
+  readonly created: number
+  readonly operation: MessageOperation
+  readonly headers: MessageHeaders
+  readonly value: Uint8Array
+  readonly size: number
+  private direct: MessageHeaders | undefined
+
+  constructor(
+    subject: string,
+    revision: number,
+    created: number,
+    operation: MessageOperation,
+    headers: MessageHeaders,
+    value: Uint8Array
+  ) {
+    this.subject = subject
+    this.revision = revision
+    this.created = created
+    this.operation = operation
+    this.headers = headers
+    this.value = value
+    this.size = sizeOfRecord(subject, sizeOfHeaders(headers), value)
+  }
+
+  /** Its headers, and its place in more of them, as a direct get gives it. */
+  directHeaders(stream: string): MessageHeaders {
+    return this.direct ??= [
+      ["Nats-Stream", stream],
+      ["Nats-Subject", this.subject],
+      ["Nats-Sequence", String(this.revision)],
+      ["Nats-Time-Stamp", rfc3339(this.created)],
+      ...this.headers
+    ]
+  }
+
+  /** As the leader gives it. */
+  json(): string {
+    const hdrs = this.headers.length === 0 ? "" : `,"hdrs":"${base64(Buffer.from(this.block()))}"`
+    const data = this.value.length === 0 ? "" : `,"data":"${base64(this.value)}"`
+    return `{"subject":${JSON.stringify(this.subject)},"seq":${this.revision}${hdrs}${data},"time":"${
+      rfc3339(this.created)
+    }"}`
+  }
+
+  private block(): string {
+    return `NATS/1.0\r\n${this.headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+/** What an aged value leaves; `age` is its own, in milliseconds. */
+export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
+  const headers: MessageHeaders = [
+    ["Nats-Marker-Reason", "MaxAge"],
+    ["Nats-Rollup", "sub"],
+    ["Nats-TTL", `${Math.floor(age / 1000)}s`]
+  ]
+  return new Kept(subject, revision, created, "expire", headers, nothing)
+}

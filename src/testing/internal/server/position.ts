@@ -1,0 +1,77 @@
+/**
+ * Where a consumer stands in its copy: the last message of each subject as it was
+ * when it was made and then everything after, or everything from a sequence on.
+ * What is removed before its turn is passed over; the count of what is still to
+ * come is kept up to date with every change, as the server does.
+ */
+import { countPassing } from "../../../internal/binarySearch.ts"
+import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
+import type { Copy } from "./copy.ts"
+import type { Kept } from "./kept.ts"
+import { type Matches, matching } from "./subjects.ts"
+
+export class Position {
+  readonly matches: Matches
+  /** What is still to be pushed. */
+  pending: number
+  lastTaken = 0
+  private readonly copy: Copy
+  /** Revisions of the snapshot, ascending, and the next of them. */
+  private snapshot: ReadonlyArray<number> | undefined
+  private at = 0
+  /** Everything from here on, once the snapshot is done. */
+  private next: number
+
+  constructor(copy: Copy, settings: ConsumerSettings, startsAtNext: boolean) {
+    this.copy = copy
+    this.matches = matching(settings.filter_subject)
+    if (settings.deliver_policy === "last_per_subject") {
+      this.snapshot = copy.lastOfEach(settings.filter_subject).map(({ revision }) => revision)
+      this.next = copy.lastRevision + 1
+      this.pending = this.snapshot.length
+    } else {
+      const start = settings.opt_start_seq ?? 1
+      this.next = startsAtNext ? Math.min(start, copy.lastRevision + 1) : start
+      this.pending = copy.countFrom(this.next, this.matches)
+    }
+  }
+
+  /** The next message to push. */
+  take(): Kept | undefined {
+    const message = this.fromSnapshot() ?? (this.pending > 0 ? this.copy.firstFrom(this.next, this.matches) : undefined)
+    if (message === undefined) return undefined
+    this.pending--
+    this.lastTaken = message.revision
+    if (this.snapshot === undefined) this.next = message.revision + 1
+    return message
+  }
+
+  private fromSnapshot(): Kept | undefined {
+    if (this.snapshot === undefined) return undefined
+    while (this.at < this.snapshot.length) {
+      const message = this.copy.at(this.snapshot[this.at++]!)
+      if (message !== undefined) return message
+    }
+    this.snapshot = undefined
+    return undefined
+  }
+
+  /** Whether it is to be pushed; it matches. */
+  stored({ revision }: Kept): boolean {
+    if (revision < this.next) return false
+    this.pending++
+    return true
+  }
+
+  /** It matches. */
+  removed({ revision }: Kept): void {
+    if (this.pending > 0 && (revision >= this.next || this.isAhead(revision))) this.pending--
+  }
+
+  private isAhead(revision: number): boolean {
+    const { snapshot } = this
+    if (snapshot === undefined) return false
+    const index = countPassing(snapshot, (one) => one < revision)
+    return index >= this.at && snapshot[index] === revision
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * A push consumer on one copy of a stream: what it has still to push and in which
+ * order, its heartbeat, its flow control, and its end when nobody listens.
+ */
+import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
+import type { MessageHeaders } from "../../../internal/nats/port.ts"
+import type { Timer } from "../world/environment.ts"
+import { statusOf } from "./answers.ts"
+import type { Copy } from "./copy.ts"
+import { FlowControl } from "./flow.ts"
+import type { Interest } from "./interest.ts"
+import type { Kept } from "./kept.ts"
+import { Position } from "./position.ts"
+import type { Work } from "./work.ts"
+
+const nanosPerMilli = 1_000_000
+
+const nothing = new Uint8Array(0)
+
+/** What is pushed at a stretch at most; then others have their turn. */
+const longestStretch = 32
+
+export interface PushConsumerOptions {
+  readonly stream: string
+  readonly settings: ConsumerSettings
+  readonly copy: Copy
+  readonly work: Work
+  readonly interest: Interest
+  /** A start beyond the last message begins with the next one (2.10), or waits (2.15). */
+  readonly startsAtNext: boolean
+  /** Nobody has listened for too long. */
+  readonly onAbandoned: (consumer: PushConsumer) => void
+}
+
+export class PushConsumer {
+  readonly name: string
+  readonly settings: ConsumerSettings
+  readonly position: Position
+  private readonly options: PushConsumerOptions
+  private readonly flow: FlowControl | undefined
+  private readonly replyStart: string
+  private readonly heartbeat: number
+  private isClosed = false
+  private isHeard: boolean
+  /** By the consumer's own count. */
+  private pushed = 0
+  private lastSaid: number
+  private turn: Timer | undefined
+  private nextHeartbeat: Timer | undefined
+  private leaving: Timer | undefined
+
+  constructor(options: PushConsumerOptions) {
+    const { copy, interest, settings, stream, work } = options
+    this.options = options
+    this.settings = settings
+    this.name = settings.name
+    this.position = new Position(copy, settings, options.startsAtNext)
+    this.replyStart = `$JS.ACK.${stream}.${this.name}.1.`
+    this.heartbeat = (settings.idle_heartbeat ?? 0) / nanosPerMilli
+    this.flow = settings.flow_control ? new FlowControl(`$JS.FC.${stream}.${this.name}`, work.chance) : undefined
+    this.isHeard = interest.has(settings.deliver_subject)
+    this.lastSaid = work.now
+    if (this.isHeard) this.sendHeartbeat()
+    else this.wait()
+  }
+
+  /** Begins to push what is there: at once, or behind the answer that tells of the consumer. */
+  begin(): void {
+    this.takeTurn()
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.turn?.cancel()
+    this.nextHeartbeat?.cancel()
+    this.leaving?.cancel()
+  }
+
+  /** Somebody has begun or ceased to listen, perhaps. */
+  listen(): void {
+    const isHeard = this.options.interest.has(this.settings.deliver_subject)
+    if (isHeard === this.isHeard) return
+    this.isHeard = isHeard
+    if (!isHeard) return this.wait()
+    this.leaving?.cancel()
+    this.sendHeartbeat()
+    this.takeTurn()
+  }
+
+  stored(message: Kept): void {
+    if (!this.position.stored(message) || !this.mayPush) return
+    // The usual case: it was idle, and is again.
+    if (this.position.pending === 1 && this.turn === undefined) this.push(this.position.take()!)
+    else this.takeTurn()
+  }
+
+  removed(message: Kept): void {
+    this.position.removed(message)
+  }
+
+  /** A client says that it has read so far. */
+  answered(subject: string): void {
+    if (this.flow?.answered(subject) === true) this.takeTurn()
+  }
+
+  private get mayPush(): boolean {
+    return this.isHeard && !this.isClosed && this.flow?.isStalled !== true
+  }
+
+  private takeTurn(): void {
+    if (this.turn !== undefined || this.position.pending === 0) return
+    const { work } = this.options
+    this.turn = work.after(work.chance.between(0.02, 0.2), () => {
+      this.turn = undefined
+      this.pushSome()
+    })
+  }
+
+  private pushSome(): void {
+    for (let left = 1 + this.options.work.chance.below(longestStretch); left > 0 && this.mayPush; left--) {
+      const message = this.position.take()
+      if (message === undefined) return
+      this.push(message)
+    }
+    if (this.mayPush) this.takeTurn()
+  }
+
+  private push(message: Kept): void {
+    const { interest, work } = this.options
+    const { deliver_subject, headers_only } = this.settings
+    this.pushed++
+    this.lastSaid = work.now
+    interest.deliverTo(deliver_subject, {
+      subject: message.subject,
+      reply: `${this.replyStart}${message.revision}.${this.pushed}.${
+        Math.floor(message.created)
+      }000000.${this.position.pending}`,
+      status: 0,
+      description: "",
+      headers: headers_only === true
+        ? [...message.headers, ["Nats-Msg-Size", String(message.value.length)]]
+        : message.headers,
+      data: headers_only === true ? nothing : message.value
+    })
+    const asks = this.flow?.pushed(message.size)
+    if (asks !== undefined) {
+      interest.deliver(statusOf(deliver_subject, 100, "FlowControl Request", undefined, asks))
+    }
+    if (this.flow?.isStalled === true) work.injected("consumer stalled")
+  }
+
+  /** Says that it is there when it has said nothing for a while, and so on. */
+  private sendHeartbeat(): void {
+    if (this.heartbeat <= 0) return
+    const { work } = this.options
+    this.nextHeartbeat?.cancel()
+    this.nextHeartbeat = work.after(Math.max(0.01, this.lastSaid + this.heartbeat - work.now), () => {
+      if (this.isClosed || !this.isHeard) return
+      // What it may still push, it pushes, and then need not say more.
+      if (work.now - this.lastSaid >= this.heartbeat - 0.001 && (this.turn === undefined)) this.sayIdle()
+      this.sendHeartbeat()
+    })
+  }
+
+  private sayIdle(): void {
+    const { interest, work } = this.options
+    this.lastSaid = work.now
+    const headers: Array<readonly [string, string]> = [
+      ["Nats-Last-Consumer", String(this.pushed)],
+      ["Nats-Last-Stream", String(this.position.lastTaken)]
+    ]
+    const asked = this.flow?.asked
+    if (asked !== undefined) headers.push(["Nats-Consumer-Stalled", asked])
+    interest.deliver(statusOf(this.settings.deliver_subject, 100, "Idle Heartbeat", headers satisfies MessageHeaders))
+  }
+
+  private wait(): void {
+    const { onAbandoned, work } = this.options
+    const threshold = (this.settings.inactive_threshold ?? 0) / nanosPerMilli
+    if (threshold <= 0) return
+    this.leaving?.cancel()
+    this.leaving = work.after(threshold, () => {
+      if (!this.isClosed && !this.isHeard) onAbandoned(this)
+    })
+  }
+}

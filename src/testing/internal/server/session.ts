@@ -1,0 +1,91 @@
+/**
+ * One client's connection as the server sees it: what comes in is taken up in
+ * order, and takes a little time; what goes out goes to the client's own way.
+ */
+import type { MessageHeaders } from "../../../internal/nats/port.ts"
+import type { Outgoing } from "../world/messages.ts"
+import { directPrefix, prefix } from "./api.ts"
+import type { Interest, Listener } from "./interest.ts"
+import type { Work } from "./work.ts"
+
+/** What a request takes, in milliseconds. */
+const handling = [0.05, 0.5] as const
+
+/** From one to the next of a session, so that they keep their order. */
+const behind = 0.001
+
+/** A 2.15 server handles the API's requests side by side: one that takes longer is overtaken. */
+const takesLonger = 0.03
+const longer = [0.5, 3] as const
+
+export interface SessionOptions {
+  readonly work: Work
+  readonly interest: Interest
+  readonly inOrder: boolean
+  readonly deliver: (message: Outgoing, subscription: string) => void
+  readonly handle: (
+    subject: string,
+    headers: MessageHeaders,
+    data: Uint8Array,
+    reply: string | undefined,
+    arrivedAt: number
+  ) => void
+}
+
+export class ServerSession implements Listener {
+  private readonly options: SessionOptions
+  private readonly subscriptions = new Set<string>()
+  private isClosed = false
+  private lastDue = 0
+  /** When the last of those that take longer will be taken up. */
+  private overtakenUntil = 0
+
+  constructor(options: SessionOptions) {
+    this.options = options
+  }
+
+  publish(subject: string, headers: MessageHeaders, data: Uint8Array, reply: string | undefined): void {
+    const { handle, work } = this.options
+    work.run(() => {
+      const arrivedAt = work.now
+      work.after(this.dueFor(subject) - arrivedAt, () => handle(subject, headers, data, reply, arrivedAt))
+    })
+  }
+
+  subscribe(subject: string): void {
+    this.options.work.run(() => {
+      if (this.isClosed || this.subscriptions.has(subject)) return
+      this.subscriptions.add(subject)
+      this.options.interest.add(subject, this)
+    })
+  }
+
+  unsubscribe(subject: string): void {
+    this.options.work.run(() => {
+      if (this.subscriptions.delete(subject)) this.options.interest.remove(subject, this)
+    })
+  }
+
+  close(): void {
+    this.options.work.run(() => {
+      this.isClosed = true
+      for (const subject of this.subscriptions) this.options.interest.remove(subject, this)
+      this.subscriptions.clear()
+    })
+  }
+
+  hear(message: Outgoing, subscription: string): void {
+    this.options.deliver(message, subscription)
+  }
+
+  private dueFor(subject: string): number {
+    const { inOrder, work } = this.options
+    const due = Math.max(this.lastDue + behind, work.now + work.chance.between(...handling))
+    const isParallel = !inOrder && subject.startsWith(prefix) && !subject.startsWith(directPrefix)
+    if (isParallel && due < this.overtakenUntil) work.injected("request overtaken")
+    if (isParallel && work.chance.is(takesLonger)) {
+      return this.overtakenUntil = due + work.chance.between(...longer)
+    }
+    return this.lastDue = due
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * A stream: its copies, who writes to it, what ages in it, who consumes it, and
+ * whether somebody leads it.
+ */
+import type { MessageOperation } from "../../../internal/kv/backend.ts"
+import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
+import type { Timer } from "../world/environment.ts"
+import { Ages } from "./ages.ts"
+import { type Limits, limitsOf, type StreamConfig } from "./config.ts"
+import { Copy } from "./copy.ts"
+import { Crowd } from "./crowd.ts"
+import { Duplicates } from "./duplicates.ts"
+import { Follower } from "./follower.ts"
+import type { Interest } from "./interest.ts"
+import { type Kept, marker } from "./kept.ts"
+import { PushConsumer } from "./push.ts"
+import { type Matches, matchingAny } from "./subjects.ts"
+import type { Work } from "./work.ts"
+import { type Target, Writes } from "./writes.ts"
+
+export interface StoredPublication {
+  readonly stream: string
+  readonly subject: string
+  readonly revision: number
+  readonly operation: MessageOperation
+  readonly value: Uint8Array
+  /** True time. */
+  readonly at: number
+}
+
+/** What a stream is given by its server. */
+export interface Surroundings {
+  readonly work: Work
+  readonly interest: Interest
+  /** A server of the 2.10 line. */
+  readonly isOld: boolean
+  readonly epoch: number
+  readonly stored: (event: StoredPublication) => void
+  readonly madeConsumer: (consumer: PushConsumer) => void
+  readonly lostConsumer: (consumer: PushConsumer) => void
+}
+
+/** Two nodes' wall clocks are at most this far apart, in milliseconds. */
+const clockSkew = 500
+
+/** Most consumers of a replicated stream are on another node than its leader. */
+const nodes = 3
+
+/** An election may have come about because a node died; or because one came back. */
+const nodeDied = 0.6
+
+/** What is read from any node: how often it is the leader that answers. */
+const readsAtLeader = 1 / nodes
+
+interface ElectionUnderWay {
+  readonly began: number
+  readonly end: Timer
+  isMet: boolean
+}
+
+export class SimulatedStream implements Target {
+  readonly name: string
+  readonly created: string
+  readonly work: Work
+  readonly interest: Interest
+  readonly isOld: boolean
+  readonly duplicates: Duplicates
+  readonly consumers = new Map<string, PushConsumer>()
+  readonly writes: Writes
+  config: StreamConfig
+  limits: Limits
+  leader: Copy
+  follower: Follower | undefined
+  /** Which of its subjects anybody writes to are its own. */
+  owns: Matches
+  private readonly surroundings: Surroundings
+  private readonly ages: Ages
+  private crowd = new Crowd()
+  /** Of the wall clocks of the nodes that may lead it, against true time. */
+  private readonly offsets: ReadonlyArray<number>
+  private offset = 0
+  private election: ElectionUnderWay | undefined
+  private isClosed = false
+  /** A replicated stream may take a moment to have its first leader. */
+  private leadsFrom = 0
+
+  constructor(surroundings: Surroundings, config: StreamConfig, created: string) {
+    const { chance } = surroundings.work
+    this.surroundings = surroundings
+    this.work = surroundings.work
+    this.interest = surroundings.interest
+    this.isOld = surroundings.isOld
+    this.name = config.name!
+    this.created = created
+    this.config = config
+    this.limits = limitsOf(config, this.isOld)
+    this.owns = matchingAny(config.subjects ?? [])
+    this.leader = this.emptyCopy(this.limits.firstRevision)
+    this.follower = this.emptyFollower(this.limits.firstRevision)
+    this.duplicates = new Duplicates(this.work, this.limits.duplicateWindow)
+    this.writes = new Writes(this)
+    this.ages = new Ages({
+      work: this.work,
+      isOld: this.isOld,
+      limits: () => this.limits,
+      wall: () => this.wall,
+      messages: () => this.leader.all(),
+      expire: (message) => this.expire(message),
+      hasLeader: () => this.hasLeader
+    })
+    const sign = chance.is(0.5) ? 1 : -1
+    this.offsets = [0, sign * chance.between(0, clockSkew), sign * chance.between(0, clockSkew)]
+  }
+
+  get isReplicated(): boolean {
+    return this.follower !== undefined
+  }
+
+  /** Unix milliseconds by the clock of whoever leads it. */
+  get wall(): number {
+    return this.surroundings.epoch + this.work.now + this.offset
+  }
+
+  get hasLeader(): boolean {
+    return this.election === undefined && this.work.now >= this.leadsFrom && !this.isClosed
+  }
+
+  get electionBegan(): number | undefined {
+    return this.election?.began
+  }
+
+  /** For so long it has just been made, and nobody leads it yet. */
+  delayFirstLeader(millis: number): void {
+    this.leadsFrom = this.work.now + millis
+  }
+
+  /** A request has come that nobody leads. */
+  meetElection(): void {
+    if (this.election === undefined || this.election.isMet) return
+    this.election.isMet = true
+    this.work.injected("no store leader")
+  }
+
+  store(message: Kept, isRollup: boolean): void {
+    this.leader.store(message, isRollup)
+    this.follower?.hears(isRollup ? "rollup" : "store", message)
+    this.ages.stored(message)
+    const { operation, revision, subject, value } = message
+    this.surroundings.stored({ stream: this.name, subject, revision, operation, value, at: this.work.now })
+    this.work.note(() => `${subject} @${revision} ${operation}`)
+  }
+
+  remove(message: Kept): void {
+    this.leader.remove(message)
+    this.follower?.hears("remove", message)
+  }
+
+  /** Removes what matches, without a trace; how many messages that were. */
+  purge(matches: Matches): number {
+    const found = this.leader.all().filter(({ subject }) => matches(subject))
+    for (const message of found) this.remove(message)
+    this.work.note(() => `${found.length} messages purged`)
+    return found.length
+  }
+
+  /** Whoever has the message, leader or not, that a read comes to; none where one replica has no leader. */
+  reader(): Copy | undefined {
+    const { follower } = this
+    if (follower === undefined) return this.hasLeader ? this.leader : undefined
+    follower.catchUp()
+    if (!this.hasLeader) return follower.copy
+    return this.work.chance.is(readsAtLeader) ? this.leader : follower.copy
+  }
+
+  update(config: StreamConfig): void {
+    this.config = config
+    this.limits = limitsOf(config, this.isOld)
+    this.owns = matchingAny(config.subjects ?? [])
+    this.duplicates.window = this.limits.duplicateWindow
+    this.leader.historySize = this.limits.historySize
+    if (this.follower !== undefined) this.follower.copy.historySize = this.limits.historySize
+    for (const message of this.leader.all()) {
+      if (this.leader.countOf(message.subject) > this.limits.historySize) this.remove(message)
+    }
+    this.ages.lookAgain()
+  }
+
+  addConsumer(settings: ConsumerSettings): PushConsumer {
+    const { interest, isOld, work } = this
+    const { follower } = this
+    follower?.catchUp()
+    const home = follower !== undefined && work.chance.below(nodes) > 0 ? follower : undefined
+    const consumer = new PushConsumer({
+      stream: this.name,
+      settings,
+      copy: home?.copy ?? this.leader,
+      work,
+      interest,
+      startsAtNext: isOld,
+      onAbandoned: (abandoned) => this.removeConsumer(abandoned)
+    })
+    this.consumers.set(settings.name, consumer)
+    ;(home?.crowd ?? this.crowd).add(consumer)
+    this.surroundings.madeConsumer(consumer)
+    follower?.watch()
+    return consumer
+  }
+
+  removeConsumer(consumer: PushConsumer): void {
+    consumer.close()
+    this.consumers.delete(consumer.name)
+    this.crowd.remove(consumer)
+    this.follower?.crowd.remove(consumer)
+    this.surroundings.lostConsumer(consumer)
+  }
+
+  dropConsumers(isLost: () => boolean = () => true): void {
+    let lost = 0
+    for (const consumer of this.consumers.values()) {
+      if (!isLost()) continue
+      this.removeConsumer(consumer)
+      lost++
+    }
+    if (lost === 0) return
+    this.work.injected("consumers lost")
+    this.work.note(() => `${lost} consumers of ${this.name} lost`)
+  }
+
+  /** From now on nobody leads it for a while; one that is under way lasts so much longer. */
+  elect(gapMillis: number): void {
+    const { chance, now } = this.work
+    const began = this.election?.began ?? now
+    const isMet = this.election?.isMet === true
+    this.election?.end.cancel()
+    if (this.election === undefined) {
+      this.work.note(() => `${this.name} has no leader for ${gapMillis} ms`)
+      this.follower?.catchUp()
+      this.writes.abandon()
+      if (!this.isReplicated) this.dropConsumers()
+      else if (chance.is(nodeDied)) this.dropConsumers(() => chance.below(nodes) === 0)
+    }
+    const end = this.work.after(gapMillis, () => this.endElection(end))
+    this.election = { began, isMet, end }
+  }
+
+  private endElection(end: Timer): void {
+    if (this.isClosed || this.election?.end !== end) return
+    this.election = undefined
+    if (this.isReplicated) this.offset = this.work.chance.pick(this.offsets)
+    this.work.note(() => `${this.name} has a leader, its clock is off by ${Math.round(this.offset)} ms`)
+    this.follower?.watch()
+    this.ages.lookAgain()
+  }
+
+  /** As it was some messages ago; what history had dropped then already does not come back. */
+  rollBack(messages: number): void {
+    const last = Math.max(this.limits.firstRevision - 1, this.leader.lastRevision - messages)
+    if (last === this.leader.lastRevision) return
+    const kept = this.leader.all().filter(({ revision }) => revision <= last)
+    this.dropConsumers()
+    this.writes.clear()
+    this.duplicates.forgetAfter(last)
+    const lag = this.follower?.lag ?? 0
+    this.follower?.close()
+    this.crowd = new Crowd()
+    this.leader = this.emptyCopy(last + 1)
+    this.follower = this.emptyFollower(last + 1)
+    if (this.follower !== undefined) this.follower.lag = lag
+    for (const copy of [this.leader, this.follower?.copy]) {
+      for (const message of kept) copy?.store(message, false)
+      if (copy !== undefined) copy.lastRevision = last
+    }
+    this.ages.lookAgain()
+    this.work.injected("rolled back")
+    this.work.note(() => `${this.name} rolled back to ${last}`)
+  }
+
+  close(): void {
+    this.dropConsumers()
+    this.isClosed = true
+    this.election?.end.cancel()
+    this.writes.clear()
+    this.ages.close()
+    this.follower?.close()
+  }
+
+  private emptyCopy(firstRevision: number): Copy {
+    return new Copy(firstRevision, this.limits.historySize, this.crowd)
+  }
+
+  private emptyFollower(firstRevision: number): Follower | undefined {
+    return (this.config.num_replicas ?? 1) > 1
+      ? new Follower(this.work, firstRevision, this.limits.historySize, () => this.hasLeader)
+      : undefined
+  }
+
+  /** What is about to be written again goes by itself. */
+  private expire(message: Kept): boolean {
+    const { operation, subject } = message
+    if (this.writes.isInFlight(subject)) return false
+    const wasLast = this.leader.last(subject) === message
+    const { markerAge } = this.limits
+    this.remove(message)
+    this.work.note(() => `${subject} @${message.revision} expired`)
+    if (!wasLast || markerAge === Number.POSITIVE_INFINITY || (operation !== "put" && operation !== "delete")) {
+      return true
+    }
+    this.work.injected("marker")
+    this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge), true)
+    return true
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * JetStream's API about streams: the JSON that is asked, and the JSON that answers.
+ */
+import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
+import { invalidConfig, refusals } from "./answers.ts"
+import type { Refusal } from "./answers.ts"
+import { completed, invalid, type StreamConfig } from "./config.ts"
+import { rfc3339 } from "./kept.ts"
+import type { SimulatedStream } from "./stream.ts"
+import { matching } from "./subjects.ts"
+
+/** An answer's text, or why there is none. */
+export type Answer = string | Refusal
+
+/** Subjects of one page. */
+const pageSize = 100_000
+
+interface InfoRequest {
+  readonly subjects_filter?: string
+  readonly offset?: number
+}
+
+const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filter }: InfoRequest) => {
+  if (filter === undefined) return { total: 0, subjects: undefined }
+  const all = stream.leader.subjects(matching(filter)).toSorted()
+  const page = all.slice(offset, offset + pageSize)
+  return { total: all.length, subjects: Object.fromEntries(page.map((one) => [one, stream.leader.countOf(one)])) }
+}
+
+export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
+  const { config, consumers, created, leader, name, wall } = stream
+  const { subjects, total } = subjectsOf(stream, request)
+  const first = leader.firstFrom(0, () => true)
+  return JSON.stringify({
+    type: "io.nats.jetstream.api.v1.stream_info_response",
+    ...(subjects === undefined ? {} : { total, offset: request.offset ?? 0, limit: pageSize }),
+    config: { name, ...config },
+    created,
+    state: {
+      messages: leader.size,
+      bytes: leader.bytes,
+      first_seq: first?.revision ?? leader.lastRevision + 1,
+      last_seq: leader.lastRevision,
+      num_subjects: leader.subjectCount,
+      consumer_count: consumers.size,
+      ...(subjects === undefined ? {} : { subjects })
+    },
+    ts: rfc3339(wall)
+  })
+}
+
+const isSame = (one: StreamConfig, other: StreamConfig): boolean => JSON.stringify(one) === JSON.stringify(other)
+
+/** What is to be made of a wish for a stream of a name that one has, or none. */
+export const creation = (
+  existing: SimulatedStream | undefined,
+  asked: StreamSettings,
+  isOld: boolean
+): StreamConfig | Refusal | undefined => {
+  const config = completed(asked, isOld)
+  if (existing !== undefined) return isSame(existing.config, config) ? undefined : refusals.nameInUse
+  const problem = invalid(config)
+  return problem === undefined ? config : invalidConfig(problem)
+}
+
+export const update = (stream: SimulatedStream, asked: StreamConfig): Answer => {
+  const config = completed(asked, stream.isOld)
+  const before = stream.config
+  const problem = invalid(config) ??
+    (config.storage === before.storage ? undefined : "stream configuration update can not change storage type") ??
+    (before.allow_msg_ttl !== true || config.allow_msg_ttl === true
+      ? undefined
+      : "message TTL status can not be disabled") ??
+    (stream.isOld && config.max_consumers !== before.max_consumers
+      ? "stream configuration update can not change MaxConsumers"
+      : undefined)
+  if (problem !== undefined) return invalidConfig(problem)
+  stream.update(config)
+  return info(stream, {})
+}
+
+export const purge = (stream: SimulatedStream, { filter = ">" }: { readonly filter?: string }): Answer =>
+  `{"success":true,"purged":${stream.purge(matching(filter))}}`
+
+export const messageGet = (
+  stream: SimulatedStream,
+  { last_by_subj: subject }: { readonly last_by_subj?: string }
+): Answer => {
+  if (subject === undefined) return refusals.badRequest
+  const message = stream.leader.last(subject)
+  return message === undefined ? refusals.noMessage : `{"message":${message.json()}}`
+}

@@ -1,0 +1,428 @@
+/**
+ * The fleet of one run: its world, its server, its machines, and what users ask
+ * of them.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { InvalidConfig } from "../../../AegisError.ts"
+import * as config from "../../../internal/kv/config.ts"
+import { streamName, subjectPrefix } from "../../../internal/nats/bucket/streamConfig.ts"
+import * as client from "../../../internal/nats/client/requests.ts"
+import { integer, invalid, optional, read, type Values } from "../../../internal/options.ts"
+import type { BucketOptions } from "../../../KVStoreConfig.ts"
+import { KVStoreError, Unavailable } from "../../../KVStoreError.ts"
+import { NatsClient } from "../../../NatsClient.ts"
+import * as NatsKVStore from "../../../NatsKVStore.ts"
+import type {
+  Disruption,
+  Facts,
+  LinkQuality,
+  Loss,
+  NodeOptions,
+  RunOptions,
+  SimulatedNode,
+  SimulatedStore,
+  Simulation,
+  StoredWrite
+} from "../../Simulation.ts"
+import { NodeCrashed } from "../../SimulationError.ts"
+import { SimulatedServer } from "../server/server.ts"
+import { Chance } from "./chance.ts"
+import { Machine } from "./machine.ts"
+import { clockFor, NodeClock } from "./nodeClock.ts"
+import { referencesOf, runOn } from "./process.ts"
+import {
+  bucketTarget,
+  direction,
+  linkSettings,
+  nodeId,
+  nodeSettings,
+  runSettings,
+  step,
+  time,
+  withSetting
+} from "./settings.ts"
+import { goodQuality, type Quality } from "./wire.ts"
+import { Actor, type Halt, type Line, World } from "./world.ts"
+
+/** When simulations begin: unix milliseconds, so that what they write is the same on every day. */
+const epoch = Date.UTC(2026, 0, 1)
+
+/** An attempt to connect ends after this long. */
+const connectTimeout = Duration.seconds(2)
+
+/** So much may happen before the host's own work has its turn. */
+const turn = 20_000
+
+/** So much may happen until what is over has given back what it has: a few seconds of the host's. */
+const mostAtTheEnd = 10 * turn
+
+const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
+
+/** A store that does not exist. */
+const noStore = (problem: InvalidConfig): SimulatedStore => {
+  const refused = Effect.fail(problem)
+  return {
+    loseLeader: () => refused,
+    loseStream: refused,
+    recreateStream: refused,
+    rollBack: () => refused,
+    dropConsumers: refused,
+    lag: () => refused
+  }
+}
+
+/** Every bucket that there is. */
+const everyBucket = "*"
+
+/** Before a bucket's number. */
+const numbered = "#"
+
+const bucketOf = (stream: string): string => stream.slice(streamName("").length)
+
+export class Fleet {
+  readonly seed: string
+  readonly world: World
+  readonly service: Simulation["Service"]
+  private readonly server: SimulatedServer
+  private readonly version: string
+  private readonly machines = new Map<string, Machine>()
+  private readonly director: Actor
+  private readonly ownClock: NodeClock
+  private readonly limit: number
+  private readonly bucket: BucketOptions
+  private readonly stored: Array<StoredWrite> = []
+  private readonly storeDisruptions: Array<Disruption> = []
+  private readonly losses: Array<Loss> = []
+  private serverPausedUntil = 0
+  private endedAt: number | undefined
+  /** What happened, where that was to be written down; until the end. */
+  lines: ReadonlyArray<Line> = []
+
+  static make(options: RunOptions): Effect.Effect<Fleet, InvalidConfig> {
+    return Effect.gen(function*() {
+      const asked = yield* Effect.fromResult(read("options", options, runSettings))
+      yield* Effect.mapError(
+        config.make(asked.bucket),
+        ({ message, reason }) => reason._tag === "InvalidConfig" ? reason : invalid(message)
+      )
+      return new Fleet(asked)
+    })
+  }
+
+  private constructor({ bucket, limit, seed, server, timeline }: Values<typeof runSettings>) {
+    const version = versions[server]
+    this.seed = String(seed)
+    this.version = version
+    this.bucket = bucket
+    this.limit = Duration.toMillis(limit)
+    const chance = new Chance(this.seed)
+    this.world = new World(chance, { isRecorded: timeline })
+    const { after, note, now, injected } = this.world
+    this.server = new SimulatedServer({ now, after, note, injected, chance: chance.fork("server") }, { version, epoch })
+    this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
+      const bucket = bucketOf(stream)
+      this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
+    })
+    this.director = new Actor(this.world, "director")
+    this.ownClock = new NodeClock(this.world, "director", { epoch, offset: 0, rate: 1 })
+    this.service = {
+      seed: this.seed,
+      node: (id, options) => this.node(id, options),
+      store: this.storeOf(bucket.bucket),
+      bucket: (name) => this.storeOf(name),
+      pauseServer: (duration) =>
+        withSetting(time, "pauseServer", duration, (value) => this.pauseServer(Duration.toMillis(value))),
+      now: Effect.sync(this.world.now),
+      note: (who, what) => Effect.sync(() => this.world.note(who, () => what)),
+      facts: Effect.sync(() => this.facts())
+    }
+  }
+
+  facts(): Facts {
+    const machines = [...this.machines.values()]
+    return {
+      stops: machines.flatMap(({ stops }) => stops),
+      crashes: machines.flatMap(({ crashes }) => crashes),
+      disruptions: [
+        ...machines.flatMap(({ disruptions }) => disruptions),
+        ...this.storeDisruptions
+      ],
+      connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
+      buckets: Array.from(this.server.known, bucketOf),
+      stored: [...this.stored],
+      losses: [...this.losses]
+    }
+  }
+
+  /** Runs the program to its end, or fails with why it comes to none. */
+  run<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
+    const references = referencesOf(this.world, "test", this.director, this.ownClock)
+    return Effect.acquireUseRelease(
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.sync(() => this.begin(Context.merge(context, references), program))
+      ),
+      (root) => this.follow(root),
+      (root) => Effect.sync(() => this.end(root))
+    )
+  }
+
+  private begin<A, E>(context: Context.Context<never>, program: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return this.world.inside(() => {
+      const root = Effect.runForkWith(context)(program)
+      // Its end, too, must come from within.
+      root.addObserver(() => this.world.touch())
+      return root
+    })
+  }
+
+  private follow<A, E>(root: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
+    return Effect.gen({ self: this }, function*() {
+      while (true) {
+        const ended = this.advance(() => root.pollUnsafe() !== undefined)
+        if (ended === "done") {
+          // What waits for the host may go on now, and shows itself.
+          yield* Effect.yieldNow
+          return this.world.wasTouched ? yield* Effect.fail<Halt>("the real world") : root.pollUnsafe()!
+        }
+        if (ended !== "going on") return yield* Effect.fail(ended)
+        yield* Effect.yieldNow
+      }
+    })
+  }
+
+  /** What has come to no end gives back what it has, as far as nothing outside is needed for that; the story is over. */
+  private end(root: Fiber.Fiber<unknown, unknown>): void {
+    this.endedAt = this.world.now()
+    this.lines = Array.from(this.world.lines ?? [])
+    if (root.pollUnsafe() !== undefined) return
+    this.world.inside(() => root.interruptUnsafe())
+    this.world.finish(() => root.pollUnsafe() !== undefined, mostAtTheEnd)
+  }
+
+  /** True time, in milliseconds. */
+  get lasted(): number {
+    return this.endedAt ?? this.world.now()
+  }
+
+  /** Errors are part of every run: only one that somebody reads pays for their stacks. */
+  private advance(isDone: () => boolean): Halt | "done" | "going on" {
+    const { stackTraceLimit } = Error
+    if (this.world.lines === undefined) Error.stackTraceLimit = 0
+    try {
+      return this.world.advance(isDone, this.limit, turn)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
+  }
+
+  // ------------------------------------------------------------ machines
+
+  private node(id: string, options?: NodeOptions): Effect.Effect<SimulatedNode, InvalidConfig, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      yield* Effect.fromResult(nodeId("id", id))
+      const { offset, rate } = yield* Effect.fromResult(read("options", options, nodeSettings))
+      if (this.machines.has(id)) {
+        return yield* invalid(`id: expected an id of its own for each node, got "${id}" twice`)
+      }
+      const machine = yield* Effect.acquireRelease(
+        Effect.sync(() => this.addMachine(id, Duration.toMillis(offset), rate)),
+        (machine) => Effect.sync(() => machine.switchOff())
+      )
+      return this.describe(machine)
+    })
+  }
+
+  private addMachine(id: string, offset: number, rate: number): Machine {
+    const machine = new Machine({
+      world: this.world,
+      server: this.server,
+      version: this.version,
+      isServerPaused: () => this.world.now() < this.serverPausedUntil,
+      id,
+      number: this.machines.size,
+      epoch,
+      offset,
+      rate
+    })
+    this.machines.set(id, machine)
+    return machine
+  }
+
+  /** What a process of a machine runs with: made once for each process, since a new one has chance of its own. */
+  private referencesOf(machine: Machine): () => Context.Context<never> {
+    let booted: { readonly process: Actor; readonly references: Context.Context<never> } | undefined
+    return () => {
+      const { process } = machine
+      if (booted?.process !== process) {
+        booted = { process, references: referencesOf(this.world, machine.id, process, machine.clock) }
+      }
+      return booted.references
+    }
+  }
+
+  private describe(machine: Machine): SimulatedNode {
+    const { id } = machine
+    const client = this.clientOf(machine)
+    const references = this.referencesOf(machine)
+    const withReferences = <A, E, R>(inner: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> =>
+      Layer.suspend(() => {
+        const own = references()
+        return Layer.effectContext(
+          Effect.provideContext(Effect.map(Layer.build(inner), (built) => Context.merge(built, own)), own)
+        )
+      })
+    return {
+      id,
+      clock: clockFor(machine.clock, () => machine.process),
+      client: withReferences(client),
+      layer: withReferences(Layer.provide(NatsKVStore.layer(this.bucket), client)),
+      run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.contextWith((context: Context.Context<R>) =>
+          runOn(
+            machine.process,
+            Context.merge(context, references()),
+            effect as Effect.Effect<A, E>,
+            (listener) => machine.whenCrashed(listener),
+            Effect.fail(new NodeCrashed({ node: id }))
+          )
+        ),
+      ...faultsOf(machine)
+    }
+  }
+
+  /** Connects, as `NatsClient.layer` does: a server that is not to be reached is `Unavailable` after a while. */
+  private clientOf(machine: Machine): Layer.Layer<NatsClient, KVStoreError> {
+    const unreachable = new KVStoreError({
+      bucket: undefined,
+      operation: "connect",
+      key: undefined,
+      reason: new Unavailable({ problem: `${machine.id} cannot reach the simulated server` })
+    })
+    const connect = Effect.suspend(() => {
+      const connection = machine.connect()
+      return connection === undefined
+        ? Effect.andThen(Effect.sleep(connectTimeout), Effect.fail(unreachable))
+        : Effect.succeed(connection)
+    })
+    return Layer.effect(
+      NatsClient,
+      Effect.flatMap(
+        Effect.acquireRelease(connect, (connection) => Effect.sync(() => machine.forget(connection)), {
+          interruptible: true
+        }),
+        (connection) => client.make(connection, connection)
+      )
+    )
+  }
+
+  // ------------------------------------------------------------ the store
+
+  private storeOf(name: string): SimulatedStore {
+    const target = bucketTarget("bucket", name)
+    if (Result.isFailure(target)) return noStore(target.failure)
+    const { server, world } = this
+    const each = (act: (stream: string) => void) => {
+      for (const stream of this.streamsOf(name)) act(stream)
+    }
+    /** Records a loss, where something was lost. */
+    const lose = (stream: string, how: Loss["how"], act: () => void) => {
+      const before = server.stream(stream)
+      act()
+      const after = server.stream(stream)
+      const isLost = before !== undefined &&
+        (after === undefined || after.created !== before.created || after.lastRevision < before.lastRevision)
+      if (isLost) this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
+    }
+    const loseEach = (how: Loss["how"], act: (stream: string) => void) =>
+      Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
+    return {
+      loseLeader: (gap) =>
+        withSetting(time, "loseLeader", gap, (value) =>
+          each((stream) => {
+            if (server.stream(stream) === undefined) return
+            const now = world.now()
+            const millis = Duration.toMillis(value)
+            this.storeDisruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
+            lose(stream, "lost", () => server.loseLeader(stream, millis))
+          })),
+      loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
+      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { recreate: true })),
+      rollBack: (messages) =>
+        withSetting(
+          integer(0),
+          "rollBack",
+          messages,
+          (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
+        ),
+      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
+      lag: (duration) =>
+        withSetting(time, "lag", duration, (value) => {
+          const millis = Duration.toMillis(value)
+          each((stream) => server.lag(stream, millis))
+        })
+    }
+  }
+
+  /** A bucket's, by its name, or by its number among those that there have been; or every one's. */
+  private streamsOf(name: string): ReadonlyArray<string> {
+    const known = Array.from(this.server.known)
+    if (name === everyBucket) return known
+    if (!name.startsWith(numbered)) return [streamName(name)]
+    const index = Number(name.slice(numbered.length))
+    return known.length === 0 ? [] : [known[index % known.length]!]
+  }
+
+  private pauseServer(millis: number): void {
+    this.serverPausedUntil = Math.max(this.serverPausedUntil, this.world.now() + millis)
+    this.storeDisruptions.push({ node: undefined, from: this.world.now(), until: this.serverPausedUntil })
+    this.server.pause(millis)
+    for (const machine of this.machines.values()) machine.doubt()
+  }
+}
+
+/** The faults of a machine, as its node has them. */
+const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "client" | "layer" | "run"> => ({
+  hasCrashed: Effect.sync(() => machine.hasCrashed),
+  crash: Effect.sync(() => machine.crash()),
+  running: Effect.callback((resume) => {
+    const forget = machine.whenRunning(() => resume(Effect.void))
+    return Effect.sync(forget)
+  }),
+  restart: Effect.sync(() => machine.restart()),
+  pause: (duration) => withSetting(time, "pause", duration, (value) => machine.pause(Duration.toMillis(value))),
+  suspend: (duration) => withSetting(time, "suspend", duration, (value) => machine.suspend(Duration.toMillis(value))),
+  stepClock: (duration) =>
+    withSetting(step, "stepClock", duration, (value) => machine.stepClock(Duration.toMillis(value))),
+  cut: (which, duration) =>
+    Effect.flatMap(
+      Effect.fromResult(direction("direction", which)),
+      (checked) => withSetting(optional(time), "duration", duration, (value) => machine.cut(checked, millisOf(value)))
+    ),
+  link: (quality, duration) =>
+    Effect.flatMap(
+      Effect.fromResult(toQuality(quality)),
+      (checked) =>
+        withSetting(optional(time), "duration", duration, (value) => machine.setQuality(checked, millisOf(value)))
+    ),
+  disconnect: Effect.sync(() => machine.disconnect()),
+  heal: Effect.sync(() => machine.heal())
+})
+
+const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
+  duration === undefined ? undefined : Duration.toMillis(duration)
+
+const toQuality = (given: LinkQuality): Result.Result<Quality, InvalidConfig> =>
+  Result.flatMap(read("quality", given, linkSettings), ({ loss, reordering, ...delays }) => {
+    const minDelay = millisOf(delays.minDelay) ?? goodQuality.minDelay
+    const maxDelay = millisOf(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
+    return maxDelay >= minDelay
+      ? Result.succeed({ minDelay, maxDelay, loss, reordering })
+      : Result.fail(invalid(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))
+  })

@@ -1,0 +1,96 @@
+/**
+ * The options of a simulation, for `internal/options.ts`.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "../../../AegisError.ts"
+import {
+  between,
+  duration,
+  flag,
+  oneOf,
+  optional,
+  refuse,
+  type Setting,
+  shown,
+  textLike,
+  thatIs,
+  withDefault
+} from "../../../internal/options.ts"
+import type { BucketOptions } from "../../../KVStoreConfig.ts"
+
+/** `store` is the server in a timeline, `test` the program that directs the simulation. */
+export const nodeId: Setting<string> = textLike(
+  /^(?!(?:store|test)$)[a-zA-Z0-9_-]+$/,
+  "an id of letters, digits, _ and -, and neither \"store\" nor \"test\""
+)
+
+/** What a fault may be aimed at. */
+export const bucketTarget: Setting<string> = textLike(
+  /^(?:\*|#\d+|[a-zA-Z0-9_-]{1,200})$/,
+  "a bucket's name, \"*\" for all or \"#1\" for the second"
+)
+
+export const time: Setting<Duration.Duration> = duration(Duration.zero)
+
+/** Forward, or back where it is negative. */
+export const step: Setting<Duration.Duration> = duration(Duration.days(-366), Duration.days(366))
+
+const isRate = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value > 0
+
+const rate: Setting<number> = (name, value) =>
+  isRate(value) ? Result.succeed(value) : refuse(name, "a number above 0", shown(value))
+
+export const nodeSettings = {
+  offset: withDefault(step, Duration.zero),
+  rate: withDefault(rate, 1)
+}
+
+const chance = withDefault(between(0, 1), 0)
+
+export const linkSettings = {
+  minDelay: optional(time),
+  maxDelay: optional(time),
+  loss: chance,
+  reordering: chance
+}
+
+export const direction = oneOf(["requests", "replies", "both"])
+
+const isSeed = (value: unknown): value is string | number =>
+  typeof value === "string" || (typeof value === "number" && Number.isFinite(value))
+
+const seed: Setting<string | number> = (name, value) =>
+  isSeed(value) ? Result.succeed(value) : refuse(name, "a number or a text", shown(value))
+
+/** The rest of it is checked as a bucket's configuration. */
+const isBucket = (value: unknown): value is BucketOptions =>
+  typeof value === "object" && value !== null && "bucket" in value && typeof value.bucket === "string"
+
+export const server = oneOf(["2.10", "2.15"])
+
+export const bucketOptions: Setting<BucketOptions> = thatIs(isBucket, "an object with the name of a bucket")
+
+/** Virtual time costs little: a run may be longer than anything that is waited for in it. */
+export const limit: Setting<Duration.Duration> = duration(Duration.zero, Duration.days(100_000))
+
+export const runSettings = {
+  seed: withDefault(seed, 1),
+  server: withDefault(server, "2.15"),
+  bucket: withDefault<BucketOptions>(bucketOptions, { bucket: "simulation" }),
+  limit: withDefault(limit, Duration.hours(1)),
+  timeline: withDefault(flag, false)
+}
+
+/** Runs a function on the value of an argument, or fails where that value is not valid. */
+export const withSetting = <A>(
+  setting: Setting<A>,
+  name: string,
+  value: unknown,
+  act: (value: A) => void
+): Effect.Effect<void, InvalidConfig> =>
+  Effect.suspend(() => {
+    const result = setting(name, value)
+    return Result.isFailure(result) ? Effect.fail(result.failure) : Effect.sync(() => act(result.success))
+  })

@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Aegis, Election, Registry } from "effect-aegis"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { startNatsServer } from "../../tools/natsServer/server.ts"
+import { address, ca, serverTls } from "../support/certificates.ts"
+import { temporaryFile } from "../support/files.ts"
+import { makeOperator, makeUser } from "../support/operator.ts"
+
+/** As two processes would: each builds the whole preset anew, over its own connection. */
+const twice = (layer: Layer.Layer<Aegis.Services, { readonly message: string }>) =>
+  Effect.gen(function*() {
+    const first = yield* Layer.build(layer)
+    const second = yield* Layer.build(Layer.fresh(layer))
+    yield* Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      const election = yield* Election.Election
+      yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+      yield* election.campaign("job", { candidateId: "orders-1" })
+    }).pipe(Effect.provide(first))
+    yield* Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      const election = yield* Election.Election
+      assert.deepStrictEqual((yield* registry.list("orders")).map((one): string => one.instanceId), ["orders-1"])
+      assert.strictEqual((yield* Effect.fromOption(yield* election.leader("job"))).candidateId, "orders-1")
+    }).pipe(Effect.provide(second))
+  }).pipe(Effect.scoped)
+
+for (const line of ["2.10", "2.15"] as const) {
+  describe(`Aegis, ${line}`, () => {
+    it.live("layerNats: what one process does, another sees", () =>
+      Effect.flatMap(startNatsServer({ line }), ({ url }) => twice(Aegis.layerNats({ servers: url }))))
+
+    it.live("layerConfig: the same from AEGIS_NATS_URL, also with several servers", () =>
+      Effect.flatMap(startNatsServer({ line }), ({ url }) =>
+        twice(Layer.provide(
+          Aegis.layerConfig(),
+          ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: `${url}, nats://127.0.0.1:1` }))
+        ))))
+
+    it.live("layerConfig: with credentials and a CA, by their files", () =>
+      Effect.gen(function*() {
+        const operator = makeOperator()
+        const config = `${serverTls(address)}\n${operator.config}`
+        const { port } = yield* startNatsServer({ line, config })
+        const file = yield* temporaryFile(makeUser(operator.account).credentials)
+        yield* twice(Layer.provide(
+          Aegis.layerConfig(),
+          ConfigProvider.layer(ConfigProvider.fromUnknown({
+            AEGIS_NATS_URL: `tls://127.0.0.1:${port}`,
+            AEGIS_NATS_CREDS: file,
+            AEGIS_NATS_CA: ca.file
+          }))
+        ))
+      }))
+  })
+}

@@ -1,0 +1,289 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Aegis, Election, Registry } from "effect-aegis"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { TestClock } from "effect/testing"
+import { eventually } from "../KVStore/suite/fixture.ts"
+import { client } from "../support/certificates.ts"
+import { temporaryFile } from "../support/files.ts"
+import { startListener, welcomes } from "../support/listener.ts"
+import { makeOperator, makeUser } from "../support/operator.ts"
+import { allShown } from "../support/shown.ts"
+import { untyped } from "../support/values.ts"
+
+/** A port that nobody listens on: what is tried there takes longer than what is refused at once. */
+const nowhere = "nats://127.0.0.1:1"
+
+const withConfig = (variables: unknown, config?: Config.Wrap<Aegis.ConfigOptions>) =>
+  Layer.provide(Aegis.layerConfig(config), ConfigProvider.layer(ConfigProvider.fromUnknown(variables)))
+
+const registersAndLeads = Effect.gen(function*() {
+  const registry = yield* Registry.Registry
+  const election = yield* Election.Election
+  yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+  const leadership = yield* election.campaign("job", { candidateId: "orders-1" })
+  const alive = yield* registry.list("orders")
+  const leader = yield* election.leader("job")
+  assert.deepStrictEqual(alive.map((instance): string => instance.instanceId), ["orders-1"])
+  assert.deepStrictEqual(Option.map(leader, (record) => record.token), Option.some(leadership.token))
+})
+
+describe("Aegis, memory", () => {
+  it.effect("gives a registry and elections that work together", () =>
+    registersAndLeads.pipe(Effect.scoped, Effect.provide(Aegis.layerMemory())))
+
+  it.effect("keeps its buckets apart: an hour ages an instance out, and no leader", () =>
+    Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      const election = yield* Election.Election
+      yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+      const leadership = yield* election.campaign("job")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* registry.list("orders", { includeExpired: true })).length, 0)
+      assert.isTrue(yield* leadership.isValid)
+    }).pipe(Effect.scoped, Effect.provide(Aegis.layerMemory())))
+
+  it.effect("is what AEGIS_BACKEND=memory asks for, and the log says so", () =>
+    Effect.gen(function*() {
+      const said: Array<string> = []
+      const logger = Logger.make((entry) => {
+        said.push(String(entry.message))
+      })
+      yield* registersAndLeads.pipe(
+        Effect.scoped,
+        Effect.provide(Layer.provideMerge(withConfig({ AEGIS_BACKEND: "memory" }), Logger.layer([logger])))
+      )
+      assert.isTrue(said.some((line) => line.includes("the backend is memory")), said.join("\n"))
+    }))
+
+  it.effect("takes its options: an instance expires by the maxAge that was given", () =>
+    Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* registry.list("orders")).length, 1)
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual((yield* registry.list("orders")).length, 0)
+    }).pipe(Effect.provide(Aegis.layerMemory({ registry: { maxAge: "2 minutes" } }))))
+})
+
+describe("Aegis, memory is never a fallback", () => {
+  for (
+    const [what, variables] of [
+      ["nothing is set", {}],
+      ["the URL is empty", { AEGIS_NATS_URL: "" }],
+      ["AEGIS_BACKEND is nats", { AEGIS_BACKEND: "nats" }],
+      ["AEGIS_REPLICAS is set", { AEGIS_REPLICAS: "3" }],
+      ["AEGIS_NATS_CREDS is set", { AEGIS_NATS_CREDS: "/run/orders.creds" }],
+      ["AEGIS_NATS_USER is set", { AEGIS_NATS_USER: "orders" }],
+      ["AEGIS_NATS_TOKEN is set", { AEGIS_NATS_TOKEN: "tell-nobody-7" }],
+      ["AEGIS_NATS_PASSWORD is set", { AEGIS_NATS_PASSWORD: "tell-nobody-7" }],
+      ["AEGIS_NATS_NKEY is set", { AEGIS_NATS_NKEY: "tell-nobody-7" }],
+      ["AEGIS_NATS_CA is set", { AEGIS_NATS_CA: "/run/ca.pem" }]
+    ] as const
+  ) {
+    it.effect(`where ${what} and no URL, a ConfigError names the variable and how to ask for memory`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.include(error.message, "nats://host:port")
+        assert.include(error.message, "AEGIS_BACKEND=memory")
+        assert.include(error.message, "AEGIS_NATS_URL")
+        assert.notInclude(allShown(error), "tell-nobody-7")
+      }))
+  }
+
+  for (
+    const [name, value] of [
+      ["AEGIS_BACKEND", "Memory"],
+      ["AEGIS_BACKEND", "redis"],
+      ["AEGIS_REPLICAS", "many"],
+      ["AEGIS_REPLICAS", "9"],
+      ["AEGIS_REPLICAS", "1.5"],
+      ["AEGIS_REPLICAS", "0"]
+    ] as const
+  ) {
+    it.effect(`${name}=${value} is a ConfigError that names it`, () =>
+      Effect.gen(function*() {
+        const variables = { AEGIS_NATS_URL: "nats://127.0.0.1:1", [name]: value }
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.include(error.message, name)
+      }))
+  }
+})
+
+describe("Aegis, from the configuration", () => {
+  it.effect("a field that is given replaces its variable only", () =>
+    Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* registry.list("orders")).length, 1)
+    }).pipe(Effect.provide(withConfig({ AEGIS_BACKEND: "memory", AEGIS_REPLICAS: "1" }, {
+      registry: { maxAge: Config.succeed("2 minutes" as const) }
+    }))))
+
+  it.effect("a backend that is given is used, whatever AEGIS_BACKEND says", () =>
+    registersAndLeads.pipe(
+      Effect.scoped,
+      Effect.provide(withConfig({ AEGIS_BACKEND: "nats" }, { backend: Config.succeed("memory" as const) }))
+    ))
+
+  it.live("a login that is given goes beside the URL and the CA of the variables", () =>
+    Effect.gen(function*() {
+      const said: Array<Record<string, unknown>> = []
+      const { url } = yield* startListener(welcomes(said))
+      const layer = withConfig({ AEGIS_NATS_URL: url, AEGIS_NATS_USER: "u" }, {
+        nats: { password: Config.succeed(Redacted.make("p")) }
+      })
+      const fiber = yield* Effect.forkScoped(Effect.exit(Layer.build(layer)))
+      yield* eventually(false)(Effect.sync(() => said.length), (count) => count === 1)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual([said[0]!["user"], said[0]!["pass"]], ["u", "p"])
+    }))
+
+  it.live("tells a server who it is by any of its settings", () =>
+    Effect.gen(function*() {
+      const user = makeUser(makeOperator().account)
+      const file = yield* temporaryFile(user.credentials)
+      const logins = [
+        [{ AEGIS_NATS_USER: "u", AEGIS_NATS_PASSWORD: "p" }, { user: "u", pass: "p" }],
+        [{ AEGIS_NATS_TOKEN: "t" }, { auth_token: "t" }],
+        [{ AEGIS_NATS_NKEY: user.seed }, { nkey: user.publicKey }],
+        [{ AEGIS_NATS_CREDS: file }, { nkey: user.publicKey, jwt: user.jwt }]
+      ] as const
+      for (const [config, expected] of logins) {
+        const said: Array<Record<string, unknown>> = []
+        const { url } = yield* startListener(welcomes(said))
+        // It is no NATS server, so there will be no buckets on it.
+        const layer = withConfig({ AEGIS_NATS_URL: url, ...config })
+        const fiber = yield* Effect.forkScoped(Effect.exit(Layer.build(layer)))
+        yield* eventually(false)(Effect.sync(() => said.length), (count) => count === 1)
+        yield* Fiber.interrupt(fiber)
+        for (const [name, value] of Object.entries(expected)) assert.strictEqual(said[0]![name], value)
+      }
+    }))
+
+  for (
+    const [what, config, problem] of [
+      ["a URL that is none", { AEGIS_NATS_URL: "not a url" }, /servers: expected nats:\/\/host:port, got "not a url"/],
+      [
+        "two logins",
+        { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_TOKEN: "t", AEGIS_NATS_CREDS: "a.creds" },
+        /one way to log in, got token, credentialsFile/
+      ],
+      ["half a login", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_USER: "u" }, /password: expected/],
+      ["a certificate alone", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CERT: client.cert.file }, /key/],
+      ["a CA that is not there", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CA: "/none" }, /tls.caFile.*ENOENT/]
+    ] as const
+  ) {
+    it.live(`refuses ${what}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(config))))
+        assert.match(error.message, problem)
+      }))
+  }
+})
+
+describe("Aegis, options that are not valid", () => {
+  const cases: ReadonlyArray<
+    readonly [what: string, layer: () => Layer.Layer<Aegis.Services, unknown>, named: RegExp]
+  > = [
+    [
+      "layerMemory: a maxAge that is none",
+      () => Aegis.layerMemory({ registry: { maxAge: untyped("bananas") } }),
+      /maxAge/
+    ],
+    [
+      "layerNats: a maxAge that is none",
+      () => Aegis.layerNats({ servers: nowhere, registry: { maxAge: untyped("bananas") } }),
+      /maxAge/
+    ],
+    [
+      "layerNats: timings that are none",
+      () => Aegis.layerNats({ servers: nowhere, election: { timings: untyped("fast") } }),
+      /timings/
+    ],
+    [
+      "layerNats: a name that no option has",
+      () => Aegis.layerNats(untyped({ servers: nowhere, replica: 3 })),
+      /replica/
+    ],
+    [
+      "layerNats: a name that no option of the registry has",
+      () => Aegis.layerNats({ servers: nowhere, registry: untyped({ maxAges: 3 }) }),
+      /maxAges/
+    ],
+    ["layerMemory: a name that no option has", () => Aegis.layerMemory(untyped({ replica: 3 })), /replica/],
+    ["layerMemory: replicas that are no number", () => Aegis.layerMemory({ replicas: Number.NaN }), /replicas: .*NaN/],
+    [
+      "layerMemory: another onMismatch",
+      () => Aegis.layerMemory({ onMismatch: untyped("Fail") }),
+      /onMismatch: .*"Fail"/
+    ],
+    ["layerMemory: no object", () => Aegis.layerMemory(untyped(null)), /null/],
+    ["layerMemory: a Map", () => Aegis.layerMemory(untyped(new Map([["replicas", 3]]))), /object of class Map/],
+    [
+      "layerMemory: a getter that throws",
+      () =>
+        Aegis.layerMemory({
+          get replicas(): number {
+            throw new Error("no replicas")
+          }
+        }),
+      /no replicas/
+    ],
+    [
+      "layerConfig: a connection that is a number",
+      () => withConfig({}, { nats: untyped(Config.succeed(5)) }),
+      /nats: .*5|nats: .*number/
+    ],
+    [
+      "layerConfig: TLS that is a number",
+      () => withConfig({ AEGIS_NATS_URL: nowhere }, { nats: { tls: untyped(Config.succeed(5)) } }),
+      /nats\.tls: /
+    ],
+    [
+      "layerConfig: a name that no option of the connection has, for memory too",
+      () => withConfig({ AEGIS_BACKEND: "memory" }, { nats: untyped(Config.succeed({ server: nowhere })) }),
+      /nats\.server"/
+    ],
+    [
+      "layerConfig: a plain value deep within",
+      () => withConfig({}, { registry: { maxAge: untyped("30 seconds") } }),
+      /registry\.maxAge: .*Config/
+    ],
+    ["layerConfig: no object", () => withConfig({}, untyped(null)), /config: .*null/],
+    [
+      "layerConfig: a value that is no Config",
+      () => withConfig({}, { replicas: untyped(3) }),
+      /replicas: .*Config.*number/
+    ],
+    [
+      "layerConfig: a value within the connection that is no Config",
+      () => withConfig({}, { nats: { servers: untyped(nowhere) } }),
+      /servers: .*Config/
+    ],
+    [
+      "layerConfig: a name that no option has",
+      () => withConfig({}, untyped({ replica: Config.succeed(3) })),
+      /replica"/
+    ],
+    ["layerNats: no object", () => Aegis.layerNats(untyped(undefined)), /servers/]
+  ]
+  for (const [what, layer, named] of cases) {
+    it.effect(what, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(layer())))
+        assert.match(String(Reflect.get(Object(error), "message")), named)
+        assert.strictEqual((Reflect.get(Object(error), "reason") as { readonly _tag: string })._tag, "InvalidConfig")
+      }))
+  }
+})

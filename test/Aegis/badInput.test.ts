@@ -1,0 +1,129 @@
+/** Ways to a server that are none: refused before anything is sent, not even to a good server among bad ones. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type AddressInfo, createServer } from "node:net"
+import type { KVStoreError } from "../../src/KVStoreError.ts"
+import * as NatsClient from "../../src/NatsClient.ts"
+import { untyped } from "../support/values.ts"
+
+/** A port that is listened on, and how often somebody has come. */
+const listener = Effect.acquireRelease(
+  Effect.callback<{ readonly address: string; readonly visits: () => number; readonly close: () => void }>(
+    (resume) => {
+      let visits = 0
+      const server = createServer((socket) => {
+        visits++
+        socket.destroy()
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        resume(Effect.succeed({
+          address: `127.0.0.1:${port}`,
+          visits: () => visits,
+          close: () => void server.close()
+        }))
+      })
+    }
+  ),
+  ({ close }) => Effect.sync(close)
+)
+
+/** Far less than one attempt to connect may take. */
+const atOnce = Effect.timeout("500 millis")
+
+const refused = Effect.fnUntraced(function*<A, E extends { readonly _tag: string }>(
+  client: Layer.Layer<A, KVStoreError | E>
+) {
+  const error = yield* Effect.flip(atOnce(Layer.build(client)))
+  assert.strictEqual(error._tag, "KVStoreError")
+  const { bucket, isRetryable, key, message, operation, reason } = error as KVStoreError
+  assert.deepStrictEqual([reason._tag, bucket, key, isRetryable], ["InvalidConfig", undefined, undefined, false])
+  return { message, operation }
+})
+
+type Servers = (good: string) => unknown
+
+const badServers: ReadonlyArray<readonly [what: string, servers: Servers, shown: string]> = [
+  ["nothing", () => undefined, "undefined"],
+  ["null", () => null, "null"],
+  ["no text", () => "", `""`],
+  ["a blank", () => " ", `" "`],
+  ["a number", () => 4222, "4222"],
+  ["an object", () => ({ host: "127.0.0.1", port: 4222 }), "an object"],
+  ["a URL of the class", () => new URL("nats://127.0.0.1:4222"), "an object"],
+  ["no servers", () => [], "none"],
+  ["words", () => "not a server", "not a server"],
+  ["several in one text with no comma between", (good) => `${good} ${good}`, "127.0.0.1"],
+  ["a scheme only", () => "nats://", "nats://"],
+  ["a port only", () => "nats://:4222", ":4222"],
+  ["another protocol", () => "http://127.0.0.1:4222", "http://"],
+  ["a protocol of browsers", () => "wss://127.0.0.1:4222", "wss://"],
+  ["a port that there is not", () => "nats://127.0.0.1:99999", "99999"],
+  ["a port that is text", () => "127.0.0.1:nats", "127.0.0.1:..."],
+  ["a line break, and a command of the protocol behind it", () => "127.0.0.1:4222\r\nPUB a 1\r\n1", "127.0.0.1:..."],
+  ["a bad one after a good one", (good) => [good, "a b"], "a b"],
+  ["a bad one before a good one", (good) => ["http://127.0.0.1", good], "http://127.0.0.1"],
+  ["nothing among good ones", (good) => [good, undefined, good], "undefined"],
+  ["a number among good ones", (good) => [good, 7], "7"],
+  ["a list in a list", (good) => [[good], good], "a list"]
+]
+
+describe("bad input, servers", () => {
+  for (const [what, servers, shown] of badServers) {
+    it.live(`a client refuses ${what}, and connects nowhere`, () =>
+      Effect.gen(function*() {
+        const { address, visits } = yield* listener
+        const { message, operation } = yield* refused(NatsClient.layer({ servers: untyped(servers(address)) }))
+        assert.strictEqual(operation, "connect")
+        for (const words of ["servers", "nats://host:port", shown]) assert.include(message, words)
+        assert.strictEqual(visits(), 0)
+      }))
+  }
+
+  it.live("a password in a bad URL is not shown", () =>
+    Effect.gen(function*() {
+      for (const servers of ["http://u:secret-7@127.0.0.1:4222", "u:secret-7@a b", ["nats://u:secret-7@h:99999"]]) {
+        const { message } = yield* refused(NatsClient.layer({ servers }))
+        assert.notInclude(message, "secret-7")
+      }
+    }))
+
+  for (const [what, options] of [["nothing", undefined], ["null", null], ["text", "127.0.0.1:4222"]] as const) {
+    it.live(`a client refuses options that are ${what}`, () =>
+      Effect.gen(function*() {
+        const { message } = yield* refused(NatsClient.layer(untyped(options)))
+        assert.include(message, "servers")
+      }))
+  }
+
+  it.live("a client from configuration refuses what it finds there", () =>
+    Effect.gen(function*() {
+      const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: "http://127.0.0.1:4222" }))
+      const client = NatsClient.layerConfig({ servers: Config.String("AEGIS_NATS_URL") })
+      const { message } = yield* refused(Layer.provide(client, config))
+      assert.include(message, "http://127.0.0.1:4222")
+    }))
+})
+
+describe("bad input, connections", () => {
+  const fake = { subscribe: () => undefined, request: () => undefined }
+  const bad: ReadonlyArray<readonly [what: string, connection: unknown]> = [
+    ["nothing", undefined],
+    ["null", null],
+    ["text", "nats://127.0.0.1:4222"],
+    ["the promise of a connection", Promise.resolve(fake)],
+    ["what has only some of a connection's methods", fake],
+    ["a function", () => fake]
+  ]
+  for (const [what, connection] of bad) {
+    it.live(`a client refuses ${what}`, () =>
+      Effect.gen(function*() {
+        const { message, operation } = yield* refused(NatsClient.layerFromConnection(connection))
+        assert.strictEqual(operation, "layerFromConnection")
+        assert.include(message, "NatsConnection")
+      }))
+  }
+})

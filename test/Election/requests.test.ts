@@ -1,0 +1,234 @@
+/** What is asked of the store, how often and how soon again; and what a winner asks before it is announced. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import * as Election from "../../src/Election.ts"
+import { keyOf } from "../../src/internal/election/record.ts"
+import { away, conflict, countOf, on, silent, times } from "./suite/faults.ts"
+import { leaseDuration, now, numbers, renewDeadline, renewInterval } from "./suite/fixture.ts"
+import { finish, settled, test, two, until } from "./suite/inMemory.ts"
+import { only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
+
+describe("Election in memory: requests", () => {
+  test("a leader sends one compare-and-set per renewInterval, and a standby a read about once per lease", () =>
+    Effect.gen(function*() {
+      const { link, two: other } = yield* two({ timings: Election.resilient })
+      link.calls.length = 0
+      const standby = other.process.link
+      standby.calls.length = 0
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(countOf(link, "put"), 60 * 60 / 4)
+      assert.strictEqual(link.calls.length, 60 * 60 / 4)
+      assert.strictEqual(countOf(standby, "get"), standby.calls.length)
+      assert.isAtLeast(standby.calls.length, Math.floor(60 * 60 / 20 / 1.2) - 1)
+      assert.isAtMost(standby.calls.length, Math.ceil(60 * 60 / 20 / 0.8))
+    }))
+
+  test("standbys do not read in step", () =>
+    Effect.gen(function*() {
+      const { store } = yield* two()
+      const seats = yield* Effect.forEach(
+        numbers(8),
+        (index) => Effect.flatMap(startProcess(store), (process) => stand(process, finish, `${index}`))
+      )
+      yield* TestClock.adjust(3 * leaseDuration)
+      const last = seats.map(({ process }) =>
+        process.link.calls.findLast(({ operation }) => operation === "get")!.sentAt
+      )
+      assert.isAbove(new Set(last).size, 4)
+    }))
+
+  test("a renewal is given up after a second and tried again within half a second more", () =>
+    Effect.gen(function*() {
+      const { link } = yield* two({ timings: Election.resilient })
+      yield* link.set(on("put", silent))
+      yield* TestClock.adjust("14 seconds")
+      const sent = link.calls.filter(({ operation }) => operation === "put").map(({ sentAt }) => sentAt).slice(1)
+      assert.strictEqual(sent[0], 4000)
+      const pauses = sent.slice(1).map((sentAt, index) => sentAt - sent[index]! - 1000)
+      assert.isAbove(pauses.length, 5)
+      for (const pause of pauses) assert.isTrue(pause >= 100 && pause <= 500, `${pause}`)
+    }))
+
+  test("a renewal that met a conflict where nobody wrote is tried again within half a second", () =>
+    Effect.gen(function*() {
+      const { link } = yield* two({ timings: Election.resilient })
+      yield* link.set(times(1, "put", conflict))
+      yield* TestClock.adjust("5 seconds")
+      const sent = link.calls.filter(({ operation }) => operation === "put").map(({ sentAt }) => sentAt)
+      assert.strictEqual(sent.length, 3)
+      assert.isAtMost(sent[2]! - sent[1]!, 500)
+    }))
+
+  test("a store that answers nothing but conflicts, and cannot be read, is not asked without a pause", () =>
+    Effect.gen(function*() {
+      const { link, one } = yield* two()
+      yield* link.set((call, run) => call.operation === "put" ? conflict(call, run) : away(call, run))
+      const fiber = yield* Effect.forkChild(Effect.flip(one.leadership().proclaim({ port: 1 })))
+      yield* TestClock.adjust(renewDeadline)
+      assert.isBelow(countOf(link, "put"), 20)
+      yield* link.set(undefined)
+      const error = yield* finish(Fiber.join(fiber))
+      assert.strictEqual(error.reason._tag, "LeadershipLost")
+    }))
+
+  test("a candidate that lost a compare-and-set waits for 20 to 100 ms", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      yield* process.link.set(times(20, "put", conflict))
+      const one = yield* stand(process, finish, "one")
+      yield* until(one.hasWon, (hasWon) => hasWon)
+      const sent = process.link.calls.filter(({ operation }) => operation === "put").map(({ sentAt }) => sentAt)
+      const pauses = sent.slice(1).map((sentAt, index) => sentAt - sent[index]!)
+      for (const pause of pauses.slice(0, 20)) assert.isTrue(pause >= 20 && pause <= 100, `${pause}`)
+      assert.isAbove(new Set(pauses).size, 5)
+    }))
+
+  test("a candidate that has lost, and is interrupted, looks once and is gone", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(times(1, "put", conflict))
+      const loser = yield* stand(process, finish, "loser")
+      yield* settled
+      assert.strictEqual(countOf(process.link, "put"), 1)
+      yield* stand(yield* startProcess(store), finish, "winner")
+      yield* TestClock.adjust(1000)
+      const reads = countOf(process.link, "get")
+      const fiber = yield* Effect.forkChild(Fiber.interrupt(loser.fiber))
+      yield* settled
+      assert.isDefined(fiber.pollUnsafe())
+      assert.strictEqual(countOf(process.link, "get"), reads + 1)
+      assert.strictEqual(countOf(process.link, "put"), 1)
+    }))
+
+  test("who has priority n stands n renewals after the seat is free", () =>
+    Effect.gen(function*() {
+      for (const priority of [0, 1, 3]) {
+        const store = yield* openBucket()
+        const one = yield* stand(yield* startProcess(store), finish, "one")
+        yield* settled
+        const next = yield* stand(yield* startProcess(store), finish, "next", { priority })
+        yield* TestClock.adjust(1000)
+        const freeAt = yield* now
+        yield* one.close
+        yield* TestClock.adjust(leaseDuration)
+        assert.strictEqual(next.seen.wonAt! - freeAt, priority * renewInterval)
+      }
+    }))
+})
+
+describe("Election in memory: announcements", () => {
+  test("a winner whose deadline passes before it is announced was never leader, and campaigns on as another", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", silent))
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(renewDeadline - 1)
+      const first = yield* recordIn(store)
+      // Its renewals are answered; only the epoch is not.
+      yield* process.link.set(on(["status", "put"], silent))
+      yield* TestClock.adjust(renewDeadline)
+      assert.isFalse(yield* one.hasWon)
+      yield* process.link.set(undefined)
+      yield* TestClock.adjust(2 * leaseDuration)
+      assert.isTrue(yield* one.isValid)
+      const { nonce, term } = yield* recordIn(store)
+      assert.notStrictEqual(nonce, first.nonce)
+      assert.deepStrictEqual([first.term, term, one.leadership().term], [1, 2, 2])
+    }))
+
+  test("a winner whose deadline passes while its last look is answered was never leader", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      const { link } = process
+      let isOpen = false
+      yield* link.set((call, run) => {
+        if (call.operation === "put") return countOf(link, "put") === 1 ? run : silent(call, run)
+        if (call.operation === "status" && !isOpen) return silent(call, run)
+        return call.operation === "get" && isOpen ? Effect.delay(run, 140) : run
+      })
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(renewDeadline - 300)
+      isOpen = true
+      yield* until(Effect.sync(() => countOf(link, "get")), (count) => count > 1)
+      assert.isAbove((yield* now) + 140, renewDeadline)
+      yield* TestClock.adjust(200)
+      assert.isFalse(yield* one.hasWon)
+    }))
+
+  test("a winner that finds another's record when it looks once more is not announced", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set((call, run) =>
+        call.operation === "status" ? Effect.tap(run, () => Effect.sleep(100)) : run
+      )
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(50)
+      assert.strictEqual(yield* tagIn(store), "Held")
+      yield* usurp(store)
+      yield* TestClock.adjust(leaseDuration)
+      assert.isFalse(yield* one.hasWon)
+      yield* TestClock.adjust(500)
+      assert.strictEqual(one.leadership().term, 3)
+    }))
+
+  test("a winner whose last look gives a stale answer looks again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const before = yield* stand(yield* startProcess(store), finish, "before")
+      yield* settled
+      yield* before.close
+      const old = yield* store.get(keyOf(only))
+      const process = yield* startProcess(store)
+      let left = 3
+      yield* process.link.set((call, run) => {
+        const hasWritten = countOf(process.link, "put") > 0
+        return hasWritten && call.operation === "get" && left-- > 0 ? Effect.succeed(old as never) : run
+      })
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(500)
+      assert.strictEqual(left, -1)
+      assert.isTrue(yield* one.isValid)
+      assert.strictEqual(one.leadership().term, 2)
+    }))
+
+  test("a winner whose last look fails looks again", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      let isSilent = false
+      yield* process.link.set((call, run) => {
+        if (call.operation === "put") isSilent = true
+        return isSilent && call.operation === "get" ? away(call, run) : run
+      })
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(1000)
+      assert.isFalse(yield* one.hasWon)
+      yield* process.link.set(undefined)
+      yield* TestClock.adjust(1000)
+      assert.isTrue(yield* one.isValid)
+      assert.strictEqual(one.leadership().term, 1)
+    }))
+
+  test("the token of a winner that has renewed before it is announced is that of the write that won", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", silent))
+      const one = yield* stand(process, finish, "one")
+      yield* settled
+      const won = Option.getOrThrow(yield* store.get(keyOf(only)))
+      yield* TestClock.adjust(3 * renewInterval)
+      assert.isFalse(yield* one.hasWon)
+      assert.isAbove(Option.getOrThrow(yield* store.get(keyOf(only))).revision, won.revision + 1)
+      yield* process.link.set(undefined)
+      yield* TestClock.adjust(renewInterval)
+      assert.strictEqual(one.leadership().token.revision, won.revision)
+      const observed = Option.getOrThrow(yield* process.election.leader(only))
+      assert.strictEqual(observed.token.revision, won.revision)
+    }))
+})

@@ -1,0 +1,135 @@
+/** What becomes of an election when somebody else writes its record. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Order from "effect/Order"
+import * as FencingToken from "../../../src/FencingToken.ts"
+import { keyOf } from "../../../src/internal/election/record.ts"
+import { bytes } from "../../support/values.ts"
+import { away, countOf, on, silent } from "./faults.ts"
+import { atOnce, is, isTrue, leaseDuration, now, takeover, timings, type Tools } from "./fixture.ts"
+import { believers, only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
+
+export const byHand = ({ backend, finish, test, until }: Tools) => {
+  for (const operation of ["delete", "purge"] as const) {
+    test(`a leader whose record is gone by ${operation} is removed at its next renewal, and makes no new one`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const one = yield* stand(yield* startProcess(store), finish, "one")
+        yield* until(one.hasWon, isTrue)
+        yield* store[operation](keyOf(only))
+        const writes = one.process.link.landed.length
+        yield* until(one.whyLost, is<unknown>("removed"))
+        assert.isFalse(yield* one.isValid)
+        assert.strictEqual(yield* tagIn(store), "Absent")
+        assert.strictEqual(one.process.link.landed.length, writes)
+      }))
+
+    test(`who has seen a record that is gone by ${operation} waits for its lease`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const one = yield* stand(yield* startProcess(store), finish, "one")
+        yield* until(one.hasWon, isTrue)
+        const two = yield* stand(yield* startProcess(store), finish, "two")
+        const { landed, set } = one.process.link
+        yield* until(Effect.sync(() => landed.length), (count) => count > 1)
+        // The leader cannot know of it.
+        yield* set(silent)
+        yield* store[operation](keyOf(only))
+        yield* until(Effect.tap(two.hasWon, () => believers([one, two])), isTrue)
+        const { sentAt } = landed.at(-1)!
+        assert.isAtLeast(two.seen.wonAt! - sentAt, leaseDuration)
+        assert.isAtMost(two.seen.wonAt! - sentAt, leaseDuration + takeover)
+        assert.strictEqual(two.leadership().term, 2)
+      }))
+  }
+
+  test("a process that has not seen the record that is gone leads at once, which is a documented limit", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      yield* one.process.link.set(silent)
+      yield* store.purge(keyOf(only))
+      const began = yield* now
+      const newcomer = yield* stand(yield* startProcess(store), finish, "newcomer")
+      yield* until(newcomer.hasWon, isTrue)
+      atOnce(backend, newcomer.seen.wonAt! - began)
+      // The term is lost with the record; the token goes on growing.
+      assert.strictEqual(newcomer.leadership().term, 1)
+      assert.isTrue(Order.isLessThan(FencingToken.Order)(one.leadership().token, newcomer.leadership().token))
+    }))
+
+  for (const vacant of [false, true]) {
+    test(`a leader over which another has ${vacant ? "led and resigned" : "won"} is superseded, and lets it be`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const one = yield* stand(yield* startProcess(store), finish, "one")
+        yield* until(one.hasWon, isTrue)
+        yield* usurp(store, { vacant })
+        yield* until(one.whyLost, is<unknown>("superseded"))
+        assert.isFalse(yield* one.isValid)
+        assert.strictEqual((yield* recordIn(store)).candidateId, "usurper")
+        assert.strictEqual(yield* tagIn(store), vacant ? "Vacant" : "Held")
+      }))
+  }
+
+  test("a record that does not decode supersedes the leader, and others wait for their OWN lease", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const longer = leaseDuration + 400
+      const two = yield* stand(yield* startProcess(store), finish, "two", {
+        timings: { ...timings, leaseDuration: longer }
+      })
+      const observer = yield* startProcess(store)
+      yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+      const writtenAt = yield* now
+      yield* store.put(keyOf(only), bytes("{}"))
+      yield* until(one.whyLost, is<unknown>("superseded"))
+      assert.isTrue(Option.isNone(yield* observer.election.leader(only)))
+      yield* until(Effect.tap(two.hasWon, () => believers([one, two])), isTrue)
+      assert.isAtLeast(two.seen.wonAt! - writtenAt, longer)
+      assert.isAtMost(two.seen.wonAt! - writtenAt, longer + takeover)
+      assert.strictEqual(two.leadership().term, 2)
+    }))
+
+  test("what is waited for is the HOLDER'S lease", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const longer = leaseDuration + 400
+      const one = yield* stand(yield* startProcess(store), finish, "one", {
+        timings: { ...timings, leaseDuration: longer }
+      })
+      yield* until(one.hasWon, isTrue)
+      const two = yield* stand(yield* startProcess(store), finish, "two", {
+        timings: { leaseDuration: 600, renewDeadline: 400, renewInterval: 200 }
+      })
+      yield* one.process.link.set(silent)
+      yield* until(two.hasWon, isTrue)
+      const { sentAt } = one.process.link.landed.at(-1)!
+      assert.isAtLeast(two.seen.wonAt! - sentAt, longer)
+      assert.isAtMost(two.seen.wonAt! - sentAt, longer + takeover)
+    }))
+
+  test("a read that fails is never taken for an absence", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const seats = [one]
+      for (const fault of [away, silent]) {
+        const process = yield* startProcess(store)
+        yield* process.link.set(on(["get", "watch"], fault))
+        seats.push(yield* stand(process, finish, "blind"))
+      }
+      const { landed } = one.process.link
+      yield* until(Effect.map(believers(seats), () => landed.length), (count) => count > 8)
+      for (const { process } of seats.slice(1)) {
+        assert.isAbove(countOf(process.link, "get"), 3)
+        assert.strictEqual(countOf(process.link, "put"), 0)
+      }
+      assert.isTrue(yield* one.isValid)
+    }))
+}

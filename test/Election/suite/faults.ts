@@ -1,0 +1,181 @@
+/** What can go wrong between a process and the store, on a link that each process has to itself. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import { fromEntry, type Seen } from "../../../src/internal/election/record.ts"
+import * as KVStore from "../../../src/KVStore.ts"
+import { now } from "./fixture.ts"
+
+/** One request to the store. */
+export interface Call {
+  readonly operation: Exclude<keyof KVStore.KVStore["Service"], "config" | "clock">
+  /** The key, or the filter. */
+  readonly key: string
+  /** When it was sent: milliseconds that only differences are taken of. */
+  readonly sentAt: number
+  /** What a put would write, and on which condition. */
+  readonly seen?: Seen
+  readonly options?: KVStore.KVOptions | undefined
+}
+
+/** What is done in place of a request; `run` does it. */
+export type Fault = <A>(
+  call: Call,
+  run: Effect.Effect<A, KVStore.KVStoreError>
+) => Effect.Effect<A, KVStore.KVStoreError>
+
+const failing = (reason: KVStore.KVStoreReason): Fault => ({ key, operation }) =>
+  Effect.fail(new KVStore.KVStoreError({ bucket: "faulty", operation, key, reason }))
+
+/** The store cannot be reached: nothing is sent. */
+export const away: Fault = failing(new KVStore.Unavailable({ problem: "cut off" }))
+
+/** Nothing is sent, and nothing is answered. */
+export const silent: Fault = () => Effect.never
+
+/** It is done, and the answer says that nobody knows. */
+export const answerLost: Fault = (call, run) =>
+  Effect.andThen(run, failing(new KVStore.OutcomeUnknown({ problem: "the answer was lost" }))(call, run))
+
+/** It is done, and never answered. */
+export const unanswered: Fault = (_, run) => Effect.andThen(run, Effect.never)
+
+/** It is done, and answered as if it had met another's write. */
+export const answeredAsConflict: Fault = (call, run) =>
+  Effect.andThen(run, failing(new KVStore.RevisionMismatch({ expected: 1 }))(call, run))
+
+/** Nobody wrote, and it is not done: under concurrency servers answer so to most. */
+export const conflict: Fault = failing(new KVStore.RevisionMismatch({ expected: 1 }))
+
+export const denied: Fault = failing(new KVStore.PermissionDenied({ subject: "faulty" }))
+
+export const tooLarge: Fault = failing(new KVStore.ValueTooLarge({ size: 2000 }))
+
+/** Only these operations are faulty. */
+export const on =
+  (operations: Call["operation"] | ReadonlyArray<Call["operation"]>, fault: Fault): Fault => (call, run) =>
+    operations.includes(call.operation) ? fault(call, run) : run
+
+/** Faulty so many times, and then no more. */
+export const times = (count: number, operation: Call["operation"], fault: Fault): Fault => {
+  let left = count
+  return (call, run) => Effect.suspend(() => call.operation === operation && left-- > 0 ? fault(call, run) : run)
+}
+
+/** The way of one process to the store, which may be disturbed. */
+export interface Link {
+  readonly layer: Layer.Layer<KVStore.KVStore, never, KVStore.KVStore>
+  /** From now on; `undefined`: nothing is wrong any more. */
+  readonly set: (fault: Fault | undefined) => Effect.Effect<void>
+  /** Before a watch tells of anything. */
+  readonly lag: (pause: Effect.Effect<void>) => Effect.Effect<void>
+  /** Every watch that is open fails. */
+  readonly loseWatches: Effect.Effect<void>
+  /** What has been asked for. */
+  readonly calls: Array<Call>
+  /** The puts that have been answered well, the last one last. */
+  readonly landed: Array<Call>
+}
+
+export const makeLink = (): Link => {
+  let current: Fault | undefined
+  let lag = Effect.void
+  let watching = Deferred.makeUnsafe<never, KVStore.KVStoreError>()
+  const calls: Array<Call> = []
+  const landed: Array<Call> = []
+  const through = <A>(call: Omit<Call, "sentAt">, run: Effect.Effect<A, KVStore.KVStoreError>) =>
+    Effect.flatMap(now, (sentAt) => {
+      const sent = { ...call, sentAt }
+      calls.push(sent)
+      const answer = current === undefined ? run : current(sent, run)
+      return call.operation === "put" ? Effect.tap(answer, () => Effect.sync(() => landed.push(sent))) : answer
+    })
+  return {
+    calls,
+    landed,
+    set: (fault) =>
+      Effect.sync(() => {
+        current = fault
+      }),
+    lag: (pause) =>
+      Effect.sync(() => {
+        lag = pause
+      }),
+    loseWatches: Effect.suspend(() => {
+      const lost = watching
+      watching = Deferred.makeUnsafe()
+      return Effect.asVoid(Deferred.complete(lost, away({ operation: "watch", key: "", sentAt: 0 }, Effect.never)))
+    }),
+    layer: Layer.effect(
+      KVStore.KVStore,
+      Effect.map(KVStore.KVStore, (store) => ({
+        config: store.config,
+        clock: store.clock,
+        get: (key) => through({ operation: "get", key }, store.get(key)),
+        put: (key, value, options) => {
+          const seen = fromEntry({ key, value, revision: 0, created: undefined as never })
+          return through({ operation: "put", key, seen, options }, store.put(key, value, options))
+        },
+        delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
+        purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
+        history: (key) => through({ operation: "history", key }, store.history(key)),
+        keys: (filter = ">") => through({ operation: "keys", key: filter }, store.keys(filter)),
+        entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
+        getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
+        watch: (filter = ">", options) =>
+          Stream.unwrap(through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options))))
+            .pipe(
+              Stream.tap(() => lag),
+              Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
+            ),
+        status: through({ operation: "status", key: "" }, store.status)
+      }))
+    )
+  }
+}
+
+export const countOf = (link: Link, operation: Call["operation"]): number =>
+  link.calls.filter((call) => call.operation === operation).length
+
+/** Writes that were sent, and whether they were to hand over. */
+export const vacantSent = (link: Link): boolean => link.calls.some(({ seen }) => seen?._tag === "Vacant")
+
+/** Requests that are under way until the gate opens, whatever becomes of who waits for them. */
+export const delayed = Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  const gate = Latch.makeUnsafe(false)
+  const outcomes: Array<string> = []
+  const fault: Fault = (_, run) =>
+    Effect.flatMap(
+      Effect.forkIn(
+        gate.await.pipe(
+          Effect.andThen(run),
+          Effect.tap(() => Effect.sync(() => outcomes.push("landed"))),
+          Effect.tapError((error) => Effect.sync(() => outcomes.push(error.reason._tag)))
+        ),
+        scope
+      ),
+      Fiber.join
+    )
+  return { fault, outcomes, open: gate.open }
+})
+
+/** Requests take their time each way, and some answers never come. */
+export const slow = Effect.fnUntraced(function*(options: { readonly longest: number; readonly lost?: number }) {
+  const scope = yield* Effect.scope
+  const hop = Effect.flatMap(Random.nextIntBetween(0, options.longest), (millis) => Effect.sleep(millis))
+  const isLost = Effect.map(Random.next, (random) => random < (options.lost ?? 0))
+  const fault: Fault = (call, run) =>
+    call.operation === "watch" ? run : Effect.flatMap(
+      // Who gives up waiting takes nothing back.
+      Effect.forkIn(Effect.andThen(hop, run), scope),
+      (sent) =>
+        Effect.flatMap(Effect.exit(Fiber.join(sent)), (exit) =>
+          Effect.flatMap(isLost, (lost) => Effect.andThen(hop, lost ? Effect.never : exit)))
+    )
+  return fault
+})

@@ -1,0 +1,89 @@
+/** Elections in memory, on hosts with clocks of their own, for what only virtual time can show. */
+import { assert, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import type * as Election from "../../../src/Election.ts"
+import * as KVStore from "../../../src/KVStore.ts"
+import { Buckets, eventually } from "../../KVStore/suite/fixture.ts"
+import { finisher, quiet, timings } from "./fixture.ts"
+import { believers, openBucket, type Seat, stand, startProcess } from "./processes.ts"
+
+export const buckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory, drop: () => Effect.void })
+
+export const until = eventually(true)
+export const finish = finisher(until)
+
+export const day = 24 * 60 * 60 * 1000
+
+/** Two hundred take-overs take their time on a busy machine. */
+const timeout = 30_000
+
+/** On virtual time, and with a seed: what a test has shown once it shows again. */
+export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => {
+  const services = Layer.mergeAll(buckets, TestClock.layer({ warningDelay: "1 minute" }), quiet)
+  const run = () => body().pipe(Effect.scoped, Effect.provide(services), Random.withSeed(title))
+  return it.live(title, run, { timeout })
+}
+
+/** Whatever is to be done at this very millisecond. */
+export const settled = Effect.asVoid(Effect.replicateEffect(TestClock.adjust(0), 20))
+
+/** Two candidates, of which the first leads and the second has seen it, at time 0. */
+export const two = Effect.fnUntraced(function*(options: {
+  readonly leader?: Clock.Clock
+  readonly challenger?: Clock.Clock
+  readonly timings?: Election.Timings
+} = {}) {
+  const store = yield* openBucket()
+  const start = (clock: Clock.Clock | undefined) => startProcess(store, { clock, timings: options.timings ?? timings })
+  const one = yield* stand(yield* start(options.leader), finish, "one")
+  yield* settled
+  assert.isDefined(one.seen.leadership)
+  const other = yield* stand(yield* start(options.challenger), finish, "two")
+  yield* settled
+  return { store, one, two: other, link: one.process.link }
+})
+
+/** Looks at every millisecond who believes that he leads. */
+export const sample = Effect.fnUntraced(function*(seats: ReadonlyArray<Seat>, millis: number) {
+  for (let elapsed = 0; elapsed < millis; elapsed++) {
+    yield* TestClock.adjust(1)
+    yield* believers(seats)
+  }
+})
+
+/** A machine with clocks of its own: set otherwise, of another rate, and stepped or stopped while it runs. */
+export const makeHost = Effect.fnUntraced(function*(options: { readonly rate?: number; readonly ahead?: number } = {}) {
+  const { ahead = 0, rate = 1 } = options
+  const base = yield* Clock.Clock
+  let wallStep = ahead
+  let stoppedAt: number | undefined
+  const running = () => Math.floor(Number(base.monotonicTimeNanosUnsafe() / 1000n) / 1000 * rate)
+  const monotonic = () => BigInt(stoppedAt ?? running()) * 1_000_000n
+  const wall = () => Math.floor(base.currentTimeMillisUnsafe() * rate) + wallStep
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: wall,
+    currentTimeMillis: Effect.sync(wall),
+    currentTimeNanosUnsafe: () => BigInt(wall()) * 1_000_000n,
+    currentTimeNanos: Effect.sync(() => BigInt(wall()) * 1_000_000n),
+    monotonicTimeNanosUnsafe: monotonic,
+    monotonicTimeNanos: Effect.sync(monotonic),
+    sleep: (duration) => base.sleep(Duration.millis(Math.ceil(Duration.toMillis(duration) / rate)))
+  }
+  return {
+    clock,
+    /** Somebody sets the wall clock. */
+    stepWall: (millis: number) => {
+      wallStep += millis
+    },
+    /** As while a machine is suspended: the wall clock is right when it wakes. */
+    stopMonotonic: () => {
+      stoppedAt = running()
+    }
+  }
+})

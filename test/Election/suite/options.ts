@@ -1,0 +1,148 @@
+/** Options that cannot be meant: each is refused with a sentence that names it, and nothing is sent. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Election from "../../../src/Election.ts"
+import * as KVStore from "../../../src/KVStore.ts"
+import { untyped } from "../../support/values.ts"
+import { makeLink } from "./faults.ts"
+import { isTrue, timings, type Tools } from "./fixture.ts"
+import { only, openBucket, reasonOf, recordIn, stand, startProcess } from "./processes.ts"
+
+type Asked = Effect.Effect<unknown, Election.ElectionError | KVStore.KVStoreError, Scope.Scope>
+
+/** What is given, the reason's tag, and what its message names. */
+type Refusal = readonly [given: unknown, tag: "InvalidConfig" | "InvalidValue", names: string]
+
+const badTimings: ReadonlyArray<Refusal> = [
+  [{ timings: { ...timings, renewEvery: 300 } }, "InvalidConfig", "timings: no option \"timings.renewEvery\""],
+  [{ timings: "fast" }, "InvalidConfig", "timings: expected an object with timings.leaseDuration"],
+  [{ timings: Number.NaN }, "InvalidConfig", "timings: expected an object with timings.leaseDuration"],
+  [{ timings: null }, "InvalidConfig", "timings: expected an object with timings.leaseDuration"],
+  ...["leaseDuration", "renewDeadline", "renewInterval"].flatMap((name) =>
+    ["30 bananas", true, Number.NaN, null].map((value) =>
+      [{ timings: { ...timings, [name]: value } }, "InvalidConfig", `timings.${name}: expected a time`] as const
+    )
+  ),
+  [
+    { timings: { leaseDuration: 2000, renewDeadline: 2000, renewInterval: 300 } },
+    "InvalidConfig",
+    "timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got 2000 / 2000 / 300 ms"
+  ]
+]
+
+const badLayers: ReadonlyArray<Refusal> = [
+  ...badTimings,
+  [{ timing: timings }, "InvalidConfig", "options: no option \"timing\": there are timings"],
+  ...["fast", Number.NaN, null, []].map((options) =>
+    [options, "InvalidConfig", "options: expected an object with timings"] as const
+  )
+]
+
+const badCandidates: ReadonlyArray<Refusal> = [
+  ...badTimings,
+  [{ priorty: 1 }, "InvalidConfig", "options: no option \"priorty\": there are candidateId, timings"],
+  ...["one", Number.NaN, null, []].map((options) =>
+    [options, "InvalidConfig", "options: expected an object with candidateId"] as const
+  ),
+  ...[5, "", Number.NaN, null].map((candidateId) =>
+    [{ candidateId }, "InvalidConfig", "candidateId: expected a text"] as const
+  ),
+  ...["1", 0.5, Number.NaN, null].map((priority) =>
+    [{ priority }, "InvalidConfig", "priority: expected a whole number from 0"] as const
+  ),
+  ...[true, () => true, Number.NaN, null].map((healthCheck) =>
+    [{ healthCheck }, "InvalidConfig", "healthCheck: expected an Effect"] as const
+  ),
+  ...[5, "a", Number.NaN, null, new Map(), { when: new Date(0) }, { n: Number.NaN }].map((metadata) =>
+    [{ metadata }, "InvalidValue", "metadata: expected"] as const
+  )
+]
+
+export const options = ({ finish, test, until }: Tools) => {
+  const check = Effect.fnUntraced(function*([given, tag, names]: Refusal, asked: Asked) {
+    const { message } = yield* reasonOf(asked, tag)
+    assert.include(message, names, JSON.stringify(given))
+  })
+
+  test("options of the layer that cannot be meant are refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const link = makeLink()
+      const linked = Layer.provide(link.layer, Layer.succeed(KVStore.KVStore, store))
+      for (const bad of badLayers) {
+        yield* check(bad, Layer.build(Layer.provide(Election.layer(untyped(bad[0])), linked)))
+        yield* check(bad, Effect.provide(Election.make(untyped(bad[0])), linked))
+      }
+      assert.deepStrictEqual(link.calls, [])
+    }))
+
+  test("options of a candidate that cannot be meant are refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { election, link } = yield* startProcess(yield* openBucket())
+      for (const bad of badCandidates) {
+        yield* check(bad, election.campaign(only, untyped(bad[0])))
+        yield* check(bad, election.whileLeader(only, () => Effect.void, untyped(bad[0])))
+      }
+      assert.deepStrictEqual(link.calls, [])
+    }))
+
+  test("work that is no function is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { election, link } = yield* startProcess(yield* openBucket())
+      for (const work of [Effect.void, "work", Number.NaN, null, undefined]) {
+        const asked = election.whileLeader<void, never, never>(only, untyped(work))
+        yield* check([work, "InvalidConfig", "work: expected a function"], asked)
+      }
+      assert.deepStrictEqual(link.calls, [])
+    }))
+
+  test("work that gives no Effect is refused, and leadership is handed over", () =>
+    Effect.gen(function*() {
+      const { election } = yield* startProcess(yield* openBucket())
+      for (const given of [undefined, 5, Promise.resolve(5), Object.create(null)]) {
+        const asked = finish(election.whileLeader<void, never, never>(only, () => untyped(given)))
+        yield* check([given, "InvalidConfig", "work: expected an Effect"], asked)
+        assert.deepStrictEqual(yield* election.leader(only), Option.none())
+      }
+    }))
+
+  test("a bucket for elections is named in what is wrong with it", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 2 })
+      const linked = Layer.succeed(KVStore.KVStore, store)
+      const layer = yield* Effect.flip(Layer.build(Layer.provide(Election.layer(), linked)))
+      const made = yield* Effect.flip(Effect.provide(Election.make(), linked))
+      assert.include(layer.message, "Election.layer: the configuration is not valid: historySize: expected 1")
+      assert.include(made.message, "Election.make: the configuration is not valid: historySize: expected 1")
+    }))
+
+  test("make gives the service that the layer gives, for as long as its scope is open", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const election = yield* Effect.provideService(Election.make({ timings }), KVStore.KVStore, store)
+      const process = { ...(yield* startProcess(store)), election }
+      const one = yield* stand(process, finish, "one")
+      yield* until(one.hasWon, isTrue)
+      assert.strictEqual((yield* recordIn(store)).leaseMillis, timings.leaseDuration)
+    }))
+
+  test("metadata that do not fit are refused by campaign, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { election, link } = yield* startProcess(yield* openBucket({ maxValueSize: 1000 }))
+      const metadata = { text: "x".repeat(800) }
+      for (
+        const asked of [
+          election.campaign(only, { metadata }),
+          election.whileLeader(only, () => Effect.void, { metadata })
+        ]
+      ) {
+        const { limit, size } = yield* reasonOf(asked, "ValueTooLarge")
+        assert.strictEqual(limit, 1000)
+        assert.isAbove(size, 1000)
+      }
+      assert.deepStrictEqual(link.calls, [])
+    }))
+}

@@ -1,0 +1,123 @@
+/** What is refused, and what is told. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as Election from "../../../src/Election.ts"
+import * as KVStore from "../../../src/KVStore.ts"
+import type * as Config from "../../../src/KVStoreConfig.ts"
+import { untyped } from "../../support/values.ts"
+import { away, countOf, denied, on } from "./faults.ts"
+import { isTrue, type Tools } from "./fixture.ts"
+import { only, openBucket, reasonOf, stand, startProcess } from "./processes.ts"
+
+export const refusing = ({ backend, finish, test, until }: Tools) => {
+  const badNames = ["", " ", "a b", "a.b", "*", ">", "a.*", "a.>", "grüße", "a\n", "x".repeat(201), 5, undefined]
+  test("a name that is no part of a key is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      const { campaign, observe, leader, whileLeader } = process.election
+      for (const name of badNames.map(untyped)) {
+        const asked = [
+          campaign(name),
+          whileLeader(name, () => Effect.void),
+          leader(name),
+          Stream.runHead(observe(name))
+        ]
+        for (const ask of asked) {
+          const { field, value } = yield* reasonOf(ask, "InvalidName")
+          assert.deepStrictEqual([field, value], ["election", String(name)])
+        }
+      }
+      assert.deepStrictEqual(process.link.calls, [])
+    }))
+
+  const badCandidates: ReadonlyArray<Record<string, unknown>> = [
+    { timings: { leaseDuration: 1400, renewDeadline: 1400, renewInterval: 300 } },
+    { timings: { leaseDuration: 2000, renewDeadline: 599, renewInterval: 300 } },
+    { timings: { leaseDuration: "soon", renewDeadline: 1400, renewInterval: 300 } },
+    { timings: { leaseDuration: Infinity, renewDeadline: 1400, renewInterval: 300 } },
+    { priority: -1 },
+    { priority: 0.5 },
+    { metadata: { when: new Date(0) } },
+    { candidateId: "" }
+  ]
+  test("a candidate that is not valid is refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      for (const options of badCandidates) {
+        const tag = "metadata" in options ? "InvalidValue" : "InvalidConfig"
+        yield* reasonOf(process.election.campaign(only, untyped(options)), tag)
+        yield* reasonOf(process.election.whileLeader(only, () => Effect.void, untyped(options)), tag)
+      }
+      assert.deepStrictEqual(process.link.calls, [])
+    }))
+
+  const layerOn = Effect.fnUntraced(function*(
+    options: Partial<Config.BucketOptions>,
+    election: Election.Options = {}
+  ) {
+    const store = yield* openBucket(options)
+    const before = yield* store.status
+    const result = yield* Effect.result(
+      Layer.build(Layer.provide(Election.layer(election), Layer.succeed(KVStore.KVStore, store)))
+    )
+    assert.strictEqual((yield* store.status).lastRevision, before.lastRevision)
+    return result
+  })
+
+  const badBuckets: ReadonlyArray<readonly [what: string, options: Partial<Config.BucketOptions>]> = [
+    ["historySize", { historySize: 2 }],
+    ["streamMaxAge", { streamMaxAge: "1 hour" }]
+  ]
+  for (const [what, options] of badBuckets) {
+    test(`a bucket is refused for its ${what}`, () =>
+      Effect.gen(function*() {
+        const { problem } = yield* reasonOf(Effect.flatMap(layerOn(options), Effect.fromResult), "InvalidConfig")
+        assert.include(problem, what)
+      }))
+  }
+
+  test(`a bucket in the memory of ${backend.kind === "nats" ? "a server is refused" : "this process is taken"}`, () =>
+    Effect.gen(function*() {
+      const build = Effect.flatMap(layerOn({ storage: "memory" }), Effect.fromResult)
+      if (backend.kind === "memory") return assert.isTrue(Exit.isSuccess(yield* Effect.exit(build)))
+      const { problem } = yield* reasonOf(build, "InvalidConfig")
+      assert.include(problem, "storage")
+    }))
+
+  test("timings with which two could lead are refused by the layer", () =>
+    Effect.gen(function*() {
+      for (const { timings } of badCandidates.flatMap((options) => "timings" in options ? [options] : [])) {
+        const build = Effect.flatMap(layerOn({}, { timings: untyped(timings) }), Effect.fromResult)
+        yield* reasonOf(build, "InvalidConfig")
+      }
+    }))
+
+  test("a store that refuses for good is told, and one that cannot be reached is waited for", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      for (const operation of ["get", "put"] as const) {
+        yield* process.link.set(on(operation, denied))
+        const error = yield* finish(Effect.flip(process.election.whileLeader(only, () => Effect.void)))
+        assert.deepStrictEqual([error.operation, error.election, error.isRetryable], ["whileLeader", only, false])
+        assert.include(error.message, "permission denied")
+      }
+      yield* process.link.set(away)
+      const one = yield* stand(process, finish, "one")
+      const asked = countOf(process.link, "get")
+      yield* until(Effect.sync(() => countOf(process.link, "get")), (count) => count > asked + 3)
+      yield* process.link.set(undefined)
+      yield* until(one.hasWon, isTrue)
+    }))
+
+  test("leader fails where the store cannot be reached, and is never none", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      yield* process.link.set(away)
+      const error = yield* Effect.flip(process.election.leader(only))
+      assert.deepStrictEqual([error.operation, error.reason._tag, error.isRetryable], ["leader", "KVStoreError", true])
+    }))
+}

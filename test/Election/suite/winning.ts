@@ -1,0 +1,137 @@
+/** Who wins, how that is told, and that it is kept. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Election from "../../../src/Election.ts"
+import { keyOf } from "../../../src/internal/election/record.ts"
+import { record } from "../../KVStore/suite/fixture.ts"
+import { silent } from "./faults.ts"
+import { atOnce, isTrue, last, leaseDuration, now, takeover, type Tools } from "./fixture.ts"
+import { believers, only, openBucket, shown, stand, startProcess, tagIn, told } from "./processes.ts"
+
+export const winning = ({ backend, finish, test, until }: Tools) => {
+  test("the first candidate wins at once", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      const began = yield* now
+      const one = yield* stand(process, finish, "one")
+      yield* until(one.hasWon, isTrue)
+      atOnce(backend, one.seen.wonAt! - began)
+      assert.isTrue(yield* one.isValid)
+      assert.strictEqual(one.leadership().term, 1)
+    }))
+
+  test("a second candidate waits for as long as the first renews", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      const { landed } = one.process.link
+      // Renewals for well over a lease.
+      yield* until(Effect.map(believers([one, two]), () => landed.length), (count) => count > 8)
+      assert.isAbove(landed.at(-1)!.sentAt - landed[0]!.sentAt, leaseDuration)
+      assert.isTrue(yield* one.isValid)
+      assert.isFalse(yield* two.hasWon)
+    }))
+
+  test("term, token, candidate and metadata are the same for the leader, for leader, and for observe", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const observer = yield* startProcess(store)
+      const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { zone: "a", ports: [80] } })
+      yield* until(one.hasWon, isTrue)
+      const { candidateId, electedAt, election, metadata, term, token } = one.leadership()
+      const { created } = yield* store.status
+      assert.deepStrictEqual([election, candidateId, term], [only, "one", 1])
+      assert.deepStrictEqual(metadata, { zone: "a", ports: [80] })
+      assert.strictEqual(token.epoch, Math.floor(created.epochMilliseconds))
+      const expected = { ...new Election.LeaderRecord({ election, candidateId, term, token, electedAt, metadata }) }
+      const asIs = (leader: Option.Option<Election.LeaderRecord>) => ({ ...Option.getOrThrow(leader) })
+      assert.deepStrictEqual(asIs(yield* observer.election.leader(only)), expected)
+      const first = Effect.map(Stream.runHead(observer.election.observe(only)), Option.flatten)
+      assert.deepStrictEqual(asIs(yield* finish(first)), expected)
+      // A renewal is another revision, and the same token.
+      const { landed } = one.process.link
+      yield* until(Effect.sync(() => landed.length), (count) => count >= 3)
+      assert.isAbove(Option.getOrThrow(yield* store.get(keyOf(only))).revision, token.revision)
+      assert.deepStrictEqual(asIs(yield* observer.election.leader(only)), expected)
+      assert.deepStrictEqual(asIs(yield* finish(first)), expected)
+    }))
+
+  test("the token's revision is that of the write that won", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const { events } = yield* record(store.watch(`election.>`))
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const puts = yield* until(
+        Effect.sync(() => events.flatMap((event) => event._tag === "Put" ? [event.entry.revision] : [])),
+        (revisions) => revisions.length > 0
+      )
+      assert.strictEqual(one.leadership().token.revision, puts[0])
+    }))
+
+  test("an election without candidates has no leader, and observe begins with none", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      assert.isTrue(Option.isNone(yield* process.election.leader(only)))
+      const changes = yield* told(process)
+      yield* until(changes.all, last("nobody"))
+      const one = yield* stand(process, finish, "one")
+      yield* until(changes.all, last("one in term 1"))
+      yield* one.close
+      yield* until(changes.all, last("nobody"))
+      assert.deepStrictEqual(changes.events, ["nobody", "one in term 1", "nobody"])
+    }))
+
+  test("observe gives nothing for a renewal", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const observer = yield* startProcess(store)
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const changes = yield* told(observer)
+      const { landed } = one.process.link
+      yield* until(Effect.sync(() => landed.length), (count) => count > 8)
+      yield* finish(one.close)
+      // Whatever the watch has told of the renewals, it has told it before this.
+      yield* until(changes.all, last("nobody"))
+      assert.deepStrictEqual(changes.events, ["one in term 1", "nobody"])
+    }))
+
+  test("observe gives none once a leader has not renewed for a lease, and so does leader", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const observer = yield* startProcess(store)
+      const one = yield* stand(yield* startProcess(store), finish, "one")
+      yield* until(one.hasWon, isTrue)
+      const changes = yield* told(observer)
+      yield* until(changes.all, last("one in term 1"))
+      yield* one.process.link.set(silent)
+      yield* until(changes.all, last("nobody"))
+      const { landed } = one.process.link
+      const silence = (yield* now) - landed.at(-1)!.sentAt
+      assert.isAtLeast(silence, leaseDuration - 1)
+      assert.isAtMost(silence, leaseDuration + takeover)
+      yield* until(observer.election.leader(only), Option.isNone)
+      assert.strictEqual(yield* tagIn(store), "Held")
+    }))
+
+  test("observe begins with the leader of the time at which it is run", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      const first = Effect.map(Stream.runHead(process.election.observe(only)), (head) => shown(Option.flatten(head)))
+      const one = yield* stand(process, finish, "one")
+      yield* until(one.hasWon, isTrue)
+      assert.strictEqual(yield* finish(first), "one in term 1")
+      // With it goes the watch: what this process has seen last is a live record.
+      yield* one.close
+      assert.strictEqual(yield* finish(first), "nobody")
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(two.hasWon, isTrue)
+      assert.strictEqual(yield* finish(first), "two in term 2")
+    }))
+}

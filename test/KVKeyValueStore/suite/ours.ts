@@ -1,0 +1,346 @@
+/** What ours guarantees besides: any key, changes that nobody loses, errors that say what was wrong. */
+import { assert } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as KVStore from "../../../src/KVStore.ts"
+import { all, read, type Store, type Until } from "../../KVStore/suite/fixture.ts"
+import { bytes, untyped } from "../../support/values.ts"
+import { opened, over, type Test } from "./fixture.ts"
+
+/** Keys of all kinds; no two are the same. */
+const oddKeys = [
+  "",
+  " ",
+  ".",
+  "..",
+  "...",
+  ".a",
+  "a.",
+  "a.b",
+  "a..b",
+  "a. b",
+  "/",
+  "/foo/bar",
+  "//",
+  "=",
+  "==",
+  "=2E",
+  "=3D",
+  "a=b",
+  "a=20b",
+  "a b",
+  "a%20b",
+  "*",
+  ">",
+  "a.*",
+  "a.>",
+  "$KV.a",
+  "users:42",
+  "name@host",
+  "line\nbreak",
+  "nul\0",
+  "grüße",
+  "gru\u0308ße",
+  "👋",
+  "\uFEFF",
+  "A",
+  "a",
+  "_-",
+  "\\",
+  "🙂".repeat(80)
+]
+
+type KeyValues = KeyValueStore.KeyValueStore
+
+/** Every operation that takes a key. */
+const withKey = (
+  kv: KeyValues,
+  key: string
+): Record<string, Effect.Effect<unknown, KeyValueStore.KeyValueStoreError>> => ({
+  get: kv.get(key),
+  getUint8Array: kv.getUint8Array(key),
+  has: kv.has(key),
+  set: kv.set(key, "1"),
+  remove: kv.remove(key),
+  modify: kv.modify(key, (value) => value),
+  modifyUint8Array: kv.modifyUint8Array(key, (value) => value)
+})
+
+const errorOf = Effect.fnUntraced(function*<A, R>(
+  effect: Effect.Effect<A, KeyValueStore.KeyValueStoreError, R>,
+  tag: KVStore.KVStoreReason["_tag"]
+) {
+  const error = yield* Effect.flip(effect)
+  assert.strictEqual(error._tag, "KeyValueStoreError")
+  const { cause } = error
+  assert.isTrue(cause instanceof KVStore.KVStoreError && cause.reason._tag === tag, error.message)
+  return error
+})
+
+const increment = (value: string) => `${Number(value) + 1}`
+
+export const ours = (test: Test, until: Until) => {
+  /** Waits for what needs time to pass: the pause after a conflict. */
+  const finished = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
+    const fiber = yield* Effect.forkScoped(effect)
+    return yield* (yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined))!
+  })
+
+  test("any text is a key, and no two are one", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      for (const [index, key] of oddKeys.entries()) yield* kv.set(key, `${index}`)
+      assert.strictEqual(yield* kv.size, oddKeys.length)
+      for (const [index, key] of oddKeys.entries()) {
+        assert.strictEqual(yield* kv.get(key), `${index}`, JSON.stringify(key))
+        assert.isTrue(yield* kv.has(key))
+      }
+      assert.deepStrictEqual((yield* kv.keys).toSorted(), oddKeys.toSorted())
+      for (const key of oddKeys) {
+        yield* kv.remove(key)
+        assert.isFalse(yield* kv.has(key), JSON.stringify(key))
+      }
+      assert.isTrue(yield* kv.isEmpty)
+    }))
+
+  test("ordinary keys and values are in the bucket as they were given", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      yield* kv.set("users/42", "Ann")
+      yield* kv.set("orders.7", bytes("raw"))
+      yield* kv.set("a b", "spaced")
+      assert.deepStrictEqual((yield* store.keys()).toSorted(), ["a=20b", "orders.7", "users/42"])
+      assert.deepStrictEqual(yield* read(store, "users/42"), Option.some("Ann"))
+      assert.deepStrictEqual(yield* read(store, "orders.7"), Option.some("raw"))
+      yield* store.put("users/43", bytes("Bob"))
+      assert.strictEqual(yield* kv.get("users/43"), "Bob")
+      assert.strictEqual(yield* kv.size, 4)
+    }))
+
+  test("keys that are not written in this way are somebody else's: not listed, counted or cleared", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      const others = ["a=2Eb", "a=b", "x=", "==", "=ZZ", "=c3=a9", "=C3", "=FF", "=41"]
+      for (const key of others) yield* store.put(key, bytes("theirs"))
+      yield* kv.set("mine", "1")
+      assert.deepStrictEqual(yield* kv.keys, ["mine"])
+      assert.strictEqual(yield* kv.size, 1)
+      yield* kv.clearPrefix("")
+      yield* kv.clear
+      assert.isTrue(yield* kv.isEmpty)
+      assert.deepStrictEqual((yield* store.keys()).toSorted(), others.toSorted())
+    }))
+
+  test("a prefix that is no text is refused, and nothing is cleared", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      yield* kv.set("a", "1")
+      yield* kv.set("null", "1")
+      for (const prefix of [undefined, null, 7, /a/, {}, Object.create(null), Symbol("a")]) {
+        const error = yield* errorOf(Effect.suspend(() => kv.clearPrefix(untyped(prefix))), "InvalidKey")
+        assert.include(error.message, "text as a prefix")
+      }
+      assert.strictEqual(yield* kv.size, 2)
+    }))
+
+  test("a key that cannot be turned into text is refused in every operation", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      for (const key of [Object.create(null), Symbol("a")]) {
+        for (const [method, run] of Object.entries(withKey(kv, untyped(key)))) {
+          assert.strictEqual((yield* errorOf(run, "InvalidKey")).method, method)
+        }
+      }
+    }))
+
+  test("clear leaves what is not live alone", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      yield* kv.set("a", "1")
+      yield* kv.remove("a")
+      const before = (yield* store.status).lastRevision
+      yield* kv.clear
+      assert.strictEqual((yield* store.status).lastRevision, before)
+    }))
+
+  test("clear removes many", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      yield* Effect.forEach(all(100), (n) => kv.set(`k ${n}`, "1"), { concurrency: 16, discard: true })
+      assert.strictEqual(yield* kv.size, 100)
+      yield* kv.clear
+      assert.strictEqual(yield* kv.size, 0)
+    }))
+
+  test("modify with what is no function says so, and changes nothing", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened()
+      yield* kv.set("a", "1")
+      const modifications = [
+        Effect.asVoid(kv.modify("a", untyped(5))),
+        Effect.asVoid(kv.modifyUint8Array("a", untyped(5)))
+      ]
+      for (const modification of modifications) {
+        const { cause } = yield* Effect.flip(modification)
+        assert.strictEqual((cause as KVStore.KVStoreError).reason._tag, "InvalidConfig")
+      }
+      assert.strictEqual(yield* kv.get("a"), "1")
+    }))
+
+  test("of many who modify at once none is lost", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      // Whoever has read lets the others read first.
+      const slow = { ...store, get: (key: string) => Effect.tap(store.get(key), () => Effect.yieldNow) }
+      const [one, other] = [yield* over(slow), yield* over(slow)]
+      yield* kv.set("count", "0")
+      const seen = yield* finished(
+        Effect.forEach(all(40), (n) => (n % 2 === 0 ? one : other).modify("count", increment), {
+          concurrency: "unbounded"
+        })
+      )
+      assert.strictEqual(yield* kv.get("count"), "40")
+      assert.deepStrictEqual(seen.map(Number).toSorted((a, b) => a - b), all(40).map((n) => n + 1))
+    }))
+
+  test("modify keeps what somebody wrote in between, and makes nothing of what was removed", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      const between = (what: Effect.Effect<unknown, unknown>): Store => {
+        let others = 1
+        return {
+          ...store,
+          put: (key, value, options) =>
+            others-- > 0
+              ? Effect.andThen(Effect.orDie(what), store.put(key, value, options))
+              : store.put(key, value, options)
+        }
+      }
+      yield* kv.set("a", "1")
+      const overwritten = yield* over(between(store.put("a", bytes("10"))))
+      assert.strictEqual(yield* finished(overwritten.modify("a", increment)), "11")
+      const removed = yield* over(between(store.delete("a")))
+      assert.strictEqual(yield* finished(removed.modify("a", increment)), undefined)
+      assert.isFalse(yield* kv.has("a"))
+    }))
+
+  test("a function that throws is a defect of modify, and nothing is written", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      yield* kv.set("a", "1")
+      const before = (yield* store.status).lastRevision
+      const exit = yield* Effect.exit(kv.modify("a", () => {
+        throw new Error("a bug of the caller's")
+      }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.strictEqual((yield* store.status).lastRevision, before)
+    }))
+
+  test("a modify that others never let through ends by the store's timeout", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened({ timeout: "300 millis" })
+      yield* kv.set("a b", "1")
+      const crowded = yield* over({
+        ...store,
+        put: (key, value, options) => Effect.andThen(store.put(key, bytes("2")), store.put(key, value, options))
+      })
+      const error = yield* finished(Effect.flip(crowded.modify("a b", increment)))
+      assert.deepStrictEqual([error.method, error.key], ["modify", "a b"])
+      assert.include(error.message, "300ms")
+      assert.strictEqual(yield* kv.get("a b"), "2")
+    }))
+
+  test("a key that cannot be stored is refused by every operation, and nothing is written", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      const before = (yield* store.status).lastRevision
+      const bad = [
+        "x".repeat(1025),
+        " ".repeat(342),
+        "👋".repeat(86),
+        "\uD800",
+        "a\uDC00b",
+        untyped(7),
+        untyped(undefined)
+      ]
+      for (const key of bad) {
+        for (const [method, effect] of Object.entries(withKey(kv, key))) {
+          const error = yield* errorOf(effect, "InvalidKey")
+          assert.deepStrictEqual([error.method, error.key], [method, String(key)])
+          assert.include(error.message, `${method} "${key}" in bucket "${store.config.bucket}"`)
+        }
+      }
+      const tooLong = yield* errorOf(kv.get(" ".repeat(342)), "InvalidKey")
+      assert.match(tooLong.message, /at most 1024 letters .*not 1026/)
+      assert.strictEqual((yield* store.status).lastRevision, before)
+      for (const key of ["x".repeat(1024), " ".repeat(341), "👋".repeat(85)]) {
+        yield* kv.set(key, "1")
+        assert.strictEqual(yield* kv.get(key), "1")
+      }
+    }))
+
+  test("a value that cannot be stored is refused, and what was there stays", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* opened({ maxValueSize: 10 })
+      yield* kv.set("a", "1")
+      const broken = yield* errorOf(kv.set("a", "\uD800"), "InvalidValue")
+      assert.deepStrictEqual([broken.method, broken.key], ["set", "a"])
+      yield* errorOf(kv.modify("a", (value) => `${value}\uDC00`), "InvalidValue")
+      for (const value of [7, null, undefined, ["1"], new ArrayBuffer(1)]) {
+        yield* errorOf(kv.set("a", untyped(value)), "InvalidValue")
+      }
+      const large = yield* errorOf(kv.set("a", "x".repeat(11)), "ValueTooLarge")
+      assert.include(large.message, "11 bytes")
+      yield* errorOf(kv.modifyUint8Array("a", () => new Uint8Array(11)), "ValueTooLarge")
+      assert.strictEqual(yield* kv.get("a"), "1")
+    }))
+
+  test("what the store cannot do fails in every operation by its name, and is never undefined", () =>
+    Effect.gen(function*() {
+      const { store } = yield* opened()
+      const failure = new KVStore.KVStoreError({
+        bucket: store.config.bucket,
+        operation: "x",
+        key: "a=20b",
+        reason: new KVStore.Unavailable({ problem: "cut off" })
+      })
+      const fail = () => Effect.fail(failure)
+      const kv = yield* over({ ...store, get: fail, put: fail, delete: fail, keys: fail })
+      for (const [method, effect] of Object.entries(withKey(kv, "a b"))) {
+        const error = yield* errorOf(effect, "Unavailable")
+        assert.deepStrictEqual([error.method, error.key, error.cause], [method, "a b", failure])
+        assert.strictEqual(
+          error.message,
+          `${method} "a b" in bucket "${store.config.bucket}": ${failure.reason.message}`
+        )
+      }
+      for (const method of ["clear", "size", "keys", "isEmpty"] as const) {
+        const error = yield* errorOf(
+          Effect.asVoid<unknown, KeyValueStore.KeyValueStoreError, never>(kv[method]),
+          "Unavailable"
+        )
+        assert.deepStrictEqual([error.method, error.key], [method, undefined])
+      }
+      const prefix = yield* errorOf(kv.clearPrefix("a "), "Unavailable")
+      assert.deepStrictEqual([prefix.method, prefix.key], ["clearPrefix", "a "])
+    }))
+
+  test("a removal that fails while it clears is told", () =>
+    Effect.gen(function*() {
+      const { kv, store } = yield* opened()
+      yield* kv.set("a", "1")
+      const failure = new KVStore.KVStoreError({
+        bucket: store.config.bucket,
+        operation: "delete",
+        key: "a",
+        reason: new KVStore.PermissionDenied({ subject: "$KV.x.a" })
+      })
+      const denied = yield* over({ ...store, delete: () => Effect.fail(failure) })
+      const error = yield* errorOf(denied.clear, "PermissionDenied")
+      assert.strictEqual(error.method, "clear")
+      assert.isTrue(yield* kv.has("a"))
+    }))
+}

@@ -1,0 +1,437 @@
+/**
+ * The guarantees of a `KVStore`, kept by real servers of both lines: the suite that memory passes, and what only a server
+ * has: consumers, a bucket that is there already, other clients.
+ */
+import { assert, layer } from "@effect/vitest"
+import { headers } from "@nats-io/transport-node"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsClient from "../../src/NatsClient.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { type Line, lines } from "../../tools/natsServer/binaries.ts"
+import { layerNatsServer, type NatsServer } from "../../tools/natsServer/server.ts"
+import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
+import { bytes } from "../support/values.ts"
+import {
+  all,
+  Buckets,
+  eventually,
+  freshName,
+  openBucket,
+  read,
+  reasonOf,
+  record,
+  shown,
+  type Store
+} from "./suite/fixture.ts"
+import { suite } from "./suite/index.ts"
+
+const onRealTime = { excludeTestServices: true, timeout: "30 seconds" } as const
+
+const until = eventually(false)
+
+/** The server's own view, by a client of the test's own. */
+const manager = Effect.map(Raw, ({ manager }) => manager)
+
+const layerBuckets = Layer.effect(
+  Buckets,
+  Effect.gen(function*() {
+    const client = yield* NatsClient.NatsClient
+    const streams = (yield* manager).streams
+    return {
+      layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client)),
+      drop: (bucket) => Effect.promise(() => streams.delete(`KV_${bucket}`))
+    }
+  })
+)
+
+/** The client by which a store reaches its server. */
+interface Connection {
+  readonly name: string
+  readonly layer: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError, NatsServer>
+}
+
+const ours: Connection = { name: "", layer: layerClient }
+const legacy: Connection = { name: ", legacy", layer: layerLegacyClient }
+
+const layerLine = (line: Line, connection: Connection) =>
+  layerBuckets.pipe(
+    Layer.provideMerge(Layer.merge(connection.layer, layerRaw)),
+    Layer.provideMerge(layerNatsServer(line))
+  )
+
+const consumers = (bucket: string) =>
+  Effect.flatMap(
+    manager,
+    ({ streams }) => Effect.promise(async () => (await streams.info(`KV_${bucket}`)).state.consumer_count)
+  )
+
+/** Long before the server would remove by itself one that nobody listens to. */
+const noConsumerOf = (bucket: string) => until(consumers(bucket), (count) => count === 0, Duration.seconds(3))
+
+const onServers = (line: Line, connection: Connection): void =>
+  layer(layerLine(line, connection), onRealTime)(`${line}${connection.name}: a bucket on a server`, (it) => {
+    const hasMarkers = line !== "2.10"
+
+    it.effect("a watch has one consumer, and none when it has ended", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const { bucket } = store.config
+        yield* store.put("a", bytes("1"))
+        const { events } = yield* record(Stream.take(store.watch(), 3))
+        yield* until(Effect.sync(() => events.length), (length) => length === 2)
+        assert.strictEqual(yield* consumers(bucket), 1)
+        yield* store.put("a", bytes("2"))
+        yield* until(Effect.sync(() => events.length), (length) => length === 3)
+        yield* noConsumerOf(bucket)
+      }))
+
+    it.effect("a watch that is interrupted leaves no consumer", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const { bucket } = store.config
+        const watches = yield* Effect.forEach([1, 2, 3], () => record(store.watch()))
+        yield* until(consumers(bucket), (count) => count === 3)
+        yield* Effect.forEach(watches, ({ fiber }) => Fiber.interrupt(fiber))
+        yield* noConsumerOf(bucket)
+      }))
+
+    it.effect("a watch that is interrupted before it is ready leaves no consumer", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const { bucket } = store.config
+        const watches = yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6, 7], () => record(store.watch()))
+        for (const { fiber } of watches) {
+          yield* Effect.yieldNow
+          yield* Fiber.interrupt(fiber)
+        }
+        yield* store.put("a", bytes("1"))
+        yield* noConsumerOf(bucket)
+      }))
+
+    it.effect("listings and histories leave no consumer", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ historySize: 3 })
+        yield* store.put("a", bytes("1"))
+        yield* store.put("a", bytes("2"))
+        const listing = Effect.all([store.keys(), store.entries("a"), store.history("a")])
+        yield* Effect.forEach(Array.from({ length: 30 }), () => listing, { concurrency: 10 })
+        yield* noConsumerOf(store.config.bucket)
+      }))
+
+    it.effect("a bucket that is there is opened with what it holds", () =>
+      Effect.gen(function*() {
+        const options = {
+          bucket: freshName(),
+          historySize: 3,
+          maxValueSize: 1000,
+          maxBytes: 1_000_000,
+          streamMaxAge: "1 hour",
+          storage: "memory"
+        } as const
+        const first = yield* openBucket(options)
+        const revision = yield* first.put("a", bytes("1"))
+        const second = yield* openBucket(options)
+        assert.strictEqual(Option.getOrThrow(yield* second.get("a")).revision, revision)
+        assert.isAbove(yield* second.put("a", bytes("2")), revision)
+        assert.deepStrictEqual(yield* read(first, "a"), Option.some("2"))
+        assert.deepStrictEqual((yield* first.status).created, (yield* second.status).created)
+      }))
+
+    it.effect("a bucket that is there with another configuration is refused, difference by difference", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket, historySize: 3, streamMaxAge: "1 hour" })
+        const other = openBucket({
+          bucket,
+          maxValueSize: 1000,
+          maxBytes: 5000,
+          storage: "memory",
+          streamMaxAge: "1 minute"
+        })
+        const error = yield* Effect.flip(other)
+        assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["ConfigMismatch", "open", bucket])
+        const { differences } = yield* reasonOf(other, "ConfigMismatch")
+        assert.deepStrictEqual(differences, [
+          { setting: "historySize", expected: "1", actual: "3" },
+          { setting: "maxValueSize", expected: "1000", actual: "1048576" },
+          { setting: "maxBytes", expected: "5000", actual: "unlimited" },
+          { setting: "streamMaxAge", expected: "1m", actual: "1h" },
+          { setting: "storage", expected: "memory", actual: "file" }
+        ])
+        for (const { actual, expected, setting } of differences) {
+          assert.include(error.message, `${setting} is ${actual}, not ${expected}`)
+        }
+      }))
+
+    it.effect("a bucket that is there with another configuration is taken as it is where that is accepted", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket, historySize: 3 })
+        const store = yield* openBucket({ bucket, historySize: 5, onMismatch: "accept" })
+        yield* Effect.forEach(["1", "2", "3", "4"], (value) => store.put("a", bytes(value)))
+        assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=4", "a=3", "a=2"])
+      }))
+
+    it.effect("a bucket that is there with another configuration is changed where that is wanted", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const before = yield* openBucket({ bucket })
+        yield* before.put("a", bytes("0"))
+        const wanted = {
+          bucket,
+          historySize: 3,
+          maxValueSize: 1000,
+          maxBytes: 100_000,
+          streamMaxAge: "1 minute"
+        } as const
+        const store = yield* openBucket({ ...wanted, onMismatch: "update" })
+        yield* Effect.forEach(["1", "2", "3"], (value) => store.put("a", bytes(value)))
+        assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=3", "a=2", "a=1"])
+        // Who asks for the same now finds no difference.
+        yield* openBucket(wanted)
+        // And back again.
+        yield* openBucket({ bucket, onMismatch: "update" })
+        yield* openBucket({ bucket })
+      }))
+
+    it.effect("what no server can change is refused where a change is wanted", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket })
+        const error = yield* Effect.flip(openBucket({ bucket, storage: "memory", onMismatch: "update" }))
+        assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Rejected", false])
+        yield* openBucket({ bucket })
+      }))
+
+    if (hasMarkers) {
+      it.effect("markers can be turned on and off in a bucket that is there", () =>
+        Effect.gen(function*() {
+          const bucket = freshName()
+          yield* openBucket({ bucket, streamMaxAge: "300 millis", storage: "memory" })
+          const marked = { bucket, streamMaxAge: "300 millis", storage: "memory", expiryMarkers: "1 second" } as const
+          const { differences } = yield* reasonOf(openBucket(marked), "ConfigMismatch")
+          assert.deepStrictEqual(differences, [{ setting: "expiryMarkers", expected: "1s", actual: "none" }])
+          const store = yield* openBucket({ ...marked, onMismatch: "update" })
+          const { events } = yield* record(store.watch())
+          yield* store.put("a", bytes("1"))
+          yield* until(Effect.sync(() => events.map(shown)), (words) => words.includes("expire a"))
+          yield* openBucket({ bucket, streamMaxAge: "300 millis", storage: "memory", onMismatch: "update" })
+        }))
+    }
+
+    it.effect("a bucket that is not there is not made where that is not allowed", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const error = yield* Effect.flip(openBucket({ bucket, create: false }))
+        assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["BucketNotFound", "open", bucket])
+        yield* openBucket({ bucket })
+        yield* openBucket({ bucket, create: false })
+      }))
+
+    it.effect("many who make one bucket at once all get the same one", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const stores = yield* Effect.forEach(Array.from({ length: 10 }), () => openBucket({ bucket }), {
+          concurrency: "unbounded"
+        })
+        yield* stores[0]!.put("a", bytes("1"))
+        for (const store of stores) assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
+      }))
+
+    it.effect("a new bucket begins above every revision that this process has seen of its name", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const { streams } = yield* manager
+        // As if the host's clock had been an hour ahead when it was made.
+        const first_seq = ((yield* Clock.currentTimeMillis) + 3_600_000) * 1000
+        // On 2.10 a message that comes and goes when the bucket is opened takes the first revision.
+        const taken = line === "2.10" ? 1 : 0
+        yield* Effect.promise(() =>
+          streams.add({ name: `KV_${bucket}`, subjects: [`$KV.${bucket}.>`], max_msgs_per_subject: 1, first_seq })
+        )
+        const ahead = yield* openBucket({ bucket, onMismatch: "accept" })
+        const last = yield* ahead.put("a", bytes("1"))
+        assert.strictEqual(last, first_seq + taken)
+        yield* (yield* Buckets).drop(bucket)
+        const recreated = yield* openBucket({ bucket })
+        assert.strictEqual(yield* recreated.put("a", bytes("1")), last + 1 + taken)
+      }))
+
+    const inEveryWay = (store: Store): ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> => [
+      store.get("a"),
+      store.put("a", bytes("2")),
+      store.put("a", bytes("2"), KVStore.KVOptions.createOnly),
+      store.put("a", bytes("2"), KVStore.KVOptions.updateOnly),
+      store.delete("a"),
+      store.purge("a"),
+      store.history("a"),
+      store.keys(),
+      store.entries(),
+      store.getMany(["a", "b"]),
+      store.status,
+      Stream.runHead(store.watch())
+    ]
+
+    it.effect("a bucket that is lost is BucketNotFound in every operation where it may not be made, and never none", () =>
+      Effect.gen(function*() {
+        const { config: { bucket } } = yield* openBucket({ historySize: 2 })
+        const store = yield* openBucket({ bucket, historySize: 2, create: false })
+        yield* store.put("a", bytes("1"))
+        yield* (yield* Buckets).drop(bucket)
+        for (const attempt of inEveryWay(store)) yield* reasonOf(attempt, "BucketNotFound")
+      }))
+
+    it.effect("a bucket that is lost is made again, as it was, by whatever is asked of it first", () =>
+      Effect.gen(function*() {
+        const count = inEveryWay(yield* openBucket()).length
+        for (let index = 0; index < count; index++) {
+          const store = yield* openBucket({ historySize: 2, streamMaxAge: "1 hour" })
+          const last = yield* store.put("a", bytes("1"))
+          yield* (yield* Buckets).drop(store.config.bucket)
+          // There is nothing to update there.
+          const asked = Effect.catchReason(inEveryWay(store)[index]!, "KVStoreError", "KeyNotFound", () => Effect.void)
+          yield* asked
+          assert.isAbove(yield* store.put("b", bytes("1")), last)
+          yield* openBucket({ bucket: store.config.bucket, historySize: 2, streamMaxAge: "1 hour", create: false })
+        }
+      }))
+
+    it.effect("many who find the bucket lost at once make one, and none of their writes is lost", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        yield* (yield* Buckets).drop(store.config.bucket)
+        yield* Effect.forEach(all(50), (n) => store.put(`k${n}`, bytes(`${n}`)), { concurrency: "unbounded" })
+        assert.strictEqual((yield* store.keys()).length, 50)
+      }))
+
+    it.effect("a write on the condition of a lost bucket's revision is refused by the one that is made for it", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const revision = yield* store.put("a", bytes("1"))
+        yield* (yield* Buckets).drop(store.config.bucket)
+        const put = store.put("a", bytes("2"), KVStore.KVOptions.atRevision(revision))
+        assert.strictEqual((yield* reasonOf(put, "RevisionMismatch")).actual, 0)
+        assert.isTrue(Option.isNone(yield* store.get("a")))
+      }))
+
+    it.effect("a bucket that was taken as it is, and is lost, is made again as it was", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket, historySize: 3 })
+        const store = yield* openBucket({ bucket, historySize: 5, onMismatch: "accept" })
+        yield* (yield* Buckets).drop(bucket)
+        yield* store.put("a", bytes("1"))
+        yield* openBucket({ bucket, historySize: store.config.historySize, create: false })
+        assert.strictEqual(store.config.historySize, 3)
+      }))
+
+    it.effect("a bucket of another client, made without direct reads, is read and written like one's own", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const { streams } = yield* manager
+        const { connection } = yield* Raw
+        yield* Effect.promise(() =>
+          streams.add({
+            name: `KV_${bucket}`,
+            subjects: [`$KV.${bucket}.>`],
+            max_msgs_per_subject: 5,
+            allow_rollup_hdrs: true
+          })
+        )
+        const send = (key: string, value: string, operation?: string) =>
+          Effect.promise(() => {
+            const list = headers()
+            if (operation !== undefined) list.set("KV-Operation", operation)
+            return connection.request(`$KV.${bucket}.${key}`, value, { timeout: 2000, headers: list })
+          })
+        const store = yield* openBucket({ bucket, create: false, onMismatch: "accept" })
+        yield* send("a", "theirs")
+        yield* send("b", "theirs")
+        yield* send("b", "", "DEL")
+        assert.deepStrictEqual(yield* read(store, "a"), Option.some("theirs"))
+        assert.isTrue(Option.isNone(yield* store.get("b")))
+        assert.deepStrictEqual((yield* store.history("b")).map(shown), ["delete b", "b=theirs"])
+        // Numbers begin at 1 in a bucket that others made.
+        assert.strictEqual(yield* store.put("a", bytes("ours"), KVStore.KVOptions.atRevision(1)), 4)
+        yield* store.purge("b")
+        const direct = yield* Effect.promise(() =>
+          streams.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.b` })
+        )
+        assert.deepStrictEqual([direct?.header.get("KV-Operation"), direct?.header.get("Nats-Rollup")], [
+          "PURGE",
+          "sub"
+        ])
+        const ours = yield* Effect.promise(() =>
+          streams.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.a` })
+        )
+        assert.strictEqual(ours?.string(), "ours")
+      }))
+
+    it.effect("a bucket that acknowledges no write is refused, whatever is accepted", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const { streams } = yield* manager
+        yield* Effect.promise(() =>
+          streams.add({
+            name: `KV_${bucket}`,
+            subjects: [`$KV.${bucket}.>`],
+            max_msgs_per_subject: 1,
+            allow_rollup_hdrs: true,
+            no_ack: true
+          })
+        )
+        for (const onMismatch of ["fail", "update", "accept"] as const) {
+          const { differences } = yield* reasonOf(openBucket({ bucket, onMismatch }), "ConfigMismatch")
+          assert.deepStrictEqual(differences, [{ setting: "no_ack", expected: "false", actual: "true" }])
+        }
+      }))
+
+    it.effect("a value that is larger than the server's payload is ValueTooLarge, and nothing is written", () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ maxValueSize: 4 * 1024 * 1024 })
+        const large = new Uint8Array(1024 * 1024)
+        for (const [key, options] of [["b", undefined], ["c", KVStore.KVOptions.createOnly]] as const) {
+          const reason = yield* reasonOf(store.put("a", large, options), "ValueTooLarge")
+          assert.strictEqual(reason.size, large.length)
+          assert.isBelow(reason.limit!, large.length)
+          yield* store.put(key, new Uint8Array(reason.limit!), options)
+        }
+        assert.isTrue(Option.isNone(yield* store.get("a")))
+      }))
+
+    it.effect("a value that is larger than what the bucket has been made for is ValueTooLarge", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        yield* openBucket({ bucket, maxValueSize: 100 })
+        const store = yield* openBucket({ bucket, onMismatch: "accept" })
+        const reason = yield* reasonOf(store.put("a", new Uint8Array(10_000)), "ValueTooLarge")
+        assert.strictEqual(reason.size, 10_000)
+        assert.isTrue(Option.isNone(yield* store.get("a")))
+      }))
+
+    it.effect("more copies than the server has are refused in the server's own words", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(openBucket({ replicas: 3 }))
+        assert.deepStrictEqual([error.reason._tag, error.operation, error.isRetryable], ["Rejected", "open", false])
+        assert.match(error.message, /replicas/)
+      }))
+  })
+
+const lineups: ReadonlyArray<readonly [Line, Connection]> = [
+  ...lines.map((line) => [line, ours] as const),
+  ["2.15", legacy]
+]
+
+for (const [line, connection] of lineups) {
+  const buckets = layerLine(line, connection)
+  const name = `KVStore on a server of the line ${line}${connection.name}`
+  suite(name, { kind: "nats", virtual: false, markers: line !== "2.10", buckets })
+  onServers(line, connection)
+}

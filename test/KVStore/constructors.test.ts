@@ -1,0 +1,175 @@
+/** Stores and clients that are made without a layer, and what is derived from a store, whichever way round it is called. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { pipe } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as KVKeyValueStore from "../../src/KVKeyValueStore.ts"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsClient from "../../src/NatsClient.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
+import { startListener, welcomes } from "../support/listener.ts"
+import { bytes, textOf, untyped } from "../support/values.ts"
+import { eventually, read } from "./suite/fixture.ts"
+
+describe("without a layer", () => {
+  it.effect("makeMemory creates a store, new each time, on the Clock that it is created with", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_700_000_000_000)
+      const one = yield* KVStore.makeMemory({ bucket: "orders", streamMaxAge: "1 second" })
+      const other = yield* KVStore.makeMemory({ bucket: "orders" })
+      yield* one.put("a", bytes("1"))
+      assert.deepStrictEqual(yield* read(one, "a"), Option.some("1"))
+      assert.isTrue(Option.isNone(yield* other.get("a")))
+      yield* TestClock.adjust("1001 millis")
+      assert.isTrue(Option.isNone(yield* one.get("a")))
+    }))
+
+  it.live("NatsKVStore.make opens a bucket of the client that there is", () =>
+    Effect.asVoid(Simulation.run(
+      Effect.gen(function*() {
+        const node = yield* (yield* Simulation.Simulation).node("a")
+        const program = Effect.gen(function*() {
+          const one = yield* NatsKVStore.make({ bucket: "orders" })
+          const other = yield* NatsKVStore.make({ bucket: "orders" })
+          yield* one.put("a", bytes("1"))
+          assert.deepStrictEqual(yield* read(other, "a"), Option.some("1"))
+          assert.strictEqual(other.config.bucket, "orders")
+        })
+        yield* node.run(Effect.scoped(Effect.provide(program, node.client)))
+      }),
+      {}
+    )))
+
+  it.live("NatsClient.make connects, and drains when its scope closes", () =>
+    Effect.gen(function*() {
+      const { open, taken, url: servers } = yield* startListener(welcomes([]))
+      const scope = yield* Scope.make()
+      const client = yield* Scope.provide(NatsClient.make({ servers }), scope)
+      assert.deepStrictEqual(yield* Stream.runCollect(Stream.take(client.status, 1)), ["connected"])
+      assert.deepStrictEqual([taken(), open()], [1, 1])
+      yield* Scope.close(scope, Exit.void)
+      yield* eventually(false)(Effect.sync(open), (count) => count === 0)
+    }))
+
+  it.effect("KVKeyValueStore.make views a store", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "settings" })
+      const settings = KVKeyValueStore.make(store)
+      yield* settings.set("colour", "red")
+      assert.strictEqual(yield* settings.get("colour"), "red")
+      assert.deepStrictEqual(yield* read(store, "colour"), Option.some("red"))
+    }))
+})
+
+describe("a NatsClient", () => {
+  it.live("has no members but those that its type has", () =>
+    Effect.gen(function*() {
+      const { url: servers } = yield* startListener(welcomes([]))
+      const client = yield* NatsClient.make({ servers })
+      assert.deepStrictEqual(Reflect.ownKeys(client).toSorted(), ["connection", "status"])
+    }))
+
+  it.live("that was made elsewhere is InvalidConfig where a store is opened on it", () =>
+    Effect.gen(function*() {
+      const { taken, url: servers } = yield* startListener(welcomes([]))
+      const { connection, status } = yield* NatsClient.make({ servers })
+      const others = [NatsClient.NatsClient.of({ connection, status }), untyped({}), untyped("nats://127.0.0.1:4222")]
+      for (const other of others) {
+        for (
+          const opened of [
+            Effect.asVoid(NatsKVStore.make({ bucket: "orders" })),
+            Effect.asVoid(Layer.build(NatsKVStore.layer({ bucket: "orders" })))
+          ]
+        ) {
+          const error = yield* Effect.flip(Effect.provideService(opened, NatsClient.NatsClient, other))
+          const { bucket, isRetryable, operation, reason } = error
+          assert.deepStrictEqual([reason._tag, operation, bucket, isRetryable], [
+            "InvalidConfig",
+            "open",
+            "orders",
+            false
+          ])
+          assert.include(error.message, "NatsClient.layer")
+        }
+      }
+      assert.strictEqual(taken(), 1)
+    }))
+})
+
+describe("what is derived from a store", () => {
+  const Price = Schema.Struct({ cents: Schema.Int })
+
+  it.effect("typed is called with the store first, last, or over the service", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "orders" })
+      const views = [
+        KVStore.typed(store, Price),
+        KVStore.typed(Price)(store),
+        pipe(store, KVStore.typed(Price)),
+        yield* Effect.provideService(Effect.map(KVStore.KVStore, KVStore.typed(Price)), KVStore.KVStore, store)
+      ]
+      for (const [cents, prices] of views.entries()) {
+        yield* prices.put("apple", { cents })
+        assert.deepStrictEqual(yield* read(store, "apple"), Option.some(`{"cents":${cents}}`))
+      }
+    }))
+
+  it.effect("typedWith is called with the store first, or last", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "orders" })
+      const codec = KVStore.StringFromUtf8
+      for (const names of [KVStore.typedWith(store, codec), pipe(store, KVStore.typedWith(codec))]) {
+        yield* names.put("a", "Ann")
+        assert.deepStrictEqual(yield* read(store, "a"), Option.some("Ann"))
+        yield* names.delete("a")
+      }
+    }))
+
+  it.effect("getUnexpired is called with the store first, or last", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "sessions" })
+      const options = { maxAge: "1 second" } as const
+      for (const unexpired of [KVStore.getUnexpired(store, "a", options), KVStore.getUnexpired("a", options)(store)]) {
+        yield* store.put("a", bytes("1"))
+        assert.deepStrictEqual(Option.map(yield* unexpired, ({ value }) => textOf(value)), Option.some("1"))
+        yield* TestClock.adjust("1001 millis")
+        assert.isTrue(Option.isNone(yield* unexpired))
+        assert.isTrue(Option.isNone(yield* store.get("a")))
+      }
+    }))
+
+  it.effect("getUnexpired without its options is InvalidConfig, and not a function", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "sessions" })
+      const call = KVStore.getUnexpired as unknown as (...args: ReadonlyArray<unknown>) => ReturnType<typeof store.get>
+      const { message, reason } = yield* Effect.flip(call(store, "a"))
+      assert.strictEqual(reason._tag, "InvalidConfig")
+      assert.include(message, "maxAge")
+    }))
+
+  it.effect("clear is called with the store first, or last, with a filter or none", () =>
+    Effect.gen(function*() {
+      const store = yield* KVStore.makeMemory({ bucket: "orders" })
+      const calls = [
+        [KVStore.clear(store), 3],
+        [KVStore.clear()(store), 3],
+        [KVStore.clear(store, "a.*"), 2],
+        [KVStore.clear("a.*")(store), 2]
+      ] as const
+      for (const [clear, count] of calls) {
+        yield* Effect.forEach(["a.1", "a.2", "b"], (key) => store.put(key, bytes("1")))
+        assert.strictEqual(yield* clear, count)
+      }
+    }))
+
+  it("is not what a store can do itself: getMany is a member", () => {
+    assert.notProperty(KVStore, "getMany")
+  })
+})

@@ -1,0 +1,77 @@
+/** Servers and accounts that do not do JetStream, or do no more of it. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { bytes } from "../../support/values.ts"
+import { named, refused, server, type Test, until, type World } from "./fixture.ts"
+
+const limited = `accounts {
+  SMALL: { users: [ { user: small, password: small } ], jetstream: { max_file: 200KB, max_mem: 200KB, max_streams: 1 } }
+  NONE: { users: [ { user: none, password: none } ] }
+}`
+
+/** One of three servers: the others never come. */
+const alone = `server_name: alone
+cluster { name: lab, host: "127.0.0.1", port: -1
+  routes: [ "nats-route://127.0.0.1:1", "nats-route://127.0.0.1:2" ] }`
+
+export const accounts = (test: Test, world: World) => {
+  test("a server without JetStream", () =>
+    Effect.gen(function*() {
+      const { openAs } = yield* server(world, "jetstream: disabled")
+      yield* refused(openAs(undefined, { bucket: "orders" }), {
+        at: "open",
+        reason: "Unavailable",
+        says: ["orders", "no responders"],
+        isRetryable: true
+      })
+    }))
+
+  test("an account without JetStream", () =>
+    Effect.gen(function*() {
+      const { openAs } = yield* server(world, limited)
+      const { code } = yield* refused(openAs(named("none"), { bucket: "orders" }), {
+        at: "open",
+        reason: "Rejected",
+        says: ["orders", "not enabled for account", "10039"]
+      })
+      assert.strictEqual(code, 10039)
+    }))
+
+  test("an account that has as many buckets as it may", () =>
+    Effect.gen(function*() {
+      const { openAs } = yield* server(world, limited)
+      const store = yield* openAs(named("small"), { bucket: "orders" })
+      yield* store.put("a", bytes("1"))
+      const { code } = yield* refused(openAs(named("small"), { bucket: "prices" }), {
+        at: "open",
+        reason: "Rejected",
+        says: ["prices", "maximum number of streams", "10027"]
+      })
+      assert.strictEqual(code, 10027)
+    }))
+
+  test("an account that holds as much as it may", () =>
+    Effect.gen(function*() {
+      const { openAs } = yield* server(world, limited)
+      const store = yield* openAs(named("small"), { bucket: "orders" })
+      const fill = (n: number): Effect.Effect<never, Effect.Error<ReturnType<typeof store.put>>> =>
+        Effect.flatMap(store.put(`k.${n}`, new Uint8Array(10_000)), () => fill(n + 1))
+      yield* Effect.flip(fill(0))
+      const { code } = yield* refused(store.put("another", new Uint8Array(10_000)), {
+        at: `put "another"`,
+        reason: "StorageFull",
+        says: ["resource limits exceeded for account", "10002"]
+      })
+      assert.strictEqual(code, 10002)
+      assert.isAbove((yield* store.keys()).length, 5)
+    }))
+
+  test("a cluster that has no leader", () =>
+    Effect.gen(function*() {
+      const { openAs } = yield* server(world, alone)
+      const opened = openAs(undefined, { bucket: "orders", timeout: "1 second" })
+      // A server that has just started waits some 10 s for the others before it says so; until then it says nothing.
+      const error = yield* until(Effect.flip(opened), ({ message }) => message.includes("temporarily unavailable"))
+      assert.deepStrictEqual([error.reason._tag, error.operation, error.isRetryable], ["Unavailable", "open", true])
+    }))
+}

@@ -1,0 +1,138 @@
+/** Conditions that do not hold, and input that is none: the server refuses the former, and never hears of the latter. */
+import { assert } from "@effect/vitest"
+import type { NatsConnection } from "@nats-io/transport-node"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as KVStore from "../../../src/KVStore.ts"
+import * as NatsClient from "../../../src/NatsClient.ts"
+import { bytes, untyped } from "../../support/values.ts"
+import { freshName, shown } from "../suite/fixture.ts"
+import { open, refused, type Shared } from "./fixture.ts"
+
+const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
+
+export const conditions = (test: Shared) => {
+  test("create of a key that exists", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      const revision = yield* store.put("a", bytes("1"))
+      const reason = yield* refused(store.put("a", bytes("2"), createOnly), {
+        at: `put "a"`,
+        reason: "KeyAlreadyExists",
+        says: ["already has a value"]
+      })
+      assert.strictEqual(reason.revision, revision)
+    }))
+
+  test("update, delete and purge at a wrong revision", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      const first = yield* store.put("a", bytes("1"))
+      const second = yield* store.put("a", bytes("2"))
+      const attempts = [
+        ["put", store.put("a", bytes("3"), atRevision(first))],
+        ["delete", store.delete("a", { revision: first })],
+        ["purge", store.purge("a", { revision: first })]
+      ] as const
+      for (const [operation, attempt] of attempts) {
+        const { actual, expected } = yield* refused<unknown, never, "RevisionMismatch">(attempt, {
+          at: `${operation} "a"`,
+          reason: "RevisionMismatch",
+          says: [`expected revision ${first}`, `found ${second}`]
+        })
+        assert.deepStrictEqual([expected, actual], [first, second])
+      }
+    }))
+
+  test("update of a key that is not there", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      yield* refused(store.put("a", bytes("1"), updateOnly), {
+        at: `put "a"`,
+        reason: "KeyNotFound",
+        says: ["has no value"]
+      })
+      const reason = yield* refused(store.put("a", bytes("1"), atRevision(7)), {
+        at: `put "a"`,
+        reason: "RevisionMismatch",
+        says: ["expected revision 7", "found 0"]
+      })
+      assert.strictEqual(reason.actual, 0)
+    }))
+
+  test("delete of a key that is not there is none: it leaves a tombstone", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      yield* store.delete("a")
+      assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a"])
+      yield* refused(store.delete("b", { revision: 7 }), {
+        at: `delete "b"`,
+        reason: "RevisionMismatch",
+        says: ["expected revision 7", "found 0"]
+      })
+    }))
+
+  test("revisions that are none", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      for (const revision of [-1, 0.5, Number.NaN, 2 ** 53]) {
+        const says = ["whole number from 0", String(revision)]
+        for (
+          const [operation, attempt] of [
+            ["put", store.put("a", bytes("1"), atRevision(revision))],
+            ["delete", store.delete("a", { revision })],
+            ["purge", store.purge("a", { revision })]
+          ] as const
+        ) {
+          yield* refused<unknown, never, "InvalidConfig">(attempt, {
+            at: `${operation} "a"`,
+            reason: "InvalidConfig",
+            says
+          })
+        }
+      }
+    }))
+
+  test("names of buckets that are none", () =>
+    Effect.gen(function*() {
+      for (const bucket of ["", "a.b", "a b", "a*", "grüße", "x".repeat(201)]) {
+        yield* refused(open({ bucket }), {
+          at: "configure",
+          reason: "InvalidConfig",
+          says: ["bucket: expected 1 to 200 letters, digits, _ and -"]
+        })
+      }
+      yield* refused(open(untyped({})), {
+        at: "configure",
+        reason: "InvalidConfig",
+        says: ["bucket: expected 1 to 200 letters", "got undefined"]
+      })
+    }))
+
+  test("keys that are none, two dots and more than the server's line among them, and the connection lives", () =>
+    Effect.gen(function*() {
+      const store = yield* open({ bucket: freshName() })
+      const { connection } = yield* NatsClient.NatsClient
+      const reconnects = () => (connection as NatsConnection).stats().inMsgs
+      const before = reconnects()
+      for (const key of ["a..b", ".a", "a.", "a*", "a b", "k".repeat(1025), "k".repeat(5000), "k".repeat(20_000)]) {
+        for (
+          const [operation, attempt] of [
+            ["get", store.get(key)],
+            ["put", store.put(key, bytes("1"))],
+            ["delete", store.delete(key)],
+            ["history", store.history(key)]
+          ] as const
+        ) {
+          yield* refused<unknown, never, "InvalidKey">(attempt, {
+            at: `${operation} "${key}"`,
+            reason: "InvalidKey",
+            says: ["1 to 1024", "single dots"]
+          })
+        }
+      }
+      assert.strictEqual(reconnects(), before, "nothing was asked")
+      yield* store.put("k".repeat(1024), bytes("1"))
+      assert.isTrue(Option.isSome(yield* store.get("k".repeat(1024))))
+    }))
+}

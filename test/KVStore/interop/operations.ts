@@ -1,0 +1,123 @@
+/** Operations at random, by one side or the other, and what a bucket has to make of them. */
+import type { KV } from "@nats-io/kv"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as KVStore from "../../../src/KVStore.ts"
+import type { Store } from "../suite/fixture.ts"
+import { wrongSequence } from "./sides.ts"
+import { type TheirError, they } from "./theirs.ts"
+
+const kinds = ["put", "create", "update", "delete", "deleteAt", "purge", "purgeAt"] as const
+
+export interface Operation {
+  readonly side: "ours" | "theirs"
+  readonly kind: typeof kinds[number]
+  readonly key: string
+  readonly value: Uint8Array
+  /** How many writes of the key ago the revision of a condition was its last; 0: it still is. */
+  readonly staleBy: number
+}
+
+/** Few keys, so that operations meet; some share a token, and some are no more than a part of another. */
+export const keys = ["a", "a.b", "a.c", "b", "x/y=z", "_-.0"]
+
+const value = Effect.flatMap(
+  Random.nextIntBetween(0, 40),
+  (length) => Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, 255), length), (all) => Uint8Array.from(all))
+)
+
+/** Of lists that are not empty. */
+const oneOf = <A>(all: ReadonlyArray<A>) =>
+  Effect.map(Random.nextIntBetween(0, all.length, { halfOpen: true }), (index) => all[index]!)
+
+const operation: Effect.Effect<Operation> = Effect.all({
+  side: oneOf(["ours", "theirs"] as const),
+  kind: oneOf(kinds),
+  key: oneOf(keys),
+  value,
+  staleBy: oneOf([0, 0, 0, 1, 2])
+})
+
+/** The same for the same seed. */
+export const operations = (seed: string, count: number): Effect.Effect<ReadonlyArray<Operation>> =>
+  Random.withSeed(Effect.replicateEffect(operation, count), seed)
+
+/** What a bucket should hold of each key: the revisions it has had, and whether the last is a value. */
+export class Model {
+  private readonly byKey = new Map<string, { readonly revisions: Array<number>; isLive: boolean }>()
+
+  private of(key: string) {
+    const known = this.byKey.get(key)
+    if (known !== undefined) return known
+    const made = { revisions: [], isLive: false }
+    this.byKey.set(key, made)
+    return made
+  }
+
+  /** The revision that an operation is conditioned on, where it is. */
+  expected({ key, kind, staleBy }: Operation): number | undefined {
+    const { revisions } = this.of(key)
+    return kind === "update" || kind === "deleteAt" || kind === "purgeAt" ? revisions.at(-1 - staleBy) : undefined
+  }
+
+  /** Whether it has to succeed. Without any revision to be had, a condition is not one. */
+  allows(operation: Operation): boolean {
+    const { isLive, revisions } = this.of(operation.key)
+    const expected = this.expected(operation)
+    if (operation.kind === "create") return !isLive
+    return expected === undefined || expected === revisions.at(-1)
+  }
+
+  done({ key, kind }: Operation, revision: number): void {
+    const state = this.of(key)
+    state.revisions.push(revision)
+    state.isLive = kind === "put" || kind === "create" || kind === "update"
+  }
+}
+
+const byUs = (store: Store, { key, kind, value }: Operation, revision: number | undefined) => {
+  const at = revision === undefined ? undefined : { revision }
+  switch (kind) {
+    case "put":
+    case "update":
+      return store.put(key, value, at)
+    case "create":
+      return store.put(key, value, KVStore.KVOptions.createOnly)
+    case "delete":
+    case "deleteAt":
+      return store.delete(key, at)
+    case "purge":
+    case "purgeAt":
+      return store.purge(key, at)
+  }
+}
+
+const byThem = (kv: KV, { key, kind, value }: Operation, revision: number | undefined) => {
+  const at = revision === undefined ? {} : { previousSeq: revision }
+  switch (kind) {
+    case "put":
+    case "update":
+      return they<unknown>(() => revision === undefined ? kv.put(key, value) : kv.update(key, value, revision))
+    case "create":
+      return they<unknown>(() => kv.create(key, value))
+    case "delete":
+    case "deleteAt":
+      return they<unknown>(() => kv.delete(key, at))
+    case "purge":
+    case "purgeAt":
+      return they<unknown>(() => kv.purge(key, at))
+  }
+}
+
+const isLost = (error: KVStore.KVStoreError | TheirError): boolean =>
+  error._tag === "TheirError"
+    ? error.cause instanceof Error && Reflect.get(error.cause, "code") === wrongSequence
+    : error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
+
+/** Whether it was done; false where its condition did not hold. Nothing else may end it. */
+export const run = (store: Store, kv: KV, operation: Operation, revision: number | undefined) => {
+  const attempt: Effect.Effect<unknown, KVStore.KVStoreError | TheirError> = operation.side === "ours"
+    ? byUs(store, operation, revision)
+    : byThem(kv, operation, revision)
+  return Effect.as(attempt, true).pipe(Effect.catchIf(isLost, () => Effect.succeed(false)))
+}

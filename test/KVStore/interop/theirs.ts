@@ -1,0 +1,121 @@
+/** The other client, `@nats-io/kv`, on a connection of its own; and messages in words that both clients' can be put into. */
+import { assert } from "@effect/vitest"
+import { type KV, type KvEntry, Kvm, type KvOptions, type KvWatchOptions } from "@nats-io/kv"
+import { connect } from "@nats-io/transport-node"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as KVStore from "../../../src/KVStore.ts"
+import { NatsServer } from "../../../tools/natsServer/server.ts"
+import type { Store } from "../suite/fixture.ts"
+
+/** A message as both sides can tell it. Times are whole milliseconds. */
+export interface Told {
+  readonly key: string
+  readonly revision: number
+  readonly operation: "PUT" | "DEL" | "PURGE"
+  readonly value: string
+  readonly created: number
+}
+
+const hex = (value: Uint8Array) => Buffer.from(value).toString("hex")
+
+/** Their word for a value that has aged away is that for one that was purged. */
+const operations = { delete: "DEL", purge: "PURGE", expire: "PURGE", reset: "PURGE" } as const
+
+export const toldByUs = (event: KVStore.KVHistoryEvent): Told => {
+  assert.isTrue(event._tag !== "Undecodable")
+  return event._tag === "Put"
+    ? {
+      key: event.entry.key,
+      revision: event.entry.revision,
+      operation: "PUT",
+      value: hex(event.entry.value),
+      created: event.entry.created.epochMilliseconds
+    }
+    : {
+      key: event.key,
+      revision: event.revision,
+      operation: event._tag === "Removed" ? operations[event.reason] : "PUT",
+      value: "",
+      created: event._tag === "Removed" ? event.created.epochMilliseconds : 0
+    }
+}
+
+const toldByThem = ({ created, key, operation, revision, value }: KvEntry): Told => ({
+  key,
+  revision,
+  operation,
+  value: hex(value),
+  created: created.getTime()
+})
+
+/** They failed, in their own way. */
+export class TheirError extends Data.TaggedError("TheirError")<{ readonly cause: unknown }> {}
+
+/** What they do. */
+export const they = <A>(run: () => Promise<A>): Effect.Effect<A, TheirError> =>
+  Effect.tryPromise({ try: async () => run(), catch: (cause) => new TheirError({ cause }) })
+
+/** Their client, for as long as the test runs. */
+const theirClient = Effect.gen(function*() {
+  const { url } = yield* NatsServer
+  const connection = yield* Effect.acquireRelease(
+    they(() => connect({ servers: url })),
+    (connection) => Effect.promise(() => connection.close())
+  )
+  return new Kvm(connection)
+})
+
+export const openTheirs = (bucket: string, options: Partial<KvOptions> = { allow_direct: true }) =>
+  Effect.flatMap(theirClient, (kvm) => they(() => kvm.open(bucket, options)))
+
+export const createTheirs = (bucket: string, options: Partial<KvOptions> = {}) =>
+  Effect.flatMap(theirClient, (kvm) => they(() => kvm.create(bucket, options)))
+
+/** What their watch has told so far. */
+export const watchTheirs = Effect.fnUntraced(function*(kv: KV, options: KvWatchOptions = {}) {
+  const events: Array<Told> = []
+  const watch = yield* Effect.acquireRelease(
+    they(() => kv.watch(options)),
+    (watch) => Effect.sync(() => watch.stop())
+  )
+  yield* Effect.forkScoped(Effect.promise(async () => {
+    for await (const entry of watch) events.push(toldByThem(entry))
+  }))
+  return events
+})
+
+const collected = <A>(iterator: () => Promise<AsyncIterable<A>>) =>
+  they(async () => {
+    const all: Array<A> = []
+    for await (const one of await iterator()) all.push(one)
+    return all
+  })
+
+/** Sorted, and each once: while others write, their list may have one twice. */
+export const theirKeys = (kv: KV) => Effect.map(collected(() => kv.keys()), (keys) => [...new Set(keys)].toSorted())
+
+/** What they tell of a key: what it has now, and all that is kept, oldest first. */
+export const theirView = Effect.fnUntraced(function*(kv: KV, key: string) {
+  const last = yield* they(() => kv.get(key))
+  const history = yield* collected(() => kv.history({ key }))
+  return { last: last === null ? undefined : toldByThem(last), history: history.map(toldByThem) }
+})
+
+/** The same of ours. The last message of a key is the newest of its history; `get` gives it where it is a value. */
+export const ourView = Effect.fnUntraced(function*(store: Store, key: string) {
+  const history = (yield* store.history(key)).map(toldByUs).toReversed()
+  const last = history.at(-1)
+  const entry = Option.map(yield* store.get(key), (entry) => toldByUs({ _tag: "Put", entry }))
+  assert.deepStrictEqual(Option.getOrUndefined(entry), last?.operation === "PUT" ? last : undefined, key)
+  return { last, history }
+})
+
+/** Both sides tell the same of every key, and list the same keys. */
+export const agree = Effect.fnUntraced(function*(store: Store, kv: KV, keys: ReadonlyArray<string>) {
+  for (const key of keys) {
+    assert.deepStrictEqual(yield* ourView(store, key), yield* theirView(kv, key), key)
+  }
+  assert.deepStrictEqual((yield* store.keys()).toSorted(), yield* theirKeys(kv))
+})

@@ -1,0 +1,199 @@
+/** What a store tells whoever collects metrics and spans. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as Tracer from "effect/Tracer"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsClient from "../../src/NatsClient.ts"
+import { bytes } from "../support/values.ts"
+
+const bucket = "metrics"
+
+const openStore = Effect.map(
+  Layer.build(KVStore.layerMemory({ bucket, historySize: 2 })),
+  (context) => Context.get(context, KVStore.KVStore)
+)
+
+/** The metrics of a program of its own, by name and, where there is one, operation. */
+const measured = <A, E, R>(program: Effect.Effect<A, E, R>) =>
+  Effect.andThen(
+    program,
+    Effect.map(Metric.snapshot, (all) =>
+      new Map(all.map(({ attributes, id, state }) => {
+        const { bucket, operation }: { readonly bucket?: string; readonly operation?: string } = { ...attributes }
+        return [operation === undefined ? id : `${id} ${operation}`, { bucket, state }] as const
+      })))
+  ).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
+
+/** Every kind of end that an operation can come to. */
+const everyOutcome = Effect.gen(function*() {
+  const store = yield* openStore
+  const { atRevision, createOnly } = KVStore.KVOptions
+  yield* store.put("a", bytes("1"))
+  const revision = yield* store.put("a", bytes("2"))
+  yield* Effect.flip(store.put("a", bytes("3"), createOnly))
+  yield* Effect.flip(store.put("a..b", bytes("3"), atRevision(1)))
+  yield* store.get("a")
+  yield* store.get("b")
+  yield* store.get("b")
+  yield* Effect.flip(store.get(""))
+  yield* store.keys()
+  yield* store.entries()
+  yield* store.getMany(["a", "b"])
+  yield* store.history("a")
+  yield* store.status
+  yield* Effect.flip(store.delete("a", { revision: 1 }))
+  yield* store.delete("a", { revision })
+  yield* Effect.flip(store.delete("*"))
+  yield* store.purge("a")
+})
+
+describe("metrics", () => {
+  it.effect("count every operation by how it ended, and by bucket", () =>
+    Effect.gen(function*() {
+      const metrics = yield* measured(everyOutcome)
+      const counted = [...metrics].flatMap(([name, { bucket, state }]) =>
+        "count" in state && !("buckets" in state) ? [[name, Number(state.count), bucket] as const] : []
+      ).toSorted(([a], [b]) => a < b ? -1 : 1)
+      assert.deepStrictEqual(counted, [
+        ["kv.delete.error", 1, bucket],
+        ["kv.delete.miss", 1, bucket],
+        ["kv.delete.success", 1, bucket],
+        ["kv.entries.success", 1, bucket],
+        ["kv.get.error", 1, bucket],
+        ["kv.get.miss", 2, bucket],
+        ["kv.get.success", 1, bucket],
+        ["kv.getMany.success", 1, bucket],
+        ["kv.history.success", 1, bucket],
+        ["kv.keys.success", 1, bucket],
+        ["kv.purge", 1, bucket],
+        ["kv.put.error", 2, bucket],
+        ["kv.put.success", 2, bucket],
+        ["kv.status.success", 1, bucket]
+      ])
+    }))
+
+  it.effect("measure how long each operation took, in milliseconds", () =>
+    Effect.gen(function*() {
+      const metrics = yield* measured(Effect.gen(function*() {
+        const store = yield* openStore
+        yield* store.put("a", bytes("1"))
+        yield* store.put("a", bytes("1"))
+      }))
+      const { state } = metrics.get("kv.duration put")!
+      assert.include(state, { count: 2, min: 0, max: 0 })
+    }))
+
+  it.effect("show how many stores are open", () =>
+    Effect.gen(function*() {
+      const registry: Metric.MetricRegistry = new Map()
+      const open = Effect.map(Metric.snapshot, (all) => all.find(({ id }) => id === "kv.buckets.active")?.state)
+      yield* Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* openStore
+          yield* openStore
+          assert.deepStrictEqual(yield* open, { value: 2 })
+        }))
+        assert.deepStrictEqual(yield* open, { value: 0 })
+      }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
+    }))
+
+  it.effect("measure how old a change is when a watch gives it, and not how old its snapshot is", () =>
+    Effect.gen(function*() {
+      const metrics = yield* measured(Effect.gen(function*() {
+        const store = yield* openStore
+        yield* store.put("a", bytes("1"))
+        yield* TestClock.adjust("1 hour")
+        yield* Effect.forkScoped(Stream.runDrain(store.watch()), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        yield* store.put("a", bytes("2"))
+        yield* TestClock.adjust("1 second")
+      }))
+      assert.include(metrics.get("kv.watch.lag")!.state, { count: 1, max: 0 })
+    }))
+
+  it.effect("count connections that cannot be had", () =>
+    Effect.gen(function*() {
+      const metrics = yield* measured(Effect.flip(Layer.build(NatsClient.layer({ servers: "nats://127.0.0.1:1" }))))
+      assert.include(metrics.get("kv.connect.error")!.state, { count: 1 })
+    }))
+})
+
+describe("spans", () => {
+  const collect = <A, E, R>(program: Effect.Effect<A, E, R>) => {
+    const spans: Array<Tracer.Span> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return Effect.as(Effect.withTracer(Effect.scoped(program), tracer), spans)
+  }
+
+  it.effect("tell of every operation its name, its bucket, its key and how it ended", () =>
+    Effect.gen(function*() {
+      const spans = yield* collect(everyOutcome)
+      assert.deepStrictEqual(
+        spans.map(({ attributes, name }) => [name, attributes.get("kv.key"), attributes.get("kv.outcome")]),
+        [
+          ["kv.put", "a", "success"],
+          ["kv.put", "a", "success"],
+          ["kv.put", "a", "error"],
+          ["kv.put", "a..b", "error"],
+          ["kv.get", "a", "success"],
+          ["kv.get", "b", "miss"],
+          ["kv.get", "b", "miss"],
+          ["kv.get", "", "error"],
+          ["kv.keys", ">", "success"],
+          ["kv.entries", ">", "success"],
+          ["kv.getMany", undefined, "success"],
+          ["kv.history", "a", "success"],
+          ["kv.status", undefined, "success"],
+          ["kv.delete", "a", "miss"],
+          ["kv.delete", "a", "success"],
+          ["kv.delete", "*", "error"],
+          ["kv.purge", "a", "success"]
+        ]
+      )
+      for (const { attributes, status } of spans) {
+        assert.strictEqual(attributes.get("kv.bucket"), bucket)
+        assert.strictEqual(status._tag, "Ended")
+      }
+    }))
+
+  it.effect("have the caller's span for a parent", () =>
+    Effect.gen(function*() {
+      const spans = yield* collect(Effect.gen(function*() {
+        const store = yield* openStore
+        yield* Effect.withSpan(store.get("a"), "request")
+      }))
+      const [request, get] = spans
+      assert.deepStrictEqual([request?.name, get?.name], ["request", "kv.get"])
+      assert.strictEqual(get?.parent._tag === "Some" ? get.parent.value : undefined, request)
+    }))
+
+  it.effect("are not made where nobody looks at them", () =>
+    Effect.gen(function*() {
+      const store = yield* openStore
+      const native = Context.get(Context.empty(), Tracer.Tracer)
+      const { span } = native
+      let made = 0
+      Object.assign(native, {
+        span: (options: Parameters<typeof span>[0]) => {
+          made++
+          return span.call(native, options)
+        }
+      })
+      yield* Effect.ensuring(
+        Effect.andThen(store.put("a", bytes("1")), store.get("a")),
+        Effect.sync(() => Object.assign(native, { span }))
+      )
+      assert.strictEqual(made, 0)
+    }))
+})

@@ -1,0 +1,47 @@
+/**
+ * The guarantees of a `KVStore`, kept on the simulated servers of both lines with nothing going wrong: what memory and real
+ * servers pass, the simulation passes, or what is seen in it says nothing of them.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
+import { Buckets, type Services } from "./suite/fixture.ts"
+import { suite } from "./suite/index.ts"
+
+/** Each case in a simulation of its own, on one machine of it. */
+const within = (server: "2.10" | "2.15") =>
+(
+  body: Effect.Effect<void, unknown, Services>
+): Effect.Effect<void, unknown, Services> => {
+  const program = Effect.gen(function*() {
+    const simulation = yield* Simulation.Simulation
+    const node = yield* simulation.node("a")
+    const buckets = Layer.effect(
+      Buckets,
+      Effect.map(Layer.build(node.client), (client) => ({
+        layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)),
+        drop: (bucket) => Effect.orDie(simulation.bucket(bucket).loseStream)
+      }))
+    )
+    yield* node.run(Effect.scoped(Effect.provide(body, buckets)))
+  })
+  return Effect.asVoid(Simulation.run(program, { server, limit: Duration.hours(24) }))
+}
+
+/** Every case brings its own. */
+const none = Layer.succeed(Buckets)({
+  layer: () => Layer.effect(KVStore.KVStore, Effect.die("a case outside of its simulation")),
+  drop: () => Effect.void
+})
+
+suite("KVStore, simulated 2.10", {
+  kind: "nats",
+  virtual: false,
+  markers: false,
+  buckets: none,
+  within: within("2.10")
+})
+suite("KVStore, simulated 2.15", { kind: "nats", virtual: false, markers: true, buckets: none, within: within("2.15") })

@@ -1,0 +1,195 @@
+/** What ages away, without a word or with a marker. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import * as KVStore from "../../../src/KVStore.ts"
+import { bytes } from "../../support/values.ts"
+import {
+  all,
+  type Backend,
+  freshName,
+  keepWriting,
+  openBucket,
+  read,
+  record,
+  refusal,
+  shown,
+  type Test,
+  type Until
+} from "./fixture.ts"
+
+export const ages = (test: Test, backend: Backend, until: Until) => {
+  const aged = { streamMaxAge: "200 millis", storage: "memory" } as const
+
+  test("streamMaxAge removes the latest value too, and watchers are not told", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      const watch = yield* record(store.watch())
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("ready"))
+      yield* store.put("a", bytes("1"))
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
+      yield* until(store.get("a"), Option.isNone)
+      assert.deepStrictEqual(yield* store.keys(), [])
+      yield* store.put("b", bytes("2"))
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("b=2"))
+      assert.deepStrictEqual(watch.events.map(shown), ["ready", "a=1", "b=2"])
+    }))
+
+  test("streamMaxAge removes history and tombstones as well", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ ...aged, historySize: 5 })
+      yield* store.put("a", bytes("1"))
+      yield* store.put("a", bytes("2"))
+      yield* store.delete("a")
+      yield* store.purge("b")
+      assert.strictEqual((yield* store.history("a")).length, 3)
+      yield* until(store.status, (status) => status.messages === 0)
+      assert.deepStrictEqual(yield* store.history("a"), [])
+      assert.deepStrictEqual(yield* store.history("b"), [])
+    }))
+
+  test("a listing is answered also at the moment at which values age away", () =>
+    Effect.gen(function*() {
+      const emptied = Effect.gen(function*() {
+        const store = yield* openBucket({ streamMaxAge: "100 millis", storage: "memory", timeout: "2 seconds" })
+        yield* Effect.forEach(all(20), (n) => store.put(`k.${n}`, bytes("1")), { concurrency: 20 })
+        yield* until(store.keys(), (keys) => keys.length === 0)
+      })
+      yield* Effect.replicateEffect(emptied, 5, { concurrency: backend.virtual ? 1 : 5 })
+    }))
+
+  test("while others write, none is listed that has aged away before the call", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      yield* keepWriting(
+        4,
+        (n) => Effect.andThen(store.put(`other.${n % 20}`, bytes(`${n}`)), Effect.sleep("2 millis"))
+      )
+      yield* Effect.forEach(all(5), (n) =>
+        Effect.gen(function*() {
+          yield* store.put(`gone.${n}`, bytes("1"))
+          yield* until(store.get(`gone.${n}`), Option.isNone)
+          const keys = yield* store.keys()
+          const entries = (yield* store.entries()).map(({ key }) => key)
+          for (const listed of [keys, entries]) {
+            assert.isFalse(listed.includes(`gone.${n}`))
+            assert.isAbove(listed.length, 0)
+          }
+        }))
+    }))
+
+  test("a key that has aged away silently has no message: 0 is its revision, and its old one is stale", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      const first = yield* store.put("a", bytes("1"))
+      yield* until(store.get("a"), Option.isNone)
+      const stale = yield* refusal(
+        store,
+        store.put("a", bytes("2"), KVStore.KVOptions.atRevision(first)),
+        "RevisionMismatch"
+      )
+      assert.deepStrictEqual([stale.expected, stale.actual], [first, 0])
+      yield* refusal(store, store.put("a", bytes("2"), KVStore.KVOptions.updateOnly), "KeyNotFound")
+      assert.isAbove(yield* store.put("a", bytes("2"), KVStore.KVOptions.atRevision(0)), first)
+    }))
+
+  if (!backend.virtual) return
+
+  test("a value goes exactly at its age, and not a millisecond before", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      yield* store.put("a", bytes("1"))
+      yield* TestClock.adjust("199 millis")
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
+      assert.deepStrictEqual(yield* store.keys(), ["a"])
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(Option.isNone(yield* store.get("a")))
+      assert.deepStrictEqual(yield* store.keys(), [])
+      assert.strictEqual((yield* store.status).messages, 0)
+    }))
+
+  test("every put restarts its key's age", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(aged)
+      yield* store.put("kept", bytes("1"))
+      yield* store.put("left", bytes("1"))
+      for (const n of [2, 3, 4]) {
+        yield* TestClock.adjust("150 millis")
+        yield* store.put("kept", bytes(`${n}`))
+      }
+      assert.deepStrictEqual(yield* store.keys(), ["kept"])
+    }))
+}
+
+export const markers = (test: Test, backend: Backend, until: Until) => {
+  const marked = { streamMaxAge: "300 millis", expiryMarkers: "2 seconds", storage: "memory" } as const
+
+  if (!backend.markers) {
+    test("expiryMarkers are refused at the start, by the name of the setting and the version found", () =>
+      Effect.gen(function*() {
+        const bucket = freshName()
+        const error = yield* Effect.flip(openBucket({ ...marked, bucket }))
+        assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["InvalidConfig", "open", bucket])
+        assert.match(error.message, /expiryMarkers.*2\.11.*2\.10\.\d+/)
+        // Nothing was made: the bucket is not there.
+        assert.strictEqual(
+          (yield* Effect.flip(openBucket({ bucket, create: false }))).reason._tag,
+          "BucketNotFound"
+        )
+      }))
+    return
+  }
+
+  test("expiryMarkers tell watchers of a value that has aged away", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(marked)
+      const watch = yield* record(store.watch())
+      const first = yield* store.put("a", bytes("1"))
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("expire a"))
+      assert.deepStrictEqual(watch.events.map(shown).filter((event) => event !== "ready"), ["a=1", "expire a"])
+      const marker = watch.events.at(-1)!
+      assert.isTrue(marker._tag === "Removed" && marker.revision > first)
+      assert.isTrue(Option.isNone(yield* store.get("a")))
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
+  test("a marker is the key's last message: createOnly writes over it, updateOnly and old revisions do not", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(marked)
+      const first = yield* store.put("a", bytes("1"))
+      yield* until(store.get("a"), Option.isNone)
+      const [marker] = yield* until(store.history("a"), (history) => history.length > 0)
+      assert.deepStrictEqual([shown(marker!)], ["expire a"])
+      yield* refusal(store, store.put("a", bytes("2"), KVStore.KVOptions.updateOnly), "KeyNotFound")
+      for (const stale of [first, 0]) {
+        yield* refusal(store, store.put("a", bytes("2"), KVStore.KVOptions.atRevision(stale)), "RevisionMismatch")
+      }
+      yield* store.put("a", bytes("2"), KVStore.KVOptions.createOnly)
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
+    }))
+
+  test("a marker goes without a word when its own time is up", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(marked)
+      const watch = yield* record(store.watch("a"))
+      yield* store.put("a", bytes("1"))
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("expire a"))
+      yield* until(store.status, (status) => status.messages === 0)
+      yield* store.put("a", bytes("2"))
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("a=2"))
+      assert.deepStrictEqual(watch.events.map(shown).filter((event) => event !== "ready"), ["a=1", "expire a", "a=2"])
+    }))
+
+  test("a delete's tombstone leaves a marker when it ages away, and a purge's does not", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(marked)
+      const watch = yield* record(store.watch())
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("ready"))
+      yield* store.purge("p")
+      yield* store.delete("d")
+      yield* until(Effect.sync(() => watch.events.map(shown)), (events) => events.includes("expire d"))
+      yield* until(store.status, (status) => status.messages === 0)
+      assert.deepStrictEqual(watch.events.map(shown), ["ready", "purge p", "delete d", "expire d"])
+    }))
+}

@@ -1,0 +1,34 @@
+/** What is built on a store's own operations. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as KVStore from "../../../src/KVStore.ts"
+import { bytes, textOf } from "../../support/values.ts"
+import { all, openBucket, reasonOf, type Test } from "./fixture.ts"
+
+export const combinators = (test: Test) => {
+  test("getMany reads the keys that have a value, each once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(all(40), (n) => store.put(`k.${n}`, bytes(`${n}`)))
+      yield* store.delete("k.3")
+      const wanted = ["k.1", "k.3", "k.39", "nobody", "k.1"]
+      const found = yield* store.getMany(wanted)
+      assert.deepStrictEqual([...found].map(([key, entry]) => [key, textOf(entry.value)]), [["k.1", "1"], [
+        "k.39",
+        "39"
+      ]])
+      yield* reasonOf(store.getMany(["a..b"]), "InvalidKey")
+    }))
+
+  test("clear deletes what matches and has a value, and counts it", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a.1", "a.2", "a.3", "b.1"], (key) => store.put(key, bytes("1")))
+      yield* store.delete("a.3")
+      const clear = (filter?: string) => KVStore.clear(store, filter)
+      assert.strictEqual(yield* clear("a.*"), 2)
+      assert.deepStrictEqual(yield* store.keys(), ["b.1"])
+      assert.strictEqual(yield* clear(), 1)
+      assert.strictEqual(yield* clear(), 0)
+    }))
+}

@@ -1,0 +1,190 @@
+/** Keys and entries, also while others write. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { bytes, textOf } from "../../support/values.ts"
+import { all, keepWriting, openBucket, shown, type Test } from "./fixture.ts"
+
+export const listings = (test: Test) => {
+  const keys = ["a", "a.b", "a.c", "a.b.c", "b", "b.b", "x.y.z.w"]
+  const found: ReadonlyArray<readonly [filter: string | undefined, keys: ReadonlyArray<string>]> = [
+    [undefined, keys],
+    [">", keys],
+    ["*", ["a", "b"]],
+    ["a", ["a"]],
+    ["a.b", ["a.b"]],
+    ["a.*", ["a.b", "a.c"]],
+    ["*.b", ["a.b", "b.b"]],
+    ["a.>", ["a.b", "a.c", "a.b.c"]],
+    ["*.*.>", ["a.b.c", "x.y.z.w"]],
+    ["a.*.c", ["a.b.c"]],
+    ["x.>", ["x.y.z.w"]],
+    ["x.*", []],
+    ["nobody", []]
+  ]
+
+  test("keys and entries of an empty bucket are none", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      assert.deepStrictEqual(yield* store.keys(), [])
+      assert.deepStrictEqual(yield* store.entries("a.>"), [])
+    }))
+
+  test("keys and entries are those that the filter asks for", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)))
+      for (const [filter, expected] of found) {
+        assert.deepStrictEqual(yield* store.keys(filter), expected, filter)
+        assert.deepStrictEqual((yield* store.entries(filter)).map((entry) => entry.key), expected, filter)
+      }
+    }))
+
+  test("keys and entries are live, each once, in the order of their revisions", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 4 })
+      yield* Effect.forEach(["a", "b", "c", "d", "e"], (key) => store.put(key, bytes("1")))
+      yield* store.delete("b")
+      yield* store.purge("c")
+      yield* store.delete("never")
+      yield* store.put("a", bytes("2"))
+      assert.deepStrictEqual(yield* store.keys(), ["d", "e", "a"])
+      const entries = yield* store.entries()
+      assert.deepStrictEqual(entries.map((entry) => shown({ _tag: "Put", entry })), ["d=1", "e=1", "a=2"])
+      for (const entry of entries) assert.deepStrictEqual(yield* store.get(entry.key), Option.some(entry))
+    }))
+
+  test("a bucket of tombstones lists nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a", "b"], (key) => store.delete(key))
+      yield* store.purge("c")
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
+  test("while others write, no key is listed twice, and none that lives throughout is missing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = all(50).map((n) => `k.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
+      yield* keepWriting(16, (n) => store.put(keys[(n * 7) % 50]!, bytes(`${n}`)))
+      yield* Effect.forEach(all(40), () =>
+        Effect.gen(function*() {
+          const listed = yield* store.keys()
+          assert.deepStrictEqual(listed.toSorted(), keys.toSorted())
+        }))
+    }))
+
+  test("while others write, none is listed that was removed before the call, and what was put before it is", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* keepWriting(16, (n) => store.put(`other.${n % 50}`, bytes(`${n}`)))
+      yield* Effect.forEach(all(40), (n) =>
+        Effect.gen(function*() {
+          const remove = n % 2 === 0 ? store.delete : store.purge
+          yield* store.put("gone", bytes(`${n}`))
+          yield* store.put("kept", bytes(`${n}`))
+          yield* remove("gone")
+          const entries = new Map((yield* store.entries()).map((entry) => [entry.key, textOf(entry.value)]))
+          assert.deepStrictEqual([entries.get("gone"), entries.get("kept")], [undefined, `${n}`])
+          const keys = yield* store.keys()
+          assert.isTrue(!keys.includes("gone") && keys.includes("kept"))
+        }))
+    }))
+
+  test("while others write, no entry is given twice, in the order of their revisions", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = all(50).map((n) => `k.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
+      yield* keepWriting(16, (n) => store.put(keys[(n * 7) % 50]!, bytes(`${n}`)))
+      yield* Effect.forEach(all(20), () =>
+        Effect.gen(function*() {
+          const entries = yield* store.entries("k.*")
+          assert.deepStrictEqual(entries.map(({ key }) => key).toSorted(), keys.toSorted())
+          const revisions = entries.map(({ revision }) => revision)
+          assert.deepStrictEqual(revisions, revisions.toSorted((a, b) => a - b))
+        }))
+    }))
+
+  test("a filter finds all of many, and nothing of the rest", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const wanted = all(1200).map((n) => `a.${n}`)
+      yield* Effect.forEach(
+        [...wanted, ...all(300).map((n) => `b.${n}`)],
+        (key) => store.put(key, bytes(key)),
+        { concurrency: 64 }
+      )
+      yield* Effect.forEach(wanted.slice(0, 10), (key) => store.delete(key))
+      const live = wanted.slice(10).toSorted()
+      assert.deepStrictEqual((yield* store.entries("a.*")).map(({ key }) => key).toSorted(), live)
+      assert.deepStrictEqual((yield* store.keys("a.>")).toSorted(), live)
+      const found = yield* store.getMany([...wanted, "nobody", "b.7"])
+      assert.deepStrictEqual([...found.keys()].toSorted(), [...live, "b.7"].toSorted())
+    }))
+
+  test("listings of more entries than a server gives at once are complete, in order, and without removed keys", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = all(2500).map((n) => `k.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)), { concurrency: 64 })
+      const removed = new Set(keys.filter((_, index) => index % 7 === 0))
+      yield* Effect.forEach(removed, (key) => store.delete(key), { concurrency: 64 })
+      const entries = yield* store.entries()
+      const live = keys.filter((key) => !removed.has(key)).toSorted()
+      assert.deepStrictEqual(entries.map((entry) => textOf(entry.value)).toSorted(), live)
+      assert.deepStrictEqual(entries.toSorted((a, b) => a.revision - b.revision), entries)
+      assert.deepStrictEqual(yield* store.keys(), entries.map((entry) => entry.key))
+      const many = yield* store.getMany([...keys, "k.nobody"])
+      assert.deepStrictEqual([...many.values()], entries)
+    }))
+
+  test("while others write, a listing of more entries than a server gives at once has each that lives, once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = all(1100).map((n) => `k.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 64 })
+      yield* keepWriting(4, (n) => store.put(keys[(n * 7) % 1100]!, bytes(`${n}`)))
+      yield* Effect.forEach(all(5), () =>
+        Effect.gen(function*() {
+          const listed = yield* store.entries()
+          assert.deepStrictEqual(listed.map(({ key }) => key).toSorted(), keys.toSorted())
+        }))
+    }))
+
+  test("keys of large values are listed as others are", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const large = new Uint8Array(500_000)
+      yield* Effect.forEach(["a", "b", "c", "d"], (key) => store.put(key, large))
+      yield* store.delete("b")
+      assert.deepStrictEqual(yield* store.keys(), ["a", "c", "d"])
+      assert.deepStrictEqual((yield* store.entries()).map(({ key, value }) => [key, value.length]), [
+        ["a", 500_000],
+        ["c", 500_000],
+        ["d", 500_000]
+      ])
+      assert.deepStrictEqual([...(yield* store.getMany(["a", "b", "d"])).keys()], ["a", "d"])
+    }))
+
+  test("entries of more bytes than a server hands over at once are complete", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const large = new Uint8Array(900_000)
+      const keys = all(40).map((n) => `k.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, large))
+      assert.deepStrictEqual((yield* store.entries()).map(({ key }) => key), keys)
+      assert.strictEqual((yield* store.getMany(keys)).size, 40)
+    }))
+
+  test("keys as long as they may be are listed, many at a time", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = all(600).map((n) => `${"k".repeat(1000)}.${n}`)
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
+      assert.deepStrictEqual((yield* store.getMany(keys)).size, 600)
+      assert.deepStrictEqual((yield* store.keys()).toSorted(), keys.toSorted())
+      assert.strictEqual((yield* store.entries()).length, 600)
+    }))
+}

@@ -1,0 +1,337 @@
+/** `modify`: a read and a compare-and-set, until nobody came between. */
+import { assert } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import * as KVStore from "../../../src/KVStore.ts"
+import { bytes, untyped } from "../../support/values.ts"
+import { all, type Backend, openBucket, refusal, type Store, type Test, type Until } from "./fixture.ts"
+
+const count = (store: Store) => KVStore.typed(store, Schema.Int)
+
+const plus = (amount: number) => (current: Option.Option<number>) =>
+  Option.some(Option.getOrElse(current, () => 0) + amount)
+
+const short = { timeout: "300 millis" } as const
+
+/** Whoever has read lets the others read first: also where nothing takes any time. */
+const interleaved = (store: Store): Store => ({
+  ...store,
+  get: (key) => Effect.tap(store.get(key), () => Effect.yieldNow)
+})
+
+export const modifying = (test: Test, backend: Backend, until: Until) => {
+  /** Waits for what needs time to pass: the pause after a conflict, the timeout. */
+  const finished = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
+    const fiber = yield* Effect.forkScoped(effect)
+    return yield* (yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined))!
+  })
+
+  /** What it took by the clock that the test has. */
+  const timed = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
+    const start = yield* Clock.currentTimeMillis
+    const result = yield* finished(effect)
+    return [result, (yield* Clock.currentTimeMillis) - start] as const
+  })
+
+  const valueOf = Effect.fnUntraced(function*(store: Store, key: string) {
+    return Option.map(yield* count(store).get(key), (entry) => entry.value)
+  })
+
+  test("modify makes, changes and deletes, and returns the revision", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      const counts = count(store)
+      const first = yield* counts.modify("a", plus(1))
+      assert.strictEqual(yield* counts.modify("a", plus(1)), first + 1)
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(2))
+      assert.strictEqual(yield* counts.modify("a", () => Option.none()), 0)
+      assert.deepStrictEqual((yield* store.history("a")).map((event) => event._tag), ["Removed", "Put", "Put"])
+    }))
+
+  test("modify that wants nothing where there is nothing writes nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const before = (yield* store.status).lastRevision
+      assert.strictEqual(yield* count(store).modify("a", () => Option.none()), 0)
+      assert.strictEqual((yield* store.status).lastRevision, before)
+      assert.deepStrictEqual(yield* store.history("a"), [])
+    }))
+
+  test("modify writes over a tombstone", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 7)
+      yield* counts.delete("a")
+      yield* counts.modify("a", plus(1))
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
+    }))
+
+  test("modify does not touch what does not decode", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* store.put("a", bytes("no json"))
+      yield* refusal(store, counts.modify("a", plus(1)), "UndecodableValue")
+      yield* refusal(store, counts.modify("a", () => Option.none()), "UndecodableValue")
+      const error = yield* Effect.flip(counts.modify("a", plus(1)))
+      assert.deepStrictEqual([error.operation, error.key], ["modify", "a"])
+    }))
+
+  test("modify with what is no function is InvalidConfig, and writes nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      for (const f of [undefined, null, 5, Option.some(1)]) {
+        yield* refusal(store, count(store).modify("a", untyped(f)), "InvalidConfig")
+      }
+      assert.isTrue(Option.isNone(yield* store.get("a")))
+    }))
+
+  test("modify to what does not encode is InvalidValue, and writes nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 1)
+      yield* refusal(store, counts.modify("a", () => Option.some(1.5)), "InvalidValue")
+      yield* refusal(store, counts.modify("b", () => Option.some(untyped("1"))), "InvalidValue")
+    }))
+
+  test("a function that throws is a defect of modify, and nothing is written", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 1)
+      const before = yield* store.status
+      const bug = new Error("a bug of the caller's")
+      let calls = 0
+      const exit = yield* Effect.exit(counts.modify("a", () => {
+        calls++
+        throw bug
+      }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && !Cause.hasFails(exit.cause))
+      assert.strictEqual(Exit.isFailure(exit) && Cause.squash(exit.cause), bug)
+      assert.strictEqual(calls, 1)
+      assert.strictEqual((yield* store.status).lastRevision, before.lastRevision)
+    }))
+
+  test("a modify that somebody comes between begins again with what is there now", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 10)
+      const seen: Array<number> = []
+      let others = 3
+      // Another writer comes after each of the first reads, and before the write that follows.
+      const crowded = count({
+        ...store,
+        put: (key, value, options) =>
+          others-- > 0
+            ? Effect.andThen(counts.put("a", 100 * others), store.put(key, value, options))
+            : store.put(key, value, options)
+      })
+      yield* finished(crowded.modify("a", (current) => {
+        seen.push(Option.getOrThrow(current))
+        return plus(1)(current)
+      }))
+      assert.deepStrictEqual(seen, [10, 200, 100, 0])
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
+    }))
+
+  test("a modify that deletes does not delete what somebody wrote in between", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      const counts = count(store)
+      yield* counts.put("a", 1)
+      let others = 1
+      const crowded = count({
+        ...store,
+        delete: (key, options) =>
+          others-- > 0
+            ? Effect.andThen(counts.put("a", 2), store.delete(key, options))
+            : store.delete(key, options)
+      })
+      // Whoever finds 1 deletes it; 2 stays as it is.
+      yield* finished(
+        crowded.modify("a", (current) => Option.contains(current, 1) ? Option.none() : current)
+      )
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(2))
+    }))
+
+  test("a modify that finds nothing does not write over what somebody made in between", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      let others = 1
+      const crowded = count({
+        ...store,
+        put: (key, value, options) =>
+          others-- > 0
+            ? Effect.andThen(counts.put("a", 100), store.put(key, value, options))
+            : store.put(key, value, options)
+      })
+      yield* finished(crowded.modify("a", plus(1)))
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(101))
+    }))
+
+  test("of any number of modifies at once none is lost", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(interleaved(store))
+      for (const many of [1, 2, 3, 20, 60]) {
+        const amounts = yield* Effect.forEach(all(many), () => Random.nextIntBetween(-50, 50))
+        const revisions = yield* finished(
+          Effect.forEach(amounts, (amount) => counts.modify(`of-${many}`, plus(amount)), { concurrency: "unbounded" })
+        )
+        const sum = amounts.reduce((total, amount) => total + amount, 0)
+        assert.deepStrictEqual(yield* valueOf(store, `of-${many}`), Option.some(sum), amounts.join(", "))
+        assert.strictEqual(new Set(revisions).size, many)
+      }
+    }))
+
+  test("of modifies at once that make and delete by turns each sees the one before it", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 64 })
+      const counts = count(interleaved(store))
+      const toggle = (current: Option.Option<number>) => Option.isSome(current) ? Option.none() : Option.some(1)
+      yield* finished(Effect.forEach(all(21), () => counts.modify("a", toggle), { concurrency: "unbounded" }))
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
+      const events = (yield* store.history("a")).map((event) => event._tag)
+      assert.deepStrictEqual(events, all(21).map((n) => n % 2 === 0 ? "Put" : "Removed"))
+    }))
+
+  test("a modify that others never let through ends by the timeout, and has written nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(short)
+      const counts = count(store)
+      yield* counts.put("a", 0)
+      let calls = 0
+      const crowded = count({
+        ...store,
+        put: (key, value, options) => Effect.andThen(counts.put("a", 0), store.put(key, value, options))
+      })
+      const [error, took] = yield* timed(Effect.flip(crowded.modify("a", () => Option.some(++calls))))
+      assert.strictEqual(error.operation, "modify")
+      // Time may be up while a write is under way, and then nobody knows.
+      assert.include(backend.virtual ? ["Unavailable"] : ["Unavailable", "OutcomeUnknown"], error.reason._tag)
+      assert.isAbove(calls, 3)
+      assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(0))
+    }))
+
+  test("a modify whose write is not answered ends by the timeout as OutcomeUnknown", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(short)
+      let puts = 0
+      const hanging = count({
+        ...store,
+        put: () =>
+          Effect.suspend(() => {
+            puts++
+            return Effect.never
+          })
+      })
+      const [error, took] = yield* timed(Effect.flip(hanging.modify("a", plus(1))))
+      assert.deepStrictEqual([error.reason._tag, error.operation, error.key], ["OutcomeUnknown", "modify", "a"])
+      assert.include(error.message, "no answer within 300ms")
+      assert.strictEqual(puts, 1)
+      assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
+    }))
+
+  test("a modify whose read is not answered ends by the timeout as Unavailable", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(short)
+      const hanging = count({ ...store, get: () => Effect.never })
+      const [error, took] = yield* timed(Effect.flip(hanging.modify("a", plus(1))))
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Unavailable", true])
+      assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
+    }))
+
+  test("a write of modify that may have landed is not done again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const lost = (operation: string) =>
+        Effect.fail(
+          new KVStore.KVStoreError({
+            bucket: store.config.bucket,
+            operation,
+            key: "a",
+            reason: new KVStore.OutcomeUnknown({ problem: "the answer was lost" })
+          })
+        )
+      const deaf = count({
+        ...store,
+        put: (key, value, options) => Effect.andThen(store.put(key, value, options), lost("put")),
+        delete: (key, options) => Effect.andThen(store.delete(key, options), lost("delete"))
+      })
+      let calls = 0
+      const counted = (f: (current: Option.Option<number>) => Option.Option<number>) =>
+        Effect.flip(deaf.modify("a", (current) => {
+          calls++
+          return f(current)
+        }))
+      const put = yield* counted(plus(1))
+      assert.deepStrictEqual([put.reason._tag, put.operation, put.isRetryable], ["OutcomeUnknown", "put", false])
+      assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
+      const removed = yield* counted(() => Option.none())
+      assert.deepStrictEqual([removed.reason._tag, removed.operation], ["OutcomeUnknown", "delete"])
+      assert.strictEqual(calls, 2)
+    }))
+
+  test("what is no conflict ends a modify at once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const reasons = [
+        new KVStore.Unavailable({ problem: "cut off" }),
+        new KVStore.PermissionDenied({ subject: "$KV.x.a" }),
+        new KVStore.BucketNotFound({})
+      ]
+      for (const reason of reasons) {
+        for (const operation of ["get", "put"] as const) {
+          let asked = 0
+          const failure = new KVStore.KVStoreError({ bucket: store.config.bucket, operation, key: "a", reason })
+          const failing = count({
+            ...store,
+            [operation]: () =>
+              Effect.suspend(() => {
+                asked++
+                return Effect.fail(failure)
+              })
+          })
+          assert.strictEqual(yield* Effect.flip(failing.modify("a", plus(1))), failure)
+          assert.strictEqual(asked, 1)
+        }
+      }
+    }))
+
+  if (!backend.virtual) return
+
+  test("between the attempts of a modify are 10 ms at first and 250 ms at last, and never the same", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 0)
+      const attempts: Array<number> = []
+      const crowded = count({
+        ...store,
+        put: (key, value, options) =>
+          Effect.gen(function*() {
+            attempts.push(yield* Clock.currentTimeMillis)
+            yield* counts.put("a", 0)
+            return yield* store.put(key, value, options)
+          })
+      })
+      yield* Effect.forkScoped(Effect.flip(crowded.modify("a", plus(1))))
+      yield* until(Effect.sync(() => attempts.length), (length) => length > 15)
+      const pauses = attempts.slice(1).map((at, index) => at - attempts[index]!)
+      for (const [index, pause] of pauses.entries()) {
+        const mean = Math.min(250, 10 * 2 ** index)
+        assert.isTrue(pause >= mean * 0.8 - 1 && pause <= mean * 1.2 + 1, pauses.join(", "))
+      }
+      assert.isAbove(new Set(pauses.slice(-10)).size, 1)
+    }))
+}

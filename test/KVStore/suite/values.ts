@@ -1,0 +1,137 @@
+/** What is put is what is got, under revisions that only grow. */
+import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as KVStore from "../../../src/KVStore.ts"
+import { bytes, textOf } from "../../support/values.ts"
+import { all, type Backend, Buckets, freshName, openBucket, read, refusal, type Test } from "./fixture.ts"
+
+export const values = (test: Test, backend: Backend) => {
+  test("gets what was put, under the revision that put gave", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const revision = yield* store.put("a", bytes("1"))
+      const entry = Option.getOrThrow(yield* store.get("a"))
+      assert.strictEqual(entry.key, "a")
+      assert.strictEqual(textOf(entry.value), "1")
+      assert.strictEqual(entry.revision, revision)
+    }))
+
+  test("gets none for a key that nobody has written", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("1"))
+      assert.isTrue(Option.isNone(yield* store.get("b")))
+      assert.isTrue(Option.isNone(yield* store.get("a.b")))
+    }))
+
+  test("gets the latest of several puts", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      yield* Effect.forEach(all(5), (n) => store.put("a", bytes(`${n}`)))
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("4"))
+    }))
+
+  test("gives every write of the bucket the next revision, whatever its key and kind", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      const first = yield* store.put("a", bytes("1"))
+      assert.strictEqual(yield* store.put("b", bytes("2")), first + 1)
+      yield* store.delete("a")
+      yield* store.purge("c")
+      assert.strictEqual(yield* store.put("a", bytes("3")), first + 4)
+      assert.strictEqual((yield* store.status).lastRevision, first + 4)
+    }))
+
+  test("gives every one of many puts at once the revision under which its own value is kept", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 64 })
+      const revisions = yield* Effect.forEach(all(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {
+        concurrency: "unbounded"
+      })
+      const kept = (yield* Effect.forEach(all(5), (n) => store.history(`k.${n}`))).flat()
+      const values = new Map(
+        kept.flatMap((event) => event._tag === "Put" ? [[event.entry.revision, textOf(event.entry.value)]] : [])
+      )
+      assert.deepStrictEqual(revisions.map((revision) => values.get(revision)), all(200).map(String))
+      assert.strictEqual((yield* store.status).lastRevision, Math.max(...revisions))
+    }))
+
+  test("gives a new bucket revisions from the microsecond at which it is made", () =>
+    Effect.gen(function*() {
+      if (backend.virtual) yield* TestClock.setTime(1_700_000_000_000)
+      const before = yield* Clock.currentTimeMillis
+      const store = yield* openBucket()
+      const after = yield* Clock.currentTimeMillis
+      const revision = yield* store.put("a", bytes("1"))
+      assert.isAtLeast(revision, before * 1000)
+      assert.isAtMost(revision, after * 1000 + 1)
+    }))
+
+  test("gives revisions that a number holds exactly", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const revision = yield* store.put("a", bytes("1"))
+      assert.isTrue(Number.isSafeInteger(revision) && revision > 0)
+      // Fifty years of writes at once a microsecond must still fit.
+      if (backend.kind === "nats") assert.isTrue(Number.isSafeInteger(revision + 50 * 365 * 86_400 * 1_000_000))
+    }))
+
+  test("goes on above every revision of an earlier bucket of the same name", () =>
+    Effect.gen(function*() {
+      const bucket = freshName()
+      const earlier = yield* openBucket({ bucket })
+      const last = yield* Effect.forEach(all(50), (n) => earlier.put("a", bytes(`${n}`)))
+      yield* (yield* Buckets).drop(bucket)
+      const later = yield* openBucket({ bucket })
+      assert.isTrue(Option.isNone(yield* later.get("a")))
+      yield* refusal(later, later.put("a", bytes("x"), KVStore.KVOptions.atRevision(last.at(-1)!)), "RevisionMismatch")
+      assert.isAbove(yield* later.put("a", bytes("x")), Math.max(...last))
+    }))
+
+  test("keeps values that are empty, and values of every byte", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const every = Uint8Array.from(all(256))
+      yield* store.put("empty", new Uint8Array(0))
+      yield* store.put("every", every)
+      assert.deepStrictEqual(Option.getOrThrow(yield* store.get("empty")).value, new Uint8Array(0))
+      assert.deepStrictEqual(Option.getOrThrow(yield* store.get("every")).value, every)
+      assert.deepStrictEqual(yield* store.keys(), ["empty", "every"])
+    }))
+
+  test("is not changed by what is done to the bytes that were put", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const value = bytes("abc")
+      yield* store.put("a", value)
+      value.fill(0)
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("abc"))
+    }))
+
+  test("is not changed by what is done to the bytes that it gave", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 2 })
+      yield* store.put("a", bytes("abc"))
+      Option.getOrThrow(yield* store.get("a")).value.fill(0)
+      for (const entry of yield* store.entries()) entry.value.fill(0)
+      for (const event of yield* store.history("a")) if (event._tag === "Put") event.entry.value.fill(0)
+      yield* store.watch().pipe(
+        Stream.take(1),
+        Stream.runForEach((event) => Effect.sync(() => event._tag === "Put" && event.entry.value.fill(0)))
+      )
+      assert.deepStrictEqual(yield* read(store, "a"), Option.some("abc"))
+    }))
+
+  test("takes keys of every kind that NATS takes", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const keys = ["foo", "_foo", "-foo", "_kv_foo", "foo123", "123", "a/b/c", "a.b.c", "x=y", "k".repeat(1024)]
+      yield* Effect.forEach(keys, (key) => store.put(key, bytes(key), KVStore.KVOptions.createOnly))
+      for (const key of keys) assert.deepStrictEqual(yield* read(store, key), Option.some(key))
+      assert.deepStrictEqual(yield* store.keys(), keys)
+    }))
+}

@@ -1,0 +1,270 @@
+/** Watches: what they begin with, what they tell, and that they miss and repeat nothing. */
+import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { bytes } from "../../support/values.ts"
+import {
+  all,
+  keepWriting,
+  openBucket,
+  record,
+  revisionOf,
+  shown,
+  type Store,
+  type Test,
+  type Until
+} from "./fixture.ts"
+
+export const watches = (test: Test, until: Until) => {
+  const watching = Effect.fnUntraced(function*(store: Store, ...options: Parameters<Store["watch"]>) {
+    const { events, fiber } = yield* record(store.watch(...options))
+    const words = Effect.sync(() => events.map(shown))
+    const has = (word: string) => until(words, (all) => all.includes(word))
+    return { events, fiber, words, has }
+  })
+
+  test("a watch gives the live values in order, then Ready, then every change", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a", "b", "c"], (key) => store.put(key, bytes("1")))
+      yield* store.put("a", bytes("2"))
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      yield* store.put("b", bytes("2"))
+      yield* store.delete("c")
+      yield* store.put("d", bytes("1"))
+      yield* watch.has("d=1")
+      assert.deepStrictEqual(yield* watch.words, ["b=1", "c=1", "a=2", "ready", "b=2", "delete c", "d=1"])
+      const revisions = watch.events.flatMap(revisionOf)
+      assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b))
+    }))
+
+  test("a watch of an empty bucket is ready at once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      yield* store.put("a", bytes("1"))
+      yield* watch.has("a=1")
+      assert.deepStrictEqual(yield* watch.words, ["ready", "a=1"])
+    }))
+
+  test("a watch whose filter finds nothing is ready at once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("1"))
+      const watch = yield* watching(store, "b.>")
+      yield* watch.has("ready")
+      assert.deepStrictEqual(yield* watch.words, ["ready"])
+    }))
+
+  test("a snapshot has no tombstones, and older values under them do not come back", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      yield* Effect.forEach(["a", "b", "c"], (key) => store.put(key, bytes("1")))
+      yield* store.delete("a")
+      yield* store.purge("b")
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      yield* store.delete("c")
+      yield* watch.has("delete c")
+      assert.deepStrictEqual(yield* watch.words, ["c=1", "ready", "delete c"])
+    }))
+
+  test("a snapshot of nothing but tombstones is ready", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.delete("a")
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      assert.deepStrictEqual(yield* watch.words, ["ready"])
+    }))
+
+  test("a watch tells a delete from a purge, with the key and the revision", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const first = yield* store.put("a", bytes("1"))
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      yield* store.delete("a")
+      // A purge right after it might remove the tombstone before anybody has seen it.
+      yield* watch.has("delete a")
+      yield* store.purge("a")
+      yield* watch.has("purge a")
+      const removed = watch.events.filter((event) => event._tag === "Removed")
+      assert.deepStrictEqual(removed.map(({ key, reason, revision }) => ({ key, reason, revision })), [
+        { key: "a", reason: "delete", revision: first + 1 },
+        { key: "a", reason: "purge", revision: first + 2 }
+      ])
+    }))
+
+  test("a watch of updates is Ready, and then changes only", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      yield* store.put("a", bytes("1"))
+      const watch = yield* watching(store, undefined, { from: "updates" })
+      yield* watch.has("ready")
+      yield* store.delete("a")
+      yield* store.put("a", bytes("2"))
+      yield* watch.has("a=2")
+      assert.deepStrictEqual(yield* watch.words, ["ready", "delete a", "a=2"])
+    }))
+
+  test("a watch of updates is Ready first, also while others write", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* keepWriting(8, (n) => store.put(`k.${n % 5}`, bytes(`${n}`)))
+      const first = store.watch(undefined, { from: "updates" }).pipe(Stream.take(5), Stream.runCollect)
+      for (const events of yield* Effect.replicateEffect(first, 10)) {
+        assert.deepStrictEqual(events.map((event) => event._tag), ["Ready", "Put", "Put", "Put", "Put"])
+      }
+    }))
+
+  test("a watch from a revision gives what is still there from it on, itself included, and tombstones", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      yield* store.put("a", bytes("1"))
+      const second = yield* store.put("b", bytes("2"))
+      yield* store.put("a", bytes("3"))
+      yield* store.delete("b")
+      const watch = yield* watching(store, undefined, { from: { revision: second } })
+      yield* watch.has("ready")
+      yield* store.put("c", bytes("5"))
+      yield* watch.has("c=5")
+      assert.deepStrictEqual(yield* watch.words, ["b=2", "a=3", "delete b", "ready", "c=5"])
+    }))
+
+  for (const revision of [0, 1]) {
+    test(`a watch from revision ${revision} gives all that is there`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ historySize: 5 })
+        yield* store.put("a", bytes("1"))
+        yield* store.put("a", bytes("2"))
+        const watch = yield* watching(store, undefined, { from: { revision } })
+        yield* watch.has("ready")
+        assert.deepStrictEqual(yield* watch.words, ["a=1", "a=2", "ready"])
+      }))
+  }
+
+  test("a watch from beyond the last revision is ready, and begins at that revision", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      const last = yield* store.put("a", bytes("0"))
+      const watch = yield* watching(store, undefined, { from: { revision: last + 3 } })
+      yield* watch.has("ready")
+      yield* Effect.forEach(["1", "2", "3", "4"], (value) => store.put("a", bytes(value)))
+      yield* watch.has("a=4")
+      assert.deepStrictEqual(yield* watch.words, ["ready", "a=3", "a=4"])
+    }))
+
+  test("a watch of the next revision misses nothing and repeats nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const last = yield* store.put("a", bytes("0"))
+      const watch = yield* watching(store, undefined, { from: { revision: last + 1 } })
+      yield* watch.has("ready")
+      yield* store.put("a", bytes("1"))
+      yield* watch.has("a=1")
+      assert.deepStrictEqual(yield* watch.words, ["ready", "a=1"])
+    }))
+
+  test("a watch gives only what its filter asks for", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a.1", "b.1", "a.1.x"], (key) => store.put(key, bytes("1")))
+      const star = yield* watching(store, "a.*")
+      const rest = yield* watching(store, "a.>")
+      const exact = yield* watching(store, "b.1")
+      yield* Effect.forEach([star, rest, exact], (watch) => watch.has("ready"))
+      yield* store.put("b.2", bytes("2"))
+      yield* store.delete("b.1")
+      yield* store.put("a.2.x", bytes("2"))
+      yield* store.put("a.2", bytes("2"))
+      yield* Effect.forEach([star, rest], (watch) => watch.has("a.2=2"))
+      yield* exact.has("delete b.1")
+      assert.deepStrictEqual(yield* star.words, ["a.1=1", "ready", "a.2=2"])
+      assert.deepStrictEqual(yield* rest.words, ["a.1=1", "a.1.x=1", "ready", "a.2.x=2", "a.2=2"])
+      assert.deepStrictEqual(yield* exact.words, ["b.1=1", "ready", "delete b.1"])
+    }))
+
+  test("every one of several watchers is given everything", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("1"))
+      const watchers = yield* Effect.forEach(all(5), () => watching(store))
+      yield* Effect.forEach(watchers, (watch) => watch.has("ready"))
+      yield* Effect.forEach(all(20), (n) => store.put(`k.${n}`, bytes("1")))
+      for (const watch of watchers) {
+        yield* watch.has("k.19=1")
+        assert.deepStrictEqual(yield* watch.words, ["a=1", "ready", ...all(20).map((n) => `k.${n}=1`)])
+      }
+    }))
+
+  test("two runs of one watch have nothing to do with each other", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("1"))
+      const stream = store.watch().pipe(Stream.take(2), Stream.map(shown), Stream.runCollect)
+      assert.deepStrictEqual(yield* stream, ["a=1", "ready"])
+      yield* store.put("b", bytes("2"))
+      assert.deepStrictEqual(yield* stream, ["a=1", "b=2"])
+    }))
+
+  test("while others write, a watch gives no revision twice, in order, and the last value of every key", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const write = (n: number) => store.put(`k.${n % 10}`, bytes(`${n}`))
+      yield* Effect.forEach(all(200), write, { concurrency: 8 })
+      const writer = yield* Effect.forEach(all(800), (n) => Effect.andThen(write(n), Effect.yieldNow), {
+        concurrency: 8
+      })
+        .pipe(Effect.forkScoped)
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      yield* Fiber.join(writer)
+      yield* store.put("end", bytes("1"))
+      yield* watch.has("end=1")
+      const revisions = watch.events.flatMap(revisionOf)
+      assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b))
+      assert.strictEqual(watch.events.filter((event) => event._tag === "Ready").length, 1)
+      const seen = new Map(
+        watch.events.flatMap((event) => event._tag === "Put" ? [[event.entry.key, event.entry]] : [])
+      )
+      for (const entry of yield* store.entries()) assert.deepStrictEqual(seen.get(entry.key), entry)
+    }))
+
+  test("a slow reader holds nobody up, and sees the latest values", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const mayGoOn = yield* Deferred.make<void>()
+      const slow = yield* record(Stream.tap(store.watch(), () => Deferred.await(mayGoOn)))
+      const fast = yield* watching(store)
+      yield* fast.has("ready")
+      yield* Effect.forEach(all(2000), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), { concurrency: 32 })
+      yield* store.put("end", bytes("1"))
+      yield* fast.has("end=1")
+      assert.deepStrictEqual(slow.events, [])
+      yield* Deferred.succeed(mayGoOn, undefined)
+      yield* until(Effect.sync(() => slow.events.map(shown)), (words) => words.includes("end=1"))
+      const revisions = slow.events.flatMap(revisionOf)
+      assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b))
+      const seen = new Map(slow.events.flatMap((event) => event._tag === "Put" ? [[event.entry.key, event.entry]] : []))
+      for (const entry of yield* store.entries()) assert.deepStrictEqual(seen.get(entry.key), entry)
+    }))
+
+  test("a watch that is interrupted ends, and its store goes on", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const watch = yield* watching(store)
+      yield* watch.has("ready")
+      const exit = yield* Effect.andThen(Fiber.interrupt(watch.fiber), Fiber.await(watch.fiber))
+      assert.isTrue(Exit.hasInterrupts(exit))
+      yield* store.put("a", bytes("1"))
+      const next = yield* watching(store)
+      yield* next.has("a=1")
+      assert.deepStrictEqual(yield* watch.words, ["ready"])
+    }))
+}

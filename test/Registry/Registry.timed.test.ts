@@ -1,0 +1,128 @@
+/**
+ * The promises of a `Registry`, kept on real servers of both lines: the suite that memory passes, and what happens when
+ * the server itself is gone, or stands still, for a while.
+ */
+import { assert, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as NatsClient from "../../src/NatsClient.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { type Line, lines } from "../../tools/natsServer/binaries.ts"
+import { layerNatsServer, NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
+import { layerClient } from "../support/natsClient.ts"
+import { countOf } from "./suite/faults.ts"
+import { Buckets, contains, eventually, finisher, quiet } from "./suite/fixture.ts"
+import { suite } from "./suite/index.ts"
+import { hasWritten, keyOf, lastOf, listed, named, openBucket, record, startProcess } from "./suite/processes.ts"
+
+// Most of the time of each case is waiting: they wait together.
+vi.setConfig({ maxConcurrency: 40 })
+
+// -----------------------------------------------------------------------------
+// helpers
+// -----------------------------------------------------------------------------
+
+const layerBuckets = Layer.effect(
+  Buckets,
+  Effect.map(NatsClient.NatsClient, (client) => ({
+    layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client))
+  }))
+).pipe(Layer.provide(layerClient))
+
+const until = eventually(false)
+const finish = finisher(until)
+
+/** A test with a server of its own, which it may kill. */
+const alone = (
+  title: string,
+  line: Line,
+  body: (server: NatsServer) => Effect.Effect<void, unknown, Buckets | Scope.Scope>
+) =>
+  it.live(title, () =>
+    Effect.gen(function*() {
+      const server = yield* startNatsServer({ line })
+      const services = Layer.provide(layerBuckets, Layer.succeed(NatsServer, server))
+      yield* body(server).pipe(Effect.scoped, Effect.provide(Layer.merge(services, quiet)))
+    }))
+
+/** A heartbeat a second, and four may be lost. */
+const patient = { maxAge: "5 seconds", heartbeat: "1 second" } as const
+
+// -----------------------------------------------------------------------------
+// tests
+// -----------------------------------------------------------------------------
+
+for (const line of lines) {
+  suite(`Registry on a server of the line ${line}`, {
+    virtual: false,
+    buckets: Layer.provide(layerBuckets, layerNatsServer(line))
+  })
+}
+
+describe("Registry on a server that fails", { concurrent: true }, () => {
+  for (const line of lines) {
+    alone(
+      `${line}: a restart of the server within maxAge costs nobody its life`,
+      line,
+      (server) =>
+        Effect.gen(function*() {
+          const store = yield* openBucket({ storage: "file" })
+          const backend = yield* startProcess(store, patient)
+          const observer = yield* startProcess(store, patient)
+          const { close, whyLost } = yield* backend.enter(named("orders", "one"))
+          yield* until(...hasWritten(backend, 1))
+          const puts = countOf(backend.link, "put")
+          yield* server.kill
+          yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count > puts)
+          yield* server.restart
+          yield* until(...hasWritten(backend, 1))
+          assert.deepStrictEqual(yield* listed(observer), ["one"])
+          assert.isUndefined(yield* whyLost)
+          yield* finish(close)
+          assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
+        })
+    )
+
+    alone(
+      `${line}: a server that stands still within maxAge costs nobody its life`,
+      line,
+      (server) =>
+        Effect.gen(function*() {
+          const store = yield* openBucket({ storage: "file" })
+          const backend = yield* startProcess(store, patient)
+          const observer = yield* startProcess(store, patient)
+          const { whyLost } = yield* backend.enter(named("orders", "one", { metadata: { zone: "a" } }))
+          yield* until(...hasWritten(backend, 1))
+          const puts = countOf(backend.link, "put")
+          yield* server.pause
+          // Two attempts are under way when it goes on: the first lands, the second finds that out.
+          yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= puts + 2)
+          yield* server.resume
+          yield* until(...hasWritten(backend, 2))
+          const [instance] = yield* observer.registry.list("orders")
+          assert.deepStrictEqual(instance?.metadata, { zone: "a" })
+          assert.isUndefined(yield* whyLost)
+        })
+    )
+
+    alone(`${line}: after longer than maxAge without a server all are back`, line, (server) =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ storage: "file" })
+        const ids = ["one", "three", "two"]
+        const backend = yield* startProcess(store)
+        const observer = yield* startProcess(store)
+        const entered = yield* Effect.forEach(ids, (id) => backend.enter(named("orders", id)))
+        const told = yield* record(entered[0]!.visibility)
+        yield* server.kill
+        yield* until(told.all, contains("invisible"))
+        yield* server.restart
+        yield* until(told.all, (all) => all.at(-1) === "visible")
+        yield* until(
+          Effect.orElseSucceed(listed(observer), () => []),
+          (found) => found.length === ids.length
+        )
+        for (const { whyLost } of entered) assert.isUndefined(yield* whyLost)
+      }))
+  }
+})

@@ -1,0 +1,156 @@
+/** Hosts whose wall clock is wrong, which only virtual time can show. */
+import { assert, describe } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import { away, on } from "./suite/faults.ts"
+import { again, defaults, test } from "./suite/inMemory.ts"
+import { keyOf, listed, named, openBucket, record, startProcess, underneath, watched } from "./suite/processes.ts"
+
+/** A host whose wall clock is off by so much; its monotonic time goes as everybody's. */
+const hostOffBy = (offset: () => number) =>
+  Effect.map(Clock.Clock, (clock): Clock.Clock => {
+    const millis = () => clock.currentTimeMillisUnsafe() + offset()
+    const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(offset()) * 1_000_000n
+    return {
+      currentTimeMillisUnsafe: millis,
+      currentTimeMillis: Effect.sync(millis),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: clock.monotonicTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    }
+  })
+
+const hour = Duration.toMillis("1 hour")
+
+describe("Registry in memory, on hosts whose wall clock is wrong", () => {
+  for (const [what, offset] of [["an hour ahead", hour], ["an hour behind", -hour]] as const) {
+    test(`a host that is ${what} neither vanishes, nor lives for ever, nor takes others for expired`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(10 * hour)
+        const store = yield* openBucket()
+        const host = yield* hostOffBy(() => offset)
+        const onHost = Effect.provideService(Clock.Clock, host)
+        const wrong = yield* onHost(startProcess(store, defaults))
+        const right = yield* startProcess(store, defaults)
+        const byWrong = yield* onHost(watched(wrong))
+        const byRight = yield* watched(right)
+        yield* onHost(wrong.enter(named("orders", "wrong")))
+        yield* right.enter(named("orders", "right"))
+        yield* again(
+          20,
+          Effect.gen(function*() {
+            yield* TestClock.adjust("5 seconds")
+            assert.deepStrictEqual(yield* listed(right), ["right", "wrong"])
+            assert.deepStrictEqual(yield* onHost(listed(wrong)), ["right", "wrong"])
+            assert.deepStrictEqual((yield* onHost(wrong.registry.cleanup())).removed, [])
+          })
+        )
+        const got = Option.getOrThrow(yield* right.registry.get("orders", "wrong"))
+        assert.strictEqual(got.lastHeartbeat.epochMilliseconds, yield* Clock.currentTimeMillis)
+
+        yield* wrong.link.set(on("put", away))
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(yield* listed(right), ["right", "wrong"])
+        yield* TestClock.adjust("1 milli")
+        assert.deepStrictEqual(yield* listed(right), ["right"])
+        assert.deepStrictEqual(yield* onHost(listed(wrong)), ["right"])
+        for (const { seen } of [byWrong, byRight]) {
+          assert.deepStrictEqual(seen.filter((event) => event.startsWith("down")), ["down orders/wrong expired"])
+        }
+      }))
+  }
+
+  test("a wall clock that is set by an hour, forth and back, costs nobody anything", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(10 * hour)
+      let offset = 0
+      const store = yield* openBucket()
+      const host = yield* hostOffBy(() => offset)
+      const onHost = Effect.provideService(Clock.Clock, host)
+      const process = yield* onHost(startProcess(store, defaults))
+      const events = yield* onHost(watched(process))
+      const { visibility, whyLost } = yield* onHost(process.enter(named("orders", "one")))
+      const told = yield* onHost(record(visibility))
+      for (const step of [hour + 4_000, -7_000, -hour - 5_000, 0, -1_000]) {
+        offset = step
+        yield* again(
+          20,
+          Effect.gen(function*() {
+            yield* TestClock.adjust("3 seconds")
+            assert.deepStrictEqual(yield* onHost(listed(process)), ["one"])
+          })
+        )
+      }
+      // The first, and one for each ten seconds: heartbeats go by the monotonic clock.
+      assert.strictEqual(process.link.landed(), 31)
+      assert.deepStrictEqual(told.seen, ["visible"])
+      assert.deepStrictEqual(events.seen.filter((event) => event !== "ready"), ["up orders/one"])
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  test("a restart on a host that is an hour off waits as long as any other", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(10 * hour)
+      for (const offset of [hour, -hour]) {
+        const store = yield* openBucket()
+        const onHost = Effect.provideService(Clock.Clock, yield* hostOffBy(() => offset))
+        const old = yield* startProcess(store, defaults)
+        const next = yield* onHost(startProcess(store, defaults))
+        yield* old.registry.heartbeat(named("orders", "one"))
+        yield* Effect.forkScoped(onHost(next.enter(named("orders", "one"))))
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual(next.link.landed(), 0)
+        yield* TestClock.adjust("1 milli")
+        assert.strictEqual(next.link.landed(), 1)
+      }
+    }))
+
+  test("with the local clock the written heartbeat decides", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(10 * hour)
+      const store = yield* openBucket()
+      const local = yield* startProcess(store, { ...defaults, clock: "local" })
+      const byStore = yield* startProcess(store, defaults)
+      const written = (millis: number) => DateTime.formatIso(DateTime.makeUnsafe(millis))
+      const now = yield* Clock.currentTimeMillis
+      yield* byStore.registry.heartbeat(named("orders", "edge"))
+      yield* byStore.registry.heartbeat(named("orders", "future"))
+      yield* byStore.registry.heartbeat(named("orders", "past"))
+      yield* underneath(store, keyOf("orders", "edge"), { lastHeartbeat: written(now - 30_000) })
+      yield* underneath(store, keyOf("orders", "future"), { lastHeartbeat: written(now + hour) })
+      yield* underneath(store, keyOf("orders", "past"), { lastHeartbeat: written(now - 30_001) })
+      assert.deepStrictEqual(yield* listed(local), ["edge", "future"])
+      assert.deepStrictEqual(yield* listed(byStore), ["edge", "future", "past"])
+      const past = Option.getOrThrow(yield* local.registry.get("orders", "past", { includeExpired: true }))
+      assert.strictEqual(past.lastHeartbeat.epochMilliseconds, now - 30_001)
+      assert.isTrue(Option.isNone(yield* local.registry.get("orders", "past")))
+      const { removed } = yield* local.registry.cleanup()
+      assert.deepStrictEqual(removed.map(({ instance }) => instance), ["orders/past"])
+
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* listed(local), ["future"])
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* listed(local), ["future"])
+      assert.deepStrictEqual(yield* listed(byStore), [])
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* listed(local), [])
+    }))
+
+  test("with the local clock a host that is an hour ahead takes live instances for expired, as documented", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(10 * hour)
+      const store = yield* openBucket()
+      const onHost = Effect.provideService(Clock.Clock, yield* hostOffBy(() => hour))
+      const ahead = yield* onHost(startProcess(store, { ...defaults, clock: "local" }))
+      const right = yield* startProcess(store, { ...defaults, clock: "local" })
+      yield* right.registry.heartbeat(named("orders", "one"))
+      assert.deepStrictEqual(yield* listed(right), ["one"])
+      assert.deepStrictEqual(yield* onHost(listed(ahead)), [])
+    }))
+})

@@ -1,0 +1,204 @@
+/** What is said, and what ends, when things go wrong. */
+import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as KVStore from "../../src/KVStore.ts"
+import * as Registry from "../../src/Registry.ts"
+import { away, countOf, delayed, type Fault, on, silent } from "./suite/faults.ts"
+import { defaults, finish, logged, test, until } from "./suite/inMemory.ts"
+import { listed, named, openBucket, record, startProcess } from "./suite/processes.ts"
+
+describe("Registry in memory, when things go wrong", () => {
+  const stuck: ReadonlyArray<readonly [what: string, fault: Fault]> = [
+    ["read", on("history", silent)],
+    ["delete", on("delete", silent)],
+    ["do anything", silent]
+  ]
+
+  for (const [what, fault] of stuck) {
+    for (const how of ["is done", "is interrupted"] as const) {
+      test(`what ${how} ends within twice the store's timeout where the store does not ${what}`, () =>
+        Effect.gen(function*() {
+          const process = yield* startProcess(yield* openBucket({ timeout: "5 seconds" }), defaults)
+          const done = Latch.makeUnsafe(false)
+          const fiber = yield* process.registry.register(named("orders", "one")).pipe(
+            Effect.andThen(done.await),
+            Effect.scoped,
+            Effect.forkScoped
+          )
+          yield* until(listed(process), (ids) => ids.length === 1)
+          yield* process.link.set(fault)
+          if (how === "is done") yield* done.open
+          else fiber.interruptUnsafe()
+          yield* TestClock.adjust("10 seconds")
+          assert.isDefined(fiber.pollUnsafe())
+        }))
+    }
+  }
+
+  test("a first write that lands long after its registration was given up is left to its age", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const observer = yield* startProcess(store, defaults)
+      const { fault, open } = yield* delayed
+      yield* backend.link.set(on("put", fault))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(backend.registry.register(named("orders", "one"))))
+      yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count === 1)
+      yield* finish(Fiber.interrupt(fiber))
+      yield* open
+      yield* until(listed(observer), (ids) => ids.length === 1)
+      yield* TestClock.adjust("30001 millis")
+      assert.deepStrictEqual(yield* listed(observer), [])
+    }))
+
+  test("a layerInstance that loses its registration says so as an error", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, defaults)
+      const scope = yield* Scope.make()
+      yield* Registry.layerInstance(named("orders", "one")).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Scope.provide(scope),
+        Effect.provide(layer)
+      )
+      yield* process.registry.deregister("orders", "one")
+      yield* TestClock.adjust("11 seconds")
+      yield* finish(Scope.close(scope, Exit.void))
+      assert.isTrue(lines.some((line) => line.startsWith("Error") && line.includes("registration")), lines.join("\n"))
+    }))
+
+  test("a registration that ends as it should says nothing", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      const { close } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
+      yield* TestClock.adjust("1 minute")
+      yield* finish(close)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  test("a registration that has drained says nothing more, however long its scope stays open", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      const { drain, visibility, whyLost } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
+      const told = yield* record(visibility)
+      yield* finish(drain(Effect.void, { timeout: "1 minute" }))
+      const calls = process.link.calls.length
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(process.link.calls.length, calls)
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  test("a watch that has failed is not given to a new subscriber, also while another one has still to hear of it", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const broken = yield* Deferred.make<never, KVStore.KVStoreError>()
+      const watches: Array<string> = []
+      /** The first watch can be broken; those after it are the store's own. */
+      const breakable: typeof store = {
+        ...store,
+        watch: (filter = ">", options) =>
+          Stream.suspend(() => {
+            const isFirst = watches.push(filter) === 1
+            const watch = store.watch(filter, options)
+            return isFirst ? Stream.interruptWhen(watch, Deferred.await(broken)) : watch
+          })
+      }
+      const process = yield* startProcess(breakable, defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const gate = Latch.makeUnsafe(false)
+      const busy = yield* process.registry.watch().pipe(Stream.runForEach(() => gate.await), Effect.forkScoped)
+      const first = yield* record(process.registry.watch())
+      yield* until(first.all, (all) => all.some((event) => event._tag === "Ready"))
+      const problem = new KVStore.Unavailable({ problem: "broken" })
+      yield* Deferred.fail(
+        broken,
+        new KVStore.KVStoreError({ bucket: "b", operation: "watch", key: undefined, reason: problem })
+      )
+      yield* until(Effect.sync(() => first.fiber.pollUnsafe() !== undefined), (hasEnded) => hasEnded)
+      // Who asks now, at the first attempt, is not given what has failed.
+      const events = yield* record(process.registry.watch())
+      const more = yield* record(process.registry.watch())
+      yield* until(events.all, (all) => all.some((event) => event._tag === "Ready"))
+      yield* process.registry.heartbeat(named("orders", "two"))
+      for (const { all } of [events, more]) {
+        yield* until(all, (seen) => seen.some((event) => event._tag === "Up" && event.instance.instanceId === "two"))
+      }
+      assert.strictEqual(watches.length, 2)
+      assert.isUndefined(busy.pollUnsafe())
+      // It reads on, and fails as well: that is nothing to those who watch anew.
+      yield* gate.open
+      yield* until(Effect.sync(() => busy.pollUnsafe() !== undefined), (hasEnded) => hasEnded)
+      const last = yield* record(process.registry.watch())
+      yield* until(last.all, (all) => all.some((event) => event._tag === "Ready"))
+      assert.strictEqual(watches.length, 2)
+      assert.isUndefined(events.fiber.pollUnsafe())
+    }))
+
+  test("the cleanup logs what it removed, what it could not remove and a run that failed, in a line each", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const id of ["one", "two"]) yield* process.registry.heartbeat(named("orders", id))
+      yield* process.link.set((call, run) =>
+        call.key.endsWith("two") && call.operation === "purge" ? away(call, run) : run
+      )
+      yield* Registry.layerCleanup({ schedule: "20 seconds", confirm: false }).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Effect.provide(layer)
+      )
+      yield* TestClock.adjust("40 seconds")
+      assert.deepStrictEqual(lines.map((line) => line.replace(/(to clean up|clean up orders.two): .*/, "$1: ...")), [
+        "Warn could not clean up orders/two: ...",
+        "Info cleaned up orders/one: expired: no heartbeat for 40s"
+      ])
+      lines.length = 0
+      yield* process.link.set(on("entries", away))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^Warn the cleanup failed: .*cannot be reached/)
+    }))
+
+  test("a cleanup that only looks says what it would remove, and not that it has", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* Registry.layerCleanup({ dryRun: true, confirm: false }).pipe(
+        Layer.provide(Layer.succeed(Registry.Registry, process.registry)),
+        Layer.build,
+        Effect.provide(layer)
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, ["Info would clean up orders/one: expired: no heartbeat for 60s"])
+      assert.strictEqual(countOf(process.link, "purge"), 0)
+    }))
+
+  test("a service that self-preservation holds back is warned of by name", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const n of Array.from({ length: 10 }, (_, index) => index)) {
+        yield* process.registry.heartbeat(named("orders", `i${n}`))
+      }
+      yield* TestClock.adjust("1 minute")
+      yield* process.registry.cleanup().pipe(Effect.provide(layer))
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^Warn .*orders/)
+    }))
+})

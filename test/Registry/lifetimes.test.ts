@@ -1,0 +1,228 @@
+/** When an instance expires, sends heartbeats and is taken over, to the millisecond, which only virtual time can show. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import { isExpired } from "../../src/Expiration.ts"
+import { away, countOf, silent, times } from "./suite/faults.ts"
+import { again, defaults, key, test, until } from "./suite/inMemory.ts"
+import {
+  fieldsOf,
+  listed,
+  named,
+  openBucket,
+  reasonOf,
+  record,
+  startProcess,
+  underneath,
+  watched
+} from "./suite/processes.ts"
+
+describe("Registry in memory, to the millisecond", () => {
+  test("an instance lives for exactly maxAge after its last heartbeat, for all who look on", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const early = yield* startProcess(store, defaults)
+      const late = yield* startProcess(store, defaults)
+      const fromTheStart = yield* watched(early)
+      yield* until(fromTheStart.all, (all) => all.includes("ready"))
+      yield* backend.enter(named("orders", "one"))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(backend.link.landed(), 2)
+      yield* backend.link.set(away)
+      yield* TestClock.adjust("15 seconds")
+      const fromTheMiddle = yield* watched(late)
+
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(yield* listed(early), ["one"])
+      assert.isTrue(Option.isSome(yield* early.registry.get("orders", "one")))
+      assert.deepStrictEqual(fromTheStart.seen, ["ready", "up orders/one"])
+      assert.deepStrictEqual(fromTheMiddle.seen, ["up orders/one", "ready"])
+
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* listed(early), [])
+      assert.isTrue(Option.isNone(yield* early.registry.get("orders", "one")))
+      assert.strictEqual((yield* early.registry.listAll()).size, 0)
+      assert.deepStrictEqual(fromTheStart.seen.at(-1), "down orders/one expired")
+      assert.deepStrictEqual(fromTheMiddle.seen.at(-1), "down orders/one expired")
+    }))
+
+  test("the visibility turns when maxAge is over, and not before", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const { visibility } = yield* backend.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* TestClock.adjust("10 seconds")
+      yield* backend.link.set(away)
+      yield* TestClock.adjust("29999 millis")
+      assert.deepStrictEqual(told.seen, ["visible"])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      yield* backend.link.set(undefined)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(told.seen, ["visible", "invisible", "visible"])
+      assert.deepStrictEqual(yield* listed(backend), ["one"])
+    }))
+
+  test("the visibility counts from when a heartbeat was sent, and not from when its answer came", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const observer = yield* startProcess(store, defaults)
+      const { visibility } = yield* backend.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* backend.link.set(times(1, "put", (_, run) => Effect.tap(run, () => Effect.sleep("1900 millis"))))
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(backend.link.landed(), 2)
+      yield* backend.link.set(away)
+      yield* TestClock.adjust("25 seconds")
+      assert.deepStrictEqual(yield* listed(observer), ["one"])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* listed(observer), [])
+      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+    }))
+
+  test("a cleanup spares what has been silent for exactly maxAge, and removes it a millisecond later", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual((yield* process.registry.cleanup()).removed, [])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual((yield* process.registry.cleanup()).removed, [
+        { instance: "orders/one", reason: "expired: no heartbeat for 30s" }
+      ])
+    }))
+
+  for (const [what, fault] of [["away", away], ["silent", silent]] as const) {
+    test(`ten seconds without the store (${what}), whenever they come, cost nobody its life`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const observer = yield* startProcess(store, defaults)
+        const events = yield* watched(observer)
+        const phases = Array.from({ length: 10 }, (_, phase) => phase)
+        const backends = yield* Effect.forEach(phases, (phase) =>
+          Effect.gen(function*() {
+            const backend = yield* startProcess(store, defaults)
+            const registration = yield* backend.enter(named("orders", `phase-${phase}`))
+            return { ...backend, ...registration }
+          }))
+        for (const moment of Array.from({ length: 50 }, (_, index) => index)) {
+          for (const [phase, { link }] of backends.entries()) {
+            if (moment === phase) yield* link.set(fault)
+            if (moment === phase + 10) yield* link.set(undefined)
+          }
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual((yield* listed(observer)).length, phases.length)
+        }
+        for (const { link, whyLost } of backends) {
+          assert.isAtLeast(link.landed(), 5)
+          assert.isAtMost(link.landed(), 7)
+          assert.isUndefined(yield* whyLost)
+        }
+        assert.deepStrictEqual(events.seen.filter((event) => event.startsWith("down")), [])
+      }))
+  }
+
+  test("while the store is away heartbeats are tried again, all the time and at least every few seconds", () =>
+    Effect.gen(function*() {
+      const backend = yield* startProcess(yield* openBucket(), defaults)
+      yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(away)
+      yield* TestClock.adjust("10 seconds")
+      yield* again(
+        100,
+        Effect.gen(function*() {
+          const before = countOf(backend.link, "put")
+          yield* TestClock.adjust("3 seconds")
+          assert.isAbove(countOf(backend.link, "put"), before)
+        })
+      )
+    }))
+
+  test("a heartbeat that is not answered is cut off after two seconds, and tried again", () =>
+    Effect.gen(function*() {
+      const backend = yield* startProcess(yield* openBucket(), defaults)
+      yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(times(1, "put", silent))
+      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("1999 millis")
+      assert.strictEqual(countOf(backend.link, "put"), 2)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(countOf(backend.link, "put"), 3)
+      assert.strictEqual(backend.link.landed(), 2)
+    }))
+
+  test("a heartbeat whose reading back is not answered is cut off too, and tried again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const backend = yield* startProcess(store, defaults)
+      const { whyLost } = yield* backend.enter(named("orders", "one"))
+      yield* underneath(store, key, { team: "blue" })
+      yield* backend.link.set(times(1, "history", silent))
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(backend.link.landed(), 2)
+      assert.strictEqual((yield* fieldsOf(store, key))["team"], "blue")
+      assert.isUndefined(yield* whyLost)
+    }))
+
+  test("a restart takes over one millisecond after maxAge, and not before", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const old = yield* startProcess(store, defaults)
+      const next = yield* startProcess(store, defaults)
+      yield* old.registry.heartbeat(named("orders", "one"))
+      yield* TestClock.adjust("12 seconds")
+      yield* Effect.forkScoped(next.enter(named("orders", "one")))
+      yield* TestClock.adjust("18 seconds")
+      assert.strictEqual(next.link.landed(), 0)
+      yield* TestClock.adjust("1 milli")
+      assert.strictEqual(next.link.landed(), 1)
+    }))
+
+  test("who does not wait takes over one millisecond after maxAge, and not before", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const old = yield* startProcess(store, defaults)
+      const byHand = yield* startProcess(store, defaults)
+      const next = yield* startProcess(store, defaults)
+      yield* old.registry.heartbeat(named("orders", "one"))
+      yield* old.registry.heartbeat(named("orders", "two"))
+      yield* TestClock.adjust("30 seconds")
+      yield* reasonOf(next.enter(named("orders", "one"), { onDuplicate: "fail" }), "DuplicateInstance")
+      yield* reasonOf(byHand.registry.heartbeat(named("orders", "two")), "DuplicateInstance")
+      yield* TestClock.adjust("1 milli")
+      yield* next.enter(named("orders", "one"), { onDuplicate: "fail" })
+      yield* byHand.registry.heartbeat(named("orders", "two"))
+      assert.deepStrictEqual(yield* listed(old), ["one", "two"])
+    }))
+
+  test("isExpired by the store's clock agrees with what is listed, at every millisecond", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, defaults)
+      for (const n of [0, 1, 2, 3, 4]) {
+        yield* process.registry.heartbeat(named("orders", `i${n}`))
+        yield* TestClock.adjust(n)
+      }
+      const expired = isExpired(store.clock)
+      yield* TestClock.adjust("29980 millis")
+      const counts: Array<number> = []
+      yield* again(
+        40,
+        Effect.gen(function*() {
+          const all = yield* process.registry.list("orders", { includeExpired: true })
+          const alive = all.filter((instance) => !expired(instance)).map(({ instanceId }): string => instanceId)
+          assert.deepStrictEqual(yield* listed(process), alive)
+          counts.push(alive.length)
+          yield* TestClock.adjust("1 milli")
+        })
+      )
+      assert.strictEqual(counts[0], 5)
+      assert.strictEqual(counts.at(-1), 0)
+    }))
+})

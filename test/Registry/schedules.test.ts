@@ -1,0 +1,129 @@
+/** The schedules of heartbeats and of the cleanup, on virtual time. */
+import { assert, describe } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { TestClock } from "effect/testing"
+import * as KVStore from "../../src/KVStore.ts"
+import * as Registry from "../../src/Registry.ts"
+import { countOf } from "./suite/faults.ts"
+import { defaults, key, logged, test } from "./suite/inMemory.ts"
+import { lastOf, listed, named, openBucket, reasonOf, startProcess } from "./suite/processes.ts"
+
+describe("Registry in memory, on its schedules", () => {
+  test("a Duration sends heartbeats at that interval, and the registration's own goes before the layer's", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: "5 seconds" })
+      yield* process.enter(named("orders", "one"))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(process.link.landed(), 5)
+      yield* process.enter(named("orders", "two"), { heartbeat: "2 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(process.link.landed(), 5 + 4 + 1 + 10)
+    }))
+
+  test("a clock that stands between two milliseconds does not make heartbeats come in floods", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      for (const fraction of [1 / 3, 0.1, 0.7, Math.PI % 1]) {
+        yield* TestClock.adjust(Duration.millis(fraction))
+        yield* process.enter(named("orders", `f${Math.round(fraction * 1000)}`))
+      }
+      yield* TestClock.adjust("5 minutes")
+      // Four instances and thirty heartbeats, of which a few may come twice.
+      assert.approximately(process.link.landed(), 150, 30)
+    }))
+
+  test("a Schedule sends heartbeats when it says so", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: Schedule.spaced("4 seconds") })
+      yield* process.enter(named("orders", "one"))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(process.link.landed(), 6)
+      yield* process.enter(named("orders", "two"), { heartbeat: Schedule.fixed("10 seconds") })
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(process.link.landed(), 6 + 5 + 1 + 2)
+    }))
+
+  test("a Schedule that ends lets the instance expire, and says so", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, defaults)
+      const heartbeat = Schedule.spaced("5 seconds").pipe(Schedule.upTo({ times: 2 }))
+      yield* process.enter(named("orders", "one"), { heartbeat }).pipe(Effect.provide(layer))
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual(process.link.landed(), 3)
+      assert.deepStrictEqual(yield* listed(process), ["one"])
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* listed(process), [])
+      assert.isTrue(lines.some((line) => line.startsWith("Warn") && line.includes("has ended")), lines.join("\n"))
+    }))
+
+  test("a Schedule with a gap of more than half of maxAge is warned of, and one without is not", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      const enter = (id: string, heartbeat: Schedule.Schedule<unknown>) =>
+        process.enter(named("orders", id), { heartbeat }).pipe(Effect.provide(layer))
+      yield* enter("one", Schedule.spaced("15 seconds"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(lines, [])
+      yield* enter("two", Schedule.spaced("16 seconds"))
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(lines.length > 0)
+      for (const line of lines) assert.match(line, /^Warn .*orders\/two/)
+    }))
+
+  const impossible = ["15001 millis", 0, -1, Number.POSITIVE_INFINITY] as const
+
+  for (const heartbeat of impossible) {
+    test(`a heartbeat of ${heartbeat} is refused, by the layer and by register`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const layer = Layer.build(
+          Registry.layer({ heartbeat }).pipe(Layer.provide(Layer.succeed(KVStore.KVStore, store)))
+        )
+        assert.include((yield* reasonOf(layer, "InvalidConfig")).message, "heartbeat")
+        const process = yield* startProcess(store, defaults)
+        const entering = process.enter(named("orders", "one"), { heartbeat })
+        assert.include((yield* reasonOf(entering, "InvalidConfig")).message, "heartbeat")
+        assert.deepStrictEqual(process.link.calls, [])
+      }))
+  }
+
+  test("the cleanup runs every 30 seconds, and removes what two runs saw", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, defaults)
+      yield* Layer.build(
+        Registry.layerCleanup().pipe(Layer.provide(Layer.succeed(Registry.Registry, process.registry)))
+      )
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(countOf(process.link, "entries"), 1)
+      yield* TestClock.adjust("59999 millis")
+      assert.strictEqual(countOf(process.link, "entries"), 2)
+      assert.strictEqual(yield* lastOf(store, key), "put")
+      yield* TestClock.adjust("1 milli")
+      assert.strictEqual(countOf(process.link, "entries"), 3)
+      assert.strictEqual(yield* lastOf(store, key), "purge")
+    }))
+
+  test("the cleanup takes a Schedule, and what a run may do", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store, { ...defaults, heartbeat: "2 seconds" })
+      yield* Layer.build(
+        Registry.layerCleanup({ schedule: Schedule.spaced("1 second"), confirm: false, maxAge: "5 seconds" }).pipe(
+          Layer.provide(Layer.succeed(Registry.Registry, process.registry))
+        )
+      )
+      yield* process.registry.heartbeat(named("orders", "one"))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* lastOf(store, key), "put")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* lastOf(store, key), "purge")
+    }))
+})

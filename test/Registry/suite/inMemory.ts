@@ -1,0 +1,33 @@
+/** A registry in memory, with the times that users have, for what only virtual time can show. */
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as Scope from "effect/Scope"
+import * as KVStore from "../../../src/KVStore.ts"
+import { Buckets, eventually, finisher, quiet } from "./fixture.ts"
+import { keyOf } from "./processes.ts"
+
+export const buckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory })
+
+export const until = eventually(true)
+export const finish = finisher(until)
+
+export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) =>
+  it.effect(title, () => body().pipe(Effect.provide(Layer.merge(buckets, quiet))))
+
+/** With the defaults, as users have them: 30 seconds, and a heartbeat every 10. */
+export const defaults = { maxAge: undefined, heartbeat: undefined }
+export const key = keyOf("orders", "one")
+
+/** What is logged at that level and above, in words. */
+export const logged = () => {
+  const lines: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+    lines.push(`${logLevel} ${(Array.isArray(message) ? message : [message]).map(String).join(" ")}`)
+  })
+  return { lines, layer: Logger.layer([logger]) }
+}
+
+export const again = <E, R>(count: number, effect: Effect.Effect<unknown, E, R>) =>
+  Effect.repeat(effect, { times: count - 1 })

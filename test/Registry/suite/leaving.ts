@@ -1,0 +1,93 @@
+/** Deregistering, and closing the scope of a registration. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { bytes } from "../../support/values.ts"
+import { after, answerLost, away, countOf, lostOnTheWay, times } from "./faults.ts"
+import { brisk, calm, type Tools } from "./fixture.ts"
+import { fieldsOf, keyOf, lastOf, listed, named, sendHeartbeat, underneath, world } from "./processes.ts"
+
+export const leaving = ({ finish, test, until }: Tools) => {
+  const key = keyOf("orders", "one")
+
+  test("deregistering says whether there was anything, and leaves no trace where there was not", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      assert.isFalse(yield* process.registry.deregister("orders", "one"))
+      assert.strictEqual(yield* lastOf(store, key), "nothing")
+      yield* process.registry.heartbeat(named("orders", "one"))
+      assert.isTrue(yield* process.registry.deregister("orders", "one"))
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+      assert.isFalse(yield* process.registry.deregister("orders", "one"))
+    }))
+
+  test("deregistering removes what has expired, and what is no record", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(brisk)
+      yield* sendHeartbeat(process, named("orders", "one"))
+      yield* store.put(keyOf("orders", "two"), bytes("nonsense"))
+      yield* until(listed(process), (ids) => ids.length === 0)
+      assert.isTrue(yield* process.registry.deregister("orders", "one"))
+      assert.isTrue(yield* process.registry.deregister("orders", "two"))
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
+  test("deregistering gets past a heartbeat that comes between its read and its write", () =>
+    Effect.gen(function*() {
+      const [store, backend, other] = yield* world(calm)
+      yield* backend.registry.heartbeat(named("orders", "one"))
+      const heartbeatSent = backend.registry.heartbeat(named("orders", "one"))
+      yield* other.link.set(times(2, "delete", after(heartbeatSent)))
+      assert.isTrue(yield* finish(other.registry.deregister("orders", "one")))
+      assert.strictEqual(countOf(other.link, "delete"), 3)
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+    }))
+
+  test("deregistering leaves alone the process that came after the one it found", () =>
+    Effect.gen(function*() {
+      const [store, backend, other] = yield* world(calm)
+      yield* backend.registry.heartbeat(named("orders", "one"))
+      yield* other.link.set(times(1, "delete", after(underneath(store, key, { nonce: "successor" }))))
+      assert.isFalse(yield* finish(other.registry.deregister("orders", "one")))
+      assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "successor")
+    }))
+
+  test("closing gets past a late write of its own", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(calm)
+      const { close } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(times(1, "delete", after(underneath(store, key, { late: true }))))
+      yield* finish(close)
+      assert.strictEqual(countOf(backend.link, "delete"), 2)
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+    }))
+
+  test("closing leaves alone what another process has put there meanwhile", () =>
+    Effect.gen(function*() {
+      const [store, backend] = yield* world(calm)
+      const { close } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(times(1, "delete", after(underneath(store, key, { nonce: "another" }))))
+      yield* finish(close)
+      assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "another")
+    }))
+
+  for (const [what, fault] of [["landed", answerLost], ["was lost", lostOnTheWay]] as const) {
+    test(`closing makes sure of a delete that ${what} without an answer`, () =>
+      Effect.gen(function*() {
+        const [store, backend] = yield* world(calm)
+        const { close } = yield* backend.enter(named("orders", "one"))
+        yield* backend.link.set(times(1, "delete", fault))
+        yield* finish(close)
+        assert.strictEqual(yield* lastOf(store, key), "delete")
+      }))
+  }
+
+  test("closing without the store leaves the instance to its age", () =>
+    Effect.gen(function*() {
+      const [store, backend, observer] = yield* world(brisk)
+      const { close } = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(away)
+      yield* finish(close)
+      assert.strictEqual(yield* lastOf(store, key), "put")
+      yield* until(listed(observer), (ids) => ids.length === 0)
+    }))
+}

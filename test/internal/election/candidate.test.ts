@@ -1,0 +1,265 @@
+/** What a candidate may ask for, and what is refused before anything is sent: as tables. */
+import { assert, describe, it } from "@effect/vitest"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { balanced, fast, resilient } from "../../../src/Election.ts"
+import { checkName, toCandidate, toTimes } from "../../../src/internal/election/candidate.ts"
+import { toMetadata } from "../../../src/internal/metadata.ts"
+import { numbers } from "../../Election/suite/fixture.ts"
+import { untyped } from "../../support/values.ts"
+
+const limit = 1024 * 1024
+const resilientTimes = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
+const fastTimes = { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 500 }
+
+describe("timings", () => {
+  const accepted: ReadonlyArray<readonly [lease: Duration.Input, deadline: Duration.Input, every: Duration.Input]> = [
+    [resilient.leaseDuration, resilient.renewDeadline, resilient.renewInterval],
+    [balanced.leaseDuration, balanced.renewDeadline, balanced.renewInterval],
+    [fast.leaseDuration, fast.renewDeadline, fast.renewInterval],
+    [21, 20, 10],
+    ["21 millis", "20 millis", "10 millis"],
+    ["2 hours", "1 hour", "30 minutes"]
+  ]
+  for (const [leaseDuration, renewDeadline, renewInterval] of accepted) {
+    it.effect(`are taken: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>
+      Effect.gen(function*() {
+        const times = yield* toTimes({ leaseDuration, renewDeadline, renewInterval })
+        assert.isTrue(times.leaseDuration > times.renewDeadline && times.renewDeadline >= 2 * times.renewInterval)
+      }))
+  }
+
+  const good = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
+  /** What is no time at all, and times that are too long to be meant. */
+  const bad: ReadonlyArray<unknown> = [
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    -1,
+    "soon",
+    "30 bananas",
+    "",
+    "-5 seconds",
+    null,
+    undefined,
+    true,
+    {},
+    { second: 5 },
+    "400 days"
+  ]
+  for (const name of ["leaseDuration", "renewDeadline", "renewInterval"]) {
+    for (const value of bad) {
+      it.effect(`are refused with a ${name} of ${JSON.stringify(value) ?? "undefined"} ${String(value)}`, () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(toTimes(untyped({ ...good, [name]: value })))
+          assert.strictEqual(error._tag, "InvalidConfig")
+          assert.match(error.problem, new RegExp(`^timings\\.${name}: expected a time .*, got .+`))
+        }))
+    }
+  }
+
+  const refused: ReadonlyArray<readonly [what: string, timings: unknown, got: string, hint?: string]> = [
+    ["a lease as long as the deadline", { ...good, leaseDuration: 14_000 }, "14000 / 14000 / 4000"],
+    ["a lease shorter than the deadline", { ...good, leaseDuration: 13_999 }, "13999 / 14000 / 4000"],
+    ["a deadline of less than two renewals", { ...good, renewDeadline: 7999 }, "20000 / 7999 / 4000"],
+    [
+      "renewals that leave no time for an attempt",
+      { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 9 },
+      "3000 / 2000 / 9"
+    ],
+    [
+      "seconds that are given as numbers",
+      { leaseDuration: 20, renewDeadline: 14, renewInterval: 4 },
+      "20 / 14 / 4",
+      "; a number is milliseconds: 20 is 20 ms; write \"20 seconds\""
+    ],
+    ["renewals without a pause", { ...good, renewInterval: 0 }, "20000 / 14000 / 0"]
+  ]
+  for (const [what, timings, got, hint = ""] of refused) {
+    it.effect(`are refused with ${what}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(toTimes(untyped(timings)))
+        assert.strictEqual(
+          error.problem,
+          `timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got ${got} ms${hint}`
+        )
+      }))
+  }
+
+  const wrongKinds: ReadonlyArray<readonly [given: unknown, got: string, hint?: string]> = [
+    [null, "null"],
+    ["fast", "a plain string"],
+    [5, "a number"],
+    [Number.NaN, "a number"],
+    [[], "a list"]
+  ]
+  for (const [given, got] of wrongKinds) {
+    it.effect(`are refused where they are ${String(given)}, ${got}`, () =>
+      Effect.gen(function*() {
+        const { problem } = yield* Effect.flip(toTimes(untyped(given)))
+        const names = "timings.leaseDuration, timings.renewDeadline, timings.renewInterval"
+        assert.strictEqual(problem, `timings: expected an object with ${names}, got ${got}`)
+      }))
+  }
+
+  it.effect("are refused with a name that they do not have", () =>
+    Effect.gen(function*() {
+      const { problem } = yield* Effect.flip(toTimes(untyped({ ...good, renewEvery: 4000 })))
+      assert.include(problem, "timings: no option \"timings.renewEvery\"")
+    }))
+
+  const Times = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))
+  it.effect.prop(
+    "are refused unless leaseDuration > renewDeadline >= 2 x renewInterval",
+    { leaseDuration: Times, renewDeadline: Times, renewInterval: Times },
+    ({ leaseDuration, renewDeadline, renewInterval }) =>
+      Effect.gen(function*() {
+        const result = yield* Effect.result(toTimes({ leaseDuration, renewDeadline, renewInterval }))
+        assert.strictEqual(
+          Result.isSuccess(result),
+          leaseDuration > renewDeadline && renewDeadline >= 2 * renewInterval && renewInterval >= 10
+        )
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+})
+
+describe("a candidate", () => {
+  for (const name of ["a", "orders", "orders/main", "A-b_c/9", "/", "-", "x".repeat(200)]) {
+    it(`may stand in the election "${name.slice(0, 20)}"`, () => {
+      assert.isUndefined(checkName(name))
+    })
+  }
+
+  const badNames = ["", " ", "a b", "a.b", ".", "*", ">", "a.*", "a.>", "a\n", "grüße", "日本", "a=b", "x".repeat(201)]
+  for (const name of [...badNames, 5, null, undefined]) {
+    it.effect(`may not stand in the election ${JSON.stringify(name)?.slice(0, 20)}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientTimes, limit))
+        assert.strictEqual(error._tag, "InvalidName")
+        assert.strictEqual(error._tag === "InvalidName" && error.field, "election")
+        assert.include(error.message, String(name))
+      }))
+  }
+
+  it.effect("is filled in: a name of its own each time, no metadata, the layer's timings, first in turn", () =>
+    Effect.gen(function*() {
+      const one = yield* toCandidate("orders", {}, fastTimes, limit)
+      const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastTimes, limit)
+      assert.match(one.candidateId, new RegExp(`-${process.pid}-[0-9a-z]{8}$`))
+      assert.notStrictEqual(one.candidateId, two.candidateId)
+      assert.deepStrictEqual(
+        { ...one, candidateId: "" },
+        {
+          election: "orders",
+          candidateId: "",
+          priority: 0,
+          times: fastTimes,
+          metadata: {},
+          healthCheck: undefined
+        }
+      )
+    }))
+
+  it.effect("is taken as it says", () =>
+    Effect.gen(function*() {
+      const options = { candidateId: "a b", priority: 3, timings: balanced, metadata: { zone: "a", ports: [80] } }
+      const candidate = yield* toCandidate("orders", options, fastTimes, limit)
+      assert.deepStrictEqual(candidate, {
+        election: "orders",
+        candidateId: "a b",
+        priority: 3,
+        times: { leaseDuration: 10_000, renewDeadline: 7000, renewInterval: 2000 },
+        metadata: { zone: "a", ports: [80] },
+        healthCheck: undefined
+      })
+    }))
+
+  /** Each option, and values of other kinds. */
+  const refused: ReadonlyArray<readonly [field: string, value: unknown]> = [
+    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1001, "1", null].map((value) => ["priority", value] as const),
+    ...["", 5, {}, Number.NaN, null].map((value) => ["candidateId", value] as const),
+    ...[5, Number.NaN, null, "a", [], new Map([["a", 1]]), { when: new Date(0) }, { f: () => 1 }, { n: Number.NaN }, {
+      big: 1n
+    }, { u: undefined }].map((value) => ["metadata", value] as const),
+    ...[{ leaseDuration: 1, renewDeadline: 2, renewInterval: 3 }, "fast", null, Number.NaN].map((value) =>
+      ["timings", value] as const
+    ),
+    ...[true, () => true, Number.NaN, null].map((value) => ["healthCheck", value] as const)
+  ]
+  for (const [field, value] of refused) {
+    const shown = JSON.stringify(value, (_, part) => typeof part === "object" ? part : String(part))
+    it.effect(`is refused with ${field} ${shown}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(
+          toCandidate("orders", untyped({ [field]: value }), resilientTimes, limit)
+        )
+        assert.strictEqual(error._tag, field === "metadata" ? "InvalidValue" : "InvalidConfig")
+        assert.include(error.message, `${field}: `)
+        assert.match(error.message, /[Ee]xpected/)
+      }))
+  }
+
+  it.effect("is refused with an option that there is not", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientTimes, limit))
+      assert.strictEqual(error._tag, "InvalidConfig")
+      assert.include(
+        error.message,
+        "options: no option \"priorty\": there are candidateId, timings, metadata, priority, healthCheck"
+      )
+    }))
+
+  for (const options of [null, "priority", 5, Number.NaN, [1]]) {
+    it.effect(`is refused where its options are ${JSON.stringify(options)} ${typeof options}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientTimes, limit))
+        assert.strictEqual(error._tag, "InvalidConfig")
+        assert.include(error.message, "options: expected an object with candidateId, ")
+      }))
+  }
+
+  it.effect("says what is wrong with its metadata", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.fromResult(toMetadata({ zone: new Date(0) })))
+      assert.include(error.message, "metadata")
+      assert.include(error.message, "zone")
+    }))
+
+  it.effect("is refused with metadata that throws, or is too deep to be encoded", () =>
+    Effect.gen(function*() {
+      const throwing = {
+        get zone(): string {
+          throw new Error("no zone")
+        }
+      }
+      const deep = numbers(20_000).reduce<unknown>((inner) => ({ inner }), {})
+      for (const metadata of [throwing, deep]) {
+        const error = yield* Effect.flip(Effect.fromResult(toMetadata(metadata)))
+        assert.strictEqual(error._tag, "InvalidValue")
+        assert.include(error.message, "metadata: ")
+      }
+    }))
+
+  it.effect("keeps its metadata as they were given", () =>
+    Effect.gen(function*() {
+      const ports = [80]
+      const metadata = yield* Effect.fromResult(toMetadata({ ports }))
+      ports.push(443)
+      assert.deepStrictEqual(metadata, { ports: [80] })
+    }))
+
+  it.effect("is refused where its largest record does not fit", () =>
+    Effect.gen(function*() {
+      const candidate = (most: number, size: number) =>
+        toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientTimes, most)
+      const tooLarge = yield* Effect.flip(candidate(1000, 1000))
+      assert(tooLarge._tag === "ValueTooLarge")
+      assert.strictEqual(tooLarge.limit, 1000)
+      const overhead = tooLarge.size - 1000
+      yield* candidate(1000, 1000 - overhead)
+      yield* Effect.flip(candidate(1000, 1001 - overhead))
+    }))
+})

@@ -1,0 +1,157 @@
+/** How many keys are asked for, of a server that answers what the test wants. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { make } from "../../../../src/internal/nats/bucket/listing.ts"
+import type { Batch, JetStream, KeptMessage } from "../../../../src/internal/nats/jetstream/api.ts"
+import type { KVStoreReason } from "../../../../src/KVStoreError.ts"
+import { Unavailable } from "../../../../src/KVStoreError.ts"
+
+const prefix = "$KV.b."
+
+const kept = (subject: string, revision: number): KeptMessage => ({
+  subject,
+  revision,
+  created: 0,
+  header: () => "",
+  data: new Uint8Array(0)
+})
+
+/** A server that has these keys, and answers a batch as `give` says. */
+const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage>) => {
+  const asked: Array<ReadonlyArray<string>> = []
+  const singles: Array<string> = []
+  const unused = (): never => assert.fail("a listing has no use for this here")
+  const js: JetStream = {
+    port: {
+      server: () => ({ version: "2.11.0", maxPayload: 1_000_000 }),
+      isConnected: unused,
+      isClosed: unused,
+      inbox: unused,
+      publish: unused,
+      subscribe: unused,
+      onLink: unused,
+      release: unused
+    },
+    publish: unused,
+    lastMessage: unused,
+    lastMessages: (_stream, subjects, _timeout, read) =>
+      Effect.sync(() => {
+        asked.push(subjects)
+        const { isComplete, messages } = give(subjects)
+        return { isComplete, messages: messages.map(read) }
+      }),
+    streamInfo: unused,
+    createStream: unused,
+    updateStream: unused,
+    purgeSubject: unused,
+    subjects: () => Effect.succeed({ names: names.map((name) => `${prefix}${name}`), meanSize: 10 }),
+    createConsumer: unused,
+    consumerInfo: unused,
+    deleteConsumer: unused
+  }
+  const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
+    Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
+  const listing = make({
+    js,
+    stream: "KV_b",
+    prefix,
+    timeout: 1000,
+    read,
+    isDirect: true,
+    last: (key) =>
+      Effect.sync(() => {
+        singles.push(key)
+        const message = { key, revision: 1, created: 0, operation: "put" as const, value: new Uint8Array(0) }
+        return names.includes(key) ? Option.some(message) : Option.none()
+      }),
+    followOptions: {
+      js,
+      stream: "KV_b",
+      prefix,
+      timeout: 1000,
+      read,
+      info: Effect.never,
+      silentRemoval: "purge",
+      saw: unused,
+      onRestart: () => Effect.void
+    }
+  })
+  return { listing, asked, singles }
+}
+
+const isPattern = (subjects: ReadonlyArray<string>) => subjects[0] === `${prefix}>`
+
+describe("a listing", () => {
+  it.effect("is one request where the server gives all at once, in the order of revisions", () =>
+    Effect.gen(function*() {
+      const server = makeServer(["a", "b"], () => ({
+        isComplete: true,
+        messages: [kept(`${prefix}b`, 2), kept(`${prefix}a`, 1)]
+      }))
+      const messages = yield* server.listing.lastOfEach(">", "values")
+      assert.deepStrictEqual(messages.map(({ key }) => key), ["a", "b"])
+      assert.deepStrictEqual(server.asked, [[`${prefix}>`]])
+    }))
+
+  it.effect("goes by names, page by page, where they are too many", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 2500 }, (_, index) => `k${index}`)
+      const server = makeServer(names, (subjects) =>
+        isPattern(subjects)
+          ? { isComplete: false, messages: [] }
+          : { isComplete: true, messages: subjects.map((subject) => kept(subject, Number(subject.slice(6)))) })
+      const messages = yield* server.listing.lastOfEach(">", "values")
+      assert.deepStrictEqual(messages.map(({ key }) => key), names)
+      assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [1, 1000, 1000, 500])
+    }))
+
+  it.effect("asks again for what an answer had no room for, and for no more", () =>
+    Effect.gen(function*() {
+      const names = ["a", "b", "c", "d", "e"]
+      const server = makeServer(names, (subjects) => ({
+        isComplete: !isPattern(subjects) && subjects.length <= 2,
+        messages: isPattern(subjects) ? [] : subjects.slice(0, 2).map((subject) => kept(subject, 1))
+      }))
+      const messages = yield* server.listing.lastOf(names)
+      assert.deepStrictEqual(messages.map(({ key }) => key).toSorted(), names)
+      assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [5, 3, 1])
+    }))
+
+  it.effect("reads one by one what no answer has room for", () =>
+    Effect.gen(function*() {
+      const server = makeServer(["a", "b"], () => ({ isComplete: false, messages: [] }))
+      const messages = yield* server.listing.lastOf(["a", "b", "c"])
+      assert.deepStrictEqual(messages.map(({ key }) => key), ["a", "b"])
+      assert.deepStrictEqual(server.singles, ["a", "b", "c"])
+    }))
+
+  it.effect("asks nothing for no keys", () =>
+    Effect.gen(function*() {
+      const server = makeServer([], () => assert.fail("nothing was to be asked"))
+      assert.deepStrictEqual(yield* server.listing.lastOf([]), [])
+      assert.deepStrictEqual(yield* server.listing.lastOfEach(">", "names"), [])
+    }))
+})
+
+describe("pages of names", () => {
+  const sizes = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
+    const { asked, listing } = makeServer(names, (subjects) => ({
+      isComplete: true,
+      messages: subjects.map((subject, index) => kept(subject, index))
+    }))
+    const found = yield* listing.lastOf(names)
+    assert.deepStrictEqual(found.map(({ key }) => key).toSorted(), names.toSorted())
+    assert.deepStrictEqual(asked.flat(), names.map((name) => `${prefix}${name}`))
+    return asked.map((page) => page.length)
+  })
+
+  it.effect("hold a thousand names at most, and a quarter of a mebibyte", () =>
+    Effect.gen(function*() {
+      const short = Array.from({ length: 2001 }, (_, index) => `k${index}`)
+      assert.deepStrictEqual(yield* sizes(short), [1000, 1000, 1])
+      const long = Array.from({ length: 600 }, (_, index) => String(index).padStart(1024 - prefix.length, "k"))
+      assert.deepStrictEqual(yield* sizes(long), [256, 256, 88])
+      assert.deepStrictEqual(yield* sizes([]), [])
+    }))
+})

@@ -1,0 +1,166 @@
+/** The stream of a bucket: its configuration, compared with another, and its markers. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Config from "../../../../src/internal/kv/config.ts"
+import {
+  differences,
+  hasMarkers,
+  losesItsStart,
+  settingsFor,
+  streamName,
+  subjectPrefix
+} from "../../../../src/internal/nats/bucket/streamConfig.ts"
+import type { StreamSettings } from "../../../../src/internal/nats/jetstream/api.ts"
+import type { BucketOptions } from "../../../../src/KVStoreConfig.ts"
+
+const settings = (options: Partial<BucketOptions> = {}) =>
+  Effect.map(Config.make({ bucket: "b", ...options }), (config) => settingsFor(config, 7))
+
+describe("a bucket's stream", () => {
+  it.effect("is the one that every client knows, with what a bucket needs", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(streamName("b"), "KV_b")
+      assert.strictEqual(subjectPrefix("b"), "$KV.b.")
+      assert.deepStrictEqual<StreamSettings>(yield* settings(), {
+        name: "KV_b",
+        subjects: ["$KV.b.>"],
+        max_msgs_per_subject: 1,
+        max_msg_size: 1024 * 1024 + 2048,
+        max_bytes: -1,
+        max_age: 0,
+        max_consumers: 100_000,
+        storage: "file",
+        num_replicas: 1,
+        discard: "new",
+        duplicate_window: 120_000_000_000,
+        allow_direct: true,
+        allow_rollup_hdrs: true,
+        deny_delete: true,
+        deny_purge: false,
+        no_ack: false,
+        allow_msg_ttl: false,
+        subject_delete_marker_ttl: 0,
+        first_seq: 7
+      })
+    }))
+
+  it.effect("has its times in nanoseconds, and a duplicate window that is no longer than its age", () =>
+    Effect.gen(function*() {
+      const aged = yield* settings({ streamMaxAge: "5 seconds", expiryMarkers: "2 seconds" })
+      assert.deepStrictEqual(
+        [aged.max_age, aged.duplicate_window, aged.subject_delete_marker_ttl, aged.allow_msg_ttl],
+        [5_000_000_000, 5_000_000_000, 2_000_000_000, true]
+      )
+      assert.strictEqual((yield* settings({ streamMaxAge: "1 hour" })).duplicate_window, 120_000_000_000)
+    }))
+})
+
+describe("the differences of two configurations", () => {
+  it.effect("are none where nothing differs that a configuration speaks of", () =>
+    Effect.gen(function*() {
+      const wanted = yield* settings()
+      const others = {
+        first_seq: 99,
+        max_consumers: -1,
+        duplicate_window: 1,
+        allow_direct: false,
+        discard: "old"
+      } as const
+      assert.deepStrictEqual(differences(wanted, { ...wanted, ...others }), { list: [], update: {} })
+    }))
+
+  it.effect("are none where an older server leaves out what is off", () =>
+    Effect.gen(function*() {
+      const wanted = yield* settings()
+      const off = new Set(["max_age", "subject_delete_marker_ttl"])
+      const found = Object.fromEntries(Object.entries(wanted).filter(([name]) => !off.has(name)))
+      assert.deepStrictEqual(differences(wanted, found).list, [])
+    }))
+
+  const cases: ReadonlyArray<
+    readonly [
+      Partial<BucketOptions>,
+      { setting: string; expected: string; actual: string },
+      Partial<StreamSettings>
+    ]
+  > = [
+    [{ historySize: 3 }, { setting: "historySize", expected: "3", actual: "1" }, { max_msgs_per_subject: 3 }],
+    [
+      { maxValueSize: 1000 },
+      { setting: "maxValueSize", expected: "1000", actual: "1048576" },
+      { max_msg_size: 3048 }
+    ],
+    [{ maxBytes: 5000 }, { setting: "maxBytes", expected: "5000", actual: "unlimited" }, { max_bytes: 5000 }],
+    [
+      { streamMaxAge: "90 seconds" },
+      { setting: "streamMaxAge", expected: "1m 30s", actual: "none" },
+      { max_age: 90_000_000_000, duplicate_window: 90_000_000_000 }
+    ],
+    [
+      { expiryMarkers: "2 seconds" },
+      { setting: "expiryMarkers", expected: "2s", actual: "none" },
+      { subject_delete_marker_ttl: 2_000_000_000, allow_msg_ttl: true }
+    ],
+    [{ storage: "memory" }, { setting: "storage", expected: "memory", actual: "file" }, { storage: "memory" }],
+    [{ replicas: 3 }, { setting: "replicas", expected: "3", actual: "1" }, { num_replicas: 3 }]
+  ]
+
+  for (const [options, difference, update] of cases) {
+    it.effect(`name ${difference.setting}, what was asked for and what is there, and what to send`, () =>
+      Effect.gen(function*() {
+        const found = yield* settings()
+        const wanted = yield* settings(options)
+        assert.deepStrictEqual(differences(wanted, found), { list: [difference], update })
+        const back = differences(found, wanted).list
+        assert.deepStrictEqual(back, [{ ...difference, expected: difference.actual, actual: difference.expected }])
+      }))
+  }
+
+  it.effect("name what a purge needs", () =>
+    Effect.gen(function*() {
+      const wanted = yield* settings()
+      const { list, update } = differences(wanted, { ...wanted, allow_rollup_hdrs: false })
+      assert.deepStrictEqual(list, [{ setting: "rollups (needed for purge)", expected: "true", actual: "false" }])
+      assert.deepStrictEqual(update, { allow_rollup_hdrs: true })
+    }))
+})
+
+describe("markers", () => {
+  const versions: ReadonlyArray<readonly [version: string, has: boolean]> = [
+    ["2.9.10", false],
+    ["2.10.0", false],
+    ["2.10.27", false],
+    ["2.11.0", true],
+    ["2.11.0-preview.2", true],
+    ["2.15.1", true],
+    ["2.100.0", true],
+    ["3.0.0", true],
+    ["10.2.0", true],
+    ["1.99.0", false],
+    ["2", false],
+    ["", false],
+    ["unknown", false]
+  ]
+  for (const [version, has] of versions) {
+    it(`are ${has ? "" : "not "}to be had of a server of version "${version}"`, () => {
+      assert.strictEqual(hasMarkers(version), has)
+    })
+  }
+})
+
+describe("a stream that would lose its start", () => {
+  const cases: ReadonlyArray<readonly [version: string, first: number | undefined, last: number, loses: boolean]> = [
+    ["2.10.27", 1000, 999, true],
+    ["2.10.27", 1000, 1000, false],
+    ["2.10.27", 1000, 1050, false],
+    ["2.10.27", undefined, 0, false],
+    ["2.15.1", 1000, 999, false]
+  ]
+  for (const [version, first_seq, lastRevision, loses] of cases) {
+    it(`is ${loses ? "one" : "none"} on ${version}, made from ${first_seq ?? "1"} and now at ${lastRevision}`, () => {
+      const config = first_seq === undefined ? {} : { first_seq }
+      const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision }
+      assert.strictEqual(losesItsStart(version, info), loses)
+    })
+  }
+})

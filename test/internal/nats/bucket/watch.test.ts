@@ -1,0 +1,255 @@
+/** A watch over a server that does and says only what the test wants. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { open, watchHeartbeat } from "../../../../src/internal/nats/jetstream/consumer.ts"
+import { BucketNotFound, Unavailable } from "../../../../src/KVStoreError.ts"
+import { type FakeConsumer, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
+
+describe("a watch", () => {
+  it.effect("is ready when nothing is pending, and when the last that was pending has come", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const empty = yield* startWatch(server)
+      assert.deepStrictEqual(empty.words, ["ready"])
+      server.state.pending = 2
+      const full = yield* startWatch(server)
+      assert.deepStrictEqual(full.words, [])
+      server.consumers[1]!.value(50, 1, 1)
+      server.consumers[1]!.value(60, 2, 0)
+      yield* settle
+      assert.deepStrictEqual(full.words, ["k50", "k60", "ready"])
+    }))
+
+  it.effect("is ready, too, when what was pending has aged away or was purged before its turn came", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 2
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 1)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50"])
+      server.consumers[0]!.heartbeat(1)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "ready"])
+      server.consumers[0]!.heartbeat(1)
+      server.consumers[0]!.value(101, 2)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "ready", "k101"])
+    }))
+
+  it.effect("is not ready by a heartbeat that says that the server waits for us, and answers it", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 2
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.heartbeat(0, "$JS.FC.stalled")
+      yield* settle
+      assert.deepStrictEqual([words, server.acknowledged], [[], ["$JS.FC.stalled"]])
+    }))
+
+  it.effect("answers a request for flow control in its turn", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(101, 1)
+      server.consumers[0]!.push({ status: 100, reply: "$JS.FC.1" })
+      yield* settle
+      assert.deepStrictEqual([words, server.acknowledged], [["ready", "k101"], ["$JS.FC.1"]])
+    }))
+
+  it.effect("asks for a consumer with a heartbeat, of a name of its own, and deletes it in the end", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { fiber } = yield* startWatch(server)
+      const { settings } = server.consumers[0]!
+      assert.deepStrictEqual(
+        [settings.deliver_policy, settings.filter_subject, settings.idle_heartbeat, settings.ack_policy],
+        ["last_per_subject", "$KV.b.>", 1_000_000_000, "none"]
+      )
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(server.deleted, [settings.name])
+    }))
+
+  const losses: ReadonlyArray<readonly [how: string, lose: (consumer: FakeConsumer) => void]> = [
+    ["a message is missing before the one that came", (consumer) => consumer.value(105, 4)],
+    ["a heartbeat tells of more than has come", (consumer) => consumer.heartbeat(3)],
+    ["a message does not say where it stands", (consumer) => consumer.push({ subject: "$KV.b.x" })]
+  ]
+
+  for (const [how, lose] of losses) {
+    it.effect(`goes on after the last that it gave, with another consumer, when ${how}`, () =>
+      Effect.gen(function*() {
+        const server = makeServer()
+        const { words } = yield* startWatch(server)
+        server.consumers[0]!.value(101, 1)
+        server.consumers[0]!.value(103, 2)
+        server.stream.lastRevision = 105
+        server.state.present = ["k101", "k103", "k104", "k105"]
+        yield* settle
+        lose(server.consumers[0]!)
+        yield* pass(1500)
+        assert.strictEqual(server.consumers.length, 2)
+        const { settings, value } = server.consumers[1]!
+        assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 104])
+        assert.notStrictEqual(settings.name, server.consumers[0]!.settings.name)
+        assert.deepStrictEqual(server.deleted, [server.consumers[0]!.settings.name])
+        value(103, 1, 2)
+        value(104, 2, 1)
+        value(105, 3, 0)
+        yield* settle
+        assert.deepStrictEqual(words, ["ready", "k101", "k103", "k104", "k105"])
+      }))
+  }
+
+  it.effect("asks, when a heartbeat is missed, whether the consumer is there, and waits no longer where it is not", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { restarts } = yield* startWatch(server)
+      yield* pass(1150)
+      assert.strictEqual(server.state.doubts, 0)
+      yield* pass(50)
+      assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
+      // It is there: once is enough to ask, until it is heard again.
+      yield* pass(800)
+      assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
+      server.consumers[0]!.heartbeat(0)
+      server.state.isConsumerGone = true
+      yield* pass(1350)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["silence"]])
+    }))
+
+  it.effect("replaces a consumer that misses two heartbeats, and keeps one that sends them", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      yield* startWatch(server)
+      for (let heartbeat = 0; heartbeat < 10; heartbeat++) {
+        yield* pass(1000)
+        server.consumers[0]!.heartbeat(0)
+      }
+      assert.strictEqual(server.consumers.length, 1)
+      yield* pass(2150)
+      assert.strictEqual(server.consumers.length, 1)
+      yield* pass(150)
+      assert.strictEqual(server.consumers.length, 2)
+    }))
+
+  it.effect("begins with a snapshot again where it was lost before it was ready, and gives nothing twice", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 3
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 2)
+      server.state.present = ["k50", "k60", "k70"]
+      yield* pass(3000)
+      const { settings, value } = server.consumers[1]!
+      assert.strictEqual(settings.deliver_policy, "last_per_subject")
+      value(50, 1, 2)
+      value(60, 2, 1)
+      value(70, 3, 0)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60", "k70", "ready"])
+    }))
+
+  it.effect("asks for another consumer as soon as the link is back", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { restarts } = yield* startWatch(server)
+      server.tell({ _tag: "Disconnected" })
+      yield* settle
+      assert.strictEqual(server.consumers.length, 1)
+      server.tell({ _tag: "Connected" })
+      yield* pass(100)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["link"]])
+    }))
+
+  it.effect("does not wait out a pause between two attempts when the link is back", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.infoFails = new Unavailable({ problem: "not connected" })
+      const { words } = yield* startWatch(server)
+      yield* pass(10_000)
+      server.state.infoFails = undefined
+      server.tell({ _tag: "Connected" })
+      yield* pass(100)
+      assert.deepStrictEqual(words, ["ready"])
+    }))
+
+  it.effect("ends with Unavailable when the connection is closed for good, now or before it began", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const before = yield* startWatch(server)
+      server.state.closed = true
+      const cause = new Error("reported by the client")
+      server.tell({ _tag: "Closed", cause })
+      const after = yield* startWatch(server)
+      for (const { fiber } of [before, after]) {
+        const failure = yield* Effect.flip(Fiber.join(fiber))
+        assert.deepStrictEqual([failure._tag, failure.message.includes("closed")], ["Unavailable", true])
+      }
+      const [reported] = [yield* Effect.flip(Fiber.join(before.fiber))]
+      assert.strictEqual(reported._tag === "Unavailable" && reported.cause, cause)
+      assert.strictEqual(server.links.size, 0)
+    }))
+
+  it.effect("ends with PermissionDenied where it may not listen to its own consumer", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { fiber } = yield* startWatch(server)
+      const subject = server.consumers[0]!.settings.deliver_subject
+      const cause = new Error("reported by the client")
+      server.tell({ _tag: "Denied", operation: "subscription", subject, cause })
+      yield* settle
+      const failure = yield* Effect.flip(Fiber.join(fiber))
+      assert.deepStrictEqual([failure._tag, failure.message.includes(subject)], ["PermissionDenied", true])
+      assert.strictEqual(failure._tag === "PermissionDenied" && failure.cause, cause)
+    }))
+
+  it.effect("that cannot subscribe keeps the error that the client threw", () =>
+    Effect.gen(function*() {
+      const { js } = makeServer()
+      const cause = new Error("draining")
+      const subscribe = () => {
+        throw cause
+      }
+      const failure = yield* Effect.flip(Effect.scoped(open({
+        js: { ...js, port: { ...js.port, subscribe } },
+        stream: "KV_b",
+        subject: "$KV.b.>",
+        heartbeat: watchHeartbeat,
+        headersOnly: false,
+        startAt: undefined,
+        timeout: 1000,
+        read: Effect.mapError(() => new Unavailable({ problem: "not connected" }))
+      })))
+      assert.isTrue(failure._tag === "Unavailable" && failure.cause === cause)
+      assert.include(failure.message, "draining")
+    }))
+
+  it.effect("after a long life a consumer that ends is followed as soon as after a short one", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      yield* startWatch(server)
+      for (let ended = 1; ended <= 12; ended++) {
+        server.consumers.at(-1)!.heartbeat(7)
+        yield* pass(150)
+        assert.strictEqual(server.consumers.length, ended + 1)
+      }
+    }))
+
+  it.effect("waits out an outage, and ends with the bucket", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.infoFails = new Unavailable({ problem: "not connected" })
+      const { fiber, words } = yield* startWatch(server)
+      yield* pass(10_000)
+      assert.isUndefined(fiber.pollUnsafe())
+      server.state.infoFails = undefined
+      yield* pass(1500)
+      assert.deepStrictEqual(words, ["ready"])
+      server.state.infoFails = new BucketNotFound({})
+      yield* pass(3000)
+      const failure = yield* Effect.flip(Fiber.join(fiber))
+      assert.strictEqual(failure._tag, "BucketNotFound")
+    }))
+})

@@ -1,0 +1,235 @@
+/** What a watch tells of that which went while nobody listened, and of a recreated stream. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
+
+describe("a watch after a gap", () => {
+  const recreated: ReadonlyArray<
+    readonly [how: string, change: (stream: { created: string; lastRevision: number }) => void]
+  > = [
+    ["was recreated", (stream) => Object.assign(stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })],
+    ["was rolled back", (stream) => Object.assign(stream, { lastRevision: 90 })]
+  ]
+
+  for (const [how, change] of recreated) {
+    it.effect(`tells of what is gone, gives the snapshot, and is ready again, when the stream ${how}`, () =>
+      Effect.gen(function*() {
+        const server = makeServer()
+        server.state.pending = 3
+        const { words } = yield* startWatch(server)
+        server.consumers[0]!.value(50, 1, 2, "gone")
+        server.consumers[0]!.value(51, 2, 1, "kept")
+        server.consumers[0]!.value(52, 3, 0, "deleted")
+        yield* settle
+        change(server.stream)
+        server.state.present = ["kept", "deleted", "new"]
+        yield* pass(3000)
+        const { settings, tombstone, value } = server.consumers[1]!
+        assert.strictEqual(settings.deliver_policy, "last_per_subject")
+        // Revisions of another stream say nothing about those of this one.
+        value(20, 1, 3, "kept")
+        tombstone(21, 2, 2, "deleted")
+        tombstone(22, 3, 1, "never")
+        value(80, 4, 0, "new")
+        yield* settle
+        assert.strictEqual(
+          words.join(", "),
+          "gone, kept, deleted, ready, reset gone@50, kept, delete deleted, new, ready"
+        )
+      }))
+  }
+
+  it.effect("notices a stream that is recreated while its consumer is created, which would wait there for ever", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      let isFirst = true
+      server.state.beforeConsumer = () => {
+        if (isFirst) Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 7 })
+        isFirst = false
+      }
+      server.state.present = ["a"]
+      const { restarts, words } = yield* startWatch(server)
+      yield* pass(200)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["reset"]])
+      server.consumers[1]!.value(8, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a"])
+    }))
+
+  it.effect("a key that the new stream loses before its turn is told to be gone before the watch is ready again", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 0, "a")
+      yield* settle
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      server.state.present = ["a"]
+      yield* pass(3000)
+      server.state.present = []
+      server.consumers[1]!.heartbeat(0)
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "ready", "reset a@50", "ready"])
+    }))
+
+  it.effect("tells of keys that went without a message while nobody listened, once it has caught up", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(101, 1, 0, "a")
+      server.consumers[0]!.value(102, 2, 0, "b")
+      server.consumers[0]!.value(103, 3, 0, "c")
+      yield* settle
+      server.stream.lastRevision = 110
+      server.state.pending = 2
+      server.state.present = ["b", "d"]
+      yield* pass(3000)
+      assert.strictEqual(server.state.comparisons, 0)
+      server.consumers[1]!.tombstone(105, 1, 1, "a")
+      server.consumers[1]!.value(110, 2, 0, "d")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b", "c", "delete a", "d", "expire c@103"])
+      // It compares once.
+      server.consumers[1]!.value(111, 3, 0, "e")
+      yield* settle
+      assert.strictEqual(server.state.comparisons, 1)
+    }))
+
+  it.effect("a key that was deleted while a snapshot had to begin again is told to be gone, one never given is not", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 3
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 2, "a")
+      server.consumers[0]!.value(51, 2, 1, "b")
+      yield* settle
+      server.state.present = ["a", "x"]
+      server.state.pending = 2
+      yield* pass(3000)
+      server.consumers[1]!.tombstone(90, 1, 1, "a")
+      server.consumers[1]!.tombstone(91, 2, 0, "x")
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "b", "delete a", "expire b@51", "ready"])
+    }))
+
+  it.effect("a key that came again after a reset is as any other: what it dies of later is not the reset", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(101, 1, 0, "a")
+      yield* settle
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      server.state.present = ["a"]
+      server.state.pending = 1
+      yield* pass(3000)
+      server.consumers[1]!.value(150, 1, 0, "a")
+      yield* settle
+      server.state.present = []
+      server.state.pending = 0
+      yield* pass(3000)
+      assert.deepStrictEqual(words, ["ready", "a", "a", "ready", "expire a@150"])
+    }))
+
+  it.effect("gives what comes after the snapshot from a copy that had not heard of it, however old it is", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.value(50, 1, 0, "a")
+      yield* settle
+      // The leader had told of revision 100 before the consumer was made.
+      server.consumers[0]!.value(99, 2, 1, "a")
+      server.consumers[0]!.value(100, 3, 0, "b")
+      yield* settle
+      assert.deepStrictEqual(words, ["a", "ready", "a", "b"])
+      yield* pass(3000)
+      const { settings } = server.consumers[1]!
+      assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 101])
+    }))
+
+  it.effect("goes on after the last message that it read, also where that was of a key without a value", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.consumers[0]!.tombstone(60, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready"])
+      yield* pass(3000)
+      const { settings } = server.consumers[1]!
+      assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 61])
+    }))
+
+  it.effect("begins again soon where the names of the stream cannot be had, and compares then", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { restarts, words } = yield* startWatch(server)
+      server.consumers[0]!.value(101, 1, 0, "a")
+      yield* settle
+      server.stream.lastRevision = 101
+      server.state.namesFail = true
+      yield* pass(2500)
+      assert.deepStrictEqual(restarts.slice(0, 2), ["silence", "unavailable"])
+      assert.deepStrictEqual(words, ["ready", "a"])
+      server.state.namesFail = false
+      yield* pass(1500)
+      assert.deepStrictEqual(words, ["ready", "a", "expire a@101"])
+    }))
+
+  it.effect("compares nothing where it has given nothing", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      yield* startWatch(server)
+      yield* pass(3000)
+      assert.deepStrictEqual([server.consumers.length, server.state.comparisons], [2, 0])
+    }))
+
+  it.effect("of updates only, tells of what is gone and gives all there is before it is ready again on a new stream", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "updates")
+      server.consumers[0]!.value(101, 1, 0, "a")
+      server.consumers[0]!.value(102, 2, 0, "b")
+      yield* settle
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      server.state.present = ["b", "c"]
+      server.state.pending = 2
+      yield* pass(3000)
+      const { settings, value } = server.consumers[1]!
+      assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 1])
+      value(30, 1, 1, "b")
+      value(31, 2, 0, "c")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b", "reset a@101", "b", "c", "ready"])
+    }))
+
+  it.effect("of updates only, waits for what is pending before it says that a key is gone without a message", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "updates")
+      server.consumers[0]!.value(101, 1, 0, "a")
+      yield* settle
+      server.stream.lastRevision = 102
+      server.state.pending = 1
+      yield* pass(3000)
+      server.consumers[1]!.tombstone(102, 1, 0, "a")
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "delete a"])
+    }))
+
+  it.effect("looks for what has gone while its reader kept it waiting, for that may have outlasted a marker", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server, "snapshot", Effect.sleep("2 millis"))
+      const { value } = server.consumers[0]!
+      for (let n = 1; n <= 300; n++) value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : `k${n}`)
+      yield* pass(1500)
+      assert.strictEqual(server.state.comparisons, 0)
+      const slow = yield* startWatch(server, "snapshot", Effect.sleep("1 second"))
+      for (let n = 1; n <= 300; n++) server.consumers[1]!.value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : "b")
+      server.state.present = ["b"]
+      yield* keepAlive(server.consumers[1]!, 300, 302)
+      assert.strictEqual(slow.words.at(-1), "expire a@101")
+      assert.notInclude(words, "expire a@101")
+    }))
+})

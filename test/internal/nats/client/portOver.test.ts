@@ -1,0 +1,98 @@
+/** What the two clients report of their connections, as the driver's port passes it on. */
+import { assert, describe, it } from "@effect/vitest"
+import { errors } from "@nats-io/transport-node"
+import * as legacy from "../../../../src/internal/nats/client/legacy.ts"
+import * as natsIo from "../../../../src/internal/nats/client/natsIo.ts"
+import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
+import { untyped } from "../../../support/values.ts"
+
+/** A connection that reports what it is told to. */
+const makeConnection = () => {
+  const waiting: Array<(result: IteratorResult<unknown>) => void> = []
+  const statuses: Array<unknown> = []
+  let close = (_reason?: Error) => {}
+  const closed = new Promise<Error | undefined>((resolve) => {
+    close = resolve
+  })
+  const next = () =>
+    new Promise<IteratorResult<unknown>>((resume) => {
+      if (statuses.length > 0) resume({ done: false, value: statuses.shift() })
+      else waiting.push(resume)
+    })
+  const connection = {
+    isClosed: () => false,
+    status: () => ({ [Symbol.asyncIterator]: () => ({ next }) }),
+    closed: () => closed
+  }
+  const report = (...all: ReadonlyArray<unknown>) => {
+    for (const status of all) {
+      const resume = waiting.shift()
+      if (resume === undefined) statuses.push(status)
+      else resume({ done: false, value: status })
+    }
+  }
+  return { connection, report, close: (reason?: Error) => close(reason) }
+}
+
+/** The events of a port, after its connection has reported these. */
+const eventsOf = async (
+  make: (connection: never) => NatsPort,
+  act: (connection: ReturnType<typeof makeConnection>) => void
+): Promise<ReadonlyArray<LinkEvent>> => {
+  const made = makeConnection()
+  const events: Array<LinkEvent> = []
+  make(untyped(made.connection)).onLink((event) => events.push(event))
+  act(made)
+  await new Promise((resume) => setImmediate(resume))
+  return events
+}
+
+describe("a connection of @nats-io", () => {
+  const error = new errors.ProtocolError("stale connection")
+
+  it("loses its link with the error that the server sent before, once", async () => {
+    const events = await eventsOf(natsIo.make, ({ report }) => {
+      report({ type: "error", error }, { type: "disconnect" }, { type: "reconnect" }, { type: "disconnect" })
+    })
+    assert.deepStrictEqual(events, [
+      { _tag: "Disconnected", cause: error },
+      { _tag: "Connected" },
+      { _tag: "Disconnected" }
+    ])
+  })
+
+  it("is denied a subject with the error that says so, which is not why it loses its link later", async () => {
+    const denied = new errors.PermissionViolationError("denied", "publish", "a", undefined)
+    const events = await eventsOf(natsIo.make, ({ report }) => {
+      report({ type: "error", error: denied }, { type: "disconnect" })
+    })
+    assert.deepStrictEqual(events, [
+      { _tag: "Denied", operation: "publish", subject: "a", cause: denied },
+      { _tag: "Disconnected" }
+    ])
+  })
+
+  it("is closed with the error that it was closed for, where there was one", async () => {
+    assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close(error)), [{ _tag: "Closed", cause: error }])
+    assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close()), [{ _tag: "Closed" }])
+  })
+})
+
+describe("a connection of the package nats", () => {
+  it("loses its link with the code of the error that the server sent before", async () => {
+    const events = await eventsOf(legacy.make, ({ report }) => {
+      report({ type: "error", data: "STALE_CONNECTION" }, { type: "disconnect" }, { type: "reconnect" })
+    })
+    assert.deepStrictEqual(events, [{ _tag: "Disconnected", cause: "STALE_CONNECTION" }, { _tag: "Connected" }])
+  })
+
+  it("is denied a subject with what the server refused", async () => {
+    const permissionContext = { operation: "subscription", subject: "b" }
+    const events = await eventsOf(legacy.make, ({ report }) => {
+      report({ type: "error", data: "PERMISSIONS_VIOLATION", permissionContext })
+    })
+    assert.deepStrictEqual(events, [
+      { _tag: "Denied", operation: "subscription", subject: "b", cause: permissionContext }
+    ])
+  })
+})

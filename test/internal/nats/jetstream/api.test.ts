@@ -1,0 +1,196 @@
+/** JetStream's requests and answers, over a requester that answers what the test wants. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import { make } from "../../../../src/internal/nats/jetstream/api.ts"
+import type { Requester } from "../../../../src/internal/nats/jetstream/requester.ts"
+import type { NatsMessage, NatsPort } from "../../../../src/internal/nats/port.ts"
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+interface Asked {
+  readonly subject: string
+  readonly body: unknown
+}
+
+const message = (given: Partial<NatsMessage>): NatsMessage => ({
+  subject: "",
+  reply: undefined,
+  status: 0,
+  description: "",
+  header: () => "",
+  data: new Uint8Array(0),
+  ...given
+})
+
+const json = (value: unknown) => message({ data: encoder.encode(JSON.stringify(value)) })
+
+/** Answers each request in its turn. */
+const answering = (...answers: ReadonlyArray<NatsMessage>) => {
+  const asked: Array<Asked> = []
+  const next = (subject: string, data: Uint8Array) => {
+    const text = decoder.decode(data)
+    asked.push({ subject, body: text === "" ? undefined : JSON.parse(text) })
+    return answers[asked.length - 1] ?? assert.fail(`a request too many: ${subject}`)
+  }
+  const requester: Requester = {
+    port: {} as NatsPort,
+    request: (subject, data) => Effect.sync(() => next(subject, data)),
+    requestMany: (subject, data) => Effect.sync(() => ({ answers: [], end: next(subject, data) }))
+  }
+  return { js: make(requester), asked }
+}
+
+describe("JetStream", () => {
+  it.effect("tells a refusal by its code, with the server's own words", () =>
+    Effect.gen(function*() {
+      const error = { code: 400, err_code: 10071, description: "wrong last sequence: 7" }
+      const { js } = answering(json({ error }), json({ error: { code: 503 } }), message({ data: encoder.encode("?") }))
+      const publish = Effect.flip(js.publish("$KV.b.a", new Uint8Array(0), [], 1000))
+      assert.deepStrictEqual(yield* publish, { _tag: "Api", code: 10071, description: error.description })
+      assert.deepStrictEqual(yield* publish, { _tag: "Api", code: 503, description: "no description" })
+      // What cannot be read is neither a success nor a refusal: a write may have landed.
+      assert.strictEqual((yield* publish)._tag, "ConnectionLost")
+    }))
+
+  it.effect("reads a message that the leader gives, headers and bytes in Base64", () =>
+    Effect.gen(function*() {
+      const kept = {
+        subject: "$KV.b.a",
+        seq: 7,
+        time: "2026-11-01T00:00:00.5Z",
+        hdrs: Base64.encode("NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup:sub\r\n\r\n"),
+        data: Base64.encode(new Uint8Array([0, 255]))
+      }
+      const { asked, js } = answering(
+        json({ message: kept }),
+        json({ message: { ...kept, hdrs: undefined, data: "" } })
+      )
+      const read = js.lastMessage("KV_b", "$KV.b.a", "leader", 1000)
+      const found = yield* Effect.fromNullishOr(yield* read)
+      assert.deepStrictEqual(
+        [found.revision, found.created, [...found.data], found.header("KV-Operation"), found.header("Nats-Rollup")],
+        [7, Date.parse("2026-11-01T00:00:00.5Z"), [0, 255], "PURGE", "sub"]
+      )
+      assert.strictEqual(found.header("kv-operation"), "")
+      const bare = yield* Effect.fromNullishOr(yield* read)
+      assert.deepStrictEqual([bare.data.length, bare.header("KV-Operation")], [0, ""])
+      assert.deepStrictEqual(asked[0], { subject: "$JS.API.STREAM.MSG.GET.KV_b", body: { last_by_subj: "$KV.b.a" } })
+    }))
+
+  it.effect("no message is no failure, at the leader and nearby; any other refusal is one", () =>
+    Effect.gen(function*() {
+      const { js } = answering(
+        json({ error: { code: 404, err_code: 10037 } }),
+        message({ status: 404 }),
+        json({ error: { code: 404, err_code: 10059 } }),
+        message({ status: 408, description: "Bad Request" })
+      )
+      const read = (from: "leader" | "nearest") => js.lastMessage("KV_b", "$KV.b.a", from, 1000)
+      assert.isUndefined(yield* read("leader"))
+      assert.isUndefined(yield* read("nearest"))
+      assert.include(yield* Effect.flip(read("leader")), { _tag: "Api", code: 10059 })
+      assert.include(yield* Effect.flip(read("nearest")), { _tag: "Api", code: 408, description: "Bad Request" })
+    }))
+
+  it.effect("a message that cannot be read is a failure, and never none", () =>
+    Effect.gen(function*() {
+      const { js } = answering(json({ message: { subject: "s", seq: 1, time: "", data: "%" } }))
+      assert.strictEqual((yield* Effect.flip(js.lastMessage("KV_b", "s", "leader", 1000)))._tag, "ConnectionLost")
+    }))
+
+  it.effect("a batch says whether it is all, by what ends it", () =>
+    Effect.gen(function*() {
+      const ends: ReadonlyArray<readonly [status: number, pending: string, isComplete: boolean]> = [
+        [204, "0", true],
+        [204, "25", false],
+        [404, "", true],
+        [413, "", false]
+      ]
+      const { asked, js } = answering(
+        ...ends.map(([status, pending]) =>
+          message({ status, header: (name) => name === "Nats-Num-Pending" ? pending : "" })
+        ),
+        message({ status: 408, description: "Bad Request" })
+      )
+      const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000, ({ subject }) => subject)
+      for (const [, , isComplete] of ends) {
+        assert.deepStrictEqual(yield* ask, { messages: [], isComplete })
+      }
+      assert.include(yield* Effect.flip(ask), { _tag: "Api", code: 408 })
+      assert.deepStrictEqual(asked[0], {
+        subject: "$JS.API.DIRECT.GET.KV_b",
+        body: { multi_last: ["$KV.b.a", "$KV.b.>"], max_bytes: 8 * 1024 * 1024 }
+      })
+    }))
+
+  it.effect("a batch of which an answer was lost is none: each tells the one before it, and so does its end", () =>
+    Effect.gen(function*() {
+      const one = (sequence: number, before: number) =>
+        message({
+          header: (name) => ({ "Nats-Sequence": `${sequence}`, "Nats-Last-Sequence": `${before}` })[name] ?? ""
+        })
+      const end = (before: number) =>
+        message({
+          status: 204,
+          header: (name) => ({ "Nats-Num-Pending": "0", "Nats-Last-Sequence": `${before}` })[name] ?? ""
+        })
+      const ask = (...messages: ReadonlyArray<NatsMessage>) => {
+        const requester: Requester = {
+          port: {} as NatsPort,
+          request: () => assert.fail("one request is enough"),
+          requestMany: (_subject, _data, _timeout, read) =>
+            Effect.sync(() => ({ answers: messages.slice(0, -1).map(read), end: messages.at(-1)! }))
+        }
+        return make(requester).lastMessages("KV_b", ["$KV.b.>"], 1000, ({ revision }) => revision)
+      }
+      const whole = yield* ask(one(3, 0), one(7, 3), one(9, 7), end(9))
+      assert.deepStrictEqual(whole, { messages: [3, 7, 9], isComplete: true })
+      for (
+        const torn of [
+          [one(7, 3), one(9, 7), end(9)],
+          [one(3, 0), one(9, 7), end(9)],
+          [one(3, 0), one(7, 3), end(9)],
+          [end(9)],
+          [one(7, 3), one(3, 0), one(9, 7), end(9)]
+        ]
+      ) {
+        assert.include(yield* Effect.flip(ask(...torn)), { _tag: "ConnectionLost" })
+      }
+    }))
+
+  it.effect("names come in pages, each of which begins a little before the last one ended", () =>
+    Effect.gen(function*() {
+      const state = { messages: 10, bytes: 500, last_seq: 7 }
+      const page = (from: number, to: number) =>
+        json({
+          total: 4000,
+          state: {
+            ...state,
+            subjects: Object.fromEntries(Array.from({ length: to - from }, (_, n) => [`s${from + n}`, 1]))
+          }
+        })
+      const { asked, js } = answering(page(0, 2500), page(1500, 4000))
+      const { meanSize, names } = yield* js.subjects("KV_b", "$KV.b.>", 1000)
+      assert.deepStrictEqual(names, Array.from({ length: 4000 }, (_, n) => `s${n}`))
+      assert.strictEqual(meanSize, 50)
+      assert.deepStrictEqual(asked.map(({ body }) => body), [
+        { subjects_filter: "$KV.b.>", offset: 0 },
+        { subjects_filter: "$KV.b.>", offset: 1500 }
+      ])
+      const none = answering(json({ state: { messages: 0, bytes: 0, last_seq: 0 } }))
+      assert.deepStrictEqual(yield* none.js.subjects("KV_b", "$KV.b.>", 1000), { names: [], meanSize: 0 })
+    }))
+
+  it.effect("an update leaves alone what it does not speak of", () =>
+    Effect.gen(function*() {
+      const config = { name: "KV_b", max_age: 5, description: "theirs" }
+      const { asked, js } = answering(json({ config, state: {} }), json({}))
+      yield* js.updateStream("KV_b", { max_age: 7 }, 1000)
+      assert.deepStrictEqual(asked[1], {
+        subject: "$JS.API.STREAM.UPDATE.KV_b",
+        body: { name: "KV_b", max_age: 7, description: "theirs" }
+      })
+    }))
+})

@@ -1,0 +1,114 @@
+/** Subjects and headers of the NATS backend, as they are sent and read. */
+import { assert, describe, it } from "@effect/vitest"
+import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
+import { fromPushed, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
+import { append } from "../../../support/appends.ts"
+import { bytes } from "../../../support/values.ts"
+
+describe("a pushed message's place", () => {
+  const place = { streamSequence: 1_795_000_000_000_007, consumerSequence: 12, created: 1_795_000_000_123, pending: 34 }
+  const tail = "1795000000000007.12.1795000000123456789.34"
+
+  const replies: ReadonlyArray<readonly [form: string, reply: string]> = [
+    ["of nine tokens", `$JS.ACK.KV_b.consumer.1.${tail}`],
+    ["with a domain and an account", `$JS.ACK.hub.AbCdEf.KV_b.consumer.1.${tail}`],
+    ["with a domain, an account and a token at the end", `$JS.ACK.hub.AbCdEf.KV_b.consumer.1.${tail}.x7Gh`],
+    ["with no domain, an account and a token at the end", `$JS.ACK._.AbCdEf.KV_b.consumer.1.${tail}.x7Gh`]
+  ]
+
+  for (const [form, reply] of replies) {
+    it(`is read from a reply subject ${form}`, () => {
+      assert.deepStrictEqual(placeOf(reply), place)
+    })
+  }
+
+  it("is none in any other reply subject", () => {
+    const others = [
+      undefined,
+      "",
+      "_INBOX.abc.def",
+      "$JS.FC.KV_b.consumer.xyz",
+      "$JS.ACK.KV_b.consumer.1.2.3.4",
+      `$JS.ACK.hub.KV_b.consumer.1.${tail}`,
+      `JS.ACK.KV_b.consumer.1.${tail}`,
+      `$JS.NAK.KV_b.consumer.1.${tail}`,
+      "$JS.ACK.KV_b.consumer.1.2.3.now.0"
+    ]
+    for (const reply of others) assert.isUndefined(placeOf(reply), reply)
+  })
+
+  it("has the time to the millisecond, which nanoseconds in a number would not", () => {
+    const at = (nanos: string) => placeOf(`$JS.ACK.s.c.1.1.1.${nanos}.0`)!.created
+    assert.strictEqual(at("1795000000123999999"), 1_795_000_000_123)
+    assert.strictEqual(at("1795000000124000000"), 1_795_000_000_124)
+  })
+})
+
+describe("the headers of a write", () => {
+  const subjectOf = (key: string) => `$KV.b.${key}`
+  const expected = "Nats-Expected-Last-Subject-Sequence"
+
+  const cases: ReadonlyArray<readonly [what: string, message: Append, headers: ReturnType<typeof headersFor>]> = [
+    ["a put has none", append("put"), []],
+    ["a delete says so", append("delete"), [["KV-Operation", "DEL"]]],
+    ["a purge rolls up its key", append("purge"), [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]],
+    ["a condition is a number", append("put", { key: "a.b", revision: 7 }), [[expected, "7"]]],
+    ["0 is a condition too", append("put", { key: "a.b", revision: 0 }), [[expected, "0"]]],
+    [
+      "a large number has no exponent",
+      append("put", { key: "a.b", revision: 1_795_000_000_000_007 }),
+      [[expected, "1795000000000007"]]
+    ],
+    [
+      "a condition on another key names its subject",
+      append("put", { key: "guard", revision: 7 }),
+      [[expected, "7"], ["Nats-Expected-Last-Subject-Sequence-Subject", "$KV.b.guard"]]
+    ],
+    [
+      "a delete and a purge take conditions",
+      append("purge", { key: "a.b", revision: 7 }),
+      [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"], [expected, "7"]]
+    ]
+  ]
+
+  for (const [what, message, headers] of cases) {
+    it(what, () => {
+      assert.deepStrictEqual(headersFor(message, subjectOf), headers)
+    })
+  }
+
+  it("never have a message id: a reused one would answer an old success, and write nothing", () => {
+    for (const [, message] of cases) {
+      assert.notInclude(headersFor(message, subjectOf).map(([name]) => name), "Nats-Msg-Id")
+    }
+  })
+})
+
+describe("a message of the server", () => {
+  const cases: ReadonlyArray<readonly [headers: Record<string, string>, operation: MessageOperation]> = [
+    [{}, "put"],
+    [{ "KV-Operation": "DEL" }, "delete"],
+    [{ "KV-Operation": "PURGE" }, "purge"],
+    [{ "KV-Operation": "PUT" }, "put"],
+    [{ "Nats-Marker-Reason": "MaxAge" }, "expire"],
+    [{ "Nats-Marker-Reason": "Purge" }, "purge"],
+    [{ "Nats-Marker-Reason": "Remove" }, "delete"],
+    [{ "Nats-Marker-Reason": "MaxAge", "KV-Operation": "DEL" }, "expire"],
+    [{ "Nats-TTL": "5s" }, "put"],
+    [{ "KV-Operation": "toString" }, "put"],
+    [{ "Nats-Marker-Reason": "constructor" }, "put"]
+  ]
+
+  for (const [list, operation] of cases) {
+    it(`with ${JSON.stringify(list)} is a ${operation}, stored or pushed`, () => {
+      const header = (name: string) => list[name] ?? ""
+      const data = bytes("1")
+      const stored = { subject: "$KV.b.a.b", revision: 7, created: 5, header, data }
+      const expected = { key: "a.b", revision: 7, created: 5, operation, value: data }
+      assert.deepStrictEqual(fromStored(stored, "$KV.b."), expected)
+      const pushed = { subject: "$KV.b.a.b", reply: undefined, status: 0, description: "", header, data }
+      const place = { streamSequence: 7, consumerSequence: 1, created: 5, pending: 0 }
+      assert.deepStrictEqual(fromPushed(pushed, place, "$KV.b."), expected)
+    })
+  }
+})

@@ -1,0 +1,136 @@
+/** What the failures of a server and its client are told as. */
+import { assert, describe, it } from "@effect/vitest"
+import { readReason, writeReason } from "../../../../src/internal/nats/jetstream/reasons.ts"
+import type { PortFailure } from "../../../../src/internal/nats/port.ts"
+import { KVStoreError } from "../../../../src/KVStoreError.ts"
+import { append } from "../../../support/appends.ts"
+
+describe("a failure", () => {
+  const api = (code: number, description = "said the server"): PortFailure => ({ _tag: "Api", code, description })
+  const conditioned = append("put", { key: "a.b", revision: 7 })
+
+  const cases: ReadonlyArray<
+    readonly [what: string, failure: PortFailure, read: string, write: string, conditioned: string]
+  > = [
+    ["10059, no such stream", api(10059), "BucketNotFound", "BucketNotFound", "BucketNotFound"],
+    ["10008, a cluster without a leader", api(10008), "Unavailable", "Unavailable", "Unavailable"],
+    ["10002, the account's resources", api(10002), "StorageFull", "StorageFull", "StorageFull"],
+    ["10023, the server's resources", api(10023), "StorageFull", "StorageFull", "StorageFull"],
+    ["10028, the server's memory", api(10028), "StorageFull", "StorageFull", "StorageFull"],
+    ["10039, an account without JetStream", api(10039), "Rejected", "Rejected", "Rejected"],
+    ["10076, a server without JetStream", api(10076), "Rejected", "Rejected", "Rejected"],
+    ["10047, no storage", api(10047), "StorageFull", "StorageFull", "StorageFull"],
+    ["10077, maximum bytes", api(10077), "StorageFull", "StorageFull", "StorageFull"],
+    ["10054, too large", api(10054), "Rejected", "ValueTooLarge", "ValueTooLarge"],
+    ["10071, a wrong sequence", api(10071), "Rejected", "Rejected", "RevisionMismatch"],
+    ["10164, a wrong sequence without its number", api(10164), "Rejected", "Rejected", "RevisionMismatch"],
+    ["10058, the stream exists", api(10058), "Rejected", "Rejected", "Rejected"],
+    ["10026, too many consumers", api(10026), "Rejected", "Rejected", "Rejected"],
+    ["a code that nobody knows", api(19999), "Rejected", "Rejected", "Rejected"],
+    [
+      "a denied permission",
+      { _tag: "Denied", subject: "$KV.b.a" },
+      "PermissionDenied",
+      "PermissionDenied",
+      "PermissionDenied"
+    ],
+    ["nobody there", { _tag: "NoResponders" }, "Unavailable", "Unavailable", "Unavailable"],
+    ["what was held back", { _tag: "NotSent", problem: "closed" }, "Unavailable", "Unavailable", "Unavailable"],
+    ["silence", { _tag: "Timeout" }, "Unavailable", "OutcomeUnknown", "OutcomeUnknown"],
+    [
+      "a lost connection",
+      { _tag: "ConnectionLost", problem: "reset" },
+      "Unavailable",
+      "OutcomeUnknown",
+      "OutcomeUnknown"
+    ]
+  ]
+
+  for (const [what, failure, read, write, underCondition] of cases) {
+    it(`by ${what} is ${read} for a read and ${write} for a write`, () => {
+      assert.strictEqual(readReason(failure)._tag, read)
+      assert.strictEqual(writeReason(failure, append("put"))._tag, write)
+      assert.strictEqual(writeReason(failure, append("delete"))._tag, write)
+      assert.strictEqual(writeReason(failure, conditioned)._tag, underCondition)
+    })
+  }
+
+  it("of a condition has the number that was expected, and the one that was there where the server says it", () => {
+    const reason = (failure: PortFailure) => {
+      const reason = writeReason(failure, conditioned)
+      return reason._tag === "RevisionMismatch" ? [reason.expected, reason.actual] : assert.fail(reason._tag)
+    }
+    assert.deepStrictEqual(reason(api(10071, "wrong last sequence: 1795000000000007")), [7, 1_795_000_000_000_007])
+    assert.deepStrictEqual(reason(api(10071, "wrong last sequence: 0")), [7, 0])
+    assert.deepStrictEqual(reason(api(10071, "wrong last sequence")), [7, undefined])
+    assert.deepStrictEqual(reason(api(10164, "wrong last sequence")), [7, undefined])
+  })
+
+  it("is decided by its code, whatever its text", () => {
+    assert.strictEqual(readReason(api(10059, "wrong last sequence: 7"))._tag, "BucketNotFound")
+    assert.strictEqual(writeReason(api(19999, "wrong last sequence: 7"), conditioned)._tag, "Rejected")
+  })
+
+  it("is worth another attempt where nothing was written and nothing was decided, and nowhere else", () => {
+    const isRetryable = (reason: ReturnType<typeof readReason>) =>
+      new KVStoreError({ bucket: "b", operation: "put", key: "a.b", reason }).isRetryable
+    for (const [, failure, read, write] of cases) {
+      assert.strictEqual(isRetryable(readReason(failure)), read === "Unavailable")
+      assert.strictEqual(isRetryable(writeReason(failure, append("put"))), write === "Unavailable")
+    }
+  })
+
+  it("of a full store says by its code what is full, and what to do there", () => {
+    const scopes = [
+      [10077, "bucket", "maxBytes"],
+      [10002, "account", "limit"],
+      [10023, "server", "on the server"],
+      [10028, "server", "on the server"],
+      [10047, "server", "on the server"]
+    ] as const
+    for (const [code, scope, remedy] of scopes) {
+      for (const reason of [readReason(api(code)), writeReason(api(code), append("put"))]) {
+        assert.isTrue(reason._tag === "StorageFull" && reason.scope === scope && reason.code === code, String(code))
+        assert.include(reason.message, remedy)
+      }
+    }
+  })
+
+  it("of a server or an account without JetStream is final, and says what to do", () => {
+    for (const [code, words] of [[10039, "this account has no JetStream"], [10076, "without JetStream"]] as const) {
+      const reason = readReason(api(code, "jetstream not enabled"))
+      assert.isTrue(reason._tag === "Rejected" && reason.code === code)
+      assert.isFalse(reason.isRetryable)
+      for (const word of ["jetstream not enabled", words, String(code)]) assert.include(reason.message, word)
+      assert.notInclude(reason.message, "try again")
+    }
+  })
+
+  it("keeps what the client reported as its cause, and has none where nothing was reported", () => {
+    const cause = new Error("reported by the client")
+    const failures: ReadonlyArray<PortFailure> = [
+      { _tag: "NotSent", problem: "draining" },
+      { _tag: "ConnectionLost", problem: "the link was lost" },
+      { _tag: "Denied", subject: "$KV.b.a" }
+    ]
+    for (const failure of failures) {
+      for (const read of [readReason, (failure: PortFailure) => writeReason(failure, append("put"))]) {
+        assert.propertyVal(read({ ...failure, cause } as PortFailure), "cause", cause, failure._tag)
+        assert.notProperty(read(failure), "cause", failure._tag)
+      }
+    }
+  })
+
+  it("keeps the server's numbers and words", () => {
+    const full = readReason(api(10077, "maximum bytes exceeded"))
+    assert.isTrue(full._tag === "StorageFull" && full.code === 10077)
+    assert.include(full.message, "maximum bytes exceeded")
+    const rejected = readReason(api(10026, "maximum consumers limit reached"))
+    assert.isTrue(rejected._tag === "Rejected" && rejected.code === 10026)
+    assert.include(rejected.message, "maximum consumers limit reached")
+    const large = writeReason(api(10054), append("put"))
+    assert.isTrue(large._tag === "ValueTooLarge" && large.size === 5)
+    const denied = readReason({ _tag: "Denied", subject: "$KV.b.a" })
+    assert.include(denied.message, "$KV.b.a")
+  })
+})

@@ -1,0 +1,304 @@
+/** Requests over a connection that does and says only what the test wants. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import { make, type Requester } from "../../../../src/internal/nats/jetstream/requester.ts"
+import type { LinkEvent, NatsMessage, NatsPort, PortFailure } from "../../../../src/internal/nats/port.ts"
+
+const nothing = new Uint8Array(0)
+
+const makeLink = () => {
+  const sent: Array<{ readonly subject: string; readonly reply: string | undefined }> = []
+  const links = new Set<(event: LinkEvent) => void>()
+  const inboxes = new Map<string, (message: NatsMessage) => void>()
+  const state = { refuses: undefined as Error | undefined, released: false }
+  const unused = (): never => assert.fail("a request has no use for this")
+  const port: NatsPort = {
+    isConnected: unused,
+    isClosed: unused,
+    server: unused,
+    inbox: () => "_INBOX.x",
+    publish: (subject, _data, _headers, reply) => {
+      if (state.refuses !== undefined) throw state.refuses
+      sent.push({ subject, reply })
+    },
+    subscribe: (subject, onMessage) => {
+      inboxes.set(subject, onMessage)
+      return () => inboxes.delete(subject)
+    },
+    onLink: (listener) => {
+      links.add(listener)
+      return () => links.delete(listener)
+    },
+    release: () => {
+      state.released = true
+    }
+  }
+  const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
+  /** Answers the request that was sent as the n-th. */
+  const answer = (index: number, status = 0, data = "") =>
+    inboxes.get("_INBOX.x.*")?.({
+      subject: sent[index]!.reply!,
+      reply: undefined,
+      status,
+      description: "",
+      header: () => "",
+      data: new TextEncoder().encode(data)
+    })
+  return { port, sent, inboxes, links, state, tell, answer }
+}
+
+const textOf = ({ data }: NatsMessage) => new TextDecoder().decode(data)
+
+const ask = (requester: Requester, subject: string, timeout = 1000) =>
+  Effect.forkScoped(Effect.map(requester.request(subject, nothing, [], timeout), textOf), { startImmediately: true })
+
+/** What a request that was asked came to, which must be known by now. */
+const failureOf = <A>(fiber: Fiber.Fiber<A, PortFailure>) => {
+  assert.isDefined(fiber.pollUnsafe(), "it has ended")
+  return Effect.flip(Fiber.join(fiber))
+}
+
+const settle = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
+
+describe("requests", () => {
+  it.effect("one with no time left ends at once and is not sent, and those after it still end by their time", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      // The keeper of the time waits for a first request.
+      yield* settle
+      const late = yield* ask(requester, "a", -1)
+      assert.deepStrictEqual(yield* failureOf(late), { _tag: "Timeout" })
+      assert.deepStrictEqual(link.sent, [])
+      const next = yield* ask(requester, "b", 500)
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* failureOf(next), { _tag: "Timeout" })
+    }))
+
+  it.effect("answers go to those who asked, in whatever order they come", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const first = yield* ask(requester, "a")
+      const second = yield* ask(requester, "b")
+      assert.deepStrictEqual(link.sent.map(({ subject }) => subject), ["a", "b"])
+      link.answer(1, 0, "for b")
+      link.answer(0, 0, "for a")
+      link.answer(0, 0, "again")
+      assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["for a", "for b"])
+    }))
+
+  it.effect("all of them have one subscription", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      for (const subject of ["a", "b", "c"]) yield* ask(requester, subject)
+      assert.deepStrictEqual([...link.inboxes.keys()], ["_INBOX.x.*"])
+    }))
+
+  it.effect("each ends when its time is up, and not before", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const long = yield* ask(requester, "long", 5000)
+      yield* TestClock.adjust("50 millis")
+      const short = yield* ask(requester, "short", 1000)
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(short.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* failureOf(short), { _tag: "Timeout" })
+      yield* TestClock.adjust("3949 millis")
+      assert.isUndefined(long.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* failureOf(long), { _tag: "Timeout" })
+      // It goes on to keep the time of what comes after a rest.
+      const next = yield* ask(requester, "next", 1000)
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(yield* failureOf(next), { _tag: "Timeout" })
+    }))
+
+  it.effect("one that comes among others, with less time than they, is late by a tenth of a second at most", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      yield* ask(requester, "long", 5000)
+      yield* TestClock.adjust("1 millis")
+      const short = yield* ask(requester, "short", 10)
+      yield* TestClock.adjust("110 millis")
+      assert.deepStrictEqual(yield* failureOf(short), { _tag: "Timeout" })
+    }))
+
+  const cause = new Error("reported by the client")
+
+  const endings: ReadonlyArray<readonly [string, LinkEvent, PortFailure]> = [
+    ["the link is lost", { _tag: "Disconnected" }, { _tag: "ConnectionLost", problem: "the link was lost" }],
+    ["the connection is closed", { _tag: "Closed" }, { _tag: "ConnectionLost", problem: "the connection was closed" }],
+    [
+      "its subject is refused",
+      { _tag: "Denied", operation: "publish", subject: "a" },
+      { _tag: "Denied", subject: "a" }
+    ],
+    [
+      "its inbox is refused",
+      { _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" },
+      { _tag: "Denied", subject: "_INBOX.x.*" }
+    ],
+    [
+      "the link is lost for a reason that the client reports",
+      { _tag: "Disconnected", cause },
+      { _tag: "ConnectionLost", problem: "the link was lost", cause }
+    ],
+    [
+      "the connection is closed for a reason that the client reports",
+      { _tag: "Closed", cause },
+      { _tag: "ConnectionLost", problem: "the connection was closed", cause }
+    ],
+    [
+      "its subject is refused, which the client reports",
+      { _tag: "Denied", operation: "publish", subject: "a", cause },
+      { _tag: "Denied", subject: "a", cause }
+    ]
+  ]
+
+  for (const [how, event, failure] of endings) {
+    it.effect(`one under way ends at once when ${how}`, () =>
+      Effect.gen(function*() {
+        const link = makeLink()
+        const requester = yield* make(link.port)
+        const fiber = yield* ask(requester, "a")
+        link.tell(event)
+        yield* settle
+        assert.deepStrictEqual(yield* failureOf(fiber), failure)
+      }))
+  }
+
+  it.effect("one that is asked again as soon as it has failed is another one", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const twice = Effect.catch(
+        requester.request("a", nothing, [], 1000),
+        () => requester.request("a", nothing, [], 1000)
+      )
+      const fiber = yield* Effect.forkScoped(Effect.map(twice, textOf), { startImmediately: true })
+      link.tell({ _tag: "Denied", operation: "publish", subject: "a" })
+      yield* settle
+      link.answer(1, 0, "fine")
+      assert.strictEqual(yield* Fiber.join(fiber), "fine")
+    }))
+
+  it.effect("a refusal of another subject, or of another inbox, is none of its business", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* ask(requester, "a")
+      link.tell({ _tag: "Denied", operation: "publish", subject: "b" })
+      link.tell({ _tag: "Denied", operation: "subscription", subject: "_INBOX.y.*" })
+      link.answer(0, 0, "fine")
+      assert.strictEqual(yield* Fiber.join(fiber), "fine")
+    }))
+
+  it.effect("without an inbox none is sent, until the link comes back and has one", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.tell({ _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" })
+      assert.deepStrictEqual(yield* Effect.flip(requester.request("a", nothing, [], 1000)), {
+        _tag: "Denied",
+        subject: "_INBOX.x.*"
+      })
+      assert.deepStrictEqual(link.sent, [])
+      link.tell({ _tag: "Connected" })
+      const fiber = yield* ask(requester, "a")
+      link.answer(0, 0, "fine")
+      assert.strictEqual(yield* Fiber.join(fiber), "fine")
+    }))
+
+  it.effect("nobody who listens there is NoResponders, and an empty answer is an answer", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const nobody = yield* ask(requester, "a")
+      const empty = yield* ask(requester, "b")
+      link.answer(0, 503)
+      link.answer(1)
+      yield* settle
+      assert.deepStrictEqual(yield* failureOf(nobody), { _tag: "NoResponders" })
+      assert.strictEqual(yield* Fiber.join(empty), "")
+    }))
+
+  it.effect("what the client does not take was not sent", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.state.refuses = new Error("draining")
+      const failure = yield* Effect.flip(requester.request("a", nothing, [], 1000))
+      assert.deepStrictEqual(failure, { _tag: "NotSent", problem: "draining", cause: link.state.refuses })
+    }))
+
+  it.effect("one that is interrupted takes no answer, and no time", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* ask(requester, "a")
+      yield* Fiber.interrupt(fiber)
+      link.answer(0, 0, "late")
+      link.tell({ _tag: "Disconnected" })
+      yield* TestClock.adjust("1 minute")
+    }))
+
+  it.effect("many answers are all that come up to the one with a status, and none after it", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
+      link.answer(0, 0, "1")
+      link.answer(0, 0, "2")
+      link.answer(0, 204)
+      link.answer(0, 0, "3")
+      const { answers, end } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([answers, end.status], [["1", "2"], 204])
+    }))
+
+  it.effect("many answers that are none end with the status that says so", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
+      link.answer(0, 404)
+      const { answers, end } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([answers, end.status], [[], 404])
+    }))
+
+  it.effect("many answers that do not come to an end run out of time", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
+      link.answer(0, 0, "1")
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Timeout" })
+    }))
+
+  it.effect("with its scope go the subscription, the link, and whatever is under way", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const scope = yield* Scope.make()
+      const requester = yield* Scope.provide(make(link.port), scope)
+      const fiber = yield* ask(requester, "a")
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      assert.strictEqual((yield* failureOf(fiber))._tag, "ConnectionLost")
+      assert.deepStrictEqual([link.inboxes.size, link.links.size, link.state.released], [0, 0, true])
+    }))
+})

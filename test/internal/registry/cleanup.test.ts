@@ -1,0 +1,118 @@
+/** What a cleanup removes, as a table, and what it confirms from run to run. */
+import { assert, describe, it } from "@effect/vitest"
+import { confirm, type Judged, plan, type Suspects } from "../../../src/internal/registry/cleanup.ts"
+
+/** So many known of a service, of which so many are to go. */
+const judgedOf = (serviceName: string, known: number, going: number): ReadonlyArray<Judged> =>
+  Array.from({ length: known }, (_, index) => ({
+    key: `service-instances.${serviceName}.${index}`,
+    serviceName,
+    revision: index + 1,
+    reason: index < going ? "expired" : undefined
+  }))
+
+describe("the plan of a cleanup", () => {
+  const cases: ReadonlyArray<readonly [known: number, going: number, maxRemovalRatio: number, isPreserved: boolean]> = [
+    [0, 0, 0.5, false],
+    [1, 1, 0.5, false],
+    [9, 9, 0.5, false],
+    [10, 0, 0.5, false],
+    [10, 5, 0.5, false],
+    [10, 6, 0.5, true],
+    [10, 10, 0.5, true],
+    [11, 5, 0.5, false],
+    [11, 6, 0.5, true],
+    [100, 50, 0.5, false],
+    [100, 51, 0.5, true],
+    [10, 10, 1, false],
+    [1000, 1000, 1, false],
+    [10, 2, 0.2, false],
+    [10, 3, 0.2, true],
+    [9, 9, 0, false],
+    [10, 0, 0, false],
+    [10, 1, 0, true]
+  ]
+
+  for (const [known, going, maxRemovalRatio, isPreserved] of cases) {
+    it(`${isPreserved ? "leaves alone" : "removes"} ${going} expired of ${known} known, at most ${maxRemovalRatio}`, () => {
+      const judged = judgedOf("orders", known, going)
+      assert.deepStrictEqual(plan(judged, maxRemovalRatio), {
+        remove: isPreserved ? [] : judged.slice(0, going),
+        preserved: isPreserved ? ["orders"] : []
+      })
+    })
+  }
+
+  it("judges each service by itself", () => {
+    const small = judgedOf("small", 3, 3)
+    const dying = judgedOf("dying", 10, 9)
+    const well = judgedOf("well", 10, 1)
+    const { preserved, remove } = plan([...small, ...dying, ...well], 0.5)
+    assert.deepStrictEqual(preserved, ["dying"])
+    assert.deepStrictEqual(remove, [...small, ...well.slice(0, 1)])
+  })
+
+  it("does not take one service for another whose name begins as its own", () => {
+    const { preserved, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5)
+    assert.deepStrictEqual(preserved, [])
+    assert.strictEqual(remove.length, 10)
+  })
+})
+
+describe("the confirmation of a cleanup", () => {
+  const heartbeat = 10_000
+  const [one, two] = judgedOf("orders", 2, 2) as [Judged, Judged]
+  const keysOf = (confirmed: ReadonlyArray<Judged>) => confirmed.map((judged) => judged.key)
+
+  /** What each run confirms, one after the other. */
+  const runs = (...all: ReadonlyArray<readonly [now: number, remove: ReadonlyArray<Judged>]>) => {
+    const suspects: Suspects = new Map()
+    return all.map(([now, remove]) => keysOf(confirm(suspects, remove, now, heartbeat)))
+  }
+
+  it("removes nothing on the first run", () => {
+    assert.deepStrictEqual(runs([0, [one, two]]), [[]])
+  })
+
+  it("removes nothing on a second run less than a heartbeat later", () => {
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat - 1, [one]]), [[], []])
+  })
+
+  it("removes on a second run a heartbeat later", () => {
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]]), [[], [one.key]])
+  })
+
+  it("counts from the first sight, and not from the last", () => {
+    assert.deepStrictEqual(runs([0, [one]], [6_000, [one]], [heartbeat, [one]]), [[], [], [one.key]])
+  })
+
+  it("begins anew where the record was written in between", () => {
+    const later = { ...one, revision: one.revision + 1 }
+    assert.deepStrictEqual(
+      runs([0, [one]], [heartbeat, [later]], [heartbeat + 1, [later]], [2 * heartbeat, [later]]),
+      [[], [], [], [one.key]]
+    )
+  })
+
+  it("begins anew where it was alive in between", () => {
+    assert.deepStrictEqual(runs([0, [one]], [6_000, []], [heartbeat, [one]], [2 * heartbeat, [one]]), [
+      [],
+      [],
+      [],
+      [one.key]
+    ])
+  })
+
+  it("confirms each by itself", () => {
+    assert.deepStrictEqual(runs([0, [one]], [6_000, [one, two]], [heartbeat, [one, two]], [16_000, [two]]), [
+      [],
+      [],
+      [one.key],
+      [two.key]
+    ])
+  })
+
+  it("confirms again what could not be removed", () => {
+    assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]], [heartbeat + 1, [one]]), [[], [one.key], [one.key]])
+  })
+})

@@ -1,0 +1,181 @@
+/** What a key and a filter may be, and which key a filter asks for. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { checkFilter, checkKey, everything, matcher } from "../../src/internal/subjects.ts"
+import { badKeys, tooLong } from "../support/badKeys.ts"
+
+const goodKeys = [
+  "foo",
+  "_foo",
+  "-foo",
+  "_kv_foo",
+  "foo123",
+  "123",
+  "a/b/c",
+  "a.b.c",
+  "x=y",
+  "A.Z-_/=",
+  "x".repeat(1024),
+  `${"x".repeat(511)}.${"y".repeat(512)}`
+]
+
+const goodFilters = [
+  ">",
+  "*",
+  "a",
+  "a.b",
+  "a.*",
+  "*.b",
+  "a.>",
+  "*.*",
+  "*.>",
+  "a.*.c",
+  "a.*.>",
+  "_kv.=/-.>",
+  "x".repeat(1024)
+]
+
+const badFilters = [
+  "",
+  " ",
+  ".",
+  "..",
+  ".a",
+  "a.",
+  "a..b",
+  ">.a",
+  "a.>.b",
+  ">.>",
+  "a*",
+  "*a",
+  "a>",
+  "**",
+  "a.**",
+  "a.>>",
+  "a.* ",
+  "grüße",
+  "a\n",
+  tooLong
+]
+
+const notText = [undefined, null, 7, {}, ["a"], Symbol.iterator, new String("a")]
+
+const untyped = (value: unknown) => value as never
+
+describe("a key", () => {
+  for (const key of goodKeys) {
+    it(`may be ${JSON.stringify(key.slice(0, 20))} (${key.length})`, () => {
+      assert.isUndefined(checkKey(key))
+      assert.isUndefined(checkFilter(key))
+    })
+  }
+
+  for (const key of badKeys) {
+    it(`may not be ${JSON.stringify(key.slice(0, 20))} (${key.length})`, () => {
+      assert.strictEqual(checkKey(key)?._tag, "InvalidKey")
+    })
+  }
+
+  it("is text", () => {
+    for (const key of notText) assert.strictEqual(checkKey(untyped(key))?._tag, "InvalidKey")
+  })
+
+  it("that is refused is told what would be right", () => {
+    const message = checkKey("a b")!.message
+    for (const word of ["letters", "digits", "- / _ =", "single dots", "1024"]) assert.include(message, word)
+  })
+})
+
+describe("a filter", () => {
+  for (const filter of goodFilters) {
+    it(`may be ${JSON.stringify(filter.slice(0, 20))} (${filter.length})`, () => {
+      assert.isUndefined(checkFilter(filter))
+    })
+  }
+
+  for (const filter of badFilters) {
+    it(`may not be ${JSON.stringify(filter.slice(0, 20))} (${filter.length})`, () => {
+      assert.strictEqual(checkFilter(filter)?._tag, "InvalidKey")
+    })
+  }
+
+  it("is text", () => {
+    for (const filter of notText) assert.strictEqual(checkFilter(untyped(filter))?._tag, "InvalidKey")
+  })
+
+  it("that is refused is told what would be right", () => {
+    const message = checkFilter("a.>.b")!.message
+    for (const word of ["whole tokens", "*", "last", ">"]) assert.include(message, word)
+  })
+})
+
+const asked: ReadonlyArray<readonly [filter: string, yes: ReadonlyArray<string>, no: ReadonlyArray<string>]> = [
+  [everything, ["a", "a.b", "a.b.c"], []],
+  ["a", ["a"], ["b", "a.b", "aa", "A"]],
+  ["a.b", ["a.b"], ["a", "b", "a.c", "a.b.c", "axb"]],
+  ["*", ["a", "abc"], ["a.b", "a.b.c"]],
+  ["a.*", ["a.b", "a.c"], ["a", "b.b", "a.b.c"]],
+  ["*.b", ["a.b", "b.b"], ["b", "a.c", "a.a.b"]],
+  ["a.*.c", ["a.b.c", "a.x.c"], ["a.c", "a.b.d", "a.b.b.c"]],
+  ["a.>", ["a.b", "a.b.c", "a.b.c.d"], ["a", "b", "b.a", "ab.c"]],
+  ["*.>", ["a.b", "a.b.c"], ["a"]],
+  ["*.*.>", ["a.b.c", "a.b.c.d"], ["a", "a.b"]],
+  ["a.*.>", ["a.b.c", "a.b.c.d"], ["a.b", "b.b.c"]],
+  ["a-b.c_d", ["a-b.c_d"], ["a.b.c_d", "a-b.c"]]
+]
+
+describe("a filter asks for", () => {
+  for (const [filter, yes, no] of asked) {
+    it(`${filter}: ${yes.join(", ")}${no.length === 0 ? "" : `, and not for ${no.join(", ")}`}`, () => {
+      const matches = matcher(filter)
+      for (const key of yes) assert.isTrue(matches(key), key)
+      for (const key of no) assert.isFalse(matches(key), key)
+    })
+  }
+})
+
+/** What the server does, as its documentation says it: token by token. */
+const asks = (filter: ReadonlyArray<string>, key: ReadonlyArray<string>): boolean => {
+  const [want, ...wants] = filter
+  const [token, ...tokens] = key
+  if (want === undefined || token === undefined) return want === token
+  if (want === ">") return true
+  return (want === "*" || want === token) && asks(wants, tokens)
+}
+
+const someTokens = <const Tokens extends ReadonlyArray<string>>(tokens: Tokens) =>
+  Schema.Array(Schema.Literals(tokens)).check(Schema.isMinLength(1), Schema.isMaxLength(4))
+
+describe("every filter", () => {
+  it.effect.prop(
+    "asks for the keys that the rules name, token by token",
+    { filter: someTokens(["a", "b", "*"]), key: someTokens(["a", "b"]), open: Schema.Boolean },
+    ({ filter, key, open }) =>
+      Effect.sync(() => {
+        const tokens = open ? [...filter, ">"] : filter
+        assert.isUndefined(checkFilter(tokens.join(".")))
+        assert.isUndefined(checkKey(key.join(".")))
+        assert.strictEqual(matcher(tokens.join("."))(key.join(".")), asks(tokens, key))
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+
+  it.effect.prop(
+    "and every key that is taken is of the characters that NATS stores, and no other is",
+    { chars: Schema.Array(Schema.Literals(["a", "Z", "7", "-", "_", "/", "=", ".", ".", " ", "*", "\n", "ü"])) },
+    ({ chars }) =>
+      Effect.sync(() => {
+        const text = chars.join("")
+        const tokens = text.split(".")
+        const isGood = text.length <= 1024 && tokens.every((token) =>
+          token !== "" &&
+          [...token].every((char) =>
+            "-/_=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".includes(char)
+          )
+        )
+        assert.strictEqual(checkKey(text) === undefined, isGood)
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+})

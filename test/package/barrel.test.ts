@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { basename } from "node:path"
+
+const src = new URL("../../src/", import.meta.url)
+
+/** Modules that others re-export: their names are reached through those. */
+const parts = new Map([
+  ["AegisError", "KVStoreError"],
+  ["KVStoreConfig", "KVStore"],
+  ["KVStoreError", "KVStore"],
+  ["RegistryError", "Registry"],
+  ["ServiceInstance", "Registry"],
+  ["ElectionError", "Election"],
+  ["LeaderRecord", "Election"]
+])
+
+/** Entries of their own: they stand on what may change, or is not installed everywhere. */
+const apart = new Set(["KVKeyValueStore", "NatsLegacy", "testing"])
+
+const read = (name: string) => readFileSync(new URL(`${name}.ts`, src), "utf8")
+
+describe("the barrel", () => {
+  const modules = readdirSync(src).filter((file) => file.endsWith(".ts")).map((file) => basename(file, ".ts"))
+
+  it("exports every public module as a namespace of its name, in order", () => {
+    const inBarrel = (name: string) => name !== "index" && !parts.has(name) && !apart.has(name)
+    const namespaces = modules.filter(inBarrel).toSorted()
+    const exported = [...read("index").matchAll(/export \* as (\w+) from "\.\/(\w+)\.ts"/g)]
+    assert.deepStrictEqual(exported.map(([, name]) => name), namespaces)
+    assert.isTrue(exported.every(([, name, file]) => name === file))
+  })
+
+  it("has every other module re-exported by the one that it is part of", () => {
+    for (const [part, whole] of parts) {
+      assert.match(read(whole), new RegExp(`export (?:\\*|\\{[^}]*\\}) from "\\./${part}\\.ts"`), `${part} in ${whole}`)
+    }
+  })
+
+  it("does not reach the modules that are entries of their own, nor Effect's unstable persistence", () => {
+    for (const name of apart) assert.include(modules, name)
+    const elsewhere = new RegExp(
+      `(?:from|import|import\\() ?"(?:effect/persistence/|[./]+/(?:${[...apart].join("|")})\\.ts")`
+    )
+    const others = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) =>
+      file.endsWith(".ts") && !apart.has(basename(file, ".ts"))
+    )
+    assert.deepStrictEqual(others.filter((file) => elsewhere.test(readFileSync(new URL(file, src), "utf8"))), [])
+  })
+
+  it("documents every export of a public module", () => {
+    const testing = readdirSync(new URL("testing/", src)).filter((file) => file.endsWith(".ts")).map((file) =>
+      `testing/${basename(file, ".ts")}`
+    )
+    assert.include(testing, "testing/Scenario")
+    for (const name of [...modules, ...testing]) {
+      // A comment for the lint may stand between an export and its documentation.
+      const lines = read(name).split("\n").filter((line) => !line.startsWith("// "))
+      const bare = lines.filter((line, index) =>
+        /^export (?:const|class|interface|type|declare|function|abstract) \w/.test(line) &&
+        !lines[index - 1]?.endsWith("*/")
+      )
+      assert.deepStrictEqual(bare, [], name)
+    }
+  })
+})

@@ -1,0 +1,39 @@
+/** What the documents say of the code that can be looked up in it. */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+
+const root = new URL("../../", import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), "utf8")
+
+/** The cells of a table's lines, by its heading. */
+const table = (text: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const section = text.split(/^## /m).find((part) => part.startsWith(heading)) ?? assert.fail(`no "${heading}"`)
+  const lines = section.split("\n").filter((line) => line.startsWith("|")).slice(2)
+  return lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+}
+
+const titlesIn = (files: ReadonlyArray<string>) =>
+  files.flatMap((file) =>
+    [...read(file).matchAll(/(?:test|it\.effect)\(\s*"((?:[^"\\]|\\.)*)"/g)].map(([, title]) => title)
+  )
+
+describe("docs/kvstore.md", () => {
+  const text = read("docs/kvstore.md")
+
+  it("names a case of the suite for everything in which backends differ", () => {
+    const suite = readdirSync(new URL("test/KVStore/suite/", root)).map((file) => `test/KVStore/suite/${file}`)
+    const titles = new Set(titlesIn([...suite, "test/KVStore/KVStore.test.ts", "test/KVStore/KVStore.live.test.ts"]))
+    const rows = table(text, "Where backends differ")
+    assert.isAtLeast(rows.length, 10)
+    for (const row of rows) assert.isTrue(titles.has(row.at(-1)!), `a case titled "${row.at(-1)}"`)
+  })
+
+  it("has every reason for which an operation fails, and no other", () => {
+    const reasons = /KVStoreReason = Schema\.Union\(\[([^\]]*)\]/.exec(read("src/KVStoreError.ts"))![1]!
+      .split(",").map((name) => name.trim())
+    const named = table(text, "Errors").flatMap(([cell]) =>
+      cell!.split(",").map((name) => name.replaceAll("`", "").trim())
+    )
+    assert.deepStrictEqual(named.toSorted(), reasons.toSorted())
+  })
+})

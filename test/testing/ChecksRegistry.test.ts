@@ -1,0 +1,727 @@
+/** Each rule of the checker of a registry: histories that keep it, and the shortest that break it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Checks from "../../src/testing/Checks.ts"
+
+/** Bounds are at 20 and 40 s of age for a list, at 10 and 50 s for a watch. */
+const times: Checks.RegistryTimes = { maxAge: 30_000, heartbeat: 10_000, tolerance: 10_000 }
+const exact: Checks.RegistryTimes = { ...times, tolerance: 0 }
+
+const rules = (violations: ReadonlyArray<Checks.Violation>) => violations.map(({ rule }) => rule)
+
+const heartbeats = (...at: ReadonlyArray<number>): ReadonlyArray<Checks.Heartbeat> =>
+  at.map((at) => ({ instance: "orders/1", at }))
+/** Another instance of another service, so that the store is known to take writes. */
+const others = Array.from({ length: 60 }, (_, index): Checks.Heartbeat => ({ instance: "mail/1", at: index * 4_000 }))
+const removal = (at: number, how: Checks.Removal["how"] = "deregistered"): Checks.Removal => ({
+  instance: "orders/1",
+  at,
+  how
+})
+
+const check = (history: Partial<Checks.RegistryHistory>, by = times) =>
+  Checks.registryAccuracy({
+    heartbeats: [],
+    removals: [],
+    lifetimes: [],
+    disruptions: [],
+    lookups: [],
+    end: 200_000,
+    ...history
+  }, by)
+
+const lookup = (from: number, until: number, isIn: boolean, how: Checks.Lookup["how"] = "list"): Checks.Lookup => ({
+  node: "a",
+  from,
+  until,
+  service: "orders",
+  instances: isIn ? ["orders/1"] : [],
+  how
+})
+
+/** What must be, whatever the answer: of one lookup, given what the store took. */
+const verdict = (
+  history: Partial<Checks.RegistryHistory>,
+  from: number,
+  until: number,
+  how: Checks.Lookup["how"] = "list",
+  by = times
+) => {
+  const judge = (isIn: boolean) => check({ ...history, lookups: [lookup(from, until, isIn, how)] }, by).length === 0
+  const [mayBeIn, mayBeOut] = [judge(true), judge(false)]
+  return mayBeIn && mayBeOut ? "either" : mayBeIn ? "in" : mayBeOut ? "out" : "none"
+}
+
+describe("a list", () => {
+  it("has whoever is exactly maxAge old, and nobody older, where nothing is late", () => {
+    assert.strictEqual(verdict({ heartbeats: heartbeats(1_000) }, 31_000, 31_000, "list", exact), "in")
+    assert.strictEqual(verdict({ heartbeats: heartbeats(1_000) }, 31_001, 31_001, "list", exact), "out")
+  })
+
+  it("is free while an age may be taken for another", () => {
+    const history = { heartbeats: heartbeats(100_000) }
+    assert.strictEqual(verdict(history, 120_000, 120_000), "in")
+    assert.strictEqual(verdict(history, 120_001, 120_001), "either")
+    assert.strictEqual(verdict(history, 140_000, 140_000), "either")
+    assert.strictEqual(verdict(history, 140_001, 140_001), "out")
+  })
+
+  it("may have been read at any moment between the question and the answer", () => {
+    const history = { heartbeats: heartbeats(100_000) }
+    assert.strictEqual(verdict(history, 110_000, 120_001), "either", "too old at the answer only")
+    assert.strictEqual(verdict(history, 140_000, 150_000), "either", "not too old at the question")
+    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "heartbeat in between")
+    assert.strictEqual(verdict(history, 100_000, 101_000), "in")
+    assert.strictEqual(verdict(history, 98_000, 99_999), "out", "no heartbeat yet")
+  })
+
+  it("leaves out whoever was removed, until it heartbeats again", () => {
+    const history = { heartbeats: heartbeats(100_000, 106_000), removals: [removal(103_000, "expired")] }
+    assert.strictEqual(verdict(history, 102_000, 102_500), "in")
+    assert.strictEqual(verdict(history, 102_000, 103_000), "either", "removed in between")
+    assert.strictEqual(verdict(history, 103_000, 104_000), "either", "removed at the question")
+    assert.strictEqual(verdict(history, 103_001, 105_999), "out")
+    assert.strictEqual(verdict(history, 104_000, 106_000), "either", "back at the answer")
+    assert.strictEqual(verdict(history, 106_000, 107_000), "in")
+  })
+
+  it("is free after a removal and a heartbeat of one instant", () => {
+    const history = { heartbeats: heartbeats(100_000), removals: [removal(100_000)] }
+    assert.strictEqual(verdict(history, 101_000, 101_000), "either")
+  })
+
+  it("is held to ages alone once the stream was lost: it may have been rolled back", () => {
+    const history = { heartbeats: heartbeats(100_000), removals: [removal(101_000), removal(102_000, "lost")] }
+    assert.strictEqual(verdict(history, 101_500, 101_600), "out")
+    assert.strictEqual(verdict(history, 103_000, 103_000), "either")
+    assert.strictEqual(verdict(history, 140_001, 140_001), "out")
+  })
+
+  it("may be behind by readLag on a replicated bucket", () => {
+    const behind = { ...times, readLag: 500 }
+    const history = { heartbeats: heartbeats(100_000), removals: [removal(103_000)] }
+    assert.strictEqual(verdict(history, 100_499, 100_600, "list", behind), "either")
+    assert.strictEqual(verdict(history, 100_500, 100_600, "list", behind), "in")
+    assert.strictEqual(verdict(history, 103_500, 103_600, "list", behind), "either")
+    assert.strictEqual(verdict(history, 103_501, 103_600, "list", behind), "out")
+  })
+
+  it("has only instances of its service, and only those that have ever sent a heartbeat", () => {
+    const asked = { ...lookup(5_000, 5_100, true), instances: ["mail/1", "orders/9"] }
+    const lifetimes: ReadonlyArray<Checks.Lifetime> = [
+      { instance: "orders/9", node: "b", from: 5_000, until: 5_000, ended: "crashed" }
+    ]
+    const found = check({ heartbeats: others, lifetimes, lookups: [asked] })
+    assert.deepStrictEqual(found.map(({ message }) => message), [
+      "the list of \"orders\" on a has orders/9, which has never sent a heartbeat",
+      "the list of \"orders\" on a has mail/1, which is no instance of it"
+    ])
+  })
+
+  it("is checked also in a disruption: it is an answer", () => {
+    const disruptions = [{ node: undefined, from: 0, until: 200_000 }]
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 110_000, 110_000), "in")
+  })
+
+  it("is not held to ages after a disruption of its own node until it can have asked the store for the time", () => {
+    const disruptions = [{ node: "a", from: 120_000, until: 150_000 }, {
+      node: undefined,
+      from: 155_000,
+      until: 170_000
+    }]
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 183_000, 183_000), "either")
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 183_001, 183_001), "out")
+    const before = [{ node: undefined, from: 100_000, until: 145_000 }, { node: "a", from: 150_000, until: 151_000 }]
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions: before }, 149_999, 149_999), "out")
+  })
+
+  it("is not held to ages just after a disruption of its own node, which may have missed time", () => {
+    const disruptions = [{ node: "a", from: 120_000, until: 150_000 }]
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_000, 163_000), "either")
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_001, 163_001), "out")
+    const removals = [removal(145_000)]
+    assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), removals, disruptions }, 151_000, 151_000), "out")
+  })
+
+  it("shows the heartbeat, or the removal, and the lookup", () => {
+    const dead = lookup(140_500, 140_750, true)
+    const [unseen, aged] = check({
+      heartbeats: heartbeats(90_000, 100_000),
+      lookups: [dead, lookup(100_250, 101_500, false)]
+    })
+    assert.deepStrictEqual(unseen, {
+      rule: "live instances are listed",
+      at: 101_500,
+      message: "the list of \"orders\" on a lacks orders/1, whose last heartbeat came 1.500 s ago",
+      history: [
+        "  100.000 s  orders/1  sends a heartbeat",
+        "  101.500 s  a         lists \"orders\" as [], from 100.250 s on"
+      ]
+    })
+    assert.deepStrictEqual(aged, {
+      rule: "expired instances are not listed",
+      at: 140_750,
+      message: "the list of \"orders\" on a has orders/1, which has sent no heartbeat for 40.750 s",
+      history: [
+        "  100.000 s  orders/1  sends a heartbeat",
+        "  140.750 s  a         lists \"orders\" as [orders/1], from 140.500 s on"
+      ]
+    })
+    const removals = [removal(99_000, "cleanedUp"), removal(100_500)]
+    const [removed] = check({
+      heartbeats: heartbeats(99_500, 100_000),
+      removals,
+      lookups: [lookup(101_000, 101_000, true)]
+    })
+    assert.strictEqual(removed?.message, "the list of \"orders\" on a has orders/1, which was removed 0.500 s ago")
+    assert.strictEqual(removed?.history[0], "  100.500 s  orders/1  is deregistered")
+  })
+})
+
+describe("a watch", () => {
+  const history = { heartbeats: [...others, ...heartbeats(100_000)] }
+  const watched = (at: number, more: Partial<Checks.RegistryHistory> = {}) =>
+    verdict({ ...history, ...more }, at, at, "watch")
+
+  it("is late by a delivery more than a list, at each bound", () => {
+    const removals = [removal(105_000)]
+    const recent = { heartbeats: [...others, ...heartbeats(85_000, 100_000)] }
+    assert.strictEqual(watched(109_999), "either")
+    assert.strictEqual(watched(110_000), "in")
+    assert.strictEqual(watched(110_001), "either")
+    assert.strictEqual(watched(95_000, recent), "in", "by the heartbeat before")
+    assert.strictEqual(watched(150_000), "either")
+    assert.strictEqual(watched(150_001), "out")
+    assert.strictEqual(watched(115_000, { removals }), "either")
+    assert.strictEqual(watched(115_001, { removals }), "out")
+  })
+
+  it("is not checked while its node or the store is disrupted, nor until it has settled", () => {
+    for (const node of ["a", undefined]) {
+      const disruptions = [{ node, from: 150_500, until: 151_000 }]
+      assert.strictEqual(watched(150_400, { disruptions }), "out")
+      assert.strictEqual(watched(150_600, { disruptions }), "either")
+      assert.strictEqual(watched(194_000, { disruptions }), "either")
+      assert.strictEqual(watched(194_001, { disruptions }), "out")
+    }
+    assert.strictEqual(watched(150_600, { disruptions: [{ node: "b", from: 150_500, until: 151_000 }] }), "out")
+  })
+
+  it("may keep expired instances where no instance has sent a heartbeat for half of maxAge, and until it has settled", () => {
+    const paused = others.filter(({ at }) => at <= 120_000 || at >= 140_000)
+    const silent = { heartbeats: [...paused, ...heartbeats(60_000)] }
+    assert.strictEqual(watched(124_000, silent), "out")
+    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last heartbeat of all")
+    assert.strictEqual(watched(183_000, silent), "either")
+    assert.strictEqual(watched(183_001, silent), "out")
+    assert.strictEqual(
+      watched(130_000, { ...silent, removals: [removal(100_000)] }),
+      "out",
+      "but it receives removals"
+    )
+    assert.strictEqual(
+      watched(160_000, { heartbeats: heartbeats(100_000) }),
+      "out",
+      "and one alone is suspected itself"
+    )
+  })
+
+  it("reports what it had", () => {
+    const [violation] = check({ ...history, lookups: [lookup(151_000, 151_000, true, "watch")] })
+    assert.strictEqual(
+      violation?.message,
+      "the watch of \"orders\" on a has orders/1, which has sent no heartbeat for 51.000 s"
+    )
+    assert.strictEqual(violation?.history[1], "  151.000 s  a         has \"orders\" in its view as [orders/1]")
+  })
+})
+
+const lifetime = (from: number, until: number | undefined, parts: Partial<Checks.Lifetime> = {}): Checks.Lifetime => ({
+  instance: "orders/1",
+  node: "a",
+  from,
+  until,
+  ended: until === undefined ? undefined : "deregistered",
+  ...parts
+})
+
+describe("a live instance", () => {
+  const soon = { ...times, tolerance: 1_000 }
+  const live = (history: Partial<Checks.RegistryHistory>, lived = lifetime(50_000, undefined)) =>
+    check({ lifetimes: [lived], end: 100_000, ...history }, soon)
+
+  it("may be silent for a heartbeat, what is late, and 3 s, and no longer", () => {
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 86_000) }), [])
+    assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_001, 86_000) })), [
+      "live instances send heartbeats"
+    ])
+    assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 85_999) })), [
+      "live instances send heartbeats"
+    ])
+  })
+
+  it("shows the last heartbeat, and when the next was due", () => {
+    const [violation, ...more] = live({ heartbeats: heartbeats(50_000, 60_000) })
+    assert.deepStrictEqual(more, [])
+    assert.deepStrictEqual(violation, {
+      rule: "live instances send heartbeats",
+      at: 74_000,
+      message: "orders/1 is registered on a, and has sent no heartbeat for more than 14.000 s",
+      history: [
+        "   50.000 s  orders/1  is registered on a",
+        "   60.000 s  orders/1  sends a heartbeat",
+        "   74.000 s  orders/1  is still registered, and has sent no heartbeat"
+      ]
+    })
+  })
+
+  it("has sent a heartbeat at all, and after each time that it expired", () => {
+    assert.deepStrictEqual(rules(live({})), ["live instances send heartbeats"])
+    assert.deepStrictEqual(
+      live({ heartbeats: heartbeats(50_000, 70_000, 95_000) }).map(({ history }) => history.at(-1)?.slice(0, 11)),
+      ["   65.000 s", "   84.000 s"]
+    )
+  })
+
+  it("tries again only once it is registered", () => {
+    const disruptions = [{ node: undefined, from: 500, until: 40_000 }]
+    const lived = lifetime(39_900, undefined, { registering: 0 })
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(100, 49_900), disruptions, end: 55_000 }, lived), [])
+  })
+
+  it("may send no heartbeat in a disruption, and comes back by itself", () => {
+    const disruptions = [{ node: "a", from: 55_000, until: 80_000 }]
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions }), [])
+    const [violation] = live({ heartbeats: heartbeats(50_000, 95_001), disruptions })
+    assert.deepStrictEqual(violation?.history.map((line) => line.slice(0, 11)), [
+      "   50.000 s",
+      "   50.000 s",
+      "   80.000 s",
+      "   95.000 s"
+    ])
+    const earlier = [{ node: "a", from: 10_000, until: 20_000 }]
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 64_000, 78_000, 90_000), disruptions: earlier }), [])
+    const later = [{ node: "a", from: 65_001, until: 90_000 }]
+    assert.strictEqual(
+      live({ heartbeats: heartbeats(50_000), disruptions: later }).length,
+      1,
+      "it was forgotten before that"
+    )
+    const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
+    assert.strictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions: elsewhere }).length, 1)
+  })
+
+  it("comes back at once from a disruption of the store alone, where it had missed a heartbeat", () => {
+    const soon = { ...times, tolerance: 1_000 }
+    const disruptions = [{ node: undefined, from: 65_000, until: 80_000 }]
+    const back = (at: number, ...more: ReadonlyArray<Checks.Disruption>) =>
+      rules(check({
+        lifetimes: [lifetime(50_000, undefined)],
+        heartbeats: heartbeats(50_000, 60_000, at, 94_000),
+        disruptions: [...disruptions, ...more],
+        end: 100_000
+      }, soon))
+    assert.deepStrictEqual(back(86_000), [])
+    assert.deepStrictEqual(back(86_001), ["live instances send heartbeats"])
+    assert.deepStrictEqual(
+      back(86_001, { node: "a", from: 62_000, until: 63_000 }),
+      [],
+      "its clock may have stood still"
+    )
+    assert.deepStrictEqual(back(86_001, { node: "b", from: 62_000, until: 63_000 }), ["live instances send heartbeats"])
+    const early = [{ node: undefined, from: 65_000, until: 71_000 }]
+    const due = check({
+      lifetimes: [lifetime(50_000, undefined)],
+      heartbeats: heartbeats(50_000, 60_000, 84_000),
+      disruptions: early,
+      end: 90_000
+    }, soon)
+    assert.deepStrictEqual(due, [], "none was missed by more than tolerance")
+  })
+
+  it("need not send a heartbeat after its lifetime has ended, or after others have deregistered it", () => {
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000) }, lifetime(50_000, 74_000)), [])
+    assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000)] }), [])
+    assert.strictEqual(
+      live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000, "expired")] }).length,
+      1
+    )
+    assert.strictEqual(live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(49_000)] }).length, 1)
+  })
+})
+
+describe("who was deregistered", () => {
+  /** Late is 4 s after the end of a lifetime. */
+  const soon = { ...times, tolerance: 1_000 }
+  const ended = lifetime(50_000, 60_000)
+  const after = (at: number, history: Partial<Checks.RegistryHistory> = {}) =>
+    check({ lifetimes: [ended], end: 70_000, heartbeats: heartbeats(50_000, at), ...history }, soon)
+
+  it("may have had a write under way, and stays away", () => {
+    assert.deepStrictEqual(after(64_000), [])
+    const [violation] = after(64_001, { removals: [removal(45_000), removal(60_020)] })
+    assert.deepStrictEqual(violation, {
+      rule: "deregistered instances stay away",
+      at: 64_001,
+      message: "orders/1 was deregistered on a, and sent a heartbeat again 4.001 s later",
+      history: [
+        "   60.000 s  orders/1  begins to deregister on a",
+        "   60.020 s  orders/1  is deregistered",
+        "   64.001 s  orders/1  sends a heartbeat"
+      ]
+    })
+  })
+
+  it("is back where another lifetime of it has begun", () => {
+    const next = (...lifetimes: ReadonlyArray<Checks.Lifetime>) => [
+      ...new Set(rules(after(66_000, { lifetimes: [...lifetimes, ended] })))
+    ]
+    assert.deepStrictEqual(next(lifetime(66_500, undefined)), [], "its first write lands before register returns")
+    assert.deepStrictEqual(next(lifetime(69_001, undefined)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(next(lifetime(69_001, undefined, { registering: 66_000 })), [])
+    assert.deepStrictEqual(next(lifetime(55_000, undefined, { node: "b" })), [], "it took the id over")
+    assert.deepStrictEqual(next(lifetime(61_000, 62_000)), [], "and has just ended too")
+    assert.deepStrictEqual(next(lifetime(55_000, 56_000)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(
+      next(lifetime(61_000, 62_000, { ended: "crashed" })),
+      [],
+      "a crash may leave a write under way"
+    )
+    assert.deepStrictEqual(next(lifetime(61_000, 61_999, { ended: "crashed" })), ["deregistered instances stay away"])
+    assert.deepStrictEqual(
+      next(lifetime(20_000, 30_000, { ended: "crashed" })),
+      ["deregistered instances stay away"],
+      "which cannot land after another lifetime has written"
+    )
+  })
+
+  it("is not checked where it crashed, nor where there was a disruption within 10 s", () => {
+    assert.deepStrictEqual(after(66_000, { lifetimes: [lifetime(50_000, 60_000, { ended: "crashed" })] }), [])
+    const disruption = (node: string | undefined, from: number, until: number) =>
+      rules(after(66_000, { disruptions: [{ node, from, until }] }))
+    assert.deepStrictEqual(disruption("a", 40_000, 50_000), [])
+    assert.deepStrictEqual(disruption(undefined, 70_000, 71_000), [])
+    assert.deepStrictEqual(disruption("a", 40_000, 49_999), ["deregistered instances stay away"])
+    assert.deepStrictEqual(disruption(undefined, 70_001, 71_000), ["deregistered instances stay away"])
+    assert.deepStrictEqual(disruption("b", 55_000, 65_000), ["deregistered instances stay away"])
+  })
+})
+
+describe("deregistered instances stay away: a bucket that is lost", () => {
+  it("takes the tombstone with it, and nobody is held to what nobody can know", () => {
+    const history = { lifetimes: [lifetime(50_000, 60_000)], heartbeats: heartbeats(58_000, 76_000) }
+    assert.deepStrictEqual(rules(check(history)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(rules(check({ ...history, removals: [removal(60_000, "lost")] })), [])
+    assert.deepStrictEqual(
+      rules(check({ ...history, removals: [removal(59_999, "lost")] })),
+      ["deregistered instances stay away"]
+    )
+  })
+
+  it("lets a process go on that has not reported a loss, whichever ends beside it", () => {
+    const beside = (lost: Checks.Lifetime["lost"], ...removals: ReadonlyArray<Checks.Removal>) =>
+      rules(check({
+        lifetimes: [lifetime(10_000, 20_000, { node: "b", lost }), lifetime(50_000, 60_000)],
+        heartbeats: heartbeats(58_000, 76_000),
+        removals
+      }))
+    assert.deepStrictEqual(beside(undefined, removal(20_000), removal(21_000, "lost")), [])
+    assert.deepStrictEqual(beside(undefined, removal(19_998), removal(19_999, "lost")), [], "lost before the answer")
+    const told = { as: "Deregistered", at: 40_000 } as const
+    assert.deepStrictEqual(beside(undefined, removal(20_000)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(
+      beside(undefined, removal(19_000, "lost"), removal(20_000)),
+      ["deregistered instances stay away"],
+      "the tombstone outlived the loss"
+    )
+    assert.deepStrictEqual(
+      beside(told, removal(20_000), removal(21_000, "lost")),
+      ["deregistered instances stay away"],
+      "once reported, it is over"
+    )
+  })
+})
+
+describe("deregistered instances stay away: a process in a disruption", () => {
+  const beside = (disruption: Partial<Checks.Disruption>, lost?: Checks.Lifetime["lost"]) =>
+    rules(check({
+      lifetimes: [lifetime(10_000, 20_000, { node: "b", lost }), lifetime(50_000, 60_000)],
+      heartbeats: heartbeats(58_000, 76_000),
+      removals: [removal(20_000)],
+      disruptions: [{ node: "b", from: 19_000, until: 70_000, ...disruption }]
+    }))
+
+  it("does not learn that others deregistered it, and may outlive its tombstone, whichever ends beside it", () => {
+    assert.deepStrictEqual(beside({}), [])
+    assert.deepStrictEqual(beside({ from: 30_000, until: 30_001 }), [])
+    assert.deepStrictEqual(beside({ from: 30_001, until: 40_000 }), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ node: "c" }), ["deregistered instances stay away"])
+  })
+
+  it("is over once it has reported the loss", () => {
+    assert.deepStrictEqual(beside({ until: 30_000 }, { as: "Deregistered", at: 40_000 }), [
+      "deregistered instances stay away"
+    ])
+  })
+})
+
+describe("deregistered instances stay away: a process that ended otherwise", () => {
+  const end = lifetime(50_000, 60_000, { ended: "left" })
+  const beside = (first: Partial<Checks.Lifetime>, ...disruptions: ReadonlyArray<Checks.Disruption>) =>
+    check({
+      lifetimes: [lifetime(10_000, 40_000, { node: "b", ended: "left", ...first }), end],
+      heartbeats: heartbeats(58_000, 76_000),
+      removals: [removal(40_000), removal(41_000, "lost")],
+      disruptions
+    }).filter(({ message }) => message.includes("on a,")).map(({ rule }) => rule)
+  const disruption = (from: number, until: number) => ({ node: "b", from, until })
+
+  it("has left by itself, in any disruption, but for a write of its own that lands late", () => {
+    assert.deepStrictEqual(beside({}), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 30_000 }, disruption(30_000, 31_000)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 52_999)), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 53_000)), [], "when its link is well again")
+  })
+
+  it("has crashed, or reported that another has its id: it does not go on either", () => {
+    assert.deepStrictEqual(beside({ until: 62_999, ended: "crashed" }), ["deregistered instances stay away"])
+    assert.deepStrictEqual(beside({ until: 63_000, ended: "crashed" }), [])
+    assert.deepStrictEqual(beside({ until: 62_999, ended: undefined }), ["deregistered instances stay away"])
+  })
+
+  it("left after the stream was lost that had another tombstone: it is held to its own", () => {
+    const again = (ended: Checks.Lifetime["ended"]) =>
+      rules(check({
+        lifetimes: [lifetime(10_000, 60_000, { ended })],
+        heartbeats: heartbeats(58_000, 76_000),
+        removals: [removal(20_000), removal(30_000, "lost")]
+      }))
+    assert.deepStrictEqual(again("left"), ["deregistered instances stay away"])
+    assert.deepStrictEqual(again("deregistered"), [])
+  })
+
+  it("left beside another at the same time: neither goes on", () => {
+    const both = check({
+      lifetimes: [end, lifetime(20_000, 60_000, { node: "b", ended: "left" })],
+      heartbeats: heartbeats(58_000, 97_000),
+      disruptions: [disruption(56_000, 57_000)]
+    })
+    assert.include(rules(both), "deregistered instances stay away")
+  })
+})
+
+describe("a history with what is no number", () => {
+  it("is reported as such, and no other rule is checked", () => {
+    const [violation, ...more] = check({
+      heartbeats: [{ instance: "orders/1", at: Number.NaN }],
+      lookups: [lookup(1, 2, true)]
+    })
+    assert.deepStrictEqual(more, [])
+    assert.strictEqual(violation?.rule, "the history is well formed")
+    assert.strictEqual(violation?.message, "history.heartbeats[0].at: expected a number, got NaN")
+    const wrong = (given: object) => check({}, { ...times, ...given }).map(({ message }) => message)
+    assert.deepStrictEqual(wrong({ maxAge: Number.NaN }), [
+      "times.maxAge: expected a number of milliseconds from 0, got NaN"
+    ])
+    assert.deepStrictEqual(wrong({ tolerance: undefined }), [
+      "times.tolerance: expected a number of milliseconds from 0, got undefined"
+    ])
+    assert.deepStrictEqual(wrong({ heartbeat: "1 second" }), [
+      "times.heartbeat: expected a number of milliseconds from 0, got \"1 second\""
+    ])
+    assert.deepStrictEqual(wrong({ lateness: 1 }), [
+      "times: no option \"times.lateness\": there are times.maxAge, times.heartbeat, times.tolerance, " +
+      "times.confirmation, times.readLag"
+    ])
+    assert.deepStrictEqual(check({ lookups: [lookup(5, 4, true)] }).map(({ message }) => message), [
+      "history.lookups[0].until: expected a time from 5 on, got 4"
+    ])
+  })
+})
+
+describe("a cleanup", () => {
+  const cleanedUp = (at: number, ...beatenAt: ReadonlyArray<number>) =>
+    rules(check({ heartbeats: heartbeats(...beatenAt), removals: [removal(at, "cleanedUp")] }))
+
+  it("may remove whoever has sent no heartbeat for maxAge, give or take its clock", () => {
+    assert.deepStrictEqual(cleanedUp(60_000, 10_000, 40_000), [])
+    assert.deepStrictEqual(cleanedUp(60_000, 10_000, 40_001), ["only expired instances are cleaned up"])
+    assert.deepStrictEqual(cleanedUp(60_000, 10_000, 60_001), [], "what comes later does not count")
+  })
+
+  it("is shown with the heartbeat that it did not see", () => {
+    const [violation] = check({ heartbeats: heartbeats(10_000, 59_500), removals: [removal(60_000, "cleanedUp")] })
+    assert.strictEqual(violation?.message, "orders/1 was cleaned up, and had sent a heartbeat 0.500 s before")
+    assert.deepStrictEqual(violation?.history, [
+      "   59.500 s  orders/1  sends a heartbeat",
+      "   60.000 s  orders/1  is cleaned up"
+    ])
+  })
+})
+
+describe("a cleanup that looks twice", () => {
+  const twice = { ...times, confirmation: 10_000 }
+  const cleanedUp = (at: number) =>
+    rules(check({ heartbeats: heartbeats(10_000), removals: [removal(at, "cleanedUp")] }, twice))
+
+  it("removes no instance sooner than a confirmation after it can have been seen expired", () => {
+    assert.deepStrictEqual(cleanedUp(40_000), [])
+    assert.deepStrictEqual(cleanedUp(39_999), ["only expired instances are cleaned up"])
+  })
+
+  it("is shown with since when it can have known", () => {
+    const [violation] = check({ heartbeats: heartbeats(10_000), removals: [removal(39_000, "cleanedUp")] }, twice)
+    assert.deepStrictEqual(violation, {
+      rule: "only expired instances are cleaned up",
+      at: 39_000,
+      message: "orders/1 was cleaned up, and cannot have been seen expired for more than 9.000 s",
+      history: [
+        "   10.000 s  orders/1  sends a heartbeat",
+        "   30.000 s  orders/1  can be seen expired",
+        "   39.000 s  orders/1  is cleaned up"
+      ]
+    })
+  })
+
+  it("is not checked where the last heartbeat may have been rolled back", () => {
+    const rolledBack = (at: number) =>
+      rules(
+        check({ heartbeats: heartbeats(10_000), removals: [removal(at, "lost"), removal(20_000, "cleanedUp")] }, twice)
+      )
+    assert.deepStrictEqual(rolledBack(15_000), [])
+    assert.deepStrictEqual(rolledBack(9_999), ["only expired instances are cleaned up"])
+  })
+})
+
+describe("a loss that is reported", () => {
+  const told = (as: NonNullable<Checks.Lifetime["lost"]>["as"], history: Partial<Checks.RegistryHistory> = {}) =>
+    rules(check({
+      heartbeats: heartbeats(1000, 11_000),
+      ...history,
+      lifetimes: [lifetime(1000, 15_000, { ended: undefined, lost: { as, at: 15_000 } }), ...history.lifetimes ?? []]
+    }))
+
+  it("follows a deregistration, in this lifetime", () => {
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000)] }), [])
+    assert.deepStrictEqual(told("Deregistered"), ["losses have their true reason"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), [
+      "losses have their true reason"
+    ])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(15_001)] }), ["losses have their true reason"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(12_000, "lost")] }), [], "rolled back")
+  })
+
+  it("shares its id with another lifetime", () => {
+    const other = lifetime(12_000, 14_000, { node: "b" })
+    assert.deepStrictEqual(told("DuplicateInstance", { lifetimes: [other] }), [])
+    assert.deepStrictEqual(told("DuplicateInstance"), ["losses have their true reason"])
+    // Its first write lands up to 3 s before its lifetime begins.
+    const later = (from: number) => told("DuplicateInstance", { lifetimes: [lifetime(from, 19_000, { node: "b" })] })
+    assert.deepStrictEqual(later(18_000), [])
+    assert.deepStrictEqual(
+      later(18_001),
+      ["losses have their true reason"],
+      "it came when this one had reported its loss already"
+    )
+  })
+
+  it("shares its id with a lifetime whose tombstone was lost with the stream: it rightly goes on", () => {
+    const beside = (first: Partial<Checks.Lifetime>, ...removals: ReadonlyArray<Checks.Removal>) =>
+      rules(check({
+        lifetimes: [
+          lifetime(10_000, 20_000, { node: "b", ...first }),
+          lifetime(50_000, 70_000, { ended: undefined, lost: { as: "DuplicateInstance", at: 70_000 } })
+        ],
+        heartbeats: heartbeats(18_000, 28_000, 38_000, 48_000, 58_000, 68_000),
+        removals
+      })).filter((rule) => rule === "losses have their true reason")
+    const [deregistered, lost] = [removal(20_000), removal(30_000, "lost")]
+    assert.deepStrictEqual(beside({}, deregistered, lost), [])
+    assert.deepStrictEqual(
+      beside({}, deregistered),
+      ["losses have their true reason"],
+      "it learned of it by its tombstone"
+    )
+    assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["losses have their true reason"])
+    assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["losses have their true reason"])
+    assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["losses have their true reason"])
+    const left = (until: number) => beside({ ended: "left", until }, deregistered, lost)
+    const told = (at: number) => beside({ lost: { as: "DuplicateInstance", at } }, deregistered, lost)
+    // The other has begun at 47 s, and what is sent before an end may land for 10 s.
+    for (const until of [told, left]) {
+      assert.deepStrictEqual(until(37_000), [])
+      assert.deepStrictEqual(until(36_999), ["losses have their true reason"])
+    }
+  })
+})
+
+describe("two processes with one id", () => {
+  /** A heartbeat, twice tolerance and 3 s: 33 s. */
+  const together = (one: Checks.Lifetime, two: Checks.Lifetime, disruptions: ReadonlyArray<Checks.Disruption> = []) =>
+    rules(check({
+      lifetimes: [one, two],
+      heartbeats: heartbeats(...Array.from({ length: 20 }, (_, index) => index * 10_000)),
+      removals: [removal(one.until ?? 200_000), removal(two.until ?? 200_000)],
+      disruptions
+    }))
+
+  it("do not both go on", () => {
+    const first = lifetime(1_000, 60_000)
+    assert.deepStrictEqual(together(first, lifetime(27_000, undefined, { node: "b" })), [])
+    assert.deepStrictEqual(together(first, lifetime(26_999, undefined, { node: "b" })), ["ids are unique"])
+    assert.deepStrictEqual(together(first, lifetime(60_000, undefined, { node: "b" })), [])
+  })
+
+  it("may do so while either is disrupted", () => {
+    const other = lifetime(20_000, undefined, { node: "b" })
+    for (const node of ["a", "b", undefined]) {
+      assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, [{ node, from: 40_000, until: 40_001 }]), [])
+      const early = [{ node, from: 21_000, until: 22_000 }]
+      assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, early), ["ids are unique"])
+    }
+    const elsewhere = [{ node: "c", from: 40_000, until: 40_001 }]
+    assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, elsewhere), ["ids are unique"])
+  })
+
+  it("have as long again when the stream was lost: both register again, and one is lost then", () => {
+    const lifetimes = [lifetime(1_000, 60_000), lifetime(20_000, undefined, { node: "b" })]
+    const lost = (at: number) =>
+      rules(check({
+        lifetimes,
+        heartbeats: heartbeats(...Array.from({ length: 20 }, (_, index) => index * 10_000)),
+        removals: [removal(60_000), removal(at, "lost")]
+      }))
+    assert.deepStrictEqual(lost(40_000), [])
+    assert.deepStrictEqual(lost(53_001), ["ids are unique"])
+  })
+
+  it("are shown with since when they are two", () => {
+    const [violation] = check({
+      lifetimes: [lifetime(1_000, undefined), lifetime(2_000, undefined, { node: "b" })],
+      heartbeats: heartbeats(...Array.from({ length: 20 }, (_, index) => index * 10_000))
+    })
+    assert.deepStrictEqual(violation, {
+      rule: "ids are unique",
+      at: 35_000,
+      message: "orders/1 is registered on a and on b for more than 33.000 s, and neither is lost",
+      history: [
+        "    1.000 s  orders/1  is registered on a",
+        "    2.000 s  orders/1  is registered on b",
+        "   35.000 s  orders/1  is still registered on both"
+      ]
+    })
+  })
+})
+
+describe("a view", () => {
+  it("of a quiet day has no violation", () => {
+    const lifetimes = [lifetime(0, 90_000), lifetime(0, undefined, { instance: "mail/1", node: "b" })]
+    const own = heartbeats(...Array.from({ length: 9 }, (_, index) => index * 10_000))
+    const lookups = Array.from(
+      { length: 50 },
+      (_, index) => lookup(index * 4_000, index * 4_000 + 5, index * 4_000 <= 90_000)
+    )
+    const removals = [removal(90_020)]
+    assert.deepStrictEqual(check({ lifetimes, heartbeats: [...own, ...others], lookups, removals }), [])
+  })
+})

@@ -1,0 +1,321 @@
+/** Processes that crash in a test over memory: nothing is handed over, and nothing hangs. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as Election from "../../src/Election.ts"
+import * as KVStore from "../../src/KVStore.ts"
+import * as Registry from "../../src/Registry.ts"
+import * as Crash from "../../src/testing/Crash.ts"
+import { bytes } from "../support/values.ts"
+
+const bucket = KVStore.layerMemory({ bucket: "shared" })
+
+/** One process: it coordinates over the shared bucket, and what it is made of crashes together. */
+const processLayer = Layer.fresh(
+  Layer.mergeAll(Election.layer(), Registry.layer()).pipe(Layer.provideMerge(Crash.layer))
+)
+
+/** A process in the test's scope. */
+const start = Effect.map(Layer.build(processLayer), (context) => ({
+  crash: Context.get(context, Crash.Crash),
+  store: Context.get(context, KVStore.KVStore),
+  election: Context.get(context, Election.Election),
+  registry: Context.get(context, Registry.Registry)
+}))
+
+/** Whatever is to be done at this very millisecond. */
+const settle = Effect.replicateEffect(TestClock.adjust(0), 20, { discard: true })
+
+/** On virtual time; in a scope that must close by itself, with the test's clock standing still. */
+const test = (title: string, body: Effect.Effect<void, unknown, KVStore.KVStore | Scope.Scope>) =>
+  it.effect(title, () => body.pipe(Effect.scoped, Effect.provide(bucket)), 5000)
+
+const instance = { serviceName: "orders", instanceId: "1", version: "1.0.0" }
+
+const isInterrupted = <A, E>(exit: Exit.Exit<A, E>): boolean =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+
+describe("a leader that crashes", () => {
+  const candidates = Effect.gen(function*() {
+    const leaders: Array<string> = []
+    const [one, two] = [yield* start, yield* start]
+    const lead = (name: string, { crash, election }: typeof one) =>
+      Effect.tap(
+        Effect.forkScoped(Effect.exit(crash.run(
+          election.whileLeader("job", () => Effect.andThen(Effect.sync(() => leaders.push(name)), Effect.never))
+        ))),
+        () => settle
+      )
+    const running = yield* lead("one", one)
+    yield* lead("two", two)
+    return { leaders, one, running }
+  })
+
+  test(
+    "is followed when its lease has ended, and not before",
+    Effect.gen(function*() {
+      const { leaders, one } = yield* candidates
+      assert.deepStrictEqual(leaders, ["one"])
+      yield* one.crash.crash
+      yield* TestClock.adjust("19 seconds")
+      assert.deepStrictEqual(leaders, ["one"])
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual(leaders, ["one"])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(leaders, ["one", "two"])
+    })
+  )
+
+  test(
+    "is followed at once where it is stopped and does not crash",
+    Effect.gen(function*() {
+      const { leaders, running } = yield* candidates
+      yield* Effect.forkScoped(Fiber.interrupt(running))
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(leaders, ["one", "two"])
+    })
+  )
+
+  test(
+    "fails what runs in its process, and leaves its record as it was",
+    Effect.gen(function*() {
+      const store = yield* KVStore.KVStore
+      const { one, running } = yield* candidates
+      const before = yield* store.get("election.job")
+      yield* one.crash.crash
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(running), Exit.fail(new Crash.ProcessCrashed()))
+      assert.isTrue(Option.isSome(before))
+      assert.deepStrictEqual(yield* store.get("election.job"), before)
+    })
+  )
+})
+
+describe("an instance of a process that crashes", () => {
+  test(
+    "is listed for maxAge after its last heartbeat, and not longer",
+    Effect.gen(function*() {
+      const [one, two] = [yield* start, yield* start]
+      yield* one.crash.run(one.registry.register(instance))
+      const listed = Effect.map(two.registry.list("orders"), (all) => all.map(({ instanceId }) => instanceId))
+      yield* one.crash.crash
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* listed, ["1"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* listed, [])
+    })
+  )
+
+  test(
+    "is not deregistered when the scope that it was registered in closes",
+    Effect.gen(function*() {
+      const [one, two] = [yield* start, yield* start]
+      const scope = yield* Scope.make()
+      yield* Scope.provide(one.crash.run(one.registry.register(instance)), scope)
+      yield* one.crash.crash
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* two.registry.list("orders")).length, 1)
+    })
+  )
+
+  test(
+    "is deregistered where the process does not crash",
+    Effect.gen(function*() {
+      const [one, two] = [yield* start, yield* start]
+      const scope = yield* Scope.make()
+      yield* Scope.provide(one.crash.run(one.registry.register(instance)), scope)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* two.registry.list("orders")).length, 0)
+    })
+  )
+})
+
+describe("a process that has crashed", () => {
+  test(
+    "reaches the store no more, by any operation",
+    Effect.gen(function*() {
+      const below = yield* KVStore.KVStore
+      const { crash, store } = yield* start
+      yield* crash.run(store.put("k", bytes("1")))
+      yield* crash.crash
+      const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        store.get("k"),
+        store.put("k", bytes("2")),
+        store.delete("k"),
+        store.purge("k"),
+        store.history("k"),
+        store.keys(),
+        store.entries(),
+        store.getMany(["k"]),
+        store.status,
+        Stream.runDrain(store.watch())
+      ]
+      for (const operation of operations) assert.isTrue(isInterrupted(yield* Effect.exit(operation)))
+      assert.strictEqual((yield* below.history("k")).length, 1)
+      assert.strictEqual(store.clock, below.clock)
+      assert.strictEqual(store.config, below.config)
+    })
+  )
+
+  test(
+    "has its operations interrupted that are under way, and its watches",
+    Effect.gen(function*() {
+      const below = yield* KVStore.KVStore
+      const slow = KVStore.KVStore.of({ ...below, put: () => Effect.never, status: Effect.never })
+      const { crash, store } = yield* Effect.provideService(Crash.make, KVStore.KVStore, slow)
+      const fork = (effect: Effect.Effect<unknown, unknown>) => Effect.forkScoped(Effect.exit(effect))
+      const fibers: ReadonlyArray<Fiber.Fiber<Exit.Exit<unknown, unknown>>> = [
+        yield* fork(store.put("k", bytes("1"))),
+        yield* fork(store.status),
+        yield* fork(Stream.runDrain(store.watch())),
+        yield* fork(Effect.uninterruptible(store.put("k", bytes("1"))))
+      ]
+      yield* settle
+      yield* crash.crash
+      for (const fiber of fibers) assert.isTrue(isInterrupted(yield* Fiber.join(fiber)))
+    })
+  )
+
+  test(
+    "says that it has, and runs nothing more",
+    Effect.gen(function*() {
+      const { crash } = yield* start
+      let ran = 0
+      assert.isFalse(yield* crash.hasCrashed)
+      assert.strictEqual(yield* crash.run(Effect.succeed(7)), 7)
+      assert.strictEqual(yield* Effect.flip(crash.run(Effect.fail("no"))), "no")
+      yield* crash.crash
+      yield* crash.crash
+      assert.isTrue(yield* crash.hasCrashed)
+      const error = yield* Effect.flip(crash.run(Effect.sync(() => ran++)))
+      assert.instanceOf(error, Crash.ProcessCrashed)
+      assert.strictEqual(ran, 0)
+    })
+  )
+
+  test(
+    "does nothing more, also where that needs no store",
+    Effect.gen(function*() {
+      const { crash } = yield* start
+      let steps = 0
+      const work = Effect.forever(Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => steps++)))
+      yield* Effect.forkScoped(Effect.exit(crash.run(work)))
+      yield* settle
+      yield* TestClock.adjust("3 seconds")
+      yield* crash.crash
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(steps, 3)
+    })
+  )
+
+  test(
+    "does not keep what runs it waiting for finalizers",
+    Effect.gen(function*() {
+      const { crash } = yield* start
+      const stubborn = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))
+      const running = yield* Effect.forkScoped(Effect.flip(crash.run(stubborn)))
+      yield* settle
+      yield* crash.crash
+      assert.instanceOf(yield* Fiber.join(running), Crash.ProcessCrashed)
+    })
+  )
+
+  test(
+    "does not keep an interruption waiting that came before the crash",
+    Effect.gen(function*() {
+      const { crash } = yield* start
+      const stubborn = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))
+      const running = yield* Effect.forkScoped(crash.run(stubborn))
+      yield* settle
+      const interrupted = yield* Effect.forkScoped(Fiber.interrupt(running))
+      yield* settle
+      assert.isUndefined(interrupted.pollUnsafe())
+      yield* crash.crash
+      yield* Fiber.join(interrupted)
+    })
+  )
+
+  test(
+    "may have crashed by what it runs",
+    Effect.gen(function*() {
+      const { crash, store } = yield* start
+      const suicidal = Effect.andThen(crash.crash, store.put("k", bytes("1")))
+      assert.instanceOf(yield* Effect.flip(crash.run(suicidal)), Crash.ProcessCrashed)
+      yield* settle
+      assert.isTrue(Option.isNone(yield* (yield* KVStore.KVStore).get("k")))
+    })
+  )
+
+  test(
+    "retries nothing in a finalizer that retries for ever",
+    Effect.gen(function*() {
+      const { crash, store } = yield* start
+      const scope = yield* Scope.make()
+      const attempts = yield* Deferred.make<void>()
+      yield* Scope.addFinalizer(
+        scope,
+        Effect.andThen(Deferred.succeed(attempts, undefined), store.delete("k")).pipe(
+          Effect.retry({ while: () => true }),
+          Effect.ignore
+        )
+      )
+      yield* crash.crash
+      const closed = yield* Effect.exit(Scope.close(scope, Exit.void))
+      assert.isTrue(yield* Deferred.isDone(attempts))
+      assert.isTrue(Exit.isSuccess(closed) || isInterrupted(closed))
+    })
+  )
+})
+
+describe("two processes over one bucket", () => {
+  test(
+    "crash one by one, and share what is stored",
+    Effect.gen(function*() {
+      const [one, two] = [yield* start, yield* start]
+      yield* one.crash.run(one.store.put("k", bytes("1")))
+      yield* one.crash.crash
+      assert.isFalse(yield* two.crash.hasCrashed)
+      assert.isTrue(Option.isSome(yield* two.crash.run(two.store.get("k"))))
+      yield* two.crash.run(two.store.put("k", bytes("2")))
+    })
+  )
+})
+
+describe("a test in which a process has crashed", () => {
+  test(
+    "goes on when its scope closes, whatever that process has left open in it",
+    Effect.gen(function*() {
+      const { crash, election, registry } = yield* start
+      const outcome = yield* Effect.scoped(Effect.gen(function*() {
+        yield* crash.run(election.campaign("job"))
+        yield* crash.run(registry.register(instance))
+        yield* crash.crash
+        return "done"
+      }))
+      assert.strictEqual(outcome, "done")
+      const other = yield* start
+      assert.isTrue(Option.isSome(yield* other.election.leader("job")), "nothing was handed over")
+      assert.strictEqual((yield* other.registry.list("orders")).length, 1, "nothing was deregistered")
+    })
+  )
+
+  test(
+    "closes what a process that has not crashed left open: leadership is handed over",
+    Effect.gen(function*() {
+      const { crash, election } = yield* start
+      yield* Effect.scoped(crash.run(election.campaign("job")))
+      const other = yield* start
+      assert.isTrue(Option.isNone(yield* other.election.leader("job")))
+    })
+  )
+})

@@ -1,0 +1,411 @@
+/** The simulated server does what real ones have been measured to do: requests, writes, reads, consumers. */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  consumerSettings,
+  epoch,
+  expecting,
+  type Given,
+  guardedBy,
+  purge,
+  replicated,
+  seconds,
+  start,
+  streamSettings,
+  tombstone
+} from "../../../support/simulatedServer.ts"
+
+const codeOf = (answer: { error?: { err_code: number } }) => answer.error?.err_code
+
+describe("a simulated stream", () => {
+  it("is made once, as it was asked for, and another one of its name is refused", () => {
+    const { client } = start({ stream: { first_seq: 1000, max_age: seconds(60) } })
+    const same = streamSettings({ first_seq: 1000, max_age: seconds(60) })
+    assert.isUndefined(codeOf(client.api("STREAM.CREATE.KV_b", same)))
+    assert.strictEqual(codeOf(client.api("STREAM.CREATE.KV_b", { ...same, first_seq: 2000 })), 10058)
+    const { config } = client.api("STREAM.INFO.KV_b")
+    assert.deepInclude(config, { name: "KV_b", first_seq: 1000, max_age: seconds(60), num_replicas: 1, max_bytes: -1 })
+    assert.strictEqual(client.put("a"), 1000)
+    assert.strictEqual(codeOf(start().client.api("STREAM.CREATE.c", { ...same, name: "c", max_age: 1 })), 10052)
+  })
+
+  it("tells of itself: when it was made, its last sequence, its subjects and the server's time", () => {
+    const { client, time } = start()
+    client.put("a.x", "1")
+    client.put("a.y", "22")
+    client.put("b.x", "333")
+    const { created, state, total, ts } = client.api("STREAM.INFO.KV_b", { subjects_filter: "$KV.b.a.*", offset: 1 })
+    assert.deepStrictEqual([state.subjects, total], [{ "$KV.b.a.y": 1 }, 2])
+    assert.deepInclude(state, { messages: 3, last_seq: 3, num_subjects: 3 })
+    assert.isAbove(state.bytes, 3 * "$KV.b.a.x".length)
+    assert.closeTo(Date.parse(created), epoch, 2)
+    assert.closeTo(Date.parse(ts), epoch + time.now(), 2)
+    assert.isUndefined(client.api("STREAM.INFO.KV_b").state.subjects)
+  })
+
+  it("is updated, and drops what its history has no more room for", () => {
+    const { client } = start({ stream: { max_msgs_per_subject: 3 } })
+    for (const value of ["1", "2", "3"]) client.put("a", value)
+    assert.isUndefined(codeOf(client.api("STREAM.UPDATE.KV_b", streamSettings({ max_msgs_per_subject: 2 }))))
+    assert.strictEqual(client.api("STREAM.INFO.KV_b").state.messages, 2)
+    assert.strictEqual(codeOf(client.api("STREAM.UPDATE.KV_b", streamSettings({ storage: "memory" }))), 10052)
+  })
+
+  it("is purged by subject, without a trace", () => {
+    const { client } = start()
+    client.put("a.x")
+    client.put("b")
+    assert.deepStrictEqual(client.api("STREAM.PURGE.KV_b", { filter: "$KV.b.a.>" }), { success: true, purged: 1 })
+    assert.strictEqual(client.api("STREAM.INFO.KV_b").state.messages, 1)
+    assert.strictEqual(client.put("a.x", "", expecting(0)), 3)
+  })
+
+  it("is gone when it is deleted: requests are refused, and nobody listens to what is published", () => {
+    const { client } = start()
+    assert.deepStrictEqual(client.api("STREAM.DELETE.KV_b"), { success: true })
+    for (
+      const subject of ["STREAM.INFO.KV_b", "STREAM.MSG.GET.KV_b", "CONSUMER.INFO.KV_b.c", "STREAM.PURGE.KV_b"]
+    ) assert.strictEqual(codeOf(client.api(subject)), 10059)
+    assert.strictEqual(client.write("a")?.status, 503)
+    assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")?.status, 503)
+  })
+})
+
+describe("a simulated write", () => {
+  it("is acknowledged with its sequence, and reported to listeners", () => {
+    const { client, server, stored } = start()
+    assert.deepStrictEqual(client.write("a", "x")?.json, { stream: "KV_b", seq: 1 })
+    client.put("a", "", tombstone)
+    client.put("a", "", purge)
+    assert.deepStrictEqual(stored, ["put a@1", "delete a@2", "purge a@3"])
+    const { lastRevision, messages } = server.stream("KV_b")!
+    assert.strictEqual(lastRevision, 3)
+    assert.deepStrictEqual(messages.map(({ operation, revision }) => [operation, revision]), [["purge", 3]])
+  })
+
+  it("is refused unless the last message of the subject has the sequence expected, tombstones too", () => {
+    const { client } = start()
+    assert.strictEqual(client.refusal("a", "", expecting(1)), 10071)
+    client.put("b")
+    client.put("a", "", expecting(0))
+    const { code, description, err_code } = client.write("a", "", expecting(0))!.json.error
+    assert.deepStrictEqual([code, err_code, description], [400, 10071, "wrong last sequence: 2"])
+    client.put("a", "", [...tombstone, ...expecting(2)])
+    assert.strictEqual(client.refusal("a", "", expecting(0)), 10071)
+    assert.strictEqual(client.put("a", "", expecting(3)), 4)
+  })
+
+  it("may be conditioned on another subject from 2.11 on; before, the number is that of its own", () => {
+    const at = (version: Given["version"] & string) => {
+      const { client } = start({ version })
+      client.put("lease")
+      const codes = [client.refusal("a", "", guardedBy("lease", 1)), client.refusal("a", "", guardedBy("lease", 9))]
+      return [...codes, client.refusal("a", "", [["Nats-Expected-Last-Subject-Sequence-Subject", "$KV.b.lease"]])]
+    }
+    assert.deepStrictEqual(at("2.15.1"), [0, 10071, 10193])
+    assert.deepStrictEqual(at("2.10.27"), [10071, 10071, 0])
+  })
+
+  it("keeps as many messages of a subject as its history holds; a purge rolls them up, where that is allowed", () => {
+    const { client } = start({ stream: { max_msgs_per_subject: 3 } })
+    const count = () => client.api("STREAM.INFO.KV_b", { subjects_filter: ">" }).state.subjects["$KV.b.a"]
+    for (const value of ["1", "2", "3", "4"]) client.put("a", value)
+    assert.strictEqual(count(), 3)
+    client.put("a", "", purge)
+    assert.strictEqual(count(), 1)
+    assert.strictEqual(start({ stream: { allow_rollup_hdrs: false } }).client.refusal("a", "", purge), 10111)
+  })
+
+  it("may be too large, with its headers", () => {
+    const { client } = start({ stream: { max_msg_size: 10 } })
+    assert.strictEqual(client.refusal("a", "0123456789"), 0)
+    assert.strictEqual(client.refusal("a", "0123456789a"), 10054)
+    assert.strictEqual(client.refusal("a", "01234", expecting(1)), 10054)
+  })
+
+  it("needs room; what it replaces makes some, but not on 2.10; tombstones always have some", () => {
+    for (const [version, overwriting] of [["2.15.1", 0], ["2.10.27", 10077]] as const) {
+      const { client } = start({ version, stream: { max_bytes: 200 } })
+      client.put("a", "x".repeat(100))
+      assert.strictEqual(client.refusal("b", "x".repeat(100)), 10077)
+      assert.strictEqual(client.refusal("a", "y".repeat(100)), overwriting)
+      assert.strictEqual(client.refusal("a", "", tombstone), 0)
+    }
+  })
+
+  it("with an id that was used is a success of old, and writes nothing; which of two is asked first differs", () => {
+    const orders = [
+      ["2.15.1", 1, "after"],
+      ["2.15.1", 3, "before"],
+      ["2.10.27", 1, "before"],
+      ["2.10.27", 3, "after"]
+    ] as const
+    for (const [version, replicas, order] of orders) {
+      const { client, stored, time } = start({ version, stream: { num_replicas: replicas } })
+      const id = ["Nats-Msg-Id", "one"] as const
+      client.put("a", "1", [id])
+      const again = (revision: number) => client.write("a", "2", [id, ...expecting(revision)])?.json
+      assert.deepStrictEqual(again(1), { stream: "KV_b", seq: 1, duplicate: true })
+      if (order === "before") assert.deepStrictEqual(again(0), { stream: "KV_b", seq: 1, duplicate: true })
+      else assert.strictEqual(codeOf(again(0)), 10071)
+      assert.strictEqual(time.count(`duplicate ${order} the condition`), order === "before" ? 2 : 1)
+      assert.deepStrictEqual(stored, ["put a@1"])
+      time.pass(120_000)
+      assert.strictEqual(again(1).seq, 2)
+    }
+  })
+
+  it("to several replicas takes a while, and another condition on its subject is refused meanwhile", () => {
+    const { client, time } = start({ stream: replicated })
+    client.put("a", "1")
+    const sent = [expecting(1), expecting(1), expecting(1)].map((headers) => client.send("$KV.b.a", "2", headers))
+    const plain = client.send("$KV.b.a", "3")
+    time.pass(20)
+    const told = sent.map(([answer]) => JSON.parse(new TextDecoder().decode(answer!.data)))
+    assert.deepStrictEqual(told.map((one) => one.seq ?? one.error.err_code), [2, 10164, 10164])
+    assert.notMatch(told[1].error.description, /\d/)
+    assert.strictEqual(plain.length, 1)
+    assert.strictEqual(time.count("conflict in flight"), 2)
+    assert.strictEqual(client.refusal("a", "4", expecting(2)), 10071)
+  })
+
+  it("to several replicas lets one write at a time through that is guarded by a subject", () => {
+    const { client, stored, time } = start({ stream: replicated })
+    client.put("lease")
+    for (const key of ["a", "b", "c"]) client.send(`$KV.b.${key}`, "", guardedBy("lease", 1))
+    time.pass(20)
+    assert.deepStrictEqual(stored, ["put lease@1", "put a@2"])
+    client.put("b", "", guardedBy("lease", 1))
+  })
+
+  it("of one session comes after those that the session sent before it", () => {
+    for (const stream of [{}, replicated]) {
+      const { client, stored, time } = start({ stream })
+      for (let count = 1; count <= 50; count++) client.send("$KV.b.a", String(count))
+      time.pass(300)
+      assert.deepStrictEqual(stored, Array.from({ length: 50 }, (_, index) => `put a@${index + 1}`))
+    }
+  })
+})
+
+describe("a simulated read", () => {
+  it("of the leader has the message with its headers, or none", () => {
+    const { client, time } = start()
+    client.put("a", "värde", tombstone)
+    const { data, hdrs, seq, subject, time: at } =
+      client.api("STREAM.MSG.GET.KV_b", { last_by_subj: "$KV.b.a" }).message
+    assert.deepStrictEqual([subject, seq], ["$KV.b.a", 1])
+    assert.strictEqual(Buffer.from(data, "base64").toString(), "värde")
+    assert.strictEqual(Buffer.from(hdrs, "base64").toString(), "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n")
+    assert.closeTo(Date.parse(at), epoch + time.now(), 10)
+    assert.strictEqual(codeOf(client.api("STREAM.MSG.GET.KV_b", { last_by_subj: "$KV.b.b" })), 10037)
+  })
+
+  it("directly has the value, its place in headers and those it was stored with, or a 404", () => {
+    const { client } = start()
+    client.put("a.b", "x", tombstone)
+    const { header, text } = client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a.b")!
+    const names = ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "KV-Operation"]
+    assert.deepStrictEqual([text, ...names.map(header)], ["x", "KV_b", "$KV.b.a.b", "1", "DEL"])
+    assert.closeTo(Date.parse(header("Nats-Time-Stamp")), epoch, 100)
+    assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.none")?.status, 404)
+    assert.strictEqual(start({ stream: { allow_direct: false } }).client.ask("$JS.API.DIRECT.GET.KV_b.a")?.status, 503)
+  })
+
+  it("of many subjects has the last of each in order, and says how many are left out", () => {
+    const { client } = start({ stream: { max_msgs_per_subject: 2 } })
+    for (const key of ["a", "b", "c", "a"]) client.put(key, key)
+    const get = (body: object) => client.askMany("$JS.API.DIRECT.GET.KV_b", body)
+    const all = get({ multi_last: ["$KV.b.>"] })
+    assert.deepStrictEqual(all.map(({ text }) => text), ["b", "c", "a", ""])
+    assert.deepStrictEqual([all[3]!.status, all[3]!.header("Nats-Num-Pending")], [204, "0"])
+    const some = get({ multi_last: ["$KV.b.a", "$KV.b.b", "$KV.b.none"], max_bytes: 1 })
+    assert.deepStrictEqual([some.map(({ text }) => text), some[1]!.header("Nats-Num-Pending")], [["b", ""], "1"])
+    assert.strictEqual(get({ multi_last: ["$KV.b.none"] })[0]!.status, 404)
+    for (let count = 0; count < 1100; count++) client.send(`$KV.b.k${count}`)
+    assert.strictEqual(get({ multi_last: ["$KV.b.>"] })[0]!.status, 413)
+  })
+
+  it("of many subjects is none of an old server's requests", () => {
+    const { client } = start({ version: "2.10.27" })
+    client.put("a")
+    assert.strictEqual(client.askMany("$JS.API.DIRECT.GET.KV_b", { multi_last: ["$KV.b.>"] })[0]!.status, 408)
+  })
+
+  it("may come to a replica that lags, and the leader's may not", () => {
+    const { client, server, time } = start({ stream: replicated })
+    client.put("a", "old")
+    time.pass(50)
+    server.lag("KV_b", 1000)
+    client.put("a", "new")
+    const seen = new Set<string>()
+    for (let count = 0; count < 30; count++) seen.add(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")!.text)
+    assert.deepStrictEqual(seen, new Set(["old", "new"]))
+    assert.isAbove(time.count("stale read"), 5)
+    for (let count = 0; count < 20; count++) {
+      assert.strictEqual(client.api("STREAM.MSG.GET.KV_b", { last_by_subj: "$KV.b.a" }).message.seq, 2)
+    }
+    time.pass(1100)
+    const faults = time.count("stale read")
+    for (let count = 0; count < 20; count++) {
+      assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")!.text, "new")
+    }
+    assert.strictEqual(time.count("stale read"), faults)
+  })
+})
+
+describe("a simulated consumer", () => {
+  it("pushes the last of each subject, then what comes, with its place and what is still to come", () => {
+    const { client, server, time } = start()
+    for (const key of ["a", "b", "a", "other.x"]) client.put(key, key)
+    const { answer, messages, words } = client.consume("c", { filter_subject: "$KV.b.*" })
+    assert.strictEqual(answer.num_pending, 2)
+    time.pass(5)
+    client.put("c", "c", tombstone)
+    client.put("other.y")
+    time.pass(5)
+    assert.deepStrictEqual(words, ["b@2 #1 -1", "a@3 #2 -0", "c@5 #3 -0"])
+    assert.deepStrictEqual(messages[2]!.headers, tombstone)
+    assert.match(messages[2]!.reply!, /^\$JS\.ACK\.KV_b\.c\.1\.5\.3\.1793491200\d{9}\.0$/)
+    assert.strictEqual(server.consumers("KV_b"), 1)
+  })
+
+  it("begins where its configuration says; beyond the last message it waits for that one, or on 2.10 takes the next", () => {
+    const from = (version: Given["version"] & string, opt_start_seq: number) => {
+      const { client, time } = start({ version, stream: { max_msgs_per_subject: 5 } })
+      for (const value of ["1", "2", "3"]) client.put("a", value)
+      const { answer, words } = client.consume("c", { deliver_policy: "by_start_sequence", opt_start_seq })
+      for (const value of ["4", "5"]) client.put("a", value)
+      time.pass(5)
+      return [answer.num_pending, ...words.map((word) => word.split(" ")[0])]
+    }
+    assert.deepStrictEqual(from("2.15.1", 2), [2, "a@2", "a@3", "a@4", "a@5"])
+    assert.deepStrictEqual(from("2.15.1", 5), [0, "a@5"])
+    assert.deepStrictEqual(from("2.10.27", 5), [0, "a@4", "a@5"])
+  })
+
+  it("may leave the values out", () => {
+    const { client, time } = start()
+    client.put("a", "value", tombstone)
+    const { messages } = client.consume("c", { headers_only: true })
+    time.pass(5)
+    assert.strictEqual(messages[0]!.data.length, 0)
+    assert.deepStrictEqual(messages[0]!.headers, [...tombstone, ["Nats-Msg-Size", "5"]])
+  })
+
+  it("says that it is there, and how far it is, whenever it has said nothing for a heartbeat", () => {
+    const { client, time } = start()
+    const { words } = client.consume("c", {})
+    time.pass(2500)
+    client.put("a")
+    time.pass(900)
+    assert.deepStrictEqual(words, ["idle 0", "idle 0", "a@1 #1 -0"])
+    time.pass(200)
+    assert.deepStrictEqual(words.slice(3), ["idle 1"])
+  })
+
+  it("passes over what is removed before its turn, and counts it as pending no more", () => {
+    const { client, time } = start()
+    for (let count = 0; count < 200; count++) client.send(`$KV.b.k${count}`)
+    time.pass(200)
+    const { words } = client.consume("c")
+    // Behind the making, before all has been pushed.
+    for (let count = 0; count < 199; count++) client.send(`$KV.b.k${count}`, "", purge)
+    time.pass(200)
+    assert.isBelow(words.length, 400)
+    assert.strictEqual(words[words.length - 1]!.split(" ")[2], "-0")
+    const sequences = words.map((word) => Number(/@(\d+)/.exec(word)?.[1]))
+    assert.isAbove(sequences.length, 200)
+    assert.deepStrictEqual(sequences, sequences.toSorted((a, b) => a - b))
+  })
+
+  it("waits when its reader does not answer, says so with every heartbeat, and goes on when it does", () => {
+    for (let seed = 1; seed < 40; seed++) {
+      const { client, time } = start({ seed })
+      const { raw, words } = client.consume("c")
+      for (let count = 0; count < 100; count++) client.send("$KV.b.a", "x".repeat(100))
+      time.pass(100)
+      if (time.count("consumer stalled") === 0) continue
+      const before = words.length
+      const asked = raw.find(({ reply, status }) => status === 100 && reply !== undefined)?.reply
+      if (asked === undefined) return assert.fail("it waits, and has not said for what")
+      assert.match(asked, /^\$JS\.FC\./)
+      assert.isBelow(before, 100)
+      time.pass(1000)
+      const beat = raw[raw.length - 1]!
+      assert.deepStrictEqual(beat.headers.find(([name]) => name === "Nats-Consumer-Stalled")?.[1], asked)
+      client.session.publish(asked, [], new Uint8Array(0), undefined)
+      time.pass(5)
+      assert.match(words[words.length - 1]!, /^a@100 .* -0$/)
+      return
+    }
+    assert.fail("no consumer ever waited")
+  })
+
+  it("is gone when it is deleted, and then there is none of its name", () => {
+    const { client, server, time } = start({ version: "2.10.27" })
+    const { words } = client.consume("c")
+    assert.strictEqual(client.api("CONSUMER.INFO.KV_b.c").name, "c")
+    assert.deepStrictEqual(client.api("CONSUMER.DELETE.KV_b.c"), { success: true })
+    for (const verb of ["INFO", "DELETE"]) assert.strictEqual(codeOf(client.api(`CONSUMER.${verb}.KV_b.c`)), 10014)
+    client.put("a")
+    time.pass(5000)
+    assert.deepStrictEqual([server.consumers("KV_b"), words], [0, []])
+  })
+
+  it("removes itself when nobody has listened for its threshold, and goes on where somebody does before", () => {
+    const { another, client, server, time } = start()
+    const { words } = client.consume("c")
+    client.unlisten("_deliver.c")
+    client.put("a", "1")
+    time.pass(9000)
+    const again = client.listen("_deliver.c")
+    time.pass(5)
+    assert.deepStrictEqual([words, again.words], [[], ["a@1 #1 -0"]])
+    time.pass(20_000)
+    const other = another("b")
+    other.consume("d")
+    other.session.close()
+    time.pass(9900)
+    assert.strictEqual(server.consumers("KV_b"), 2)
+    time.pass(200)
+    assert.strictEqual(server.consumers("KV_b"), 1)
+  })
+
+  it("is one of no more than the stream allows", () => {
+    const { client } = start({ stream: { max_consumers: 2 } })
+    assert.deepStrictEqual(["c", "d", "e"].map((name) => codeOf(client.consume(name).answer)), [
+      undefined,
+      undefined,
+      10026
+    ])
+  })
+
+  it("may be looked for before it is made on 2.15, which does requests side by side; on 2.10 never", () => {
+    const overtaken = (version: Given["version"] & string) => {
+      let count = 0
+      const { client, time } = start({ version })
+      for (let index = 0; index < 300; index++) {
+        client.send(`$JS.API.CONSUMER.CREATE.KV_b.c${index}.$KV.b.>`, { config: consumerSettings(`c${index}`) })
+        const answers = client.send(`$JS.API.CONSUMER.DELETE.KV_b.c${index}`)
+        time.pass(10)
+        if (new TextDecoder().decode(answers[0]!.data).includes("10014")) count++
+      }
+      return count
+    }
+    const count = overtaken("2.15.1")
+    assert.isTrue(count > 0 && count < 30, `${count} of 300`)
+    assert.strictEqual(overtaken("2.10.27"), 0)
+  })
+
+  it("on a replica that lags pushes later than the leader has acknowledged", () => {
+    const { client, server, time } = start({ stream: replicated })
+    const all = Array.from({ length: 20 }, (_, index) => client.consume(`c${index}`))
+    server.lag("KV_b", 500)
+    client.put("a")
+    time.pass(50)
+    const heard = all.filter(({ words }) => words.length > 0).length
+    assert.isTrue(heard > 0 && heard < 20, `${heard} of 20`)
+    time.pass(500)
+    assert.isTrue(all.every(({ words }) => words[words.length - 1] === "a@1 #1 -0"))
+  })
+})

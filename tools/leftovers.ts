@@ -1,0 +1,144 @@
+/** What listings and watches leave behind: consumers and subscriptions on the server, memory in the client. */
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import * as KVStore from "../src/KVStore.ts"
+import * as NatsClient from "../src/NatsClient.ts"
+import * as NatsKVStore from "../src/NatsKVStore.ts"
+import { bytes } from "../test/support/values.ts"
+import type { Line } from "./natsServer/binaries.ts"
+import { startNatsServer } from "./natsServer/server.ts"
+
+type Store = KVStore.KVStore["Service"]
+
+/** How many are under way at once: with more, one is seldom closed while the server makes its consumer. */
+const atOnce = 8
+
+/** Turns of the event loop within which a watch is opened, but for the snapshot. */
+const turnsToOpen = 10
+
+/** Calls before those that count: what they leave in memory is code, made ready to run. */
+const warmUp = 500
+
+/** A system account answers what the server knows of a client; everybody else needs no name. */
+const withSystemAccount = `accounts {
+  SYSTEM: { users: [ { user: system, password: system } ] }
+  APP: { jetstream: enabled, users: [ { user: app, password: app } ] }
+}
+system_account: SYSTEM
+no_auth_user: app`
+
+/** Half of the watches are closed at a random moment, most of them before they are ready; half when they are. */
+const openAndClose = (store: Store) =>
+  Effect.gen(function*() {
+    const isReady = yield* Deferred.make<void>()
+    const fiber = yield* store.watch().pipe(
+      Stream.runForEach((event) => event._tag === "Ready" ? Deferred.succeed(isReady, undefined) : Effect.void),
+      Effect.forkChild
+    )
+    const patient = yield* Random.nextBoolean
+    const turns = yield* Random.nextIntBetween(0, turnsToOpen)
+    yield* patient ? Deferred.await(isReady) : Effect.replicateEffect(Effect.yieldNow, turns, { discard: true })
+    yield* Fiber.interrupt(fiber)
+  })
+
+const calls = {
+  keys: (store: Store) => store.keys(),
+  entries: (store: Store) => store.entries(),
+  watch: openAndClose
+}
+
+export type Call = keyof typeof calls
+
+export const callNames: ReadonlyArray<Call> = ["keys", "entries", "watch"]
+
+const Connections = Schema.fromJsonString(Schema.Struct({
+  data: Schema.Struct({
+    connections: Schema.Array(
+      Schema.Struct({ name: Schema.optionalKey(Schema.String), subscriptions: Schema.optionalKey(Schema.Int) })
+    )
+  })
+}))
+
+const clientName = "leftovers"
+
+const connected = (options: Parameters<typeof connect>[0]) =>
+  Effect.acquireRelease(
+    Effect.promise(() => connect(options)),
+    (connection) => Effect.promise(() => connection.close())
+  )
+
+/** Bytes in use, without what nobody holds. */
+const heapUsed = (): number => {
+  setFlagsFromString("--expose-gc")
+  const collect: unknown = runInNewContext("gc")
+  if (typeof collect !== "function") throw new Error("this runtime does not let its garbage be collected")
+  collect()
+  return process.memoryUsage().heapUsed
+}
+
+export interface Leftovers {
+  /** Consumers on the stream one second after the last call has ended. */
+  readonly consumers: number
+  /** Subscriptions of the client, by the server's count, more than before. */
+  readonly subscriptions: number
+  /** Bytes in use, more than before. */
+  readonly bytes: number
+  readonly millisPerCall: number
+}
+
+/** A server, a bucket with ten keys, and a way to make so many calls and see what is left of them. */
+export const makeLeftovers = Effect.fnUntraced(function*(
+  line: Line
+): Effect.fn.Return<(call: Call, count: number) => Effect.Effect<Leftovers, unknown>, unknown, Scope.Scope> {
+  const { port, url } = yield* startNatsServer({ line, config: withSystemAccount })
+  const context = yield* Layer.build(
+    NatsKVStore.layer({ bucket: "leftovers" }).pipe(
+      Layer.provideMerge(NatsClient.layer({ servers: url, name: clientName }))
+    )
+  )
+  const store = Context.get(context, KVStore.KVStore)
+  for (const n of Array.from({ length: 10 }).keys()) yield* store.put(`key.${n}`, bytes("value"))
+
+  const system = yield* connected({ servers: `127.0.0.1:${port}`, user: "system", pass: "system" })
+  const { streams } = yield* Effect.flatMap(
+    connected({ servers: url }),
+    (other) => Effect.promise(() => jetstreamManager(other))
+  )
+  const consumers = Effect.promise(async () => (await streams.info("KV_leftovers")).state.consumer_count)
+  const subscriptions = Effect.gen(function*() {
+    const answer = yield* Effect.promise(() =>
+      system.request("$SYS.REQ.SERVER.PING.CONNZ", JSON.stringify({ account: "APP" }))
+    )
+    const { data } = yield* Schema.decodeEffect(Connections)(answer.string())
+    // What is nothing is left out of the answer.
+    return data.connections.find(({ name }) => name === clientName)!.subscriptions ?? 0
+  })
+  // The first request of a connection subscribes once, to all answers; the store has made it by now.
+  const before = yield* subscriptions
+
+  return Effect.fnUntraced(function*(call, count) {
+    yield* Effect.replicateEffect(calls[call](store), warmUp, { concurrency: atOnce, discard: true })
+    const heapBefore = heapUsed()
+    const begun = performance.now()
+    yield* Effect.replicateEffect(calls[call](store), count, { concurrency: atOnce, discard: true })
+    const millisPerCall = (performance.now() - begun) / count
+    yield* Effect.sleep("1 second")
+    return {
+      consumers: yield* consumers,
+      subscriptions: (yield* subscriptions) - before,
+      bytes: Math.max(0, heapUsed() - heapBefore),
+      millisPerCall
+    }
+  })
+})

@@ -1,0 +1,339 @@
+/** Bugs of elections: of those who stand, of those who lead, and of what they are trusted with. */
+import type { Edit, Mutant } from "./models.ts"
+
+const board = "src/internal/election/observations.ts"
+const campaign = "src/internal/election/campaign.ts"
+const challenger = "src/internal/election/challenger.ts"
+const election = "src/internal/election/service.ts"
+const lease = "src/internal/election/lease.ts"
+const observing = "src/internal/election/observe.ts"
+const tenure = "src/internal/election/tenure.ts"
+const work = "src/internal/election/work.ts"
+
+const condition = "on === \"nothing\" ? { createOnly: true } : { revision: on }"
+
+/** When a challenger read, and what time it is for it now. */
+const campaignByWallClock: ReadonlyArray<Edit> = [
+  {
+    file: campaign,
+    find: "let readAt = monotonicMillis(clock)",
+    replace: "let readAt = clock.currentTimeMillisUnsafe()"
+  },
+  {
+    file: campaign,
+    find: "const now = monotonicMillis(clock) const readAgainAt",
+    replace: "const now = clock.currentTimeMillisUnsafe()\n      const readAgainAt"
+  }
+]
+
+const challengers: ReadonlyArray<Mutant> = [
+  {
+    name: "a challenger purges the key and creates it again",
+    from: "AegisSDK 1.5: attempt_leadership",
+    file: tenure,
+    find: `this.options.store.put(this.key, record, ${condition})`,
+    replace: "this.phase === \"standing\" && on !== \"nothing\" ? Effect.andThen(this.options.store.purge(this.key), " +
+      `this.options.store.put(this.key, record, { createOnly: true })) : this.options.store.put(this.key, record, ${condition})`,
+    scenario: "mixed"
+  },
+  {
+    name: "a challenger takes over by a plain write",
+    from: "AegisSDK 1.3: get, then put",
+    file: tenure,
+    find: condition,
+    replace: `this.phase === "standing" && on !== "nothing" ? undefined : ${condition}`,
+    scenario: "mixed"
+  },
+  {
+    name: "a challenger writes over what is there now, not over what it has watched",
+    from: "AegisTrader: get, then put",
+    file: campaign,
+    find: "if (yield* tenure.stand(on, term)) return true",
+    replace: "const now = yield* Effect.option(tenure.look)\n" +
+      "    const newest = now._tag === \"Some\" && \"revision\" in now.value ? now.value.revision : on\n" +
+      "    if (yield* tenure.stand(newest, term)) return true",
+    scenario: "mixed"
+  },
+  {
+    name: "a challenger waits for half a lease",
+    from: "election.md, A challenger 3",
+    file: challenger,
+    find: "at: since + seen.record.leaseMillis",
+    replace: "at: since + seen.record.leaseMillis / 2",
+    scenario: "mixed"
+  },
+  {
+    name: "a challenger counts by the wall clock",
+    from: "AegisSDK 1.5: time.time()",
+    file: board,
+    find: "nextObservation(known, seen, monotonicMillis(this.clock))",
+    replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())",
+    also: campaignByWallClock,
+    scenario: "mixed"
+  },
+  {
+    name: "a challenger compares the record's own time with its wall clock",
+    from: "AegisSDK 1.5: now - last_heartbeat > ttl",
+    file: challenger,
+    find: "at: since + seen.record.leaseMillis",
+    replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
+    also: [
+      {
+        file: board,
+        find: "nextObservation(known, seen, monotonicMillis(this.clock))",
+        replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())"
+      },
+      ...campaignByWallClock
+    ],
+    scenario: "mixed"
+  },
+  {
+    name: "a second look begins the waiting again",
+    from: "election.md, A challenger 2",
+    file: challenger,
+    find: "if (known !== undefined && isSame(known.seen, seen)) return known",
+    replace: "",
+    scenario: "mixed"
+  },
+  {
+    name: "a record that disappears is taken for a hand-over",
+    from: "election.md, A challenger 3 (found by its model)",
+    file: challenger,
+    find: "lastHeld: known?.lastHeld",
+    replace: "lastHeld: undefined",
+    scenario: "bereft"
+  },
+  {
+    name: "candidates have no nonce of their own",
+    from: "curator#1211: bind leadership to an incarnation",
+    file: campaign,
+    find: "const nonce = yield* randomName(nonceLength)",
+    replace: "const nonce = election",
+    scenario: "mixed"
+  },
+  {
+    name: "a process that starts again takes the record of its former life for its own",
+    from: "curator#1211, AegisTrader",
+    file: campaign,
+    find: "const nonce = yield* randomName(nonceLength)",
+    replace: "const nonce = candidateId",
+    // Alone the first does no harm: what was not sent by this process moves no deadline.
+    also: [{
+      file: tenure,
+      find: "landed(this.lease, revision, this.sent.get(attempt))",
+      replace: "landed(this.lease, revision, this.sent.get(attempt) ?? this.elapsed.sample())"
+    }],
+    scenario: "mixed"
+  }
+]
+
+const leaders: ReadonlyArray<Mutant> = [
+  {
+    name: "the deadline is counted from when the renewal was heard of",
+    from: "kubernetes#65094, election.md, A leader 2",
+    file: tenure,
+    find: "landed(this.lease, revision, this.sent.get(attempt))",
+    replace: "landed(this.lease, revision, this.elapsed.sample())",
+    scenario: "flapping"
+  },
+  {
+    name: "the deadline is the end of the lease",
+    from: "kubernetes#67651",
+    file: tenure,
+    find: "deadline(this.lease, this.options.times.renewDeadline)",
+    replace: "deadline(this.lease, this.options.times.leaseDuration)",
+    scenario: "mixed"
+  },
+  {
+    name: "isValid is a flag",
+    from: "pinniped#800, etcd#11456",
+    file: tenure,
+    find: "return this.left() > 0 ? Effect.succeed(true) : Effect.as(this.end(\"expired\"), false)",
+    replace: "return Effect.succeed(true)",
+    scenario: "mixed"
+  },
+  {
+    name: "elapsed time is the monotonic clock's alone",
+    from: "election.md, A leader 2: a suspended machine's stands still",
+    file: lease,
+    find: "this.elapsed += Math.max(0, missed)",
+    replace: "",
+    scenario: "mixed"
+  },
+  {
+    name: "elapsed time is the wall clock's alone",
+    from: "AegisSDK 1.5: time.time()",
+    file: lease,
+    find: "return this.elapsed",
+    replace: "return this.clock.currentTimeMillisUnsafe()",
+    scenario: "mixed"
+  },
+  {
+    name: "a leader at its deadline hopes for a renewal that is under way",
+    from: "election.md, A leader 4",
+    file: tenure,
+    find: "Effect.as(this.end(\"expired\"), false)",
+    replace: "Effect.succeed(false)",
+    also: [{
+      file: tenure,
+      find:
+        "if (left <= 0) return yield* this.end(\"expired\") yield* Effect.sleep(wholeMillis(Math.min(left, longestTick)))",
+      replace: "yield* Effect.sleep(wholeMillis(left <= 0 ? longestTick : Math.min(left, longestTick)))"
+    }],
+    scenario: "mixed"
+  },
+  {
+    name: "the work is not told that leadership was lost",
+    from: "kubernetes#23731, #44887",
+    file: election,
+    find: "const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))",
+    replace: "const toldToStop = Deferred.await(asked)",
+    scenario: "mixed"
+  },
+  {
+    name: "leadership is released while the work still stops",
+    from: "kubernetes#139991, #139504, kyverno#6048",
+    file: election,
+    find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))",
+    replace:
+      "return Effect.asVoid(Effect.andThen(campaigns.release(elections.services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
+    scenario: "mixed"
+  },
+  {
+    name: "the end of the work is not awaited",
+    from: "cilium#42920",
+    file: work,
+    find: "yield* Fiber.interrupt(work)",
+    replace: "yield* Effect.forkDetach(Fiber.interrupt(work))",
+    scenario: "mixed"
+  },
+  {
+    name: "vacant is a plain write",
+    from: "AegisSDK 1.5: an unconditional purge",
+    file: tenure,
+    find: condition,
+    replace: `vacant ? undefined : ${condition}`,
+    scenario: "mixed"
+  },
+  {
+    name: "whoever lost a renewal goes on from another's record",
+    from: "AegisTrader: renews by identity",
+    file: lease,
+    find: "if (seen._tag === \"Undecodable\" || seen.record.nonce !== nonce)",
+    replace: "if (seen._tag === \"Undecodable\")",
+    scenario: "mixed"
+  },
+  {
+    name: "a renewal is a plain write",
+    from: "election.md, A leader",
+    file: tenure,
+    find: condition,
+    replace: `this.phase === "leading" && !vacant ? undefined : ${condition}`,
+    scenario: "mixed"
+  },
+  {
+    name: "leadership is announced whether or not it has lasted so long",
+    from: "election.md, A leader",
+    file: campaign,
+    find: "if (yield* tenure.isValid) {",
+    replace: "yield* tenure.isValid\n        if (told !== undefined) {",
+    scenario: "sluggish",
+    runs: 500,
+    // A machine would have to be suspended within the milliseconds of the last look, and for seconds: no plan aims so well.
+    test: {
+      file: "test/Election/requests.test.ts",
+      name: "a winner whose deadline passes while its last look is answered was never leader"
+    }
+  },
+  {
+    name: "all attempts of a nonce have one number",
+    from: "election.md, The record (found by its model)",
+    file: tenure,
+    find: "const attempt = ++this.attempts",
+    replace: "const attempt = 1",
+    scenario: "flapping"
+  },
+  {
+    name: "a failed read is taken for a record that is gone",
+    from: "AegisSDK 0.4: one failed read dethrones a healthy leader",
+    file: tenure,
+    find: "Effect.map(this.bounded(\"get\", this.options.store.get(this.key)), fromRead)",
+    replace:
+      "Effect.map(Effect.orElseSucceed(this.bounded(\"get\", this.options.store.get(this.key)), () => Option.none()), fromRead)",
+    scenario: "flapping"
+  },
+  {
+    name: "a lost compare-and-set is taken for another's win",
+    from: "10164 is told of writes that are only under way (measured)",
+    file: tenure,
+    find: "isConflict(error) ? this.readBack : this.missed(error)",
+    replace: "isConflict(error) ? Effect.as(this.end(\"superseded\"), true) : this.missed(error)",
+    scenario: "mixed"
+  },
+  {
+    name: "the token's epoch is the winner's own time",
+    from: "AegisTrader: the sender's timestamp",
+    file: campaign,
+    find: "new FencingToken({ epoch: told.epoch,",
+    replace: "new FencingToken({ epoch: tenure.electedAt.epochMilliseconds,",
+    scenario: "mixed"
+  },
+  {
+    name: "the token's revision is that of the record that is read back",
+    from: "election.md, The record: the revision of the write that WON",
+    file: campaign,
+    find: "revision: tenure.electedRevision!",
+    replace: "revision: meaning.revision",
+    scenario: "mixed",
+    runs: 200,
+    // Only where a renewal lands before the win is announced.
+    test: {
+      file: "test/Election/requests.test.ts",
+      name: "the token of a winner that has renewed before it is announced is that of the write that won"
+    }
+  }
+]
+
+const observers: ReadonlyArray<Mutant> = [
+  {
+    name: "observers read the token of the last renewal",
+    from: "election.md, The record: the revision of the write that WON",
+    file: observing,
+    find: "revision: electedRevisionOf(seen)",
+    replace: "revision: seen.revision",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/Election/Election.test.ts",
+      name: "term, token, candidate and metadata are the same for the leader, for leader, and for observe"
+    }
+  },
+  {
+    name: "leader reports a leader at the very end of its lease",
+    from: "election.md, A leader: others may win from then on",
+    file: observing,
+    find: "return left(store, board, election, seen) > 0",
+    replace: "return left(store, board, election, seen) >= 0",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/Election/observers.test.ts",
+      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+    }
+  },
+  {
+    name: "observe reports a leader at the very end of its lease",
+    from: "election.md, A leader: others may win from then on",
+    file: observing,
+    find: "remaining = left(store, board, election, seen)",
+    replace: "remaining = left(store, board, election, seen) + 1",
+    scenario: "mixed",
+    runs: 200,
+    test: {
+      file: "test/Election/observers.test.ts",
+      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+    }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers]
