@@ -26,9 +26,9 @@ import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Predicate from "effect/Predicate"
 import * as UndefinedOr from "effect/UndefinedOr"
-import { settle } from "./internal/kv/contended.ts"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
 import { invalid, kindOf } from "./internal/options.ts"
+import { retryOperation } from "./internal/retry.ts"
 import { longestKey, shownKey } from "./internal/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
@@ -137,7 +137,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
     f: (value: A) => A
   ) =>
     on(method, key, (stored) =>
-      settle(store.config, method, key, (writing) =>
+      retryOperation(store.config, method, key, (writing) =>
         Effect.gen(function*() {
           if (typeof f !== "function") {
             const reason = invalid(`${method}: expected a function of the value, got ${kindOf(f)}`)

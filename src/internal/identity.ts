@@ -14,9 +14,18 @@ export const ProcessName = Context.Reference<string>("effect-aegis/ProcessName",
 
 const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-/** So many lower-case letters and digits: 41 bits for 8, 82 for 16. */
-export const randomName = (length: number): Effect.Effect<string> =>
+/** So many lower-case letters and digits. */
+const randomName = (length: number): Effect.Effect<string> =>
   Effect.map(
     Effect.forEach(Array.from({ length }), () => Random.nextIntBetween(0, alphabet.length, { halfOpen: true })),
     (indexes) => indexes.map((index) => alphabet[index]).join("")
   )
+
+/** Letters and digits of a nonce. */
+export const nonceLength = 16
+
+/** Tells a process, or a campaign, from every other under the same id. 82 bits: the same nonce is never made twice. */
+export const makeNonce = randomName(nonceLength)
+
+/** The last part of an id that was not given. 41 bits, and readable: compare-and-set still decides whose the id is. */
+export const makeIdSuffix = randomName(8)

@@ -107,7 +107,7 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "candidates have no nonce of their own",
     from: "curator#1211: bind leadership to an incarnation",
     file: campaign,
-    find: "const nonce = yield* randomName(nonceLength)",
+    find: "const nonce = yield* makeNonce",
     replace: "const nonce = election",
     scenario: "mixed"
   },
@@ -115,7 +115,7 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a process that starts again takes the record of its former life for its own",
     from: "curator#1211, AegisTrader",
     file: campaign,
-    find: "const nonce = yield* randomName(nonceLength)",
+    find: "const nonce = yield* makeNonce",
     replace: "const nonce = candidateId",
     // Alone the first does no harm: what was not sent by this process moves no deadline.
     also: [{

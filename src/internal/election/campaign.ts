@@ -13,12 +13,12 @@ import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { randomName } from "../identity.ts"
+import { makeNonce } from "../identity.ts"
 import { shown } from "../options.ts"
+import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { standing } from "./challenger.ts"
 import type { Board } from "./observations.ts"
-import { nonceLength } from "./record.ts"
 import { Tenure, type TermTimings } from "./tenure.ts"
 
 /** A health check that takes longer counts as unhealthy. */
@@ -49,12 +49,6 @@ export interface Won {
 
 const seatOf = (candidate: Candidate): string => `${candidate.election} ${candidate.candidateId}`
 
-/** After a lost attempt: not every conflict means that somebody wrote, and those who met should not meet again. */
-const afterConflict = Effect.flatMap(
-  Random.nextIntBetween(20, 100),
-  (millis) => Effect.sleep(Duration.millis(millis))
-)
-
 /** A hang or a defect is unhealthy. */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
   healthCheck === undefined
@@ -79,7 +73,7 @@ const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, K
     }),
     Effect.catchIf(
       (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
-      (error) => Effect.andThen(Effect.logDebug(error.message), afterConflict)
+      (error) => Effect.andThen(Effect.logDebug(error.message), conflictPause)
     )
   )
 
@@ -125,7 +119,7 @@ const attempt = (
   Effect.gen(function*() {
     if (yield* tenure.stand(on, term)) return true
     yield* read(services, tenure)
-    yield* afterConflict
+    yield* conflictPause
     return false
   })
 
@@ -142,7 +136,7 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
       ))
       const meaning = told === undefined ? undefined : tenure.meaningOf(told.seen)
       if (told === undefined || meaning === undefined || meaning._tag === "ReadAgain") {
-        yield* afterConflict
+        yield* conflictPause
       } else if (meaning._tag === "Adopt") {
         // The answers may have taken what was left of it.
         if (yield* tenure.isValid) {
@@ -164,7 +158,7 @@ const tryOnce = (
   Effect.gen(function*() {
     const { election, candidateId, metadata, times } = candidate
     const { clock, store } = services
-    const nonce = yield* randomName(nonceLength)
+    const nonce = yield* makeNonce
     const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
     // Before the first attempt: one that is interrupted may have landed.
     yield* Effect.addFinalizer(() => release(services, candidate, tenure))

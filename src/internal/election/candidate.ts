@@ -13,7 +13,7 @@ import {
   ValueTooLarge
 } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
-import { ProcessName, randomName } from "../identity.ts"
+import { makeIdSuffix, ProcessName } from "../identity.ts"
 import { toMetadata } from "../metadata.ts"
 import {
   anything,
@@ -36,8 +36,6 @@ import type { TermTimings } from "./tenure.ts"
 
 /** A name is a token of a NATS subject, or several with slashes between. */
 const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
-
-const idLength = 8
 
 /** A name as errors show it, also where it is no text. */
 const nameOf = (election: unknown): string => typeof election === "string" ? election : shown(election)
@@ -100,7 +98,7 @@ const candidateSettings = {
 }
 
 const makeId = Effect.map(
-  Effect.all([ProcessName, randomName(idLength)]),
+  Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )
 

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
+import { nonceLength } from "../identity.ts"
 import { longest } from "../options.ts"
 
 export const keyPrefix = "election"
@@ -50,9 +51,6 @@ const encodeText = Schema.encodeSync(json)
 const decodeText = Schema.decodeUnknownResult(json)
 
 export const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(encodeText(record))
-
-/** 82 bits: two campaigns never make up the same nonce. */
-export const nonceLength = 16
 
 /**
  * The size in bytes of the largest record that a candidate may have to write:

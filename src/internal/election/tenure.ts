@@ -14,8 +14,9 @@ import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
 import type { LossReason } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
-import { KVStoreError, OutcomeUnknown } from "../../KVStoreError.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
+import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { deadline, ElapsedTime, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
 import { electedRevisionOf, encode, fromRead, keyOf, type Seen, type StoredRecord } from "./record.ts"
@@ -52,9 +53,6 @@ const settleLooks = 3
 
 /** Conditions that did not hold, and answers that did not come: what to do is decided by reading back. */
 const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "OutcomeUnknown"])
-
-const isConflict = (error: KVStoreError): boolean =>
-  error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
 
 /** The store will take this write neither now nor later, and has not taken it. */
 const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
@@ -102,14 +100,9 @@ export class Tenure {
 
   /** No request is waited for longer than an attempt. */
   bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
-    return Effect.timeoutOrElse(effect, {
-      duration: this.cutOff,
-      orElse: () => {
-        const { bucket } = this.options.store.config
-        const reason = new OutcomeUnknown({ problem: `no answer within ${Duration.format(this.cutOff)}` })
-        return Effect.fail(new KVStoreError({ bucket, operation, key: this.key, reason }))
-      }
-    })
+    const { bucket } = this.options.store.config
+    const kind = operation === "put" ? "write" : "read"
+    return answeredWithin(effect, this.cutOff, { bucket, operation, key: this.key, kind })
   }
 
   /** The key, from the stream's leader. */

@@ -10,9 +10,9 @@ import type { ExpireOptions, KVEntry, RemoveOptions } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { KVStoreError } from "../../KVStoreError.ts"
 import { read, refuse, type Setting, shown, toDuration } from "../options.ts"
+import { isConflict, retryOperation } from "../retry.ts"
 import { shownKey } from "../subjects.ts"
 import { isOlder } from "../time.ts"
-import { isConflict, settle } from "./contended.ts"
 
 interface ExpiringStore {
   readonly config: KVStoreConfig
@@ -55,15 +55,18 @@ export const getUnexpired = (
         Effect.catchIf((error) => !isConflict(error), notRemoved),
         Effect.as(Option.none<KVEntry>())
       )
-    const unexpired = settle(store.config, operation, key, (writing) =>
+    const unexpired = retryOperation(store.config, operation, key, (writing) =>
       Effect.flatMap(store.get(key), (found) => {
-        const expired = Option.filter(found, ({ created }) => isTooOld(created))
+        const expired = Option.filter(found, ({ created }) =>
+          isTooOld(created))
         return Option.isSome(expired) ? writing(remove(expired.value)) : Effect.succeed(found)
       }))
     // Of all that is done there only the removal can have an unknown outcome: time was up while it was under way.
     return Effect.catchIf(
       unexpired,
-      ({ reason }) => reason._tag === "OutcomeUnknown",
-      (error) => Effect.as(notRemoved(error), Option.none())
+      ({ reason }) =>
+        reason._tag === "OutcomeUnknown",
+      (error) =>
+        Effect.as(notRemoved(error), Option.none())
     )
   })

@@ -9,8 +9,8 @@ import * as Stream from "effect/Stream"
 import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../KVStore.ts"
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
 import { invalid, kindOf } from "../options.ts"
+import { retryOperation } from "../retry.ts"
 import { shownKey } from "../subjects.ts"
-import { settle } from "./contended.ts"
 import { getUnexpired } from "./expireOnRead.ts"
 
 class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause: unknown }> {
@@ -63,7 +63,7 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
     Effect.flatMap(encode(operation, key, value), (bytes) => store.put(key, bytes, options))
 
   const modify: TypedKVStore<A>["modify"] = (key, f) =>
-    settle(store.config, "modify", key, (writing) =>
+    retryOperation(store.config, "modify", key, (writing) =>
       Effect.gen(function*() {
         if (typeof f !== "function") {
           return yield* failure("modify", key, invalid(`modify: expected a function of the value, got ${kindOf(f)}`))

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import type { KVOptions } from "../../KVStore.ts"
 import { KeyAlreadyExists, KeyNotFound, type KVStoreReason } from "../../KVStoreError.ts"
+import { retryConflicts } from "../retry.ts"
 import type { Append, Backend } from "./backend.ts"
-import { decide } from "./contended.ts"
 import { isLive, revisionOf } from "./entries.ts"
 
 type Decision = Effect.Effect<number, KVStoreReason>
@@ -20,7 +20,7 @@ export const put = (key: string, value: Uint8Array, revision: number | undefined
 
 export const make = (backend: Backend) => {
   const settle = (attempt: (write: AppendMessage) => Decision): Decision =>
-    decide({
+    retryConflicts({
       timeout: backend.config.timeout,
       isConflict: (reason) => reason._tag === "RevisionMismatch",
       tooLate: (reason) => reason,

@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { conflictPause } from "../retry.ts"
 import type { Access } from "./access.ts"
 import { beforeRegistering } from "./decisions.ts"
-import { conflictPause, OwnRecord } from "./ownRecord.ts"
+import { OwnRecord } from "./ownRecord.ts"
 import { changed, keyOf } from "./record.ts"
 
 export const makeHeartbeat = (

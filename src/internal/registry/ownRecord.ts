@@ -5,14 +5,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { KVStoreError, type KVStoreReason, OutcomeUnknown, Unavailable } from "../../KVStoreError.ts"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { answeredWithin, conflictPause } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
 import { afterLostHeartbeat } from "./decisions.ts"
@@ -33,27 +32,17 @@ export type InstanceChange = (current: ServiceInstance) => Result.Result<Service
 /** Who leaves with a write under way looks so often, a conflict's pause apart, whether it has landed. */
 const leaveLooks = 5
 
-/** After a conflict, so that two who met do not meet again. */
-export const conflictPause = Effect.flatMap(
-  Random.nextIntBetween(20, 100),
-  (millis) => Effect.sleep(Duration.millis(millis))
-)
-
-/** Cuts off what is not answered in time. */
+/** Cuts off a request that is not answered in time. */
 const answered = <A, E>(
   { access: { store }, attemptTimeout, instance }: OwnRecordOptions,
   operation: "put" | "history",
   request: Effect.Effect<A, E>
 ): Effect.Effect<A, E | RegistryReason> =>
-  Effect.timeoutOrElse(request, {
-    duration: attemptTimeout,
-    orElse: () => {
-      const problem = `no answer within ${Duration.format(attemptTimeout)}`
-      // What was sent may have landed; what was only asked has changed nothing.
-      const reason: KVStoreReason = operation === "put" ? new OutcomeUnknown({ problem }) : new Unavailable({ problem })
-      const error = new KVStoreError({ bucket: store.config.bucket, operation, key: keyOf(instance), reason })
-      return Effect.fail(error)
-    }
+  answeredWithin(request, attemptTimeout, {
+    bucket: store.config.bucket,
+    operation,
+    key: keyOf(instance),
+    kind: operation === "put" ? "write" : "read"
   })
 
 export class OwnRecord {

@@ -16,24 +16,18 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Options, Registry } from "../../Registry.ts"
 import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
-import { randomName } from "../identity.ts"
+import { makeIdSuffix, makeNonce } from "../identity.ts"
+import { conflictPause } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
 import { makeHeartbeat } from "./heartbeat.ts"
 import * as options from "./options.ts"
-import { conflictPause } from "./ownRecord.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
 import * as view from "./view.ts"
 
 type Service = Registry["Service"]
-
-/** 82 bits: two processes never make up the same one. */
-const nonceLength = 16
-
-/** 41 bits, and readable: what is made up is still checked by compare-and-set. */
-const idLength = 8
 
 const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
 
@@ -109,7 +103,7 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
   const fields = yield* Effect.fromResult(options.toInstanceFields(given, id))
   const instance = record.toInstance({
     ...fields,
-    instanceId: fields.instanceId ?? InstanceId.make(`${fields.serviceName}-${yield* randomName(idLength)}`),
+    instanceId: fields.instanceId ?? InstanceId.make(`${fields.serviceName}-${yield* makeIdSuffix}`),
     lastHeartbeat: yield* DateTime.now
   })
   yield* Effect.fromResult(record.toBytes({ instance, nonce, rest: {} }, access.store.config.maxValueSize))
@@ -124,7 +118,7 @@ const registering = (parts: Parts) => {
   const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
     const { heartbeat, onDuplicate } = yield* accepted("register", options.toRegisterOptions(registerOptions, times))
-    const ownNonce = yield* randomName(nonceLength)
+    const ownNonce = yield* makeNonce
     return yield* registration.make({ access, instance, nonce: ownNonce, heartbeat, onDuplicate })
   })
 
@@ -201,7 +195,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
   const { clock, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config.streamMaxAge))
   const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
-  const nonce = yield* randomName(nonceLength)
+  const nonce = yield* makeNonce
   const parts: Parts = { access, clock: yield* Clock.Clock, times, nonce }
   const registry: Service = {
     ...registering(parts),

@@ -11,9 +11,9 @@ import {
   fromRead,
   keyOf,
   largestSize,
-  nonceLength,
   StoredRecord
 } from "../../../src/internal/election/record.ts"
+import { nonceLength } from "../../../src/internal/identity.ts"
 import { created, held, recordOf, undecodable, vacant } from "../../support/electionRecord.ts"
 
 const entryOf = (value: Uint8Array | string, revision = 7) => ({
