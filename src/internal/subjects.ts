@@ -33,15 +33,38 @@ export const checkFilter = (filter: string): InvalidKey | undefined =>
 /** A key as an error names it: one that is no text is refused, and shown as text in its refusal. */
 export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)
 
-/** Whether a key is one that the filter asks for. */
-export const matcher = (filter: string): (key: string) => boolean => {
-  if (filter === everything) return () => true
-  if (!/[*>]/.test(filter)) return (key) => key === filter
-  const wanted = filter.split(".")
-  const open = wanted[wanted.length - 1] === ">"
-  return (key) => {
-    const tokens = key.split(".")
-    if (open ? tokens.length < wanted.length : tokens.length !== wanted.length) return false
-    return wanted.every((want, index) => want === "*" || want === ">" || want === tokens[index])
+/** Whether a filter asks for a subject, or a key. */
+export type Matches = (subject: string) => boolean
+
+export const hasWildcard = (filter: string): boolean => filter.includes("*") || filter.includes(">")
+
+/** Walks over the subject token by token and does not split it: every message is held against every filter. */
+const matchesTokens = (wanted: ReadonlyArray<string>, subject: string): boolean => {
+  let at = 0
+  for (const want of wanted) {
+    if (at > subject.length) return false
+    if (want === ">") return at < subject.length
+    const dot = subject.indexOf(".", at)
+    const end = dot === -1 ? subject.length : dot
+    if (want !== "*" && (want.length !== end - at || !subject.startsWith(want, at))) return false
+    at = end + 1
   }
+  return at === subject.length + 1
+}
+
+export const matcher = (filter: string): Matches => {
+  if (!hasWildcard(filter)) return (subject) => subject === filter
+  if (filter === everything) return () => true
+  const before = filter.slice(0, -1)
+  if (filter.endsWith(".>") && !hasWildcard(before)) {
+    return (subject) => subject.length > before.length && subject.startsWith(before)
+  }
+  const wanted = filter.split(".")
+  return (subject) => matchesTokens(wanted, subject)
+}
+
+export const matcherOfAny = (filters: ReadonlyArray<string>): Matches => {
+  const all = filters.map(matcher)
+  const [only] = all
+  return only !== undefined && all.length === 1 ? only : (subject) => all.some((matches) => matches(subject))
 }

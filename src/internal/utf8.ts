@@ -2,6 +2,9 @@
  * Text and its bytes, exactly: what one side cannot hold is undefined, and
  * never replaced by something else.
  */
+/** The value of a tombstone and of an empty message. */
+export const noBytes = new Uint8Array(0)
+
 const encoder = new TextEncoder()
 // A byte order mark is a character of the text, and stays.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })

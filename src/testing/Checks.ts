@@ -14,15 +14,14 @@
  * @since 0.1.0
  */
 import type { FencingToken } from "../FencingToken.ts"
-import { cleanups } from "./internal/checks/cleanup.ts"
-import { leaders } from "./internal/checks/leaders.ts"
+import { leaders, writes } from "./internal/checks/leaders.ts"
 import { lifetimes } from "./internal/checks/lifetimes.ts"
 import { lookups } from "./internal/checks/lookups.ts"
+import { cleanups } from "./internal/checks/removals.ts"
 import { report } from "./internal/checks/report.ts"
 import { records } from "./internal/checks/timelines.ts"
 import { vacancies } from "./internal/checks/vacancies.ts"
 import { ifValid, ifWellFormed, registrySettings, withinSettings } from "./internal/checks/wellFormed.ts"
-import { writes } from "./internal/checks/writes.ts"
 
 /**
  * The rules that histories are checked by.

@@ -25,7 +25,7 @@ import type { KVStoreError } from "../KVStoreError.ts"
 import type { NatsClient } from "../NatsClient.ts"
 import type { Disruption, Stop } from "./Checks.ts"
 import { Fleet } from "./internal/world/fleet.ts"
-import { shown } from "./internal/world/timeline.ts"
+import { showTimeline } from "./internal/world/world.ts"
 import { type NodeCrashed, SimulationStuck } from "./SimulationError.ts"
 
 export { InvalidConfig } from "../AegisError.ts"
@@ -275,7 +275,7 @@ export const runExit = <A, E>(
     const time = () => Duration.millis(fleet.lasted)
     const exit = yield* Effect.mapError(
       fleet.run(Effect.scoped(Effect.provideService(program, Simulation, fleet.service))),
-      (how) => new SimulationStuck({ seed, how, at: time(), timeline: shown(fleet.lines, []) })
+      (how) => new SimulationStuck({ seed, how, at: time(), timeline: showTimeline(fleet.lines, []) })
     )
     const { lines } = fleet
     return {
@@ -284,8 +284,8 @@ export const runExit = <A, E>(
       lasted: time(),
       faults: fleet.world.faults,
       facts: fleet.facts(),
-      timeline: (...who) => shown(lines, who),
-      timelineOf: (from, until) => shown(lines.filter(({ at }) => at >= from && at <= until), [])
+      timeline: (...who) => showTimeline(lines, who),
+      timelineOf: (from, until) => showTimeline(lines.filter(({ at }) => at >= from && at <= until), [])
     }
   })
 

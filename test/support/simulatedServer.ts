@@ -5,10 +5,10 @@
 import { assert } from "@effect/vitest"
 import { placeOf } from "../../src/internal/nats/jetstream/messages.ts"
 import type { MessageHeaders } from "../../src/internal/nats/port.ts"
+import { type Outgoing, received } from "../../src/testing/internal/server/messages.ts"
 import { type ServerOptions, type Session, SimulatedServer } from "../../src/testing/internal/server/server.ts"
 import { Chance } from "../../src/testing/internal/world/chance.ts"
 import type { Environment, Timer } from "../../src/testing/internal/world/environment.ts"
-import { type Outgoing, received } from "../../src/testing/internal/world/messages.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

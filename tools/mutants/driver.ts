@@ -6,7 +6,7 @@ const follow = "src/internal/nats/bucket/watch.ts"
 const jetstream = "src/internal/nats/jetstream/api.ts"
 const progress = "src/internal/nats/bucket/watchState.ts"
 const requester = "src/internal/nats/jetstream/requester.ts"
-const timekeeper = "src/internal/nats/bucket/timekeeper.ts"
+const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {

@@ -100,7 +100,7 @@ export const kv: ReadonlyArray<Mutant> = [
     name: "delete and purge do not look at the revision",
     from: "AegisSDK 1.1: purge has no revision",
     file: store,
-    find: "put(key, nothing, options?.revision)",
+    find: "put(key, noBytes, options?.revision)",
     replace: "put(key, nothing, undefined)",
     scenario: "single"
   },

@@ -6,6 +6,7 @@
  */
 import { type KVStoreReason, RevisionMismatch, StorageFull } from "../../KVStoreError.ts"
 import { countPassing } from "../binarySearch.ts"
+import { noBytes } from "../utf8.ts"
 import type { Append, StoredMessage } from "./backend.ts"
 
 /** A log is cleared of removed slots when it has this many, and they are most of it. */
@@ -23,8 +24,6 @@ export interface LogOptions {
 
 const sizeOf = (message: { readonly key: string; readonly value: Uint8Array }): number =>
   message.key.length + message.value.length
-
-const nothing = new Uint8Array(0)
 
 interface Slot {
   readonly revision: number
@@ -115,7 +114,7 @@ export class Log {
     const wasLast = this.last(message.key) === message
     this.remove(message)
     if (wasLast && this.leavesMarker(message)) {
-      this.write({ key: message.key, operation: "expire", value: nothing }, now)
+      this.write({ key: message.key, operation: "expire", value: noBytes }, now)
     }
   }
 

@@ -14,12 +14,10 @@ import * as Stream from "effect/Stream"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import { matcher } from "../subjects.ts"
+import { optionalMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { type Revisions, SeenRevisions } from "./firstRevision.ts"
 import { Log } from "./log.ts"
-
-const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
-  duration === undefined ? undefined : Duration.toMillis(duration)
 
 const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
 
@@ -51,8 +49,8 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
   const log = new Log({
     firstRevision: revisions.first(config.bucket, now()),
     historySize: config.historySize,
-    maxAge: millisOf(config.streamMaxAge),
-    markerAge: millisOf(config.expiryMarkers),
+    maxAge: optionalMillis(config.streamMaxAge),
+    markerAge: optionalMillis(config.expiryMarkers),
     maxBytes: config.maxBytes
   })
   const followers = new Set<Latch.Latch>()

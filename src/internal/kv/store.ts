@@ -11,13 +11,12 @@ import * as Stream from "effect/Stream"
 import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import { checkFilter, checkKey, everything, shownKey } from "../subjects.ts"
+import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
 import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./validation.ts"
 import { make as makeWrites, put } from "./writes.ts"
-
-const nothing = new Uint8Array(0)
 
 const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.isSuccess(exit) ? "success" : "error"
 
@@ -123,7 +122,7 @@ export const make = (backend: Backend) => {
       operation,
       key,
       () => checkKey(key) ?? checkRemoveOptions(operation, options),
-      () => backend.append({ ...put(key, nothing, options?.revision), operation }),
+      () => backend.append({ ...put(key, noBytes, options?.revision), operation }),
       removeOutcome
     ))
 

@@ -19,8 +19,8 @@ import type { Requester } from "../jetstream/requester.ts"
 import type { MessageHeaders, NatsPort } from "../port.ts"
 import * as listing from "./listing.ts"
 import * as opening from "./opening.ts"
+import * as storeClock from "./storeClock.ts"
 import { hasMarkers, openedAs, streamName, subjectPrefix } from "./streamConfig.ts"
-import * as timekeeper from "./timekeeper.ts"
 import { follow, type FollowOptions } from "./watch.ts"
 
 /** What a condition and an operation add to a payload, with room to spare. */
@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     config,
-    clock: yield* timekeeper.make(port, info),
+    clock: yield* storeClock.make(port, info),
     last,
     append,
     lastOfEach: (filter, want) => inTime(lists.lastOfEach(filter, want)),

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
+import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import { codes } from "../jetstream/reasons.ts"
@@ -59,7 +60,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
   const keepStart = Effect.fnUntraced(function*(found: StreamInfo) {
     if (!losesItsStart(version(), found)) return
     const first = `${subjectPrefix(bucket)}${firstKey}`
-    yield* read(js.publish(first, new Uint8Array(0), [], timeout))
+    yield* read(js.publish(first, noBytes, [], timeout))
     yield* read(js.purgeSubject(stream, first, timeout))
   })
 

@@ -1,12 +1,24 @@
 /**
  * The server's wall time, carried on by this host's monotonic clock: a step of
- * the host's own wall clock does not move it.
+ * the host's own wall clock does not move it. The server is asked at the start,
+ * whenever the link is back, about once a minute, and when the host's two clocks
+ * have come apart: a machine that was suspended has a monotonic clock that missed
+ * the time meanwhile.
  */
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { monotonicMillis } from "../../time.ts"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
+import { forkReported } from "../../fibers.ts"
+import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
+import type { StreamInfo } from "../jetstream/api.ts"
+import type { NatsPort } from "../port.ts"
 
-const nanosPerMilli = 1_000_000
+// -----------------------------------------------------------------------------
+// readings
+// -----------------------------------------------------------------------------
 
 /** One question to the server, in milliseconds: its time, and our monotonic time before and after. */
 interface Sample {
@@ -43,7 +55,7 @@ export const better = (known: ClockReading | undefined, sample: Sample): ClockRe
 }
 
 /** A Clock that reads the server's time; it waits as the host's own does. */
-export const make = (host: Clock.Clock, offset: () => number): Clock.Clock => {
+export const clockOf = (host: Clock.Clock, offset: () => number): Clock.Clock => {
   const millis = () => monotonicMillis(host) + offset()
   const nanos = () => BigInt(Math.round(millis() * nanosPerMilli))
   return {
@@ -56,3 +68,84 @@ export const make = (host: Clock.Clock, offset: () => number): Clock.Clock => {
     sleep: (duration) => host.sleep(duration)
   }
 }
+
+// -----------------------------------------------------------------------------
+// when the server is asked
+// -----------------------------------------------------------------------------
+
+/** A sample's error is half a round trip at most; the best of a few is a good one. Of time that is known one will do. */
+const samplesAtOnce = 3
+
+/** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
+const sampleEvery = Duration.minutes(1)
+
+/** A look at the host's own clocks costs nothing. */
+const lookEvery = Duration.seconds(5)
+
+/** The wall clock is set by less than this in a host that keeps NTP, and only now and then. */
+const longestStep = 500
+
+/** How far the wall clock is ahead of the monotonic one. */
+const aheadOf = (host: Clock.Clock): number => host.currentTimeMillisUnsafe() - monotonicMillis(host)
+
+export const make = Effect.fnUntraced(function*(
+  port: Pick<NatsPort, "onLink">,
+  info: Effect.Effect<StreamInfo, KVStoreReason>
+): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
+  const host = yield* Clock.Clock
+  let reading: ClockReading | undefined
+  let ahead = aheadOf(host)
+  const sample = Effect.gen(function*() {
+    const sent = monotonicMillis(host)
+    const { ts } = yield* info
+    const received = monotonicMillis(host)
+    const serverTime = Date.parse(ts ?? "")
+    if (Number.isNaN(serverTime)) {
+      return yield* new InvalidConfig({ problem: "this server does not tell its time (2.10 and later do)" })
+    }
+    reading = better(reading, { serverTime, sent, received })
+  })
+  const samples = (times: number) =>
+    Effect.suspend(() => {
+      const before = aheadOf(host)
+      return Effect.map(Effect.repeat(sample, { times: times - 1 }), () => {
+        ahead = before
+      })
+    })
+
+  const hasComeApart = () => Math.abs(aheadOf(host) - ahead) > longestStep
+  const isDue = Latch.makeUnsafe(false)
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      port.onLink(({ _tag }) => {
+        if (_tag === "Connected") isDue.openUnsafe()
+      })
+    ),
+    (end) => Effect.sync(end)
+  )
+  yield* samples(samplesAtOnce)
+  let hasFailed = false
+  const isAskedFor = () => !hasFailed && hasComeApart()
+  /** Until the time is to be asked for again without a cause; a question that failed is repeated soon. */
+  const whileKnown = Effect.gen(function*() {
+    const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
+    while (!isAskedFor()) {
+      const left = until - monotonicMillis(host)
+      if (left <= 0) return
+      yield* Effect.sleep(wholeMillis(Math.min(left, Duration.toMillis(lookEvery))))
+    }
+  })
+  const again = Effect.gen(function*() {
+    yield* Effect.raceFirst(isDue.await, whileKnown)
+    const isKnown = !isDue.isOpen() && !hasFailed && !hasComeApart()
+    isDue.closeUnsafe()
+    hasFailed = true
+    yield* samples(isKnown ? 1 : samplesAtOnce)
+    hasFailed = false
+  }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
+  yield* forkReported("the store's time", Effect.forever(again))
+  return clockOf(host, () => {
+    if (isAskedFor()) isDue.openUnsafe()
+    return reading!.offset
+  })
+})

@@ -6,9 +6,8 @@ import * as Duration from "effect/Duration"
 import { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { longestAge } from "../../kv/limits.ts"
 import { everything } from "../../subjects.ts"
+import { nanosPerMilli } from "../../time.ts"
 import type { StreamInfo, StreamSettings } from "../jetstream/api.ts"
-
-const nanosPerMilli = 1_000_000
 
 /**
  * The server counts headers into a message's size (measured): a condition on a

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
+import { noBytes } from "../../utf8.ts"
 import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "../port.ts"
 import { headerReader } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
@@ -174,7 +175,6 @@ interface KeptAnswer {
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
-const nothing = new Uint8Array(0)
 const noHeaders: MessageHeaders = []
 
 const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
@@ -264,7 +264,7 @@ type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effec
 
 const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: unknown, timeout: number) =>
   Effect.flatMap(
-    request(`${api}.${subject}`, body === undefined ? nothing : toJson(body), noHeaders, timeout),
+    request(`${api}.${subject}`, body === undefined ? noBytes : toJson(body), noHeaders, timeout),
     readAnswer<A>
   )
 
@@ -275,7 +275,7 @@ const messageReads = (
 ): Pick<JetStream, "lastMessage" | "lastMessages"> => {
   const nearest = (stream: string, subject: string, timeout: number) =>
     Effect.flatMap(
-      request(`${api}.DIRECT.GET.${stream}.${subject}`, nothing, noHeaders, timeout),
+      request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
       (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
         message.status === 0
           ? Effect.succeed(fromDirect(message))

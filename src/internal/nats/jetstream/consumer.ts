@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type KVStoreReason, PermissionDenied, Unavailable } from "../../../KVStoreError.ts"
 import { monotonicMillis, wholeMillis } from "../../time.ts"
+import { noBytes } from "../../utf8.ts"
 import { type NatsMessage, type NatsPort, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream } from "./api.ts"
 import { type MessagePlace, placeOf } from "./messages.ts"
@@ -132,8 +133,6 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
 
 const heartbeatStatus = 100
 
-const nothing = new Uint8Array(0)
-
 /** Reads what is pushed, in order; notices what is missing. */
 class Reader {
   private readonly port: NatsPort
@@ -169,7 +168,7 @@ class Reader {
   /** Lets the server go on, which waits for the reader. */
   private answer(subject: string): Interrupted | undefined {
     try {
-      this.port.publish(subject, nothing, [], undefined)
+      this.port.publish(subject, noBytes, [], undefined)
       return undefined
     } catch (cause) {
       return new Interrupted({ cause: "link", problem: `nothing can be sent (${String(cause)})` })

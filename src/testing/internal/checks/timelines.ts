@@ -1,7 +1,7 @@
 /**
  * The timeline of each instance: when the store took its heartbeats, and when it was removed.
  */
-import type { RegistryHistory, Removal } from "../../Checks.ts"
+import type { Lifetime, RegistryHistory, Removal } from "../../Checks.ts"
 import type { Fact } from "./report.ts"
 
 export interface InstanceTimeline {
@@ -62,3 +62,9 @@ const removals = {
 export const heartbeat = (instance: string, at: number): Fact => ({ at, who: instance, what: "sends a heartbeat" })
 
 export const removed = ({ at, how, instance }: Removal): Fact => ({ at, who: instance, what: removals[how] })
+
+export const registered = ({ from, instance, node }: Lifetime): Fact => ({
+  at: from,
+  who: instance,
+  what: `is registered on ${node}`
+})

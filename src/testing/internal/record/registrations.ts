@@ -3,20 +3,21 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { keyPrefix } from "../../../internal/registry/record.ts"
 import type { Registration } from "../../../Registry.ts"
 import type { Lifetime, Lookup, RegistryHistory } from "../../Checks.ts"
 import type { Facts, Simulation } from "../../Simulation.ts"
 import { endedBy } from "./terms.ts"
 
-const keyPrefix = "service-instances."
+const prefix = `${keyPrefix}.`
 
-const instanceOf = (key: string): string => key.slice(keyPrefix.length).replace(".", "/")
+const instanceOf = (key: string): string => key.slice(prefix.length).replace(".", "/")
 
 const removals = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
 /** The registry's records, as its bucket took them. */
 const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeats" | "removals"> => {
-  const ofBucket = facts.stored.filter((one) => one.bucket === bucket && one.key.startsWith(keyPrefix))
+  const ofBucket = facts.stored.filter((one) => one.bucket === bucket && one.key.startsWith(prefix))
   const known = new Set(ofBucket.map(({ key }) => instanceOf(key)))
   const losses = facts.losses.filter((loss) => loss.bucket === bucket)
   const removed = ofBucket.flatMap(({ at, key, operation }) =>

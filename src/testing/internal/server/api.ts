@@ -2,11 +2,11 @@
  * Which request asks for what, of which stream, and what is said where it has no
  * leader to ask.
  */
-import { json, noResponders, type Refusal, refusals, refused } from "./answers.ts"
 import type { StreamConfig } from "./config.ts"
 import * as consumerApi from "./consumerApi.ts"
 import { directGet, directGetMany } from "./direct.ts"
 import type { Interest } from "./interest.ts"
+import { json, noResponders, type Refusal, refusals, refused } from "./messages.ts"
 import type { SimulatedStream } from "./stream.ts"
 import * as streamApi from "./streamApi.ts"
 import type { Work } from "./work.ts"

@@ -3,6 +3,7 @@
  * one does not know, what it refuses, and the limits in units that are counted in.
  */
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
+import { nanosPerMilli } from "../../../internal/time.ts"
 
 export type StreamConfig = Partial<StreamSettings>
 
@@ -17,8 +18,6 @@ export interface Limits {
   readonly maxConsumers: number
   readonly duplicateWindow: number
 }
-
-const nanosPerMilli = 1_000_000
 
 /** The 2.15 line stops here where the stream does not say. */
 const defaultMaxConsumers = 1000

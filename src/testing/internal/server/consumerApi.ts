@@ -2,7 +2,7 @@
  * JetStream's API about consumers.
  */
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
-import { refusals } from "./answers.ts"
+import { refusals } from "./messages.ts"
 import type { PushConsumer } from "./push.ts"
 import type { SimulatedStream } from "./stream.ts"
 import type { Answer } from "./streamApi.ts"

@@ -3,8 +3,8 @@
  * growing sequence. Plain state; when something changes is decided elsewhere.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
+import { hasWildcard, matcher, type Matches } from "../../../internal/subjects.ts"
 import type { Kept } from "./kept.ts"
-import { hasWildcard, type Matches, matching } from "./subjects.ts"
 
 /** Cleared of removed places when it has this many, and they are most of it. */
 const compactAfter = 64
@@ -83,7 +83,7 @@ export class Copy {
       const message = this.last(filter)
       return message === undefined ? [] : [message]
     }
-    const matches = matching(filter)
+    const matches = matcher(filter)
     return this.all().filter((message) => matches(message.subject) && this.last(message.subject) === message)
   }
 

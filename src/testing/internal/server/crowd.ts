@@ -2,10 +2,10 @@
  * The consumers on one copy, by what they ask for: of the many that ask for the
  * same, one question decides.
  */
+import type { Matches } from "../../../internal/subjects.ts"
 import type { Audience } from "./copy.ts"
 import type { Kept } from "./kept.ts"
 import type { PushConsumer } from "./push.ts"
-import type { Matches } from "./subjects.ts"
 
 interface Group {
   readonly matches: Matches

@@ -2,12 +2,12 @@
  * Direct gets: answered by whichever node is asked, so perhaps by one that has
  * not heard of the latest.
  */
-import { noResponders, statusOf } from "./answers.ts"
+import { hasWildcard } from "../../../internal/subjects.ts"
 import type { Copy } from "./copy.ts"
 import type { Interest } from "./interest.ts"
 import type { Kept } from "./kept.ts"
+import { noResponders, statusOf } from "./messages.ts"
 import type { SimulatedStream } from "./stream.ts"
-import { hasWildcard } from "./subjects.ts"
 
 /** More are refused (measured). */
 const mostResults = 1024

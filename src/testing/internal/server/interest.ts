@@ -2,7 +2,7 @@
  * Who listens where: the way of an answer, and of what a consumer pushes, to a
  * client. A subscription is a subject, or all subjects one token below one.
  */
-import type { Outgoing } from "../world/messages.ts"
+import type { Outgoing } from "./messages.ts"
 
 export interface Listener {
   /** `subscription` is the subject as it was subscribed to: what a consumer pushes has the subject that it is stored under. */

@@ -3,6 +3,7 @@
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
+import { noBytes } from "../../../internal/utf8.ts"
 
 /** What a stored message takes up beside its subject, headers and value (file storage). */
 const recordOverhead = 30
@@ -82,8 +83,6 @@ export class Kept {
   }
 }
 
-const nothing = new Uint8Array(0)
-
 /** What an aged value leaves; `age` is its own, in milliseconds. */
 export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
   const headers: MessageHeaders = [
@@ -91,5 +90,5 @@ export const marker = (subject: string, revision: number, created: number, age: 
     ["Nats-Rollup", "sub"],
     ["Nats-TTL", `${Math.floor(age / 1000)}s`]
   ]
-  return new Kept(subject, revision, created, "expire", headers, nothing)
+  return new Kept(subject, revision, created, "expire", headers, noBytes)
 }

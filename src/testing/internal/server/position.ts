@@ -6,9 +6,9 @@
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
+import { matcher, type Matches } from "../../../internal/subjects.ts"
 import type { Copy } from "./copy.ts"
 import type { Kept } from "./kept.ts"
-import { type Matches, matching } from "./subjects.ts"
 
 export class Position {
   readonly matches: Matches
@@ -24,7 +24,7 @@ export class Position {
 
   constructor(copy: Copy, settings: ConsumerSettings, startsAtNext: boolean) {
     this.copy = copy
-    this.matches = matching(settings.filter_subject)
+    this.matches = matcher(settings.filter_subject)
     if (settings.deliver_policy === "last_per_subject") {
       this.snapshot = copy.lastOfEach(settings.filter_subject).map(({ revision }) => revision)
       this.next = copy.lastRevision + 1

@@ -4,18 +4,16 @@
  */
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
+import { nanosPerMilli } from "../../../internal/time.ts"
+import { noBytes } from "../../../internal/utf8.ts"
 import type { Timer } from "../world/environment.ts"
-import { statusOf } from "./answers.ts"
 import type { Copy } from "./copy.ts"
 import { FlowControl } from "./flow.ts"
 import type { Interest } from "./interest.ts"
 import type { Kept } from "./kept.ts"
+import { statusOf } from "./messages.ts"
 import { Position } from "./position.ts"
 import type { Work } from "./work.ts"
-
-const nanosPerMilli = 1_000_000
-
-const nothing = new Uint8Array(0)
 
 /** What is pushed at a stretch at most; then others have their turn. */
 const longestStretch = 32
@@ -140,7 +138,7 @@ export class PushConsumer {
       headers: headers_only === true
         ? [...message.headers, ["Nats-Msg-Size", String(message.value.length)]]
         : message.headers,
-      data: headers_only === true ? nothing : message.value
+      data: headers_only === true ? noBytes : message.value
     })
     const asks = this.flow?.pushed(message.size)
     if (asks !== undefined) {

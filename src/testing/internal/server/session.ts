@@ -3,9 +3,9 @@
  * order, and takes a little time; what goes out goes to the client's own way.
  */
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
-import type { Outgoing } from "../world/messages.ts"
 import { directPrefix, prefix } from "./api.ts"
 import type { Interest, Listener } from "./interest.ts"
+import type { Outgoing } from "./messages.ts"
 import type { Work } from "./work.ts"
 
 /** What a request takes, in milliseconds. */

@@ -4,6 +4,7 @@
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
+import { matcherOfAny, type Matches } from "../../../internal/subjects.ts"
 import type { Timer } from "../world/environment.ts"
 import { Ages } from "./ages.ts"
 import { type Limits, limitsOf, type StreamConfig } from "./config.ts"
@@ -14,7 +15,6 @@ import { Follower } from "./follower.ts"
 import type { Interest } from "./interest.ts"
 import { type Kept, marker } from "./kept.ts"
 import { PushConsumer } from "./push.ts"
-import { type Matches, matchingAny } from "./subjects.ts"
 import type { Work } from "./work.ts"
 import { type Target, Writes } from "./writes.ts"
 
@@ -94,7 +94,7 @@ export class SimulatedStream implements Target {
     this.created = created
     this.config = config
     this.limits = limitsOf(config, this.isOld)
-    this.owns = matchingAny(config.subjects ?? [])
+    this.owns = matcherOfAny(config.subjects ?? [])
     this.leader = this.emptyCopy(this.limits.firstRevision)
     this.follower = this.emptyFollower(this.limits.firstRevision)
     this.duplicates = new Duplicates(this.work, this.limits.duplicateWindow)
@@ -175,7 +175,7 @@ export class SimulatedStream implements Target {
   update(config: StreamConfig): void {
     this.config = config
     this.limits = limitsOf(config, this.isOld)
-    this.owns = matchingAny(config.subjects ?? [])
+    this.owns = matcherOfAny(config.subjects ?? [])
     this.duplicates.window = this.limits.duplicateWindow
     this.leader.historySize = this.limits.historySize
     if (this.follower !== undefined) this.follower.copy.historySize = this.limits.historySize

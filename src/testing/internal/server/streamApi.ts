@@ -2,12 +2,12 @@
  * JetStream's API about streams: the JSON that is asked, and the JSON that answers.
  */
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
-import { invalidConfig, refusals } from "./answers.ts"
-import type { Refusal } from "./answers.ts"
+import { matcher } from "../../../internal/subjects.ts"
 import { completed, invalid, type StreamConfig } from "./config.ts"
 import { rfc3339 } from "./kept.ts"
+import { invalidConfig, refusals } from "./messages.ts"
+import type { Refusal } from "./messages.ts"
 import type { SimulatedStream } from "./stream.ts"
-import { matching } from "./subjects.ts"
 
 /** An answer's text, or why there is none. */
 export type Answer = string | Refusal
@@ -22,7 +22,7 @@ interface InfoRequest {
 
 const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filter }: InfoRequest) => {
   if (filter === undefined) return { total: 0, subjects: undefined }
-  const all = stream.leader.subjects(matching(filter)).toSorted()
+  const all = stream.leader.subjects(matcher(filter)).toSorted()
   const page = all.slice(offset, offset + pageSize)
   return { total: all.length, subjects: Object.fromEntries(page.map((one) => [one, stream.leader.countOf(one)])) }
 }
@@ -80,7 +80,7 @@ export const update = (stream: SimulatedStream, asked: StreamConfig): Answer => 
 }
 
 export const purge = (stream: SimulatedStream, { filter = ">" }: { readonly filter?: string }): Answer =>
-  `{"success":true,"purged":${stream.purge(matching(filter))}}`
+  `{"success":true,"purged":${stream.purge(matcher(filter))}}`
 
 export const messageGet = (
   stream: SimulatedStream,

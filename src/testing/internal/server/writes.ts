@@ -3,12 +3,12 @@
  * already, stored at once (one replica), or proposed to the replicas and stored a
  * little later.
  */
-import { json, noResponders, type Refusal, refusals, refused, wrongLast } from "./answers.ts"
 import type { Limits, StreamConfig } from "./config.ts"
 import type { Copy } from "./copy.ts"
 import type { Duplicates } from "./duplicates.ts"
 import type { Interest } from "./interest.ts"
 import { Kept, sizeOfHeaders, sizeOfRecord } from "./kept.ts"
+import { json, noResponders, type Refusal, refusals, refused, wrongLast } from "./messages.ts"
 import type { Publication } from "./publication.ts"
 import type { Work } from "./work.ts"
 

@@ -3,9 +3,9 @@
  * notices after a while that its link is dead, and connects again for ever.
  */
 import type { LinkEvent, NatsMessage, NatsPort } from "../../../internal/nats/port.ts"
+import { type Outgoing, received } from "../server/messages.ts"
 import type { Session, SimulatedServer } from "../server/server.ts"
 import type { Timer } from "./environment.ts"
-import { type Outgoing, received } from "./messages.ts"
 import { type Quality, Wire } from "./wire.ts"
 import type { Actor, World } from "./world.ts"
 

@@ -15,6 +15,7 @@ import * as config from "../../../internal/kv/config.ts"
 import { streamName, subjectPrefix } from "../../../internal/nats/bucket/streamConfig.ts"
 import * as client from "../../../internal/nats/client/requests.ts"
 import { integer, invalid, optional, read, type Values } from "../../../internal/options.ts"
+import { optionalMillis } from "../../../internal/time.ts"
 import type { BucketOptions } from "../../../KVStoreConfig.ts"
 import { KVStoreError, Unavailable } from "../../../KVStoreError.ts"
 import { NatsClient } from "../../../NatsClient.ts"
@@ -403,25 +404,23 @@ const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "clien
   cut: (which, duration) =>
     Effect.flatMap(
       Effect.fromResult(direction("direction", which)),
-      (checked) => withSetting(optional(time), "duration", duration, (value) => machine.cut(checked, millisOf(value)))
+      (checked) =>
+        withSetting(optional(time), "duration", duration, (value) => machine.cut(checked, optionalMillis(value)))
     ),
   link: (quality, duration) =>
     Effect.flatMap(
       Effect.fromResult(toQuality(quality)),
       (checked) =>
-        withSetting(optional(time), "duration", duration, (value) => machine.setQuality(checked, millisOf(value)))
+        withSetting(optional(time), "duration", duration, (value) => machine.setQuality(checked, optionalMillis(value)))
     ),
   disconnect: Effect.sync(() => machine.disconnect()),
   heal: Effect.sync(() => machine.heal())
 })
 
-const millisOf = (duration: Duration.Duration | undefined): number | undefined =>
-  duration === undefined ? undefined : Duration.toMillis(duration)
-
 const toQuality = (given: LinkQuality): Result.Result<Quality, InvalidConfig> =>
   Result.flatMap(read("quality", given, linkSettings), ({ loss, reordering, ...delays }) => {
-    const minDelay = millisOf(delays.minDelay) ?? goodQuality.minDelay
-    const maxDelay = millisOf(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
+    const minDelay = optionalMillis(delays.minDelay) ?? goodQuality.minDelay
+    const maxDelay = optionalMillis(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
     return maxDelay >= minDelay
       ? Result.succeed({ minDelay, maxDelay, loss, reordering })
       : Result.fail(invalid(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))

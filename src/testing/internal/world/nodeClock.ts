@@ -11,12 +11,12 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { nanosPerMilli } from "../../../internal/time.ts"
 import type { Timer } from "./environment.ts"
 import { Heap } from "./heap.ts"
 import type { Actor, World } from "./world.ts"
 
-const nanosPerMilli = 1_000_000
-const nanosPerMilliBig = 1_000_000n
+const nanosPerMilliBig = BigInt(nanosPerMilli)
 
 export interface ClockOptions {
   /** Unix milliseconds of true time when the simulation began. */

@@ -6,6 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as storeClock from "../../../../src/internal/nats/bucket/storeClock.ts"
+import type { StreamInfo } from "../../../../src/internal/nats/jetstream/api.ts"
+import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
+import { type KVStoreReason, Unavailable } from "../../../../src/KVStoreError.ts"
 
 describe("the better of two readings", () => {
   const sample = (sent: number, roundTrip: number, serverTime: number) => ({
@@ -74,7 +77,7 @@ describe("the better of two readings", () => {
 describe("the store's clock", () => {
   it.effect("reads the server's time, and goes on with the monotonic one", () =>
     Effect.gen(function*() {
-      const clock = storeClock.make(yield* Clock.Clock, () => 1_795_000_000_000.25)
+      const clock = storeClock.clockOf(yield* Clock.Clock, () => 1_795_000_000_000.25)
       assert.strictEqual(yield* clock.currentTimeMillis, 1_795_000_000_000)
       yield* TestClock.adjust("1500 millis")
       assert.strictEqual(yield* clock.currentTimeMillis, 1_795_000_001_500)
@@ -88,7 +91,7 @@ describe("the store's clock", () => {
       yield* TestClock.setTime(1_800_000_000_000)
       const host = yield* Clock.Clock
       const offset = 1_795_000_000_000 - Number(yield* Clock.monotonicTimeNanos) / 1_000_000
-      const clock = storeClock.make(host, () => offset)
+      const clock = storeClock.clockOf(host, () => offset)
       assert.strictEqual(yield* clock.currentTimeMillis, 1_795_000_000_000)
       yield* TestClock.setTime(1_700_000_000_000)
       assert.strictEqual(yield* Clock.currentTimeMillis, 1_700_000_000_000)
@@ -100,7 +103,7 @@ describe("the store's clock", () => {
   it.effect("follows a better reading when there is one", () =>
     Effect.gen(function*() {
       let offset = 1000
-      const clock = storeClock.make(yield* Clock.Clock, () => offset)
+      const clock = storeClock.clockOf(yield* Clock.Clock, () => offset)
       assert.strictEqual(yield* clock.currentTimeMillis, 1000)
       offset = 1003
       assert.strictEqual(yield* clock.currentTimeMillis, 1003)
@@ -108,7 +111,7 @@ describe("the store's clock", () => {
 
   it.effect("waits as the host does", () =>
     Effect.gen(function*() {
-      const clock = storeClock.make(yield* Clock.Clock, () => 1_795_000_000_000)
+      const clock = storeClock.clockOf(yield* Clock.Clock, () => 1_795_000_000_000)
       let woken = false
       yield* clock.sleep(Duration.seconds(1)).pipe(
         Effect.andThen(Effect.sync(() => {
@@ -121,5 +124,109 @@ describe("the store's clock", () => {
       yield* TestClock.adjust("1 millis")
       assert.isTrue(woken)
       assert.strictEqual(yield* clock.monotonicTimeNanos, yield* Clock.monotonicTimeNanos)
+    }))
+})
+
+/** A server whose clock is ahead of the host's, by as much as the test wants. */
+const makeServer = () => {
+  const links = new Set<(event: LinkEvent) => void>()
+  const state = { ahead: 0, asked: 0, fails: false }
+  const port: Pick<NatsPort, "onLink"> = {
+    onLink: (listener) => {
+      links.add(listener)
+      return () => links.delete(listener)
+    }
+  }
+  const info: Effect.Effect<StreamInfo, KVStoreReason> = Effect.gen(function*() {
+    state.asked++
+    if (state.fails) return yield* new Unavailable({ problem: "not connected" })
+    const now = yield* Clock.currentTimeMillis
+    const ts = new Date(now + state.ahead).toISOString()
+    return { config: {}, created: ts, ts, messages: 0, bytes: 0, lastRevision: 0 }
+  })
+  const reconnect = Effect.andThen(
+    Effect.sync(() => links.forEach((listener) => listener({ _tag: "Connected" }))),
+    Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+  )
+  return { links, state, port, info, reconnect }
+}
+
+describe("the store's time", () => {
+  it.effect("is asked for at the start, once a minute, and as soon as the link is back", () =>
+    Effect.gen(function*() {
+      const { info, links, port, reconnect, state } = makeServer()
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* storeClock.make(port, info)
+        assert.strictEqual(state.asked, 3)
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual(state.asked, 3)
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(state.asked, 4)
+        yield* reconnect
+        assert.strictEqual(state.asked, 7)
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual(state.asked, 7)
+      }))
+      assert.strictEqual(links.size, 0)
+    }))
+
+  it.effect("is asked for again, at the next look, where the host's clocks have come apart", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      const clock = yield* storeClock.make(port, info)
+      yield* TestClock.adjust("50 seconds")
+      yield* TestClock.setTime(49_600)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 3)
+      yield* TestClock.setTime(30_000)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 6)
+      clock.currentTimeMillisUnsafe()
+      yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      assert.strictEqual(state.asked, 6)
+    }))
+
+  it.effect("is asked for again within five seconds, also where nobody looks", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      yield* storeClock.make(port, info)
+      yield* TestClock.adjust("12 seconds")
+      yield* TestClock.setTime(10_000)
+      assert.strictEqual(state.asked, 3)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(state.asked, 6)
+    }))
+
+  it.effect("is asked for now and then while it cannot be had, however often somebody looks", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      const clock = yield* storeClock.make(port, info)
+      yield* TestClock.adjust("50 seconds")
+      yield* TestClock.setTime(30_000)
+      state.fails = true
+      const asked = state.asked
+      for (let look = 0; look < 100; look++) {
+        clock.currentTimeMillisUnsafe()
+        yield* TestClock.adjust("100 millis")
+      }
+      assert.approximately(state.asked - asked, 3, 1)
+    }))
+
+  it.effect("is that of the server that the link came back to, and goes on through failures", () =>
+    Effect.gen(function*() {
+      const { info, port, reconnect, state } = makeServer()
+      state.ahead = 5000
+      const clock = yield* storeClock.make(port, info)
+      const ahead = Effect.map(Clock.currentTimeMillis, (now) => clock.currentTimeMillisUnsafe() - now)
+      assert.strictEqual(yield* ahead, 5000)
+      state.fails = true
+      state.ahead = 9000
+      yield* reconnect
+      assert.strictEqual(yield* ahead, 5000)
+      state.fails = false
+      yield* reconnect
+      assert.strictEqual(yield* ahead, 9000)
     }))
 })

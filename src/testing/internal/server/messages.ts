@@ -1,11 +1,28 @@
 /**
- * What the server says: JSON answers, and messages that are no more than a status.
+ * Messages from the simulated server to its clients: JSON answers, refusals, and
+ * messages that are no more than a status.
  */
-import type { MessageHeaders } from "../../../internal/nats/port.ts"
-import type { Outgoing } from "../world/messages.ts"
+import type { MessageHeaders, NatsMessage } from "../../../internal/nats/port.ts"
+import { noBytes } from "../../../internal/utf8.ts"
+
+/** A message from the server: to which of a client's subscriptions, and what it says. */
+export interface Outgoing {
+  readonly subject: string
+  readonly reply: string | undefined
+  /** 0 for a message of its own; else 100, 204, 404, 408, 413, 503. */
+  readonly status: number
+  readonly description: string
+  readonly headers: MessageHeaders
+  readonly data: Uint8Array
+}
+
+/** As a client's port hands it out. */
+export const received = ({ headers, ...message }: Outgoing): NatsMessage => ({
+  ...message,
+  header: (name) => headers.find(([one]) => one === name)?.[1] ?? ""
+})
 
 const encoder = new TextEncoder()
-const nothing = new Uint8Array(0)
 const noHeaders: MessageHeaders = []
 
 export const json = (reply: string, text: string): Outgoing => ({
@@ -23,7 +40,7 @@ export const statusOf = (
   description: string,
   headers: MessageHeaders = noHeaders,
   reply: string | undefined = undefined
-): Outgoing => ({ subject, reply, status, description, headers, data: nothing })
+): Outgoing => ({ subject, reply, status, description, headers, data: noBytes })
 
 /** Nobody listens there: no stream, or one without a leader. */
 export const noResponders = (reply: string): Outgoing => statusOf(reply, 503, "")
