@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as legacy from "./internal/nats/client/legacy.ts"
-import * as client from "./internal/nats/client/requests.ts"
+import * as client from "./internal/nats/service.ts"
 import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
 

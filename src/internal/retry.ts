@@ -64,7 +64,7 @@ export const answeredWithin = <A, E, R>(
 export const isConflict = ({ reason }: KVStoreError): boolean =>
   reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
 
-/** Waits 20 to 100 ms, so that two writers who met at one key do not meet again. */
+/** Waits 20 to 100 ms (docs/protocols/election.md, E10), so that two writers who met at one key do not meet again. */
 export const conflictPause = Effect.flatMap(
   Random.nextIntBetween(20, 100),
   (millis) => Effect.sleep(Duration.millis(millis))
@@ -80,7 +80,7 @@ const longestConflictPause = Duration.millis(250)
 type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
- * Repeats an attempt, reads and writes together, until it meets no conflict, for
+ * Repeats an attempt, reads and writes together (docs/protocols/kv.md, K5), until it meets no conflict, for
  * `timeout` at most. It fails with `OutcomeUnknown` where the time runs out during
  * a write, which may land, and with `Unavailable` otherwise.
  */

@@ -11,7 +11,7 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 export const driver: ReadonlyArray<Mutant> = [
   {
     name: "a watch does not notice that its bucket is another",
-    from: "nats.deno#691, the clients' own watches (measured)",
+    from: "nats.deno#691, the clients' own watches (measured), K24",
     file: progress,
     find: "(this.created !== info.created || info.lastRevision < this.known)",
     // Of an unused parameter the compiler would complain.
@@ -20,7 +20,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch does not notice that its bucket was rolled back",
-    from: "a stream restored from a backup keeps its creation time (measured)",
+    from: "a stream restored from a backup keeps its creation time (measured), K24",
     file: progress,
     find: "|| info.lastRevision < this.known",
     replace: "",
@@ -28,7 +28,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "keys of a bucket that was recreated are not reported as removed",
-    from: "nats.deno#688",
+    from: "nats.deno#688, K24",
     file: progress,
     find: "this.former = new Map([...this.former, ...this.given])",
     replace: "",
@@ -36,7 +36,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch does not notice a gap between two messages",
-    from: "nats.rs#795",
+    from: "nats.rs#795, K21",
     file: consumer,
     find: "place === undefined || place.consumerSequence !== this.last + 1",
     replace: "place === undefined || place.consumerSequence < 0",
@@ -44,7 +44,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch does not notice that the last message was lost",
-    from: "nats.rs#1596",
+    from: "nats.rs#1596, K21",
     file: consumer,
     find: "if (Number(told) !== this.last) return this.lost(told)",
     replace: "",
@@ -52,7 +52,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch does not notice that its consumer is gone",
-    from: "nats.go#1094, nats.c#988",
+    from: "nats.go#1094, nats.c#988, K21",
     file: consumer,
     find: "silence: watchSilence(options, name, clock, () => lastHeard)",
     replace: "silence: Effect.never",
@@ -60,7 +60,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch goes on one message too far",
-    from: "nats.deno#691",
+    from: "nats.deno#691, K22",
     file: follow,
     find: "progress.cursor + 1",
     replace: "progress.cursor + 2",
@@ -68,7 +68,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a watch that goes on does not ask what has gone meanwhile without a trace",
-    from: "nats-server#3268, #4640, nats.go#1862",
+    from: "nats-server#3268, #4640, nats.go#1862, K23",
     file: progress,
     find: "this.doubtful = true if (!isAnother) return \"resume\"",
     replace: "if (!isAnother) return \"resume\"",
@@ -76,7 +76,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a listing of which a part was lost is taken for whole",
-    from: "the simulation itself, 9cb81d0",
+    from: "the simulation itself, 9cb81d0, K15",
     file: jetstream,
     find: "chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)",
     replace: "toBatch(many)",
@@ -84,7 +84,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "a request that has no time left ends the keeping of time for all",
-    from: "the simulation itself, e806fb1",
+    from: "the simulation itself, e806fb1, K11",
     file: requester,
     find: "if (left > 0) yield* Effect.sleep(wholeMillis(left))",
     replace: "if (left <= 0) return yield* Effect.never\n    yield* Effect.sleep(wholeMillis(left))",
@@ -92,7 +92,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's time is carried on by the wall clock",
-    from: "AegisSDK 1.5, AegisTrader: ages by time.time()",
+    from: "AegisSDK 1.5, AegisTrader: ages by time.time() (K30)",
     file: timekeeper,
     find: "return reading!.offset",
     replace: "return reading!.offset + aheadOf(host) - ahead",
@@ -100,7 +100,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's time is not asked for again when the host was suspended",
-    from: "the simulation itself, 9cb81d0",
+    from: "the simulation itself, 9cb81d0, K31",
     file: timekeeper,
     find: "Math.abs(aheadOf(host) - ahead) > longestStep",
     replace: "false",

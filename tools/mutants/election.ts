@@ -29,7 +29,7 @@ const campaignByWallClock: ReadonlyArray<Edit> = [
 const challengers: ReadonlyArray<Mutant> = [
   {
     name: "a challenger purges the key and creates it again",
-    from: "AegisSDK 1.5: attempt_leadership",
+    from: "E9, AegisSDK 1.5: attempt_leadership",
     file: tenure,
     find: `this.options.store.put(this.key, record, ${condition})`,
     replace: "this.phase === \"standing\" && on !== \"nothing\" ? Effect.andThen(this.options.store.purge(this.key), " +
@@ -38,7 +38,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a challenger takes over by a plain write",
-    from: "AegisSDK 1.3: get, then put",
+    from: "E9, AegisSDK 1.3: get, then put",
     file: tenure,
     find: condition,
     replace: `this.phase === "standing" && on !== "nothing" ? undefined : ${condition}`,
@@ -46,7 +46,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a challenger writes over what is there now, not over what it has watched",
-    from: "AegisTrader: get, then put",
+    from: "E9, AegisTrader: get, then put",
     file: campaign,
     find: "if (yield* tenure.stand(on, term)) return true",
     replace: "const now = yield* Effect.option(tenure.look)\n" +
@@ -56,7 +56,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a challenger waits for half a lease",
-    from: "election.md, A challenger 3",
+    from: "E7",
     file: challenger,
     find: "at: since + seen.record.leaseMillis",
     replace: "at: since + seen.record.leaseMillis / 2",
@@ -64,7 +64,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a challenger counts by the wall clock",
-    from: "AegisSDK 1.5: time.time()",
+    from: "E7, AegisSDK 1.5: time.time()",
     file: board,
     find: "nextObservation(known, seen, monotonicMillis(this.clock))",
     replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())",
@@ -73,7 +73,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a challenger compares the record's own time with its wall clock",
-    from: "AegisSDK 1.5: now - last_heartbeat > ttl",
+    from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
     find: "at: since + seen.record.leaseMillis",
     replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
@@ -89,7 +89,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a second look begins the waiting again",
-    from: "election.md, A challenger 2",
+    from: "E7",
     file: challenger,
     find: "if (known !== undefined && isSame(known.seen, seen)) return known",
     replace: "",
@@ -97,7 +97,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a record that disappears is taken for a hand-over",
-    from: "election.md, A challenger 3 (found by its model)",
+    from: "E8",
     file: challenger,
     find: "lastHeld: known?.lastHeld",
     replace: "lastHeld: undefined",
@@ -105,7 +105,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "candidates have no nonce of their own",
-    from: "curator#1211: bind leadership to an incarnation",
+    from: "E2, curator#1211: bind leadership to an incarnation",
     file: campaign,
     find: "const nonce = yield* makeNonce",
     replace: "const nonce = election",
@@ -113,7 +113,7 @@ const challengers: ReadonlyArray<Mutant> = [
   },
   {
     name: "a process that starts again takes the record of its former life for its own",
-    from: "curator#1211, AegisTrader",
+    from: "E2, curator#1211, AegisTrader",
     file: campaign,
     find: "const nonce = yield* makeNonce",
     replace: "const nonce = candidateId",
@@ -130,7 +130,7 @@ const challengers: ReadonlyArray<Mutant> = [
 const leaders: ReadonlyArray<Mutant> = [
   {
     name: "the deadline is counted from when the renewal was heard of",
-    from: "kubernetes#65094, election.md, A leader 2",
+    from: "E15, kubernetes#65094",
     file: tenure,
     find: "landed(this.lease, revision, this.sent.get(attempt))",
     replace: "landed(this.lease, revision, this.elapsed.sample())",
@@ -138,7 +138,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "the deadline is the end of the lease",
-    from: "kubernetes#67651",
+    from: "E15, kubernetes#67651",
     file: tenure,
     find: "deadline(this.lease, this.options.times.renewDeadline)",
     replace: "deadline(this.lease, this.options.times.leaseDuration)",
@@ -146,7 +146,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "isValid is a flag",
-    from: "pinniped#800, etcd#11456",
+    from: "E17, pinniped#800, etcd#11456",
     file: tenure,
     find: "return this.left() > 0 ? Effect.succeed(true) : Effect.as(this.end(\"expired\"), false)",
     replace: "return Effect.succeed(true)",
@@ -154,7 +154,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "elapsed time is the monotonic clock's alone",
-    from: "election.md, A leader 2: a suspended machine's stands still",
+    from: "E16",
     file: lease,
     find: "this.elapsed += Math.max(0, missed)",
     replace: "",
@@ -162,7 +162,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "elapsed time is the wall clock's alone",
-    from: "AegisSDK 1.5: time.time()",
+    from: "E16, AegisSDK 1.5: time.time()",
     file: lease,
     find: "return this.elapsed",
     replace: "return this.clock.currentTimeMillisUnsafe()",
@@ -170,7 +170,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "a leader at its deadline hopes for a renewal that is under way",
-    from: "election.md, A leader 4",
+    from: "E17",
     file: tenure,
     find: "Effect.as(this.end(\"expired\"), false)",
     replace: "Effect.succeed(false)",
@@ -184,7 +184,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "the work is not told that leadership was lost",
-    from: "kubernetes#23731, #44887",
+    from: "E23, kubernetes#23731, #44887",
     file: election,
     find: "const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))",
     replace: "const toldToStop = Deferred.await(asked)",
@@ -192,7 +192,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "leadership is released while the work still stops",
-    from: "kubernetes#139991, #139504, kyverno#6048",
+    from: "E23, kubernetes#139991, #139504, kyverno#6048",
     file: election,
     find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))",
     replace:
@@ -201,7 +201,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of the work is not awaited",
-    from: "cilium#42920",
+    from: "E23, cilium#42920",
     file: work,
     find: "yield* Fiber.interrupt(work)",
     replace: "yield* Effect.forkDetach(Fiber.interrupt(work))",
@@ -209,7 +209,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "vacant is a plain write",
-    from: "AegisSDK 1.5: an unconditional purge",
+    from: "E20, AegisSDK 1.5: an unconditional purge",
     file: tenure,
     find: condition,
     replace: `vacant ? undefined : ${condition}`,
@@ -217,7 +217,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "whoever lost a renewal goes on from another's record",
-    from: "AegisTrader: renews by identity",
+    from: "E14, AegisTrader: renews by identity",
     file: lease,
     find: "if (seen._tag === \"Undecodable\" || seen.record.nonce !== nonce)",
     replace: "if (seen._tag === \"Undecodable\")",
@@ -225,7 +225,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "a renewal is a plain write",
-    from: "election.md, A leader",
+    from: "E13",
     file: tenure,
     find: condition,
     replace: `this.phase === "leading" && !vacant ? undefined : ${condition}`,
@@ -233,7 +233,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "leadership is announced whether or not it has lasted so long",
-    from: "election.md, A leader",
+    from: "E11",
     file: campaign,
     find: "if (yield* tenure.isValid) {",
     replace: "yield* tenure.isValid\n        if (told !== undefined) {",
@@ -247,7 +247,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "all attempts of a nonce have one number",
-    from: "election.md, The record (found by its model)",
+    from: "E3",
     file: tenure,
     find: "const attempt = ++this.attempts",
     replace: "const attempt = 1",
@@ -255,7 +255,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "a failed read is taken for a record that is gone",
-    from: "AegisSDK 0.4: one failed read dethrones a healthy leader",
+    from: "E14, AegisSDK 0.4: one failed read dethrones a healthy leader",
     file: tenure,
     find: "Effect.map(this.bounded(\"get\", this.options.store.get(this.key)), fromRead)",
     replace:
@@ -264,7 +264,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "a lost compare-and-set is taken for another's win",
-    from: "10164 is told of writes that are only under way (measured)",
+    from: "E14, 10164 is told of writes that are only under way (measured)",
     file: tenure,
     find: "isConflict(error) ? this.readBack : this.missed(error)",
     replace: "isConflict(error) ? Effect.as(this.end(\"superseded\"), true) : this.missed(error)",
@@ -272,7 +272,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "the token's epoch is the winner's own time",
-    from: "AegisTrader: the sender's timestamp",
+    from: "E25, AegisTrader: the sender's timestamp",
     file: campaign,
     find: "new FencingToken({ epoch: told.epoch,",
     replace: "new FencingToken({ epoch: tenure.electedAt.epochMilliseconds,",
@@ -280,7 +280,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "the token's revision is that of the record that is read back",
-    from: "election.md, The record: the revision of the write that WON",
+    from: "E25",
     file: campaign,
     find: "revision: tenure.electedRevision!",
     replace: "revision: meaning.revision",
@@ -297,7 +297,7 @@ const leaders: ReadonlyArray<Mutant> = [
 const observers: ReadonlyArray<Mutant> = [
   {
     name: "observers read the token of the last renewal",
-    from: "election.md, The record: the revision of the write that WON",
+    from: "E25",
     file: observing,
     find: "revision: electedRevisionOf(seen)",
     replace: "revision: seen.revision",
@@ -310,7 +310,7 @@ const observers: ReadonlyArray<Mutant> = [
   },
   {
     name: "leader reports a leader at the very end of its lease",
-    from: "election.md, A leader: others may win from then on",
+    from: "E24",
     file: observing,
     find: "return left(store, board, election, seen) > 0",
     replace: "return left(store, board, election, seen) >= 0",
@@ -323,7 +323,7 @@ const observers: ReadonlyArray<Mutant> = [
   },
   {
     name: "observe reports a leader at the very end of its lease",
-    from: "election.md, A leader: others may win from then on",
+    from: "E24",
     file: observing,
     find: "remaining = left(store, board, election, seen)",
     replace: "remaining = left(store, board, election, seen) + 1",

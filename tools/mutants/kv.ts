@@ -10,7 +10,7 @@ const reasons = "src/internal/nats/jetstream/reasons.ts"
 export const kv: ReadonlyArray<Mutant> = [
   {
     name: "a tombstone is taken for a value",
-    from: "AegisSDK 1.1 (history shows tombstones as values), nats.py#966",
+    from: "AegisSDK 1.1 (history shows tombstones as values), nats.py#966, K16",
     file: messages,
     find: "operationNames.get(header(operationHeader)) ??",
     replace: "",
@@ -18,7 +18,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "an age marker is taken for a value",
-    from: "nats.py#966, nats-server#6711",
+    from: "nats.py#966, nats-server#6711, K16",
     file: messages,
     find: "markerReasons.get(header(markerHeader)) ??",
     replace: "",
@@ -26,7 +26,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a read that failed is taken for absence",
-    from: "AegisSDK 0.4: get gives None for any error",
+    from: "AegisSDK 0.4: get gives None for any error (K14)",
     file: store,
     find: "Effect.map(backend.last(key), (last) => isLive(last)",
     replace: "Effect.map(Effect.orElseSucceed(backend.last(key), () => Option.none()), (last) => isLive(last)",
@@ -34,7 +34,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "of a write without an answer is told that nothing was written",
-    from: "AegisSDK 1.1: delete gives False for an outage",
+    from: "AegisSDK 1.1: delete gives False for an outage (K9)",
     file: reasons,
     find: "failure._tag === \"Timeout\") return new OutcomeUnknown(",
     replace: "failure._tag === \"Timeout\") return new Unavailable(",
@@ -42,7 +42,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "of a write that was under way when the link was lost is told that nothing was written",
-    from: "AegisSDK 1.1",
+    from: "AegisSDK 1.1 (K9)",
     file: reasons,
     find: "failure._tag === \"ConnectionLost\") return new OutcomeUnknown(",
     replace: "failure._tag === \"ConnectionLost\") return new Unavailable(",
@@ -50,7 +50,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a write without an answer is sent once more",
-    from: "the clients' own retries: nats.go's RetryAttempts for a publish",
+    from: "the clients' own retries: nats.go's RetryAttempts for a publish (K10)",
     file: bucket,
     find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
     replace: "Effect.retry(js.publish(subjectOf(message.key), message.value, headers, timeout), { times: 1 })",
@@ -58,7 +58,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "createOnly has no condition",
-    from: "Effect#7035: a store that grants every lock to everyone",
+    from: "Effect#7035: a store that grants every lock to everyone (K5)",
     file: writes,
     find: "write(put(key, value, 0))",
     replace: "write(put(key, value, undefined))",
@@ -66,7 +66,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "createOnly fails where there is a tombstone",
-    from: "nats-server#6712, #5162, #3895",
+    from: "nats-server#6712, #5162, #3895, K5",
     file: writes,
     find: ": write(put(key, value, revisionOf(last)))",
     replace: ": Effect.fail(new KeyAlreadyExists({ revision: revisionOf(last) }))",
@@ -74,7 +74,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "createOnly writes over the value that it lost to",
-    from: "AegisSDK 1.5: purges and creates again",
+    from: "AegisSDK 1.5: purges and creates again (K5)",
     file: writes,
     find: "? Effect.fail(new KeyAlreadyExists({ revision: last.value.revision }))",
     replace: "? write(put(key, value, last.value.revision))",
@@ -82,7 +82,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "updateOnly brings a deleted key back",
-    from: "AegisSDK 1.1: get and update, two steps",
+    from: "AegisSDK 1.1: get and update, two steps (K5)",
     file: writes,
     find: ": Effect.fail(new KeyNotFound({}))",
     replace: ": write(put(key, value, revisionOf(last)))",
@@ -90,7 +90,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "updateOnly is a read and a plain write",
-    from: "AegisSDK 1.3: update_heartbeat",
+    from: "AegisSDK 1.3: update_heartbeat (K5)",
     file: writes,
     find: "(last) => isLive(last) ? write(put(key, value, last.value.revision))",
     replace: "(last) => isLive(last) ? write(put(key, value, undefined))",
@@ -98,7 +98,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "delete and purge do not look at the revision",
-    from: "AegisSDK 1.1: purge has no revision",
+    from: "AegisSDK 1.1: purge has no revision (K7)",
     file: store,
     find: "put(key, noBytes, options?.revision)",
     replace: "put(key, nothing, undefined)",
@@ -106,7 +106,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a compare-and-set that was refused is done again without its condition",
-    from: "AegisSDK 1.1: a lost race of update_only",
+    from: "AegisSDK 1.1: a lost race of update_only (K4)",
     file: writes,
     find: ": backend.append(put(key, value, options?.revision))",
     replace: ": Effect.catchIf(backend.append(put(key, value, options?.revision)), " +
@@ -115,7 +115,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "conditional writes have a message id, the same for one key and revision",
-    from: "a reused Nats-Msg-Id answers an old success and writes nothing (measured, kv.md)",
+    from: "K10: a reused Nats-Msg-Id answers an old success and writes nothing (measured)",
     file: messages,
     find: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)])",
     replace: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)], " +
@@ -124,7 +124,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a replicated bucket is read from the nearest copy",
-    from: "nats-server#4710, #6557: stale in 2 to 4 % of reads (measured)",
+    from: "nats-server#4710, #6557: stale in 2 to 4 % of reads (measured), K13",
     file: bucket,
     find: "isDirect && config.replicas === 1 ?",
     replace: "isDirect ?",
@@ -132,7 +132,7 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a conflict is taken for a success where the server names no number (10164)",
-    from: "a way to fail that nats.md warns of",
+    from: "K4",
     file: bucket,
     find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
     replace: "Effect.catchIf(js.publish(subjectOf(message.key), message.value, headers, timeout), " +

@@ -13,7 +13,7 @@ const service = "src/internal/registry/service.ts"
 export const registry: ReadonlyArray<Mutant> = [
   {
     name: "ages are told by this host's wall clock",
-    from: "AegisTrader: the sender's timestamp against the local time.time()",
+    from: "AegisTrader: the sender's timestamp against the local time.time() (R4)",
     file: access,
     find: "options.clock === \"store\" ? store.clock : yield* Clock.Clock",
     replace: "yield* Clock.Clock",
@@ -21,7 +21,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "whoever is exactly maxAge old is expired",
-    from: "AegisSDK: what it caches expires at age >= ttl, a leader at >",
+    from: "AegisSDK: what it caches expires at age >= ttl, a leader at > (R5)",
     file: "src/internal/time.ts",
     find: "lastHeartbeat.epochMilliseconds > millis",
     replace: "lastHeartbeat.epochMilliseconds >= millis",
@@ -32,7 +32,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "all instances of a service share a key",
-    from: "ocis#9535",
+    from: "ocis#9535, R1",
     file: record,
     find: "${instance.serviceName}.${instance.instanceId}`",
     replace: "${instance.serviceName}.all`",
@@ -40,7 +40,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "reads show who has expired",
-    from: "ocis#6762, asim/nitro-plugins#465",
+    from: "ocis#6762, asim/nitro-plugins#465, R23",
     file: service,
     find: ".filter((instance) => includeExpired ||",
     replace: ".filter((instance) => !includeExpired ||",
@@ -48,7 +48,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "a heartbeat brings back what others have deregistered",
-    from: "AegisSDK 1.3: an absent record is registered again",
+    from: "AegisSDK 1.3: an absent record is registered again (R11)",
     file: protocol,
     find: "? { _tag: \"Deregistered\" }",
     replace: "? { _tag: \"RegisterAgain\", revision: seen.revision }",
@@ -56,7 +56,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeats are plain writes",
-    from: "AegisSDK 1.3: a blind put of the caller's object",
+    from: "AegisSDK 1.3: a blind put of the caller's object (R11)",
     file: ownRecord,
     find: "store.put(this.key, bytes, { revision })",
     replace: "store.put(this.key, bytes)",
@@ -64,7 +64,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeats stop for good after one failure",
-    from: "AegisSDK 1.3: the loop stops, reva#5817",
+    from: "AegisSDK 1.3: the loop stops, reva#5817 (R12)",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
     replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.never)",
@@ -72,7 +72,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "an instance that has expired cannot write over its marker",
-    from: "nats-server#6712, #3653",
+    from: "nats-server#6712, #3653, R11",
     file: protocol,
     find: ": { _tag: \"RegisterAgain\", revision: seen.revision }",
     replace: ": { _tag: \"RegisterAgain\", revision: 0 }",
@@ -80,7 +80,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "an instance that was cleaned up does not come back",
-    from: "reva#5817",
+    from: "reva#5817, R11",
     file: protocol,
     find: "return seen.reason === \"delete\"",
     replace: "return seen.reason !== \"expire\"",
@@ -88,7 +88,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "the cleanup removes what has sent no heartbeat between two runs",
-    from: "AegisSDK 1.3: entries without a ttl count as stale",
+    from: "AegisSDK 1.3: entries without a ttl count as stale (R20)",
     file: cleanup,
     find: "reason: access.expired(record.instance, maxAge)",
     replace: "reason: access.ageOf(record) > 0",
@@ -96,7 +96,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "the cleanup purges without the revision that it judged",
-    from: "AegisSDK: a heartbeat between the list and the delete is removed with its record",
+    from: "AegisSDK: a heartbeat between the list and the delete is removed with its record (R20)",
     file: cleanup,
     find: "access.store.purge(one.key, { revision: one.revision })",
     replace: "access.store.purge(one.key)",
@@ -104,7 +104,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "the cleanup believes what it sees once",
-    from: "registry.md, Cleanup",
+    from: "R21",
     file: cleanup,
     find: "if (since !== now && now - since >= after) confirmed.push(one)",
     replace: "if (now - since >= 0 * after) confirmed.push(one)",
@@ -112,7 +112,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "a heartbeat goes on from the record of another process with its id",
-    from: "registry.md, A registration",
+    from: "R11",
     file: protocol,
     find: "return seen.record.nonce === nonce",
     replace: "return seen.record.nonce !== `not ${nonce}`",
@@ -120,7 +120,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "whoever leaves does not wait for a write that is under way",
-    from: "registry.md, A registration",
+    from: "R18",
     file: ownRecord,
     find: "return mayLand && looks > 0 ?",
     replace: "return mayLand && looks < 0 ?",
@@ -134,7 +134,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "a heartbeat by hand is a duplicate for ever once it was one",
-    from: "registry.md, A registration",
+    from: "R15",
     file: heartbeat,
     find: "reason._tag === \"DuplicateInstance\" && known.delete(own.key)",
     replace: "reason._tag === \"DuplicateInstance\" && known.has(own.key)",
@@ -149,7 +149,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "a heartbeat by hand writes over a live process with its id",
-    from: "AegisSDK 1.3: a blind put of the caller's object",
+    from: "AegisSDK 1.3: a blind put of the caller's object (R15)",
     file: heartbeat,
     find: "if (decision._tag === \"Occupied\") return yield* new DuplicateInstance(own.names)",
     replace: "",
@@ -163,7 +163,7 @@ export const registry: ReadonlyArray<Mutant> = [
   },
   {
     name: "a failed heartbeat is not tried again before the next is due",
-    from: "registry.md, A registration",
+    from: "R12",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
     replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.void)",

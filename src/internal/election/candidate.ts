@@ -125,7 +125,7 @@ export const toCandidate = (
     return candidate
   })
 
-/** A record that does not fit would be refused at every renewal. */
+/** A record that does not fit would be refused at every renewal (E1). */
 export const checkSize = (
   { candidateId, times }: Pick<Candidate, "candidateId" | "times">,
   metadata: Metadata,

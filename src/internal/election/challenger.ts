@@ -1,5 +1,5 @@
 /**
- * When a candidate may stand, as election.md has it under "A challenger". Pure:
+ * When a candidate may try to win: docs/protocols/election.md, E7 to E9. Pure:
  * times are milliseconds of this process's monotonic clock, and no other.
  */
 import type { Held, Seen } from "./record.ts"
@@ -25,7 +25,7 @@ export const isSame = (a: Seen, b: Seen): boolean => {
 
 /**
  * A second look at the same record changes nothing, also after a reconnect;
- * anything else starts the time again, also a lower revision.
+ * anything else starts the time again, also a lower revision (E7).
  */
 export const nextObservation = (known: Observation | undefined, seen: Seen, now: number): Observation => {
   if (known !== undefined && isSame(known.seen, seen)) return known
@@ -38,7 +38,7 @@ export const nextObservation = (known: Observation | undefined, seen: Seen, now:
     case "Vacant":
       return { seen, since: now, lastHeld: undefined, term }
     case "Absent":
-      // A record that disappears is not a hand-over.
+      // A record that disappears is not a hand-over (E8).
       return { seen, since: now, lastHeld: known?.lastHeld, term }
   }
 }
@@ -52,7 +52,7 @@ export interface Challenger {
   readonly priority: number
 }
 
-/** When to stand, and on which write: a compare-and-set on exactly the revision that was watched, or `createOnly`. */
+/** When to stand, and on which write: a compare-and-set on exactly the revision that was watched, or `createOnly` (E9). */
 export interface Stand {
   readonly at: number
   readonly on: number | "nothing"
@@ -80,7 +80,7 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
  * Milliseconds until another candidate may win over a live record: none at the
  * very end of its lease. The lease runs from when the store took the record by
  * the store's own time, and is over in any case once this process has observed
- * the record for so long (0 where it has only just read it).
+ * the record for so long (0 where it has only just read it): E24.
  */
 export const remainingLease = (seen: Held, storeNow: number, observed: number): number =>
   seen.record.leaseMillis - Math.max(storeNow - seen.created.epochMilliseconds, observed)

@@ -1,7 +1,7 @@
 /**
  * What this process has seen of every election in a bucket: one watch, however
  * many elections run on it, and an observation of each that outlives a
- * reconnect, so that a second look does not reset the time.
+ * reconnect, so that a second look does not reset the time (docs/protocols/election.md, E6 and E7).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

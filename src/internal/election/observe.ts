@@ -1,6 +1,6 @@
 /**
  * Who leads, as others see it: nobody once a record has stood still for its
- * lease.
+ * lease (docs/protocols/election.md, E24).
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"

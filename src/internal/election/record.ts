@@ -29,17 +29,17 @@ const longestLease = Duration.toMillis(longest)
 
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
-  /** New for every campaign: a restarted process with the same id is a stranger to its old self. */
+  /** New for every campaign: a restarted process with the same id is a stranger to its old self (E2). */
   nonce: Schema.String,
   term: Counter,
-  /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed. */
+  /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed (E3). */
   attempt: Counter,
   leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(longestLease)),
   /** Informational: the winner's own clock. */
   electedAt: Schema.DateTimeUtc,
   /** The revision of the write that won; absent in that write itself. */
   electedRevision: Schema.optionalKey(Counter),
-  /** Leadership is handed over: the key stays, so that `term` goes on counting. */
+  /** Leadership is handed over: the key stays, so that `term` goes on counting (E4). */
   vacant: Schema.Boolean,
   metadata: Metadata
 })
@@ -68,7 +68,7 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     vacant: false
   }).length
 
-/** What a look at the key shows. `Held` is live; what does not decode counts as held, by whom is not known. */
+/** What a look at the key shows. `Held` is live; what does not decode counts as held, by whom is not known (E5). */
 export type Seen =
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Held"; readonly revision: number; readonly created: DateTime.Utc; readonly record: StoredRecord }
@@ -104,6 +104,6 @@ export const fromEntry = (entry: KVEntry): Seen => {
 export const fromRead = (entry: Option.Option<KVEntry>): Seen =>
   Option.match(entry, { onNone: () => absent, onSome: fromEntry })
 
-/** The revision of the write that won this term. */
+/** The revision of the write that won this term (E25). */
 export const electedRevisionOf = (seen: Extract<Seen, { readonly record: StoredRecord }>): number =>
   seen.record.electedRevision ?? seen.revision

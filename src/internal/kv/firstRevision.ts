@@ -2,7 +2,7 @@
  * Where the revisions of a new bucket begin: above every one that an earlier
  * bucket of that name gave, as far as the clock and this process can tell. A
  * write that is conditioned on a revision of a lost bucket must not succeed in
- * the new one.
+ * the new one (docs/protocols/kv.md, K2).
  */
 import * as Context from "effect/Context"
 

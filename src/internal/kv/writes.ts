@@ -1,5 +1,6 @@
 /**
- * A `put` on any of its conditions, as the one number that the log checks.
+ * A `put` on any of its conditions, as the one number that the log checks
+ * (docs/protocols/kv.md, K4 to K6).
  */
 import * as Effect from "effect/Effect"
 import type { KVOptions } from "../../KVStore.ts"
@@ -27,7 +28,7 @@ export const make = (backend: Backend) => {
       attempt: (writing) => attempt((message) => writing(backend.append(message)))
     })
 
-  /** A tombstone's revision is the condition then: nothing there and a tombstone are both "no value". */
+  /** A tombstone's revision is the condition then: nothing there and a tombstone are both "no value" (K5). */
   const createOnly = (key: string, value: Uint8Array): Decision =>
     settle((write) =>
       Effect.catchIf(

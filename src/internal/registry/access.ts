@@ -1,5 +1,6 @@
 /**
- * How records are read, and how old they are by the clock that was chosen.
+ * How records are read, and how old they are by the clock that was chosen
+ * (docs/protocols/registry.md, R4 to R6).
  */
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"

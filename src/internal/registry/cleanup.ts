@@ -1,7 +1,7 @@
 /**
  * One run of the cleanup: what to remove is decided as a whole, and then done
  * one compare-and-purge at a time, so that an instance that sends a heartbeat
- * meanwhile is kept.
+ * in between is kept (docs/protocols/registry.md, R20 to R22).
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

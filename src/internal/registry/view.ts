@@ -127,7 +127,7 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
   const maxAge = Duration.toMillis(access.maxAge)
   let isReady = false
 
-  /** A heartbeat that comes while we watch is young, whatever its age says; one in the snapshot is as old as it is. */
+  /** A heartbeat that comes while we watch counts as new; one in the snapshot has its age (R25). */
   const onRecord = (key: string, record: InstanceRecord) =>
     Effect.suspend(() => {
       const age = isReady ? 0 : Math.max(0, access.ageOf(record))
@@ -147,7 +147,7 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
           onSuccess: (record) => onRecord(event.entry.key, record)
         })
       case "Removed":
-        // After a reset every live instance registers again within a heartbeat; the timer takes the rest.
+        // After a reset every live instance registers again within a heartbeat; the timer takes the rest (R26).
         return event.reason === "reset"
           ? Effect.void
           : publish(shared, view.gone(event.key, removalReasons[event.reason]))

@@ -31,7 +31,7 @@ const sizeOfHeaders = (headers: MessageHeaders): number =>
 const refusal = (port: NatsPort, message: Append, headers: MessageHeaders): KVStoreReason | undefined => {
   const { maxPayload, version } = port.server()
   if (message.condition !== undefined && message.condition.key !== message.key && !hasMarkers(version)) {
-    // Older servers ignore the header that names the other key, and check the number against this one.
+    // Older servers ignore the header that names the other key, and check the number against this one (K6).
     return new InvalidConfig({ problem: `whenKey needs a NATS server 2.11 or later, and this one is ${version}` })
   }
   return message.value.length + sizeOfHeaders(headers) > maxPayload
@@ -70,7 +70,7 @@ const readsAndWrites = (options: {
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
   const subjectOf = (key: string) => `${prefix}${key}`
-  // Where there are copies, the nearest may not have heard of our own write yet (2 to 4 % of reads, measured).
+  // Where there are copies, the nearest may not have heard of our own write yet (K13).
   const from = isDirect && config.replicas === 1 ? "nearest" : "leader"
   return {
     last: (key) =>

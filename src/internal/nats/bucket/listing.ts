@@ -1,7 +1,7 @@
 /**
  * The last messages of many keys, without leftovers on the server: in one
  * request where it can, page by page where they are more than it gives at once,
- * and by a short-lived consumer elsewhere.
+ * and by a short-lived consumer elsewhere (docs/protocols/kv.md, K15).
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,6 +1,7 @@
 /**
  * A bucket is opened, or made where it is not there and we may, and compared
- * with what was asked for. One that is lost later is made again as it was.
+ * with what was asked for. One that is lost later is recreated as it was opened
+ * (docs/protocols/kv.md, K27 to K29).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

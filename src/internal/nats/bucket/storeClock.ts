@@ -1,9 +1,9 @@
 /**
  * The server's wall time, carried on by this host's monotonic clock: a step of
- * the host's own wall clock does not move it. The server is asked at the start,
- * whenever the link is back, about once a minute, and when the host's two clocks
- * have come apart: a machine that was suspended has a monotonic clock that missed
- * the time meanwhile.
+ * the host's own wall clock does not move it (docs/protocols/kv.md, K30). The
+ * server is asked at the start, whenever the link is back, about once a minute,
+ * and when the host's two clocks have come apart: a machine that was suspended
+ * has a monotonic clock that missed that time (K31).
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

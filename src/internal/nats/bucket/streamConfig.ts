@@ -60,7 +60,7 @@ export const firstKey = "_first"
 /**
  * Servers before 2.11 lose a whole stream that was made with `first_seq` when
  * they start again, for as long as its very first message is in it (measured on
- * 2.10.27; 2.15.1 keeps it). One that had a message, and has it no more, is kept.
+ * 2.10.27; 2.15.1 keeps it). One that had a message, and has it no more, is kept (K3).
  */
 export const losesItsStart = (version: string, { config, lastRevision }: StreamInfo): boolean =>
   !hasMarkers(version) && config.first_seq !== undefined && lastRevision < config.first_seq

@@ -2,7 +2,8 @@
  * A supervised watch. Whatever ends its consumer (silence, a gap, a lost link, a
  * recreated stream), the next one goes on where it ended, and the reader is told
  * of what went meanwhile. The clients' own watches are silent for up to 89 s
- * there, and skip what a recreated stream holds (measured).
+ * there, and skip what a recreated stream holds (measured). The rules are K20 to
+ * K26 of docs/protocols/kv.md.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
  * What a watch has told its reader, and what it owes after a gap: pure
- * decisions, apart from the consumers that come and go.
+ * decisions, apart from the consumers that come and go (docs/protocols/kv.md, K22 to K24).
  */
 import type { Follow, StoredMessage } from "../../kv/backend.ts"
 import type { StreamInfo } from "../jetstream/api.ts"
@@ -56,7 +56,7 @@ export class WatchProgress {
     return "reset"
   }
 
-  /** The stream is not the one that was begun on: recreated, or rolled back. */
+  /** The stream is not the one that was begun on: recreated, or rolled back (K24). */
   isAnother(info: StreamInfo): boolean {
     return this.created !== undefined && (this.created !== info.created || info.lastRevision < this.known)
   }

@@ -1,6 +1,7 @@
 /**
  * A push consumer of our own on the server: it has a heartbeat, a sequence that
- * must have no gap, and it is gone when its scope closes.
+ * must have no gap, and it is deleted when its scope closes (docs/protocols/kv.md, K21
+ * and K26).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -15,7 +15,7 @@ const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], [
   "delete"
 ]])
 
-/** A marker's reason says more than an operation, and an operation more than none: then it is a value. */
+/** A marker's reason says more than an operation, and an operation more than none: then it is a value (K16). */
 const operationOf = (header: (name: string) => string): MessageOperation =>
   markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
 

@@ -17,7 +17,7 @@ export interface Operations {
 
 /** `timeout` is milliseconds. */
 export const make = (js: JetStream, stream: string, timeout: number): Operations => {
-  /** A stream that is gone looks like one without a leader: only its INFO tells. */
+  /** A stream that was deleted looks like one without a leader: only its INFO tells (K12). */
   const whyNobodyAnswers = js.streamInfo(stream, timeout).pipe(
     Effect.mapError(readReason),
     Effect.andThen(Effect.fail(new Unavailable({ problem: "the stream has no leader" })))

@@ -1,6 +1,7 @@
 /**
  * What a failed request means for the store. Reads and writes differ in one
- * thing: a read that got no answer changed nothing, a write may have landed.
+ * thing: a read that got no answer changed nothing, a write may have landed
+ * (docs/protocols/kv.md, K9).
  */
 import {
   BucketNotFound,

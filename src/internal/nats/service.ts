@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ConnectionStatus, NatsClient } from "../../../NatsClient.ts"
-import * as requester from "../jetstream/requester.ts"
-import type { LinkEvent, NatsPort } from "../port.ts"
+import type { ConnectionStatus, NatsClient } from "../../NatsClient.ts"
+import * as requester from "./jetstream/requester.ts"
+import type { LinkEvent, NatsPort } from "./port.ts"
 
 type Client = NatsClient["Service"]
 
