@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import { defaultMaxAge, isExpired } from "../src/Expiration.ts"
 import type { InvalidConfig } from "../src/Registry.ts"
-import { untyped } from "./support/values.ts"
+import { untyped } from "../tools/values.ts"
 
 /** Any time will do, and one that is not 0 shows that differences are taken. */
 const epoch = Date.UTC(2026, 10, 1)

@@ -15,9 +15,9 @@ import { runInNewContext } from "node:vm"
 import * as KVStore from "../src/KVStore.ts"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
-import { bytes } from "../test/support/values.ts"
 import type { Line } from "./natsServer/binaries.ts"
 import { startNatsServer } from "./natsServer/server.ts"
+import { bytes } from "./values.ts"
 
 type Store = KVStore.KVStore["Service"]
 

@@ -9,13 +9,14 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
-import { eventually } from "../KVStore/suite/fixture.ts"
+
+import { eventually } from "../../tools/eventually.ts"
+import { untyped } from "../../tools/values.ts"
 import { client } from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
 import { startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
-import { untyped } from "../support/values.ts"
 
 /** A port that nobody listens on: what is tried there takes longer than what is refused at once. */
 const nowhere = "nats://127.0.0.1:1"

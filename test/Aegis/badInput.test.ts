@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import { type AddressInfo, createServer } from "node:net"
 import type { KVStoreError } from "../../src/KVStoreError.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
-import { untyped } from "../support/values.ts"
+import { untyped } from "../../tools/values.ts"
 
 /** A port that is listened on, and how often somebody has come. */
 const listener = Effect.acquireRelease(

@@ -10,7 +10,8 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, NatsServer } from "../../tools/natsServer/server.ts"
-import { eventually } from "../KVStore/suite/fixture.ts"
+
+import { eventually } from "../../tools/eventually.ts"
 import { layerRaw, Raw } from "../support/natsClient.ts"
 
 const until = eventually(false)

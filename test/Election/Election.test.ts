@@ -1,5 +1,5 @@
 /** The promises of an `Election`, kept in memory under the TestClock. */
+import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
-import { buckets } from "./suite/inMemory.ts"
 
-suite("Election in memory", { kind: "memory", virtual: true, buckets })
+suite("Election in memory", { kind: "memory", virtual: true, buckets: memoryBuckets })

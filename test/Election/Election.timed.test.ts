@@ -3,8 +3,6 @@
  * connection each, and what becomes of leaders when their server does.
  */
 import { assert, layer, vi } from "@effect/vitest"
-import { jetstreamManager } from "@nats-io/jetstream"
-import type { NatsConnection } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,30 +13,24 @@ import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
-import { Buckets, eventually, freshName } from "../KVStore/suite/fixture.ts"
-import { layerClient } from "../support/natsClient.ts"
-import { countOf } from "./suite/faults.ts"
-import { finisher, leaseDuration, now, numbers, quiet } from "./suite/fixture.ts"
+
+import { layerClient, layerNatsBuckets, layerRaw } from "../support/natsClient.ts"
+
+import { eventually } from "../../tools/eventually.ts"
+import { countOf } from "../support/links.ts"
+import { Buckets, finisher, freshName, numbers, openBucket, quiet } from "../support/suite.ts"
+import { leaseDuration, now } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
-import { believers, employ, openBucket, recordIn, type Seat, stand, startProcess } from "./suite/processes.ts"
+import { believers, employ, recordIn, type Seat, stand, startProcess } from "./suite/processes.ts"
 
 const until = eventually(false)
 const finish = finisher(until)
 
-const layerBuckets = Layer.effect(
-  Buckets,
-  Effect.map(NatsClient.NatsClient, (client) => ({
-    layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client)),
-    drop: (bucket) =>
-      Effect.promise(async () => {
-        const { streams } = await jetstreamManager(client.connection as NatsConnection)
-        await streams.delete(`KV_${bucket}`)
-      })
-  }))
-)
-
 const layerLine = (line: Line) =>
-  layerBuckets.pipe(Layer.provideMerge(layerClient), Layer.provideMerge(layerNatsServer(line)))
+  layerNatsBuckets.pipe(
+    Layer.provideMerge(Layer.merge(layerClient, layerRaw)),
+    Layer.provideMerge(layerNatsServer(line))
+  )
 
 /** A store of a process that has a connection to itself. */
 const connect = Effect.fnUntraced(function*(url: string, bucket: string) {

@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
-import { answerLost, away, delayed, type Fault, silent, slow } from "./suite/faults.ts"
-import { leaseDuration, numbers, renewDeadline } from "./suite/fixture.ts"
+import { answerLost, away, delayed, type Fault, silent } from "../support/links.ts"
+import { numbers, openBucket } from "../support/suite.ts"
+import { slow } from "./suite/faults.ts"
+import { leaseDuration, renewDeadline } from "./suite/fixture.ts"
 import { day, finish, makeHost, sample, settled, test, two, until } from "./suite/inMemory.ts"
-import { openBucket, recordIn, type Seat, stand, startProcess, told } from "./suite/processes.ts"
+import { recordIn, type Seat, stand, startProcess, told } from "./suite/processes.ts"
 
 describe("Election in memory: deadlines", () => {
   for (const [how, fault] of [["fails", away], ["hangs", silent]] as const) {

@@ -6,10 +6,12 @@ import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import { keyOf } from "../../src/internal/election/record.ts"
-import { away, conflict, countOf, on, silent, times } from "./suite/faults.ts"
-import { leaseDuration, now, numbers, renewDeadline, renewInterval } from "./suite/fixture.ts"
+
+import { away, conflict, countOf, on, silent, times } from "../support/links.ts"
+import { numbers, openBucket } from "../support/suite.ts"
+import { leaseDuration, now, renewDeadline, renewInterval } from "./suite/fixture.ts"
 import { finish, settled, test, two, until } from "./suite/inMemory.ts"
-import { only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
+import { only, recordIn, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
 
 describe("Election in memory: requests", () => {
   test("a leader sends one compare-and-set per renewInterval, and a standby a read about once per lease", () =>

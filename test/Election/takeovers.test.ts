@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { TestClock } from "effect/testing"
 import type * as Election from "../../src/Election.ts"
-import { answerLost, away, conflict, type Fault, on, silent, slow, unanswered } from "./suite/faults.ts"
-import { leaseDuration, now, numbers, renewInterval } from "./suite/fixture.ts"
+import { answerLost, away, conflict, type Fault, on, silent, unanswered } from "../support/links.ts"
+import { numbers, openBucket } from "../support/suite.ts"
+import { slow } from "./suite/faults.ts"
+import { leaseDuration, now, renewInterval } from "./suite/fixture.ts"
 import { day, finish, makeHost, settled, test, until } from "./suite/inMemory.ts"
-import { employ, openBucket, recordIn, stand, startProcess } from "./suite/processes.ts"
+import { employ, recordIn, stand, startProcess } from "./suite/processes.ts"
 
 describe("Election in memory: take-overs", () => {
   const seeds = numbers(200).map((index) => index + 1)

@@ -9,10 +9,12 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import { keyOf } from "../../src/internal/election/record.ts"
-import { away, countOf, on, silent } from "./suite/faults.ts"
+
+import { away, countOf, on, silent } from "../support/links.ts"
+import { openBucket } from "../support/suite.ts"
 import { leaseDuration, now, renewDeadline } from "./suite/fixture.ts"
 import { finish, sample, settled, test, two, until } from "./suite/inMemory.ts"
-import { employ, only, openBucket, stand, startProcess, told } from "./suite/processes.ts"
+import { employ, only, stand, startProcess, told } from "./suite/processes.ts"
 
 describe("Election in memory: watches", () => {
   test("a watch that is lost and opened again does not make a challenger wait again", () =>

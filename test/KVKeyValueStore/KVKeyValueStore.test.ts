@@ -1,10 +1,5 @@
 /** Effect's `KeyValueStore` over a store in memory. */
-import * as Layer from "effect/Layer"
-import * as KVStore from "../../src/KVStore.ts"
-import { Buckets } from "./suite/fixture.ts"
+import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
 
-suite("KVKeyValueStore in memory", {
-  virtual: true,
-  buckets: Layer.succeed(Buckets)({ open: KVStore.layerMemory })
-})
+suite("KVKeyValueStore in memory", { kind: "memory", virtual: true, buckets: memoryBuckets })

@@ -13,23 +13,13 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
-import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, type NatsServer } from "../../tools/natsServer/server.ts"
-import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
-import { bytes } from "../support/values.ts"
-import {
-  all,
-  Buckets,
-  eventually,
-  freshName,
-  openBucket,
-  read,
-  reasonOf,
-  record,
-  shown,
-  type Store
-} from "./suite/fixture.ts"
+import { bytes } from "../../tools/values.ts"
+import { layerClient, layerLegacyClient, layerNatsBuckets, layerRaw, Raw } from "../support/natsClient.ts"
+import { Buckets, freshName, numbers, openBucket, record, type Store } from "../support/suite.ts"
+import { read, reasonOf, shown } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
 const onRealTime = { excludeTestServices: true, timeout: "30 seconds" } as const
@@ -38,18 +28,6 @@ const until = eventually(false)
 
 /** The server's own view, by a client of the test's own. */
 const manager = Effect.map(Raw, ({ manager }) => manager)
-
-const layerBuckets = Layer.effect(
-  Buckets,
-  Effect.gen(function*() {
-    const client = yield* NatsClient.NatsClient
-    const streams = (yield* manager).streams
-    return {
-      layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client)),
-      drop: (bucket) => Effect.promise(() => streams.delete(`KV_${bucket}`))
-    }
-  })
-)
 
 /** The client by which a store reaches its server. */
 interface Connection {
@@ -61,7 +39,7 @@ const ours: Connection = { name: "", layer: layerClient }
 const legacy: Connection = { name: ", legacy", layer: layerLegacyClient }
 
 const layerLine = (line: Line, connection: Connection) =>
-  layerBuckets.pipe(
+  layerNatsBuckets.pipe(
     Layer.provideMerge(Layer.merge(connection.layer, layerRaw)),
     Layer.provideMerge(layerNatsServer(line))
   )
@@ -307,7 +285,7 @@ const onServers = (line: Line, connection: Connection): void =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         yield* (yield* Buckets).drop(store.config.bucket)
-        yield* Effect.forEach(all(50), (n) => store.put(`k${n}`, bytes(`${n}`)), { concurrency: "unbounded" })
+        yield* Effect.forEach(numbers(50), (n) => store.put(`k${n}`, bytes(`${n}`)), { concurrency: "unbounded" })
         assert.strictEqual((yield* store.keys()).length, 50)
       }))
 

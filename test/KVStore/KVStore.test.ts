@@ -6,8 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
-import { bytes } from "../support/values.ts"
-import { Buckets, freshName, openBucket, read, record, type Services, shown } from "./suite/fixture.ts"
+import { bytes } from "../../tools/values.ts"
+import { Buckets, freshName, openBucket, record } from "../support/suite.ts"
+import { read, type Services, shown } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
 const buckets = Layer.succeed(Buckets)({

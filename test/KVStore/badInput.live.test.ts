@@ -9,7 +9,7 @@ import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { bytes, untyped } from "../support/values.ts"
+import { bytes, untyped } from "../../tools/values.ts"
 import { badInputs, refused } from "./suite/badInput.ts"
 
 /** All but what modify is asked for, which reads before it is. */

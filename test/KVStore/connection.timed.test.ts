@@ -18,10 +18,12 @@ import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { bytes, untyped } from "../support/values.ts"
-import { eventually, freshName, read, reasonOf, record, shown } from "./suite/fixture.ts"
+import { bytes, untyped } from "../../tools/values.ts"
+import { freshName, record } from "../support/suite.ts"
+import { read, reasonOf, shown } from "./suite/fixture.ts"
 
 const until = eventually(false)
 

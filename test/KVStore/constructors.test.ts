@@ -14,9 +14,10 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
+import { eventually } from "../../tools/eventually.ts"
+import { bytes, textOf, untyped } from "../../tools/values.ts"
 import { startListener, welcomes } from "../support/listener.ts"
-import { bytes, textOf, untyped } from "../support/values.ts"
-import { eventually, read } from "./suite/fixture.ts"
+import { read } from "./suite/fixture.ts"
 
 describe("without a layer", () => {
   it.effect("makeMemory creates a store, new each time, on the Clock that it is created with", () =>

@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import * as Tracer from "effect/Tracer"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
-import { bytes } from "../support/values.ts"
+import { bytes } from "../../tools/values.ts"
 
 const bucket = "metrics"
 

@@ -14,7 +14,7 @@ import * as client from "../../src/internal/nats/service.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import { NatsClient } from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
-import { bytes, untyped } from "../support/values.ts"
+import { bytes, untyped } from "../../tools/values.ts"
 import { refusesAll, type Taker } from "../support/wrongOptions.ts"
 
 type Store = KVStore.KVStore["Service"]

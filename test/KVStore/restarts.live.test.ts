@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { bytes } from "../support/values.ts"
+import { bytes } from "../../tools/values.ts"
 
 for (const line of lines) {
   describe(`a bucket on ${line}`, () => {

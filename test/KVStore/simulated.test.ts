@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { Buckets, type Services } from "./suite/fixture.ts"
+import { Buckets } from "../support/suite.ts"
+import { type Services } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
 /** Each case in a simulation of its own, on one machine of it. */

@@ -17,11 +17,13 @@ import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as NatsClient from "../../src/NatsClient.ts"
-import { eventually, record } from "../KVStore/suite/fixture.ts"
+
+import { eventually } from "../../tools/eventually.ts"
 import { temporaryFile } from "../support/files.ts"
 import { introduces, nonce, silent, startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
+import { record } from "../support/suite.ts"
 
 const until = eventually(false)
 

@@ -15,13 +15,15 @@ import { rmSync, writeFileSync } from "node:fs"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { eventually, freshName, reasonOf, record } from "../KVStore/suite/fixture.ts"
+import { bytes } from "../../tools/values.ts"
+import { reasonOf } from "../KVStore/suite/fixture.ts"
 import * as certificates from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
-import { bytes } from "../support/values.ts"
+import { freshName, record } from "../support/suite.ts"
 
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => void
 

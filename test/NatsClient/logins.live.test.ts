@@ -13,12 +13,13 @@ import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { freshName, read } from "../KVStore/suite/fixture.ts"
+import { bytes } from "../../tools/values.ts"
+import { read } from "../KVStore/suite/fixture.ts"
 import * as certificates from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
 import { makeOperator, makeUser, seedOf } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
-import { bytes } from "../support/values.ts"
+import { freshName } from "../support/suite.ts"
 
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => void
 

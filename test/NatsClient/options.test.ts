@@ -9,11 +9,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { KVStoreError } from "../../src/KVStoreError.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
+import { untyped } from "../../tools/values.ts"
 import * as certificates from "../support/certificates.ts"
 import { startListener } from "../support/listener.ts"
 import { credentialsText, makeOperator, makeUser, seedOf } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
-import { untyped } from "../support/values.ts"
 import { bare, nothingInIt, refusesAll } from "../support/wrongOptions.ts"
 
 /** Whatever is made up of it must never be shown. */

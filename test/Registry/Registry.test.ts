@@ -1,5 +1,5 @@
 /** The promises of a `Registry`, kept in memory under the TestClock. */
+import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
-import { buckets } from "./suite/inMemory.ts"
 
-suite("Registry in memory", { virtual: true, buckets })
+suite("Registry in memory", { kind: "memory", virtual: true, buckets: memoryBuckets })

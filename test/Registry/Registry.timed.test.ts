@@ -6,15 +6,16 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as NatsClient from "../../src/NatsClient.ts"
-import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
-import { layerClient } from "../support/natsClient.ts"
-import { countOf } from "./suite/faults.ts"
-import { Buckets, contains, eventually, finisher, quiet } from "./suite/fixture.ts"
+import { layerOwnNatsBuckets } from "../support/natsClient.ts"
+
+import { eventually } from "../../tools/eventually.ts"
+import { countOf } from "../support/links.ts"
+import { Buckets, finisher, quiet, record } from "../support/suite.ts"
+import { contains } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
-import { hasWritten, keyOf, lastOf, listed, named, openBucket, record, startProcess } from "./suite/processes.ts"
+import { hasWritten, keyOf, lastOf, listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
 // Most of the time of each case is waiting: they wait together.
 vi.setConfig({ maxConcurrency: 40 })
@@ -22,13 +23,6 @@ vi.setConfig({ maxConcurrency: 40 })
 // -----------------------------------------------------------------------------
 // helpers
 // -----------------------------------------------------------------------------
-
-const layerBuckets = Layer.effect(
-  Buckets,
-  Effect.map(NatsClient.NatsClient, (client) => ({
-    layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client))
-  }))
-).pipe(Layer.provide(layerClient))
 
 const until = eventually(false)
 const finish = finisher(until)
@@ -42,7 +36,7 @@ const alone = (
   it.live(title, () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
-      const services = Layer.provide(layerBuckets, Layer.succeed(NatsServer, server))
+      const services = Layer.provide(layerOwnNatsBuckets, Layer.succeed(NatsServer, server))
       yield* body(server).pipe(Effect.scoped, Effect.provide(Layer.merge(services, quiet)))
     }))
 
@@ -55,8 +49,9 @@ const patient = { maxAge: "5 seconds", heartbeat: "1 second" } as const
 
 for (const line of lines) {
   suite(`Registry on a server of the line ${line}`, {
+    kind: "nats",
     virtual: false,
-    buckets: Layer.provide(layerBuckets, layerNatsServer(line))
+    buckets: Layer.provide(layerOwnNatsBuckets, layerNatsServer(line))
   })
 }
 

@@ -11,9 +11,11 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
-import { away, countOf, delayed, type Fault, on, silent } from "./suite/faults.ts"
+
+import { away, countOf, delayed, type Fault, on, silent } from "../support/links.ts"
+import { record } from "../support/suite.ts"
 import { defaults, finish, logged, test, until } from "./suite/inMemory.ts"
-import { listed, named, openBucket, record, startProcess } from "./suite/processes.ts"
+import { listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
 describe("Registry in memory, when things go wrong", () => {
   const stuck: ReadonlyArray<readonly [what: string, fault: Fault]> = [
@@ -99,7 +101,7 @@ describe("Registry in memory, when things go wrong", () => {
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(process.link.calls.length, calls)
       assert.isUndefined(yield* whyLost)
-      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible"])
       assert.deepStrictEqual(lines, [])
     }))
 

@@ -4,19 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import { isExpired } from "../../src/Expiration.ts"
-import { away, countOf, silent, times } from "./suite/faults.ts"
+
+import { away, countOf, silent, times } from "../support/links.ts"
+import { record } from "../support/suite.ts"
 import { again, defaults, key, test, until } from "./suite/inMemory.ts"
-import {
-  fieldsOf,
-  listed,
-  named,
-  openBucket,
-  reasonOf,
-  record,
-  startProcess,
-  underneath,
-  watched
-} from "./suite/processes.ts"
+import { fieldsOf, listed, named, openBucket, reasonOf, startProcess, underneath, watched } from "./suite/processes.ts"
 
 describe("Registry in memory, to the millisecond", () => {
   test("an instance lives for exactly maxAge after its last heartbeat, for all who look on", () =>
@@ -29,7 +21,7 @@ describe("Registry in memory, to the millisecond", () => {
       yield* until(fromTheStart.all, (all) => all.includes("ready"))
       yield* backend.enter(named("orders", "one"))
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(backend.link.landed(), 2)
+      assert.strictEqual(backend.link.landed.length, 2)
       yield* backend.link.set(away)
       yield* TestClock.adjust("15 seconds")
       const fromTheMiddle = yield* watched(late)
@@ -37,15 +29,15 @@ describe("Registry in memory, to the millisecond", () => {
       yield* TestClock.adjust("15 seconds")
       assert.deepStrictEqual(yield* listed(early), ["one"])
       assert.isTrue(Option.isSome(yield* early.registry.get("orders", "one")))
-      assert.deepStrictEqual(fromTheStart.seen, ["ready", "up orders/one"])
-      assert.deepStrictEqual(fromTheMiddle.seen, ["up orders/one", "ready"])
+      assert.deepStrictEqual(fromTheStart.events, ["ready", "up orders/one"])
+      assert.deepStrictEqual(fromTheMiddle.events, ["up orders/one", "ready"])
 
       yield* TestClock.adjust("1 milli")
       assert.deepStrictEqual(yield* listed(early), [])
       assert.isTrue(Option.isNone(yield* early.registry.get("orders", "one")))
       assert.strictEqual((yield* early.registry.listAll()).size, 0)
-      assert.deepStrictEqual(fromTheStart.seen.at(-1), "down orders/one expired")
-      assert.deepStrictEqual(fromTheMiddle.seen.at(-1), "down orders/one expired")
+      assert.deepStrictEqual(fromTheStart.events.at(-1), "down orders/one expired")
+      assert.deepStrictEqual(fromTheMiddle.events.at(-1), "down orders/one expired")
     }))
 
   test("the visibility turns when maxAge is over, and not before", () =>
@@ -57,14 +49,14 @@ describe("Registry in memory, to the millisecond", () => {
       yield* TestClock.adjust("10 seconds")
       yield* backend.link.set(away)
       yield* TestClock.adjust("29999 millis")
-      assert.deepStrictEqual(told.seen, ["visible"])
+      assert.deepStrictEqual(told.events, ["visible"])
       yield* TestClock.adjust("1 milli")
-      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible"])
       yield* TestClock.adjust("5 minutes")
-      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible"])
       yield* backend.link.set(undefined)
       yield* TestClock.adjust("3 seconds")
-      assert.deepStrictEqual(told.seen, ["visible", "invisible", "visible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible", "visible"])
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
@@ -77,13 +69,13 @@ describe("Registry in memory, to the millisecond", () => {
       const told = yield* record(visibility)
       yield* backend.link.set(times(1, "put", (_, run) => Effect.tap(run, () => Effect.sleep("1900 millis"))))
       yield* TestClock.adjust("15 seconds")
-      assert.strictEqual(backend.link.landed(), 2)
+      assert.strictEqual(backend.link.landed.length, 2)
       yield* backend.link.set(away)
       yield* TestClock.adjust("25 seconds")
       assert.deepStrictEqual(yield* listed(observer), ["one"])
       yield* TestClock.adjust("1 milli")
       assert.deepStrictEqual(yield* listed(observer), [])
-      assert.deepStrictEqual(told.seen, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible"])
     }))
 
   test("a cleanup spares what has been silent for exactly maxAge, and removes it a millisecond later", () =>
@@ -120,11 +112,11 @@ describe("Registry in memory, to the millisecond", () => {
           assert.strictEqual((yield* listed(observer)).length, phases.length)
         }
         for (const { link, whyLost } of backends) {
-          assert.isAtLeast(link.landed(), 5)
-          assert.isAtMost(link.landed(), 7)
+          assert.isAtLeast(link.landed.length, 5)
+          assert.isAtMost(link.landed.length, 7)
           assert.isUndefined(yield* whyLost)
         }
-        assert.deepStrictEqual(events.seen.filter((event) => event.startsWith("down")), [])
+        assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), [])
       }))
   }
 
@@ -154,7 +146,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.strictEqual(countOf(backend.link, "put"), 2)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(countOf(backend.link, "put"), 3)
-      assert.strictEqual(backend.link.landed(), 2)
+      assert.strictEqual(backend.link.landed.length, 2)
     }))
 
   test("a heartbeat whose reading back is not answered is cut off too, and tried again", () =>
@@ -165,7 +157,7 @@ describe("Registry in memory, to the millisecond", () => {
       yield* underneath(store, key, { team: "blue" })
       yield* backend.link.set(times(1, "history", silent))
       yield* TestClock.adjust("15 seconds")
-      assert.strictEqual(backend.link.landed(), 2)
+      assert.strictEqual(backend.link.landed.length, 2)
       assert.strictEqual((yield* fieldsOf(store, key))["team"], "blue")
       assert.isUndefined(yield* whyLost)
     }))
@@ -179,9 +171,9 @@ describe("Registry in memory, to the millisecond", () => {
       yield* TestClock.adjust("12 seconds")
       yield* Effect.forkScoped(next.enter(named("orders", "one")))
       yield* TestClock.adjust("18 seconds")
-      assert.strictEqual(next.link.landed(), 0)
+      assert.strictEqual(next.link.landed.length, 0)
       yield* TestClock.adjust("1 milli")
-      assert.strictEqual(next.link.landed(), 1)
+      assert.strictEqual(next.link.landed.length, 1)
     }))
 
   test("who does not wait takes over one millisecond after maxAge, and not before", () =>

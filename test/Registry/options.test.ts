@@ -11,7 +11,8 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
-import { countOf } from "./suite/faults.ts"
+
+import { countOf } from "../support/links.ts"
 import { defaults, finish, key, logged, test, until } from "./suite/inMemory.ts"
 import {
   entryOf,

@@ -10,8 +10,8 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { eventually } from "../../tools/eventually.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { eventually } from "../KVStore/suite/fixture.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 

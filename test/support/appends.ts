@@ -1,6 +1,6 @@
 /** Writes, as a backend is asked for them. */
 import type { Append, Condition } from "../../src/internal/kv/backend.ts"
-import { bytes } from "./values.ts"
+import { bytes } from "../../tools/values.ts"
 
 export const put = (key: string, value = "", condition?: Condition): Append => ({
   key,

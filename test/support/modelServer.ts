@@ -8,7 +8,7 @@ import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstr
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
 import { matcher } from "../../src/internal/subjects.ts"
 import type { Chance } from "../../src/testing/internal/world/chance.ts"
-import { bytes } from "./values.ts"
+import { bytes } from "../../tools/values.ts"
 
 export const prefix = "$KV.b."
 

@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { connect as connectLegacy } from "nats"
 import * as NatsClient from "../../src/NatsClient.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as NatsLegacy from "../../src/NatsLegacy.ts"
 import { NatsServer } from "../../tools/natsServer/server.ts"
+import { Buckets } from "./suite.ts"
 
 export const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 
@@ -40,3 +42,19 @@ export const layerRaw = Layer.effect(
     return { connection, manager: yield* Effect.promise(() => jetstreamManager(connection)) }
   })
 )
+
+/** The buckets of a server, through one client. */
+export const layerNatsBuckets = Layer.effect(
+  Buckets,
+  Effect.gen(function*() {
+    const client = yield* NatsClient.NatsClient
+    const { manager } = yield* Raw
+    return {
+      layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client)),
+      drop: (bucket) => Effect.promise(() => manager.streams.delete(`KV_${bucket}`))
+    }
+  })
+)
+
+/** The buckets of a server, with a client and a raw client of its own. */
+export const layerOwnNatsBuckets = Layer.provide(layerNatsBuckets, Layer.merge(layerClient, layerRaw))

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { inspect } from "node:util"
 import type { KVStoreError } from "../../src/KVStoreError.ts"
-import { untyped } from "./values.ts"
+import { untyped } from "../../tools/values.ts"
 
 /** What takes options. */
 export interface Taker {

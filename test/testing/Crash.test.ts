@@ -15,7 +15,7 @@ import * as Election from "../../src/Election.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 import * as Crash from "../../src/testing/Crash.ts"
-import { bytes } from "../support/values.ts"
+import { bytes } from "../../tools/values.ts"
 
 const bucket = KVStore.layerMemory({ bucket: "shared" })
 

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { bytes, textOf } from "../support/values.ts"
+import { bytes, textOf } from "../../tools/values.ts"
 
 type Program<A> = Effect.Effect<A, unknown, Simulation.Simulation | Scope.Scope>
 

@@ -10,7 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { monotonicMillis } from "../../src/internal/time.ts"
-import { eventually } from "../../test/KVStore/suite/fixture.ts"
+
+import { eventually } from "../eventually.ts"
 import type { Acknowledged } from "./verdict.ts"
 
 const until = eventually(false)

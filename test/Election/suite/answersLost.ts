@@ -2,9 +2,12 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keyOf } from "../../../src/internal/election/record.ts"
-import { answeredAsConflict, answerLost, conflict, countOf, on, times, unanswered } from "./faults.ts"
+
+import { answeredAsConflict, answerLost, conflict, countOf, on, times, unanswered } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
+import { sentIn } from "./faults.ts"
 import { isTrue, leaseDuration, now, type Tools } from "./fixture.ts"
-import { believers, only, openBucket, recordIn, stand, startProcess } from "./processes.ts"
+import { believers, only, recordIn, stand, startProcess } from "./processes.ts"
 
 export const answersLost = ({ finish, test, until }: Tools) => {
   const faults = [
@@ -110,7 +113,10 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       yield* finish(one.leadership().proclaim({ zone: "a" }))
       yield* set(times(1, "put", conflict))
       yield* one.close
-      const sent = calls.flatMap(({ seen }) => seen !== undefined && "record" in seen ? [seen.record] : [])
+      const sent = calls.flatMap((call) => {
+        const seen = sentIn(call)
+        return seen !== undefined && "record" in seen ? [seen.record] : []
+      })
       assert.isAbove(sent.length, 6)
       assert.deepStrictEqual(sent.map(({ attempt }) => attempt), sent.map((_, index) => index + 1))
       assert.strictEqual(new Set(sent.map(({ nonce }) => nonce)).size, 1)

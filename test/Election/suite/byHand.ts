@@ -5,10 +5,12 @@ import * as Option from "effect/Option"
 import * as Order from "effect/Order"
 import * as FencingToken from "../../../src/FencingToken.ts"
 import { keyOf } from "../../../src/internal/election/record.ts"
-import { bytes } from "../../support/values.ts"
-import { away, countOf, on, silent } from "./faults.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { away, countOf, on, silent } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { atOnce, is, isTrue, leaseDuration, now, takeover, timings, type Tools } from "./fixture.ts"
-import { believers, only, openBucket, recordIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
+import { believers, only, recordIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const byHand = ({ backend, finish, test, until }: Tools) => {
   for (const operation of ["delete", "purge"] as const) {

@@ -3,9 +3,11 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
 import * as FencingToken from "../../../src/FencingToken.ts"
-import { away, countOf, silent } from "./faults.ts"
+
+import { away, countOf, silent } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { isTrue, leaseDuration, renewDeadline, takeover, type Tools } from "./fixture.ts"
-import { believers, openBucket, recordIn, stand, startProcess } from "./processes.ts"
+import { believers, recordIn, stand, startProcess } from "./processes.ts"
 
 export const crashing = ({ finish, test, until }: Tools) => {
   const faults = [["reaches the store no more", away], ["gets no answer any more", silent]] as const

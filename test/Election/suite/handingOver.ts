@@ -6,7 +6,10 @@ import * as Option from "effect/Option"
 import * as Order from "effect/Order"
 import * as FencingToken from "../../../src/FencingToken.ts"
 import type * as KVStore from "../../../src/KVStore.ts"
-import { answerLost, away, countOf, silent, times } from "./faults.ts"
+
+import { answerLost, away, countOf, silent, times } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
+import { sentIn } from "./faults.ts"
 import {
   atOnce,
   is,
@@ -18,18 +21,7 @@ import {
   takeover,
   type Tools
 } from "./fixture.ts"
-import {
-  believers,
-  only,
-  openBucket,
-  recordIn,
-  type Seat,
-  seenIn,
-  stand,
-  startProcess,
-  tagIn,
-  usurp
-} from "./processes.ts"
+import { believers, only, recordIn, type Seat, seenIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const handingOver = ({ backend, finish, test, until }: Tools) => {
   test("closing the scope leaves a vacant record, and the key stays", () =>
@@ -155,7 +147,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
         yield* until(one.hasWon, isTrue)
         const valid: Array<boolean> = []
         yield* process.link.set((call, run) =>
-          call.seen?._tag === "Vacant" ? Effect.andThen(Effect.map(one.isValid, (is) => valid.push(is)), run) : run
+          sentIn(call)?._tag === "Vacant" ? Effect.andThen(Effect.map(one.isValid, (is) => valid.push(is)), run) : run
         )
         yield* release(one)
         assert.deepStrictEqual(valid, [false])
@@ -203,11 +195,11 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
       let late: Effect.Effect<unknown, KVStore.KVStoreError> | undefined
       yield* one.process.link.set((call, run) => {
-        if (call.seen?._tag === "Held") {
+        if (sentIn(call)?._tag === "Held") {
           late ??= run
           return Effect.never
         }
-        if (call.seen?._tag !== "Vacant" || late === undefined) return run
+        if (sentIn(call)?._tag !== "Vacant" || late === undefined) return run
         const landing = late
         late = undefined
         return Effect.andThen(landing, run)

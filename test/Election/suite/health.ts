@@ -1,9 +1,11 @@
 /** Candidates that are unhealthy. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { countOf } from "./faults.ts"
+
+import { countOf } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { is, isTrue, type Tools } from "./fixture.ts"
-import { believers, employ, openBucket, stand, startProcess, tagIn, usurp } from "./processes.ts"
+import { believers, employ, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const health = ({ finish, test, until }: Tools) => {
   test("a candidate does not campaign while its healthCheck is false, and does once it is true", () =>

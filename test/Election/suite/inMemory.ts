@@ -8,12 +8,12 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import type * as Election from "../../../src/Election.ts"
-import * as KVStore from "../../../src/KVStore.ts"
-import { Buckets, eventually } from "../../KVStore/suite/fixture.ts"
-import { finisher, quiet, timings } from "./fixture.ts"
-import { believers, openBucket, type Seat, stand, startProcess } from "./processes.ts"
 
-export const buckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory, drop: () => Effect.void })
+import { eventually } from "../../../tools/eventually.ts"
+import { Buckets, finisher, openBucket, quiet } from "../../support/suite.ts"
+import { memoryBuckets } from "../../support/suite.ts"
+import { timings } from "./fixture.ts"
+import { believers, type Seat, stand, startProcess } from "./processes.ts"
 
 export const until = eventually(true)
 export const finish = finisher(until)
@@ -25,7 +25,7 @@ const timeout = 30_000
 
 /** On virtual time, and with a seed: what a test has shown once it shows again. */
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => {
-  const services = Layer.mergeAll(buckets, TestClock.layer({ warningDelay: "1 minute" }), quiet)
+  const services = Layer.mergeAll(memoryBuckets, TestClock.layer({ warningDelay: "1 minute" }), quiet)
   const run = () => body().pipe(Effect.scoped, Effect.provide(services), Random.withSeed(title))
   return it.live(title, run, { timeout })
 }

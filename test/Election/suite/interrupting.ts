@@ -3,9 +3,11 @@ import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { countOf, delayed, denied, on, silent, times, unanswered } from "./faults.ts"
+
+import { countOf, delayed, denied, on, silent, times, unanswered } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { is, isTrue, type Tools } from "./fixture.ts"
-import { only, openBucket, reasonOf, recordIn, stand, startProcess, tagIn } from "./processes.ts"
+import { only, reasonOf, recordIn, stand, startProcess, tagIn } from "./processes.ts"
 
 export const interrupting = ({ finish, test, until }: Tools) => {
   test("a campaign that is interrupted while it waits has written nothing", () =>

@@ -2,9 +2,10 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keyOf } from "../../../src/internal/election/record.ts"
-import { bytes } from "../../support/values.ts"
-import { is, isTrue, last, numbers, type Tools } from "./fixture.ts"
-import { believers, openBucket, shown, stand, startProcess, tagIn, told } from "./processes.ts"
+import { bytes } from "../../../tools/values.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { is, isTrue, last, type Tools } from "./fixture.ts"
+import { believers, shown, stand, startProcess, tagIn, told } from "./processes.ts"
 
 export const many = ({ finish, test, until }: Tools) => {
   test("of several who stand at once exactly one leads, and all of them one after the other", () =>

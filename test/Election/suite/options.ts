@@ -6,10 +6,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Election from "../../../src/Election.ts"
 import * as KVStore from "../../../src/KVStore.ts"
-import { untyped } from "../../support/values.ts"
-import { makeLink } from "./faults.ts"
+import { untyped } from "../../../tools/values.ts"
+
+import { makeLink } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { isTrue, timings, type Tools } from "./fixture.ts"
-import { only, openBucket, reasonOf, recordIn, stand, startProcess } from "./processes.ts"
+import { only, reasonOf, recordIn, stand, startProcess } from "./processes.ts"
 
 type Asked = Effect.Effect<unknown, Election.ElectionError | KVStore.KVStoreError, Scope.Scope>
 

@@ -1,9 +1,11 @@
 /** Who goes first. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { countOf } from "./faults.ts"
+
+import { countOf } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { isTrue, now, renewInterval, type Tools } from "./fixture.ts"
-import { believers, openBucket, type Seat, stand, startProcess } from "./processes.ts"
+import { believers, type Seat, stand, startProcess } from "./processes.ts"
 
 export const priorities = ({ finish, test, until }: Tools) => {
   test("at a vacant seat the lowest priority goes first", () =>

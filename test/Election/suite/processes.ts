@@ -12,16 +12,10 @@ import * as Stream from "effect/Stream"
 import * as Election from "../../../src/Election.ts"
 import { encode, fromRead, keyOf, type Seen } from "../../../src/internal/election/record.ts"
 import * as KVStore from "../../../src/KVStore.ts"
-import type * as Config from "../../../src/KVStoreConfig.ts"
-import { Buckets, freshName, record } from "../../KVStore/suite/fixture.ts"
-import { makeLink } from "./faults.ts"
-import { type Finish, type Store, timings } from "./fixture.ts"
 
-/** A bucket of its own for a test, such as elections are held in. */
-export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.BucketOptions> = {}) {
-  const context = yield* Layer.build((yield* Buckets).layer({ bucket: freshName(), ...options }))
-  return Context.get(context, KVStore.KVStore)
-})
+import { makeLink } from "../../support/links.ts"
+import { type Finish, record, type Store } from "../../support/suite.ts"
+import { timings } from "./fixture.ts"
 
 /** An election layer with a link of its own to the store, on the clock of its host. */
 export const startProcess = Effect.fnUntraced(function*(

@@ -3,9 +3,12 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { answeredAsConflict, away, conflict, countOf, on, times, tooLarge, unanswered } from "./faults.ts"
+
+import { answeredAsConflict, away, conflict, countOf, on, times, tooLarge, unanswered } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
+import { sentIn } from "./faults.ts"
 import { isTrue, last, type Tools } from "./fixture.ts"
-import { only, openBucket, reasonOf, recordIn, shown, stand, startProcess, told, usurp } from "./processes.ts"
+import { only, reasonOf, recordIn, shown, stand, startProcess, told, usurp } from "./processes.ts"
 
 export const proclaiming = ({ finish, test, until }: Tools) => {
   test("a proclamation is read by others, and told as a change, within the same term", () =>
@@ -130,11 +133,10 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
       // A limit that only the server knows.
       const { landed, set } = one.process.link
-      yield* set((call, run) =>
-        call.operation === "put" && call.seen?._tag === "Held" && "text" in call.seen.record.metadata
-          ? tooLarge(call, run)
-          : run
-      )
+      yield* set((call, run) => {
+        const sent = sentIn(call)
+        return sent?._tag === "Held" && "text" in sent.record.metadata ? tooLarge(call, run) : run
+      })
       const error = yield* Effect.flip(one.leadership().proclaim({ text: "x" }))
       assert.strictEqual(error.isRetryable, false)
       const renewed = landed.length

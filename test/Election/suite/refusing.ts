@@ -7,10 +7,12 @@ import * as Stream from "effect/Stream"
 import * as Election from "../../../src/Election.ts"
 import * as KVStore from "../../../src/KVStore.ts"
 import type * as Config from "../../../src/KVStoreConfig.ts"
-import { untyped } from "../../support/values.ts"
-import { away, countOf, denied, on } from "./faults.ts"
+import { untyped } from "../../../tools/values.ts"
+
+import { away, countOf, denied, on } from "../../support/links.ts"
+import { openBucket } from "../../support/suite.ts"
 import { isTrue, type Tools } from "./fixture.ts"
-import { only, openBucket, reasonOf, stand, startProcess } from "./processes.ts"
+import { only, reasonOf, stand, startProcess } from "./processes.ts"
 
 export const refusing = ({ backend, finish, test, until }: Tools) => {
   const badNames = ["", " ", "a b", "a.b", "*", ">", "a.*", "a.>", "grüße", "a\n", "x".repeat(201), 5, undefined]

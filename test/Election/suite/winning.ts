@@ -5,10 +5,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Election from "../../../src/Election.ts"
 import { keyOf } from "../../../src/internal/election/record.ts"
-import { record } from "../../KVStore/suite/fixture.ts"
-import { silent } from "./faults.ts"
+
+import { silent } from "../../support/links.ts"
+import { openBucket, record } from "../../support/suite.ts"
 import { atOnce, isTrue, last, leaseDuration, now, takeover, type Tools } from "./fixture.ts"
-import { believers, only, openBucket, shown, stand, startProcess, tagIn, told } from "./processes.ts"
+import { believers, only, shown, stand, startProcess, tagIn, told } from "./processes.ts"
 
 export const winning = ({ backend, finish, test, until }: Tools) => {
   test("the first candidate wins at once", () =>

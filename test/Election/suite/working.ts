@@ -5,9 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Election from "../../../src/Election.ts"
-import { countOf, silent, vacantSent } from "./faults.ts"
-import { is, isTrue, last, leaseDuration, numbers, renewInterval, type Tools } from "./fixture.ts"
-import { employ, only, openBucket, stand, startProcess, tagIn, usurp } from "./processes.ts"
+import { countOf, silent } from "../../support/links.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { vacantSent } from "./faults.ts"
+import { is, isTrue, last, leaseDuration, renewInterval, type Tools } from "./fixture.ts"
+import { employ, only, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const working = ({ finish, test, until, wait }: Tools) => {
   test("work runs while its candidate leads, ends with its value, and leaves the seat", () =>

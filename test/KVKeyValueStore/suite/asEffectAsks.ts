@@ -8,8 +8,9 @@ import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
-import { bytes } from "../../support/values.ts"
-import { opened, type Test } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { type Test } from "../../support/suite.ts"
+import { opened } from "./fixture.ts"
 
 class User extends Schema.Class<User>("effect-aegis/test/User")({
   name: Schema.String,

@@ -6,9 +6,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as KVStore from "../../../src/KVStore.ts"
-import { all, read, type Store, type Until } from "../../KVStore/suite/fixture.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { opened, over, type Test } from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { read } from "../../KVStore/suite/fixture.ts"
+import { numbers, type Store } from "../../support/suite.ts"
+import { type Test } from "../../support/suite.ts"
+import { opened, over } from "./fixture.ts"
 
 /** Keys of all kinds; no two are the same. */
 const oddKeys = [
@@ -169,7 +172,7 @@ export const ours = (test: Test, until: Until) => {
   test("clear removes many", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
-      yield* Effect.forEach(all(100), (n) => kv.set(`k ${n}`, "1"), { concurrency: 16, discard: true })
+      yield* Effect.forEach(numbers(100), (n) => kv.set(`k ${n}`, "1"), { concurrency: 16, discard: true })
       assert.strictEqual(yield* kv.size, 100)
       yield* kv.clear
       assert.strictEqual(yield* kv.size, 0)
@@ -198,12 +201,12 @@ export const ours = (test: Test, until: Until) => {
       const [one, other] = [yield* over(slow), yield* over(slow)]
       yield* kv.set("count", "0")
       const seen = yield* finished(
-        Effect.forEach(all(40), (n) => (n % 2 === 0 ? one : other).modify("count", increment), {
+        Effect.forEach(numbers(40), (n) => (n % 2 === 0 ? one : other).modify("count", increment), {
           concurrency: "unbounded"
         })
       )
       assert.strictEqual(yield* kv.get("count"), "40")
-      assert.deepStrictEqual(seen.map(Number).toSorted((a, b) => a - b), all(40).map((n) => n + 1))
+      assert.deepStrictEqual(seen.map(Number).toSorted((a, b) => a - b), numbers(40).map((n) => n + 1))
     }))
 
   test("modify keeps what somebody wrote in between, and makes nothing of what was removed", () =>

@@ -1,7 +1,7 @@
 /** Servers and accounts that do not do JetStream, or do no more of it. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
+import { bytes } from "../../../tools/values.ts"
 import { named, refused, server, type Test, until, type World } from "./fixture.ts"
 
 const limited = `accounts {

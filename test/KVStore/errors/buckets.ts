@@ -6,8 +6,9 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes } from "../../support/values.ts"
-import { freshName, record, shown } from "../suite/fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { freshName, record } from "../../support/suite.ts"
+import { shown } from "../suite/fixture.ts"
 import { addStream, everyOperation, open, refused, type Shared, streams, until, type World } from "./fixture.ts"
 
 export const buckets = (test: Shared, world: World) => {

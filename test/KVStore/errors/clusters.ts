@@ -10,8 +10,9 @@ import * as KVStore from "../../../src/KVStore.ts"
 import * as NatsClient from "../../../src/NatsClient.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import { startNatsServer } from "../../../tools/natsServer/server.ts"
-import { bytes, textOf } from "../../support/values.ts"
-import { all, freshName } from "../suite/fixture.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
+
+import { freshName, numbers } from "../../support/suite.ts"
 import { type Test, until, type World } from "./fixture.ts"
 
 /** Servers of a cluster have to know each other's ports before they start. */
@@ -70,7 +71,7 @@ export const clusters = (test: Test, world: World) => {
       const together = { concurrency: "unbounded" } as const
 
       const created = yield* Effect.forEach(
-        all(atOnce),
+        numbers(atOnce),
         (n) => outcome(store.put("a", bytes(`${n}`), KVStore.KVOptions.createOnly)),
         together
       )
@@ -78,7 +79,7 @@ export const clusters = (test: Test, world: World) => {
 
       const { revision } = Option.getOrThrow(yield* store.get("a"))
       const errors = yield* Effect.forEach(
-        all(atOnce),
+        numbers(atOnce),
         (n) => Effect.result(store.put("a", bytes(`${n}`), KVStore.KVOptions.atRevision(revision))),
         together
       )
@@ -90,7 +91,7 @@ export const clusters = (test: Test, world: World) => {
       if (world.line !== "2.10") assert.isAbove(unnamed.length, 0)
 
       // A read goes to the leader there: none is older than this client's own write.
-      for (const n of all(100)) {
+      for (const n of numbers(100)) {
         yield* store.put("own", bytes(`${n}`))
         assert.strictEqual(textOf(Option.getOrThrow(yield* store.get("own")).value), `${n}`)
       }

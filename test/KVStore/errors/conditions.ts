@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../../src/KVStore.ts"
 import * as NatsClient from "../../../src/NatsClient.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { freshName, shown } from "../suite/fixture.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { freshName } from "../../support/suite.ts"
+import { shown } from "../suite/fixture.ts"
 import { open, refused, type Shared } from "./fixture.ts"
 
 const { atRevision, createOnly, updateOnly } = KVStore.KVOptions

@@ -13,10 +13,11 @@ import * as KVStore from "../../../src/KVStore.ts"
 import * as NatsClient from "../../../src/NatsClient.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import * as NatsLegacy from "../../../src/NatsLegacy.ts"
+import { eventually } from "../../../tools/eventually.ts"
 import type { Line } from "../../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../../tools/natsServer/server.ts"
 import { Raw } from "../../support/natsClient.ts"
-import { eventually, type Store } from "../suite/fixture.ts"
+import type { Store } from "../../support/suite.ts"
 
 /** What a case runs on: a line of servers, and this library over one of the two clients. */
 export interface World {

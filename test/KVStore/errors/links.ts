@@ -8,8 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
-import { bytes } from "../../support/values.ts"
-import { record, shown } from "../suite/fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { record } from "../../support/suite.ts"
+import { shown } from "../suite/fixture.ts"
 import { clientOver, connectionTo, everyOperation, refused, server, type Test, until, type World } from "./fixture.ts"
 
 /** A store over a connection that the program has. */

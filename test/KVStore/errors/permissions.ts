@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
-import { bytes } from "../../support/values.ts"
+import { bytes } from "../../../tools/values.ts"
 import { named, refused, server, type Test, type World } from "./fixture.ts"
 
 const user = (name: string, permissions: string) =>

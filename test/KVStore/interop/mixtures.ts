@@ -1,8 +1,9 @@
 /** Both sides at random: whatever they do, in the end they tell the same. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
-import { record, type Store } from "../suite/fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { record, type Store } from "../../support/suite.ts"
 import { keys, Model, operations, run } from "./operations.ts"
 import { oursAndTheirs, type Test, theirsAndOurs, until } from "./sides.ts"
 import { agree, ourView, type Told, toldByUs, watchTheirs } from "./theirs.ts"

@@ -3,7 +3,8 @@ import type { KV } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as KVStore from "../../../src/KVStore.ts"
-import type { Store } from "../suite/fixture.ts"
+
+import type { Store } from "../../support/suite.ts"
 import { wrongSequence } from "./sides.ts"
 import { type TheirError, they } from "./theirs.ts"
 

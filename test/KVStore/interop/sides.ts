@@ -7,7 +7,9 @@ import * as KVStore from "../../../src/KVStore.ts"
 import type * as NatsClient from "../../../src/NatsClient.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import type { NatsServer } from "../../../tools/natsServer/server.ts"
-import { eventually, freshName } from "../suite/fixture.ts"
+
+import { eventually } from "../../../tools/eventually.ts"
+import { freshName } from "../../support/suite.ts"
 import { createTheirs, openTheirs, type TheirError } from "./theirs.ts"
 
 export type Test = (

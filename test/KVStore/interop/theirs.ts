@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as KVStore from "../../../src/KVStore.ts"
 import { NatsServer } from "../../../tools/natsServer/server.ts"
-import type { Store } from "../suite/fixture.ts"
+import type { Store } from "../../support/suite.ts"
 
 /** A message as both sides can tell it. Times are whole milliseconds. */
 export interface Told {

@@ -1,8 +1,9 @@
 /** What each watches of the other. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
-import { record, shown } from "../suite/fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { record } from "../../support/suite.ts"
+import { shown } from "../suite/fixture.ts"
 import { oursAndTheirs, type Test, until } from "./sides.ts"
 import { they, toldByUs, watchTheirs } from "./theirs.ts"
 

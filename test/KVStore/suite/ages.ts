@@ -4,20 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes } from "../../support/values.ts"
-import {
-  all,
-  type Backend,
-  freshName,
-  keepWriting,
-  openBucket,
-  read,
-  record,
-  refusal,
-  shown,
-  type Test,
-  type Until
-} from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes } from "../../../tools/values.ts"
+import { freshName, numbers, openBucket, record } from "../../support/suite.ts"
+import { type Backend, keepWriting, read, refusal, shown, type Test } from "./fixture.ts"
 
 export const ages = (test: Test, backend: Backend, until: Until) => {
   const aged = { streamMaxAge: "200 millis", storage: "memory" } as const
@@ -53,7 +43,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const emptied = Effect.gen(function*() {
         const store = yield* openBucket({ streamMaxAge: "100 millis", storage: "memory", timeout: "2 seconds" })
-        yield* Effect.forEach(all(20), (n) => store.put(`k.${n}`, bytes("1")), { concurrency: 20 })
+        yield* Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, bytes("1")), { concurrency: 20 })
         yield* until(store.keys(), (keys) => keys.length === 0)
       })
       yield* Effect.replicateEffect(emptied, 5, { concurrency: backend.virtual ? 1 : 5 })
@@ -66,7 +56,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
         4,
         (n) => Effect.andThen(store.put(`other.${n % 20}`, bytes(`${n}`)), Effect.sleep("2 millis"))
       )
-      yield* Effect.forEach(all(5), (n) =>
+      yield* Effect.forEach(numbers(5), (n) =>
         Effect.gen(function*() {
           yield* store.put(`gone.${n}`, bytes("1"))
           yield* until(store.get(`gone.${n}`), Option.isNone)

@@ -9,8 +9,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { openBucket, type Store, type Test } from "./fixture.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { openBucket, type Store } from "../../support/suite.ts"
+import { type Test } from "./fixture.ts"
 
 /** One operation that has to refuse it. */
 type Attempt = readonly [

@@ -8,8 +8,10 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf, untyped } from "../../support/values.ts"
-import { openBucket, read, reasonOf, record, refusal, type Store, type Test, type Until } from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, textOf, untyped } from "../../../tools/values.ts"
+import { openBucket, record, type Store } from "../../support/suite.ts"
+import { read, reasonOf, refusal, type Test } from "./fixture.ts"
 
 const through = <A>(store: Store, codec: Schema.Codec<A, Uint8Array>) => KVStore.typedWith(store, codec)
 

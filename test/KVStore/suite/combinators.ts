@@ -2,14 +2,15 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf } from "../../support/values.ts"
-import { all, openBucket, reasonOf, type Test } from "./fixture.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { reasonOf, type Test } from "./fixture.ts"
 
 export const combinators = (test: Test) => {
   test("getMany reads the keys that have a value, each once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      yield* Effect.forEach(all(40), (n) => store.put(`k.${n}`, bytes(`${n}`)))
+      yield* Effect.forEach(numbers(40), (n) => store.put(`k.${n}`, bytes(`${n}`)))
       yield* store.delete("k.3")
       const wanted = ["k.1", "k.3", "k.39", "nobody", "k.1"]
       const found = yield* store.getMany(wanted)

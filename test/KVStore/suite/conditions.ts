@@ -3,8 +3,10 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf } from "../../support/values.ts"
-import { all, type Backend, openBucket, read, refusal, type Store, type Test, type Until } from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
+import { numbers, openBucket, type Store } from "../../support/suite.ts"
+import { type Backend, read, refusal, type Test } from "./fixture.ts"
 
 export const conditions = (test: Test, backend: Backend, until: Until) => {
   const { atRevision, createOnly, updateOnly, whenKey } = KVStore.KVOptions
@@ -173,11 +175,11 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const results = yield* Effect.forEach(
-        all(1000),
+        numbers(1000),
         (n) => Effect.result(store.put("a", bytes(`${n}`), createOnly)),
         { concurrency: "unbounded" }
       )
-      const winners = all(1000).filter((n) => results[n]!._tag === "Success")
+      const winners = numbers(1000).filter((n) => results[n]!._tag === "Success")
       const losers = results.flatMap((result) => result._tag === "Failure" ? [result.failure.reason._tag] : [])
       assert.strictEqual(winners.length, 1)
       assert.deepStrictEqual([losers.length, [...new Set(losers)]], [999, ["KeyAlreadyExists"]])
@@ -212,7 +214,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
         yield* store.put("a", bytes("0"))
         yield* end(store)
         const tags = yield* Effect.forEach(
-          all(100),
+          numbers(100),
           () =>
             Effect.match(store.put("a", bytes("1"), createOnly), {
               onFailure: (error) => error.reason._tag,
@@ -233,7 +235,9 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
         yield* Effect.yieldNow
         yield* store.put("count", bytes(`${Number(textOf(entry.value)) + 1}`), atRevision(entry.revision))
       }).pipe(Effect.retry({ while: (error) => error.reason._tag === "RevisionMismatch" }))
-      yield* Effect.forEach(all(2), () => Effect.forEach(all(500), () => increment), { concurrency: "unbounded" })
+      yield* Effect.forEach(numbers(2), () => Effect.forEach(numbers(500), () => increment), {
+        concurrency: "unbounded"
+      })
       assert.deepStrictEqual(yield* read(store, "count"), Option.some("1000"))
     }))
 
@@ -241,7 +245,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("0"))
-      const fiber = yield* Effect.forEach(all(8), (n) => store.put("a", bytes(`${n}`), updateOnly), {
+      const fiber = yield* Effect.forEach(numbers(8), (n) => store.put("a", bytes(`${n}`), updateOnly), {
         concurrency: "unbounded"
       }).pipe(Effect.forkScoped)
       const exit = yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined)

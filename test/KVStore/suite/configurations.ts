@@ -3,8 +3,9 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { bytes, untyped } from "../../support/values.ts"
-import { Buckets, freshName, openBucket, read, type Test } from "./fixture.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { Buckets, freshName, openBucket } from "../../support/suite.ts"
+import { read, type Test } from "./fixture.ts"
 
 export const configurations = (test: Test) => {
   const bad: ReadonlyArray<readonly [setting: string, value: unknown]> = [

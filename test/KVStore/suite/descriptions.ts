@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import { bytes } from "../../support/values.ts"
-import { type Backend, openBucket, type Test } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { openBucket } from "../../support/suite.ts"
+import { type Backend, type Test } from "./fixture.ts"
 
 export const descriptions = (test: Test, backend: Backend) => {
   test("status tells what the bucket is, and what it holds", () =>

@@ -11,19 +11,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf, untyped } from "../../support/values.ts"
-import {
-  all,
-  type Backend,
-  openBucket,
-  read,
-  reasonOf,
-  refusal,
-  shown,
-  type Store,
-  type Test,
-  type Until
-} from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, textOf, untyped } from "../../../tools/values.ts"
+import { numbers, openBucket, type Store } from "../../support/suite.ts"
+import { type Backend, read, reasonOf, refusal, shown, type Test } from "./fixture.ts"
 
 const maxAge = Duration.millis(250)
 const anHour = Duration.toMillis("1 hour")
@@ -200,7 +191,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       // All of them have read before the first of them removes.
       const together = { ...store, get: (key: string) => Effect.tap(store.get(key), () => Effect.yieldNow) }
       const found = yield* finished(
-        Effect.forEach(all(20), () => unexpired(together), { concurrency: "unbounded" })
+        Effect.forEach(numbers(20), () => unexpired(together), { concurrency: "unbounded" })
       )
       assert.isTrue(found.every(Option.isNone))
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=old"])

@@ -1,8 +1,9 @@
 /** The history of a key. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
-import { all, openBucket, revisionOf, shown, type Test } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { revisionOf, shown, type Test } from "./fixture.ts"
 
 export const histories = (test: Test) => {
   test("history is newest first, with tombstones", () =>
@@ -22,7 +23,7 @@ export const histories = (test: Test) => {
   test("history is trimmed to historySize, tombstones counted", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 3 })
-      yield* Effect.forEach(all(5), (n) => store.put("a", bytes(`${n}`)))
+      yield* Effect.forEach(numbers(5), (n) => store.put("a", bytes(`${n}`)))
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=4", "a=3", "a=2"])
       yield* store.delete("a")
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=4", "a=3"])

@@ -2,8 +2,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { bytes, textOf } from "../../support/values.ts"
-import { all, keepWriting, openBucket, shown, type Test } from "./fixture.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { keepWriting, shown, type Test } from "./fixture.ts"
 
 export const listings = (test: Test) => {
   const keys = ["a", "a.b", "a.c", "a.b.c", "b", "b.b", "x.y.z.w"]
@@ -65,10 +66,10 @@ export const listings = (test: Test) => {
   test("while others write, no key is listed twice, and none that lives throughout is missing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const keys = all(50).map((n) => `k.${n}`)
+      const keys = numbers(50).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
       yield* keepWriting(16, (n) => store.put(keys[(n * 7) % 50]!, bytes(`${n}`)))
-      yield* Effect.forEach(all(40), () =>
+      yield* Effect.forEach(numbers(40), () =>
         Effect.gen(function*() {
           const listed = yield* store.keys()
           assert.deepStrictEqual(listed.toSorted(), keys.toSorted())
@@ -79,7 +80,7 @@ export const listings = (test: Test) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* keepWriting(16, (n) => store.put(`other.${n % 50}`, bytes(`${n}`)))
-      yield* Effect.forEach(all(40), (n) =>
+      yield* Effect.forEach(numbers(40), (n) =>
         Effect.gen(function*() {
           const remove = n % 2 === 0 ? store.delete : store.purge
           yield* store.put("gone", bytes(`${n}`))
@@ -95,10 +96,10 @@ export const listings = (test: Test) => {
   test("while others write, no entry is given twice, in the order of their revisions", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const keys = all(50).map((n) => `k.${n}`)
+      const keys = numbers(50).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
       yield* keepWriting(16, (n) => store.put(keys[(n * 7) % 50]!, bytes(`${n}`)))
-      yield* Effect.forEach(all(20), () =>
+      yield* Effect.forEach(numbers(20), () =>
         Effect.gen(function*() {
           const entries = yield* store.entries("k.*")
           assert.deepStrictEqual(entries.map(({ key }) => key).toSorted(), keys.toSorted())
@@ -110,9 +111,9 @@ export const listings = (test: Test) => {
   test("a filter finds all of many, and nothing of the rest", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const wanted = all(1200).map((n) => `a.${n}`)
+      const wanted = numbers(1200).map((n) => `a.${n}`)
       yield* Effect.forEach(
-        [...wanted, ...all(300).map((n) => `b.${n}`)],
+        [...wanted, ...numbers(300).map((n) => `b.${n}`)],
         (key) => store.put(key, bytes(key)),
         { concurrency: 64 }
       )
@@ -127,7 +128,7 @@ export const listings = (test: Test) => {
   test("listings of more entries than a server gives at once are complete, in order, and without removed keys", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const keys = all(2500).map((n) => `k.${n}`)
+      const keys = numbers(2500).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)), { concurrency: 64 })
       const removed = new Set(keys.filter((_, index) => index % 7 === 0))
       yield* Effect.forEach(removed, (key) => store.delete(key), { concurrency: 64 })
@@ -143,10 +144,10 @@ export const listings = (test: Test) => {
   test("while others write, a listing of more entries than a server gives at once has each that lives, once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const keys = all(1100).map((n) => `k.${n}`)
+      const keys = numbers(1100).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 64 })
       yield* keepWriting(4, (n) => store.put(keys[(n * 7) % 1100]!, bytes(`${n}`)))
-      yield* Effect.forEach(all(5), () =>
+      yield* Effect.forEach(numbers(5), () =>
         Effect.gen(function*() {
           const listed = yield* store.entries()
           assert.deepStrictEqual(listed.map(({ key }) => key).toSorted(), keys.toSorted())
@@ -172,7 +173,7 @@ export const listings = (test: Test) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const large = new Uint8Array(900_000)
-      const keys = all(40).map((n) => `k.${n}`)
+      const keys = numbers(40).map((n) => `k.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, large))
       assert.deepStrictEqual((yield* store.entries()).map(({ key }) => key), keys)
       assert.strictEqual((yield* store.getMany(keys)).size, 40)
@@ -181,7 +182,7 @@ export const listings = (test: Test) => {
   test("keys as long as they may be are listed, many at a time", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const keys = all(600).map((n) => `${"k".repeat(1000)}.${n}`)
+      const keys = numbers(600).map((n) => `${"k".repeat(1000)}.${n}`)
       yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 16 })
       assert.deepStrictEqual((yield* store.getMany(keys)).size, 600)
       assert.deepStrictEqual((yield* store.keys()).toSorted(), keys.toSorted())

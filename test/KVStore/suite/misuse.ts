@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
 import { badKeys } from "../../support/badKeys.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { openBucket, read, reasonOf, refusal, type Test } from "./fixture.ts"
+import { openBucket } from "../../support/suite.ts"
+import { read, reasonOf, refusal, type Test } from "./fixture.ts"
 
 const badFilters = ["", " ", "x!", ">.a", "a.>.b", "a*", ".a", "a.", "a..b", "a.**", "grüße"]
 

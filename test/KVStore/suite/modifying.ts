@@ -8,8 +8,10 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { all, type Backend, openBucket, refusal, type Store, type Test, type Until } from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { numbers, openBucket, type Store } from "../../support/suite.ts"
+import { type Backend, refusal, type Test } from "./fixture.ts"
 
 const count = (store: Store) => KVStore.typed(store, Schema.Int)
 
@@ -183,7 +185,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       const store = yield* openBucket()
       const counts = count(interleaved(store))
       for (const many of [1, 2, 3, 20, 60]) {
-        const amounts = yield* Effect.forEach(all(many), () => Random.nextIntBetween(-50, 50))
+        const amounts = yield* Effect.forEach(numbers(many), () => Random.nextIntBetween(-50, 50))
         const revisions = yield* finished(
           Effect.forEach(amounts, (amount) => counts.modify(`of-${many}`, plus(amount)), { concurrency: "unbounded" })
         )
@@ -198,10 +200,10 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       const store = yield* openBucket({ historySize: 64 })
       const counts = count(interleaved(store))
       const toggle = (current: Option.Option<number>) => Option.isSome(current) ? Option.none() : Option.some(1)
-      yield* finished(Effect.forEach(all(21), () => counts.modify("a", toggle), { concurrency: "unbounded" }))
+      yield* finished(Effect.forEach(numbers(21), () => counts.modify("a", toggle), { concurrency: "unbounded" }))
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
       const events = (yield* store.history("a")).map((event) => event._tag)
-      assert.deepStrictEqual(events, all(21).map((n) => n % 2 === 0 ? "Put" : "Removed"))
+      assert.deepStrictEqual(events, numbers(21).map((n) => n % 2 === 0 ? "Put" : "Removed"))
     }))
 
   test("a modify that others never let through ends by the timeout, and has written nothing", () =>

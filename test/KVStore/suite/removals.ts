@@ -2,8 +2,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { bytes } from "../../support/values.ts"
-import { all, openBucket, refusal, revisionOf, shown, type Test } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { refusal, revisionOf, shown, type Test } from "./fixture.ts"
 
 export const removals = (test: Test) => {
   test("delete leaves a tombstone over the kept values", () =>
@@ -61,7 +62,7 @@ export const removals = (test: Test) => {
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("b", bytes("1"))
-      yield* Effect.forEach(all(3), (n) => store.put("a", bytes(`${n}`)))
+      yield* Effect.forEach(numbers(3), (n) => store.put("a", bytes(`${n}`)))
       assert.strictEqual((yield* store.status).messages, 4)
       yield* store.purge("a")
       assert.isTrue(Option.isNone(yield* store.get("a")))

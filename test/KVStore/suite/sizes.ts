@@ -3,7 +3,8 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../../src/KVStore.ts"
-import { all, type Backend, openBucket, reasonOf, refusal, type Test } from "./fixture.ts"
+import { numbers, openBucket } from "../../support/suite.ts"
+import { type Backend, reasonOf, refusal, type Test } from "./fixture.ts"
 
 export const sizes = (test: Test) => {
   test("takes a value of maxValueSize, under any condition, and refuses one byte more", () =>
@@ -32,7 +33,7 @@ export const sizes = (test: Test) => {
   test("a bucket at maxBytes is full for values, and delete still works and makes room", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
-      const fill = Effect.forEach(all(20), (n) => store.put(`k.${n}`, new Uint8Array(1000)))
+      const fill = Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, new Uint8Array(1000)))
       const full = yield* reasonOf(fill, "StorageFull")
       assert.strictEqual(full.code, 10077)
       assert.include(full.message, "maxBytes")
@@ -52,7 +53,7 @@ export const fullOverwrites = (test: Test, backend: Backend) => {
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const value = new Uint8Array(1000)
-      yield* reasonOf(Effect.forEach(all(20), (n) => store.put(`k.${n}`, value)), "StorageFull")
+      yield* reasonOf(Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, value)), "StorageFull")
       if (!backend.markers) {
         yield* refusal(store, store.put("k.0", value), "StorageFull")
         return

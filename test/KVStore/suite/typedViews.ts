@@ -6,8 +6,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as KVStore from "../../../src/KVStore.ts"
 import type * as Config from "../../../src/KVStoreConfig.ts"
-import { bytes, untyped } from "../../support/values.ts"
-import { openBucket, read, reasonOf, record, refusal, type Test, type Until } from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes, untyped } from "../../../tools/values.ts"
+import { openBucket, record } from "../../support/suite.ts"
+import { read, reasonOf, refusal, type Test } from "./fixture.ts"
 
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 

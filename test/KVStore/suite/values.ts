@@ -6,8 +6,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf } from "../../support/values.ts"
-import { all, type Backend, Buckets, freshName, openBucket, read, refusal, type Test } from "./fixture.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
+import { Buckets, freshName, numbers, openBucket } from "../../support/suite.ts"
+import { type Backend, read, refusal, type Test } from "./fixture.ts"
 
 export const values = (test: Test, backend: Backend) => {
   test("gets what was put, under the revision that put gave", () =>
@@ -31,7 +32,7 @@ export const values = (test: Test, backend: Backend) => {
   test("gets the latest of several puts", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
-      yield* Effect.forEach(all(5), (n) => store.put("a", bytes(`${n}`)))
+      yield* Effect.forEach(numbers(5), (n) => store.put("a", bytes(`${n}`)))
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("4"))
     }))
 
@@ -49,14 +50,14 @@ export const values = (test: Test, backend: Backend) => {
   test("gives every one of many puts at once the revision under which its own value is kept", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 64 })
-      const revisions = yield* Effect.forEach(all(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {
+      const revisions = yield* Effect.forEach(numbers(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {
         concurrency: "unbounded"
       })
-      const kept = (yield* Effect.forEach(all(5), (n) => store.history(`k.${n}`))).flat()
+      const kept = (yield* Effect.forEach(numbers(5), (n) => store.history(`k.${n}`))).flat()
       const values = new Map(
         kept.flatMap((event) => event._tag === "Put" ? [[event.entry.revision, textOf(event.entry.value)]] : [])
       )
-      assert.deepStrictEqual(revisions.map((revision) => values.get(revision)), all(200).map(String))
+      assert.deepStrictEqual(revisions.map((revision) => values.get(revision)), numbers(200).map(String))
       assert.strictEqual((yield* store.status).lastRevision, Math.max(...revisions))
     }))
 
@@ -84,7 +85,7 @@ export const values = (test: Test, backend: Backend) => {
     Effect.gen(function*() {
       const bucket = freshName()
       const earlier = yield* openBucket({ bucket })
-      const last = yield* Effect.forEach(all(50), (n) => earlier.put("a", bytes(`${n}`)))
+      const last = yield* Effect.forEach(numbers(50), (n) => earlier.put("a", bytes(`${n}`)))
       yield* (yield* Buckets).drop(bucket)
       const later = yield* openBucket({ bucket })
       assert.isTrue(Option.isNone(yield* later.get("a")))
@@ -95,7 +96,7 @@ export const values = (test: Test, backend: Backend) => {
   test("keeps values that are empty, and values of every byte", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const every = Uint8Array.from(all(256))
+      const every = Uint8Array.from(numbers(256))
       yield* store.put("empty", new Uint8Array(0))
       yield* store.put("every", every)
       assert.deepStrictEqual(Option.getOrThrow(yield* store.get("empty")).value, new Uint8Array(0))

@@ -5,18 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { bytes } from "../../support/values.ts"
-import {
-  all,
-  keepWriting,
-  openBucket,
-  record,
-  revisionOf,
-  shown,
-  type Store,
-  type Test,
-  type Until
-} from "./fixture.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes } from "../../../tools/values.ts"
+import { numbers, openBucket, record, type Store } from "../../support/suite.ts"
+import { keepWriting, revisionOf, shown, type Test } from "./fixture.ts"
 
 export const watches = (test: Test, until: Until) => {
   const watching = Effect.fnUntraced(function*(store: Store, ...options: Parameters<Store["watch"]>) {
@@ -194,12 +186,12 @@ export const watches = (test: Test, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
-      const watchers = yield* Effect.forEach(all(5), () => watching(store))
+      const watchers = yield* Effect.forEach(numbers(5), () => watching(store))
       yield* Effect.forEach(watchers, (watch) => watch.has("ready"))
-      yield* Effect.forEach(all(20), (n) => store.put(`k.${n}`, bytes("1")))
+      yield* Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, bytes("1")))
       for (const watch of watchers) {
         yield* watch.has("k.19=1")
-        assert.deepStrictEqual(yield* watch.words, ["a=1", "ready", ...all(20).map((n) => `k.${n}=1`)])
+        assert.deepStrictEqual(yield* watch.words, ["a=1", "ready", ...numbers(20).map((n) => `k.${n}=1`)])
       }
     }))
 
@@ -217,8 +209,8 @@ export const watches = (test: Test, until: Until) => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const write = (n: number) => store.put(`k.${n % 10}`, bytes(`${n}`))
-      yield* Effect.forEach(all(200), write, { concurrency: 8 })
-      const writer = yield* Effect.forEach(all(800), (n) => Effect.andThen(write(n), Effect.yieldNow), {
+      yield* Effect.forEach(numbers(200), write, { concurrency: 8 })
+      const writer = yield* Effect.forEach(numbers(800), (n) => Effect.andThen(write(n), Effect.yieldNow), {
         concurrency: 8
       })
         .pipe(Effect.forkScoped)
@@ -243,7 +235,7 @@ export const watches = (test: Test, until: Until) => {
       const slow = yield* record(Stream.tap(store.watch(), () => Deferred.await(mayGoOn)))
       const fast = yield* watching(store)
       yield* fast.has("ready")
-      yield* Effect.forEach(all(2000), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), { concurrency: 32 })
+      yield* Effect.forEach(numbers(2000), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), { concurrency: 32 })
       yield* store.put("end", bytes("1"))
       yield* fast.has("end=1")
       assert.deepStrictEqual(slow.events, [])

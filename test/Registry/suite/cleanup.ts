@@ -2,9 +2,11 @@
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
-import { after, away, countOf, times } from "./faults.ts"
-import { brisk, calm, heartbeat, numbers, type Tools } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { after, away, countOf, times } from "../../support/links.ts"
+import { numbers } from "../../support/suite.ts"
+import { brisk, calm, heartbeat, type Tools } from "./fixture.ts"
 import { keyOf, lastOf, listed, named, type Process, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const cleaningUp = ({ finish, test, until }: Tools) => {
@@ -37,7 +39,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [keyOf("orders", "live")])
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
       assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 1, ...nothing })
-      assert.notInclude(events.seen, "down orders/live cleanedUp")
+      assert.notInclude(events.events, "down orders/live cleanedUp")
     }))
 
   test("a dry run says what it would remove, and removes nothing", () =>

@@ -4,7 +4,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Config from "../../../src/KVStoreConfig.ts"
-import { away, countOf, type Fault, silent, type Store } from "./faults.ts"
+
+import { away, countOf, type Fault, silent } from "../../support/links.ts"
+import { record, type Store } from "../../support/suite.ts"
 import { brisk, clockError, contains, maxAge, type Tools, tough } from "./fixture.ts"
 import {
   entryOf,
@@ -17,7 +19,6 @@ import {
   openBucket,
   type Process,
   reasonOf,
-  record,
   startProcess,
   watched,
   world
@@ -47,7 +48,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
         assert.isAbove(yield* age, Duration.toMillis(maxAge))
         yield* until(events.all, contains("down orders/one expired"))
         assert.isAbove(yield* age, Duration.toMillis(maxAge) - clockError)
-        assert.deepStrictEqual(events.seen.filter((event) => event.startsWith("down")), ["down orders/one expired"])
+        assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), ["down orders/one expired"])
 
         assert.isTrue(Option.isNone(yield* observer.registry.get("orders", "one")))
         assert.strictEqual((yield* observer.registry.listAll()).size, 0)
@@ -74,7 +75,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       yield* until(events.all, contains("down orders/one expired"))
       yield* backend.link.set(undefined)
       yield* until(told.all, (all) => all.length === 3)
-      assert.deepStrictEqual(told.seen, ["visible", "invisible", "visible"])
+      assert.deepStrictEqual(told.events, ["visible", "invisible", "visible"])
       yield* until(listed(observer), contains("one"))
       yield* until(events.all, (all) => all.filter((event) => event === "up orders/one").length === 2)
       assert.isUndefined(yield* whyLost)
@@ -89,7 +90,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       const entered = yield* Effect.forEach(backends, ({ enter }, index) => enter(named("orders", ids[index]!)))
       const allListed = Effect.map(listed(observer), (found) => assert.deepStrictEqual(found, ids.toSorted()))
       const puts = Effect.sync(() => backends.map(({ link }) => countOf(link, "put")))
-      const landed = Effect.sync(() => backends.map(({ link }) => link.landed()))
+      const landed = Effect.sync(() => backends.map(({ link }) => link.landed.length))
       for (const { link } of backends) yield* link.set(away)
       yield* until(Effect.tap(puts, () => allListed), (all) => all.every((count) => count >= 3))
       for (const { link } of backends) yield* link.set(undefined)
@@ -97,7 +98,9 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       for (const { whyLost } of entered) assert.isUndefined(yield* whyLost)
       yield* entered[0]!.close
       yield* until(events.all, contains("down orders/one deregistered"))
-      assert.deepStrictEqual(events.seen.filter((event) => event.startsWith("down")), ["down orders/one deregistered"])
+      assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), [
+        "down orders/one deregistered"
+      ])
     }))
 
   /** What became of the record while its owner could not see it. */

@@ -5,9 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { bytes } from "../../support/values.ts"
-import { after, answerLost, away, countOf, times } from "./faults.ts"
-import { brisk, calm, clockError, maxAge, numbers, steady, type Tools } from "./fixture.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { after, answerLost, away, countOf, times } from "../../support/links.ts"
+import { numbers } from "../../support/suite.ts"
+import { brisk, calm, clockError, maxAge, steady, type Tools } from "./fixture.ts"
 import {
   entryOf,
   fieldsOf,

@@ -3,8 +3,10 @@ import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { after, answerLost, countOf, lostOnTheWay, on, silent, times } from "./faults.ts"
-import { brisk, calm, contains, maxAge, numbers, type Tools } from "./fixture.ts"
+
+import { after, answerLost, countOf, lostOnTheWay, on, silent, times } from "../../support/links.ts"
+import { numbers } from "../../support/suite.ts"
+import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
 import {
   entryOf,
   fieldsOf,

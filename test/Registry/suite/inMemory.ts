@@ -4,17 +4,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
-import * as KVStore from "../../../src/KVStore.ts"
-import { Buckets, eventually, finisher, quiet } from "./fixture.ts"
+
+import { eventually } from "../../../tools/eventually.ts"
+import { Buckets, finisher, quiet } from "../../support/suite.ts"
+import { memoryBuckets } from "../../support/suite.ts"
 import { keyOf } from "./processes.ts"
 
-export const buckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory })
-
+/** Heartbeats are some hundred steps apart. */
 export const until = eventually(true)
 export const finish = finisher(until)
 
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) =>
-  it.effect(title, () => body().pipe(Effect.provide(Layer.merge(buckets, quiet))))
+  it.effect(title, () => body().pipe(Effect.provide(Layer.merge(memoryBuckets, quiet))))
 
 /** With the defaults, as users have them: 30 seconds, and a heartbeat every 10. */
 export const defaults = { maxAge: undefined, heartbeat: undefined }

@@ -2,7 +2,8 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { answerLost, countOf, delayed, type Fault, lostOnTheWay, on, times } from "./faults.ts"
+
+import { answerLost, countOf, delayed, type Fault, lostOnTheWay, on, times } from "../../support/links.ts"
 import { steady, type Tools } from "./fixture.ts"
 import { fieldsOf, hasWritten, keyOf, lastOf, listed, named, underneath, watched, world } from "./processes.ts"
 
@@ -50,7 +51,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.isUndefined(yield* whyLost)
       assert.deepStrictEqual(yield* listed(observer), ["one"])
       assert.deepStrictEqual((yield* instance).metadata, { zone: "a" })
-      assert.deepStrictEqual(events.seen.filter((event) => event !== "ready"), ["up orders/one"])
+      assert.deepStrictEqual(events.events.filter((event) => event !== "ready"), ["up orders/one"])
     }))
 
   test("a heartbeat that lands after it was given up is taken for what it is", () =>

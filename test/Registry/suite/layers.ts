@@ -5,7 +5,8 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Registry from "../../../src/Registry.ts"
-import { away, countOf, times } from "./faults.ts"
+
+import { away, countOf, times } from "../../support/links.ts"
 import { brisk, calm, steady, type Tools } from "./fixture.ts"
 import { hasWritten, keyOf, lastOf, named, reasonOf, sendHeartbeat, startProcess, world } from "./processes.ts"
 

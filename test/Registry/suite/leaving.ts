@@ -1,8 +1,9 @@
 /** Deregistering, and closing the scope of a registration. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { bytes } from "../../support/values.ts"
-import { after, answerLost, away, countOf, lostOnTheWay, times } from "./faults.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { after, answerLost, away, countOf, lostOnTheWay, times } from "../../support/links.ts"
 import { brisk, calm, type Tools } from "./fixture.ts"
 import { fieldsOf, keyOf, lastOf, listed, named, sendHeartbeat, underneath, world } from "./processes.ts"
 

@@ -10,19 +10,15 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
 import * as KVStore from "../../../src/KVStore.ts"
-import type * as Config from "../../../src/KVStoreConfig.ts"
 import * as Registry from "../../../src/Registry.ts"
-import { makeLink, type Store } from "./faults.ts"
-import { brisk, Buckets } from "./fixture.ts"
 
-let buckets = 0
+import { makeLink } from "../../support/links.ts"
+import { type Store } from "../../support/suite.ts"
+import { openBucket as open, record } from "../../support/suite.ts"
+import { brisk } from "./fixture.ts"
 
 /** A bucket of its own for a test. */
-export const openBucket = Effect.fnUntraced(function*(options: Partial<Config.BucketOptions> = {}) {
-  const bucket = `registry-${++buckets}`
-  const context = yield* Layer.build((yield* Buckets).layer({ bucket, storage: "memory", ...options }))
-  return Context.get(context, KVStore.KVStore)
-})
+export const openBucket = (options: Partial<KVStore.BucketOptions> = {}) => open({ storage: "memory", ...options })
 
 /** A registry with a link of its own to the store. */
 export const startProcess = Effect.fnUntraced(function*(store: Store, options: Registry.Options = {}) {
@@ -128,20 +124,6 @@ const shown = (event: Registry.RegistryEvent): string => {
   }
 }
 
-/** What a stream has given so far; it is read in the background until the scope closes. */
-export const record = Effect.fnUntraced(function*<A, E>(stream: Stream.Stream<A, E>) {
-  const seen: Array<A> = []
-  const fiber = yield* stream.pipe(
-    Stream.runForEach((value) =>
-      Effect.sync(() => {
-        seen.push(value)
-      })
-    ),
-    Effect.forkScoped
-  )
-  return { seen, fiber, all: Effect.sync(() => [...seen]) }
-})
-
 /** What a watch has told so far, in words. */
 export const watched = (process: Process, serviceName?: string) =>
   record(Stream.map(process.registry.watch(serviceName), shown))
@@ -163,6 +145,6 @@ export const reasonOf = <A, R, Tag extends Registry.RegistryReason["_tag"]>(
 
 /** For `until`: from now on so many of the process's writes have landed. */
 export const hasWritten = (process: Process, writes: number) => {
-  const before = process.link.landed()
-  return [Effect.sync(() => process.link.landed() - before), (count: number) => count >= writes] as const
+  const before = process.link.landed.length
+  return [Effect.sync(() => process.link.landed.length - before), (count: number) => count >= writes] as const
 }

@@ -5,8 +5,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { isExpired } from "../../../src/Expiration.ts"
 import type * as Registry from "../../../src/Registry.ts"
-import { bytes } from "../../support/values.ts"
-import { away } from "./faults.ts"
+import { bytes } from "../../../tools/values.ts"
+
+import { away } from "../../support/links.ts"
+import { record } from "../../support/suite.ts"
 import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
 import {
   entryOf,
@@ -15,7 +17,6 @@ import {
   listed,
   named,
   reasonOf,
-  record,
   sendHeartbeat,
   underneath,
   watched,
@@ -75,7 +76,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       yield* store.delete(keyOf("orders", "bad"))
       yield* process.registry.heartbeat(named("orders", "two"))
       yield* until(events.all, contains("up orders/two"))
-      assert.deepStrictEqual(events.seen, ["ready", "up orders/one", "up orders/two"])
+      assert.deepStrictEqual(events.events, ["ready", "up orders/one", "up orders/two"])
     }))
 
   test("an instance of another writer is listed, got and watched with the version that it has", () =>

@@ -3,8 +3,10 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { answerLost, away, countOf, delayed, on, times } from "./faults.ts"
-import { brisk, calm, contains, numbers, steady, type Tools } from "./fixture.ts"
+
+import { answerLost, away, countOf, delayed, on, times } from "../../support/links.ts"
+import { numbers } from "../../support/suite.ts"
+import { brisk, calm, contains, steady, type Tools } from "./fixture.ts"
 import {
   entryOf,
   fieldsOf,
@@ -105,7 +107,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       // Whatever the watch has told of the heartbeats, it has told it before this.
       yield* finish(underneath(store, keyOf("orders", "one"), { status: "STANDBY" }))
       yield* until(events.all, contains("changed orders/one from ACTIVE to STANDBY"))
-      assert.strictEqual(events.seen.filter((event) => event !== "ready").length, 2, events.seen.join())
+      assert.strictEqual(events.events.filter((event) => event !== "ready").length, 2, events.events.join())
       assert.isUndefined(yield* whyLost)
     }))
 
@@ -228,7 +230,7 @@ export const registering = ({ finish, test, until }: Tools) => {
         assert.deepStrictEqual(yield* listed(process, service), ids)
         const events = yield* watched(process, service)
         yield* until(events.all, contains("ready"))
-        assert.deepStrictEqual(events.seen.toSorted(), ["ready", ...ids.map((id) => `up ${service}/${id}`)])
+        assert.deepStrictEqual(events.events.toSorted(), ["ready", ...ids.map((id) => `up ${service}/${id}`)])
       }
       const grouped = new Map([...yield* process.registry.listAll()].map(([name, found]) => [name, idsOf(found)]))
       assert.deepStrictEqual(grouped, new Map(expected.filter(([, ids]) => ids.length > 0)))

@@ -3,9 +3,11 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Registry from "../../../src/Registry.ts"
-import { answerLost, countOf, lostOnTheWay, times } from "./faults.ts"
-import { calm, numbers, steady, type Tools } from "./fixture.ts"
-import { fieldsOf, hasWritten, keyOf, named, reasonOf, record, underneath, world } from "./processes.ts"
+
+import { answerLost, countOf, lostOnTheWay, times } from "../../support/links.ts"
+import { numbers, record } from "../../support/suite.ts"
+import { calm, steady, type Tools } from "./fixture.ts"
+import { fieldsOf, hasWritten, keyOf, named, reasonOf, underneath, world } from "./processes.ts"
 
 export const updates = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")

@@ -2,8 +2,10 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { away, countOf, delayed, on } from "./faults.ts"
-import { brisk, calm, contains, numbers, type Tools } from "./fixture.ts"
+
+import { away, countOf, delayed, on } from "../../support/links.ts"
+import { numbers } from "../../support/suite.ts"
+import { brisk, calm, contains, type Tools } from "./fixture.ts"
 import { keyOf, listed, named, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const watching = ({ finish, test, until }: Tools) => {
@@ -14,7 +16,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* until(events.all, contains("ready"))
       yield* process.registry.heartbeat(named("orders", "one"))
       yield* until(events.all, contains("up orders/one"))
-      assert.deepStrictEqual(events.seen, ["ready", "up orders/one"])
+      assert.deepStrictEqual(events.events, ["ready", "up orders/one"])
     }))
 
   test("a watch tells who is alive, then that it is ready, then what changes", () =>
@@ -26,12 +28,12 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* process.registry.heartbeat(named("payments", "two"))
       const events = yield* watched(process)
       yield* until(events.all, contains("ready"))
-      assert.deepStrictEqual(events.seen, ["up orders/one", "up payments/two", "ready"])
+      assert.deepStrictEqual(events.events, ["up orders/one", "up payments/two", "ready"])
       yield* store.purge(keyOf("orders", "one"))
       yield* process.registry.deregister("payments", "two")
       yield* process.registry.heartbeat(named("orders", "three"))
       yield* until(events.all, contains("up orders/three"))
-      assert.deepStrictEqual(events.seen.slice(3), [
+      assert.deepStrictEqual(events.events.slice(3), [
         "down orders/one cleanedUp",
         "down payments/two deregistered",
         "up orders/three"
@@ -45,11 +47,11 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* until(listed(process), (ids) => ids.length === 0)
       const events = yield* watched(process)
       yield* until(events.all, contains("ready"))
-      assert.deepStrictEqual(events.seen, ["ready"])
+      assert.deepStrictEqual(events.events, ["ready"])
       yield* sendHeartbeat(process, named("orders", "one"))
       yield* until(events.all, contains("up orders/one"))
       yield* until(events.all, contains("down orders/one expired"))
-      assert.deepStrictEqual(events.seen, ["ready", "up orders/one", "down orders/one expired"])
+      assert.deepStrictEqual(events.events, ["ready", "up orders/one", "down orders/one expired"])
     }))
 
   test("a watch of one service tells of no other", () =>
@@ -63,7 +65,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       yield* process.registry.deregister("orders", "one")
       yield* process.registry.heartbeat(named("payments", "two"))
       yield* until(events.all, contains("up payments/two"))
-      assert.deepStrictEqual(events.seen, ["up payments/one", "ready", "up payments/two"])
+      assert.deepStrictEqual(events.events, ["up payments/one", "ready", "up payments/two"])
     }))
 
   test("all watches of a process share one watch of the store, and each gets the whole picture", () =>
@@ -78,8 +80,8 @@ export const watching = ({ finish, test, until }: Tools) => {
       const third = yield* watched(process, "payments")
       yield* until(second.all, contains("ready"))
       yield* until(third.all, contains("ready"))
-      assert.deepStrictEqual(second.seen, ["up orders/one", "up payments/two", "ready"])
-      assert.deepStrictEqual(third.seen, ["up payments/two", "ready"])
+      assert.deepStrictEqual(second.events, ["up orders/one", "up payments/two", "ready"])
+      assert.deepStrictEqual(third.events, ["up payments/two", "ready"])
       yield* process.registry.heartbeat(named("payments", "three"))
       for (const { all } of [first, second, third]) yield* until(all, contains("up payments/three"))
       assert.strictEqual(countOf(process.link, "watch"), 1)

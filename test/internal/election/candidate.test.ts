@@ -7,8 +7,9 @@ import * as Schema from "effect/Schema"
 import { balanced, fast, resilient } from "../../../src/Election.ts"
 import { checkName, toCandidate, toTimes } from "../../../src/internal/election/candidate.ts"
 import { toMetadata } from "../../../src/internal/metadata.ts"
-import { numbers } from "../../Election/suite/fixture.ts"
-import { untyped } from "../../support/values.ts"
+
+import { untyped } from "../../../tools/values.ts"
+import { numbers } from "../../support/suite.ts"
 
 const limit = 1024 * 1024
 const resilientTimes = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, StoredMessage } from "../../../src/internal/kv/backend.ts"
 import { Log, type LogOptions } from "../../../src/internal/kv/log.ts"
+import { textOf } from "../../../tools/values.ts"
 import { put, remove } from "../../support/appends.ts"
-import { textOf } from "../../support/values.ts"
 
 const makeLog = (options: Partial<LogOptions> = {}) =>
   new Log({

@@ -11,7 +11,7 @@ import * as Config from "../../../src/internal/kv/config.ts"
 import * as writes from "../../../src/internal/kv/writes.ts"
 import { KVOptions } from "../../../src/KVStore.ts"
 import { type KVStoreReason, RevisionMismatch } from "../../../src/KVStoreError.ts"
-import { bytes } from "../../support/values.ts"
+import { bytes } from "../../../tools/values.ts"
 
 const unused = Effect.die("not asked for here")
 

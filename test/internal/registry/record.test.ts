@@ -5,8 +5,8 @@ import * as Equal from "effect/Equal"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { changed, decode, encode, type InstanceRecord, keyOf, namesOf } from "../../../src/internal/registry/record.ts"
+import { textOf } from "../../../tools/values.ts"
 import { instance, mine, recordOf } from "../../support/registryRecord.ts"
-import { textOf } from "../../support/values.ts"
 
 const entryOf = (value: Uint8Array | string, key = keyOf(instance)) => ({
   key,

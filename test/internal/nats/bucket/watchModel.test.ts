@@ -11,8 +11,8 @@ import { follow } from "../../../../src/internal/nats/bucket/watch.ts"
 import * as operations from "../../../../src/internal/nats/jetstream/operations.ts"
 import { matcher } from "../../../../src/internal/subjects.ts"
 import { Chance } from "../../../../src/testing/internal/world/chance.ts"
+import { textOf } from "../../../../tools/values.ts"
 import { makeModel, type Model, prefix } from "../../../support/modelServer.ts"
-import { textOf } from "../../../support/values.ts"
 
 const keys = ["a.1", "a.2", "a.x.y", "b", "c.1"]
 const filters = [">", "a.*", "a.>", "*", "b"]

@@ -4,7 +4,7 @@ import { errors } from "@nats-io/transport-node"
 import * as legacy from "../../../../src/internal/nats/client/legacy.ts"
 import * as natsIo from "../../../../src/internal/nats/client/natsIo.ts"
 import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
-import { untyped } from "../../../support/values.ts"
+import { untyped } from "../../../../tools/values.ts"
 
 /** A connection that reports what it is told to. */
 const makeConnection = () => {

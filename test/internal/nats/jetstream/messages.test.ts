@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
 import { fromPushed, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
+import { bytes } from "../../../../tools/values.ts"
 import { append } from "../../../support/appends.ts"
-import { bytes } from "../../../support/values.ts"
 
 describe("a pushed message's place", () => {
   const place = { streamSequence: 1_795_000_000_000_007, consumerSequence: 12, created: 1_795_000_000_123, pending: 34 }

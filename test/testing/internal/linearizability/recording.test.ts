@@ -8,8 +8,8 @@ import * as Option from "effect/Option"
 import * as KVStore from "../../../../src/KVStore.ts"
 import type * as Linearizability from "../../../../src/testing/Linearizability.ts"
 import { check, format, type Operation, recorder } from "../../../../src/testing/Linearizability.ts"
+import { bytes } from "../../../../tools/values.ts"
 import { makeChance, refused, strict, unknown } from "../../../support/histories.ts"
-import { bytes } from "../../../support/values.ts"
 
 const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
 

@@ -1,18 +1,22 @@
 /** Faults, and the link on which they are done: the way of one process to the store. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as KVStore from "../../../src/KVStore.ts"
-
-export type Store = KVStore.KVStore["Service"]
+import * as KVStore from "../../src/KVStore.ts"
 
 /** One request to the store. */
-interface Call {
+export interface Call {
   readonly operation: Exclude<keyof KVStore.KVStore["Service"], "config" | "clock">
   /** The key, or the filter. */
   readonly key: string
+  /** When it was sent: milliseconds that only differences are taken of. */
+  readonly sentAt: number
+  /** What a put would write, and on which condition. */
+  readonly value?: Uint8Array
+  readonly options?: KVStore.KVOptions | undefined
 }
 
 /** What is done in place of a request; `run` does it. */
@@ -21,26 +25,40 @@ export type Fault = <A>(
   run: Effect.Effect<A, KVStore.KVStoreError>
 ) => Effect.Effect<A, KVStore.KVStoreError>
 
-const errorOf = (call: Call, reason: KVStore.KVStoreReason) =>
-  new KVStore.KVStoreError({ bucket: "faulty", operation: call.operation, key: call.key, reason })
+const failing = (reason: KVStore.KVStoreReason): Fault => ({ key, operation }) =>
+  Effect.fail(new KVStore.KVStoreError({ bucket: "faulty", operation, key, reason }))
 
 /** The store cannot be reached: nothing is sent. */
-export const away: Fault = (call) => Effect.fail(errorOf(call, new KVStore.Unavailable({ problem: "cut off" })))
+export const away: Fault = failing(new KVStore.Unavailable({ problem: "cut off" }))
 
 /** Nothing is sent, and nothing is answered. */
 export const silent: Fault = () => Effect.never
 
-/** It is done, and the answer is lost. */
+/** It is done, and the answer says that nobody knows. */
 export const answerLost: Fault = (call, run) =>
-  Effect.andThen(run, Effect.fail(errorOf(call, new KVStore.OutcomeUnknown({ problem: "the answer was lost" }))))
+  Effect.andThen(run, failing(new KVStore.OutcomeUnknown({ problem: "the answer was lost" }))(call, run))
 
 /** It was sent, and lost on the way. */
-export const lostOnTheWay: Fault = (call) =>
-  Effect.fail(errorOf(call, new KVStore.OutcomeUnknown({ problem: "nobody has seen it" })))
+export const lostOnTheWay: Fault = failing(new KVStore.OutcomeUnknown({ problem: "nobody has seen it" }))
 
-/** Only this operation is faulty. */
-export const on = (operation: Call["operation"], fault: Fault): Fault => (call, run) =>
-  call.operation === operation ? fault(call, run) : run
+/** It is done, and never answered. */
+export const unanswered: Fault = (_, run) => Effect.andThen(run, Effect.never)
+
+/** It is done, and answered as if it had met another's write. */
+export const answeredAsConflict: Fault = (call, run) =>
+  Effect.andThen(run, failing(new KVStore.RevisionMismatch({ expected: 1 }))(call, run))
+
+/** Nobody wrote, and it is not done: under concurrency servers answer so to most. */
+export const conflict: Fault = failing(new KVStore.RevisionMismatch({ expected: 1 }))
+
+export const denied: Fault = failing(new KVStore.PermissionDenied({ subject: "faulty" }))
+
+export const tooLarge: Fault = failing(new KVStore.ValueTooLarge({ size: 2000 }))
+
+/** Only these operations are faulty. */
+export const on =
+  (operations: Call["operation"] | ReadonlyArray<Call["operation"]>, fault: Fault): Fault => (call, run) =>
+    operations.includes(call.operation) ? fault(call, run) : run
 
 /** Faulty so many times, and then no more. */
 export const times = (count: number, operation: Call["operation"], fault: Fault): Fault => {
@@ -53,32 +71,49 @@ export const after = (what: Effect.Effect<unknown, unknown>): Fault => (_, run) 
   Effect.andThen(Effect.orDie(what), run)
 
 /** The way of one process to the store, which may be disturbed. */
-interface Link {
+export interface Link {
   readonly layer: Layer.Layer<KVStore.KVStore, never, KVStore.KVStore>
   /** From now on; `undefined`: nothing is wrong any more. */
   readonly set: (fault: Fault | undefined) => Effect.Effect<void>
+  /** Before a watch tells of anything. */
+  readonly lag: (pause: Effect.Effect<void>) => Effect.Effect<void>
+  /** Every watch that is open fails. */
+  readonly loseWatches: Effect.Effect<void>
   /** What has been asked for. */
   readonly calls: Array<Call>
-  /** How many puts have been answered well. */
-  readonly landed: () => number
+  /** The puts that have been answered well, the last one last. */
+  readonly landed: Array<Call>
 }
 
 export const makeLink = (): Link => {
   let current: Fault | undefined
-  let landed = 0
+  let lag = Effect.void
+  let watching = Deferred.makeUnsafe<never, KVStore.KVStoreError>()
   const calls: Array<Call> = []
-  const through = <A>(call: Call, run: Effect.Effect<A, KVStore.KVStoreError>) =>
-    Effect.suspend(() => {
-      calls.push(call)
-      return current === undefined ? run : current(call, run)
+  const landed: Array<Call> = []
+  const through = <A>(call: Omit<Call, "sentAt">, run: Effect.Effect<A, KVStore.KVStoreError>) =>
+    Effect.clockWith((clock) => {
+      const sent = { ...call, sentAt: Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
+      calls.push(sent)
+      const answer = current === undefined ? run : current(sent, run)
+      return call.operation === "put" ? Effect.tap(answer, () => Effect.sync(() => landed.push(sent))) : answer
     })
   return {
     calls,
-    landed: () => landed,
+    landed,
     set: (fault) =>
       Effect.sync(() => {
         current = fault
       }),
+    lag: (pause) =>
+      Effect.sync(() => {
+        lag = pause
+      }),
+    loseWatches: Effect.suspend(() => {
+      const lost = watching
+      watching = Deferred.makeUnsafe()
+      return Effect.asVoid(Deferred.complete(lost, away({ operation: "watch", key: "", sentAt: 0 }, Effect.never)))
+    }),
     layer: Layer.effect(
       KVStore.KVStore,
       Effect.map(KVStore.KVStore, (store) => ({
@@ -86,10 +121,7 @@ export const makeLink = (): Link => {
         clock: store.clock,
         get: (key) => through({ operation: "get", key }, store.get(key)),
         put: (key, value, options) =>
-          Effect.tap(
-            through({ operation: "put", key }, store.put(key, value, options)),
-            () => Effect.sync(() => landed++)
-          ),
+          through({ operation: "put", key, value, options }, store.put(key, value, options)),
         delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
         purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
         history: (key) => through({ operation: "history", key }, store.history(key)),
@@ -97,9 +129,11 @@ export const makeLink = (): Link => {
         entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
         getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
         watch: (filter = ">", options) =>
-          Stream.unwrap(
-            through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options)))
-          ),
+          Stream.unwrap(through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options))))
+            .pipe(
+              Stream.tap(() => lag),
+              Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
+            ),
         status: through({ operation: "status", key: "" }, store.status)
       }))
     )
