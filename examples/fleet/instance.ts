@@ -25,7 +25,7 @@ export const services = Layer.mergeAll(
   Election.layer({ timings: Election.fast })
 )
 
-/** The example has a bucket of its own, apart from those of a real fleet on the same server. */
+/** Another bucket than those of a real fleet on the same server. */
 export const bucket = { bucket: "aegis_example_fleet" }
 
 export const election = "dispatcher"
@@ -57,7 +57,7 @@ const work = <E, R>(spec: Spec, commands: Stream.Stream<Command, E, R>) =>
     )
   }).pipe(Effect.scoped)
 
-/** In one process, too, each instance has services of its own, on its own store: they are not shared, but made afresh. */
+/** `Layer.fresh`: instances in one process do not share services, because each has another store. */
 const ownServices = Layer.fresh(Layer.provideMerge(Registry.layerCleanup({ schedule: "1 second" }), services))
 
 /**

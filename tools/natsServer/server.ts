@@ -62,7 +62,7 @@ export interface Options {
   readonly storeDir?: string | undefined
   /** The default lets the server choose. */
   readonly port?: number | undefined
-  /** Runs the server in a process group of its own, which Ctrl-C in a terminal does not reach. Default false. */
+  /** Runs the server in a separate process group, which Ctrl-C in a terminal does not reach. Default false. */
   readonly detached?: boolean | undefined
 }
 
