@@ -1,143 +1,147 @@
 /**
- * A fleet in twenty seconds: five instances of two services and one election.
- * The first leader crashes, the second hands over, one instance stops its heartbeats,
- * another deregisters, and the cleanup removes what is left.
+ * A fleet of five instances of two services, in eight seconds: the leader crashes, the next leader resigns, one instance
+ * stops its heartbeats, another deregisters, and the cleanup removes the records of the expired ones.
  *
- *   npm start                    in one process, in memory
- *   npm start -- --nats          a process for each instance, and a server for them
- *   AEGIS_NATS_URL=… npm start         the same, on a server that is there
+ *   node fleet.ts                           in the memory of this process
+ *   AEGIS_NATS_URL=... node fleet.ts        on a NATS server, with a process for each instance
+ *   node fleet.ts --nats                    the same on nats://127.0.0.1:4222, if the variable is not set
  *
- * The director below acts on what the observer has seen, never on times.
+ * Each step waits until `Registry.watch` and `Election.observe` have reported the one before; none waits for a fixed time.
  */
-import { Console, Context, Effect, Layer, Logger, Queue, type Scope } from "effect"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Config, Console, Data, Effect, Layer, Logger, Option, Queue, type Scope, Stdio } from "effect"
 import { KVStore, NatsClient, NatsKVStore } from "effect-aegis"
-import { startNatsServer } from "../tools/natsServer/server.ts"
-import { type Actor, inFibers, inProcesses, type Stores } from "./fleet/actors.ts"
-import { electionBucket, registryBucket, services, type Spec } from "./fleet/instance.ts"
-import { observe, type Sighting, whileWaiting } from "./fleet/observer.ts"
+import { type Actor, inFibers, inProcesses } from "./fleet/actors.ts"
+import { bucket, services, type Spec } from "./fleet/instance.ts"
+import { type FleetEvent, observe } from "./fleet/observer.ts"
 
 const specs: ReadonlyArray<Spec> = [
-  { serviceName: "orders", instanceId: "orders-1", stands: true, heartbeats: undefined },
-  { serviceName: "orders", instanceId: "orders-2", stands: true, heartbeats: undefined },
-  { serviceName: "orders", instanceId: "orders-3", stands: true, heartbeats: undefined },
-  { serviceName: "billing", instanceId: "billing-1", stands: false, heartbeats: 4 },
-  { serviceName: "billing", instanceId: "billing-2", stands: false, heartbeats: undefined }
+  { serviceName: "orders", instanceId: "orders-1", isCandidate: true },
+  { serviceName: "orders", instanceId: "orders-2", isCandidate: true },
+  { serviceName: "orders", instanceId: "orders-3", isCandidate: true },
+  { serviceName: "billing", instanceId: "billing-1", isCandidate: false, heartbeats: 4 },
+  { serviceName: "billing", instanceId: "billing-2", isCandidate: false }
 ]
 
-/** Far more than the story takes: what has not been seen by then will not be. */
+/** A step takes at most 6 s: a lease, or the age at which an instance expires, and the next cleanup. */
 const longestWait = "15 seconds"
 
-type Matches = (sighting: Sighting) => boolean
+class NotReported extends Data.TaggedError("NotReported")<{ readonly message: string }> {}
 
-const up = (who: string): Matches => (sighting) => sighting.what === "up" && sighting.who === who
-const gone = (what: "expired" | "deregistered" | "cleanedUp", who: string): Matches => (sighting) =>
-  sighting.what === what && sighting.who === who
+type Matches = (event: FleetEvent) => boolean
 
-/** Waits for what the observer has seen or will see; each sighting counts once. */
-const makeAwait = (seen: Queue.Dequeue<Sighting>) => {
-  const past: Array<Sighting> = []
-  const first = (matches: Matches): Effect.Effect<Sighting> =>
+const is = (tag: "Up" | "Expired" | "Deregistered" | "CleanedUp", instanceId: string): Matches => (event) =>
+  event._tag === tag && event.instanceId === instanceId
+
+/** Waits for an event that the observer has reported before, or reports now. An event is taken once. */
+const makeWaitFor = (reported: Queue.Dequeue<FleetEvent>) => {
+  const notTaken: Array<FleetEvent> = []
+  const take = (matches: Matches): Effect.Effect<FleetEvent> =>
     Effect.suspend(() => {
-      const index = past.findIndex(matches)
-      if (index >= 0) return Effect.succeed(past.splice(index, 1)[0]!)
-      return Effect.flatMap(Queue.take(seen), (sighting) => {
-        past.push(sighting)
-        return first(matches)
+      const index = notTaken.findIndex(matches)
+      if (index >= 0) return Effect.succeed(notTaken.splice(index, 1)[0]!)
+      return Effect.flatMap(Queue.take(reported), (event) => {
+        notTaken.push(event)
+        return take(matches)
       })
     })
-  return (what: string, matches: Matches) =>
-    Effect.raceFirst(first(matches), whileWaiting(`waiting for ${what}`)).pipe(
+  return (what: string, matches: Matches) => {
+    const explain = Console.log(`          ... waiting for ${what}`).pipe(
+      Effect.delay("1 second"),
+      Effect.andThen(Effect.never)
+    )
+    return Effect.raceFirst(take(matches), explain).pipe(
       Effect.timeoutOrElse({
         duration: longestWait,
-        orElse: () => Effect.fail(new Error(`${what} was not seen within ${longestWait}`))
+        orElse: () => new NotReported({ message: `${what}: not reported within ${longestWait}` })
       })
     )
+  }
 }
 
-type Start = (spec: Spec) => Effect.Effect<Actor, never, Scope.Scope>
+const step = (text: string) => Console.log(`          > ${text}`)
 
-const story = (start: Start, registryStore: KVStore.KVStore["Service"]) =>
+const run = <E, R>(start: (spec: Spec) => Effect.Effect<Actor, E, R | Scope.Scope>) =>
   Effect.gen(function*() {
-    const seen = yield* Queue.unbounded<Sighting>()
-    yield* Effect.forkScoped(observe(registryStore, seen))
-    const see = makeAwait(seen)
+    const reported = yield* Queue.unbounded<FleetEvent>()
+    yield* Effect.forkScoped(observe(reported))
+    // When the scope closes, the instances shut down before the observer: it has this time to report the last of them.
+    yield* Effect.addFinalizer(() => Effect.sleep("100 millis"))
+    const waitFor = makeWaitFor(reported)
+    const waitForLeaderAfter = (what: string, previous?: string) =>
+      Effect.map(
+        waitFor(what, (event) => event._tag === "Leader" && event.instanceId !== previous),
+        (event) => event._tag === "Leader" ? event.instanceId : ""
+      )
     const actors = new Map<string, Actor>()
-    const actor = (who: string) => actors.get(who)!
+    const actor = (instanceId: string) => actors.get(instanceId)!
     for (const spec of specs) {
       actors.set(spec.instanceId, yield* start(spec))
-      yield* see(`${spec.instanceId} to come up`, up(spec.instanceId))
+      yield* waitFor(`${spec.instanceId} to register`, is("Up", spec.instanceId))
     }
 
-    const first = yield* see("a leader", (sighting) => sighting.what === "leads")
-    yield* Console.log(`          > ${first.who} is crashed`)
-    yield* actor(first.who).crash
-    const second = yield* see("its lease to run out", (sighting) =>
-      sighting.what === "leads" && sighting.who !== first.who)
-    yield* see(`${first.who} to expire`, gone("expired", first.who))
+    const first = yield* waitForLeaderAfter("a leader")
+    yield* step(`${first} crashes`)
+    yield* actor(first).crash
+    const second = yield* waitForLeaderAfter(`the lease of ${first} to end`, first)
+    yield* waitFor(`${first} to expire`, is("Expired", first))
 
-    yield* Console.log(`          > ${second.who} is asked to hand over`)
-    yield* actor(second.who).handOver
-    const third = yield* see("the next leader", (sighting) =>
-      sighting.what === "leads" && sighting.who !== second.who)
+    yield* step(`${second} resigns`)
+    yield* actor(second).send("resign")
+    const third = yield* waitForLeaderAfter("the next leader", second)
 
-    yield* Console.log("          > billing-2 is asked to leave")
-    yield* actor("billing-2").leave
-    yield* see("billing-2 to deregister", gone("deregistered", "billing-2"))
-    yield* see("billing-1, whose heartbeats have stopped, to expire", gone("expired", "billing-1"))
-    yield* see(`${first.who} to be cleaned up`, gone("cleanedUp", first.who))
-    yield* see("billing-1 to be cleaned up", gone("cleanedUp", "billing-1"))
+    yield* step("billing-2 shuts down")
+    yield* actor("billing-2").send("leave")
+    yield* waitFor("billing-2 to deregister", is("Deregistered", "billing-2"))
+    yield* waitFor("billing-1, which sends no more heartbeats, to expire", is("Expired", "billing-1"))
+    yield* waitFor(`the record of ${first} to be removed`, is("CleanedUp", first))
+    yield* waitFor("the record of billing-1 to be removed", is("CleanedUp", "billing-1"))
 
-    yield* Console.log("          > the others are asked to leave")
-    for (const who of [second.who, third.who]) {
-      yield* actor(who).leave
-      yield* see(`${who} to deregister`, gone("deregistered", who))
+    yield* step("the others shut down")
+    for (const instanceId of [second, third]) {
+      yield* actor(instanceId).send("leave")
+      yield* waitFor(`${instanceId} to deregister`, is("Deregistered", instanceId))
     }
-  })
-
-/** The observer's own registry and elections, without a cleanup: it takes no part. */
-const tell = (start: Start, { election, registry }: Stores) =>
-  Effect.provide(
-    story(start, registry),
-    services({
-      registry: Layer.succeed(KVStore.KVStore, registry),
-      election: Layer.succeed(KVStore.KVStore, election)
-    })
+  }).pipe(
+    Effect.onInterrupt(() => step("interrupted: the instances shut down")),
+    // Inside of the observer's services, which report the instances that shut down as the scope closes.
+    Effect.scoped,
+    Effect.provide(services)
   )
 
-const open = <E, R>(layer: Layer.Layer<KVStore.KVStore, E, R>) =>
-  Effect.map(Layer.build(layer), (context) => Context.get(context, KVStore.KVStore))
-
 const inMemory = Effect.gen(function*() {
-  const stores: Stores = {
-    registry: yield* open(KVStore.layerMemory(registryBucket)),
-    election: yield* open(KVStore.layerMemory(electionBucket))
-  }
-  yield* tell(inFibers(stores), stores)
+  yield* Console.log("          in memory")
+  yield* run(inFibers)
+}).pipe(Effect.provide(KVStore.layerMemory(bucket)))
+
+const url = Config.String("AEGIS_NATS_URL")
+const servers = Config.withDefault(url, "nats://127.0.0.1:4222")
+
+const onNats = Effect.gen(function*() {
+  const { serverVersion } = yield* Effect.flatMap(KVStore.KVStore, (store) => store.status)
+  yield* Console.log(`          on nats-server ${serverVersion}, with a process for each instance`)
+  yield* run(inProcesses(yield* servers))
+}).pipe(
+  Effect.provide(
+    NatsKVStore.layer(bucket).pipe(
+      Layer.provide(NatsClient.layerConfig({ servers, name: Config.succeed("observer") }))
+    )
+  )
+)
+
+const program = Effect.gen(function*() {
+  const args = yield* Effect.flatMap(Stdio.Stdio, (stdio) => stdio.args)
+  const needsServer = args.includes("--nats") || Option.isSome(yield* Config.option(url))
+  yield* needsServer ? onNats : inMemory
 })
 
-const onNats = (url: string) =>
-  Effect.gen(function*() {
-    const client = Layer.succeedContext(yield* Layer.build(NatsClient.layer({ servers: url, name: "observer" })))
-    const stores: Stores = {
-      registry: yield* open(Layer.provide(NatsKVStore.layer(registryBucket), client)),
-      election: yield* open(Layer.provide(NatsKVStore.layer(electionBucket), client))
-    }
-    const { serverVersion } = yield* stores.registry.status
-    yield* Console.log(`          nats-server ${serverVersion}, a process for each instance`)
-    yield* tell(inProcesses(url), stores)
-  })
-
-const onOwnServer = Effect.flatMap(startNatsServer({ line: "2.15" }), ({ url }) => onNats(url))
-
-const url = process.env.AEGIS_NATS_URL
-const main = url !== undefined ? onNats(url) : process.argv.includes("--nats") ? onOwnServer : inMemory
-
-// Whatever goes wrong is told in one line; the library's own log is left out of the story.
-const exitCode = await main.pipe(
-  Effect.scoped,
-  Effect.as(0),
-  Effect.catch((error) => Effect.as(Effect.sync(() => console.error(`fleet: ${error.message.split("\n")[0]}`)), 1)),
-  Effect.provide(Logger.layer([])),
-  Effect.runPromise
+program.pipe(
+  Effect.tapError(({ message }) => Console.error(`fleet: ${message}`)),
+  Effect.tapErrorTag(
+    "KVStoreError",
+    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of yours.")
+  ),
+  // The events are printed by the observer; the library's log would repeat them.
+  Effect.provide([NodeServices.layer, Logger.layer([])]),
+  NodeRuntime.runMain({ disableErrorReporting: true })
 )
-process.exit(exitCode)

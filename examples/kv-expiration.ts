@@ -1,185 +1,205 @@
 /**
- * Three ways for values to expire, told in some seconds: the bucket's age limit,
- * heartbeats that readers judge, and the removal of what is too old.
+ * Three ways for values to expire, in six seconds: the bucket's age limit, heartbeats whose age readers check, and the
+ * removal of expired values.
  *
- *   npm run example:kv-expiration               in memory
- *   npm run example:kv-expiration -- --nats     on a server of its own
- *   AEGIS_NATS_URL=… npm run example:kv-expiration    on a server that is there
+ *   node kv-expiration.ts                        in the memory of this process
+ *   AEGIS_NATS_URL=... node kv-expiration.ts     on a NATS server
+ *   node kv-expiration.ts --nats                 the same on nats://127.0.0.1:4222, if the variable is not set
  *
- * What is not among them: a time to live given to `put`. There is no such option,
- * because a plain write after a timed one would make its key immortal.
+ * `put` takes no time to live: a later write without one would keep its key without limit.
  */
-import { Console, Context, Effect, Layer, Logger, Option, Schedule, type Scope, Stream } from "effect"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Clock, Config, Console, Context, Data, Effect, Layer, Logger, Option, Schedule, Stdio, Stream } from "effect"
 import { Expiration, KVStore, NatsClient, NatsKVStore } from "effect-aegis"
-import { startNatsServer } from "../tools/natsServer/server.ts"
 
 type Store = KVStore.KVStore["Service"]
-type Open = (
-  options: Parameters<typeof KVStore.layerMemory>[0]
-) => Effect.Effect<Store, KVStore.KVStoreError, Scope.Scope>
 
-const start = performance.now()
-const say = (text: string) => Console.log(`${((performance.now() - start) / 1000).toFixed(2).padStart(6)} s  ${text}`)
-const chapter = (title: string) => Console.log(`\n          ${title}`)
+/** Opens buckets: in memory, or on a server. */
+class Buckets extends Context.Service<Buckets, {
+  readonly open: (options: KVStore.BucketOptions) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
+}>()("example/Buckets") {}
+
+const open = Effect.fnUntraced(function*(options: KVStore.BucketOptions) {
+  const buckets = yield* Buckets
+  return Context.get(yield* Layer.build(buckets.open(options)), KVStore.KVStore)
+})
+
+/** Prints a line, with the time since the program has started. */
+const print = (text: string) =>
+  Effect.flatMap(Clock.monotonicTimeNanos, (now) => {
+    const seconds = (Number(now - startedAt) / 1e9).toFixed(2)
+    return Console.log(`${seconds.padStart(6)} s  ${text}`)
+  })
+const startedAt = Effect.runSync(Clock.monotonicTimeNanos)
+const printTitle = (title: string) => Console.log(`\n          ${title}`)
 
 const bytes = (text: string) => new TextEncoder().encode(text)
-const namesOf = (names: ReadonlyArray<string>) => names.toSorted().join(", ") || "nobody"
+const textOf = Option.match({
+  onNone: () => "none",
+  onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)
+})
+const namesOf = (names: ReadonlyArray<string>) => names.toSorted().join(", ") || "none"
 
-/** Far more than anything here takes. */
+class NotSeen extends Data.TaggedError("NotSeen")<{ readonly message: string }> {}
+
+/** Everything below takes at most 2 s. */
 const longestWait = "5 seconds"
 
-/** Asks again and again; gives what it was told at last. */
-const waitFor = <A, E>(what: string, ask: Effect.Effect<A, E>, isSo: (answer: A) => boolean) =>
-  ask.pipe(
-    Effect.repeat({ until: isSo, schedule: Schedule.spaced("20 millis") }),
+/** Reads until the answer is the expected one. */
+const waitFor = <A, E>(what: string, read: Effect.Effect<A, E>, isExpected: (answer: A) => boolean) =>
+  read.pipe(
+    Effect.repeat({ until: isExpected, schedule: Schedule.spaced("20 millis") }),
     Effect.timeoutOrElse({
       duration: longestWait,
-      orElse: () => Effect.fail(new Error(`${what} was not seen within ${longestWait}`))
+      orElse: () => new NotSeen({ message: `${what}: not seen within ${longestWait}` })
     })
   )
 
-/** What a watch is told of removals, as it comes. */
-const removals = Effect.fnUntraced(function*(store: Store) {
-  const told: Array<string> = []
+/** The removals that a watch of the bucket has reported until now. */
+const watchRemovals = Effect.fnUntraced(function*(store: Store) {
+  const removals: Array<string> = []
   yield* store.watch().pipe(
     Stream.runForEach((event) =>
       Effect.sync(() => {
-        if (event._tag === "Removed") told.push(`${event.key} (${event.reason})`)
+        if (event._tag === "Removed") removals.push(`${event.key} (${event.reason})`)
       })
     ),
     Effect.forkScoped
   )
-  return told
+  return removals
 })
 
-/** The limit spares nothing: neither the history of a key nor its latest value. */
-const ageLimit = Effect.fnUntraced(function*(open: Open) {
-  yield* chapter("1. The bucket's age limit: streamMaxAge")
+/** The limit applies to every value: to the history of a key, and to its latest value. */
+const ageLimit = Effect.gen(function*() {
+  yield* printTitle("1. The bucket's age limit: streamMaxAge")
   const store = yield* open({ bucket: "aegis_example_aging", historySize: 3, streamMaxAge: "1 second" })
-  const told = yield* removals(store)
+  const removals = yield* watchRemovals(store)
   yield* Effect.forEach(["10", "11", "12"], (price) => store.put("price", bytes(price)))
-  yield* say(`price was written three times; its history holds ${(yield* store.history("price")).length}`)
+  yield* print(`price was written three times: its history has ${(yield* store.history("price")).length} values`)
   yield* waitFor("the end of price", store.get("price"), Option.isNone)
   const { length } = yield* store.history("price")
-  yield* say(`price is gone: not its history alone, the latest value too; its history holds ${length}`)
-  yield* say(`a watch was told of ${told.length} removals: this limit works in silence`)
-}, Effect.scoped)
+  yield* print(`price has expired, its latest value too: its history has ${length} values`)
+  yield* print(`a watch has reported ${removals.length} removals: the age limit alone sends no events`)
+}).pipe(Effect.scoped)
 
-/** Servers before 2.11 cannot leave markers: such a bucket is refused when it is opened. */
-const markers = Effect.fnUntraced(function*(open: Open) {
-  yield* chapter("   The same, and watches are told: expiryMarkers")
-  const opened = yield* open({
+/** A server before 2.11 cannot leave markers: opening such a bucket fails with `InvalidConfig`. */
+const expiryMarkers = Effect.gen(function*() {
+  yield* printTitle("   The age limit with events for watches: expiryMarkers")
+  const store = yield* open({
     bucket: "aegis_example_marking",
     streamMaxAge: "1 second",
     expiryMarkers: "2 seconds"
-  }).pipe(
-    Effect.asSome,
-    Effect.catchReason(
-      "KVStoreError",
-      "InvalidConfig",
-      ({ problem }) => Effect.as(say(`not on this server: ${problem}`), Option.none<Store>())
-    )
-  )
-  if (Option.isNone(opened)) return
-  const told = yield* removals(opened.value)
-  yield* opened.value.put("price", bytes("13"))
-  yield* say("price was written")
-  yield* waitFor("the marker of price", Effect.succeed(told), ({ length }) => length > 0)
-  yield* say(`a watch was told: ${told.join(", ")}`)
-}, Effect.scoped)
+  })
+  const removals = yield* watchRemovals(store)
+  yield* store.put("price", bytes("13"))
+  yield* print("price was written")
+  yield* waitFor("the marker of price", Effect.succeed(removals), ({ length }) => length > 0)
+  yield* print(`a watch has reported: ${removals.join(", ")}`)
+}).pipe(
+  Effect.catchReason("KVStoreError", "InvalidConfig", ({ problem }) => print(`not on this server: ${problem}`)),
+  Effect.scoped
+)
 
 const maxAge = "1 second"
 
-/** Age is the difference of two readings of the STORE's clock: hosts' clocks may be wrong, and are not asked. */
-const isTooOld = (store: Store) => {
-  const expired = Expiration.isExpired(store.clock, { maxAge })
-  return ({ created }: KVStore.KVEntry) => expired({ lastHeartbeat: created })
+/** An age is the difference of two readings of the STORE's clock: the clocks of hosts may be wrong, and are not read. */
+const expiredIn = (store: Store) => {
+  const isExpired = Expiration.isExpired(store.clock, { maxAge })
+  return ({ created }: KVStore.KVEntry) => isExpired({ lastHeartbeat: created })
 }
 
-/** Each writes its record again and again; who reads leaves out whose record is too old. */
-const heartbeats = Effect.fnUntraced(function*(open: Open) {
-  yield* chapter("2. Heartbeats, judged by who reads them: Expiration.isExpired")
+/** Each worker writes its record again and again. A reader leaves out the records that are too old. */
+const heartbeats = Effect.gen(function*() {
+  yield* printTitle("2. Heartbeats, whose age readers check: Expiration.isExpired")
   const store = yield* open({ bucket: "aegis_example_heartbeats", streamMaxAge: "1 minute" })
-  const tooOld = isTooOld(store)
+  const isExpired = expiredIn(store)
   const heartbeat = (worker: string) => store.put(worker, bytes("1.0.0"))
   const every = Schedule.spaced("200 millis")
   yield* Effect.forkScoped(Effect.repeat(heartbeat("worker-1"), every))
   yield* Effect.forkScoped(Effect.repeat(heartbeat("worker-2"), Schedule.upTo(every, { times: 2 })))
-  const live = Effect.map(store.entries(), (all) => namesOf(all.filter((one) => !tooOld(one)).map(({ key }) => key)))
-  yield* say(`live: ${yield* waitFor("two workers", live, (names) => names === "worker-1, worker-2")}`)
-  yield* say(`live: ${yield* waitFor("the end of worker-2", live, (names) => names === "worker-1")}`)
-  yield* say(`stored all the while: ${namesOf(yield* store.keys())}`)
-  return { store, tooOld, heartbeat }
+  const live = Effect.map(
+    store.entries(),
+    (entries) => namesOf(entries.filter((entry) => !isExpired(entry)).map(({ key }) => key))
+  )
+  yield* print(`live: ${yield* waitFor("two workers", live, (names) => names === "worker-1, worker-2")}`)
+  yield* print(`live: ${yield* waitFor("the end of worker-2", live, (names) => names === "worker-1")}`)
+  yield* print(`stored: ${namesOf(yield* store.keys())}`)
+  yield* removeExpired(store, heartbeat("worker-2"))
+}).pipe(Effect.scoped)
+
+/** Deletes the revision that was found expired: a record that was written since is kept. */
+const removeExpired = Effect.fnUntraced(function*<A>(store: Store, heartbeat: Effect.Effect<A, KVStore.KVStoreError>) {
+  yield* printTitle("3. The removal of expired values: by revision, or by a read")
+  const remove = ({ key, revision }: KVStore.KVEntry) =>
+    store.delete(key, { revision }).pipe(
+      Effect.andThen(print(`${key} was removed`)),
+      Effect.catchReason("KVStoreError", "RevisionMismatch", () => print(`${key} was written since, and is kept`))
+    )
+  const findExpired = Effect.map(store.entries(), (entries) => entries.filter(expiredIn(store)))
+  const expired = yield* findExpired
+  yield* print(`found expired: ${namesOf(expired.map(({ key }) => key))}; its next heartbeat comes before the removal`)
+  yield* heartbeat
+  yield* Effect.forEach(expired, remove)
+  yield* Effect.forEach(yield* waitFor("worker-2 to expire", findExpired, ({ length }) => length > 0), remove)
 })
 
-/** By the revision that was judged: what has been written since is never removed. */
-const cleanUp = Effect.fnUntraced(
-  function*({ heartbeat, store, tooOld }: Effect.Success<ReturnType<typeof heartbeats>>) {
-    yield* chapter("3. Removing what is too old: by hand, or when it is read")
-    const remove = ({ key, revision }: KVStore.KVEntry) =>
-      store.delete(key, { revision }).pipe(
-        Effect.andThen(say(`${key} was removed`)),
-        Effect.catchReason("KVStoreError", "RevisionMismatch", () => say(`${key} was written since, and is kept`))
-      )
-    const judged = Effect.map(store.entries(), (all) => all.filter(tooOld))
-    const old = yield* judged
-    yield* say(`found too old: ${namesOf(old.map(({ key }) => key))}; but its heartbeat comes before it is removed`)
-    yield* heartbeat("worker-2")
-    yield* Effect.forEach(old, remove)
-    yield* Effect.forEach(yield* waitFor("worker-2 to be too old", judged, ({ length }) => length > 0), remove)
-  }
-)
-
-const expireOnRead = Effect.fnUntraced(function*(open: Open) {
+const expireOnRead = Effect.gen(function*() {
   const store = yield* open({ bucket: "aegis_example_reading" })
-  const read = KVStore.getUnexpired(store, "session", { maxAge })
-  const shown = Option.match({
-    onNone: () => "none",
-    onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)
-  })
+  const getUnexpired = KVStore.getUnexpired(store, "session", { maxAge })
   yield* store.put("session", bytes("Ann's"))
-  yield* say(`getUnexpired gives ${shown(yield* read)}`)
-  yield* waitFor("session to be too old", store.get("session"), Option.exists(isTooOld(store)))
-  yield* say(`it is too old: get gives ${shown(yield* store.get("session"))}, getUnexpired gives ${shown(yield* read)}`)
-  yield* say(`and has removed it: get gives ${shown(yield* store.get("session"))}`)
-}, Effect.scoped)
+  yield* print(`getUnexpired returns ${textOf(yield* getUnexpired)}`)
+  yield* waitFor("session to expire", store.get("session"), Option.exists(expiredIn(store)))
+  const stored = textOf(yield* store.get("session"))
+  yield* print(`session has expired: get returns ${stored}, getUnexpired returns ${textOf(yield* getUnexpired)}`)
+  yield* print(`getUnexpired has removed it: get returns ${textOf(yield* store.get("session"))}`)
+}).pipe(Effect.scoped)
 
-const story = (open: Open) =>
-  Effect.gen(function*() {
-    yield* ageLimit(open)
-    yield* markers(open)
-    yield* cleanUp(yield* heartbeats(open))
-    yield* expireOnRead(open)
-  })
+const chapters = Effect.gen(function*() {
+  yield* ageLimit
+  yield* expiryMarkers
+  yield* heartbeats
+  yield* expireOnRead
+})
 
-const opening =
-  (layer: (options: Parameters<Open>[0]) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>): Open => (options) =>
-    Effect.map(Layer.build(layer(options)), (context) => Context.get(context, KVStore.KVStore))
-
-const inMemory = Effect.andThen(Console.log("          in memory"), story(opening(KVStore.layerMemory)))
-
-const onNats = (url: string) =>
-  Effect.gen(function*() {
-    const client = Layer.succeedContext(yield* Layer.build(NatsClient.layer({ servers: url, name: "kv-expiration" })))
-    const open = opening((options) => Layer.provide(NatsKVStore.layer(options), client))
-    const { serverVersion } = yield* (yield* open({ bucket: "aegis_example_reading" })).status
-    yield* Console.log(`          on nats-server ${serverVersion}`)
-    yield* story(open)
-  })
-
-const onOwnServer = Effect.flatMap(startNatsServer({ line: "2.15" }), ({ url }) => onNats(url))
-
-const url = process.env.AEGIS_NATS_URL
-const main = url !== undefined ? onNats(url) : process.argv.includes("--nats") ? onOwnServer : inMemory
-
-// Whatever goes wrong is told in one line; the library's own log is left out of the story.
-const exitCode = await main.pipe(
-  Effect.scoped,
-  Effect.as(0),
-  Effect.catch((error) =>
-    Effect.as(Effect.sync(() => console.error(`kv-expiration: ${error.message.split("\n")[0]}`)), 1)
-  ),
-  Effect.provide(Logger.layer([])),
-  Effect.runPromise
+const inMemory = Effect.andThen(Console.log("          in memory"), chapters).pipe(
+  Effect.provideService(Buckets, { open: KVStore.layerMemory })
 )
-process.exit(exitCode)
+
+const url = Config.String("AEGIS_NATS_URL")
+
+const layerNats = Layer.effect(
+  Buckets,
+  Effect.map(
+    Layer.build(NatsClient.layerConfig({
+      servers: Config.withDefault(url, "nats://127.0.0.1:4222"),
+      name: Config.succeed("kv-expiration")
+    })),
+    (client) => ({ open: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)) })
+  )
+)
+
+const onNats = Effect.gen(function*() {
+  const { serverVersion } = yield* Effect.scoped(
+    Effect.flatMap(open({ bucket: "aegis_example_reading" }), (store) => store.status)
+  )
+  yield* Console.log(`          on nats-server ${serverVersion}`)
+  yield* chapters
+}).pipe(Effect.provide(layerNats))
+
+const program = Effect.gen(function*() {
+  const args = yield* Effect.flatMap(Stdio.Stdio, (stdio) => stdio.args)
+  const needsServer = args.includes("--nats") || Option.isSome(yield* Config.option(url))
+  yield* needsServer ? onNats : inMemory
+})
+
+program.pipe(
+  Effect.onInterrupt(() => Console.log("          interrupted")),
+  Effect.tapError(({ message }) => Console.error(`kv-expiration: ${message}`)),
+  Effect.tapErrorTag(
+    "KVStoreError",
+    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of yours.")
+  ),
+  // The example prints what happens; the library's log would repeat it.
+  Effect.provide([NodeServices.layer, Logger.layer([])]),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

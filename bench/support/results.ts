@@ -1,4 +1,7 @@
-/** Where the numbers go: a file per command in `results`, with what a reader must know, and nothing about the machine. */
+/**
+ * Saves the numbers of a command: a file in `.cache/results`, with the commit and the versions that were measured, and
+ * nothing about the machine. `npm run results` writes `results/summary.md` from these files.
+ */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -35,7 +38,7 @@ const toText = (numbers: Readonly<Record<string, unknown>>): string => {
 
 export const save = Effect.fnUntraced(function*(name: string, numbers: Readonly<Record<string, unknown>>) {
   const text = toText({ ...(yield* about), ...numbers })
-  mkdirSync(`${project}results`, { recursive: true })
-  writeFileSync(`${project}results/${name}.json`, `${text}\n`)
+  mkdirSync(`${project}.cache/results`, { recursive: true })
+  writeFileSync(`${project}.cache/results/${name}.json`, `${text}\n`)
   return text
 })

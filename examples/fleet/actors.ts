@@ -1,92 +1,46 @@
-/**
- * The two ways to have an instance: as fibers behind a link that can be cut, or
- * as a process that can be killed.
- */
-import { Effect, Layer, Queue, Stream } from "effect"
+/** The two ways to run an instance: in a fiber, over a store that a crash cuts off, or in a process that can be killed. */
+import { Effect, Queue, Stream } from "effect"
 import { KVStore } from "effect-aegis"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { fileURLToPath } from "node:url"
-import { type Command, live, servicesAndCleanup, type Spec } from "./instance.ts"
+import { Crash } from "effect-aegis/testing"
+import { ChildProcess } from "effect/process"
+import { type Command, runInstance, type Spec } from "./instance.ts"
 
 export interface Actor {
-  readonly handOver: Effect.Effect<void>
-  readonly leave: Effect.Effect<void>
-  /** Gone from one moment to the next: nothing is released. */
+  readonly send: (command: Command) => Effect.Effect<void>
+  /** Ends the instance at once: it neither resigns nor deregisters. */
   readonly crash: Effect.Effect<void>
 }
 
-/** The store as it is seen over a link; once that is cut, nothing gets through in either direction. */
-const overLink = (store: KVStore.KVStore["Service"], isCut: () => boolean): KVStore.KVStore["Service"] => {
-  const across = <A>(operation: string, effect: Effect.Effect<A, KVStore.KVStoreError>) =>
-    Effect.suspend(() => {
-      if (!isCut()) return effect
-      const reason = new KVStore.Unavailable({ problem: "the link is cut" })
-      return Effect.fail(new KVStore.KVStoreError({ bucket: store.config.bucket, operation, key: undefined, reason }))
-    })
-  return {
-    ...store,
-    get: (key) => across("get", store.get(key)),
-    put: (key, value, options) => across("put", store.put(key, value, options)),
-    delete: (key, options) => across("delete", store.delete(key, options)),
-    purge: (key, options) => across("purge", store.purge(key, options)),
-    history: (key) => across("history", store.history(key)),
-    keys: (filter) => across("keys", store.keys(filter)),
-    entries: (filter) => across("entries", store.entries(filter)),
-    status: across("status", store.status),
-    watch: (filter, options) => Stream.filter(store.watch(filter, options), () => !isCut())
-  }
-}
+export const inFibers = Effect.fnUntraced(function*(spec: Spec) {
+  const commands = yield* Queue.unbounded<Command>()
+  const { crash, store } = yield* Crash.make
+  const instance = runInstance(spec, Stream.fromQueue(commands)).pipe(
+    Effect.provideService(KVStore.KVStore, store)
+  )
+  yield* Effect.forkScoped(crash.run(instance))
+  const actor: Actor = { send: (command) => Effect.asVoid(Queue.offer(commands, command)), crash: crash.crash }
+  return actor
+})
 
-export interface Stores {
-  readonly registry: KVStore.KVStore["Service"]
-  readonly election: KVStore.KVStore["Service"]
-}
+const program = `${import.meta.dirname}/process.ts`
 
-/** Fibers of this process. */
-export const inFibers = (stores: Stores) => (spec: Spec) =>
-  Effect.gen(function*() {
+/** A process deregisters within milliseconds of SIGTERM, while it reaches its server. */
+const shutdownTimeout = "5 seconds"
+
+export const inProcesses = (url: string) =>
+  Effect.fnUntraced(function*(spec: Spec) {
     const commands = yield* Queue.unbounded<Command>()
-    let cut = false
-    const behind = (store: KVStore.KVStore["Service"]) => Layer.succeed(KVStore.KVStore, overLink(store, () => cut))
-    const own = servicesAndCleanup({ registry: behind(stores.registry), election: behind(stores.election) })
-    yield* Effect.forkScoped(Effect.provide(live(spec, commands), own))
+    const process = yield* ChildProcess.make(globalThis.process.execPath, [program, JSON.stringify(spec)], {
+      env: { AEGIS_NATS_URL: url },
+      extendEnv: true,
+      stdin: Stream.fromQueue(commands).pipe(Stream.map((command) => `${command}\n`), Stream.encodeText),
+      stdout: "ignore",
+      stderr: "inherit",
+      forceKillAfter: shutdownTimeout
+    })
     const actor: Actor = {
-      handOver: Effect.asVoid(Queue.offer(commands, "hand over")),
-      leave: Effect.asVoid(Queue.offer(commands, "leave")),
-      crash: Effect.sync(() => {
-        cut = true
-      })
-    }
-    return actor
-  })
-
-const program = fileURLToPath(new URL("process.ts", import.meta.url))
-
-/** A process of its own, told what to do on its standard input, and ended with the scope. */
-export const inProcesses = (url: string) => (spec: Spec) =>
-  Effect.gen(function*() {
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(process.execPath, [program, JSON.stringify(spec)], {
-          env: { ...process.env, AEGIS_NATS_URL: url },
-          stdio: ["pipe", "ignore", "inherit"]
-        })
-      ),
-      (running) =>
-        Effect.promise(async () => {
-          if (running.exitCode !== null || running.signalCode !== null) return
-          running.kill("SIGKILL")
-          await once(running, "exit")
-        })
-    )
-    // A killed process's pipe is closed: that is its end, not a failure of ours.
-    child.stdin.on("error", () => child.kill("SIGKILL"))
-    const tell = (command: Command) => Effect.sync(() => child.stdin.write(`${command}\n`))
-    const actor: Actor = {
-      handOver: Effect.asVoid(tell("hand over")),
-      leave: Effect.asVoid(tell("leave")),
-      crash: Effect.sync(() => child.kill("SIGKILL"))
+      send: (command) => Effect.asVoid(Queue.offer(commands, command)),
+      crash: Effect.orDie(process.kill({ killSignal: "SIGKILL" }))
     }
     return actor
   })

@@ -1,71 +1,68 @@
 /**
- * One instance of the fleet: it registers, sends heartbeats, and, where it stands for
- * election, leads when it can. It does the same as a fiber of one process and as
- * a process of its own; it prints nothing.
+ * An instance of the fleet: it registers, sends heartbeats, and campaigns to be the leader. The same code runs in a fiber
+ * (in memory) and in a process (on a NATS server).
  */
-import { Effect, Layer, Queue, Schedule } from "effect"
-import type { KVStore } from "effect-aegis"
+import { Effect, Layer, Queue, Schedule, Schema, Stream } from "effect"
 import { Election, Registry } from "effect-aegis"
 
-/** Short times, so that the whole story takes seconds. A real fleet takes the defaults. */
-const maxAge = "3 seconds"
+export const Spec = Schema.Struct({
+  serviceName: Schema.String,
+  instanceId: Schema.String,
+  /** Whether the instance campaigns to be the leader. */
+  isCandidate: Schema.Boolean,
+  /** The number of heartbeats after which it stops to send them. Default: no limit. */
+  heartbeats: Schema.optionalKey(Schema.Int)
+})
+export type Spec = typeof Spec.Type
+
+export const Command = Schema.Literals(["resign", "leave"])
+export type Command = typeof Command.Type
+
+/** Short times, so that the example takes seconds. A real fleet takes the defaults: `Aegis.layerConfig()`. */
 const heartbeat = "700 millis"
-const timings = Election.fast
+export const services = Layer.mergeAll(
+  Registry.layer({ maxAge: "3 seconds", heartbeat }),
+  Election.layer({ timings: Election.fast })
+)
+
+/** Another bucket than those of a real fleet on the same server. */
+export const bucket = { bucket: "aegis_example_fleet" }
+
 export const election = "dispatcher"
 
-export interface Spec {
-  readonly serviceName: string
-  readonly instanceId: string
-  /** Whether it stands for election. */
-  readonly stands: boolean
-  /** It stops after so many heartbeats; undefined: never. */
-  readonly heartbeats: number | undefined
-}
-
-export type Command = "hand over" | "leave"
-
-const lead = (spec: Spec, handOver: Effect.Effect<unknown>) =>
+/** Campaigns, and campaigns again after it has resigned. */
+const lead = (spec: Spec, resignations: Queue.Dequeue<void>) =>
   Effect.flatMap(Election.Election, (elections) =>
     elections.whileLeader(
       election,
-      (leadership) => Effect.andThen(handOver, leadership.resign),
+      (leadership) => Effect.andThen(Queue.take(resignations), leadership.resign),
       { candidateId: spec.instanceId }
     ))
 
-/** Lives until it is told to leave; then it hands over what it leads, and deregisters. */
-export const live = (spec: Spec, commands: Queue.Dequeue<Command>) =>
+const work = <E, R>(spec: Spec, commands: Stream.Stream<Command, E, R>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
-    const handOver = yield* Queue.unbounded<void>()
-    const schedule = Schedule.spaced(heartbeat)
-    const { instanceId, serviceName } = spec
-    yield* registry.register({ serviceName, instanceId, version: "1.0.0" }, {
-      heartbeat: spec.heartbeats === undefined ? schedule : Schedule.upTo(schedule, { times: spec.heartbeats })
-    })
-    if (spec.stands) yield* Effect.forkScoped(lead(spec, Queue.take(handOver)))
-    while (true) {
-      const command = yield* Queue.take(commands)
-      if (command === "leave") return
-      yield* Queue.offer(handOver, undefined)
-    }
+    const { heartbeats, instanceId, serviceName } = spec
+    yield* registry.register(
+      { serviceName, instanceId, version: "1.0.0" },
+      heartbeats === undefined
+        ? undefined
+        : { heartbeat: Schedule.upTo(Schedule.spaced(heartbeat), { times: heartbeats }) }
+    )
+    const resignations = yield* Queue.unbounded<void>()
+    if (spec.isCandidate) yield* Effect.forkScoped(lead(spec, resignations))
+    yield* commands.pipe(
+      Stream.takeWhile((command) => command !== "leave"),
+      Stream.runForEach(() => Queue.offer(resignations, undefined))
+    )
   }).pipe(Effect.scoped)
 
-interface StoreLayers<E, R> {
-  readonly registry: Layer.Layer<KVStore.KVStore, E, R>
-  readonly election: Layer.Layer<KVStore.KVStore, E, R>
-}
+/** `Layer.fresh`: instances in one process do not share services, because each has another store. */
+const ownServices = Layer.fresh(Layer.provideMerge(Registry.layerCleanup({ schedule: "1 second" }), services))
 
-/** A registry and elections, each on a store of its own. */
-export const services = <E, R>({ election: elections, registry }: StoreLayers<E, R>) =>
-  Layer.mergeAll(
-    Registry.layer({ maxAge, heartbeat: "1 second" }).pipe(Layer.provide(registry)),
-    Election.layer({ timings }).pipe(Layer.provide(elections))
-  )
-
-/** The same with the cleanup, which every instance brings: who comes second finds nothing left. */
-export const servicesAndCleanup = <E, R>(stores: StoreLayers<E, R>) =>
-  Layer.provideMerge(Registry.layerCleanup({ schedule: "1 second" }), services(stores))
-
-/** Buckets of the example's own: it leaves a real fleet alone. */
-export const registryBucket = { bucket: "aegis_example_registry", streamMaxAge: "30 seconds" } as const
-export const electionBucket = { bucket: "aegis_example_election" } as const
+/**
+ * Runs until the command `leave`, or the end of the commands; then the leader resigns, and the instance deregisters. Every
+ * instance runs the cleanup of expired records too: the first that finds one removes it.
+ */
+export const runInstance = <E, R>(spec: Spec, commands: Stream.Stream<Command, E, R>) =>
+  Effect.provide(work(spec, commands), ownServices)

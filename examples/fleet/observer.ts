@@ -1,91 +1,77 @@
-/**
- * The one who tells the story. It takes no part in it: all it knows comes from
- * `watch` and `observe`.
- */
-import { Clock, Effect, Option, Queue, Stream } from "effect"
+/** Watches the fleet without being a part of it: prints every event of `Registry.watch` and `Election.observe`. */
+import { Clock, Console, Effect, Option, Queue, Stream } from "effect"
 import { Election, FencingToken, KVStore, Registry } from "effect-aegis"
 import { election } from "./instance.ts"
 
-/** What was seen; `cleaned up` is a record that the cleanup has removed. */
-export type Sighting =
-  | { readonly what: "up" | "changed" | "expired" | "deregistered" | "cleanedUp"; readonly who: string }
-  | { readonly what: "leads"; readonly who: string; readonly term: number; readonly token: string }
-  | { readonly what: "nobody leads"; readonly who: "" }
+export type FleetEvent =
+  | { readonly _tag: "Up" | "Changed" | "Expired" | "Deregistered" | "CleanedUp"; readonly instanceId: string }
+  | { readonly _tag: "Leader"; readonly instanceId: string; readonly term: number; readonly token: string }
+  | { readonly _tag: "NoLeader" }
 
-const say = (text: string) => Effect.sync(() => console.log(text))
-
-const seconds = (millis: number) => `${(millis / 1000).toFixed(2).padStart(6)} s`
-
-const describe = (sighting: Sighting): string => {
-  switch (sighting.what) {
-    case "up":
-      return `${sighting.who.padEnd(10)} is up`
-    case "changed":
-      return `${sighting.who.padEnd(10)} has changed`
-    case "expired":
-      return `${sighting.who.padEnd(10)} has sent no heartbeat for too long: it has expired`
-    case "deregistered":
-      return `${sighting.who.padEnd(10)} has deregistered`
-    case "cleanedUp":
-      return `${sighting.who.padEnd(10)} was cleaned up: its record is gone`
-    case "leads":
-      return `${sighting.who.padEnd(10)} LEADS, term ${sighting.term}, fencing token ${sighting.token}`
-    case "nobody leads":
-      return `${"".padEnd(10)} nobody leads`
+const describe = (event: FleetEvent): string => {
+  if (event._tag === "NoLeader") return `${"".padEnd(10)} no leader`
+  const name = event.instanceId.padEnd(10)
+  switch (event._tag) {
+    case "Up":
+      return `${name} registered`
+    case "Changed":
+      return `${name} changed`
+    case "Expired":
+      return `${name} expired: its last heartbeat is too old`
+    case "Deregistered":
+      return `${name} deregistered`
+    case "CleanedUp":
+      return `${name} cleaned up: its record was removed`
+    case "Leader":
+      return `${name} LEADS, term ${event.term}, fencing token ${event.token}`
   }
 }
 
 const fromRegistry = Effect.map(
   Registry.Registry,
   (registry) =>
-    registry.watch().pipe(Stream.flatMap((event): Stream.Stream<Sighting> => {
+    registry.watch().pipe(Stream.flatMap((event): Stream.Stream<FleetEvent> => {
       if (event._tag === "Ready") return Stream.empty
-      const who = event.instance.instanceId
-      if (event._tag === "Up") return Stream.succeed({ what: "up", who })
-      if (event._tag === "Changed") return Stream.succeed({ what: "changed", who })
-      return event.reason === "cleanedUp" ? Stream.empty : Stream.succeed({ what: event.reason, who })
+      const { instanceId } = event.instance
+      if (event._tag !== "Down") return Stream.succeed({ _tag: event._tag, instanceId })
+      if (event.reason === "cleanedUp") return Stream.empty
+      return Stream.succeed({ _tag: event.reason === "expired" ? "Expired" : "Deregistered", instanceId })
     }))
 )
 
-const fromRecords = (store: KVStore.KVStore["Service"]) =>
+/** `Registry.watch` reports an expired instance once; that its record is removed later, the store reports. */
+const fromStore = Effect.map(KVStore.KVStore, (store) =>
   store.watch("service-instances.>", { from: "updates" }).pipe(
-    Stream.flatMap((event): Stream.Stream<Sighting> =>
-      event._tag === "Removed" && event.reason === "purge"
-        ? Stream.succeed({ what: "cleanedUp", who: event.key.split(".").at(-1)! })
-        : Stream.empty
-    )
-  )
+    Stream.filter((event) => event._tag === "Removed" && event.reason === "purge"),
+    Stream.map((event): FleetEvent => ({
+      _tag: "CleanedUp",
+      instanceId: event._tag === "Removed" ? event.key.split(".").at(-1)! : ""
+    }))
+  ))
 
 const fromElection = Effect.map(Election.Election, (elections) =>
   Stream.map(
     elections.observe(election),
     Option.match({
-      onNone: (): Sighting => ({ what: "nobody leads", who: "" }),
-      onSome: ({ candidateId, term, token }): Sighting => ({
-        what: "leads",
-        who: candidateId,
+      onNone: (): FleetEvent => ({ _tag: "NoLeader" }),
+      onSome: ({ candidateId, term, token }): FleetEvent => ({
+        _tag: "Leader",
+        instanceId: candidateId,
         term,
         token: FencingToken.encode(token)
       })
     })
   ))
 
-/** Tells every sighting as it comes, and hands it on to the director. */
-export const observe = (registryStore: KVStore.KVStore["Service"], seen: Queue.Enqueue<Sighting>) =>
+/** Prints each event, and offers it to the queue. */
+export const observe = (reported: Queue.Enqueue<FleetEvent>) =>
   Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const start = clock.currentTimeMillisUnsafe()
-    const all = (yield* fromRegistry).pipe(
-      Stream.merge(fromRecords(registryStore)),
-      Stream.merge(yield* fromElection)
-    )
-    yield* Stream.runForEach(all, (sighting) =>
-      Effect.andThen(
-        say(`${seconds(clock.currentTimeMillisUnsafe() - start)}  ${describe(sighting)}`),
-        Queue.offer(seen, sighting)
-      ))
+    const start = yield* Clock.currentTimeMillis
+    const events = (yield* fromRegistry).pipe(Stream.merge(yield* fromStore), Stream.merge(yield* fromElection))
+    yield* Stream.runForEach(events, (event) =>
+      Effect.gen(function*() {
+        const seconds = ((yield* Clock.currentTimeMillis) - start) / 1000
+        yield* Console.log(`${seconds.toFixed(2).padStart(6)} s  ${describe(event)}`)
+        yield* Queue.offer(reported, event)
+      }))
   })
-
-/** While nothing happens, what is waited for. */
-export const whileWaiting = (what: string) =>
-  Effect.sleep("1 second").pipe(Effect.andThen(say(`          … ${what}`)), Effect.andThen(Effect.never))

@@ -1,28 +1,30 @@
 /**
- * An instance as a process: `node process.ts <spec as JSON>`, with `AEGIS_NATS_URL`.
- * Commands come on standard input, a line each; the end of it means leave.
+ * An instance as a process: `node process.ts <spec as JSON>`, with the server in `AEGIS_NATS_URL`. It reads commands from
+ * its standard input, one per line, and shuts down at `leave`, at the end of the input, and at SIGTERM.
  */
-import { Effect, Layer, Logger, Queue } from "effect"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Config, Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
 import { NatsClient, NatsKVStore } from "effect-aegis"
-import { createInterface } from "node:readline"
-import { type Command, electionBucket, live, registryBucket, servicesAndCleanup, type Spec } from "./instance.ts"
+import { bucket, Command, runInstance, Spec } from "./instance.ts"
 
-const spec: Spec = JSON.parse(process.argv[2] ?? "{}")
-
-const main = Effect.gen(function*() {
-  const commands = yield* Queue.unbounded<Command>()
-  const lines = createInterface({ input: process.stdin })
-  lines.on("line", (line) => Queue.offerUnsafe(commands, line === "hand over" ? "hand over" : "leave"))
-  lines.on("close", () => Queue.offerUnsafe(commands, "leave"))
-  yield* live(spec, commands)
-  lines.close()
-  process.stdin.destroy()
+const program = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  const [text = ""] = yield* stdio.args
+  const spec = yield* Schema.decodeEffect(Schema.fromJsonString(Spec))(text)
+  const commands = stdio.stdin.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.mapEffect((line) => Schema.decodeUnknownEffect(Command)(line))
+  )
+  const client = NatsClient.layerConfig({
+    servers: Config.String("AEGIS_NATS_URL"),
+    name: Config.succeed(spec.instanceId)
+  })
+  yield* Effect.provide(runInstance(spec, commands), Layer.provide(NatsKVStore.layer(bucket), client))
 })
 
-const layer = servicesAndCleanup({
-  registry: NatsKVStore.layer(registryBucket),
-  election: NatsKVStore.layer(electionBucket)
-}).pipe(Layer.provide(NatsClient.layer({ servers: process.env.AEGIS_NATS_URL ?? "", name: spec.instanceId })))
-
-// The story is told by the observer alone.
-await Effect.runPromise(Effect.provide(main, Layer.merge(layer, Logger.layer([]))))
+program.pipe(
+  Effect.tapError(({ message }) => Console.error(`process: ${message}`)),
+  Effect.provide([NodeServices.layer, Logger.layer([])]),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

@@ -1,26 +1,23 @@
 /**
- * A service as its users write one: the leader of a fleet pays orders, one after
- * the other, and notes in a bucket what is paid. Twice: with a bug that no test
- * on a good day finds, and without it.
+ * A service under test: the leader of a fleet pays orders, one after the other, and records each payment in a bucket.
+ * There are two versions of the payment: one with a bug that needs a fault to show, and one without it.
  */
-import * as Election from "effect-aegis/Election"
-import * as KVStore from "effect-aegis/KVStore"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { Effect, Option } from "effect"
+import { Election, KVStore } from "effect-aegis"
 
-/** An outside service, which pays as often as it is called. */
+/** An outside service. It pays at every call, also for an order that is paid already. */
 export interface Bank {
   readonly pay: (order: number) => Effect.Effect<void>
 }
 
-/** How one order is paid, by who leads. */
+/** Pays one order. Only the leader runs it. */
 export type PayOne = (bank: Bank, order: number) => Effect.Effect<void, KVStore.KVStoreError, KVStore.KVStore>
 
 const keyOf = (order: number) => `paid.${order}`
 
 const note = new TextEncoder().encode("paid")
 
-/** Only the leader comes here, so nobody else pays meanwhile. Or does somebody? */
+/** The bug: leadership can be lost between the read and the payment, and a retry pays again after a lost answer. */
 export const lookThenPay: PayOne = (bank, order) =>
   Effect.gen(function*() {
     const store = yield* KVStore.KVStore
@@ -29,7 +26,7 @@ export const lookThenPay: PayOne = (bank, order) =>
     yield* store.put(keyOf(order), note)
   })
 
-/** Whoever may pay is decided by the store, which lets exactly one claim an order. */
+/** The store decides: of several claims to an order, it accepts exactly one. */
 export const claimThenPay: PayOne = (bank, order) =>
   Effect.gen(function*() {
     const store = yield* KVStore.KVStore
@@ -40,7 +37,7 @@ export const claimThenPay: PayOne = (bank, order) =>
     if (isOurs) yield* bank.pay(order)
   })
 
-/** Orders come in; the leader pays them. A store that is away for a while is no reason to end. */
+/** The leader pays twenty orders. It retries while the store is not available. */
 export const payouts = (bank: Bank, payOne: PayOne) =>
   Effect.gen(function*() {
     const election = yield* Election.Election

@@ -1,13 +1,10 @@
 /**
- * What is tested: three copies of the service, in a fleet in which everything
- * goes wrong that a lease survives, and no order is paid twice.
+ * The test: three machines run the service, with every fault that a lease survives, and the rule is that no order is paid
+ * twice.
  */
-import * as Election from "effect-aegis/Election"
-import * as NatsKVStore from "effect-aegis/NatsKVStore"
+import { Effect, Layer, Schedule } from "effect"
+import { Election, NatsKVStore } from "effect-aegis"
 import { type Scenario, Simulation } from "effect-aegis/testing"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { type Bank, type PayOne, payouts } from "./payouts.ts"
 
 export const scenario = (payOne: PayOne): Scenario.Scenario => ({
@@ -18,7 +15,7 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
     const { note } = yield* Simulation.Simulation
     const paid: Array<number> = []
 
-    /** What the outside world sees; it is no part of any node, and new for every run. */
+    /** The bank is outside of the simulated machines: it keeps its payments when a machine crashes. */
     const bankOf = (node: string): Bank => ({
       pay: (order) =>
         Effect.gen(function*() {
@@ -37,13 +34,13 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
         ).pipe(Layer.provide(node.client))
         return payouts(bankOf(node.id), payOne).pipe(
           Effect.provide(services),
-          // As a supervisor restarts it in production.
+          // In production a supervisor restarts the process.
           Effect.retry(Schedule.spaced("1 second"))
         )
       },
       violations: Effect.sync(() => {
         const twice = [...new Set(paid.filter((order, index) => paid.indexOf(order) !== index))]
-        // A fleet in which nothing works does nothing wrong either.
+        // A run without any payment shows nothing.
         if (paid.length === 0) return ["nothing was paid"]
         return twice.map((order) => `order ${order} was paid twice`)
       })

@@ -1,82 +1,94 @@
-/**
- * The example as its readers run it: its own output is what is checked. It
- * imports the package by name, so it runs what was built.
- */
+/** The example as its readers run it. It imports the package by name, and so needs a build. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
+import { type Ended, linesInOrder, runProgram } from "../support/program.ts"
 
 const program = fileURLToPath(new URL("../../examples/fleet.ts", import.meta.url))
 
-interface Ended {
-  readonly code: number | string | null | undefined
-  readonly said: string
-  readonly complained: string
-}
+const onServer = (url: string) => runProgram([program], { env: { AEGIS_NATS_URL: url } })
 
-const fleet = (env: { readonly [name: string]: string }) =>
-  Effect.callback<Ended>((resume) => {
-    const child = execFile(
-      process.execPath,
-      [program],
-      { env: { ...process.env, ...env }, timeout: 25_000 },
-      (error, said, complained) => resume(Effect.succeed({ code: error === null ? 0 : error.code, said, complained }))
-    )
-    return Effect.sync(() => child.kill("SIGKILL"))
-  })
+const instances = ["orders-1", "orders-2", "orders-3", "billing-1", "billing-2"]
 
-/** Who led, in order, and with which token. */
-const terms = (said: string) => [...said.matchAll(/(\S+) +LEADS, term (\d+), fencing token (\S+)/g)]
+/** Leader, term and token of each term, in order. */
+const termsIn = (stdout: string) => [...stdout.matchAll(/(\S+) +LEADS, term (\d+), fencing token (\S+)/g)]
 
-const lineOf = (said: string, text: RegExp, from = 0): number =>
-  said.split("\n").findIndex((line, index) => index >= from && text.test(line))
-
-const tellsTheStory = ({ code, complained, said }: Ended) => {
-  assert.strictEqual(code, 0, `${said}\n${complained}`)
-  const leaders = terms(said)
+const checkRun = ({ code, stderr, stdout }: Ended, where: RegExp) => {
+  assert.strictEqual(code, 0, `${stdout}\n${stderr}`)
+  assert.strictEqual(stderr, "")
+  const terms = termsIn(stdout)
   assert.deepStrictEqual(
-    leaders.map((one) => one[2]),
-    [...leaders.keys()].map((index) => String(index + Number(leaders[0]![2])))
+    terms.map(([, , term]) => term),
+    [...terms.keys()].map((index) => String(index + Number(terms[0]![2])))
   )
-  assert.strictEqual(new Set(leaders.map((one) => one[1])).size, 3, "three leaders")
-  const tokens = leaders.map((one) => one[3]!)
+  assert.strictEqual(new Set(terms.map(([, leader]) => leader)).size, 3, "three leaders")
+  const tokens = terms.map(([, , , token]) => token!)
   assert.deepStrictEqual(tokens, tokens.toSorted(), "tokens grow")
-  const first = leaders[0]![1]
-  const crash = lineOf(said, new RegExp(`${first} is crashed`))
-  const story = [
-    /is crashed/,
-    /nobody leads/,
-    /is asked to hand over/,
-    /billing-2 +has deregistered/,
-    /billing-1 +has sent no heartbeat for too long: it has expired/,
-    /billing-1 +was cleaned up/
-  ].map((text) => lineOf(said, text, crash))
-  assert.isTrue(story.every((line) => line >= 0), said)
-  assert.deepStrictEqual(story, story.toSorted((a, b) => a - b), "in this order")
-  assert.isAbove(lineOf(said, new RegExp(`${first} +was cleaned up`)), 0)
+  const first = terms[0]![1]
+  linesInOrder(stdout, [
+    where,
+    new RegExp(`> ${first} crashes`),
+    /no leader/,
+    /> \S+ resigns/,
+    /> billing-2 shuts down/,
+    /billing-2 +deregistered/,
+    /billing-1 +expired/,
+    /billing-1 +cleaned up/,
+    /> the others shut down/,
+    /orders-\d +deregistered/
+  ])
+  assert.match(stdout, new RegExp(`${first} +cleaned up`))
 }
+
+/** Every instance deregisters, but for the first leader where it has crashed. */
+const checkTermination = ({ code, stderr, stdout }: Ended) => {
+  assert.strictEqual(code, 130, `${stdout}\n${stderr}`)
+  assert.strictEqual(stderr, "")
+  const shutdown = stdout.split("interrupted: the instances shut down")[1] ?? ""
+  const deregistered = [...shutdown.matchAll(/(\S+) +deregistered/g)].map(([, instanceId]) => instanceId!)
+  const crashed = termsIn(stdout)[0]![1]
+  assert.deepStrictEqual(deregistered.toSorted(), instances.filter((one) => one !== crashed).toSorted(), stdout)
+}
+
+const terminateAt = /crashes/
 
 describe("the fleet example", () => {
-  it.live("tells its story in memory", () => Effect.map(fleet({}), tellsTheStory))
+  it.live("runs in memory", () => Effect.map(runProgram([program]), (ended) => checkRun(ended, /in memory/)), 60_000)
 
   for (const line of ["2.10", "2.15"] as const) {
-    it.live(`tells it across processes on ${line}, where the crash is a SIGKILL`, () =>
-      Effect.gen(function*() {
-        const { url } = yield* startNatsServer({ line })
-        tellsTheStory(yield* fleet({ AEGIS_NATS_URL: url }))
-        // What a run leaves behind does not stand in the way of the next.
-        if (line === "2.15") tellsTheStory(yield* fleet({ AEGIS_NATS_URL: url }))
-      }), 60_000)
+    it.live(
+      `runs in processes on ${line}, where the crash is a SIGKILL, and again on the same bucket`,
+      () =>
+        Effect.gen(function*() {
+          const { url, version } = yield* startNatsServer({ line })
+          const where = new RegExp(`on nats-server ${version}, with a process for each instance`)
+          checkRun(yield* onServer(url), where)
+          if (line === "2.15") checkRun(yield* onServer(url), where)
+        }),
+      90_000
+    )
   }
 
-  for (const url of ["nats://127.0.0.1:1", "not a url", ""]) {
-    it.live(`says in one line why AEGIS_NATS_URL="${url}" does not serve`, () =>
-      Effect.map(fleet({ AEGIS_NATS_URL: url }), ({ code, complained, said }) => {
+  it.live(
+    "deregisters its instances at SIGTERM, in memory",
+    () => Effect.map(runProgram([program], { terminateAt }), checkTermination),
+    60_000
+  )
+
+  it.live("deregisters its processes at SIGTERM, and none outlives it", () =>
+    Effect.gen(function*() {
+      const { url } = yield* startNatsServer({ line: "2.15" })
+      // The processes inherit the error output: it is closed when the last of them has ended, and `runProgram` waits for it.
+      checkTermination(yield* runProgram([program], { env: { AEGIS_NATS_URL: url }, terminateAt }))
+    }), 60_000)
+
+  for (const url of ["nats://127.0.0.1:1", "not a url"]) {
+    it.live(`reports why AEGIS_NATS_URL="${url}" fails, and what to do`, () =>
+      Effect.map(onServer(url), ({ code, stderr, stdout }) => {
         assert.strictEqual(code, 1)
-        assert.strictEqual(said, "")
-        assert.match(complained, /^fleet: connect: [^\n]+\n$/)
+        assert.strictEqual(stdout, "")
+        assert.match(stderr, /^fleet: connect: [^\n]+\nStart a server [^\n]+AEGIS_NATS_URL[^\n]+\n$/)
       }))
   }
 })

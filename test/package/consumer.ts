@@ -8,6 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { checkExamples } from "./examples.ts"
 import { checkSurface } from "./surface.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -41,7 +42,12 @@ const problemOf = (error: unknown): string => {
 }
 
 const run = (folder: string, command: string, ...args: ReadonlyArray<string>): string =>
-  execFileSync(command, args, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
+  execFileSync(command, args, {
+    cwd: folder,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, AEGIS_NATS_URL: undefined }
+  })
 
 const expect = (holds: boolean, problem: string) => {
   if (!holds) throw new Error(problem)
@@ -144,7 +150,9 @@ try {
       expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts names a client's types`)
     }
   })
-  checkSurface(check, folder, (command, ...args) => run(folder, command, ...args))
+  const inProject = (command: string, ...args: ReadonlyArray<string>) => run(folder, command, ...args)
+  checkSurface(check, folder, inProject)
+  checkExamples(check, folder, inProject)
 } catch (error) {
   failed++
   console.error(problemOf(error))

@@ -405,10 +405,17 @@ const atTheEnd = () => {
 }
 
 const atSignal = (signal: NodeJS.Signals) => {
+  // Another listener decides whether the process ends, and may need the servers until it does: `exit` follows.
+  if (process.listenerCount(signal) > 1) return
   atTheEnd()
-  // Who else listens decides what becomes of the process; with nobody else it has to end as it would have without us.
-  if (process.listenerCount(signal) > 0) return
+  stopListening()
+  // The process ends as it would have ended without this listener.
   process.kill(process.pid, signal)
+}
+
+const stopListening = () => {
+  process.off("exit", atTheEnd)
+  for (const signal of deadlySignals) process.off(signal, atSignal)
 }
 
 /**
@@ -418,13 +425,11 @@ const atSignal = (signal: NodeJS.Signals) => {
 export function whenProcessEnds(ending: () => void): () => void {
   if (endings.size === 0) {
     process.once("exit", atTheEnd)
-    for (const signal of deadlySignals) process.once(signal, atSignal)
+    for (const signal of deadlySignals) process.on(signal, atSignal)
   }
   endings.add(ending)
   return () => {
     endings.delete(ending)
-    if (endings.size > 0) return
-    process.off("exit", atTheEnd)
-    for (const signal of deadlySignals) process.off(signal, atSignal)
+    if (endings.size === 0) stopListening()
   }
 }

@@ -62,6 +62,8 @@ export interface Options {
   readonly storeDir?: string | undefined
   /** The default lets the server choose. */
   readonly port?: number | undefined
+  /** Runs the server in a separate process group, which Ctrl-C in a terminal does not reach. Default false. */
+  readonly detached?: boolean | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -92,7 +94,8 @@ export const startNatsServer = (
     const storeDir = options.storeDir ?? Path.join(folder, "store")
     yield* attempt("write the configuration", () => Fs.writeFile(configurationOf(folder), configure(options.config)))
     const slot = yield* makeSlot
-    const launch = (port: number) => start(slot, binary, folder, storeDir, port)
+    const spawnWith = spawnServer(binary, options.detached ?? false)
+    const launch = (port: number) => start(slot, spawnWith, folder, storeDir, port)
     const { port, url } = yield* launch(options.port ?? chosenByServer)
     return {
       url,
@@ -161,12 +164,12 @@ const configurationOf = (folder: string) => Path.join(folder, "server.conf")
 /** The last of two equal keys wins in a server's configuration, so a test can turn JetStream off, or limit it. */
 const configure = (config = "") => `jetstream: enabled\n${config}\n`
 
-const start = (slot: Slot, binary: string, folder: string, storeDir: string, port: number) =>
+const start = (slot: Slot, spawnWith: Spawn, folder: string, storeDir: string, port: number) =>
   Effect.gen(function*() {
     const child = yield* Effect.sync(() => {
       // Options on the command line go before the file's: no test can have its server elsewhere by mistake.
       const args = ["-c", configurationOf(folder), "-a", "127.0.0.1", "-p", `${port}`, "-sd", storeDir]
-      return slot.child = spawnServer(binary, [...args, "--ports_file_dir", folder])
+      return slot.child = spawnWith([...args, "--ports_file_dir", folder])
     })
     const early = Effect.flatMap(Deferred.await(child.gone), (how) => failed(child, `${how} before it listened`))
     const late = failed(child, `did not say within ${startTimeout} that it listens`)
@@ -218,8 +221,10 @@ interface Slot {
 /** Enough for the last words of a server that could not start; a test with a talkative one must not fill the memory. */
 const logLimit = 16_384
 
-const spawnServer = (binary: string, args: ReadonlyArray<string>): Child => {
-  const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] })
+type Spawn = (args: ReadonlyArray<string>) => Child
+
+const spawnServer = (binary: string, detached: boolean): Spawn => (args) => {
+  const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], detached })
   const gone = Deferred.makeUnsafe<string>()
   let log = ""
   const write = (text: string) => {

@@ -1,0 +1,40 @@
+/** The programs of `examples/` as their readers use them: copied out of the installed package into a project, and run. */
+import { cpSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Check, Run } from "./surface.ts"
+
+const withServer = fileURLToPath(new URL("../../tools/withServer.ts", import.meta.url))
+
+/** The last line that each program prints. */
+const lastLines: Readonly<Record<string, RegExp>> = {
+  "fleet.ts": /orders-\d +deregistered\n$/,
+  "kv-expiration.ts": /getUnexpired has removed it: get returns none\n$/,
+  "simulation.ts": /claimThenPay: 150 runs, [^\n]* no order was paid twice\n$/
+}
+
+const expectMatch = (printed: string, pattern: RegExp) => {
+  if (!pattern.test(printed)) throw new Error(`expected ${pattern}, got ${printed}`)
+}
+
+/** `folder` is the project; the package is installed there. */
+export const checkExamples = (check: Check, folder: string, run: Run): void => {
+  const copied = join(folder, "copied")
+  cpSync(join(folder, "node_modules/effect-aegis/examples"), copied, { recursive: true })
+  writeFileSync(join(copied, "tsconfig.json"), JSON.stringify({ extends: "../tsconfig.json", include: ["**/*.ts"] }))
+  check("the programs of examples/ compile in a project", () => {
+    run("npx", "tsc", "-p", "copied/tsconfig.json")
+  })
+  for (const file of readdirSync(copied).filter((name) => name.endsWith(".ts"))) {
+    check(`examples/${file} runs in memory`, () => {
+      const lastLine = lastLines[file]
+      if (lastLine === undefined) throw new Error(`the last line of ${file} is not known here`)
+      expectMatch(run(process.execPath, `copied/${file}`), lastLine)
+    })
+  }
+  check("examples/fleet.ts runs on a server", () => {
+    const printed = run(process.execPath, withServer, "--", process.execPath, "copied/fleet.ts")
+    expectMatch(printed, /on nats-server 2\./)
+    expectMatch(printed, lastLines["fleet.ts"]!)
+  })
+}

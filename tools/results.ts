@@ -1,0 +1,242 @@
+/**
+ * Writes `results/summary.md` from the latest results of `npm run test:long` and `npm run mutants` on this machine, which
+ * they save in `.cache/results`.
+ */
+import * as Schema from "effect/Schema"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const saved = fileURLToPath(new URL("../.cache/results/", import.meta.url))
+const folder = fileURLToPath(new URL("../results/", import.meta.url))
+
+const about = {
+  date: Schema.String,
+  commit: Schema.String,
+  node: Schema.String,
+  servers: Schema.Array(Schema.String)
+}
+
+const Mutants = Schema.Struct({
+  ...about,
+  mutants: Schema.Array(Schema.Struct({ file: Schema.String, runs: Schema.Finite, verdict: Schema.String }))
+})
+
+const Millis = Schema.NullOr(Schema.Finite)
+
+const Long = Schema.Struct({
+  ...about,
+  rounds: Schema.Finite,
+  faults: Schema.Array(Schema.Struct({
+    watch: Schema.String,
+    fault: Schema.String,
+    missed: Schema.Finite,
+    notRemoved: Schema.Finite,
+    firstEventMillis: Schema.Struct({ median: Millis, most: Millis }),
+    writes: Schema.Finite
+  })),
+  watches: Schema.Array(Schema.Struct({
+    watch: Schema.String,
+    fault: Schema.String,
+    missed: Schema.Finite,
+    notRemoved: Schema.Finite,
+    firstEventMillis: Millis
+  })),
+  leftovers: Schema.Array(Schema.Struct({
+    line: Schema.String,
+    call: Schema.String,
+    times: Schema.Finite,
+    consumers: Schema.Finite,
+    subscriptions: Schema.Finite
+  })),
+  linearizability: Schema.Array(Schema.Struct({
+    server: Schema.String,
+    operations: Schema.Finite,
+    unknown: Schema.Finite,
+    serverKills: Schema.Finite,
+    clientKills: Schema.Finite,
+    verdict: Schema.String
+  })),
+  listing: Schema.Array(Schema.Struct({
+    server: Schema.String,
+    entries: Schema.Finite,
+    millis: Schema.Struct({ entries: Schema.Finite, theirKeysAndGets: Schema.Finite })
+  })),
+  overhead: Schema.Array(Schema.Struct({
+    operation: Schema.String,
+    atOnce: Schema.Finite,
+    perSecond: Schema.Struct({ raw: Schema.Finite, ours: Schema.Finite, traced: Schema.Finite })
+  })),
+  simulation: Schema.Array(Schema.Struct({
+    scenario: Schema.String,
+    runs: Schema.Finite,
+    fleetHours: Schema.Finite,
+    failures: Schema.Finite
+  })),
+  problems: Schema.Array(Schema.String)
+})
+
+/** The file whose name comes last: names of long runs end with their date. */
+const readLatest = <A>(prefix: string, command: string, schema: Schema.Codec<A, unknown>): A => {
+  mkdirSync(saved, { recursive: true })
+  const name = readdirSync(saved).filter((file) => file.startsWith(prefix) && file.endsWith(".json")).toSorted().at(-1)
+  if (name === undefined) throw new Error(`there are no results of \`${command}\` in .cache/results`)
+  return Schema.decodeUnknownSync(schema)(JSON.parse(readFileSync(`${saved}${name}`, "utf8")))
+}
+
+const mutants = readLatest("mutants", "npm run mutants", Mutants)
+const long = readLatest("long-", "npm run test:long", Long)
+
+type Cell = string | number | null
+
+const cellOf = (cell: Cell): string =>
+  cell === null ? "none" : typeof cell === "number" ? cell.toLocaleString("en") : cell
+
+const row = (cells: ReadonlyArray<Cell>) => `| ${cells.map(cellOf).join(" | ")} |`
+
+const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<Cell>>): string =>
+  [row(heading), row(heading.map(() => "---")), ...rows.map(row)].join("\n")
+
+const ran = ({ commit, date, node, servers }: typeof Mutants.Type | typeof Long.Type): string =>
+  `${date.slice(0, 10)}, commit ${commit.slice(0, 7)}, Node ${node.slice(1)}, nats-server ${servers.join(" and ")}.`
+
+/** The longest of the times; a time that is not known is longer than any. */
+const longest = (times: ReadonlyArray<number | null>): string =>
+  times.includes(null) ? "never" : `${(largest(times.map(Number)) / 1000).toFixed(1)} s`
+
+/** Rows by the value of a field, in the order in which the values come. */
+const groups = <A>(rows: ReadonlyArray<A>, key: (row: A) => string): ReadonlyArray<readonly [string, Array<A>]> => [
+  ...Map.groupBy(rows, key)
+]
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0)
+
+const largest = (numbers: ReadonlyArray<number>): number => Math.max(0, ...numbers)
+
+const isCaught = ({ verdict }: (typeof Mutants.Type)["mutants"][number]) =>
+  !verdict.startsWith("NOT CAUGHT") && !verdict.startsWith("BROKEN")
+const isTested = ({ verdict }: (typeof Mutants.Type)["mutants"][number]) => verdict.startsWith("NOT CAUGHT, but")
+
+const moduleOf = ({ file }: { readonly file: string }): string =>
+  file.replace("src/", "").replace(/\.ts$/, "").split("/").slice(0, 2).join("/")
+
+const text = `# Measured results
+
+Written by \`npm run results\` from the results of \`npm run mutants\` and \`npm run test:long\`.
+
+## Planted bugs (\`npm run mutants\`)
+
+${ran(mutants)}
+
+${
+  table(
+    ["bugs in", "planted", "caught by the simulation", "by a test", "not caught", "most runs until caught"],
+    [...groups(mutants.mutants, moduleOf), ["all", mutants.mutants] as const].map(([name, all]) => {
+      const [caught, tested] = [all.filter(isCaught), all.filter(isTested)]
+      const missed = all.length - caught.length - tested.length
+      return [name, all.length, caught.length, tested.length, missed, largest(caught.map(({ runs }) => runs))]
+    })
+  )
+}
+
+## The long run (\`npm run test:long\`)
+
+${ran(long)}
+${long.problems.length === 0 ? "There were no problems." : long.problems.map((problem) => `- ${problem}`).join("\n")}
+
+Watches of this library, with each fault ${long.rounds} times, by the server's line. "First event" is the longest time from the
+first write after the fault to the first event.
+
+${
+  table(
+    ["line", "faults", "writes", "events missed", "removals missed", "first event"],
+    groups(long.faults, ({ watch }) => watch).map(([line, all]) => [
+      line,
+      all.length,
+      sum(all.map(({ writes }) => writes)),
+      sum(all.map(({ missed }) => missed)),
+      sum(all.map(({ notRemoved }) => notRemoved)),
+      longest(all.map(({ firstEventMillis }) => firstEventMillis.most))
+    ])
+  )
+}
+
+Watches of this library and of \`@nats-io/kv\`, with each fault once; of all lines and forms of the fault, the worst value.
+
+${
+  table(
+    ["fault", "watch of", "events missed", "removals missed", "first event"],
+    groups(long.watches, ({ fault, watch }) =>
+      `${fault.replace(", with history", "")} | ${watch.startsWith("@nats-io/kv") ? "`@nats-io/kv`" : "this library"}`)
+      .toSorted(([left], [right]) =>
+        left.localeCompare(right)
+      )
+      .map(([name, all]) => [
+        name,
+        largest(all.map(({ missed }) => missed)),
+        largest(all.map(({ notRemoved }) => notRemoved)),
+        longest(all.map(({ firstEventMillis }) => firstEventMillis))
+      ])
+  )
+}
+
+Histories of clients that are killed, on servers that are killed:
+
+${
+  table(
+    ["nats-server", "operations", "unknown outcomes", "kills of servers", "of clients", "verdict"],
+    long.linearizability.map((one) => [
+      one.server,
+      one.operations,
+      one.unknown,
+      one.serverKills,
+      one.clientKills,
+      one.verdict
+    ])
+  )
+}
+
+Consumers and subscriptions that are left on the server:
+
+${
+  table(
+    ["line", "call", "calls", "consumers", "subscriptions"],
+    long.leftovers.map((one) => [one.line, one.call, one.times, one.consumers, one.subscriptions])
+  )
+}
+
+Milliseconds for a listing of a bucket: \`entries\`, and the keys and values by \`@nats-io/kv\`:
+
+${
+  table(
+    ["nats-server", "entries", "this library", "`@nats-io/kv`"],
+    long.listing.map(({ entries, millis, server }) => [server, entries, millis.entries, millis.theirKeysAndGets])
+  )
+}
+
+Operations per second on one server, by the number in flight:
+
+${
+  table(
+    ["operation", "in flight", "`@nats-io/jetstream`", "this library", "with a tracer"],
+    long.overhead.map(({ atOnce, operation, perSecond }) => [
+      operation,
+      atOnce,
+      perSecond.raw,
+      perSecond.ours,
+      perSecond.traced
+    ])
+  )
+}
+
+Simulated fleets:
+
+${
+  table(
+    ["scenario", "runs", "hours of simulated time", "failures"],
+    long.simulation.map(({ failures, fleetHours, runs, scenario }) => [scenario, runs, fleetHours, failures])
+  )
+}
+`
+
+mkdirSync(folder, { recursive: true })
+writeFileSync(`${folder}summary.md`, text)
