@@ -63,7 +63,7 @@ describe("tools/withServer.ts", () => {
       assert.match(requested.stdout, /^nats:\/\/127\.0\.0\.1:\d+\n$/)
     }))
 
-  it.live("ends with 137 where SIGKILL has ended the command, and with 2 where there is none", () =>
+  it.live("ends with 137 where SIGKILL has ended the command, and with 2 without a command", () =>
     Effect.gen(function*() {
       const killed = yield* run(["--on-request", "--", ...script("process.kill(process.pid, 'SIGKILL')")])
       assert.strictEqual(killed.code, 137)
