@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -17,17 +17,14 @@ import type { Registration } from "../../Registry.ts"
 import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { backoff, conflictPause, inWholeMillis } from "../retry.ts"
+import { backoff, conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { beforeRegistering } from "./decisions.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
 import { OwnRecord } from "./ownRecord.ts"
-import { onSchedule } from "./pace.ts"
 import { changed } from "./record.ts"
-
-/** A heartbeat that takes longer would eat up the time that the next one has. */
-const longestAttempt = Duration.seconds(2)
+import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
 
 /** While the store is away heartbeats are tried again after these, with jitter. */
 const shortestRetry = Duration.millis(250)
@@ -49,14 +46,6 @@ const isFinal = (reason: RegistryReason): boolean =>
 
 const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
   reason !== "conflict" && reason._tag === "KVStoreError" && reason.reason._tag === "OutcomeUnknown"
-
-export const attemptTimeout = (
-  heartbeat: RegistrationOptions["heartbeat"],
-  maxAge: Duration.Duration
-): Duration.Duration => {
-  const share = Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
-  return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
-}
 
 /** Waits until the process that has the id has been silent for maxAge; one more heartbeat of its is a duplicate. */
 const waitForSilence = (
@@ -99,35 +88,6 @@ const enroll = (options: RegistrationOptions, own: OwnRecord): Effect.Effect<voi
     })
   })
 
-/** On time, and at once where it is late. As `Schedule.fixed`, which goes by the wall clock: set back, that one is late. */
-const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
-  const millis = Duration.toMillis(interval)
-  let due: number | undefined
-  return inWholeMillis(Schedule.modifyDelay(Schedule.spaced(interval), () =>
-    Effect.sync(() => {
-      const now = monotonicMillis(clock)
-      due = Math.max(now, (due ?? now) + millis)
-      return wholeMillis(due - now)
-    })))
-}
-
-/** A Schedule shows its gaps only as they come. */
-const watchGaps = (
-  schedule: Schedule.Schedule<unknown>,
-  own: OwnRecord,
-  maxAge: Duration.Duration
-): Schedule.Schedule<unknown> => {
-  const longestGap = Duration.divideUnsafe(maxAge, 2)
-  return Schedule.tap(
-    schedule,
-    ({ duration }) =>
-      Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
-        `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
-          `more than half of maxAge (${Duration.format(maxAge)})`
-      )
-  )
-}
-
 /** Sends heartbeats on the schedule until the registration is over, and reports why where that was not our own doing. */
 const heartbeats = (
   options: RegistrationOptions,
@@ -143,7 +103,7 @@ const heartbeats = (
   const label = `the heartbeat schedule of ${own.label}`
   const sent = Duration.isDuration(heartbeat)
     ? Effect.schedule(send, steadily(heartbeat, clock))
-    : onSchedule(label, send, watchGaps(heartbeat, own, maxAge), clock)
+    : onSchedule(label, send, watchGaps(label, heartbeat, maxAge), clock)
   return sent.pipe(
     Effect.andThen(Effect.logWarning(`${label} has ended: it will expire`)),
     Effect.catch(onLost)
