@@ -3,9 +3,10 @@ import type { Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
 const cleanup = "src/internal/registry/cleanup.ts"
+const decisions = "src/internal/registry/decisions.ts"
 const heartbeat = "src/internal/registry/heartbeat.ts"
 const ownRecord = "src/internal/registry/ownRecord.ts"
-const protocol = "src/internal/registry/decisions.ts"
+const ownState = "src/internal/registry/ownState.ts"
 const record = "src/internal/registry/record.ts"
 const registration = "src/internal/registry/registration.ts"
 const service = "src/internal/registry/service.ts"
@@ -49,7 +50,7 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "a heartbeat brings back what others have deregistered",
     from: "AegisSDK 1.3: an absent record is registered again (R11)",
-    file: protocol,
+    file: decisions,
     find: "? { _tag: \"Deregistered\" }",
     replace: "? { _tag: \"RegisterAgain\", revision: seen.revision }",
     scenario: "mixed"
@@ -58,7 +59,7 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "heartbeats are plain writes",
     from: "AegisSDK 1.3: a blind put of the caller's object (R11)",
     file: ownRecord,
-    find: "store.put(this.key, bytes, { revision })",
+    find: "store.put(this.key, bytes, { revision: on })",
     replace: "store.put(this.key, bytes)",
     scenario: "mixed"
   },
@@ -73,7 +74,7 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "an instance that has expired cannot write over its marker",
     from: "nats-server#6712, #3653, R11",
-    file: protocol,
+    file: decisions,
     find: ": { _tag: \"RegisterAgain\", revision: seen.revision }",
     replace: ": { _tag: \"RegisterAgain\", revision: 0 }",
     scenario: "mixed"
@@ -81,7 +82,7 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "an instance that was cleaned up does not come back",
     from: "reva#5817, R11",
-    file: protocol,
+    file: decisions,
     find: "return seen.reason === \"delete\"",
     replace: "return seen.reason !== \"expire\"",
     scenario: "mixed"
@@ -113,7 +114,7 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "a heartbeat goes on from the record of another process with its id",
     from: "R11",
-    file: protocol,
+    file: decisions,
     find: "return seen.record.nonce === nonce",
     replace: "return seen.record.nonce !== `not ${nonce}`",
     scenario: "mixed"
@@ -121,9 +122,9 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "whoever leaves does not wait for a write that is under way",
     from: "R18",
-    file: ownRecord,
-    find: "return mayLand && looks > 0 ?",
-    replace: "return mayLand && looks < 0 ?",
+    file: ownState,
+    find: "command: looks > 0 ? { _tag: \"LookAgain\"",
+    replace: "command: looks < 0 ? { _tag: \"LookAgain\"",
     scenario: "mixed",
     runs: 500,
     // Near trouble, which it takes, nobody is held to staying away.
@@ -150,9 +151,9 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "a heartbeat by hand writes over a live process with its id",
     from: "AegisSDK 1.3: a blind put of the caller's object (R15)",
-    file: heartbeat,
-    find: "if (decision._tag === \"Occupied\") return yield* new DuplicateInstance(own.names)",
-    replace: "",
+    file: ownRecord,
+    find: "const operation: Operation = { change, onDuplicate: \"fail\" }",
+    replace: "const operation: Operation = { change, onDuplicate: \"replace\" }",
     scenario: "mixed",
     runs: 50,
     test: {

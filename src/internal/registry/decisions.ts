@@ -1,6 +1,6 @@
 /**
  * What a process that registers, or has registered, does about the last message
- * of its key. Pure: `registration.ts` has the fibers and the store around it.
+ * of its key (docs/protocols/registry.md, R7 to R11). Pure; `ownState.ts` has the states in which each is asked.
  */
 import type { InstanceRecord } from "./record.ts"
 
@@ -61,4 +61,20 @@ export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolea
     case "Undecodable":
       return { _tag: expired ? "Write" : "Occupied", revision: seen.revision }
   }
+}
+
+/** The meaning of the last message for a process that leaves. */
+export type LeaveDecision =
+  /** Our own record: delete it, on exactly that revision. */
+  | { readonly _tag: "Delete"; readonly revision: number }
+  /** An unanswered write of ours is conditioned on exactly this message: it may land. */
+  | { readonly _tag: "MayLand" }
+  /** Nothing of ours is there, and nothing of ours can come. */
+  | { readonly _tag: "Gone" }
+
+/** `mayLandOn`: the condition of an unanswered write, 0 for a key without a message. */
+export const whileLeaving = (nonce: string, seen: LastSeen, mayLandOn: number | undefined): LeaveDecision => {
+  if (seen._tag === "Live" && seen.record.nonce === nonce) return { _tag: "Delete", revision: seen.revision }
+  const shown = seen._tag === "Nothing" ? 0 : seen.revision
+  return { _tag: mayLandOn === shown ? "MayLand" : "Gone" }
 }

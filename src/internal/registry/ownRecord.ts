@@ -1,20 +1,32 @@
 /**
- * The record of one process under its key: written one write at a time, each a
- * compare-and-set on the revision written last. What a lost one means is decided
- * in `protocol.ts`.
+ * The record of one process under its key: enrolled, written and removed by one
+ * operation at a time. `ownState.ts` decides, and its commands are carried out
+ * here.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { answeredWithin, conflictPause } from "../retry.ts"
-import { monotonicMillis } from "../time.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
-import { afterLostHeartbeat } from "./decisions.ts"
+import {
+  type Command,
+  type EndReason,
+  enrolling,
+  type Event,
+  isOver,
+  type OnDuplicate,
+  type State,
+  transition,
+  type WriteKind
+} from "./ownState.ts"
 import { changed, type InstanceRecord, keyOf, toBytes } from "./record.ts"
 
 export interface OwnRecordOptions {
@@ -22,46 +34,31 @@ export interface OwnRecordOptions {
   readonly instance: ServiceInstance
   /** Tells this process from another under the same id. */
   readonly nonce: string
-  /** An attempt is cut off after this long. */
+  /** A write, and a read after a conflict, is cut off after this long. */
   readonly attemptTimeout: Duration.Duration
 }
 
-/** What to write instead of the instance as it is, or why nothing is written. */
+/** The instance to write instead of the current one, or why nothing is written. */
 export type InstanceChange = (current: ServiceInstance) => Result.Result<ServiceInstance, RegistryReason>
 
-/** Who leaves with a write under way looks so often, a conflict's pause apart, whether it has landed. */
-const leaveLooks = 5
+/** An enrolment, a write of the record, or its removal. */
+interface Operation {
+  /** Undefined for an enrolment: it writes the record without a change, and nothing where the record is there already. */
+  readonly change: InstanceChange | undefined
+  readonly onDuplicate: OnDuplicate
+}
 
-/** Cuts off a request that is not answered in time. */
-const answered = <A, E>(
-  { access: { store }, attemptTimeout, instance }: OwnRecordOptions,
-  operation: "put" | "history",
-  request: Effect.Effect<A, E>
-): Effect.Effect<A, E | RegistryReason> =>
-  answeredWithin(request, attemptTimeout, {
-    bucket: store.config.bucket,
-    operation,
-    key: keyOf(instance),
-    kind: operation === "put" ? "write" : "read"
-  })
+const removal: Operation = { change: undefined, onDuplicate: "fail" }
 
 export class OwnRecord {
   readonly key: string
   readonly names: { readonly serviceName: string; readonly instanceId: string }
-  /** What we know to be stored, or mean to store. */
-  record: InstanceRecord
-  /** Undefined until a write of ours is known to have landed. */
-  revision: number | undefined
-  /** Why there is nothing more to write. */
-  ended: RegistryReason | undefined
-  /** Monotonic milliseconds at which the last write known to have landed was sent: the store has it since then at best. */
-  landedAt = 0
 
-  /** What an unanswered write was conditioned on: while the key still shows that, it may land. */
-  private outstanding: number | undefined
+  private state: State
   private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
-  private readonly one = Semaphore.makeUnsafe(1)
+  /** Operations go one after the other. */
+  private readonly queue = Semaphore.makeUnsafe(1)
 
   constructor(options: OwnRecordOptions, clock: Clock.Clock) {
     const { instance, nonce } = options
@@ -69,100 +66,196 @@ export class OwnRecord {
     this.clock = clock
     this.key = keyOf(instance)
     this.names = { serviceName: instance.serviceName, instanceId: instance.instanceId }
-    this.record = { instance, nonce, rest: {} }
+    this.state = enrolling({ instance, nonce, rest: {} })
   }
 
   get label(): string {
     return `${this.names.serviceName}/${this.names.instanceId}`
   }
 
-  readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() => this.options.access.lastOf(this.key))
-
-  /** One attempt, cut off: what was sent and not answered in time has an unknown outcome. */
-  put(record: InstanceRecord, revision: number): Effect.Effect<void, RegistryReason | "conflict"> {
-    const { store } = this.options.access
-    return Effect.gen({ self: this }, function*() {
-      const now = yield* DateTime.now
-      const stamped = { ...record, instance: changed(record.instance, { lastHeartbeat: now }) }
-      const bytes = yield* Effect.fromResult(toBytes(stamped, store.config.maxValueSize))
-      const sentAt = monotonicMillis(this.clock)
-      const put = Effect.mapError(
-        store.put(this.key, bytes, { revision }),
-        (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
-      )
-      this.outstanding = revision
-      const written = yield* Effect.tapError(answered(this.options, "put", put), (reason) =>
-        Effect.sync(() => {
-          if (reason === "conflict") this.outstanding = undefined
-        }))
-      this.outstanding = undefined
-      this.landed(stamped, written, monotonicMillis(this.clock) - sentAt)
-    })
+  /** The instance of the last write that landed, or of the first one to come. */
+  get instance(): ServiceInstance {
+    return this.state.record.instance
   }
 
-  /** It may have been there for so many milliseconds. */
-  landed(record: InstanceRecord, revision: number, silentFor: number): void {
-    this.record = record
-    this.revision = revision
-    this.landedAt = monotonicMillis(this.clock) - Math.max(0, silentFor)
+  /** Monotonic milliseconds at which the last write known to have landed was sent: the store has it since then at best. */
+  get landedAt(): number {
+    return this.state.landedAt
   }
 
-  /** Writes our record, changed; goes on until it is decided whose the key is. */
-  write(f: InstanceChange): Effect.Effect<void, RegistryReason> {
-    const attempt: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
-      if (this.ended !== undefined) return Effect.fail(this.ended)
-      return Effect.flatMap(Effect.fromResult(f(this.record.instance)), (next) =>
-        Effect.catchIf(
-          this.put({ ...this.record, instance: next }, this.revision ?? 0),
-          (reason) => reason === "conflict",
-          () => Effect.andThen(Effect.andThen(this.sortOut, conflictPause), attempt)
-        ))
-    })
-    return this.one.withPermits(1)(attempt)
+  get isLeaving(): boolean {
+    return this.state._tag === "Leaving"
   }
 
-  /** A lost compare-and-set: reads back, and puts us where we stand, or ends. */
-  private readonly sortOut: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
-    Effect.flatMap(answered(this.options, "history", this.last), ({ seen }): Effect.Effect<void, RegistryReason> => {
-      const decision = afterLostHeartbeat(this.options.nonce, seen)
-      switch (decision._tag) {
-        case "Adopt":
-          this.record = decision.record
-          this.revision = decision.revision
-          return Effect.void
-        case "RegisterAgain":
-          this.revision = decision.revision
-          return Effect.logInfo(`${this.label} was forgotten: it registers again`)
-        case "Taken":
-          return this.end(new DuplicateInstance(this.names))
-        case "Deregistered":
-          return this.end(new Deregistered(this.names))
-      }
-    })
+  /** Whether nothing is written any more. */
+  get isOver(): boolean {
+    return isOver(this.state)
+  }
+
+  /** Writes the record for the first time, or finds that it is there. A first write without an answer fails, and may land. */
+  enroll(onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> {
+    const operation: Operation = { change: undefined, onDuplicate }
+    return this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation)))
+  }
+
+  /** Writes the record, changed; enrols first where that was not done, and fails for a live record of another process. */
+  write(change: InstanceChange): Effect.Effect<void, RegistryReason> {
+    const operation: Operation = { change, onDuplicate: "fail" }
+    return this.queue.withPermits(1)(Effect.suspend(() => this.advance({ _tag: "Asked" }, operation)))
+  }
+
+  /** Writes nothing more, and removes the own record, past late writes of this process; never another's. */
+  readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
+    this.advance({ _tag: "LeaveAsked" }, removal)
   )
 
-  private end(reason: RegistryReason): Effect.Effect<never, RegistryReason> {
-    this.ended = reason
-    return Effect.fail(reason)
+  private advance(event: Event, operation: Operation): Effect.Effect<void, RegistryReason> {
+    return this.run(this.apply(event), operation)
   }
 
-  /** Writes nothing more, and removes our own record, past late writes of our own; never another's. */
-  readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() => {
-    this.ended = this.ended ?? new Deregistered(this.names)
-    return this.one.withPermits(1)(this.remove(leaveLooks))
-  })
+  private apply(event: Event): Command {
+    const { command, next } = transition(this.options.nonce, this.state, event)
+    this.state = next
+    return command
+  }
 
-  private remove(looks: number): Effect.Effect<void, RegistryReason> {
-    return Effect.flatMap(this.last, ({ seen }) => {
-      if (seen._tag !== "Live" || seen.record.nonce !== this.options.nonce) {
-        const mayLand = this.outstanding === (seen._tag === "Nothing" ? 0 : seen.revision)
-        return mayLand && looks > 0 ? Effect.andThen(conflictPause, this.remove(looks - 1)) : Effect.void
-      }
-      return Effect.catchIf(
-        this.options.access.store.delete(this.key, { revision: seen.revision }),
-        ({ reason }) => reason._tag === "RevisionMismatch" || reason._tag === "OutcomeUnknown",
-        () => Effect.andThen(conflictPause, this.remove(looks))
+  private run(command: Command, operation: Operation): Effect.Effect<void, RegistryReason> {
+    const askAgain = Effect.suspend(() => this.advance({ _tag: "Asked" }, operation))
+    switch (command._tag) {
+      case "Done":
+        return Effect.void
+      case "Refuse":
+        return Effect.fail(this.errorOf(command.reason))
+      case "Enroll":
+        return this.enrolled(operation)
+      case "EnrollAgain":
+        return Effect.andThen(conflictPause, this.enrolled(operation))
+      case "Wait":
+        return Effect.andThen(this.silence(command.revision, command.silentFor), this.enrolled(operation))
+      case "Enrolled":
+        return operation.change === undefined ? Effect.void : askAgain
+      case "Write":
+        return this.put(command.on, command.as, operation)
+      case "ReadBack":
+        return this.readBack(operation)
+      case "WriteAgain":
+        return Effect.andThen(conflictPause, askAgain)
+      case "RegisterAgain":
+        return Effect.logInfo(`${this.label} was forgotten: it registers again`).pipe(
+          Effect.andThen(conflictPause),
+          Effect.andThen(askAgain)
+        )
+      case "Remove":
+        return this.queue.withPermits(1)(this.look(command.looks))
+      case "LookAgain":
+        return Effect.andThen(conflictPause, this.look(command.looks))
+      case "Delete":
+        return this.delete(command.revision, command.looks)
+    }
+  }
+
+  private errorOf(reason: EndReason): DuplicateInstance | Deregistered {
+    return reason === "DuplicateInstance" ? new DuplicateInstance(this.names) : new Deregistered(this.names)
+  }
+
+  private readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() =>
+    this.options.access.lastOf(this.key)
+  )
+
+  private enrolled(operation: Operation): Effect.Effect<void, RegistryReason> {
+    return Effect.flatMap(this.last, ({ seen, silentFor }) =>
+      this.advance({
+        _tag: "Found",
+        seen,
+        silentFor,
+        isTooOld: this.options.access.isTooOld(silentFor),
+        now: monotonicMillis(this.clock),
+        onDuplicate: operation.onDuplicate
+      }, operation))
+  }
+
+  /** Waits until the process with the id has sent no heartbeat for maxAge; one more makes this a duplicate (R8). */
+  private silence(revision: number, silentFor: number): Effect.Effect<void, RegistryReason> {
+    const { maxAge, store } = this.options.access
+    const heartbeats = store.watch(this.key, { from: { revision: revision + 1 } }).pipe(
+      Stream.filter((event) => event._tag !== "Ready"),
+      Stream.runHead,
+      Effect.map(Option.exists((event) => event._tag !== "Removed"))
+    )
+    // Exactly maxAge is still live.
+    const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
+    return Effect.flatMap(
+      Effect.raceFirst(heartbeats, silent),
+      (isLive) => isLive ? Effect.fail(this.errorOf("DuplicateInstance")) : Effect.void
+    )
+  }
+
+  /** One write. Where it fails, other than by a conflict, it may land all the same: no event says how it ended. */
+  private put(on: number, as: WriteKind, operation: Operation): Effect.Effect<void, RegistryReason> {
+    const { store } = this.options.access
+    return Effect.gen({ self: this }, function*() {
+      const { bytes, record } = yield* Effect.fromResult(this.composed(operation, yield* DateTime.now))
+      const at = monotonicMillis(this.clock)
+      const command = this.apply({ _tag: "Sent", on })
+      if (command._tag === "Refuse") return yield* this.run(command, operation)
+      const request = store.put(this.key, bytes, { revision: on }).pipe(
+        Effect.map((revision): Event => ({ _tag: "Landed", record, revision, at })),
+        Effect.catchIf(
+          ({ reason }) => reason._tag === "RevisionMismatch",
+          () => Effect.succeed<Event>({ _tag: "Conflict", as })
+        )
       )
+      const event = yield* this.answered("put", request)
+      return yield* this.advance(event, operation)
     })
+  }
+
+  /** The record with the operation's change and a heartbeat of now, and its bytes. */
+  private composed(
+    { change }: Operation,
+    now: DateTime.Utc
+  ): Result.Result<{ readonly record: InstanceRecord; readonly bytes: Uint8Array }, RegistryReason> {
+    const { record } = this.state
+    const { config } = this.options.access.store
+    return Result.flatMap(
+      change === undefined ? Result.succeed(record.instance) : change(record.instance),
+      (instance) => {
+        const stamped = { ...record, instance: changed(instance, { lastHeartbeat: now }) }
+        return Result.map(toBytes(stamped, config.maxValueSize), (bytes) => ({ record: stamped, bytes }))
+      }
+    )
+  }
+
+  private readBack(operation: Operation): Effect.Effect<void, RegistryReason> {
+    return Effect.flatMap(
+      this.answered("history", this.last),
+      ({ seen }) => this.advance({ _tag: "ReadBack", seen }, operation)
+    )
+  }
+
+  /** Cuts off a request that is not answered in time. */
+  private answered<A, E>(
+    operation: "put" | "history",
+    request: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | RegistryReason> {
+    const { access: { store }, attemptTimeout } = this.options
+    return answeredWithin(request, attemptTimeout, {
+      bucket: store.config.bucket,
+      operation,
+      key: this.key,
+      kind: operation === "put" ? "write" : "read"
+    })
+  }
+
+  private look(looks: number): Effect.Effect<void, RegistryReason> {
+    return Effect.flatMap(this.last, ({ seen }) => this.advance({ _tag: "Looked", seen, looks }, removal))
+  }
+
+  private delete(revision: number, looks: number): Effect.Effect<void, RegistryReason> {
+    return Effect.catchIf(
+      this.options.access.store.delete(this.key, { revision }),
+      ({ reason }) => reason._tag === "RevisionMismatch" || reason._tag === "OutcomeUnknown",
+      () => Effect.andThen(conflictPause, this.look(looks))
+    )
   }
 }

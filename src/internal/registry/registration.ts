@@ -1,33 +1,29 @@
 /**
  * One registration: a first write, heartbeats on a schedule, and a
- * compare-and-delete at the end. `OwnRecord` writes, `protocol.ts` decides.
+ * compare-and-delete at the end. `OwnRecord` writes and deletes.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Registration } from "../../Registry.ts"
-import { DuplicateInstance, RegistryError, type RegistryReason } from "../../RegistryError.ts"
+import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { backoff, conflictPause, inWholeMillis } from "../retry.ts"
+import { backoff, conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
-import { beforeRegistering } from "./decisions.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
 import { OwnRecord } from "./ownRecord.ts"
-import { onSchedule } from "./pace.ts"
+import type { OnDuplicate } from "./ownState.ts"
 import { changed } from "./record.ts"
-
-/** A heartbeat that takes longer would eat up the time that the next one has. */
-const longestAttempt = Duration.seconds(2)
+import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
 
 /** While the store is away heartbeats are tried again after these, with jitter. */
 const shortestRetry = Duration.millis(250)
@@ -41,92 +37,22 @@ export interface RegistrationOptions {
   readonly instance: ServiceInstance
   readonly nonce: string
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
-  readonly onDuplicate: "wait" | "fail" | "replace"
+  readonly onDuplicate: OnDuplicate
 }
 
 const isFinal = (reason: RegistryReason): boolean =>
   reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
 
-const isUnknown = (reason: RegistryReason | "conflict"): boolean =>
-  reason !== "conflict" && reason._tag === "KVStoreError" && reason.reason._tag === "OutcomeUnknown"
+const isUnknown = (reason: RegistryReason): boolean =>
+  reason._tag === "KVStoreError" && reason.reason._tag === "OutcomeUnknown"
 
-export const attemptTimeout = (
-  heartbeat: RegistrationOptions["heartbeat"],
-  maxAge: Duration.Duration
-): Duration.Duration => {
-  const share = Duration.isDuration(heartbeat) ? Duration.divideUnsafe(heartbeat, 2) : Duration.divideUnsafe(maxAge, 6)
-  return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
-}
-
-/** Waits until the process that has the id has been silent for maxAge; one more heartbeat of its is a duplicate. */
-const waitForSilence = (
-  { access: { maxAge, store } }: RegistrationOptions,
-  own: OwnRecord,
-  revision: number,
-  silentFor: number
-) => {
-  const heartbeats = store.watch(own.key, { from: { revision: revision + 1 } }).pipe(
-    Stream.filter((event) => event._tag !== "Ready"),
-    Stream.runHead,
-    Effect.map(Option.exists((event) => event._tag !== "Removed"))
+/** Enrols until the key is ours, or known to be another's: a first write without an answer may have landed. */
+const enroll = (own: OwnRecord, onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> =>
+  Effect.catchIf(
+    own.enroll(onDuplicate),
+    isUnknown,
+    () => Effect.andThen(conflictPause, enroll(own, onDuplicate))
   )
-  // Exactly maxAge is still live.
-  const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
-  return Effect.flatMap(
-    Effect.raceFirst(heartbeats, silent),
-    (isLive) => isLive ? Effect.fail(new DuplicateInstance(own.names)) : Effect.void
-  )
-}
-
-/** The first write: until the key is ours, or known to be another's. */
-const enroll = (options: RegistrationOptions, own: OwnRecord): Effect.Effect<void, RegistryReason> =>
-  Effect.gen(function*() {
-    const { access, nonce, onDuplicate } = options
-    const { seen, silentFor } = yield* own.last
-    const decision = beforeRegistering(nonce, seen, access.isTooOld(silentFor))
-    if (decision._tag === "Own") return own.landed(decision.record, decision.revision, silentFor)
-    if (decision._tag === "Occupied" && onDuplicate === "fail") return yield* new DuplicateInstance(own.names)
-    if (decision._tag === "Occupied" && onDuplicate === "wait") {
-      yield* waitForSilence(options, own, decision.revision, silentFor)
-      return yield* enroll(options, own)
-    }
-    const replaces = decision._tag === "Occupied"
-    yield* Effect.catch(own.put(own.record, decision.revision), (reason): Effect.Effect<void, RegistryReason> => {
-      // Replacing is done once: a process that comes between is not replaced as well.
-      if (reason === "conflict" && replaces) return Effect.fail(new DuplicateInstance(own.names))
-      if (reason === "conflict" || isUnknown(reason)) return Effect.andThen(conflictPause, enroll(options, own))
-      return Effect.fail(reason)
-    })
-  })
-
-/** On time, and at once where it is late. As `Schedule.fixed`, which goes by the wall clock: set back, that one is late. */
-const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
-  const millis = Duration.toMillis(interval)
-  let due: number | undefined
-  return inWholeMillis(Schedule.modifyDelay(Schedule.spaced(interval), () =>
-    Effect.sync(() => {
-      const now = monotonicMillis(clock)
-      due = Math.max(now, (due ?? now) + millis)
-      return wholeMillis(due - now)
-    })))
-}
-
-/** A Schedule shows its gaps only as they come. */
-const watchGaps = (
-  schedule: Schedule.Schedule<unknown>,
-  own: OwnRecord,
-  maxAge: Duration.Duration
-): Schedule.Schedule<unknown> => {
-  const longestGap = Duration.divideUnsafe(maxAge, 2)
-  return Schedule.tap(
-    schedule,
-    ({ duration }) =>
-      Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
-        `the heartbeat schedule of ${own.label} has a gap of ${Duration.format(duration)}: ` +
-          `more than half of maxAge (${Duration.format(maxAge)})`
-      )
-  )
-}
 
 /** Sends heartbeats on the schedule until the registration is over, and reports why where that was not our own doing. */
 const heartbeats = (
@@ -143,7 +69,7 @@ const heartbeats = (
   const label = `the heartbeat schedule of ${own.label}`
   const sent = Duration.isDuration(heartbeat)
     ? Effect.schedule(send, steadily(heartbeat, clock))
-    : onSchedule(label, send, watchGaps(heartbeat, own, maxAge), clock)
+    : onSchedule(label, send, watchGaps(label, heartbeat, maxAge), clock)
   return sent.pipe(
     Effect.andThen(Effect.logWarning(`${label} has ended: it will expire`)),
     Effect.catch(onLost)
@@ -165,7 +91,7 @@ const watchVisibility = (
       if (now !== (yield* SubscriptionRef.get(visibility))) {
         yield* SubscriptionRef.set(visibility, now)
         // One that has left, or is over, is meant to be invisible.
-        if (now === "invisible" && own.ended === undefined) {
+        if (now === "invisible" && !own.isOver) {
           yield* Effect.logWarning(`${own.label} has had no heartbeat stored for ${Duration.format(maxAge)}`)
         }
       }
@@ -185,39 +111,34 @@ export const make = (options: RegistrationOptions): Effect.Effect<Registration, 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
-  const { access: { maxAge, store }, heartbeat } = options
+  const { access: { maxAge, store }, heartbeat, onDuplicate } = options
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
   const visibility = yield* SubscriptionRef.make<Visibility>("visible")
-  let leaving = false
 
   const failure = (operation: string) => (reason: RegistryReason) =>
     new RegistryError({ operation: `${operation} ${own.label}`, reason })
-  const leave = Effect.suspend(() => {
-    leaving = true
-    return own.leave
-  })
   const onLost = (reason: RegistryReason) =>
     Effect.suspend(() => {
-      if (leaving) return Effect.void
+      if (own.isLeaving) return Effect.void
       const error = failure("heartbeat")(reason)
       return Effect.andThen(Effect.logWarning(error.message), Deferred.succeed(lost, error))
     })
 
   // Before the first write: one that was interrupted may have landed.
   yield* Effect.addFinalizer(() =>
-    leave.pipe(
+    own.leave.pipe(
       Effect.timeout(Duration.times(store.config.timeout, 2)),
       Effect.catchCause((cause) => Effect.logWarning(`${own.label} was not deregistered, it is left to its age`, cause))
     )
   )
-  yield* Effect.mapError(enroll(options, own), failure("register"))
+  yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))
 
   return {
-    instance: Effect.sync(() => own.record.instance),
+    instance: Effect.sync(() => own.instance),
     update: (f) => Effect.mapError(own.write((current) => toChanged(f, current)), failure("update")),
     drain: (done, drainOptions) =>
       Effect.gen(function*() {
@@ -227,7 +148,7 @@ const begin = Effect.fnUntraced(function*(
           // The work is over, if not well: who called knows why, and the instance must not stay.
           Effect.catchCause((cause) => Effect.logWarning(`the work of ${own.label} failed while it drained`, cause))
         )
-        yield* leave
+        yield* own.leave
       }).pipe(Effect.mapError(failure("drain"))),
     lost: Deferred.await(lost),
     visibility: Stream.changes(SubscriptionRef.changes(visibility))

@@ -25,6 +25,7 @@ import { makeHeartbeat } from "./heartbeat.ts"
 import * as options from "./options.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
+import { attemptTimeout } from "./schedule.ts"
 import * as view from "./view.ts"
 
 type Service = Registry["Service"]
@@ -113,7 +114,7 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
 /** Registrations, and heartbeats by hand. */
 const registering = (parts: Parts) => {
   const { access, nonce, times } = parts
-  const byHand = makeHeartbeat(access, nonce, registration.attemptTimeout(times.heartbeat, times.maxAge))
+  const byHand = makeHeartbeat(access, nonce, attemptTimeout(times.heartbeat, times.maxAge))
 
   const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
@@ -128,7 +129,7 @@ const registering = (parts: Parts) => {
   return { register, heartbeat }
 }
 
-/** Removes the instance that is there, whoever wrote it, past heartbeats that are under way; not one that came after it. */
+/** Removes the instance, whichever process wrote it, past heartbeats under way; not one that came after it (R19). */
 const removeInstance = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
   Effect.flatMap(access.store.get(key), (entry) => {
     if (Option.isNone(entry)) return Effect.succeed(false)
