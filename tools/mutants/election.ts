@@ -5,6 +5,7 @@ const board = "src/internal/election/observations.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
 const election = "src/internal/election/service.ts"
+const elapsed = "src/internal/election/elapsed.ts"
 const lease = "src/internal/election/lease.ts"
 const observing = "src/internal/election/observe.ts"
 const tenure = "src/internal/election/tenure.ts"
@@ -155,7 +156,7 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "elapsed time is the monotonic clock's alone",
     from: "election.md, A leader 2: a suspended machine's stands still",
-    file: lease,
+    file: elapsed,
     find: "this.elapsed += Math.max(0, missed)",
     replace: "",
     scenario: "mixed"
@@ -163,7 +164,7 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "elapsed time is the wall clock's alone",
     from: "AegisSDK 1.5: time.time()",
-    file: lease,
+    file: elapsed,
     find: "return this.elapsed",
     replace: "return this.clock.currentTimeMillisUnsafe()",
     scenario: "mixed"

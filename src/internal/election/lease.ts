@@ -1,49 +1,9 @@
 /**
  * What a leader knows of its own lease, as election.md has it under "A leader".
- * Pure but for `ElapsedTime`, which reads the two clocks of this host.
+ * Pure.
  */
-import type * as Clock from "effect/Clock"
 import type { LossReason } from "../../ElectionError.ts"
-import { monotonicMillis } from "../time.ts"
 import type { Seen } from "./record.ts"
-
-/**
- * A wall clock tells whole milliseconds. What it differs by within one of them
- * is no time that the monotonic clock has missed: summed over many samples, it
- * would make time run up to twice as fast.
- */
-const tick = 1
-
-/**
- * Time that has passed for this process, in milliseconds, summed over samples:
- * each adds the larger of the monotonic and the wall difference. A suspended
- * machine's monotonic clock stands still, and a wall clock may be set back.
- */
-export class ElapsedTime {
-  private readonly clock: Clock.Clock
-  private monotonic: number
-  /** How far the wall clock is ahead of the monotonic one, as far as that has been counted. */
-  private ahead: number
-  private elapsed = 0
-
-  constructor(clock: Clock.Clock) {
-    this.clock = clock
-    this.monotonic = monotonicMillis(clock)
-    this.ahead = clock.currentTimeMillisUnsafe() - this.monotonic
-  }
-
-  sample(): number {
-    const monotonic = monotonicMillis(this.clock)
-    const missed = this.clock.currentTimeMillisUnsafe() - monotonic - this.ahead
-    this.elapsed += Math.max(0, monotonic - this.monotonic)
-    this.monotonic = monotonic
-    if (Math.abs(missed) > tick) {
-      this.elapsed += Math.max(0, missed)
-      this.ahead += missed
-    }
-    return this.elapsed
-  }
-}
 
 /** What is known of the writes of one nonce. Times are elapsed milliseconds. */
 export interface Lease {

@@ -18,7 +18,8 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
-import { deadline, ElapsedTime, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
+import { ElapsedTime } from "./elapsed.ts"
+import { deadline, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
 import { electedRevisionOf, encode, fromRead, keyOf, type Seen, type StoredRecord } from "./record.ts"
 
 /** An attempt is cut off after half a `renewInterval`, and after this at most: several must fit before the deadline. */
