@@ -19,7 +19,8 @@ import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { standing } from "./challenger.ts"
 import type { Board } from "./observations.ts"
-import { Tenure, type TermTimings } from "./tenure.ts"
+import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
+import type { Elected } from "./term.ts"
 
 /** A health check that takes longer counts as unhealthy. */
 const longestHealthCheck = Duration.seconds(1)
@@ -44,6 +45,7 @@ export interface CampaignServices {
 /** A tenure that was won and read back as ours. */
 export interface Won {
   readonly tenure: Tenure
+  readonly elected: Elected
   readonly token: FencingToken
 }
 
@@ -88,7 +90,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
     yield* read(services, tenure)
     while (true) {
       const observation = board.observation(election)
-      if (observation !== undefined && tenure.claim(observation.seen)) return
+      if (observation !== undefined && tenure.claim(observation.seen) === "won") return
       const now = monotonicMillis(clock)
       const readAgainAt = readAt + backstop * times.leaseDuration
       if (observation === undefined || now >= readAgainAt) {
@@ -102,7 +104,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(board.changed(election, observation), wake)
       } else if (yield* isHealthy(candidate)) {
-        if (yield* attempt(services, tenure, may.on, observation.term + 1)) return
+        if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
         yield* Effect.sleep(wholeMillis(times.renewInterval))
       }
@@ -115,12 +117,13 @@ const attempt = (
   tenure: Tenure,
   on: number | "nothing",
   term: number
-): Effect.Effect<boolean, KVStoreError> =>
+): Effect.Effect<Attempted, KVStoreError> =>
   Effect.gen(function*() {
-    if (yield* tenure.stand(on, term)) return true
+    const outcome = yield* tenure.stand(on, term)
+    if (outcome === "won") return outcome
     yield* read(services, tenure)
     yield* conflictPause
-    return false
+    return outcome
   })
 
 /** The epoch is read after the winning write, and the record once more after that: only then is leadership announced. */
@@ -134,17 +137,17 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
         (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
         () => Effect.undefined
       ))
-      const meaning = told === undefined ? undefined : tenure.meaningOf(told.seen)
-      if (told === undefined || meaning === undefined || meaning._tag === "ReadAgain") {
+      const confirmation = told === undefined ? undefined : tenure.confirm(told.seen)
+      if (told === undefined || confirmation === undefined || confirmation._tag === "ReadAgain") {
         yield* conflictPause
-      } else if (meaning._tag === "Adopt") {
+      } else if (confirmation._tag === "Over") {
+        services.board.see(tenure.options.election, told.seen)
+      } else {
+        const { elected } = confirmation
         // The answers may have taken what was left of it.
         if (yield* tenure.isValid) {
-          return { tenure, token: new FencingToken({ epoch: told.epoch, revision: tenure.electedRevision! }) }
+          return { tenure, elected, token: new FencingToken({ epoch: told.epoch, revision: elected.revision }) }
         }
-      } else {
-        services.board.see(tenure.options.election, told.seen)
-        yield* tenure.end(meaning.reason)
       }
     }
     return undefined
@@ -183,7 +186,7 @@ const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenu
   Effect.sync(() => {
     const now = monotonicMillis(clock)
     for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.electedRevision !== undefined) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
+    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
   })
 
 /** Campaigns until it leads. The end of the scope hands over, and so does a campaign that fails or is given up. */
