@@ -1,16 +1,21 @@
 /** Bugs of elections: of those who stand, of those who lead, and of what they are trusted with. */
 import type { Edit, Mutant } from "./models.ts"
 
-const board = "src/internal/election/observations.ts"
+const observations = "src/internal/election/observations.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
-const election = "src/internal/election/service.ts"
-const lease = "src/internal/election/lease.ts"
+const elapsed = "src/internal/election/elapsed.ts"
+const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
 const tenure = "src/internal/election/tenure.ts"
-const work = "src/internal/election/work.ts"
+const term = "src/internal/election/term.ts"
 
+const put = "store.put(this.key, record, "
 const condition = "on === \"nothing\" ? { createOnly: true } : { revision: on }"
+
+/** The next state, with a lease that begins when its last write was heard of. */
+const heardNow = "{ ...next, holding: { ...Term.holdingOf(next)!, " +
+  "lease: { ...Term.holdingOf(next)!.lease, sentAt: this.elapsed.sample() } } } as Term.Term"
 
 /** When a challenger read, and what time it is for it now. */
 const campaignByWallClock: ReadonlyArray<Edit> = [
@@ -31,9 +36,9 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger purges the key and creates it again",
     from: "E9, AegisSDK 1.5: attempt_leadership",
     file: tenure,
-    find: `this.options.store.put(this.key, record, ${condition})`,
-    replace: "this.phase === \"standing\" && on !== \"nothing\" ? Effect.andThen(this.options.store.purge(this.key), " +
-      `this.options.store.put(this.key, record, { createOnly: true })) : this.options.store.put(this.key, record, ${condition})`,
+    find: `${put}${condition})`,
+    replace: "this.state._tag === \"Standing\" && on !== \"nothing\" ? Effect.andThen(store.purge(this.key), " +
+      `${put}{ createOnly: true })) : ${put}${condition})`,
     scenario: "mixed"
   },
   {
@@ -41,17 +46,17 @@ const challengers: ReadonlyArray<Mutant> = [
     from: "E9, AegisSDK 1.3: get, then put",
     file: tenure,
     find: condition,
-    replace: `this.phase === "standing" && on !== "nothing" ? undefined : ${condition}`,
+    replace: `this.state._tag === "Standing" && on !== "nothing" ? undefined : ${condition}`,
     scenario: "mixed"
   },
   {
     name: "a challenger writes over what is there now, not over what it has watched",
     from: "E9, AegisTrader: get, then put",
     file: campaign,
-    find: "if (yield* tenure.stand(on, term)) return true",
+    find: "const outcome = yield* tenure.stand(on, term)",
     replace: "const now = yield* Effect.option(tenure.look)\n" +
       "    const newest = now._tag === \"Some\" && \"revision\" in now.value ? now.value.revision : on\n" +
-      "    if (yield* tenure.stand(newest, term)) return true",
+      "    const outcome = yield* tenure.stand(newest, term)",
     scenario: "mixed"
   },
   {
@@ -65,7 +70,7 @@ const challengers: ReadonlyArray<Mutant> = [
   {
     name: "a challenger counts by the wall clock",
     from: "E7, AegisSDK 1.5: time.time()",
-    file: board,
+    file: observations,
     find: "nextObservation(known, seen, monotonicMillis(this.clock))",
     replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())",
     also: campaignByWallClock,
@@ -79,7 +84,7 @@ const challengers: ReadonlyArray<Mutant> = [
     replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
     also: [
       {
-        file: board,
+        file: observations,
         find: "nextObservation(known, seen, monotonicMillis(this.clock))",
         replace: "nextObservation(known, seen, this.clock.currentTimeMillisUnsafe())"
       },
@@ -120,8 +125,9 @@ const challengers: ReadonlyArray<Mutant> = [
     // Alone the first does no harm: what was not sent by this process moves no deadline.
     also: [{
       file: tenure,
-      find: "landed(this.lease, revision, this.sent.get(attempt))",
-      replace: "landed(this.lease, revision, this.sent.get(attempt) ?? this.elapsed.sample())"
+      find: "this.state = next",
+      replace: "this.state = Term.holdingOf(next)?.lease.sentAt === Number.NEGATIVE_INFINITY ? " +
+        `${heardNow} : next`
     }],
     scenario: "mixed"
   }
@@ -132,30 +138,35 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "the deadline is counted from when the renewal was heard of",
     from: "E15, kubernetes#65094",
     file: tenure,
-    find: "landed(this.lease, revision, this.sent.get(attempt))",
-    replace: "landed(this.lease, revision, this.elapsed.sample())",
+    find: "this.state = next",
+    replace: `this.state = Term.holdingOf(next)?.lease !== Term.holdingOf(this.state)?.lease ? ${heardNow} : next`,
     scenario: "flapping"
   },
   {
     name: "the deadline is the end of the lease",
     from: "E15, kubernetes#67651",
     file: tenure,
-    find: "deadline(this.lease, this.options.times.renewDeadline)",
-    replace: "deadline(this.lease, this.options.times.leaseDuration)",
+    find: "Term.tick(this.state, this.elapsed.sample(), this.options.times.renewDeadline)",
+    replace: "Term.tick(this.state, this.elapsed.sample(), this.options.times.leaseDuration)",
+    also: [{
+      file: tenure,
+      find: "Term.vacate(this.state, this.elapsed.sample(), this.options.times.renewDeadline)",
+      replace: "Term.vacate(this.state, this.elapsed.sample(), this.options.times.leaseDuration)"
+    }],
     scenario: "mixed"
   },
   {
     name: "isValid is a flag",
     from: "E17, pinniped#800, etcd#11456",
     file: tenure,
-    find: "return this.left() > 0 ? Effect.succeed(true) : Effect.as(this.end(\"expired\"), false)",
-    replace: "return Effect.succeed(true)",
+    find: "this.state._tag === \"Leading\" && this.tick() > 0",
+    replace: "this.state._tag === \"Leading\"",
     scenario: "mixed"
   },
   {
     name: "elapsed time is the monotonic clock's alone",
     from: "E16",
-    file: lease,
+    file: elapsed,
     find: "this.elapsed += Math.max(0, missed)",
     replace: "",
     scenario: "mixed"
@@ -163,7 +174,7 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "elapsed time is the wall clock's alone",
     from: "E16, AegisSDK 1.5: time.time()",
-    file: lease,
+    file: elapsed,
     find: "return this.elapsed",
     replace: "return this.clock.currentTimeMillisUnsafe()",
     scenario: "mixed"
@@ -171,38 +182,37 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "a leader at its deadline hopes for a renewal that is under way",
     from: "E17",
-    file: tenure,
-    find: "Effect.as(this.end(\"expired\"), false)",
-    replace: "Effect.succeed(false)",
+    file: term,
+    find: "[end(state, \"expired\"), 0]",
+    replace: "[state, 0]",
     also: [{
       file: tenure,
-      find:
-        "if (left <= 0) return yield* this.end(\"expired\") yield* Effect.sleep(wholeMillis(Math.min(left, longestTick)))",
-      replace: "yield* Effect.sleep(wholeMillis(left <= 0 ? longestTick : Math.min(left, longestTick)))"
+      find: "if (left === 0) return yield* Effect.sleep(wholeMillis(Math.min(left, longestTick)))",
+      replace: "if (this.state._tag === \"Ended\") return\n" +
+        "      yield* Effect.sleep(wholeMillis(left === 0 ? longestTick : Math.min(left, longestTick)))"
     }],
     scenario: "mixed"
   },
   {
     name: "the work is not told that leadership was lost",
     from: "E23, kubernetes#23731, #44887",
-    file: election,
-    find: "const toldToStop = Effect.raceFirst(Deferred.await(lost), Deferred.await(asked))",
+    file: leadership,
+    find: "const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))",
     replace: "const toldToStop = Deferred.await(asked)",
     scenario: "mixed"
   },
   {
     name: "leadership is released while the work still stops",
     from: "E23, kubernetes#139991, #139504, kyverno#6048",
-    file: election,
-    find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), untilOver(lost)))",
-    replace:
-      "return Effect.asVoid(Effect.andThen(campaigns.release(elections.services, candidate, won.tenure), Deferred.succeed(asked, undefined)))",
+    file: leadership,
+    find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))",
+    replace: "return Effect.asVoid(Effect.andThen(tenure.release, Deferred.succeed(asked, undefined)))",
     scenario: "mixed"
   },
   {
     name: "the end of the work is not awaited",
     from: "E23, cilium#42920",
-    file: work,
+    file: leadership,
     find: "yield* Fiber.interrupt(work)",
     replace: "yield* Effect.forkDetach(Fiber.interrupt(work))",
     scenario: "mixed"
@@ -218,7 +228,7 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "whoever lost a renewal goes on from another's record",
     from: "E14, AegisTrader: renews by identity",
-    file: lease,
+    file: term,
     find: "if (seen._tag === \"Undecodable\" || seen.record.nonce !== nonce)",
     replace: "if (seen._tag === \"Undecodable\")",
     scenario: "mixed"
@@ -228,7 +238,7 @@ const leaders: ReadonlyArray<Mutant> = [
     from: "E13",
     file: tenure,
     find: condition,
-    replace: `this.phase === "leading" && !vacant ? undefined : ${condition}`,
+    replace: `this.state._tag === "Leading" && !vacant ? undefined : ${condition}`,
     scenario: "mixed"
   },
   {
@@ -248,9 +258,9 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "all attempts of a nonce have one number",
     from: "E3",
-    file: tenure,
-    find: "const attempt = ++this.attempts",
-    replace: "const attempt = 1",
+    file: term,
+    find: "last: last + 1, sentAt: new Map(sentAt).set(last + 1, now)",
+    replace: "last: 1,\n  sentAt: new Map(sentAt).set(1, now)",
     scenario: "flapping"
   },
   {
@@ -267,7 +277,8 @@ const leaders: ReadonlyArray<Mutant> = [
     from: "E14, 10164 is told of writes that are only under way (measured)",
     file: tenure,
     find: "isConflict(error) ? this.readBack : this.missed(error)",
-    replace: "isConflict(error) ? Effect.as(this.end(\"superseded\"), true) : this.missed(error)",
+    replace: "isConflict(error) ? Effect.sync(() => this.step<\"settled\">(" +
+      "[{ _tag: \"Ended\", reason: \"superseded\", holding: Term.holdingOf(this.state) }, \"settled\"])) : this.missed(error)",
     scenario: "mixed"
   },
   {
@@ -275,15 +286,15 @@ const leaders: ReadonlyArray<Mutant> = [
     from: "E25, AegisTrader: the sender's timestamp",
     file: campaign,
     find: "new FencingToken({ epoch: told.epoch,",
-    replace: "new FencingToken({ epoch: tenure.electedAt.epochMilliseconds,",
+    replace: "new FencingToken({ epoch: elected.electedAt.epochMilliseconds,",
     scenario: "mixed"
   },
   {
     name: "the token's revision is that of the record that is read back",
     from: "E25",
     file: campaign,
-    find: "revision: tenure.electedRevision!",
-    replace: "revision: meaning.revision",
+    find: "revision: elected.revision })",
+    replace: "revision: \"revision\" in told.seen ? told.seen.revision : 0 })",
     scenario: "mixed",
     runs: 200,
     // Only where a renewal lands before the win is announced.
@@ -312,8 +323,8 @@ const observers: ReadonlyArray<Mutant> = [
     name: "leader reports a leader at the very end of its lease",
     from: "E24",
     file: observing,
-    find: "return left(store, board, election, seen) > 0",
-    replace: "return left(store, board, election, seen) >= 0",
+    find: "return left(store, observations, election, seen) > 0",
+    replace: "return left(store, observations, election, seen) >= 0",
     scenario: "mixed",
     runs: 200,
     test: {
@@ -325,8 +336,8 @@ const observers: ReadonlyArray<Mutant> = [
     name: "observe reports a leader at the very end of its lease",
     from: "E24",
     file: observing,
-    find: "remaining = left(store, board, election, seen)",
-    replace: "remaining = left(store, board, election, seen) + 1",
+    find: "remaining = left(store, observations, election, seen)",
+    replace: "remaining = left(store, observations, election, seen) + 1",
     scenario: "mixed",
     runs: 200,
     test: {

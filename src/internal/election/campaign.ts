@@ -1,7 +1,7 @@
 /**
  * A candidate's way to leadership: watches the key, stands when it may, and
  * announces nothing before the record has been read back as its own. The rules
- * are election.md's, "A challenger"; when it may stand is decided in
+ * are docs/protocols/election.md, E6 to E12; when it may try is decided in
  * `challenger.ts`.
  */
 import * as Duration from "effect/Duration"
@@ -18,8 +18,9 @@ import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { standing } from "./challenger.ts"
-import type { Board } from "./observations.ts"
-import { Tenure, type TermTimings } from "./tenure.ts"
+import type { Observations } from "./observations.ts"
+import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
+import type { Elected } from "./term.ts"
 
 /** A health check that takes longer counts as unhealthy. */
 const longestHealthCheck = Duration.seconds(1)
@@ -36,7 +37,7 @@ export interface Candidate {
 export interface CampaignServices {
   readonly store: Tenure["options"]["store"]
   readonly clock: Tenure["options"]["clock"]
-  readonly board: Board
+  readonly observations: Observations
   /** Until when who has resigned lets others go first: monotonic milliseconds by election and candidate. */
   readonly sitsOut: Map<string, number>
 }
@@ -44,12 +45,13 @@ export interface CampaignServices {
 /** A tenure that was won and read back as ours. */
 export interface Won {
   readonly tenure: Tenure
+  readonly elected: Elected
   readonly token: FencingToken
 }
 
 const seatOf = (candidate: Candidate): string => `${candidate.election} ${candidate.candidateId}`
 
-/** A hang or a defect is unhealthy. */
+/** A hang or a defect is unhealthy (E22). */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
   healthCheck === undefined
     ? Effect.succeed(true)
@@ -69,7 +71,7 @@ export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   tenure.look.pipe(
     Effect.map((seen) => {
-      services.board.see(tenure.options.election, seen)
+      services.observations.see(tenure.options.election, seen)
     }),
     Effect.catchIf(
       (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
@@ -80,15 +82,15 @@ const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, K
 /** Watches until it may stand, and stands, until an attempt of this tenure has won. */
 const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
-    const { board, clock, sitsOut } = services
+    const { observations, clock, sitsOut } = services
     const { election, times } = candidate
-    // A backstop for a watch that fails in a way nobody thought of: a read about once per lease.
+    // A backstop for a watch that fails in a way nobody thought of: a read about once per lease (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(services, tenure)
     while (true) {
-      const observation = board.observation(election)
-      if (observation !== undefined && tenure.claim(observation.seen)) return
+      const observation = observations.observation(election)
+      if (observation !== undefined && tenure.claim(observation.seen) === "won") return
       const now = monotonicMillis(clock)
       const readAgainAt = readAt + backstop * times.leaseDuration
       if (observation === undefined || now >= readAgainAt) {
@@ -100,9 +102,9 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
       const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
       if (now < at) {
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
-        yield* Effect.raceFirst(board.changed(election, observation), wake)
+        yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* isHealthy(candidate)) {
-        if (yield* attempt(services, tenure, may.on, observation.term + 1)) return
+        if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
         yield* Effect.sleep(wholeMillis(times.renewInterval))
       }
@@ -115,15 +117,16 @@ const attempt = (
   tenure: Tenure,
   on: number | "nothing",
   term: number
-): Effect.Effect<boolean, KVStoreError> =>
+): Effect.Effect<Attempted, KVStoreError> =>
   Effect.gen(function*() {
-    if (yield* tenure.stand(on, term)) return true
+    const outcome = yield* tenure.stand(on, term)
+    if (outcome === "won") return outcome
     yield* read(services, tenure)
     yield* conflictPause
-    return false
+    return outcome
   })
 
-/** The epoch is read after the winning write, and the record once more after that: only then is leadership announced. */
+/** The epoch is read after the winning write, and the record once more after that: only then is leadership announced (E11). */
 const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
   Effect.gen(function*() {
     while (yield* tenure.isValid) {
@@ -134,17 +137,17 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
         (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
         () => Effect.undefined
       ))
-      const meaning = told === undefined ? undefined : tenure.meaningOf(told.seen)
-      if (told === undefined || meaning === undefined || meaning._tag === "ReadAgain") {
+      const confirmation = told === undefined ? undefined : tenure.confirm(told.seen)
+      if (told === undefined || confirmation === undefined || confirmation._tag === "ReadAgain") {
         yield* conflictPause
-      } else if (meaning._tag === "Adopt") {
+      } else if (confirmation._tag === "Over") {
+        services.observations.see(tenure.options.election, told.seen)
+      } else {
+        const { elected } = confirmation
         // The answers may have taken what was left of it.
         if (yield* tenure.isValid) {
-          return { tenure, token: new FencingToken({ epoch: told.epoch, revision: tenure.electedRevision! }) }
+          return { tenure, elected, token: new FencingToken({ epoch: told.epoch, revision: elected.revision }) }
         }
-      } else {
-        services.board.see(tenure.options.election, told.seen)
-        yield* tenure.end(meaning.reason)
       }
     }
     return undefined
@@ -168,7 +171,7 @@ const tryOnce = (
     return yield* announce(services, tenure)
   })
 
-/** Hands over; who has resigned lets others go first. */
+/** Hands over (E20); who has resigned lets others go first (E21). */
 export const release = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.suspend(() => {
     tenure.beginRelease()
@@ -183,7 +186,7 @@ const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenu
   Effect.sync(() => {
     const now = monotonicMillis(clock)
     for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.electedRevision !== undefined) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
+    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
   })
 
 /** Campaigns until it leads. The end of the scope hands over, and so does a campaign that fails or is given up. */

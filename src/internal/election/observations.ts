@@ -20,10 +20,10 @@ import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts
 const shortestPause = Duration.millis(250)
 const longestPause = Duration.seconds(5)
 
-export class Board {
+export class Observations {
   private readonly store: KVStore["Service"]
   private readonly clock: Clock.Clock
-  private readonly observations = new Map<string, Observation>()
+  private readonly byElection = new Map<string, Observation>()
   private readonly waiting = new Map<string, Set<() => void>>()
   /** Open while the watch has given all there is: what it has not given then is not there. */
   private readonly complete = Latch.makeUnsafe(false)
@@ -37,12 +37,12 @@ export class Board {
 
   /** Undefined: this process has not looked yet. */
   observation(election: string): Observation | undefined {
-    return this.observations.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
+    return this.byElection.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
   }
 
   /** Milliseconds for which exactly this record has been observed, 0 for another one. */
   observedFor(election: string, seen: Seen): number {
-    const known = this.observations.get(election)
+    const known = this.byElection.get(election)
     return known !== undefined && isSame(known.seen, seen) ? monotonicMillis(this.clock) - known.since : 0
   }
 
@@ -53,10 +53,10 @@ export class Board {
 
   /** Something was seen, by the watch or by a read. */
   see(election: string, seen: Seen): Observation {
-    const known = this.observations.get(election)
+    const known = this.byElection.get(election)
     const observation = nextObservation(known, seen, monotonicMillis(this.clock))
     if (observation !== known) {
-      this.observations.set(election, observation)
+      this.byElection.set(election, observation)
       // A copy: who is woken may wait again at once.
       for (const wake of Array.from(this.waiting.get(election) ?? [])) wake()
     }
@@ -66,7 +66,7 @@ export class Board {
   /** Waits until what is seen is no longer this. */
   changed(election: string, known: Observation | undefined): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      if (this.observations.get(election) !== known) return resume(Effect.void)
+      if (this.byElection.get(election) !== known) return resume(Effect.void)
       const waiting = this.waiting.get(election) ?? new Set()
       this.waiting.set(election, waiting)
       const forget = () => {
@@ -102,7 +102,7 @@ export class Board {
             return
           case "Ready":
             // What was known, or is waited for, and is in no snapshot, is not there.
-            for (const election of new Set([...this.observations.keys(), ...this.waiting.keys()])) {
+            for (const election of new Set([...this.byElection.keys(), ...this.waiting.keys()])) {
               if (!this.complete.isOpen() && !inSnapshot.has(election)) this.see(election, absent)
             }
             this.complete.openUnsafe()

@@ -12,12 +12,12 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { LeaderRecord } from "../../LeaderRecord.ts"
 import { wholeMillis } from "../time.ts"
 import { remainingLease } from "./challenger.ts"
-import type { Board } from "./observations.ts"
+import type { Observations } from "./observations.ts"
 import { electedRevisionOf, fromRead, type Held, keyOf } from "./record.ts"
 
 /** Milliseconds that are left of a record's lease: at none of them another may lead. */
-const left = (store: KVStore["Service"], board: Board, election: string, seen: Held): number =>
-  remainingLease(seen, store.clock.currentTimeMillisUnsafe(), board.observedFor(election, seen))
+const left = (store: KVStore["Service"], observations: Observations, election: string, seen: Held): number =>
+  remainingLease(seen, store.clock.currentTimeMillisUnsafe(), observations.observedFor(election, seen))
 
 const toLeader = (election: string, seen: Held, epoch: number): LeaderRecord =>
   new LeaderRecord({
@@ -34,7 +34,7 @@ const epochOf = (store: KVStore["Service"]): Effect.Effect<number, KVStoreError>
 
 export const leader = (
   store: KVStore["Service"],
-  board: Board,
+  observations: Observations,
   election: string
 ): Effect.Effect<Option.Option<LeaderRecord>, KVStoreError> =>
   Effect.gen(function*() {
@@ -42,22 +42,22 @@ export const leader = (
     if (seen._tag !== "Held") return Option.none()
     const epoch = yield* epochOf(store)
     // Reading the epoch takes its time: the lease may have ended meanwhile.
-    return left(store, board, election, seen) > 0 ? Option.some(toLeader(election, seen, epoch)) : Option.none()
+    return left(store, observations, election, seen) > 0 ? Option.some(toLeader(election, seen, epoch)) : Option.none()
   })
 
 /** The leader now, then every change; a renewal is none. */
 export const observe = (
   store: KVStore["Service"],
-  board: Board,
+  observations: Observations,
   election: string
 ): Stream.Stream<Option.Option<LeaderRecord>, KVStoreError> =>
   // What was seen before the watch was opened may be long past.
-  Stream.suspend(() => Stream.fromPull(Effect.as(board.upToDate, nextChange(store, board, election))))
+  Stream.suspend(() => Stream.fromPull(Effect.as(observations.upToDate, nextChange(store, observations, election))))
 
 /** Waits until the leader is another than was given last. */
 const nextChange = (
   store: KVStore["Service"],
-  board: Board,
+  observations: Observations,
   election: string
 ): Effect.Effect<readonly [Option.Option<LeaderRecord>], KVStoreError> => {
   let given: Option.Option<LeaderRecord> | undefined
@@ -74,20 +74,20 @@ const nextChange = (
 
   return Effect.gen(function*() {
     while (true) {
-      const observation = board.observation(election)
+      const observation = observations.observation(election)
       const seen = observation?.seen
       let remaining = 0
       let current = Option.none<LeaderRecord>()
       if (seen?._tag === "Held") {
         const epoch = yield* currentEpoch(seen.record.nonce)
-        remaining = left(store, board, election, seen)
+        remaining = left(store, observations, election, seen)
         if (remaining > 0) current = Option.some(toLeader(election, seen, epoch))
       }
       if (observation !== undefined && (given === undefined || !Equal.equals(given, current))) {
         given = current
         return [current]
       }
-      const changed = board.changed(election, observation)
+      const changed = observations.changed(election, observation)
       yield* remaining > 0 ? Effect.raceFirst(changed, Effect.sleep(wholeMillis(remaining))) : changed
     }
   })

@@ -1,8 +1,8 @@
 /**
- * One nonce, from its first attempt to its end: every write it ever makes goes
- * through one queue and takes a number of its own, so that whoever reads the
- * record back knows which attempt landed. The rules are election.md's, "A
- * leader"; the decisions are in `lease.ts`.
+ * The term of one nonce as it runs: its state, its clocks, and its requests. Every
+ * write goes through one queue and takes the next number, so that a record that is
+ * read back shows which attempt landed (docs/protocols/election.md, E3). The
+ * decisions are in `term.ts`.
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -18,10 +18,11 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
-import { deadline, ElapsedTime, landed, type Lease, type ReadBack, sortOut } from "./lease.ts"
-import { electedRevisionOf, encode, fromRead, keyOf, type Seen, type StoredRecord } from "./record.ts"
+import { ElapsedTime } from "./elapsed.ts"
+import { encode, fromRead, keyOf, type Seen } from "./record.ts"
+import * as Term from "./term.ts"
 
-/** An attempt is cut off after half a `renewInterval`, and after this at most: several must fit before the deadline. */
+/** An attempt is cut off after half a `renewInterval`, and after this at most: several must fit before the deadline (E13). */
 const longestAttempt = 1000
 
 /** A failed attempt is followed by the next within half a second. */
@@ -62,28 +63,20 @@ const pause = Effect.flatMap(
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-/** `standing`: no attempt is known to have landed. */
-type Phase = "standing" | "leading" | "releasing" | "ended"
+/** `unknown`: the key has to be read. */
+export type Attempted = "won" | "unknown"
 
 export class Tenure {
   readonly options: TenureOptions
-  readonly key: string
-  readonly lost = Deferred.makeUnsafe<LossReason>()
-  metadata: Metadata
-  term = 0
-  electedAt: DateTime.Utc = DateTime.makeUnsafe(0)
-  /** The revision of the write that won: the fencing token's. */
-  electedRevision: number | undefined
 
+  private readonly key: string
   private readonly elapsed: ElapsedTime
-  private readonly one = Semaphore.makeUnsafe(1)
-  private phase: Phase = "standing"
-  private attempts = 0
-  /** When each attempt that may still land was sent. */
-  private readonly sent = new Map<number, number>()
-  private lease: Lease | undefined
-  /** What the last attempt to win was conditioned on. */
-  private stoodOn: number | "nothing" = "nothing"
+  /** Writes, each with the read that follows a conflict, one at a time. */
+  private readonly queue = Semaphore.makeUnsafe(1)
+  private readonly ended = Deferred.makeUnsafe<LossReason>()
+  private state: Term.Term = Term.watching
+  /** Written with every attempt. */
+  private metadata: Metadata
 
   constructor(options: TenureOptions) {
     this.options = options
@@ -92,17 +85,56 @@ export class Tenure {
     this.elapsed = new ElapsedTime(options.clock)
   }
 
-  // ------------------------------------------------------------ attempts
+  // ------------------------------------------------------------ the state
 
-  private get cutOff(): Duration.Duration {
-    return Duration.millis(Math.min(longestAttempt, this.options.times.renewInterval / 2))
+  /** Waits for the end of the term, and gives the reason. */
+  get lost(): Effect.Effect<LossReason> {
+    return Deferred.await(this.ended)
   }
+
+  /** Why the term has ended; undefined until then. */
+  get lossReason(): LossReason | undefined {
+    return this.state._tag === "Ended" ? this.state.reason : undefined
+  }
+
+  /** Whether an attempt is known to have won, also when the term has ended. */
+  get hasWon(): boolean {
+    return Term.holdingOf(this.state) !== undefined
+  }
+
+  /** Milliseconds until others may lead. */
+  get untilLeaseEnds(): number {
+    return Term.untilLeaseEnds(this.state, this.elapsed.sample(), this.options.times.leaseDuration)
+  }
+
+  /** Whether it leads, by this host's own clocks. */
+  readonly isValid: Effect.Effect<boolean> = Effect.sync(() => this.state._tag === "Leading" && this.tick() > 0)
+
+  /** The only place where the state changes. */
+  private become(next: Term.Term): void {
+    this.state = next
+    if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))
+  }
+
+  private step<Answer>([next, answer]: Term.Step<Answer>): Answer {
+    this.become(next)
+    return answer
+  }
+
+  /** Milliseconds that are left of leadership; at none of them it has ended. */
+  private tick(): number {
+    return this.step(Term.tick(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
+  }
+
+  // ------------------------------------------------------------ requests
 
   /** No request is waited for longer than an attempt. */
   bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
-    const { bucket } = this.options.store.config
+    const { store, times } = this.options
+    const { bucket } = store.config
     const kind = operation === "put" ? "write" : "read"
-    return answeredWithin(effect, this.cutOff, { bucket, operation, key: this.key, kind })
+    const cutOff = Duration.millis(Math.min(longestAttempt, times.renewInterval / 2))
+    return answeredWithin(effect, cutOff, { bucket, operation, key: this.key, kind })
   }
 
   /** The key, from the stream's leader. */
@@ -110,107 +142,60 @@ export class Tenure {
     Effect.map(this.bounded("get", this.options.store.get(this.key)), fromRead)
   )
 
-  private recordOf(attempt: number, vacant: boolean): StoredRecord {
-    const { candidateId, nonce, times } = this.options
-    return {
+  private send(write: Term.Write): Effect.Effect<void, KVStoreError> {
+    const { candidateId, store, times } = this.options
+    const { attempt, electedAt, electedRevision, on, term, vacant } = write
+    const record = encode({
       candidateId,
-      nonce,
-      term: this.term,
+      nonce: this.options.nonce,
+      term,
       attempt,
       leaseMillis: times.leaseDuration,
-      electedAt: this.electedAt,
-      ...(this.electedRevision === undefined ? {} : { electedRevision: this.electedRevision }),
+      electedAt,
+      ...(electedRevision === undefined ? {} : { electedRevision }),
       vacant,
       metadata: this.metadata
-    }
-  }
-
-  /** One write with a number of its own; when it was sent is noted before it is. */
-  private attempt(on: number | "nothing", vacant: boolean): Effect.Effect<void, KVStoreError> {
-    return Effect.suspend(() => {
-      const attempt = ++this.attempts
-      const record = encode(this.recordOf(attempt, vacant))
-      this.sent.set(attempt, this.elapsed.sample())
-      const write = this.options.store.put(this.key, record, on === "nothing" ? { createOnly: true } : { revision: on })
-      return Effect.map(this.bounded("put", write), (revision) => this.adopt(revision, attempt))
     })
-  }
-
-  private adopt(revision: number, attempt: number): void {
-    this.lease = landed(this.lease, revision, this.sent.get(attempt))
-    // In the same step: what has won is handed back by whoever gives up now.
-    if (this.phase === "standing") {
-      this.phase = "leading"
-      this.electedRevision = revision
-    }
-    // Of several on one revision at most one lands, and what came before it cannot land any more.
-    for (const earlier of this.sent.keys()) if (earlier <= attempt) this.sent.delete(earlier)
+    const put = store.put(this.key, record, on === "nothing" ? { createOnly: true } : { revision: on })
+    return Effect.map(this.bounded("put", put), (revision) => this.become(Term.landed(this.state, write, revision)))
   }
 
   // ------------------------------------------------------------ winning
 
-  /** Stands once. True: it won. False: it is not known to have won, look at the key. */
-  stand(on: number | "nothing", term: number): Effect.Effect<boolean, KVStoreError> {
-    return this.one.withPermits(1)(
+  /** Sends one attempt to win. */
+  stand(on: number | "nothing", term: number): Effect.Effect<Attempted, KVStoreError> {
+    return this.queue.withPermits(1)(
       Effect.gen({ self: this }, function*() {
-        this.term = term
-        this.electedAt = yield* DateTime.now
-        this.stoodOn = on
-        yield* this.attempt(on, false)
-        return true
+        const bid = { on, term, electedAt: yield* DateTime.now }
+        const write = this.step(Term.stand(this.state, bid, this.elapsed.sample()))
+        if (write._tag === "Nothing") return "unknown" as const
+        yield* this.send(write)
+        return "won" as const
       }).pipe(Effect.catchIf(
         (error) => decidedByReading.has(error.reason._tag) || error.isRetryable,
-        () => Effect.succeed(false)
+        () => Effect.succeed("unknown" as const)
       ))
     )
   }
 
-  /** A record that bears our nonce means that an attempt of ours has won, whatever was answered. */
-  claim(seen: Seen): boolean {
-    if (seen._tag !== "Held" || seen.record.nonce !== this.options.nonce) return false
-    this.adopt(seen.revision, seen.record.attempt)
-    this.term = seen.record.term
-    this.electedAt = seen.record.electedAt
-    this.electedRevision = electedRevisionOf(seen)
-    return true
+  /** A record with our nonce means that an attempt of ours has won, whatever was answered. */
+  claim(seen: Seen): Attempted {
+    this.step(Term.readBack(this.state, this.options.nonce, seen))
+    return this.state._tag === "Leading" ? "won" : "unknown"
   }
 
-  /** What a record that was read back after winning means. */
-  meaningOf(seen: Seen): ReadBack {
-    return sortOut(this.options.nonce, this.lease!, seen)
+  /** Whether the record, read after winning, allows to announce leadership. */
+  confirm(seen: Seen): Term.Confirmation {
+    return this.step(Term.confirm(this.state, this.options.nonce, seen))
   }
 
   // ------------------------------------------------------------ leading
 
-  /** Milliseconds that are left of leadership by this host's own clocks. */
-  private left(): number {
-    if (this.lease === undefined || this.phase === "ended") return 0
-    return deadline(this.lease, this.options.times.renewDeadline) - this.elapsed.sample()
-  }
-
-  /** Milliseconds until others may lead. */
-  get untilLeaseEnds(): number {
-    return this.lease === undefined ? 0 : this.lease.sentAt + this.options.times.leaseDuration - this.elapsed.sample()
-  }
-
-  end(reason: LossReason): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.phase === "ended") return Effect.void
-      this.phase = "ended"
-      return Effect.asVoid(Deferred.succeed(this.lost, reason))
-    })
-  }
-
-  readonly isValid: Effect.Effect<boolean> = Effect.suspend(() => {
-    if (this.phase !== "leading") return Effect.succeed(false)
-    return this.left() > 0 ? Effect.succeed(true) : Effect.as(this.end("expired"), false)
-  })
-
   /** Ends leadership at the deadline, whatever the store does or does not answer. */
   readonly watchDeadline: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (this.phase !== "ended") {
-      const left = this.left()
-      if (left <= 0) return yield* this.end("expired")
+    while (true) {
+      const left = this.tick()
+      if (left === 0) return
       yield* Effect.sleep(wholeMillis(Math.min(left, longestTick)))
     }
   })
@@ -219,60 +204,49 @@ export class Tenure {
   readonly renewals: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     const { renewInterval } = this.options.times
     let next = this.elapsed.sample() + renewInterval
-    while (this.phase !== "ended") {
+    while (this.state._tag !== "Ended") {
       yield* Effect.sleep(wholeMillis(next - this.elapsed.sample()))
       next = this.elapsed.sample() + renewInterval
-      while (!(yield* this.renew)) yield* pause
+      while ((yield* this.renew) === "retry") yield* pause
     }
   })
 
-  /** True: there is nothing to try again. */
-  private readonly renew: Effect.Effect<boolean> = Effect.suspend(() =>
-    this.one.withPermits(1)(Effect.suspend(() => {
-      if (this.phase !== "leading" && this.phase !== "releasing") return Effect.succeed(true)
-      return Effect.catch(Effect.as(this.attempt(this.lease!.revision, false), true), (error) =>
-        isConflict(error) ? this.readBack : this.missed(error))
+  private readonly renew: Effect.Effect<"settled" | "retry"> = Effect.suspend(() =>
+    this.queue.withPermits(1)(Effect.suspend(() => {
+      const write = this.step(Term.renew(this.state, this.elapsed.sample()))
+      if (write._tag === "Nothing") return Effect.succeed("settled")
+      return Effect.catch(
+        Effect.as(this.send(write), "settled" as const),
+        (error) => isConflict(error) ? this.readBack : this.missed(error)
+      )
     }))
   )
 
-  private missed(error: KVStoreError): Effect.Effect<boolean> {
-    return Effect.as(Effect.logDebug(`a renewal of "${this.options.election}" failed: ${error.message}`), false)
+  private missed(error: KVStoreError): Effect.Effect<"retry"> {
+    return Effect.as(Effect.logDebug(`a renewal of "${this.options.election}" failed: ${error.message}`), "retry")
   }
 
-  /** Sorts out a lost compare-and-set. True: it has landed after all, or it is over. */
-  private readonly readBack: Effect.Effect<boolean> = Effect.suspend(() =>
+  /** Finds out what became of the attempts, after a lost compare-and-set. */
+  private readonly readBack: Effect.Effect<"settled" | "retry"> = Effect.suspend(() =>
     Effect.matchEffect(this.look, {
       onFailure: (error) => this.missed(error),
-      onSuccess: (seen) => {
-        const decision = this.meaningOf(seen)
-        switch (decision._tag) {
-          case "Adopt": {
-            // The revision that was known: nobody wrote, not every conflict means that.
-            const hasLanded = decision.revision !== this.lease!.revision
-            this.adopt(decision.revision, decision.attempt)
-            return Effect.succeed(hasLanded)
-          }
-          case "ReadAgain":
-            return Effect.succeed(false)
-          case "Over":
-            return Effect.as(this.end(decision.reason), true)
-        }
-      }
+      onSuccess: (seen) => Effect.sync(() => this.step(Term.readBack(this.state, this.options.nonce, seen)))
     })
   )
 
-  /** Writes new metadata, and goes on until an attempt with it has landed. False: leadership is over. */
-  proclaim(metadata: Metadata): Effect.Effect<boolean, KVStoreError> {
-    const attempt: Effect.Effect<boolean, KVStoreError> = Effect.suspend(() => {
-      if (this.phase !== "leading") return Effect.succeed(false)
+  /** Writes new metadata, and tries again until an attempt with it has landed, or leadership is over (E18). */
+  proclaim(metadata: Metadata): Effect.Effect<"landed" | "over", KVStoreError> {
+    const attempt: Effect.Effect<"landed" | "over", KVStoreError> = Effect.suspend(() => {
+      const write = this.step(Term.proclaim(this.state, this.elapsed.sample()))
+      if (write._tag === "Nothing") return Effect.succeed("over")
       this.metadata = metadata
       return Effect.catchIf(
-        Effect.as(this.attempt(this.lease!.revision, false), true),
+        Effect.as(this.send(write), "landed" as const),
         isConflict,
-        () => Effect.flatMap(this.readBack, (sorted) => sorted ? attempt : Effect.andThen(pause, attempt))
+        () => Effect.flatMap(this.readBack, (read) => read === "settled" ? attempt : Effect.andThen(pause, attempt))
       )
     })
-    return this.one.withPermits(1)(Effect.suspend(() => {
+    return this.queue.withPermits(1)(Effect.suspend(() => {
       const before = this.metadata
       return Effect.tapError(attempt, (error) =>
         Effect.sync(() => {
@@ -284,52 +258,49 @@ export class Tenure {
 
   // ------------------------------------------------------------ releasing
 
-  /** From here on `isValid` is false for good; the work may still be stopping, and renewals go on. */
+  /** From here on `isValid` is false for good (E19); the work may still be stopping, and renewals continue. */
   beginRelease(): void {
-    if (this.phase === "leading") this.phase = "releasing"
+    this.become(Term.release(this.state))
   }
 
-  /** Hands over what is held: `vacant` by compare-and-set, until it is sent or the deadline passes. */
+  /** Hands leadership over: `vacant` by compare-and-set, until it is sent or the deadline passes (E20). */
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.phase === "ended") return Effect.void
-    if (this.phase === "standing") return this.settle
     this.beginRelease()
-    return this.one.withPermits(1)(this.vacate)
+    return Effect.andThen(
+      this.settle,
+      Effect.suspend(() => this.state._tag === "Releasing" ? this.handOver : Effect.void)
+    )
   })
+
+  private readonly handOver: Effect.Effect<void> = Effect.suspend(() => this.queue.withPermits(1)(this.vacate))
 
   private readonly vacate: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     let conflicts = 0
-    // A campaign that is given up may only now have learnt that it has won.
-    this.beginRelease()
-    while (this.phase !== "ended") {
-      if (this.left() <= 0) return yield* this.end("expired")
-      const outcome = yield* Effect.match(this.attempt(this.lease!.revision, true), {
+    while (true) {
+      const write = this.step(Term.vacate(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
+      if (write._tag === "Nothing") return
+      const outcome = yield* Effect.match(this.send(write), {
         onFailure: (error) => isConflict(error) ? "conflict" : "unanswered",
         onSuccess: () => "landed"
       })
-      if (outcome === "landed") return yield* this.end("resigned")
-      // Our own late renewal is adopted, and the release tried once more; anything else is left alone.
-      if (outcome === "conflict" && (!(yield* this.readBack) || ++conflicts > 1)) yield* pause
+      // Our own late renewal is adopted, and `vacant` is written on its revision; another record is left alone.
+      if (outcome === "conflict" && ((yield* this.readBack) === "retry" || ++conflicts > 1)) yield* pause
       if (outcome === "unanswered") yield* pause
     }
   })
 
-  /** A campaign that ends with an attempt outstanding: what it has won after all is handed back. */
+  /** Looks whether an attempt has won after the campaign was given up. */
   private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    for (let looks = 0; this.sent.size > 0; looks++) {
+    for (let looks = 0; this.state._tag === "Withdrawing"; looks++) {
       if (looks > settleLooks) {
         yield* Effect.logWarning(
           `an attempt on "${this.options.election}" was not resolved: if it lands, its lease runs out`
         )
-        break
+        return this.become(Term.abandon(this.state))
       }
       if (looks > 0) yield* Effect.sleep(Duration.millis(shortestPause))
       const seen = yield* Effect.option(this.look)
-      if (Option.isNone(seen)) continue
-      if (this.claim(seen.value)) return yield* this.one.withPermits(1)(this.vacate)
-      // Somebody else wrote: no attempt of ours can land any more.
-      if (this.stoodOn !== (seen.value._tag === "Absent" ? "nothing" : seen.value.revision)) break
+      if (Option.isSome(seen)) this.step(Term.readBack(this.state, this.options.nonce, seen.value))
     }
-    yield* this.end("resigned")
   })
 }
