@@ -1,8 +1,8 @@
 /** Each rule of the checkers: histories that keep it, and the shortest that break it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { FencingToken } from "../../src/FencingToken.ts"
-import * as Checks from "../../src/testing/Checks.ts"
+import { FencingToken } from "../../../src/FencingToken.ts"
+import * as Checks from "../../../src/testing/Checks.ts"
 
 const token = (revision: number, epoch = 7) => new FencingToken({ epoch, revision })
 

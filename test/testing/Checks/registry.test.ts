@@ -1,6 +1,6 @@
 /** Each rule of the checker of a registry: histories that keep it, and the shortest that break it. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Checks from "../../src/testing/Checks.ts"
+import * as Checks from "../../../src/testing/Checks.ts"
 
 /** Bounds are at 20 and 40 s of age for a list, at 10 and 50 s for a watch. */
 const times: Checks.RegistryTimes = { maxAge: 30_000, heartbeat: 10_000, tolerance: 10_000 }
