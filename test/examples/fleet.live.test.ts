@@ -33,11 +33,11 @@ const checkRun = ({ code, stderr, stdout }: Ended, where: RegExp) => {
     /> \S+ resigns/,
     /> billing-2 shuts down/,
     /billing-2 +deregistered/,
-    /billing-1 +expired/,
-    /billing-1 +cleaned up/,
     /> the others shut down/,
     /orders-\d +deregistered/
   ])
+  // On a busy machine the heartbeats of billing-1 may have stopped long before the others have registered.
+  linesInOrder(stdout, [/billing-1 +expired/, /billing-1 +cleaned up/, /> the others shut down/])
   assert.match(stdout, new RegExp(`${first} +cleaned up`))
 }
 
