@@ -101,7 +101,7 @@ export const kv: ReadonlyArray<Mutant> = [
     from: "AegisSDK 1.1: purge has no revision (K7)",
     file: store,
     find: "put(key, noBytes, options?.revision)",
-    replace: "put(key, nothing, undefined)",
+    replace: "put(key, noBytes, undefined)",
     scenario: "single"
   },
   {
