@@ -27,7 +27,7 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Predicate from "effect/Predicate"
 import * as UndefinedOr from "effect/UndefinedOr"
 import { decodeKey, encodeKey } from "./internal/kv/keyEncoding.ts"
-import { invalid, kindOf } from "./internal/options.ts"
+import { invalidConfig, kindOf } from "./internal/options.ts"
 import { retryOperation } from "./internal/retry.ts"
 import { longestKey, shownKey } from "./internal/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
@@ -140,7 +140,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
       retryOperation(store.config, method, key, (writing) =>
         Effect.gen(function*() {
           if (typeof f !== "function") {
-            const reason = invalid(`${method}: expected a function of the value, got ${kindOf(f)}`)
+            const reason = invalidConfig(`${method}: expected a function of the value, got ${kindOf(f)}`)
             return yield* new KVStoreError({ bucket: store.config.bucket, operation: method, key, reason })
           }
           const found = yield* store.get(stored)

@@ -24,7 +24,7 @@ export type Values<S extends Settings> = {
   readonly [Name in keyof S]: S[Name] extends Setting<infer A> ? A : never
 }
 
-export const invalid = (problem: string): InvalidConfig => new InvalidConfig({ problem })
+export const invalidConfig = (problem: string): InvalidConfig => new InvalidConfig({ problem })
 
 /** What a value is, without the value itself: it may be a secret. */
 export const kindOf = (value: unknown): string => {
@@ -52,7 +52,7 @@ export const shown = (value: unknown): string => {
 }
 
 export const refuse = (name: string, expected: string, got: string): Result.Result<never, InvalidConfig> =>
-  Result.fail(invalid(`${name}: expected ${expected}, got ${got}`))
+  Result.fail(invalidConfig(`${name}: expected ${expected}, got ${got}`))
 
 /** Reads options: each by its setting, and none that has no setting. Undefined stands for no options at all. */
 export const read = <S extends Settings>(
@@ -88,7 +88,7 @@ const readNamed = <S extends Settings>(
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(settings, name))
   if (unknown !== undefined) {
     return Result.fail(
-      invalid(`${where}: no option "${prefix}${unknown}": there are ${namesOf(settings, prefix)}`)
+      invalidConfig(`${where}: no option "${prefix}${unknown}": there are ${namesOf(settings, prefix)}`)
     )
   }
   const values: { [name: string]: unknown } = {}

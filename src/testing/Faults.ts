@@ -368,7 +368,7 @@ export const injectAll = (
         (fault) => Effect.andThen(Effect.sleep(fault.at), inject(fault, targets)),
         { concurrency: "unbounded", discard: true }
       )
-      : Effect.fail(options.invalid(`faults: ${problem}`))
+      : Effect.fail(options.invalidConfig(`faults: ${problem}`))
   })
 
 /**

@@ -145,7 +145,7 @@ const decodePlan = Schema.decodeUnknownResult(Faults.Plan)
 /** A plan may have been written by hand. */
 const planProblem = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidConfig | undefined => {
   const problem = problemOf(decodePlan(plan)) ?? aimProblem(nodes, plan.faults)
-  return problem === undefined ? undefined : options.invalid(`plan: ${problem}`)
+  return problem === undefined ? undefined : options.invalidConfig(`plan: ${problem}`)
 }
 
 /** Far beyond what the checks take. */

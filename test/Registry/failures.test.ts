@@ -14,7 +14,8 @@ import * as Registry from "../../src/Registry.ts"
 
 import { away, countOf, delayed, type Fault, on, silent } from "../support/links.ts"
 import { record } from "../support/suite.ts"
-import { defaults, finish, logged, test, until } from "./suite/inMemory.ts"
+import { logged } from "../support/suite.ts"
+import { defaults, finish, test, until } from "./suite/inMemory.ts"
 import { listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
 describe("Registry in memory, when things go wrong", () => {

@@ -13,7 +13,8 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 
 import { countOf } from "../support/links.ts"
-import { defaults, finish, key, logged, test, until } from "./suite/inMemory.ts"
+import { logged } from "../support/suite.ts"
+import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
 import {
   entryOf,
   fieldsOf,

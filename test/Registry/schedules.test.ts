@@ -9,7 +9,8 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 
 import { countOf } from "../support/links.ts"
-import { defaults, key, logged, test } from "./suite/inMemory.ts"
+import { logged } from "../support/suite.ts"
+import { defaults, key, test } from "./suite/inMemory.ts"
 import { lastOf, listed, named, openBucket, reasonOf, startProcess } from "./suite/processes.ts"
 
 describe("Registry in memory, on its schedules", () => {

@@ -53,8 +53,17 @@ export const finisher = (until: Until) => <A, E, R>(effect: Effect.Effect<A, E, 
 
 export type Finish = ReturnType<typeof finisher>
 
-/** The log is not tested, and a test that fails says enough. */
+/** No log, unless a test provides `logged`: a test that fails says enough. */
 export const quiet = Logger.layer([])
+
+/** What is logged, in words, with its level. */
+export const logged = () => {
+  const lines: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+    lines.push(`${logLevel} ${(Array.isArray(message) ? message : [message]).map(String).join(" ")}`)
+  })
+  return { lines, layer: Logger.layer([logger]) }
+}
 
 export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 

@@ -15,7 +15,7 @@ import { type ElectionError, LeadershipLost } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { toMetadata } from "../metadata.ts"
-import { invalid, kindOf } from "../options.ts"
+import { invalidConfig, kindOf } from "../options.ts"
 import { wholeMillis } from "../time.ts"
 import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
 import { checkSize, failure } from "./candidate.ts"
@@ -125,7 +125,7 @@ const runUntil = <A, E, R>(
 const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | ElectionError, R> =>
   Effect.isEffect(work)
     ? work
-    : Effect.fail(failure("whileLeader", election)(invalid(`work: expected an Effect, got ${kindOf(work)}`)))
+    : Effect.fail(failure("whileLeader", election)(invalidConfig(`work: expected an Effect, got ${kindOf(work)}`)))
 
 /** Runs work until it ends, or leadership goes. */
 export const runWork = <A, E, R>(

@@ -12,7 +12,7 @@ import type { CandidateOptions, Election, Leadership, Options, Timings } from ".
 import type { ElectionError } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
-import { invalid, kindOf } from "../options.ts"
+import { invalidConfig, kindOf } from "../options.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
 import { checkName, failure, toCandidate, toLayerTimes } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
@@ -33,7 +33,7 @@ const checkBucket = Effect.fnUntraced(function*(
   times: TermTimings
 ): Effect.fn.Return<void, ElectionError> {
   const { historySize, replicas, storage, streamMaxAge } = store.config
-  const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(invalid(problem)))
+  const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(invalidConfig(problem)))
   if (historySize !== 1) return yield* refuse(`historySize: expected 1 for elections, got ${historySize}`)
   if (streamMaxAge !== undefined) {
     return yield* refuse(
@@ -134,7 +134,7 @@ const whileLeader = <A, E, R>(
   Effect.gen(function*() {
     const candidate = yield* enter(elections, "whileLeader", election, options)
     if (typeof work !== "function") {
-      const reason = invalid(`work: expected a function of the leadership, got ${kindOf(work)}`)
+      const reason = invalidConfig(`work: expected a function of the leadership, got ${kindOf(work)}`)
       return yield* failure("whileLeader", election)(reason)
     }
     while (true) {

@@ -110,7 +110,7 @@ export class Tenure {
   /** Whether it leads, by this host's own clocks. */
   readonly isValid: Effect.Effect<boolean> = Effect.sync(() => this.state._tag === "Leading" && this.tick() > 0)
 
-  /** The only place where the state changes. */
+  /** The only place where the state changes. Terms that were won and not announced end here too, and so do withdrawn campaigns. */
   private become(next: Term.Term): void {
     this.state = next
     if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))

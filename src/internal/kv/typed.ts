@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { KVEntry, KVEvent, KVOptions, KVStore, TypedKVStore } from "../../KVStore.ts"
 import { InvalidValue, KVStoreError, type KVStoreReason, UndecodableValue } from "../../KVStoreError.ts"
-import { invalid, kindOf } from "../options.ts"
+import { invalidConfig, kindOf } from "../options.ts"
 import { retryOperation } from "../retry.ts"
 import { shownKey } from "../subjects.ts"
 import { getUnexpired } from "./expireOnRead.ts"
@@ -66,7 +66,11 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
     retryOperation(store.config, "modify", key, (writing) =>
       Effect.gen(function*() {
         if (typeof f !== "function") {
-          return yield* failure("modify", key, invalid(`modify: expected a function of the value, got ${kindOf(f)}`))
+          return yield* failure(
+            "modify",
+            key,
+            invalidConfig(`modify: expected a function of the value, got ${kindOf(f)}`)
+          )
         }
         const current = yield* decodeFound("modify", store.get(key))
         const next = f(Option.map(current, (entry) => entry.value))

@@ -42,7 +42,8 @@ const watching = {
       ? fromRevision(name, value)
       : Result.mapError(
         beginnings(name, value),
-        () => options.invalid(`${name}: expected "snapshot", "updates" or { revision }, got ${options.shown(value)}`)
+        () =>
+          options.invalidConfig(`${name}: expected "snapshot", "updates" or { revision }, got ${options.shown(value)}`)
       )
   )
 }
@@ -68,9 +69,9 @@ export const checkOptions = (given: KVOptions | undefined): KVStoreReason | unde
     ? conditionNames.filter((name) => given[name] !== undefined)
     : []
   // Two conditions are the mistake then, whatever else is wrong with one of them.
-  if (named.length > 1) return options.invalid(`${one}, got ${named.join(" and ")}`)
+  if (named.length > 1) return options.invalidConfig(`${one}, got ${named.join(" and ")}`)
   if (Result.isFailure(read)) return read.failure
-  if (named.length === 0) return options.invalid(`${one}, got none`)
+  if (named.length === 0) return options.invalidConfig(`${one}, got none`)
   return given.whenKey === undefined ? undefined : checkGuard(given.whenKey.key)
 }
 

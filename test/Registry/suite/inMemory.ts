@@ -2,7 +2,6 @@
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 
 import { eventually } from "../../../tools/eventually.ts"
@@ -20,15 +19,6 @@ export const test = (title: string, body: () => Effect.Effect<void, unknown, Buc
 /** With the defaults, as users have them: 30 seconds, and a heartbeat every 10. */
 export const defaults = { maxAge: undefined, heartbeat: undefined }
 export const key = keyOf("orders", "one")
-
-/** What is logged at that level and above, in words. */
-export const logged = () => {
-  const lines: Array<string> = []
-  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-    lines.push(`${logLevel} ${(Array.isArray(message) ? message : [message]).map(String).join(" ")}`)
-  })
-  return { lines, layer: Logger.layer([logger]) }
-}
 
 export const again = <E, R>(count: number, effect: Effect.Effect<unknown, E, R>) =>
   Effect.repeat(effect, { times: count - 1 })

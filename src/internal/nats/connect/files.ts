@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { readFile } from "node:fs/promises"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
-import { invalid, refuse, type Setting, text } from "../../options.ts"
+import { invalidConfig, refuse, type Setting, text } from "../../options.ts"
 
 /** A path that is the text of a file by mistake is not shown: it may be that of a key. */
 export const path = (instead: string): Setting<string> => (name, value) =>
@@ -19,6 +19,6 @@ export const fileText = (name: string, path: string): Effect.Effect<string, Inva
     try: () => readFile(path, "utf8"),
     catch: (cause) => {
       const code: unknown = cause instanceof Error ? Reflect.get(cause, "code") : undefined
-      return invalid(`${name}: cannot read ${JSON.stringify(path)} (${String(code ?? "unknown error")})`)
+      return invalidConfig(`${name}: cannot read ${JSON.stringify(path)} (${String(code ?? "unknown error")})`)
     }
   })

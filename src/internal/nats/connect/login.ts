@@ -18,7 +18,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
-import { invalid, optional, refuse, secret, type Settings, text, type Values } from "../../options.ts"
+import { invalidConfig, optional, refuse, secret, type Settings, text, type Values } from "../../options.ts"
 import { fileText, path } from "./files.ts"
 import type { UrlLogin } from "./servers.ts"
 
@@ -81,7 +81,7 @@ const seedForm = "the seed of a user's nkey (58 letters and digits that begin wi
 const withNkey = (given: string): Result.Result<ResolvedLogin, InvalidConfig> => {
   const seed = given.trim()
   return Option.match(publicKeyOf(seed), {
-    onNone: () => Result.fail(invalid(`nkey: expected ${seedForm}`)),
+    onNone: () => Result.fail(invalidConfig(`nkey: expected ${seedForm}`)),
     onSome: (publicKey) =>
       Result.succeed({
         shown: `nkey ${publicKey}`,
@@ -131,7 +131,7 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
 }
 
 const credentialsOf = (name: string, text: string): Result.Result<Credentials, InvalidConfig> =>
-  Result.mapError(parseCredentials(text), (problem) => invalid(`${name}: ${problem}`))
+  Result.mapError(parseCredentials(text), (problem) => invalidConfig(`${name}: ${problem}`))
 
 const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
   shown,
@@ -206,6 +206,6 @@ export const readLogin = (
 ): Effect.Effect<ResolvedLogin, InvalidConfig> => {
   const used = ways.filter((names) => names.some((name) => given[name] !== undefined))
   const named = [...used.map((names) => names.join(" and ")), ...(url === undefined ? [] : ["the URL of servers"])]
-  if (named.length > 1) return Effect.fail(invalid(`expected one way to log in, got ${named.join(", ")}`))
+  if (named.length > 1) return Effect.fail(invalidConfig(`expected one way to log in, got ${named.join(", ")}`))
   return optionsLogin(given) ?? Effect.succeed(url === undefined ? nobody : fromUrl(url))
 }

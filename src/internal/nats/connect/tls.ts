@@ -9,7 +9,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { checkServerIdentity as compare, type ConnectionOptions, type PeerCertificate } from "node:tls"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
-import { flag, invalid, optional, secret, type Settings, text, type Values } from "../../options.ts"
+import { flag, invalidConfig, optional, secret, type Settings, text, type Values } from "../../options.ts"
 import { fileText, path } from "./files.ts"
 
 /** What the client takes, and what it hands on to Node. */
@@ -54,7 +54,7 @@ const readPart = Effect.fnUntraced(function*(
 ): Effect.fn.Return<{ readonly text: string; readonly setting: Partial<TlsSettings> } | undefined, InvalidConfig> {
   const [text, file] = [given[part], given[`${part}File`]]
   if (text !== undefined && file !== undefined) {
-    return yield* invalid(`expected tls.${part} or tls.${part}File, got both`)
+    return yield* invalidConfig(`expected tls.${part} or tls.${part}File, got both`)
   }
   if (file !== undefined) {
     return { text: yield* fileText(`tls.${part}File`, file), setting: { [`${part}File`]: file } }
@@ -66,7 +66,7 @@ const certificatesOf = (name: string, pem: string): Effect.Effect<ReadonlyArray<
   const read = Result.try(() => Array.from(pem.matchAll(certificate), ([block]) => new X509Certificate(block)))
   return Result.isSuccess(read) && read.success.length > 0
     ? Effect.succeed(read.success)
-    : Effect.fail(invalid(`${name}: expected certificates in PEM (-----BEGIN CERTIFICATE-----)`))
+    : Effect.fail(invalidConfig(`${name}: expected certificates in PEM (-----BEGIN CERTIFICATE-----)`))
 }
 
 /** The names of all options of TLS. */
@@ -75,7 +75,7 @@ export const tlsNames: ReadonlyArray<string> = Object.keys(tlsSettings)
 const privateKeyOf = (name: string, pem: string): Effect.Effect<KeyObject, InvalidConfig> =>
   Effect.try({
     try: () => createPrivateKey(pem),
-    catch: () => invalid(`${name}: expected a private key in PEM, not encrypted (-----BEGIN PRIVATE KEY-----)`)
+    catch: () => invalidConfig(`${name}: expected a private key in PEM, not encrypted (-----BEGIN PRIVATE KEY-----)`)
   })
 
 const checkPair = Effect.fnUntraced(function*(
@@ -84,13 +84,13 @@ const checkPair = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, InvalidConfig> {
   if (certificates === undefined && key === undefined) return
   if (certificates === undefined) {
-    return yield* invalid("tls: expected a client certificate (cert) beside key, got none")
+    return yield* invalidConfig("tls: expected a client certificate (cert) beside key, got none")
   }
   if (key === undefined) {
-    return yield* invalid("tls: expected the certificate's private key (key) beside cert, got none")
+    return yield* invalidConfig("tls: expected the certificate's private key (key) beside cert, got none")
   }
   if (!certificates[0]!.checkPrivateKey(key)) {
-    return yield* invalid("tls: expected the private key of the client certificate, got another one")
+    return yield* invalidConfig("tls: expected the private key of the client certificate, got another one")
   }
 })
 

@@ -14,7 +14,7 @@ import type { InvalidConfig } from "../../../AegisError.ts"
 import * as config from "../../../internal/kv/config.ts"
 import { streamName, subjectPrefix } from "../../../internal/nats/bucket/streamConfig.ts"
 import * as client from "../../../internal/nats/service.ts"
-import { integer, invalid, optional, read, type Values } from "../../../internal/options.ts"
+import { integer, invalidConfig, optional, read, type Values } from "../../../internal/options.ts"
 import { optionalMillis } from "../../../internal/time.ts"
 import type { BucketOptions } from "../../../KVStoreConfig.ts"
 import { KVStoreError, Unavailable } from "../../../KVStoreError.ts"
@@ -111,7 +111,7 @@ export class Fleet {
       const asked = yield* Effect.fromResult(read("options", options, runSettings))
       yield* Effect.mapError(
         config.make(asked.bucket),
-        ({ message, reason }) => reason._tag === "InvalidConfig" ? reason : invalid(message)
+        ({ message, reason }) => reason._tag === "InvalidConfig" ? reason : invalidConfig(message)
       )
       return new Fleet(asked)
     })
@@ -230,7 +230,7 @@ export class Fleet {
       yield* Effect.fromResult(nodeId("id", id))
       const { offset, rate } = yield* Effect.fromResult(read("options", options, nodeSettings))
       if (this.machines.has(id)) {
-        return yield* invalid(`id: expected an id of its own for each node, got "${id}" twice`)
+        return yield* invalidConfig(`id: expected an id of its own for each node, got "${id}" twice`)
       }
       const machine = yield* Effect.acquireRelease(
         Effect.sync(() => this.addMachine(id, Duration.toMillis(offset), rate)),
@@ -423,5 +423,5 @@ const toQuality = (given: LinkQuality): Result.Result<Quality, InvalidConfig> =>
     const maxDelay = optionalMillis(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
     return maxDelay >= minDelay
       ? Result.succeed({ minDelay, maxDelay, loss, reordering })
-      : Result.fail(invalid(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))
+      : Result.fail(invalidConfig(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))
   })
