@@ -8,12 +8,12 @@
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { save } from "../tools/saveResults.ts"
 import { leftovers } from "./leftovers.ts"
 import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
 import { simulation } from "./simulation.ts"
-import { save } from "./support/results.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
 /** What a measurement gives: a table for people, numbers for later, and what is not as it should be. */

@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { lines, provideNatsServer } from "../../tools/natsServer/binaries.ts"
+import { lines, provideNatsServer } from "./natsServer/binaries.ts"
 
-const project = fileURLToPath(new URL("../..", import.meta.url))
+const project = fileURLToPath(new URL("..", import.meta.url))
 
 const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: project, encoding: "utf8" }).trim()
 
