@@ -26,7 +26,9 @@ export default defineConfig({
           exclude: ["live", "timed", "faults", "simulation"].map((kind) => `test/**/*.${kind}.test.ts`),
           // No module keeps anything from one use to the next: files share what is loaded, which takes most of the time.
           isolate: false,
-          maxWorkers: "100%"
+          maxWorkers: "100%",
+          // Some take seconds of computing: a busy machine must not fail them.
+          testTimeout: 20_000
         }
       },
       // Real servers on real time: most of it is waiting, so that two files at once keep a processor busy.

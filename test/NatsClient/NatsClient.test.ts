@@ -325,7 +325,7 @@ describe("a client that gives up connecting", () => {
       // The order is the client's to choose: in sixteen attempts both come first.
       for (let attempts = 0; attempts < 16; attempts++) {
         const scope = yield* Scope.make()
-        const client = NatsClient.layer({ servers: [mute.url, good.url], connectTimeout: "50 millis" })
+        const client = NatsClient.layer({ servers: [mute.url, good.url], connectTimeout: "200 millis" })
         yield* Scope.provide(Layer.build(client), scope)
         yield* until(Effect.sync(mute.open), (open) => open === 0)
         assert.strictEqual(good.open(), 1)
