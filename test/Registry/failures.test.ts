@@ -12,13 +12,82 @@ import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 
-import { away, countOf, delayed, type Fault, on, silent } from "../support/links.ts"
-import { record } from "../support/suite.ts"
-import { logged } from "../support/suite.ts"
-import { defaults, finish, test, until } from "./suite/inMemory.ts"
-import { listed, named, openBucket, startProcess } from "./suite/processes.ts"
+import { away, countOf, delayed, type Fault, lostOnTheWay, on, silent } from "../support/links.ts"
+import { logged, record } from "../support/suite.ts"
+import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
+import { lastOf, listed, named, openBucket, reasonOf, startProcess, underneath } from "./suite/processes.ts"
 
 describe("Registry in memory, when things go wrong", () => {
+  test("closing a scope does not wait for a registration in it that waits for another process's silence", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const store = yield* openBucket()
+      const [other, process] = [yield* startProcess(store, defaults), yield* startProcess(store, defaults)]
+      yield* other.registry.heartbeat(named("orders", "one"))
+      const scope = yield* Scope.make()
+      // Its finalizer runs before its fiber is interrupted.
+      yield* Effect.forkIn(Scope.provide(process.registry.register(named("orders", "one")), scope), scope)
+      yield* TestClock.adjust(500)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust(0)
+      assert.isDefined(closing.pollUnsafe(), "it has closed at once")
+      assert.strictEqual(countOf(process.link, "put"), 0)
+      assert.deepStrictEqual(lines, [])
+    }).pipe(Effect.provide(layer))
+  })
+
+  test("a registration fails where nobody knows what became of a read", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket(), defaults)
+      yield* process.link.set(on("history", lostOnTheWay))
+      const reason = yield* reasonOf(
+        finish(Effect.scoped(process.registry.register(named("orders", "one")))),
+        "KVStoreError"
+      )
+      assert.strictEqual(reason.reason._tag, "OutcomeUnknown")
+      assert.strictEqual(countOf(process.link, "put"), 0)
+    }))
+
+  /** A read that tells what was there, a while ago. */
+  const slowRead = on("history", (_, run) => Effect.tap(run, () => Effect.sleep(100)))
+
+  test("two heartbeats by hand at once, of which the first finds another process: a deregistration stays", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const [other, process] = [yield* startProcess(store, defaults), yield* startProcess(store, defaults)]
+      yield* other.registry.heartbeat(named("orders", "one"))
+      const byHand = Effect.exit(process.registry.heartbeat(named("orders", "one")))
+      yield* process.link.set(slowRead)
+      const first = yield* Effect.forkChild(byHand)
+      yield* TestClock.adjust(20)
+      yield* store.purge(key)
+      const second = yield* Effect.forkChild(byHand)
+      yield* finish(Effect.all([Fiber.join(first), Fiber.join(second)]))
+      yield* process.link.set(undefined)
+      assert.strictEqual(yield* lastOf(store, key), "put")
+      yield* other.registry.deregister("orders", "one")
+      yield* reasonOf(finish(process.registry.heartbeat(named("orders", "one"))), "Deregistered")
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+    }))
+
+  test("two heartbeats by hand that find a duplicate, and one of them begins again: a deregistration stays", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const [other, process] = [yield* startProcess(store, defaults), yield* startProcess(store, defaults)]
+      const byHand = process.registry.heartbeat(named("orders", "one"))
+      yield* byHand
+      yield* underneath(store, key, { nonce: "another process" })
+      yield* process.link.set(slowRead)
+      const first = yield* Effect.forkChild(Effect.catch(byHand, () => Effect.andThen(store.purge(key), byHand)))
+      const second = yield* Effect.forkChild(Effect.exit(byHand))
+      yield* finish(Effect.all([Fiber.join(first), Fiber.join(second)]))
+      yield* process.link.set(undefined)
+      assert.strictEqual(yield* lastOf(store, key), "put")
+      yield* other.registry.deregister("orders", "one")
+      yield* reasonOf(finish(byHand), "Deregistered")
+      assert.strictEqual(yield* lastOf(store, key), "delete")
+    }))
+
   const stuck: ReadonlyArray<readonly [what: string, fault: Fault]> = [
     ["read", on("history", silent)],
     ["delete", on("delete", silent)],

@@ -137,8 +137,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "a heartbeat by hand is a duplicate for ever once it was one",
     from: "R15",
     file: heartbeat,
-    find: "reason._tag === \"DuplicateInstance\" && known.delete(own.key)",
-    replace: "reason._tag === \"DuplicateInstance\" && known.has(own.key)",
+    find: "known.get(own.key) === own) known.delete(own.key)",
+    replace: "known.get(own.key) === own) known.has(own.key)",
     scenario: "mixed",
     runs: 50,
     // No scenario sends heartbeats by hand.

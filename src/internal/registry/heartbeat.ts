@@ -34,7 +34,10 @@ export const makeHeartbeat = (
       return Effect.tapError(
         own.write((current) => Result.succeed(changed(current, { group, metadata, status, version }))),
         // Deregistered is for good. Another process with the id may have expired the next time: the id is forgotten.
-        (reason) => Effect.sync(() => reason._tag === "DuplicateInstance" && known.delete(own.key))
+        (reason) =>
+          Effect.sync(() => {
+            if (reason._tag === "DuplicateInstance" && own.isOver && known.get(own.key) === own) known.delete(own.key)
+          })
       )
     })
 }

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import type { KVStoreError } from "../../KVStoreError.ts"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { answeredWithin, conflictPause } from "../retry.ts"
@@ -47,6 +48,11 @@ interface Operation {
   readonly change: InstanceChange | undefined
   readonly onDuplicate: OnDuplicate
 }
+
+/** How an operation gives the queue back: done, or to be tried again after another process's silence. */
+type End = Extract<Command, { readonly _tag: "Done" | "Wait" }>
+
+const done: End = { _tag: "Done" }
 
 const removal: Operation = { change: undefined, onDuplicate: "fail" }
 
@@ -95,21 +101,28 @@ export class OwnRecord {
   /** Writes the record for the first time, or finds that it is there. A first write without an answer fails, and may land. */
   enroll(onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> {
     const operation: Operation = { change: undefined, onDuplicate }
-    return this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation)))
+    const enroll: Effect.Effect<void, RegistryReason> = Effect.flatMap(
+      this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation))),
+      // Outside of the queue: a process that is asked to leave meanwhile does not wait.
+      (end) => end._tag === "Wait" ? Effect.andThen(this.silence(end.revision, end.silentFor), enroll) : Effect.void
+    )
+    return enroll
   }
 
   /** Writes the record, changed; enrols first where that was not done, and fails for a live record of another process. */
   write(change: InstanceChange): Effect.Effect<void, RegistryReason> {
     const operation: Operation = { change, onDuplicate: "fail" }
-    return this.queue.withPermits(1)(Effect.suspend(() => this.advance({ _tag: "Asked" }, operation)))
+    return Effect.asVoid(
+      this.queue.withPermits(1)(Effect.suspend(() => this.advance({ _tag: "Asked" }, operation)))
+    )
   }
 
   /** Writes nothing more, and removes the own record, past late writes of this process; never another's. */
   readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
-    this.advance({ _tag: "LeaveAsked" }, removal)
+    Effect.asVoid(this.advance({ _tag: "LeaveAsked" }, removal))
   )
 
-  private advance(event: Event, operation: Operation): Effect.Effect<void, RegistryReason> {
+  private advance(event: Event, operation: Operation): Effect.Effect<End, RegistryReason> {
     return this.run(this.apply(event), operation)
   }
 
@@ -119,21 +132,20 @@ export class OwnRecord {
     return command
   }
 
-  private run(command: Command, operation: Operation): Effect.Effect<void, RegistryReason> {
+  private run(command: Command, operation: Operation): Effect.Effect<End, RegistryReason> {
     const askAgain = Effect.suspend(() => this.advance({ _tag: "Asked" }, operation))
     switch (command._tag) {
       case "Done":
-        return Effect.void
+      case "Wait":
+        return Effect.succeed(command)
       case "Refuse":
         return Effect.fail(this.errorOf(command.reason))
       case "Enroll":
         return this.enrolled(operation)
       case "EnrollAgain":
         return Effect.andThen(conflictPause, this.enrolled(operation))
-      case "Wait":
-        return Effect.andThen(this.silence(command.revision, command.silentFor), this.enrolled(operation))
       case "Enrolled":
-        return operation.change === undefined ? Effect.void : askAgain
+        return operation.change === undefined ? Effect.succeed(done) : askAgain
       case "Write":
         return this.put(command.on, command.as, operation)
       case "ReadBack":
@@ -162,7 +174,7 @@ export class OwnRecord {
     this.options.access.lastOf(this.key)
   )
 
-  private enrolled(operation: Operation): Effect.Effect<void, RegistryReason> {
+  private enrolled(operation: Operation): Effect.Effect<End, RegistryReason> {
     return Effect.flatMap(this.last, ({ seen, silentFor }) =>
       this.advance({
         _tag: "Found",
@@ -191,7 +203,7 @@ export class OwnRecord {
   }
 
   /** One write. Where it fails, other than by a conflict, it may land all the same: no event says how it ended. */
-  private put(on: number, as: WriteKind, operation: Operation): Effect.Effect<void, RegistryReason> {
+  private put(on: number, as: WriteKind, operation: Operation): Effect.Effect<End, RegistryReason> {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
       const { bytes, record } = yield* Effect.fromResult(this.composed(operation, yield* DateTime.now))
@@ -226,7 +238,7 @@ export class OwnRecord {
     )
   }
 
-  private readBack(operation: Operation): Effect.Effect<void, RegistryReason> {
+  private readBack(operation: Operation): Effect.Effect<End, RegistryReason> {
     return Effect.flatMap(
       this.answered("history", this.last),
       ({ seen }) => this.advance({ _tag: "ReadBack", seen }, operation)
@@ -247,15 +259,16 @@ export class OwnRecord {
     })
   }
 
-  private look(looks: number): Effect.Effect<void, RegistryReason> {
+  private look(looks: number): Effect.Effect<End, RegistryReason> {
     return Effect.flatMap(this.last, ({ seen }) => this.advance({ _tag: "Looked", seen, looks }, removal))
   }
 
-  private delete(revision: number, looks: number): Effect.Effect<void, RegistryReason> {
-    return Effect.catchIf(
-      this.options.access.store.delete(this.key, { revision }),
-      ({ reason }) => reason._tag === "RevisionMismatch" || reason._tag === "OutcomeUnknown",
-      () => Effect.andThen(conflictPause, this.look(looks))
+  private delete(revision: number, looks: number): Effect.Effect<End, RegistryReason> {
+    const mayBeThere = ({ reason }: KVStoreError) =>
+      reason._tag === "RevisionMismatch" || reason._tag === "OutcomeUnknown"
+    return this.options.access.store.delete(this.key, { revision }).pipe(
+      Effect.as(done),
+      Effect.catchIf(mayBeThere, () => Effect.andThen(conflictPause, this.look(looks)))
     )
   }
 }

@@ -108,7 +108,7 @@ export type Command =
   | { readonly _tag: "Enroll" }
   /** The same after a pause. */
   | { readonly _tag: "EnrollAgain" }
-  /** Wait until the record of another process is too old, and enroll again; fail where it is written before that. */
+  /** The operation ends; wait until the record of another process is too old, and enroll again, or fail where it is written. */
   | { readonly _tag: "Wait"; readonly revision: number; readonly silentFor: number }
   /** The own record was there before it was written: a change is yet to be written. */
   | { readonly _tag: "Enrolled" }

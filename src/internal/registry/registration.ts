@@ -43,14 +43,15 @@ export interface RegistrationOptions {
 const isFinal = (reason: RegistryReason): boolean =>
   reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
 
-const isUnknown = (reason: RegistryReason): boolean =>
-  reason._tag === "KVStoreError" && reason.reason._tag === "OutcomeUnknown"
+/** A read changes nothing: whatever became of it, its failure is one. */
+const isUnknownWrite = (reason: RegistryReason): boolean =>
+  reason._tag === "KVStoreError" && reason.operation === "put" && reason.reason._tag === "OutcomeUnknown"
 
 /** Enrols until the key is ours, or known to be another's: a first write without an answer may have landed. */
 const enroll = (own: OwnRecord, onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> =>
   Effect.catchIf(
     own.enroll(onDuplicate),
-    isUnknown,
+    isUnknownWrite,
     () => Effect.andThen(conflictPause, enroll(own, onDuplicate))
   )
 
