@@ -37,3 +37,46 @@ describe("docs/kvstore.md", () => {
     assert.deepStrictEqual(named.toSorted(), reasons.toSorted())
   })
 })
+
+describe("docs/protocols", () => {
+  const documents = ["K", "R", "E"] as const
+  const files = { K: "kv", R: "registry", E: "election" }
+  const rules = new Set(
+    documents.flatMap((letter) =>
+      [...read(`docs/protocols/${files[letter]}.md`).matchAll(/^### ([KRE]\d+)\. /gm)].map(([, rule]) => rule!)
+    )
+  )
+
+  /** The rules that a text cites, also those between the two of "E13 to E20". */
+  const citedIn = (text: string): ReadonlyArray<string> =>
+    [...text.matchAll(/\b([KRE])(\d+)(?: to(?:\s+\*)?\s+\1(\d+))?\b/g)].flatMap(([, letter, first, last]) =>
+      Array.from(
+        { length: Number(last ?? first) - Number(first) + 1 },
+        (_, index) => `${letter}${Number(first) + index}`
+      )
+    )
+
+  const sources = ["src/", "tools/mutants/"].flatMap((folder) =>
+    readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => folder + file)
+  )
+  const cited = new Map(sources.map((file) => [file, citedIn(read(file))]))
+
+  it("numbers its rules without a gap", () => {
+    for (const letter of documents) {
+      const own = [...rules].filter((rule) => rule.startsWith(letter))
+      assert.isAtLeast(own.length, 20)
+      assert.deepStrictEqual(own, own.map((_, index) => `${letter}${index + 1}`))
+    }
+  })
+
+  it("has every rule that the code and the mutants cite", () => {
+    for (const [file, all] of cited) assert.deepStrictEqual(all.filter((rule) => !rules.has(rule)), [], file)
+  })
+
+  it("has no rule that the code does not cite", () => {
+    const all = new Set([...cited.values()].flat())
+    assert.deepStrictEqual([...rules].filter((rule) => !all.has(rule)), [])
+  })
+})

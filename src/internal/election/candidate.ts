@@ -48,7 +48,7 @@ export const checkName = (election: string): InvalidName | undefined =>
     ? undefined
     : new InvalidName({ field: "election", value: nameOf(election), expected: "1 to 200 letters, digits, _, - and /" })
 
-/** Below this a renewal has no time for two attempts on a slow network. */
+/** Below this a renewal has no time for two attempts on a slow network (docs/protocols/election.md, E26). */
 const shortestRenewal = 10
 
 const timingSettings = group({

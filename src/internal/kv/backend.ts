@@ -2,7 +2,7 @@
  * The smallest thing a backend must be: an append-only log per bucket that
  * keeps the last messages of each key, refuses a write whose condition does not
  * hold, and can be followed. What users see of a store is built on it once, in
- * `store.ts`.
+ * `store.ts` (docs/protocols/kv.md, K1 and K4).
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"

@@ -1,5 +1,6 @@
 /**
- * A read that takes what is too old for absent, and removes it.
+ * A read that takes what is too old for absent, and removes it
+ * (docs/protocols/kv.md, K19).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -2,7 +2,7 @@
  * A stream as JetStream keeps one, in this process: one growing sequence over
  * all keys, the last `historySize` messages of each, conditions checked against
  * the last message of a key, and removal by age that spares nothing. Plain
- * state and plain functions: time is handed in.
+ * state and plain functions: time is handed in (docs/protocols/kv.md, K1, K4, K17, K18).
  */
 import { type KVStoreReason, RevisionMismatch, StorageFull } from "../../KVStoreError.ts"
 import { countPassing } from "../binarySearch.ts"

@@ -1,7 +1,8 @@
 /**
  * What a store guarantees, built on any backend: input checked before anything is
  * sent, conditions turned into the one number that the log checks, tombstones
- * kept from those who ask for values, and every failure told with its place.
+ * kept from those who ask for values, and every failure told with its place
+ * (docs/protocols/kv.md, K4 to K8, K14).
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,7 @@
 /**
  * What a caller may ask for, checked before anything is sent. The types say most
- * of it; callers from JavaScript get the same answer as an error. Pure.
+ * of it; callers from JavaScript get the same answer as an error
+ * (docs/protocols/kv.md, K8). Pure.
  */
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"

@@ -1,7 +1,7 @@
 /**
  * The options of a registry, read before anything is sent or done. Pure: what
  * cannot be used is a reason, and nothing is filled in but the documented
- * defaults.
+ * defaults (docs/protocols/registry.md, R27 and R28).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
  * An instance as it is stored: camelCase JSON with a nonce that tells one
- * process from another under the same id. What we do not know is kept as it is.
- * Pure.
+ * process from another under the same id. What we do not know is kept as it is
+ * (docs/protocols/registry.md, R1 to R3). Pure.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

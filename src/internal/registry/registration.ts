@@ -1,6 +1,7 @@
 /**
  * One registration: a first write, heartbeats on a schedule, and a
- * compare-and-delete at the end. `OwnRecord` writes and deletes.
+ * compare-and-delete at the end. `OwnRecord` writes and deletes
+ * (docs/protocols/registry.md, R7 to R18).
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -77,7 +78,7 @@ const heartbeats = (
   )
 }
 
-/** Emits `invisible` once others may see us expired, and `visible` again after the next heartbeat that landed. */
+/** Emits `invisible` once others may see us expired, and `visible` again after the next heartbeat that landed (R14). */
 const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,

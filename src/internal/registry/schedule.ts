@@ -1,7 +1,8 @@
 /**
  * When heartbeats are due, and how long one may take: at an interval, or on a
  * caller's Schedule, whose delays show only as they come. It is followed, but
- * never as a hot loop; so is the Schedule of a cleanup.
+ * never as a hot loop; so is the Schedule of a cleanup (docs/protocols/registry.md,
+ * R12 and R13).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

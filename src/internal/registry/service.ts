@@ -1,6 +1,6 @@
 /**
  * The registry over a store: options and names checked, records read and judged,
- * and the parts put together.
+ * and the parts put together (docs/protocols/registry.md, R19, R23, R24).
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"

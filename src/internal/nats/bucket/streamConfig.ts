@@ -1,6 +1,6 @@
 /**
  * A bucket as a JetStream stream: what we ask for when we make one, and how one
- * that exists differs. Pure.
+ * that exists differs (docs/protocols/kv.md, K27 and K28). Pure.
  */
 import * as Duration from "effect/Duration"
 import { KVStoreConfig } from "../../../KVStoreConfig.ts"
@@ -160,7 +160,7 @@ const toAge = (nanoseconds: number | undefined): Duration.Duration | undefined =
     ? undefined
     : Duration.min(Duration.millis(nanoseconds / nanosPerMilli), longestAge)
 
-/** Whether a server can expire single keys, leave markers, and check a condition on another key. */
+/** Whether a server can expire single keys, leave markers, and check a condition on another key (K6, K18). */
 export const hasMarkers = (version: string): boolean => {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
   return major > 2 || (major === 2 && minor >= 11)

@@ -1,7 +1,7 @@
 /**
  * Requests that end with a reason of the store's: not sent at all while the link
  * is down, sorted by what may have happened, and done again where the bucket was
- * lost and may be made again.
+ * lost and may be made again (docs/protocols/kv.md, K9 to K12 and K29).
  */
 import * as Effect from "effect/Effect"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"

@@ -1,7 +1,8 @@
 /**
  * Requests over a connection: one inbox and one timer for all of them, however
  * many are under way. A request ends with its answer, its time, a refusal, the
- * loss of the link, or the interruption of whoever asked; none is left behind.
+ * loss of the link, or the interruption of whoever asked; none is left behind
+ * (docs/protocols/kv.md, K11).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
