@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { hostname } from "node:os"
 
-/** Host and process id; a simulated process has a name of its own. */
+/** Host and process id; a simulated process has a separate name. */
 export const ProcessName = Context.Reference<string>("effect-aegis/ProcessName", {
   defaultValue: () => `${hostname()}-${process.pid}`
 })

@@ -15,7 +15,7 @@ import { wholeMillis } from "./time.ts"
 // after a failure
 // -----------------------------------------------------------------------------
 
-/** Delays in whole milliseconds, one at least: on a virtual clock that stands between two milliseconds `Schedule.fixed` would spin. */
+/** Delays in whole milliseconds, one at least: on a virtual clock between two whole milliseconds `Schedule.fixed` would spin. */
 export const inWholeMillis = <Output, Input>(
   schedule: Schedule.Schedule<Output, Input>
 ): Schedule.Schedule<Output, Input> =>
@@ -24,7 +24,7 @@ export const inWholeMillis = <Output, Input>(
     ({ duration }) => Effect.succeed(wholeMillis(Math.max(1, Duration.toMillis(duration))))
   )
 
-/** Doubling from the shortest to the longest, give or take a fifth, for ever. */
+/** Doubling from the shortest to the longest, give or take a fifth, without end. */
 export const backoff = (shortest: Duration.Duration, longest: Duration.Duration) =>
   Schedule.min([Schedule.exponential(shortest), Schedule.spaced(longest)]).pipe(Schedule.jittered, inWholeMillis)
 
@@ -73,7 +73,7 @@ export const conflictPause = Effect.flatMap(
 /** The first pause of a read and a write that are repeated together, give or take a fifth. */
 const shortestConflictPause = Duration.millis(10)
 
-/** What the pause grows to while the conflicts go on: of many writers some get through meanwhile. */
+/** The longest pause: of many writers some succeed in that time. */
 const longestConflictPause = Duration.millis(250)
 
 /** Marks the write of an attempt. */

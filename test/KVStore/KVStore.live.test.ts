@@ -19,7 +19,8 @@ import { layerNatsServer, type NatsServer } from "../../tools/natsServer/server.
 import { bytes } from "../../tools/values.ts"
 import { layerClient, layerLegacyClient, layerNatsBuckets, layerRaw, Raw } from "../support/natsClient.ts"
 import { Buckets, freshName, numbers, openBucket, record, type Store } from "../support/suite.ts"
-import { read, reasonOf, shown } from "./suite/fixture.ts"
+import { reasonOf } from "../support/suite.ts"
+import { read, shown } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
 const onRealTime = { excludeTestServices: true, timeout: "30 seconds" } as const

@@ -23,7 +23,8 @@ import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, untyped } from "../../tools/values.ts"
 import { freshName, record } from "../support/suite.ts"
-import { read, reasonOf, shown } from "./suite/fixture.ts"
+import { reasonOf } from "../support/suite.ts"
+import { read, shown } from "./suite/fixture.ts"
 
 const until = eventually(false)
 

@@ -19,10 +19,10 @@ import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
-import { reasonOf } from "../KVStore/suite/fixture.ts"
 import * as certificates from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
+import { reasonOf } from "../support/suite.ts"
 import { freshName, record } from "../support/suite.ts"
 
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => void

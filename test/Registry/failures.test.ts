@@ -14,8 +14,9 @@ import * as Registry from "../../src/Registry.ts"
 
 import { away, countOf, delayed, type Fault, lostOnTheWay, on, silent } from "../support/links.ts"
 import { logged, record } from "../support/suite.ts"
+import { reasonOf } from "../support/suite.ts"
 import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
-import { lastOf, listed, named, openBucket, reasonOf, startProcess, underneath } from "./suite/processes.ts"
+import { lastOf, listed, named, openBucket, startProcess, underneath } from "./suite/processes.ts"
 
 describe("Registry in memory, when things go wrong", () => {
   test("closing a scope does not wait for a registration in it that waits for another process's silence", () => {

@@ -7,8 +7,9 @@ import { isExpired } from "../../src/Expiration.ts"
 
 import { away, countOf, silent, times } from "../support/links.ts"
 import { record } from "../support/suite.ts"
+import { reasonOf } from "../support/suite.ts"
 import { again, defaults, key, test, until } from "./suite/inMemory.ts"
-import { fieldsOf, listed, named, openBucket, reasonOf, startProcess, underneath, watched } from "./suite/processes.ts"
+import { fieldsOf, listed, named, openBucket, startProcess, underneath, watched } from "./suite/processes.ts"
 
 describe("Registry in memory, to the millisecond", () => {
   test("an instance lives for exactly maxAge after its last heartbeat, for all who look on", () =>

@@ -14,18 +14,9 @@ import * as Registry from "../../src/Registry.ts"
 
 import { countOf } from "../support/links.ts"
 import { logged } from "../support/suite.ts"
+import { reasonOf } from "../support/suite.ts"
 import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
-import {
-  entryOf,
-  fieldsOf,
-  lastOf,
-  listed,
-  named,
-  openBucket,
-  type Process,
-  reasonOf,
-  startProcess
-} from "./suite/processes.ts"
+import { entryOf, fieldsOf, lastOf, listed, named, openBucket, type Process, startProcess } from "./suite/processes.ts"
 
 type Ask = (registry: Process["registry"]) => Effect.Effect<unknown, Registry.RegistryError, Scope.Scope>
 

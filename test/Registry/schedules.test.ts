@@ -10,8 +10,9 @@ import * as Registry from "../../src/Registry.ts"
 
 import { countOf } from "../support/links.ts"
 import { logged } from "../support/suite.ts"
+import { reasonOf } from "../support/suite.ts"
 import { defaults, key, test } from "./suite/inMemory.ts"
-import { lastOf, listed, named, openBucket, reasonOf, startProcess } from "./suite/processes.ts"
+import { lastOf, listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
 describe("Registry in memory, on its schedules", () => {
   test("a Duration sends heartbeats at that interval, and the registration's own goes before the layer's", () =>

@@ -1,4 +1,5 @@
 /** What the suites have in common: the backend that they run on, and what they do with it. */
+import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -80,3 +81,21 @@ export const record = Effect.fnUntraced(function*<A, E>(stream: Stream.Stream<A,
   )
   return { events, fiber, all: Effect.sync(() => [...events]) }
 })
+
+interface Failure {
+  readonly message: string
+  readonly reason: { readonly _tag: string }
+}
+
+/** The reason for which an effect fails: this one, or the test fails. */
+export const reasonOf = <A, E extends Failure, R, Tag extends E["reason"]["_tag"]>(
+  effect: Effect.Effect<A, E, R>,
+  tag: Tag
+): Effect.Effect<Extract<E["reason"], { readonly _tag: Tag }>, never, R> =>
+  Effect.match(effect, {
+    onFailure: (error) => {
+      assert.strictEqual(error.reason._tag, tag, error.message)
+      return error.reason as Extract<E["reason"], { readonly _tag: Tag }>
+    },
+    onSuccess: (value) => assert.fail(`${tag} was expected, and it succeeded with ${JSON.stringify(value)}`)
+  })

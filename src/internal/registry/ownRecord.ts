@@ -103,7 +103,7 @@ export class OwnRecord {
     const operation: Operation = { change: undefined, onDuplicate }
     const enroll: Effect.Effect<void, RegistryReason> = Effect.flatMap(
       this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation))),
-      // Outside of the queue: a process that is asked to leave meanwhile does not wait.
+      // Outside of the queue: leaving does not wait for it.
       (end) => end._tag === "Wait" ? Effect.andThen(this.silence(end.revision, end.silentFor), enroll) : Effect.void
     )
     return enroll

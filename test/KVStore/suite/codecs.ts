@@ -11,7 +11,8 @@ import * as KVStore from "../../../src/KVStore.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import { bytes, textOf, untyped } from "../../../tools/values.ts"
 import { openBucket, record, type Store } from "../../support/suite.ts"
-import { read, reasonOf, refusal, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { read, refusal, type Test } from "./fixture.ts"
 
 const through = <A>(store: Store, codec: Schema.Codec<A, Uint8Array>) => KVStore.typedWith(store, codec)
 

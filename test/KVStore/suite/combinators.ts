@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as KVStore from "../../../src/KVStore.ts"
 import { bytes, textOf } from "../../../tools/values.ts"
 import { numbers, openBucket } from "../../support/suite.ts"
-import { reasonOf, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { type Test } from "./fixture.ts"
 
 export const combinators = (test: Test) => {
   test("getMany reads the keys that have a value, each once", () =>

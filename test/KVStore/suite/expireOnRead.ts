@@ -14,7 +14,8 @@ import * as KVStore from "../../../src/KVStore.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import { bytes, textOf, untyped } from "../../../tools/values.ts"
 import { numbers, openBucket, type Store } from "../../support/suite.ts"
-import { type Backend, read, reasonOf, refusal, shown, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { type Backend, read, refusal, shown, type Test } from "./fixture.ts"
 
 const maxAge = Duration.millis(250)
 const anHour = Duration.toMillis("1 hour")

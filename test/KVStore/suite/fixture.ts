@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as KVStore from "../../../src/KVStore.ts"
 import { textOf } from "../../../tools/values.ts"
-import type { Buckets, Store } from "../../support/suite.ts"
+import { type Buckets, reasonOf, type Store } from "../../support/suite.ts"
 
 /** A backend, and what it can do. */
 export interface Backend {
@@ -48,22 +48,7 @@ export const shown = (event: KVStore.KVEvent): string => {
 export const revisionOf = (event: KVStore.KVEvent): ReadonlyArray<number> =>
   event._tag === "Ready" ? [] : [event._tag === "Put" ? event.entry.revision : event.revision]
 
-type ReasonOf<Tag> = Extract<KVStore.KVStoreReason, { readonly _tag: Tag }>
-
-/** The reason for which an effect fails: this one, or the test fails. */
-export const reasonOf = <A, R, Tag extends KVStore.KVStoreReason["_tag"]>(
-  effect: Effect.Effect<A, KVStore.KVStoreError, R>,
-  tag: Tag
-): Effect.Effect<ReasonOf<Tag>, never, R> =>
-  Effect.match(effect, {
-    onFailure: (error) => {
-      assert.strictEqual(error.reason._tag, tag, error.message)
-      return error.reason as ReasonOf<Tag>
-    },
-    onSuccess: (value) => assert.fail(`${tag} was expected, and it succeeded with ${JSON.stringify(value)}`)
-  })
-
-/** The same, and the bucket is as it was before. */
+/** The reason for which an effect fails, and the bucket is unchanged. */
 export const refusal = Effect.fnUntraced(function*<A, Tag extends KVStore.KVStoreReason["_tag"]>(
   store: Store,
   effect: Effect.Effect<A, KVStore.KVStoreError>,

@@ -7,7 +7,8 @@ import * as KVStore from "../../../src/KVStore.ts"
 import { bytes, untyped } from "../../../tools/values.ts"
 import { badKeys } from "../../support/badKeys.ts"
 import { openBucket } from "../../support/suite.ts"
-import { read, reasonOf, refusal, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { read, refusal, type Test } from "./fixture.ts"
 
 const badFilters = ["", " ", "x!", ">.a", "a.>.b", "a*", ".a", "a.", "a..b", "a.**", "grüße"]
 

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../../src/KVStore.ts"
 import { numbers, openBucket } from "../../support/suite.ts"
-import { type Backend, reasonOf, refusal, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { type Backend, refusal, type Test } from "./fixture.ts"
 
 export const sizes = (test: Test) => {
   test("takes a value of maxValueSize, under any condition, and refuses one byte more", () =>

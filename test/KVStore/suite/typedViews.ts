@@ -9,7 +9,8 @@ import type * as Config from "../../../src/KVStoreConfig.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import { bytes, untyped } from "../../../tools/values.ts"
 import { openBucket, record } from "../../support/suite.ts"
-import { read, reasonOf, refusal, type Test } from "./fixture.ts"
+import { reasonOf } from "../../support/suite.ts"
+import { read, refusal, type Test } from "./fixture.ts"
 
 const Price = Schema.Struct({ cents: Schema.Int, at: Schema.optionalKey(Schema.DateTimeUtc) })
 

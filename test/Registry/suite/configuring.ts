@@ -6,8 +6,9 @@ import * as Layer from "effect/Layer"
 import * as KVStore from "../../../src/KVStore.ts"
 import type * as Config from "../../../src/KVStoreConfig.ts"
 import * as Registry from "../../../src/Registry.ts"
+import { reasonOf } from "../../support/suite.ts"
 import type { Tools } from "./fixture.ts"
-import { openBucket, reasonOf } from "./processes.ts"
+import { openBucket } from "./processes.ts"
 
 export const configuring = ({ test }: Tools) => {
   const refused: ReadonlyArray<

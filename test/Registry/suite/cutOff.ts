@@ -7,6 +7,7 @@ import type * as Config from "../../../src/KVStoreConfig.ts"
 
 import { away, countOf, type Fault, silent } from "../../support/links.ts"
 import { record, type Store } from "../../support/suite.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { brisk, clockError, contains, maxAge, type Tools, tough } from "./fixture.ts"
 import {
   entryOf,
@@ -18,7 +19,6 @@ import {
   named,
   openBucket,
   type Process,
-  reasonOf,
   startProcess,
   watched,
   world

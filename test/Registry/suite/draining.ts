@@ -3,8 +3,9 @@ import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { reasonOf } from "../../support/suite.ts"
 import { calm, contains, steady, type Tools } from "./fixture.ts"
-import { hasWritten, keyOf, lastOf, listed, named, reasonOf, startProcess, watched, world } from "./processes.ts"
+import { hasWritten, keyOf, lastOf, listed, named, startProcess, watched, world } from "./processes.ts"
 
 export const draining = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")

@@ -9,6 +9,7 @@ import { bytes } from "../../../tools/values.ts"
 
 import { after, answerLost, away, countOf, times } from "../../support/links.ts"
 import { numbers } from "../../support/suite.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { brisk, calm, clockError, maxAge, steady, type Tools } from "./fixture.ts"
 import {
   entryOf,
@@ -18,7 +19,6 @@ import {
   listed,
   named,
   openBucket,
-  reasonOf,
   sendHeartbeat,
   startProcess,
   underneath,

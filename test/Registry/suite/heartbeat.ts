@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 
 import { after, answerLost, countOf, lostOnTheWay, on, silent, times } from "../../support/links.ts"
 import { numbers } from "../../support/suite.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
 import {
   entryOf,
@@ -14,7 +15,6 @@ import {
   lastOf,
   listed,
   named,
-  reasonOf,
   sendHeartbeat,
   underneath,
   watched,

@@ -7,8 +7,9 @@ import * as Scope from "effect/Scope"
 import * as Registry from "../../../src/Registry.ts"
 
 import { away, countOf, times } from "../../support/links.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { brisk, calm, steady, type Tools } from "./fixture.ts"
-import { hasWritten, keyOf, lastOf, named, reasonOf, sendHeartbeat, startProcess, world } from "./processes.ts"
+import { hasWritten, keyOf, lastOf, named, sendHeartbeat, startProcess, world } from "./processes.ts"
 
 export const cleanups = ({ finish, test, until }: Tools) => {
   test("the cleanup cleans up on its schedule, and a run that fails does not end it", () =>

@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Registry from "../../../src/Registry.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { calm, type Tools } from "./fixture.ts"
-import { listed, named, type Process, reasonOf, world } from "./processes.ts"
+import { listed, named, type Process, world } from "./processes.ts"
 
 const badNames = [
   "",

@@ -1,5 +1,4 @@
 /** Processes with a registry each, what they see of one another, and what is stored of them. */
-import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -127,21 +126,6 @@ const shown = (event: Registry.RegistryEvent): string => {
 /** What a watch has told so far, in words. */
 export const watched = (process: Process, serviceName?: string) =>
   record(Stream.map(process.registry.watch(serviceName), shown))
-
-type ReasonOf<Tag> = Extract<Registry.RegistryReason, { readonly _tag: Tag }>
-
-/** The reason for which an effect fails: this one, or the test fails. */
-export const reasonOf = <A, R, Tag extends Registry.RegistryReason["_tag"]>(
-  effect: Effect.Effect<A, Registry.RegistryError, R>,
-  tag: Tag
-): Effect.Effect<ReasonOf<Tag>, never, R> =>
-  Effect.match(effect, {
-    onFailure: (error) => {
-      assert.strictEqual(error.reason._tag, tag, error.message)
-      return error.reason as ReasonOf<Tag>
-    },
-    onSuccess: (value) => assert.fail(`${tag} was expected, and it succeeded with ${JSON.stringify(value)}`)
-  })
 
 /** For `until`: from now on so many of the process's writes have landed. */
 export const hasWritten = (process: Process, writes: number) => {

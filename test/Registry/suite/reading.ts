@@ -9,19 +9,9 @@ import { bytes } from "../../../tools/values.ts"
 
 import { away } from "../../support/links.ts"
 import { record } from "../../support/suite.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
-import {
-  entryOf,
-  idsOf,
-  keyOf,
-  listed,
-  named,
-  reasonOf,
-  sendHeartbeat,
-  underneath,
-  watched,
-  world
-} from "./processes.ts"
+import { entryOf, idsOf, keyOf, listed, named, sendHeartbeat, underneath, watched, world } from "./processes.ts"
 
 export const reading = ({ finish, test, until }: Tools) => {
   test("a read that fails is an error, and never an empty answer", () =>

@@ -6,8 +6,9 @@ import type * as Registry from "../../../src/Registry.ts"
 
 import { answerLost, countOf, lostOnTheWay, times } from "../../support/links.ts"
 import { numbers, record } from "../../support/suite.ts"
+import { reasonOf } from "../../support/suite.ts"
 import { calm, steady, type Tools } from "./fixture.ts"
-import { fieldsOf, hasWritten, keyOf, named, reasonOf, underneath, world } from "./processes.ts"
+import { fieldsOf, hasWritten, keyOf, named, underneath, world } from "./processes.ts"
 
 export const updates = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
