@@ -8,6 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { checkCodeBlocks } from "./codeBlocks.ts"
 import { checkExamples } from "./examples.ts"
 import { checkSurface } from "./surface.ts"
 
@@ -98,7 +99,7 @@ try {
       devDependencies: {
         typescript,
         "@types/node": manifest.devDependencies["@types/node"],
-        // Of examples that are tests.
+        // Of code blocks that are tests.
         "@effect/vitest": manifest.devDependencies["@effect/vitest"],
         vitest: manifest.devDependencies.vitest
       }
@@ -152,6 +153,7 @@ try {
   })
   const inProject = (command: string, ...args: ReadonlyArray<string>) => run(folder, command, ...args)
   checkSurface(check, folder, inProject)
+  checkCodeBlocks(check, folder, inProject)
   checkExamples(check, folder, inProject)
 } catch (error) {
   failed++

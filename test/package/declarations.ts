@@ -1,4 +1,4 @@
-/** The emitted declarations of the package, read as text: names, their documentation, and the examples in it. */
+/** The emitted declarations of the package, read as text: names, and their documentation. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 
@@ -99,29 +99,4 @@ export const internalNames = (dist: string): ReadonlyArray<string> =>
       .split("\n")
       .filter((line) => /["'][./]*\/internal\//.test(line))
       .map((line) => `${file}: ${line.trim()}`)
-  )
-
-/** A program in a doc comment. */
-export interface Example {
-  readonly where: string
-  readonly code: string
-  /** What its comments say that it prints. */
-  readonly prints: ReadonlyArray<string>
-}
-
-const programsIn = (text: string): ReadonlyArray<string> =>
-  [...text.matchAll(new RegExp(docComment, "g"))].flatMap(([comment]) =>
-    [...textOf(comment).matchAll(/```ts[^\n]*\n([\s\S]*?)```/g)].map(([, code = ""]) => code)
-  )
-
-/** The complete examples of public modules: those that import the package, and so can be copied as they are. */
-export const examplesIn = (dist: string): ReadonlyArray<Example> =>
-  publicFiles(dist).flatMap((file) =>
-    programsIn(readFileSync(join(dist, file), "utf8"))
-      .filter((code) => /from "effect-aegis/.test(code))
-      .map((code, index) => ({
-        where: `${file.replace(".d.ts", "")} ${index + 1}`,
-        code,
-        prints: Array.from(code.matchAll(/^\/\/ => (.*)$/gm), ([, printed = ""]) => printed)
-      }))
   )

@@ -1,10 +1,10 @@
 /**
  * What the packed package shows of itself, each as a check that throws: which paths open, that no declaration names a
- * file of `internal/`, that a project can export what it builds on it, that its examples run, and `docs/api.md`.
+ * file of `internal/`, that a project can export what it builds on it, and `docs/api.md`.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Example, examplesIn, internalNames } from "./declarations.ts"
+import { internalNames } from "./declarations.ts"
 import { apiFile, apiOf } from "./names.ts"
 
 /** Runs a program in the project that has the package, and gives what it printed. */
@@ -25,13 +25,6 @@ const sameLines = (what: string, actual: string, expected: string) => {
     `${what}, line ${differs + 1}: expected ${JSON.stringify(right[differs])}, got ${JSON.stringify(left[differs])}`
   )
 }
-
-/** A file of `examples/` for each: those that run on a server are compiled only. */
-const writeExamples = (folder: string, examples: ReadonlyArray<Example>): void => {
-  for (const [index, { code }] of examples.entries()) writeFileSync(join(folder, `examples/${index}.ts`), code)
-}
-
-const runsAlone = ({ code }: Example): boolean => /\bawait Effect\.run/.test(code) && !/\blayerNats\b|\bNats/.test(code)
 
 /** `folder` is the project; the package is installed there. */
 export const checkSurface = (check: Check, folder: string, run: Run): void => {
@@ -58,20 +51,6 @@ export const checkSurface = (check: Check, folder: string, run: Run): void => {
     expect(text.includes("export declare const everything"), "no declarations were emitted")
     expect(!/effect-aegis\/(?:dist|src|internal)/.test(text), "a declaration names a file that cannot be imported")
   })
-
-  const examples = examplesIn(dist)
-  check("the examples compile", () => {
-    expect(examples.length > 0, "there are none")
-    writeExamples(folder, examples)
-    run("npx", "tsc", "-p", "examples/tsconfig.json")
-  })
-  for (const [index, example] of examples.entries()) {
-    if (!runsAlone(example)) continue
-    check(`the example ${example.where} runs`, () => {
-      const printed = run(process.execPath, `examples/${index}.ts`)
-      for (const line of example.prints) expect(printed.includes(line), `expected ${line}, got ${printed}`)
-    })
-  }
 
   check(
     "docs/api.md has the names that there are: npm run names",
