@@ -1,6 +1,6 @@
 /**
- * The guarantees of a `KVStore`, kept by real servers of both lines: the suite that memory passes, and what only a server
- * has: consumers, a bucket that is there already, other clients.
+ * The suite of `KVStore` against real servers of both lines, and tests of what only a server has: consumers, existing
+ * buckets, and other clients.
  */
 import { assert, layer } from "@effect/vitest"
 import { headers } from "@nats-io/transport-node"
@@ -27,10 +27,10 @@ const onRealTime = { excludeTestServices: true, timeout: "30 seconds" } as const
 
 const until = eventually(false)
 
-/** The server's own view, by a client of the test's own. */
+/** A JetStream manager on another connection than the store's. */
 const manager = Effect.map(Raw, ({ manager }) => manager)
 
-/** The client by which a store reaches its server. */
+/** The NATS client library under the store. */
 interface Connection {
   readonly name: string
   readonly layer: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError, NatsServer>
@@ -51,14 +51,14 @@ const consumers = (bucket: string) =>
     ({ streams }) => Effect.promise(async () => (await streams.info(`KV_${bucket}`)).state.consumer_count)
   )
 
-/** Long before the server would remove by itself one that nobody listens to. */
+/** Waits less than the 10 s after which the server itself removes an unused consumer. */
 const noConsumerOf = (bucket: string) => until(consumers(bucket), (count) => count === 0, Duration.seconds(3))
 
 const onServers = (line: Line, connection: Connection): void =>
   layer(layerLine(line, connection), onRealTime)(`${line}${connection.name}: a bucket on a server`, (it) => {
     const hasMarkers = line !== "2.10"
 
-    it.effect("a watch has one consumer, and none when it has ended", () =>
+    it.effect("a watch has one consumer, and deletes it when it ends", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const { bucket } = store.config
@@ -71,7 +71,7 @@ const onServers = (line: Line, connection: Connection): void =>
         yield* noConsumerOf(bucket)
       }))
 
-    it.effect("a watch that is interrupted leaves no consumer", () =>
+    it.effect("an interrupted watch leaves no consumer", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const { bucket } = store.config
@@ -81,7 +81,7 @@ const onServers = (line: Line, connection: Connection): void =>
         yield* noConsumerOf(bucket)
       }))
 
-    it.effect("a watch that is interrupted before it is ready leaves no consumer", () =>
+    it.effect("a watch that is interrupted before Ready leaves no consumer", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const { bucket } = store.config
@@ -104,7 +104,7 @@ const onServers = (line: Line, connection: Connection): void =>
         yield* noConsumerOf(store.config.bucket)
       }))
 
-    it.effect("a bucket that is there is opened with what it holds", () =>
+    it.effect("an existing bucket is opened with its contents", () =>
       Effect.gen(function*() {
         const options = {
           bucket: freshName(),
@@ -123,7 +123,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.deepStrictEqual((yield* first.status).created, (yield* second.status).created)
       }))
 
-    it.effect("a bucket that is there with another configuration is refused, difference by difference", () =>
+    it.effect("ConfigMismatch lists each difference from an existing bucket", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* openBucket({ bucket, historySize: 3, streamMaxAge: "1 hour" })
@@ -149,7 +149,7 @@ const onServers = (line: Line, connection: Connection): void =>
         }
       }))
 
-    it.effect("a bucket that is there with another configuration is taken as it is where that is accepted", () =>
+    it.effect("onMismatch accept uses an existing bucket with its own configuration", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* openBucket({ bucket, historySize: 3 })
@@ -158,7 +158,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=4", "a=3", "a=2"])
       }))
 
-    it.effect("a bucket that is there with another configuration is changed where that is wanted", () =>
+    it.effect("onMismatch update changes the configuration of an existing bucket", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const before = yield* openBucket({ bucket })
@@ -173,14 +173,14 @@ const onServers = (line: Line, connection: Connection): void =>
         const store = yield* openBucket({ ...wanted, onMismatch: "update" })
         yield* Effect.forEach(["1", "2", "3"], (value) => store.put("a", bytes(value)))
         assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=3", "a=2", "a=1"])
-        // Who asks for the same now finds no difference.
+        // The bucket now matches these options.
         yield* openBucket(wanted)
-        // And back again.
+        // It can be changed back.
         yield* openBucket({ bucket, onMismatch: "update" })
         yield* openBucket({ bucket })
       }))
 
-    it.effect("what no server can change is refused where a change is wanted", () =>
+    it.effect("onMismatch update fails with Rejected for a setting that no server can change", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* openBucket({ bucket })
@@ -190,7 +190,7 @@ const onServers = (line: Line, connection: Connection): void =>
       }))
 
     if (hasMarkers) {
-      it.effect("markers can be turned on and off in a bucket that is there", () =>
+      it.effect("onMismatch update turns expiry markers of an existing bucket on and off", () =>
         Effect.gen(function*() {
           const bucket = freshName()
           yield* openBucket({ bucket, streamMaxAge: "300 millis", storage: "memory" })
@@ -205,7 +205,7 @@ const onServers = (line: Line, connection: Connection): void =>
         }))
     }
 
-    it.effect("a bucket that is not there is not made where that is not allowed", () =>
+    it.effect("a missing bucket is not created if create is false", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const error = yield* Effect.flip(openBucket({ bucket, create: false }))
@@ -214,7 +214,7 @@ const onServers = (line: Line, connection: Connection): void =>
         yield* openBucket({ bucket, create: false })
       }))
 
-    it.effect("many who make one bucket at once all get the same one", () =>
+    it.effect("concurrent openings of a new bucket get the same bucket", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const stores = yield* Effect.forEach(Array.from({ length: 10 }), () => openBucket({ bucket }), {
@@ -224,13 +224,13 @@ const onServers = (line: Line, connection: Connection): void =>
         for (const store of stores) assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
       }))
 
-    it.effect("a new bucket begins above every revision that this process has seen of its name", () =>
+    it.effect("a new bucket starts above every revision that this process has seen in a bucket of that name", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const { streams } = yield* manager
-        // As if the host's clock had been an hour ahead when it was made.
+        // As if the host's clock had been one hour ahead when the bucket was created.
         const first_seq = ((yield* Clock.currentTimeMillis) + 3_600_000) * 1000
-        // On 2.10 a message that comes and goes when the bucket is opened takes the first revision.
+        // On 2.10 the placeholder message that is written and purged at opening takes the first revision.
         const taken = line === "2.10" ? 1 : 0
         yield* Effect.promise(() =>
           streams.add({ name: `KV_${bucket}`, subjects: [`$KV.${bucket}.>`], max_msgs_per_subject: 1, first_seq })
@@ -258,7 +258,7 @@ const onServers = (line: Line, connection: Connection): void =>
       Stream.runHead(store.watch())
     ]
 
-    it.effect("a bucket that is lost is BucketNotFound in every operation where it may not be made, and never none", () =>
+    it.effect("with create false every operation on a lost bucket fails with BucketNotFound", () =>
       Effect.gen(function*() {
         const { config: { bucket } } = yield* openBucket({ historySize: 2 })
         const store = yield* openBucket({ bucket, historySize: 2, create: false })
@@ -267,14 +267,14 @@ const onServers = (line: Line, connection: Connection): void =>
         for (const attempt of inEveryWay(store)) yield* reasonOf(attempt, "BucketNotFound")
       }))
 
-    it.effect("a bucket that is lost is made again, as it was, by whatever is asked of it first", () =>
+    it.effect("a lost bucket is recreated with its configuration by the next operation", () =>
       Effect.gen(function*() {
         const count = inEveryWay(yield* openBucket()).length
         for (let index = 0; index < count; index++) {
           const store = yield* openBucket({ historySize: 2, streamMaxAge: "1 hour" })
           const last = yield* store.put("a", bytes("1"))
           yield* (yield* Buckets).drop(store.config.bucket)
-          // There is nothing to update there.
+          // updateOnly recreates the bucket and then finds no value.
           const asked = Effect.catchReason(inEveryWay(store)[index]!, "KVStoreError", "KeyNotFound", () => Effect.void)
           yield* asked
           assert.isAbove(yield* store.put("b", bytes("1")), last)
@@ -282,7 +282,7 @@ const onServers = (line: Line, connection: Connection): void =>
         }
       }))
 
-    it.effect("many who find the bucket lost at once make one, and none of their writes is lost", () =>
+    it.effect("concurrent writes to a lost bucket recreate it once, and are all stored", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         yield* (yield* Buckets).drop(store.config.bucket)
@@ -290,7 +290,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.strictEqual((yield* store.keys()).length, 50)
       }))
 
-    it.effect("a write on the condition of a lost bucket's revision is refused by the one that is made for it", () =>
+    it.effect("a recreated bucket refuses a write conditioned on a revision of the lost one", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const revision = yield* store.put("a", bytes("1"))
@@ -300,7 +300,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.isTrue(Option.isNone(yield* store.get("a")))
       }))
 
-    it.effect("a bucket that was taken as it is, and is lost, is made again as it was", () =>
+    it.effect("a lost bucket that was opened with onMismatch accept is recreated with its own configuration", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* openBucket({ bucket, historySize: 3 })
@@ -311,7 +311,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.strictEqual(store.config.historySize, 3)
       }))
 
-    it.effect("a bucket of another client, made without direct reads, is read and written like one's own", () =>
+    it.effect("a bucket that another client created without direct access can be read and written", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const { streams } = yield* manager
@@ -337,7 +337,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.deepStrictEqual(yield* read(store, "a"), Option.some("theirs"))
         assert.isTrue(Option.isNone(yield* store.get("b")))
         assert.deepStrictEqual((yield* store.history("b")).map(shown), ["delete b", "b=theirs"])
-        // Numbers begin at 1 in a bucket that others made.
+        // Revisions start at 1 in a bucket that another client created.
         assert.strictEqual(yield* store.put("a", bytes("ours"), KVStore.KVOptions.atRevision(1)), 4)
         yield* store.purge("b")
         const direct = yield* Effect.promise(() =>
@@ -353,7 +353,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.strictEqual(ours?.string(), "ours")
       }))
 
-    it.effect("a bucket that acknowledges no write is refused, whatever is accepted", () =>
+    it.effect("a bucket with no_ack is refused for every onMismatch", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const { streams } = yield* manager
@@ -372,7 +372,7 @@ const onServers = (line: Line, connection: Connection): void =>
         }
       }))
 
-    it.effect("a value that is larger than the server's payload is ValueTooLarge, and nothing is written", () =>
+    it.effect("a value larger than the server's max_payload fails with ValueTooLarge, and nothing is written", () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ maxValueSize: 4 * 1024 * 1024 })
         const large = new Uint8Array(1024 * 1024)
@@ -385,7 +385,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.isTrue(Option.isNone(yield* store.get("a")))
       }))
 
-    it.effect("a value that is larger than what the bucket has been made for is ValueTooLarge", () =>
+    it.effect("a value larger than the limit of an accepted bucket fails with ValueTooLarge", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* openBucket({ bucket, maxValueSize: 100 })
@@ -395,7 +395,7 @@ const onServers = (line: Line, connection: Connection): void =>
         assert.isTrue(Option.isNone(yield* store.get("a")))
       }))
 
-    it.effect("more copies than the server has are refused in the server's own words", () =>
+    it.effect("more replicas than servers fail with Rejected, which has the text of the server", () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(openBucket({ replicas: 3 }))
         assert.deepStrictEqual([error.reason._tag, error.operation, error.isRetryable], ["Rejected", "open", false])

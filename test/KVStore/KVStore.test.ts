@@ -1,4 +1,4 @@
-/** The guarantees of a `KVStore`, kept in memory under the TestClock. */
+/** The suite of `KVStore` against the memory backend, under the TestClock. */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,17 +13,17 @@ import { suite } from "./suite/index.ts"
 
 const buckets = Layer.succeed(Buckets)({
   layer: KVStore.layerMemory,
-  // Every build of the layer is a new bucket.
+  // Each build of the layer is a new bucket.
   drop: () => Effect.void
 })
 
 suite("KVStore in memory", { kind: "memory", virtual: true, markers: true, buckets })
 
-layer(buckets, { excludeTestServices: true })("KVStore in memory: what only memory has", (it) => {
+layer(buckets, { excludeTestServices: true })("KVStore in memory: memory only", (it) => {
   const test = (title: string, body: () => Effect.Effect<void, unknown, Services>) =>
     it.effect(title, () => body().pipe(Effect.scoped, Effect.provide(TestClock.layer())))
 
-  test("every build of the layer is a store of its own", () =>
+  test("each build of the layer is a separate store", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const one = yield* openBucket({ bucket })
@@ -33,7 +33,7 @@ layer(buckets, { excludeTestServices: true })("KVStore in memory: what only memo
       assert.deepStrictEqual(yield* read(one, "a"), Option.some("1"))
     }))
 
-  test("watchers are told of an expiry also when somebody else's read notices it first", () =>
+  test("a watch reports an expiry also if a read by another fiber applies it first", () =>
     Effect.gen(function*() {
       const due = "300 millis"
       const early = yield* Effect.forkScoped(Effect.sleep(due))
@@ -46,7 +46,7 @@ layer(buckets, { excludeTestServices: true })("KVStore in memory: what only memo
       assert.deepStrictEqual(watch.events.map(shown).filter((word) => word !== "ready"), ["a=1", "expire a"])
     }))
 
-  test("the time of a store is the Clock that its layer was built with", () =>
+  test("a store takes its time from the Clock that its layer was built with", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_700_000_000_000)
       const store = yield* openBucket()

@@ -1,4 +1,4 @@
-/** What ages away, without a word or with a marker. */
+/** Removal by age: silently, or with an expiry marker. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +12,7 @@ import { type Backend, keepWriting, read, refusal, shown, type Test } from "./fi
 export const ages = (test: Test, backend: Backend, until: Until) => {
   const aged = { streamMaxAge: "200 millis", storage: "memory" } as const
 
-  test("streamMaxAge removes the latest value too, and watchers are not told", () =>
+  test("streamMaxAge removes the latest value too, without an event for watches", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       const watch = yield* record(store.watch())
@@ -26,7 +26,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(watch.events.map(shown), ["ready", "a=1", "b=2"])
     }))
 
-  test("streamMaxAge removes history and tombstones as well", () =>
+  test("streamMaxAge removes the history and tombstones too", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ ...aged, historySize: 5 })
       yield* store.put("a", bytes("1"))
@@ -39,7 +39,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.history("b"), [])
     }))
 
-  test("a listing is answered also at the moment at which values age away", () =>
+  test("a listing succeeds while values reach their maximum age", () =>
     Effect.gen(function*() {
       const emptied = Effect.gen(function*() {
         const store = yield* openBucket({ streamMaxAge: "100 millis", storage: "memory", timeout: "2 seconds" })
@@ -49,7 +49,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       yield* Effect.replicateEffect(emptied, 5, { concurrency: backend.virtual ? 1 : 5 })
     }))
 
-  test("while others write, none is listed that has aged away before the call", () =>
+  test("listings during concurrent writes do not contain keys that expired before the call", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       yield* keepWriting(
@@ -69,7 +69,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
         }))
     }))
 
-  test("a key that has aged away silently has no message: 0 is its revision, and its old one is stale", () =>
+  test("after a silent expiry the revision of the key is 0, and its earlier revision is refused", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       const first = yield* store.put("a", bytes("1"))
@@ -86,7 +86,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("a value goes exactly at its age, and not a millisecond before", () =>
+  test("a value is removed exactly at streamMaxAge, not a millisecond earlier", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       yield* store.put("a", bytes("1"))
@@ -99,7 +99,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.status).messages, 0)
     }))
 
-  test("every put restarts its key's age", () =>
+  test("each put restarts the age of its key", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(aged)
       yield* store.put("kept", bytes("1"))
@@ -116,13 +116,13 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
   const marked = { streamMaxAge: "300 millis", expiryMarkers: "2 seconds", storage: "memory" } as const
 
   if (!backend.markers) {
-    test("expiryMarkers are refused at the start, by the name of the setting and the version found", () =>
+    test("opening with expiryMarkers fails with InvalidConfig, which names the option and the server's version", () =>
       Effect.gen(function*() {
         const bucket = freshName()
         const error = yield* Effect.flip(openBucket({ ...marked, bucket }))
         assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["InvalidConfig", "open", bucket])
         assert.match(error.message, /expiryMarkers.*2\.11.*2\.10\.\d+/)
-        // Nothing was made: the bucket is not there.
+        // No bucket was created.
         assert.strictEqual(
           (yield* Effect.flip(openBucket({ bucket, create: false }))).reason._tag,
           "BucketNotFound"
@@ -131,7 +131,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
     return
   }
 
-  test("expiryMarkers tell watchers of a value that has aged away", () =>
+  test("with expiryMarkers a watch reports the expiry of a value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const watch = yield* record(store.watch())
@@ -144,7 +144,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("a marker is the key's last message: createOnly writes over it, updateOnly and old revisions do not", () =>
+  test("an expiry marker is the last message of its key: only createOnly overwrites it", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const first = yield* store.put("a", bytes("1"))
@@ -159,7 +159,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("a marker goes without a word when its own time is up", () =>
+  test("a marker that reaches its own maximum age is removed silently", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const watch = yield* record(store.watch("a"))
@@ -171,7 +171,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(watch.events.map(shown).filter((event) => event !== "ready"), ["a=1", "expire a", "a=2"])
     }))
 
-  test("a delete's tombstone leaves a marker when it ages away, and a purge's does not", () =>
+  test("the tombstone of a delete leaves a marker when it expires, that of a purge does not", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const watch = yield* record(store.watch())

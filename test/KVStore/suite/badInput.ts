@@ -1,6 +1,6 @@
 /**
- * Input that is none, row by row: each a typed error that names what was wrong and what would be right, at once, with
- * nothing written. `misuse.ts` asks the same of every key, filter and revision of its lists in every operation.
+ * A table of invalid input. Each row has to fail at once with a typed error that names the invalid value and the
+ * expected one, and nothing may be written. `misuse.ts` tests longer lists of invalid keys, filters and revisions.
  */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
@@ -13,7 +13,7 @@ import { bytes, untyped } from "../../../tools/values.ts"
 import { openBucket, type Store } from "../../support/suite.ts"
 import { type Test } from "./fixture.ts"
 
-/** One operation that has to refuse it. */
+/** One operation that has to refuse the input. */
 type Attempt = readonly [
   operation: string,
   run: (store: Store) => Effect.Effect<unknown, KVStore.KVStoreError>
@@ -22,14 +22,14 @@ type Attempt = readonly [
 export interface BadInput {
   readonly title: string
   readonly reason: KVStore.KVStoreReason["_tag"]
-  /** What every error has to say: what was wrong, and what would be right. */
+  /** Parts of the error's message: the invalid value and the expected one. */
   readonly says: ReadonlyArray<string>
   readonly attempts: ReadonlyArray<Attempt>
 }
 
 const value = bytes("2")
 
-/** As parsers of queries and of JSON make them: it cannot be turned into text. */
+/** An object without a prototype, as query parsers create it: it cannot be converted to a string. */
 const bare = (): object => Object.create(null)
 
 const watch = (store: Store, ...options: ReadonlyArray<unknown>) =>
@@ -42,7 +42,7 @@ const priced = <A>(
   use: (prices: KVStore.TypedKVStore<typeof Price.Type>) => Effect.Effect<A, KVStore.KVStoreError>
 ) => use(KVStore.typed(store, Price))
 
-/** A row of one attempt. */
+/** A row with one operation. */
 const one =
   (operation: string, reason: BadInput["reason"]) =>
   (what: string, says: ReadonlyArray<string>, run: Attempt[1]): BadInput => ({
@@ -77,16 +77,16 @@ const withKey = (key: never): ReadonlyArray<Attempt> => [
 ]
 
 const badKeys = ([
-  ["with a line break, and a command of the protocol behind it", "a\r\nPUB b 1\r\n2", rightKey],
-  ["that is a wildcard", "orders.*", `"orders.*"`],
-  ["with two dots", "orders..7", `"orders..7"`],
+  ["with a line break followed by a command of the NATS protocol", "a\r\nPUB b 1\r\n2", rightKey],
+  ["with a wildcard", "orders.*", `"orders.*"`],
+  ["with two consecutive dots", "orders..7", `"orders..7"`],
   ["of more than 1,024 characters", "k".repeat(1025), "1 to 1024"],
-  ["of more than a server's line", "k".repeat(5000), "1 to 1024"],
+  ["longer than a line of the NATS protocol", "k".repeat(5000), "1 to 1024"],
   ["that is an object", {}, rightKey],
   ["that is an object without a prototype", bare(), rightKey],
   ["that is a list", ["a"], rightKey],
   ["that is a symbol", Symbol("a"), rightKey],
-  ["that is not there", undefined, rightKey]
+  ["that is undefined", undefined, rightKey]
 ] as const).map(([what, key, says]): BadInput => ({
   title: `every operation refuses a key ${what}`,
   reason: "InvalidKey",
@@ -104,9 +104,9 @@ const withFilter = (filter: never): ReadonlyArray<Attempt> => [
 ]
 
 const badFilters = ([
-  ["with the rest in its middle", "orders.>.7", `"orders.>.7"`],
-  ["with a part of a token left open", "ord*", `"ord*"`],
-  ["with a line break, and a command of the protocol behind it", "a\r\nPUB b 1\r\n2", rightFilter],
+  ["with > before the last token", "orders.>.7", `"orders.>.7"`],
+  ["with * inside a token", "ord*", `"ord*"`],
+  ["with a line break followed by a command of the NATS protocol", "a\r\nPUB b 1\r\n2", rightFilter],
   ["that is null", null, rightFilter],
   ["that is a list of filters", ["a", "b"], rightFilter],
   ["that is an object without a prototype", bare(), rightFilter]
@@ -146,19 +146,19 @@ const badValues = [
     ["signed bytes", Int8Array.of(1, 2)],
     ["a promise of bytes", Promise.resolve(value)],
     ["an effect of bytes", Effect.succeed(value)],
-    ["nothing", undefined]
+    ["undefined", undefined]
   ] as const).map(([what, given]) =>
     put(`a value that is ${what}`, ["expected a Uint8Array", "typed view"], (store) => store.put("a", untyped(given)))
   ),
   put(
-    "bytes whose buffer has been transferred elsewhere",
+    "bytes with a detached buffer",
     ["expected a Uint8Array", "detached"],
     (store) => store.put("a", detached())
   ),
   ...[undefined, KVStore.KVOptions.createOnly, KVStore.KVOptions.updateOnly, KVStore.KVOptions.atRevision(1)].map(
     (options) =>
       tooLarge(
-        `a value one byte too large, ${options === undefined ? "unconditioned" : Object.keys(options).join()}`,
+        `a value one byte too large, ${options === undefined ? "without a condition" : Object.keys(options).join()}`,
         [String(maxValueSize + 1), String(maxValueSize)],
         (store) => store.put("a", new Uint8Array(maxValueSize + 1), options)
       )
@@ -174,17 +174,17 @@ const badValues = [
     (store) => priced(store, (prices) => prices.put("a", untyped({})))
   ),
   put(
-    "a typed value that is none",
+    "a typed value that is undefined",
     ["object"],
     (store) => priced(store, (prices) => prices.put("a", untyped(undefined)))
   ),
   put(
-    "a typed number that JSON does not have",
+    "a typed number without a JSON form",
     ["cents", "integer"],
     (store) => priced(store, (prices) => prices.put("a", { cents: Number.NaN }))
   ),
   put(
-    "a typed value with a bad key besides",
+    "an invalid typed value with an invalid key",
     ["cents"],
     (store) => priced(store, (prices) => prices.put("a..b", untyped({})))
   ),
@@ -210,10 +210,10 @@ const withRevision = (revision: never): ReadonlyArray<Attempt> => [
 ]
 
 const badRevisions = ([
-  ["no number", Number.NaN, "NaN"],
+  ["not a number", Number.NaN, "NaN"],
   ["negative", -1, "-1"],
   ["a fraction", 1.5, "1.5"],
-  ["beyond what a number holds exactly", 2 ** 53, "9007199254740992"],
+  ["larger than the safe integers", 2 ** 53, "9007199254740992"],
   ["infinite", Number.POSITIVE_INFINITY, "Infinity"],
   ["text", "1", `"1"`],
   ["a bigint", 1n, "1n"],
@@ -237,8 +237,8 @@ const names = ["createOnly", "updateOnly", "revision", "whenKey"]
 const badOptionsOfAll = [
   badOptions("a ttl", [`"ttl"`, ...names], putWith({ ttl: "5 seconds" })),
   badOptions("a ttl beside a condition", [`"ttl"`, ...names], putWith({ createOnly: true, ttl: 5 })),
-  badOptions("another client's name of a condition", [`"previousSeq"`, ...names], putWith({ previousSeq: 3 })),
-  badOptions("a name in other letters", [`"createonly"`, ...names], putWith({ createonly: true })),
+  badOptions("a condition under the name of another client", [`"previousSeq"`, ...names], putWith({ previousSeq: 3 })),
+  badOptions("a name with the wrong case", [`"createonly"`, ...names], putWith({ createonly: true })),
   badOptions("createOnly with a revision", ["one condition"], putWith({ createOnly: true, revision: 0 })),
   badOptions("createOnly with updateOnly", ["one condition"], putWith({ createOnly: true, updateOnly: true })),
   badOptions("updateOnly with a revision", ["one condition"], putWith({ updateOnly: true, revision: 1 })),
@@ -257,8 +257,8 @@ const badOptionsOfAll = [
       whenKey: { key: "b", revision: 0 }
     })
   ),
-  badOptions("no condition in options", ["one condition"], putWith({})),
-  badOptions("a revision that is missing", ["one condition"], putWith({ revision: undefined })),
+  badOptions("options without a condition", ["one condition"], putWith({})),
+  badOptions("a revision that is undefined", ["one condition"], putWith({ revision: undefined })),
   badOptions("createOnly that is false", ["createOnly", "false"], putWith({ createOnly: false })),
   badOptions("updateOnly that is text", ["updateOnly", "yes"], putWith({ updateOnly: "yes" })),
   badOptions("options that are text", ["object", "createOnly", "a plain string"], putWith("createOnly")),
@@ -271,7 +271,7 @@ const badOptionsOfAll = [
     putWith({ whenKey: { key: "b" } })
   ),
   one("put", "InvalidKey")(
-    "whenKey with a bad key",
+    "whenKey with an invalid key",
     ["whenKey", `"b..c"`],
     putWith({ whenKey: { key: "b..c", revision: 0 } })
   ),
@@ -280,60 +280,64 @@ const badOptionsOfAll = [
     return [
       badRemoval(remove)("a ttl", [`"ttl"`, "revision"], removeWith({ ttl: 5 })),
       badRemoval(remove)("createOnly", [`"createOnly"`, "revision"], removeWith({ createOnly: true })),
-      badRemoval(remove)("another client's name", [`"previousSeq"`, "revision"], removeWith({ previousSeq: 1 })),
-      badRemoval(remove)("a bare revision", ["object", "revision", "a number"], removeWith(1)),
+      badRemoval(remove)(
+        "a condition under the name of another client",
+        [`"previousSeq"`, "revision"],
+        removeWith({ previousSeq: 1 })
+      ),
+      badRemoval(remove)("a revision in place of the options", ["object", "revision", "a number"], removeWith(1)),
       badRemoval(remove)("options that are null", ["object", "null"], removeWith(null))
     ]
   }),
   badWatch(
-    "a beginning that there is not",
+    "an unknown start",
     ["from", `"updates"`, "beginning"],
     (store) => watch(store, "a", { from: "beginning" })
   ),
-  badWatch("a beginning that is a bare revision", ["from", "revision", "7"], (store) => watch(store, "a", { from: 7 })),
-  badWatch("a beginning that is null", ["from", "null"], (store) => watch(store, "a", { from: null })),
+  badWatch("a start that is a plain number", ["from", "revision", "7"], (store) => watch(store, "a", { from: 7 })),
+  badWatch("a start that is null", ["from", "null"], (store) => watch(store, "a", { from: null })),
   badWatch(
-    "a beginning without its revision",
+    "a start without a revision",
     ["from.revision", "whole number from 0", "undefined"],
     (store) => watch(store, "a", { from: {} })
   ),
   badWatch(
-    "another client's option",
+    "an option of another client",
     [`"ignoreDeletes"`, "from"],
     (store) => watch(store, "a", { ignoreDeletes: true })
   ),
-  badWatch("a name in other letters", [`"From"`, "from"], (store) => watch(store, "a", { From: "updates" })),
+  badWatch("a name with the wrong case", [`"From"`, "from"], (store) => watch(store, "a", { From: "updates" })),
   badWatch("options that are text", ["object", "from", "a plain string"], (store) => watch(store, "a", "updates")),
   badWatch("options that are null", ["object", "null"], (store) => watch(store, "a", null))
 ]
 
 // -----------------------------------------------------------------------------
-// what is built on a store
+// combinators
 // -----------------------------------------------------------------------------
 
 const badHelpers = [
   one("getMany", "InvalidKey")(
-    "one key where several are wanted",
+    "one key in place of a list",
     ["a list of keys", `"orders"`],
     (store) => store.getMany("orders")
   ),
   one("getMany", "InvalidKey")(
-    "no list of keys",
+    "an undefined list of keys",
     ["a list of keys"],
     (store) => store.getMany(untyped(undefined))
   ),
   one("getMany", "InvalidKey")(
-    "a number for a list of keys",
+    "a number in place of a list of keys",
     ["a list of keys", "7"],
     (store) => store.getMany(untyped(7))
   ),
   one("modify", "InvalidValue")(
-    "a change that gives a bare value",
+    "a change that returns a value without an Option",
     ["an Option"],
     (store) => priced(store, (prices) => prices.modify("new", untyped(() => ({ cents: 1 }))))
   ),
   one("modify", "InvalidValue")(
-    "a change that gives nothing",
+    "a change that returns undefined",
     ["an Option", "undefined"],
     (store) => priced(store, (prices) => prices.modify("new", untyped(() => undefined)))
   )
@@ -348,14 +352,17 @@ export const badInputs: ReadonlyArray<BadInput> = [
   ...badHelpers
 ]
 
-/** On the real clock, also where the store's is a virtual one; far shorter than any operation's own time. */
+/** Limits an effect to 1 s of the real clock, also on virtual time. Timeouts of operations are longer. */
 const atOnce = <A, E>(effect: Effect.Effect<A, E>) =>
   effect.pipe(
-    Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.sync(() => assert.fail("it hangs")) }),
+    Effect.timeoutOrElse({
+      duration: "1 second",
+      orElse: () => Effect.sync(() => assert.fail("no error within 1 second"))
+    }),
     Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
   )
 
-/** Every attempt of a row fails as it has to. */
+/** Asserts that every operation of a row fails as expected. */
 export const refused = (store: Store, { attempts, reason, says }: BadInput) =>
   Effect.forEach(attempts, ([operation, run]) =>
     Effect.gen(function*() {
@@ -368,7 +375,7 @@ export const refused = (store: Store, { attempts, reason, says }: BadInput) =>
       for (const words of says) assert.include(error.message, words)
     }), { discard: true })
 
-/** What a store holds, and everything that it says of itself. */
+/** The contents and the status of a store. */
 const stateOf = (store: Store) => Effect.all([store.status, store.entries(), store.history("a")])
 
 export const badInput = (test: Test) => {

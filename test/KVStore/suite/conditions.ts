@@ -1,4 +1,4 @@
-/** The conditions of a write, one by one, and many writers who race under them. */
+/** The conditions of a write: one writer, and concurrent writers. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,14 +11,14 @@ import { type Backend, read, refusal, type Test } from "./fixture.ts"
 export const conditions = (test: Test, backend: Backend, until: Until) => {
   const { atRevision, createOnly, updateOnly, whenKey } = KVStore.KVOptions
 
-  test("createOnly writes where there is nothing", () =>
+  test("createOnly writes a key that has no value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"), createOnly)
       assert.strictEqual(Option.getOrThrow(yield* store.get("a")).revision, revision)
     }))
 
-  test("createOnly on a live value is KeyAlreadyExists, and names its revision", () =>
+  test("createOnly on a live value fails with KeyAlreadyExists, which has its revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"))
@@ -27,7 +27,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("createOnly on an empty live value is KeyAlreadyExists", () =>
+  test("createOnly on an empty live value fails with KeyAlreadyExists", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", new Uint8Array(0))
@@ -35,7 +35,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
     }))
 
   for (const [how, remove] of [["deleted", "delete"], ["purged", "purge"]] as const) {
-    test(`createOnly writes where the value was ${how}`, () =>
+    test(`createOnly writes a key that was ${how}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ historySize: 3 })
         yield* store.put("a", bytes("1"))
@@ -45,7 +45,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
         yield* refusal(store, store.put("a", bytes("3"), createOnly), "KeyAlreadyExists")
       }))
 
-    test(`updateOnly where the value was ${how} is KeyNotFound`, () =>
+    test(`updateOnly on a key that was ${how} fails with KeyNotFound`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ historySize: 3 })
         yield* store.put("a", bytes("1"))
@@ -54,7 +54,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       }))
   }
 
-  test("createOnly writes where the value has aged away", () =>
+  test("createOnly writes a key whose value has expired", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ streamMaxAge: "200 millis", storage: "memory" })
       yield* store.put("a", bytes("1"))
@@ -69,7 +69,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual([textOf(entry.value), entry.revision], ["2", revision])
     }))
 
-  test("updateOnly writes over a live value, and only there", () =>
+  test("updateOnly overwrites a live value, and fails on a key without a value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* refusal(store, store.put("a", bytes("1"), updateOnly), "KeyNotFound")
@@ -78,7 +78,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("atRevision writes over exactly that revision, once", () =>
+  test("atRevision overwrites exactly that revision, once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const first = yield* store.put("a", bytes("1"))
@@ -90,7 +90,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("atRevision is checked against this key, and not against the bucket", () =>
+  test("atRevision compares with the revision of the key, not of the bucket", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const a = yield* store.put("a", bytes("1"))
@@ -99,7 +99,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       yield* store.put("a", bytes("2"), atRevision(a))
     }))
 
-  test("atRevision(0) writes only where there is no message at all", () =>
+  test("atRevision(0) writes only a key without any message", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const first = yield* store.put("a", bytes("1"), atRevision(0))
@@ -111,7 +111,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(Option.isNone(yield* store.get("a")))
     }))
 
-  test("atRevision counts a tombstone as the key's last message", () =>
+  test("atRevision compares with a tombstone as the last message of the key", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const first = yield* store.put("a", bytes("1"))
@@ -121,7 +121,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("atRevision on a key that nobody has written is RevisionMismatch with 0", () =>
+  test("atRevision on a key that was never written fails with RevisionMismatch, whose actual is 0", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const other = yield* store.put("b", bytes("1"))
@@ -129,14 +129,14 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual([reason.expected, reason.actual], [other, 0])
     }))
 
-  test("whenKey writes while another key is at that revision, or is refused where the server cannot check it", () =>
+  test("whenKey writes only at that revision of the other key, or fails with InvalidConfig on a server before 2.11", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const guard = yield* store.put("guard", bytes("1"))
       if (!backend.markers) {
         const reason = yield* refusal(store, store.put("a", bytes("1"), whenKey("guard", guard)), "InvalidConfig")
         assert.match(reason.problem, /whenKey.*2\.11.*2\.10/)
-        // An older server would have checked the number against the written key: 0 is right there.
+        // A server before 2.11 would compare the number with the written key, for which 0 would match.
         yield* refusal(store, store.put("a", bytes("1"), whenKey("guard", 0)), "InvalidConfig")
         return
       }
@@ -149,7 +149,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
     }))
 
   if (backend.markers) {
-    test("whenKey counts the guard's tombstone, and 0 is a guard without any message", () =>
+    test("whenKey compares with the tombstone of the other key, and 0 matches a key without any message", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         yield* store.put("a", bytes("1"), whenKey("guard", 0))
@@ -161,7 +161,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       }))
   }
 
-  test("whenKey of the written key itself is its own revision, on every server", () =>
+  test("whenKey with the written key itself compares with its own revision, on every server", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const first = yield* store.put("a", bytes("1"), whenKey("a", 0))
@@ -171,7 +171,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("lets exactly one of 1,000 creators win", () =>
+  test("of 1,000 concurrent createOnly writes exactly one succeeds", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const results = yield* Effect.forEach(
@@ -194,9 +194,9 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       end: (store: Store) => ReturnType<Store["delete"]>
     ]
   > = [
-    ["a delete's tombstone", {}, (store) => store.delete("a")],
-    ["a purge's tombstone", {}, (store) => store.purge("a")],
-    ["what has aged away", aged, (store) => Effect.asVoid(until(store.get("a"), Option.isNone))],
+    ["the tombstone of a delete", {}, (store) => store.delete("a")],
+    ["the tombstone of a purge", {}, (store) => store.purge("a")],
+    ["a silently expired value", aged, (store) => Effect.asVoid(until(store.get("a"), Option.isNone))],
     ...(backend.markers
       ? [
         [
@@ -208,7 +208,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       : [])
   ]
   for (const [over, options, end] of ends) {
-    test(`lets exactly one of many creators win over ${over}`, () =>
+    test(`of 100 concurrent createOnly writes over ${over} exactly one succeeds`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket(options)
         yield* store.put("a", bytes("0"))
@@ -226,7 +226,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       }))
   }
 
-  test("loses none of 1,000 updates by compare-and-set with a retry", () =>
+  test("1,000 increments by compare-and-set with retries are all applied", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("count", bytes("0"))
@@ -241,7 +241,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "count"), Option.some("1000"))
     }))
 
-  test("gives every one of many updateOnly writes a revision of its own", () =>
+  test("concurrent updateOnly writes all succeed, each with another revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("0"))

@@ -1,4 +1,4 @@
-/** Which configurations can be had. */
+/** Valid and invalid options of a bucket. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -66,7 +66,7 @@ export const configurations = (test: Test) => {
     ["timeout", null],
     ["timeout", "forever"],
     ["timeout", "2 hours"],
-    // Settings that there are not: in other letters, by another client's name, of another place.
+    // Unknown options: the wrong case, names of another client, an option of `NatsClient`.
     ["historysize", 5],
     ["history", 5],
     ["ttl", 1000],
@@ -74,7 +74,7 @@ export const configurations = (test: Test) => {
     ["servers", "127.0.0.1:4222"]
   ]
 
-  test("refuses a configuration that cannot be had, by the name of the setting", () =>
+  test("an invalid option of a bucket fails with InvalidConfig, which names the option", () =>
     Effect.gen(function*() {
       for (const [setting, value] of bad) {
         const error = yield* Effect.flip(openBucket({ [setting]: value }))
@@ -85,7 +85,7 @@ export const configurations = (test: Test) => {
       }
     }))
 
-  test("refuses options that are none", () =>
+  test("options of a bucket that are not an object fail with InvalidConfig", () =>
     Effect.gen(function*() {
       const { layer } = yield* Buckets
       for (const options of [undefined, null, 7, "orders", [], () => ({ bucket: "orders" })]) {
@@ -95,14 +95,14 @@ export const configurations = (test: Test) => {
       }
     }))
 
-  test("names what would be right where a setting is not known", () =>
+  test("the error for an unknown option of a bucket lists the known ones", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(openBucket(untyped({ bucket: "orders", history: 5 })))
       assert.strictEqual(error.bucket, "orders")
       for (const setting of [`"history"`, "historySize", "streamMaxAge"]) assert.include(error.message, setting)
     }))
 
-  test("takes the outermost settings that it allows", () =>
+  test("a bucket opens with the largest values of its options", () =>
     Effect.gen(function*() {
       const bucket = `${freshName()}-${"x".repeat(200)}`.slice(0, 200)
       const store = yield* openBucket({
@@ -117,7 +117,7 @@ export const configurations = (test: Test) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("two buckets have nothing to do with each other", () =>
+  test("two buckets share no keys", () =>
     Effect.gen(function*() {
       const one = yield* openBucket()
       const other = yield* openBucket()

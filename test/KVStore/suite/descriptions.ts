@@ -1,4 +1,4 @@
-/** What a store says of itself: its status, its clock and its configuration. */
+/** The status, the clock and the configuration of a store. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { openBucket } from "../../support/suite.ts"
 import { type Backend, type Test } from "./fixture.ts"
 
 export const descriptions = (test: Test, backend: Backend) => {
-  test("status tells what the bucket is, and what it holds", () =>
+  test("status describes the bucket and its contents", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 2 })
       const empty = yield* store.status
@@ -29,20 +29,20 @@ export const descriptions = (test: Test, backend: Backend) => {
       if (backend.kind === "nats") assert.match(status.serverVersion ?? "", /^2\.\d+\.\d+/)
     }))
 
-  test("the age of a fresh entry, by the store's clock, is next to nothing", () =>
+  test("the age of a new entry, by the store's clock, is close to zero", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
       const { created } = Option.getOrThrow(yield* store.get("a"))
       const age = (yield* store.clock.currentTimeMillis) - created.epochMilliseconds
-      // On a server: off by half a round trip of the best sample, and by the millisecond that `created` is cut to.
+      // On a server the clock is off by up to half a round trip, and `created` is cut to a millisecond.
       assert.isAtLeast(age, backend.virtual ? 0 : -25)
       assert.isAtMost(age, backend.virtual ? 0 : 1000)
       const { created: made } = yield* store.status
       assert.isAtMost(made.epochMilliseconds, created.epochMilliseconds)
     }))
 
-  test("the store's clock goes on, also by the nanosecond", () =>
+  test("the store's clock advances, also in nanoseconds", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const before = yield* store.clock.currentTimeNanos
@@ -52,7 +52,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       assert.isAtMost(passed, 2000)
     }))
 
-  test("entries, tombstones and events say when the store took them", () =>
+  test("entries, tombstones and events have the time at which the store accepted them", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 3 })
       yield* store.put("a", bytes("1"))
@@ -65,7 +65,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       assert.deepStrictEqual(event, put)
     }))
 
-  test("a store shows the configuration that it was opened with, defaults filled in", () =>
+  test("the config of a store has the options it was opened with, and defaults for the others", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 7, timeout: "3 seconds" })
       assert.strictEqual(store.config.historySize, 7)

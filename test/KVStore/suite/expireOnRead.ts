@@ -1,4 +1,4 @@
-/** Reads that take what is too old for absent, and remove it. */
+/** `getUnexpired`: a read that returns no value older than `maxAge`, and deletes it. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -25,12 +25,12 @@ type Reading = Effect.Effect<Option.Option<KVStore.KVEntry>, KVStore.KVStoreErro
 const unexpiredOf = (store: Store, key: string, options: KVStore.ExpireOptions): Reading =>
   KVStore.getUnexpired(store, key, options)
 
-/** Of the key that most cases are about, by the age that they have in common. */
+/** `getUnexpired` of the key `a` with the common `maxAge`. */
 const unexpired = (store: Store): Reading => unexpiredOf(store, "a", { maxAge })
 
 const textIn = Option.map((entry: KVStore.KVEntry) => textOf(entry.value))
 
-/** The same clock, whose wall time is so much off. */
+/** A clock whose wall time differs from the given clock's by `millis`. */
 const shifted = (clock: Clock.Clock, millis: number): Clock.Clock => ({
   currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + millis,
   currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + millis),
@@ -41,7 +41,7 @@ const shifted = (clock: Clock.Clock, millis: number): Clock.Clock => ({
   sleep: (duration) => clock.sleep(duration)
 })
 
-/** Before each delete something else happens; how often it did is told. */
+/** A store that runs `what` before each delete, and the number of deletes so far. */
 const before = (store: Store, what: (n: number) => Effect.Effect<unknown, KVStore.KVStoreError>) => {
   let deletes = 0
   const crowded: Store = {
@@ -56,7 +56,7 @@ const failing = (store: Store, operation: "get" | "delete", reason: KVStore.KVSt
   return { ...store, [operation]: () => Effect.fail(failure) }
 }
 
-/** What an effect tells the log, from level Debug on. */
+/** Runs an effect and returns its result with the lines that it logged, from level Debug on. */
 const told = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const lines: Array<string> = []
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
@@ -70,7 +70,7 @@ const told = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>
 })
 
 export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
-  /** Until the store itself takes what was written before for too old. */
+  /** Waits until everything written so far is older than `age` by the store's clock. */
   const grownOld = Effect.fnUntraced(function*(store: Store, age: Duration.Duration = maxAge) {
     const end = (yield* store.clock.currentTimeMillis) + Duration.toMillis(age) + 5
     yield* until(store.clock.currentTimeMillis, (now) => now > end)
@@ -88,7 +88,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
     return { store, revision }
   })
 
-  test("an unexpired read gives what is young enough as get does, and writes nothing", () =>
+  test("getUnexpired returns a value within maxAge as get does, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"))
@@ -97,7 +97,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.status).lastRevision, revision)
     }))
 
-  test("an unexpired read of a key without a value is none, and writes nothing", () =>
+  test("getUnexpired of a key without a value returns none, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("gone", bytes("1"))
@@ -109,7 +109,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.status).lastRevision, before)
     }))
 
-  test("an unexpired read takes a value that is too old for absent, and deletes it", () =>
+  test("getUnexpired returns none for an older value, and deletes it", () =>
     Effect.gen(function*() {
       const { revision, store } = yield* old()
       yield* store.put("other", bytes("1"))
@@ -119,12 +119,12 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       const [tombstone, put] = yield* store.history("a")
       assert.deepStrictEqual([shown(tombstone!), shown(put!)], ["delete a", "a=old"])
       assert.isTrue(put!._tag === "Put" && put?.entry.revision === revision)
-      // Once is enough.
+      // A second read writes no second tombstone.
       assert.isTrue(Option.isNone(yield* unexpired(store)))
       assert.strictEqual((yield* store.history("a")).length, 2)
     }))
 
-  test("every write restarts a value's age", () =>
+  test("each write restarts the age of a value for getUnexpired", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const revision = yield* store.put("a", bytes("new"))
@@ -132,10 +132,10 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual(Option.getOrThrow(found).revision, revision)
     }))
 
-  test("a write between an unexpired read and its delete is kept, and is what the read gives", () =>
+  test("getUnexpired keeps and returns a value that is written between its read and its delete", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
-      // Long enough for the new value to be young on a busy machine as well.
+      // Long enough that the new value is within maxAge even on a busy machine.
       const patient = Duration.seconds(1)
       yield* grownOld(store, patient)
       const crowded = before(store, () => store.put("a", bytes("new")))
@@ -145,7 +145,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=new", "a=old"])
     }))
 
-  test("a delete between an unexpired read and its own is enough", () =>
+  test("getUnexpired does not delete a key that is deleted between its read and its delete", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const crowded = before(store, () => store.delete("a"))
@@ -154,11 +154,11 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=old"])
     }))
 
-  test("what came between is judged in its turn, and removed where it is too old as well", () =>
+  test("getUnexpired deletes a value written between its read and its delete if that is too old as well", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("a", bytes("0"))
-      // By this clock all that is written is an hour old already.
+      // By this clock every new value is one hour old.
       const ahead = { ...store, clock: shifted(store.clock, anHour) }
       const crowded = before(ahead, (n) => n < 2 ? store.put("a", bytes(`${n + 1}`)) : Effect.void)
       assert.isTrue(Option.isNone(yield* finished(unexpired(crowded.store))))
@@ -166,7 +166,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=2", "a=1", "a=0"])
     }))
 
-  test("an unexpired read that others never let decide ends by the timeout, and has removed nothing", () =>
+  test("getUnexpired that always conflicts with other writes ends at the timeout, and has deleted nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ timeout: "300 millis" })
       yield* store.put("a", bytes("0"))
@@ -177,19 +177,19 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
         const { isRetryable, key, operation, reason } = result.failure
         assert.deepStrictEqual([reason._tag, operation, key, isRetryable], ["Unavailable", "getUnexpired", "a", true])
       } else {
-        // Time was up while a removal was under way: what had been read was too old.
+        // The timeout passed during a delete: the value that was read was too old.
         assert.isTrue(!backend.virtual && Option.isNone(result.success))
       }
       assert.isAbove(crowded.deletes(), 2)
-      // The last of the others may have been under way.
+      // The last of the other writes may not have been stored yet.
       const left = Number(Option.getOrThrow(yield* read(store, "a")))
       assert.include([crowded.deletes() - 1, crowded.deletes()], left)
     }))
 
-  test("many who read what is too old at once leave one tombstone", () =>
+  test("concurrent getUnexpired of an expired value leave one tombstone", () =>
     Effect.gen(function*() {
       const { store } = yield* old({ historySize: 30 })
-      // All of them have read before the first of them removes.
+      // Every read completes before the first delete.
       const together = { ...store, get: (key: string) => Effect.tap(store.get(key), () => Effect.yieldNow) }
       const found = yield* finished(
         Effect.forEach(numbers(20), () => unexpired(together), { concurrency: "unbounded" })
@@ -198,11 +198,11 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=old"])
     }))
 
-  test("a value that is too old is absent also where it cannot be removed, and the log is told", () =>
+  test("getUnexpired returns none for an expired value that it cannot delete, and logs the failure", () =>
     Effect.gen(function*() {
       const { revision, store } = yield* old()
       const reasons = [
-        new KVStore.Unavailable({ problem: "cut off" }),
+        new KVStore.Unavailable({ problem: "disconnected" }),
         new KVStore.OutcomeUnknown({ problem: "the answer was lost" }),
         new KVStore.PermissionDenied({ subject: "$KV.x.a" })
       ]
@@ -214,12 +214,12 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
         assert.include(lines[0], reason.message)
         assert.strictEqual(Option.getOrThrow(yield* store.get("a")).revision, revision)
       }
-      // The next reader who can removes it.
+      // The next read that can delete the value does so.
       assert.isTrue(Option.isNone(yield* unexpired(store)))
       assert.isTrue(Option.isNone(yield* store.get("a")))
     }))
 
-  test("a removal that is never answered ends by the timeout, and the value is absent", () =>
+  test("getUnexpired whose delete is never answered returns none at the timeout", () =>
     Effect.gen(function*() {
       const { store } = yield* old({ timeout: "300 millis" })
       const start = yield* store.clock.currentTimeMillis
@@ -230,16 +230,16 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
     }))
 
-  test("an unexpired read that cannot read fails, and is never none", () =>
+  test("getUnexpired fails if its read fails, and does not return none", () =>
     Effect.gen(function*() {
       const { revision, store } = yield* old()
-      const cut = failing(store, "get", new KVStore.Unavailable({ problem: "cut off" }))
+      const cut = failing(store, "get", new KVStore.Unavailable({ problem: "disconnected" }))
       const error = yield* Effect.flip(unexpired(cut))
       assert.deepStrictEqual([error.reason._tag, error.operation, error.isRetryable], ["Unavailable", "get", true])
       assert.strictEqual(Option.getOrThrow(yield* store.get("a")).revision, revision)
     }))
 
-  test("an age is the store's own time: the host's clock is not asked", () =>
+  test("getUnexpired computes ages by the store's clock, not by the host's", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       yield* store.put("young", bytes("1"))
@@ -251,22 +251,22 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(
         Option.isNone(yield* Effect.provideService(unexpired(store), Clock.Clock, shifted(host, -anHour)))
       )
-      // A store whose clock is ahead of every host's.
+      // A store whose clock is ahead of the host's.
       const ahead = { ...store, clock: shifted(store.clock, anHour) }
       assert.isTrue(Option.isNone(yield* unexpiredOf(ahead, "young", { maxAge: "59 minutes" })))
       assert.isTrue(Option.isNone(yield* store.get("young")))
-      // And one whose clock is behind: what it wrote later than now is young.
+      // A store whose clock is behind: a value from its future is within any maxAge.
       yield* store.put("young", bytes("2"))
       const behind = { ...store, clock: shifted(store.clock, -anHour) }
       assert.isTrue(Option.isSome(yield* unexpiredOf(behind, "young", { maxAge: "1 millis" })))
     }))
 
-  test("a maxAge that is no positive time is InvalidConfig, and nothing is read or removed", () =>
+  test("an invalid maxAge fails with InvalidConfig, and nothing is read or deleted", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const prices = KVStore.typed(store, Schema.Int)
       const wrong = [0, -1, "0 millis", "-5 seconds", Infinity, -Infinity, NaN, "soon", "", null, undefined, {}, "5"]
-      const nobody = { ...store, get: () => Effect.die("it was asked") }
+      const nobody = { ...store, get: () => Effect.die("the store was read") }
       for (const input of wrong) {
         const options = { maxAge: untyped(input) }
         const error = yield* Effect.flip(unexpiredOf(nobody, "a", options))
@@ -282,7 +282,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       yield* refusal(store, unexpiredOf(store, "a", untyped(undefined)), "InvalidConfig")
     }))
 
-  test("an unexpired read of what is no key is InvalidKey", () =>
+  test("getUnexpired of an invalid key fails with InvalidKey", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const key of ["", "a..b", "a b", untyped(7), untyped(undefined)]) {
@@ -290,7 +290,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       }
     }))
 
-  test("a typed view expires on read by the same rule, also what does not decode", () =>
+  test("getUnexpired of a typed view follows the same rules, also for values that do not decode", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = KVStore.typed(store, Schema.Int)
@@ -317,7 +317,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("a value of exactly maxAge is read, and one a millisecond older is not", () =>
+  test("getUnexpired returns a value exactly maxAge old, and none one millisecond later", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -327,7 +327,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(Option.isNone(yield* unexpired(store)))
     }))
 
-  test("an unexpired read that is interrupted while it removes stops at once", () =>
+  test("getUnexpired that is interrupted during its delete ends at once", () =>
     Effect.gen(function*() {
       const { store } = yield* old()
       const fiber = yield* Effect.forkScoped(unexpired({ ...store, delete: () => Effect.never }))

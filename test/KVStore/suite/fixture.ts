@@ -1,4 +1,4 @@
-/** What the cases of the suite have in common: the backend that they run on, and the words in which they ask it. */
+/** Fixtures of the suite: the backend under test, and helpers that read, describe and compare. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,30 +8,30 @@ import * as KVStore from "../../../src/KVStore.ts"
 import { textOf } from "../../../tools/values.ts"
 import { type Buckets, reasonOf, type Store } from "../../support/suite.ts"
 
-/** A backend, and what it can do. */
+/** A backend and its features. */
 export interface Backend {
   readonly kind: "memory" | "nats"
-  /** Whether its time is the TestClock's. */
+  /** Whether the backend runs on the time of the TestClock. */
   readonly virtual: boolean
-  /** Whether it leaves markers and checks a condition on another key: memory, and servers from 2.11 on. */
+  /** Whether it writes expiry markers and checks `whenKey`: memory, and servers from 2.11 on. */
   readonly markers: boolean
   readonly buckets: Layer.Layer<Buckets, unknown>
-  /** A world of its own for each case, where the backend has one. */
+  /** Runs the body of a test in an environment created for that test, if the backend needs one. */
   readonly within?: (
     body: Effect.Effect<void, unknown, Services>
   ) => Effect.Effect<void, unknown, Services>
 }
 
-/** What a test runs on. */
+/** The services that a test may use. */
 export type Services = Buckets | Scope.Scope
 
 export type Test = (title: string, body: () => Effect.Effect<void, unknown, Services>) => void
 
-/** The text that a key has now. */
+/** Reads the current value of a key as text. */
 export const read = (store: Store, key: string) =>
   Effect.map(store.get(key), Option.map((entry) => textOf(entry.value)))
 
-/** An event in a word or two, without its numbers. */
+/** Formats an event without its revision and time. */
 export const shown = (event: KVStore.KVEvent): string => {
   switch (event._tag) {
     case "Put":
@@ -39,7 +39,7 @@ export const shown = (event: KVStore.KVEvent): string => {
     case "Removed":
       return `${event.reason} ${event.key}`
     case "Undecodable":
-      return `invalid ${event.key}`
+      return `undecodable ${event.key}`
     case "Ready":
       return "ready"
   }
@@ -48,7 +48,7 @@ export const shown = (event: KVStore.KVEvent): string => {
 export const revisionOf = (event: KVStore.KVEvent): ReadonlyArray<number> =>
   event._tag === "Ready" ? [] : [event._tag === "Put" ? event.entry.revision : event.revision]
 
-/** The reason for which an effect fails, and the bucket is unchanged. */
+/** Returns the reason with which the effect fails, and asserts that the bucket did not change. */
 export const refusal = Effect.fnUntraced(function*<A, Tag extends KVStore.KVStoreReason["_tag"]>(
   store: Store,
   effect: Effect.Effect<A, KVStore.KVStoreError>,
@@ -62,7 +62,7 @@ export const refusal = Effect.fnUntraced(function*<A, Tag extends KVStore.KVStor
   return reason
 })
 
-/** Writes one after the other for as long as the test runs, several at once. */
+/** Starts concurrent writers that write until the test ends. */
 export const keepWriting = (writers: number, write: (n: number) => Effect.Effect<unknown, KVStore.KVStoreError>) =>
   Effect.suspend(() => {
     let written = 0

@@ -6,7 +6,7 @@ import { numbers, openBucket } from "../../support/suite.ts"
 import { revisionOf, shown, type Test } from "./fixture.ts"
 
 export const histories = (test: Test) => {
-  test("history is newest first, with tombstones", () =>
+  test("history returns the newest message first, tombstones included", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 10 })
       yield* store.put("a", bytes("1"))
@@ -20,7 +20,7 @@ export const histories = (test: Test) => {
       assert.deepStrictEqual(revisions, revisions.toSorted((a, b) => b - a))
     }))
 
-  test("history is trimmed to historySize, tombstones counted", () =>
+  test("history keeps historySize messages, tombstones included", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 3 })
       yield* Effect.forEach(numbers(5), (n) => store.put("a", bytes(`${n}`)))
@@ -29,7 +29,7 @@ export const histories = (test: Test) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=4", "a=3"])
     }))
 
-  test("history is the last message only where nobody asked for more", () =>
+  test("history has one message by default", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -37,7 +37,7 @@ export const histories = (test: Test) => {
       assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=2"])
     }))
 
-  test("history of a key that nobody has written is empty", () =>
+  test("history of a key that was never written is empty", () =>
     Effect.gen(function*() {
       const one = yield* openBucket()
       const many = yield* openBucket({ historySize: 64 })

@@ -1,7 +1,7 @@
 /**
- * What every backend guarantees of a `KVStore`, as one suite: memory on virtual time and real servers run the same cases,
- * so that none behaves otherwise. What only some can do (markers, a condition on another key) is asked of all, and a
- * backend that cannot must say so.
+ * The guarantees of a `KVStore`, as one suite that runs against every backend: memory on virtual time, and real
+ * servers. Features that only some backends have (markers, a condition on another key) are tested on all of them: a
+ * backend without the feature has to refuse it with `InvalidConfig`.
  */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -27,7 +27,7 @@ import { typedViews } from "./typedViews.ts"
 import { values } from "./values.ts"
 import { watches } from "./watches.ts"
 
-/** Runs every case against the backend. */
+/** Runs every test of the suite against the backend. */
 export const suite = (name: string, backend: Backend): void =>
   layer(backend.buckets, { excludeTestServices: true, timeout: "30 seconds" })(name, (it) => {
     const test: Test = (title, body) =>

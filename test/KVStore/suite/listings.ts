@@ -1,4 +1,4 @@
-/** Keys and entries, also while others write. */
+/** `keys`, `entries` and `getMany`, also during concurrent writes. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -21,17 +21,17 @@ export const listings = (test: Test) => {
     ["a.*.c", ["a.b.c"]],
     ["x.>", ["x.y.z.w"]],
     ["x.*", []],
-    ["nobody", []]
+    ["unwritten", []]
   ]
 
-  test("keys and entries of an empty bucket are none", () =>
+  test("keys and entries of an empty bucket are empty lists", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       assert.deepStrictEqual(yield* store.keys(), [])
       assert.deepStrictEqual(yield* store.entries("a.>"), [])
     }))
 
-  test("keys and entries are those that the filter asks for", () =>
+  test("keys and entries match the filter", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)))
@@ -41,7 +41,7 @@ export const listings = (test: Test) => {
       }
     }))
 
-  test("keys and entries are live, each once, in the order of their revisions", () =>
+  test("keys and entries list each key with a value once, in the order of revisions", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 4 })
       yield* Effect.forEach(["a", "b", "c", "d", "e"], (key) => store.put(key, bytes("1")))
@@ -55,7 +55,7 @@ export const listings = (test: Test) => {
       for (const entry of entries) assert.deepStrictEqual(yield* store.get(entry.key), Option.some(entry))
     }))
 
-  test("a bucket of tombstones lists nothing", () =>
+  test("a bucket that has only tombstones lists no keys", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* Effect.forEach(["a", "b"], (key) => store.delete(key))
@@ -63,7 +63,7 @@ export const listings = (test: Test) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("while others write, no key is listed twice, and none that lives throughout is missing", () =>
+  test("during concurrent writes keys lists every key that always has a value, and none twice", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(50).map((n) => `k.${n}`)
@@ -76,7 +76,7 @@ export const listings = (test: Test) => {
         }))
     }))
 
-  test("while others write, none is listed that was removed before the call, and what was put before it is", () =>
+  test("during concurrent writes a listing omits keys removed before the call, and has the values put before it", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* keepWriting(16, (n) => store.put(`other.${n % 50}`, bytes(`${n}`)))
@@ -93,7 +93,7 @@ export const listings = (test: Test) => {
         }))
     }))
 
-  test("while others write, no entry is given twice, in the order of their revisions", () =>
+  test("during concurrent writes entries lists each key once, in the order of revisions", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(50).map((n) => `k.${n}`)
@@ -108,7 +108,7 @@ export const listings = (test: Test) => {
         }))
     }))
 
-  test("a filter finds all of many, and nothing of the rest", () =>
+  test("a filtered listing of 1,200 keys is complete, and contains no other keys", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const wanted = numbers(1200).map((n) => `a.${n}`)
@@ -121,11 +121,11 @@ export const listings = (test: Test) => {
       const live = wanted.slice(10).toSorted()
       assert.deepStrictEqual((yield* store.entries("a.*")).map(({ key }) => key).toSorted(), live)
       assert.deepStrictEqual((yield* store.keys("a.>")).toSorted(), live)
-      const found = yield* store.getMany([...wanted, "nobody", "b.7"])
+      const found = yield* store.getMany([...wanted, "unwritten", "b.7"])
       assert.deepStrictEqual([...found.keys()].toSorted(), [...live, "b.7"].toSorted())
     }))
 
-  test("listings of more entries than a server gives at once are complete, in order, and without removed keys", () =>
+  test("listings larger than one answer of the server are complete, ordered, and without removed keys", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(2500).map((n) => `k.${n}`)
@@ -137,11 +137,11 @@ export const listings = (test: Test) => {
       assert.deepStrictEqual(entries.map((entry) => textOf(entry.value)).toSorted(), live)
       assert.deepStrictEqual(entries.toSorted((a, b) => a.revision - b.revision), entries)
       assert.deepStrictEqual(yield* store.keys(), entries.map((entry) => entry.key))
-      const many = yield* store.getMany([...keys, "k.nobody"])
+      const many = yield* store.getMany([...keys, "k.unwritten"])
       assert.deepStrictEqual([...many.values()], entries)
     }))
 
-  test("while others write, a listing of more entries than a server gives at once has each that lives, once", () =>
+  test("during concurrent writes a listing larger than one answer of the server has each key once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(1100).map((n) => `k.${n}`)
@@ -154,7 +154,7 @@ export const listings = (test: Test) => {
         }))
     }))
 
-  test("keys of large values are listed as others are", () =>
+  test("listings contain keys with large values", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const large = new Uint8Array(500_000)
@@ -169,7 +169,7 @@ export const listings = (test: Test) => {
       assert.deepStrictEqual([...(yield* store.getMany(["a", "b", "d"])).keys()], ["a", "d"])
     }))
 
-  test("entries of more bytes than a server hands over at once are complete", () =>
+  test("entries of 36 MB in total are complete", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const large = new Uint8Array(900_000)
@@ -179,7 +179,7 @@ export const listings = (test: Test) => {
       assert.strictEqual((yield* store.getMany(keys)).size, 40)
     }))
 
-  test("keys as long as they may be are listed, many at a time", () =>
+  test("listings of 600 keys of the largest length are complete", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(600).map((n) => `${"k".repeat(1000)}.${n}`)

@@ -1,4 +1,4 @@
-/** What is refused before it is written: options, keys, filters and values that are none; and how errors say so. */
+/** Invalid options, keys, filters and values are refused before anything is sent; the place and message of errors. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,11 +14,11 @@ const badFilters = ["", " ", "x!", ">.a", "a.>.b", "a*", ".a", "a.", "a..b", "a.
 
 const badRevisions = [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "1", null]
 
-/** Each line must not compile, and is told what is wrong where nobody compiled it. */
+/** Options that do not compile, and the word that the error for them contains at run time. */
 const misuses: ReadonlyArray<readonly [KVStore.KVOptions, string]> = [
-  // @ts-expect-error There is no ttl: a plain write after a timed one would make the key immortal.
+  // @ts-expect-error There is no ttl: a later write without a ttl would make the key permanent.
   [{ ttl: "5 seconds" }, "ttl"],
-  // @ts-expect-error Nor is there one beside a condition.
+  // @ts-expect-error There is no ttl with a condition either.
   [{ createOnly: true, ttl: 5 }, "ttl"],
   // @ts-expect-error The server checks one condition: createOnly and updateOnly are two.
   [{ createOnly: true, updateOnly: true }, "one condition"],
@@ -26,24 +26,24 @@ const misuses: ReadonlyArray<readonly [KVStore.KVOptions, string]> = [
   [{ createOnly: true, revision: 3 }, "one condition"],
   // @ts-expect-error updateOnly is a condition on the revision that it read, so no other can be given.
   [{ updateOnly: true, revision: 3 }, "one condition"],
-  // @ts-expect-error The server would silently ignore the revision beside a condition on another key.
+  // @ts-expect-error The server silently ignores the revision if there is a condition on another key.
   [{ revision: 3, whenKey: { key: "b", revision: 1 } }, "one condition"],
-  // @ts-expect-error The server would silently ignore createOnly beside a condition on another key.
+  // @ts-expect-error The server silently ignores createOnly if there is a condition on another key.
   [{ createOnly: true, whenKey: { key: "b", revision: 1 } }, "one condition"],
-  // @ts-expect-error Off is said by leaving the option out: a false one would be a plain write.
+  // @ts-expect-error createOnly is true or absent: false would be an unconditional write.
   [{ createOnly: false }, "createOnly"],
-  // @ts-expect-error What is not true is not a condition, and must not be taken for none.
+  // @ts-expect-error updateOnly is true or absent: another value must not become an unconditional write.
   [{ updateOnly: "yes" }, "updateOnly"],
   // @ts-expect-error A condition on another key needs that key's revision.
   [{ whenKey: { key: "b" } }, "revision"],
-  // @ts-expect-error A condition on another key is a key and a revision.
+  // @ts-expect-error A condition on another key has a key and a revision.
   [{ whenKey: null }, "whenKey"],
-  // @ts-expect-error No options are undefined, and not null.
+  // @ts-expect-error Absent options are undefined, not null.
   [null, "null"]
 ]
 
 export const misuse = (test: Test) => {
-  test("refuses two conditions, an unknown option such as ttl, and a condition that is none, and writes nothing", () =>
+  test("put refuses two conditions, an unknown option such as ttl, and an invalid condition, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -54,7 +54,7 @@ export const misuse = (test: Test) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("refuses a revision that is none, and writes nothing", () =>
+  test("every operation refuses an invalid revision, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -71,7 +71,7 @@ export const misuse = (test: Test) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("refuses an option that delete and purge do not have, and writes nothing", () =>
+  test("delete and purge refuse an unknown option, and write nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -82,7 +82,7 @@ export const misuse = (test: Test) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("refuses a key that is none in every operation, and writes nothing", () =>
+  test("every operation refuses an invalid key, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const key of [...badKeys, untyped(undefined), untyped(7)]) {
@@ -99,7 +99,7 @@ export const misuse = (test: Test) => {
       }
     }))
 
-  test("refuses a filter that is none in every listing and watch", () =>
+  test("every listing and watch refuses an invalid filter", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const filter of [...badFilters, untyped(7)]) {
@@ -108,7 +108,7 @@ export const misuse = (test: Test) => {
       }
     }))
 
-  test("refuses a watch from anywhere else", () =>
+  test("a watch refuses an unknown start", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const from of ["beginning", 7, null]) {
@@ -118,7 +118,7 @@ export const misuse = (test: Test) => {
       }
     }))
 
-  test("refuses a value that is not bytes, and writes nothing", () =>
+  test("put refuses a value that is not bytes, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const value of ["text", undefined, null, 7, { a: 1 }, new ArrayBuffer(2), [1, 2]]) {
@@ -126,7 +126,7 @@ export const misuse = (test: Test) => {
       }
     }))
 
-  test("says in an error where it happened, why, and that only an outage is worth another attempt", () =>
+  test("an error has its operation, key, bucket and reason, and a refusal is not retryable", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("orders.7", bytes("1"))
@@ -160,7 +160,7 @@ export const misuse = (test: Test) => {
       }
     }))
 
-  test("lets a program catch one reason and leave the others", () =>
+  test("catchReason handles one reason and passes on the others", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))

@@ -1,4 +1,4 @@
-/** `modify`: a read and a compare-and-set, until nobody came between. */
+/** `modify`: a read and a compare-and-set, repeated while they conflict. */
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -20,20 +20,20 @@ const plus = (amount: number) => (current: Option.Option<number>) =>
 
 const short = { timeout: "300 millis" } as const
 
-/** Whoever has read lets the others read first: also where nothing takes any time. */
+/** Lets other fibers run after each read, so that concurrent reads precede the first write also on virtual time. */
 const interleaved = (store: Store): Store => ({
   ...store,
   get: (key) => Effect.tap(store.get(key), () => Effect.yieldNow)
 })
 
 export const modifying = (test: Test, backend: Backend, until: Until) => {
-  /** Waits for what needs time to pass: the pause after a conflict, the timeout. */
+  /** Advances time until the effect ends: it pauses after a conflict, or reaches its timeout. */
   const finished = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
     const fiber = yield* Effect.forkScoped(effect)
     return yield* (yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined))!
   })
 
-  /** What it took by the clock that the test has. */
+  /** Runs the effect and measures it, by the clock of the test. */
   const timed = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
     const start = yield* Clock.currentTimeMillis
     const result = yield* finished(effect)
@@ -44,7 +44,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
     return Option.map(yield* count(store).get(key), (entry) => entry.value)
   })
 
-  test("modify makes, changes and deletes, and returns the revision", () =>
+  test("modify creates, updates and deletes, and returns the revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const counts = count(store)
@@ -55,7 +55,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual((yield* store.history("a")).map((event) => event._tag), ["Removed", "Put", "Put"])
     }))
 
-  test("modify that wants nothing where there is nothing writes nothing", () =>
+  test("modify that returns none for a key without a value writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const before = (yield* store.status).lastRevision
@@ -64,7 +64,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.history("a"), [])
     }))
 
-  test("modify writes over a tombstone", () =>
+  test("modify overwrites a tombstone", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
@@ -74,7 +74,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
     }))
 
-  test("modify does not touch what does not decode", () =>
+  test("modify leaves a value that does not decode unchanged", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
@@ -85,7 +85,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual([error.operation, error.key], ["modify", "a"])
     }))
 
-  test("modify with what is no function is InvalidConfig, and writes nothing", () =>
+  test("modify with an argument that is not a function fails with InvalidConfig, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       for (const f of [undefined, null, 5, Option.some(1)]) {
@@ -94,7 +94,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(Option.isNone(yield* store.get("a")))
     }))
 
-  test("modify to what does not encode is InvalidValue, and writes nothing", () =>
+  test("modify to a value that does not encode fails with InvalidValue, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
@@ -103,13 +103,13 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       yield* refusal(store, counts.modify("b", () => Option.some(untyped("1"))), "InvalidValue")
     }))
 
-  test("a function that throws is a defect of modify, and nothing is written", () =>
+  test("modify with a function that throws dies with its error, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
       yield* counts.put("a", 1)
       const before = yield* store.status
-      const bug = new Error("a bug of the caller's")
+      const bug = new Error("a bug of the caller")
       let calls = 0
       const exit = yield* Effect.exit(counts.modify("a", () => {
         calls++
@@ -121,14 +121,14 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual((yield* store.status).lastRevision, before.lastRevision)
     }))
 
-  test("a modify that somebody comes between begins again with what is there now", () =>
+  test("modify that conflicts with a write starts again with the current value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
       yield* counts.put("a", 10)
       const seen: Array<number> = []
       let others = 3
-      // Another writer comes after each of the first reads, and before the write that follows.
+      // Each of the first three writes is preceded by a write of another client.
       const crowded = count({
         ...store,
         put: (key, value, options) =>
@@ -144,7 +144,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(1))
     }))
 
-  test("a modify that deletes does not delete what somebody wrote in between", () =>
+  test("modify that deletes keeps a value written since its read", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const counts = count(store)
@@ -157,14 +157,14 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
             ? Effect.andThen(counts.put("a", 2), store.delete(key, options))
             : store.delete(key, options)
       })
-      // Whoever finds 1 deletes it; 2 stays as it is.
+      // Deletes the value 1, keeps the value 2.
       yield* finished(
         crowded.modify("a", (current) => Option.contains(current, 1) ? Option.none() : current)
       )
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(2))
     }))
 
-  test("a modify that finds nothing does not write over what somebody made in between", () =>
+  test("modify that finds no value does not overwrite one created since its read", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)
@@ -180,7 +180,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(101))
     }))
 
-  test("of any number of modifies at once none is lost", () =>
+  test("concurrent modifies are all applied", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(interleaved(store))
@@ -195,7 +195,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       }
     }))
 
-  test("of modifies at once that make and delete by turns each sees the one before it", () =>
+  test("concurrent modifies that create and delete alternately each see the result of the previous one", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 64 })
       const counts = count(interleaved(store))
@@ -206,7 +206,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(events, numbers(21).map((n) => n % 2 === 0 ? "Put" : "Removed"))
     }))
 
-  test("a modify that others never let through ends by the timeout, and has written nothing", () =>
+  test("modify that always conflicts ends at the timeout, and has written nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
       const counts = count(store)
@@ -218,14 +218,14 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       })
       const [error, took] = yield* timed(Effect.flip(crowded.modify("a", () => Option.some(++calls))))
       assert.strictEqual(error.operation, "modify")
-      // Time may be up while a write is under way, and then nobody knows.
+      // On a real server the timeout may pass during a write, whose outcome is then unknown.
       assert.include(backend.virtual ? ["Unavailable"] : ["Unavailable", "OutcomeUnknown"], error.reason._tag)
       assert.isAbove(calls, 3)
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
       assert.deepStrictEqual(yield* valueOf(store, "a"), Option.some(0))
     }))
 
-  test("a modify whose write is not answered ends by the timeout as OutcomeUnknown", () =>
+  test("modify whose write is not answered fails with OutcomeUnknown at the timeout", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
       let puts = 0
@@ -244,7 +244,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
     }))
 
-  test("a modify whose read is not answered ends by the timeout as Unavailable", () =>
+  test("modify whose read is not answered fails with Unavailable at the timeout", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(short)
       const hanging = count({ ...store, get: () => Effect.never })
@@ -253,7 +253,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.isTrue(took >= 290 && took < 2000, `${took} ms`)
     }))
 
-  test("a write of modify that may have landed is not done again", () =>
+  test("modify does not repeat a write of unknown outcome", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const lost = (operation: string) =>
@@ -284,11 +284,11 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       assert.strictEqual(calls, 2)
     }))
 
-  test("what is no conflict ends a modify at once", () =>
+  test("modify fails at once with any error other than a conflict", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const reasons = [
-        new KVStore.Unavailable({ problem: "cut off" }),
+        new KVStore.Unavailable({ problem: "disconnected" }),
         new KVStore.PermissionDenied({ subject: "$KV.x.a" }),
         new KVStore.BucketNotFound({})
       ]
@@ -312,7 +312,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
 
   if (!backend.virtual) return
 
-  test("between the attempts of a modify are 10 ms at first and 250 ms at last, and never the same", () =>
+  test("the pauses between attempts of modify grow from 10 ms to 250 ms, with jitter", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const counts = count(store)

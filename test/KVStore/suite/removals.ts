@@ -1,4 +1,4 @@
-/** Deletes and purges, and the tombstones that they leave. */
+/** `delete` and `purge`, and their tombstones. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -7,7 +7,7 @@ import { numbers, openBucket } from "../../support/suite.ts"
 import { refusal, revisionOf, shown, type Test } from "./fixture.ts"
 
 export const removals = (test: Test) => {
-  test("delete leaves a tombstone over the kept values", () =>
+  test("delete leaves a tombstone, and keeps the history", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const first = yield* store.put("a", bytes("1"))
@@ -17,7 +17,7 @@ export const removals = (test: Test) => {
       assert.deepStrictEqual((yield* store.history("a")).flatMap(revisionOf), [first + 1, first])
     }))
 
-  test("delete leaves a tombstone also where there was nothing", () =>
+  test("delete leaves a tombstone for a key that was never written", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const before = (yield* store.status).lastRevision
@@ -27,7 +27,7 @@ export const removals = (test: Test) => {
       assert.isTrue(Option.isNone(yield* store.get("a")))
     }))
 
-  test("delete takes only the key that it names", () =>
+  test("delete removes only its key", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* Effect.forEach(["a", "a.b", "a.b.c"], (key) => store.put(key, bytes("1")))
@@ -36,7 +36,7 @@ export const removals = (test: Test) => {
     }))
 
   for (const remove of ["delete", "purge"] as const) {
-    test(`${remove} with a revision removes that one, and refuses any other`, () =>
+    test(`${remove} with a revision succeeds on that revision only`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ historySize: 5 })
         const first = yield* store.put("a", bytes("1"))
@@ -50,7 +50,7 @@ export const removals = (test: Test) => {
         assert.isTrue(Option.isNone(yield* store.get("a")))
       }))
 
-    test(`${remove} with revision 0 is for a key without any message`, () =>
+    test(`${remove} with revision 0 succeeds only on a key without any message`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         yield* store[remove]("a", { revision: 0 })
@@ -58,7 +58,7 @@ export const removals = (test: Test) => {
       }))
   }
 
-  test("purge removes the history too, and leaves one tombstone", () =>
+  test("purge removes the history, and leaves one tombstone", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("b", bytes("1"))
@@ -71,7 +71,7 @@ export const removals = (test: Test) => {
       assert.deepStrictEqual((yield* store.history("b")).map(shown), ["b=1"])
     }))
 
-  test("purge leaves a tombstone also where there was nothing", () =>
+  test("purge leaves a tombstone for a key that was never written", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.purge("a")

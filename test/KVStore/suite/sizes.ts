@@ -1,4 +1,4 @@
-/** How large a value and a bucket may be. */
+/** The size limits of values and buckets. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -8,7 +8,7 @@ import { reasonOf } from "../../support/suite.ts"
 import { type Backend, refusal, type Test } from "./fixture.ts"
 
 export const sizes = (test: Test) => {
-  test("takes a value of maxValueSize, under any condition, and refuses one byte more", () =>
+  test("put accepts a value of maxValueSize with any condition, and refuses one byte more", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 100 })
       const key = "k".repeat(1024)
@@ -22,7 +22,7 @@ export const sizes = (test: Test) => {
       assert.deepStrictEqual(Option.getOrThrow(yield* store.get(key)).value, new Uint8Array(100).fill(7))
     }))
 
-  test("takes values of up to a mebibyte where nothing was said, less what the server keeps for headers", () =>
+  test("the default maxValueSize is 1 MiB, less the server's headers", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const size = 1024 * 1024 - 1024
@@ -31,7 +31,7 @@ export const sizes = (test: Test) => {
       yield* refusal(store, store.put("a", new Uint8Array(1024 * 1024 + 1)), "ValueTooLarge")
     }))
 
-  test("a bucket at maxBytes is full for values, and delete still works and makes room", () =>
+  test("a bucket at maxBytes refuses new keys, and delete and purge still work and free space", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const fill = Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, new Uint8Array(1000)))
@@ -48,9 +48,9 @@ export const sizes = (test: Test) => {
     }))
 }
 
-/** A server of the line 2.10 does not count what an overwrite frees. */
+/** A server of the line 2.10 does not count the space that an overwrite frees. */
 export const fullOverwrites = (test: Test, backend: Backend) => {
-  test("in a full bucket a value may be replaced by one as large, unless the server is an old one", () =>
+  test("in a full bucket a value can be overwritten with one of the same size, except on servers before 2.11", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const value = new Uint8Array(1000)

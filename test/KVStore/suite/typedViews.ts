@@ -1,4 +1,4 @@
-/** Typed views: values by a schema, as JSON text. */
+/** Typed views: values of a schema, stored as JSON text. */
 import { assert } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ export const typedViews = (test: Test, until: Until) => {
     return { store, prices }
   })
 
-  test("a typed view gets what it has put, as JSON text", () =>
+  test("a typed view stores JSON text and reads it back", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced()
       const price = { cents: 120, at: DateTime.makeUnsafe(1000) }
@@ -36,7 +36,7 @@ export const typedViews = (test: Test, until: Until) => {
       assert.isTrue(Option.isNone(yield* prices.get("apple")))
     }))
 
-  test("a typed view puts under conditions as a store does", () =>
+  test("put and delete of a typed view take the conditions of a store", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced()
       const revision = yield* prices.put("apple", { cents: 1 }, KVStore.KVOptions.createOnly)
@@ -45,7 +45,7 @@ export const typedViews = (test: Test, until: Until) => {
       yield* refusal(store, prices.delete("apple", { revision }), "RevisionMismatch")
     }))
 
-  test("a typed view refuses a value that does not encode, and writes nothing", () =>
+  test("put of a typed view fails with InvalidValue if the value does not encode, and writes nothing", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced()
       const error = yield* Effect.flip(prices.put("apple", { cents: 1.5 }))
@@ -53,7 +53,7 @@ export const typedViews = (test: Test, until: Until) => {
       yield* refusal(store, prices.put("apple", untyped({ cents: "1" })), "InvalidValue")
     }))
 
-  test("a stored value that does not decode is UndecodableValue, and never none", () =>
+  test("get and entries of a typed view fail with UndecodableValue if a stored value does not decode", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced()
       for (const bad of [bytes("no json"), bytes(`{"cents":"1"}`), bytes(""), Uint8Array.of(0xff, 0xfe)]) {
@@ -72,7 +72,7 @@ export const typedViews = (test: Test, until: Until) => {
       }
     }))
 
-  test("a typed watch gives Invalid for what does not decode, and goes on", () =>
+  test("a typed watch emits Undecodable for a value that does not decode, and continues", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced({ historySize: 5 })
       const bad = yield* store.put("bad", bytes("no json"))

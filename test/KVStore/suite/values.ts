@@ -1,4 +1,4 @@
-/** What is put is what is got, under revisions that only grow. */
+/** Values are read back as written, under growing revisions. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { Buckets, freshName, numbers, openBucket } from "../../support/suite.ts"
 import { type Backend, read, refusal, type Test } from "./fixture.ts"
 
 export const values = (test: Test, backend: Backend) => {
-  test("gets what was put, under the revision that put gave", () =>
+  test("get returns the value that was put, with the revision that put returned", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"))
@@ -21,7 +21,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.strictEqual(entry.revision, revision)
     }))
 
-  test("gets none for a key that nobody has written", () =>
+  test("get returns none for a key that was never written", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -29,14 +29,14 @@ export const values = (test: Test, backend: Backend) => {
       assert.isTrue(Option.isNone(yield* store.get("a.b")))
     }))
 
-  test("gets the latest of several puts", () =>
+  test("get returns the latest of several puts", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* Effect.forEach(numbers(5), (n) => store.put("a", bytes(`${n}`)))
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("4"))
     }))
 
-  test("gives every write of the bucket the next revision, whatever its key and kind", () =>
+  test("each write of a bucket takes the next revision, for all keys and operations", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const first = yield* store.put("a", bytes("1"))
@@ -47,7 +47,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.strictEqual((yield* store.status).lastRevision, first + 4)
     }))
 
-  test("gives every one of many puts at once the revision under which its own value is kept", () =>
+  test("each of 200 concurrent puts returns the revision of its own value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 64 })
       const revisions = yield* Effect.forEach(numbers(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {
@@ -61,7 +61,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.strictEqual((yield* store.status).lastRevision, Math.max(...revisions))
     }))
 
-  test("gives a new bucket revisions from the microsecond at which it is made", () =>
+  test("revisions of a new bucket start at the microsecond of its creation", () =>
     Effect.gen(function*() {
       if (backend.virtual) yield* TestClock.setTime(1_700_000_000_000)
       const before = yield* Clock.currentTimeMillis
@@ -77,11 +77,11 @@ export const values = (test: Test, backend: Backend) => {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"))
       assert.isTrue(Number.isSafeInteger(revision) && revision > 0)
-      // Fifty years of writes at once a microsecond must still fit.
+      // 50 years of one write per microsecond stay within the safe integers.
       if (backend.kind === "nats") assert.isTrue(Number.isSafeInteger(revision + 50 * 365 * 86_400 * 1_000_000))
     }))
 
-  test("goes on above every revision of an earlier bucket of the same name", () =>
+  test("a recreated bucket starts above every revision of the earlier one", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const earlier = yield* openBucket({ bucket })
@@ -93,7 +93,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.isAbove(yield* later.put("a", bytes("x")), Math.max(...last))
     }))
 
-  test("keeps values that are empty, and values of every byte", () =>
+  test("empty values and all byte values are stored", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const every = Uint8Array.from(numbers(256))
@@ -104,7 +104,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.deepStrictEqual(yield* store.keys(), ["empty", "every"])
     }))
 
-  test("is not changed by what is done to the bytes that were put", () =>
+  test("changing the bytes after put does not change the stored value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const value = bytes("abc")
@@ -113,7 +113,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("abc"))
     }))
 
-  test("is not changed by what is done to the bytes that it gave", () =>
+  test("changing returned bytes does not change the stored value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 2 })
       yield* store.put("a", bytes("abc"))
@@ -127,7 +127,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("abc"))
     }))
 
-  test("takes keys of every kind that NATS takes", () =>
+  test("put accepts every kind of key that NATS accepts", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = ["foo", "_foo", "-foo", "_kv_foo", "foo123", "123", "a/b/c", "a.b.c", "x=y", "k".repeat(1024)]

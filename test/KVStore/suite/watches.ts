@@ -1,4 +1,4 @@
-/** Watches: what they begin with, what they tell, and that they miss and repeat nothing. */
+/** Watches: where they start, what they emit, and that no event is missing or repeated. */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ export const watches = (test: Test, until: Until) => {
     return { events, fiber, words, has }
   })
 
-  test("a watch gives the live values in order, then Ready, then every change", () =>
+  test("a watch emits the live values in order, then Ready, then every change", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* Effect.forEach(["a", "b", "c"], (key) => store.put(key, bytes("1")))
@@ -34,7 +34,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b))
     }))
 
-  test("a watch of an empty bucket is ready at once", () =>
+  test("a watch of an empty bucket emits Ready at once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const watch = yield* watching(store)
@@ -44,7 +44,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready", "a=1"])
     }))
 
-  test("a watch whose filter finds nothing is ready at once", () =>
+  test("a watch whose filter matches no key emits Ready at once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -53,7 +53,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready"])
     }))
 
-  test("a snapshot has no tombstones, and older values under them do not come back", () =>
+  test("a snapshot contains no removed keys, and no older values of them", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* Effect.forEach(["a", "b", "c"], (key) => store.put(key, bytes("1")))
@@ -66,7 +66,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["c=1", "ready", "delete c"])
     }))
 
-  test("a snapshot of nothing but tombstones is ready", () =>
+  test("a watch of a bucket that has only tombstones emits Ready", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.delete("a")
@@ -75,14 +75,14 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready"])
     }))
 
-  test("a watch tells a delete from a purge, with the key and the revision", () =>
+  test("a watch reports a delete and a purge with their reason, key and revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const first = yield* store.put("a", bytes("1"))
       const watch = yield* watching(store)
       yield* watch.has("ready")
       yield* store.delete("a")
-      // A purge right after it might remove the tombstone before anybody has seen it.
+      // Without this wait the purge could remove the tombstone before the watch receives it.
       yield* watch.has("delete a")
       yield* store.purge("a")
       yield* watch.has("purge a")
@@ -93,7 +93,7 @@ export const watches = (test: Test, until: Until) => {
       ])
     }))
 
-  test("a watch of updates is Ready, and then changes only", () =>
+  test("a watch from updates emits Ready, then changes only", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("a", bytes("1"))
@@ -105,7 +105,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready", "delete a", "a=2"])
     }))
 
-  test("a watch of updates is Ready first, also while others write", () =>
+  test("a watch from updates emits Ready first, also during concurrent writes", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* keepWriting(8, (n) => store.put(`k.${n % 5}`, bytes(`${n}`)))
@@ -115,7 +115,7 @@ export const watches = (test: Test, until: Until) => {
       }
     }))
 
-  test("a watch from a revision gives what is still there from it on, itself included, and tombstones", () =>
+  test("a watch from a revision emits the messages kept from that revision on, tombstones included", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       yield* store.put("a", bytes("1"))
@@ -130,7 +130,7 @@ export const watches = (test: Test, until: Until) => {
     }))
 
   for (const revision of [0, 1]) {
-    test(`a watch from revision ${revision} gives all that is there`, () =>
+    test(`a watch from revision ${revision} emits every kept message`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ historySize: 5 })
         yield* store.put("a", bytes("1"))
@@ -141,7 +141,7 @@ export const watches = (test: Test, until: Until) => {
       }))
   }
 
-  test("a watch from beyond the last revision is ready, and begins at that revision", () =>
+  test("a watch from a future revision emits Ready, then the changes from that revision on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const last = yield* store.put("a", bytes("0"))
@@ -152,7 +152,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready", "a=3", "a=4"])
     }))
 
-  test("a watch of the next revision misses nothing and repeats nothing", () =>
+  test("a watch from the next revision emits every change once", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const last = yield* store.put("a", bytes("0"))
@@ -163,7 +163,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready", "a=1"])
     }))
 
-  test("a watch gives only what its filter asks for", () =>
+  test("a watch emits only events that match its filter", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* Effect.forEach(["a.1", "b.1", "a.1.x"], (key) => store.put(key, bytes("1")))
@@ -182,7 +182,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* exact.words, ["b.1=1", "ready", "delete b.1"])
     }))
 
-  test("every one of several watchers is given everything", () =>
+  test("each of several watches receives every event", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -195,7 +195,7 @@ export const watches = (test: Test, until: Until) => {
       }
     }))
 
-  test("two runs of one watch have nothing to do with each other", () =>
+  test("a watch stream that is run twice starts again", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))
@@ -205,7 +205,7 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* stream, ["a=1", "b=2"])
     }))
 
-  test("while others write, a watch gives no revision twice, in order, and the last value of every key", () =>
+  test("during concurrent writes a watch emits each revision once, in order, and the last value of each key", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const write = (n: number) => store.put(`k.${n % 10}`, bytes(`${n}`))
@@ -228,7 +228,7 @@ export const watches = (test: Test, until: Until) => {
       for (const entry of yield* store.entries()) assert.deepStrictEqual(seen.get(entry.key), entry)
     }))
 
-  test("a slow reader holds nobody up, and sees the latest values", () =>
+  test("a slow reader delays no other watch, and receives the latest values", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const mayGoOn = yield* Deferred.make<void>()
@@ -247,7 +247,7 @@ export const watches = (test: Test, until: Until) => {
       for (const entry of yield* store.entries()) assert.deepStrictEqual(seen.get(entry.key), entry)
     }))
 
-  test("a watch that is interrupted ends, and its store goes on", () =>
+  test("an interrupted watch ends, and its store remains usable", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const watch = yield* watching(store)
