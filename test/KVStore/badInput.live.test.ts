@@ -1,4 +1,4 @@
-/** Bad input is refused before anything is sent: a connection counts what it sends. */
+/** Invalid input is refused before anything is sent. The messages sent are counted by the connection. */
 import { assert, describe, it } from "@effect/vitest"
 import type { NatsConnection } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
@@ -12,12 +12,12 @@ import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, untyped } from "../../tools/values.ts"
 import { badInputs, refused } from "./suite/badInput.ts"
 
-/** All but what modify is asked for, which reads before it is. */
+/** All rows but those of `modify`, which reads the key before it computes the invalid value. */
 const unread = badInputs.filter(({ attempts }) => attempts.every(([operation]) => operation !== "modify"))
 
 for (const line of lines) {
-  describe(`bad input, ${line}`, () => {
-    it.live(`none of ${unread.length} kinds has anything sent, nor has a bucket that cannot be had`, () =>
+  describe(`invalid input, ${line}`, () => {
+    it.live(`${unread.length} kinds of invalid input, and invalid options of a bucket, send no message`, () =>
       Effect.gen(function*() {
         const { url } = yield* startNatsServer({ line })
         const client = yield* Layer.build(NatsClient.layer({ servers: url }))
@@ -27,13 +27,13 @@ for (const line of lines) {
             Context.get(KVStore.KVStore)
           )
         const connection = Context.get(client, NatsClient.NatsClient).connection as NatsConnection
-        // What was begun may be sent a little later: after a round trip it has been.
+        // A message may be sent with a delay: after a flush it has been counted.
         const sent = Effect.map(Effect.promise(() => connection.flush()), () => connection.stats().outMsgs)
         const store = yield* open({ bucket: "orders" })
 
         const before = yield* sent
         yield* store.put("a", bytes("1"))
-        assert.isAbove(yield* sent, before, "it counts")
+        assert.isAbove(yield* sent, before, "the connection counts messages")
 
         for (const row of unread) {
           const before = yield* sent

@@ -1,4 +1,4 @@
-/** What a `KVStore` does about its connection to a server: one that cannot be had, is lost for a while, or is closed. */
+/** A `KVStore` whose connection to a server cannot be opened, is lost for some time, or is closed. */
 import { assert, describe, it } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
@@ -28,7 +28,7 @@ import { read, shown } from "./suite/fixture.ts"
 
 const until = eventually(false)
 
-/** A store over a client, for as long as the scope is open. */
+/** Opens a store over a client, until the scope closes. */
 const storeOver = (
   client: Layer.Layer<NatsClient.NatsClient, KVStore.KVStoreError>,
   options: Parameters<typeof NatsKVStore.layer>[0]
@@ -44,7 +44,7 @@ const consumersOf = (client: NatsClient.NatsClient["Service"], bucket: string) =
     return (await consumers.list(`KV_${bucket}`).next()).map(({ name }) => name)
   })
 
-/** Deletes the one consumer of a bucket behind the back of its watch. */
+/** Deletes the only consumer of a bucket, without notice to its watch. */
 const loseConsumer = Effect.fnUntraced(function*(client: NatsClient.NatsClient["Service"], bucket: string) {
   const [name] = yield* consumersOf(client, bucket)
   yield* Effect.promise(async () => {
@@ -53,7 +53,7 @@ const loseConsumer = Effect.fnUntraced(function*(client: NatsClient.NatsClient["
   })
 })
 
-/** Users of an application, each with inboxes of its own: common where one account serves several. */
+/** A user that may receive only under its own inbox prefix, as is common for accounts shared by several users. */
 const inboxesOfItsOwn = `authorization {
   users: [ { user: app, password: app, permissions: {
     publish: [ "$JS.API.>", "$KV.>" ],
@@ -61,7 +61,7 @@ const inboxesOfItsOwn = `authorization {
   } } ]
 }`
 
-/** How long an effect took, in milliseconds. */
+/** Runs an effect and measures its duration in milliseconds. */
 const measured = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const clock = yield* Clock.Clock
   const before = clock.monotonicTimeNanosUnsafe()
@@ -81,7 +81,7 @@ const tagOf = <A>(exit: Exit.Exit<A, KVStore.KVStoreError>): string =>
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => void
 
 const reaching = (test: Test, line: Line): void => {
-  test("a server that is not there is Unavailable, soon, and says where it was looked for", () =>
+  test("connecting to a stopped server fails with Unavailable within 5 s, and the error has its port", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       yield* server.kill
@@ -93,7 +93,7 @@ const reaching = (test: Test, line: Line): void => {
       assert.deepStrictEqual([error.operation, error.bucket, error.isRetryable], ["connect", undefined, true])
     }))
 
-  test("a server that takes connections and says nothing is Unavailable, soon", () =>
+  test("connecting to a paused server fails with Unavailable within 5 s", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       yield* server.pause
@@ -102,7 +102,7 @@ const reaching = (test: Test, line: Line): void => {
       assert.isBelow(millis, 5000)
     }))
 
-  test("servers that are none are InvalidConfig before anything is sent", () =>
+  test("invalid servers fail with InvalidConfig before anything is sent", () =>
     Effect.gen(function*() {
       const none = [
         "",
@@ -124,7 +124,7 @@ const reaching = (test: Test, line: Line): void => {
       }
     }))
 
-  test("a wrong password is PermissionDenied, and is not shown", () =>
+  test("a wrong password fails with PermissionDenied, and is not shown", () =>
     Effect.gen(function*() {
       const config = `authorization { user: "u", password: "right" }`
       const server = yield* startNatsServer({ line, config })
@@ -134,7 +134,7 @@ const reaching = (test: Test, line: Line): void => {
       assert.notInclude(JSON.stringify(error) + error.message, "secret-7")
     }))
 
-  test("what the server does not let a user write is PermissionDenied, by subject", () =>
+  test("a write without permission fails with PermissionDenied, which has the subject", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const config = `authorization { users: [ { user: "u", password: "p", permissions: {
@@ -154,7 +154,7 @@ const reaching = (test: Test, line: Line): void => {
 }
 
 const outages = (test: Test, line: Line): void => {
-  test("a server that dies fails every operation in time, and a watch goes on after its restart", () =>
+  test("after a server is killed every operation fails in time, and a watch continues after the restart", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       const bucket = freshName()
@@ -169,7 +169,7 @@ const outages = (test: Test, line: Line): void => {
       yield* until(Effect.sync(() => watch.events.map(shown)), (words) => words.includes("ready"))
       yield* server.kill
 
-      // At once, when the client may not know yet, and when it does.
+      // First at once, when the client may not have noticed yet, then later.
       for (const attempt of [1, 2, 3]) {
         const get = yield* measured(store.get("a"))
         assert.strictEqual(tagOf(get.exit), "Unavailable")
@@ -182,7 +182,7 @@ const outages = (test: Test, line: Line): void => {
         for (const { millis } of [get, put, create, keys]) assert.isBelow(millis, 1500)
       }
       yield* until(Effect.sync(() => states.events), (events) => events.includes("disconnected"))
-      // Now that it is known, nothing is sent, and nobody waits for what cannot come.
+      // The client has noticed: nothing is sent, and operations fail at once.
       for (const attempt of [store.get("a"), store.put("c", bytes("1")), store.delete("c")]) {
         const { exit, millis } = yield* measured<unknown, KVStore.KVStoreError, never>(attempt)
         assert.strictEqual(tagOf(exit), "Unavailable")
@@ -190,7 +190,7 @@ const outages = (test: Test, line: Line): void => {
       }
 
       yield* server.restart
-      // Another client writes before this one is back.
+      // Another client writes before this client has reconnected.
       const other = yield* storeOver(NatsClient.layer({ servers: server.url }), { bucket })
       yield* other.store.put("a", bytes("2"))
       yield* other.store.delete("b")
@@ -205,13 +205,13 @@ const outages = (test: Test, line: Line): void => {
       yield* until(Effect.sync(() => watch.events.map(shown)), (words) => words.includes("a=3"))
       const words = watch.events.map(shown)
       assert.deepStrictEqual(words.slice(0, 3), ["a=1", "b=1", "ready"])
-      // a=2 may be superseded before the watch is back; nothing else may be missing, and nothing comes twice.
+      // a=2 may be overwritten before the watch resumes; every other event has to arrive once.
       assert.deepStrictEqual(words.slice(3).filter((word) => word !== "a=2"), ["delete b", "e=1", "a=3"])
       const newest = watch.events.at(-1)!
       assert.isTrue(newest._tag === "Put" && newest.entry.revision === last)
     }))
 
-  test("a server that hangs ends every operation in time: a write is OutcomeUnknown, a read Unavailable", () =>
+  test("with a paused server every write ends in time with OutcomeUnknown, and every read with Unavailable", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       const { store } = yield* storeOver(NatsClient.layer({ servers: server.url }), {
@@ -235,12 +235,12 @@ const outages = (test: Test, line: Line): void => {
       for (const { millis } of ends) assert.isBelow(millis, 1000)
 
       yield* server.resume
-      // What was unknown has landed, or lands now.
+      // The write of unknown outcome is applied, now or earlier.
       yield* until(store.get("b"), Option.isSome)
     }))
 
-  for (const [how, fault] of [["hangs", "pause"], ["is gone", "kill"]] as const) {
-    test(`whoever no longer wants to wait for a server that ${how} does not have to`, () =>
+  for (const [how, fault] of [["paused", "pause"], ["killed", "kill"]] as const) {
+    test(`operations and watches on a ${how} server end at once if interrupted`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const { store } = yield* storeOver(NatsClient.layer({ servers: server.url }), { bucket: freshName() })
@@ -266,7 +266,7 @@ const outages = (test: Test, line: Line): void => {
 }
 
 const lostConsumers = (test: Test, line: Line): void => {
-  test("a watch whose consumer is lost goes on with another, and gives nothing twice", () =>
+  test("a watch whose consumer is deleted continues with a new one, and emits no event twice", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), { bucket: freshName() })
@@ -280,7 +280,7 @@ const lostConsumers = (test: Test, line: Line): void => {
       assert.strictEqual(watch.events.filter(({ _tag }) => _tag === "Ready").length, 1)
     }))
 
-  test("a watch from a revision that is still to come waits for it, also when its consumer is lost", () =>
+  test("a watch from a future revision waits for it, also after its consumer is deleted", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), {
@@ -291,14 +291,14 @@ const lostConsumers = (test: Test, line: Line): void => {
       const watch = yield* record(store.watch(undefined, { from: { revision: last + 3 } }))
       yield* until(Effect.sync(() => watch.events.map(shown)), (words) => words.includes("ready"))
       yield* loseConsumer(client, store.config.bucket)
-      // It has another one once it has noticed.
+      // The watch creates a new consumer once it has noticed.
       yield* until(consumersOf(client, store.config.bucket), (names) => names.length === 1)
       yield* Effect.forEach(["1", "2", "3", "4"], (value) => store.put("a", bytes(value)))
       yield* until(Effect.sync(() => watch.events.map(shown)), (words) => words.includes("a=4"))
       assert.deepStrictEqual(watch.events.map(shown), ["ready", "a=3", "a=4"])
     }))
 
-  test("a slow reader misses nothing, and is given nothing twice, when its consumer is lost meanwhile", () =>
+  test("a slow reader receives each event once if its consumer is deleted", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), { bucket: freshName() })
@@ -325,7 +325,7 @@ const lostConsumers = (test: Test, line: Line): void => {
 }
 
 const lifetimes = (test: Test, line: Line): void => {
-  test("a connection with inboxes of its own is listed and watched over like any other", () =>
+  test("listings and watches work on a connection with its own inbox prefix", () =>
     Effect.gen(function*() {
       const { port } = yield* startNatsServer({ line, config: inboxesOfItsOwn })
       const options = { servers: `127.0.0.1:${port}`, user: "app", pass: "app" }
@@ -341,7 +341,7 @@ const lifetimes = (test: Test, line: Line): void => {
       assert.deepStrictEqual(yield* store.keys(), ["a"])
     }))
 
-  test("a connection that the program has is used, and left open", () =>
+  test("an existing connection is used, and not closed", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const connection = yield* Effect.acquireRelease(
@@ -360,7 +360,7 @@ const lifetimes = (test: Test, line: Line): void => {
       yield* Effect.promise(() => connection.flush())
     }))
 
-  test("a client from configuration connects to the servers that are named there", () =>
+  test("a client from configuration connects to the configured server", () =>
     Effect.gen(function*() {
       const { port, url } = yield* startNatsServer({ line })
       const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: url }))
@@ -370,7 +370,7 @@ const lifetimes = (test: Test, line: Line): void => {
       assert.strictEqual((connection as NatsConnection).getServer(), `127.0.0.1:${port}`)
     }))
 
-  test("what is no connection is InvalidConfig", () =>
+  test("layerFromConnection fails with InvalidConfig for other objects", () =>
     Effect.gen(function*() {
       for (const connection of [undefined, null, 7, {}, { subscribe: () => undefined }]) {
         const { exit } = yield* measured(Layer.build(NatsClient.layerFromConnection(connection)))
@@ -378,7 +378,7 @@ const lifetimes = (test: Test, line: Line): void => {
       }
     }))
 
-  test("a connection of the layer's own is closed with it", () =>
+  test("a connection that the layer opened is closed with the layer", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const scope = yield* Scope.make()
@@ -395,8 +395,8 @@ const lifetimes = (test: Test, line: Line): void => {
     }))
 }
 
-// Each has a server of its own, and most of their time is the client's waiting: they wait together.
-describe.concurrent("a connection to a server", () => {
+// Each test has its own server and mostly waits, so the tests run concurrently.
+describe.concurrent("the connection of a store", () => {
   for (const line of lines) {
     const test: Test = (title, body) => it.live(`${line}: ${title}`, body)
     reaching(test, line)

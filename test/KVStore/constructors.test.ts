@@ -1,4 +1,4 @@
-/** Stores and clients that are made without a layer, and what is derived from a store, whichever way round it is called. */
+/** Stores and clients created without a layer, and functions of a store, called data-first and data-last. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,7 +20,7 @@ import { startListener, welcomes } from "../support/listener.ts"
 import { read } from "./suite/fixture.ts"
 
 describe("without a layer", () => {
-  it.effect("makeMemory creates a store, new each time, on the Clock that it is created with", () =>
+  it.effect("makeMemory creates a new store each time, which uses the Clock of its creation", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_700_000_000_000)
       const one = yield* KVStore.makeMemory({ bucket: "orders", streamMaxAge: "1 second" })
@@ -32,7 +32,7 @@ describe("without a layer", () => {
       assert.isTrue(Option.isNone(yield* one.get("a")))
     }))
 
-  it.live("NatsKVStore.make opens a bucket of the client that there is", () =>
+  it.live("NatsKVStore.make opens a bucket on the given client", () =>
     Effect.asVoid(Simulation.run(
       Effect.gen(function*() {
         const node = yield* (yield* Simulation.Simulation).node("a")
@@ -59,7 +59,7 @@ describe("without a layer", () => {
       yield* eventually(false)(Effect.sync(open), (count) => count === 0)
     }))
 
-  it.effect("KVKeyValueStore.make views a store", () =>
+  it.effect("KVKeyValueStore.make is a view of a store", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "settings" })
       const settings = KVKeyValueStore.make(store)
@@ -70,14 +70,14 @@ describe("without a layer", () => {
 })
 
 describe("a NatsClient", () => {
-  it.live("has no members but those that its type has", () =>
+  it.live("has only the members of its type", () =>
     Effect.gen(function*() {
       const { url: servers } = yield* startListener(welcomes([]))
       const client = yield* NatsClient.make({ servers })
       assert.deepStrictEqual(Reflect.ownKeys(client).toSorted(), ["connection", "status"])
     }))
 
-  it.live("that was made elsewhere is InvalidConfig where a store is opened on it", () =>
+  it.live("that this library did not create fails with InvalidConfig when a store is opened on it", () =>
     Effect.gen(function*() {
       const { taken, url: servers } = yield* startListener(welcomes([]))
       const { connection, status } = yield* NatsClient.make({ servers })
@@ -104,10 +104,10 @@ describe("a NatsClient", () => {
     }))
 })
 
-describe("what is derived from a store", () => {
+describe("functions of a store", () => {
   const Price = Schema.Struct({ cents: Schema.Int })
 
-  it.effect("typed is called with the store first, last, or over the service", () =>
+  it.effect("typed takes the store first, last, or from the service", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "orders" })
       const views = [
@@ -122,7 +122,7 @@ describe("what is derived from a store", () => {
       }
     }))
 
-  it.effect("typedWith is called with the store first, or last", () =>
+  it.effect("typedWith takes the store first or last", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "orders" })
       const codec = KVStore.StringFromUtf8
@@ -133,7 +133,7 @@ describe("what is derived from a store", () => {
       }
     }))
 
-  it.effect("getUnexpired is called with the store first, or last", () =>
+  it.effect("getUnexpired takes the store first or last", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "sessions" })
       const options = { maxAge: "1 second" } as const
@@ -146,7 +146,7 @@ describe("what is derived from a store", () => {
       }
     }))
 
-  it.effect("getUnexpired without its options is InvalidConfig, and not a function", () =>
+  it.effect("getUnexpired without its options fails with InvalidConfig, and does not return a function", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "sessions" })
       const call = KVStore.getUnexpired as unknown as (...args: ReadonlyArray<unknown>) => ReturnType<typeof store.get>
@@ -155,7 +155,7 @@ describe("what is derived from a store", () => {
       assert.include(message, "maxAge")
     }))
 
-  it.effect("clear is called with the store first, or last, with a filter or none", () =>
+  it.effect("clear takes the store first or last, with or without a filter", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "orders" })
       const calls = [
@@ -170,7 +170,7 @@ describe("what is derived from a store", () => {
       }
     }))
 
-  it("is not what a store can do itself: getMany is a member", () => {
+  it("do not include getMany, which is a member of the store", () => {
     assert.notProperty(KVStore, "getMany")
   })
 })

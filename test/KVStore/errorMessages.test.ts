@@ -1,4 +1,4 @@
-/** What an error of a store says, whatever it stands on. */
+/** Messages of `KVStoreError`, on every backend. */
 import { assert, describe, it } from "@effect/vitest"
 import * as KVStore from "../../src/KVStore.ts"
 
@@ -8,10 +8,10 @@ const messageOf = (operation: string, reason: KVStore.KVStoreReason) =>
 const writes = ["put", "delete", "purge", "modify"]
 const reads = ["get", "getMany", "getUnexpired", "keys", "entries", "history", "status", "watch", "open", "connect"]
 
-describe("an error's message", () => {
+describe("the message of a KVStoreError", () => {
   const unavailable = new KVStore.Unavailable({ problem: "not connected" })
 
-  it("says of a write that could not be sent that nothing was written", () => {
+  it("of an unavailable store adds to writes that nothing was written", () => {
     for (const operation of writes) {
       assert.strictEqual(
         messageOf(operation, unavailable),
@@ -21,11 +21,11 @@ describe("an error's message", () => {
     }
   })
 
-  it("says so of no read", () => {
+  it("of an unavailable store adds nothing to reads", () => {
     for (const operation of reads) assert.notInclude(messageOf(operation, unavailable), "written")
   })
 
-  it("says so of no write with an unknown outcome, and of none that was refused", () => {
+  it("of a write that was refused or has an unknown outcome does not add that nothing was written", () => {
     const reasons = [
       new KVStore.OutcomeUnknown({ problem: "no answer in time" }),
       new KVStore.Rejected({ code: 10_039, description: "jetstream not enabled for account" }),

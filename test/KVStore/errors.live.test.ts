@@ -1,6 +1,6 @@
 /**
- * Every way in which a server, an account, a permission or a link says no, provoked for real: its reason, whether it is
- * worth another attempt, and words that name what was refused, and where.
+ * Every kind of failure of servers, accounts, permissions and links, caused on real servers. Each test checks the
+ * reason, `isRetryable`, and that the message has the refused operation, the key, and the bucket.
  */
 import { describe, it, layer } from "@effect/vitest"
 import * as Layer from "effect/Layer"
@@ -25,15 +25,15 @@ const nameOf = ({ client, line }: World): string => client === "legacy" ? `${lin
 for (const world of worlds) {
   const client = world.client === "current" ? layerClient : layerLegacyClient
   const shared = Layer.merge(client, layerRaw).pipe(Layer.provideMerge(layerNatsServer(world.line)))
-  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${nameOf(world)}: an error by`, (it) => {
+  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${nameOf(world)}: errors`, (it) => {
     const test: Shared = (title, body) => it.effect(title, body)
     conditions(test)
     buckets(test, world)
   })
 }
 
-// Each has a server of its own, and most of their time is waiting: they wait together.
-describe.concurrent("an error by", () => {
+// Each test has its own server and mostly waits, so the tests run concurrently.
+describe.concurrent("errors", () => {
   for (const world of worlds) {
     const test: Test = (title, body) => it.live(`${nameOf(world)}: ${title}`, body)
     accounts(test, world)

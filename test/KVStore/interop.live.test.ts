@@ -1,4 +1,4 @@
-/** A bucket is every NATS client's: what this one and `@nats-io/kv` write, delete, purge and watch is the same to both. */
+/** A `KVStore` and `@nats-io/kv` on one bucket: each reads, watches and conditions on the writes of the other. */
 import { layer } from "@effect/vitest"
 import * as Layer from "effect/Layer"
 import { lines } from "../../tools/natsServer/binaries.ts"
@@ -14,7 +14,7 @@ import { watches } from "./interop/watches.ts"
 
 for (const line of lines) {
   const shared = layerClient.pipe(Layer.provideMerge(layerNatsServer(line)))
-  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${line}: @nats-io/kv`, (it) => {
+  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${line}: KVStore and @nats-io/kv`, (it) => {
     const test: Test = (title, body) => it.effect(title, body)
     conditions(test)
     values(test)

@@ -1,22 +1,22 @@
-/** Nothing is left of a listing or a watch a second after it has ended. */
+/** One second after a listing or a watch has ended, its consumer, subscription and memory are freed. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { type Call, callNames, makeLeftovers } from "../../tools/leftovers.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 
-/** On 2.10 every listing is a consumer, which takes a millisecond: `npm run test:long` makes 5,000 of all there too. */
+/** On 2.10 each listing needs a consumer, which takes 1 ms. `npm run test:long` runs 5,000 calls of all there too. */
 const times: Record<Line, Record<Call, number>> = {
   "2.10": { keys: 1000, entries: 1000, watch: 2000 },
   "2.15": { keys: 5000, entries: 5000, watch: 5000 }
 }
 
-/** Code that gets ready to run takes up to 0.7 MB; a request or a listener kept by each of 1,000 calls, 5 MB and more. */
+/** Compiled code takes up to 0.7 MB; a request or listener leaked by each of 1,000 calls takes 5 MB or more. */
 const mostBytes = 2_000_000
 
-describe("what is left behind", () => {
+describe("calls that have ended", () => {
   for (const line of lines) {
     const what = callNames.map((call) => `${times[line][call]} calls of ${call}`).join(", ")
-    it.live(`${line}: no consumer, no subscription, and no memory, of ${what}`, () =>
+    it.live(`${line}: leave no consumer, subscription or memory after ${what}`, () =>
       Effect.gen(function*() {
         const leftAfter = yield* makeLeftovers(line)
         for (const call of callNames) {

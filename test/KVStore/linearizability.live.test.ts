@@ -1,4 +1,4 @@
-/** What processes are told by a real server that is killed can be true: a short run of `node bench/run.ts linearizability`. */
+/** The answers of a real server that is killed are linearizable: a short run of `node bench/run.ts linearizability`. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -15,7 +15,7 @@ import { type Operation, recorder } from "../../src/testing/Linearizability.ts"
 import { lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 
-/** The server dies once or twice, and perhaps a client. */
+/** The server is killed once or twice, a client at most once. */
 const load: Omit<Load, "line"> = {
   storage: "file",
   clients: 2,
@@ -25,7 +25,7 @@ const load: Omit<Load, "line"> = {
   clientDies: Duration.seconds(3)
 }
 
-/** A bucket in the memory of its server, and what it answered. */
+/** A bucket in the memory of its server, and the recorded history of its answers. */
 const openForgetful = Effect.fnUntraced(function*(url: string) {
   const context = yield* Layer.build(
     NatsKVStore.layer({ bucket: "recorded", storage: "memory" }).pipe(Layer.provide(NatsClient.layer({ servers: url })))
@@ -35,7 +35,7 @@ const openForgetful = Effect.fnUntraced(function*(url: string) {
   return { history, store: recorded(Context.get(context, KVStore.KVStore)) }
 })
 
-/** Asks until there is a server again. */
+/** Repeats a request until the server is available again. */
 const onceAnswered = <A>(ask: Effect.Effect<A, KVStore.KVStoreError>) =>
   Effect.retry(ask, {
     schedule: Schedule.spaced("50 millis"),
@@ -43,9 +43,9 @@ const onceAnswered = <A>(ask: Effect.Effect<A, KVStore.KVStoreError>) =>
     while: ({ reason }) => reason._tag === "Unavailable"
   })
 
-describe("the answers of a server that is killed, to processes that are killed", () => {
+describe("the answers of a killed server to killed processes", () => {
   for (const line of lines) {
-    it.live(`can all be true: ${line}`, () =>
+    it.live(`are linearizable: ${line}`, () =>
       Effect.gen(function*() {
         const { numbers, problems } = judge(yield* record({ ...load, line }), 3)
         assert.deepStrictEqual(problems, [])
@@ -55,7 +55,7 @@ describe("the answers of a server that is killed, to processes that are killed",
       }), 60_000)
   }
 
-  it.live("cannot be true where the server forgets what it has acknowledged", () =>
+  it.live("are not linearizable if the server loses acknowledged writes", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line: "2.15" })
       const { history, store } = yield* openForgetful(server.url)

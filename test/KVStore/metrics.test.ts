@@ -1,4 +1,4 @@
-/** What a store tells whoever collects metrics and spans. */
+/** Metrics and spans of a store. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ const openStore = Effect.map(
   (context) => Context.get(context, KVStore.KVStore)
 )
 
-/** The metrics of a program of its own, by name and, where there is one, operation. */
+/** Runs a program in its own metric registry and returns the metrics, by name and operation. */
 const measured = <A, E, R>(program: Effect.Effect<A, E, R>) =>
   Effect.andThen(
     program,
@@ -29,7 +29,7 @@ const measured = <A, E, R>(program: Effect.Effect<A, E, R>) =>
       })))
   ).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
 
-/** Every kind of end that an operation can come to. */
+/** Operations with every outcome. */
 const everyOutcome = Effect.gen(function*() {
   const store = yield* openStore
   const { atRevision, createOnly } = KVStore.KVOptions
@@ -53,7 +53,7 @@ const everyOutcome = Effect.gen(function*() {
 })
 
 describe("metrics", () => {
-  it.effect("count every operation by how it ended, and by bucket", () =>
+  it.effect("count operations by outcome and bucket", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(everyOutcome)
       const counted = [...metrics].flatMap(([name, { bucket, state }]) =>
@@ -77,7 +77,7 @@ describe("metrics", () => {
       ])
     }))
 
-  it.effect("measure how long each operation took, in milliseconds", () =>
+  it.effect("measure the duration of each operation in milliseconds", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.gen(function*() {
         const store = yield* openStore
@@ -88,7 +88,7 @@ describe("metrics", () => {
       assert.include(state, { count: 2, min: 0, max: 0 })
     }))
 
-  it.effect("show how many stores are open", () =>
+  it.effect("show the number of open stores", () =>
     Effect.gen(function*() {
       const registry: Metric.MetricRegistry = new Map()
       const open = Effect.map(Metric.snapshot, (all) => all.find(({ id }) => id === "kv.buckets.active")?.state)
@@ -102,7 +102,7 @@ describe("metrics", () => {
       }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
     }))
 
-  it.effect("measure how old a change is when a watch gives it, and not how old its snapshot is", () =>
+  it.effect("measure the age of a change when a watch emits it, and not the age of the snapshot", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.gen(function*() {
         const store = yield* openStore
@@ -116,7 +116,7 @@ describe("metrics", () => {
       assert.include(metrics.get("kv.watch.lag")!.state, { count: 1, max: 0 })
     }))
 
-  it.effect("count connections that cannot be had", () =>
+  it.effect("count failed connection attempts", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.flip(Layer.build(NatsClient.layer({ servers: "nats://127.0.0.1:1" }))))
       assert.include(metrics.get("kv.connect.error")!.state, { count: 1 })
@@ -136,7 +136,7 @@ describe("spans", () => {
     return Effect.as(Effect.withTracer(Effect.scoped(program), tracer), spans)
   }
 
-  it.effect("tell of every operation its name, its bucket, its key and how it ended", () =>
+  it.effect("have the name, bucket, key and outcome of each operation", () =>
     Effect.gen(function*() {
       const spans = yield* collect(everyOutcome)
       assert.deepStrictEqual(
@@ -167,7 +167,7 @@ describe("spans", () => {
       }
     }))
 
-  it.effect("have the caller's span for a parent", () =>
+  it.effect("have the span of the caller as their parent", () =>
     Effect.gen(function*() {
       const spans = yield* collect(Effect.gen(function*() {
         const store = yield* openStore
@@ -178,7 +178,7 @@ describe("spans", () => {
       assert.strictEqual(get?.parent._tag === "Some" ? get.parent.value : undefined, request)
     }))
 
-  it.effect("are not made where nobody looks at them", () =>
+  it.effect("are not created with the default tracer", () =>
     Effect.gen(function*() {
       const store = yield* openStore
       const native = Context.get(Context.empty(), Tracer.Tracer)

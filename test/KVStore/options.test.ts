@@ -1,4 +1,4 @@
-/** Everything in a store's modules that takes options refuses what is none, by name, and asks no backend or server. */
+/** Everything in the modules of the store that takes options refuses invalid ones, without a request to the backend. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,11 +23,11 @@ interface Asked {
   count: number
 }
 
-/** A store over a backend that answers nothing, and counts what it is asked. */
+/** A store over a backend that fails every request and counts them. */
 const countingStore = Effect.fnUntraced(function*(asked: Asked) {
   const ask = Effect.suspend(() => {
     asked.count++
-    return Effect.die("the backend was asked")
+    return Effect.die("the backend was called")
   })
   const backend: Backend = {
     config: yield* config.make({ bucket: "orders" }),
@@ -43,7 +43,7 @@ const countingStore = Effect.fnUntraced(function*(asked: Asked) {
   return KVStore.KVStore.of(makeStore(backend))
 })
 
-/** A client that is connected to nothing, and counts what it is to send. */
+/** A client without a connection that counts the messages it should send. */
 const countingClient = (asked: Asked) => {
   const port: NatsPort = {
     isConnected: () => true,
@@ -75,7 +75,7 @@ const updates: Pick<Taker, "right"> = { right: { from: "updates" } }
 const age: Pick<Taker, "right" | "needs" | "takes"> = {
   right: { maxAge: "1 minute" },
   needs: ["maxAge"],
-  // Milliseconds, and nanoseconds: a read may ask for any positive time.
+  // A number is milliseconds, a bigint nanoseconds: any positive duration is valid.
   takes: { maxAge: [1.5, 2n] }
 }
 
@@ -135,7 +135,7 @@ const refusesEach = Effect.fnUntraced(function*(
   assert.strictEqual(asked.count, 0)
 })
 
-describe("options that are none are refused by name, with nothing asked", () => {
+describe("invalid options are refused by name, without a request", () => {
   it.live("of a store's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onStore)))
 
   it.live("of a typed view's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onTyped)))
@@ -165,8 +165,8 @@ describe("options that are none are refused by name, with nothing asked", () => 
     ))
 })
 
-describe("a bucket's name that is none", () => {
-  it.effect("is explained in words, and shown", () =>
+describe("the error for an invalid bucket name", () => {
+  it.effect("has the expected form and the given name", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(KVStore.layerMemory({ bucket: "a.b" }))))
       assert.strictEqual(
@@ -177,11 +177,11 @@ describe("a bucket's name that is none", () => {
     }))
 })
 
-describe("a time that Effect takes for none at all", () => {
+describe("an invalid duration that Effect reads as zero", () => {
   const times = [{ seconds: Number.NaN }, { seconds: "5" }, { seconds: undefined }, { secs: 5 }, [Number.NaN, 0]]
 
   for (const timeout of times) {
-    it.effect(`${inspect(timeout)} is refused for what it is`, () =>
+    it.effect(`${inspect(timeout)} is refused`, () =>
       Effect.gen(function*() {
         const { message } = yield* Effect.flip(KVStore.makeMemory({ bucket: "orders", timeout: untyped(timeout) }))
         assert.include(message, `timeout: expected a time such as "5 seconds", or a number of milliseconds, got a`)

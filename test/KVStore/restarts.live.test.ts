@@ -1,4 +1,4 @@
-/** What a server has acknowledged is there after it was killed and started again, from a bucket's first message on. */
+/** Acknowledged writes, from the first message of a bucket on, survive a kill and a restart of the server. */
 import { assert, describe, it } from "@effect/vitest"
 import { KVStore, NatsClient, NatsKVStore } from "effect-aegis"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import { bytes } from "../../tools/values.ts"
 
 for (const line of lines) {
   describe(`a bucket on ${line}`, () => {
-    it.live("keeps every value through a kill and a restart, the first one too", () =>
+    it.live("keeps every value after a kill and a restart, the first one too", () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const open = NatsKVStore.layer({ bucket: "kept" }).pipe(

@@ -1,6 +1,6 @@
 /**
- * The guarantees of a `KVStore`, kept on the simulated servers of both lines with nothing going wrong: what memory and real
- * servers pass, the simulation passes, or what is seen in it says nothing of them.
+ * The suite of `KVStore` against the simulated servers of both lines, without faults. The simulated servers have to
+ * pass the suite that memory and real servers pass; otherwise results of simulations would not apply to real servers.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { Buckets } from "../support/suite.ts"
 import { type Services } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
-/** Each case in a simulation of its own, on one machine of it. */
+/** Runs each test in its own simulation, on one machine. */
 const within = (server: "2.10" | "2.15") =>
 (
   body: Effect.Effect<void, unknown, Services>
@@ -32,9 +32,9 @@ const within = (server: "2.10" | "2.15") =>
   return Effect.asVoid(Simulation.run(program, { server, limit: Duration.hours(24) }))
 }
 
-/** Every case brings its own. */
+/** `within` provides the buckets of each test; these must not be used. */
 const none = Layer.succeed(Buckets)({
-  layer: () => Layer.effect(KVStore.KVStore, Effect.die("a case outside of its simulation")),
+  layer: () => Layer.effect(KVStore.KVStore, Effect.die("a test ran outside of its simulation")),
   drop: () => Effect.void
 })
 

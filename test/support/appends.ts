@@ -1,4 +1,4 @@
-/** Writes, as a backend is asked for them. */
+/** Writes in the form that a backend takes. */
 import type { Append, Condition } from "../../src/internal/kv/backend.ts"
 import { bytes } from "../../tools/values.ts"
 
@@ -16,7 +16,7 @@ export const remove = (operation: "delete" | "purge", key: string, condition?: C
   condition
 })
 
-/** A write to one key, whose value is five bytes. */
+/** A write of the key `a.b` with a value of five bytes. */
 export const append = (operation: Append["operation"], condition?: Condition): Append => ({
   key: "a.b",
   operation,

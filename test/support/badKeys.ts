@@ -1,6 +1,6 @@
-/** What is no key of a bucket: refused by the check itself, and by every operation before anything is sent. */
+/** Invalid keys, refused by the check of keys and by every operation before anything is sent. */
 
-/** One more than a key may have. */
+/** One character longer than the longest key. */
 export const tooLong = "x".repeat(1025)
 
 export const badKeys: ReadonlyArray<string> = [

@@ -1,6 +1,6 @@
 /**
- * Certificates for tests, valid until 2126: a CA, servers and clients of it, and what comes of another CA. Their
- * private keys are no secret, and are for nothing else.
+ * Certificates for tests, valid until 2126: a CA with servers and a client, and another CA. Their private keys are
+ * public and must not be used for anything else.
  */
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -15,17 +15,17 @@ const pair = (name: string) => ({ cert: pem(name), key: pem(`${name}-key`) })
 
 export const ca = pem("ca")
 export const otherCa = pem("other-ca")
-/** A server's, for the address 127.0.0.1 and for no name. */
+/** Certificate of a server, for the address 127.0.0.1 only. */
 export const address = pair("address")
-/** A server's, for the name `localhost` and for no address. */
+/** Certificate of a server, for the name `localhost` only. */
 export const localhost = pair("localhost")
-/** A client's, for orders@example.com. */
+/** Certificate of the client orders@example.com. */
 export const client = pair("client")
-/** The same by another CA. */
+/** Certificate of the same client, issued by the other CA. */
 export const stranger = pair("stranger")
-/** The client's key under a passphrase. */
+/** The client's key, encrypted with a passphrase. */
 export const encryptedKey = pem("encrypted-key")
 
-/** TLS in a server's configuration. */
+/** The TLS block of a server's configuration. */
 export const serverTls = ({ cert, key }: typeof address, more = ""): string =>
   `tls { cert_file: "${cert.file}", key_file: "${key.file}", ca_file: "${ca.file}", timeout: 5, ${more} }`

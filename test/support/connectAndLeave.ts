@@ -1,6 +1,6 @@
 /**
- * A program of its own that connects to a server and does not wait for it to answer. It says when it has left, and when
- * it ended: with nothing left behind, at once.
+ * A program that connects to a server, gives up, and prints the milliseconds from then until its process ends. A timer
+ * or socket that was not released would keep the process running.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,4 +1,4 @@
-/** Records of an election as they are seen, for the tables of its decisions. */
+/** Election records, for table tests of the election's decisions. */
 import * as DateTime from "effect/DateTime"
 import type { StoredRecord } from "../../src/internal/election/record.ts"
 import { type Seen } from "../../src/internal/election/record.ts"

@@ -1,4 +1,4 @@
-/** A server that does and says only what the test wants, and a watch of it. */
+/** A server that is controlled by the test, and a watch of it. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -12,14 +12,14 @@ import { type KVStoreReason, Unavailable } from "../../src/KVStoreError.ts"
 export interface FakeConsumer {
   readonly settings: ConsumerSettings
   readonly push: (message: Partial<NatsMessage>) => void
-  /** A value of the key that is named like its revision, or of another. */
+  /** Pushes a value. The key is named after the revision, unless it is given. */
   readonly value: (revision: number, inConsumer: number, pending?: number, key?: string) => void
-  /** The same, of a tombstone. */
+  /** Pushes a tombstone. */
   readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
   readonly heartbeat: (lastInConsumer: number, stalled?: string) => void
 }
 
-/** A server that does nothing by itself: what it says, and when, is the test's. */
+/** Creates a server that answers requests, and pushes messages only on calls of the test. */
 export const makeServer = () => {
   const stream = { created: "2026-11-01T00:00:00Z", lastRevision: 100 }
   const consumers: Array<FakeConsumer> = []
@@ -30,18 +30,18 @@ export const makeServer = () => {
   const state = {
     pending: 0,
     infoFails: undefined as KVStoreReason | undefined,
-    /** Keys that have a message in the stream, of those that a comparison asks for. */
+    /** Keys that have a message in the stream, for comparisons. */
     present: [] as ReadonlyArray<string>,
     comparisons: 0,
     namesFail: false,
-    /** What happens between a look at the stream and the consumer on it. */
+    /** Runs between the STREAM.INFO request and the creation of the consumer. */
     beforeConsumer: () => {},
-    /** How often the server was asked whether a consumer is there. */
+    /** Number of requests for the state of a consumer. */
     doubts: 0,
     isConsumerGone: false,
     closed: false
   }
-  const unused = (): never => assert.fail("a watch has no use for this")
+  const unused = (): never => assert.fail("a watch does not call this")
 
   const makeConsumer = (settings: ConsumerSettings): FakeConsumer => {
     const push = (message: Partial<NatsMessage>) =>
@@ -137,7 +137,7 @@ const shown = (event: BackendEvent): string => {
   }
 }
 
-/** A watch of that server: what it has given so far, in words, and why it began again. */
+/** Starts a watch of the server. Returns its events so far as text, and the causes of its restarts. */
 export const startWatch = Effect.fnUntraced(function*(
   server: Server,
   from: Follow = "snapshot",
@@ -173,14 +173,14 @@ export const startWatch = Effect.fnUntraced(function*(
   return { words, fiber, restarts }
 })
 
-/** Lets promises and fibers come to rest; no time passes. */
+/** Lets pending promises and fibers run, without advancing time. */
 export const settle = Effect.replicateEffect(
   Effect.andThen(Effect.promise(() => Promise.resolve()), Effect.yieldNow),
   30,
   { discard: true }
 )
 
-/** Time passes, and promises get their turns. */
+/** Advances time in steps, and lets promises run after each step. */
 export const pass = Effect.fnUntraced(function*(millis: number) {
   for (let passed = 0; passed < millis; passed += 50) {
     yield* TestClock.adjust("50 millis")
@@ -188,7 +188,7 @@ export const pass = Effect.fnUntraced(function*(millis: number) {
   }
 })
 
-/** Seconds pass, and the consumer beats, which has no more to say. */
+/** Advances time by seconds, with a heartbeat of the idle consumer after each second. */
 export const keepAlive = Effect.fnUntraced(function*(consumer: FakeConsumer, last: number, seconds: number) {
   for (let beat = 0; beat < seconds; beat++) {
     yield* TestClock.adjust("1 second")

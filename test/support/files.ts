@@ -1,4 +1,4 @@
-/** Files of a test's own, removed with its scope. */
+/** Temporary files, removed when the scope closes. */
 import * as Effect from "effect/Effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

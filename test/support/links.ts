@@ -1,4 +1,4 @@
-/** Faults, and the link on which they are done: the way of one process to the store. */
+/** The link of one process to the store, and the faults that a test injects on it. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,14 +12,14 @@ export interface Call {
   readonly operation: Exclude<keyof KVStore.KVStore["Service"], "config" | "clock">
   /** The key, or the filter. */
   readonly key: string
-  /** When it was sent: milliseconds that only differences are taken of. */
+  /** Time of sending in milliseconds, by the monotonic clock. */
   readonly sentAt: number
-  /** What a put would write, and on which condition. */
+  /** The value of a put, and its condition. */
   readonly value?: Uint8Array
   readonly options?: KVStore.KVOptions | undefined
 }
 
-/** What is done in place of a request; `run` does it. */
+/** Replaces a request. `run` is the request itself. */
 export type Fault = <A>(
   call: Call,
   run: Effect.Effect<A, KVStore.KVStoreError>
@@ -28,60 +28,60 @@ export type Fault = <A>(
 const failing = (reason: KVStore.KVStoreReason): Fault => ({ key, operation }) =>
   Effect.fail(new KVStore.KVStoreError({ bucket: "faulty", operation, key, reason }))
 
-/** The store cannot be reached: nothing is sent. */
-export const away: Fault = failing(new KVStore.Unavailable({ problem: "cut off" }))
+/** Fails with `Unavailable`; nothing is sent. */
+export const away: Fault = failing(new KVStore.Unavailable({ problem: "disconnected" }))
 
-/** Nothing is sent, and nothing is answered. */
+/** Sends nothing, and never answers. */
 export const silent: Fault = () => Effect.never
 
-/** It is done, and the answer says that nobody knows. */
+/** Applies the request, and fails with `OutcomeUnknown`. */
 export const answerLost: Fault = (call, run) =>
   Effect.andThen(run, failing(new KVStore.OutcomeUnknown({ problem: "the answer was lost" }))(call, run))
 
-/** It was sent, and lost on the way. */
-export const lostOnTheWay: Fault = failing(new KVStore.OutcomeUnknown({ problem: "nobody has seen it" }))
+/** Does not apply the request, and fails with `OutcomeUnknown`. */
+export const lostOnTheWay: Fault = failing(new KVStore.OutcomeUnknown({ problem: "the request was lost" }))
 
-/** It is done, and never answered. */
+/** Applies the request, and never answers. */
 export const unanswered: Fault = (_, run) => Effect.andThen(run, Effect.never)
 
-/** It is done, and answered as if it had met another's write. */
+/** Applies the request, and fails with `RevisionMismatch`. */
 export const answeredAsConflict: Fault = (call, run) =>
   Effect.andThen(run, failing(new KVStore.RevisionMismatch({ expected: 1 }))(call, run))
 
-/** Nobody wrote, and it is not done: under concurrency servers answer so to most. */
+/** Fails with `RevisionMismatch` without another write, as servers do for most of several concurrent writes. */
 export const conflict: Fault = failing(new KVStore.RevisionMismatch({ expected: 1 }))
 
 export const denied: Fault = failing(new KVStore.PermissionDenied({ subject: "faulty" }))
 
 export const tooLarge: Fault = failing(new KVStore.ValueTooLarge({ size: 2000 }))
 
-/** Only these operations are faulty. */
+/** Applies the fault to these operations only. */
 export const on =
   (operations: Call["operation"] | ReadonlyArray<Call["operation"]>, fault: Fault): Fault => (call, run) =>
     operations.includes(call.operation) ? fault(call, run) : run
 
-/** Faulty so many times, and then no more. */
+/** Applies the fault to the first `count` requests of an operation. */
 export const times = (count: number, operation: Call["operation"], fault: Fault): Fault => {
   let left = count
   return (call, run) => Effect.suspend(() => call.operation === operation && left-- > 0 ? fault(call, run) : run)
 }
 
-/** Something else happens before it is done. */
+/** Runs `what` before the request. */
 export const after = (what: Effect.Effect<unknown, unknown>): Fault => (_, run) =>
   Effect.andThen(Effect.orDie(what), run)
 
-/** The way of one process to the store, which may be disturbed. */
+/** The link of one process to the store. */
 export interface Link {
   readonly layer: Layer.Layer<KVStore.KVStore, never, KVStore.KVStore>
-  /** From now on; `undefined`: nothing is wrong any more. */
+  /** Sets the fault for all later requests; `undefined` removes it. */
   readonly set: (fault: Fault | undefined) => Effect.Effect<void>
-  /** Before a watch tells of anything. */
+  /** Sets the pause before each event of a watch. */
   readonly lag: (pause: Effect.Effect<void>) => Effect.Effect<void>
-  /** Every watch that is open fails. */
+  /** Fails every open watch. */
   readonly loseWatches: Effect.Effect<void>
-  /** What has been asked for. */
+  /** All requests so far. */
   readonly calls: Array<Call>
-  /** The puts that have been answered well, the last one last. */
+  /** The puts that succeeded, in order. */
   readonly landed: Array<Call>
 }
 
@@ -143,7 +143,7 @@ export const makeLink = (): Link => {
 export const countOf = (link: Link, operation: Call["operation"]): number =>
   link.calls.filter((call) => call.operation === operation).length
 
-/** Requests that are under way until the gate opens, whatever becomes of who waits for them. */
+/** A fault that holds requests in flight until `open`, even if their callers are interrupted. */
 export const delayed = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const gate = Latch.makeUnsafe(false)

@@ -1,13 +1,13 @@
-/** A TCP server for tests that is no NATS server: it counts who connects, and says what it is told to. */
+/** A TCP server in place of a NATS server: it counts connections, and talks to each by a function of the test. */
 import * as Effect from "effect/Effect"
 import { createServer, type Socket } from "node:net"
 
 interface Listener {
   readonly port: number
   readonly url: string
-  /** How many have ever connected. */
+  /** Number of connections accepted so far. */
   readonly taken: () => number
-  /** How many are connected now. */
+  /** Number of open connections. */
   readonly open: () => number
 }
 
@@ -17,14 +17,14 @@ export const silent: Talk = () => undefined
 
 const info = { server_id: "x", version: "2.10.0", proto: 1, headers: true, max_payload: 1024, nonce: "a nonce to sign" }
 
-/** Says who it is, and nothing more. */
+/** Sends INFO, and nothing else. */
 export const introduces: Talk = (socket) => {
   socket.write(`INFO ${JSON.stringify(info)}\r\n`)
 }
 
 export const nonce = info.nonce
 
-/** Takes everybody, as a server without accounts does, and keeps what they said of themselves. */
+/** Accepts every client, as a server without accounts does, and records the CONNECT messages. */
 export const welcomes = (said: Array<Record<string, unknown>>): Talk => (socket) => {
   introduces(socket)
   let received = ""
@@ -60,7 +60,7 @@ const listen = async (talk: Talk) => {
   return { listener, end }
 }
 
-/** Listens for as long as the scope is open. */
+/** Listens until the scope closes. */
 export const startListener = (talk: Talk = silent) =>
   Effect.map(
     Effect.acquireRelease(Effect.promise(() => listen(talk)), ({ end }) => Effect.sync(end)),

@@ -1,6 +1,6 @@
 /**
- * A stream with consumers, as a server has them, too simple to be wrong: it pushes, stalls for flow control and beats by
- * the virtual clock, and loses what a test wants it to lose. Requests take time, and may fail before or after their work.
+ * A simple model of a stream with consumers: it pushes messages, waits for flow control and sends heartbeats on virtual
+ * time, and loses messages on request. Requests take time, and can fail before or after they are applied.
  */
 import * as Effect from "effect/Effect"
 import type { MessageOperation } from "../../src/internal/kv/backend.ts"
@@ -20,7 +20,7 @@ interface Kept {
 
 type Change = { readonly vanished: string } | Kept
 
-/** What a stream holds, or a copy of it. */
+/** The contents of a stream, or of a replica. */
 class Copy {
   kept: ReadonlyArray<Kept> = []
   last: number
@@ -51,16 +51,16 @@ interface Consumer {
   readonly settings: ConsumerSettings
   readonly copy: Copy
   readonly matches: (key: string) => boolean
-  /** The last message of each key, of those that have not been pushed; then everything from `position` on. */
+  /** Last message of each key, without those already pushed. Everything from `position` on follows. */
   snapshot: ReadonlyArray<number>
   position: number
   pushed: number
-  /** What it waits for before it pushes more. */
+  /** Flow control subject whose answer the consumer waits for. */
   asked: string | undefined
   lastSaid: number
 }
 
-/** How many messages a consumer pushes before it waits for an answer. */
+/** Messages that a consumer pushes before it waits for an answer to flow control. */
 const window = 5
 
 const heartbeatEvery = 1000
@@ -72,12 +72,12 @@ export const makeModel = (
   const life = { number: 1, created: "2026-11-01T00:00:01Z" }
   const state = {
     isLinkUp: true,
-    /** Of requests: how many of a hundred fail, and how many milliseconds they take at most. */
+    /** Requests: percentage that fail, and longest duration in milliseconds. */
     failing: 0,
     slowness: 0,
-    /** The server says nothing by itself. */
+    /** The server pushes nothing. */
     frozen: false,
-    /** The copy hears of no change. */
+    /** The replica receives no changes. */
     lagging: false
   }
   let leader = new Copy(historySize, 0)
@@ -98,7 +98,7 @@ export const makeModel = (
     for (const one of unheard.splice(0, most)) follower.apply(one)
   }
 
-  /** Another stream, or this one as it was earlier: consumers do not outlive that. */
+  /** Replaces the stream by a new one or by an earlier state, and removes the consumers. */
   const beginAnew = (isMadeAnew: boolean, kept: ReadonlyArray<Kept>, last: number) => {
     life.number++
     if (isMadeAnew) life.created = `2026-11-01T00:${String(life.number).padStart(2, "0")}:00Z`
@@ -156,7 +156,7 @@ export const makeModel = (
           : ""
     })
 
-  /** A moment of the server's own. */
+  /** One step of the server. */
   const turn = (now: number) => {
     if (!state.lagging) hear(chance.below(6))
     if (state.frozen) return
@@ -175,7 +175,7 @@ export const makeModel = (
 
   const timedOut = Effect.fail<PortFailure>({ _tag: "Timeout" })
 
-  /** Done some time after it was asked for, and answered some time after that, unless one of the two is lost. */
+  /** Applies a request after a delay, and answers after another one, unless the request or the answer is lost. */
   const request = <A>(work: () => A | PortFailure): Effect.Effect<A, PortFailure> => {
     const wait = Effect.suspend(() => {
       const millis = chance.below(state.slowness + 1)
@@ -214,7 +214,7 @@ export const makeModel = (
   }
 
   const unused = (): never => {
-    throw new Error("a watch has no use for this")
+    throw new Error("a watch does not call this")
   }
 
   const js = (now: () => number): JetStream => ({
@@ -276,7 +276,7 @@ export const makeModel = (
     setLink,
     put: (key: string) => write(key, "put"),
     remove: (key: string) => write(key, chance.pick(["delete", "purge"])),
-    /** As by its age, or purged without a tombstone. */
+    /** Removes a key without a tombstone, as expiry or a stream purge does. */
     vanish: (key: string) => change({ vanished: key }),
     recreate: (first: number) => beginAnew(true, [], first - 1),
     rollBack: (by: number) => {
@@ -284,13 +284,13 @@ export const makeModel = (
       beginAnew(false, leader.kept.filter(({ revision }) => revision <= last), last)
     },
     dropConsumers: () => consumers.clear(),
-    /** A message that never arrives. */
+    /** Loses one message of each consumer. */
     loseOne: () => {
       for (const consumer of consumers.values()) consumer.pushed++
     },
     catchUp: () => hear(Number.POSITIVE_INFINITY),
     last: () => leader.last,
-    /** Values, by key. */
+    /** Revisions of the live values, by key. */
     live: (matches: (key: string) => boolean): ReadonlyMap<string, number> =>
       new Map(
         leader.kept.flatMap((message) =>

@@ -1,4 +1,4 @@
-/** The clients that a test has of its server. */
+/** Clients of the server of a test. */
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream"
 import { connect as connectRaw, type NatsConnection } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
@@ -13,7 +13,7 @@ import { Buckets } from "./suite.ts"
 
 export const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 
-/** The same over a connection of the `nats` package, which is the test's own to close. */
+/** A client over a connection of the `nats` package, which this layer closes. */
 export const layerLegacyClient = Layer.unwrap(
   Effect.map(
     Effect.flatMap(NatsServer, ({ url }) =>
@@ -25,7 +25,7 @@ export const layerLegacyClient = Layer.unwrap(
   )
 )
 
-/** A client of its own, which knows nothing of the library. */
+/** A separate connection of `@nats-io/transport-node`, without this library. */
 export class Raw extends Context.Service<Raw, {
   readonly connection: NatsConnection
   readonly manager: JetStreamManager
@@ -43,7 +43,7 @@ export const layerRaw = Layer.effect(
   })
 )
 
-/** The buckets of a server, through one client. */
+/** The buckets of a server, through the client in the context. */
 export const layerNatsBuckets = Layer.effect(
   Buckets,
   Effect.gen(function*() {
@@ -56,5 +56,5 @@ export const layerNatsBuckets = Layer.effect(
   })
 )
 
-/** The buckets of a server, with a client and a raw client of its own. */
+/** The buckets of a server, with their own client and raw connection. */
 export const layerOwnNatsBuckets = Layer.provide(layerNatsBuckets, Layer.merge(layerClient, layerRaw))

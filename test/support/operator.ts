@@ -1,4 +1,4 @@
-/** An operator with its accounts and users, whose JWTs are signed here: what `nsc` does, as far as a test needs it. */
+/** An operator, accounts and users with signed JWTs: the part of `nsc` that tests need. */
 import { nkeys } from "@nats-io/transport-node"
 
 type KeyPair = ReturnType<typeof nkeys.createUser>
@@ -22,10 +22,10 @@ const sign = (issuer: KeyPair, subject: KeyPair, name: string, claims: object, e
 const unlimited = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 }
 const withJetStream = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }
 
-/** The text of a seed. */
+/** Returns the seed of a key pair as text. */
 export const seedOf = (pair: KeyPair): string => Buffer.from(pair.getSeed()).toString()
 
-/** The text of a credentials file. */
+/** Formats a credentials file. */
 export const credentialsText = (jwt: string, seed: string): string =>
   `-----BEGIN NATS USER JWT-----
 ${jwt}
@@ -41,7 +41,7 @@ ${seed}
 *************************************************************
 `
 
-/** A user's JWT and seed by an account, and what they come to as a credentials file. */
+/** Creates a user of an account: its JWT, seed, and credentials file. */
 export const makeUser = (account: KeyPair, expires?: number) => {
   const user = nkeys.createUser()
   const claims = { type: "user", pub: {}, sub: {}, subs: -1, data: -1, payload: -1 }
@@ -49,7 +49,7 @@ export const makeUser = (account: KeyPair, expires?: number) => {
   return { publicKey: user.getPublicKey(), jwt, seed: seedOf(user), credentials: credentialsText(jwt, seedOf(user)) }
 }
 
-/** A server's configuration that trusts one operator, and an account of it that may use JetStream. */
+/** Creates an operator and an account with JetStream, and the configuration of a server that trusts the operator. */
 export const makeOperator = () => {
   const operator = nkeys.createOperator()
   const system = nkeys.createAccount()

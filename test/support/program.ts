@@ -1,22 +1,22 @@
-/** Programs that a test runs in a process, as their users do; their output is checked. */
+/** Programs that a test runs as separate processes, and checks of their output. */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 
 export interface Ended {
-  /** 0 and above, or the name of the signal that ended it. */
+  /** Exit code, or the name of the signal that ended the process. */
   readonly code: number | string | null
   readonly stdout: string
   readonly stderr: string
 }
 
 interface Options {
-  /** `AEGIS_NATS_URL` is not set, if it is not given here. */
+  /** Environment variables. `AEGIS_NATS_URL` is unset unless it is given here. */
   readonly env?: { readonly [name: string]: string }
   /** Sends SIGTERM as soon as the output matches. */
   readonly terminateAt?: RegExp
 }
 
-/** Ends a program that does not end. The longest of them takes some ten seconds, and more beside others. */
+/** Milliseconds until a program is killed. The longest program takes about 10 s, longer on a busy machine. */
 const timeout = 40_000
 
 /** Runs `node <args>` until it ends. */
@@ -43,7 +43,7 @@ export const runProgram = (args: ReadonlyArray<string>, { env, terminateAt }: Op
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
-/** Fails where a pattern does not match a line after the one that the pattern before matches. */
+/** Fails unless each pattern matches a line after the line of the previous pattern. */
 export const linesInOrder = (output: string, patterns: ReadonlyArray<RegExp>): void => {
   const lines = output.split("\n")
   let next = 0

@@ -1,4 +1,4 @@
-/** An instance and its record, on which the decisions of the registry are tried. */
+/** An instance and its record, for table tests of the registry's decisions. */
 import * as DateTime from "effect/DateTime"
 import type { InstanceRecord } from "../../src/internal/registry/record.ts"
 import { InstanceId, ServiceInstance, ServiceName } from "../../src/ServiceInstance.ts"

@@ -1,4 +1,4 @@
-/** Everything that people get to see of a value, in the ways in which they look at one. */
+/** Everything that is printed for a value by `String`, `JSON.stringify` and `inspect`, to find secrets in it. */
 import { inspect } from "node:util"
 
 export const allShown = (value: unknown): string =>

@@ -1,6 +1,6 @@
 /**
- * A simulated server on a clock of the test's own, and a client of it that has a
- * way without delay: what is tested is the server alone.
+ * A simulated server on a clock that the test advances, and a client on a link
+ * without delay: only the server is tested.
  */
 import { assert } from "@effect/vitest"
 import { placeOf } from "../../src/internal/nats/jetstream/messages.ts"
@@ -21,7 +21,7 @@ interface Due {
   isOff: boolean
 }
 
-/** Time that passes when the test says so. */
+/** An environment on virtual time, which the test advances. */
 class Time implements Environment {
   readonly chance: Chance
   readonly faults = new Map<string, number>()
@@ -62,7 +62,7 @@ class Time implements Environment {
     this.time = end
   }
 
-  /** Does what is due next; false: nothing is. */
+  /** Runs the next timer. Returns false without one. */
   step(): boolean {
     const next = this.due.shift()
     if (next === undefined) return false
@@ -75,12 +75,12 @@ class Time implements Environment {
 interface Answer {
   readonly status: number
   readonly text: string
-  /** What the JSON says, where it is any. */
+  /** The parsed text; undefined if it is not JSON. */
   readonly json: Json
   readonly header: (name: string) => string
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- whatever the test expects of it
+// oxlint-disable-next-line typescript/no-explicit-any -- each test knows the type of its answer
 type Json = any
 
 const parsed = (text: string): Json => {
@@ -111,7 +111,7 @@ class Client {
     this.handlers.set(`${this.inbox}.*`, (message) => this.handlers.get(message.subject)?.(message))
   }
 
-  /** Sends, and keeps what is answered. */
+  /** Sends a request and returns the growing list of its answers. */
   send(subject: string, body: unknown = undefined, headers: MessageHeaders = []): Array<Outgoing> {
     const reply = `${this.inbox}.${++this.asked}`
     const answers: Array<Outgoing> = []
@@ -121,7 +121,7 @@ class Client {
     return answers
   }
 
-  /** What is answered within a while; undefined: nothing. */
+  /** Sends a request and returns the first answer within `within` milliseconds, else undefined. */
   ask(subject: string, body?: unknown, headers: MessageHeaders = [], within = 100): Answer | undefined {
     const answers = this.send(subject, body, headers)
     const end = this.time.now() + within
@@ -133,7 +133,7 @@ class Client {
     return this.ask(`$JS.API.${subject}`, body)?.json
   }
 
-  /** All up to the one with a status. */
+  /** Sends a request with several answers and returns all of them. */
   askMany(subject: string, body: unknown): ReadonlyArray<Answer> {
     const answers = this.send(subject, body)
     this.time.pass(10)
@@ -148,12 +148,12 @@ class Client {
     return this.ask(`$KV.b.${key}`, value, headers)
   }
 
-  /** The code with which a write is refused; 0: it is not. */
+  /** Writes and returns the error code; 0 if the write succeeds. */
   refusal(key: string, value = "", headers: MessageHeaders = []): number {
     return this.write(key, value, headers)?.json?.error?.err_code ?? 0
   }
 
-  /** Listens to what is pushed there; heartbeats are told by their last sequence, and stalls as such. */
+  /** Records the messages pushed to a subject. Heartbeats appear as `idle <last sequence>`, flow control as itself. */
   listen(subject: string): Heard {
     const heard: Heard = { messages: [], words: [], raw: [] }
     this.session.subscribe(subject)
@@ -227,11 +227,11 @@ export const purge: MessageHeaders = [["KV-Operation", "PURGE"], ["Nats-Rollup",
 export interface Given {
   readonly seed?: number
   readonly version?: ServerOptions["version"]
-  /** On top of the usual configuration. */
+  /** Added to the default configuration of the stream. */
   readonly stream?: object
 }
 
-/** A server with a stream, and a client. */
+/** Starts a server with one stream, and a client. */
 export const start = ({ seed = 1, stream = {}, version = "2.15.1" }: Given = {}) => {
   const time = new Time(seed)
   const server = new SimulatedServer(time, { version, epoch })

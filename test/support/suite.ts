@@ -1,4 +1,4 @@
-/** What the suites have in common: the backend that they run on, and what they do with it. */
+/** Fixtures shared by the suites: the backend under test, stores, logs, and recorded streams. */
 import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,21 +10,21 @@ import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import type { Until } from "../../tools/eventually.ts"
 
-/** What a test needs of a backend besides its stores. */
+/** Opens and drops buckets of a backend. */
 export class Buckets extends Context.Service<Buckets, {
-  /** A store on the bucket, which is made where it is not there. */
+  /** A store on the bucket, which is created if it does not exist. */
   readonly layer: (options: KVStore.BucketOptions) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
-  /** Loses the bucket with all that it holds. */
+  /** Deletes the bucket with its contents. */
   readonly drop: (bucket: string) => Effect.Effect<void>
 }>()("effect-aegis/test/Buckets") {}
 
-/** In memory; a bucket there is lost with its layer. */
+/** Buckets in memory; each build of the layer is a new bucket. */
 export const memoryBuckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory, drop: () => Effect.void })
 
-/** A backend. */
+/** A backend and its features. */
 export interface Backend {
   readonly kind: "memory" | "nats"
-  /** Whether its time is the TestClock's. */
+  /** Whether the backend runs on the time of the TestClock. */
   readonly virtual: boolean
   readonly buckets: Layer.Layer<Buckets, unknown>
 }
@@ -35,16 +35,16 @@ export type Store = KVStore.KVStore["Service"]
 
 let buckets = 0
 
-/** A name that no other test of this process has. */
+/** Returns a bucket name that is unique in this process. */
 export const freshName = () => `bucket-${++buckets}`
 
-/** Opens a bucket for as long as the test runs; a new one where no name is given. */
+/** Opens a bucket until the test ends; a new bucket unless a name is given. */
 export const openBucket = Effect.fnUntraced(function*(options: Partial<KVStore.BucketOptions> = {}) {
   const context = yield* Layer.build((yield* Buckets).layer({ bucket: freshName(), ...options }))
   return Context.get(context, KVStore.KVStore)
 })
 
-/** Runs an effect while time goes on, and gives its result; one that does not end fails the test. */
+/** Runs an effect while time advances, and returns its result. An effect that does not end fails the test. */
 export const finisher = (until: Until) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(effect)
@@ -54,10 +54,10 @@ export const finisher = (until: Until) => <A, E, R>(effect: Effect.Effect<A, E, 
 
 export type Finish = ReturnType<typeof finisher>
 
-/** No log, unless a test provides `logged`: a test that fails says enough. */
+/** Discards logs, unless a test provides `logged`. */
 export const quiet = Logger.layer([])
 
-/** What is logged, in words, with its level. */
+/** A logger that records each line with its level. */
 export const logged = () => {
   const lines: Array<string> = []
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
@@ -68,7 +68,7 @@ export const logged = () => {
 
 export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-/** What a stream has given so far; it is read in the background for as long as the test runs. */
+/** Runs a stream in the background until the test ends, and returns the growing list of its events. */
 export const record = Effect.fnUntraced(function*<A, E>(stream: Stream.Stream<A, E>) {
   const events: Array<A> = []
   const fiber = yield* stream.pipe(
@@ -87,7 +87,7 @@ interface Failure {
   readonly reason: { readonly _tag: string }
 }
 
-/** The reason for which an effect fails: this one, or the test fails. */
+/** Returns the reason with which an effect fails. The test fails if the reason has another tag. */
 export const reasonOf = <A, E extends Failure, R, Tag extends E["reason"]["_tag"]>(
   effect: Effect.Effect<A, E, R>,
   tag: Tag
@@ -97,5 +97,5 @@ export const reasonOf = <A, E extends Failure, R, Tag extends E["reason"]["_tag"
       assert.strictEqual(error.reason._tag, tag, error.message)
       return error.reason as Extract<E["reason"], { readonly _tag: Tag }>
     },
-    onSuccess: (value) => assert.fail(`${tag} was expected, and it succeeded with ${JSON.stringify(value)}`)
+    onSuccess: (value) => assert.fail(`expected ${tag}, succeeded with ${JSON.stringify(value)}`)
   })

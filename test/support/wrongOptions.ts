@@ -1,4 +1,4 @@
-/** Options that are none, for everything that takes options: each has to be refused by name, with nothing done. */
+/** Invalid options for everything that takes options. Each has to be refused by name, without effect. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -6,28 +6,28 @@ import { inspect } from "node:util"
 import type { KVStoreError } from "../../src/KVStoreError.ts"
 import { untyped } from "../../tools/values.ts"
 
-/** What takes options. */
+/** A function that takes options. */
 export interface Taker {
   readonly name: string
   readonly run: (options: never) => Effect.Effect<unknown, KVStoreError, Scope.Scope>
-  /** Options with which it goes ahead: each of them is made wrong in its turn. */
+  /** Valid options. The test replaces each of them by invalid values. */
   readonly right: { readonly [option: string]: unknown }
-  /** All that it knows, where one call cannot have them all. */
+  /** Names of all known options, if they cannot be combined in one call. Default: those of `right`. */
   readonly knows?: ReadonlyArray<string>
-  /** Of the values that are wrong elsewhere, those that an option takes. */
+  /** Values that are invalid for most options but valid for this one. */
   readonly takes?: { readonly [option: string]: ReadonlyArray<unknown> }
-  /** Options that have to be there. */
+  /** Names of required options. */
   readonly needs?: ReadonlyArray<string>
-  /** Of options within an option: its name, and a dot. */
+  /** For nested options: the name of the outer option, and a dot. */
   readonly prefix?: string
 }
 
 export const nothingInIt = {}
 export const bare: unknown = Object.create(null)
-const symbol = Symbol("of no option")
+const symbol = Symbol("not an option")
 const aFunction = () => "orders"
 
-/** Values that are wrong nearly everywhere. */
+/** Values that are invalid for nearly every option. */
 const values = [null, Number.NaN, -1, 1.5, 2n, "", "wrong", false, nothingInIt, bare, [], symbol, aFunction]
 
 const noOptions = [
@@ -40,13 +40,13 @@ const noOptions = [
   [],
   symbol,
   aFunction,
-  // Without names of their own they would be taken for no options at all.
+  // These have no property names, and must not be read as empty options.
   new Map([["revision", 999]]),
   new Date(0),
   Promise.resolve({})
 ]
 
-/** Refused as an error in the typed channel, in words that name what was wrong, and no pattern. */
+/** Asserts a typed error whose message has the given words and no regular expression. */
 const refuses = Effect.fnUntraced(function*(
   { name, run }: Taker,
   options: unknown,
@@ -69,7 +69,7 @@ const refuses = Effect.fnUntraced(function*(
   assert.notMatch(message, /RegExp|\(\?:|\[\^/, what)
 })
 
-/** Everything that may be wrong with what one takes. */
+/** Asserts that a function refuses every invalid, unknown or missing option. */
 export const refusesAll = Effect.fnUntraced(function*(taker: Taker) {
   const { needs = [], prefix = "", right, takes = {} } = taker
   const known = (taker.knows ?? Object.keys(right)).map((option) => `${prefix}${option}`)

@@ -1,4 +1,4 @@
-/** Servers and accounts that do not do JetStream, or do no more of it. */
+/** Servers and accounts without JetStream, or at a JetStream limit. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes } from "../../../tools/values.ts"
@@ -9,13 +9,13 @@ const limited = `accounts {
   NONE: { users: [ { user: none, password: none } ] }
 }`
 
-/** One of three servers: the others never come. */
+/** One of three servers of a cluster, whose other servers never start. */
 const alone = `server_name: alone
 cluster { name: lab, host: "127.0.0.1", port: -1
   routes: [ "nats-route://127.0.0.1:1", "nats-route://127.0.0.1:2" ] }`
 
 export const accounts = (test: Test, world: World) => {
-  test("a server without JetStream", () =>
+  test("opening a bucket on a server without JetStream fails with Unavailable", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, "jetstream: disabled")
       yield* refused(openAs(undefined, { bucket: "orders" }), {
@@ -26,7 +26,7 @@ export const accounts = (test: Test, world: World) => {
       })
     }))
 
-  test("an account without JetStream", () =>
+  test("opening a bucket in an account without JetStream fails with Rejected", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, limited)
       const { code } = yield* refused(openAs(named("none"), { bucket: "orders" }), {
@@ -37,7 +37,7 @@ export const accounts = (test: Test, world: World) => {
       assert.strictEqual(code, 10039)
     }))
 
-  test("an account that has as many buckets as it may", () =>
+  test("opening a bucket beyond the account's limit of streams fails with Rejected", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, limited)
       const store = yield* openAs(named("small"), { bucket: "orders" })
@@ -50,7 +50,7 @@ export const accounts = (test: Test, world: World) => {
       assert.strictEqual(code, 10027)
     }))
 
-  test("an account that holds as much as it may", () =>
+  test("a put beyond the account's storage limit fails with StorageFull", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, limited)
       const store = yield* openAs(named("small"), { bucket: "orders" })
@@ -66,11 +66,11 @@ export const accounts = (test: Test, world: World) => {
       assert.isAbove((yield* store.keys()).length, 5)
     }))
 
-  test("a cluster that has no leader", () =>
+  test("opening a bucket in a cluster without a leader fails with Unavailable", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, alone)
       const opened = openAs(undefined, { bucket: "orders", timeout: "1 second" })
-      // A server that has just started waits some 10 s for the others before it says so; until then it says nothing.
+      // A server that has just started waits about 10 s for the others, and does not answer until then.
       const error = yield* until(Effect.flip(opened), ({ message }) => message.includes("temporarily unavailable"))
       assert.deepStrictEqual([error.reason._tag, error.operation, error.isRetryable], ["Unavailable", "open", true])
     }))

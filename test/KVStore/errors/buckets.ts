@@ -1,4 +1,4 @@
-/** Buckets that are not there, are full, or are another's: what the server says of them is final, and is said by name. */
+/** Buckets that are missing, full, or created by another client: final errors, with the name of the bucket. */
 import { assert } from "@effect/vitest"
 import { DiscardPolicy } from "@nats-io/jetstream"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { shown } from "../suite/fixture.ts"
 import { addStream, everyOperation, open, refused, type Shared, streams, until, type World } from "./fixture.ts"
 
 export const buckets = (test: Shared, world: World) => {
-  test("opening a bucket that is not there, where it may not be made", () =>
+  test("opening a missing bucket with create false fails with BucketNotFound", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* refused(open({ bucket, create: false }), {
@@ -22,8 +22,8 @@ export const buckets = (test: Shared, world: World) => {
       })
     }))
 
-  for (const [how, allow_direct] of [["read directly", true], ["read from its leader", false]] as const) {
-    test(`every operation on a bucket that is lost, ${how}, where it may not be made again`, () =>
+  for (const [how, allow_direct] of [["with direct access", true], ["without direct access", false]] as const) {
+    test(`every operation on a lost bucket ${how} and create false fails with BucketNotFound`, () =>
       Effect.gen(function*() {
         const bucket = freshName()
         yield* addStream(bucket, { allow_direct, allow_rollup_hdrs: true, discard: DiscardPolicy.New })
@@ -43,12 +43,12 @@ export const buckets = (test: Shared, world: World) => {
           reason: "BucketNotFound",
           says
         })
-        // The one that ran is told as well, once it has noticed.
+        // The running watch fails too, once it has noticed.
         yield* refused(Fiber.join(fiber), { at: `watch ">"`, reason: "BucketNotFound", says, within: 5000 })
       }))
   }
 
-  test("a value that is larger than its bucket takes, by our own count and by the server's", () =>
+  test("a value larger than the bucket's limit fails with ValueTooLarge, checked locally and by the server", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const small = yield* open({ bucket, maxValueSize: 100 })
@@ -69,7 +69,7 @@ export const buckets = (test: Shared, world: World) => {
       }
     }))
 
-  test("a value that is larger than the server's payload", () =>
+  test("a value larger than the server's max_payload fails with ValueTooLarge", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName(), maxValueSize: 8 * 1024 * 1024 })
       const size = 2 * 1024 * 1024
@@ -83,7 +83,7 @@ export const buckets = (test: Shared, world: World) => {
       }
     }))
 
-  test("a bucket that holds all that it may", () =>
+  test("a put in a bucket at maxBytes fails with StorageFull", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName(), maxBytes: 5000, maxValueSize: 2000 })
       const fill = Effect.forever(
@@ -99,7 +99,7 @@ export const buckets = (test: Shared, world: World) => {
       yield* Effect.flatMap(store.keys(), ([first]) => store.delete(first!))
     }))
 
-  test("more copies than there are servers", () =>
+  test("opening a bucket with more replicas than servers fails with Rejected", () =>
     Effect.gen(function*() {
       const { code } = yield* refused(open({ bucket: freshName(), replicas: 3 }), {
         at: "open",
@@ -109,7 +109,7 @@ export const buckets = (test: Shared, world: World) => {
       assert.strictEqual(code, 10074)
     }))
 
-  test("purge in a bucket of others that does not let keys be rolled up, which opening names", () =>
+  test("purge in a bucket without rollups fails with Rejected, and opening it with ConfigMismatch", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* addStream(bucket)
@@ -129,7 +129,7 @@ export const buckets = (test: Shared, world: World) => {
       yield* store.delete("a")
     }))
 
-  test("more watches than a bucket of others lets there be", () =>
+  test("watches beyond the bucket's max_consumers fail with Rejected", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* addStream(bucket, { max_consumers: 1, max_msgs_per_subject: 5, allow_direct: true })
@@ -140,7 +140,7 @@ export const buckets = (test: Shared, world: World) => {
       const says = ["maximum consumers", "10026"]
       yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "Rejected", says })
       yield* refused(store.history("a"), { at: `history "a"`, reason: "Rejected", says })
-      // What needs no consumer is not refused; a listing needs one on a server of the line 2.10.
+      // Operations without a consumer succeed; a listing needs a consumer on 2.10 only.
       assert.isTrue(Option.isSome(yield* store.get("a")))
       yield* store.put("b", bytes("1"))
       if (world.line === "2.10") yield* refused(store.keys(), { at: `keys ">"`, reason: "Rejected", says })

@@ -1,4 +1,4 @@
-/** Three servers that keep three copies: a lost condition is told by another code there, and without a number. */
+/** A bucket with three replicas, where a conflict has another error code (10164) and names no revision. */
 import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -15,7 +15,7 @@ import { bytes, textOf } from "../../../tools/values.ts"
 import { freshName, numbers } from "../../support/suite.ts"
 import { type Test, until, type World } from "./fixture.ts"
 
-/** Servers of a cluster have to know each other's ports before they start. */
+/** Servers of a cluster need each other's ports before they start. */
 const freePort = Effect.callback<number>((resume) => {
   const probe = createServer()
   probe.listen(0, "127.0.0.1", () => {
@@ -24,7 +24,7 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-/** A free port may be taken by another process before the server listens on it: then the cluster is started anew. */
+/** Starts three servers, again if another process has taken one of the free ports. */
 const startCluster = (world: World) =>
   Effect.gen(function*() {
     const ports = yield* Effect.replicateEffect(freePort, 3)
@@ -38,10 +38,10 @@ const startCluster = (world: World) =>
   }).pipe(Effect.retry({ times: 3, while: ({ message }) => message.includes("address already in use") }))
 
 /**
- * A leader places copies only on servers whose statistics it has: until then it answers "no suitable peers for
- * placement" (10005). A server sends them 0.25, 0.75, 1.75, 3.75, 7.75 and 15.75 s after its start and every 10 s from
- * then on (nats-server 2.10.27, `heartbeatStatsz`), and what it sends before the routes are up, or before there is a
- * leader, is lost. A cluster on an idle machine is ready after some 5 s, and on a busy one with the message after next.
+ * A leader places replicas only on servers whose statistics it has received; until then it answers "no suitable peers
+ * for placement" (10005). A server sends its statistics 0.25, 0.75, 1.75, 3.75, 7.75 and 15.75 s after its start, and
+ * every 10 s after that (`heartbeatStatsz` in the source of nats-server 2.10.27). Statistics sent before the routes are
+ * up, or before there is a leader, are lost. On an idle machine a cluster is ready after about 5 s, else later.
  */
 const readyWithin = Duration.seconds(60)
 
@@ -63,7 +63,7 @@ const outcome = <A>(effect: Effect.Effect<A, KVStore.KVStoreError>) =>
   })
 
 export const clusters = (test: Test, world: World) => {
-  test("three copies: of many who write under one condition one wins, and the others are told why", () =>
+  test("with three replicas one of 100 concurrent conditioned writes succeeds, and the others report why", () =>
     Effect.gen(function*() {
       const servers = yield* startCluster(world)
       const store = yield* openReplicated(servers)
@@ -87,10 +87,10 @@ export const clusters = (test: Test, world: World) => {
       assert.deepStrictEqual(tally(lost.map(({ reason }) => reason._tag)), [["RevisionMismatch", atOnce - 1]])
       const unnamed = lost.filter(({ reason }) => reason._tag === "RevisionMismatch" && reason.actual === undefined)
       assert.isTrue(unnamed.every(({ message }) => message.includes("found another one")))
-      // It is what this is about: the server did use the code that names no number.
+      // Checks that the case occurred: the server used the code that names no revision.
       if (world.line !== "2.10") assert.isAbove(unnamed.length, 0)
 
-      // A read goes to the leader there: none is older than this client's own write.
+      // With replicas a read goes to the leader, so it is never older than this client's own write.
       for (const n of numbers(100)) {
         yield* store.put("own", bytes(`${n}`))
         assert.strictEqual(textOf(Option.getOrThrow(yield* store.get("own")).value), `${n}`)

@@ -1,4 +1,4 @@
-/** Conditions that do not hold, and input that is none: the server refuses the former, and never hears of the latter. */
+/** Conditions that do not hold, which the server refuses, and invalid input, which is never sent. */
 import { assert } from "@effect/vitest"
 import type { NatsConnection } from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import { open, refused, type Shared } from "./fixture.ts"
 const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
 
 export const conditions = (test: Shared) => {
-  test("create of a key that exists", () =>
+  test("createOnly on an existing key fails with KeyAlreadyExists", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       const revision = yield* store.put("a", bytes("1"))
@@ -25,7 +25,7 @@ export const conditions = (test: Shared) => {
       assert.strictEqual(reason.revision, revision)
     }))
 
-  test("update, delete and purge at a wrong revision", () =>
+  test("put, delete and purge at a wrong revision fail with RevisionMismatch", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       const first = yield* store.put("a", bytes("1"))
@@ -45,7 +45,7 @@ export const conditions = (test: Shared) => {
       }
     }))
 
-  test("update of a key that is not there", () =>
+  test("updateOnly on a missing key fails with KeyNotFound, and atRevision with RevisionMismatch", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       yield* refused(store.put("a", bytes("1"), updateOnly), {
@@ -61,7 +61,7 @@ export const conditions = (test: Shared) => {
       assert.strictEqual(reason.actual, 0)
     }))
 
-  test("delete of a key that is not there is none: it leaves a tombstone", () =>
+  test("delete of a missing key succeeds and leaves a tombstone, but fails at a revision", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       yield* store.delete("a")
@@ -73,7 +73,7 @@ export const conditions = (test: Shared) => {
       })
     }))
 
-  test("revisions that are none", () =>
+  test("invalid revisions fail with InvalidConfig", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       for (const revision of [-1, 0.5, Number.NaN, 2 ** 53]) {
@@ -94,7 +94,7 @@ export const conditions = (test: Shared) => {
       }
     }))
 
-  test("names of buckets that are none", () =>
+  test("invalid names of buckets fail with InvalidConfig", () =>
     Effect.gen(function*() {
       for (const bucket of ["", "a.b", "a b", "a*", "grüße", "x".repeat(201)]) {
         yield* refused(open({ bucket }), {
@@ -110,7 +110,7 @@ export const conditions = (test: Shared) => {
       })
     }))
 
-  test("keys that are none, two dots and more than the server's line among them, and the connection lives", () =>
+  test("invalid keys, also longer ones than a protocol line, fail with InvalidKey and leave the connection open", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       const { connection } = yield* NatsClient.NatsClient
@@ -132,7 +132,7 @@ export const conditions = (test: Shared) => {
           })
         }
       }
-      assert.strictEqual(reconnects(), before, "nothing was asked")
+      assert.strictEqual(reconnects(), before, "nothing was received")
       yield* store.put("k".repeat(1024), bytes("1"))
       assert.isTrue(Option.isSome(yield* store.get("k".repeat(1024))))
     }))

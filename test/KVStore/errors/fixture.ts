@@ -1,4 +1,4 @@
-/** How the cases of this folder ask for an error: its reason, whether it is worth another attempt, and its words. */
+/** Fixtures of this folder: servers, clients, and the check of an error's reason, `isRetryable` and message. */
 import { assert } from "@effect/vitest"
 import type { StreamConfig } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
@@ -19,7 +19,7 @@ import { startNatsServer } from "../../../tools/natsServer/server.ts"
 import { Raw } from "../../support/natsClient.ts"
 import type { Store } from "../../support/suite.ts"
 
-/** What a case runs on: a line of servers, and this library over one of the two clients. */
+/** The line of the server, and the NATS client under this library. */
 export interface World {
   readonly line: Line
   readonly client: "current" | "legacy"
@@ -27,23 +27,23 @@ export interface World {
 
 export type Test<R = never> = (title: string, body: () => Effect.Effect<void, unknown, R | Scope.Scope>) => void
 
-/** The cases that one server serves. */
+/** Tests that share one server. */
 export type Shared = Test<NatsClient.NatsClient | Raw>
 
 export const until = eventually(false)
 
 export interface Expected<Tag extends KVStore.KVStoreReason["_tag"]> {
-  /** Where: the operation, and the key where there is one. */
+  /** The operation, and its key if it has one. */
   readonly at: string
   readonly reason: Tag
-  /** What its message has to say. */
+  /** Parts of the expected message. */
   readonly says?: ReadonlyArray<string>
   readonly isRetryable?: boolean
-  /** Milliseconds; far below the five seconds that an operation has. */
+  /** Longest duration in milliseconds; far below the 5 s timeout of an operation. */
   readonly within?: number
 }
 
-/** Fails as it has to, in the words that it has to, and in time; the reason. */
+/** Asserts that the attempt fails in time with the expected reason and message, and returns the reason. */
 export const refused = Effect.fnUntraced(function*<A, R, Tag extends KVStore.KVStoreReason["_tag"]>(
   attempt: Effect.Effect<A, KVStore.KVStoreError, R>,
   { at, isRetryable = false, reason, says = [], within = 1000 }: Expected<Tag>
@@ -59,7 +59,7 @@ export const refused = Effect.fnUntraced(function*<A, R, Tag extends KVStore.KVS
   return error.reason as Extract<KVStore.KVStoreReason, { readonly _tag: Tag }>
 })
 
-/** What every operation of a store does, by the name that an error gives it. */
+/** Every operation of a store, by its name in errors. */
 export const everyOperation = (
   store: Store
 ): ReadonlyArray<
@@ -81,13 +81,13 @@ export const everyOperation = (
   ]
 }
 
-/** A store over the client that is there. */
+/** Opens a store over the client in the context. */
 export const open = (options: KVStore.BucketOptions) =>
   Effect.map(Layer.build(NatsKVStore.layer(options)), Context.get(KVStore.KVStore))
 
 export const streams = Effect.map(Raw, ({ manager }) => manager.streams)
 
-/** A bucket that others made as they like. */
+/** Creates a bucket as another client could, with any settings. */
 export const addStream = (bucket: string, settings: Partial<StreamConfig> = {}) =>
   Effect.flatMap(
     streams,
@@ -102,16 +102,16 @@ export interface User {
   readonly password: string
 }
 
-/** What users of one server have in common: their passwords are their names. */
+/** A user whose password is its name. */
 export const named = (user: string): User => ({ user, password: user })
 
-/** What the two clients' connections have in common, as far as a test needs it. */
+/** The members of both clients' connections that tests use. */
 interface Theirs {
   readonly close: () => Promise<void>
   readonly drain: () => Promise<void>
 }
 
-/** A connection that is the test's own. */
+/** Opens a connection that the test closes. */
 export const connectionTo = ({ client }: World, options: { readonly servers: string } & Partial<User>) => {
   const { password: pass, servers, user } = options
   const login = user === undefined || pass === undefined ? {} : { user, pass }
@@ -122,11 +122,11 @@ export const connectionTo = ({ client }: World, options: { readonly servers: str
   )
 }
 
-/** The library on it. */
+/** A client of this library on an existing connection. */
 export const clientOver = ({ client }: World, connection: unknown) =>
   client === "current" ? NatsClient.layerFromConnection(connection) : NatsLegacy.layerFromConnection(connection)
 
-/** A server of the test's own, and clients of it. */
+/** Starts a server for one test, and returns it with constructors of its clients. */
 export const server = Effect.fnUntraced(function*(world: World, config?: string) {
   const started = yield* startNatsServer({ line: world.line, config })
   const clientFor = (user?: User) =>

@@ -1,4 +1,4 @@
-/** Links that are not there, hang, or end: nothing waits longer than it has to, and a write says what is known of it. */
+/** Servers and links that are missing, paused, or closed: operations end in time, with the known outcome of writes. */
 import { assert } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -13,7 +13,7 @@ import { record } from "../../support/suite.ts"
 import { shown } from "../suite/fixture.ts"
 import { clientOver, connectionTo, everyOperation, refused, server, type Test, until, type World } from "./fixture.ts"
 
-/** A store over a connection that the program has. */
+/** A store over an existing connection. */
 const overTheirs = Effect.fnUntraced(function*(world: World) {
   const { url } = yield* server(world)
   const connection = yield* connectionTo(world, { servers: url })
@@ -23,7 +23,7 @@ const overTheirs = Effect.fnUntraced(function*(world: World) {
   return { connection, store }
 })
 
-/** Of a read it would be no news. */
+/** Only messages about writes add that nothing was written. */
 const unwritten = { read: [], write: ["nothing was written"] } as const
 
 const watching = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]) {
@@ -34,7 +34,7 @@ const watching = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]) 
 
 export const links = (test: Test, world: World) => {
   if (world.client === "current") {
-    test("a server that is not there", () =>
+    test("connecting to a stopped server fails with Unavailable", () =>
       Effect.gen(function*() {
         const { clientFor, kill, port } = yield* server(world)
         yield* kill
@@ -48,7 +48,7 @@ export const links = (test: Test, world: World) => {
       }))
   }
 
-  test("a server that hangs: reads changed nothing, writes may have", () =>
+  test("with a paused server reads fail with Unavailable, and writes with OutcomeUnknown", () =>
     Effect.gen(function*() {
       const { openAs, pause, resume } = yield* server(world)
       const timeout = Duration.millis(400)
@@ -70,7 +70,7 @@ export const links = (test: Test, world: World) => {
       yield* resume
     }))
 
-  test("a server that dies with operations under way: they end with the link, and not with their time", () =>
+  test("operations in flight end when the server is killed, before their timeout", () =>
     Effect.gen(function*() {
       const { kill, openAs, pause } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5, timeout: "10 seconds" })
@@ -91,7 +91,7 @@ export const links = (test: Test, world: World) => {
       yield* Effect.forEach(attempts, Fiber.join)
     }))
 
-  test("a server that is known to be gone: nothing is sent, and nobody waits", () =>
+  test("while disconnected operations send nothing and fail at once with Unavailable", () =>
     Effect.gen(function*() {
       const { kill, openAs } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5 })
@@ -109,7 +109,7 @@ export const links = (test: Test, world: World) => {
       }
     }))
 
-  test("a server that is gone and could check a condition on another key: it is the outage that is told", () =>
+  test("put with whenKey while disconnected fails with Unavailable, if the last server supported whenKey", () =>
     Effect.gen(function*() {
       const { kill, openAs } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders" })
@@ -121,7 +121,7 @@ export const links = (test: Test, world: World) => {
       yield* guarded
       yield* kill
       yield* until(Effect.flip(store.get("a")), ({ message }) => message.includes("not connected"))
-      // Also when the client has begun to connect again, and knows nothing of a server.
+      // Also while the client is reconnecting, and has no information about a server.
       for (const pause of [0, 300, 700, 1100]) {
         yield* Effect.sleep(pause)
         yield* refused(guarded, {
@@ -135,7 +135,7 @@ export const links = (test: Test, world: World) => {
     }))
 
   for (const how of ["close", "drain"] as const) {
-    test(`a connection that the program has ended with ${how}`, () =>
+    test(`after ${how} of an existing connection operations and watches fail with Unavailable`, () =>
       Effect.gen(function*() {
         const { connection, store } = yield* overTheirs(world)
         const watch = yield* watching(store)
@@ -150,7 +150,7 @@ export const links = (test: Test, world: World) => {
           })
         }
         yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "Unavailable", isRetryable: true })
-        // A watch that ran is not left in silence: its connection will not come back.
+        // A running watch fails too, since its connection will not reconnect.
         yield* refused(Fiber.join(watch), {
           at: `watch ">"`,
           reason: "Unavailable",
@@ -162,7 +162,7 @@ export const links = (test: Test, world: World) => {
   }
 
   for (const how of ["close", "drain"] as const) {
-    test(`a connection that the program has ended with ${how} before it gives it away`, () =>
+    test(`opening on an existing connection after its ${how} fails with Unavailable`, () =>
       Effect.gen(function*() {
         const { url } = yield* server(world)
         const connection = yield* connectionTo(world, { servers: url })
@@ -173,11 +173,11 @@ export const links = (test: Test, world: World) => {
       }))
   }
 
-  test("a connection that drains while watches are begun: each ends with a reason", () =>
+  test("watches that start while their connection drains fail with Unavailable", () =>
     Effect.gen(function*() {
       const { url } = yield* server(world)
       const turn = Effect.promise(() => new Promise<void>((resume) => setImmediate(resume)))
-      // Where a watch is when its connection drains is a matter of turns: they are tried one after the other.
+      // The progress of a watch when its connection drains depends on event loop turns: each number of turns is tried.
       for (const turns of Array.from({ length: 48 }, (_, index) => index % 6)) {
         const connection = yield* connectionTo(world, { servers: url })
         const layer = Layer.provide(NatsKVStore.layer({ bucket: "orders" }), clientOver(world, connection))
@@ -195,7 +195,7 @@ export const links = (test: Test, world: World) => {
       }
     }))
 
-  test("a connection that drains while operations are begun", () =>
+  test("operations that start while their connection drains fail with Unavailable", () =>
     Effect.gen(function*() {
       const { connection, store } = yield* overTheirs(world)
       const drained = connection.drain()

@@ -1,4 +1,4 @@
-/** What a user may not do: told at once, by the subject, and by nothing else. */
+/** Denied permissions: the operation fails at once with PermissionDenied, which has the subject; others succeed. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,7 +13,7 @@ const user = (name: string, permissions: string) =>
 const may = (...users: ReadonlyArray<string>) =>
   `authorization { users: [ { user: all, password: all }, ${users.join(", ")} ] }`
 
-/** On a server of the test's own, where the user `all` may do all. */
+/** Starts a server where the user `all` has all permissions, and `app` the given ones. */
 const as = Effect.fnUntraced(function*(world: World, permissions: string) {
   const { clientFor, openAs } = yield* server(world, may(user("app", permissions)))
   const all = yield* openAs(named("all"), { bucket: "orders", historySize: 5 })
@@ -27,7 +27,7 @@ const as = Effect.fnUntraced(function*(world: World, permissions: string) {
 })
 
 export const permissions = (test: Test, world: World) => {
-  test("writing some keys", () =>
+  test("a write of a denied key fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { all, opened } = yield* as(world, `publish: { deny: "$KV.orders.secret.>" }`)
       const store = yield* opened
@@ -50,7 +50,7 @@ export const permissions = (test: Test, world: World) => {
       assert.isTrue(Option.isNone(yield* all.get("secret.1")))
     }))
 
-  test("writing at all: it reads and watches as everybody", () =>
+  test("a user that may not write can read and watch", () =>
     Effect.gen(function*() {
       const { opened } = yield* as(world, `publish: { deny: "$KV.>" }`)
       const store = yield* opened
@@ -63,7 +63,7 @@ export const permissions = (test: Test, world: World) => {
       })
     }))
 
-  test("reading", () =>
+  test("a denied read fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { opened } = yield* as(world, `publish: { deny: "$JS.API.DIRECT.GET.>" }`)
       const store = yield* opened
@@ -80,7 +80,7 @@ export const permissions = (test: Test, world: World) => {
       yield* store.put("a", bytes("1"))
     }))
 
-  test("watching", () =>
+  test("a denied watch or history fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { opened } = yield* as(world, `publish: { deny: "$JS.API.CONSUMER.CREATE.>" }`)
       const store = yield* opened
@@ -90,7 +90,7 @@ export const permissions = (test: Test, world: World) => {
       assert.isTrue(Option.isSome(yield* store.get("a")))
     }))
 
-  test("asking for a bucket's state: it cannot be opened", () =>
+  test("opening without permission for STREAM.INFO fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { opened } = yield* as(world, `publish: { deny: "$JS.API.STREAM.INFO.>" }`)
       yield* refused(opened, {
@@ -100,7 +100,7 @@ export const permissions = (test: Test, world: World) => {
       })
     }))
 
-  test("making a bucket: those that are there are opened", () =>
+  test("creating a bucket without permission fails with PermissionDenied, opening an existing one succeeds", () =>
     Effect.gen(function*() {
       const { opened, other } = yield* as(world, `publish: { deny: "$JS.API.STREAM.CREATE.>" }`)
       yield* opened
@@ -111,24 +111,24 @@ export const permissions = (test: Test, world: World) => {
       })
     }))
 
-  test("being answered: an inbox that is not its own", () =>
+  test("opening with a denied inbox fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { clientFor } = yield* as(world, `subscribe: { allow: "_INBOX_app.>" }`)
       const client = yield* Layer.build(clientFor(named("app")))
-      // The first time that it asks, and when it knows.
+      // On the first request, and once the denied inbox is known.
       for (const bucket of ["orders", "prices"]) {
         const opened = Layer.build(Layer.provide(NatsKVStore.layer({ bucket }), Layer.succeedContext(client)))
         yield* refused(opened, { at: "open", reason: "PermissionDenied", says: [bucket, "_INBOX."] })
       }
     }))
 
-  // Who connects by itself is told by its own client.
+  // With the legacy client, the program connects itself and gets the error from that client.
   if (world.client === "legacy") return
 
-  test("coming in: a wrong password, and a user that there is not", () =>
+  test("connecting with a wrong password or an unknown user fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { clientFor } = yield* as(world, "")
-      for (const who of [{ user: "all", password: "wrong" }, named("nobody")]) {
+      for (const who of [{ user: "all", password: "wrong" }, named("unknown")]) {
         const { subject } = yield* refused(Layer.build(clientFor(who)), {
           at: "connect",
           reason: "PermissionDenied",

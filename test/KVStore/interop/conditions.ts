@@ -1,4 +1,4 @@
-/** What each writes the other reads, and conditions hold across the two. */
+/** Each client reads the writes of the other, and conditions hold for both. */
 import { assert } from "@effect/vitest"
 import { StorageType } from "@nats-io/jetstream"
 import { Bucket } from "@nats-io/kv"
@@ -15,7 +15,7 @@ import { agree, createTheirs, theirKeys, theirView, they } from "./theirs.ts"
 const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
 
 export const conditions = (test: Test) => {
-  test("reads what we wrote, with our revisions, times, tombstones and history", () =>
+  test("@nats-io/kv reads values, revisions, times, tombstones and histories written by KVStore", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
       const first = yield* store.put("a", bytes("1"))
@@ -24,16 +24,16 @@ export const conditions = (test: Test) => {
       yield* store.delete("b")
       yield* store.put("c", bytes("1"))
       yield* store.purge("c")
-      yield* agree(store, kv, ["a", "b", "c", "nobody"])
+      yield* agree(store, kv, ["a", "b", "c", "unwritten"])
       const at = yield* they(() => kv.get("a", { revision: first }))
       assert.deepStrictEqual([at?.string(), at?.revision], ["1", first])
-      // A purge leaves nothing under its tombstone.
+      // A purge removes the history before its tombstone.
       const purged = (yield* theirView(kv, "c")).history
       assert.deepStrictEqual(purged.map(({ operation }) => operation), ["PURGE"])
       assert.deepStrictEqual(yield* theirKeys(kv), ["a"])
     }))
 
-  test("opens a bucket of ours by creating it, and finds it as we made it", () =>
+  test("create of @nats-io/kv opens a bucket of KVStore with its settings unchanged", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const store = yield* ours({
@@ -61,7 +61,7 @@ export const conditions = (test: Test) => {
       yield* agree(store, kv, ["a"])
     }))
 
-  test("writes what we read, and our revisions are its", () =>
+  test("KVStore reads what @nats-io/kv wrote, under the same revisions", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
       const first = yield* they(() => kv.put("a", "1"))
@@ -78,7 +78,7 @@ export const conditions = (test: Test) => {
       assert.deepStrictEqual(yield* store.keys(), ["a"])
     }))
 
-  test("and we refuse each other's stale revisions, and take each other's right ones", () =>
+  test("conditions of each client hold against writes of the other", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs()
       const a = yield* store.put("a", bytes("1"))
@@ -99,7 +99,7 @@ export const conditions = (test: Test) => {
     }))
 
   for (const remove of ["delete", "purge"] as const) {
-    test(`and we create where the other has left the tombstone of a ${remove}, and nowhere else`, () =>
+    test(`each client creates a key over the tombstone of the other's ${remove}, and not over a value`, () =>
       Effect.gen(function*() {
         const { kv, store } = yield* oursAndTheirs({ historySize: 3 })
         yield* they(() => kv.create("a", "1"))
@@ -116,7 +116,7 @@ export const conditions = (test: Test) => {
       }))
   }
 
-  test("has purged a bucket without a word, and nothing is listed, read or in a way", () =>
+  test("after purgeBucket of @nats-io/kv KVStore reads no values, and createOnly succeeds", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 3 })
       const last = yield* store.put("a", bytes("1"))
@@ -127,7 +127,7 @@ export const conditions = (test: Test) => {
       assert.strictEqual(yield* store.put("a", bytes("2"), createOnly), last + 1)
     }))
 
-  test("has purged the tombstones, and what lives is as it was", () =>
+  test("purgeDeletes of @nats-io/kv removes tombstones, and KVStore still reads the values", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 3 })
       yield* store.put("a", bytes("1"))

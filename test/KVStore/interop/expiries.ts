@@ -1,4 +1,4 @@
-/** Values that age away: by the bucket's age, or one by one, with and without markers. */
+/** Expiry by the bucket's age or by a TTL per key, with and without markers. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ const watching = Effect.fnUntraced(function*(store: Store) {
 })
 
 export const expiries = (test: Test, line: Line) => {
-  test("makes a bucket whose values age away, and both lose them, the latest one too", () =>
+  test("in a bucket that @nats-io/kv created with a ttl, values expire for both clients", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* theirsAndOurs({ ttl: 300 })
       assert.deepStrictEqual(store.config.streamMaxAge, Duration.millis(300))
@@ -37,7 +37,7 @@ export const expiries = (test: Test, line: Line) => {
 
   if (line === "2.10") return
 
-  test("is told by our markers of what has aged away, as we are", () =>
+  test("expiry markers of a bucket of KVStore reach watches of both clients", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ streamMaxAge: "300 millis", expiryMarkers: "5 seconds" })
       const theirs = yield* watchTheirs(kv)
@@ -48,7 +48,7 @@ export const expiries = (test: Test, line: Line) => {
       assert.deepStrictEqual(theirs.map(({ key, operation }) => `${operation} ${key}`), ["PUT a", "PURGE a"])
       const marker = events.at(-1)
       assert.isTrue(marker?._tag === "Removed" && marker.revision === theirs[1]?.revision && marker.revision > first)
-      // Their list of keys has such a key still; ours has not.
+      // The keys of @nats-io/kv still include the expired key; those of KVStore do not.
       assert.deepStrictEqual(yield* store.keys(), [])
       assert.isTrue(Option.isNone(yield* store.get("a")))
       assert.strictEqual((yield* they(() => kv.status())).markerTTL, 5000)
@@ -56,7 +56,7 @@ export const expiries = (test: Test, line: Line) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("2"))
     }))
 
-  test("makes a bucket with markers, and we read and watch them", () =>
+  test("KVStore reads and watches markers of a bucket that @nats-io/kv created", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* theirsAndOurs({ ttl: 300, markerTTL: 5000 })
       assert.deepStrictEqual(store.config.expiryMarkers, Duration.seconds(5))
@@ -69,7 +69,7 @@ export const expiries = (test: Test, line: Line) => {
       assert.strictEqual((yield* they(() => kv.get("a")))?.string(), "2")
     }))
 
-  test("creates a key for a second, and our watch is told when it is over, while the rest stays", () =>
+  test("a key that @nats-io/kv creates with a ttl expires in a watch of KVStore, other keys stay", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ expiryMarkers: "5 seconds" })
       const { words } = yield* watching(store)
@@ -84,7 +84,7 @@ export const expiries = (test: Test, line: Line) => {
       yield* agree(store, kv, ["stays", "lease"])
     }))
 
-  test("purges a key for a second, and it is absent before and after its tombstone goes", () =>
+  test("a key that @nats-io/kv purges with a ttl has no value before and after its tombstone expires", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ expiryMarkers: "5 seconds" })
       const { words } = yield* watching(store)

@@ -1,4 +1,4 @@
-/** Both sides at random: whatever they do, in the end they tell the same. */
+/** Random operations by both clients, which have to report the same state in the end. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes } from "../../../tools/values.ts"
@@ -10,7 +10,7 @@ import { agree, ourView, type Told, toldByUs, watchTheirs } from "./theirs.ts"
 
 const many = 200
 
-/** The last that a watch has told of each key. */
+/** The last event of each key. */
 const finalStates = (told: ReadonlyArray<Told>) => new Map(told.map((one) => [one.key, one]))
 
 const inOrder = (told: ReadonlyArray<Told>, whose: string) => {
@@ -18,7 +18,7 @@ const inOrder = (told: ReadonlyArray<Told>, whose: string) => {
   assert.deepStrictEqual(revisions, [...new Set(revisions)].toSorted((a, b) => a - b), whose)
 }
 
-/** Both watches, begun before anything is written. */
+/** Starts a watch of each client, before anything is written. */
 const watchBoth = Effect.fnUntraced(function*(store: Store, kv: Parameters<typeof watchTheirs>[0]) {
   const ours = yield* record(store.watch(undefined, { from: "updates" }))
   const theirs = yield* watchTheirs(kv, { include: "updates" })
@@ -26,7 +26,7 @@ const watchBoth = Effect.fnUntraced(function*(store: Store, kv: Parameters<typeo
   return { ours: ours.events, theirs }
 })
 
-/** At the end both have told what is there, and the same. */
+/** Asserts that both watches have emitted the current state of every key, in order. */
 const endAlike = Effect.fnUntraced(function*(store: Store, watches: Effect.Success<ReturnType<typeof watchBoth>>) {
   yield* store.put("end", bytes("1"))
   const told = Effect.sync(() => watches.ours.flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)]))
@@ -42,13 +42,13 @@ export const mixtures = (test: Test) => {
   const histories = [["larch", 1], ["alder", 5], ["rowan", 64]] as const
   const worlds: ReadonlyArray<readonly [seed: string, where: string, open: ReturnType<typeof oursAndTheirs>]> = [
     ...histories.map(([seed, historySize]) =>
-      [seed, `a bucket of ours with history ${historySize}`, oursAndTheirs({ historySize })] as const
+      [seed, `a bucket of KVStore with history ${historySize}`, oursAndTheirs({ historySize })] as const
     ),
-    // Read from its leader, by an answer of another form.
-    ["hazel", "a bucket of theirs without direct reads", theirsAndOurs({ history: 5, allow_direct: false })]
+    // Read from the stream's leader, whose answers have another form.
+    ["hazel", "a bucket of @nats-io/kv without direct access", theirsAndOurs({ history: 5, allow_direct: false })]
   ]
   for (const [seed, where, open] of worlds) {
-    test(`and we tell the same of ${many} operations by either in ${where} (seed ${seed})`, () =>
+    test(`both clients report the same state after ${many} operations in ${where} (seed ${seed})`, () =>
       Effect.gen(function*() {
         const { kv, store } = yield* open
         const watches = yield* watchBoth(store, kv)
@@ -69,7 +69,7 @@ export const mixtures = (test: Test) => {
       }))
   }
 
-  test(`and we tell the same of ${many} operations, 16 at a time`, () =>
+  test(`both clients report the same state after ${many} operations, 16 at a time`, () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
       const watches = yield* watchBoth(store, kv)

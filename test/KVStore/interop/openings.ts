@@ -1,4 +1,4 @@
-/** Buckets that they made: how they differ, and that they are used as they are. */
+/** Buckets created by `@nats-io/kv`: how their settings differ, and how KVStore opens them. */
 import { assert } from "@effect/vitest"
 import { StorageType } from "@nats-io/jetstream"
 import * as Duration from "effect/Duration"
@@ -13,7 +13,7 @@ import { ours, type Test, theirsAndOurs, until } from "./sides.ts"
 import { agree, createTheirs, they } from "./theirs.ts"
 
 export const openings = (test: Test) => {
-  test("makes a bucket as it does by default, and we refuse it, difference by difference, until we accept it", () =>
+  test("a default bucket of @nats-io/kv fails with ConfigMismatch, and opens with onMismatch accept", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const kv = yield* createTheirs(bucket)
@@ -32,7 +32,7 @@ export const openings = (test: Test) => {
       yield* agree(store, kv, ["a"])
     }))
 
-  test("makes a bucket with history, and we keep and show as much of it", () =>
+  test("KVStore keeps the history, storage and ttl of a bucket that @nats-io/kv created", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* theirsAndOurs({ history: 5, storage: StorageType.Memory, ttl: 3_600_000 })
       const { historySize, storage, streamMaxAge } = store.config
@@ -52,7 +52,7 @@ export const openings = (test: Test) => {
       yield* agree(store, kv, ["a"])
     }))
 
-  test("makes a bucket for small values, whose limit we are told by name", () =>
+  test("ConfigMismatch names the maxValueSize of a bucket that @nats-io/kv created, and puts respect it", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const kv = yield* createTheirs(bucket, { maxValueSize: 1000 })
@@ -66,7 +66,7 @@ export const openings = (test: Test) => {
       yield* agree(store, kv, ["a"])
     }))
 
-  test("makes a bucket, and what we change of it leaves the rest as it was", () =>
+  test("onMismatch update leaves other settings of a bucket of @nats-io/kv unchanged", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const theirs = { history: 2, description: "orders", metadata: { team: "seven" }, compression: true }
@@ -80,7 +80,7 @@ export const openings = (test: Test) => {
       yield* ours({ bucket, historySize: 5, maxValueSize: 1000 })
     }))
 
-  test("makes a mirror, which keeps the keys of another bucket: it is refused, and never taken for empty", () =>
+  test("a mirror that @nats-io/kv created fails with ConfigMismatch, and is not opened as an empty bucket", () =>
     Effect.gen(function*() {
       const origin = yield* theirsAndOurs()
       yield* they(() => origin.kv.put("a", "1"))
@@ -93,7 +93,7 @@ export const openings = (test: Test) => {
       }
     }))
 
-  test("destroys a bucket and recreates it, and our watch reports that", () =>
+  test("a watch of KVStore reports a bucket that @nats-io/kv destroys and recreates", () =>
     Effect.gen(function*() {
       const { bucket, kv, store } = yield* theirsAndOurs({ history: 5 })
       yield* they(() => kv.put("a", "1"))

@@ -1,4 +1,4 @@
-/** Operations at random, by one side or the other, and what a bucket has to make of them. */
+/** Random operations by one of the two clients, and a model of their outcome. */
 import type { KV } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -15,11 +15,11 @@ export interface Operation {
   readonly kind: typeof kinds[number]
   readonly key: string
   readonly value: Uint8Array
-  /** How many writes of the key ago the revision of a condition was its last; 0: it still is. */
+  /** Age of the revision in a condition, in writes of the key; 0: the current revision. */
   readonly staleBy: number
 }
 
-/** Few keys, so that operations meet; some share a token, and some are no more than a part of another. */
+/** Few keys, so that operations conflict. Some share a token, and some are a prefix of another. */
 export const keys = ["a", "a.b", "a.c", "b", "x/y=z", "_-.0"]
 
 const value = Effect.flatMap(
@@ -27,7 +27,7 @@ const value = Effect.flatMap(
   (length) => Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, 255), length), (all) => Uint8Array.from(all))
 )
 
-/** Of lists that are not empty. */
+/** Picks an element of a list that is not empty. */
 const oneOf = <A>(all: ReadonlyArray<A>) =>
   Effect.map(Random.nextIntBetween(0, all.length, { halfOpen: true }), (index) => all[index]!)
 
@@ -39,11 +39,11 @@ const operation: Effect.Effect<Operation> = Effect.all({
   staleBy: oneOf([0, 0, 0, 1, 2])
 })
 
-/** The same for the same seed. */
+/** Generates operations, deterministically for each seed. */
 export const operations = (seed: string, count: number): Effect.Effect<ReadonlyArray<Operation>> =>
   Random.withSeed(Effect.replicateEffect(operation, count), seed)
 
-/** What a bucket should hold of each key: the revisions it has had, and whether the last is a value. */
+/** A model of a bucket: the revisions of each key, and whether the last one is a value. */
 export class Model {
   private readonly byKey = new Map<string, { readonly revisions: Array<number>; isLive: boolean }>()
 
@@ -55,13 +55,13 @@ export class Model {
     return made
   }
 
-  /** The revision that an operation is conditioned on, where it is. */
+  /** The revision in the condition of an operation, if it has one. */
   expected({ key, kind, staleBy }: Operation): number | undefined {
     const { revisions } = this.of(key)
     return kind === "update" || kind === "deleteAt" || kind === "purgeAt" ? revisions.at(-1 - staleBy) : undefined
   }
 
-  /** Whether it has to succeed. Without any revision to be had, a condition is not one. */
+  /** Whether the operation has to succeed. On a key without revisions it has no condition. */
   allows(operation: Operation): boolean {
     const { isLive, revisions } = this.of(operation.key)
     const expected = this.expected(operation)
@@ -115,7 +115,7 @@ const isLost = (error: KVStore.KVStoreError | TheirError): boolean =>
     ? error.cause instanceof Error && Reflect.get(error.cause, "code") === wrongSequence
     : error.reason._tag === "RevisionMismatch" || error.reason._tag === "KeyAlreadyExists"
 
-/** Whether it was done; false where its condition did not hold. Nothing else may end it. */
+/** Runs an operation. Returns false if its condition did not hold, and fails on any other error. */
 export const run = (store: Store, kv: KV, operation: Operation, revision: number | undefined) => {
   const attempt: Effect.Effect<unknown, KVStore.KVStoreError | TheirError> = operation.side === "ours"
     ? byUs(store, operation, revision)

@@ -1,4 +1,4 @@
-/** Buckets that both clients have open, and what the tests of this folder have in common. */
+/** Buckets that `KVStore` (ours) and `@nats-io/kv` (theirs) both open, and other fixtures of this folder. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -22,21 +22,21 @@ export const until = eventually(false)
 export const ours = (options: KVStore.BucketOptions) =>
   Effect.map(Layer.build(NatsKVStore.layer(options)), Context.get(KVStore.KVStore))
 
-/** A bucket of ours, and their handle on it. */
+/** Creates a bucket with KVStore and opens it with `@nats-io/kv`. */
 export const oursAndTheirs = Effect.fnUntraced(function*(options: Partial<KVStore.BucketOptions> = {}) {
   const bucket = freshName()
   const store = yield* ours({ bucket, ...options })
   return { bucket, store, kv: yield* openTheirs(bucket) }
 })
 
-/** A bucket of theirs, taken as it is. */
+/** Creates a bucket with `@nats-io/kv` and opens it with KVStore, with its own settings. */
 export const theirsAndOurs = Effect.fnUntraced(function*(options: Parameters<typeof createTheirs>[1] = {}) {
   const bucket = freshName()
   const kv = yield* createTheirs(bucket, options)
   return { bucket, kv, store: yield* ours({ bucket, onMismatch: "accept", create: false }) }
 })
 
-/** The code of their error. */
+/** Returns the error code of a failed call of `@nats-io/kv`. */
 export const codeOf = <A>(effect: Effect.Effect<A, TheirError>) =>
   Effect.match(effect, {
     onFailure: ({ cause }): unknown => cause instanceof Error ? Reflect.get(cause, "code") : cause,

@@ -1,4 +1,4 @@
-/** The other client, `@nats-io/kv`, on a connection of its own; and messages in words that both clients' can be put into. */
+/** The other client, `@nats-io/kv`, on its own connection, and a form of messages that both clients can produce. */
 import { assert } from "@effect/vitest"
 import { type KV, type KvEntry, Kvm, type KvOptions, type KvWatchOptions } from "@nats-io/kv"
 import { connect } from "@nats-io/transport-node"
@@ -9,7 +9,7 @@ import type * as KVStore from "../../../src/KVStore.ts"
 import { NatsServer } from "../../../tools/natsServer/server.ts"
 import type { Store } from "../../support/suite.ts"
 
-/** A message as both sides can tell it. Times are whole milliseconds. */
+/** A message in a form that both clients can produce. `created` is in whole milliseconds. */
 export interface Told {
   readonly key: string
   readonly revision: number
@@ -20,7 +20,7 @@ export interface Told {
 
 const hex = (value: Uint8Array) => Buffer.from(value).toString("hex")
 
-/** Their word for a value that has aged away is that for one that was purged. */
+/** `@nats-io/kv` reports an expired value as purged. */
 const operations = { delete: "DEL", purge: "PURGE", expire: "PURGE", reset: "PURGE" } as const
 
 export const toldByUs = (event: KVStore.KVHistoryEvent): Told => {
@@ -50,14 +50,14 @@ const toldByThem = ({ created, key, operation, revision, value }: KvEntry): Told
   created: created.getTime()
 })
 
-/** They failed, in their own way. */
+/** An error of `@nats-io/kv`. */
 export class TheirError extends Data.TaggedError("TheirError")<{ readonly cause: unknown }> {}
 
-/** What they do. */
+/** Calls `@nats-io/kv`. */
 export const they = <A>(run: () => Promise<A>): Effect.Effect<A, TheirError> =>
   Effect.tryPromise({ try: async () => run(), catch: (cause) => new TheirError({ cause }) })
 
-/** Their client, for as long as the test runs. */
+/** Opens a client of `@nats-io/kv` until the test ends. */
 const theirClient = Effect.gen(function*() {
   const { url } = yield* NatsServer
   const connection = yield* Effect.acquireRelease(
@@ -73,7 +73,7 @@ export const openTheirs = (bucket: string, options: Partial<KvOptions> = { allow
 export const createTheirs = (bucket: string, options: Partial<KvOptions> = {}) =>
   Effect.flatMap(theirClient, (kvm) => they(() => kvm.create(bucket, options)))
 
-/** What their watch has told so far. */
+/** Starts a watch of `@nats-io/kv` and returns the growing list of its events. */
 export const watchTheirs = Effect.fnUntraced(function*(kv: KV, options: KvWatchOptions = {}) {
   const events: Array<Told> = []
   const watch = yield* Effect.acquireRelease(
@@ -93,17 +93,17 @@ const collected = <A>(iterator: () => Promise<AsyncIterable<A>>) =>
     return all
   })
 
-/** Sorted, and each once: while others write, their list may have one twice. */
+/** The keys that `@nats-io/kv` lists, sorted and without the duplicates that it can list during writes. */
 export const theirKeys = (kv: KV) => Effect.map(collected(() => kv.keys()), (keys) => [...new Set(keys)].toSorted())
 
-/** What they tell of a key: what it has now, and all that is kept, oldest first. */
+/** The last message and the history of a key, oldest first, as `@nats-io/kv` reads them. */
 export const theirView = Effect.fnUntraced(function*(kv: KV, key: string) {
   const last = yield* they(() => kv.get(key))
   const history = yield* collected(() => kv.history({ key }))
   return { last: last === null ? undefined : toldByThem(last), history: history.map(toldByThem) }
 })
 
-/** The same of ours. The last message of a key is the newest of its history; `get` gives it where it is a value. */
+/** The same, as KVStore reads it. Asserts that `get` returns the newest message of the history if that is a value. */
 export const ourView = Effect.fnUntraced(function*(store: Store, key: string) {
   const history = (yield* store.history(key)).map(toldByUs).toReversed()
   const last = history.at(-1)
@@ -112,7 +112,7 @@ export const ourView = Effect.fnUntraced(function*(store: Store, key: string) {
   return { last, history }
 })
 
-/** Both sides tell the same of every key, and list the same keys. */
+/** Asserts that both clients read the same state of each key, and list the same keys. */
 export const agree = Effect.fnUntraced(function*(store: Store, kv: KV, keys: ReadonlyArray<string>) {
   for (const key of keys) {
     assert.deepStrictEqual(yield* ourView(store, key), yield* theirView(kv, key), key)

@@ -1,4 +1,4 @@
-/** Values and keys of every kind. */
+/** All kinds of values and keys. */
 import { assert } from "@effect/vitest"
 import { headers, type NatsConnection } from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { oursAndTheirs, type Test, until } from "./sides.ts"
 import { agree, theirKeys, they } from "./theirs.ts"
 
 export const values = (test: Test) => {
-  test("and we keep each other's values byte by byte, also the empty one", () =>
+  test("each client reads the other's values unchanged, also the empty one", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs()
       const every = Uint8Array.from({ length: 256 }, (_, byte) => byte)
@@ -34,7 +34,7 @@ export const values = (test: Test) => {
       }
     }))
 
-  test("and we have the same keys, of every character that there is for one", () =>
+  test("both clients accept the same keys, with every valid character", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs()
       const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-/_="
@@ -51,7 +51,7 @@ export const values = (test: Test) => {
       assert.deepStrictEqual(yield* theirKeys(kv), [])
     }))
 
-  test("may have longer keys, which we list, watch and do not read", () =>
+  test("keys longer than 1,024 characters, written by @nats-io/kv, are listed and watched but not read", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs()
       const long = "k".repeat(2000)
@@ -63,7 +63,7 @@ export const values = (test: Test) => {
       yield* reasonOf(store.get(long), "InvalidKey")
     }))
 
-  test("and others may send a value with headers of their own, which is a value", () =>
+  test("a message with other headers, published by another client, is a value for both", () =>
     Effect.gen(function*() {
       const { bucket, kv, store } = yield* oursAndTheirs({ historySize: 5 })
       const { connection } = yield* NatsClient.NatsClient

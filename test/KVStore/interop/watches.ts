@@ -1,4 +1,4 @@
-/** What each watches of the other. */
+/** Each client watches the writes of the other. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes } from "../../../tools/values.ts"
@@ -8,7 +8,7 @@ import { oursAndTheirs, type Test, until } from "./sides.ts"
 import { they, toldByUs, watchTheirs } from "./theirs.ts"
 
 export const watches = (test: Test) => {
-  test("and we watch each other, with every delete and purge, in order", () =>
+  test("watches of both clients report every put, delete and purge of the other, in order", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ historySize: 5 })
       yield* store.put("before.ours", bytes("1"))
@@ -30,7 +30,7 @@ export const watches = (test: Test) => {
       ) {
         const key = `${by}.${remove}`
         yield* by === "ours" ? store.put(key, bytes("1")) : they(() => kv.put(key, "1"))
-        // A purge right after it might remove the value before anybody has seen it.
+        // Without this wait the purge could remove the value before the watches receive it.
         yield* until(words, (all) => all.includes(`${key}=1`))
         yield* until(Effect.sync(() => theirs.map((told) => told.key)), (all) => all.includes(key))
         yield* by === "ours" ? store[remove](key) : they(() => kv[remove](key))
@@ -47,7 +47,7 @@ export const watches = (test: Test) => {
         "purge theirs.purge"
       ])
       const changes = watch.events.slice(3).flatMap((event) => event._tag === "Ready" ? [] : [toldByUs(event)])
-      // Their snapshot has tombstones too.
+      // The snapshot of `@nats-io/kv` contains tombstones too.
       const told = yield* until(Effect.succeed(theirs), (all) => all.at(-1)?.operation === "PURGE")
       assert.deepStrictEqual(told.slice(3), changes)
     }))

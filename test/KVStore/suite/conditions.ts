@@ -129,7 +129,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual([reason.expected, reason.actual], [other, 0])
     }))
 
-  test("whenKey writes only at that revision of the other key, or fails with InvalidConfig on a server before 2.11", () =>
+  test("whenKey writes only at that revision of the other key, or fails with InvalidConfig before 2.11", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const guard = yield* store.put("guard", bytes("1"))

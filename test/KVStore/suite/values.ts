@@ -47,7 +47,7 @@ export const values = (test: Test, backend: Backend) => {
       assert.strictEqual((yield* store.status).lastRevision, first + 4)
     }))
 
-  test("each of 200 concurrent puts returns the revision of its own value", () =>
+  test("each of 200 concurrent puts returns the revision of the value that it wrote", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 64 })
       const revisions = yield* Effect.forEach(numbers(200), (n) => store.put(`k.${n % 5}`, bytes(`${n}`)), {

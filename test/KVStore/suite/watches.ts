@@ -1,4 +1,4 @@
-/** Watches: where they start, what they emit, and that no event is missing or repeated. */
+/** Watches: their start, their events, and that no event is missing or repeated. */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
