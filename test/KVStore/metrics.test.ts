@@ -116,7 +116,7 @@ describe("metrics", () => {
       assert.include(metrics.get("kv.watch.lag")!.state, { count: 1, max: 0 })
     }))
 
-  it.effect("count failed connection attempts", () =>
+  it.effect("count connections that could not be opened", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.flip(Layer.build(NatsClient.layer({ servers: "nats://127.0.0.1:1" }))))
       assert.include(metrics.get("kv.connect.error")!.state, { count: 1 })

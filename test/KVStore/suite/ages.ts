@@ -144,7 +144,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("an expiry marker is the last message of its key: only createOnly overwrites it", () =>
+  test("createOnly overwrites an expiry marker, updateOnly and writes on earlier revisions are refused", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const first = yield* store.put("a", bytes("1"))

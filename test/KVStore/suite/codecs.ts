@@ -98,7 +98,7 @@ export const codecs = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "name"), Option.some(`{"no":"json"}!`))
     }))
 
-  test("text that UTF-8 cannot encode is InvalidValue, and bytes that are not UTF-8 are UndecodableValue", () =>
+  test("text that UTF-8 cannot encode is an InvalidValue, bytes that are not UTF-8 are an UndecodableValue", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const names = through(store, KVStore.StringFromUtf8)

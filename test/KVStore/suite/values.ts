@@ -72,12 +72,12 @@ export const values = (test: Test, backend: Backend) => {
       assert.isAtMost(revision, after * 1000 + 1)
     }))
 
-  test("gives revisions that a number holds exactly", () =>
+  test("revisions are safe integers", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const revision = yield* store.put("a", bytes("1"))
       assert.isTrue(Number.isSafeInteger(revision) && revision > 0)
-      // 50 years of one write per microsecond stay within the safe integers.
+      // The same after 50 years of one write per microsecond.
       if (backend.kind === "nats") assert.isTrue(Number.isSafeInteger(revision + 50 * 365 * 86_400 * 1_000_000))
     }))
 
