@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config"
 import manifest from "./package.json" with { type: "json" }
 
 /**
- * Tests import the package by its name, as a user does, and get the sources: of
- * the entries that it exports, so that a test cannot import what a user cannot.
+ * Tests import the package by its name, as users do, and this resolves to the
+ * sources. Only exported entries resolve, so a test cannot import other modules.
  */
 const alias = Object.keys(manifest.exports).filter((entry) => entry !== "./package.json").map((entry) => ({
   find: new RegExp(`^effect-aegis${entry.slice(1)}$`),
@@ -17,21 +17,21 @@ const onServers = { testTimeout: 30_000, hookTimeout: 30_000 }
 export default defineConfig({
   test: {
     projects: [
-      // Everything that runs on virtual time, or needs no time at all.
+      // Tests that need no server, on virtual time.
       {
         resolve: { alias },
         test: {
           name: "memory",
           include: ["test/**/*.test.ts"],
           exclude: ["live", "timed", "faults", "simulation"].map((kind) => `test/**/*.${kind}.test.ts`),
-          // No module keeps anything from one use to the next: files share what is loaded, which takes most of the time.
+          // Modules have no global state, so test files share the loaded modules. Loading takes most of the time.
           isolate: false,
           maxWorkers: "100%",
-          // Some take seconds of computing: a busy machine must not fail them.
+          // Some tests compute for several seconds, and more on a busy machine.
           testTimeout: 20_000
         }
       },
-      // Real servers on real time: most of it is waiting, so that two files at once keep a processor busy.
+      // Tests on real servers and real time. They mostly wait, so two files run at once.
       {
         resolve: { alias },
         test: {
@@ -39,11 +39,11 @@ export default defineConfig({
           name: "live",
           include: ["test/**/*.live.test.ts"],
           maxWorkers: 2,
-          // A group of its own: others have another number of workers, which vitest refuses within a group.
+          // A separate group, as vitest allows only one number of workers per group.
           sequence: { groupOrder: 1 }
         }
       },
-      // Held to bounds on how long something takes: one file after the other, so that nothing else takes their processor.
+      // Tests with limits on durations. They run one file at a time, so that other tests do not slow them down.
       {
         resolve: { alias },
         test: {
@@ -53,7 +53,7 @@ export default defineConfig({
           fileParallelism: false
         }
       },
-      // Whole fleets in processes of their own, as many as there are processors.
+      // Simulations, in one process per processor.
       {
         resolve: { alias },
         test: {
@@ -62,7 +62,8 @@ export default defineConfig({
           fileParallelism: false
         }
       },
-      // Servers that are killed, stopped and emptied under load. Most of their time is waiting: they wait together.
+      // Servers that are killed, paused or lose their buckets under load. The tests mostly wait, so they run
+      // concurrently.
       {
         resolve: { alias },
         test: {

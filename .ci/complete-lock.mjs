@@ -1,10 +1,10 @@
 // After `npm install`, before the lockfile is committed: `npm run lock`.
 //
-// Some tools ship a binary for each platform as an optional package. Where a
-// registry does not hold all of them, npm leaves the missing ones out of the
-// lockfile, and `npm ci` of npm 11 then refuses it on every machine. This adds
-// them, by the versions that their owners ask for; a machine that needs one
-// fetches it, any other passes it by.
+// Some tools publish their binaries as one optional package per platform. If
+// the registry lacks some of these packages, npm leaves them out of the
+// lockfile, and `npm ci` of npm 11 then rejects the lockfile on every machine.
+// This script adds the missing entries, with the versions that the tools
+// require. `npm ci` installs only those for its own platform.
 import { readFileSync, writeFileSync } from "node:fs"
 
 const read = (file) => JSON.parse(readFileSync(new URL(`../${file}`, import.meta.url), "utf8"))
@@ -14,7 +14,7 @@ const lock = read("package-lock.json")
 const systems = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"]
 const processors = ["arm", "arm64", "ia32", "loong64", "ppc64", "riscv64", "s390x", "x64"]
 
-/** The platform as the package's name has it: `@scope/tool-linux-x64-musl`. */
+/** Reads the platform from the name of a package, for instance `@scope/tool-linux-x64-musl`. */
 const platformOf = (name) => {
   const words = name.split(/[-/]/)
   const libc = words.some((word) => word.startsWith("musl"))

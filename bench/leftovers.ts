@@ -1,4 +1,4 @@
-/** What 5,000 calls each of the listings and the watch leave behind. */
+/** Measures what 5,000 calls of `keys`, `entries` and `watch` leave behind. */
 import * as Effect from "effect/Effect"
 import { callNames, makeLeftovers } from "../tools/leftovers.ts"
 import { lines } from "../tools/natsServer/binaries.ts"
@@ -27,7 +27,7 @@ export const leftovers = Effect.gen(function*() {
   )
   const all = rows.flat()
   const table = toTable([
-    ["server", "call", "times", "consumers", "subscriptions", "bytes each", "ms each"],
+    ["server", "call", "calls", "consumers", "subscriptions", "bytes per call", "ms per call"],
     ...all.map((row) => [
       row.line,
       row.call,

@@ -1,6 +1,6 @@
 /**
- * Whether what clients in processes of their own were told can be true, while the server and they are killed again and
- * again; and whether the checker would have noticed, had one answer been another one.
+ * Checks that the history of several client processes is linearizable, while the clients and the server are killed
+ * repeatedly; and that the checker detects a changed answer in this history.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,15 +19,15 @@ const load: Omit<Load, "line"> = {
   clientDies: Duration.seconds(3)
 }
 
-/** How many answers are changed, each in a copy of its own. */
+/** The number of copies of the history, each with one changed answer. */
 const changes = 20
 
-/** A server on its own refuses no condition that holds. */
+/** A single server rejects no condition that holds. */
 const rules = { conflictsInFlight: false }
 
 const isUnanswered = ({ outcome, returned }: Operation) => returned === undefined || outcome._tag === "Unknown"
 
-/** A copy in which somebody got another value with a revision than was written with it, for each of so many answers. */
+/** Returns copies of the history, each with another value in the answer to one read. */
 const withAnotherValue = (
   history: ReadonlyArray<Operation>,
   times: number
@@ -42,7 +42,7 @@ const withAnotherValue = (
   )
 }
 
-/** The verdict on what was recorded, in numbers and in words. */
+/** Checks a recorded history. Returns its numbers and its problems. */
 export const judge = (recorded: Recorded, times: number) => {
   const { broken, clientKills, history, serverKills, stuck, version } = recorded
   const begun = performance.now()
@@ -65,9 +65,9 @@ export const judge = (recorded: Recorded, times: number) => {
   }
   const problems = [
     ...verdict._tag === "Linearizable" ? [] : [format(verdict)],
-    ...numbers.changed > 0 && numbers.changedRefused === numbers.changed ? [] : [`a changed answer went unnoticed`],
-    ...stuck === 0 ? [] : [`${stuck} clients did not end`],
-    ...broken === 0 ? [] : [`${broken} clients ended by a failure of theirs`]
+    ...numbers.changed > 0 && numbers.changedRefused === numbers.changed ? [] : [`a changed answer was missed`],
+    ...stuck === 0 ? [] : [`${stuck} clients did not end in time`],
+    ...broken === 0 ? [] : [`${broken} clients failed`]
   ].map((problem) => `${version}: ${problem}`)
   return { numbers, problems }
 }
@@ -83,15 +83,15 @@ export const linearizability = Effect.gen(function*() {
       "server",
       "operations",
       "per second",
-      "unknown",
+      "unknown outcome",
       "refused",
       "failed",
       "server kills",
       "client kills",
       "check",
       "verdict",
-      "changed",
-      "noticed"
+      "changed answers",
+      "detected"
     ],
     ...rows.map((row) => [
       row.server,

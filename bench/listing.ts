@@ -1,4 +1,6 @@
-/** How long it takes to read everything in a bucket, by one listing and by a list of keys and a read of each. */
+/**
+ * Measures how long it takes to read all entries of a bucket: by one listing, and by a list of keys and a read of each.
+ */
 import { jetstream } from "@nats-io/jetstream"
 import { type KV, Kvm } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
@@ -9,13 +11,13 @@ import { toTable } from "../tools/table.ts"
 import { inTurn, millisOf, rounded } from "./support/measure.ts"
 import { connection, openStore, value } from "./support/store.ts"
 
-/** Entries, and rounds: the more there is to read, the less a round varies. */
+/** Numbers of entries and rounds. Times of larger buckets vary less, so they need fewer rounds. */
 const sizes = [[10, 25], [100, 25], [1000, 15], [5000, 5], [20_000, 3]] as const
 
-/** One after the other is not how anybody reads more than this. */
+/** Sequential reads are not measured for larger buckets. */
 const mostInSequence = 1000
 
-/** What a listing of 1,000 entries on 2.15 must be, beside a list of keys and all their reads at once. */
+/** Required speed of `entries` with 1,000 entries on 2.15, compared to `keys` and concurrent reads of `@nats-io/kv`. */
 const timesAsFast = 5
 
 const readAll = async (kv: KV, atOnce: boolean) => {
@@ -27,10 +29,10 @@ const readAll = async (kv: KV, atOnce: boolean) => {
   return count
 }
 
-/** Whoever does not find everything has not won. */
+/** Fails if not all entries were read. */
 const complete = <E>(size: number, listing: Effect.Effect<number, E>) =>
   millisOf(Effect.map(listing, (count) => {
-    if (count !== size) throw new Error(`${count} of ${size} entries were read`)
+    if (count !== size) throw new Error(`only ${count} of ${size} entries were read`)
   }))
 
 const contestants = (
@@ -76,7 +78,15 @@ export const listing = Effect.gen(function*() {
     }).pipe(Effect.scoped))
   const rows = results.flat()
   const table = toTable([
-    ["server", "entries", "entries() ms", "keys() + gets ms", "@nats-io/kv ms", "in sequence ms", "times as fast"],
+    [
+      "server",
+      "entries",
+      "entries() ms",
+      "keys() + gets ms",
+      "@nats-io/kv ms",
+      "@nats-io/kv in sequence ms",
+      "times as fast"
+    ],
     ...rows.map(({ entries, millis, server, timesAsFast }) => [
       server,
       `${entries}`,
@@ -88,6 +98,6 @@ export const listing = Effect.gen(function*() {
     ])
   ])
   const problems = rows.filter((row) => row.line === "2.15" && row.entries === 1000 && row.timesAsFast < timesAsFast)
-    .map((row) => `listing 1000 entries on 2.15 is ${row.timesAsFast} times as fast, not ${timesAsFast}`)
+    .map((row) => `listing 1000 entries on 2.15 is ${row.timesAsFast} times as fast, expected at least ${timesAsFast}`)
   return { table, numbers: { listing: rows }, problems }
 })

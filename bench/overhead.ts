@@ -1,4 +1,4 @@
-/** What the library costs on top of the client: writes and reads in a second, with nobody collecting spans, and with. */
+/** Measures writes and reads per second, by the client alone and by the library, without and with a tracer. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
@@ -12,10 +12,10 @@ const atOnce = [1, 16, 256] as const
 const roundMillis = 350
 const rounds = 3
 
-/** Keeps nothing: what a collector does with its spans is not the library's cost. */
+/** Keeps no spans: the cost of exporting spans is not part of the measurement. */
 const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan(options) })
 
-/** Operations in a second, so many under way at once. */
+/** Returns operations per second, with `concurrency` operations in flight. */
 const rateOf = <E>(concurrency: number, loop: (goesOn: () => boolean) => Effect.Effect<void, E>) =>
   Effect.suspend(() => {
     const begun = performance.now()
@@ -73,7 +73,7 @@ export const overhead = Effect.gen(function*() {
   )
   const all = rows.flat()
   const table = toTable([
-    ["operation", "at once", "client's own /s", "ours /s", "ours, traced /s", "ours : own", "traced : own"],
+    ["operation", "in flight", "client /s", "library /s", "library, traced /s", "library : client", "traced : client"],
     ...all.map(({ atOnce, operation, oursToRaw, perSecond, tracedToRaw }) => [
       operation,
       `${atOnce}`,

@@ -1,9 +1,9 @@
 /**
- * Runs a measurement, prints its table, and writes its numbers to `results`:
+ * Runs a measurement, prints its table, and saves its numbers in `.cache/results`:
  *
- *   node bench/run.ts listing | overhead | leftovers | compare-watch | linearizability | simulation | long
+ *   node bench/run.ts listing | overhead | leftovers | faults | compare-watch | linearizability | simulation | long
  *
- * `long` is all of them, and the faults five times over.
+ * `long` runs all measurements. `faults` runs each fault five times.
  */
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
@@ -16,7 +16,7 @@ import { overhead } from "./overhead.ts"
 import { simulation } from "./simulation.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
-/** What a measurement gives: a table for people, numbers for later, and what is not as it should be. */
+/** The result of a measurement: a table to print, numbers to save, and violated expectations. */
 interface Outcome {
   readonly table: string
   readonly numbers: Readonly<Record<string, unknown>>
@@ -35,11 +35,11 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   simulation
 }
 
-/** Whoever runs this in a script learns by the exit code. */
+/** Prints the table and the problems. Problems set the exit code. */
 const measure = (name: string, measurement: Effect.Effect<Outcome, unknown>) =>
   Effect.tap(measurement, ({ problems, table }) => {
     if (problems.length > 0) process.exitCode = 1
-    const verdict = problems.length === 0 ? "everything as promised" : problems.join("\n")
+    const verdict = problems.length === 0 ? "no problems" : problems.join("\n")
     return Console.log(`${name}\n\n${table}\n\n${verdict}\n`)
   })
 
@@ -56,6 +56,6 @@ const long = Effect.gen(function*() {
 const name = process.argv[2] ?? ""
 const chosen = measurements[name]
 if (name !== "long" && chosen === undefined) {
-  throw new Error(`"${name}" is none of ${[...Object.keys(measurements), "long"].join(", ")}`)
+  throw new Error(`expected one of ${[...Object.keys(measurements), "long"].join(", ")}, got "${name}"`)
 }
 await Effect.runPromise(chosen === undefined ? long : one(name, chosen))

@@ -1,4 +1,7 @@
-/** Watches through the faults of the tests: ours again and again, and ours beside the one of `@nats-io/kv`. */
+/**
+ * Runs watches under the faults of the tests: this library's watches repeatedly, and compared with those of
+ * `@nats-io/kv`.
+ */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -9,10 +12,10 @@ import { type Load, type Report, run, usualLoad } from "../tools/watchFaults/run
 import { type Scenario, scenarios } from "../tools/watchFaults/scenarios.ts"
 import { median } from "./support/measure.ts"
 
-/** As many as two processors carry without being late. */
+/** The largest number of servers that two processors can run without delays. */
 const serversAtOnce = 9
 
-/** Their watch needs up to 90 s where its consumer is lost (measured). */
+/** A watch of `@nats-io/kv` needs up to 90 s to recover from a lost consumer: see `results/summary.md`. */
 const patienceWithThem = Duration.seconds(120)
 
 const runAll = (runs: ReadonlyArray<readonly [Contender, Scenario]>, load: Load) =>
@@ -37,7 +40,7 @@ const problemsOf = (runs: ReadonlyArray<Ran>) =>
     )
   )
 
-/** A bucket that is left to the layer stays lost where there is none. */
+/** `@nats-io/kv` has no layer that recreates a lost bucket, so these faults are left out for its watches. */
 export const compareWatch = Effect.gen(function*() {
   const withUs = yield* runAll(pairs(ours), usualLoad)
   const withThem = yield* runAll(pairs(others, ({ anew }) => anew !== "by the layer"), {
@@ -48,7 +51,7 @@ export const compareWatch = Effect.gen(function*() {
   return { table: reportTable(reports), numbers: { watches: reports.map(toNumbers) }, problems: problemsOf(withUs) }
 })
 
-/** The rounds of one watch and one fault as one row. */
+/** Combines all rounds of one watch and one fault. */
 const summary = (reports: ReadonlyArray<Report>) => {
   const sum = (count: (report: Report) => number) => reports.reduce((total, report) => total + count(report), 0)
   const times = reports.map(({ firstEvent }) => firstEvent ?? Number.POSITIVE_INFINITY)
@@ -66,7 +69,7 @@ const summary = (reports: ReadonlyArray<Report>) => {
   }
 }
 
-/** So many rounds, each with more keys, and with other moments for its faults. */
+/** Runs several rounds. Each has more keys, and faults at other moments. */
 export const repeatedFaults = (rounds: number) =>
   Effect.gen(function*() {
     const runs: Array<Ran> = []
@@ -86,10 +89,10 @@ export const repeatedFaults = (rounds: number) =>
         "rounds",
         "missed",
         "not removed",
-        "twice",
+        "duplicates",
         "out of order",
-        "first event",
-        "at most",
+        "first event, median",
+        "longest",
         "writes"
       ],
       ...faults.map((row) => [

@@ -1,23 +1,24 @@
-/** Waiting for a condition, with a bound, on the clock that a test has. */
+/** Waits for a condition, with a timeout, on the clock of the test. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 
-/** Short enough for a prompt test, long enough not to move past what a test wants to see. */
+/** Short, so that the `TestClock` does not pass a state that a test waits for. */
 const virtualStep = Duration.millis(10)
 
 const pollInterval = Duration.millis(3)
 
-/** Of the TestClock, or of the real one: far beyond anything waited for here. */
+/** The default timeout, on the `TestClock` or the real clock: far longer than any wait in the tests. */
 const patience = Duration.seconds(15)
 
 const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /**
- * Repeats `effect` until its result is as wanted, and gives that result. Virtual time is moved in steps; on the real
- * clock it polls. A condition that never comes fails the test, and says what was there instead.
+ * Repeats `effect` until `predicate` accepts its result, and returns that result. If `virtual` is true, the `TestClock`
+ * moves by `step` between two attempts; otherwise the real clock is used. A timeout fails the test with the last
+ * result.
  */
 export const eventually = (virtual: boolean, step: Duration.Duration = virtualStep) => {
   const wait = virtual ? TestClock.adjust(step) : Effect.sleep(pollInterval)
@@ -33,7 +34,9 @@ export const eventually = (virtual: boolean, step: Duration.Duration = virtualSt
         const value = yield* effect
         if (predicate(value)) return value
         if (monotonicMillis(clock) > end) {
-          return assert.fail(`not within ${Duration.format(within)}; the last was ${JSON.stringify(value)}`)
+          return assert.fail(
+            `the condition did not hold within ${Duration.format(within)}; the last value was ${JSON.stringify(value)}`
+          )
         }
         yield* wait
       }

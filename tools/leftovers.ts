@@ -1,4 +1,4 @@
-/** What listings and watches leave behind: consumers and subscriptions on the server, memory in the client. */
+/** Measures what listings and watches leave behind: consumers and subscriptions on the server, memory in the client. */
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
@@ -21,16 +21,16 @@ import { bytes } from "./values.ts"
 
 type Store = KVStore.KVStore["Service"]
 
-/** How many are under way at once: with more, one is seldom closed while the server makes its consumer. */
+/** Calls in flight at once. With more, few watches are closed while the server creates their consumer. */
 const atOnce = 8
 
-/** Turns of the event loop within which a watch is opened, but for the snapshot. */
+/** Turns of the event loop in which a watch opens and waits for its snapshot. */
 const turnsToOpen = 10
 
-/** Calls before those that count: what they leave in memory is code, made ready to run. */
+/** Calls before the measured ones. The memory that they use is mostly compiled code. */
 const warmUp = 500
 
-/** A system account answers what the server knows of a client; everybody else needs no name. */
+/** The system account is needed to query the server's connections; other clients connect without credentials. */
 const withSystemAccount = `accounts {
   SYSTEM: { users: [ { user: system, password: system } ] }
   APP: { jetstream: enabled, users: [ { user: app, password: app } ] }
@@ -38,7 +38,7 @@ const withSystemAccount = `accounts {
 system_account: SYSTEM
 no_auth_user: app`
 
-/** Half of the watches are closed at a random moment, most of them before they are ready; half when they are. */
+/** Opens a watch and closes it: half of the watches after `Ready`, half at a random moment, mostly before `Ready`. */
 const openAndClose = (store: Store) =>
   Effect.gen(function*() {
     const isReady = yield* Deferred.make<void>()
@@ -78,26 +78,26 @@ const connected = (options: Parameters<typeof connect>[0]) =>
     (connection) => Effect.promise(() => connection.close())
   )
 
-/** Bytes in use, without what nobody holds. */
+/** Bytes of the heap in use after a garbage collection. */
 const heapUsed = (): number => {
   setFlagsFromString("--expose-gc")
   const collect: unknown = runInNewContext("gc")
-  if (typeof collect !== "function") throw new Error("this runtime does not let its garbage be collected")
+  if (typeof collect !== "function") throw new Error("this runtime does not support --expose-gc")
   collect()
   return process.memoryUsage().heapUsed
 }
 
 export interface Leftovers {
-  /** Consumers on the stream one second after the last call has ended. */
+  /** Consumers of the stream, one second after the last call. */
   readonly consumers: number
-  /** Subscriptions of the client, by the server's count, more than before. */
+  /** Increase of the client's subscriptions, as counted by the server. */
   readonly subscriptions: number
-  /** Bytes in use, more than before. */
+  /** Increase of the heap in use. */
   readonly bytes: number
   readonly millisPerCall: number
 }
 
-/** A server, a bucket with ten keys, and a way to make so many calls and see what is left of them. */
+/** Starts a server with a bucket of ten keys. Returns a function that makes `count` calls and then measures. */
 export const makeLeftovers = Effect.fnUntraced(function*(
   line: Line
 ): Effect.fn.Return<(call: Call, count: number) => Effect.Effect<Leftovers, unknown>, unknown, Scope.Scope> {
@@ -121,10 +121,10 @@ export const makeLeftovers = Effect.fnUntraced(function*(
       system.request("$SYS.REQ.SERVER.PING.CONNZ", JSON.stringify({ account: "APP" }))
     )
     const { data } = yield* Schema.decodeEffect(Connections)(answer.string())
-    // What is nothing is left out of the answer.
+    // The server omits `subscriptions` if the number is 0.
     return data.connections.find(({ name }) => name === clientName)!.subscriptions ?? 0
   })
-  // The first request of a connection subscribes once, to all answers; the store has made it by now.
+  // The first request of a connection creates one subscription for all replies. The store has sent a request by now.
   const before = yield* subscriptions
 
   return Effect.fnUntraced(function*(call, count) {

@@ -1,6 +1,6 @@
 /**
- * Writes `results/summary.md` from the latest results of `npm run test:long` and `npm run mutants` on this machine, which
- * they save in `.cache/results`.
+ * Writes `results/summary.md` from the latest results of `npm run test:long` and `npm run mutants`. Both commands save
+ * their results in `.cache/results`.
  */
 import * as Schema from "effect/Schema"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -75,11 +75,11 @@ const Long = Schema.Struct({
   problems: Schema.Array(Schema.String)
 })
 
-/** The file whose name comes last: names of long runs end with their date. */
+/** Reads the file with the last name in alphabetical order: names of long runs end with their date. */
 const readLatest = <A>(prefix: string, command: string, schema: Schema.Codec<A, unknown>): A => {
   mkdirSync(saved, { recursive: true })
   const name = readdirSync(saved).filter((file) => file.startsWith(prefix) && file.endsWith(".json")).toSorted().at(-1)
-  if (name === undefined) throw new Error(`there are no results of \`${command}\` in .cache/results`)
+  if (name === undefined) throw new Error(`no results of \`${command}\` in .cache/results: run it first`)
   return Schema.decodeUnknownSync(schema)(JSON.parse(readFileSync(`${saved}${name}`, "utf8")))
 }
 
@@ -99,11 +99,11 @@ const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray
 const ran = ({ commit, date, node, servers }: typeof Mutants.Type | typeof Long.Type): string =>
   `${date.slice(0, 10)}, commit ${commit.slice(0, 7)}, Node ${node.slice(1)}, nats-server ${servers.join(" and ")}.`
 
-/** The longest of the times; a time that is not known is longer than any. */
+/** The longest time. Null (no event arrived) is longer than any number. */
 const longest = (times: ReadonlyArray<number | null>): string =>
   times.includes(null) ? "never" : `${(largest(times.map(Number)) / 1000).toFixed(1)} s`
 
-/** Rows by the value of a field, in the order in which the values come. */
+/** Groups rows by a key, in the order in which the keys first occur. */
 const groups = <A>(rows: ReadonlyArray<A>, key: (row: A) => string): ReadonlyArray<readonly [string, Array<A>]> => [
   ...Map.groupBy(rows, key)
 ]
@@ -129,7 +129,7 @@ ${ran(mutants)}
 
 ${
   table(
-    ["bugs in", "planted", "caught by the simulation", "by a test", "not caught", "most runs until caught"],
+    ["bugs in", "planted", "caught by a simulation", "caught by a test", "not caught", "most runs until caught"],
     [...groups(mutants.mutants, moduleOf), ["all", mutants.mutants] as const].map(([name, all]) => {
       const [caught, tested] = [all.filter(isCaught), all.filter(isTested)]
       const missed = all.length - caught.length - tested.length
@@ -143,8 +143,9 @@ ${
 ${ran(long)}
 ${long.problems.length === 0 ? "There were no problems." : long.problems.map((problem) => `- ${problem}`).join("\n")}
 
-Watches of this library, with each fault ${long.rounds} times, by the server's line. "First event" is the longest time from the
-first write after the fault to the first event.
+Watches of this library: each fault ${long.rounds} times on each server line. "2.15 legacy" is a connection of the package
+\`nats\` to a 2.15 server. "First event" is the longest time from the first write after the fault to the first event of the
+watch.
 
 ${
   table(
@@ -160,7 +161,8 @@ ${
   )
 }
 
-Watches of this library and of \`@nats-io/kv\`, with each fault once; of all lines and forms of the fault, the worst value.
+Watches of this library and of \`@nats-io/kv\`: each fault once on each server line, with and without history. The table
+shows the worst value.
 
 ${
   table(
@@ -179,11 +181,11 @@ ${
   )
 }
 
-Histories of clients that are killed, on servers that are killed:
+Linearizability of recorded histories. Clients and servers were killed at random while the clients recorded:
 
 ${
   table(
-    ["nats-server", "operations", "unknown outcomes", "kills of servers", "of clients", "verdict"],
+    ["nats-server", "operations", "unknown outcomes", "server kills", "client kills", "verdict"],
     long.linearizability.map((one) => [
       one.server,
       one.operations,
@@ -195,7 +197,7 @@ ${
   )
 }
 
-Consumers and subscriptions that are left on the server:
+Consumers and subscriptions that remain on the server after the calls:
 
 ${
   table(
@@ -204,7 +206,8 @@ ${
   )
 }
 
-Milliseconds for a listing of a bucket: \`entries\`, and the keys and values by \`@nats-io/kv\`:
+Milliseconds to read all entries of a bucket: with \`entries\` of this library, and with \`keys\` and concurrent \`get\` calls
+of \`@nats-io/kv\`:
 
 ${
   table(
@@ -213,7 +216,7 @@ ${
   )
 }
 
-Operations per second on one server, by the number in flight:
+Operations per second on one server, by the number of operations in flight:
 
 ${
   table(
@@ -228,7 +231,7 @@ ${
   )
 }
 
-Simulated fleets:
+Simulations, by scenario:
 
 ${
   table(

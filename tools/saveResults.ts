@@ -1,6 +1,6 @@
 /**
- * Saves the numbers of a command: a file in `.cache/results`, with the commit and the versions that were measured, and
- * nothing about the machine. `npm run results` writes `results/summary.md` from these files.
+ * Saves the results of a command to a file in `.cache/results`, with the commit and the versions that were measured,
+ * but without data about the machine. `npm run results` writes `results/summary.md` from these files.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -14,7 +14,9 @@ const project = fileURLToPath(new URL("..", import.meta.url))
 
 const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: project, encoding: "utf8" }).trim()
 
-/** What ran, and when. Changes that are not committed are said, or the commit would not be what was measured. */
+/**
+ * Date, commit and versions of the measurement. With uncommitted changes the commit alone does not identify the code.
+ */
 const about = Effect.gen(function*() {
   const servers = yield* Effect.forEach(lines, provideNatsServer)
   const date = DateTime.formatIso(DateTime.makeUnsafe(yield* Clock.currentTimeMillis))
@@ -27,7 +29,7 @@ const about = Effect.gen(function*() {
   }
 })
 
-/** One row on one line: what changes from run to run is then seen row by row. */
+/** Writes each row of an array on its own line, so that a diff of two results shows the rows that changed. */
 const toText = (numbers: Readonly<Record<string, unknown>>): string => {
   const members = Object.entries(numbers).map(([name, value]) => {
     const rows = Array.isArray(value) ? value.map((row) => `\n    ${JSON.stringify(row)}`) : undefined

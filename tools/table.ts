@@ -1,4 +1,4 @@
-/** Reports as a table for people. */
+/** Formats reports as text tables. */
 import type { Report } from "./watchFaults/run.ts"
 import { scenarios } from "./watchFaults/scenarios.ts"
 
@@ -9,18 +9,18 @@ const columns: ReadonlyArray<readonly [title: string, cell: (report: Report) => 
   ["fault", ({ scenario }) => scenario],
   ["missed", ({ missed }) => `${missed.length}`],
   ["not removed", ({ notRemoved }) => `${notRemoved.length}`],
-  ["twice", ({ duplicates }) => `${duplicates.length}`],
+  ["duplicates", ({ duplicates }) => `${duplicates.length}`],
   ["out of order", ({ disordered }) => `${disordered.length}`],
   ["skipped", ({ skipped }) => `${skipped}`],
   ["first event", ({ firstEvent }) => millis(firstEvent)],
-  ["traceless", ({ traceless }) => `${traceless}`],
+  ["no marker", ({ traceless }) => `${traceless}`],
   ["outage", ({ outage }) => millis(outage)],
   ["writes", ({ writes }) => `${writes}`],
-  ["unknown", ({ unknown }) => `${unknown}`],
+  ["unknown outcome", ({ unknown }) => `${unknown}`],
   ["writes/s", ({ perSecond }) => `${Math.round(perSecond)}`]
 ]
 
-/** Rows of cells, each column as wide as its widest cell; numbers to the right. */
+/** Aligns rows of cells. Numbers are aligned to the right. */
 export const toTable = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const isNumber = (cell: string) => /^[\d<>]|^never$/.test(cell)
@@ -30,7 +30,7 @@ export const toTable = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   ).join("\n")
 }
 
-/** By fault, so that watches are compared, and then as they come. */
+/** Sorts by fault, then by watch, so that watches under the same fault are adjacent. */
 export const reportTable = (reports: ReadonlyArray<Report>): string => {
   const order = scenarios.map(({ title }) => title)
   const rows = reports.toSorted((a, b) =>
@@ -39,7 +39,7 @@ export const reportTable = (reports: ReadonlyArray<Report>): string => {
   return toTable([columns.map(([title]) => title), ...rows.map((report) => columns.map(([, cell]) => cell(report)))])
 }
 
-/** A report without what it was made of. */
+/** The counts of a report, without keys and events. */
 export const toNumbers = (report: Report) => ({
   watch: report.contender,
   server: report.version,

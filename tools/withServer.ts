@@ -1,11 +1,11 @@
 /**
- * Runs a command beside a nats-server that is started for it, with the server's URL in `AEGIS_NATS_URL`:
+ * Starts a nats-server and runs a command with the server's URL in `AEGIS_NATS_URL`:
  *
  *   node tools/withServer.ts [--line 2.10 | 2.15] [--on-request] -- <command...>
  *
- * No server is started where `AEGIS_NATS_URL` is set already; nor, with `--on-request`, where `--nats` is not among the
- * command's arguments. SIGINT, SIGTERM and SIGHUP are passed on to the command. The server is ended after the command,
- * and the exit code is the command's, or 128 and the number of the signal that ended it.
+ * No server is started if `AEGIS_NATS_URL` is already set, or if `--on-request` is given and the command has no
+ * argument `--nats`. SIGINT, SIGTERM and SIGHUP are forwarded to the command. The server stops after the command has
+ * ended. The exit code is that of the command, or 128 plus the number of the signal that ended it.
  */
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
@@ -20,16 +20,18 @@ class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly message
 
 const usage = "node tools/withServer.ts [--line 2.10 | 2.15] [--on-request] -- <command...>"
 
-/** The exit code where the command was not run. */
+/** The exit code if the command could not be run. */
 const notRun = 2
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
-/** npm runs a script in a shell, which SIGTERM ends without reaching its command: the parent is then another process. */
+/**
+ * npm runs scripts in a shell that does not forward SIGTERM. When the shell has ended, the parent process id changes.
+ */
 const isNpmScript = process.env.npm_lifecycle_event !== undefined
 const parentCheckInterval = 200
 
-/** Waits for the command to end, and passes on to it the signals that this process receives. */
+/** Runs the command, forwards signals to it, and returns its exit code. */
 const run = (file: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
   Effect.callback<number, CommandFailed>((resume) => {
     const child = spawn(file, args, { stdio: "inherit", env })
@@ -68,11 +70,11 @@ const main = Effect.gen(function*() {
     try: parse,
     catch: (error) => new CommandFailed({ message: `${error instanceof Error ? error.message : error}\n${usage}` })
   })
-  // Effect's Config takes an empty variable for one that is not set.
+  // An empty variable counts as not set, as in Effect's Config.
   const hasServer = (process.env.AEGIS_NATS_URL ?? "") !== ""
   const needsServer = !hasServer && (!onRequest || args.includes("--nats"))
   if (!needsServer) return yield* run(file, args, process.env)
-  // Ctrl-C reaches every process of the terminal's group: the command needs its server until it has ended.
+  // Ctrl-C signals every process in the terminal's group; `detached` keeps the server running until the command ends.
   const { url } = yield* startNatsServer({ line, detached: true })
   return yield* run(file, args, { ...process.env, AEGIS_NATS_URL: url })
 }).pipe(

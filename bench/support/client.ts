@@ -1,7 +1,6 @@
 /**
- * A client in a process of its own. It says when it is ready, is told until when, and does this and that with the keys
- * of a bucket until then, or until it is killed. It writes every operation to its log before it asks the server, and
- * again when it is answered.
+ * A client process. It reports that it is ready, receives the time of its end, and runs random operations on the keys
+ * of a bucket until then, or until it is killed. It logs each operation before the request, and again with the answer.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +18,7 @@ import { sharedMillis } from "./sharedClock.ts"
 
 type Store = KVStore.KVStore["Service"]
 
-/** Where there is no server every attempt fails at once. */
+/** Without a server every operation fails at once. */
 const pauseAfterFailure = "20 millis"
 
 const tryAgain = Schedule.spaced("50 millis")
@@ -40,7 +39,7 @@ const recorded = () => {
   })
 }
 
-/** The revision that this client knows of a key; not of a removal, which tells none. */
+/** The last revision of each key that this client knows. A removal returns no revision, so it is not noted here. */
 const seen = new Map<string, number>()
 
 const remember = (key: string) => (revision: number) => {
@@ -60,7 +59,9 @@ const put = (store: Store, key: string, options?: KVStore.KVOptions) => {
   return Effect.map(store.put(key, value, options), remember(key))
 }
 
-/** What to do next by a number from 0 to 1; every other removal is of the revision last seen. */
+/**
+ * Chooses an operation by a number from 0 to 1. About half of the deletions are conditioned on the last known revision.
+ */
 const doSomething = (store: Store, key: string, chance: number): Effect.Effect<unknown, KVStore.KVStoreError> => {
   const revision = seen.get(key)
   if (chance < 0.4) return get(store, key)
@@ -74,7 +75,7 @@ const doSomething = (store: Store, key: string, chance: number): Effect.Effect<u
 
 const isOutage = ({ reason }: KVStore.KVStoreError) => reason._tag === "Unavailable" || reason._tag === "OutcomeUnknown"
 
-/** When to end, by the shared clock: whoever started this client says so once it is ready. */
+/** The time of the end, by the shared clock. The parent process sends it when this client is ready. */
 const toldUntil = Effect.callback<number>((resume) => {
   process.once("message", (until) => resume(Effect.succeed(Number(until))))
   process.send?.("ready")
@@ -94,7 +95,7 @@ const client = Effect.gen(function*() {
   yield* work(store, yield* toldUntil)
 })
 
-// Whoever started it is gone: nobody would end it.
+// The parent process has ended and could not end this client any more.
 process.once("disconnect", () => process.exit(1))
 
 await Effect.runPromise(Effect.scoped(client))

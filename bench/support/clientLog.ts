@@ -1,4 +1,4 @@
-/** What a client is told, and what it writes down: a line when an operation begins, and one when it is answered. */
+/** The options of a client process, and its log: one line when an operation begins, and one when it is answered. */
 import { existsSync, readFileSync } from "node:fs"
 import type { BucketOptions } from "../../src/KVStoreConfig.ts"
 import type { Operation } from "../../src/testing/Linearizability.ts"
@@ -8,13 +8,16 @@ export interface ClientOptions {
   readonly url: string
   readonly bucket: BucketOptions
   readonly keys: number
-  /** The file that it adds to. */
+  /** The file to which the client appends its log. */
   readonly log: string
 }
 
 export const toLine = (operation: Operation, place: number): string => `${JSON.stringify([place, operation])}\n`
 
-/** The operations of a client, also of one that was killed: what it was writing then had not begun, or has no answer. */
+/**
+ * Reads the operations of a client. The last line of a killed client may be incomplete and is ignored: that operation
+ * had not begun, or has no answer.
+ */
 export const readLog = (path: string): ReadonlyArray<Operation> => {
   if (!existsSync(path)) return []
   const lines = readFileSync(path, "utf8").split("\n").slice(0, -1)

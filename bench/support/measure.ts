@@ -1,4 +1,4 @@
-/** How the benchmarks measure: rounds in turn, so that what the machine does meanwhile meets all alike, and medians. */
+/** Measures alternately, so that other load on the machine affects all contestants alike, and returns medians. */
 import * as Effect from "effect/Effect"
 
 export const median = (numbers: ReadonlyArray<number>): number => {
@@ -7,7 +7,7 @@ export const median = (numbers: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** Three digits are all that a shared machine can tell. */
+/** Rounds to three significant digits, the precision of measurements on a shared machine. */
 export const rounded = (number: number): number => Number(number.toPrecision(3))
 
 export const millisOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
@@ -16,7 +16,7 @@ export const millisOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
     return Effect.map(effect, () => performance.now() - begun)
   })
 
-/** Each in turn, so many times, after a round that does not count; the median of each. */
+/** Measures each contestant in turn, in one warm-up round and then `rounds` rounds. Returns the median of each. */
 export const inTurn = Effect.fnUntraced(function*<Name extends string, E>(
   contestants: Record<Name, Effect.Effect<number, E>>,
   rounds: number

@@ -1,6 +1,6 @@
 /**
- * Clients in processes of their own, on one bucket of one server, both of which are killed again and again: what all
- * of them asked and were told, as one history.
+ * Runs client processes on one bucket of one server, kills clients and the server repeatedly, and returns the
+ * operations of all clients as one history.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -19,13 +19,14 @@ import { sharedMillis } from "./sharedClock.ts"
 
 export interface Load {
   readonly line: Line
-  /** Where the server keeps the bucket: one in its memory goes with it. */
+  /** The storage of the bucket. With `memory` it is lost when the server is killed. */
   readonly storage: "file" | "memory"
   readonly clients: number
   readonly keys: number
   readonly lasts: Duration.Duration
-  /** About how often the server is killed, and one of the clients. */
+  /** Average interval between two kills of the server. */
   readonly serverDies: Duration.Duration
+  /** Average interval between two kills of a client. */
   readonly clientDies: Duration.Duration
 }
 
@@ -34,20 +35,20 @@ export interface Recorded {
   readonly history: ReadonlyArray<Operation>
   readonly serverKills: number
   readonly clientKills: number
-  /** Clients that did not end when their time was up. */
+  /** The number of clients that did not end in time. */
   readonly stuck: number
-  /** Clients that ended of themselves, and by a failure: what they were not told proves nothing. */
+  /** The number of clients that ended with an error. Their histories are incomplete. */
   readonly broken: number
 }
 
-/** A client starts, and one whose time is up ends, within this: longer than an operation may take. */
+/** Time limit for a client to start, and to end after its time: longer than an operation may take. */
 const patience = Duration.seconds(15)
 
-/** Milliseconds that a server is gone: back before a client has tried to connect again, or after it has several times. */
+/** Milliseconds without a server: from less than one reconnect interval of a client to several. */
 const shortestOutage = 50
 const longestOutage = 1200
 
-/** An operation ends within this: well before most servers are killed. */
+/** Timeout of an operation: shorter than most intervals between two kills of the server. */
 const timeout = Duration.seconds(2)
 
 const clientScript = fileURLToPath(new URL("client.ts", import.meta.url))
@@ -63,7 +64,7 @@ const runs = ({ process }: Client) => process.exitCode === null && process.signa
 
 const broke = ({ process }: Client) => process.exitCode !== null && process.exitCode !== 0
 
-/** Starts a client; it ends with the scope at the latest. */
+/** Starts a client. Closing the scope kills it. */
 const startClient = (options: ClientOptions): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -87,7 +88,7 @@ const kill = (client: Client) =>
     return Deferred.await(client.gone)
   })
 
-/** Now and then, but not while it is being done. */
+/** Repeats `run` at random intervals of `every` on average. `run` itself is not interrupted. */
 const nowAndThen = <E, R>(every: Duration.Duration, run: Effect.Effect<void, E, R>) =>
   Effect.forever(
     Effect.gen(function*() {
@@ -104,7 +105,7 @@ const killServer = (server: NatsServer) =>
     yield* server.restart
   })
 
-/** Tells a client until when to go on, as soon as it is ready; one that is killed meanwhile is not told. */
+/** Sends a client the time of its end when it is ready, unless it has been killed. */
 const tellUntil = (client: Client, until: number) =>
   Effect.raceFirst(Deferred.await(client.ready), Deferred.await(client.gone)).pipe(
     Effect.andThen(Effect.sync(() => runs(client) && client.process.send(until)))
@@ -131,7 +132,7 @@ const makeClients = Effect.fnUntraced(function*(load: Load, url: string) {
     all: clients as ReadonlyArray<Client>,
     killed: () => killed,
     begin: (until: number) => Effect.forEach(current, (client) => tellUntil(client, until)),
-    /** Kills one, and starts another in its place. */
+    /** Kills a random client and starts another in its place. */
     killOne: Effect.fnUntraced(function*(until: number) {
       const chosen = yield* Random.nextIntBetween(0, current.length, { halfOpen: true })
       yield* kill(current[chosen]!)
@@ -141,7 +142,7 @@ const makeClients = Effect.fnUntraced(function*(load: Load, url: string) {
   }
 })
 
-/** Lets them work, kills, and reads what they have written. */
+/** Runs the clients, kills clients and server, and reads the logs. */
 export const record = Effect.fnUntraced(
   function*(load: Load) {
     const server = yield* startNatsServer({ line: load.line })

@@ -1,4 +1,4 @@
-/** A server, and the library and its rivals on it. */
+/** Opens a store of the library, and a connection of the NATS client, for benchmarks that compare them. */
 import { connect } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

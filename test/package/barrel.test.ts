@@ -4,7 +4,7 @@ import { basename } from "node:path"
 
 const src = new URL("../../src/", import.meta.url)
 
-/** Modules that others re-export: their names are reached through those. */
+/** Modules that are re-exported by another module, mapped to that module. */
 const parts = new Map([
   ["AegisError", "KVStoreError"],
   ["KVStoreConfig", "KVStore"],
@@ -15,7 +15,7 @@ const parts = new Map([
   ["LeaderRecord", "Election"]
 ])
 
-/** Entries of their own: they stand on what may change, or is not installed everywhere. */
+/** Separate entries: they use unstable modules of Effect, or a package that is not installed everywhere. */
 const apart = new Set(["KVKeyValueStore", "NatsLegacy", "testing"])
 
 const read = (name: string) => readFileSync(new URL(`${name}.ts`, src), "utf8")
@@ -23,7 +23,7 @@ const read = (name: string) => readFileSync(new URL(`${name}.ts`, src), "utf8")
 describe("the barrel", () => {
   const modules = readdirSync(src).filter((file) => file.endsWith(".ts")).map((file) => basename(file, ".ts"))
 
-  it("exports every public module as a namespace of its name, in order", () => {
+  it("exports every public module as a namespace with the name of the module, in alphabetical order", () => {
     const inBarrel = (name: string) => name !== "index" && !parts.has(name) && !apart.has(name)
     const namespaces = modules.filter(inBarrel).toSorted()
     const exported = [...read("index").matchAll(/export \* as (\w+) from "\.\/(\w+)\.ts"/g)]
@@ -31,13 +31,13 @@ describe("the barrel", () => {
     assert.isTrue(exported.every(([, name, file]) => name === file))
   })
 
-  it("has every other module re-exported by the one that it is part of", () => {
+  it("leaves out modules that are re-exported by another module", () => {
     for (const [part, whole] of parts) {
       assert.match(read(whole), new RegExp(`export (?:\\*|\\{[^}]*\\}) from "\\./${part}\\.ts"`), `${part} in ${whole}`)
     }
   })
 
-  it("does not reach the modules that are entries of their own, nor Effect's unstable persistence", () => {
+  it("imports neither the separate entries nor Effect's unstable persistence modules", () => {
     for (const name of apart) assert.include(modules, name)
     const elsewhere = new RegExp(
       `(?:from|import|import\\() ?"(?:effect/persistence/|[./]+/(?:${[...apart].join("|")})\\.ts")`
@@ -48,13 +48,13 @@ describe("the barrel", () => {
     assert.deepStrictEqual(others.filter((file) => elsewhere.test(readFileSync(new URL(file, src), "utf8"))), [])
   })
 
-  it("documents every export of a public module", () => {
+  it("exports only names with doc comments, as do the testing modules", () => {
     const testing = readdirSync(new URL("testing/", src)).filter((file) => file.endsWith(".ts")).map((file) =>
       `testing/${basename(file, ".ts")}`
     )
     assert.include(testing, "testing/Scenario")
     for (const name of [...modules, ...testing]) {
-      // A comment for the lint may stand between an export and its documentation.
+      // A lint directive may follow the doc comment.
       const lines = read(name).split("\n").filter((line) => !line.startsWith("// "))
       const bare = lines.filter((line, index) =>
         /^export (?:const|class|interface|type|declare|function|abstract) \w/.test(line) &&

@@ -59,7 +59,7 @@ const printsOf = ({ code }: CodeBlock): ReadonlyArray<string> =>
 
 const fileOf = (kind: Kind, index: number): string => `${index}${kind === "test" ? ".test" : ""}.ts`
 
-/** `folder` is the project; the package is installed there. */
+/** `folder` is a project in which the package is installed. */
 export const checkCodeBlocks = (check: Check, folder: string, run: Run): void => {
   const blocks = codeBlocksIn(join(folder, "node_modules/effect-aegis")).map((block, index) => {
     const kind = kindOf(block)

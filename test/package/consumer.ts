@@ -1,7 +1,7 @@
 /**
- * The package as its users get it: packed, checked by publint, installed into an
- * empty project, type-checked there without skipLibCheck for our own
- * declarations, and run. The program is the README's own.
+ * Tests the packed package: it is checked by publint, installed into an empty
+ * project, type-checked there without `skipLibCheck`, and used by programs,
+ * among them the program of the README.
  */
 import { execFileSync, spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -20,7 +20,7 @@ let passed = 0
 
 let failed = 0
 
-/** What cannot be done without ends the run; the rest is tried all the same. */
+/** Runs a required step. A failure ends the run, while a failure in `check` is counted. */
 const attempt = (what: string, run: () => void) => {
   run()
   passed++
@@ -36,7 +36,7 @@ const check = (what: string, run: () => void) => {
   }
 }
 
-/** A program that failed has said on its output why. */
+/** The message of an error, and the output of the program that failed. */
 const problemOf = (error: unknown): string => {
   const output = error instanceof Error && "stdout" in error ? String(error.stdout) : ""
   return `${error instanceof Error ? error.message : String(error)}\n${output}`.trim()
@@ -61,10 +61,10 @@ const readmeProgram = (): string => {
   return program
 }
 
-/** Longer than any machine takes to start a program, and to end it. */
+/** Milliseconds. Longer than the program takes to start and to end on any machine. */
 const patience = 30_000
 
-/** The README's program, in memory, until it has said what it says and has been told to end. */
+/** Runs the README's program in memory, sends SIGTERM after its last line, and returns its output and exit code. */
 const runReadme = (folder: string): Promise<{ readonly said: string; readonly code: number | null }> =>
   new Promise((resolve) => {
     const env = { ...process.env, AEGIS_BACKEND: "memory", NO_COLOR: "1" }
@@ -81,10 +81,10 @@ const runReadme = (folder: string): Promise<{ readonly said: string; readonly co
 
 const folder = mkdtempSync(join(tmpdir(), "effect-aegis-consumer-"))
 try {
-  // Packing builds: what an earlier build has left cannot be what is packed.
+  // `npm pack` builds the package. Removing an old build proves that.
   rmSync(join(root, "dist"), { recursive: true, force: true })
   const tarball = run(root, "npm", "pack", "--silent", "--pack-destination", folder).trim()
-  check("publint finds nothing", () => run(root, "npx", "publint", "--strict", join(folder, tarball)))
+  check("publint reports no problem", () => run(root, "npx", "publint", "--strict", join(folder, tarball)))
 
   cpSync(fixture, folder, { recursive: true })
   writeFileSync(join(folder, "readme.ts"), readmeProgram())
@@ -99,27 +99,27 @@ try {
       devDependencies: {
         typescript,
         "@types/node": manifest.devDependencies["@types/node"],
-        // Of code blocks that are tests.
+        // Imported by code blocks that are tests.
         "@effect/vitest": manifest.devDependencies["@effect/vitest"],
         vitest: manifest.devDependencies.vitest
       }
     })
   )
-  attempt("it installs", () => run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline"))
-  check("a strict project type-checks", () => run(folder, "npx", "tsc", "-p", "tsconfig.json"))
+  attempt("npm install succeeds", () => run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline"))
+  check("a project with strict options compiles", () => run(folder, "npx", "tsc", "-p", "tsconfig.json"))
   const { code, said } = await runReadme(folder)
-  check("the README's program leads, and SIGTERM ends it", () => {
-    expect(/term 1, fencing token \d+-\d+/.test(said), `it said: ${said}`)
-    expect(/live instances: orders-[0-9a-z]{8}\b/.test(said), `it said: ${said}`)
-    expect(code === 130 || code === 143, `it ended with ${code}, and said: ${said}`)
+  check("the README's program becomes leader and ends on SIGTERM", () => {
+    expect(/term 1, fencing token \d+-\d+/.test(said), `output: ${said}`)
+    expect(/live instances: orders-[0-9a-z]{8}\b/.test(said), `output: ${said}`)
+    expect(code === 130 || code === 143, `exit code ${code}, output: ${said}`)
   })
-  check("every module is its own entry", () => {
+  check("every module can be imported as an entry", () => {
     const said = run(folder, process.execPath, "entries.ts")
-    expect(said.trim() === "entries are right", `it said: ${said}`)
+    expect(said.trim() === "entries are right", `output: ${said}`)
   })
-  check("the package nats is needed by NatsLegacy, and by nothing else", () => {
+  check("only NatsLegacy needs the package nats", () => {
     const without = run(folder, process.execPath, "legacy.ts")
-    expect(without.trim() === "nats is missing", `without it: ${without}`)
+    expect(without.trim() === "nats is missing", `output without nats: ${without}`)
     run(
       folder,
       "npm",
@@ -130,9 +130,9 @@ try {
       `nats@${manifest.devDependencies.nats}`
     )
     const withIt = run(folder, process.execPath, "legacy.ts")
-    expect(withIt.includes("expected a NatsConnection of the package nats"), `with it: ${withIt}`)
+    expect(withIt.includes("expected a NatsConnection of the package nats"), `output with nats: ${withIt}`)
   })
-  check("the barrel's declarations name no NATS client", () => {
+  check("the declarations of public modules contain no types of a NATS client", () => {
     const dist = join(folder, "node_modules/effect-aegis/dist")
     for (
       const module of [
@@ -148,7 +148,7 @@ try {
       ]
     ) {
       const declarations = readFileSync(join(dist, `${module}.d.ts`), "utf8").replace(/\/\*[\s\S]*?\*\//g, "")
-      expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts names a client's types`)
+      expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts has NATS client types`)
     }
   })
   const inProject = (command: string, ...args: ReadonlyArray<string>) => run(folder, command, ...args)

@@ -1,13 +1,13 @@
-/** What the documents say of the code that can be looked up in it. */
+/** Checks statements of the documents against the code. */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 
 const root = new URL("../../", import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), "utf8")
 
-/** The cells of a table's lines, by its heading. */
+/** The cells of the table under a heading, row by row. */
 const table = (text: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
-  const section = text.split(/^## /m).find((part) => part.startsWith(heading)) ?? assert.fail(`no "${heading}"`)
+  const section = text.split(/^## /m).find((part) => part.startsWith(heading)) ?? assert.fail(`no heading "${heading}"`)
   const lines = section.split("\n").filter((line) => line.startsWith("|")).slice(2)
   return lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
 }
@@ -20,15 +20,15 @@ const titlesIn = (files: ReadonlyArray<string>) =>
 describe("docs/kvstore.md", () => {
   const text = read("docs/kvstore.md")
 
-  it("names a case of the suite for everything in which backends differ", () => {
+  it("cites an existing test for every difference between backends", () => {
     const suite = readdirSync(new URL("test/KVStore/suite/", root)).map((file) => `test/KVStore/suite/${file}`)
     const titles = new Set(titlesIn([...suite, "test/KVStore/KVStore.test.ts", "test/KVStore/KVStore.live.test.ts"]))
     const rows = table(text, "Where backends differ")
     assert.isAtLeast(rows.length, 10)
-    for (const row of rows) assert.isTrue(titles.has(row.at(-1)!), `a case titled "${row.at(-1)}"`)
+    for (const row of rows) assert.isTrue(titles.has(row.at(-1)!), `there is no test "${row.at(-1)}"`)
   })
 
-  it("has every reason for which an operation fails, and no other", () => {
+  it("lists exactly the reasons of KVStoreError", () => {
     const reasons = /KVStoreReason = Schema\.Union\(\[([^\]]*)\]/.exec(read("src/KVStoreError.ts"))![1]!
       .split(",").map((name) => name.trim())
     const named = table(text, "Errors").flatMap(([cell]) =>
@@ -47,7 +47,7 @@ describe("docs/protocols", () => {
     )
   )
 
-  /** The rules that a text cites, also those between the two of "E13 to E20". */
+  /** The rules that a text cites. "E13 to E20" cites eight rules. */
   const citedIn = (text: string): ReadonlyArray<string> =>
     [...text.matchAll(/\b([KRE])(\d+)(?: to(?:\s+\*)?\s+\1(\d+))?\b/g)].flatMap(([, letter, first, last]) =>
       Array.from(
@@ -63,7 +63,7 @@ describe("docs/protocols", () => {
   )
   const cited = new Map(sources.map((file) => [file, citedIn(read(file))]))
 
-  it("numbers its rules without a gap", () => {
+  it("number their rules without gaps", () => {
     for (const letter of documents) {
       const own = [...rules].filter((rule) => rule.startsWith(letter))
       assert.isAtLeast(own.length, 20)
@@ -71,11 +71,11 @@ describe("docs/protocols", () => {
     }
   })
 
-  it("has every rule that the code and the mutants cite", () => {
+  it("contain every rule that the code and the planted bugs cite", () => {
     for (const [file, all] of cited) assert.deepStrictEqual(all.filter((rule) => !rules.has(rule)), [], file)
   })
 
-  it("has no rule that the code does not cite", () => {
+  it("contain no rule that the code and the planted bugs do not cite", () => {
     const all = new Set([...cited.values()].flat())
     assert.deepStrictEqual([...rules].filter((rule) => !all.has(rule)), [])
   })

@@ -1,4 +1,4 @@
-/** The programs of `examples/` as their readers use them: copied out of the installed package into a project, and run. */
+/** Copies the programs of `examples/` from the installed package into a project, compiles and runs them. */
 import { cpSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -17,18 +17,18 @@ const expectMatch = (printed: string, pattern: RegExp) => {
   if (!pattern.test(printed)) throw new Error(`expected ${pattern}, got ${printed}`)
 }
 
-/** `folder` is the project; the package is installed there. */
+/** `folder` is a project in which the package is installed. */
 export const checkExamples = (check: Check, folder: string, run: Run): void => {
   const copied = join(folder, "copied")
   cpSync(join(folder, "node_modules/effect-aegis/examples"), copied, { recursive: true })
   writeFileSync(join(copied, "tsconfig.json"), JSON.stringify({ extends: "../tsconfig.json", include: ["**/*.ts"] }))
-  check("the programs of examples/ compile in a project", () => {
+  check("the programs of examples/ compile", () => {
     run("npx", "tsc", "-p", "copied/tsconfig.json")
   })
   for (const file of readdirSync(copied).filter((name) => name.endsWith(".ts"))) {
     check(`examples/${file} runs in memory`, () => {
       const lastLine = lastLines[file]
-      if (lastLine === undefined) throw new Error(`the last line of ${file} is not known here`)
+      if (lastLine === undefined) throw new Error(`lastLines has no entry for ${file}: add one`)
       expectMatch(run(process.execPath, `copied/${file}`), lastLine)
     })
   }

@@ -1,4 +1,4 @@
-/** Every folder of `src` says what it is and what may import it, and the lint holds it to that. */
+/** Every folder of `src` has a README with its purpose and its allowed imports, and lint rules for the imports. */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -28,7 +28,7 @@ describe("the folders of src", () => {
     assert.strictEqual(readFileSync(join(root, folder, "README.md"), "utf8").trim().split("\n").length, 3)
   })
 
-  it.each(folders)("%s has its imports restricted", (folder) => {
+  it.each(folders)("%s has a lint rule that restricts its imports", (folder) => {
     const restricted = overrides.filter(({ rules }) => "no-restricted-imports" in rules).flatMap(({ files }) => files)
     assert.include(restricted, `${folder}/*.ts`)
   })

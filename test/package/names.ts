@@ -1,6 +1,6 @@
 /**
- * Every public name, by module, with the first sentence of its documentation: `docs/api.md`, written from the emitted
- * declarations by `npm run names`. That it is up to date is checked by `npm run test:package`.
+ * Writes `docs/api.md` from the emitted declarations: every public name, by module, with the first sentence of its doc
+ * comment. Run by `npm run names`; `npm run test:package` checks that the file is up to date.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -19,7 +19,7 @@ Written by \`npm run names\`, from the declarations: change the doc comments, no
 
 const namesOf = (title: string, { names }: Module): ReadonlyArray<string> =>
   names.map(({ name, summary }) => {
-    if (summary === undefined) throw new Error(`${name} of ${title} has no documentation`)
+    if (summary === undefined) throw new Error(`${name} of ${title} has no doc comment`)
     return `- \`${name}\`: ${summary}`
   })
 
@@ -29,11 +29,11 @@ const section = (marks: string, title: string, module: Module): ReadonlyArray<st
   ...module.modules.flatMap(({ file, name }) => section(`${marks}#`, `\`${name}\``, readModule(file)))
 ]
 
-/** The modules of the barrel are entries too, and are listed as those. */
+/** The barrel's section. Its modules are also entries and have their own sections. */
 const barrel = (module: Module): string =>
   `## \`effect-aegis\`\n\n${module.summary} Exports ${module.modules.map(({ name }) => `\`${name}\``).join(", ")}.`
 
-/** The text of `docs/api.md` for the declarations of this folder. */
+/** Returns the text of `docs/api.md` for the package in a folder. */
 export const apiOf = (folder: string): string => {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
   const sections = Object.entries<string | { readonly types: string }>(exports).flatMap(([entry, target]) => {

@@ -1,6 +1,6 @@
 /**
- * The README's program as its readers start it: three processes on one server, with the package as it is built. The
- * program's own log is what is looked at, and the registry of another process.
+ * Runs the README's program with the built package, in three processes on one server. The test checks the logs of the
+ * processes, and reads registry and election as another client.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Aegis, Election, Registry } from "effect-aegis"
@@ -15,15 +15,17 @@ import { startNatsServer } from "../../tools/natsServer/server.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
-/** Surely more than a process needs to start, and to say what it says. */
+/** Milliseconds. More than a process needs to start and to log its first lines. */
 const patience = 20_000
 
-/** From the signal to the next leader's work; a hand-over takes some 10 ms of it. */
+/**
+ * Milliseconds from the signal until the next leader's work begins, at most. The hand-over itself takes about 10 ms.
+ */
 const handOver = 250
 
 const readme = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
 
-/** In the package's own folder, where its name stands for what is built. */
+/** A file inside the package's folder, so that the import of `effect-aegis` resolves to the built package. */
 const programFile = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -42,7 +44,7 @@ const programFile = Effect.map(
 interface Process {
   readonly child: ChildProcess
   said: string
-  /** When its work began, by this process's clock. */
+  /** When its work as leader began, by the clock of the test process. */
   ledAt: number | undefined
   readonly exit: Promise<number | string | null>
 }
@@ -76,13 +78,13 @@ const until = <A>(read: Effect.Effect<A, unknown>, holds: (value: A) => boolean)
   Effect.timeout(eventually(false)(read, holds), patience)
 
 describe("the README's program", () => {
-  it("is complete", () => {
+  it("is a complete program", () => {
     assert.include(readme, "NodeRuntime.runMain")
   })
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.live(
-      `runs in one of three processes at a time; ${signal} hands over, and deregisters`,
+      `has one leader among three processes; after ${signal} the leader hands over and deregisters`,
       () =>
         Effect.gen(function*() {
           const { url } = yield* startNatsServer({ line: "2.15" })
@@ -96,17 +98,17 @@ describe("the README's program", () => {
             yield* until(registry.list("orders"), (live) => live.length === 3)
             yield* until(Effect.sync(leading), (some) => some.length > 0)
             assert.strictEqual(leading().length, 1, said())
-            const first = leading()[0] ?? assert.fail("nobody leads")
+            const first = leading()[0] ?? assert.fail("no process is leader")
             const token = Option.getOrThrow(yield* election.leader("nightly-report")).token
 
             const asked = performance.now()
             first.child.kill(signal)
             const exitCode = yield* Effect.promise(() => first.exit)
             yield* until(Effect.sync(leading), (some) => some.length > 1)
-            const next = leading().find((one) => one !== first) ?? assert.fail("nobody leads")
+            const next = leading().find((one) => one !== first) ?? assert.fail("no process is leader")
             assert.isBelow(next.ledAt! - asked, handOver, said())
             assert.include([130, 143], exitCode, said())
-            // The other one still waits, and the record has gone at once: nothing has to expire.
+            // The third process still waits, and the instance was deregistered at once instead of expiring.
             assert.strictEqual(leading().length, 2, said())
             assert.strictEqual((yield* registry.list("orders", { includeExpired: true })).length, 2)
             const after = Option.getOrThrow(yield* election.leader("nightly-report")).token

@@ -1,11 +1,11 @@
-/** The entries of the package: by name, each with a source, and the same for Node, for the compiler and for tests. */
+/** The entries of the package have sources, and are the same for Node, for the compiler and for tests. */
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 
 const root = new URL("../../", import.meta.url)
 const json = (path: string) => JSON.parse(readFileSync(new URL(path, root), "utf8"))
 
-/** What can be imported, and nothing else. */
+/** All paths that can be imported. */
 const entries = [
   ".",
   "./Aegis",
@@ -26,7 +26,7 @@ const moduleOf = (entry: string): string => entry === "." ? "index" : entry.slic
 const nameOf = (entry: string): string => entry === "." ? "effect-aegis" : `effect-aegis/${moduleOf(entry)}`
 
 describe("the entries of the package", () => {
-  it("are named one by one, with declarations and code", () => {
+  it("are listed in package.json with declarations and code", () => {
     const expected = Object.fromEntries(entries.map((entry) => {
       const path = `./dist/${moduleOf(entry)}`
       return [entry, { types: `${path}.d.ts`, default: `${path}.js` }]
@@ -34,18 +34,18 @@ describe("the entries of the package", () => {
     assert.deepStrictEqual(json("package.json").exports, { ...expected, "./package.json": "./package.json" })
   })
 
-  it("have a source each", () => {
+  it("each have a source file", () => {
     for (const entry of entries) assert.isTrue(existsSync(new URL(`src/${moduleOf(entry)}.ts`, root)), entry)
   })
 
-  it("are what the compiler finds under the package's name", () => {
+  it("are the paths in tsconfig.json", () => {
     assert.deepStrictEqual(
       json("tsconfig.json").compilerOptions.paths,
       Object.fromEntries(entries.map((entry) => [nameOf(entry), [`./src/${moduleOf(entry)}.ts`]]))
     )
   })
 
-  it("are what tests can import under the package's name, and nothing else is", async () => {
+  it("are the only paths that tests can import by the package's name", async () => {
     for (const entry of entries) assert.isDefined(await import(/* @vite-ignore */ nameOf(entry)), entry)
     const others = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts"))

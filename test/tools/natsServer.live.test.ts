@@ -19,7 +19,7 @@ const Info = Schema.fromJsonString(
   Schema.Struct({ version: Schema.String, port: Schema.Int, jetstream: Schema.optionalKey(Schema.Boolean) })
 )
 
-/** Connects and reads the line with which every server begins. */
+/** Connects and reads the INFO line that a server sends first. */
 const readInfo = (port: number) =>
   Effect.callback<string, Error>((resume) => {
     const socket = Net.connect(port, "127.0.0.1")
@@ -35,7 +35,7 @@ const readInfo = (port: number) =>
     Effect.timeout("1 second")
   )
 
-/** Takes a port of 127.0.0.1 until the scope closes. */
+/** Occupies a port of 127.0.0.1 until the scope closes. */
 const occupy = (port: number) =>
   Effect.acquireRelease(
     Effect.callback<Net.Server>((resume) => {
@@ -59,7 +59,7 @@ const isAlive = (pid: number) => {
 
 for (const line of lines) {
   describe(`a server of the line ${line}`, () => {
-    it.live(`${line}: answers on the port it reports, with JetStream on`, () =>
+    it.live(`${line}: answers on the reported port, with JetStream enabled`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const info = yield* readInfo(server.port)
@@ -68,7 +68,7 @@ for (const line of lines) {
         assert.strictEqual(server.url, `nats://127.0.0.1:${server.port}`)
       }))
 
-    it.live(`${line}: is gone after a kill, and back on its port after a restart`, () =>
+    it.live(`${line}: does not answer after a kill, and answers on the same port after a restart`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const { pid: first, port } = server
@@ -81,7 +81,7 @@ for (const line of lines) {
         assert.strictEqual((yield* readInfo(port)).port, port)
       }))
 
-    it.live(`${line}: restarts while it still runs`, () =>
+    it.live(`${line}: can be restarted while it runs`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const first = server.pid
@@ -90,7 +90,7 @@ for (const line of lines) {
         yield* readInfo(server.port)
       }))
 
-    it.live(`${line}: leaves no process and no store behind when the scope closes`, () =>
+    it.live(`${line}: leaves neither a process nor a store folder after the scope is closed`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { pid, storeDir } = yield* startNatsServer({ line }).pipe(Scope.provide(scope))
@@ -101,7 +101,7 @@ for (const line of lines) {
         assert.isFalse(existsSync(storeDir))
       }))
 
-    it.live(`${line}: is silent while paused, and answers again when resumed`, () =>
+    it.live(`${line}: does not answer while paused, and answers after it is resumed`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         yield* server.pause
@@ -110,7 +110,7 @@ for (const line of lines) {
         yield* readInfo(server.port)
       }))
 
-    it.live(`${line}: is ended by the scope also while paused`, () =>
+    it.live(`${line}: ends with its scope even while paused`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const server = yield* startNatsServer({ line }).pipe(Scope.provide(scope))
@@ -119,7 +119,7 @@ for (const line of lines) {
         assert.isFalse(isAlive(server.pid))
       }))
 
-    it.live(`${line}: fails with the server's own words when it cannot start`, () =>
+    it.live(`${line}: fails with the server's error message if it cannot start`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const taken = yield* Effect.flip(startNatsServer({ line, port: server.port }))
@@ -128,7 +128,7 @@ for (const line of lines) {
         assert.include(unreadable.message, "Parse error")
       }))
 
-    it.live(`${line}: waits on a restart for a port that something else has taken`, () =>
+    it.live(`${line}: waits during a restart until its occupied port is free`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         yield* server.kill
@@ -141,13 +141,13 @@ for (const line of lines) {
         yield* readInfo(server.port)
       }))
 
-    it.live(`${line}: takes a configuration that turns JetStream off`, () =>
+    it.live(`${line}: accepts a configuration that disables JetStream`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line, config: "jetstream: disabled" })
         assert.isUndefined((yield* readInfo(server.port)).jetstream)
       }))
 
-    it.effect(`${line}: starts under a test clock too`, () =>
+    it.effect(`${line}: starts under a test clock`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         yield* server.restart
@@ -155,12 +155,12 @@ for (const line of lines) {
       }))
 
     it.live.each(["exit", "SIGTERM"] as const)(
-      `${line}: does not outlive a test process that ends by %s with its scope open`,
+      `${line}: ends with a test process that ends by %s before its scope is closed`,
       (ending) =>
         Effect.gen(function*() {
           const { port, storeDir } = yield* startInDyingProcess(line, ending)
-          // The dying process has sent SIGKILL and cannot wait for it. The port tells: an orphan's pid stays until init
-          // collects it.
+          // The ending process has sent SIGKILL to the server but does not wait for it. Check the port, not the pid:
+          // the pid of an orphan exists until init collects it.
           yield* readInfo(port).pipe(
             Effect.repeat(Schedule.spaced("10 millis")),
             Effect.flip,
@@ -186,13 +186,13 @@ const startInDyingProcess = (line: string, ending: "exit" | "SIGTERM") =>
       })))
     `
     execFile(process.execPath, ["--input-type=module", "-e", script], (error, stdout, stderr) => {
-      // SIGTERM makes an error of it, as it should: only one that has printed nothing has gone wrong.
+      // A process that ends by SIGTERM is reported as an error here. It has failed only if it printed nothing.
       resume(stdout === "" ? Effect.fail(new Error(`${String(error)}\n${stderr}`)) : Effect.succeed(stdout))
     })
   }).pipe(Effect.flatMap(Schema.decodeEffect(Started)))
 
 layer(layerNatsServer("2.15"), { excludeTestServices: true })("a server of the line 2.15 as a layer", (it) => {
-  it.effect("2.15: is shared by the tests of a block", () =>
+  it.effect("2.15: provides a running server to the tests of a block", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer
       yield* readInfo(server.port)
@@ -213,19 +213,19 @@ const parsing: ReadonlyArray<{
   readonly sources: ReadonlyArray<AptSource>
 }> = [
   {
-    title: "a plain line",
+    title: "reads a line without options",
     file: "sources.list",
     text: "deb http://mirror.example/debian bookworm main",
     sources: [{ ...debian, signedBy: undefined }]
   },
   {
-    title: "a line with options, several components and spaces",
+    title: "reads a line with options, several components and extra spaces",
     file: "sources.list",
     text: `  deb  [ arch=amd64,arm64 signed-by=${keyring} ]  http://mirror.example/debian\tbookworm main contrib`,
     sources: [{ ...debian, components: ["main", "contrib"], signedBy: keyring }]
   },
   {
-    title: "a line without its comment, and no comment, source or blank line",
+    title: "ignores comments, deb-src and blank lines",
     file: "a.list",
     text: `
 # deb http://mirror.example/debian trixie main
@@ -236,7 +236,7 @@ deb http://mirror.example/debian bookworm main # the archive
     sources: [{ ...debian, signedBy: undefined }]
   },
   {
-    title: "a stanza, in any case of its fields and with a comment inside",
+    title: "reads a stanza with field names in any case and a comment inside",
     file: "debian.sources",
     text: `Types: deb deb-src
 # where it was taken from
@@ -247,7 +247,7 @@ Signed-By: ${keyring}`,
     sources: [{ ...debian, signedBy: keyring }]
   },
   {
-    title: "each suite of a stanza, and each stanza",
+    title: "reads every suite of a stanza, and every stanza",
     file: "debian.sources",
     text: `Types: deb
 URIs: http://mirror.example/debian
@@ -272,7 +272,7 @@ Components: main
     ]
   },
   {
-    title: "a key written into a stanza, as it is",
+    title: "reads an embedded key unchanged",
     file: "debian.sources",
     text: `Types: deb
 URIs: http://mirror.example/debian
@@ -291,7 +291,7 @@ Architectures: amd64`,
     }]
   },
   {
-    title: "no stanza that is disabled, or of sources only",
+    title: "ignores stanzas that are disabled or have only deb-src",
     file: "debian.sources",
     text: `Enabled: no
 Types: deb
@@ -313,7 +313,7 @@ const choosing: ReadonlyArray<{
   readonly chosen: string | undefined
 }> = [
   {
-    title: "takes the archive and not its updates, security or backports",
+    title: "returns the archive, not its updates, security or backports",
     text: `
 deb http://mirror.example/debian bookworm-updates main
 deb http://mirror.example/debian-security bookworm-security main
@@ -322,21 +322,21 @@ deb http://mirror.example/debian bookworm main`,
     chosen: "http://mirror.example/debian bookworm"
   },
   {
-    title: "prefers the entry with Debian's keyring, wherever it points to",
+    title: "prefers the entry with Debian's keyring, whatever its address",
     text: `
 deb http://other.example/debian stable main
 deb [signed-by=${keyring}] http://mirror.example/cache/x trixie main`,
     chosen: "http://mirror.example/cache/x trixie"
   },
   {
-    title: "ignores a third party with a keyring of its own, a Debian suite and a component main",
+    title: "ignores a third party with another keyring, a Debian suite and a component main",
     text: `
 deb [arch=amd64 signed-by=/usr/share/keyrings/other.gpg] https://other.example/debian/12/prod bookworm main
 deb http://mirror.example/debian/ bookworm main`,
     chosen: "http://mirror.example/debian/ bookworm"
   },
   {
-    title: "ignores a third party that says nothing of Debian, another distribution, and a medium",
+    title: "ignores third parties, other distributions and CD-ROMs",
     text: `
 deb https://other.example/chrome/deb stable main
 deb http://other.example/ubuntu noble main
@@ -347,21 +347,21 @@ deb https://other.example/debian ./`,
     chosen: undefined
   },
   {
-    title: "takes a list of mirrors and a snapshot",
+    title: "accepts a list of mirrors",
     text: "deb mirror+file:/etc/apt/mirrors/debian.list sid main",
     chosen: "mirror+file:/etc/apt/mirrors/debian.list sid"
   }
 ]
 
-describe("the sources of apt", () => {
+describe("apt sources", () => {
   for (const { file, sources, text, title } of parsing) {
-    it(`reading one gives ${title}`, () => {
+    it(`parseAptSources ${title}`, () => {
       assert.deepStrictEqual(parseAptSources(file, text), sources)
     })
   }
 
   for (const { chosen, text, title } of choosing) {
-    it(`choosing the main archive ${title}`, () => {
+    it(`mainArchive ${title}`, () => {
       const source = mainArchive(parseAptSources("sources.list", text))
       assert.strictEqual(source === undefined ? undefined : `${source.uri} ${source.suite}`, chosen)
     })

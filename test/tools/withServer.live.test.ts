@@ -20,7 +20,7 @@ const run = (args: ReadonlyArray<string>, options?: Parameters<typeof runProgram
 
 describe("tools/withServer.ts", () => {
   for (const line of ["2.10", "2.15"]) {
-    it.live(`runs the command on a server of the line ${line}, and ends with its code`, () =>
+    it.live(`runs the command with a server of the line ${line} and exits with the command's code`, () =>
       Effect.gen(function*() {
         const program = `${connects} console.log(String(await greeting())); process.exit(7)`
         const { code, stderr, stdout } = yield* run(["--line", line, "--", ...script(program)])
@@ -28,7 +28,7 @@ describe("tools/withServer.ts", () => {
       }))
   }
 
-  it.live("passes SIGTERM on, and ends the server after the command only", () =>
+  it.live("forwards SIGTERM to the command and stops the server after the command has ended", () =>
     Effect.gen(function*() {
       const program = `${connects}
         process.on("SIGTERM", async () => {
@@ -52,7 +52,7 @@ describe("tools/withServer.ts", () => {
       assert.strictEqual(after.stdout, "ECONNREFUSED\n")
     }))
 
-  it.live("starts no server where AEGIS_NATS_URL is set, or where none was requested", () =>
+  it.live("starts no server if AEGIS_NATS_URL is set or --nats is missing with --on-request", () =>
     Effect.gen(function*() {
       const print = script("console.log(String(process.env.AEGIS_NATS_URL))")
       const set = yield* run(["--", ...print], { env: { AEGIS_NATS_URL: "nats://example:4222" } })
@@ -63,7 +63,7 @@ describe("tools/withServer.ts", () => {
       assert.match(requested.stdout, /^nats:\/\/127\.0\.0\.1:\d+\n$/)
     }))
 
-  it.live("ends with 137 where SIGKILL has ended the command, and with 2 without a command", () =>
+  it.live("exits with 137 if SIGKILL ended the command, and with 2 if no command was given", () =>
     Effect.gen(function*() {
       const killed = yield* run(["--on-request", "--", ...script("process.kill(process.pid, 'SIGKILL')")])
       assert.strictEqual(killed.code, 137)

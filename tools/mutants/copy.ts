@@ -1,5 +1,5 @@
 /**
- * A copy of the sources in a folder of its own, in which bugs are planted, one at a time.
+ * Copies of the sources in temporary folders. A bug is planted in each copy, and simulations or a test run there.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -13,23 +13,25 @@ import type { Answer, Request } from "./play.ts"
 
 const project = fileURLToPath(new URL("../..", import.meta.url))
 
-/** All that is imported where scenarios are played, and by tests. */
+/** Files and folders that simulations and tests import. */
 const parts = ["package.json", "vitest.config.ts", "src", "test", "tools", "examples"]
 
-/** Of these what a mutant must still compile with. */
+/** The files that must still compile with a planted bug. */
 const compiled = ["src", "tools/simulation", "tools/mutants/play.ts", "tools/mutants/scenarios.ts"]
 
-/** Of a bug that is planted nothing is asked but that it is a program: what it leaves unused is its own business. */
+/** A planted bug may leave variables unused. It only has to compile. */
 const tsconfig = {
   extends: join(project, "tsconfig.json"),
   compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, rootDir: "." },
   include: compiled
 }
 
-/** Runs are given to a process in portions; one that is silent for so long over one of them hangs. */
+/**
+ * Milliseconds that a process may take for one portion of runs, and a test file for its run, before it counts as stuck.
+ */
 const patience = 300_000
 
-/** What is wrong with a mutant itself: the run is worth nothing until that is mended. */
+/** A problem with the mutant or its process, not a result: it must be fixed before the run counts. */
 export class Broken extends Data.TaggedError("Broken")<{ readonly problem: string }> {}
 
 const folder = Effect.acquireRelease(
@@ -37,7 +39,7 @@ const folder = Effect.acquireRelease(
   (root) => Effect.sync(() => rmSync(root, { recursive: true, force: true }))
 )
 
-/** The sources as they are now: whoever goes on working on them meanwhile does not disturb. */
+/** Copies the sources, so that edits during the run have no effect on it. */
 export const snapshot = Effect.map(folder, (root) => {
   for (const part of parts) cpSync(join(project, part), join(root, part), { recursive: true })
   writeFileSync(join(root, "tsconfig.json"), JSON.stringify(tsconfig))
@@ -45,7 +47,7 @@ export const snapshot = Effect.map(folder, (root) => {
   return root
 })
 
-/** A copy of them with bugs in it. */
+/** Copies the snapshot and plants the edits in the copy. */
 export const mutated = Effect.fnUntraced(function*(sources: string, edits: ReadonlyArray<Edit>) {
   const root = yield* folder
   cpSync(sources, root, { recursive: true, verbatimSymlinks: true })
@@ -64,14 +66,14 @@ const inAnyLayout = (text: string): RegExp => new RegExp(text.trim().split(/\s+/
 const edited = (text: string, { file, find, replace }: Edit): Effect.Effect<string, Broken> => {
   const anchor = inAnyLayout(find)
   const count = Array.from(text.matchAll(anchor)).length
-  if (count !== 1) return Effect.fail(new Broken({ problem: `${file} has this ${count} times, not once: ${find}` }))
+  if (count !== 1) return Effect.fail(new Broken({ problem: `${file} has ${count} matches, expected 1, of: ${find}` }))
   const changed = text.replace(anchor, () => replace)
   return changed === text
-    ? Effect.fail(new Broken({ problem: `${file} stays as it is` }))
+    ? Effect.fail(new Broken({ problem: `the edit of ${file} changes nothing` }))
     : Effect.succeed(changed)
 }
 
-/** What is not even a program would fail in any scenario. */
+/** A mutant that does not compile would fail in any scenario, so it must compile. */
 const compile = (root: string): Effect.Effect<void, Broken> =>
   Effect.callback<void, Broken>((resume) => {
     const compiler = join(project, "node_modules/typescript/bin/tsc")
@@ -82,19 +84,19 @@ const compile = (root: string): Effect.Effect<void, Broken> =>
     )
   })
 
-/** Whether a test fails in the copy. */
+/** Runs a test in the copy and returns whether it fails. */
 export const fails = (root: string, { file, name }: { readonly file: string; readonly name: string }) =>
   Effect.callback<boolean>((resume) => {
     const vitest = join(project, "node_modules/vitest/vitest.mjs")
     const args = [vitest, "run", "--project", "memory", "--root", root, file, "-t", escaped(name)]
     const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
     const child = execFile(process.execPath, args, { cwd: root, timeout: patience, env }, (failed, output) =>
-      // A test that was not found is no test that fails.
+      // vitest also exits with an error if it does not find the test.
       resume(Effect.succeed(failed !== null && /Tests {2}.*[1-9]\d* failed/.test(output))))
     return Effect.sync(() => child.kill())
   })
 
-/** Portions of runs, played by a process in the copy. */
+/** A process in the copy that runs simulations. */
 export interface Player {
   readonly play: (request: Request) => Effect.Effect<Answer, Broken>
 }
@@ -122,14 +124,14 @@ export const makePlayer = (root: string) =>
             }
             const onExit = () => {
               forget()
-              resume(Effect.fail(new Broken({ problem: `the process ended\n${errors}` })))
+              resume(Effect.fail(new Broken({ problem: `the simulation process ended\n${errors}` })))
             }
             child.once("message", onMessage).once("exit", onExit)
             child.send(request)
             return Effect.sync(forget)
           }).pipe(Effect.timeoutOrElse({
             duration: patience,
-            orElse: () => Effect.fail(new Broken({ problem: "it hangs: no answer for minutes" }))
+            orElse: () => Effect.fail(new Broken({ problem: "no answer from the simulation process for 5 minutes" }))
           }))
       }
     }

@@ -1,24 +1,24 @@
-/** A bug that somebody had, or nearly, and the place where it would be in our sources. */
+/** Known bugs, of this library or of others, as edits of the sources. */
 
-/** A change of one place: what stands there, once in that file, and what is put in its stead. */
+/** Replaces a text that occurs exactly once in a file. */
 export interface Edit {
   readonly file: string
-  /** Spaces and line breaks stand for one another. */
+  /** Any whitespace matches any other whitespace. */
   readonly find: string
   readonly replace: string
 }
 
 export interface Mutant extends Edit {
-  /** A sentence: what the bug is. */
+  /** One sentence that describes the bug. */
   readonly name: string
-  /** Where it was seen. */
+  /** Where the bug was observed, and the rule of `docs/protocols` that it breaks. */
   readonly from: string
-  /** Other places that must change as well. */
+  /** Further edits of the same bug. */
   readonly also?: ReadonlyArray<Edit>
-  /** In which of `scenarios.ts` it shows. */
+  /** The scenario of `scenarios.ts` that should detect the bug. */
   readonly scenario: string
-  /** How many runs it has to show itself. Default 2,000. */
+  /** The largest number of runs until the bug must be detected. Default 2,000. */
   readonly runs?: number
-  /** Where no scenario shows it: the test that does. */
+  /** The test that detects the bug if no scenario does. */
   readonly test?: { readonly file: string; readonly name: string }
 }

@@ -1,4 +1,4 @@
-/** All of them, by part. */
+/** All planted bugs. */
 import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
 import { kv } from "./kv.ts"

@@ -1,6 +1,6 @@
 /**
- * A process in a copy of the sources: plays a scenario for as many plans as it is told, until one shows something that
- * must not be. A plan that fails is not made smaller: whoever wants to see more than the rule plays it again.
+ * A process in a copy of the sources. It runs the plans of a request until one has a violation. A failing plan is not
+ * shrunk: the name of the violated rule is enough, and the plan can be run again.
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
@@ -10,20 +10,20 @@ import { scenarios } from "./scenarios.ts"
 
 export interface Request {
   readonly scenario: string
-  /** What the plans are made from. */
+  /** The seed of the plans. */
   readonly seed: number
   readonly runs: number
-  /** The only one of them that is run: from 1. Default: all, until one shows something. */
+  /** The number of the only plan to run, from 1. Default: all plans, until one has a violation. */
   readonly only?: number
 }
 
 export type Answer =
   | { readonly _tag: "Passed" }
   | { readonly _tag: "Violated"; readonly run: number; readonly rule: string; readonly message: string }
-  /** Nothing that a fleet did: the scenario cannot be run. */
+  /** The scenario cannot be run, which says nothing about the mutant. */
   | { readonly _tag: "Unplayable"; readonly problem: string }
 
-/** As many faults as a plan may have, which is a scenario's default: who looks for a bug has no use for quiet days. */
+/** The default of `Scenario.maxFaults`. All plans have the full size, as plans with few faults detect few bugs. */
 const mostFaults = 12
 
 const firstLine = (text: string): string => text.split("\n", 1)[0]!
@@ -31,7 +31,7 @@ const firstLine = (text: string): string => text.split("\n", 1)[0]!
 const answer = ({ only, runs, scenario, seed }: Request): Effect.Effect<Answer> =>
   Effect.gen(function*() {
     const chosen = scenarios[scenario]
-    if (chosen === undefined) return { _tag: "Unplayable" as const, problem: `there is no scenario "${scenario}"` }
+    if (chosen === undefined) return { _tag: "Unplayable" as const, problem: `unknown scenario "${scenario}"` }
     const plans = yield* Arbitrary.sampleEffect(Scenario.plans(chosen), {
       seed,
       count: runs,

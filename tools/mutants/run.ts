@@ -1,12 +1,14 @@
 /**
- * Plants known bugs in copies of the sources, one in each, and sees whether the simulation notices:
+ * Plants known bugs in copies of the sources, one per copy, and checks that the simulation detects them:
  *
  *   npm run mutants
  *   npm run mutants -- --only election --jobs 1
  *
- * A bug that is not noticed fails the run, unless a test is named that notices it, and does; so does one that cannot be
- * planted any more. `--only` takes those with that text in their name, file or scenario, and saves nothing; `--runs`,
- * `--scenario` and `--control` try them otherwise than they say. Runs are played by the fifty.
+ * The run fails if a bug is not detected by the simulation or by the test that it names, or if it can no longer be
+ * planted. `--only` selects bugs with that text in their name, file or scenario. `--runs` and `--scenario` override
+ * what the bugs specify; `--control` is the number of runs of each scenario without a bug. The number of runs is
+ * rounded up to a multiple of 50. Results are not saved with `--only`, `--runs`, `--scenario`, or a `--control` below
+ * 200.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -18,12 +20,12 @@ import { type Broken, fails, makePlayer, mutated, snapshot } from "./copy.ts"
 import type { Mutant } from "./models.ts"
 import { mutants } from "./mutants.ts"
 
-/** Runs that one process is given at once: few enough to stop soon. */
+/** Runs per request to a process. */
 const portion = 50
 
 const mostRuns = 2000
 
-/** The sources as they are must pass so many runs of each scenario, or it shows nothing that a mutant fails in it. */
+/** Runs of each scenario that must pass without a bug. Otherwise a failure with a bug would prove nothing. */
 const runsWithout = 200
 
 const { values } = parseArgs({
@@ -40,7 +42,7 @@ const { values } = parseArgs({
 const whole = (name: string, text: string): number => {
   const value = Number(text)
   if (!(Number.isSafeInteger(value) && value > 0)) {
-    throw new Error(`--${name}: expected a whole number from 1, got ${text}`)
+    throw new Error(`--${name}: expected a whole number greater than 0, got ${text}`)
   }
   return value
 }
@@ -49,7 +51,7 @@ const runsOfControl = whole("control", values.control)
 const mostRunsAsked = values.runs === undefined ? undefined : whole("runs", values.runs)
 const jobs = values.jobs === undefined ? availableParallelism() : whole("jobs", values.jobs)
 
-/** What was tried otherwise than it says is not what results are about. */
+/** Whether options restrict the run. The results are then not saved. */
 const isPartial = values.only !== "" || values.runs !== undefined || values.scenario !== undefined ||
   runsOfControl < runsWithout
 
@@ -58,7 +60,7 @@ type Outcome =
   | { readonly _tag: "Survived"; readonly runs: number; readonly failing?: string }
   | { readonly _tag: "Broken"; readonly problem: string }
 
-/** Plays until something is not as it should be. */
+/** Runs plans until one has a violation. */
 const playAll = Effect.fnUntraced(function*(
   root: string,
   scenario: string,
@@ -67,7 +69,7 @@ const playAll = Effect.fnUntraced(function*(
   const player = yield* makePlayer(root)
   let first = 0
   for (; first < most; first += portion) {
-    // Always as many, so that a run of a number is the same however many are asked for.
+    // Requests always have the same size, so that the plan of a run depends only on its number.
     const answer = yield* player.play({ scenario, seed: first + 1, runs: portion })
     if (answer._tag === "Unplayable") return { _tag: "Broken", problem: answer.problem }
     if (answer._tag === "Violated") {
@@ -81,7 +83,7 @@ const scenarioOf = (mutant: Mutant): string => values.scenario ?? mutant.scenari
 
 const runsOf = (mutant: Mutant): number => mostRunsAsked ?? mutant.runs ?? mostRuns
 
-/** A run that fails without the mutant as well is a mistake of a check, or of ours: it shows nothing of the mutant. */
+/** Repeats the failing run without the bug. If it fails again, the violation is not caused by the bug. */
 const confirmed = Effect.fnUntraced(function*(
   sources: string,
   scenario: string,
@@ -93,7 +95,7 @@ const confirmed = Effect.fnUntraced(function*(
   const answer = yield* player.play({ scenario, seed: before + 1, runs: portion, only: outcome.runs - before })
   return answer._tag === "Passed"
     ? outcome
-    : { _tag: "Broken", problem: `run ${outcome.runs} fails without it, too: ${outcome.rule}` }
+    : { _tag: "Broken", problem: `run ${outcome.runs} also fails without the bug: ${outcome.rule}` }
 })
 
 const judge = (sources: string) => (mutant: Mutant) =>
@@ -103,7 +105,7 @@ const judge = (sources: string) => (mutant: Mutant) =>
     const { test } = mutant
     if (outcome._tag === "Survived" && test !== undefined && (yield* fails(root, test))) {
       return (yield* fails(sources, test))
-        ? { _tag: "Broken" as const, problem: `the test "${test.name}" fails without it, too` }
+        ? { _tag: "Broken" as const, problem: `the test "${test.name}" also fails without the bug` }
         : { ...outcome, failing: test.name }
     }
     return yield* confirmed(sources, scenarioOf(mutant), outcome)
@@ -133,12 +135,12 @@ const told = (mutant: Mutant, outcome: Outcome): string =>
   `${mutant.name} (${scenarioOf(mutant)}, ${runsIn(outcome)} runs): ` +
   (values.verbose && outcome._tag === "Caught" ? outcome.message : verdictOf(outcome))
 
-/** Rules may be long: what does not fit into a line is in the saved results. */
+/** Characters of a rule in the table. The saved results contain the full text. */
 const longestRule = 110
 
 const table = (judged: ReadonlyArray<Judged>): string => {
   const rows = [
-    ["mutant", "scenario", "runs", "rule"],
+    ["bug", "scenario", "runs", "violated rule"],
     ...judged.map(({ mutant, outcome }) => [
       mutant.name,
       scenarioOf(mutant),
@@ -152,18 +154,18 @@ const table = (judged: ReadonlyArray<Judged>): string => {
 }
 
 const chosen = mutants.filter(({ file, name, scenario }) => `${name} ${file} ${scenario}`.includes(values.only))
-if (chosen.length === 0) throw new Error(`--only: no mutant has "${values.only}" in its name, file or scenario`)
+if (chosen.length === 0) throw new Error(`--only: no bug has "${values.only}" in its name, file or scenario`)
 
-/** Scenarios that the sources as they are do not pass: what a mutant shows in them shows nothing. */
+/** Runs a scenario without a bug. Returns the problem if it fails: its verdicts on bugs would prove nothing. */
 const control = Effect.fnUntraced(function*(sources: string, scenario: string) {
   const outcome = yield* Effect.scoped(playAll(sources, scenario, runsOfControl)).pipe(
     Effect.catchTag("Broken", ({ problem }) => Effect.succeed({ _tag: "Broken" as const, problem }))
   )
   if (outcome._tag === "Survived") {
-    yield* Console.log(`without a mutant ${scenario} passes ${outcome.runs} runs`)
+    yield* Console.log(`${scenario} passes ${outcome.runs} runs without a bug`)
     return []
   }
-  return [`${scenario} fails without any mutant: ${verdictOf(outcome)}`]
+  return [`${scenario} fails without a bug: ${verdictOf(outcome)}`]
 })
 
 const all = Effect.gen(function*() {

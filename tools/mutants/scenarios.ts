@@ -1,20 +1,20 @@
 /**
- * The scenarios of the simulation, and two in which something happens again and again: for bugs that need it twice in one
- * lease, or at one certain moment.
+ * The scenarios of the simulation, and two with many faults of the same kinds: for bugs that appear only if a fault
+ * occurs twice within a lease, or at a certain moment.
  */
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { scenarios as simulated } from "../simulation/scenarios.ts"
 
 const { mixed } = simulated
 
-/** Links come and go. */
+/** Links fail often. */
 const flapping: Scenario.Scenario = {
   ...mixed!,
   faults: ["Cut", "Cut", "Cut", "DegradedLink", "Disconnect", "Crash", "Pause"],
   maxFaults: 60
 }
 
-/** What is decided is done late, and those that seemed expired come back meanwhile. */
+/** Operations are delayed after the decision to do them, and instances that seemed expired return in between. */
 const sluggish: Scenario.Scenario = {
   ...mixed!,
   faults: ["DegradedLink", "DegradedLink", "DegradedLink", "Pause", "Suspend", "Suspend"],

@@ -1,11 +1,11 @@
 /**
- * Where the tests get their `nats-server` binaries from.
+ * Provides the `nats-server` binaries for tests and benchmarks.
  *
- * The suite runs against two lines of the server: 2.10, the last one without a time to live per message, and 2.15. A
- * machine seldom has even one of them, so each line is looked for in four places, the caller's own first: the
- * environment, the PATH, the project's cache folder, and the Debian archive. The last one needs no root and installs
- * nothing: `apt-get` runs with its state in a temporary folder, asks the archive (and trusts the keyring) that this
- * machine's own sources name, and only the binary is kept, in the cache folder.
+ * The tests run against two lines of the server: 2.10, the last line without a TTL per message, and 2.15. The binary of
+ * a line is looked for in four places, in this order: the variable `NATS_SERVER_BIN`, the PATH, the project's cache
+ * folder, and the Debian archive. The download from the archive neither needs root nor installs anything: `apt-get`
+ * keeps its state in a temporary folder and uses the archive and keyring of this machine's own apt sources. Only the
+ * binary is kept, in the cache folder.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -21,19 +21,19 @@ import { fileURLToPath } from "node:url"
 // models
 // -----------------------------------------------------------------------------
 
-/** A line of server versions. `2.15` also stands for whatever comes after it. */
+/** A line of server versions. `2.15` includes later versions 2.x. */
 export type Line = "2.10" | "2.15"
 
 /** Both lines, oldest first. */
 export const lines: ReadonlyArray<Line> = ["2.10", "2.15"]
 
-/** A server binary: the version is the one it reports itself, never the name of its line. */
+/** A server binary. `version` is the version that it reports, for instance `2.10.27`. */
 export interface NatsBinary {
   readonly line: Line
   readonly path: string
   readonly version: string
   readonly source: "NATS_SERVER_BIN" | "PATH" | "cache" | "Debian packages"
-  /** The places that come before `source`, each with the reason why it does not serve the line. */
+  /** The places that were tried before `source`, each with the reason why it has no binary for the line. */
   readonly passedOver: ReadonlyArray<string>
 }
 
@@ -42,7 +42,7 @@ export interface AptSource {
   readonly uri: string
   readonly suite: string
   readonly components: ReadonlyArray<string>
-  /** A keyring's path, fingerprints, or a whole key in the form of a deb822 field: written back as it was read. */
+  /** The path of a keyring, fingerprints, or an embedded key as a deb822 field. It is written back unchanged. */
   readonly signedBy: string | undefined
 }
 
@@ -50,10 +50,10 @@ export interface AptSource {
 // errors
 // -----------------------------------------------------------------------------
 
-/** No binary for a line; the message says what was tried and how to provide one. */
+/** There is no binary for a line. The message lists the places that were tried, and how to provide a binary. */
 export class NoNatsServer extends Data.TaggedError("NoNatsServer")<{ readonly message: string }> {}
 
-/** One step failed: a file, or a command. */
+/** A file operation or a command failed. */
 export class StepFailed extends Data.TaggedError("StepFailed")<{ readonly message: string }> {}
 
 // -----------------------------------------------------------------------------
@@ -64,16 +64,16 @@ const cacheFolder = fileURLToPath(new URL("../../.cache/nats-server", import.met
 
 const cachedPath = (line: Line) => Path.join(cacheFolder, line, "nats-server")
 
-/** The Debian suite that has a line. A suite moves on with time: the version found there is checked like any other. */
+/** The Debian suite that has a line. Suites change over time, so the version of the binary is checked. */
 const suites: Record<Line, string> = { "2.10": "trixie", "2.15": "sid" }
 
-/** A place answers with a binary, or with the reason why it has none; it fails where it must not be passed over. */
+/** The binary of a place, or the reason why the place has none. A place fails if the search must not continue. */
 type Answer = NatsBinary | string
 
 const fromEnvironment = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
   const paths = (process.env.NATS_SERVER_BIN ?? "").split(Path.delimiter).filter((path) => path !== "")
   if (paths.length === 0) return "not set"
-  // The variable was set on purpose: an entry that does not run, or serves no line, is an error and not passed over.
+  // The variable was set on purpose: an entry that does not run or belongs to no line is an error.
   const binaries = yield* Effect.forEach(paths, (path) => ask(Path.resolve(path), "NATS_SERVER_BIN"))
   const stray = binaries.find((binary) => lineOf(binary.version) === undefined)
   if (stray !== undefined) return yield* wrongVersion(stray, `one of the lines ${lines.join(", ")}`)
@@ -84,32 +84,31 @@ const fromEnvironment = Effect.fnUntraced(function*(line: Line): Effect.fn.Retur
 const fromPath = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
   for (const folder of (process.env.PATH ?? "").split(Path.delimiter).filter((folder) => folder !== "")) {
     const path = Path.resolve(folder, "nats-server")
-    // As a shell does: what this user may not see or run is not on the PATH.
+    // Like a shell, this skips files that the user may not run.
     if (!(yield* isExecutable(path, [...absent, "EACCES"]))) continue
     const binary = yield* ask(path, "PATH")
     return lineOf(binary.version) === line ? { ...binary, line } : `only ${describeAll([binary])}`
   }
-  return "no nats-server there"
+  return "no nats-server in its folders"
 })
 
 const fromCache = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed> {
   const path = cachedPath(line)
-  if (!(yield* isExecutable(path))) return `nothing at ${path}`
+  if (!(yield* isExecutable(path))) return `no file ${path}`
   const binary = yield* ask(path, "cache")
   return lineOf(binary.version) === line ? { ...binary, line } : yield* wrongVersion(binary, `${line}; remove it`)
 })
 
 const fromDebian = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Answer, StepFailed, Scope.Scope> {
   const archive = mainArchive(yield* readAptSources)
-  if (archive === undefined) return "the apt sources of this machine name no Debian archive"
-  // In the cache's folder, as the binary is renamed from here to there, and a rename does not cross file systems.
+  if (archive === undefined) return "the apt sources of this machine contain no Debian archive"
+  // Inside the cache folder: the binary is moved by a rename, which does not work across file systems.
   const folder = yield* temporaryFolder(Path.join(cacheFolder, "fetching-"))
   const unpacked = yield* unpackPackage(folder, archive, suites[line])
   const binary = yield* ask(unpacked, "Debian packages")
-  if (lineOf(binary.version) !== line) return yield* wrongVersion(binary, `${line}, in the suite ${suites[line]}`)
+  if (lineOf(binary.version) !== line) return yield* wrongVersion(binary, `${line} in the suite ${suites[line]}`)
   const path = cachedPath(line)
-  // A rename replaces the file in one step: another process sees the old binary or the new one, and one that runs the
-  // old one keeps it.
+  // A rename is atomic: other processes see the old binary or the new one, and servers that run are not affected.
   yield* attempt("put the server into the cache", async () => {
     await Fs.mkdir(Path.dirname(path), { recursive: true })
     await Fs.rename(unpacked, path)
@@ -138,13 +137,13 @@ const lookUp = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<NatsBin
 const noServer = (line: Line, reasons: ReadonlyArray<string>) =>
   new NoNatsServer({
     message: [
-      `There is no nats-server of the line ${line} here. Three ways to provide one:`,
-      `  - set NATS_SERVER_BIN to its path (several are separated by "${Path.delimiter}"),`,
-      "  - have a nats-server on the PATH,",
-      `  - put it at ${
+      `No nats-server of the line ${line} was found. There are three ways to provide one:`,
+      `  - set NATS_SERVER_BIN to the path of a binary (separate several paths by "${Path.delimiter}"),`,
+      "  - add the folder of the binary to the PATH,",
+      `  - copy a binary to ${
         cachedPath(line)
-      }, which is filled from Debian packages where apt-get and its archive can be had.`,
-      "`npm run test:memory` runs the suite without servers. What was tried:",
+      } (on Debian, this is done automatically if apt-get can reach its archive).`,
+      "`npm run test:memory` runs the tests that need no server. These places were tried:",
       ...reasons.map((reason) => `  - ${reason.replaceAll("\n", "\n    ")}`)
     ].join("\n")
   })
@@ -154,8 +153,8 @@ const lookedUp = new Map<Line, Promise<Exit.Exit<NatsBinary, NoNatsServer>>>()
 /**
  * Provides the binary of a line.
  *
- * A process looks once per line and remembers the answer, a failure too. The look-up is a run of its own: it must not
- * be on the clock of the test that happens to ask first, nor end with it.
+ * Each process searches once per line and caches the result, including a failure. The search does not use the clock of
+ * the first test that needs it, and is not interrupted with that test.
  */
 export const provideNatsServer = (line: Line): Effect.Effect<NatsBinary, NoNatsServer> =>
   Effect.suspend(() => {
@@ -181,7 +180,7 @@ const ask = (path: string, source: NatsBinary["source"]): Effect.Effect<Asked, S
   Effect.flatMap(run(path, ["--version"], { timeout: 10_000 }), (output) => {
     const version = /v?(\d+\.\d+\.\d+\S*)/.exec(output)?.[1]
     return version === undefined
-      ? new StepFailed({ message: `${path} --version says no version: ${output.trim()}` })
+      ? new StepFailed({ message: `${path} --version printed no version: ${output.trim()}` })
       : Effect.succeed({ path, version, source, passedOver: [] })
   })
 
@@ -189,13 +188,13 @@ const describeAll = (binaries: ReadonlyArray<Asked>) =>
   binaries.map((binary) => `${binary.path} (${binary.version})`).join(", ")
 
 const wrongVersion = (binary: Asked, wanted: string) =>
-  new StepFailed({ message: `${binary.path} is version ${binary.version} and not of ${wanted}` })
+  new StepFailed({ message: `${binary.path} has version ${binary.version}, expected ${wanted}` })
 
 // -----------------------------------------------------------------------------
 // apt sources
 // -----------------------------------------------------------------------------
 
-/** Reads one file of apt sources; as for apt, its name decides its form (`.sources` is deb822, all else one-line). */
+/** Parses a file of apt sources. As in apt, `.sources` files have the deb822 format, others the one-line format. */
 export const parseAptSources = (fileName: string, text: string): ReadonlyArray<AptSource> =>
   fileName.endsWith(".sources") ? text.split(/\n[ \t]*\n/).flatMap(parseStanza) : text.split("\n").flatMap(parseLine)
 
@@ -224,10 +223,10 @@ const parseStanza = (stanza: string): ReadonlyArray<AptSource> => {
 const words = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
 
 /**
- * Picks the entry that serves the main Debian archive: its other suites lie beside the machine's own.
+ * Returns the entry of the main Debian archive, which also contains the suites that this machine does not use.
  *
- * A third party may well offer a suite `bookworm` with a component `main`. Its keyring tells it from Debian; where an
- * entry names no keyring file, the address must at least say `debian`, and an entry with Debian's keyring goes first.
+ * A third party may offer a suite `bookworm` with a component `main`, too. So an entry with Debian's keyring is
+ * preferred; otherwise an entry without a keyring file is accepted if its address contains `debian`.
  */
 export const mainArchive = (sources: ReadonlyArray<AptSource>): AptSource | undefined => {
   const main = sources.filter((source) => /^[a-z]+$/.test(source.suite) && source.components.includes("main"))
@@ -259,10 +258,10 @@ const readAptSources: Effect.Effect<ReadonlyArray<AptSource>, StepFailed> = atte
 // apt
 // -----------------------------------------------------------------------------
 
-/** Where the Debian package has had its binary. */
+/** Paths of the binary in known versions of the Debian package. */
 const packagedPaths = ["usr/sbin/nats-server", "usr/bin/nats-server"]
 
-/** One call of apt or dpkg: some 11 MB of index and 5 MB of package, which take 3 s on a good line. */
+/** Milliseconds for one call of apt or dpkg. It downloads at most 11 MB, in about 3 s on a fast connection. */
 const aptTimeout = 120_000
 
 const unpackPackage = Effect.fnUntraced(
@@ -282,7 +281,7 @@ const unpackPackage = Effect.fnUntraced(
     for (const path of packagedPaths.map((path) => Path.join(unpacked, path))) {
       if (yield* isExecutable(path)) return path
     }
-    return yield* new StepFailed({ message: `the package of ${suite} has none of ${packagedPaths.join(", ")}` })
+    return yield* new StepFailed({ message: `the package of ${suite} contains neither of ${packagedPaths.join(", ")}` })
   }
 )
 
@@ -300,16 +299,16 @@ const archiveStanza = (archive: AptSource, suite: string) =>
     `URIs: ${archive.uri}`,
     `Suites: ${suite}`,
     "Components: main",
-    // Only the index of packages: a machine may be set up to fetch translations, contents or icons with it.
+    // Only the package index: the machine's configuration may add translations, contents or icons.
     "Targets: Packages",
     ...archive.signedBy === undefined ? [] : [`Signed-By: ${archive.signedBy}`],
     ""
   ].join("\n")
 
 /**
- * Apt's settings for one run. The machine's own still apply underneath (a proxy, say), hence the lines that undo what
- * could spoil a run beside the system: pins and a default release that know nothing of the suite, the installed
- * packages (apt would not go back to an older version), and hooks that expect root.
+ * Settings of apt for one run. The machine's settings (a proxy, for instance) still apply, so these lines reset the
+ * settings that could fail here: pins and a default release that exclude the suite, the list of installed packages (apt
+ * does not downgrade), and hooks that need root.
  */
 const aptConfiguration = (folder: string) => `
     Dir::State::Lists "${folder}/lists";
@@ -340,7 +339,7 @@ const run = (file: string, args: ReadonlyArray<string>, options: { readonly time
       { ...options, killSignal: "SIGKILL", env: { ...process.env, LC_ALL: "C" } },
       (error, stdout, stderr) => {
         if (error === null) return resume(Effect.succeed(stdout))
-        const why = error.killed === true ? `gave no answer in ${options.timeout} ms` : ended(error)
+        const why = error.killed === true ? `did not end within ${options.timeout} ms` : ended(error)
         resume(new StepFailed({ message: `\`${[file, ...args].join(" ")}\` ${why}\n${stderr.trim()}`.trimEnd() }))
       }
     )
@@ -350,7 +349,7 @@ const run = (file: string, args: ReadonlyArray<string>, options: { readonly time
 const ended = (error: { readonly code?: unknown; readonly signal?: unknown; readonly message: string }) =>
   typeof error.code === "number" ? `ended with code ${error.code}` : `failed: ${error.signal ?? error.message}`
 
-/** Runs an action that may reject. */
+/** Runs an action. A rejection becomes `StepFailed`. */
 export function attempt<A>(what: string, action: () => Promise<A>): Effect.Effect<A, StepFailed> {
   return Effect.tryPromise({
     try: action,
@@ -358,7 +357,7 @@ export function attempt<A>(what: string, action: () => Promise<A>): Effect.Effec
   })
 }
 
-/** The error codes of a path where nothing is. */
+/** The error codes of a path that does not exist. */
 const absent = ["ENOENT", "ENOTDIR"]
 
 const orIfMissing = <A>(action: Promise<A>, otherwise: A, codes: ReadonlyArray<unknown> = absent): Promise<A> =>
@@ -375,10 +374,10 @@ const statExecutable = async (path: string) => {
   return (await Fs.stat(path)).isFile()
 }
 
-/** A folder `<prefix>XXXXXX` that goes with the scope, or with the process. */
+/** Creates a folder `<prefix>XXXXXX`. It is removed with the scope, or when the process ends. */
 export const temporaryFolder = (prefix: string): Effect.Effect<string, StepFailed, Scope.Scope> =>
   Effect.acquireRelease(
-    attempt("make a temporary folder", async () => {
+    attempt("create a temporary folder", async () => {
       await Fs.mkdir(Path.dirname(prefix), { recursive: true })
       const path = await Fs.mkdtemp(prefix)
       return { path, takeBack: whenProcessEnds(() => rmSync(path, removal)) }
@@ -390,26 +389,26 @@ export const temporaryFolder = (prefix: string): Effect.Effect<string, StepFaile
       )
   ).pipe(Effect.map(({ path }) => path))
 
-/** A process that was just killed may still have added a file to a folder that is being removed. */
+/** Retries, as a process that was just killed may still have added a file during the removal. */
 const removal = { recursive: true, force: true, maxRetries: 5 }
 
-/** Signals that end a process without the event `exit`, unless it listens. */
+/** Signals that end a process without the event `exit` if they have no listener. */
 const deadlySignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 const endings = new Set<() => void>()
 
 const atTheEnd = () => {
-  // Last come, first gone, as in a scope: a server has to go before its folder.
+  // In reverse order, as in a scope: a server must end before its folder is removed.
   for (const ending of [...endings].toReversed()) ending()
   endings.clear()
 }
 
 const atSignal = (signal: NodeJS.Signals) => {
-  // Another listener decides whether the process ends, and may need the servers until it does: `exit` follows.
+  // Another listener decides whether the process ends, and may need the servers until then; `exit` follows.
   if (process.listenerCount(signal) > 1) return
   atTheEnd()
   stopListening()
-  // The process ends as it would have ended without this listener.
+  // The process then ends as it would have ended without this listener.
   process.kill(process.pid, signal)
 }
 
@@ -419,8 +418,8 @@ const stopListening = () => {
 }
 
 /**
- * Registers what must not outlive this process, for the case that it ends before its scopes are closed. Best effort: a
- * SIGKILL leaves no time for it. Returns the function that takes it back.
+ * Registers a function that is called if this process ends before its scopes are closed. It is not called on SIGKILL.
+ * Returns a function that removes the registration.
  */
 export function whenProcessEnds(ending: () => void): () => void {
   if (endings.size === 0) {

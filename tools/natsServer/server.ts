@@ -1,10 +1,9 @@
 /**
- * Real `nats-server` processes for the tests, each in a scope of its own.
+ * Real `nats-server` processes for tests and benchmarks, each bound to a scope.
  *
- * A server takes some 15 ms to start, so a test may well have one to itself, and do to it what production does to
- * servers: kill it, restart it on its port and store, freeze it and let it go on. The scope ends the process and
- * removes its files, also when the start is half done. All waiting here is on the real clock, whatever clock the test
- * has: the server would not know of another one.
+ * A server starts in about 15 ms, so each test can have its own and kill it, restart it with the same port and store,
+ * or pause and resume it. Closing the scope ends the process and removes its files, even during the start. This module
+ * always uses the real clock, as a server does not follow a `TestClock`.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -33,34 +32,36 @@ import {
 // models
 // -----------------------------------------------------------------------------
 
-/** A server under the control of a test. */
+/** A server that a test controls. */
 export interface NatsServer {
-  /** `nats://127.0.0.1:<port>`; a restart keeps it. */
+  /** `nats://127.0.0.1:<port>`. A restart keeps the port. */
   readonly url: string
   readonly port: number
-  /** The process that runs now, or ran last: a restart changes it. */
+  /** The id of the current or last process. A restart changes it. */
   readonly pid: number
   /** The version of the binary, such as `2.10.27`. */
   readonly version: string
   readonly storeDir: string
-  /** Ends the process with SIGKILL and waits until it is gone; nothing happens if it is gone already. */
+  /** Ends the process with SIGKILL and waits for its end. Does nothing if the process has already ended. */
   readonly kill: Effect.Effect<void, NatsServerError>
-  /** Starts the server again on its port and store; one that still runs is asked to stop first. */
+  /** Starts the server with the same port and store. A running server is stopped with SIGTERM first. */
   readonly restart: Effect.Effect<void, NatsServerError>
-  /** Freezes the process with SIGSTOP and waits until it stands still: its port takes connections, and stays silent. */
+  /**
+   * Stops the process with SIGSTOP and waits until it is stopped. Its port accepts connections, but does not answer.
+   */
   readonly pause: Effect.Effect<void, NatsServerError>
-  /** Lets a frozen process go on with SIGCONT. */
+  /** Continues a paused process with SIGCONT. */
   readonly resume: Effect.Effect<void, NatsServerError>
 }
 
-/** What a test may choose about its server. */
+/** Options of a server. */
 export interface Options {
   readonly line: Line
-  /** Text of a server configuration. It may replace the line that turns JetStream on, not the address or the store. */
+  /** Text of a server configuration. It may override `jetstream`, but neither the address nor the store folder. */
   readonly config?: string | undefined
-  /** A store folder of the caller's, kept on release. The default is a temporary one. */
+  /** The store folder, which is not removed on release. Default: a temporary folder. */
   readonly storeDir?: string | undefined
-  /** The default lets the server choose. */
+  /** Default: chosen by the server. */
   readonly port?: number | undefined
   /** Runs the server in a separate process group, which Ctrl-C in a terminal does not reach. Default false. */
   readonly detached?: boolean | undefined
@@ -70,21 +71,21 @@ export interface Options {
 // errors
 // -----------------------------------------------------------------------------
 
-/** A server did not do as it was told; what it wrote to its log is in the message. */
+/** A server failed to start, stop or pause. The message contains the end of its log. */
 export class NatsServerError extends Data.TaggedError("NatsServerError")<{ readonly message: string }> {}
 
 // -----------------------------------------------------------------------------
 // service
 // -----------------------------------------------------------------------------
 
-/** The server that the tests of a block share. */
+/** A server as a service, shared by the tests of a block. */
 export const NatsServer: Context.Service<NatsServer, NatsServer> = Context.Service("effect-aegis/test/NatsServer")
 
 // -----------------------------------------------------------------------------
 // constructors
 // -----------------------------------------------------------------------------
 
-/** Starts a server of the line and waits until it listens; the scope ends it and removes its files. */
+/** Starts a server and waits until it listens. Closing the scope ends it and removes its files. */
 export const startNatsServer = (
   options: Options
 ): Effect.Effect<NatsServer, NatsServerError | NoNatsServer, Scope.Scope> =>
@@ -119,7 +120,7 @@ export const startNatsServer = (
 // layers
 // -----------------------------------------------------------------------------
 
-/** A server of the line as a service, for `layer(layerNatsServer("2.15"), { excludeTestServices: true })`. */
+/** Provides a server as a service, for `layer(layerNatsServer("2.15"), { excludeTestServices: true })`. */
 export const layerNatsServer = (
   line: Line,
   options?: Omit<Options, "line">
@@ -130,24 +131,24 @@ export const layerNatsServer = (
 // time
 // -----------------------------------------------------------------------------
 
-/** A server listens some 10 ms after it was started. This bounds the start on a busy machine, and of a large store. */
+/** A server usually listens after about 10 ms. A busy machine or a large store needs more time. */
 const startTimeout = "20 seconds"
 
-/** How often to look for what a server does not announce: its ports file, and that it has stopped. */
+/** Polling interval for the ports file, and for the state of the threads after SIGSTOP. */
 const pollInterval = "2 millis"
 
-/** A server stops within 2 ms of SIGTERM; one with clients or a cluster may take longer. */
+/** A server usually stops within 2 ms after SIGTERM. With clients or in a cluster it may take longer. */
 const stopTimeout = "5 seconds"
 
-/** A process stops as soon as its threads get to run, which takes a while on a busy machine only. */
+/** After SIGSTOP a process stops when its threads are scheduled, which takes long only on a busy machine. */
 const pauseTimeout = "5 seconds"
 
-/** A killed process is gone at once, unless the kernel holds it (a store on a hung disk, say). */
+/** After SIGKILL a process ends at once, unless it is blocked in the kernel (for instance by a hung disk). */
 const killTimeout = "10 seconds"
 
 /**
- * Between a kill and a restart the port is free, and the system may give it to any outgoing connection, also to one
- * that a client opens to this very port. Such a one goes away by itself.
+ * Between a kill and a restart the port is free, and the system may assign it to an outgoing connection, even to a
+ * client's connection to this port. So a restart waits until the port is free.
  */
 const portTaken = { schedule: Schedule.spaced("100 millis"), times: 100 }
 
@@ -161,18 +162,18 @@ const chosenByServer = -1
 
 const configurationOf = (folder: string) => Path.join(folder, "server.conf")
 
-/** The last of two equal keys wins in a server's configuration, so a test can turn JetStream off, or limit it. */
+/** The last of two equal keys in a configuration applies, so a test can disable or limit JetStream. */
 const configure = (config = "") => `jetstream: enabled\n${config}\n`
 
 const start = (slot: Slot, spawnWith: Spawn, folder: string, storeDir: string, port: number) =>
   Effect.gen(function*() {
     const child = yield* Effect.sync(() => {
-      // Options on the command line go before the file's: no test can have its server elsewhere by mistake.
+      // Options on the command line override the file, so a test cannot change the address or the store folder.
       const args = ["-c", configurationOf(folder), "-a", "127.0.0.1", "-p", `${port}`, "-sd", storeDir]
       return slot.child = spawnWith([...args, "--ports_file_dir", folder])
     })
     const early = Effect.flatMap(Deferred.await(child.gone), (how) => failed(child, `${how} before it listened`))
-    const late = failed(child, `did not say within ${startTimeout} that it listens`)
+    const late = failed(child, `did not listen within ${startTimeout}`)
     return yield* readAddress(folder, child).pipe(
       Effect.retry({ schedule: Schedule.spaced(pollInterval), while: (error) => error._tag === "NotYet" }),
       Effect.raceFirst(early),
@@ -191,9 +192,9 @@ const Ports = Schema.fromJsonString(Schema.Struct({ nats: Schema.NonEmptyArray(S
 
 class NotYet extends Data.TaggedError("NotYet") {}
 
-/** Fails with `NotYet` while there is no ports file, and while the server still writes it. */
+/** Fails with `NotYet` while the ports file is missing or incomplete. */
 const readAddress = Effect.fnUntraced(function*(folder: string, child: Child) {
-  const names = yield* attempt("look for the ports file", () => Fs.readdir(folder))
+  const names = yield* attempt("find the ports file", () => Fs.readdir(folder))
   const name = names.find((name) => name.endsWith(`_${child.process.pid}.ports`))
   if (name === undefined) return yield* new NotYet()
   const text = yield* attempt("read the ports file", () => Fs.readFile(Path.join(folder, name), "utf8"))
@@ -207,18 +208,18 @@ const readAddress = Effect.fnUntraced(function*(folder: string, child: Child) {
 
 interface Child {
   readonly process: ChildProcess
-  /** Says how the process ended, once it did and all it wrote was read. */
+  /** How the process ended. Completed when the process has ended and its log is read. */
   readonly gone: Deferred.Deferred<string>
-  /** The end of what the server has logged. */
+  /** The end of the server's log. */
   readonly log: () => string
 }
 
-/** Holds the process of a server, from the very step that spawns it, so that none can be missed. */
+/** The process of a server. It is set in the same step that spawns the process, so that no process is leaked. */
 interface Slot {
   child: Child | undefined
 }
 
-/** Enough for the last words of a server that could not start; a test with a talkative one must not fill the memory. */
+/** Characters of the log that are kept: enough for the error of a server that does not start. */
 const logLimit = 16_384
 
 type Spawn = (args: ReadonlyArray<string>) => Child
@@ -233,8 +234,8 @@ const spawnServer = (binary: string, detached: boolean): Spawn => (args) => {
   child.stderr.setEncoding("utf8").on("data", write)
   child.on("error", (error) => {
     write(`${error.message}\n`)
-    // Without a pid it never ran, and no `close` follows.
-    if (child.pid === undefined) Deferred.doneUnsafe(gone, Effect.succeed("could not be run"))
+    // Without a pid the process never ran, and the event `close` does not follow.
+    if (child.pid === undefined) Deferred.doneUnsafe(gone, Effect.succeed("could not be started"))
   })
   child.once("close", (code, signal) => {
     Deferred.doneUnsafe(gone, Effect.succeed(`ended (${signal ?? `exit code ${code}`})`))
@@ -250,7 +251,7 @@ const pidOf = (slot: Slot): number => slot.child?.process.pid ?? -1
 const failed = (child: Child, what: string) =>
   Effect.suspend(() => new NatsServerError({ message: `${child.process.spawnfile} ${what}\n${child.log()}`.trimEnd() }))
 
-/** A frozen process acts on SIGTERM only once it goes on. */
+/** A paused process handles SIGTERM only after SIGCONT. */
 const gently = ["SIGTERM", "SIGCONT"] as const
 
 const makeSlot = Effect.acquireRelease(
@@ -262,7 +263,7 @@ const makeSlot = Effect.acquireRelease(
     end(slot, gently).pipe(realTime, Effect.ensuring(Effect.sync(takeBack)), Effect.ignore({ log: "Error" }))
 ).pipe(Effect.map(({ slot }) => slot))
 
-/** Sends the signals and waits; what is not gone in time is killed. */
+/** Sends the signals and waits for the end of the process. After `stopTimeout` the process is killed. */
 const end = (slot: Slot, signals: ReadonlyArray<NodeJS.Signals>): Effect.Effect<void, NatsServerError> =>
   Effect.suspend(() => {
     const { child } = slot
@@ -270,12 +271,12 @@ const end = (slot: Slot, signals: ReadonlyArray<NodeJS.Signals>): Effect.Effect<
     if (runs(child)) signals.forEach((signal) => child.process.kill(signal))
     const kill = Effect.suspend(() => {
       child.process.kill("SIGKILL")
-      return whenGone(child, killTimeout, failed(child, `outlived SIGKILL by ${killTimeout}`))
+      return whenGone(child, killTimeout, failed(child, `was still running ${killTimeout} after SIGKILL`))
     })
     return signals.includes("SIGKILL") ? kill : whenGone(child, stopTimeout, kill)
   })
 
-/** Interruptible also in a finalizer, where the wait could not be cut short otherwise. */
+/** Interruptible even in a finalizer, as otherwise the timeout could not end the wait. */
 const whenGone = (child: Child, duration: Duration.Input, orElse: Effect.Effect<void, NatsServerError>) =>
   Effect.interruptible(Deferred.await(child.gone)).pipe(
     Effect.asVoid,
@@ -286,13 +287,13 @@ const signal = (slot: Slot, name: "SIGSTOP" | "SIGCONT"): Effect.Effect<Child, N
   Effect.suspend(() => {
     const { child } = slot
     if (child?.process.kill(name) === true) return Effect.succeed(child)
-    return new NatsServerError({ message: `${name} reached no process: the server is not running` })
+    return new NatsServerError({ message: `cannot send ${name}: the server is not running` })
   })
 
 /**
- * Fails with `NotYet` while a thread of the process runs. SIGSTOP returns before they all have stopped: on a busy
- * machine one server in five still took a connection and answered on it. Only Linux tells of each thread, so elsewhere
- * this does not wait.
+ * Fails with `NotYet` while a thread of the process runs. Sending SIGSTOP returns before all threads have stopped: on a
+ * busy machine one server in five still answered a new connection. Only Linux reports the state of each thread, so on
+ * other systems this does not wait.
  */
 const allStopped = Effect.fnUntraced(function*(child: Child) {
   if (process.platform !== "linux") return
@@ -302,7 +303,7 @@ const allStopped = Effect.fnUntraced(function*(child: Child) {
       const stats = (await Fs.readdir(tasks)).map((task) => Fs.readFile(`${tasks}/${task}/stat`, "utf8"))
       return (await Promise.all(stats)).map((stat) => stat.slice(stat.lastIndexOf(")") + 2)[0])
     },
-    // A thread, or the process, has ended in between.
+    // A thread or the process ended between the two reads.
     catch: () => new NotYet()
   })
   if (states.some((state) => state !== "T")) return yield* new NotYet()
@@ -310,10 +311,10 @@ const allStopped = Effect.fnUntraced(function*(child: Child) {
 
 const pause = (slot: Slot): Effect.Effect<void, NatsServerError> =>
   Effect.flatMap(signal(slot, "SIGSTOP"), (child) => {
-    const late = failed(child, `runs ${pauseTimeout} after SIGSTOP`)
+    const late = failed(child, `was still running ${pauseTimeout} after SIGSTOP`)
     return allStopped(child).pipe(
       Effect.retry({ schedule: Schedule.spaced(pollInterval), while: () => runs(child) }),
       Effect.timeoutOrElse({ duration: pauseTimeout, orElse: () => late }),
-      Effect.catchTag("NotYet", () => failed(child, "ended instead of being paused"))
+      Effect.catchTag("NotYet", () => failed(child, "ended while it was being paused"))
     )
   })

@@ -1,5 +1,5 @@
 /**
- * What timelines come to, byte for byte: a line for each scenario. The same on every machine, and on every version of Node:
+ * Prints a hash of the timelines of each scenario. The hashes must be equal on every machine and every version of Node:
  *
  *   node tools/simulation/digest.ts [runs]
  */
@@ -11,7 +11,7 @@ import { scenarios } from "./scenarios.ts"
 
 const defaultRuns = 5
 
-/** Of so many plans of a scenario, in one. */
+/** Returns one hash of the plans, timelines and fault counts of several runs. */
 const digestOf = (scenario: Scenario.Scenario, runs: number): Effect.Effect<string, unknown> =>
   Effect.gen(function*() {
     const hash = createHash("sha256")

@@ -1,7 +1,7 @@
 /**
- * Four processes write to, read from and watch a few keys of one bucket, and one of them as other clients do: with message
- * ids. What each was told must be a story that one store could have told all of them, and once all is well every watch
- * must show what the store has.
+ * Scenarios of the key-value store. Four processes write, read and watch a few keys of one bucket; one of them also
+ * writes with message ids, as other clients may. The recorded history must be linearizable. After the last fault, every
+ * watch must show the contents of the bucket.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ import { type Facts, type SimulatedNode, Simulation } from "../../src/testing/Si
 
 type Store = KVStore.KVStore["Service"]
 
-/** What a watch has shown: values by key, and how far it has come. */
+/** The state built from the events of a watch: values by key, and the last revision. */
 interface Shown {
   readonly values: Map<string, string>
   last: number
@@ -30,10 +30,10 @@ interface Shown {
 const bucket = "settings"
 const keys = ["k.0", "k.1", "k.2"]
 
-/** Keys that only they write who send message ids: what they are told is no answer of `KVStore`. */
+/** Only written with message ids. These writes bypass `KVStore`, so the history does not contain this key. */
 const foreignKey = "foreign"
 
-/** True time, in milliseconds, at which the last write is begun. */
+/** Simulated time in milliseconds. No write begins later. */
 const lastWrite = 70_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
@@ -41,26 +41,26 @@ const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetw
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** What was given, and when it was asked for: milliseconds since 1970, of true time. */
+/** Checks entries that were read. `askedAt` is the simulated time of the request, in milliseconds since 1970. */
 type Judge = (entries: Iterable<KVStore.KVEntry>, askedAt: number) => void
 
-/** The form of every value that is ever written. */
+/** Matches every value that the processes write. */
 const valueForm = /^(?:[abcd]|id)-\d+$/
 
-/** A server's leaders differ by half a second, and ages are late by up to 0.3 s on this line. */
+/** Milliseconds. The clocks of store leaders differ by up to 500 ms, and values expire up to 300 ms late. */
 const longestLateness = 1000
 
-/** What no store may give: what nobody wrote, or what is too old. */
+/** Reports values that no process wrote, and entries that should have expired. */
 const judgeFor = (problems: Array<string>, maxAge: number): Judge => (entries, askedAt) => {
   for (const { created, key, value } of entries) {
     const text = decoder.decode(value)
-    if (!valueForm.test(text)) problems.push(`"${key}" was given as "${text}", which nobody has written`)
+    if (!valueForm.test(text)) problems.push(`"${key}" was read as "${text}", which no process wrote`)
     const age = askedAt - created.epochMilliseconds
-    if (age > maxAge + longestLateness) problems.push(`"${key}" was given ${age} ms after it was written`)
+    if (age > maxAge + longestLateness) problems.push(`"${key}" was read after ${age} ms, but had expired`)
   }
 }
 
-/** A listing is a read of each of the keys, at some moment between its question and its answer. */
+/** Records a listing as one read of each key: each takes effect at some moment between request and response. */
 const recordListing = <A, E>(
   recording: {
     readonly process: string
@@ -86,7 +86,7 @@ const recordListing = <A, E>(
       }))
   })
 
-/** The store as a process has it whose operations are recorded; listings only where they do not lag behind. */
+/** Returns a store that records its operations. Listings are recorded only if they cannot lag behind. */
 const recorded = (
   store: Store,
   recording: Parameters<typeof recordListing>[0],
@@ -101,7 +101,7 @@ const recorded = (
   }
 }
 
-/** One operation at random, its outcome left to the recorder, and what it gives to the judge. */
+/** Runs a random operation. The recorder notes its outcome, and `judge` checks the entries that it returns. */
 const operate = (store: Store, value: () => string, seen: Map<string, number>, judge: Judge, askedAt: number) =>
   Effect.gen(function*() {
     const judged = (entries: Iterable<KVStore.KVEntry>) => Effect.sync(() => judge(entries, askedAt))
@@ -127,7 +127,7 @@ const operate = (store: Store, value: () => string, seen: Map<string, number>, j
     yield* Effect.ignore(yield* Random.choice(operations))
   })
 
-/** Keeps what the watch shows, for as long as it runs; in order, where the bucket stays the same. */
+/** Applies the events of a watch to `shown`. If `isInOrder`, revisions must increase. */
 const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<string>) =>
   Effect.suspend(() => {
     shown.values.clear()
@@ -138,9 +138,9 @@ const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<
           const { key, revision, value } = event.entry
           const text = decoder.decode(value)
           if (isInOrder && revision <= shown.last) {
-            problems.push(`a watch gave ${revision} of "${key}" after ${shown.last}`)
+            problems.push(`a watch emitted revision ${revision} of "${key}" after revision ${shown.last}`)
           }
-          if (!valueForm.test(text)) problems.push(`a watch gave "${key}" as "${text}", which nobody has written`)
+          if (!valueForm.test(text)) problems.push(`a watch emitted "${key}" as "${text}", which no process wrote`)
           shown.last = revision
           shown.values.set(key, text)
         }
@@ -148,7 +148,10 @@ const follow = (store: Store, shown: Shown, isInOrder: boolean, problems: Array<
       }))
   }).pipe(Effect.retry(Schedule.spaced("1 second")))
 
-/** Writes as other clients may: with a message id, and again with the same where no answer came, or one time in two. */
+/**
+ * Writes each message twice with the same message id, as a client that retries; each time conditioned or not, at
+ * random.
+ */
 const writeWithIds = (count: () => number, goesOn: Effect.Effect<boolean>) =>
   Effect.gen(function*() {
     const requester = requesterOf(yield* NatsClient)!
@@ -172,7 +175,7 @@ interface Difference {
   readonly message: string
 }
 
-/** What a watch shows that the store has not, or has otherwise. */
+/** The keys for which a watch and the store show different values. */
 const differences = (
   node: string,
   { values }: Shown,
@@ -183,11 +186,11 @@ const differences = (
     .filter((key) => has.get(key) !== values.get(key))
     .map((key) => {
       const [wrong = "nothing", right = "nothing"] = [values.get(key), has.get(key)]
-      return { key, message: `the watch on ${node} shows ${wrong} for "${key}", and the store has ${right}` }
+      return { key, message: `the watch on ${node} shows ${wrong} for "${key}", but the store has ${right}` }
     })
 }
 
-/** Keys of writes that were under way at a roll-back, and got a revision that had been given before. */
+/** Keys that were written after a roll-back with a revision that had been assigned before it. */
 const givenTwice = ({ losses, stored }: Facts): ReadonlySet<string> => {
   const keys = new Set<string>()
   for (const { at } of losses.filter(({ how }) => how === "rolled back")) {
@@ -200,9 +203,9 @@ const givenTwice = ({ losses, stored }: Facts): ReadonlySet<string> => {
 interface Options {
   readonly replicas: number
   readonly faults: Scenario.Scenario["faults"]
-  /** Nothing that was written is lost but by age. */
+  /** Whether writes are lost only by expiry. */
   readonly keepsAll: boolean
-  /** Milliseconds; watches are told of ends by markers that are kept for a second. */
+  /** Milliseconds. The bucket then has expiry markers, which are kept for one second. */
   readonly maxAge?: number
 }
 
@@ -223,7 +226,8 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
     const ages = maxAge === undefined ? {} : { streamMaxAge: maxAge, expiryMarkers: 1000 }
     const options = { bucket, replicas, ...ages }
     const now = () => Number(clock.monotonicTimeNanosUnsafe())
-    // A roll-back that writes have made good again before a watch asks shows in nothing that a server tells.
+    // After a roll-back nothing is written: once new writes have reached the last revision that a watch has seen, the
+    // watch cannot detect the roll-back.
     const goesOn = Effect.zipWith(
       simulation.now,
       simulation.facts,
@@ -256,14 +260,14 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
       const twice = givenTwice(facts)
       const last = facts.stored.at(-1)?.revision ?? 0
       return [...watches].flatMap(([node, shown]) => {
-        // A watch that had come no further than writes have come again cannot tell.
+        // A watch cannot detect the roll-back if writes have since reached its last revision.
         const isCertain = (key: string) => shown.last > last || !twice.has(key)
         return differences(node, shown, entries).filter(({ key }) => isCertain(key)).map(({ message }) => message)
       })
     })
 
     const violations = Effect.gen(function*() {
-      // What goes by itself is in no model of who wrote what.
+      // The checker's model has neither losses nor expiry.
       const story = keepsAll && maxAge === undefined ? Linearizability.check(history) : undefined
       return [
         ...problems,
@@ -275,12 +279,12 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
   })
 })
 
-/** One copy: what is answered by the server is what it has. */
+/** One replica: no read lags behind the writes. */
 export const single = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true })
 
 /**
- * Three copies: listings lag behind, and conflicts are told of writes that are only under way. They have elections more
- * often than anything else, so that some begin while a write is under way.
+ * Three replicas: listings lag behind, and writes conflict with writes that are still in flight. The store loses its
+ * leader more often than any other fault occurs, so that some elections begin while a write is in flight.
  */
 export const replicated = scenario({
   replicas: 3,
@@ -288,12 +292,15 @@ export const replicated = scenario({
   keepsAll: true
 })
 
-/** Buckets are lost, recreated by others, and rolled back: histories are not linearizable then, but watches must come to show what there is. */
+/**
+ * Buckets are lost, recreated by other clients, and rolled back. The history is then not linearizable, but in the end
+ * every watch must show the contents of the bucket.
+ */
 export const losing = scenario({
   replicas: 1,
   faults: [...Faults.survivable, "LoseStream", "RecreateStream", "RollBack"],
   keepsAll: false
 })
 
-/** Values live for five seconds: none may be seen that is older, and what is left of them is taken for no value. */
+/** Values expire after five seconds: no read returns an older value, and expiry markers are not read as values. */
 export const aging = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true, maxAge: 5000 })

@@ -1,6 +1,7 @@
 /**
- * Everything at once: five machines, each registered, each a candidate, each with a cleanup, each looking at the others;
- * a leader's work writes to what it guards. All that a lease and a registry must survive happens to them.
+ * Scenarios of registry and election together. Each of five machines registers an instance, campaigns, runs the cleanup
+ * and looks up the other instances; the leader writes to guarded resources. The faults are those that a lease and a
+ * registry must tolerate.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,12 +24,12 @@ const service = "orders"
 const election = "job"
 const ids = ["a", "b", "c", "d", "e"]
 
-/** The times of a fleet. */
+/** The timings of a fleet. */
 interface Pace {
   readonly maxAge: Duration.Duration
   readonly heartbeat: Duration.Duration
   readonly timings: Election.Timings
-  /** Copies of the election's bucket. */
+  /** Replicas of the election's bucket. */
   readonly replicas: number
 }
 
@@ -39,7 +40,7 @@ const defaults: Pace = {
   replicas: 1
 }
 
-/** More happens, and the election's bucket has copies: conflicts without anybody's write, and answers that lag. */
+/** Shorter intervals, and a replicated election bucket: spurious conflicts, and reads that lag behind. */
 const quick: Pace = {
   maxAge: Duration.seconds(12),
   heartbeat: Duration.seconds(4),
@@ -47,7 +48,7 @@ const quick: Pace = {
   replicas: 3
 }
 
-/** Instances die and come back so often that cleanups meet them. */
+/** Intervals so short that a cleanup often meets an instance that has just returned. */
 const hasty: Pace = {
   maxAge: Duration.seconds(6),
   heartbeat: Duration.seconds(2),
@@ -55,30 +56,33 @@ const hasty: Pace = {
   replicas: 1
 }
 
-/** Of six fleets: the more happens in one, the longer it takes. */
+/** The seed chooses one of these. Fast fleets are rarer, as they take longer to simulate. */
 const paces: ReadonlyArray<Pace> = [defaults, defaults, defaults, quick, quick, hasty]
 
-/** The store's time is asked for once a minute: what clocks run apart by meanwhile counts as tolerance. */
+/** Relative error of the clocks' rates. A machine reads the store's time once a minute, so its error is up to 0.6 s. */
 const drift = 0.01
 
-/** A clock reading is off by half a round trip of the poorest link; the store's leaders differ by half a second. */
+/**
+ * Largest error of an age: `drift`, half a round trip of the slowest link, and 0.5 s between two leaders of the store.
+ */
 const tolerance = Duration.seconds(3)
 
-/** Milliseconds in which all is well at the end. */
+/** Milliseconds without faults at the end of a run. */
 const settleTime = 30_000
 
-/** Stops well within `leaseDuration - renewDeadline`, by the slowest clock. */
+/** Milliseconds. The leader's work stops well within `leaseDuration - renewDeadline`, even by the slowest clock. */
 const longestGoodbye = 1500
 
 /**
- * After a lease: what a watch needs that died with its leader, half a second, the work's goodbye, what clocks run apart
- * by, and the time that whoever has resigned sits out.
+ * Milliseconds from the end of a lease until there must be a new leader: time to replace a lost watch, 0.5 s between
+ * two leaders of the store, the end of the former leader's work, clock drift, and the pause of a candidate that has
+ * resigned.
  */
 const takeover = 12_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
 
-/** In a hasty fleet often enough for cleanups to meet those who come back. */
+/** Shorter than `maxAge` in a hasty fleet, so that cleanups meet returning instances. */
 const cleanupInterval = (pace: Pace) => pace === hasty ? Duration.divideUnsafe(pace.maxAge, 2) : pace.maxAge
 
 const services = (node: SimulatedNode, { heartbeat, maxAge, replicas, timings }: Pace) =>
@@ -95,7 +99,7 @@ const services = (node: SimulatedNode, { heartbeat, maxAge, replicas, timings }:
     Election.layer({ timings }).pipe(Layer.provide(NatsKVStore.layer({ bucket: electionBucket, replicas })))
   ).pipe(Layer.provide(node.client))
 
-/** Writes while it leads, and resigns now and then where it may. */
+/** Writes while the node leads. If `mayResign`, it resigns at random. */
 const work = (history: History.History, node: string, leadership: Election.Leadership, mayResign: boolean) =>
   history.term(
     node,
@@ -120,7 +124,7 @@ const looks = (history: History.History, node: string) =>
     )
   })
 
-/** Somebody with a tool: now and then an instance is deregistered that did not ask for it. */
+/** Deregisters a random instance from time to time, as an operator may do by hand. */
 const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
@@ -131,7 +135,7 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     }
   })
 
-/** A second process with another's id, for a while: it takes the id over, and the other must report the loss. */
+/** Registers a random instance's id from a second process for a while. The first process must report the loss. */
 const impersonate = (history: History.History, node: string, nodes: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
@@ -149,7 +153,10 @@ const impersonate = (history: History.History, node: string, nodes: ReadonlyArra
     }
   })
 
-/** From its start until it has had enough, or was deregistered; whoever starts again is another, and knows nothing. */
+/**
+ * One lifetime of a process: it ends at random, or when the instance is deregistered. Its successor starts without
+ * state.
+ */
 const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestless: boolean) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
@@ -162,29 +169,32 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace, isRestl
       (leadership) => work(history, id, leadership, isRestless),
       { candidateId: id }
     )
-    // Each for itself may end the lifetime, and by a defect the whole run.
+    // The first of these to end ends the lifetime; a defect ends the whole run.
     const always = [candidate, looks(history, id)]
     if (!isRestless) return yield* Effect.raceAllFirst(always)
     const others = ids.filter((other) => other !== id)
     const restless = [meddle(history, ids), impersonate(history, id, others), pause(20_000, 300_000), lost]
     return yield* Effect.raceAllFirst<Effect.Effect<unknown, unknown, Registry.Registry>>([...always, ...restless])
   }).pipe(
-    // In this order: who leaves needs what it leaves.
+    // The scope is closed before the services: its finalizers use them.
     Effect.scoped,
     Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: cleanupInterval(pace) }), services(node, pace)))
   )
 
-/** Of five who look every few seconds somebody has been answered in the last half minute, in which all is well. */
+/**
+ * Reports a run that proves nothing: no lookup returned in the last 30 s, which have no faults, or no instance
+ * registered.
+ */
 const seesNothing = ({ end, lifetimes, lookups }: Checks.RegistryHistory): ReadonlyArray<string> => [
   ...lookups.some(({ from }) => from > end - settleTime)
     ? []
     : ["no lookup has returned since the last fault"],
-  ...lifetimes.some(({ from, until }) => from < (until ?? end)) ? [] : ["nobody was ever registered"]
+  ...lifetimes.some(({ from, until }) => from < (until ?? end)) ? [] : ["no instance was ever registered"]
 ]
 
 const decoder = new TextDecoder()
 
-/** Of an election's record, what is asked of it here. */
+/** The fields of an election record that the checks use. */
 interface Held {
   readonly candidateId: string
   readonly nonce: string
@@ -197,16 +207,16 @@ const records = ({ stored }: Facts) => stored.filter((one) => one.bucket === ele
 
 const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(3)} s`
 
-/** Whose record the store took last before a time. */
+/** The candidate of the last record that the store had at a time. */
 const holderAt = (facts: Facts, at: number): string | undefined => {
   const last = records(facts).findLast((one) => one.at <= at)
   return last === undefined ? undefined : recordOf(last).candidateId
 }
 
-/** Leadership goes by resigning; any other way needs something that explains it. */
+/** Reports losses of leadership that nothing explains: the leader did not resign, and no disruption affected it. */
 const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, lease: number): ReadonlyArray<string> => {
   const isExplained = ({ at, node, reason }: History.TermLoss): boolean => {
-    // Nobody removes the record here.
+    // No process removes the record in these scenarios.
     if (reason === "removed") return false
     if (reason === "superseded") return holderAt(facts, at) !== node
     return reason === "resigned" ||
@@ -216,40 +226,42 @@ const unexplained = (losses: ReadonlyArray<History.TermLoss>, facts: Facts, leas
       )
   }
   return losses.filter((loss) => !isExplained(loss)).map(({ at, node, reason }) =>
-    `${node} lost "${election}" at ${inSeconds(at)}, with the reason ${reason}; nothing had happened to explain that`
+    `${node} lost "${election}" at ${inSeconds(at)} with the reason ${reason}, but no disruption explains it`
   )
 }
 
-/** Each term has one winner, and follows upon the one before: who writes over what he has not seen undoes another's win. */
+/** Reports records that do not continue the one before: each must have the same term and nonce, or the next term. */
 const undone = (facts: Facts): ReadonlyArray<string> => {
-  let before: Held = { candidateId: "nobody", nonce: "", term: 0 }
+  let before: Held = { candidateId: "none", nonce: "", term: 0 }
   return records(facts).flatMap((one) => {
     const former = before
     before = recordOf(one)
     const { candidateId, nonce, term } = before
     return term === former.term + 1 || (term === former.term && nonce === former.nonce)
       ? []
-      : [`${candidateId} wrote term ${term} over ${former.candidateId}'s ${former.term} at ${inSeconds(one.at)}`]
+      : [`${candidateId} wrote term ${term} over term ${former.term} of ${former.candidateId} at ${inSeconds(one.at)}`]
   })
 }
 
-/** Work begins with a leadership that is valid, however late its leader heard of it. */
+/** Reports work that began with an invalid leadership, because the leader observed its election too late. */
 const belated = (terms: ReadonlyArray<Checks.Term>): ReadonlyArray<string> =>
   terms.filter(({ since, validAt }) => !validAt.includes(since)).map(({ node, since }) =>
-    `${node} observed at ${inSeconds(since)} that it leads, and did not any more`
+    `${node} began its work at ${inSeconds(since)}, when its leadership was no longer valid`
   )
 
-/** Milliseconds that a watch may take to tell of a winner: until a lost consumer is noticed, and another is there. */
+/** Milliseconds until every watch has emitted a new leader, including the time to replace a lost consumer. */
 const unseenFor = 5000
 
-/** A winner whose record is lost before all have seen it: who has not cannot know, and no lease prevents that. */
+/**
+ * Whether the record of a term may have been lost before every candidate had seen it. No lease can protect such a term.
+ */
 const isUnseen = ({ losses }: Facts) => ({ since }: Checks.Term): boolean =>
   losses.some(({ at, bucket }) => bucket === electionBucket && at >= since && at <= since + unseenFor)
 
-/** What is asked of the fleet beside everything else. */
+/** The differences between the scenarios. */
 interface Options {
   readonly faults: Scenario.Scenario["faults"]
-  /** Whether the election's bucket keeps what it has; if not, no candidate restarts, or hands over, at a bad time. */
+  /** Whether the election's bucket keeps its records. If not, processes neither restart nor resign. */
   readonly keepsRecord: boolean
 }
 
@@ -267,7 +279,7 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
     const pace = paces[Number(simulation.seed) % paces.length]!
     const lease = Duration.toMillis(Duration.fromInputUnsafe(pace.timings.leaseDuration))
     return {
-      // A store that is away when it starts is no reason to give up.
+      // Retried, as the store may be unavailable when the process starts.
       process: (node) =>
         Effect.andThen(
           Effect.retry(life(history, node, pace, keepsRecord), Schedule.spaced("1 second")),
@@ -294,7 +306,7 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
             maxAge: Duration.toMillis(pace.maxAge),
             heartbeat: Duration.toMillis(pace.heartbeat),
             tolerance: Duration.toMillis(tolerance),
-            // By the clock of whoever cleans up.
+            // A cleanup waits one heartbeat interval by its own clock, which may be fast.
             confirmation: (1 - drift) * Duration.toMillis(pace.heartbeat)
           })
         ]
@@ -314,10 +326,11 @@ export const mixed = scenario({
 })
 
 /**
- * The election's bucket is lost. Whoever has seen a live record in it waits. Who has not (because he starts then, or was
- * told of the vacancy before it and of nothing since) cannot know of a leader that lives, and no lease can prevent that: so
- * here nobody starts then, nothing else unseats a leader, and a winner who was lost with the bucket before all had seen him
- * is not held against others.
+ * The election's bucket is lost. A candidate that has seen the leader's record still waits for its lease to expire. A
+ * candidate that has not seen the record (it started later, or its watch had not delivered the record yet) cannot know
+ * of the leader, and no lease can prevent a second one. So in this scenario all processes start 5 s before the first
+ * fault, no other fault ends a leadership, and the checks exclude terms whose record was lost before all candidates had
+ * seen it.
  */
 export const bereft = scenario({
   faults: [

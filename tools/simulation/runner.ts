@@ -1,5 +1,5 @@
 /**
- * Runs scenarios by the thousand, in as many processes as there are processors, and adds up the faults that took effect.
+ * Runs many plans of a scenario, in one process per processor, and counts the faults that took effect.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,15 +9,15 @@ import { fileURLToPath } from "node:url"
 import * as Scenario from "../../src/testing/Scenario.ts"
 import { expected, scenarios } from "./scenarios.ts"
 
-/** Runs that a process is given at once: few enough for all to end at about the same time. */
+/** Runs per request to a process: few, so that all processes end at about the same time. */
 const chunk = 10
 
-/** With fewer runs than this a fault may be missing by chance. */
+/** With fewer runs, a fault may be missing by chance. */
 export const enough = 500
 
 export interface Request {
   readonly scenario: string
-  /** The first of the runs, and how many: from its number the plans of all of them are made. */
+  /** The number of the first run. It is the seed of all plans of this request. */
   readonly first: number
   readonly runs: number
 }
@@ -26,13 +26,13 @@ export type Answer =
   | {
     readonly _tag: "Passed"
     readonly runs: number
-    /** Milliseconds of the fleet's time. */
+    /** Simulated time, in milliseconds. */
     readonly lasted: number
     readonly faults: Readonly<Record<string, number>>
   }
   | { readonly _tag: "Failed"; readonly message: string }
 
-/** Runs one after the other; the first that fails is made smaller, and is the answer. */
+/** Runs the plans of a request in sequence. The answer is the first failure, shrunk, or the counts of all runs. */
 export const answer = ({ first, runs, scenario }: Request, maxShrinks = 300): Effect.Effect<Answer> =>
   Effect.gen(function*() {
     const outcome = yield* Effect.result(Scenario.check(scenarios[scenario]!, { seed: first, runs, maxShrinks }))
@@ -51,7 +51,7 @@ export interface Result {
   readonly lasted: number
   readonly faults: ReadonlyMap<string, number>
   readonly failures: ReadonlyArray<string>
-  /** The faults that should have taken effect, and did not. */
+  /** Expected faults that did not take effect. */
   readonly missing: ReadonlyArray<string>
 }
 
@@ -67,7 +67,7 @@ const ask = (process: ChildProcess, request: Request): Promise<Answer> =>
     }
     const onExit = (code: number | null) => {
       process.off("message", onMessage)
-      reject(new Error(`a simulating process ended with ${code}: ${JSON.stringify(request)}`))
+      reject(new Error(`a simulation process exited with code ${code} during the request ${JSON.stringify(request)}`))
     }
     process.once("message", onMessage)
     process.once("exit", onExit)
@@ -76,8 +76,9 @@ const ask = (process: ChildProcess, request: Request): Promise<Answer> =>
 
 interface Options {
   readonly scenario: string
-  /** How many runs; or, where `hours` is given, runs until the fleets have lived so long. */
+  /** The number of runs. Ignored if `hours` is given. */
   readonly seeds: number
+  /** Runs until this much simulated time has passed, in total. */
   readonly hours?: number | undefined
   readonly first?: number | undefined
   /** Called after every chunk. */
@@ -109,7 +110,7 @@ const simulateIn = async (processes: ReadonlyArray<ChildProcess>, options: Optio
     for (const [fault, count] of Object.entries(answered.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
     onProgress?.(runs, lasted)
   }
-  /** One request after the other. */
+  /** Sends requests to one process until all runs are requested. */
   const keepBusy = async (process: ChildProcess) => {
     try {
       for (let request = next(); request !== undefined; request = next()) take(await ask(process, request))
@@ -123,7 +124,9 @@ const simulateIn = async (processes: ReadonlyArray<ChildProcess>, options: Optio
   return { runs, lasted, faults, failures, missing }
 }
 
-/** Processes that simulate one scenario after the other: each takes seconds to be quick. */
+/**
+ * Processes that are reused for several scenarios: a process is slow in its first seconds, until its code is optimized.
+ */
 export interface Crew {
   readonly simulate: (options: Options) => Promise<Result>
   readonly end: () => void

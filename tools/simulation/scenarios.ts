@@ -1,4 +1,4 @@
-/** The scenarios by name, and the faults that must take effect in each. */
+/** The scenarios by name, and for each the faults that must take effect in a long run. */
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { aging, losing, replicated, single } from "./keyValue.ts"
 import { bereft, mixed } from "./mixed.ts"
@@ -12,7 +12,7 @@ export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
   aging
 }
 
-/** What may happen to machines and their links, and to any bucket. */
+/** Faults of machines, their links, and any bucket. */
 const everywhere = [
   "crash",
   "restart",
@@ -38,7 +38,7 @@ const everywhere = [
 
 const losses = ["stream lost", "stream recreated from 1", "rolled back"]
 
-/** By scenario. */
+/** The faults that must take effect, by scenario. */
 export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   mixed: [...everywhere, ...losses, "late expiry", "marker"],
   single: [...everywhere, "duplicate after the condition"],

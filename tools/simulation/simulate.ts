@@ -1,11 +1,11 @@
 /**
- * Simulates fleets, and prints the faults that took effect:
+ * Runs scenarios and prints the faults that took effect:
  *
  *   npm run simulate -- --seeds 10000
  *   npm run simulate -- --hours 500 --scenario replicated
  *   npm run simulate -- --replay '{"seed":17,"faults":[]}' --scenario mixed
  *
- * `--hours` counts the fleets' time. Scenarios: see `scenarios.ts`; all of them, one after the other, where none is named.
+ * `--hours` is simulated time. `--scenario` names a scenario of `scenarios.ts`; the default is all of them in sequence.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -36,7 +36,7 @@ const number = (name: string, text: string | undefined): number | undefined => {
 const chosen = values.scenario ?? Object.keys(scenarios)
 const unknown = chosen.find((name) => scenarios[name] === undefined)
 if (unknown !== undefined) {
-  throw new Error(`--scenario: "${unknown}" is none of ${Object.keys(scenarios).join(", ")}`)
+  throw new Error(`--scenario: expected one of ${Object.keys(scenarios).join(", ")}, got "${unknown}"`)
 }
 
 const table = ({ faults }: Outcome): string =>
@@ -47,7 +47,7 @@ const table = ({ faults }: Outcome): string =>
 
 const replay = async (name: string, token: string): Promise<void> => {
   const outcome = await Effect.runPromise(Effect.result(Scenario.check(scenarios[name]!, { replay: token })))
-  console.log(Result.isFailure(outcome) ? outcome.failure.message : "it goes well")
+  console.log(Result.isFailure(outcome) ? outcome.failure.message : "the plan passes without a violation")
   if (Result.isFailure(outcome)) process.exitCode = 1
 }
 
@@ -62,12 +62,12 @@ const run = async (crew: Crew, name: string): Promise<void> => {
   const seconds = (performance.now() - began) / 1000
   const hours = outcome.lasted / 3_600_000
   console.log(
-    `${name}: ${outcome.runs} runs, ${hours.toFixed(1)} hours of fleets, in ${seconds.toFixed(1)} s; ` +
+    `${name}: ${outcome.runs} runs, ${hours.toFixed(1)} hours of simulated time, in ${seconds.toFixed(1)} s; ` +
       `${outcome.failures.length} failed. Faults that took effect:\n${table(outcome)}`
   )
   for (const failure of outcome.failures) console.log(failure)
-  if (outcome.runs < enough) console.log(`fewer than ${enough} runs may miss a fault by chance`)
-  if (outcome.missing.length > 0) console.log(`never took effect: ${outcome.missing.join(", ")}`)
+  if (outcome.runs < enough) console.log(`note: with fewer than ${enough} runs, a fault may be missing by chance`)
+  if (outcome.missing.length > 0) console.log(`faults that never took effect: ${outcome.missing.join(", ")}`)
   if (outcome.failures.length + outcome.missing.length > 0) process.exitCode = 1
 }
 

@@ -1,4 +1,4 @@
-/** A process that runs the plans of each request, and answers with the outcome. */
+/** A process that runs the plans of each request and sends the outcome back. */
 import * as Effect from "effect/Effect"
 import { answer, type Request } from "./runner.ts"
 

@@ -1,4 +1,4 @@
-/** Whose watch is tried: the library's over each client, and another client's own. */
+/** The watches under test: those of this library over each client, and the watch of `@nats-io/kv`. */
 import { type KV, Kvm } from "@nats-io/kv"
 import { connect } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
@@ -20,7 +20,9 @@ import type { Seen } from "./verdict.ts"
 export interface Contender {
   readonly name: string
   readonly line: Line
-  /** Makes the bucket; the result begins a watch, which fills a list for as long as the scope is open. */
+  /**
+   * Creates the bucket. The result starts a watch that appends its events to the returned list until the scope closes.
+   */
   readonly open: (
     url: string,
     bucket: string,
@@ -37,7 +39,7 @@ const toSeen = (event: KVStore.KVEvent, at: number): Seen => {
     case "Removed":
       return { _tag: "Removed", at, key: event.key, revision: event.revision, reason: event.reason }
     case "Undecodable":
-      return { _tag: "Ended", at, why: `${event.key} is invalid` }
+      return { _tag: "Ended", at, why: `the value of ${event.key} cannot be decoded` }
     case "Ready":
       return { _tag: "Ready", at }
   }
@@ -69,7 +71,7 @@ const overOurClient = (
     )
 })
 
-/** For connections that the program makes: as patient as those of the library. */
+/** Connection options for connections that are not opened by the library, with the library's own timeouts. */
 const patient = {
   maxReconnectAttempts: -1,
   reconnectTimeWait: 250,

@@ -1,6 +1,6 @@
 /**
- * What happens to a bucket without the library: writes, deletions, and the loss of consumers and of the bucket itself,
- * by connections of their own.
+ * Operations on a bucket by other clients, without the library: writes, deletions, and the loss of consumers and
+ * buckets.
  */
 import { jetstream, JetStreamApiError, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream"
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node"
@@ -16,23 +16,23 @@ import type { Acknowledged } from "./verdict.ts"
 
 const until = eventually(false)
 
-/** Longer than any answer of a server that runs. */
+/** Longer than a running server takes to answer. */
 const answerWithin = Duration.seconds(1)
 
-/** A new connection is tried this often, and for so long, while there is no server, or one that hangs. */
+/** Interval and timeout of connection attempts while the server is down or paused. */
 const tryEvery = Duration.millis(20)
 const tryFor = Duration.millis(500)
 
 const writeEvery = Duration.millis(10)
 
-/** A process that was held up for longer does not make up for all of it at once. */
+/** Largest number of writes per tick. It limits the burst after this process was held up. */
 const mostAtOnce = 100
 
 const streamOf = (bucket: string) => `KV_${bucket}`
 
 const subjectOf = (bucket: string, key: string) => `$KV.${bucket}.${key}`
 
-/** Reads a clock that nobody sets, in milliseconds. */
+/** Reads the monotonic clock, in milliseconds. */
 export const stopwatch = Effect.map(Clock.Clock, (clock) => () => monotonicMillis(clock))
 
 const open = (options: Parameters<typeof connect>[0]): Effect.Effect<NatsConnection, unknown, Scope.Scope> =>
@@ -45,7 +45,7 @@ const open = (options: Parameters<typeof connect>[0]): Effect.Effect<NatsConnect
 const manager = (connection: NatsConnection): Effect.Effect<JetStreamManager> =>
   Effect.promise(() => jetstreamManager(connection, { timeout: Duration.toMillis(answerWithin) * 5, checkAPI: false }))
 
-/** Numbers for the values of one run: every write has its own. */
+/** Returns a counter: each write of a run has a unique number as its value. */
 export const makeNumbers = () => {
   let last = 0
   return () => ++last
@@ -53,15 +53,15 @@ export const makeNumbers = () => {
 
 export interface Writer {
   readonly acknowledged: ReadonlyArray<Acknowledged>
-  /** Sent, or meant to be, and not answered: it may have been stored. */
+  /** The number of writes without an acknowledgement. They may have been stored. */
   readonly unknown: () => number
-  /** Writes tried in a second, acknowledged or not. */
+  /** Writes per second, acknowledged or not. */
   readonly perSecond: () => number
-  /** Stops, and waits for what is under way. */
+  /** Stops writing, and waits until all writes are acknowledged or have failed. */
   readonly stop: Effect.Effect<void>
 }
 
-/** Writes so many values a second over the keys, whatever becomes of the server, and remembers what was acknowledged. */
+/** Writes to the keys in turn at a fixed rate, even while the server is down, and records the acknowledged writes. */
 export const startWriter = Effect.fnUntraced(function*(options: {
   readonly url: string
   readonly bucket: string
@@ -117,7 +117,7 @@ export const writeAll = Effect.fnUntraced(function*(
   yield* Effect.forEach(keys, (key) => Effect.tryPromise(() => js.publish(subjectOf(bucket, key), `${number()}`)))
 }, Effect.scoped)
 
-/** Somebody who connects after a fault, and tries until a write is acknowledged; then does the rest with that connection. */
+/** Connects after a fault, retries until a write is acknowledged, and then runs `then` with that connection. */
 export const freshly = <A>(
   url: string,
   bucket: string,
@@ -142,8 +142,8 @@ export const freshly = <A>(
 }
 
 /**
- * Deletes keys while nobody watches, half of them so that not even a tombstone is left. Who watches by now is told of
- * the tombstones, and they are left; how many keys went without a trace is the result.
+ * Deletes the keys. If the bucket has no consumer, it also purges the delete markers of the second half, so that a
+ * watch cannot receive them. Returns the number of keys that were purged.
  */
 export const deleteKeys = (connection: NatsConnection, bucket: string, keys: ReadonlyArray<string>) =>
   Effect.gen(function*() {
@@ -166,7 +166,7 @@ export const deleteKeys = (connection: NatsConnection, bucket: string, keys: Rea
     return traceless.length
   })
 
-/** Runs with a manager of its own. */
+/** Runs with a new connection and its JetStream manager. */
 const managed = <A>(url: string, run: (jsm: JetStreamManager) => Promise<A>) =>
   Effect.scoped(
     Effect.flatMap(Effect.flatMap(open({ servers: url }), manager), (jsm) => Effect.tryPromise(() => run(jsm)))
@@ -181,7 +181,7 @@ export const deleteConsumers = (url: string, bucket: string) =>
 
 const streamExists = 10058
 
-/** Deletes the bucket; the result makes it anew as other clients do: its revisions start at 1. */
+/** Deletes the bucket. The result recreates it as other clients do, with revisions from 1. */
 export const loseBucket = (url: string, bucket: string) =>
   Effect.flatMap(open({ servers: url }), manager).pipe(
     Effect.flatMap(({ streams }) =>
@@ -190,7 +190,7 @@ export const loseBucket = (url: string, bucket: string) =>
         await streams.delete(streamOf(bucket))
         return Effect.tryPromise(() =>
           streams.add({ ...config, first_seq: 0 }).catch((error: unknown) => {
-            // Whoever watches may make it again, and may have been quicker.
+            // The library's store recreates the bucket, too, and may have been faster.
             if (!(error instanceof JetStreamApiError && error.code === streamExists)) throw error
           })
         )
@@ -198,7 +198,7 @@ export const loseBucket = (url: string, bucket: string) =>
     )
   )
 
-/** The keys that are live on the server, and their revisions. */
+/** The keys that have a value on the server, and their revisions. */
 export const held = (url: string, bucket: string, keys: ReadonlyArray<string>) =>
   managed(url, async ({ direct }) => {
     const found = await Promise.all(keys.map(async (key) => {

@@ -1,4 +1,4 @@
-/** One watch through one fault, on a server of its own. */
+/** Runs one watch under one fault, on a new server. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,26 +16,26 @@ const until = eventually(false)
 
 const lookEvery = Duration.millis(20)
 
-/** Milliseconds that the last events may take, also where all patience is used up. */
+/** Milliseconds to wait for the last events, even if `patience` has been used up. */
 const shortestSettleTime = 1000
 
 export interface Load {
-  /** Keys that are written again and again. */
+  /** The number of keys that are written continuously. */
   readonly keys: number
   readonly perSecond: number
-  /** How long a watch is waited for before it counts as stalled. */
+  /** How long to wait for events before the watch counts as stalled. */
   readonly patience: Duration.Duration
 }
 
 export const usualLoad: Load = { keys: 50, perSecond: 500, patience: Duration.seconds(15) }
 
-/** Written once, and then left alone: what becomes of them is told by deletions and resets only. */
+/** Written once before the fault. Later events of these keys are only deletions and resets. */
 export const quietKeys = Array.from({ length: 12 }, (_, n) => `quiet.${n}`)
 
-/** Deleted while nobody watches: the second half without a trace. */
+/** Deleted during the fault; the second half without a delete marker, if the bucket has no consumer then. */
 const doomedKeys = quietKeys.slice(0, 8)
 
-/** Somebody writes the first event of a new time to this key. */
+/** The first write after the fault goes to this key. */
 const freshKey = "fresh"
 
 export interface Report extends Verdict {
@@ -43,28 +43,28 @@ export interface Report extends Verdict {
   readonly version: string
   readonly scenario: string
   readonly seen: ReadonlyArray<Seen>
-  /** What is written from now on is not in the bucket that was lost. */
+  /** The value of the last write before the fault. Later values are not in the bucket that was lost. */
   readonly lastBefore: number
-  /** Milliseconds from the fault's begin until a new connection had a write acknowledged. */
+  /** Milliseconds from the start of the fault until a write of a new connection was acknowledged. */
   readonly outage: number | undefined
-  /** Keys deleted without a trace while nobody watched. */
+  /** The number of keys deleted without a delete marker while the bucket had no consumer. */
   readonly traceless: number
-  /** Acknowledged. */
+  /** The number of acknowledged writes. */
   readonly writes: number
   readonly unknown: number
   readonly perSecond: number
-  /** Acknowledged, and not on the server in the end: nothing that a watch could mend. */
+  /** Keys whose last acknowledged write is not on the server in the end. The watch is not responsible for these. */
   readonly lost: ReadonlyArray<string>
 }
 
-/** Keys whose last acknowledged write of the bucket's last life is later than what the server holds. */
+/** Keys whose last acknowledged write since `since` is newer than the revision on the server. */
 const lostBy = (held: ReadonlyMap<string, number>, acknowledged: ReadonlyArray<Acknowledged>, since: number) => {
   const last = new Map<string, number>()
   for (const write of acknowledged) if (write.at >= since) last.set(write.key, write.revision)
   return [...last].filter(([key, revision]) => (held.get(key) ?? 0) < revision).map(([key]) => key)
 }
 
-/** Looks again and again, up to that moment. What has not come by then is for the verdict to tell. */
+/** Polls until the condition holds or `end` has passed. Missing events are then reported by the verdict. */
 const waitUntil = Effect.fnUntraced(function*(end: number, condition: () => boolean) {
   const now = yield* raw.stopwatch
   yield* Effect.sync(() => condition() || now() > end).pipe(
@@ -83,7 +83,7 @@ export const run = Effect.fnUntraced(
     yield* raw.writeAll(url, bucket, quietKeys, number)
     const seen = yield* watch
     const writer = yield* raw.startWriter({ url, bucket, keys: hotKeys, perSecond: load.perSecond, number })
-    // Half a second of writes; by chance a little more, so that faults meet heartbeats and pings at any moment.
+    // Write for 0.5 to 1 s: a random time, so that the fault occurs at any moment between heartbeats and pings.
     const warm = Math.floor(load.perSecond * (0.5 + 0.5 * (yield* Random.next)))
     yield* until(Effect.sync(() => seen.length), (count) => count >= warm)
 
@@ -110,7 +110,7 @@ export const run = Effect.fnUntraced(
       end,
       () => written === undefined || firstEvent({ seen, anew, fresh: written }, before) !== undefined
     )
-    // It goes on as before.
+    // Wait until the watch emits events at the usual rate again.
     const again = seen.length + load.perSecond / 2
     yield* waitUntil(end, () => written === undefined || seen.length >= again)
     yield* writer.stop

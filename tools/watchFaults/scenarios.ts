@@ -1,4 +1,4 @@
-/** The faults that a watch must come through. */
+/** The faults that a watch must tolerate. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -9,15 +9,15 @@ export interface Scenario {
   readonly title: string
   readonly storage: "file" | "memory"
   /**
-   * Values kept of each key. With one, what comes during a gap is superseded; with 64, a gap of some seconds may hide
-   * nothing, and what is given twice is there to be given twice.
+   * Values kept per key. With 1, values written during a gap of the watch may be superseded and never emitted. With 64,
+   * every value written during a gap of some seconds must be emitted, exactly once.
    */
   readonly history: 1 | 64
-  /** Whether the bucket is another one afterwards, and who makes it: somebody else, or the store's own layer only. */
+  /** Whether the bucket is recreated: by another client, or only by the layer of the store. */
   readonly anew: "no" | "by others" | "by the layer"
-  /** Whether nobody watches for a while, for sure, though the server answers. */
+  /** Whether the bucket certainly has no consumer for a while, although the server answers. */
   readonly unwatched: boolean
-  /** Brings the fault about; what it gives ends it, and takes its time. */
+  /** Starts the fault. The result waits and ends the fault. */
   readonly begin: (
     server: NatsServer,
     bucket: string
@@ -28,13 +28,13 @@ const usual = { storage: "file", history: 1, anew: "no", unwatched: false } as c
 
 const killed = (down: Duration.Duration): Scenario => ({
   ...usual,
-  title: `killed and started again after ${Duration.format(down)}`,
+  title: `killed and restarted after ${Duration.format(down)}`,
   begin: (server) => Effect.as(server.kill, Effect.andThen(Effect.sleep(down), server.restart))
 })
 
 const stopped = (time: Duration.Duration): Scenario => ({
   ...usual,
-  title: `stopped for ${Duration.format(time)}`,
+  title: `paused for ${Duration.format(time)}`,
   begin: (server) => Effect.as(server.pause, Effect.andThen(Effect.sleep(time), server.resume))
 })
 
@@ -47,17 +47,17 @@ const consumerDeleted: Scenario = {
 
 const madeAnew = (after: Duration.Duration): Scenario => ({
   ...usual,
-  title: `bucket deleted, made anew after ${Duration.format(after)}`,
+  title: `bucket deleted, recreated after ${Duration.format(after)}`,
   anew: "by others",
   begin: (server, bucket) =>
     Effect.map(raw.loseBucket(server.url, bucket), (make) =>
-      // Not even a turn of the event loop where there is nothing to wait for.
+      // Without a delay, recreate the bucket in the same turn of the event loop.
       Duration.isZero(after) ? make : Effect.andThen(Effect.sleep(after), make))
 })
 
 const leftToTheLayer: Scenario = {
   ...usual,
-  title: "bucket deleted, left to the layer",
+  title: "bucket deleted, recreated by the layer",
   anew: "by the layer",
   begin: (server, bucket) => Effect.as(raw.loseBucket(server.url, bucket), Effect.void)
 }
@@ -74,7 +74,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   killed(shortly),
   withHistory(killed(shortly)),
   killed(Duration.seconds(5)),
-  { ...killed(shortly), title: "killed, and its memory with it", storage: "memory", anew: "by the layer" },
+  { ...killed(shortly), title: "killed and restarted, memory storage lost", storage: "memory", anew: "by the layer" },
   consumerDeleted,
   withHistory(consumerDeleted),
   madeAnew(Duration.zero),

@@ -1,8 +1,8 @@
 /**
- * What a watch gave, held against what was written and what the server holds in the end. Pure.
+ * Compares the events of a watch with the writes and with the final contents of the bucket. Pure functions.
  */
 
-/** What a watch gave, and when, in milliseconds. The value is the number that the writers gave it. */
+/** An event of a watch and its time, in milliseconds. `value` is the number that the writer wrote. */
 export type Seen =
   | {
     readonly _tag: "Put"
@@ -21,7 +21,7 @@ export type Seen =
   | { readonly _tag: "Ready"; readonly at: number }
   | { readonly _tag: "Ended"; readonly at: number; readonly why: string }
 
-/** A write that the server has acknowledged, and when. */
+/** An acknowledged write, and the time of the acknowledgement. */
 export interface Acknowledged {
   readonly key: string
   readonly revision: number
@@ -31,33 +31,33 @@ export interface Acknowledged {
 
 export interface Evidence {
   readonly seen: ReadonlyArray<Seen>
-  /** Every live key on the server in the end, and its revision. */
+  /** The keys that have a value on the server at the end, and their revisions. */
   readonly held: ReadonlyMap<string, number>
-  /** Whether the bucket of the end is another than that of the start. */
+  /** Whether another client recreated the bucket during the run. */
   readonly anew: boolean
-  /** The first write that a new connection got acknowledged after the fault. */
+  /** The first acknowledged write of a new connection after the fault. */
   readonly fresh: Acknowledged | undefined
   readonly acknowledged: ReadonlyArray<Acknowledged>
 }
 
 export interface Verdict {
-  /** Keys of which the watch did not give the last value. */
+  /** Keys whose last value the watch did not emit. */
   readonly missed: ReadonlyArray<string>
-  /** Keys that are gone, and of which the watch did not say so. */
+  /** Keys without a value on the server, whose removal the watch did not emit. */
   readonly notRemoved: ReadonlyArray<string>
-  /** Given twice: a revision, or the removal of a key that was already gone. */
+  /** Revisions that were emitted twice, and removals of keys that had already been removed. */
   readonly duplicates: ReadonlyArray<string>
   readonly disordered: ReadonlyArray<string>
-  /** How many acknowledged writes were never given: superseded, or lost with their bucket, or missed. */
+  /** The number of acknowledged writes that were not emitted: superseded, lost with the bucket, or missed. */
   readonly skipped: number
   /** Milliseconds from the acknowledgement of `fresh` to the first event at or after it. */
   readonly firstEvent: number | undefined
 }
 
 /**
- * Writers number their writes on, while a bucket that others made anew counts its revisions from 1: there, and only
- * there, a revision is less than the number that was written with it. A bucket that the library made goes on above
- * every revision it ever gave, and needs no telling apart.
+ * Which bucket an event belongs to: 0 before, 1 after it was recreated by another client. Values increase over the
+ * whole run, while revisions of the recreated bucket start at 1: only there a revision is less than its value. A bucket
+ * that the library recreates continues with higher revisions, so its events need no distinction.
  */
 const lifeOf = (anew: boolean, { revision, value }: { readonly revision: number; readonly value: number }): 0 | 1 =>
   anew && revision < value ? 1 : 0
@@ -66,7 +66,9 @@ type Event = Extract<Seen, { readonly key: string }>
 
 const shown = (event: Event) => `${event._tag} ${event.key}@${event.revision}`
 
-/** The time from `fresh` to the first event at or after it; nothing before the index `from` is. */
+/**
+ * Milliseconds from `fresh` to the first event of the same or a later revision. The search starts at the index `from`.
+ */
 export const firstEvent = (
   { anew, fresh, seen }: Pick<Evidence, "anew" | "fresh" | "seen">,
   from = 0
@@ -76,7 +78,7 @@ export const firstEvent = (
   for (let index = from; index < seen.length; index++) {
     const event = seen[index]!
     if (event._tag === "Put" && lifeOf(anew, event) === life && event.revision >= fresh.revision) {
-      // The watch may hear of a write before its writer does.
+      // The watch may receive a write before the writer receives the acknowledgement.
       return Math.max(0, event.at - fresh.at)
     }
   }
@@ -113,7 +115,7 @@ export const judge = (evidence: Evidence): Verdict => {
       state.set(event.key, event.revision)
       values.add(event.value)
     } else if (event._tag === "Removed") {
-      // What is gone without a message is told with the revision last seen, and is no message of its own.
+      // A removal without a delete marker has the last revision of its key, so this revision is not a duplicate.
       const known = state.get(event.key)
       if (event.revision === known || event.reason === "reset") {
         if (known === undefined) duplicates.push(shown(event))
@@ -133,9 +135,9 @@ export const judge = (evidence: Evidence): Verdict => {
 }
 
 /**
- * What is wrong with how a watch told of a bucket made anew: each of the keys that are gone is removed by a reset, with
- * the revision that it had; only then comes the new snapshot (values later than `lastBefore`), and then `Ready` for the
- * second time.
+ * Checks the events of a watch for a recreated bucket: first each lost key is removed with the reason `reset` and its
+ * last revision, then the new snapshot follows (values greater than `lastBefore`), then a second `Ready`. Returns the
+ * problems.
  */
 export const resetProblems = (
   seen: ReadonlyArray<Seen>,
@@ -159,12 +161,12 @@ export const resetProblems = (
     times.set(event.key, (times.get(event.key) ?? 0) + 1)
     if (isNew) problems.push(`${event.key} was reset after the new snapshot had begun`)
     const had = revisions.get(event.key)
-    if (event.revision !== had) problems.push(`${event.key} was reset at ${event.revision}, not at ${had}`)
+    if (event.revision !== had) problems.push(`${event.key} was reset with revision ${event.revision}, expected ${had}`)
   })
   for (const key of gone) {
     if (times.get(key) !== 1) problems.push(`${key} was reset ${times.get(key) ?? 0} times`)
   }
-  if (readies.length !== 2) problems.push(`Ready came ${readies.length} times`)
-  else if (readies[1]! < lastReset) problems.push("Ready came before a reset")
+  if (readies.length !== 2) problems.push(`Ready was emitted ${readies.length} times, expected 2`)
+  else if (readies[1]! < lastReset) problems.push("Ready was emitted before a reset")
   return problems
 }
