@@ -6,7 +6,7 @@
  *
  * The run fails if a bug is not detected by the simulation or by the test that it names, or if it can no longer be
  * planted. `--only` selects bugs with that text in their name, file or scenario. `--runs` and `--scenario` override
- * what the bugs specify; `--control` is the number of runs of each scenario without a bug. The number of runs is
+ * the values of the bugs; `--control` is the number of runs of each scenario without a bug. The number of runs is
  * rounded up to a multiple of 50. Results are not saved with `--only`, `--runs`, `--scenario`, or a `--control` below
  * 200.
  */
