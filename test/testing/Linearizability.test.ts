@@ -238,8 +238,8 @@ describe("the checker", () => {
     }
     const rows: ReadonlyArray<readonly [object, string]> = [
       [{ invoked: Number.NaN }, "operation 1: invoked: expected a time, got NaN"],
-      [{ returned: 4 }, "operation 1: returned: expected a time from 5 on, when it was invoked, got 4"],
-      [{ returned: Number.NaN }, "operation 1: returned: expected a time from 5 on"],
+      [{ returned: 4 }, "operation 1: returned: expected a time of at least 5 (invoked), got 4"],
+      [{ returned: Number.NaN }, "operation 1: returned: expected a time of at least 5"],
       [{ input: null }, "operation 1: input: expected one of Get, Put, Remove, got none"],
       [{ input: { _tag: "Look" } }, "operation 1: input: expected one of Get, Put, Remove, got Look"],
       [{ outcome: { _tag: "Seen" } }, "operation 1: outcome: expected one of None, Found"],
@@ -252,7 +252,7 @@ describe("the checker", () => {
     for (const [wrong, problem] of rows) {
       const verdict = check([right, { ...right, ...wrong } as Operation])
       assert.strictEqual(verdict._tag, "Malformed")
-      assert.include(format(verdict), `no history: ${problem}`)
+      assert.include(format(verdict), `invalid input: ${problem}`)
     }
   })
 

@@ -1,6 +1,6 @@
 /**
- * The verdict on a history: each key on its own, then all revisions together.
- * Pure.
+ * Checks a history: first the operations of each key, then the revisions of all
+ * keys together. Pure.
  */
 import * as Result from "effect/Result"
 import { flag, integer, kindOf, oneOf, read, withDefault } from "../../../internal/options.ts"
@@ -20,12 +20,15 @@ import { contradictionIn } from "./revisions.ts"
 import { attempt, type Rules, shrink } from "./shrink.ts"
 
 // -----------------------------------------------------------------------------
-// histories that are none
+// invalid histories
 // -----------------------------------------------------------------------------
 
 const inputs: ReadonlyArray<string> = ["Get", "Put", "Remove"] satisfies ReadonlyArray<Input["_tag"]>
 
-/** An answer that its question cannot have is no mistake of the history, but one that the store made. */
+/**
+ * All valid outcomes. An outcome that does not fit its input (`Written` for a get) is still a valid history: it is an
+ * error of the store, and the search rejects it.
+ */
 const outcomes: ReadonlyArray<string> = [
   "None",
   "Found",
@@ -55,10 +58,10 @@ const problemOf = (operation: Operation): string | undefined => {
   if (!isObject(input) || !inputs.includes(input._tag)) {
     return `input: expected one of ${inputs.join(", ")}, got ${input?._tag ?? "none"}`
   }
-  // The outcome of what was not answered is not looked at.
+  // The outcome of an unanswered operation is ignored.
   if (returned === undefined) return undefined
   if (!(Number.isFinite(returned) && returned >= invoked)) {
-    return `returned: expected a time from ${invoked} on, when it was invoked, got ${returned}`
+    return `returned: expected a time of at least ${invoked} (invoked), got ${returned}`
   }
   return answerProblem(outcome)
 }
@@ -82,10 +85,10 @@ const malformedIn = (history: ReadonlyArray<Operation>): Malformed | undefined =
 // the verdict
 // -----------------------------------------------------------------------------
 
-/** Some seconds with one key. A history that is right takes hardly more steps than it has writes. */
+/** Takes a few seconds for one key. A linearizable history needs about as many steps as it has writes. */
 const usualMaxSteps = 2_000_000
 
-/** Neither a failure nor a get without an answer says anything. */
+/** A failed operation and an unanswered get do not constrain the order. */
 const constrains = (operation: Operation): boolean =>
   operation.outcome._tag !== "Failed" && !(operation.input._tag === "Get" && isUnanswered(operation))
 
@@ -145,6 +148,6 @@ export const check = (history: ReadonlyArray<Operation>, options?: Options): Ver
     _tag: "Undecided",
     keys: undecided,
     operations: history.length,
-    explanation: `no order was found in ${maxSteps} steps, and not all were tried, of key ${names}`
+    explanation: `the search stopped after ${maxSteps} steps without a result for these keys: ${names}`
   }
 }

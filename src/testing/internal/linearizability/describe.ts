@@ -1,5 +1,5 @@
 /**
- * Histories and verdicts in words and as tables.
+ * Formats histories and verdicts as sentences and tables for people.
  */
 import type { Operation, Verdict } from "../../Linearizability.ts"
 import type { KeyState } from "./keyState.ts"
@@ -63,16 +63,16 @@ const held = ({ known, least, live }: KeyState): string => {
     : "no value"
 }
 
-/** As much as a person takes in. */
+/** Longer lists are shown as a count of operations: a person cannot read more. */
 const mostNamed = 12
 
-/** What fits best of a history that does not fit, and what is left over. */
+/** Describes the longest consistent order that was found, and the operations that do not fit into it. */
 export const explain = (operations: ReadonlyArray<Operation>, { order, state }: SearchProgress): string => {
   const left = operations.filter((operation) => !order.includes(operation) && operation.returned !== undefined)
   const named = (list: ReadonlyArray<Operation>) =>
     list.length > mostNamed ? `${list.length} operations` : list.map(inWords).join("; ")
   const before = order.length === 0 ? "at the start" : `after (${named(order)})`
-  return `${before} the key holds ${held(state)}, and what is left has no order: ${named(left)}`
+  return `${before} the key holds ${held(state)}, and no order explains the remaining operations: ${named(left)}`
 }
 
 const pad = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
@@ -80,13 +80,13 @@ const pad = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> 
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd())
 }
 
-/** More would not fit beside the words. */
+/** With more distinct times the bars would be too wide to print beside the table. */
 const mostMoments = 40
 
-/** Columns from one moment to the next: room to see that something lasts. */
+/** Columns between two consecutive times: wide enough to draw an operation that lasts from one to the next. */
 const columns = 2
 
-/** Bars that show which operations overlap: moments in their order, whatever lies between them. */
+/** Draws bars that show which operations overlap. All distances between consecutive times are drawn equal. */
 const bars = (operations: ReadonlyArray<Operation>): (operation: Operation) => string => {
   const moments = [...new Set(operations.flatMap(({ invoked, returned }) => [invoked, returned ?? invoked]))]
     .toSorted((a, b) => a - b)
@@ -100,7 +100,7 @@ const bars = (operations: ReadonlyArray<Operation>): (operation: Operation) => s
   }
 }
 
-/** A row for each operation: of one process after those of another, and in the order of time. */
+/** Returns one row for each operation, sorted by process, then by time. */
 const table = (operations: ReadonlyArray<Operation>): ReadonlyArray<string> => {
   const bar = bars(operations)
   const start = Math.min(...operations.map(({ invoked }) => invoked))
@@ -127,15 +127,15 @@ export const format = (verdict: Verdict): string => {
     case "Linearizable":
       return `linearizable: ${verdict.operations} operations on ${verdict.keys} ${verdict.keys === 1 ? "key" : "keys"}`
     case "Malformed":
-      return `no history: ${verdict.explanation}`
+      return `invalid input: ${verdict.explanation}`
     case "Undecided":
       return `undecided: ${verdict.explanation}`
     case "NotLinearizable": {
       const { explanation, initial, key, shortest } = verdict
       const where = key === undefined ? "the keys of a bucket" : `key ${JSON.stringify(key)}`
-      const start = initial === "nothing" ? "nothing" : "whatever was there"
+      const start = initial === "nothing" ? "an empty key" : "an unknown value"
       return [
-        `not linearizable: ${where}, ${shortest.length} operations, beginning with ${start}`,
+        `not linearizable: ${where}, ${shortest.length} operations, starting from ${start}`,
         explanation,
         "",
         ...table(shortest)

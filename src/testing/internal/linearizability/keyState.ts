@@ -1,35 +1,35 @@
 /**
- * What is known of the last message of a key, and what each operation makes of
+ * The knowledge about the last message of a key, and how each operation changes
  * it. Pure.
  *
- * A removal is not told its revision, nor is a write without an answer: the
- * revision is then a set, every whole number from `least` on but for some that
- * it has turned out not to be. Such a set is exact: whatever is in it can have
- * been the revision, given the operations that led here.
+ * The answer of a removal does not contain its revision, and an unanswered write
+ * has no revision either. The revision is then a set of possible values: every
+ * integer from `least` on, except those in `not`. The set is exact: each member
+ * is possible, given the operations applied so far.
  */
 
 export interface KeyState {
-  /** Undefined: nobody knows. A message with a value has a revision of at least 1. */
+  /** Whether the key has a value; undefined if unknown. A message with a value has a revision of at least 1. */
   readonly live: boolean | undefined
-  /** The number of the value; undefined where it is not live, and where nobody knows. */
+  /** The number of the value; undefined if the key is not live, or if the value is unknown. */
   readonly value: number | undefined
-  /** The revision, or the least that it can be: never one of `not`. 0: no message at all. */
+  /** The revision, or the lowest possible revision; never in `not`. 0: the key has no message. */
   readonly least: number
   readonly known: boolean
-  /** Revisions above `least` that it is not. */
+  /** Excluded revisions above `least`. */
   readonly not: ReadonlyArray<number>
 }
 
-/** A revision, and whether a write of the key is known to have it: then no other one has. */
+/** A revision, and whether it is known to belong to a certain write of the key (so that no other write can have it). */
 export interface Revision {
   readonly revision: number
   readonly isTaken: boolean
 }
 
-/** What must hold for a write to be done. */
+/** A condition under which a write is applied. */
 type KeyCondition = "live" | "dead" | Revision
 
-/** What an operation asks of the state, and what it leaves. */
+/** The effect of an operation: its requirement on the state, and the state after it. */
 export type Step =
   | { readonly _tag: "Dead" }
   | { readonly _tag: "Live" }
@@ -38,12 +38,12 @@ export type Step =
   | {
     readonly _tag: "Write"
     readonly condition: KeyCondition | undefined
-    /** Undefined: a tombstone. */
+    /** Undefined for a removal. */
     readonly value: number | undefined
-    /** Undefined: not told. */
+    /** Undefined if the answer does not contain the revision. */
     readonly revision: number | undefined
   }
-  /** An answer that the operation cannot have. */
+  /** Impossible: the outcome does not fit the operation. */
   | { readonly _tag: "Never" }
 
 export type KeyWrite = Extract<Step, { readonly _tag: "Write" }>
@@ -52,7 +52,7 @@ export const nothing: KeyState = { live: false, value: undefined, least: 0, know
 
 export const anything: KeyState = { live: undefined, value: undefined, least: 0, known: false, not: [] }
 
-/** The state if its revision is at least that. */
+/** Restricts the state to revisions of at least `least`; undefined if none is possible. */
 const from = (state: KeyState, least: number): KeyState | undefined => {
   if (state.least >= least) return state
   if (state.known) return undefined
@@ -70,14 +70,14 @@ const live = (state: KeyState): KeyState | undefined => {
   return there && { ...there, live: true }
 }
 
-/** The state if that is its revision. */
+/** Restricts the state to this revision; undefined if impossible. */
 const at = (state: KeyState, { isTaken, revision }: Revision): KeyState | undefined => {
   if (state.known) return state.least === revision ? state : undefined
   if (isTaken || revision < state.least || state.not.includes(revision)) return undefined
   return { ...state, live: revision === 0 ? false : state.live, least: revision, known: true, not: [] }
 }
 
-/** The state if that is not its revision. */
+/** Excludes this revision from the state; undefined if it is the only possible one. */
 const isNot = (state: KeyState, { isTaken, revision }: Revision): KeyState | undefined => {
   if (state.known) return revision === state.least ? undefined : state
   if (isTaken || revision < state.least || state.not.includes(revision)) return state
@@ -102,7 +102,7 @@ const allows = (state: KeyState, condition: KeyCondition | undefined): KeyState 
 
 const write = (state: KeyState, { condition, revision, value }: KeyWrite): KeyState | undefined => {
   const allowed = allows(state, condition)
-  // Of the revisions that this one may have replaced, the least leaves the most room.
+  // The lowest revision that this write can have replaced gives the largest set of possible revisions.
   if (allowed === undefined || (revision !== undefined && allowed.least >= revision)) return undefined
   return {
     live: value !== undefined,
@@ -114,9 +114,9 @@ const write = (state: KeyState, { condition, revision, value }: KeyWrite): KeySt
 }
 
 /**
- * The state after a step; undefined where the step cannot have been taken here.
- * A step that neither changes the state nor tells more of it gives the very same
- * one.
+ * Returns the state after a step; undefined if the step is impossible in this
+ * state. Returns the same object if the step changes nothing and adds no
+ * knowledge.
  */
 export const apply = (state: KeyState, step: Step): KeyState | undefined => {
   switch (step._tag) {
@@ -135,11 +135,11 @@ export const apply = (state: KeyState, step: Step): KeyState | undefined => {
   }
 }
 
-/** Whether the step can be taken here whichever of its possible revisions and values the state has. */
+/** Whether the step is possible for every revision and value that the state allows. */
 export const surelyAllows = (state: KeyState, step: Step): boolean =>
   step._tag === "Write" ? allows(state, step.condition) === state : apply(state, step) === state
 
-/** Whether whatever the second may be, the first may be as well; false too where that is hard to say. */
+/** Whether every possibility of `other` is also one of `state`. Conservative: can return false although it holds. */
 export const includes = (state: KeyState, other: KeyState): boolean =>
   state.live === other.live && state.value === other.value && state.known === other.known &&
   (state.known

@@ -1,27 +1,28 @@
 /**
- * The history of one key as a search wants it: operations that were answered, in
- * the order of their invocation, and writes that may or may not have landed,
- * alike ones together. What cannot matter is left out. Pure.
+ * Converts the history of one key into the input of the search: answered
+ * operations in the order of invocation, and groups of equivalent unanswered
+ * writes, which may or may not have been applied. Operations that cannot affect
+ * the result are left out. Pure.
  *
- * Revisions say most of the order. Those of one key grow from write to write, so
- * an operation that is known to have written or seen one revision comes before
- * every operation that is known to have written or seen a greater one.
+ * Revisions determine most of the order: they increase with each write of a key.
+ * An operation that wrote or read a revision therefore precedes every operation
+ * that wrote or read a greater one.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { Initial, Operation } from "../../Linearizability.ts"
 import { anything, type KeyState, type KeyWrite, nothing, type Revision, type Step } from "./keyState.ts"
 
-/** An operation that has its place in every order. */
+/** An operation that every order must contain. */
 export interface KeyTask {
   readonly operation: Operation
   readonly step: Step
   readonly invoked: number
   readonly returned: number
-  /** All tasks of a smaller number go before; undefined where no revision says so. */
+  /** Tasks with a smaller rank come first; undefined if the task has no known revision. */
   readonly rank: number | undefined
 }
 
-/** A write that has landed at some time after its invocation, or never. */
+/** A write that was applied at some time after its invocation, or never. */
 interface Maybe {
   readonly operation: Operation
   readonly step: KeyWrite
@@ -30,11 +31,11 @@ interface Maybe {
 
 export interface Problem {
   readonly initial: KeyState
-  /** By invocation. */
+  /** Sorted by invocation. */
   readonly tasks: ReadonlyArray<KeyTask>
-  /** How many tasks each rank has. */
+  /** The number of tasks of each rank. */
   readonly ranks: ReadonlyArray<number>
-  /** Each a list of writes that differ in their invocation only, and are in its order. */
+  /** Each list has writes that differ only in their invocation, sorted by it. */
   readonly maybes: ReadonlyArray<ReadonlyArray<Maybe>>
 }
 
@@ -43,14 +44,14 @@ const never: Step = { _tag: "Never" }
 export const isUnanswered = (operation: Operation): boolean =>
   operation.returned === undefined || operation.outcome._tag === "Unknown"
 
-/** By invocation; of those at one time, by answer. */
+/** Sorts by the time of invocation, then by the time of the answer. */
 const inOrder = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> =>
   operations.toSorted((a, b) => a.invoked - b.invoked || (a.returned ?? Infinity) - (b.returned ?? Infinity))
 
-/** What no get has seen: all such values are alike. */
+/** The number of all values that no get returned: they need not be distinguished. */
 const unseen = -1
 
-/** Numbers for the values that somebody got. */
+/** Numbers the values that gets returned. */
 const valuesSeen = (operations: ReadonlyArray<Operation>) => {
   const numbers = new Map<string, number>()
   for (const { outcome } of operations) {
@@ -59,7 +60,7 @@ const valuesSeen = (operations: ReadonlyArray<Operation>) => {
   return (value: string) => numbers.get(value) ?? unseen
 }
 
-/** What is known of a history before its operations are looked at one by one. */
+/** Facts about the whole history, needed to convert a single operation. */
 interface OperationNames {
   readonly numberOf: (value: string) => number
   readonly revision: (revision: number) => Revision
@@ -67,7 +68,7 @@ interface OperationNames {
 
 type Asked = "live" | "dead" | number
 
-/** A condition on another key is not looked at here: that it held is known where the write was done. */
+/** The condition on the own key. A condition on another key is ignored: the answer shows whether it held. */
 const askedBy = ({ input }: Operation): Asked | undefined => {
   if (input._tag === "Get") return undefined
   if (input._tag === "Remove") return input.revision
@@ -85,7 +86,7 @@ const writing = (operation: Operation, revision: number | undefined, names: Oper
   }
 }
 
-/** What must be the case where a condition did not hold. */
+/** Returns what a refusal implies for the state. */
 const refusal = (asked: Asked | undefined, reason: string, { revision }: OperationNames): Step => {
   if (asked === "dead") return reason === "KeyNotFound" ? never : { _tag: "Live" }
   if (asked === "live") return reason === "KeyAlreadyExists" ? never : { _tag: "Dead" }
@@ -111,10 +112,10 @@ const stepOf = (operation: Operation, names: OperationNames): Step => {
 }
 
 /**
- * Without the refusals that say nothing: of a condition on another key, and, of
- * those with a mismatch, the ones during which another write was under way where
- * such a one is reason enough. With `createOnly` and `updateOnly` it always is:
- * they are a read and a write, and somebody may have come between.
+ * Removes refusals that imply nothing for the state: those of a condition on
+ * another key, and mismatches that a concurrent write explains. A concurrent
+ * write explains every mismatch of `createOnly` and `updateOnly`, which are a
+ * read followed by a write, and those of a revision if `conflictsInFlight`.
  */
 export const withoutEmptyRefusals = (
   operations: ReadonlyArray<Operation>,
@@ -134,11 +135,11 @@ export const withoutEmptyRefusals = (
   })
 }
 
-/** Whether another one of these was under way at some time between an operation's question and its answer. */
+/** Returns a function that reports whether an operation overlaps one of these writes other than itself. */
 const overlapping = (writes: ReadonlyArray<Operation>): (operation: Operation) => boolean => {
   const sorted = inOrder(writes)
   const until = sorted.map((write) => isUnanswered(write) ? Infinity : write.returned!)
-  // Of each and those before it, the one that takes longest, and the longest of the others.
+  // For each prefix: the write that ends last, and the latest end among the others.
   const longest: Array<number> = []
   const others: Array<number> = []
   until.forEach((time, index) => {
@@ -157,9 +158,9 @@ const overlapping = (writes: ReadonlyArray<Operation>): (operation: Operation) =
 }
 
 /**
- * The unanswered writes whose revision is told by those who read it: nothing
- * else can have written what they read. Such a one has landed, by the time at
- * which the first of them was answered.
+ * Returns the unanswered puts whose revision is known from reads: only this put
+ * can have written the value that was read. It was applied before the first of
+ * these reads was answered.
  */
 const revealed = (
   answered: ReadonlyArray<Operation>,
@@ -176,19 +177,20 @@ const revealed = (
     const by = Math.min(returned!, seen.get(outcome.revision)?.by ?? Infinity)
     seen.set(outcome.revision, { value: outcome.value, by })
   }
-  // What was there before can be what was seen with the first revision, and with no other.
+  // The value from before the history can have been read only with the lowest revision of all reads.
   if (initial === "anything") seen.delete(first)
   const puts = Map.groupBy(unanswered, ({ input }) => input._tag === "Put" ? input.value : undefined)
   const found = new Map<Operation, { readonly revision: number; readonly by: number }>()
   for (const [revision, { by, value }] of seen) {
     const [put, ...more] = puts.get(value) ?? []
-    // One that begins later than that, or is told two, is in no order with them all: the search finds none.
+    // A put that begins after the read, or that is found for two revisions, makes every order impossible:
+    // the search reports that.
     if (put !== undefined && more.length === 0) found.set(put, { revision, by })
   }
   return found
 }
 
-/** What a step can need that an unanswered write gives; undefined where it needs none. */
+/** Returns what a step requires that an unanswered write can provide; undefined if it requires nothing. */
 const needOf = (step: Step): string | undefined => {
   switch (step._tag) {
     case "Dead":
@@ -210,9 +212,9 @@ const givenBy = ({ value }: KeyWrite): ReadonlyArray<string> =>
   value === undefined ? ["dead", "revision"] : ["live", "revision", `value ${value}`]
 
 /**
- * Without the unanswered writes that no operation can need (see `search.ts`: one
- * is needed only just before an operation that would not be possible without
- * it, be it another such write that is needed).
+ * Removes the unanswered writes that no operation can need. As `search.ts`
+ * explains, an unanswered write is needed only directly before an operation that
+ * is impossible without it; that operation may be another needed unanswered write.
  */
 const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<KeyTask>): ReadonlyArray<Maybe> => {
   const until = new Map<string, number>()
@@ -234,9 +236,9 @@ const needed = (maybes: ReadonlyArray<Maybe>, tasks: ReadonlyArray<KeyTask>): Re
 }
 
 /**
- * Lists of writes that are alike, those on later revisions before those on
- * earlier ones: a write on a later one is tried on its own before it is tried
- * after another, and what was in vain without the other is not tried with it.
+ * Groups equivalent writes. Writes conditioned on later revisions come first: a
+ * write on a later revision is then tried alone before it is tried after another
+ * write, and a dead end found without the other write is not searched again with it.
  */
 const alike = (maybes: ReadonlyArray<Maybe>): ReadonlyArray<ReadonlyArray<Maybe>> => {
   const lists = Map.groupBy(maybes, ({ step }) => JSON.stringify([step.condition, step.value]))
@@ -248,7 +250,7 @@ const alike = (maybes: ReadonlyArray<Maybe>): ReadonlyArray<ReadonlyArray<Maybe>
 const revisionOf = (step: Step): number | undefined =>
   step._tag === "Write" || step._tag === "Holds" ? step.revision : undefined
 
-/** Ranks by revision; a write and those who saw it have the same. */
+/** Ranks tasks by revision; a write and its readers have the same rank. */
 const ranking = (steps: ReadonlyArray<Step>) => {
   const revisions = [...new Set(steps.flatMap((step) => revisionOf(step) ?? []))].toSorted((a, b) => a - b)
   const ranks = new Map(revisions.map((revision, rank) => [revision, rank]))
@@ -263,10 +265,10 @@ const ranking = (steps: ReadonlyArray<Step>) => {
 }
 
 /**
- * The problem of one key.
+ * Creates the search problem of one key.
  *
- * The operations are those that constrain something: no `Failed`, no unanswered
- * get, and nothing of what `withoutEmptyRefusals` leaves out.
+ * The operations must be those that constrain the order: without `Failed`,
+ * unanswered gets, and the refusals that `withoutEmptyRefusals` removes.
  */
 export const make = (operations: ReadonlyArray<Operation>, initial: Initial): Problem => {
   const sorted = inOrder(operations)

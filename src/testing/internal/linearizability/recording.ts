@@ -1,5 +1,5 @@
 /**
- * A store whose operations are written to a history.
+ * Wraps a store so that its operations are recorded in a history.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,7 +18,7 @@ const isFunction = <F>(value: unknown): value is F => typeof value === "function
 const settings = {
   process: text,
   now: thatIs<RecorderOptions["now"]>(isFunction, "a function"),
-  history: thatIs<Array<Operation>>(Array.isArray, "a list for operations"),
+  history: thatIs<Array<Operation>>(Array.isArray, "a list of operations"),
   log: optional(thatIs<NonNullable<RecorderOptions["log"]>>(isFunction, "a function")),
   encode: optional(thatIs<NonNullable<RecorderOptions["encode"]>>(isFunction, "a function"))
 }
@@ -27,7 +27,7 @@ type Recording = Values<typeof settings>
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** UTF-8 where it is, so that a person can read it; no two values have the same text. */
+/** Decodes valid UTF-8 as text and encodes other values as `hex:...`. Different values have different texts. */
 const textOf = (value: Uint8Array): string => {
   try {
     const text = utf8.decode(value)
@@ -40,7 +40,7 @@ const textOf = (value: Uint8Array): string => {
 const hexOf = (value: Uint8Array): string =>
   `hex:${Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("")}`
 
-/** What a write came to that did not succeed; interrupted or broken, it may still land. */
+/** The outcome of a write that did not succeed. After an interruption or a defect it may still be applied. */
 const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
   const reason = Option.getOrUndefined(Exit.findErrorOption(exit))?.reason._tag
   switch (reason) {
@@ -56,7 +56,7 @@ const failureOf = (exit: Exit.Exit<unknown, KVStoreError>): Outcome => {
   }
 }
 
-/** A store whose recorded operations are all refused. */
+/** A store whose recorded operations all fail with `reason`. */
 const refusing = (reason: InvalidConfig): (store: RecordedStore) => RecordedStore => {
   const refuse = (operation: string) => (key: string) =>
     Effect.fail(new KVStoreError({ bucket: undefined, operation, key, reason }))
@@ -80,7 +80,7 @@ const recording = (
     log?.(operation, place)
   }
 
-  /** It is in the history from its beginning on: who never comes back has written it there. */
+  /** Adds the operation when it begins, so that the history also contains operations that never end. */
   const record = <A>(
     key: string,
     input: Input,

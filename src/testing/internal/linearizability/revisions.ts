@@ -1,19 +1,19 @@
 /**
- * What the revisions of different keys say of each other: one sequence over the
- * whole bucket, in which none is given twice, and none that is smaller than one
- * that was known before the write began. Pure.
+ * Checks the revisions of all keys of a bucket together. They are one sequence:
+ * no revision is used twice, and a write's revision is greater than every
+ * revision that was known before the write began. Pure.
  */
 import type { Initial, Operation } from "../../Linearizability.ts"
 import { isUnanswered } from "./problem.ts"
 
-/** A revision, and the times between which it was given to a write. */
+/** A revision, and the operations that show when it was assigned. */
 interface RevisionUse {
   readonly revision: number
   readonly key: string
-  /** The first who was told of it, and when. */
+  /** The operation whose answer first contained the revision, and the time of that answer. */
   readonly known: Operation
   readonly knownAt: number
-  /** Those of whom one has written it: none where it was there before. */
+  /** The operations of which one wrote it; empty if it may stem from before the history. */
   readonly writers: ReadonlyArray<Operation>
 }
 
@@ -26,7 +26,10 @@ export interface Contradiction {
 const begun = ({ writers }: RevisionUse): number =>
   writers.length === 0 ? -Infinity : Math.min(...writers.map(({ invoked }) => invoked))
 
-/** What was there before may have been there with any revision. */
+/**
+ * Returns a function that finds the unanswered puts of a value. It finds none if the initial value is unknown: a value
+ * that was read can then stem from before the history, with any revision.
+ */
 const unanswered = (operations: ReadonlyArray<Operation>, initial: Initial) => {
   if (initial === "anything") return () => []
   const puts = operations.filter((operation) => operation.input._tag === "Put" && isUnanswered(operation))
@@ -40,7 +43,7 @@ const contradiction = (
   explanation: string
 ): Contradiction => ({ operations: [...new Set(operations)], initial, explanation })
 
-/** All revisions that somebody was told; the first that two keys have. */
+/** Collects all revisions in answers, or returns the first one that two keys have. */
 const collect = (
   operations: ReadonlyArray<Operation>,
   initial: Initial
@@ -56,7 +59,7 @@ const collect = (
       return contradiction(
         [other.known, operation],
         "anything",
-        `revision ${revision} was given to both "${other.key}" and "${key}"`
+        `revision ${revision} was assigned to both "${other.key}" and "${key}"`
       )
     }
     const isFirst = other === undefined || returned! < other.knownAt
@@ -71,7 +74,7 @@ const collect = (
   return [...given.values()]
 }
 
-/** Two keys whose revisions cannot both be right. */
+/** Finds operations of two keys whose revisions contradict each other. */
 export const contradictionIn = (
   operations: ReadonlyArray<Operation>,
   initial: Initial

@@ -1,38 +1,41 @@
 /**
- * The search for an order of one key's operations that explains all answers:
- * Wing and Gong's, with Lowe's memory of what was tried in vain, on a linked list
- * of questions and answers. Pure, and without recursion.
+ * Searches for an order of one key's operations that explains all answers: the
+ * algorithm of Wing and Gong, with Lowe's memory of dead ends, on a linked list
+ * of invocations and answers. Pure, without recursion.
  *
- * From any point an operation may be next if none that is left was answered
- * before it began. Three things keep the search narrow:
+ * At any point an operation can be next if no remaining operation was answered
+ * before it began. Three rules keep the search narrow:
  *
- * - **What is possible and changes nothing goes at once.** A get that the state
- *   surely explains, or a refusal, can be moved to the front of any order that
- *   works from here: the state is the same after it.
- * - **Revisions say which write is next** (the ranks of a `Task`).
- * - **An unanswered write goes only just before an operation that needs it.** Take
- *   an order that works, with every revision filled in, and an unanswered write u
- *   in it with x next. Where x is possible before u as well, x can go first if it
- *   does not write (u was never answered, so it may be later), and u can be left
- *   out if x writes. Either brings u further to the end, or out. So there is an
- *   order in which each u is followed by an x that is impossible just before u.
+ * - **An operation that is possible and does not change the state is taken at
+ *   once.** A get or a refusal that the state surely explains can be moved to the
+ *   front of any valid order from here, because the state stays the same.
+ * - **Revisions determine the next write** (the `rank` of a `KeyTask`).
+ * - **An unanswered write is placed only directly before an operation that needs
+ *   it.** Take a valid order with all revisions filled in, and in it an unanswered
+ *   write u followed by x. Suppose x is possible before u as well. If x does not
+ *   write, x and u can change places, since u has no answer that limits its time;
+ *   if x writes, u can be left out. Both move u towards the end, or remove it. So
+ *   there is a valid order in which each u is followed by an x that is impossible
+ *   directly before u.
  *
- * Of unanswered writes that differ in their invocation only, the first to begin
- * is taken first: where another one stands, it can stand as well.
+ * Of unanswered writes that differ only in their invocation, the earliest is
+ * taken first: it is possible wherever a later one is.
  *
- * And of several unanswered writes in a row, three are enough. One on a revision
- * can follow the first of the row at once, since that one can have had any
- * revision: it is the first or the second. One that needs a value is the first
- * where there is one, and otherwise comes after whatever leaves one, which needs
- * none and is the first, or is on a revision; so does one that needs none.
+ * Three unanswered writes in a row are enough. A write conditioned on a revision
+ * is the first or second of the row: it can directly follow the first write,
+ * whose revision can be any. A write that requires a value (`updateOnly`) is the
+ * first of the row if the key has a value. Otherwise it follows a write that sets
+ * one, which is either the first of the row, because it does not itself require
+ * a value, or is conditioned on a revision. The same holds for a write that
+ * requires the absence of a value (`createOnly`).
  */
 import type { Operation } from "../../Linearizability.ts"
 import { apply, includes, type KeyState, type Step, surelyAllows } from "./keyState.ts"
 import type { KeyTask, Problem } from "./problem.ts"
 
-/** How far the best attempt came. */
+/** The longest partial order that was found. */
 export interface SearchProgress {
-  /** How many operations with an answer have a place in it. */
+  /** The number of answered operations in it. */
   readonly placed: number
   readonly order: ReadonlyArray<Operation>
   readonly state: KeyState
@@ -40,11 +43,14 @@ export interface SearchProgress {
 
 export type SearchResult =
   | { readonly _tag: "Order" }
-  /** `furthest` only where it was asked for: it takes time with many operations. */
+  /** `furthest` is recorded only on request: it is slow with many operations. */
   | { readonly _tag: "None"; readonly furthest: SearchProgress | undefined }
   | { readonly _tag: "GaveUp" }
 
-/** Questions and answers by time in a linked list. A task's question is its index; its answer is that many further on. */
+/**
+ * Invocations ("questions") and answers in a linked list, sorted by time. The question of a task is the index of the
+ * task; its answer is the index plus the number of tasks.
+ */
 class Events {
   private readonly size: number
   private readonly following: Int32Array
@@ -55,7 +61,7 @@ class Events {
     this.size = size
     const end = 2 * size
     const time = (event: number) => event < size ? tasks[event]!.invoked : tasks[event - size]!.returned
-    // Questions before answers of the same time, and in the order of their numbers.
+    // At equal times: questions before answers, then by index.
     const sorted = Int32Array.from({ length: end }, (_, event) => event)
       .toSorted((a, b) => time(a) - time(b) || a - b)
     this.following = new Int32Array(end + 1)
@@ -96,7 +102,7 @@ class Events {
     this.unlink(task + this.size)
   }
 
-  /** The opposite of `remove`, in the opposite order. */
+  /** Undoes `remove`. Tasks must be put back in the reverse order of their removal. */
   putBack(task: number): void {
     this.relink(task + this.size)
     this.relink(task)
@@ -115,35 +121,35 @@ class Events {
   }
 }
 
-/** What may be next: a task by its index, or the next unanswered write of a list, from -1 downwards. */
+/** A possible next move: the index of a task, or -1 - i for the next unanswered write of list i. */
 interface Choice {
   readonly move: number
   readonly state: KeyState
 }
 
-/** The most unanswered writes in a row, and the most before one on a revision. */
+/** The maximum number of unanswered writes in a row, and before a write conditioned on a revision (see above). */
 const longestRow = 3
 const mostBeforeRevision = 1
 
 interface SearchPlace {
   readonly state: KeyState
-  /** The state before the unanswered write that led here, if it was the last: what follows must need that write. */
+  /** The state before the last move if that was an unanswered write: the next move must be impossible in it. */
   readonly before: KeyState | undefined
-  /** How many unanswered writes in a row led here. */
+  /** The number of unanswered writes directly before this place. */
   readonly row: number
-  /** The greatest index of a task that has its place. */
+  /** The greatest index of a placed task. */
   readonly latest: number
 }
 
-/** A point of the search from which several ways may lead on. */
+/** A place on the search stack, with its possible moves. */
 interface Point extends SearchPlace {
   readonly candidates: ReadonlyArray<Choice>
   next: number
-  /** How many moves led here. */
+  /** The number of moves that led here. */
   readonly moves: number
 }
 
-/** A place from which none leads to the end. */
+/** A dead end: no sequence of moves from here gives an order. */
 interface InVain {
   readonly state: KeyState
   readonly before: KeyState | undefined
@@ -158,13 +164,13 @@ class Search {
   private readonly problem: Problem
   private readonly events: Events
   private readonly moves: Array<number> = []
-  /** How many of each list have their place. */
+  /** The number of placed writes of each list of unanswered writes. */
   private readonly used: Array<number>
-  /** How many tasks of each rank have none yet, and the first rank that has such. */
+  /** The number of tasks of each rank that are not placed, and the lowest rank that has one. */
   private readonly left: Array<number>
   private rank = 0
   private placed = 0
-  /** Points from which no way leads to the end. */
+  /** Dead ends by the name of their place. */
   private readonly vain = new Map<string, Array<InVain>>()
   private furthest: SearchProgress | undefined
 
@@ -207,7 +213,7 @@ class Search {
     return { _tag: "Order" }
   }
 
-  /** Takes what goes at once, and looks at what may be next; undefined where that was in vain before. */
+  /** Absorbs tasks that change nothing, then finds the possible moves; undefined for a known dead end. */
   private pointAt(place: SearchPlace): Point | undefined {
     const { state } = place
     const placed = this.placed
@@ -221,7 +227,7 @@ class Search {
     return { ...here, candidates, moves: this.moves.length, next: 0 }
   }
 
-  /** Gives every task that may be next, is possible, and neither changes the state nor tells more of it, its place. */
+  /** Places every task that can be next and is possible without a change of the state. Returns the new `latest`. */
   private absorb(state: KeyState, latest: number): number {
     let most = latest
     for (let event = this.events.first; this.events.isQuestion(event); event = this.events.next(event)) {
@@ -287,9 +293,9 @@ class Search {
   }
 
   /**
-   * Whether it was in vain to go on from a point that left more open: with the same tasks in their places, at least
-   * these revisions possible (also before the last unanswered write: what is surely allowed there, and so must not
-   * follow, is then surely allowed here), and at least as many unanswered writes to take.
+   * Whether a known dead end covers this place: it had the same tasks placed, allowed at least the same revisions, and
+   * left at least as many unanswered writes. Its state before the last unanswered write must include ours as well:
+   * every move that was excluded there, because that state surely allows it, is then excluded here.
    */
   private isVain(point: SearchPlace): boolean {
     if (this.vain.size === 0) return false
@@ -311,7 +317,7 @@ class Search {
     else others.push(here)
   }
 
-  /** Which tasks have their place, and what the key holds. */
+  /** Identifies the placed tasks and the value of the key. */
   private nameOf({ latest, state }: SearchPlace): string {
     const waiting: Array<number> = []
     for (let event = this.events.first; event !== this.events.end; event = this.events.next(event)) {
@@ -332,6 +338,6 @@ class Search {
   }
 }
 
-/** Looks for an order; gives up after so many steps. */
+/** Searches for an order; gives up after `maxSteps`. With `explains`, a failure contains the longest partial order. */
 export const search = (problem: Problem, maxSteps: number, explains = false): SearchResult =>
   new Search(problem, explains).run(maxSteps)

@@ -1,24 +1,24 @@
 /**
- * A smaller history that cannot be explained either. Pure.
+ * Shrinks a history that is not linearizable. Pure.
  *
- * Every step takes something from the history that cannot make a history wrong by
- * being taken: what has an order before has one after. So whatever still has none
- * was wrong before.
+ * Each step removes operations in a way that keeps a linearizable history
+ * linearizable. So a shrunk history that has no order shows that the original has
+ * none.
  *
- * - **The end.** Of an order of the whole, take the operations that have their
- *   place by some time: they are an order of what was answered by then, together
- *   with some of what was under way, which counts as unanswered.
- * - **The start.** Of an order of the whole, take what comes after the last
- *   operation that was answered before some time, beginning with whatever the key
- *   holds there. All that began after that time is in it; what was under way may
- *   be or not, and counts as unanswered.
- * - **One operation.** A get and a refusal leave the key as it was: an order
- *   without it is an order. A write counts as unanswered, which forgets something
- *   and asks for nothing; it goes if nothing can need it (`needed` in
+ * - **Cutting the end** at a time t. Given an order of the whole history, its
+ *   operations up to t are an order of everything answered by t, plus some
+ *   operations in progress at t, which count as unanswered.
+ * - **Cutting the start** at a time t. Given an order of the whole history, take
+ *   the part after the last operation that was answered by t, starting from
+ *   the value that the key has there. It contains everything invoked after t, and
+ *   some of the operations in progress at t, which count as unanswered.
+ * - **Removing single operations.** A get or a refusal does not change the key, so
+ *   the order without it is valid. A write becomes unanswered, which removes a
+ *   constraint and adds none; it is dropped if no operation can need it (`needed` in
  *   `problem.ts`).
  *
- * Refusals that another write under way is reason enough for are gone before any
- * of this, or the reason might be taken away first.
+ * Refusals that a concurrent write explains are removed first: otherwise the
+ * write that explains them could be removed before them.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { Initial, Operation } from "../../Linearizability.ts"
@@ -30,7 +30,7 @@ export interface Rules {
   readonly maxSteps: number
 }
 
-/** Looks for an order of the operations of one key. */
+/** Searches for an order of the operations of one key. */
 export const attempt = (
   operations: ReadonlyArray<Operation>,
   initial: Initial,
@@ -39,7 +39,7 @@ export const attempt = (
 ): SearchResult =>
   search(make(withoutEmptyRefusals(operations, rules.conflictsInFlight), initial), rules.maxSteps, explains)
 
-/** An attempt to shrink that takes longer is not worth it: another one may be quick. */
+/** Limits one attempt to shrink: another attempt may be faster. */
 const mostSteps = 100_000
 
 export interface Shrunk {
@@ -47,10 +47,10 @@ export interface Shrunk {
   readonly initial: Initial
 }
 
-/** Whether an operation may have its place after that time although it began before. */
+/** Whether the operation can be placed after that time. */
 const isUnderWay = (operation: Operation, time: number) => isUnanswered(operation) || operation.returned! > time
 
-/** Reads and refusals say nothing any more. */
+/** Drops the answer: a write becomes unanswered; a get or a refusal is removed. */
 const forget = (operation: Operation): ReadonlyArray<Operation> =>
   operation.input._tag === "Get" || operation.outcome._tag === "Refused"
     ? []
@@ -66,7 +66,7 @@ const from = (operations: ReadonlyArray<Operation>, time: number) =>
     isUnanswered(operation) || operation.invoked > time ? operation : forget(operation)
   )
 
-/** The last of a list that passes, if those that pass come first. */
+/** Returns the last item that passes; all items that pass must come first in the list. */
 const lastThat = <A>(list: ReadonlyArray<A>, passes: (item: A) => boolean): A | undefined =>
   list[countPassing(list, passes) - 1]
 
@@ -74,14 +74,14 @@ const answers = (operations: ReadonlyArray<Operation>) =>
   [...new Set(operations.flatMap((operation) => isUnanswered(operation) ? [] : operation.returned!))]
     .toSorted((a, b) => a - b)
 
-/** What matters of a history, in the order in which it began. */
+/** Removes the operations that the search ignores. Keeps the order of the others. */
 const simplified = ({ initial, operations }: Shrunk, { conflictsInFlight }: Rules): Shrunk => {
   const { maybes, tasks } = make(withoutEmptyRefusals(operations, conflictsInFlight), initial)
   const kept = new Set([...tasks, ...maybes.flat()].map(({ operation }) => operation))
   return { initial, operations: operations.filter((operation) => kept.has(operation)) }
 }
 
-/** Takes away as many at once as can be, and fewer and fewer, down to single ones. */
+/** Removes operations in chunks: first all at once, then in halves, down to single operations. */
 const withoutNeedless = (start: Shrunk, isWrong: (shrunk: Shrunk) => boolean, rules: Rules): Shrunk => {
   let best = start
   for (let size = best.operations.length; size >= 1; size = size > 1 ? Math.ceil(size / 2) : 0) {
@@ -104,7 +104,7 @@ const withoutNeedless = (start: Shrunk, isWrong: (shrunk: Shrunk) => boolean, ru
   return best
 }
 
-/** The smallest wrong history that can be found in one. */
+/** Returns the smallest part of a history that the steps above find and that has no order. */
 export const shrink = (operations: ReadonlyArray<Operation>, initial: Initial, rules: Rules): Shrunk => {
   const quickly = { ...rules, maxSteps: Math.min(rules.maxSteps, mostSteps) }
   const isWrong = (shrunk: Shrunk) => attempt(shrunk.operations, shrunk.initial, quickly)._tag === "None"

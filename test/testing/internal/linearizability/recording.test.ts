@@ -25,13 +25,13 @@ describe("a recorder", () => {
     return { history, log, recorded }
   }
 
-  it.effect("with options that are not valid gives a store that refuses what it would record", () =>
+  it.effect("with invalid options returns a store whose recorded operations fail with InvalidConfig", () =>
     Effect.gen(function*() {
       const right = { process: "a", history: [], now: () => 0 }
       const rows: ReadonlyArray<readonly [unknown, string]> = [
         [{ ...right, process: "" }, "process: expected a text that is not empty, got an empty string"],
         [{ ...right, now: 7 }, "now: expected a function, got a number"],
-        [{ ...right, history: {} }, "history: expected a list for operations, got an object"],
+        [{ ...right, history: {} }, "history: expected a list of operations, got an object"],
         [{ ...right, log: "file" }, "log: expected a function, got a plain string"],
         [{ ...right, encode: null }, "encode: expected a function, got null"],
         [{ ...right, clock: 1 }, "options: no option \"clock\": there are process, now, history, log, encode"],
@@ -50,7 +50,7 @@ describe("a recorder", () => {
       assert.isTrue(Option.isNone(yield* store.get("key")))
     }))
 
-  it.effect("writes down what was asked and answered, each at its place", () =>
+  it.effect("records the input and the outcome of each operation in order", () =>
     Effect.gen(function*() {
       const { history, recorded } = makeRecorder()
       const store = recorded("p")(yield* memory)
@@ -82,7 +82,7 @@ describe("a recorder", () => {
       assert.strictEqual(check(history)._tag, "Linearizable")
     }))
 
-  it.effect("has what is under way, and takes an interrupted write for one that may land", () =>
+  it.effect("records an operation when it begins, and an interrupted write as Unknown", () =>
     Effect.gen(function*() {
       const { history, log, recorded } = makeRecorder()
       const begun = yield* Deferred.make<void>()
@@ -98,7 +98,7 @@ describe("a recorder", () => {
       assert.deepStrictEqual(log, [[{ ...history[0]!, returned: undefined }, 0], [history[0]!, 0]])
     }))
 
-  it.effect("records the memory backend under many at once, and the checker takes it", () =>
+  it.effect("records a linearizable history of concurrent operations on the memory backend", () =>
     Effect.gen(function*() {
       const { history, recorded } = makeRecorder()
       const store = yield* memory

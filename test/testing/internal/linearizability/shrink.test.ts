@@ -1,4 +1,4 @@
-/** What the checker shows of a history that is wrong, and how far it gets with long ones. */
+/** Shrinking and printing of histories that are not linearizable, and the speed of the search on long histories. */
 import { assert, describe, it } from "@effect/vitest"
 import * as KVStore from "../../../../src/KVStore.ts"
 import { check, format, type Operation, type Outcome } from "../../../../src/testing/Linearizability.ts"
@@ -25,7 +25,7 @@ const { atRevision, createOnly, updateOnly } = KVStore.KVOptions
 const exists = refused("KeyAlreadyExists")
 const mismatch = refused("RevisionMismatch")
 
-/** Without what it says: a get and a refusal go, a write counts as not answered. */
+/** Drops the answer of an operation: a get or a refusal is removed, a write becomes unanswered. */
 const forgetting = (history: ReadonlyArray<Operation>, index: number): ReadonlyArray<Operation> => {
   const operation = history[index]!
   return operation.input._tag === "Get" || operation.outcome._tag === "Refused"
@@ -34,14 +34,14 @@ const forgetting = (history: ReadonlyArray<Operation>, index: number): ReadonlyA
 }
 
 describe("the shortest history", () => {
-  it("has what is wrong in it, and nothing that could be taken away", () => {
+  it("contains the wrong operation, and no operation that could be removed", () => {
     const sizes = seeds.map((seed) => {
       const { changed, history } = edited(simulate(medium(seed)), makeChance(-seed))
       const { initial, shortest } = notLinearizable(history)
       assert.include(shortest, changed, `seed ${seed}`)
       shortest.forEach((operation, index) => {
         if (check(forgetting(shortest, index), { initial })._tag === "Linearizable") return
-        // Others may need it, answered or not: without it they are wrong for another reason.
+        // Only a write can be left: another operation may need it, and contradicts the history without it.
         assert.notStrictEqual(operation.input._tag, "Get", `seed ${seed}`)
         assert.notStrictEqual(operation.outcome._tag, "Refused", `seed ${seed}`)
       })
@@ -50,7 +50,7 @@ describe("the shortest history", () => {
     assert.isAtMost(sizes.toSorted((a, b) => a - b)[seeds.length / 2]!, 3)
   })
 
-  it("is what is wrong in the middle of much that is right", () => {
+  it("contains only the two contradicting operations of a long history", () => {
     const noise = (from: number) =>
       Array.from({ length: 100 }, (_, n) => put([from + 3 * n, from + 3 * n + 2], `${from} ${n}`, from + n + 1))
     const write = put([400, 403], "a", 500)
@@ -61,13 +61,13 @@ describe("the shortest history", () => {
     assert.include(explanation, `get -> "0 99", revision 100`)
   })
 
-  it("begins with nothing where that is what is wrong", () => {
+  it("starts from an empty key if the contradiction depends on it", () => {
     const refusal = put([2, 3], "a", exists, createOnly)
     const { initial, shortest } = notLinearizable([{ ...gotNone([0, 1]), key: "other" }, refusal, got([4, 5], "a", 9)])
     assert.deepStrictEqual({ initial, shortest }, { initial: "nothing", shortest: [refusal] })
   })
 
-  it("is shown process by process, with what overlaps", () => {
+  it("is printed as a table, sorted by process, with bars for overlaps", () => {
     const operations = [
       put([0, 2], "a", 5),
       put([1, 4], "b", unknown, updateOnly),
@@ -86,7 +86,7 @@ describe("the shortest history", () => {
   })
 })
 
-/** A busy machine takes its time. */
+/** A machine under load needs more than the default. */
 const patience = { timeout: 60_000 }
 
 describe("a search", patience, () => {
@@ -99,7 +99,7 @@ describe("a search", patience, () => {
     removals: 0.2
   }
 
-  it("gets through tens of thousands of operations, on many keys and on one", () => {
+  it("checks tens of thousands of operations, on 64 keys and on one key", () => {
     for (const keys of [64, 1]) {
       const history = simulate({ ...base, keys })
       const verdict = check(history, strict)
@@ -107,7 +107,7 @@ describe("a search", patience, () => {
     }
   })
 
-  it("gets through as many that are wrong at the end", () => {
+  it("finds a contradiction at the end of as many operations", () => {
     const history = simulate(base)
     const at = history.findLastIndex(({ outcome }) => outcome._tag === "Found")
     const outcome: Outcome = { _tag: "Found", value: "nobody's", revision: 1 }
@@ -116,7 +116,7 @@ describe("a search", patience, () => {
     assert.isAtMost(shortest.length, 3)
   })
 
-  it("takes dozens of unanswered writes of every kind where nothing explains an answer", () => {
+  it("finds a contradiction in spite of dozens of unanswered writes of every kind", () => {
     const open = Array.from({ length: 40 }, (_, n) => [
       put([n], `open ${n}`, unknown, [createOnly, updateOnly, atRevision(n), undefined][n % 4]),
       removed([n], unknown, n % 3 === 0 ? n : undefined)
@@ -131,11 +131,11 @@ describe("a search", patience, () => {
     assert.strictEqual(shortest.length, 2)
   })
 
-  it("says so when it gives up", () => {
+  it("reports the keys that are undecided after maxSteps", () => {
     const history = simulate({ ...base, keys: 2, operations: 100 })
     const verdict = check(history, { maxSteps: 3 })
     assert.deepStrictEqual(verdict._tag === "Undecided" && verdict.keys.toSorted(), ["k0", "k1"])
-    assert.include(format(verdict), `3 steps, and not all were tried, of key "k`)
+    assert.include(format(verdict), `stopped after 3 steps without a result for these keys: "k`)
     const wrong = ofKey("bad", got([0, 1], "a", 1))
     assert.strictEqual(notLinearizable([...history, wrong], { maxSteps: 3 }).key, "bad")
   })
