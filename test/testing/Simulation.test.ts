@@ -195,7 +195,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
     [node("a b"), "id: expected an id of letters, digits, _ and -, and neither \"store\" nor \"test\", got \"a b\""],
     [node("store"), "got \"store\""],
     [node(7 as unknown as string), "id: expected an id"],
-    [Effect.andThen(node("a"), node("a")), "id: expected an id of its own for each node, got \"a\" twice"],
+    [Effect.andThen(node("a"), node("a")), "id: expected a unique id for each node, got \"a\" twice"],
     [
       nodeOf({ offset: Number.NaN }),
       "offset: expected a time such as \"5 seconds\", or a number of milliseconds, got NaN"

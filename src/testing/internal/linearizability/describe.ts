@@ -133,7 +133,7 @@ export const format = (verdict: Verdict): string => {
     case "NotLinearizable": {
       const { explanation, initial, key, shortest } = verdict
       const where = key === undefined ? "the keys of a bucket" : `key ${JSON.stringify(key)}`
-      const start = initial === "nothing" ? "an empty key" : "an unknown value"
+      const start = initial === "nothing" ? "no value" : "an unknown value"
       return [
         `not linearizable: ${where}, ${shortest.length} operations, starting from ${start}`,
         explanation,

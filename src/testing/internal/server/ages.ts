@@ -1,30 +1,30 @@
 /**
- * What is too old goes, and leaves a marker where it should: never early by the
- * clock of whoever leads the stream, and late, because the server looks only now
- * and then.
+ * Expires messages by age. A message is never removed early by the clock of the
+ * stream's leader, but it can be removed late, because the server checks ages at
+ * intervals.
  */
 import type { Timer } from "../world/environment.ts"
 import type { Limits } from "./config.ts"
 import type { Kept } from "./kept.ts"
 import type { Work } from "./work.ts"
 
-/** From one look to the next at least, in milliseconds. */
+/** The minimum time between two checks, in milliseconds, on 2.10 (`old`) and 2.15 (`new`). */
 const betweenLookups = { old: [990, 998], new: [250, 297] } as const
 
-/** What a look itself takes. */
+/** The duration of a check, in milliseconds. */
 const look = [0.2, 2] as const
 
-/** Later than this, somebody could have noticed. */
+/** An expiry is counted as late from this delay on, in milliseconds: a client could notice it. */
 const noticeable = 10
 
 export interface AgesOptions {
   readonly work: Work
   readonly isOld: boolean
   readonly limits: () => Limits
-  /** By the leader's clock. */
+  /** Unix milliseconds by the leader's clock. */
   readonly wall: () => number
   readonly messages: () => ReadonlyArray<Kept>
-  /** Removes one; false: not now. */
+  /** Expires a message; returns false if it must not be removed now. */
   readonly expire: (message: Kept) => boolean
   readonly hasLeader: () => boolean
 }
@@ -32,7 +32,7 @@ export interface AgesOptions {
 export class Ages {
   private readonly options: AgesOptions
   private timer: Timer | undefined
-  /** The due time, by the wall clock, that the next look is for. */
+  /** The expiry time, by the wall clock, for which the timer is set. */
   private armedFor = Number.POSITIVE_INFINITY
   private nextLookup = 0
 
@@ -45,7 +45,7 @@ export class Ages {
     if (due < this.armedFor) this.arm(due)
   }
 
-  /** Limits, or who leads, have changed. */
+  /** To be called when the limits or the leader have changed. */
   lookAgain(): void {
     this.timer?.cancel()
     this.armedFor = Number.POSITIVE_INFINITY
@@ -74,7 +74,7 @@ export class Ages {
     })
   }
 
-  /** Nothing is removed without a leader: the next one looks. */
+  /** Expires all messages that are due. Does nothing without a leader: the next leader checks. */
   private look(): void {
     const { hasLeader, isOld, messages, wall, work } = this.options
     if (!hasLeader()) return
@@ -90,7 +90,7 @@ export class Ages {
     if (latest > noticeable) work.injected("late expiry")
     const [least, most] = isOld ? betweenLookups.old : betweenLookups.new
     this.nextLookup = work.now + work.chance.between(least, most)
-    // A marker that was left here is due some day too.
+    // `expire` may have stored a marker, which set `armedFor`: markers expire as well.
     this.arm(Math.min(next, this.armedFor))
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Which request asks for what, of which stream, and what is said where it has no
- * leader to ask.
+ * Dispatches the requests of the JetStream API to the streams, and answers for
+ * streams without a leader.
  */
 import type { StreamConfig } from "./config.ts"
 import * as consumerApi from "./consumerApi.ts"
@@ -14,17 +14,20 @@ import type { Work } from "./work.ts"
 export const prefix = "$JS.API."
 export const directPrefix = `${prefix}DIRECT.GET.`
 
-/** A stream without a leader: how often somebody says so, and is not merely silent. */
+/** The probability that a request to a stream without a leader gets an error. Otherwise it gets no answer. */
 const saysSo = 0.5
 
-/** What the making of a replicated stream takes, in milliseconds. */
+/** The time to create a replicated stream, in milliseconds. */
 const electingFirst = [5, 20] as const
 
-/** It has its leader a moment after its maker has been told, now and then (measured: 1 of 30, up to 5 ms). */
+/**
+ * The probability that a new replicated stream has no leader yet when the creation is answered, and the longest time
+ * until it has one, in milliseconds. Observed: 1 of 30 creations, up to 5 ms.
+ */
 const leadsLate = 0.033
 const latest = 5
 
-/** What the API needs of its server. */
+/** Access of the API to its server. */
 export interface Streams {
   readonly work: Work
   readonly interest: Interest
@@ -42,7 +45,7 @@ type Handler = (
   behind: (task: () => void) => void
 ) => streamApi.Answer
 
-/** Of a stream's own leader: what follows the stream's name, and the body. */
+/** Requests that the stream's leader handles. The rest is the text after the name of the stream. */
 const handlers: ReadonlyArray<readonly [string, Handler]> = [
   ["STREAM.MSG.GET.", (_api, stream, _rest, body) => streamApi.messageGet(stream, body as {})],
   ["STREAM.INFO.", (_api, stream, _rest, body) => streamApi.info(stream, body as {})],
@@ -60,7 +63,7 @@ const decoder = new TextDecoder()
 
 const bodyOf = (data: Uint8Array): unknown => data.length === 0 ? {} : JSON.parse(decoder.decode(data))
 
-/** Up to the next dot, and what comes after it. */
+/** Splits a text at the first dot after `from`: the token before it, and the rest. */
 const splitOff = (text: string, from: number): readonly [string, string] => {
   const dot = text.indexOf(".", from)
   return dot === -1 ? [text.slice(from), ""] : [text.slice(from, dot), text.slice(dot + 1)]

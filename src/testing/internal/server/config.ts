@@ -1,6 +1,6 @@
 /**
- * A stream's configuration as the server takes it: what it adds, what an older
- * one does not know, what it refuses, and the limits in units that are counted in.
+ * The configuration of a stream as the server handles it: adds defaults, drops
+ * the fields that 2.10 does not know, validates, and converts the limits.
  */
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { nanosPerMilli } from "../../../internal/time.ts"
@@ -10,7 +10,7 @@ export type StreamConfig = Partial<StreamSettings>
 export interface Limits {
   readonly firstRevision: number
   readonly historySize: number
-  /** Milliseconds, as below; infinite where there is none. */
+  /** All times are in milliseconds. A missing limit is infinite. */
   readonly maxAge: number
   readonly markerAge: number
   readonly maxBytes: number
@@ -19,7 +19,7 @@ export interface Limits {
   readonly duplicateWindow: number
 }
 
-/** The 2.15 line stops here where the stream does not say. */
+/** The limit of the 2.15 server for streams without `max_consumers`. */
 const defaultMaxConsumers = 1000
 
 const defaultDuplicateWindow = 120_000
@@ -33,7 +33,10 @@ const positive = (value: number | undefined): number =>
 
 const millis = (nanos: number | undefined): number => positive(nanos) / nanosPerMilli
 
-/** With what the server adds, without what this version does not know. Names are in one order, so that texts compare. */
+/**
+ * Adds the server's defaults and drops the fields that this version does not know. Sorts the fields, so that equal
+ * configurations have equal JSON.
+ */
 export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => {
   const hasMarkers = !isOld && (asked.subject_delete_marker_ttl ?? 0) > 0
   const all: StreamConfig = {
@@ -50,14 +53,14 @@ export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => 
     ...(hasMarkers ? { allow_msg_ttl: true, allow_rollup_hdrs: true } : {})
   }
   const known = Object.entries(all).filter(([name, value]) =>
-    // A flag that is off, and a first sequence that is the usual one, are not given back.
+    // The server does not return flags that are off, nor zero values of these two fields.
     value !== false && !(value === 0 && (name === "first_seq" || name === "subject_delete_marker_ttl")) &&
     !(isOld && (name === "allow_msg_ttl" || name === "subject_delete_marker_ttl"))
   )
   return Object.fromEntries(known.toSorted(([a], [b]) => a < b ? -1 : 1))
 }
 
-/** Why it is not one that can be had (10052). */
+/** Returns why the configuration is invalid (error 10052), or undefined. */
 export const invalid = (config: StreamConfig): string | undefined => {
   const limits = limitsOf(config, false)
   if (limits.maxAge < shortestMaxAge) return "max age needs to be >= 100ms"

@@ -1,5 +1,5 @@
 /**
- * JetStream's API about consumers.
+ * The requests of the JetStream API for consumers.
  */
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
 import { refusals } from "./messages.ts"
@@ -7,7 +7,7 @@ import type { PushConsumer } from "./push.ts"
 import type { SimulatedStream } from "./stream.ts"
 import type { Answer } from "./streamApi.ts"
 
-/** A consumer begins to push before its answer is out, now and then. */
+/** The probability that a new consumer pushes messages before the answer to its creation is sent. */
 const pushesFirst = 0.2
 
 export interface CreateRequest {
@@ -23,7 +23,7 @@ const infoOf = (stream: SimulatedStream, { name, position, settings }: PushConsu
     num_pending: position.pending
   })
 
-/** `behind` is done when the answer is out. */
+/** `behind` runs a task after the answer was sent. */
 export const create = (
   stream: SimulatedStream,
   { config }: CreateRequest,

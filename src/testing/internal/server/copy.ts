@@ -1,27 +1,27 @@
 /**
- * What one replica of a stream holds: the last messages of each subject under one
- * growing sequence. Plain state; when something changes is decided elsewhere.
+ * One replica of a stream: the last messages of each subject, with increasing
+ * revisions. Holds state only; the callers decide when to change it.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import { hasWildcard, matcher, type Matches } from "../../../internal/subjects.ts"
 import type { Kept } from "./kept.ts"
 
-/** Cleared of removed places when it has this many, and they are most of it. */
+/** Holes are compacted if there are at least this many and they are more than half of all places. */
 const compactAfter = 64
 
-/** Whoever pushes from a copy is told what changes in it. */
+/** Notified of every change of a copy. */
 export interface Audience {
   readonly stored: (message: Kept) => void
   readonly removed: (message: Kept) => void
 }
 
 export class Copy {
-  /** Of all subjects together; removal does not lower it. */
+  /** The highest revision of all subjects; a removal does not lower it. */
   lastRevision: number
   bytes = 0
   historySize: number
   private readonly audience: Audience
-  /** Places in order of revision, in two columns; a removed message leaves a hole until the next compaction. */
+  /** Messages and their revisions, in order of revision. A removed message leaves a hole until the next compaction. */
   private revisions: Array<number> = []
   private places: Array<Kept | undefined> = []
   private holes = 0
@@ -59,7 +59,7 @@ export class Copy {
     return this.revisions[index] === revision ? this.places[index] : undefined
   }
 
-  /** The first at or after a revision that matches. */
+  /** The first matching message with at least this revision. */
   firstFrom(revision: number, matches: Matches): Kept | undefined {
     for (let index = this.indexFrom(revision); index < this.places.length; index++) {
       const message = this.places[index]
@@ -77,7 +77,7 @@ export class Copy {
     return count
   }
 
-  /** The last message of each subject that a filter asks for, in order of revision. */
+  /** The last message of each subject that matches the filter, in order of revision. */
   lastOfEach(filter: string): Array<Kept> {
     if (!hasWildcard(filter)) {
       const message = this.last(filter)
@@ -136,7 +136,7 @@ export class Copy {
     this.holes = 0
   }
 
-  /** The first place with this revision or a later one. */
+  /** The index of the first place with at least this revision. */
   private indexFrom(revision: number): number {
     return countPassing(this.revisions, (one) => one < revision)
   }

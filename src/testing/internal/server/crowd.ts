@@ -1,6 +1,6 @@
 /**
- * The consumers on one copy, by what they ask for: of the many that ask for the
- * same, one question decides.
+ * The consumers of one copy, grouped by filter, so that each filter is matched
+ * only once for a message.
  */
 import type { Matches } from "../../../internal/subjects.ts"
 import type { Audience } from "./copy.ts"

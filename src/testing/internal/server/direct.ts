@@ -1,6 +1,5 @@
 /**
- * Direct gets: answered by whichever node is asked, so perhaps by one that has
- * not heard of the latest.
+ * Direct gets. Any replica can answer them, so the answer can be stale.
  */
 import { hasWildcard } from "../../../internal/subjects.ts"
 import type { Copy } from "./copy.ts"
@@ -9,7 +8,7 @@ import type { Kept } from "./kept.ts"
 import { noResponders, statusOf } from "./messages.ts"
 import type { SimulatedStream } from "./stream.ts"
 
-/** More are refused (measured). */
+/** A batch with more results is refused with status 413. */
 const mostResults = 1024
 
 const defaultMaxBytes = 64 * 1024 * 1024
@@ -38,7 +37,7 @@ const give = (
   })
 }
 
-/** The copy that answers, where one does. */
+/** Returns the copy that answers; answers with 503 without such a copy. */
 const readerOf = (stream: SimulatedStream | undefined, interest: Interest, reply: string): Copy | undefined => {
   const copy = stream?.config.allow_direct === true ? stream.reader() : undefined
   if (stream?.hasLeader === false) stream.meetElection()
@@ -60,7 +59,7 @@ export const directGet = (
   else give(interest, stream, reply, message)
 }
 
-/** The last message of each subject asked for, in order of revision. */
+/** The last message of each requested subject, in order of revision. */
 const lastOf = (copy: Copy, filters: ReadonlyArray<string>): ReadonlyArray<Kept> => {
   if (filters.length === 1) return copy.lastOfEach(filters[0]!)
   const found = new Set<Kept>()
@@ -96,7 +95,7 @@ export const directGetMany = (
   if (found.length === 0) return void interest.deliver(statusOf(reply, 404, "No Results"))
   let bytes = 0
   let given = 0
-  // Each tells the sequence of the one before it (measured), so that a lost one is noticed.
+  // Each message has the sequence of the message before it in a header, so that clients can notice a lost one.
   let before = 0
   for (const message of found) {
     if (given > 0 && bytes + message.size > maxBytes) break

@@ -1,5 +1,5 @@
 /**
- * The ids of messages that were published lately, and where those are.
+ * The ids of recently published messages, with their revisions, for deduplication.
  */
 import type { Work } from "./work.ts"
 
@@ -9,7 +9,7 @@ interface Remembered {
 }
 
 export class Duplicates {
-  /** Oldest first. */
+  /** In order of publication, oldest first. */
   private readonly ids = new Map<string, Remembered>()
   private readonly work: Work
   /** Milliseconds. */

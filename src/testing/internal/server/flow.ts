@@ -1,21 +1,22 @@
 /**
- * Flow control of a push consumer: it asks its reader for a sign of life with
- * every half a window, and pushes no more than a window without one.
+ * Flow control of a push consumer: after each half window it asks the reader for
+ * an answer, and it stops when a full window is not answered.
  */
 import type { Chance } from "../world/chance.ts"
 
+/** Windows are in bytes. */
 const mostWindow = 32 * 1024 * 1024
 
-/** As a server begins: a fleet's messages hardly fill it. */
+/** The initial window of a server. The messages of a simulated fleet rarely fill it. */
 const usualWindow = mostWindow / 16
 
-/** Some consumers have one that they do fill, in bytes. */
+/** Some consumers get a smaller window, which is filled, so that flow control is exercised. */
 const smallestWindow = 512
 const smallWindow = 8192
 const small = 0.25
 
 export class FlowControl {
-  /** The subject under which an answer is waited for. */
+  /** The subject of the pending flow control request. */
   asked: string | undefined
   private readonly subject: string
   private window: number
@@ -32,7 +33,7 @@ export class FlowControl {
     return this.unread > this.window
   }
 
-  /** The subject of a question that is to be asked now. */
+  /** Counts a pushed message. Returns the subject of a flow control request that must be sent now. */
   pushed(size: number): string | undefined {
     this.unread += size
     if (this.asked !== undefined || this.unread <= this.window / 2) return undefined
@@ -40,7 +41,7 @@ export class FlowControl {
     return this.asked = `${this.subject}.${++this.count}`
   }
 
-  /** Whether it was what was waited for. */
+  /** Handles an answer; returns whether it was the pending one. */
   answered(subject: string): boolean {
     if (subject !== this.asked) return false
     this.asked = undefined

@@ -1,7 +1,7 @@
 /**
- * The followers of a replicated stream, as one: it hears of every change in order,
- * and applies it some time later. It is brought up to date when somebody asks it,
- * and by itself only while it has something to push.
+ * All followers of a replicated stream, modelled as one. It receives every change
+ * in order and applies it after a delay. Changes that are due are applied when
+ * the follower is read; a timer applies them only while it has consumers.
  */
 import type { Timer } from "../world/environment.ts"
 import { Copy } from "./copy.ts"
@@ -9,10 +9,10 @@ import { Crowd } from "./crowd.ts"
 import type { Kept } from "./kept.ts"
 import type { Work } from "./work.ts"
 
-/** A change is applied this many milliseconds after the leader's, where nothing holds it up. */
+/** The usual delay between a change on the leader and on the follower, in milliseconds. */
 const usualLag = [0.3, 4] as const
 
-/** Without anybody who asks, it is brought up to date when this many changes wait. */
+/** Changes that are due are applied without a read when more than this many wait. */
 const mostWaiting = 256
 
 interface StreamChange {
@@ -24,7 +24,7 @@ interface StreamChange {
 export class Follower {
   readonly copy: Copy
   readonly crowd = new Crowd()
-  /** Milliseconds on top of the usual. */
+  /** Additional delay, in milliseconds. */
   lag = 0
   private readonly work: Work
   private readonly hasLeader: () => boolean
@@ -47,7 +47,7 @@ export class Follower {
     this.watch()
   }
 
-  /** Applies what is due. Without a leader nobody tells it what has been decided. */
+  /** Applies the changes that are due. Does nothing without a leader: a follower then learns of no commits. */
   catchUp(): void {
     if (this.applied === this.waiting.length || !this.hasLeader()) return
     const { now } = this.work
@@ -59,7 +59,7 @@ export class Follower {
     this.applied = 0
   }
 
-  /** Applies each change in its time, for as long as somebody waits for it. */
+  /** Applies each change when it is due, as long as the follower has consumers. */
   watch(): void {
     if (this.timer !== undefined || this.crowd.size === 0 || this.applied === this.waiting.length) return
     if (!this.hasLeader()) return

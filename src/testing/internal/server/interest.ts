@@ -1,11 +1,14 @@
 /**
- * Who listens where: the way of an answer, and of what a consumer pushes, to a
- * client. A subscription is a subject, or all subjects one token below one.
+ * The subscriptions of all clients: delivers answers and the messages of
+ * consumers. A subscription is a subject, or a subject with `.*` at its end.
  */
 import type { Outgoing } from "./messages.ts"
 
 export interface Listener {
-  /** `subscription` is the subject as it was subscribed to: what a consumer pushes has the subject that it is stored under. */
+  /**
+   * `subscription` is the subject that was subscribed to. It can differ from `message.subject`: a consumer pushes
+   * messages with the subject under which they are stored.
+   */
   readonly hear: (message: Outgoing, subscription: string) => void
 }
 
@@ -16,7 +19,7 @@ interface Subscribed {
 
 const isWide = (subject: string): boolean => subject.endsWith(".*")
 
-/** `a.b` of both `a.b.*` and `a.b.c`. */
+/** Returns `a.b` for `a.b.*` and for `a.b.c`. */
 const parentOf = (subject: string): string => subject.slice(0, Math.max(0, subject.lastIndexOf(".")))
 
 const hear = (subscribed: Subscribed | undefined, message: Outgoing): boolean => {
@@ -27,9 +30,9 @@ const hear = (subscribed: Subscribed | undefined, message: Outgoing): boolean =>
 
 export class Interest {
   private readonly exact = new Map<string, Subscribed>()
-  /** By what comes before the last token. */
+  /** Subscriptions with `.*`, by the subject without the last token. */
   private readonly wide = new Map<string, Subscribed>()
-  /** Told of a subject that has gained or lost a listener. */
+  /** Called with a subject that gained or lost a listener. */
   private readonly onChange: (subject: string) => void
 
   constructor(onChange: (subject: string) => void) {
@@ -58,7 +61,7 @@ export class Interest {
     return this.exact.has(subject) || this.wide.has(parentOf(subject))
   }
 
-  /** Whether anybody heard it. */
+  /** Delivers a message; returns whether it had a listener. */
   deliver(message: Outgoing): boolean {
     return this.deliverTo(message.subject, message)
   }

@@ -1,19 +1,19 @@
 /**
- * A message as a stream keeps it, and how the server hands it out.
+ * A stored message, and its encodings in answers.
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
 import { noBytes } from "../../../internal/utf8.ts"
 
-/** What a stored message takes up beside its subject, headers and value (file storage). */
+/** Bytes of a stored message besides its subject, headers and value (file storage). */
 const recordOverhead = 30
 
-/** The first line of a block of headers, and the empty one that ends it. */
+/** The first line of a header block, and the empty line at its end. */
 const blockOverhead = "NATS/1.0\r\n\r\n".length
 
 const lineOverhead = ": \r\n".length
 
-/** Bytes of the block that goes over the wire. */
+/** The size of the encoded header block, in bytes. */
 export const sizeOfHeaders = (headers: MessageHeaders): number => {
   if (headers.length === 0) return 0
   let size = blockOverhead
@@ -29,11 +29,11 @@ export const rfc3339 = (millis: number): string => new Date(millis).toISOString(
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
 
-/** Shared by all copies of its stream. Its value is the publisher's own bytes: nobody writes into them. */
+/** A stored message, shared by all copies of its stream. `value` is the publisher's array: it must not be modified. */
 export class Kept {
   readonly subject: string
   readonly revision: number
-  /** Unix milliseconds by the clock of whoever led the stream, not always whole. */
+  /** Unix milliseconds by the clock of the stream's leader; can have a fraction. */
   readonly created: number
   readonly operation: MessageOperation
   readonly headers: MessageHeaders
@@ -58,7 +58,7 @@ export class Kept {
     this.size = sizeOfRecord(subject, sizeOfHeaders(headers), value)
   }
 
-  /** Its headers, and its place in more of them, as a direct get gives it. */
+  /** The headers of the answer to a direct get: its stream, subject, revision and time, then its own headers. */
   directHeaders(stream: string): MessageHeaders {
     return this.direct ??= [
       ["Nats-Stream", stream],
@@ -69,7 +69,7 @@ export class Kept {
     ]
   }
 
-  /** As the leader gives it. */
+  /** The message in the leader's answer (`STREAM.MSG.GET`). */
   json(): string {
     const hdrs = this.headers.length === 0 ? "" : `,"hdrs":"${base64(Buffer.from(this.block()))}"`
     const data = this.value.length === 0 ? "" : `,"data":"${base64(this.value)}"`
@@ -83,7 +83,7 @@ export class Kept {
   }
 }
 
-/** What an aged value leaves; `age` is its own, in milliseconds. */
+/** The expiry marker that replaces an expired value; it expires itself after `age` ms. */
 export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
   const headers: MessageHeaders = [
     ["Nats-Marker-Reason", "MaxAge"],

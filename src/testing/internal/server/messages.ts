@@ -1,22 +1,22 @@
 /**
  * Messages from the simulated server to its clients: JSON answers, refusals, and
- * messages that are no more than a status.
+ * messages with only a status.
  */
 import type { MessageHeaders, NatsMessage } from "../../../internal/nats/port.ts"
 import { noBytes } from "../../../internal/utf8.ts"
 
-/** A message from the server: to which of a client's subscriptions, and what it says. */
+/** A message from the server to the subscriptions of a subject. */
 export interface Outgoing {
   readonly subject: string
   readonly reply: string | undefined
-  /** 0 for a message of its own; else 100, 204, 404, 408, 413, 503. */
+  /** 0 for a regular message; otherwise 100, 204, 404, 408, 413 or 503. */
   readonly status: number
   readonly description: string
   readonly headers: MessageHeaders
   readonly data: Uint8Array
 }
 
-/** As a client's port hands it out. */
+/** Converts a message to the form that a client's port delivers. */
 export const received = ({ headers, ...message }: Outgoing): NatsMessage => ({
   ...message,
   header: (name) => headers.find(([one]) => one === name)?.[1] ?? ""
@@ -42,7 +42,7 @@ export const statusOf = (
   reply: string | undefined = undefined
 ): Outgoing => ({ subject, reply, status, description, headers, data: noBytes })
 
-/** Nobody listens there: no stream, or one without a leader. */
+/** Nothing handles the request: there is no stream, or the stream has no leader. */
 export const noResponders = (reply: string): Outgoing => statusOf(reply, 503, "")
 
 export interface Refusal {

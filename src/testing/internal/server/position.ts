@@ -1,8 +1,9 @@
 /**
- * Where a consumer stands in its copy: the last message of each subject as it was
- * when it was made and then everything after, or everything from a sequence on.
- * What is removed before its turn is passed over; the count of what is still to
- * come is kept up to date with every change, as the server does.
+ * The position of a consumer in its copy. With `last_per_subject` it starts with
+ * the last message of each subject at its creation and continues with all later
+ * messages; otherwise it contains all messages from a start sequence on. Messages
+ * removed before they are pushed are skipped. The count of pending messages is
+ * updated with every change, as the real server does.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
@@ -12,14 +13,14 @@ import type { Kept } from "./kept.ts"
 
 export class Position {
   readonly matches: Matches
-  /** What is still to be pushed. */
+  /** The number of messages that remain to be pushed. */
   pending: number
   lastTaken = 0
   private readonly copy: Copy
-  /** Revisions of the snapshot, ascending, and the next of them. */
+  /** The revisions of the snapshot in ascending order, and the index of the next one. */
   private snapshot: ReadonlyArray<number> | undefined
   private at = 0
-  /** Everything from here on, once the snapshot is done. */
+  /** The revision from which to continue after the snapshot. */
   private next: number
 
   constructor(copy: Copy, settings: ConsumerSettings, startsAtNext: boolean) {
@@ -56,14 +57,14 @@ export class Position {
     return undefined
   }
 
-  /** Whether it is to be pushed; it matches. */
+  /** Counts a stored message that matches; returns whether it must be pushed. */
   stored({ revision }: Kept): boolean {
     if (revision < this.next) return false
     this.pending++
     return true
   }
 
-  /** It matches. */
+  /** Counts a removed message that matches. */
   removed({ revision }: Kept): void {
     if (this.pending > 0 && (revision >= this.next || this.isAhead(revision))) this.pending--
   }

@@ -1,5 +1,5 @@
 /**
- * What a publisher asks of the stream with headers.
+ * Reads the headers of a published message: operation, condition, id and roll-up.
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
@@ -10,19 +10,19 @@ export interface Publication {
   readonly value: Uint8Array
   readonly reply: string | undefined
   readonly operation: MessageOperation
-  /** The sequence that the last message of `guard` must have; 0: there is none. */
+  /** The sequence that the last message of `guard` must have. 0: `guard` must have no message. */
   readonly expected: number | undefined
   readonly guard: string
   readonly id: string | undefined
   readonly isRollup: boolean
-  /** A guard without a sequence to expect. */
+  /** Whether a guard was given without an expected sequence. */
   readonly isIncomplete: boolean
 }
 
 const operations: Record<string, MessageOperation> = { DEL: "delete", PURGE: "purge" }
 const markers: Record<string, MessageOperation> = { MaxAge: "expire", Purge: "purge", Remove: "delete" }
 
-/** A 2.10 server does not know a guard: the sequence is that of the written subject then. */
+/** A 2.10 server ignores the guard: the expected sequence then applies to the written subject. */
 export const publication = (
   subject: string,
   headers: MessageHeaders,

@@ -1,6 +1,7 @@
 /**
- * A push consumer on one copy of a stream: what it has still to push and in which
- * order, its heartbeat, its flow control, and its end when nobody listens.
+ * A push consumer on one copy of a stream: pushes messages in order, with idle
+ * heartbeats and flow control, and ends after `inactive_threshold` without a
+ * subscriber.
  */
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
@@ -15,7 +16,7 @@ import { statusOf } from "./messages.ts"
 import { Position } from "./position.ts"
 import type { Work } from "./work.ts"
 
-/** What is pushed at a stretch at most; then others have their turn. */
+/** The maximum number of messages pushed at once; then other work runs first. */
 const longestStretch = 32
 
 export interface PushConsumerOptions {
@@ -24,9 +25,9 @@ export interface PushConsumerOptions {
   readonly copy: Copy
   readonly work: Work
   readonly interest: Interest
-  /** A start beyond the last message begins with the next one (2.10), or waits (2.15). */
+  /** Whether a start sequence beyond the last message means the next message (2.10) or that exact sequence (2.15). */
   readonly startsAtNext: boolean
-  /** Nobody has listened for too long. */
+  /** Called when the consumer had no subscriber for `inactive_threshold`. */
   readonly onAbandoned: (consumer: PushConsumer) => void
 }
 
@@ -40,7 +41,7 @@ export class PushConsumer {
   private readonly heartbeat: number
   private isClosed = false
   private isHeard: boolean
-  /** By the consumer's own count. */
+  /** The consumer sequence of the last pushed message. */
   private pushed = 0
   private lastSaid: number
   private turn: Timer | undefined
@@ -62,7 +63,7 @@ export class PushConsumer {
     else this.wait()
   }
 
-  /** Begins to push what is there: at once, or behind the answer that tells of the consumer. */
+  /** Starts to push the existing messages. */
   begin(): void {
     this.takeTurn()
   }
@@ -74,7 +75,7 @@ export class PushConsumer {
     this.leaving?.cancel()
   }
 
-  /** Somebody has begun or ceased to listen, perhaps. */
+  /** To be called when the subscriptions may have changed. */
   listen(): void {
     const isHeard = this.options.interest.has(this.settings.deliver_subject)
     if (isHeard === this.isHeard) return
@@ -87,7 +88,7 @@ export class PushConsumer {
 
   stored(message: Kept): void {
     if (!this.position.stored(message) || !this.mayPush) return
-    // The usual case: it was idle, and is again.
+    // The usual case: this is the only pending message, and it is pushed at once.
     if (this.position.pending === 1 && this.turn === undefined) this.push(this.position.take()!)
     else this.takeTurn()
   }
@@ -96,7 +97,7 @@ export class PushConsumer {
     this.position.removed(message)
   }
 
-  /** A client says that it has read so far. */
+  /** Handles a client's answer to a flow control request. */
   answered(subject: string): void {
     if (this.flow?.answered(subject) === true) this.takeTurn()
   }
@@ -147,14 +148,14 @@ export class PushConsumer {
     if (this.flow?.isStalled === true) work.injected("consumer stalled")
   }
 
-  /** Says that it is there when it has said nothing for a while, and so on. */
+  /** Sends an idle heartbeat whenever nothing was sent for the heartbeat interval. */
   private sendHeartbeat(): void {
     if (this.heartbeat <= 0) return
     const { work } = this.options
     this.nextHeartbeat?.cancel()
     this.nextHeartbeat = work.after(Math.max(0.01, this.lastSaid + this.heartbeat - work.now), () => {
       if (this.isClosed || !this.isHeard) return
-      // What it may still push, it pushes, and then need not say more.
+      // With a push scheduled no heartbeat is needed.
       if (work.now - this.lastSaid >= this.heartbeat - 0.001 && (this.turn === undefined)) this.sayIdle()
       this.sendHeartbeat()
     })

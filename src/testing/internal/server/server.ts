@@ -1,7 +1,7 @@
 /**
- * A NATS server with JetStream (or a cluster of them), as far as a bucket talks
- * to it: in this process, on simulated time, and with the failures that real ones
- * have been measured to have. Everything by chance is decided by the seed.
+ * A simulated NATS server or cluster with JetStream, as far as buckets use it. It
+ * runs in this process on simulated time and has the failures observed on real
+ * servers. The seed decides everything that is random.
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
@@ -20,34 +20,34 @@ import { Work } from "./work.ts"
 
 export interface ServerOptions {
   readonly version: "2.10.27" | "2.15.1"
-  /** Unix milliseconds at the beginning of the simulation. */
+  /** The start of the simulation, in Unix milliseconds. */
   readonly epoch: number
 }
 
-/** The way from the server to one client: it may delay, lose or reorder. */
+/** The link from the server to one client: it can delay, lose or reorder messages. */
 export interface Downlink {
   /**
-   * `subscription` is the subject as the session subscribed to it (`a.*` too): a consumer's messages have the
-   * subject that they are stored under, and only the subscription says whose they are.
+   * `subscription` is the subject that the session subscribed to (or `a.*`). It identifies the receiver: the
+   * messages of a consumer have the subject under which they are stored.
    */
   readonly deliver: (message: Outgoing, subscription: string) => void
 }
 
-/** One connection as the server sees it; calls are made when things arrive at the server. */
+/** One client connection on the server. Its methods are called when messages arrive at the server. */
 export interface Session {
   readonly publish: (subject: string, headers: MessageHeaders, data: Uint8Array, reply: string | undefined) => void
-  /** A subject, or `.*` at its end. */
+  /** `subject` is a subject, or a subject with `.*` at its end. */
   readonly subscribe: (subject: string) => void
   readonly unsubscribe: (subject: string) => void
-  /** The server has noticed that the client is gone: its interest ends. */
+  /** Ends the session: the server has noticed that the client is disconnected. */
   readonly close: () => void
 }
 
-/** A stream as it is, with the last message of each subject, tombstones too. */
+/** The state of a stream, with the last message of each subject, including delete, purge and expiry markers. */
 export interface StreamView {
   readonly lastRevision: number
   readonly created: string
-  /** Computed when it is read. */
+  /** Computed on each read. */
   readonly messages: ReadonlyArray<{
     readonly subject: string
     readonly revision: number
@@ -64,15 +64,15 @@ export class SimulatedServer {
   private readonly isOld: boolean
   private readonly epoch: number
   private readonly streams = new Map<string, SimulatedStream>()
-  /** The names of all streams that there have been. */
+  /** The names of all streams created so far, including deleted ones. */
   readonly known = new Set<string>()
-  /** By the subject that they push to. */
+  /** Consumers by their deliver subject. */
   private readonly consumersBySubject = new Map<string, PushConsumer>()
   private readonly interest = new Interest((subject) => this.interestChanged(subject))
   private readonly listeners: Array<(event: StoredPublication) => void> = []
   private readonly api: Api
   private readonly surroundings: Surroundings
-  /** So that no two streams are made at the same time. */
+  /** The number of streams created so far: it makes their creation times unique. */
   private made = 0
 
   constructor(environment: Environment, options: ServerOptions) {
@@ -111,12 +111,15 @@ export class SimulatedServer {
     })
   }
 
-  /** Nothing is taken up or said for so long; what arrives waits, and is done afterwards in order (SIGSTOP). */
+  /** Pauses the server, as SIGSTOP does. Messages that arrive are handled afterwards in order. */
   pause(millis: number): void {
     this.work.pause(millis)
   }
 
-  /** The stream has no leader for so long: a node has died, or has come back; with one replica, the server starts again. */
+  /**
+   * The stream has no leader for `gapMillis`: a node of the cluster died or came back or, with one replica, the server
+   * restarts.
+   */
   loseLeader(stream: string, gapMillis: number): void {
     const found = this.streams.get(stream)
     if (found === undefined) return
@@ -124,7 +127,10 @@ export class SimulatedServer {
     else found.elect(gapMillis)
   }
 
-  /** Deletes it with its consumers; or recreates it at once, as others do who do not know its last revision. */
+  /**
+   * Deletes the stream with its consumers. With `recreate`, recreates it at once with revisions from 1, as a client
+   * does that does not know the last revision.
+   */
   loseStream(stream: string, options: { readonly recreate?: boolean } = {}): void {
     const found = this.streams.get(stream)
     if (found === undefined) return
@@ -135,7 +141,7 @@ export class SimulatedServer {
     this.work.injected("stream recreated from 1")
   }
 
-  /** As if a store of some messages ago had been copied back. */
+  /** Removes the last messages, as if the stream were restored from a backup. */
   rollBack(stream: string, messages: number): void {
     this.streams.get(stream)?.rollBack(messages)
   }
@@ -144,7 +150,7 @@ export class SimulatedServer {
     this.streams.get(stream)?.dropConsumers()
   }
 
-  /** From now on its followers apply changes so many milliseconds later. */
+  /** Delays the followers by additional milliseconds from now on. */
   lag(stream: string, millis: number): void {
     const follower = this.streams.get(stream)?.follower
     if (follower !== undefined) follower.lag = millis
@@ -165,7 +171,7 @@ export class SimulatedServer {
     return this.streams.get(stream)?.consumers.size ?? 0
   }
 
-  /** Told of every message that a stream accepts, and of markers. */
+  /** Registers a listener for every stored message, including expiry markers. */
   onStored(listener: (event: StoredPublication) => void): void {
     this.listeners.push(listener)
   }
@@ -178,7 +184,7 @@ export class SimulatedServer {
     arrivedAt: number
   ): void {
     if (subject.startsWith(apiPrefix)) {
-      // Nobody is told what comes of it.
+      // A request without a reply subject has no effect.
       if (reply !== undefined) this.api.handle(subject, data, reply)
       return
     }
@@ -196,7 +202,7 @@ export class SimulatedServer {
     return undefined
   }
 
-  /** `$JS.FC.<stream>.<consumer>.<number>`. */
+  /** Handles an answer to flow control: `$JS.FC.<stream>.<consumer>.<number>`. */
   private flowControl(subject: string): void {
     const [, , stream = "", consumer = ""] = subject.split(".")
     this.streams.get(stream)?.consumers.get(consumer)?.answered(subject)

@@ -1,6 +1,6 @@
 /**
- * One client's connection as the server sees it: what comes in is taken up in
- * order, and takes a little time; what goes out goes to the client's own way.
+ * One client connection on the server. Incoming messages are handled in order
+ * after a short time; outgoing messages go to the client's link.
  */
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
 import { directPrefix, prefix } from "./api.ts"
@@ -8,13 +8,16 @@ import type { Interest, Listener } from "./interest.ts"
 import type { Outgoing } from "./messages.ts"
 import type { Work } from "./work.ts"
 
-/** What a request takes, in milliseconds. */
+/** The time to handle a request, in milliseconds. */
 const handling = [0.05, 0.5] as const
 
-/** From one to the next of a session, so that they keep their order. */
+/** The minimum time between two requests of a session, in milliseconds: it keeps them in order. */
 const behind = 0.001
 
-/** A 2.15 server handles the API's requests side by side: one that takes longer is overtaken. */
+/**
+ * A 2.15 server handles API requests in parallel: a slow one is overtaken. The probability of a slow request, and its
+ * additional time in milliseconds.
+ */
 const takesLonger = 0.03
 const longer = [0.5, 3] as const
 
@@ -37,7 +40,7 @@ export class ServerSession implements Listener {
   private readonly subscriptions = new Set<string>()
   private isClosed = false
   private lastDue = 0
-  /** When the last of those that take longer will be taken up. */
+  /** The time at which the last slow request is handled. */
   private overtakenUntil = 0
 
   constructor(options: SessionOptions) {

@@ -1,6 +1,5 @@
 /**
- * A stream: its copies, who writes to it, what ages in it, who consumes it, and
- * whether somebody leads it.
+ * A stream: its copies, writes, expiry, consumers, and its leader elections.
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
@@ -24,15 +23,15 @@ export interface StoredPublication {
   readonly revision: number
   readonly operation: MessageOperation
   readonly value: Uint8Array
-  /** True time. */
+  /** Simulated time in milliseconds. */
   readonly at: number
 }
 
-/** What a stream is given by its server. */
+/** Access of a stream to its server. */
 export interface Surroundings {
   readonly work: Work
   readonly interest: Interest
-  /** A server of the 2.10 line. */
+  /** Whether the server is of the 2.10 line. */
   readonly isOld: boolean
   readonly epoch: number
   readonly stored: (event: StoredPublication) => void
@@ -40,16 +39,16 @@ export interface Surroundings {
   readonly lostConsumer: (consumer: PushConsumer) => void
 }
 
-/** Two nodes' wall clocks are at most this far apart, in milliseconds. */
+/** The maximum difference between the wall clocks of two server nodes, in milliseconds. */
 const clockSkew = 500
 
-/** Most consumers of a replicated stream are on another node than its leader. */
+/** The number of nodes of a cluster: one is the leader, the others are followers. */
 const nodes = 3
 
-/** An election may have come about because a node died; or because one came back. */
+/** The probability that an election is caused by a node that died, not by one that came back. */
 const nodeDied = 0.6
 
-/** What is read from any node: how often it is the leader that answers. */
+/** The probability that the leader answers a direct get. */
 const readsAtLeader = 1 / nodes
 
 interface ElectionUnderWay {
@@ -71,17 +70,17 @@ export class SimulatedStream implements Target {
   limits: Limits
   leader: Copy
   follower: Follower | undefined
-  /** Which of its subjects anybody writes to are its own. */
+  /** Whether the stream stores messages of a subject. */
   owns: Matches
   private readonly surroundings: Surroundings
   private readonly ages: Ages
   private crowd = new Crowd()
-  /** Of the wall clocks of the nodes that may lead it, against true time. */
+  /** The offsets of the nodes' wall clocks from simulated time, in milliseconds. */
   private readonly offsets: ReadonlyArray<number>
   private offset = 0
   private election: ElectionUnderWay | undefined
   private isClosed = false
-  /** A replicated stream may take a moment to have its first leader. */
+  /** The time from which a new replicated stream has its first leader. */
   private leadsFrom = 0
 
   constructor(surroundings: Surroundings, config: StreamConfig, created: string) {
@@ -116,7 +115,7 @@ export class SimulatedStream implements Target {
     return this.follower !== undefined
   }
 
-  /** Unix milliseconds by the clock of whoever leads it. */
+  /** Unix milliseconds by the leader's clock. */
   get wall(): number {
     return this.surroundings.epoch + this.work.now + this.offset
   }
@@ -129,12 +128,12 @@ export class SimulatedStream implements Target {
     return this.election?.began
   }
 
-  /** For so long it has just been made, and nobody leads it yet. */
+  /** Leaves a new stream without a leader for `millis`. */
   delayFirstLeader(millis: number): void {
     this.leadsFrom = this.work.now + millis
   }
 
-  /** A request has come that nobody leads. */
+  /** Records that a request arrived while the stream had no leader. */
   meetElection(): void {
     if (this.election === undefined || this.election.isMet) return
     this.election.isMet = true
@@ -155,7 +154,7 @@ export class SimulatedStream implements Target {
     this.follower?.hears("remove", message)
   }
 
-  /** Removes what matches, without a trace; how many messages that were. */
+  /** Removes all matching messages without markers; returns their number. */
   purge(matches: Matches): number {
     const found = this.leader.all().filter(({ subject }) => matches(subject))
     for (const message of found) this.remove(message)
@@ -163,7 +162,7 @@ export class SimulatedStream implements Target {
     return found.length
   }
 
-  /** Whoever has the message, leader or not, that a read comes to; none where one replica has no leader. */
+  /** The copy that answers a direct get, a follower's or the leader's; undefined if a single replica has no leader. */
   reader(): Copy | undefined {
     const { follower } = this
     if (follower === undefined) return this.hasLeader ? this.leader : undefined
@@ -226,7 +225,7 @@ export class SimulatedStream implements Target {
     this.work.note(() => `${lost} consumers of ${this.name} lost`)
   }
 
-  /** From now on nobody leads it for a while; one that is under way lasts so much longer. */
+  /** Leaves the stream without a leader for `gapMillis`. An election in progress then ends `gapMillis` from now. */
   elect(gapMillis: number): void {
     const { chance, now } = this.work
     const began = this.election?.began ?? now
@@ -252,7 +251,7 @@ export class SimulatedStream implements Target {
     this.ages.lookAgain()
   }
 
-  /** As it was some messages ago; what history had dropped then already does not come back. */
+  /** Removes the last `messages` revisions. Messages that history had already dropped are not restored. */
   rollBack(messages: number): void {
     const last = Math.max(this.limits.firstRevision - 1, this.leader.lastRevision - messages)
     if (last === this.leader.lastRevision) return
@@ -272,7 +271,7 @@ export class SimulatedStream implements Target {
     }
     this.ages.lookAgain()
     this.work.injected("rolled back")
-    this.work.note(() => `${this.name} rolled back to ${last}`)
+    this.work.note(() => `${this.name} rolled back to revision ${last}`)
   }
 
   close(): void {
@@ -294,7 +293,7 @@ export class SimulatedStream implements Target {
       : undefined
   }
 
-  /** What is about to be written again goes by itself. */
+  /** Does nothing while a write to the subject is in flight: that write replaces the message. */
   private expire(message: Kept): boolean {
     const { operation, subject } = message
     if (this.writes.isInFlight(subject)) return false

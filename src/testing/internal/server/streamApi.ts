@@ -1,5 +1,5 @@
 /**
- * JetStream's API about streams: the JSON that is asked, and the JSON that answers.
+ * The requests of the JetStream API for streams.
  */
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { matcher } from "../../../internal/subjects.ts"
@@ -9,10 +9,10 @@ import { invalidConfig, refusals } from "./messages.ts"
 import type { Refusal } from "./messages.ts"
 import type { SimulatedStream } from "./stream.ts"
 
-/** An answer's text, or why there is none. */
+/** The JSON of an answer, or a refusal. */
 export type Answer = string | Refusal
 
-/** Subjects of one page. */
+/** The maximum number of subjects in one answer. */
 const pageSize = 100_000
 
 interface InfoRequest {
@@ -51,7 +51,7 @@ export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
 
 const isSame = (one: StreamConfig, other: StreamConfig): boolean => JSON.stringify(one) === JSON.stringify(other)
 
-/** What is to be made of a wish for a stream of a name that one has, or none. */
+/** Checks a request to create a stream. Returns undefined if a stream with this configuration exists already. */
 export const creation = (
   existing: SimulatedStream | undefined,
   asked: StreamSettings,

@@ -1,6 +1,6 @@
 /**
- * The server's hand: whatever it does, it does through here, so that a server
- * that is stopped does nothing, and does all of it in order when it goes on.
+ * Runs all work of the server: while the server is paused, work is held, and
+ * it runs in order when the server resumes.
  */
 import type { Chance } from "../world/chance.ts"
 import type { Environment, Timer } from "../world/environment.ts"
@@ -10,7 +10,7 @@ export class Work {
   private readonly environment: Environment
   private pausedUntil = 0
   private resuming: Timer | undefined
-  /** What came, or fell due, while it was stopped. */
+  /** Tasks that arrived or were due while the server was paused. */
   private held: Array<() => void> = []
 
   constructor(environment: Environment) {
@@ -22,12 +22,12 @@ export class Work {
     return this.environment.now()
   }
 
-  /** Whoever calls a task off must also let it find out by itself: it may be held already. */
+  /** A task that is already held cannot be cancelled: it must check itself whether it still applies. */
   after(millis: number, task: () => void): Timer {
     return this.environment.after(millis, () => this.run(task))
   }
 
-  /** Now, or once the server goes on. */
+  /** Runs the task now, or when the server resumes. */
   run(task: () => void): void {
     if (this.resuming === undefined) return task()
     if (this.held.length === 0) this.injected("server paused")
@@ -47,7 +47,7 @@ export class Work {
     this.resuming = undefined
     const { held } = this
     this.held = []
-    this.note(() => `goes on; ${held.length} things have waited`)
+    this.note(() => `resumes with ${held.length} held tasks`)
     for (const task of held) task()
   }
 

@@ -1,7 +1,7 @@
 /**
- * What becomes of a message that somebody publishes to a stream: refused, known
- * already, stored at once (one replica), or proposed to the replicas and stored a
- * little later.
+ * Handles messages published to a stream: refuses a message, acknowledges a
+ * duplicate, stores a message at once (one replica), or proposes it to the
+ * replicas and stores it when it is committed.
  */
 import type { Limits, StreamConfig } from "./config.ts"
 import type { Copy } from "./copy.ts"
@@ -12,20 +12,23 @@ import { json, noResponders, type Refusal, refusals, refused, wrongLast } from "
 import type { Publication } from "./publication.ts"
 import type { Work } from "./work.ts"
 
-/** From a proposal to its commit, in milliseconds. */
+/** The time from a proposal to its commit, in milliseconds. */
 const commitTime = [1, 4] as const
 
-/** Commits keep their order. */
+/** The minimum time between two commits, in milliseconds: it keeps them in order. */
 const behind = 0.001
 
-/** Of what a stream without a leader had been sent before: how often the next still lands, and else is still taken up. */
+/**
+ * For a message that arrived before the leader was lost and was not handled yet: the probability that it is still
+ * stored if all before it were, and otherwise that it is lost without an answer instead of refused.
+ */
 const landed = 0.5
 const takenUp = 0.67
 
-/** Of what had landed when the leader went: how much had been answered. */
+/** The probability that a proposal committed by a lost leader had also been acknowledged. */
 const answeredInTime = 0.3
 
-/** The stream that is written to. */
+/** The stream to which messages are written. */
 export interface Target {
   readonly name: string
   readonly work: Work
@@ -39,7 +42,7 @@ export interface Target {
   readonly limits: Limits
   readonly leader: Copy
   readonly duplicates: Duplicates
-  /** When the election began that is going on. */
+  /** The start of the election in progress; undefined without an election. */
   readonly electionBegan: number | undefined
   readonly meetElection: () => void
   readonly store: (message: Kept, isRollup: boolean) => void
@@ -47,7 +50,7 @@ export interface Target {
 
 interface Proposal {
   readonly publication: Publication
-  /** By the clock of the leader that took it up. */
+  /** Unix milliseconds by the clock of the leader that proposed it. */
   readonly created: number
   readonly due: number
 }
@@ -55,12 +58,15 @@ interface Proposal {
 export class Writes {
   private readonly stream: Target
   private readonly answerStart: string
-  /** In the order of their commits. */
+  /** Proposals in the order of their commits. */
   private proposals: Array<Proposal> = []
   private lastDue = 0
-  /** How many proposals write to a subject, or are guarded by it. */
+  /** The number of proposals that write to a subject or are guarded by it. */
   private readonly inFlight = new Map<string, number>()
-  /** What becomes of what was on its way when the leader went: behind one that is lost nothing lands any more. */
+  /**
+   * The fate of messages that arrived before the leader was lost: stored, lost without an answer, or refused ("told").
+   * After a lost message no later one is stored.
+   */
   private fate: "lands" | "lost" | "told" = "told"
 
   constructor(stream: Target) {
@@ -82,7 +88,10 @@ export class Writes {
     this.acknowledge(publication, this.store(publication, stream.wall), false)
   }
 
-  /** The leader has gone: what was on its way may have landed, in its order, and nobody is told. */
+  /**
+   * The leader is lost. A random number of proposals, in their order, is stored; the first of these can still be
+   * acknowledged.
+   */
   abandon(): void {
     const { chance } = this.stream.work
     const { proposals } = this
@@ -99,7 +108,7 @@ export class Writes {
     }
   }
 
-  /** Nothing of it lands, and nobody is told. */
+  /** Drops all proposals without an answer. */
   clear(): void {
     this.proposals = []
     this.inFlight.clear()
@@ -124,17 +133,17 @@ export class Writes {
     return this.fate
   }
 
-  /** Where it is already, or why it is not taken; undefined: it is. */
+  /** The revision of a duplicate, a refusal, or undefined if the message is accepted. */
   private verdictOn(publication: Publication): number | Refusal | undefined {
     return this.known(publication) ?? this.refusalOf(publication) ?? this.knownAfterCondition(publication)
   }
 
-  /** Which of the two is asked first depends on the version and on the replicas (measured). */
+  /** Whether the server checks the message id before the condition: 2.15 does with replicas, 2.10 with one replica. */
   private get idGoesFirst(): boolean {
     return this.stream.isReplicated !== this.stream.isOld
   }
 
-  /** Where the id goes first: where the message is already, or that it is under way. */
+  /** The check of the message id before the condition. */
   private known(publication: Publication): number | Refusal | undefined {
     return publication.id !== undefined && this.idGoesFirst
       ? this.duplicateOf(publication.id, "duplicate before the condition")
@@ -176,7 +185,7 @@ export class Writes {
       : undefined
   }
 
-  /** Only a value is refused for want of room; what it replaces makes room for it, but not on 2.10. */
+  /** Only values are refused if the stream is full. The space of a replaced value counts as free, except on 2.10. */
   private isFullFor({ operation, subject, value }: Publication, headerSize: number): boolean {
     const { config, isOld, leader, limits } = this.stream
     if (operation !== "put" || config.discard !== "new") return false
@@ -198,7 +207,7 @@ export class Writes {
   }
 
   private commit(proposal: Proposal): void {
-    // It has been abandoned, or a stream that was held up has committed it with a later one.
+    // The proposal was abandoned, or already committed along with a later one after a pause of the server.
     if (!this.proposals.includes(proposal)) return
     while (this.proposals.length > 0) {
       const next = this.proposals.shift()!

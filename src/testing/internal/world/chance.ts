@@ -1,10 +1,11 @@
 /**
- * Chance that is the same for the same seed on every machine: 32-bit integer
- * arithmetic and no more. Each part of a simulation forks one of its own by name,
- * so that one part asking once more does not change what the others are given.
+ * A random number generator that gives the same numbers for a seed on every
+ * machine: it uses only 32-bit integer arithmetic. Each part of a simulation forks
+ * a separate generator by name, so that an additional draw in one part does not
+ * change the numbers of the others.
  */
 
-/** Spreads a text over 32 bits (FNV-1a, then a finishing mix). */
+/** Hashes a text to 32 bits (FNV-1a with a final mix). */
 const hash = (text: string): number => {
   let mixed = 0x811c9dc5
   for (let index = 0; index < text.length; index++) mixed = Math.imul(mixed ^ text.charCodeAt(index), 0x01000193)
@@ -24,12 +25,12 @@ export class Chance {
     this.state = hash(this.name)
   }
 
-  /** Another one, decided by this one's seed and the name alone. */
+  /** Returns a generator that depends only on this one's seed and the name. */
   fork(name: string): Chance {
     return new Chance(`${this.name}/${name}`)
   }
 
-  /** From 0 to below 1 (mulberry32). */
+  /** Returns a number in [0, 1) (mulberry32). */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) | 0
     let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state)
@@ -37,12 +38,12 @@ export class Chance {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / two32
   }
 
-  /** A whole number from 0 to below the limit. */
+  /** Returns an integer in [0, limit). */
   below(limit: number): number {
     return Math.floor(this.next() * limit)
   }
 
-  /** From the least to below the most. */
+  /** Returns a number in [least, most). */
   between(least: number, most: number): number {
     return least + this.next() * (most - least)
   }

@@ -1,6 +1,6 @@
 /**
- * A client's connection to the simulated server, as the driver sees one: it
- * notices after a while that its link is dead, and connects again for ever.
+ * A client's connection to the simulated server, as a port for the driver. It
+ * detects a dead link after some time and then reconnects without a limit.
  */
 import type { LinkEvent, NatsMessage, NatsPort } from "../../../internal/nats/port.ts"
 import { type Outgoing, received } from "../server/messages.ts"
@@ -9,24 +9,24 @@ import type { Timer } from "./environment.ts"
 import { type Quality, Wire } from "./wire.ts"
 import type { Actor, World } from "./world.ts"
 
-/** Two pings of 3 s without an answer: what `NatsClient.layer` sets. Milliseconds. */
+/** A dead link is detected after two unanswered pings, 3 s apart, as `NatsClient.layer` configures. In milliseconds. */
 const soonestNotice = 6000
 const latestNotice = 9000
 
-/** Between two attempts to connect again, as `NatsClient.layer` does it. */
+/** The time between two attempts to reconnect, as `NatsClient.layer` configures. In milliseconds. */
 const shortestWait = 250
 const longestWait = 1000
 
-/** What had reached the other side's kernel when the connection went is still taken up by chance. */
+/** The probability that the server still handles a message in transit when the connection is lost. */
 const arrivedAlready = 0.5
 
 const maxPayload = 1024 * 1024
 
-/** What a connection needs of its machine. */
+/** The network of a connection's machine. */
 interface Network {
   readonly quality: () => Quality
   readonly isCut: (direction: "requests" | "replies") => boolean
-  /** Whether somebody would answer a ping. */
+  /** Whether the server would answer a ping. */
   readonly isAlive: () => boolean
 }
 
@@ -36,7 +36,7 @@ export interface SimulatedConnectionOptions {
   readonly version: string
   readonly network: Network
   readonly process: Actor
-  /** Letters and digits: inboxes begin with it, and so do the names of consumers. */
+  /** Letters and digits: the prefix of the names of inboxes and consumers. */
   readonly name: string
 }
 
@@ -94,7 +94,7 @@ export class SimulatedConnection implements NatsPort {
     for (const listener of Array.from(this.listeners)) listener(event)
   }
 
-  /** Something may be wrong with the link: it is noticed once pings have gone unanswered for long enough. */
+  /** To be called when the link may be dead: disconnects after the ping timeout if it is still dead then. */
   doubt(): void {
     if (this.doubts !== undefined || this.session === undefined || this.hasClosed) return
     const { network, process, world } = this.options
@@ -104,7 +104,7 @@ export class SimulatedConnection implements NatsPort {
     })
   }
 
-  /** What was held back is on its way, where it passes again; and where both ways are whole, pings are answered. */
+  /** Sends held messages in the directions that are not cut. `isWhole`: neither is cut, so pings are answered. */
   heal(isWhole: boolean): void {
     if (isWhole) {
       this.doubts?.cancel()
@@ -114,7 +114,7 @@ export class SimulatedConnection implements NatsPort {
     this.down.heal()
   }
 
-  /** The connection is gone; the next is tried for until there is one. */
+  /** Breaks the connection and tries to reconnect until it succeeds. */
   disconnect(): void {
     const { session } = this
     if (session === undefined || this.hasClosed) return
@@ -138,20 +138,20 @@ export class SimulatedConnection implements NatsPort {
     })
   }
 
-  /** For good: drained, or the process has ended. */
+  /** Closes the connection for good, as draining it does. */
   close(): void {
     if (this.hasClosed) return
     this.hasClosed = true
     const { session } = this
     this.session = undefined
-    // What was published before is flushed first.
+    // Messages published before are flushed first.
     if (session !== undefined) this.up.sendSurely(() => session.close())
     this.subscriptions.clear()
     this.emit({ _tag: "Closed" })
     this.listeners.clear()
   }
 
-  /** The machine was switched off: nothing is flushed, and nobody is told. */
+  /** Ends the connection when its process crashes: nothing is flushed, and listeners are not called. */
   vanish(): void {
     this.hasClosed = true
     this.up.drop(arrivedAlready)
@@ -174,7 +174,7 @@ export class SimulatedConnection implements NatsPort {
 
   readonly publish: NatsPort["publish"] = (subject, data, headers, reply) => {
     if (this.hasClosed) throw new Error("the connection is closed")
-    // As they are now: the caller may use them for something else before they arrive.
+    // A copy, since the caller may reuse the buffer before the message arrives.
     const sent = data.slice()
     const { session } = this
     if (session !== undefined) this.up.send(() => session.publish(subject, headers, sent, reply))

@@ -1,22 +1,22 @@
 /**
- * What the parts of a simulated fleet stand on: its time, its chance, and who
- * writes down what happened. Nothing here knows of Effect.
+ * Time, randomness and logging for the parts of a simulated fleet. Independent
+ * of Effect.
  */
 import type { Chance } from "./chance.ts"
 
-/** Something that happens later, unless it is cancelled. */
+/** A scheduled event. */
 export interface Timer {
   readonly cancel: () => void
 }
 
 export interface Environment {
-  /** Milliseconds since the simulation began, true time; not always whole. */
+  /** Simulated time: milliseconds since the simulation began, can have a fraction. */
   readonly now: () => number
-  /** Does something later, in the order of times; what falls on one time comes in an order that the seed decides. */
+  /** Schedules an event. Events run in the order of their times; the seed decides the order at equal times. */
   readonly after: (millis: number, run: () => void) => Timer
   readonly chance: Chance
-  /** A fault took effect: it changed an answer, or its time. */
+  /** Counts a fault that took effect, so that it changed an answer or its time. */
   readonly injected: (fault: string) => void
-  /** A line for the timeline, written only where somebody reads it. */
+  /** Adds a line to the timeline, if a timeline is recorded. */
   readonly note: (who: string, what: () => string) => void
 }

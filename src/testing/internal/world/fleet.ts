@@ -1,6 +1,6 @@
 /**
- * The fleet of one run: its world, its server, its machines, and what users ask
- * of them.
+ * The fleet of one run: its world, its server, its machines, and the
+ * implementation of `Simulation`.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -52,21 +52,21 @@ import {
 import { goodQuality, type Quality } from "./wire.ts"
 import { Actor, type Halt, type Line, World } from "./world.ts"
 
-/** When simulations begin: unix milliseconds, so that what they write is the same on every day. */
+/** The start of every simulation, in Unix milliseconds. It is fixed so that runs do not depend on the date. */
 const epoch = Date.UTC(2026, 0, 1)
 
-/** An attempt to connect ends after this long. */
+/** The timeout of an attempt to connect. */
 const connectTimeout = Duration.seconds(2)
 
-/** So much may happen before the host's own work has its turn. */
+/** The maximum number of events before the host's event loop runs other work. */
 const turn = 20_000
 
-/** So much may happen until what is over has given back what it has: a few seconds of the host's. */
+/** The maximum number of events for the finalizers after the run: a few seconds of real time. */
 const mostAtTheEnd = 10 * turn
 
 const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
 
-/** A store that does not exist. */
+/** A store for an invalid bucket name: its faults fail. */
 const noStore = (problem: InvalidConfig): SimulatedStore => {
   const refused = Effect.fail(problem)
   return {
@@ -79,10 +79,10 @@ const noStore = (problem: InvalidConfig): SimulatedStore => {
   }
 }
 
-/** Every bucket that there is. */
+/** The target of a fault that affects all buckets. */
 const everyBucket = "*"
 
-/** Before a bucket's number. */
+/** The prefix of a bucket's number. */
 const numbered = "#"
 
 const bucketOf = (stream: string): string => stream.slice(streamName("").length)
@@ -103,7 +103,7 @@ export class Fleet {
   private readonly losses: Array<Loss> = []
   private serverPausedUntil = 0
   private endedAt: number | undefined
-  /** What happened, where that was to be written down; until the end. */
+  /** The timeline until the end of the run; empty if none is recorded. */
   lines: ReadonlyArray<Line> = []
 
   static make(options: RunOptions): Effect.Effect<Fleet, InvalidConfig> {
@@ -162,7 +162,7 @@ export class Fleet {
     }
   }
 
-  /** Runs the program to its end, or fails with why it comes to none. */
+  /** Runs the program to its end. Fails with the reason if it cannot end. */
   run<A, E>(program: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, Halt> {
     const references = referencesOf(this.world, "test", this.director, this.ownClock)
     return Effect.acquireUseRelease(
@@ -177,7 +177,7 @@ export class Fleet {
   private begin<A, E>(context: Context.Context<never>, program: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
     return this.world.inside(() => {
       const root = Effect.runForkWith(context)(program)
-      // Its end, too, must come from within.
+      // The end of the fiber counts as activity: it must be caused by the simulation as well.
       root.addObserver(() => this.world.touch())
       return root
     })
@@ -188,7 +188,7 @@ export class Fleet {
       while (true) {
         const ended = this.advance(() => root.pollUnsafe() !== undefined)
         if (ended === "done") {
-          // What waits for the host may go on now, and shows itself.
+          // Lets the host's event loop run: fibers that wait for real I/O or timers continue now and are noticed.
           yield* Effect.yieldNow
           return this.world.wasTouched ? yield* Effect.fail<Halt>("the real world") : root.pollUnsafe()!
         }
@@ -198,7 +198,7 @@ export class Fleet {
     })
   }
 
-  /** What has come to no end gives back what it has, as far as nothing outside is needed for that; the story is over. */
+  /** Ends the recording. Interrupts a program that did not end and runs its finalizers, unless they need real I/O. */
   private end(root: Fiber.Fiber<unknown, unknown>): void {
     this.endedAt = this.world.now()
     this.lines = Array.from(this.world.lines ?? [])
@@ -207,12 +207,12 @@ export class Fleet {
     this.world.finish(() => root.pollUnsafe() !== undefined, mostAtTheEnd)
   }
 
-  /** True time, in milliseconds. */
+  /** The duration of the run in simulated milliseconds. */
   get lasted(): number {
     return this.endedAt ?? this.world.now()
   }
 
-  /** Errors are part of every run: only one that somebody reads pays for their stacks. */
+  /** Runs events. Without a timeline, errors have no stack traces: runs create many errors, and traces are slow. */
   private advance(isDone: () => boolean): Halt | "done" | "going on" {
     const { stackTraceLimit } = Error
     if (this.world.lines === undefined) Error.stackTraceLimit = 0
@@ -230,7 +230,7 @@ export class Fleet {
       yield* Effect.fromResult(nodeId("id", id))
       const { offset, rate } = yield* Effect.fromResult(read("options", options, nodeSettings))
       if (this.machines.has(id)) {
-        return yield* invalidConfig(`id: expected an id of its own for each node, got "${id}" twice`)
+        return yield* invalidConfig(`id: expected a unique id for each node, got "${id}" twice`)
       }
       const machine = yield* Effect.acquireRelease(
         Effect.sync(() => this.addMachine(id, Duration.toMillis(offset), rate)),
@@ -256,7 +256,7 @@ export class Fleet {
     return machine
   }
 
-  /** What a process of a machine runs with: made once for each process, since a new one has chance of its own. */
+  /** The references of a machine's current process, created once per process: a new process has new random numbers. */
   private referencesOf(machine: Machine): () => Context.Context<never> {
     let booted: { readonly process: Actor; readonly references: Context.Context<never> } | undefined
     return () => {
@@ -298,7 +298,7 @@ export class Fleet {
     }
   }
 
-  /** Connects, as `NatsClient.layer` does: a server that is not to be reached is `Unavailable` after a while. */
+  /** Connects as `NatsClient.layer` does: fails with `Unavailable` after a timeout if the server is unreachable. */
   private clientOf(machine: Machine): Layer.Layer<NatsClient, KVStoreError> {
     const unreachable = new KVStoreError({
       bucket: undefined,
@@ -332,7 +332,7 @@ export class Fleet {
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
     }
-    /** Records a loss, where something was lost. */
+    /** Records a loss if `act` removed data. */
     const lose = (stream: string, how: Loss["how"], act: () => void) => {
       const before = server.stream(stream)
       act()
@@ -371,7 +371,7 @@ export class Fleet {
     }
   }
 
-  /** A bucket's, by its name, or by its number among those that there have been; or every one's. */
+  /** The streams of a target: a bucket by name, a bucket by number in the order of creation, or all buckets. */
   private streamsOf(name: string): ReadonlyArray<string> {
     const known = Array.from(this.server.known)
     if (name === everyBucket) return known
@@ -388,7 +388,7 @@ export class Fleet {
   }
 }
 
-/** The faults of a machine, as its node has them. */
+/** The faults of a machine as members of its node. */
 const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "client" | "layer" | "run"> => ({
   hasCrashed: Effect.sync(() => machine.hasCrashed),
   crash: Effect.sync(() => machine.crash()),

@@ -1,12 +1,11 @@
 /**
- * What is due next: a binary heap. What was called off stays in it until its
- * turn comes.
+ * A binary heap of events by time. Cancelled events stay in it until they are due.
  */
 
 export interface Due {
-  /** Milliseconds, by the clock that the heap goes by. */
+  /** Milliseconds by the clock of the heap. */
   readonly at: number
-  /** Decides between what is due at one time. */
+  /** The order of events at equal times. */
   readonly tie: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * One machine of the fleet: its clocks, its way to the server, and the process
- * that runs on it, one after the other.
+ * One machine of the fleet: its clocks, its link to the server, and its process.
+ * A restart replaces the process.
  */
 import type { Stop } from "../../Simulation.ts"
 import type { SimulatedServer } from "../server/server.ts"
@@ -11,8 +11,8 @@ import { type Direction, goodQuality, type Quality } from "./wire.ts"
 import { Actor, type World } from "./world.ts"
 
 /**
- * Who sets a machine's time does so when it has been awake for a while: milliseconds. Set back in its sleep, by as much as
- * it slept, it could not know of that sleep by any clock of its own; that is no fault that a lease could survive.
+ * Clock steps wait until a machine has been awake for this long, in milliseconds. A step back by the duration of a
+ * suspension, made before the machine wakes, would hide the suspension from all its clocks: no lease can survive that.
  */
 const untilTimeIsSet = 2000
 
@@ -22,7 +22,7 @@ export interface MachineOptions {
   readonly version: string
   readonly isServerPaused: () => boolean
   readonly id: string
-  /** Among all machines. */
+  /** The number of this machine in the fleet, from 0. */
   readonly number: number
   readonly epoch: number
   readonly offset: number
@@ -70,20 +70,20 @@ export class Machine {
     return this.process.hasEnded
   }
 
-  /** Calls back when the process that runs now has crashed. */
+  /** Calls back when the current process has crashed. */
   whenCrashed(listener: () => void): () => void {
     this.onEnd.add(listener)
     return () => this.onEnd.delete(listener)
   }
 
-  /** Calls back when a process runs: at once, or with the next restart. */
+  /** Calls back when a process runs: at once, or after the next restart. */
   whenRunning(listener: () => void): () => void {
     if (this.hasCrashed) this.onBoot.add(listener)
     else listener()
     return () => this.onBoot.delete(listener)
   }
 
-  /** As by SIGKILL: nothing more of it happens, and nothing of it is tidied up. */
+  /** Crashes the process, as SIGKILL does: it stops at once, and no finalizers run. */
   crash(): void {
     if (this.hasCrashed) return
     this.world.injected("crash")
@@ -91,7 +91,7 @@ export class Machine {
     this.switchOff()
   }
 
-  /** The same, because the simulation has no more use for it. */
+  /** Ends the process like a crash, without counting a fault: the simulation no longer needs the machine. */
   switchOff(): void {
     if (this.hasCrashed) return
     this.crashes.push({ node: this.id, at: this.world.now() })
@@ -102,22 +102,22 @@ export class Machine {
     tellAll(this.onEnd)
   }
 
-  /** A new process, which knows nothing of the one before it. */
+  /** Starts a new process after a crash, without any state of the former process. */
   restart(): void {
     if (!this.hasCrashed) return
     this.world.injected("restart")
-    this.note("starts again")
+    this.note("restarts")
     this.process = this.makeProcess()
     tellAll(this.onBoot)
   }
 
-  /** As by SIGSTOP, and SIGCONT later: clocks go on. */
+  /** Pauses the process, as SIGSTOP and SIGCONT do: the clocks keep running. */
   pause(millis: number): void {
     if (this.stop !== undefined) return this.extend(millis)
     this.beginStop("pause", millis)
   }
 
-  /** The machine is suspended: the monotonic clock stands still as well. */
+  /** Suspends the machine: its monotonic clock stops as well. */
   suspend(millis: number): void {
     if (this.stop !== undefined) return this.extend(millis)
     if (this.hasCrashed) return
@@ -129,13 +129,13 @@ export class Machine {
   private beginStop(how: CurrentStop["how"], millis: number): void {
     if (this.hasCrashed) return
     this.world.injected(how)
-    this.note(`${how} for ${millis / 1000} s`)
+    this.note(`stopped (${how}) for ${millis / 1000} s`)
     this.process.stop()
     const since = this.world.now()
     this.stop = { how, since, until: since + millis, alarm: this.world.after(millis, () => this.endStop()) }
   }
 
-  /** What is stopped already is so for longer. */
+  /** Extends a pause or suspension in progress. */
   private extend(millis: number): void {
     const { stop } = this
     const until = this.world.now() + millis
@@ -144,7 +144,7 @@ export class Machine {
     stop.alarm.cancel()
     stop.alarm = this.world.after(millis, () => this.endStop())
     if (stop.how === "suspend") this.suspendedUntil = until
-    this.note(`is stopped for ${millis / 1000} s from now`)
+    this.note(`the stop is extended and ends in ${millis / 1000} s`)
   }
 
   private endStop(): void {
@@ -160,11 +160,11 @@ export class Machine {
     this.pastStops.push(stretch)
     this.pastDisruptions.push(stretch)
     if (this.hasCrashed) return
-    this.note("goes on")
+    this.note("resumes")
     this.process.resume()
   }
 
-  /** Sets the wall clock by so much forward, or back; a machine that is suspended is set once it has been awake for a while. */
+  /** Steps the wall clock forward, or back if `millis` is negative. Waits for `untilTimeIsSet` after a suspension. */
   stepClock(millis: number): void {
     const readyAt = this.suspendedUntil + untilTimeIsSet
     if (this.world.now() < readyAt) {
@@ -174,14 +174,14 @@ export class Machine {
     if (millis === 0) return
     this.world.injected(millis < 0 ? "wall clock set back" : "wall clock set forward")
     this.note(`the wall clock steps by ${millis / 1000} s`)
-    // A leader takes a step forward for time that it has slept.
+    // Counted as a disruption: a leader treats a step forward as time in which its machine was suspended.
     this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() })
     this.clock.step(millis)
   }
 
-  // ------------------------------------------------------------ the way to the server
+  // ------------------------------------------------------------ the link to the server
 
-  /** A connection of the process that runs now; undefined: the server is not to be reached. */
+  /** Opens a connection of the current process; undefined if the server is unreachable. */
   connect(): SimulatedConnection | undefined {
     const { server, version, world } = this.options
     if (!this.isAlive) return undefined
@@ -190,7 +190,7 @@ export class Machine {
       server,
       version,
       process: this.process,
-      // The number keeps apart what differs in punctuation only.
+      // The number distinguishes ids that differ only in punctuation.
       name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}n${this.options.number}c${++this.opened}`,
       network: {
         quality: () => this.degradations.at(-1)?.quality ?? goodQuality,
@@ -211,7 +211,7 @@ export class Machine {
     return this.cuts.some((cut) => cut.directions.includes(direction))
   }
 
-  /** Whether any process of it has ever connected. */
+  /** Whether a process of this machine has ever connected. */
   get hasConnected(): boolean {
     return this.opened > 0
   }
@@ -220,12 +220,12 @@ export class Machine {
     return this.cuts.length === 0 && !this.options.isServerPaused()
   }
 
-  /** Pings go unanswered: each connection notices for itself. */
+  /** To be called when pings can be unanswered: each connection starts its ping timeout. */
   doubt(): void {
     for (const connection of this.connections) connection.doubt()
   }
 
-  /** Until it is healed, or for so long. */
+  /** Cuts one or both directions of the link for `millis`, or until `heal` if undefined. */
   cut(direction: Direction | "both", millis: number | undefined): void {
     const cut: Cut = {
       directions: direction === "both" ? ["requests", "replies"] : [direction],
@@ -233,7 +233,7 @@ export class Machine {
     }
     if (cut.directions.some((one) => !this.isCut(one))) this.world.injected(`cut ${direction}`)
     this.cuts.push(cut)
-    this.note(`${direction === "both" ? "requests and replies are" : `${direction} are`} cut off`)
+    this.note(`${direction === "both" ? "requests and replies are" : `${direction} are`} blocked`)
     this.doubt()
     if (millis !== undefined) this.world.after(millis, () => this.mend(cut))
   }
@@ -243,17 +243,19 @@ export class Machine {
     if (index === -1) return
     this.cuts.splice(index, 1)
     this.pastDisruptions.push({ node: this.id, from: cut.since, until: this.world.now() })
-    if (this.cuts.length === 0) this.note("nothing is cut off any more")
+    if (this.cuts.length === 0) this.note("requests and replies pass again")
     for (const connection of this.connections) connection.heal(this.cuts.length === 0)
   }
 
-  /** Messages travel so until it is healed, or for so long. Of several the last one counts. */
+  /** Degrades the link for `millis`, or until `heal` if undefined. The latest degradation in progress applies. */
   setQuality(quality: Quality, millis: number | undefined): void {
     const degradation: Degradation = { quality, since: this.world.now() }
     this.degradations.push(degradation)
     this.world.injected("degraded link")
     this.note(
-      `a degraded link: ${quality.minDelay} to ${quality.maxDelay} ms, ${Math.round(100 * quality.loss)} % lost, ` +
+      `the link is degraded: ${quality.minDelay} to ${quality.maxDelay} ms, ${
+        Math.round(100 * quality.loss)
+      } % lost, ` +
         `${Math.round(100 * quality.reordering)} % overtaken`
     )
     if (millis !== undefined) this.world.after(millis, () => this.improve(degradation))
@@ -264,28 +266,28 @@ export class Machine {
     if (index === -1) return
     this.degradations.splice(index, 1)
     this.pastDisruptions.push({ node: this.id, from: degradation.since, until: this.world.now() })
-    if (this.degradations.length === 0) this.note("the link is good again")
+    if (this.degradations.length === 0) this.note("the link is no longer degraded")
   }
 
-  /** All that is wrong with the link is well again. */
+  /** Ends all cuts and degradations of the link. */
   heal(): void {
     for (const one of Array.from(this.degradations)) this.improve(one)
     for (const cut of Array.from(this.cuts)) this.mend(cut)
   }
 
-  /** Breaks the connection; the client reconnects. */
+  /** Breaks all connections; the clients reconnect. */
   disconnect(): void {
-    this.note("its connections break")
+    this.note("all connections break")
     this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
     for (const connection of Array.from(this.connections)) connection.disconnect()
   }
 
-  /** When its process did not run although it lived; also until now. */
+  /** The pauses and suspensions so far; one in progress ends now. */
   get stops(): ReadonlyArray<Stop> {
     return this.stop === undefined ? this.pastStops : [...this.pastStops, this.untilNow(this.stop)]
   }
 
-  /** When its way to the store was not as it should be; also until now. */
+  /** The disruptions so far; each one in progress ends now. */
   get disruptions(): ReadonlyArray<Stop> {
     const { cuts, degradations, stop } = this
     const now = [...degradations, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
@@ -307,7 +309,7 @@ interface Degradation {
   readonly since: number
 }
 
-/** A pause or a suspension that is under way. */
+/** A pause or suspension in progress. */
 interface CurrentStop {
   readonly how: "pause" | "suspend"
   readonly since: number
@@ -315,7 +317,7 @@ interface CurrentStop {
   alarm: Timer
 }
 
-/** Once each: whoever is told may listen again at once. */
+/** Removes all listeners, then calls each: a listener can register itself again. */
 const tellAll = (listeners: Set<() => void>): void => {
   const all = Array.from(listeners)
   listeners.clear()

@@ -1,12 +1,11 @@
 /**
- * The two clocks of one machine. Both run at the machine's own rate; the wall
- * clock is set wrong by an offset, and may be stepped. While the machine is
- * suspended the monotonic clock stands still, and sleepers with it; the wall
- * clock has gone on when it wakes.
+ * The two clocks of one machine. Both run at the machine's rate; the wall clock
+ * has an offset and can be stepped. While the machine is suspended, the monotonic
+ * clock and all sleeps stop. When the machine wakes, the wall clock has advanced
+ * by the time of the suspension.
  *
- * Sleeps last whole milliseconds, rounded up, and the wall clock tells whole
- * ones, rounded down: a clock that stands between two of them makes
- * `Schedule.fixed` spin.
+ * Sleeps are rounded up to whole milliseconds, and the wall clock is rounded down:
+ * with fractions of a millisecond `Schedule.fixed` would spin.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,11 +18,11 @@ import type { Actor, World } from "./world.ts"
 const nanosPerMilliBig = BigInt(nanosPerMilli)
 
 export interface ClockOptions {
-  /** Unix milliseconds of true time when the simulation began. */
+  /** The start of the simulation, in Unix milliseconds. */
   readonly epoch: number
-  /** How far the wall clock is set wrong, in milliseconds. */
+  /** The initial error of the wall clock, in milliseconds. */
   readonly offset: number
-  /** Of this machine's clocks, beside true time. */
+  /** The rate of both clocks relative to simulated time. */
   readonly rate: number
 }
 
@@ -37,7 +36,7 @@ interface Sleeper {
 export class NodeClock {
   private readonly world: World
   private readonly rate: number
-  /** A reading of the monotonic clock, and the true time at which it was right. */
+  /** A reading of the monotonic clock, and the simulated time of that reading. */
   private reading = 0
   private readAt: number
   private wallAhead: number
@@ -55,13 +54,13 @@ export class NodeClock {
     this.chance = world.chance.fork(`clock ${name}`)
   }
 
-  /** Milliseconds since some moment of this machine's own. */
+  /** The monotonic clock, in milliseconds. */
   monotonic(): number {
     const until = this.suspendedAt ?? this.world.now()
     return this.reading + (until - this.readAt) * this.rate
   }
 
-  /** Unix milliseconds, as this machine has them. */
+  /** The wall clock, in Unix milliseconds. */
   wall(): number {
     return Math.floor(this.wallAhead + this.monotonic())
   }
@@ -87,7 +86,7 @@ export class NodeClock {
     this.setAlarm()
   }
 
-  /** Calls back so many milliseconds of this clock from now. */
+  /** Calls back after `millis` of the monotonic clock. Returns a function that cancels the sleep. */
   sleep(actor: Actor, millis: number, wake: () => void): () => void {
     const sleeper: Sleeper = { at: this.monotonic() + Math.ceil(millis), tie: this.chance.next(), actor, wake }
     this.sleepers.push(sleeper)
@@ -106,7 +105,7 @@ export class NodeClock {
   }
 
   private ring(at: number): void {
-    // What the rate makes of a whole millisecond is rounded: it is that millisecond now.
+    // Sets the exact value: the multiplication by the rate has a rounding error.
     this.reading = at
     this.readAt = this.world.now()
     this.alarmAt = Number.POSITIVE_INFINITY
@@ -118,7 +117,7 @@ export class NodeClock {
   }
 }
 
-/** The machine's clocks, as a process on it has them; `actor` is whose sleeps these are. */
+/** The Effect `Clock` of a process on the machine. Sleeps belong to the current `actor`. */
 export const clockFor = (machine: NodeClock, actor: () => Actor): Clock.Clock => {
   const monotonicNanos = () => BigInt(Math.round(machine.monotonic() * nanosPerMilli))
   const wallNanos = () => BigInt(machine.wall()) * nanosPerMilliBig

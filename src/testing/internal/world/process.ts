@@ -1,6 +1,7 @@
 /**
- * What an effect finds around it on a simulated machine: its clocks, its chance,
- * a scheduler whose order the seed decides, and a log that goes to the timeline.
+ * The environment of an effect on a simulated machine: its clocks, its random
+ * numbers, a scheduler whose order the seed decides, and a logger that writes to
+ * the timeline.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -19,7 +20,7 @@ import type { Actor, World } from "./world.ts"
 const schedulerFor = (world: World, actor: Actor): Scheduler.Scheduler => {
   const dispatcher: Scheduler.SchedulerDispatcher = {
     scheduleTask: (task, priority) => world.submit(actor, task, priority),
-    // Tasks run when the world comes to them.
+    // The world runs all tasks.
     flush: () => {}
   }
   return {
@@ -39,7 +40,7 @@ const textOf = (message: unknown): string => {
   return parts.map((part) => typeof part === "string" ? part : format(part)).join(" ")
 }
 
-/** In the words of the error alone: numbers of fibers and places in files differ from run to run. */
+/** Only the message of the error: fiber ids and source positions differ between runs. */
 const whyOf = (reason: Cause.Reason<unknown>): string => {
   if (reason._tag === "Interrupt") return "interrupted"
   const problem = reason._tag === "Fail" ? reason.error : reason.defect
@@ -52,7 +53,7 @@ const loggerFor = (world: World, name: string): Logger.Logger<unknown, void> =>
     world.note(name, () => `${logLevel}: ${textOf(message)}${why}`)
   })
 
-/** To be merged over the services that the effect has from elsewhere. */
+/** The references of a process. They must override those in the context of the effect. */
 export const referencesOf = (world: World, name: string, actor: Actor, clock: NodeClock): Context.Context<never> =>
   Context.empty().pipe(
     Context.add(Clock.Clock, clockFor(clock, () => actor)),
@@ -63,13 +64,13 @@ export const referencesOf = (world: World, name: string, actor: Actor, clock: No
     Context.add(ProcessName, actor.name)
   )
 
-/** How something ended that ran on a machine. */
+/** The result of an effect that ran on a machine. */
 type Ending<A, E> = Effect.Effect<A, E>
 
 /**
- * Runs an effect as a root of its own on an actor: it goes on in that actor's
- * order, stops with it, and ends with it, without a finalizer. `whenEnded` is
- * how the actor's end is heard of.
+ * Runs an effect as a root fiber on an actor: the fiber stops while the actor is
+ * stopped, and ends without finalizers when the actor ends. `whenEnded` registers
+ * a listener for the end of the actor; the effect then results in `gone`.
  */
 export const runOn = <A, E, Gone>(
   actor: Actor,

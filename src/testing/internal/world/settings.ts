@@ -1,5 +1,5 @@
 /**
- * The options of a simulation, for `internal/options.ts`.
+ * The options of a simulation as settings of `internal/options.ts`.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,13 +20,13 @@ import {
 } from "../../../internal/options.ts"
 import type { BucketOptions } from "../../../KVStoreConfig.ts"
 
-/** `store` is the server in a timeline, `test` the program that directs the simulation. */
+/** In timelines `store` is the server, and `test` is the program that controls the simulation. */
 export const nodeId: Setting<string> = textLike(
   /^(?!(?:store|test)$)[a-zA-Z0-9_-]+$/,
   "an id of letters, digits, _ and -, and neither \"store\" nor \"test\""
 )
 
-/** What a fault may be aimed at. */
+/** The target buckets of a fault. */
 export const bucketTarget: Setting<string> = textLike(
   /^(?:\*|#\d+|[a-zA-Z0-9_-]{1,200})$/,
   "a bucket's name, \"*\" for all or \"#1\" for the second"
@@ -34,7 +34,7 @@ export const bucketTarget: Setting<string> = textLike(
 
 export const time: Setting<Duration.Duration> = duration(Duration.zero)
 
-/** Forward, or back where it is negative. */
+/** Forward, or back if negative. */
 export const step: Setting<Duration.Duration> = duration(Duration.days(-366), Duration.days(366))
 
 const isRate = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value > 0
@@ -64,7 +64,7 @@ const isSeed = (value: unknown): value is string | number =>
 const seed: Setting<string | number> = (name, value) =>
   isSeed(value) ? Result.succeed(value) : refuse(name, "a number or a text", shown(value))
 
-/** The rest of it is checked as a bucket's configuration. */
+/** Checks only the name: the other options are checked with the bucket's configuration. */
 const isBucket = (value: unknown): value is BucketOptions =>
   typeof value === "object" && value !== null && "bucket" in value && typeof value.bucket === "string"
 
@@ -72,7 +72,7 @@ export const server = oneOf(["2.10", "2.15"])
 
 export const bucketOptions: Setting<BucketOptions> = thatIs(isBucket, "an object with the name of a bucket")
 
-/** Virtual time costs little: a run may be longer than anything that is waited for in it. */
+/** Long limits are allowed, since simulated time passes fast. */
 export const limit: Setting<Duration.Duration> = duration(Duration.zero, Duration.days(100_000))
 
 export const runSettings = {
@@ -83,7 +83,7 @@ export const runSettings = {
   timeline: withDefault(flag, false)
 }
 
-/** Runs a function on the value of an argument, or fails where that value is not valid. */
+/** Runs a function on the value of an argument, or fails if that value is invalid. */
 export const withSetting = <A>(
   setting: Setting<A>,
   name: string,

@@ -1,33 +1,33 @@
 /**
- * One direction of a connection, as TCP has it: in order, and what cannot pass
- * now waits and passes later, unless the connection is given up meanwhile. What
- * a network of several servers adds (messages that are lost, or overtaken) is
- * told to it as chances.
+ * One direction of a TCP connection: messages arrive in order. While the link is
+ * cut, messages are held, and they are sent later unless the connection breaks
+ * first. `Quality` adds lost and overtaken messages, as in a network of several
+ * servers.
  */
 import type { Chance } from "./chance.ts"
 import type { Timer } from "./environment.ts"
 import type { Actor, World } from "./world.ts"
 
-/** How messages travel, both ways. */
+/** The quality of a link, in both directions. */
 export interface Quality {
-  /** Milliseconds that a message takes. */
+  /** The delay of a message, in milliseconds. */
   readonly minDelay: number
   readonly maxDelay: number
-  /** Chances of a message to be lost, and to be overtaken by later ones. */
+  /** The probability that a message is lost, and that later messages overtake it. */
   readonly loss: number
   readonly reordering: number
 }
 
-/** A host on the same network. */
+/** The quality of a link to a host on the same network. */
 export const goodQuality: Quality = { minDelay: 0.2, maxDelay: 1.5, loss: 0, reordering: 0 }
 
-/** What was held back arrives after a retransmission of TCP: milliseconds at most. */
+/** The maximum delay of held messages after a cut: a retransmission of TCP, in milliseconds. */
 const longestRetransmission = 400
 
-/** Milliseconds between two that arrive one behind the other. */
+/** The minimum time between two messages in order, in milliseconds. */
 const gap = 0.001
 
-/** One that is overtaken takes so many times as long at most. */
+/** The maximum factor by which an overtaken message is slower. */
 const detour = 20
 
 export type Direction = "requests" | "replies"
@@ -47,7 +47,7 @@ export class Wire {
   private readonly world: World
   private readonly chance: Chance
   private readonly names: WireNames
-  /** Who is delivered to; undefined: the server. */
+  /** The receiver of the messages; undefined for the server. */
   private readonly receiver: Actor | undefined
   private readonly quality: () => Quality
   private readonly isCut: () => boolean
@@ -73,7 +73,7 @@ export class Wire {
     this.isCut = options.isCut
   }
 
-  /** What the two ends of the connection tell each other themselves: it is late at worst, never lost. */
+  /** Sends a protocol message of the connection (such as a subscription). It can be late, but not lost or overtaken. */
   sendSurely(deliver: () => void): void {
     if (this.isHeld(deliver)) return
     const { maxDelay, minDelay } = this.quality()
@@ -112,7 +112,7 @@ export class Wire {
     this.underWay.add(timer)
   }
 
-  /** It passes again: what was held back comes first. */
+  /** Sends the held messages if the link is no longer cut. */
   heal(): void {
     if (this.isCut()) return
     const { held } = this
@@ -121,7 +121,10 @@ export class Wire {
     for (const deliver of held) this.deliverInOrder(retransmission, deliver)
   }
 
-  /** The connection is given up: what is under way is lost, unless it had arrived already and was not taken up yet. */
+  /**
+   * Drops all messages when the connection breaks. A message in transit still arrives with the probability
+   * `arrivedAlready`: it had reached the receiver's kernel.
+   */
   drop(arrivedAlready: number): void {
     this.held = []
     for (const timer of this.underWay) if (!this.chance.is(arrivedAlready)) timer.cancel()

@@ -1,17 +1,17 @@
 /**
- * Time and the order of things, for a whole fleet in one process. Events come in
- * the order of their times; between two of them everything that is ready to run
- * runs, in an order that the seed decides. Nothing waits for real time: where
- * nothing is ready the clock jumps to the next event.
+ * The time and the scheduler of a whole fleet in one process. Events run in the
+ * order of their times. Before each event all ready tasks run, in an order that
+ * the seed decides. Nothing waits for real time: if no task is ready, the clock
+ * jumps to the next event.
  */
 import type { Chance } from "./chance.ts"
 import type { Environment, Timer } from "./environment.ts"
 import { Heap } from "./heap.ts"
 
-/** More than any burst of a real fleet: what runs on without time going on never ends. */
+/** The maximum number of tasks and events at one time. A fleet that exceeds it is in an endless loop. */
 const mostAtOneTime = 2_000_000
 
-/** Whose tasks and events these are. While it is stopped they wait; when it has ended they are forgotten. */
+/** An owner of tasks and events, such as a process. They wait while the actor is stopped and are dropped at its end. */
 export class Actor {
   readonly name: string
   private state: "running" | "stopped" | "ended" = "running"
@@ -31,7 +31,7 @@ export class Actor {
     if (this.state === "running") this.state = "stopped"
   }
 
-  /** What came meanwhile is there at once, in the order in which it came. */
+  /** Schedules the waiting work at the current time, in the order of its arrival. */
   resume(): void {
     if (this.state !== "stopped") return
     this.state = "running"
@@ -71,25 +71,25 @@ export interface Line {
   readonly what: string
 }
 
-/** Why nothing more will happen although there is no end. */
+/** Why a run stopped before the end of its program. */
 export type Halt = "nothing left" | "time is up" | "spinning" | "the real world"
 
 export class World implements Environment {
   readonly chance: Chance
-  /** What happened, where somebody wants to read it. */
+  /** The timeline, if it is recorded. */
   readonly lines: Array<Line> | undefined
   /** How often each fault took effect. */
   readonly faults = new Map<string, number>()
   private time = 0
-  /** Whether what happens now happens in the simulation. */
+  /** Whether the code that runs now was called by the simulation. */
   private isInside = false
   private wasOutside = false
   private readonly order: Chance
   private readonly events = new Heap<TimerEvent>()
   private readonly ready: Array<ScheduledTask> = []
-  /** Whether all that is ready has one priority. */
+  /** Whether all ready tasks have the same priority. */
   private isLevel = true
-  /** What a stopped actor has missed comes in its order, before anything else of that time. */
+  /** The tie of work that a stopped actor missed: it runs in order, before other events of the same time. */
   private missed = -1
 
   constructor(chance: Chance, options: { readonly isRecorded: boolean }) {
@@ -110,7 +110,7 @@ export class World implements Environment {
 
   readonly after = (millis: number, run: () => void): Timer => this.schedule(undefined, millis, run)
 
-  /** The same, of an actor: it waits while that one is stopped. */
+  /** Schedules an event of an actor: it waits while the actor is stopped. */
   schedule(actor: Actor | undefined, millis: number, run: () => void): Timer {
     this.touch()
     const event: TimerEvent = { at: this.time + Math.max(0, millis), tie: this.order.next(), actor, run }
@@ -127,7 +127,7 @@ export class World implements Environment {
     this.events.push({ at: this.time, tie: this.missed, actor, run })
   }
 
-  /** Something can run now; when, among what else can, the seed decides. */
+  /** Adds a ready task; the seed decides its order among the ready tasks of its priority. */
   submit(actor: Actor, run: () => void, priority: number): void {
     this.touch()
     if (actor.hasEnded) return
@@ -139,7 +139,7 @@ export class World implements Environment {
     const { ready } = this
     let candidates = ready.length
     if (!this.isLevel) {
-      // Lower goes first: those come to the front.
+      // Moves the tasks with the lowest priority value to the front: they run first.
       const best = Math.min(...ready.map(({ priority }) => priority))
       ready.sort((a, b) => Number(a.priority !== best) - Number(b.priority !== best))
       candidates = ready.filter(({ priority }) => priority === best).length
@@ -152,17 +152,17 @@ export class World implements Environment {
     return task
   }
 
-  /** Something goes on: where that is not in the simulation, the real world has woken it. */
+  /** Records activity. Outside of `inside` it was caused by real I/O or real timers. */
   touch(): void {
     if (!this.isInside) this.wasOutside = true
   }
 
-  /** Whether something went on that nothing in the simulation had woken. */
+  /** Whether there was activity that the simulation did not cause. */
   get wasTouched(): boolean {
     return this.wasOutside
   }
 
-  /** What is done here is part of the simulation. */
+  /** Runs a function as part of the simulation. */
   inside<A>(run: () => A): A {
     this.isInside = true
     try {
@@ -172,13 +172,13 @@ export class World implements Environment {
     }
   }
 
-  /** Lets things happen, so many at most, until it is done or nothing can happen any more. */
+  /** Runs at most `most` events, until `isDone` or the time `until`, or until no event is left. */
   advance(isDone: () => boolean, until: number, most: number): Halt | "done" | "going on" {
     if (this.wasOutside) return "the real world"
     return this.inside(() => this.proceed(isDone, until, most))
   }
 
-  /** The same, whoever has woken something, and however late it is. */
+  /** Like `advance`, without a limit of time, also after activity that the simulation did not cause. */
   finish(isDone: () => boolean, most: number): void {
     this.inside(() => this.proceed(isDone, Number.POSITIVE_INFINITY, most))
   }
@@ -220,7 +220,7 @@ const widthOfTime = 11
 
 const timeOf = (at: number): string => `${(at / millisPerSecond).toFixed(4)} s`.padStart(widthOfTime)
 
-/** A timeline as a person reads it: a line for each thing that happened, with the time in seconds and who it happened to. */
+/** Formats a timeline for people: one line per event with the time in seconds, the node, and the event. */
 export const showTimeline = (lines: ReadonlyArray<Line>, who: ReadonlyArray<string>): string => {
   const wanted = who.length === 0 ? lines : lines.filter((line) => who.includes(line.who))
   const width = Math.max(0, ...new Set(wanted.map((line) => line.who.length)))
