@@ -1,12 +1,13 @@
 /**
- * A fleet of five instances of two services, in eight seconds: the leader crashes, the next leader resigns, one instance
- * stops its heartbeats, another deregisters, and the cleanup removes the records of the expired ones.
+ * Runs five instances of two services, for eight seconds: the leader crashes, the next leader resigns, one instance
+ * stops its heartbeats, another deregisters, and the cleanup removes the records of expired instances.
  *
  *   node fleet.ts                           in the memory of this process
  *   AEGIS_NATS_URL=... node fleet.ts        on a NATS server, with a process for each instance
  *   node fleet.ts --nats                    the same on nats://127.0.0.1:4222, if the variable is not set
  *
- * Each step waits until `Registry.watch` and `Election.observe` have reported the one before; none waits for a fixed time.
+ * Each step waits until `Registry.watch` and `Election.observe` have reported the step before; no step waits for a
+ * fixed time.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Console, Data, Effect, Layer, Logger, Option, Queue, type Scope, Stdio } from "effect"
@@ -23,7 +24,7 @@ const specs: ReadonlyArray<Spec> = [
   { serviceName: "billing", instanceId: "billing-2", isCandidate: false }
 ]
 
-/** A step takes at most 6 s: a lease, or the age at which an instance expires, and the next cleanup. */
+/** A step takes at most 6 s: the end of a lease, or `maxAge` and the next cleanup. */
 const longestWait = "15 seconds"
 
 class NotReported extends Data.TaggedError("NotReported")<{ readonly message: string }> {}
@@ -33,7 +34,7 @@ type Matches = (event: FleetEvent) => boolean
 const is = (tag: "Up" | "Expired" | "Deregistered" | "CleanedUp", instanceId: string): Matches => (event) =>
   event._tag === tag && event.instanceId === instanceId
 
-/** Waits for an event that the observer has reported before, or reports now. An event is taken once. */
+/** Waits until the observer has reported a matching event. Each event is taken once. */
 const makeWaitFor = (reported: Queue.Dequeue<FleetEvent>) => {
   const notTaken: Array<FleetEvent> = []
   const take = (matches: Matches): Effect.Effect<FleetEvent> =>
@@ -65,7 +66,7 @@ const run = <E, R>(start: (spec: Spec) => Effect.Effect<Actor, E, R | Scope.Scop
   Effect.gen(function*() {
     const reported = yield* Queue.unbounded<FleetEvent>()
     yield* Effect.forkScoped(observe(reported))
-    // When the scope closes, the instances shut down before the observer: it has this time to report the last of them.
+    // When the scope closes, the instances shut down first: the observer needs this time to report them.
     yield* Effect.addFinalizer(() => Effect.sleep("100 millis"))
     const waitFor = makeWaitFor(reported)
     const waitForLeaderAfter = (what: string, previous?: string) =>
@@ -104,7 +105,7 @@ const run = <E, R>(start: (spec: Spec) => Effect.Effect<Actor, E, R | Scope.Scop
     }
   }).pipe(
     Effect.onInterrupt(() => step("interrupted: the instances shut down")),
-    // Inside of the observer's services, which report the instances that shut down as the scope closes.
+    // The scope closes before the services of the observer, so that it still reports the instances that shut down.
     Effect.scoped,
     Effect.provide(services)
   )
@@ -139,7 +140,7 @@ program.pipe(
   Effect.tapError(({ message }) => Console.error(`fleet: ${message}`)),
   Effect.tapErrorTag(
     "KVStoreError",
-    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of yours.")
+    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of your server.")
   ),
   // The events are printed by the observer; the library's log would repeat them.
   Effect.provide([NodeServices.layer, Logger.layer([])]),

@@ -6,7 +6,7 @@
  *   AEGIS_NATS_URL=... node kv-expiration.ts     on a NATS server
  *   node kv-expiration.ts --nats                 the same on nats://127.0.0.1:4222, if the variable is not set
  *
- * `put` takes no time to live: a later write without one would keep its key without limit.
+ * `put` has no time to live (TTL): a later write without a TTL would silently remove the expiry of its key.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Clock, Config, Console, Context, Data, Effect, Layer, Logger, Option, Schedule, Stdio, Stream } from "effect"
@@ -24,7 +24,7 @@ const open = Effect.fnUntraced(function*(options: KVStore.BucketOptions) {
   return Context.get(yield* Layer.build(buckets.open(options)), KVStore.KVStore)
 })
 
-/** Prints a line, with the time since the program has started. */
+/** Prints a line with the time since the start of the program. */
 const print = (text: string) =>
   Effect.flatMap(Clock.monotonicTimeNanos, (now) => {
     const seconds = (Number(now - startedAt) / 1e9).toFixed(2)
@@ -42,10 +42,10 @@ const namesOf = (names: ReadonlyArray<string>) => names.toSorted().join(", ") ||
 
 class NotSeen extends Data.TaggedError("NotSeen")<{ readonly message: string }> {}
 
-/** Everything below takes at most 2 s. */
+/** Each wait below takes at most 2 s. */
 const longestWait = "5 seconds"
 
-/** Reads until the answer is the expected one. */
+/** Reads until the answer is as expected. */
 const waitFor = <A, E>(what: string, read: Effect.Effect<A, E>, isExpected: (answer: A) => boolean) =>
   read.pipe(
     Effect.repeat({ until: isExpected, schedule: Schedule.spaced("20 millis") }),
@@ -55,7 +55,7 @@ const waitFor = <A, E>(what: string, read: Effect.Effect<A, E>, isExpected: (ans
     })
   )
 
-/** The removals that a watch of the bucket has reported until now. */
+/** Watches the bucket, and returns an array to which the watch adds each reported removal. */
 const watchRemovals = Effect.fnUntraced(function*(store: Store) {
   const removals: Array<string> = []
   yield* store.watch().pipe(
@@ -76,13 +76,13 @@ const ageLimit = Effect.gen(function*() {
   const removals = yield* watchRemovals(store)
   yield* Effect.forEach(["10", "11", "12"], (price) => store.put("price", bytes(price)))
   yield* print(`price was written three times: its history has ${(yield* store.history("price")).length} values`)
-  yield* waitFor("the end of price", store.get("price"), Option.isNone)
+  yield* waitFor("the expiry of price", store.get("price"), Option.isNone)
   const { length } = yield* store.history("price")
   yield* print(`price has expired, its latest value too: its history has ${length} values`)
   yield* print(`a watch has reported ${removals.length} removals: the age limit alone sends no events`)
 }).pipe(Effect.scoped)
 
-/** A server before 2.11 cannot leave markers: opening such a bucket fails with `InvalidConfig`. */
+/** Servers before 2.11 have no expiry markers: opening a bucket with them fails with `InvalidConfig`. */
 const expiryMarkers = Effect.gen(function*() {
   yield* printTitle("   The age limit with events for watches: expiryMarkers")
   const store = yield* open({
@@ -93,7 +93,7 @@ const expiryMarkers = Effect.gen(function*() {
   const removals = yield* watchRemovals(store)
   yield* store.put("price", bytes("13"))
   yield* print("price was written")
-  yield* waitFor("the marker of price", Effect.succeed(removals), ({ length }) => length > 0)
+  yield* waitFor("the expiry marker of price", Effect.succeed(removals), ({ length }) => length > 0)
   yield* print(`a watch has reported: ${removals.join(", ")}`)
 }).pipe(
   Effect.catchReason("KVStoreError", "InvalidConfig", ({ problem }) => print(`not on this server: ${problem}`)),
@@ -102,13 +102,13 @@ const expiryMarkers = Effect.gen(function*() {
 
 const maxAge = "1 second"
 
-/** An age is the difference of two readings of the STORE's clock: the clocks of hosts may be wrong, and are not read. */
+/** An age is the difference of two times of the STORE's clock: the clocks of hosts can be wrong and are not used. */
 const expiredIn = (store: Store) => {
   const isExpired = Expiration.isExpired(store.clock, { maxAge })
   return ({ created }: KVStore.KVEntry) => isExpired({ lastHeartbeat: created })
 }
 
-/** Each worker writes its record again and again. A reader leaves out the records that are too old. */
+/** Each worker rewrites its record at intervals. A reader ignores the records that are too old. */
 const heartbeats = Effect.gen(function*() {
   yield* printTitle("2. Heartbeats, whose age readers check: Expiration.isExpired")
   const store = yield* open({ bucket: "aegis_example_heartbeats", streamMaxAge: "1 minute" })
@@ -121,13 +121,13 @@ const heartbeats = Effect.gen(function*() {
     store.entries(),
     (entries) => namesOf(entries.filter((entry) => !isExpired(entry)).map(({ key }) => key))
   )
-  yield* print(`live: ${yield* waitFor("two workers", live, (names) => names === "worker-1, worker-2")}`)
-  yield* print(`live: ${yield* waitFor("the end of worker-2", live, (names) => names === "worker-1")}`)
+  yield* print(`live: ${yield* waitFor("two live workers", live, (names) => names === "worker-1, worker-2")}`)
+  yield* print(`live: ${yield* waitFor("the expiry of worker-2", live, (names) => names === "worker-1")}`)
   yield* print(`stored: ${namesOf(yield* store.keys())}`)
   yield* removeExpired(store, heartbeat("worker-2"))
 }).pipe(Effect.scoped)
 
-/** Deletes the revision that was found expired: a record that was written since is kept. */
+/** Deletes only the revision that was found expired: a record that was written since is kept. */
 const removeExpired = Effect.fnUntraced(function*<A>(store: Store, heartbeat: Effect.Effect<A, KVStore.KVStoreError>) {
   yield* printTitle("3. The removal of expired values: by revision, or by a read")
   const remove = ({ key, revision }: KVStore.KVEntry) =>
@@ -137,10 +137,12 @@ const removeExpired = Effect.fnUntraced(function*<A>(store: Store, heartbeat: Ef
     )
   const findExpired = Effect.map(store.entries(), (entries) => entries.filter(expiredIn(store)))
   const expired = yield* findExpired
-  yield* print(`found expired: ${namesOf(expired.map(({ key }) => key))}; its next heartbeat comes before the removal`)
+  yield* print(
+    `found expired: ${namesOf(expired.map(({ key }) => key))}; its next heartbeat comes before the removal`
+  )
   yield* heartbeat
   yield* Effect.forEach(expired, remove)
-  yield* Effect.forEach(yield* waitFor("worker-2 to expire", findExpired, ({ length }) => length > 0), remove)
+  yield* Effect.forEach(yield* waitFor("the expiry of worker-2 again", findExpired, ({ length }) => length > 0), remove)
 })
 
 const expireOnRead = Effect.gen(function*() {
@@ -148,7 +150,7 @@ const expireOnRead = Effect.gen(function*() {
   const getUnexpired = KVStore.getUnexpired(store, "session", { maxAge })
   yield* store.put("session", bytes("Ann's"))
   yield* print(`getUnexpired returns ${textOf(yield* getUnexpired)}`)
-  yield* waitFor("session to expire", store.get("session"), Option.exists(expiredIn(store)))
+  yield* waitFor("the expiry of session", store.get("session"), Option.exists(expiredIn(store)))
   const stored = textOf(yield* store.get("session"))
   yield* print(`session has expired: get returns ${stored}, getUnexpired returns ${textOf(yield* getUnexpired)}`)
   yield* print(`getUnexpired has removed it: get returns ${textOf(yield* store.get("session"))}`)
@@ -197,7 +199,7 @@ program.pipe(
   Effect.tapError(({ message }) => Console.error(`kv-expiration: ${message}`)),
   Effect.tapErrorTag(
     "KVStoreError",
-    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of yours.")
+    () => Console.error("Start a server (nats-server --jetstream), or set AEGIS_NATS_URL to the URL of your server.")
   ),
   // The example prints what happens; the library's log would repeat it.
   Effect.provide([NodeServices.layer, Logger.layer([])]),

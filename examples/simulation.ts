@@ -1,8 +1,8 @@
 /**
  * Finds a bug in a service that looks right, on simulated machines: `node simulation.ts`. No server is needed.
  *
- * The first version runs until a plan of faults pays an order twice. That plan is shrunk and reported. The second version
- * passes the same plans.
+ * The first version runs until an order is paid twice under a plan of faults. That plan is shrunk and reported. The
+ * second version passes the same plans.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Duration, Effect, Result } from "effect"
@@ -13,7 +13,7 @@ import { scenario } from "./simulation/scenario.ts"
 const runs = 150
 
 const program = Effect.gen(function*() {
-  yield* Console.log(`lookThenPay: up to ${runs} runs of a fleet with faults; a bug that is found is shrunk\n`)
+  yield* Console.log(`lookThenPay: up to ${runs} runs of a fleet with faults; the first failure is shrunk\n`)
   const found = yield* Effect.result(Scenario.check(scenario(lookThenPay), { runs }))
   yield* Console.log(
     Result.isFailure(found) ? `${found.failure.message}\n` : `no violation in ${found.success.runs} runs\n`

@@ -1,4 +1,4 @@
-/** The two ways to run an instance: in a fiber, over a store that a crash cuts off, or in a process that can be killed. */
+/** The two ways to run an instance: in a fiber, whose store a crash disconnects, or in a process that can be killed. */
 import { Effect, Queue, Stream } from "effect"
 import { KVStore } from "effect-aegis"
 import { Crash } from "effect-aegis/testing"
@@ -24,7 +24,7 @@ export const inFibers = Effect.fnUntraced(function*(spec: Spec) {
 
 const program = `${import.meta.dirname}/process.ts`
 
-/** A process deregisters within milliseconds of SIGTERM, while it reaches its server. */
+/** After SIGTERM a process deregisters within milliseconds if it can reach the server. It is killed after this time. */
 const shutdownTimeout = "5 seconds"
 
 export const inProcesses = (url: string) =>

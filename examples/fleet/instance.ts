@@ -1,6 +1,6 @@
 /**
- * An instance of the fleet: it registers, sends heartbeats, and campaigns to be the leader. The same code runs in a fiber
- * (in memory) and in a process (on a NATS server).
+ * An instance of the fleet: it registers, sends heartbeats, and campaigns to be the leader. The same code runs in a
+ * fiber (in memory) and in a process (on a NATS server).
  */
 import { Effect, Layer, Queue, Schedule, Schema, Stream } from "effect"
 import { Election, Registry } from "effect-aegis"
@@ -10,7 +10,7 @@ export const Spec = Schema.Struct({
   instanceId: Schema.String,
   /** Whether the instance campaigns to be the leader. */
   isCandidate: Schema.Boolean,
-  /** The number of heartbeats after which it stops to send them. Default: no limit. */
+  /** Stops its heartbeats after this number. Default: no limit. */
   heartbeats: Schema.optionalKey(Schema.Int)
 })
 export type Spec = typeof Spec.Type
@@ -18,19 +18,19 @@ export type Spec = typeof Spec.Type
 export const Command = Schema.Literals(["resign", "leave"])
 export type Command = typeof Command.Type
 
-/** Short times, so that the example takes seconds. A real fleet takes the defaults: `Aegis.layerConfig()`. */
+/** Short times, so that the example takes seconds. A real fleet uses the defaults: `Aegis.layerConfig()`. */
 const heartbeat = "700 millis"
 export const services = Layer.mergeAll(
   Registry.layer({ maxAge: "3 seconds", heartbeat }),
   Election.layer({ timings: Election.fast })
 )
 
-/** Another bucket than those of a real fleet on the same server. */
+/** A separate bucket, so that the example does not affect a real fleet on the same server. */
 export const bucket = { bucket: "aegis_example_fleet" }
 
 export const election = "dispatcher"
 
-/** Campaigns, and campaigns again after it has resigned. */
+/** Campaigns, resigns when asked to, and campaigns again. */
 const lead = (spec: Spec, resignations: Queue.Dequeue<void>) =>
   Effect.flatMap(Election.Election, (elections) =>
     elections.whileLeader(
@@ -57,12 +57,12 @@ const work = <E, R>(spec: Spec, commands: Stream.Stream<Command, E, R>) =>
     )
   }).pipe(Effect.scoped)
 
-/** `Layer.fresh`: instances in one process do not share services, because each has another store. */
+/** `Layer.fresh`: instances in one process do not share services, because each has a different store. */
 const ownServices = Layer.fresh(Layer.provideMerge(Registry.layerCleanup({ schedule: "1 second" }), services))
 
 /**
- * Runs until the command `leave`, or the end of the commands; then the leader resigns, and the instance deregisters. Every
- * instance runs the cleanup of expired records too: the first that finds one removes it.
+ * Runs until the command `leave`, or the end of the commands. Then the leader resigns, and the instance deregisters.
+ * Every instance also runs the cleanup, which removes expired records.
  */
 export const runInstance = <E, R>(spec: Spec, commands: Stream.Stream<Command, E, R>) =>
   Effect.provide(work(spec, commands), ownServices)

@@ -1,4 +1,4 @@
-/** Watches the fleet without being a part of it: prints every event of `Registry.watch` and `Election.observe`. */
+/** Watches the fleet from outside: prints every event of `Registry.watch` and `Election.observe`. */
 import { Clock, Console, Effect, Option, Queue, Stream } from "effect"
 import { Election, FencingToken, KVStore, Registry } from "effect-aegis"
 import { election } from "./instance.ts"
@@ -39,7 +39,7 @@ const fromRegistry = Effect.map(
     }))
 )
 
-/** `Registry.watch` reports an expired instance once; that its record is removed later, the store reports. */
+/** `Registry.watch` reports an expired instance once. A watch of the store reports the later removal of its record. */
 const fromStore = Effect.map(KVStore.KVStore, (store) =>
   store.watch("service-instances.>", { from: "updates" }).pipe(
     Stream.filter((event) => event._tag === "Removed" && event.reason === "purge"),

@@ -1,6 +1,6 @@
 /**
- * An instance as a process: `node process.ts <spec as JSON>`, with the server in `AEGIS_NATS_URL`. It reads commands from
- * its standard input, one per line, and shuts down at `leave`, at the end of the input, and at SIGTERM.
+ * Runs an instance as a process: `node process.ts <spec as JSON>`, with the server in `AEGIS_NATS_URL`. It reads
+ * commands from its standard input, one per line, and shuts down at `leave`, at the end of the input, and at SIGTERM.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"

@@ -1,11 +1,11 @@
 /**
  * A service under test: the leader of a fleet pays orders, one after the other, and records each payment in a bucket.
- * There are two versions of the payment: one with a bug that needs a fault to show, and one without it.
+ * There are two versions of the payment: one with a bug that only a fault reveals, and one without it.
  */
 import { Effect, Option } from "effect"
 import { Election, KVStore } from "effect-aegis"
 
-/** An outside service. It pays at every call, also for an order that is paid already. */
+/** An external service. Every call pays, even if the order is paid already. */
 export interface Bank {
   readonly pay: (order: number) => Effect.Effect<void>
 }
@@ -17,7 +17,7 @@ const keyOf = (order: number) => `paid.${order}`
 
 const note = new TextEncoder().encode("paid")
 
-/** The bug: leadership can be lost between the read and the payment, and a retry pays again after a lost answer. */
+/** The bug: leadership can be lost between the read and the payment, and a retry after a lost answer pays again. */
 export const lookThenPay: PayOne = (bank, order) =>
   Effect.gen(function*() {
     const store = yield* KVStore.KVStore
@@ -37,7 +37,7 @@ export const claimThenPay: PayOne = (bank, order) =>
     if (isOurs) yield* bank.pay(order)
   })
 
-/** The leader pays twenty orders. It retries while the store is not available. */
+/** The leader pays twenty orders. It retries each order up to five times if the error is retryable. */
 export const payouts = (bank: Bank, payOne: PayOne) =>
   Effect.gen(function*() {
     const election = yield* Election.Election

@@ -1,6 +1,5 @@
 /**
- * The test: three machines run the service, with every fault that a lease survives, and the rule is that no order is paid
- * twice.
+ * The test: three machines run the service under every fault that a lease survives. The rule: no order is paid twice.
  */
 import { Effect, Layer, Schedule } from "effect"
 import { Election, NatsKVStore } from "effect-aegis"
@@ -15,11 +14,11 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
     const { note } = yield* Simulation.Simulation
     const paid: Array<number> = []
 
-    /** The bank is outside of the simulated machines: it keeps its payments when a machine crashes. */
+    /** The bank is not on a simulated machine: it keeps its payments when a machine crashes. */
     const bankOf = (node: string): Bank => ({
       pay: (order) =>
         Effect.gen(function*() {
-          // A call takes its time, on the clock of the machine that makes it.
+          // A call takes time on the clock of the calling machine.
           yield* Effect.sleep("300 millis")
           yield* note(node, `pays order ${order}`)
           paid.push(order)
@@ -40,7 +39,7 @@ export const scenario = (payOne: PayOne): Scenario.Scenario => ({
       },
       violations: Effect.sync(() => {
         const twice = [...new Set(paid.filter((order, index) => paid.indexOf(order) !== index))]
-        // A run without any payment shows nothing.
+        // A run without payments proves nothing.
         if (paid.length === 0) return ["nothing was paid"]
         return twice.map((order) => `order ${order} was paid twice`)
       })

@@ -1,4 +1,4 @@
-/** The example as its readers run it. It imports the package by name, and so needs a build. */
+/** Runs the example as its readers do. It imports the package by name, so it needs a build. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { fileURLToPath } from "node:url"
@@ -24,7 +24,7 @@ const checkRun = ({ code, stderr, stdout }: Ended, where: RegExp) => {
   )
   assert.strictEqual(new Set(terms.map(([, leader]) => leader)).size, 3, "three leaders")
   const tokens = terms.map(([, , , token]) => token!)
-  assert.deepStrictEqual(tokens, tokens.toSorted(), "tokens grow")
+  assert.deepStrictEqual(tokens, tokens.toSorted(), "tokens increase")
   const first = terms[0]![1]
   linesInOrder(stdout, [
     where,
@@ -36,12 +36,12 @@ const checkRun = ({ code, stderr, stdout }: Ended, where: RegExp) => {
     /> the others shut down/,
     /orders-\d +deregistered/
   ])
-  // On a busy machine the heartbeats of billing-1 may have stopped long before the others have registered.
+  // On a slow machine the heartbeats of billing-1 can stop before the other instances have registered.
   linesInOrder(stdout, [/billing-1 +expired/, /billing-1 +cleaned up/, /> the others shut down/])
   assert.match(stdout, new RegExp(`${first} +cleaned up`))
 }
 
-/** Every instance deregisters, but for the first leader where it has crashed. */
+/** Every instance deregisters, except the first leader, which has crashed. */
 const checkTermination = ({ code, stderr, stdout }: Ended) => {
   assert.strictEqual(code, 130, `${stdout}\n${stderr}`)
   assert.strictEqual(stderr, "")
@@ -58,7 +58,7 @@ describe("the fleet example", () => {
 
   for (const line of ["2.10", "2.15"] as const) {
     it.live(
-      `runs in processes on ${line}, where the crash is a SIGKILL, and again on the same bucket`,
+      `runs in processes on ${line}, where a crash is a SIGKILL, and again on the same bucket`,
       () =>
         Effect.gen(function*() {
           const { url, version } = yield* startNatsServer({ line })
@@ -76,10 +76,10 @@ describe("the fleet example", () => {
     60_000
   )
 
-  it.live("deregisters its processes at SIGTERM, and none outlives it", () =>
+  it.live("deregisters its processes at SIGTERM, and ends after all of them", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line: "2.15" })
-      // The processes inherit the error output: it is closed when the last of them has ended, and `runProgram` waits for it.
+      // The processes inherit stderr, which closes when the last of them ends: `runProgram` waits for that.
       checkTermination(yield* runProgram([program], { env: { AEGIS_NATS_URL: url }, terminateAt }))
     }), 60_000)
 

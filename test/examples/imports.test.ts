@@ -9,7 +9,7 @@ const imported = (file: string): ReadonlyArray<string> =>
     ([, name = ""]) => name
   )
 
-it("examples import the package, Effect, and files beside them, so that they can be copied", () => {
+it("examples import only the package, Effect, and files beside them, so that they can be copied", () => {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
   assert.isAtLeast(files.length, 9)
   const others = files.flatMap((file) =>

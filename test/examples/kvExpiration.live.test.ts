@@ -1,4 +1,4 @@
-/** The example as its readers run it. It imports the package by name, and so needs a build. */
+/** Runs the example as its readers do. It imports the package by name, so it needs a build. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { fileURLToPath } from "node:url"
@@ -37,10 +37,10 @@ const checkRun = (where: RegExp, ofMarkers: RegExp) => ({ code, stderr, stdout }
   assert.strictEqual(timed.length, lines.length, stdout)
 }
 
-// Each of these waits most of its time.
-describe("the example of expiration", { concurrent: true }, () => {
+// Concurrent, since each of these tests mostly waits.
+describe("the kv-expiration example", { concurrent: true }, () => {
   it.live(
-    "runs in memory, also where AEGIS_NATS_URL is empty",
+    "runs in memory if AEGIS_NATS_URL is empty",
     () => Effect.map(runProgram([program], { env: { AEGIS_NATS_URL: "" } }), checkRun(/in memory/, reported)),
     60_000
   )
@@ -52,7 +52,7 @@ describe("the example of expiration", { concurrent: true }, () => {
     ), 60_000)
 
   for (const line of ["2.10", "2.15"] as const) {
-    it.live(`runs on a server of the line ${line}, and again on the same buckets`, () =>
+    it.live(`runs on a ${line} server, and again on the same buckets`, () =>
       Effect.gen(function*() {
         const { url, version } = yield* startNatsServer({ line })
         const check = checkRun(new RegExp(`on nats-server ${version}`), line === "2.10" ? unsupported : reported)

@@ -1,4 +1,4 @@
-/** What a history records as the end of a lifetime. */
+/** The recorded end of an instance's lifetime. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as registryRecords from "../../../../src/testing/internal/record/regist
 const names = { serviceName: "orders", instanceId: "1" }
 const isOver = new RegistryError({ operation: "heartbeat orders/1", reason: new Deregistered(names) })
 
-/** A registration that lasts until it is lost. */
+/** A registration that ends when `lost` completes. */
 const registration = (lost: Deferred.Deferred<RegistryError>): Registration => ({
   instance: Effect.never,
   update: () => Effect.void,
@@ -30,7 +30,7 @@ const facts = Effect.succeed({
   losses: []
 })
 
-describe("an instance that others deregister", () => {
+describe("an instance that another client deregisters", () => {
   const recorded = (isAnsweredLate: boolean) =>
     Effect.gen(function*() {
       let time = 0
@@ -57,12 +57,12 @@ describe("an instance that others deregister", () => {
       return lifetimes.map(({ ended, from, until }) => ({ ended, from, until }))
     }).pipe(Effect.scoped)
 
-  it.effect("has ended when the answer is there", () =>
+  it.effect("ends when the deregistration is answered", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* recorded(false), [{ ended: "deregistered", from: 0, until: 40 }])
     }))
 
-  it.effect("may live again before the answer is there", () =>
+  it.effect("ends with its loss and starts again, both before the deregistration is answered", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* recorded(true), [
         { ended: undefined, from: 0, until: 20 },

@@ -1,4 +1,4 @@
-/** The simulated server fails as real ones have been measured to fail: ages, elections, losses, stops. */
+/** The failures of the simulated server: expiry, elections, losses and pauses, as observed on real servers. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   epoch,
@@ -13,8 +13,8 @@ import {
 
 const codeOf = (answer: { error?: { err_code: number } } | undefined) => answer?.error?.err_code
 
-describe("ages in a simulated stream", () => {
-  /** How late 200 keys go that are written over a second, in milliseconds. */
+describe("expiry in a simulated stream", () => {
+  /** The delays of the expiry of 200 keys that are written over a second, in milliseconds. */
   const tolerance = (version: Given["version"] & string, stream: object = {}) => {
     const { client, server, time } = start({ version, stream: { max_age: seconds(2), ...stream } })
     const due = new Map<string, number>()
@@ -36,7 +36,7 @@ describe("ages in a simulated stream", () => {
     return { late: late.toSorted((a, b) => a - b), time }
   }
 
-  it("end values late, by up to 0.3 s on 2.15 and 1 s on 2.10, and never early", () => {
+  it("is late by up to 0.3 s on 2.15 and 1 s on 2.10, and never early", () => {
     for (const [version, median, most] of [["2.15.1", 75, 305], ["2.10.27", 300, 1005]] as const) {
       const { late, time } = tolerance(version)
       assert.isAtLeast(late[0]!, 0)
@@ -46,7 +46,7 @@ describe("ages in a simulated stream", () => {
     }
   })
 
-  it("end the only key that there is at once", () => {
+  it("removes a single key on time", () => {
     const { client, server, time } = start({ stream: { max_age: seconds(2) } })
     client.put("a")
     time.pass(1990)
@@ -56,7 +56,7 @@ describe("ages in a simulated stream", () => {
     assert.strictEqual(client.put("a", "", expecting(0)), 2)
   })
 
-  it("are silent without markers", () => {
+  it("stores no message if the stream has no markers", () => {
     const { client, stored, time } = start({ stream: { max_age: seconds(1) } })
     const { words } = client.consume("c", { idle_heartbeat: 0 })
     client.put("a")
@@ -67,7 +67,7 @@ describe("ages in a simulated stream", () => {
 
   const marking = { max_age: seconds(4), subject_delete_marker_ttl: seconds(1) }
 
-  it("leave markers of values and of tombstones, not of purges nor of markers, and those go silently", () => {
+  it("leaves expiry markers for values and delete markers, not for purge markers or expiry markers", () => {
     const { client, server, stored, time } = start({ stream: marking })
     const { messages } = client.consume("c", { idle_heartbeat: 0 })
     client.put("a")
@@ -88,7 +88,7 @@ describe("ages in a simulated stream", () => {
     assert.strictEqual(stored.length, 6)
   })
 
-  it("leave one marker for all values of a history, and look for it in time while another value lives on", () => {
+  it("leaves one marker for all values of a key, which expires on time while another key still has a value", () => {
     const { client, server, stored, time } = start({ stream: { ...marking, max_msgs_per_subject: 3 } })
     assert.isTrue(client.api("STREAM.INFO.KV_b").config.allow_msg_ttl)
     client.put("a", "1")
@@ -103,7 +103,7 @@ describe("ages in a simulated stream", () => {
     assert.deepStrictEqual(server.stream("KV_b")!.messages.map(({ subject }) => subject), ["$KV.b.b"])
   })
 
-  it("leave no markers on a server that has none", () => {
+  it("leaves no markers on 2.10, which does not support them", () => {
     const { client, stored, time } = start({ version: "2.10.27", stream: marking })
     assert.isUndefined(client.api("STREAM.INFO.KV_b").config.subject_delete_marker_ttl)
     client.put("a")
@@ -111,21 +111,21 @@ describe("ages in a simulated stream", () => {
     assert.deepStrictEqual(stored, ["put a@1"])
   })
 
-  it("wait for somebody who leads the stream", () => {
+  it("waits until the stream has a leader", () => {
     const { client, server, time } = start({ stream: { ...replicated, max_age: seconds(2) } })
     client.put("a")
     time.pass(1900)
     server.loseLeader("KV_b", 4000)
     time.pass(3900)
     assert.strictEqual(server.stream("KV_b")!.messages.length, 1)
-    // The next one's clock is off by half a second at most.
+    // The clock of the new leader is off by at most half a second.
     time.pass(800)
     assert.strictEqual(server.stream("KV_b")!.messages.length, 0)
   })
 })
 
 describe("a simulated stream without a leader", () => {
-  it("has nobody who takes a write, and says of the API nothing, or that there is no leader", () => {
+  it("refuses writes with 503, and answers only some API requests, with error 10008", () => {
     const { client, server, time } = start({ stream: replicated })
     client.put("a")
     server.loseLeader("KV_b", 5000)
@@ -142,7 +142,7 @@ describe("a simulated stream without a leader", () => {
     assert.strictEqual(client.put("a", "", expecting(1)), 2)
   })
 
-  it("is read from its followers, and one with a single replica from nobody", () => {
+  it("answers direct gets from its followers; with a single replica it cannot be read", () => {
     for (const [stream, status] of [[replicated, 0], [{}, 503]] as const) {
       const { client, server, time } = start({ stream })
       client.put("a")
@@ -154,7 +154,7 @@ describe("a simulated stream without a leader", () => {
     }
   })
 
-  it("is read as its followers know it, however late they are", () => {
+  it("answers direct gets with the state of its followers, even if they lag", () => {
     const { client, server, time } = start({ stream: replicated })
     client.put("a", "old")
     time.pass(20)
@@ -169,7 +169,7 @@ describe("a simulated stream without a leader", () => {
     assert.strictEqual(client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")!.text, "new")
   })
 
-  it("leaves what was in flight without an answer, landed or not, in its order and without a hole", () => {
+  it("leaves writes in flight unanswered; some of them are stored, in order and without gaps", () => {
     for (const [stream, before] of [[replicated, 2.2], [replicated, 0.3], [{}, 0.3]] as const) {
       const seen = { answered: 0, landed: 0, lost: 0, refused: 0 }
       for (let seed = 1; seed <= 60; seed++) {
@@ -187,7 +187,7 @@ describe("a simulated stream without a leader", () => {
           if (keys.includes("abcd"[index]!)) seen.landed++
           else seen.lost++
         })
-        // Whoever has an answer has been stored, and whoever was told that nobody listens has not.
+        // Acknowledged writes are stored; writes refused with 503 are not.
         assert.isTrue(
           replies.every((status, index) => status === undefined || keys.includes("abcd"[index]!) === (status === 0))
         )
@@ -202,7 +202,7 @@ describe("a simulated stream without a leader", () => {
     }
   })
 
-  it("has lost some of its consumers afterwards; a server with one replica all of them", () => {
+  it("loses some of its consumers; with one replica it loses all of them", () => {
     const left = (stream: object) =>
       Array.from({ length: 20 }, (_, seed) => {
         const { client, server, time } = start({ seed, stream })
@@ -217,7 +217,7 @@ describe("a simulated stream without a leader", () => {
     assert.isTrue(some.some((count) => count > 0 && count < 10))
   })
 
-  it("keeps the heartbeats and the place of the consumers that it still has", () => {
+  it("keeps the heartbeats and the positions of its remaining consumers", () => {
     for (let seed = 1; seed < 20; seed++) {
       const { client, server, time } = start({ seed, stream: replicated })
       const { words } = client.consume("c", {})
@@ -232,10 +232,10 @@ describe("a simulated stream without a leader", () => {
       assert.isAtLeast(words.filter((word) => word === "idle 1").length, 2)
       return
     }
-    assert.fail("no consumer outlived its election")
+    assert.fail("no consumer survived its election")
   })
 
-  it("has another one's clock afterwards, off by half a second at most, and stays as old as it is", () => {
+  it("uses another node's clock afterwards, off by at most half a second, and keeps its time of creation", () => {
     const offsets = Array.from({ length: 30 }, (_, seed) => {
       const { client, server, time } = start({ seed, stream: replicated })
       const { created } = client.api("STREAM.INFO.KV_b")
@@ -249,7 +249,7 @@ describe("a simulated stream without a leader", () => {
     assert.isTrue(offsets.every((offset) => Math.abs(offset) <= 501), String(offsets))
   })
 
-  it("in memory, on one server, is gone", () => {
+  it("is lost if it is stored in memory on one server", () => {
     const { client, server } = start({ stream: { storage: "memory" } })
     server.loseLeader("KV_b", 1000)
     assert.strictEqual(codeOf(client.api("STREAM.INFO.KV_b")), 10059)
@@ -257,7 +257,7 @@ describe("a simulated stream without a leader", () => {
 })
 
 describe("a simulated stream that is lost", () => {
-  it("is gone with its consumers, and nobody tells those who listen", () => {
+  it("loses its consumers without a message to their subscribers", () => {
     const { client, server, time } = start()
     const { words } = client.consume("c", {})
     client.put("a")
@@ -271,7 +271,7 @@ describe("a simulated stream that is lost", () => {
     assert.deepStrictEqual(new Set(time.faults.keys()), new Set(["consumers lost", "stream lost"]))
   })
 
-  it("may be recreated by others, with revisions from 1 and another time of its creation", () => {
+  it("can be recreated by other clients, with revisions from 1 and a new time of creation", () => {
     const { client, server, time } = start({ stream: { first_seq: 5000, max_age: seconds(9) } })
     client.put("a")
     const before = client.api("STREAM.INFO.KV_b")
@@ -285,7 +285,7 @@ describe("a simulated stream that is lost", () => {
     assert.strictEqual(time.count("stream recreated from 1"), 1)
   })
 
-  it("may be rolled back: its last messages are gone, and those before them that history had dropped too", () => {
+  it("can be rolled back: it loses its last messages, and does not regain earlier ones that they had replaced", () => {
     for (const stream of [{}, replicated]) {
       const { client, server, time } = start({ stream })
       for (const key of ["a", "b", "c", "a"]) client.put(key, key)
@@ -305,7 +305,7 @@ describe("a simulated stream that is lost", () => {
     }
   })
 
-  it("may lose its consumers alone", () => {
+  it("can lose only its consumers", () => {
     const { client, server } = start()
     client.consume("c")
     client.put("a")
@@ -315,8 +315,8 @@ describe("a simulated stream that is lost", () => {
   })
 })
 
-describe("a simulated server that is stopped", () => {
-  it("does and says nothing, and does all that has come in its order when it goes on", () => {
+describe("a paused simulated server", () => {
+  it("handles nothing, and handles all waiting messages in order when it resumes", () => {
     const { client, server, stored, time } = start()
     const { words } = client.consume("c")
     server.pause(5000)
@@ -332,7 +332,7 @@ describe("a simulated server that is stopped", () => {
     assert.deepStrictEqual(words.filter((word) => word.includes("@")).length, 4)
   })
 
-  it("is stopped for as long as the longest of several times", () => {
+  it("is paused until the latest end of overlapping pauses", () => {
     const { client, server, time } = start()
     server.pause(1000)
     time.pass(500)
@@ -347,7 +347,7 @@ describe("a simulated server that is stopped", () => {
 })
 
 describe("a simulated server", () => {
-  /** All that happens in a life with everything in it. */
+  /** Everything that happens in a run with all disruptions. */
   const life = (seed: number) => {
     const { another, client, server, stored, time } = start({ seed, stream: { ...replicated, max_age: seconds(1) } })
     const other = another("b")
@@ -366,12 +366,12 @@ describe("a simulated server", () => {
     return { stored, words, faults: [...time.faults], lines: time.lines }
   }
 
-  it("does the same again for the same seed", () => {
+  it("behaves identically for the same seed", () => {
     assert.deepStrictEqual(life(7), life(7))
     assert.notDeepEqual(life(7).stored, life(8).stored)
   })
 
-  it("writes down what it does, for whoever reads it", () => {
+  it("notes its actions in the timeline", () => {
     const lines = Array.from({ length: 5 }, (_, seed) => life(seed).lines).flat().join("\n")
     for (
       const what of [/k\d @\d+ put/, /refused: 10071 wrong last/, /has no leader for 300 ms/, /expired/, /paused for/]

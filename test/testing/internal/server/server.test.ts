@@ -1,4 +1,4 @@
-/** The simulated server does what real ones have been measured to do: requests, writes, reads, consumers. */
+/** The simulated server handles requests, writes, reads and consumers as observed on real servers. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   consumerSettings,
@@ -17,7 +17,7 @@ import {
 const codeOf = (answer: { error?: { err_code: number } }) => answer.error?.err_code
 
 describe("a simulated stream", () => {
-  it("is made once, as it was asked for, and another one of its name is refused", () => {
+  it("is created once with the requested configuration; a different one of the same name is refused", () => {
     const { client } = start({ stream: { first_seq: 1000, max_age: seconds(60) } })
     const same = streamSettings({ first_seq: 1000, max_age: seconds(60) })
     assert.isUndefined(codeOf(client.api("STREAM.CREATE.KV_b", same)))
@@ -28,7 +28,7 @@ describe("a simulated stream", () => {
     assert.strictEqual(codeOf(start().client.api("STREAM.CREATE.c", { ...same, name: "c", max_age: 1 })), 10052)
   })
 
-  it("tells of itself: when it was made, its last sequence, its subjects and the server's time", () => {
+  it("reports its time of creation, last sequence and subjects, and the server's time", () => {
     const { client, time } = start()
     client.put("a.x", "1")
     client.put("a.y", "22")
@@ -42,7 +42,7 @@ describe("a simulated stream", () => {
     assert.isUndefined(client.api("STREAM.INFO.KV_b").state.subjects)
   })
 
-  it("is updated, and drops what its history has no more room for", () => {
+  it("drops messages beyond the history size when it is updated", () => {
     const { client } = start({ stream: { max_msgs_per_subject: 3 } })
     for (const value of ["1", "2", "3"]) client.put("a", value)
     assert.isUndefined(codeOf(client.api("STREAM.UPDATE.KV_b", streamSettings({ max_msgs_per_subject: 2 }))))
@@ -50,7 +50,7 @@ describe("a simulated stream", () => {
     assert.strictEqual(codeOf(client.api("STREAM.UPDATE.KV_b", streamSettings({ storage: "memory" }))), 10052)
   })
 
-  it("is purged by subject, without a trace", () => {
+  it("is purged by subject without markers", () => {
     const { client } = start()
     client.put("a.x")
     client.put("b")
@@ -59,7 +59,7 @@ describe("a simulated stream", () => {
     assert.strictEqual(client.put("a.x", "", expecting(0)), 3)
   })
 
-  it("is gone when it is deleted: requests are refused, and nobody listens to what is published", () => {
+  it("refuses requests and messages after it was deleted", () => {
     const { client } = start()
     assert.deepStrictEqual(client.api("STREAM.DELETE.KV_b"), { success: true })
     for (
@@ -71,7 +71,7 @@ describe("a simulated stream", () => {
 })
 
 describe("a simulated write", () => {
-  it("is acknowledged with its sequence, and reported to listeners", () => {
+  it("is acknowledged with its sequence and reported to listeners", () => {
     const { client, server, stored } = start()
     assert.deepStrictEqual(client.write("a", "x")?.json, { stream: "KV_b", seq: 1 })
     client.put("a", "", tombstone)
@@ -82,7 +82,7 @@ describe("a simulated write", () => {
     assert.deepStrictEqual(messages.map(({ operation, revision }) => [operation, revision]), [["purge", 3]])
   })
 
-  it("is refused unless the last message of the subject has the sequence expected, tombstones too", () => {
+  it("is refused unless the last message of the subject, also a delete marker, has the expected sequence", () => {
     const { client } = start()
     assert.strictEqual(client.refusal("a", "", expecting(1)), 10071)
     client.put("b")
@@ -94,7 +94,7 @@ describe("a simulated write", () => {
     assert.strictEqual(client.put("a", "", expecting(3)), 4)
   })
 
-  it("may be conditioned on another subject from 2.11 on; before, the number is that of its own", () => {
+  it("can be conditioned on another subject from 2.11 on; before, the condition applies to its own subject", () => {
     const at = (version: Given["version"] & string) => {
       const { client } = start({ version })
       client.put("lease")
@@ -105,7 +105,7 @@ describe("a simulated write", () => {
     assert.deepStrictEqual(at("2.10.27"), [10071, 10071, 0])
   })
 
-  it("keeps as many messages of a subject as its history holds; a purge rolls them up, where that is allowed", () => {
+  it("replaces messages beyond the history size; a purge rolls up all of them, if the stream allows it", () => {
     const { client } = start({ stream: { max_msgs_per_subject: 3 } })
     const count = () => client.api("STREAM.INFO.KV_b", { subjects_filter: ">" }).state.subjects["$KV.b.a"]
     for (const value of ["1", "2", "3", "4"]) client.put("a", value)
@@ -115,14 +115,14 @@ describe("a simulated write", () => {
     assert.strictEqual(start({ stream: { allow_rollup_hdrs: false } }).client.refusal("a", "", purge), 10111)
   })
 
-  it("may be too large, with its headers", () => {
+  it("is refused if it is too large, including its headers", () => {
     const { client } = start({ stream: { max_msg_size: 10 } })
     assert.strictEqual(client.refusal("a", "0123456789"), 0)
     assert.strictEqual(client.refusal("a", "0123456789a"), 10054)
     assert.strictEqual(client.refusal("a", "01234", expecting(1)), 10054)
   })
 
-  it("needs room; what it replaces makes some, but not on 2.10; tombstones always have some", () => {
+  it("is refused if the stream is full, except delete markers; a replaced value frees space, except on 2.10", () => {
     for (const [version, overwriting] of [["2.15.1", 0], ["2.10.27", 10077]] as const) {
       const { client } = start({ version, stream: { max_bytes: 200 } })
       client.put("a", "x".repeat(100))
@@ -132,7 +132,7 @@ describe("a simulated write", () => {
     }
   })
 
-  it("with an id that was used is a success of old, and writes nothing; which of two is asked first differs", () => {
+  it("with a used message id is acknowledged, not stored; versions check the id before or after the condition", () => {
     const orders = [
       ["2.15.1", 1, "after"],
       ["2.15.1", 3, "before"],
@@ -154,7 +154,7 @@ describe("a simulated write", () => {
     }
   })
 
-  it("to several replicas takes a while, and another condition on its subject is refused meanwhile", () => {
+  it("to several replicas takes time, in which other conditioned writes to its subject are refused", () => {
     const { client, time } = start({ stream: replicated })
     client.put("a", "1")
     const sent = [expecting(1), expecting(1), expecting(1)].map((headers) => client.send("$KV.b.a", "2", headers))
@@ -168,7 +168,7 @@ describe("a simulated write", () => {
     assert.strictEqual(client.refusal("a", "4", expecting(2)), 10071)
   })
 
-  it("to several replicas lets one write at a time through that is guarded by a subject", () => {
+  it("to several replicas excludes other writes that are guarded by the same subject", () => {
     const { client, stored, time } = start({ stream: replicated })
     client.put("lease")
     for (const key of ["a", "b", "c"]) client.send(`$KV.b.${key}`, "", guardedBy("lease", 1))
@@ -177,7 +177,7 @@ describe("a simulated write", () => {
     client.put("b", "", guardedBy("lease", 1))
   })
 
-  it("of one session comes after those that the session sent before it", () => {
+  it("keeps the order of its session", () => {
     for (const stream of [{}, replicated]) {
       const { client, stored, time } = start({ stream })
       for (let count = 1; count <= 50; count++) client.send("$KV.b.a", String(count))
@@ -188,7 +188,7 @@ describe("a simulated write", () => {
 })
 
 describe("a simulated read", () => {
-  it("of the leader has the message with its headers, or none", () => {
+  it("from the leader returns the message with its headers, or error 10037", () => {
     const { client, time } = start()
     client.put("a", "värde", tombstone)
     const { data, hdrs, seq, subject, time: at } =
@@ -200,7 +200,7 @@ describe("a simulated read", () => {
     assert.strictEqual(codeOf(client.api("STREAM.MSG.GET.KV_b", { last_by_subj: "$KV.b.b" })), 10037)
   })
 
-  it("directly has the value, its place in headers and those it was stored with, or a 404", () => {
+  it("by direct get returns the value, its headers, and its stream, subject and sequence; or status 404", () => {
     const { client } = start()
     client.put("a.b", "x", tombstone)
     const { header, text } = client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a.b")!
@@ -211,7 +211,7 @@ describe("a simulated read", () => {
     assert.strictEqual(start({ stream: { allow_direct: false } }).client.ask("$JS.API.DIRECT.GET.KV_b.a")?.status, 503)
   })
 
-  it("of many subjects has the last of each in order, and says how many are left out", () => {
+  it("of many subjects returns the last message of each in order, and the number of messages left out", () => {
     const { client } = start({ stream: { max_msgs_per_subject: 2 } })
     for (const key of ["a", "b", "c", "a"]) client.put(key, key)
     const get = (body: object) => client.askMany("$JS.API.DIRECT.GET.KV_b", body)
@@ -225,13 +225,13 @@ describe("a simulated read", () => {
     assert.strictEqual(get({ multi_last: ["$KV.b.>"] })[0]!.status, 413)
   })
 
-  it("of many subjects is none of an old server's requests", () => {
+  it("of many subjects is refused by 2.10", () => {
     const { client } = start({ version: "2.10.27" })
     client.put("a")
     assert.strictEqual(client.askMany("$JS.API.DIRECT.GET.KV_b", { multi_last: ["$KV.b.>"] })[0]!.status, 408)
   })
 
-  it("may come to a replica that lags, and the leader's may not", () => {
+  it("can be stale by direct get from a lagging replica, and is not stale from the leader", () => {
     const { client, server, time } = start({ stream: replicated })
     client.put("a", "old")
     time.pass(50)
@@ -254,7 +254,7 @@ describe("a simulated read", () => {
 })
 
 describe("a simulated consumer", () => {
-  it("pushes the last of each subject, then what comes, with its place and what is still to come", () => {
+  it("pushes the last message of each subject, then new messages, with their sequences and the number pending", () => {
     const { client, server, time } = start()
     for (const key of ["a", "b", "a", "other.x"]) client.put(key, key)
     const { answer, messages, words } = client.consume("c", { filter_subject: "$KV.b.*" })
@@ -269,7 +269,7 @@ describe("a simulated consumer", () => {
     assert.strictEqual(server.consumers("KV_b"), 1)
   })
 
-  it("begins where its configuration says; beyond the last message it waits for that one, or on 2.10 takes the next", () => {
+  it("begins at its start sequence; beyond the last message 2.10 begins at the next message", () => {
     const from = (version: Given["version"] & string, opt_start_seq: number) => {
       const { client, time } = start({ version, stream: { max_msgs_per_subject: 5 } })
       for (const value of ["1", "2", "3"]) client.put("a", value)
@@ -283,7 +283,7 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(from("2.10.27", 5), [0, "a@4", "a@5"])
   })
 
-  it("may leave the values out", () => {
+  it("omits the values with headers_only", () => {
     const { client, time } = start()
     client.put("a", "value", tombstone)
     const { messages } = client.consume("c", { headers_only: true })
@@ -292,7 +292,7 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(messages[0]!.headers, [...tombstone, ["Nats-Msg-Size", "5"]])
   })
 
-  it("says that it is there, and how far it is, whenever it has said nothing for a heartbeat", () => {
+  it("sends an idle heartbeat with its sequence after each interval without a message", () => {
     const { client, time } = start()
     const { words } = client.consume("c", {})
     time.pass(2500)
@@ -303,12 +303,12 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(words.slice(3), ["idle 1"])
   })
 
-  it("passes over what is removed before its turn, and counts it as pending no more", () => {
+  it("skips messages that are removed before they are pushed, and does not count them as pending", () => {
     const { client, time } = start()
     for (let count = 0; count < 200; count++) client.send(`$KV.b.k${count}`)
     time.pass(200)
     const { words } = client.consume("c")
-    // Behind the making, before all has been pushed.
+    // After the creation, before all messages are pushed.
     for (let count = 0; count < 199; count++) client.send(`$KV.b.k${count}`, "", purge)
     time.pass(200)
     assert.isBelow(words.length, 400)
@@ -318,7 +318,7 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(sequences, sequences.toSorted((a, b) => a - b))
   })
 
-  it("waits when its reader does not answer, says so with every heartbeat, and goes on when it does", () => {
+  it("stalls without an answer to flow control, reports that in its heartbeats, and continues after the answer", () => {
     for (let seed = 1; seed < 40; seed++) {
       const { client, time } = start({ seed })
       const { raw, words } = client.consume("c")
@@ -327,7 +327,7 @@ describe("a simulated consumer", () => {
       if (time.count("consumer stalled") === 0) continue
       const before = words.length
       const asked = raw.find(({ reply, status }) => status === 100 && reply !== undefined)?.reply
-      if (asked === undefined) return assert.fail("it waits, and has not said for what")
+      if (asked === undefined) return assert.fail("the consumer stalled without a flow control request")
       assert.match(asked, /^\$JS\.FC\./)
       assert.isBelow(before, 100)
       time.pass(1000)
@@ -338,10 +338,10 @@ describe("a simulated consumer", () => {
       assert.match(words[words.length - 1]!, /^a@100 .* -0$/)
       return
     }
-    assert.fail("no consumer ever waited")
+    assert.fail("no consumer stalled")
   })
 
-  it("is gone when it is deleted, and then there is none of its name", () => {
+  it("pushes nothing and is not found after it was deleted", () => {
     const { client, server, time } = start({ version: "2.10.27" })
     const { words } = client.consume("c")
     assert.strictEqual(client.api("CONSUMER.INFO.KV_b.c").name, "c")
@@ -352,7 +352,7 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual([server.consumers("KV_b"), words], [0, []])
   })
 
-  it("removes itself when nobody has listened for its threshold, and goes on where somebody does before", () => {
+  it("ends after its inactive threshold without a subscriber, and continues if it gets one before", () => {
     const { another, client, server, time } = start()
     const { words } = client.consume("c")
     client.unlisten("_deliver.c")
@@ -371,7 +371,7 @@ describe("a simulated consumer", () => {
     assert.strictEqual(server.consumers("KV_b"), 1)
   })
 
-  it("is one of no more than the stream allows", () => {
+  it("is refused beyond the stream's maximum number of consumers", () => {
     const { client } = start({ stream: { max_consumers: 2 } })
     assert.deepStrictEqual(["c", "d", "e"].map((name) => codeOf(client.consume(name).answer)), [
       undefined,
@@ -380,7 +380,7 @@ describe("a simulated consumer", () => {
     ])
   })
 
-  it("may be looked for before it is made on 2.15, which does requests side by side; on 2.10 never", () => {
+  it("can be deleted before it is created on 2.15, which handles requests in parallel, and not on 2.10", () => {
     const overtaken = (version: Given["version"] & string) => {
       let count = 0
       const { client, time } = start({ version })
@@ -397,7 +397,7 @@ describe("a simulated consumer", () => {
     assert.strictEqual(overtaken("2.10.27"), 0)
   })
 
-  it("on a replica that lags pushes later than the leader has acknowledged", () => {
+  it("on a lagging replica pushes a message after the leader has acknowledged it", () => {
     const { client, server, time } = start({ stream: replicated })
     const all = Array.from({ length: 20 }, (_, index) => client.consume(`c${index}`))
     server.lag("KV_b", 500)
