@@ -48,10 +48,10 @@ export const isUnanswered = (operation: Operation): boolean =>
 const inOrder = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> =>
   operations.toSorted((a, b) => a.invoked - b.invoked || (a.returned ?? Infinity) - (b.returned ?? Infinity))
 
-/** The number of all values that no get returned: they need not be distinguished. */
+/** The shared number of all values that no get returned: the search need not distinguish them. */
 const unseen = -1
 
-/** Numbers the values that gets returned. */
+/** Assigns a number to each value in the answer of a get. */
 const valuesSeen = (operations: ReadonlyArray<Operation>) => {
   const numbers = new Map<string, number>()
   for (const { outcome } of operations) {
@@ -68,7 +68,9 @@ interface OperationNames {
 
 type Asked = "live" | "dead" | number
 
-/** The condition on the own key. A condition on another key is ignored: the answer shows whether it held. */
+/**
+ * The condition of an operation on its own key. A condition on another key is ignored: the answer shows whether it held.
+ */
 const askedBy = ({ input }: Operation): Asked | undefined => {
   if (input._tag === "Get") return undefined
   if (input._tag === "Remove") return input.revision

@@ -293,7 +293,10 @@ export class SimulatedStream implements Target {
       : undefined
   }
 
-  /** Does nothing while a write to the subject is in flight: that write replaces the message. */
+  /**
+   * Removes an expired message and stores a marker if the stream requires one. Returns false, and does nothing, while a
+   * write to the subject is in flight.
+   */
   private expire(message: Kept): boolean {
     const { operation, subject } = message
     if (this.writes.isInFlight(subject)) return false

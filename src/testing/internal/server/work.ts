@@ -22,7 +22,10 @@ export class Work {
     return this.environment.now()
   }
 
-  /** A task that is already held cannot be cancelled: it must check itself whether it still applies. */
+  /**
+   * Runs a task after `millis`. Cancelling the timer does not stop a task that is held by a pause: the task must check
+   * whether it still applies.
+   */
   after(millis: number, task: () => void): Timer {
     return this.environment.after(millis, () => this.run(task))
   }

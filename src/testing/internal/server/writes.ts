@@ -19,8 +19,8 @@ const commitTime = [1, 4] as const
 const behind = 0.001
 
 /**
- * For a message that arrived before the leader was lost and was not handled yet: the probability that it is still
- * stored if all before it were, and otherwise that it is lost without an answer instead of refused.
+ * Probabilities for a message that arrived before the leader was lost and was not handled yet. `landed`: it is still
+ * stored, if all before it were. `takenUp`: otherwise it is lost without an answer, not refused.
  */
 const landed = 0.5
 const takenUp = 0.67
@@ -89,8 +89,8 @@ export class Writes {
   }
 
   /**
-   * The leader is lost. A random number of proposals, in their order, is stored; the first of these can still be
-   * acknowledged.
+   * To be called when the leader is lost. Stores a random number of proposals, in order, and acknowledges some of the
+   * first of these. Drops the others.
    */
   abandon(): void {
     const { chance } = this.stream.work

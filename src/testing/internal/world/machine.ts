@@ -282,12 +282,12 @@ export class Machine {
     for (const connection of Array.from(this.connections)) connection.disconnect()
   }
 
-  /** The pauses and suspensions so far; one in progress ends now. */
+  /** The pauses and suspensions so far; one in progress counts until now. */
   get stops(): ReadonlyArray<Stop> {
     return this.stop === undefined ? this.pastStops : [...this.pastStops, this.untilNow(this.stop)]
   }
 
-  /** The disruptions so far; each one in progress ends now. */
+  /** The disruptions so far; those in progress count until now. */
   get disruptions(): ReadonlyArray<Stop> {
     const { cuts, degradations, stop } = this
     const now = [...degradations, ...cuts, ...(stop === undefined ? [] : [stop])].map((one) => this.untilNow(one))
