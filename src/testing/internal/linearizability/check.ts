@@ -85,7 +85,7 @@ const malformedIn = (history: ReadonlyArray<Operation>): Malformed | undefined =
 // the verdict
 // -----------------------------------------------------------------------------
 
-/** This many steps for one key take a few seconds. A linearizable history needs about as many steps as it has writes. */
+/** This many steps take a few seconds. A linearizable history needs about as many steps per key as it has writes. */
 const usualMaxSteps = 2_000_000
 
 /** A failed operation and an unanswered get do not constrain the order. */

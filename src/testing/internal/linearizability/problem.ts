@@ -69,7 +69,8 @@ interface OperationNames {
 type Asked = "live" | "dead" | number
 
 /**
- * The condition of an operation on its own key. A condition on another key is ignored: the answer shows whether it held.
+ * The condition of an operation on its own key. A condition on another key is ignored: the answer shows whether it
+ * held.
  */
 const askedBy = ({ input }: Operation): Asked | undefined => {
   if (input._tag === "Get") return undefined
