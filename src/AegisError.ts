@@ -1,28 +1,36 @@
 /**
- * Reasons for a failure that several services share. Each service exports the
- * ones that its own errors carry.
+ * Reasons of errors that several services share. Each service exports the
+ * reasons that its own error can have.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * A name that cannot be part of a key: `field` says which one. Nothing was sent.
+ * An invalid name. No request was sent.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidName extends Schema.TaggedError<InvalidName>("effect-aegis/AegisError/InvalidName")("InvalidName", {
+  /** Which name is invalid, such as `election`. */
   field: Schema.String,
+  /** The name that was passed. */
   value: Schema.String,
+  /** The rule for valid names. */
   expected: Schema.String
 }) {
+  /**
+   * Which name is invalid, and which names are valid.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
     return `${this.field} "${this.value}" is not valid: expected ${this.expected}`
   }
 
   /**
-   * False: the same name is refused again.
+   * False: the name stays invalid.
    *
    * @since 0.1.0
    */
@@ -32,22 +40,29 @@ export class InvalidName extends Schema.TaggedError<InvalidName>("effect-aegis/A
 }
 
 /**
- * An option or a setting that cannot be used. `problem` names it, says what was
- * expected, and what was given. Nothing was sent.
+ * An invalid option or setting.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aegis/AegisError/InvalidConfig")(
   "InvalidConfig",
-  { problem: Schema.String }
+  {
+    /** The name of the option or setting, the expected values, and the value that was passed. */
+    problem: Schema.String
+  }
 ) {
+  /**
+   * Which option or setting is invalid, the expected values, and the actual value.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
     return `the configuration is not valid: ${this.problem}`
   }
 
   /**
-   * False: the same configuration is refused again.
+   * False: the configuration stays invalid.
    *
    * @since 0.1.0
    */
@@ -57,21 +72,29 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aeg
 }
 
 /**
- * A value, or metadata, that cannot be encoded. Nothing was sent.
+ * A value, or metadata, that cannot be encoded. No request was sent.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidValue extends Schema.TaggedError<InvalidValue>("effect-aegis/AegisError/InvalidValue")(
   "InvalidValue",
-  { problem: Schema.String }
+  {
+    /** Why the value cannot be encoded. */
+    problem: Schema.String
+  }
 ) {
+  /**
+   * Why the value cannot be encoded.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
     return `the value is not valid: ${this.problem}`
   }
 
   /**
-   * False: the same value is refused again.
+   * False: the value stays invalid.
    *
    * @since 0.1.0
    */
@@ -81,24 +104,33 @@ export class InvalidValue extends Schema.TaggedError<InvalidValue>("effect-aegis
 }
 
 /**
- * A value that is larger than the bucket or the server takes. Sizes are bytes;
- * `limit` is absent where only the server knows it.
+ * A value that exceeds the size limit of the bucket or of the server.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aegis/AegisError/ValueTooLarge")(
   "ValueTooLarge",
-  { size: Schema.Finite, limit: Schema.optional(Schema.Finite) }
+  {
+    /** The size of the value in bytes. */
+    size: Schema.Finite,
+    /** The limit in bytes. Undefined if only the server knows the limit. */
+    limit: Schema.optional(Schema.Finite)
+  }
 ) {
+  /**
+   * The size of the value and the limit.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
     return this.limit === undefined
-      ? `the value of ${this.size} bytes is larger than the server takes`
-      : `the value of ${this.size} bytes is larger than the limit of ${this.limit}`
+      ? `the value of ${this.size} bytes exceeds the limit of the server`
+      : `the value of ${this.size} bytes exceeds the limit of ${this.limit} bytes`
   }
 
   /**
-   * False: the same value is refused again.
+   * False: the value stays too large.
    *
    * @since 0.1.0
    */
@@ -108,21 +140,32 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aeg
 }
 
 /**
- * A stored value that does not decode: another writer's, not this caller's input.
+ * A stored value that cannot be decoded. Another client wrote it, or it was
+ * written with another schema.
  *
  * @category errors
  * @since 0.1.0
  */
 export class UndecodableValue extends Schema.TaggedError<UndecodableValue>("effect-aegis/AegisError/UndecodableValue")(
   "UndecodableValue",
-  { revision: Schema.Finite, cause: Schema.Defect() }
+  {
+    /** The revision of the stored value. */
+    revision: Schema.Finite,
+    /** The error of the decoder. */
+    cause: Schema.Defect()
+  }
 ) {
+  /**
+   * The revision of the stored value, and the error of the decoder.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
-    return `the value stored at revision ${this.revision} does not decode: ${String(this.cause)}`
+    return `the value stored at revision ${this.revision} cannot be decoded: ${String(this.cause)}`
   }
 
   /**
-   * False: the same revision does not decode the next time either.
+   * False: the value at this revision does not change.
    *
    * @since 0.1.0
    */

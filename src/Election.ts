@@ -1,17 +1,17 @@
 /**
- * Leader election over a KVStore bucket, with leases and fencing tokens.
+ * Leader election over a `KVStore` bucket, with leases and fencing tokens.
  *
- * Each election is one key. Candidates take it by compare-and-set, the leader
- * renews it, and another candidate may take it once it has watched the record
- * unchanged for the leader's lease. No two hosts' clocks are compared: a leader
- * stops by its own clock before another candidate may start, however the network
- * behaves, while the RATES of their clocks differ by less than
- * `leaseDuration / renewDeadline`.
+ * Each election is one key. A candidate wins with a compare-and-set on this key,
+ * and the leader renews the record. Another candidate can win only after it has
+ * observed the record unchanged for the whole lease of the leader. The clocks of
+ * two hosts are never compared: a leader stops by its own clock before another
+ * candidate can win, however slow the network is. This holds while the rates of
+ * the two clocks differ by a factor of less than `leaseDuration / renewDeadline`.
  *
- * A lease cannot protect a process that is paused between a check and the write
- * it guards, and it ends with the bucket. `Leadership.token` is for these cases:
- * a resource that remembers the highest token it has seen can refuse an older
- * one.
+ * A lease does not protect a write of a process that was paused between the check
+ * of `Leadership.isValid` and the write, and it does not survive the loss of the
+ * bucket. `Leadership.token` covers these cases: a resource that stores the
+ * highest token it has accepted can refuse a lower one.
  *
  * @since 0.1.0
  */
@@ -34,40 +34,41 @@ export * from "./ElectionError.ts"
 export * from "./LeaderRecord.ts"
 
 /**
- * Leader elections in one bucket, by name.
+ * Service for leader elections in one bucket. Each election has a name.
  *
  * **Details**
  *
- * The name of an election is 1 to 200 letters, digits, `_`, `-` and `/`. Any
- * number of elections can be held in one bucket; all of one service share one
- * watch.
+ * The name of an election is 1 to 200 letters, digits, `_`, `-` and `/`. One
+ * bucket can contain any number of elections. All elections of one service share
+ * one watch of the bucket.
  *
  * @category services
  * @since 0.1.0
  */
 export class Election extends Context.Service<Election, {
   /**
-   * Waits until this candidate leads, and leads until the scope is closed.
+   * Waits until this candidate is elected, and leads until the scope is closed.
    *
    * **When to use**
    *
-   * For a program that itself decides when leadership ends. Work that must stop
-   * when leadership is lost is easier with `whileLeader`.
+   * Use when the program itself decides when its leadership ends. For work that
+   * must stop when leadership is lost, use `whileLeader`.
    *
    * **Details**
    *
-   * Closing the scope hands leadership over: the next candidate wins at once. A
-   * campaign that is interrupted hands back what it may have won. While the store
-   * cannot be reached it goes on, for as long as it takes.
+   * Closing the scope hands leadership over, and another candidate can win at
+   * once. Interrupting the campaign releases leadership too, if the last attempt
+   * has won it. While the store is unavailable, the campaign keeps trying without
+   * a limit.
    *
    * Fails with `InvalidName`, `InvalidConfig`, `InvalidValue` or `ValueTooLarge`
-   * before anything is sent, and with a `KVStoreError` for what the store refuses
-   * for good, such as a denied permission.
+   * before a request is sent, and with a `KVStoreError` if the store refuses a
+   * request permanently, for example because a permission is missing.
    *
    * **Gotchas**
    *
-   * Nothing is interrupted when leadership is lost: ask `Leadership.isValid`
-   * before each step, or wait for `Leadership.lost`.
+   * The loss of leadership interrupts nothing. Check `Leadership.isValid` before
+   * each step, or wait for `Leadership.lost`.
    *
    * **Example** (Leading until the scope is closed)
    *
@@ -78,8 +79,9 @@ export class Election extends Context.Service<Election, {
    * const program = Effect.gen(function*() {
    *   const election = yield* Election.Election
    *   const leadership = yield* election.campaign("invoices", { metadata: { zone: "a" } })
-   *   yield* Effect.log(`leading in term ${leadership.term}`)
-   *   if (yield* leadership.isValid) yield* Effect.log("sending invoices")
+   *   if (yield* leadership.isValid) {
+   *     yield* Effect.log(`sending invoices in term ${leadership.term}`)
+   *   }
    * }).pipe(Effect.scoped)
    *
    * await Effect.runPromise(Effect.provide(program, Aegis.layerMemory()))
@@ -90,32 +92,32 @@ export class Election extends Context.Service<Election, {
     options?: CandidateOptions
   ) => Effect.Effect<Leadership, ElectionError, Scope.Scope>
   /**
-   * Campaigns, runs `work` while leading, and campaigns again after a loss, until
-   * `work` ends.
-   *
-   * **Work that ends hands leadership over, and the next candidate runs it
-   * again.** Work that is to run for as long as the process lives does not end:
-   * `Effect.never` after its set-up, or a loop.
+   * Campaigns, runs `work` while this candidate leads, and campaigns again after
+   * a loss. Ends when `work` ends.
    *
    * **Details**
    *
-   * On a loss `work` is interrupted and awaited, and runs again, from its
-   * beginning, when this candidate has won again. It has
-   * `leaseDuration - renewDeadline` to stop: after that another candidate may
-   * lead, which is logged as an error and counted in the metric
-   * `election.overrun`. Interrupting `whileLeader` stops the work first, renews
-   * while it stops, and then hands leadership over.
+   * When `work` ends, leadership is handed over, and the next leader runs its own
+   * `work` from the beginning. Work that is meant to run as long as the process
+   * must not end: use a loop, or `Effect.never` after the set-up.
    *
-   * Fails with what `work` fails with, after a hand-over, and with an
-   * `ElectionError` as `campaign` does; `work` that is no function is
-   * `InvalidConfig`.
+   * After a loss, `work` is interrupted and awaited. It runs again from the
+   * beginning when this candidate wins again. It must stop within `leaseDuration
+   * - renewDeadline`: after this time another candidate may lead, and the overrun
+   * is logged as an error and counted in the metric `election.overrun`.
+   * Interrupting `whileLeader` first stops the work, with renewals until the work
+   * has stopped, and then hands leadership over.
+   *
+   * Fails with the error of `work`, after the hand-over, and with an
+   * `ElectionError` as `campaign` does. If `work` is not a function that returns
+   * an effect, the reason is `InvalidConfig`.
    *
    * **Gotchas**
    *
-   * A process that was paused does not know that its lease has ended: pass
-   * `Leadership.token` to what the work writes to.
+   * A process that was paused does not know that its lease has ended. Pass
+   * `Leadership.token` to each resource to which the work writes.
    *
-   * **Example** (Work of which one process in the fleet runs one at a time)
+   * **Example** (Running a task in one process of a fleet at a time)
    *
    * ```ts
    * import { Effect, Schedule } from "effect"
@@ -124,7 +126,7 @@ export class Election extends Context.Service<Election, {
    * const report = (leadership: Election.Leadership) =>
    *   Effect.log(`reporting in term ${leadership.term}`).pipe(
    *     Effect.repeat(Schedule.spaced("100 millis")),
-   *     // Ends this example; a real program leads for as long as it lives.
+   *     // Ends this example. A real program repeats without a limit.
    *     Effect.timeoutOption("250 millis")
    *   )
    *
@@ -142,16 +144,17 @@ export class Election extends Context.Service<Election, {
     options?: CandidateOptions
   ) => Effect.Effect<A, E | ElectionError, R>
   /**
-   * Reads the leader of an election from the store: none where there is none, or
-   * where the leader has not renewed for its lease.
+   * Reads the leader of an election from the store. Returns none if there is no
+   * leader, or if the leader has not renewed for its whole lease.
    *
    * **Details**
    *
-   * The candidates' own view is not asked: any process can read the leader. Fails
-   * with `InvalidName` before anything is sent, and with a `KVStoreError` where
-   * the store cannot be read: an outage is never none.
+   * The result is independent of the candidates' own view, so any process can
+   * read the leader. Fails with `InvalidName` before a request is sent, and with
+   * a `KVStoreError` if the store cannot be read. An outage is never reported as
+   * none.
    *
-   * **Example** (Where the leader is)
+   * **Example** (Reading the leader)
    *
    * ```ts
    * import { Effect, Option } from "effect"
@@ -173,19 +176,19 @@ export class Election extends Context.Service<Election, {
    */
   readonly leader: (election: string) => Effect.Effect<Option.Option<LeaderRecord>, ElectionError>
   /**
-   * Emits the leader of an election now, and then each change: a win, a loss, and
-   * metadata that the leader proclaims. Renewals are no changes.
+   * Emits the current leader of an election, and then each change: a win, a loss,
+   * and metadata that the leader proclaims. Renewals emit nothing.
    *
    * **Details**
    *
-   * None stands for no leader, also for one that has not renewed for its lease.
-   * All streams of one service share one watch, which is opened again where it
-   * fails. Fails with `InvalidName`, and with a `KVStoreError` where the epoch of
-   * the bucket cannot be read.
+   * None means that there is no leader, or that the leader has not renewed for
+   * its whole lease. All streams of one service share one watch, which is
+   * reopened after a failure. Fails with `InvalidName`, and with a `KVStoreError`
+   * if the creation time of the bucket cannot be read.
    *
    * **Gotchas**
    *
-   * A slow consumer sees the latest leader, and not each that there was between.
+   * A slow consumer receives the latest leader and can miss the leaders between.
    *
    * **Example** (Following the leader)
    *
@@ -198,6 +201,7 @@ export class Election extends Context.Service<Election, {
    *   yield* Effect.forkChild(election.whileLeader("invoices", () => Effect.never, { candidateId: "billing-1" }))
    *   const leaders = election.observe("invoices").pipe(
    *     Stream.map(Option.match({ onNone: () => "no leader", onSome: ({ candidateId }) => candidateId })),
+   *     // Ends this example. A real program follows the leader without a limit.
    *     Stream.takeUntil((leader) => leader === "billing-1")
    *   )
    *   yield* Stream.runForEach(leaders, (leader) => Effect.log(leader))
@@ -210,29 +214,31 @@ export class Election extends Context.Service<Election, {
 }>()("effect-aegis/Election") {}
 
 /**
- * How elections in a bucket are held.
+ * Options of an `Election` service.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The timings of candidates that have none of their own. Default: `resilient`. */
+  /** The timings of candidates that do not set `CandidateOptions.timings`. Default: `resilient`. */
   readonly timings?: Timings | undefined
 }
 
 /**
- * How long leadership lasts without a renewal, and how often it is renewed:
- * `leaseDuration > renewDeadline >= 2 x renewInterval`, and `renewInterval` at
- * least 10 ms. A number is milliseconds.
+ * How long leadership lasts without a renewal, and how often it is renewed. A
+ * number is milliseconds.
  *
  * **Details**
  *
- * A NATS cluster that loses a node may take no writes for 4 to 9 seconds: with a
- * `renewDeadline` below 12 seconds that costs leadership, and a layer on a
- * replicated bucket logs a warning.
+ * `leaseDuration > renewDeadline >= 2 x renewInterval`, and `renewInterval` is at
+ * least 10 ms.
  *
- * Candidates of one election may have timings of their own; each waits for the
- * lease of the leader, not for its own.
+ * A NATS cluster that loses a node may reject writes for 4 to 9 seconds. With a
+ * `renewDeadline` below 12 seconds, such an outage can end leadership: a layer on
+ * a replicated bucket logs a warning.
+ *
+ * The candidates of one election may have different timings. Each candidate waits
+ * for the lease of the leader, not for its own.
  *
  * @see {@link resilient}, the default
  * @see {@link balanced} for a single server
@@ -242,54 +248,57 @@ export interface Options {
  * @since 0.1.0
  */
 export interface Timings {
-  /** How long other candidates watch the record of a leader unchanged before one of them takes it. */
+  /** How long another candidate must observe the record of the leader unchanged before it can win. */
   readonly leaseDuration: Duration.Input
   /**
-   * How long after it SENT the last renewal that was written a leader stops. The
-   * time from then to the end of `leaseDuration` is what its work has to stop.
+   * How long a leader is valid without a renewal, counted from the time at which
+   * it SENT its last successful renewal. The rest of `leaseDuration` after this
+   * deadline is the time that its work has to stop.
    */
   readonly renewDeadline: Duration.Input
-  /** The time between two renewals. A renewal that fails is tried again within half a second. */
+  /** The time between two renewals. A failed renewal is retried after 100 to 500 ms. */
   readonly renewInterval: Duration.Input
 }
 
 /**
- * How a candidate takes part in an election.
+ * Options of a candidate in an election.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CandidateOptions {
   /**
-   * The name that observers read. Two candidates may have one name: they are two
-   * all the same. Default: host name, process id and 8 random characters.
+   * The name of this candidate for observers. Two candidates may have the same
+   * name: each is still a separate candidate. Default: host name, process id and
+   * 8 random characters.
    */
   readonly candidateId?: string | undefined
-  /** The timings of this candidate. Default: those of the layer. */
+  /** The timings of this candidate. Default: the timings of the service. */
   readonly timings?: Timings | undefined
   /**
-   * Data for observers, as JSON, copied when it is given. With the rest of the
-   * record it must fit into the bucket's `maxValueSize`. Default: none.
+   * A JSON object for observers. It is copied when it is passed. The record with
+   * this metadata must fit into the `maxValueSize` of the bucket. Default: `{}`.
    */
   readonly metadata?: Metadata | undefined
   /**
-   * The order in which candidates take over after a hand-over, or begin in an
-   * election that has no record yet: this one waits `priority` times
-   * `renewInterval`. A whole number from 0, the default, to 1000. It does not depose
-   * a leader, and does not count after a crash.
+   * The order of candidates after a hand-over, and in an election without a
+   * record: this candidate waits `priority` times `renewInterval` before it tries
+   * to win. An integer from 0 to 1000. Default: 0. A candidate with a lower value
+   * does not replace a leader, and `priority` does not count after a crash.
    */
   readonly priority?: number | undefined
   /**
-   * Whether this candidate can lead. While it is false the candidate does not
-   * campaign; a leader resigns. Run before each attempt to win, and every
-   * `renewInterval` of a leader. A check that takes over a second, fails or dies
-   * counts as false, and so does an answer that is no boolean. Default: always true.
+   * Reports whether this candidate is able to lead. While it is false, the
+   * candidate does not try to win, and a leader resigns. It runs before each
+   * attempt to win, and in a leader every `renewInterval`. A check that takes
+   * more than a second, fails, dies, or returns a non-boolean counts as false.
+   * Default: always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
 }
 
 /**
- * A term of leadership that this candidate has won.
+ * One term of leadership that this candidate has won.
  *
  * @category models
  * @since 0.1.0
@@ -297,45 +306,52 @@ export interface CandidateOptions {
 export interface Leadership {
   /** The name of the election. */
   readonly election: string
-  /** The name of this candidate, as observers read it. */
+  /** The name of this candidate for observers. */
   readonly candidateId: string
-  /** How many times this election has been won, this term included: the first term is 1. */
+  /** The number of this term: how many times the election has been won. The first term is 1. */
   readonly term: number
-  /** The token of this term, for resources that refuse a leader that has been replaced without knowing it. */
+  /** The fencing token of this term. A resource can refuse a former leader by it. */
   readonly token: FencingToken
-  /** The time of the win by this host's clock. */
+  /** When the write that won was sent, by the wall clock of this host. For display. */
   readonly electedAt: DateTime.Utc
-  /** The metadata that the candidate campaigned with. */
+  /** The metadata from the options of the candidate. `proclaim` does not change this field. */
   readonly metadata: Metadata
   /**
-   * Whether this candidate still leads. Reads the clocks at each call, and sends
-   * nothing: false `renewDeadline` after the last renewal that was written was
-   * sent, also in a process that was paused, and from the moment at which
-   * leadership is handed over. Once false it stays false.
+   * Returns whether this candidate leads. It reads the clocks at each call and
+   * sends no request. It is false from `renewDeadline` after the last successful
+   * renewal was sent, also in a process that was paused, and from the start of a
+   * hand-over. Once false, it stays false.
    */
   readonly isValid: Effect.Effect<boolean>
-  /** Waits until leadership is lost, or handed over, and succeeds with the reason. */
+  /** Waits until leadership is lost or handed over, and succeeds with the reason. */
   readonly lost: Effect.Effect<LossReason>
   /**
    * Replaces the metadata that observers read.
    *
-   * Fails with `InvalidValue` or `ValueTooLarge` before anything is sent, with
-   * `LeadershipLost` where this term has ended, and with a `KVStoreError`. After
-   * one that `isRetryable`, or an unknown outcome, the next renewal writes the
-   * metadata all the same.
+   * Fails with `InvalidValue` or `ValueTooLarge` before a request is sent, with
+   * `LeadershipLost` if this term has ended, and with a `KVStoreError`. After a
+   * `KVStoreError` that `isRetryable` or has an unknown outcome, the next renewal
+   * still writes the new metadata.
    */
   readonly proclaim: (metadata: Metadata) => Effect.Effect<void, ElectionError>
   /**
-   * Hands leadership over, and waits until that is done or this term has ended.
-   * In `whileLeader` the work is interrupted and awaited first, and the candidate
-   * campaigns again. It lets other candidates go first for twice `renewInterval`.
+   * Hands leadership over, and waits until the hand-over is written or the term
+   * has ended. In `whileLeader`, the work is interrupted and awaited first, and
+   * the candidate campaigns again. This candidate then waits for twice
+   * `renewInterval` before it tries to win, so that other candidates can win
+   * first.
    */
   readonly resign: Effect.Effect<void>
 }
 
 /**
- * Timings that survive the loss of a node of a NATS cluster: a lease of 20
- * seconds, a deadline of 14 seconds, renewals every 4 seconds. The default.
+ * Timings for a replicated NATS cluster: leadership survives the loss of a node.
+ * The default.
+ *
+ * **Details**
+ *
+ * The lease is 20 seconds, the deadline is 14 seconds, and the leader renews
+ * every 4 seconds.
  *
  * @category timings
  * @since 0.1.0
@@ -347,9 +363,13 @@ export const resilient: Timings = {
 }
 
 /**
- * Timings for a single server, or where a fail-over of the store may cost
- * leadership: a lease of 10 seconds, a deadline of 7 seconds, renewals every 2
- * seconds.
+ * Timings for a single server, or for a cluster whose fail-over may end
+ * leadership.
+ *
+ * **Details**
+ *
+ * The lease is 10 seconds, the deadline is 7 seconds, and the leader renews every
+ * 2 seconds.
  *
  * @category timings
  * @since 0.1.0
@@ -357,8 +377,12 @@ export const resilient: Timings = {
 export const balanced: Timings = { leaseDuration: "10 seconds", renewDeadline: "7 seconds", renewInterval: "2 seconds" }
 
 /**
- * Timings for tests and short tasks: a lease of 3 seconds, a deadline of 2
- * seconds, renewals every half second.
+ * Timings for tests and short tasks.
+ *
+ * **Details**
+ *
+ * The lease is 3 seconds, the deadline is 2 seconds, and the leader renews every
+ * 500 milliseconds.
  *
  * @category timings
  * @since 0.1.0
@@ -366,8 +390,12 @@ export const balanced: Timings = { leaseDuration: "10 seconds", renewDeadline: "
 export const fast: Timings = { leaseDuration: "3 seconds", renewDeadline: "2 seconds", renewInterval: "500 millis" }
 
 /**
- * Creates an `Election` on the `KVStore` of the context, for as long as the scope
- * is open. Refuses what `layer` refuses.
+ * Creates an `Election` on the `KVStore` in the context. The service lives until
+ * the scope is closed.
+ *
+ * **Details**
+ *
+ * Fails with the same errors as `layer`.
  *
  * @category constructors
  * @since 0.1.0
@@ -378,14 +406,15 @@ export const make = (
   Effect.flatMap(KVStore, (store) => service.make("Election.make", store, options, resilient))
 
 /**
- * Provides `Election` on a `KVStore` bucket.
+ * Provides `Election` on the `KVStore` in the context.
  *
  * **Details**
  *
- * Fails with `InvalidConfig` for options that cannot be used, and for a bucket in
- * which elections are not safe: one that keeps history, one with a
- * `streamMaxAge`, which would remove the record of a healthy leader, and one with
- * `storage: "memory"` on a NATS server, where a restart begins revisions again.
+ * Fails with `InvalidConfig` if an option is invalid, or if elections are not
+ * safe in the bucket: with a `historySize` other than 1, with a `streamMaxAge`
+ * (it can remove the record of a valid leader), or with `storage: "memory"` on
+ * NATS (a server restart reuses revisions). Fails with a `KVStoreError` if the
+ * status of the bucket cannot be read.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,7 @@
 /**
- * The error of elections, and its reasons.
+ * Errors of elections: one `ElectionError`, with the operation, the election and
+ * a tagged `reason`. Handle one reason with `Effect.catchReason("ElectionError",
+ * "LeadershipLost", ...)`.
  *
  * @since 0.1.0
  */
@@ -10,14 +12,14 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * Why leadership ended.
+ * Schema of the reason why leadership ended.
  *
  * **Details**
  *
- * - `resigned`: the leader handed it over
+ * - `resigned`: the leader handed leadership over
  * - `superseded`: another candidate won
- * - `expired`: no renewal was written within `renewDeadline`
- * - `removed`: the record was deleted from the bucket
+ * - `expired`: the leader could not renew within `renewDeadline`
+ * - `removed`: the record was removed from the bucket
  *
  * @category models
  * @since 0.1.0
@@ -33,22 +35,29 @@ export const LossReason = Schema.Literals(["resigned", "superseded", "expired", 
 export type LossReason = typeof LossReason.Type
 
 /**
- * This candidate no longer leads: `reason` says why. Campaign again for another
- * term.
+ * The term of this candidate has ended. Campaign again for a new term.
  *
  * @category errors
  * @since 0.1.0
  */
 export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-aegis/ElectionError/LeadershipLost")(
   "LeadershipLost",
-  { reason: LossReason }
+  {
+    /** Why leadership ended. */
+    reason: LossReason
+  }
 ) {
+  /**
+   * What failed, why, and what to do.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
-    return `this candidate no longer leads (${this.reason}): campaign again`
+    return `this candidate is no longer the leader (${this.reason}): campaign again`
   }
 
   /**
-   * False: this term has ended. Campaign again for another.
+   * False: the term has ended. Campaign again for a new term.
    *
    * @since 0.1.0
    */
@@ -58,11 +67,11 @@ export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-a
 }
 
 /**
- * Why an operation of an election failed.
+ * Schema of the reason why an operation of an election failed.
  *
  * **Details**
  *
- * A `KVStoreError` is the store's own: its `reason` says what failed.
+ * A `KVStoreError` is the error of the store. Its own `reason` says what failed.
  *
  * @category models
  * @since 0.1.0
@@ -85,27 +94,31 @@ export const ElectionReason = Schema.Union([
 export type ElectionReason = typeof ElectionReason.Type
 
 /**
- * The error of every operation of an election: which operation, in which
- * election, and why.
+ * The error of all operations of an election.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ElectionError extends Schema.TaggedError<ElectionError>("effect-aegis/ElectionError")("ElectionError", {
-  /** The member of the service, of `Leadership`, or `Election.layer` and `Election.make`. */
+  /** The operation that failed: a member of `Election` or of `Leadership`, or `Election.layer` or `Election.make`. */
   operation: Schema.String,
-  /** The name of the election; undefined where the service could not be created. */
+  /** The name of the election. Undefined if the service could not be created. */
   election: Schema.UndefinedOr(Schema.String),
-  /** What failed. */
+  /** Why the operation failed. */
   reason: ElectionReason
 }) {
+  /**
+   * The operation, the election, and the message of the reason.
+   *
+   * @since 0.1.0
+   */
   override get message(): string {
     const election = this.election === undefined ? "" : ` "${this.election}"`
     return `${this.operation}${election}: ${this.reason.message}`
   }
 
   /**
-   * Whether the same operation may succeed later, and can be repeated without harm.
+   * Whether repeating the operation is safe and may succeed later.
    *
    * @since 0.1.0
    */

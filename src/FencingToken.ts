@@ -1,10 +1,11 @@
 /**
- * Fencing tokens: a number for each term of an election, with which a resource
- * can refuse a leader that has been replaced without knowing it.
+ * Fencing tokens: each term of an election has a token, and a later term has a
+ * higher token. A resource that receives the token with each write can refuse a
+ * former leader.
  *
- * Tokens grow with each term: first by the time at which the bucket of the
- * election was created (a bucket that was lost and recreated begins its revisions
- * again), then by the revision of the write that won.
+ * Tokens are ordered by the creation time of the bucket, then by the revision of
+ * the write that won the term. The creation time comes first because a recreated
+ * bucket may reuse revisions.
  *
  * @since 0.1.0
  */
@@ -15,20 +16,25 @@ import * as Schema from "effect/Schema"
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
 /**
- * The token of one term of one election, as `Leadership.token` has it.
+ * The fencing token of one term of one election, as in `Leadership.token`.
  *
  * **When to use**
  *
- * For what the leader writes to: a lease alone cannot stop a process that was
- * paused between a check and a write.
+ * Use with each resource to which a leader writes. A lease alone cannot stop a
+ * process that was paused between a check and a write.
+ *
+ * **Details**
+ *
+ * The resource stores the highest token that it has accepted, and refuses a lower
+ * token. It must compare and write in one atomic step.
  *
  * **Gotchas**
  *
  * Tokens of two elections cannot be compared. A bucket that was restored from a
- * backup keeps its creation time, and may give a token twice: delete and recreate
- * it before candidates start.
+ * backup keeps its creation time, and can give the same token twice: delete and
+ * recreate the bucket before candidates start.
  *
- * **Example** (A resource that refuses)
+ * **Example** (A resource that refuses a former leader)
  *
  * ```ts
  * import { Data, Effect, Order, SynchronizedRef } from "effect"
@@ -36,10 +42,10 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  *
  * class StaleToken extends Data.TaggedError("StaleToken")<{ readonly token: FencingToken.FencingToken }> {}
  *
- * // Remembers the highest token that it has seen, and refuses a lower one.
+ * // Stores the highest token that it has accepted, and refuses a lower token.
  * const makeAccount = Effect.gen(function*() {
- *   const none = new FencingToken.FencingToken({ epoch: 0, revision: 0 })
- *   const state = yield* SynchronizedRef.make({ balance: 0, highest: none })
+ *   const lowest = new FencingToken.FencingToken({ epoch: 0, revision: 0 })
+ *   const state = yield* SynchronizedRef.make({ balance: 0, highest: lowest })
  *   const pay = (cents: number, token: FencingToken.FencingToken) =>
  *     SynchronizedRef.updateEffect(state, ({ balance, highest }) =>
  *       Order.isLessThan(FencingToken.Order)(token, highest)
@@ -53,7 +59,7 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  *   const account = yield* makeAccount
  *   const former = yield* election.whileLeader("payouts", ({ token }) => Effect.as(account.pay(100, token), token))
  *   yield* election.whileLeader("payouts", ({ token }) => account.pay(50, token))
- *   // A former leader that was paused, and does not know that its term has ended.
+ *   // A write of the former leader, which was paused before its term ended.
  *   const refused = yield* Effect.flip(account.pay(100, former))
  *   return `${refused._tag}, balance ${yield* account.balance}`
  * })
@@ -66,14 +72,14 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  * @since 0.1.0
  */
 export class FencingToken extends Schema.Class<FencingToken>("effect-aegis/FencingToken")({
-  /** When the bucket was created, by the store's clock: whole milliseconds since 1970. */
+  /** The creation time of the bucket by the store's clock, in whole milliseconds since 1970. */
   epoch: Count,
-  /** The revision of the write that won. */
+  /** The revision of the write that won the term. */
   revision: Count
 }) {}
 
 /**
- * Orders tokens from the oldest term to the newest: by epoch, then by revision.
+ * Orders tokens from the earliest to the latest term: by epoch, then by revision.
  *
  * @category instances
  * @since 0.1.0
@@ -83,12 +89,13 @@ export const Order: order.Order<FencingToken> = order.combine(
   order.mapInput(order.Number, (token: FencingToken) => token.revision)
 )
 
-/** Digits of the largest number that both parts can be. */
+/** The number of digits of the largest epoch and revision. */
 const width = String(Number.MAX_SAFE_INTEGER).length
 
 /**
- * Encodes a token as a string of 33 characters that sorts as tokens do:
- * `0001795400293793-1795400293793003`.
+ * Encodes a token as a string of 33 characters, such as
+ * `0001795400293793-1795400293793003`. The strings sort in the same order as the
+ * tokens.
  *
  * @category encoding
  * @since 0.1.0
@@ -99,7 +106,7 @@ export const encode = (token: FencingToken): string =>
 const pattern = new RegExp(`^(\\d{${width}})-(\\d{${width}})$`)
 
 /**
- * Decodes a string that `encode` returned; none for any other string.
+ * Decodes a string that `encode` has returned. Returns none for any other string.
  *
  * @category encoding
  * @since 0.1.0

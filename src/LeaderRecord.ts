@@ -13,7 +13,7 @@ import { Metadata } from "./ServiceInstance.ts"
  *
  * **Details**
  *
- * Renewals change nothing in it: two records of one term are equal unless the
+ * Renewals do not change a record: two records of one term are equal unless the
  * leader has changed its metadata with `proclaim`.
  *
  * @category models
@@ -22,14 +22,14 @@ import { Metadata } from "./ServiceInstance.ts"
 export class LeaderRecord extends Schema.Class<LeaderRecord>("effect-aegis/LeaderRecord")({
   /** The name of the election. */
   election: Schema.String,
-  /** The leader's `candidateId`. */
+  /** The `candidateId` of the leader. */
   candidateId: Schema.String,
-  /** How many times this election has been won, this term included: the first term is 1. */
+  /** The number of this term: how many times the election has been won. The first term is 1. */
   term: Schema.Int,
-  /** The token of this term: the same that the leader has as `Leadership.token`. */
+  /** The fencing token of this term, equal to `Leadership.token` of the leader. */
   token: FencingToken,
-  /** The time of the win by the leader's own clock. For display only: clocks of two hosts cannot be compared. */
+  /** When the leader sent the write that won, by the leader's wall clock. For display: clocks of two hosts can differ. */
   electedAt: Schema.DateTimeUtc,
-  /** The metadata that the leader campaigned with, or proclaimed since. */
+  /** The metadata that the leader campaigned with or has proclaimed since. */
   metadata: Metadata
 }) {}

@@ -1,8 +1,7 @@
 /**
- * A candidate's way to leadership: watches the key, stands when it may, and
- * announces nothing before the record has been read back as its own. The rules
- * are docs/protocols/election.md, E6 to E12; when it may try is decided in
- * `challenger.ts`.
+ * A campaign: watches the key, tries to win when it is allowed to, and announces leadership only after it has read
+ * its own record back. The rules are E6 to E12 in docs/protocols/election.md. `challenger.ts` decides when a
+ * candidate may try.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,7 +21,7 @@ import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
 
-/** A health check that takes longer counts as unhealthy. */
+/** A health check that takes longer counts as false. */
 const longestHealthCheck = Duration.seconds(1)
 
 export interface Candidate {
@@ -38,11 +37,11 @@ export interface CampaignServices {
   readonly store: Tenure["options"]["store"]
   readonly clock: Tenure["options"]["clock"]
   readonly observations: Observations
-  /** Until when who has resigned lets others go first: monotonic milliseconds by election and candidate. */
+  /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
   readonly sitsOut: Map<string, number>
 }
 
-/** A tenure that was won and read back as ours. */
+/** A term that was won, with a record that was read back as our own. */
 export interface Won {
   readonly tenure: Tenure
   readonly elected: Elected
@@ -51,23 +50,25 @@ export interface Won {
 
 const seatOf = (candidate: Candidate): string => `${candidate.election} ${candidate.candidateId}`
 
-/** A hang or a defect is unhealthy (E22). */
+/** A check that hangs, fails or dies counts as false (E22). */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
   healthCheck === undefined
     ? Effect.succeed(true)
     : healthCheck.pipe(
       Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
-      // A check that forgets its answer must not keep a candidate waiting in silence.
+      // Without this warning, a check that returns no boolean would block the candidate without a trace.
       Effect.tap((answer: unknown) =>
         typeof answer === "boolean"
           ? Effect.void
-          : Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: it counts as false`)
+          : Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: counted as false`)
       ),
       Effect.map((answer: unknown) => answer === true),
-      Effect.catchCause((cause) => Effect.as(Effect.logWarning("a health check failed", cause), false))
+      Effect.catchCause((cause) =>
+        Effect.as(Effect.logWarning("a healthCheck failed and is counted as false", cause), false)
+      )
     )
 
-/** A read that could not be had changes nothing; one that never can be is told. */
+/** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   tenure.look.pipe(
     Effect.map((seen) => {
@@ -79,12 +80,12 @@ const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, K
     )
   )
 
-/** Watches until it may stand, and stands, until an attempt of this tenure has won. */
+/** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
 const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
     const { observations, clock, sitsOut } = services
     const { election, times } = candidate
-    // A backstop for a watch that fails in a way nobody thought of: a read about once per lease (E6).
+    // Reads the key about once per lease, in case the watch is silent without failing (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(services, tenure)
@@ -111,7 +112,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
     }
   })
 
-/** One attempt; where it is not known to have won, the next starts from what the key says. */
+/** Sends one attempt. After an unknown outcome it reads the key, and the next attempt starts from there. */
 const attempt = (
   services: CampaignServices,
   tenure: Tenure,
@@ -126,7 +127,7 @@ const attempt = (
     return outcome
   })
 
-/** The epoch is read after the winning write, and the record once more after that: only then is leadership announced (E11). */
+/** Reads the epoch after the winning write, and the record after the epoch. Only then is leadership announced (E11). */
 const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
   Effect.gen(function*() {
     while (yield* tenure.isValid) {
@@ -144,7 +145,7 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
         services.observations.see(tenure.options.election, told.seen)
       } else {
         const { elected } = confirmation
-        // The answers may have taken what was left of it.
+        // The lease may have ended during the reads.
         if (yield* tenure.isValid) {
           return { tenure, elected, token: new FencingToken({ epoch: told.epoch, revision: elected.revision }) }
         }
@@ -153,7 +154,7 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
     return undefined
   })
 
-/** One nonce: until it leads, or is known never to have led. */
+/** Campaigns with one nonce, until it leads or is known to have never led. */
 const tryOnce = (
   services: CampaignServices,
   candidate: Candidate
@@ -163,7 +164,7 @@ const tryOnce = (
     const { clock, store } = services
     const nonce = yield* makeNonce
     const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
-    // Before the first attempt: one that is interrupted may have landed.
+    // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => release(services, candidate, tenure))
     yield* stand(services, candidate, tenure)
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
@@ -171,11 +172,12 @@ const tryOnce = (
     return yield* announce(services, tenure)
   })
 
-/** Hands over (E20); who has resigned lets others go first (E21). */
+/** Hands leadership over (E20), and makes the former leader wait (E21). */
 export const release = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.suspend(() => {
     tenure.beginRelease()
-    // From the moment at which the others may know; while the store is away that is later than now.
+    // The wait starts again after the release: if the store is unavailable, other candidates learn of the hand-over
+    // only then.
     return Effect.andThen(
       Effect.andThen(sitOut(services, candidate, tenure), tenure.release),
       sitOut(services, candidate, tenure)
@@ -189,7 +191,10 @@ const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenu
     if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
   })
 
-/** Campaigns until it leads. The end of the scope hands over, and so does a campaign that fails or is given up. */
+/**
+ * Campaigns until it leads. Closing the scope hands leadership over. A campaign that fails or is interrupted also
+ * releases.
+ */
 export const campaign = (
   services: CampaignServices,
   candidate: Candidate

@@ -1,6 +1,4 @@
-/**
- * Options of an election and of its candidates, read before anything is sent.
- */
+/** Checks the options of elections and candidates, before a request is sent. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -34,10 +32,10 @@ import type { Candidate } from "./campaign.ts"
 import { largestSize } from "./record.ts"
 import type { TermTimings } from "./tenure.ts"
 
-/** A name is a token of a NATS subject, or several with slashes between. */
+/** A name is one or more tokens of a NATS subject, with slashes between them. */
 const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
 
-/** A name as errors show it, also where it is no text. */
+/** The name for error messages. It may be any value in untyped code. */
 const nameOf = (election: unknown): string => typeof election === "string" ? election : shown(election)
 
 export const failure = (operation: string, election: string | undefined) => (reason: ElectionReason): ElectionError =>
@@ -48,7 +46,10 @@ export const checkName = (election: string): InvalidName | undefined =>
     ? undefined
     : new InvalidName({ field: "election", value: nameOf(election), expected: "1 to 200 letters, digits, _, - and /" })
 
-/** Below this a renewal has no time for two attempts on a slow network (docs/protocols/election.md, E26). */
+/**
+ * In milliseconds. A shorter interval has no time for two attempts on a slow network (docs/protocols/election.md,
+ * E26).
+ */
 const shortestRenewal = 10
 
 const timingSettings = group({
@@ -74,7 +75,7 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
 export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(timingsSetting("timings", timings))
 
-/** The timings of a layer, `otherwise` where its options give none. */
+/** The timings of the service: those in `options`, or else `otherwise`. */
 export const toLayerTimes = (
   options: Options | undefined,
   otherwise: Timings
@@ -85,13 +86,13 @@ export const toLayerTimes = (
 
 const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)
 
-/** Each step is a renewInterval of waiting: more of them are a candidate that never campaigns. */
+/** Each step delays a candidate by one renewInterval. With more steps it would practically never campaign. */
 const largestPriority = 1000
 
 const candidateSettings = {
   candidateId: optional(text),
   timings: optional(timingsSetting),
-  // Data, and not a setting: toMetadata reads it.
+  // `toMetadata` reads it: metadata is data, not a setting.
   metadata: anything,
   priority: withDefault(integer(0, largestPriority), 0),
   healthCheck: optional(thatIs(isHealthCheck, "an Effect that succeeds with true or false"))
@@ -102,7 +103,7 @@ const makeId = Effect.map(
   ([process, name]) => `${process}-${name}`
 )
 
-/** `times` are the layer's, for a candidate that has none of its own; `limit` is the bucket's `maxValueSize`. */
+/** `times` are the timings of the service, for a candidate without its own. `limit` is the bucket's `maxValueSize`. */
 export const toCandidate = (
   election: string,
   options: CandidateOptions | undefined,
@@ -125,7 +126,7 @@ export const toCandidate = (
     return candidate
   })
 
-/** A record that does not fit would be refused at every renewal (E1). */
+/** Fails if the largest record does not fit: a later renewal would be refused (E1). */
 export const checkSize = (
   { candidateId, times }: Pick<Candidate, "candidateId" | "times">,
   metadata: Metadata,

@@ -1,17 +1,17 @@
 /**
- * When a candidate may try to win: docs/protocols/election.md, E7 to E9. Pure:
- * times are milliseconds of this process's monotonic clock, and no other.
+ * Decides when a candidate may try to win (docs/protocols/election.md, E7 to E9). Pure. All times are milliseconds of
+ * this process's monotonic clock.
  */
 import type { Held, Seen } from "./record.ts"
 
-/** What this process has seen of an election. */
+/** What this process knows of an election. */
 export interface Observation {
   readonly seen: Seen
-  /** When it first saw exactly this. */
+  /** When this process first observed exactly this state. */
   readonly since: number
-  /** The last live record it saw, while that may still be believed in by its holder. Cleared by a hand-over. */
+  /** The last live record that was observed, while its leader may still be valid. A hand-over clears it. */
   readonly lastHeld: { readonly leaseMillis: number | undefined; readonly since: number } | undefined
-  /** The highest term it has seen. */
+  /** The highest term that was observed. */
   readonly term: number
 }
 
@@ -24,8 +24,8 @@ export const isSame = (a: Seen, b: Seen): boolean => {
 }
 
 /**
- * A second look at the same record changes nothing, also after a reconnect;
- * anything else starts the time again, also a lower revision (E7).
+ * Observing the same record again changes nothing, also after a reconnect. Any other state restarts the wait, also
+ * one with a lower revision (E7).
  */
 export const nextObservation = (known: Observation | undefined, seen: Seen, now: number): Observation => {
   if (known !== undefined && isSame(known.seen, seen)) return known
@@ -44,15 +44,15 @@ export const nextObservation = (known: Observation | undefined, seen: Seen, now:
 }
 
 export interface Challenger {
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly leaseDuration: number
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly renewInterval: number
-  /** Lower goes first where a seat is free. */
+  /** Candidates with a lower value try first if there is no leader. */
   readonly priority: number
 }
 
-/** When to stand, and on which write: a compare-and-set on exactly the revision that was watched, or `createOnly` (E9). */
+/** When to try to win, and the condition of the write: exactly the revision that was watched, or `createOnly` (E9). */
 export interface Stand {
   readonly at: number
   readonly on: number | "nothing"
@@ -77,10 +77,9 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
 }
 
 /**
- * Milliseconds until another candidate may win over a live record: none at the
- * very end of its lease. The lease runs from when the store took the record by
- * the store's own time, and is over in any case once this process has observed
- * the record for so long (0 where it has only just read it): E24.
+ * The milliseconds until another candidate may win over a live record. The lease counts from the time at which the
+ * store wrote the record, by the store's clock. It also ends when this process has observed the record for a whole
+ * lease: `observed` is 0 if the record was only just read (E24).
  */
 export const remainingLease = (seen: Held, storeNow: number, observed: number): number =>
   seen.record.leaseMillis - Math.max(storeNow - seen.created.epochMilliseconds, observed)

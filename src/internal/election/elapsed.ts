@@ -1,25 +1,26 @@
 /**
- * The time that has passed for a leader, by both clocks of its host.
+ * The elapsed time of a leader, by both clocks of its host.
  */
 import type * as Clock from "effect/Clock"
 import { monotonicMillis } from "../time.ts"
 
 /**
- * A wall clock tells whole milliseconds. What it differs by within one of them
- * is no time that the monotonic clock has missed: summed over many samples, it
- * would make time run up to twice as fast.
+ * The resolution of the wall clock in milliseconds. Differences up to this are
+ * rounding, not time that the monotonic clock has missed: adding them up over
+ * many samples could double the elapsed time.
  */
 const tick = 1
 
 /**
- * Time that has passed for this process, in milliseconds, summed over samples:
- * each adds the larger of the monotonic and the wall difference. A suspended
- * machine's monotonic clock stands still, and a wall clock may be set back (E16).
+ * Elapsed time of this process in milliseconds: the sum over samples of the
+ * larger of the monotonic and the wall-clock difference. The monotonic clock
+ * may not advance in a suspended machine, and the wall clock can be set back
+ * (E16).
  */
 export class ElapsedTime {
   private readonly clock: Clock.Clock
   private monotonic: number
-  /** How far the wall clock is ahead of the monotonic one, as far as that has been counted. */
+  /** How far the wall clock is ahead of the monotonic clock, as of the last difference that was counted. */
   private ahead: number
   private elapsed = 0
 

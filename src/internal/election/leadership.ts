@@ -1,7 +1,6 @@
 /**
- * The `Leadership` of a winner, and the work that runs while it lasts. The work
- * is interrupted when leadership goes, and awaited before leadership is handed
- * over (docs/protocols/election.md, E23).
+ * The `Leadership` of a winner, and the work that runs during its term. The work is interrupted after a loss, and
+ * awaited before leadership is handed over (docs/protocols/election.md, E23).
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -27,7 +26,10 @@ import type { Tenure } from "./tenure.ts"
 
 const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<void>): Leadership => {
   const { candidateId, election, metadata, store } = tenure.options
-  /** While it is being released there is no reason yet, and the work, which is stopped first, must not wait for one. */
+  /**
+   * During a release there is no reason yet. Awaiting `lost` here would deadlock work that proclaims while it is
+   * being stopped.
+   */
   const isOver = Effect.suspend(() => Effect.fail(new LeadershipLost({ reason: tenure.lossReason ?? "resigned" })))
   return {
     election,
@@ -37,7 +39,8 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
     electedAt: elected.electedAt,
     metadata,
     isValid: tenure.isValid,
-    // Interruptible also in a finalizer of the work, which would wait for its own end otherwise.
+    // Interruptible also in a finalizer of the work: otherwise the finalizer would wait for the hand-over, which waits
+    // for it.
     lost: Effect.interruptible(tenure.lost),
     proclaim: (metadata: Metadata) =>
       Effect.fromResult(toMetadata(metadata)).pipe(
@@ -50,19 +53,19 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
   }
 }
 
-/** Asked every `renewInterval`, for as long as it leads and the scope is open. */
+/** Runs the health check every `renewInterval` until the term ends or the scope is closed. */
 const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
   candidate.healthCheck === undefined ? Effect.void : forkReported(
-    `the health check of "${candidate.election}"`,
+    `the health check of the leader of "${candidate.election}"`,
     Effect.gen(function*() {
       do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
       while (yield* isHealthy(candidate))
-      yield* Effect.logWarning(`the leader of "${candidate.election}" is unhealthy: it resigns`)
+      yield* Effect.logWarning(`the health check of the leader of "${candidate.election}" is false: resigning`)
       yield* resign
     }).pipe(Effect.raceFirst(tenure.lost))
   )
 
-/** Leadership until the scope is closed. */
+/** Returns the leadership. It is handed over when the scope is closed. */
 export const lead = (
   services: CampaignServices,
   candidate: Candidate,
@@ -77,31 +80,33 @@ export const lead = (
 // -----------------------------------------------------------------------------
 
 const overruns = Metric.counter("election.overrun", {
-  description: "Work that was still stopping when the lease ended: another leader may have started"
+  description: "Number of times that work was still running when its lease ended"
 })
 
-/** Tells, loudly, that work still runs when others may lead. */
+/** Reports work that still runs when the lease ends. */
 const watchOverrun = (tenure: Tenure) =>
   Effect.gen(function*() {
-    // Renewals continue while the work stops: the end of the lease moves.
+    // Renewals continue while the work stops, so the end of the lease moves.
     while (tenure.untilLeaseEnds > 0) yield* Effect.sleep(wholeMillis(tenure.untilLeaseEnds))
     yield* Metric.update(overruns, 1)
     yield* Effect.logError(
       `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have started. ` +
-        "Stop it within leaseDuration - renewDeadline, and guard what it writes with the fencing token"
+        "Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
     )
   })
 
 const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>) =>
   Effect.gen(function*() {
-    // Also without `resign`: leadership is given up when its work is stopped.
+    // Also after an interruption or a loss: from here on the candidate is not valid.
     tenure.beginRelease()
     const overrun = yield* Effect.forkDetach(watchOverrun(tenure))
     yield* Fiber.interrupt(work)
     yield* Fiber.interrupt(overrun)
   })
 
-/** `Finished`: the work has ended. `ToldToStop`: leadership went first; the work has stopped when the scope is closed. */
+/**
+ * `Finished`: the work has ended. `ToldToStop`: leadership ended first. The work is stopped when the scope is closed.
+ */
 export type Outcome<A, E> =
   | { readonly _tag: "Finished"; readonly exit: Exit.Exit<A, E> }
   | { readonly _tag: "ToldToStop" }
@@ -112,7 +117,7 @@ const runUntil = <A, E, R>(
   toldToStop: Effect.Effect<unknown>
 ): Effect.Effect<Outcome<A, E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    // In a separate scope: the resources of the work are released when it has stopped, and not before.
+    // With its own scope: the resources of the work are released once it has stopped, not earlier.
     const running = Effect.forkDetach(Effect.scoped(work))
     const fiber = yield* Effect.acquireRelease(running, (fiber) => stop(tenure, fiber))
     return yield* Effect.raceFirst(
@@ -121,13 +126,13 @@ const runUntil = <A, E, R>(
     )
   })
 
-/** What a program that no compiler has seen may return: an async function's promise, or nothing. */
+/** Untyped code may return something else: the promise of an async function, or undefined. */
 const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | ElectionError, R> =>
   Effect.isEffect(work)
     ? work
     : Effect.fail(failure("whileLeader", election)(invalidConfig(`work: expected an Effect, got ${kindOf(work)}`)))
 
-/** Runs work until it ends, or leadership goes. */
+/** Runs the work until it ends or leadership is lost. */
 export const runWork = <A, E, R>(
   candidate: Candidate,
   won: Won,
@@ -137,7 +142,7 @@ export const runWork = <A, E, R>(
     const { tenure } = won
     const asked = yield* Deferred.make<void>()
     const lost = Effect.interruptible(tenure.lost)
-    // The work is stopped before leadership is handed over; work that resigns is interrupted while it waits here.
+    // The work is stopped before the hand-over. Work that calls `resign` is interrupted while it waits here.
     const resign = Effect.suspend(() => {
       tenure.beginRelease()
       return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))

@@ -1,7 +1,6 @@
 /**
- * What this process has seen of every election in a bucket: one watch, however
- * many elections run on it, and an observation of each that outlives a
- * reconnect, so that a second look does not reset the time (docs/protocols/election.md, E6 and E7).
+ * The observations of all elections in a bucket, by one watch. The observation of an election survives a reconnect,
+ * so that observing the same record again does not restart the wait (docs/protocols/election.md, E6 and E7).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -16,7 +15,7 @@ import { monotonicMillis } from "../time.ts"
 import { isSame, nextObservation, type Observation } from "./challenger.ts"
 import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
 
-/** After a failure the watch is opened again after these, with jitter. */
+/** The backoff before a failed watch is reopened. It has jitter. */
 const shortestPause = Duration.millis(250)
 const longestPause = Duration.seconds(5)
 
@@ -25,9 +24,9 @@ export class Observations {
   private readonly clock: Clock.Clock
   private readonly byElection = new Map<string, Observation>()
   private readonly waiting = new Map<string, Set<() => void>>()
-  /** Open while the watch has given all there is: what it has not given then is not there. */
+  /** Open once the snapshot of the watch is complete: from then on, a key that was not delivered is absent. */
   private readonly complete = Latch.makeUnsafe(false)
-  /** The watch that `complete` speaks of: one that has ended may still be closing when the next has begun. */
+  /** The watch that may close `complete`: a former watch may still be closing after the next watch has begun. */
   private current: object | undefined
 
   constructor(store: KVStore["Service"], clock: Clock.Clock) {
@@ -35,35 +34,35 @@ export class Observations {
     this.clock = clock
   }
 
-  /** Undefined: this process has not looked yet. */
+  /** Undefined if the key has neither been read nor covered by a watch. */
   observation(election: string): Observation | undefined {
     return this.byElection.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
   }
 
-  /** Milliseconds for which exactly this record has been observed, 0 for another one. */
+  /** The milliseconds for which exactly this record has been observed. 0 for any other record. */
   observedFor(election: string, seen: Seen): number {
     const known = this.byElection.get(election)
     return known !== undefined && isSame(known.seen, seen) ? monotonicMillis(this.clock) - known.since : 0
   }
 
-  /** Waits until what is seen is no older than the watch. */
+  /** Waits until the snapshot of the watch is complete. */
   get upToDate(): Effect.Effect<void> {
     return this.complete.await
   }
 
-  /** Something was seen, by the watch or by a read. */
+  /** Takes in the state of a key, from the watch or from a read. */
   see(election: string, seen: Seen): Observation {
     const known = this.byElection.get(election)
     const observation = nextObservation(known, seen, monotonicMillis(this.clock))
     if (observation !== known) {
       this.byElection.set(election, observation)
-      // A copy: who is woken may wait again at once.
+      // A copy, because a waiter may register again as soon as it is woken.
       for (const wake of Array.from(this.waiting.get(election) ?? [])) wake()
     }
     return observation
   }
 
-  /** Waits until what is seen is no longer this. */
+  /** Waits until the observation differs from `known`. */
   changed(election: string, known: Observation | undefined): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.byElection.get(election) !== known) return resume(Effect.void)
@@ -82,7 +81,7 @@ export class Observations {
     })
   }
 
-  /** Follows the bucket for as long as somebody needs it. */
+  /** Follows the bucket until the scope is closed. */
   readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     this.complete.closeUnsafe()
     const watch = Effect.suspend(() => {
@@ -101,7 +100,7 @@ export class Observations {
             this.see(electionOf(event.key), absent)
             return
           case "Ready":
-            // What was known, or is waited for, and is in no snapshot, is not there.
+            // An election that is known or waited for, but missing from the snapshot, is absent.
             for (const election of new Set([...this.byElection.keys(), ...this.waiting.keys()])) {
               if (!this.complete.isOpen() && !inSnapshot.has(election)) this.see(election, absent)
             }
@@ -115,9 +114,9 @@ export class Observations {
       )
     })
     return forkReported(
-      "the elections' watch",
+      "the watch of elections",
       watch.pipe(
-        Effect.tapError((error) => Effect.logWarning("the elections' watch failed, it is opened again", error.message)),
+        Effect.tapError((error) => Effect.logWarning("the watch of elections failed and is reopened", error.message)),
         Effect.retry(backoff(shortestPause, longestPause))
       )
     )

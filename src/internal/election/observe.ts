@@ -1,6 +1,6 @@
 /**
- * Who leads, as others see it: nobody once a record has stood still for its
- * lease (docs/protocols/election.md, E24).
+ * `leader` and `observe`: the leader as observers see it. A record whose lease has ended counts as no leader
+ * (docs/protocols/election.md, E24).
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -15,7 +15,7 @@ import { remainingLease } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
 import { electedRevisionOf, fromRead, type Held, keyOf } from "./record.ts"
 
-/** Milliseconds that are left of a record's lease: at none of them another may lead. */
+/** The remaining milliseconds of the lease in a record. At 0 another candidate can lead. */
 const left = (store: KVStore["Service"], observations: Observations, election: string, seen: Held): number =>
   remainingLease(seen, store.clock.currentTimeMillisUnsafe(), observations.observedFor(election, seen))
 
@@ -41,20 +41,20 @@ export const leader = (
     const seen = fromRead(yield* store.get(keyOf(election)))
     if (seen._tag !== "Held") return Option.none()
     const epoch = yield* epochOf(store)
-    // Reading the epoch takes its time: the lease may have ended meanwhile.
+    // The lease may have ended while the epoch was read.
     return left(store, observations, election, seen) > 0 ? Option.some(toLeader(election, seen, epoch)) : Option.none()
   })
 
-/** The leader now, then every change; a renewal is none. */
+/** Emits the current leader, then each change. Renewals emit nothing. */
 export const observe = (
   store: KVStore["Service"],
   observations: Observations,
   election: string
 ): Stream.Stream<Option.Option<LeaderRecord>, KVStoreError> =>
-  // What was seen before the watch was opened may be long past.
+  // Observations made before the watch was open may be outdated.
   Stream.suspend(() => Stream.fromPull(Effect.as(observations.upToDate, nextChange(store, observations, election))))
 
-/** Waits until the leader is another than was given last. */
+/** Waits until the leader differs from the leader that was emitted last. */
 const nextChange = (
   store: KVStore["Service"],
   observations: Observations,
@@ -63,7 +63,7 @@ const nextChange = (
   let given: Option.Option<LeaderRecord> | undefined
   let known: { readonly epoch: number; readonly nonce: string } | undefined
 
-  /** The epoch is asked for once a term: a bucket that was recreated has other terms. */
+  /** Reads the epoch once per term: a recreated bucket starts a new term. */
   const currentEpoch = (nonce: string) =>
     known?.nonce === nonce
       ? Effect.succeed(known.epoch)

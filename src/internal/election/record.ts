@@ -1,7 +1,4 @@
-/**
- * The record of an election as it is stored, and what a look at its key shows.
- * Pure.
- */
+/** The record of an election as it is stored, and the states of its key. Pure. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { identity } from "effect/Function"
@@ -21,25 +18,28 @@ export const electionOf = (key: string): string => key.slice(keyPrefix.length + 
 
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** What is counted on from is far from the end of the safe integers: a record with more is another writer's. */
+/** Counters must be able to grow: a record with a counter near the largest safe integer is from another writer. */
 const largestCounter = 2 ** 52
 
-/** As long as a candidate may ask for: a longer one, of another writer, would hold an election for ever. */
+/** The longest lease that a candidate can configure. A longer lease in a record would block the election. */
 const longestLease = Duration.toMillis(longest)
 
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
-  /** New for every campaign: a restarted process with the same id is a stranger to its old self (E2). */
+  /**
+   * New for every campaign: a restarted process with the same `candidateId` must not take its former record for its
+   * own (E2).
+   */
   nonce: Schema.String,
   term: Counter,
-  /** Numbers this nonce's attempts, so that who reads it back knows WHICH attempt landed (E3). */
+  /** The number of this write among the writes of this nonce: it shows WHICH attempt landed (E3). */
   attempt: Counter,
   leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(longestLease)),
-  /** Informational: the winner's own clock. */
+  /** By the winner's wall clock, for display. */
   electedAt: Schema.DateTimeUtc,
-  /** The revision of the write that won; absent in that write itself. */
+  /** The revision of the write that won. Absent in that write itself. */
   electedRevision: Schema.optionalKey(Counter),
-  /** Leadership is handed over: the key stays, so that `term` goes on counting (E4). */
+  /** True after a hand-over. The key is kept so that `term` continues (E4). */
   vacant: Schema.Boolean,
   metadata: Metadata
 })
@@ -53,9 +53,8 @@ const decodeText = Schema.decodeUnknownResult(json)
 export const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(encodeText(record))
 
 /**
- * The size in bytes of the largest record that a candidate may have to write:
- * `term`, `attempt` and `electedRevision` grow while it leads, and what fitted
- * when it campaigned must fit at every renewal.
+ * The size in bytes of the largest record that a candidate may have to write. `term`, `attempt` and `electedRevision`
+ * grow while it leads, and the record must still fit at each renewal.
  */
 export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMillis" | "metadata">): number =>
   encode({
@@ -68,7 +67,7 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     vacant: false
   }).length
 
-/** What a look at the key shows. `Held` is live; what does not decode counts as held, by whom is not known (E5). */
+/** The state of the key. `Held` has a live leader. `Undecodable` counts as held by an unknown leader (E5). */
 export type Seen =
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Held"; readonly revision: number; readonly created: DateTime.Utc; readonly record: StoredRecord }
@@ -87,10 +86,10 @@ export const absent: Seen = { _tag: "Absent" }
 const hasRoom = ({ attempt, term }: StoredRecord): boolean => term <= largestCounter && attempt <= largestCounter
 
 const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
-  // Bytes that are no UTF-8 are no JSON either: what stands for them does not parse, or is not what we wrote. JSON that is
-  // nested too deep throws.
+  // Bytes that are not UTF-8 are not JSON either: the replacement characters do not parse, or the result does not match
+  // the schema. The parser throws on JSON that is nested too deep.
   Result.flatMap(Result.try(() => decodeText(new TextDecoder().decode(value))), identity).pipe(
-    Result.filterOrFail(hasRoom, () => "a count that has no next")
+    Result.filterOrFail(hasRoom, () => "a counter is too large")
   )
 
 export const fromEntry = (entry: KVEntry): Seen => {

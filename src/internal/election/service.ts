@@ -1,6 +1,6 @@
 /**
- * The service behind `Election`: checks its bucket and its arguments, campaigns,
- * and begins again where leadership went before the work ended.
+ * The service behind `Election`: checks the bucket and the arguments, and runs campaigns. `whileLeader` campaigns
+ * again after a loss.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,13 +20,15 @@ import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
 import type { TermTimings } from "./tenure.ts"
 
-/** A NATS cluster may take no writes for 9 s after it lost a node; then a reconnect and an attempt. */
+/**
+ * 12 s: a NATS cluster that loses a node may reject writes for up to 9 s, and then a reconnect and an attempt follow.
+ */
 const shortestDeadlineOnCluster = 12_000
 
 const storeFailure = (operation: string, election: string | undefined) => (error: KVStoreError): ElectionError =>
   failure(operation, election)(error)
 
-/** Refuses a bucket in which elections cannot be held safely, and says why (E27). */
+/** Refuses a bucket in which elections are not safe (E27). */
 const checkBucket = Effect.fnUntraced(function*(
   operation: string,
   store: KVStore["Service"],
@@ -37,7 +39,7 @@ const checkBucket = Effect.fnUntraced(function*(
   if (historySize !== 1) return yield* refuse(`historySize: expected 1 for elections, got ${historySize}`)
   if (streamMaxAge !== undefined) {
     return yield* refuse(
-      `streamMaxAge: expected none for elections, as it removes a healthy leader's record, got ${
+      `streamMaxAge: expected none for elections, because it can remove the record of a valid leader, got ${
         Duration.format(streamMaxAge)
       }`
     )
@@ -45,25 +47,27 @@ const checkBucket = Effect.fnUntraced(function*(
   const status = yield* Effect.mapError(store.status, storeFailure(operation, undefined))
   if (status.backend === "nats" && storage === "memory") {
     return yield* refuse(
-      "storage: expected \"file\" for elections, as a restart of the server begins revisions and fencing tokens " +
-        "again, got \"memory\""
+      "storage: expected \"file\" for elections, because a restart of the server reuses revisions and fencing " +
+        "tokens, got \"memory\""
     )
   }
   if (replicas > 1 && times.renewDeadline < shortestDeadlineOnCluster) {
-    yield* Effect.logWarning("renewDeadline is below 12 s: the loss of one NATS node will cost leadership")
+    yield* Effect.logWarning(
+      "renewDeadline is below 12 s on a replicated bucket: the leader may lose leadership if a NATS node fails"
+    )
   }
 })
 
-/** What the campaigns of one service share. */
+/** Shared by the campaigns of one service. */
 interface Elections {
   readonly services: CampaignServices
-  /** Follows the bucket while the scope is open; all who follow it share one watch. */
+  /** Follows the bucket while the scope is open. All users share one watch. */
   readonly followed: Effect.Effect<Observations, never, Scope.Scope>
-  /** For candidates that have no timings of their own. */
+  /** The timings of candidates that do not set their own. */
   readonly times: TermTimings
 }
 
-/** `operation` is the constructor that was called: errors name it. */
+/** `operation` is the constructor that was called, for errors. */
 export const make = Effect.fnUntraced(function*(
   operation: string,
   store: KVStore["Service"],
@@ -108,7 +112,7 @@ const enter = (
     failure(operation, election)
   )
 
-/** Leadership lasts for as long as the scope is open. */
+/** Leadership is handed over when the scope is closed. */
 const win = ({ followed, services }: Elections, operation: string, candidate: Candidate) =>
   Effect.andThen(
     followed,

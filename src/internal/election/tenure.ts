@@ -1,8 +1,7 @@
 /**
- * The term of one nonce as it runs: its state, its clocks, and its requests. Every
- * write goes through one queue and takes the next number, so that a record that is
- * read back shows which attempt landed (docs/protocols/election.md, E3). The
- * decisions are in `term.ts`.
+ * The running term of one nonce: its state, clocks and requests. All writes pass through one queue and are numbered,
+ * so that a record that is read back shows which attempt landed (docs/protocols/election.md, E3). The decisions are
+ * in `term.ts`.
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -22,18 +21,21 @@ import { ElapsedTime } from "./elapsed.ts"
 import { encode, fromRead, keyOf, type Seen } from "./record.ts"
 import * as Term from "./term.ts"
 
-/** An attempt is cut off after half a `renewInterval`, and after this at most: several must fit before the deadline (E13). */
+/**
+ * In milliseconds. An attempt is given up after half a `renewInterval` or this, whichever is less, so that several
+ * fit before the deadline (E13).
+ */
 const longestAttempt = 1000
 
-/** A failed attempt is followed by the next within half a second. */
+/** In milliseconds. The random pause after a failed attempt is between these two. */
 const shortestPause = 100
 const longestPause = 500
 
-/** The clocks are sampled at least this often, so that a suspended machine is noticed. */
+/** In milliseconds. The clocks are sampled at least this often, to notice that the machine was suspended. */
 const longestTick = 1000
 
 export interface TermTimings {
-  /** Milliseconds, all three. */
+  /** All three are in milliseconds. */
   readonly leaseDuration: number
   readonly renewDeadline: number
   readonly renewInterval: number
@@ -49,13 +51,13 @@ export interface TenureOptions {
   readonly metadata: Metadata
 }
 
-/** How often a campaign that was interrupted looks again whether its last attempt has landed. */
+/** How often an interrupted campaign repeats the read that resolves its last attempt. */
 const settleLooks = 3
 
-/** Conditions that did not hold, and answers that did not come: what to do is decided by reading back. */
+/** Errors after which the key must be read: a failed condition or an unknown outcome. */
 const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "OutcomeUnknown"])
 
-/** The store will take this write neither now nor later, and has not taken it. */
+/** The store refuses this write permanently, and has not applied it. */
 const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
 
 const pause = Effect.flatMap(
@@ -63,7 +65,7 @@ const pause = Effect.flatMap(
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-/** `unknown`: the key has to be read. */
+/** `unknown`: the outcome must be read from the key. */
 export type Attempted = "won" | "unknown"
 
 export class Tenure {
@@ -71,11 +73,11 @@ export class Tenure {
 
   private readonly key: string
   private readonly elapsed: ElapsedTime
-  /** Writes, each with the read that follows a conflict, one at a time. */
+  /** Runs one write at a time, together with the read that follows a conflict. */
   private readonly queue = Semaphore.makeUnsafe(1)
   private readonly ended = Deferred.makeUnsafe<LossReason>()
   private state: Term.Term = Term.watching
-  /** Written with every attempt. */
+  /** The metadata in each attempt. */
   private metadata: Metadata
 
   constructor(options: TenureOptions) {
@@ -87,30 +89,33 @@ export class Tenure {
 
   // ------------------------------------------------------------ the state
 
-  /** Waits for the end of the term, and gives the reason. */
+  /** Waits for the end of the term and returns the reason. */
   get lost(): Effect.Effect<LossReason> {
     return Deferred.await(this.ended)
   }
 
-  /** Why the term has ended; undefined until then. */
+  /** Why the term has ended. Undefined until then. */
   get lossReason(): LossReason | undefined {
     return this.state._tag === "Ended" ? this.state.reason : undefined
   }
 
-  /** Whether an attempt is known to have won, also when the term has ended. */
+  /** Whether an attempt is known to have won. Stays true after the term has ended. */
   get hasWon(): boolean {
     return Term.holdingOf(this.state) !== undefined
   }
 
-  /** Milliseconds until others may lead. */
+  /** Milliseconds until another candidate may lead. */
   get untilLeaseEnds(): number {
     return Term.untilLeaseEnds(this.state, this.elapsed.sample(), this.options.times.leaseDuration)
   }
 
-  /** Whether it leads, by this host's own clocks. */
+  /** Whether this candidate leads, by the clocks of this host. */
   readonly isValid: Effect.Effect<boolean> = Effect.sync(() => this.state._tag === "Leading" && this.tick() > 0)
 
-  /** The only place where the state changes. Terms that were won and not announced end here too, and so do withdrawn campaigns. */
+  /**
+   * The only place where the state changes. It also ends terms that were not announced, and campaigns that were given
+   * up.
+   */
   private become(next: Term.Term): void {
     this.state = next
     if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))
@@ -121,14 +126,14 @@ export class Tenure {
     return answer
   }
 
-  /** Milliseconds that are left of leadership; at none of them it has ended. */
+  /** The remaining milliseconds until the deadline. At 0 leadership has ended. */
   private tick(): number {
     return this.step(Term.tick(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
   }
 
   // ------------------------------------------------------------ requests
 
-  /** No request is waited for longer than an attempt. */
+  /** Limits the time of a request to the time of an attempt. */
   bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
     const { store, times } = this.options
     const { bucket } = store.config
@@ -137,7 +142,7 @@ export class Tenure {
     return answeredWithin(effect, cutOff, { bucket, operation, key: this.key, kind })
   }
 
-  /** The key, from the stream's leader. */
+  /** Reads the key from the stream's leader. */
   readonly look: Effect.Effect<Seen, KVStoreError> = Effect.suspend(() =>
     Effect.map(this.bounded("get", this.options.store.get(this.key)), fromRead)
   )
@@ -178,20 +183,23 @@ export class Tenure {
     )
   }
 
-  /** A record with our nonce means that an attempt of ours has won, whatever was answered. */
+  /**
+   * Evaluates an observed record. A live record with our nonce means that an attempt has won, whatever the answer
+   * was.
+   */
   claim(seen: Seen): Attempted {
     this.step(Term.readBack(this.state, this.options.nonce, seen))
     return this.state._tag === "Leading" ? "won" : "unknown"
   }
 
-  /** Whether the record, read after winning, allows to announce leadership. */
+  /** Whether leadership can be announced, by the record that was read after the win. */
   confirm(seen: Seen): Term.Confirmation {
     return this.step(Term.confirm(this.state, this.options.nonce, seen))
   }
 
   // ------------------------------------------------------------ leading
 
-  /** Ends leadership at the deadline, whatever the store does or does not answer. */
+  /** Ends leadership at the deadline, independent of answers from the store. */
   readonly watchDeadline: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     while (true) {
       const left = this.tick()
@@ -200,7 +208,7 @@ export class Tenure {
     }
   })
 
-  /** Every `renewInterval`, and again within half a second where it failed. */
+  /** Renews every `renewInterval`, and retries a failed renewal after a pause. */
   readonly renewals: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     const { renewInterval } = this.options.times
     let next = this.elapsed.sample() + renewInterval
@@ -223,10 +231,13 @@ export class Tenure {
   )
 
   private missed(error: KVStoreError): Effect.Effect<"retry"> {
-    return Effect.as(Effect.logDebug(`a renewal of "${this.options.election}" failed: ${error.message}`), "retry")
+    return Effect.as(
+      Effect.logDebug(`a renewal of "${this.options.election}" failed and is retried: ${error.message}`),
+      "retry"
+    )
   }
 
-  /** Finds out what became of the attempts, after a lost compare-and-set. */
+  /** Resolves the attempts by reading the key after a conflict. */
   private readonly readBack: Effect.Effect<"settled" | "retry"> = Effect.suspend(() =>
     Effect.matchEffect(this.look, {
       onFailure: (error) => this.missed(error),
@@ -234,7 +245,7 @@ export class Tenure {
     })
   )
 
-  /** Writes new metadata, and tries again until an attempt with it has landed, or leadership is over (E18). */
+  /** Writes new metadata, and retries until an attempt has landed or leadership has ended (E18). */
   proclaim(metadata: Metadata): Effect.Effect<"landed" | "over", KVStoreError> {
     const attempt: Effect.Effect<"landed" | "over", KVStoreError> = Effect.suspend(() => {
       const write = this.step(Term.proclaim(this.state, this.elapsed.sample()))
@@ -250,7 +261,7 @@ export class Tenure {
       const before = this.metadata
       return Effect.tapError(attempt, (error) =>
         Effect.sync(() => {
-          // Renewals with it would be refused as well, until leadership has expired.
+          // Renewals with the refused metadata would be refused too, until leadership expires.
           if (isRefusal(error)) this.metadata = before
         }))
     }))
@@ -258,12 +269,15 @@ export class Tenure {
 
   // ------------------------------------------------------------ releasing
 
-  /** From here on `isValid` is false for good (E19); the work may still be stopping, and renewals continue. */
+  /** From here on `isValid` is false (E19). The work may still be stopping, and renewals continue. */
   beginRelease(): void {
     this.become(Term.release(this.state))
   }
 
-  /** Hands leadership over: `vacant` by compare-and-set, until it is sent or the deadline passes (E20). */
+  /**
+   * Hands leadership over: writes the vacant record by compare-and-set until it has landed or the deadline has passed
+   * (E20).
+   */
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.beginRelease()
     return Effect.andThen(
@@ -283,18 +297,20 @@ export class Tenure {
         onFailure: (error) => isConflict(error) ? "conflict" : "unanswered",
         onSuccess: () => "landed"
       })
-      // Our own late renewal is adopted, and `vacant` is written on its revision; another record is left alone.
+      // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
+      // record is kept.
       if (outcome === "conflict" && ((yield* this.readBack) === "retry" || ++conflicts > 1)) yield* pause
       if (outcome === "unanswered") yield* pause
     }
   })
 
-  /** Looks whether an attempt has won after the campaign was given up. */
+  /** Finds out whether an attempt of an interrupted campaign has won. */
   private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     for (let looks = 0; this.state._tag === "Withdrawing"; looks++) {
       if (looks > settleLooks) {
         yield* Effect.logWarning(
-          `an attempt on "${this.options.election}" was not resolved: if it lands, its lease runs out`
+          `the outcome of an attempt to win "${this.options.election}" is unknown: ` +
+            "if it has won, other candidates wait until its lease expires"
         )
         return this.become(Term.abandon(this.state))
       }

@@ -1,15 +1,13 @@
 /**
- * The term of one nonce as a state machine (docs/protocols/election.md, E10 to
- * E20). Pure: each function is an event. It takes the state and the readings
- * that it decides by, and gives the next state, and what to do where there is a
- * choice. `Tenure` keeps the state and does it.
+ * The term of one nonce as a state machine (docs/protocols/election.md, E10 to E20). Pure: each function is an event.
+ * It takes the state and the readings that the decision needs, and returns the next state, and an action if there is
+ * a choice. `Tenure` stores the state and runs the actions.
  *
  *     Watching --> Standing --> Leading --> Releasing --> Ended
  *                      |                        ^
  *                      +----> Withdrawing ------+
  *
- * Every state may go to `Ended`, and none leads out of it. Times are elapsed
- * milliseconds (`ElapsedTime`).
+ * Each state can change to `Ended`, which is final. Times are elapsed milliseconds (`ElapsedTime`).
  */
 import type * as DateTime from "effect/DateTime"
 import type { LossReason } from "../../ElectionError.ts"
@@ -19,17 +17,17 @@ import { electedRevisionOf, type Held, type Seen } from "./record.ts"
 // states
 // -----------------------------------------------------------------------------
 
-/** Every write of a nonce is an attempt, and takes the next number, from 1. */
+/** The attempts of a nonce. Each of its writes is an attempt with its own number, from 1. */
 export interface Attempts {
-  /** The number of the last one. */
+  /** The number of the last attempt. */
   readonly last: number
   /** When each attempt that may still land was SENT. */
   readonly sentAt: ReadonlyMap<number, number>
 }
 
-/** What an attempt to win asks for. */
+/** The content of an attempt to win. */
 export interface Bid {
-  /** Its condition: a compare-and-set on this revision, or `createOnly`. */
+  /** The condition of the write: a compare-and-set on this revision, or `createOnly`. */
   readonly on: number | "nothing"
   readonly term: number
   readonly electedAt: DateTime.Utc
@@ -39,7 +37,7 @@ export interface Bid {
 export interface Elected {
   readonly term: number
   readonly electedAt: DateTime.Utc
-  /** The fencing token's. */
+  /** The revision in the fencing token. */
   readonly revision: number
 }
 
@@ -50,14 +48,14 @@ export interface Lease {
   readonly sentAt: number
 }
 
-/** The knowledge of a candidate once an attempt has won. */
+/** The knowledge of a candidate after an attempt has won. */
 export interface Holding {
   readonly elected: Elected
   readonly lease: Lease
   readonly attempts: Attempts
 }
 
-/** Nothing was sent. */
+/** No attempt was sent. */
 interface Watching {
   readonly _tag: "Watching"
 }
@@ -65,12 +63,12 @@ interface Watching {
 /** Attempts were sent, and none is known to have landed. */
 interface Standing {
   readonly _tag: "Standing"
-  /** The last of them. */
+  /** The last attempt to win. */
   readonly bid: Bid
   readonly attempts: Attempts
 }
 
-/** The campaign was given up while an attempt may still land: leadership that it wins is handed back. */
+/** The campaign was given up while an attempt may still land. If it wins, leadership is released. */
 interface Withdrawing {
   readonly _tag: "Withdrawing"
   readonly bid: Bid
@@ -83,17 +81,17 @@ interface Leading {
   readonly holding: Holding
 }
 
-/** The work is being stopped, or `vacant` is being written (E19). Renewals continue. */
+/** The work is being stopped, or the vacant record is being written (E19). Renewals continue. */
 interface Releasing {
   readonly _tag: "Releasing"
   readonly holding: Holding
 }
 
-/** Final (E17). An attempt that lands later moves the end of the lease, which others wait for, and nothing else. */
+/** Final (E17). An attempt that lands later moves only the end of the lease, which other candidates wait for. */
 interface Ended {
   readonly _tag: "Ended"
   readonly reason: LossReason
-  /** Undefined where no attempt is known to have won. */
+  /** Undefined if no attempt is known to have won. */
   readonly holding: Holding | undefined
 }
 
@@ -101,13 +99,13 @@ export type Term = Watching | Standing | Withdrawing | Leading | Releasing | End
 
 export const watching: Term = { _tag: "Watching" }
 
-/** The next state, and what to do. */
+/** The next state, and the answer of the event. */
 export type Step<Answer> = readonly [next: Term, answer: Answer]
 
-/** Undefined where no attempt is known to have won. */
+/** Undefined if no attempt is known to have won. */
 export const holdingOf = (state: Term): Holding | undefined => "holding" in state ? state.holding : undefined
 
-/** The first reason stays. */
+/** Ends the term. The first reason is kept. */
 const end = (state: Leading | Releasing | Ended, reason: LossReason): Term =>
   state._tag === "Ended" ? state : { _tag: "Ended", reason, holding: state.holding }
 
@@ -115,20 +113,20 @@ const end = (state: Leading | Releasing | Ended, reason: LossReason): Term =>
 // an attempt is sent
 // -----------------------------------------------------------------------------
 
-/** Send this. */
+/** The write to send. */
 export interface Write {
   readonly _tag: "Write"
   readonly attempt: number
   readonly on: number | "nothing"
   readonly term: number
   readonly electedAt: DateTime.Utc
-  /** Undefined in an attempt to win, which does not know its own revision. */
+  /** Undefined in an attempt to win, whose own revision is not known yet. */
   readonly electedRevision: number | undefined
-  /** Whether it hands over. */
+  /** Whether this write hands leadership over. */
   readonly vacant: boolean
 }
 
-/** Send nothing: this state has no such write. */
+/** Send nothing: the state allows no write of this kind. */
 export interface Nothing {
   readonly _tag: "Nothing"
 }
@@ -152,7 +150,7 @@ export const stand = (state: Term, bid: Bid, now: number): Step<Write | Nothing>
   ]
 }
 
-/** On the revision that is known: of several attempts on one revision at most one can land. */
+/** Writes on the known revision: of several attempts on one revision at most one can land. */
 const writeOn = (state: Leading | Releasing, now: number, vacant: boolean): Step<Write> => {
   const { elected, lease } = state.holding
   const attempts = nextAttempt(state.holding.attempts, now)
@@ -174,11 +172,11 @@ const writeOn = (state: Leading | Releasing, now: number, vacant: boolean): Step
 export const renew = (state: Term, now: number): Step<Write | Nothing> =>
   state._tag === "Leading" || state._tag === "Releasing" ? writeOn(state, now, false) : [state, nothing]
 
-/** A renewal with other metadata is asked for. */
+/** A renewal with other metadata was requested. */
 export const proclaim = (state: Term, now: number): Step<Write | Nothing> =>
   state._tag === "Leading" ? writeOn(state, now, false) : [state, nothing]
 
-/** The work has stopped: `vacant` is written until the deadline (E20). */
+/** The work has stopped: the vacant record is written, until the deadline (E20). */
 export const vacate = (state: Term, now: number, renewDeadline: number): Step<Write | Nothing> => {
   const [next] = tick(state, now, renewDeadline)
   return next._tag === "Releasing" ? writeOn(next, now, true) : [next, nothing]
@@ -188,29 +186,29 @@ export const vacate = (state: Term, now: number, renewDeadline: number): Step<Wr
 // an attempt has landed
 // -----------------------------------------------------------------------------
 
-/** An attempt that was not sent by this process moves no deadline. */
+/** An attempt that this process did not send moves no deadline. */
 const neverSent = Number.NEGATIVE_INFINITY
 
-/** The lease runs from the sending of the attempt (E15), and never ends earlier than was known. */
+/** The lease counts from the sending of the attempt (E15), and never ends earlier than was known before. */
 const leaseOf = (known: Lease | undefined, attempts: Attempts, revision: number, attempt: number): Lease => ({
   revision,
   sentAt: Math.max(known?.sentAt ?? neverSent, attempts.sentAt.get(attempt) ?? neverSent)
 })
 
-/** Of several on one revision at most one lands, and those before it cannot land any more (E14). */
+/** Of several attempts on one revision at most one lands, and earlier attempts can no longer land (E14). */
 const stillOpen = ({ last, sentAt }: Attempts, attempt: number): Attempts => ({
   last,
   sentAt: new Map(Array.from(sentAt).filter(([number]) => number > attempt))
 })
 
-/** An attempt of a holder has landed. */
+/** An attempt after the win has landed. */
 const move = ({ attempts, elected, lease }: Holding, revision: number, attempt: number): Holding => ({
   elected,
   lease: leaseOf(lease, attempts, revision, attempt),
   attempts: stillOpen(attempts, attempt)
 })
 
-/** An attempt has won. A campaign that was given up hands it back, without ever having led. */
+/** An attempt has won. A campaign that was given up releases leadership without having led. */
 const win = (
   state: Watching | Standing | Withdrawing,
   elected: Elected,
@@ -223,7 +221,7 @@ const win = (
   return { _tag: state._tag === "Withdrawing" ? "Releasing" : "Leading", holding }
 }
 
-/** The store has answered that a write is under `revision`. */
+/** The store has answered that a write has `revision`. */
 export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write, revision: number): Term => {
   switch (state._tag) {
     case "Watching":
@@ -245,9 +243,9 @@ export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write,
 // the key was read
 // -----------------------------------------------------------------------------
 
-/** What a record that was read back means to the holder of a lease (E14). */
+/** The meaning of a record that a winner has read back (E14). */
 type Meaning =
-  /** An attempt of ours is the newest that landed. */
+  /** The newest attempt that landed is ours. */
   | { readonly _tag: "Ours"; readonly revision: number; readonly attempt: number }
   /** Older than the last write known to have landed. */
   | { readonly _tag: "Stale" }
@@ -262,7 +260,7 @@ const meaningOf = (nonce: string, lease: Lease, seen: Seen): Meaning => {
     : { _tag: "Ours", revision: seen.revision, attempt: seen.record.attempt }
 }
 
-/** Our nonce in a live record: an attempt has won, whatever was answered (E10). */
+/** Our nonce in a live record: an attempt has won, whatever the answer was (E10). */
 const isOurs = (nonce: string, seen: Seen): seen is Held => seen._tag === "Held" && seen.record.nonce === nonce
 
 const winByRecord = (state: Watching | Standing | Withdrawing, seen: Held): Term => {
@@ -270,12 +268,12 @@ const winByRecord = (state: Watching | Standing | Withdrawing, seen: Held): Term
   return win(state, { term, electedAt, revision: electedRevisionOf(seen) }, seen.revision, attempt)
 }
 
-/** An attempt lands only on the revision that it was sent for. */
+/** An attempt can land only on the revision in its condition. */
 const mayLand = ({ on }: Bid, seen: Seen): boolean => on === (seen._tag === "Absent" ? "nothing" : seen.revision)
 
 /**
- * The key was read after an attempt whose outcome is not known. `settled`: what
- * became of it is known now; `retry`: it is not, or nothing has landed.
+ * The key was read after an attempt with an unknown outcome. `settled`: the outcome is now known. `retry`: the
+ * outcome is still unknown, or no attempt has landed.
  */
 export const readBack = (state: Term, nonce: string, seen: Seen): Step<"settled" | "retry"> => {
   switch (state._tag) {
@@ -301,7 +299,7 @@ const readByHolder = (
   const meaning = meaningOf(nonce, holding.lease, seen)
   switch (meaning._tag) {
     case "Ours": {
-      // The revision that was known: not every conflict means that a write has landed.
+      // `retry` for the known revision: a conflict does not always mean that a write has landed.
       const answer = meaning.revision === holding.lease.revision ? "retry" : "settled"
       return [{ ...state, holding: move(holding, meaning.revision, meaning.attempt) }, answer]
     }
@@ -312,14 +310,14 @@ const readByHolder = (
   }
 }
 
-/** Whether a winner may be announced. */
+/** Whether a win can be announced. */
 export type Confirmation =
   | { readonly _tag: "Confirmed"; readonly elected: Elected }
   /** The answer was stale. */
   | { readonly _tag: "ReadAgain" }
   | { readonly _tag: "Over" }
 
-/** The key was read after winning, and before leadership is announced (E11). Only renewals move the lease. */
+/** The key was read after the win and before leadership is announced (E11). Only renewals move the lease. */
 export const confirm = (state: Term, nonce: string, seen: Seen): Step<Confirmation> => {
   const over = { _tag: "Over" } as const
   if (!("holding" in state) || state.holding === undefined) return [state, over]
@@ -338,29 +336,29 @@ export const confirm = (state: Term, nonce: string, seen: Seen): Step<Confirmati
 // time has passed
 // -----------------------------------------------------------------------------
 
-/** The leader's own end, whatever anybody answers: counted from the sending, not from the answer (E15). */
+/** The end of a term without a renewal: counted from the sending, not from the answer (E15). */
 const deadline = ({ sentAt }: Lease, renewDeadline: number): number => sentAt + renewDeadline
 
-/** The clocks were read. Answers the milliseconds to the deadline; 0 where nothing is held, or it has passed. */
+/** The clocks were read. Returns the milliseconds until the deadline. 0 outside of a term and after the deadline. */
 export const tick = (state: Term, now: number, renewDeadline: number): Step<number> => {
   if (state._tag !== "Leading" && state._tag !== "Releasing") return [state, 0]
   const left = deadline(state.holding.lease, renewDeadline) - now
   return left > 0 ? [state, left] : [end(state, "expired"), 0]
 }
 
-/** Milliseconds until others may win, also after the end; 0 where nothing was won. */
+/** The milliseconds until another candidate may win, also after the end of the term. 0 if no attempt has won. */
 export const untilLeaseEnds = (state: Term, now: number, leaseDuration: number): number => {
   const holding = holdingOf(state)
   return holding === undefined ? 0 : holding.lease.sentAt + leaseDuration - now
 }
 
 // -----------------------------------------------------------------------------
-// it is given up
+// leadership is given up
 // -----------------------------------------------------------------------------
 
 const withdrawn: Term = { _tag: "Ended", reason: "resigned", holding: undefined }
 
-/** Leadership, or the campaign for it, is given up. */
+/** Leadership, or the campaign, was given up. */
 export const release = (state: Term): Term => {
   switch (state._tag) {
     case "Watching":
@@ -376,5 +374,5 @@ export const release = (state: Term): Term => {
   }
 }
 
-/** The outcome of a campaign that was given up could not be read. If an attempt lands later, its lease runs out. */
+/** The outcome of an interrupted campaign could not be read. If its attempt lands later, the lease expires. */
 export const abandon = (state: Term): Term => state._tag === "Withdrawing" ? withdrawn : state
