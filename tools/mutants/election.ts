@@ -1,4 +1,4 @@
-/** Bugs of elections: of those who stand, of those who lead, and of what they are trusted with. */
+/** Planted bugs of elections: of challengers, of leaders, and of observers. */
 import type { Edit, Mutant } from "./models.ts"
 
 const observations = "src/internal/election/observations.ts"
@@ -13,11 +13,11 @@ const term = "src/internal/election/term.ts"
 const put = "store.put(this.key, record, "
 const condition = "on === \"nothing\" ? { createOnly: true } : { revision: on }"
 
-/** The next state, with a lease that begins when its last write was heard of. */
+/** The next state, with a lease that counts from the answer to its last write. */
 const heardNow = "{ ...next, holding: { ...Term.holdingOf(next)!, " +
   "lease: { ...Term.holdingOf(next)!.lease, sentAt: this.elapsed.sample() } } } as Term.Term"
 
-/** When a challenger read, and what time it is for it now. */
+/** The times of a campaign, by the wall clock. */
 const campaignByWallClock: ReadonlyArray<Edit> = [
   {
     file: campaign,
@@ -42,7 +42,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a challenger takes over by a plain write",
+    name: "a challenger takes over with an unconditional write",
     from: "E9, AegisSDK 1.3: get, then put",
     file: tenure,
     find: condition,
@@ -50,7 +50,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a challenger writes over what is there now, not over what it has watched",
+    name: "a challenger writes on the current revision, not on the watched revision",
     from: "E9, AegisTrader: get, then put",
     file: campaign,
     find: "const outcome = yield* tenure.stand(on, term)",
@@ -68,7 +68,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a challenger counts by the wall clock",
+    name: "a challenger measures its wait by the wall clock",
     from: "E7, AegisSDK 1.5: time.time()",
     file: observations,
     find: "nextObservation(known, seen, monotonicMillis(this.clock))",
@@ -77,7 +77,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a challenger compares the record's own time with its wall clock",
+    name: "a challenger compares the time of the record with its wall clock",
     from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
     find: "at: since + seen.record.leaseMillis",
@@ -93,7 +93,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a second look begins the waiting again",
+    name: "a second observation of the same record restarts the wait",
     from: "E7",
     file: challenger,
     find: "if (known !== undefined && isSame(known.seen, seen)) return known",
@@ -101,7 +101,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a record that disappears is taken for a hand-over",
+    name: "a record that disappears counts as a hand-over",
     from: "E8",
     file: challenger,
     find: "lastHeld: known?.lastHeld",
@@ -109,7 +109,7 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "bereft"
   },
   {
-    name: "candidates have no nonce of their own",
+    name: "all candidates have the same nonce",
     from: "E2, curator#1211: bind leadership to an incarnation",
     file: campaign,
     find: "const nonce = yield* makeNonce",
@@ -117,12 +117,12 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a process that starts again takes the record of its former life for its own",
+    name: "a restarted process takes its former record for its own",
     from: "E2, curator#1211, AegisTrader",
     file: campaign,
     find: "const nonce = yield* makeNonce",
     replace: "const nonce = candidateId",
-    // Alone the first does no harm: what was not sent by this process moves no deadline.
+    // Alone, the edit above is harmless: an attempt that this process did not send moves no deadline.
     also: [{
       file: tenure,
       find: "this.state = next",
@@ -135,7 +135,7 @@ const challengers: ReadonlyArray<Mutant> = [
 
 const leaders: ReadonlyArray<Mutant> = [
   {
-    name: "the deadline is counted from when the renewal was heard of",
+    name: "the deadline counts from the answer to a renewal",
     from: "E15, kubernetes#65094",
     file: tenure,
     find: "this.state = next",
@@ -164,7 +164,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "elapsed time is the monotonic clock's alone",
+    name: "elapsed time uses only the monotonic clock",
     from: "E16",
     file: elapsed,
     find: "this.elapsed += Math.max(0, missed)",
@@ -172,7 +172,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "elapsed time is the wall clock's alone",
+    name: "elapsed time uses only the wall clock",
     from: "E16, AegisSDK 1.5: time.time()",
     file: elapsed,
     find: "return this.elapsed",
@@ -180,7 +180,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a leader at its deadline hopes for a renewal that is under way",
+    name: "a leader at its deadline waits for a renewal in flight",
     from: "E17",
     file: term,
     find: "[end(state, \"expired\"), 0]",
@@ -194,7 +194,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the work is not told that leadership was lost",
+    name: "a loss of leadership does not stop the work",
     from: "E23, kubernetes#23731, #44887",
     file: leadership,
     find: "const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))",
@@ -202,7 +202,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "leadership is released while the work still stops",
+    name: "leadership is released while the work is still stopping",
     from: "E23, kubernetes#139991, #139504, kyverno#6048",
     file: leadership,
     find: "return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))",
@@ -218,7 +218,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "vacant is a plain write",
+    name: "the vacant record is an unconditional write",
     from: "E20, AegisSDK 1.5: an unconditional purge",
     file: tenure,
     find: condition,
@@ -226,7 +226,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "whoever lost a renewal goes on from another's record",
+    name: "a leader continues on the record of another candidate after a conflict",
     from: "E14, AegisTrader: renews by identity",
     file: term,
     find: "if (seen._tag === \"Undecodable\" || seen.record.nonce !== nonce)",
@@ -234,7 +234,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a renewal is a plain write",
+    name: "a renewal is an unconditional write",
     from: "E13",
     file: tenure,
     find: condition,
@@ -242,17 +242,17 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "leadership is announced whether or not it has lasted so long",
+    name: "leadership is announced without a check that it is still valid",
     from: "E11",
     file: campaign,
     find: "if (yield* tenure.isValid) {",
     replace: "yield* tenure.isValid\n        if (told !== undefined) {",
     scenario: "sluggish",
     runs: 500,
-    // A machine would have to be suspended within the milliseconds of the last look, and for seconds: no plan aims so well.
+    // A machine would have to be suspended for seconds within the milliseconds of the last read: no plan hits this window.
     test: {
       file: "test/Election/requests.test.ts",
-      name: "a winner whose deadline passes while its last look is answered was never leader"
+      name: "a winner whose deadline passes during its last read was never leader"
     }
   },
   {
@@ -264,7 +264,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "flapping"
   },
   {
-    name: "a failed read is taken for a record that is gone",
+    name: "a failed read counts as a removed record",
     from: "E14, AegisSDK 0.4: one failed read dethrones a healthy leader",
     file: tenure,
     find: "Effect.map(this.bounded(\"get\", this.options.store.get(this.key)), fromRead)",
@@ -273,8 +273,8 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "flapping"
   },
   {
-    name: "a lost compare-and-set is taken for another's win",
-    from: "E14, 10164 is told of writes that are only under way (measured)",
+    name: "a conflict counts as a win of another candidate",
+    from: "E14, the server also answers 10164 while a write is in flight",
     file: tenure,
     find: "isConflict(error) ? this.readBack : this.missed(error)",
     replace: "isConflict(error) ? Effect.sync(() => this.step<\"settled\">(" +
@@ -282,7 +282,7 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the token's epoch is the winner's own time",
+    name: "the epoch of the token is the time of the winner",
     from: "E25, AegisTrader: the sender's timestamp",
     file: campaign,
     find: "new FencingToken({ epoch: told.epoch,",
@@ -290,24 +290,24 @@ const leaders: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the token's revision is that of the record that is read back",
+    name: "the revision of the token is that of the record that was read back",
     from: "E25",
     file: campaign,
     find: "revision: elected.revision })",
     replace: "revision: \"revision\" in told.seen ? told.seen.revision : 0 })",
     scenario: "mixed",
     runs: 200,
-    // Only where a renewal lands before the win is announced.
+    // It shows only if a renewal lands before the announcement.
     test: {
       file: "test/Election/requests.test.ts",
-      name: "the token of a winner that has renewed before it is announced is that of the write that won"
+      name: "a winner that renews before the announcement has the token of the winning write"
     }
   }
 ]
 
 const observers: ReadonlyArray<Mutant> = [
   {
-    name: "observers read the token of the last renewal",
+    name: "observers read the revision of the last renewal in the token",
     from: "E25",
     file: observing,
     find: "revision: electedRevisionOf(seen)",
@@ -316,7 +316,7 @@ const observers: ReadonlyArray<Mutant> = [
     runs: 200,
     test: {
       file: "test/Election/Election.test.ts",
-      name: "term, token, candidate and metadata are the same for the leader, for leader, and for observe"
+      name: "leader and observe report the same term, token, candidate and metadata as the leadership"
     }
   },
   {
