@@ -1,4 +1,4 @@
-/** Tokens of leaders: their order, and the strings that sort as they do. */
+/** Fencing tokens: their order, and the strings that sort in the same order. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -13,13 +13,13 @@ describe("a fencing token", () => {
   const order: ReadonlyArray<
     readonly [what: string, older: readonly [number, number], newer: readonly [number, number]]
   > = [
-    ["revision within an epoch", [1, 9], [1, 10]],
-    ["epoch, whatever the revision", [1, largest], [2, 0]],
-    ["epoch where both grow", [9, 1], [10, 2]],
-    ["revision of very large ones", [1, largest - 1], [1, largest]]
+    ["revision in the same epoch", [1, 9], [1, 10]],
+    ["epoch, regardless of the revision", [1, largest], [2, 0]],
+    ["epoch if both parts are higher", [9, 1], [10, 2]],
+    ["revision for the largest numbers", [1, largest - 1], [1, largest]]
   ]
   for (const [what, older, newer] of order) {
-    it(`is older by its ${what}, also as a string`, () => {
+    it(`is lower by its ${what}, also as a string`, () => {
       const [one, two] = [token(...older), token(...newer)]
       assert.strictEqual(FencingToken.Order(one, two), -1)
       assert.strictEqual(FencingToken.Order(two, one), 1)
@@ -28,20 +28,25 @@ describe("a fencing token", () => {
     })
   }
 
-  it("is written as two numbers of one width", () => {
+  it("is encoded as two numbers with the same number of digits", () => {
     assert.strictEqual(FencingToken.encode(token(1_795_400_293_793, 17)), "0001795400293793-0000000000000017")
   })
 
   const { FencingToken: Token } = FencingToken
-  it.prop("is read back as it was written", { token: Token }, ({ token }) => {
+  it.prop("decodes to the token that was encoded", { token: Token }, ({ token }) => {
     assert.isTrue(Equal.equals(FencingToken.decode(FencingToken.encode(token)), Option.some(token)))
   })
 
-  it.prop("sorts as a string as it does by Order", { one: Token, two: Token, same: Schema.Boolean }, (pair) => {
-    const two = pair.same ? token(pair.one.epoch, pair.two.revision) : pair.two
-    const strings = sign(FencingToken.encode(pair.one), FencingToken.encode(two))
-    assert.strictEqual(FencingToken.Order(pair.one, two), strings)
-  }, { arbitrary: { runs: 500 } })
+  it.prop(
+    "sorts as a string in the same order as by Order",
+    { one: Token, two: Token, same: Schema.Boolean },
+    (pair) => {
+      const two = pair.same ? token(pair.one.epoch, pair.two.revision) : pair.two
+      const strings = sign(FencingToken.encode(pair.one), FencingToken.encode(two))
+      assert.strictEqual(FencingToken.Order(pair.one, two), strings)
+    },
+    { arbitrary: { runs: 500 } }
+  )
 
   const garbage = [
     "",
@@ -64,18 +69,18 @@ describe("a fencing token", () => {
     "٠٠٠١٧٩٥٤٠٠٢٩٣٧٩٣-0000000000000017"
   ]
   for (const text of garbage) {
-    it(`is not read from ${JSON.stringify(text)}`, () => {
+    it(`is not decoded from ${JSON.stringify(text)}`, () => {
       assert.isTrue(Option.isNone(FencingToken.decode(text)))
     })
   }
 
-  it.prop("is not read from any text that it is not written as", { text: Schema.String }, ({ text }) => {
+  it.prop("is decoded only from the string that encode returns", { text: Schema.String }, ({ text }) => {
     const decoded = FencingToken.decode(text)
     if (Option.isSome(decoded)) assert.strictEqual(FencingToken.encode(decoded.value), text)
   })
 
   for (const [epoch, revision] of [[-1, 1], [1, -1], [1.5, 1], [1, Number.NaN], [2 ** 53, 1], [1, Infinity]] as const) {
-    it(`cannot be made of ${epoch} and ${revision}`, () => {
+    it(`cannot be constructed from ${epoch} and ${revision}`, () => {
       assert.throws(() => token(epoch, revision))
     })
   }

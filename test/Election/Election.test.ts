@@ -1,4 +1,4 @@
-/** The promises of an `Election`, kept in memory under the TestClock. */
+/** The suite of `Election` in memory, under the TestClock. */
 import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
 

@@ -1,6 +1,6 @@
 /**
- * The promises of an `Election`, kept by real servers of both lines: the suite that memory passes, candidates with a
- * connection each, and what becomes of leaders when their server does.
+ * `Election` on real servers of both NATS lines: the suite that also runs in memory, candidates with one connection
+ * each, and leaders whose server restarts, pauses, or loses the bucket.
  */
 import { assert, layer, vi } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -32,7 +32,7 @@ const layerLine = (line: Line) =>
     Layer.provideMerge(layerNatsServer(line))
   )
 
-/** A store of a process that has a connection to itself. */
+/** Opens the store of a process with its own connection. */
 const connect = Effect.fnUntraced(function*(url: string, bucket: string) {
   const context = yield* Layer.build(Layer.provide(NatsKVStore.layer({ bucket }), NatsClient.layer({ servers: url })))
   return Context.get(context, KVStore.KVStore)
@@ -42,7 +42,7 @@ const onServers = (line: Line): void =>
   layer(layerLine(line), { excludeTestServices: true, timeout: "30 seconds", concurrent: true })(
     `${line}: an election on a server`,
     (it) => {
-      it.effect("of five with a connection each, who stand at once, exactly one leads, and one after a crash", () =>
+      it.effect("of five candidates with one connection each exactly one leads, and exactly one after a crash", () =>
         Effect.gen(function*() {
           const { url } = yield* NatsServer
           const bucket = freshName()
@@ -66,7 +66,7 @@ const onServers = (line: Line): void =>
           }
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a server that is restarted within the deadline costs nobody anything", () =>
+      it.effect("a leader stays valid if the server restarts within the deadline", () =>
         Effect.gen(function*() {
           const server = yield* startNatsServer({ line })
           const bucket = freshName()
@@ -82,7 +82,7 @@ const onServers = (line: Line): void =>
           assert.isFalse(yield* two.hasWon)
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a server that stands still ends leadership, and when it goes on there is one leader", () =>
+      it.effect("a paused server ends leadership, and after it resumes there is one leader", () =>
         Effect.gen(function*() {
           const server = yield* startNatsServer({ line })
           const bucket = freshName()
@@ -112,7 +112,7 @@ const onServers = (line: Line): void =>
           assert.deepStrictEqual(works, ["1", "2"])
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a bucket that is lost and recreated has one leader again, with a newer token", () =>
+      it.effect("a bucket that is lost and recreated has one leader again, with a higher token", () =>
         Effect.gen(function*() {
           const store = yield* openBucket()
           const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -131,10 +131,10 @@ const onServers = (line: Line): void =>
     }
   )
 
-/** For what takes a server, and its clients, a second or two. */
+/** For tests in which the server and its clients need a second or two. */
 const patient = { timings: { leaseDuration: 8000, renewDeadline: 6000, renewInterval: 500 } }
 
-// Most of their time is waiting for a lease.
+// The tests mostly wait for a lease.
 vi.setConfig({ maxConcurrency: 20 })
 
 for (const line of lines) {

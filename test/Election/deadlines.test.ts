@@ -1,4 +1,4 @@
-/** When exactly leadership ends, and what the clocks of a host have to do with it: which only virtual time can show. */
+/** The exact end of leadership, and the clocks of hosts, on virtual time. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,14 +13,14 @@ import { recordIn, type Seat, stand, startProcess, told } from "./suite/processe
 
 describe("Election in memory: deadlines", () => {
   for (const [how, fault] of [["fails", away], ["hangs", silent]] as const) {
-    test(`where the store ${how}, leadership ends exactly renewDeadline after the last attempt that landed was sent`, () =>
+    test(`if the store ${how}, leadership ends exactly renewDeadline after the last attempt that landed was sent`, () =>
       Effect.gen(function*() {
         const { link, one, two: other } = yield* two()
         yield* TestClock.adjust(1000)
         yield* link.set(fault)
         const { sentAt } = link.landed.at(-1)!
         assert.strictEqual(sentAt, 900)
-        // Nobody asks whether it is valid: it ends by itself.
+        // Nothing calls isValid: leadership ends without it.
         yield* TestClock.adjust(sentAt + renewDeadline - 1001)
         assert.isUndefined(yield* one.whyLost)
         yield* TestClock.adjust(1)
@@ -31,7 +31,7 @@ describe("Election in memory: deadlines", () => {
         assert.strictEqual(other.seen.wonAt, sentAt + leaseDuration)
       }))
 
-    test(`where the store ${how}, a leader is valid to the last millisecond, and no longer`, () =>
+    test(`if the store ${how}, a leader is valid until the last millisecond before its deadline`, () =>
       Effect.gen(function*() {
         const { link, one } = yield* two()
         yield* TestClock.adjust(1000)
@@ -43,7 +43,7 @@ describe("Election in memory: deadlines", () => {
       }))
   }
 
-  test("at no millisecond two believe that they lead, through crashes and hand-overs on slow links", () =>
+  test("at every millisecond at most one candidate is valid, during crashes and hand-overs on slow links", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const seats: Array<Seat> = []
@@ -67,7 +67,7 @@ describe("Election in memory: deadlines", () => {
       assert.strictEqual(third.leadership().term, 3)
     }))
 
-  test("the deadline counts from the sending of a renewal, and not from its answer", () =>
+  test("the deadline counts from the sending of a renewal, not from its answer", () =>
     Effect.gen(function*() {
       const { link, one } = yield* two({ timings: Election.resilient })
       yield* link.set((call, run) => call.operation === "put" ? Effect.tap(run, () => Effect.sleep(900)) : run)
@@ -79,7 +79,7 @@ describe("Election in memory: deadlines", () => {
       assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", sentAt + 14_000])
     }))
 
-  test("the deadline counts from the sending of the write that won, and not from its answer", () =>
+  test("the deadline counts from the sending of the write that won, not from its answer", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), { timings: Election.resilient })
       yield* process.link.set((call, run) => call.operation === "put" ? Effect.tap(run, () => Effect.sleep(900)) : run)
@@ -91,7 +91,7 @@ describe("Election in memory: deadlines", () => {
       assert.strictEqual(one.seen.lostAt, 14_000)
     }))
 
-  /** What becomes of the first renewal is up to the test; the second meets it, and what comes then is not answered. */
+  /** The test decides the fate of the first renewal. The second renewal is sent, and later ones get no answer. */
   const firstOfSeveral = Effect.fnUntraced(function*(first: Fault) {
     const { link, one, store } = yield* two()
     yield* TestClock.adjust(1000)
@@ -104,7 +104,7 @@ describe("Election in memory: deadlines", () => {
     return { attempts, one, store }
   })
 
-  test("a renewal that landed and was not answered moves the deadline to its own sending", () =>
+  test("a renewal that landed without an answer moves the deadline to its sending", () =>
     Effect.gen(function*() {
       const { attempts, one, store } = yield* firstOfSeveral(answerLost)
       yield* until(Effect.sync(() => attempts.length), (count) => count > 2)
@@ -114,11 +114,11 @@ describe("Election in memory: deadlines", () => {
       assert.deepStrictEqual([attempts[0], one.seen.reason, one.seen.lostAt], [1200, "expired", 1200 + renewDeadline])
     }))
 
-  test("of several attempts it is the one that landed that counts", () =>
+  test("of several attempts the deadline counts from the one that landed", () =>
     Effect.gen(function*() {
       const { fault, open } = yield* delayed
       const { attempts, one, store } = yield* firstOfSeveral(fault)
-      // Sent at 1200, given up at 1350, landed at 1400; the next is sent after that, and finds it.
+      // Sent at 1200, given up at 1350, landed at 1400. The next attempt is sent later, and conflicts with it.
       yield* TestClock.adjust(400)
       assert.deepStrictEqual(attempts, [1200])
       yield* open
@@ -129,7 +129,7 @@ describe("Election in memory: deadlines", () => {
       assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", 1200 + renewDeadline])
     }))
 
-  test("what lands after the deadline revives nobody, and makes others wait longer", () =>
+  test("a renewal that lands after the deadline does not revive the term, and makes challengers wait longer", () =>
     Effect.gen(function*() {
       const { link, one, store, two: other } = yield* two()
       const { fault, open, outcomes } = yield* delayed
@@ -156,7 +156,7 @@ describe("Election in memory: deadlines", () => {
       assert.strictEqual(other.seen.wonAt, 2400 + leaseDuration)
     }))
 
-  test("a request that cannot be interrupted keeps nobody in office", () =>
+  test("a request that cannot be interrupted does not extend leadership", () =>
     Effect.gen(function*() {
       const { link, one } = yield* two()
       yield* TestClock.adjust(1000)
@@ -164,11 +164,11 @@ describe("Election in memory: deadlines", () => {
       yield* TestClock.adjust(1300)
       assert.deepStrictEqual([one.seen.reason, one.seen.lostAt], ["expired", 2300])
       assert.isFalse(yield* one.isValid)
-      // So that the test ends.
+      // Lets the request end, so that the test can end.
       yield* TestClock.adjust("10 seconds")
     }))
 
-  test("renewals keep it for hours, and nobody hears of them", () =>
+  test("renewals keep leadership for hours, and observe does not emit them", () =>
     Effect.gen(function*() {
       const { one, store, two: other } = yield* two({ timings: Election.resilient })
       const changes = yield* told(other.process)
@@ -181,7 +181,7 @@ describe("Election in memory: deadlines", () => {
 })
 
 describe("Election in memory: clocks", () => {
-  test("a wall clock that is set forward by a day ends leadership, which is safe", () =>
+  test("setting the wall clock forward by a day ends leadership, which is safe", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { one } = yield* two({ leader: host.clock })
@@ -192,7 +192,7 @@ describe("Election in memory: clocks", () => {
       assert.strictEqual(one.seen.reason, "expired")
     }))
 
-  test("a wall clock that is set back by a day changes nothing", () =>
+  test("setting the wall clock back by a day does not change the deadline", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { link, one, two: other } = yield* two({ leader: host.clock })
@@ -209,7 +209,7 @@ describe("Election in memory: clocks", () => {
     }))
 
   for (const [how, millis] of [["forward", day], ["back", -day]] as const) {
-    test(`a challenger's wall clock that is set ${how} makes it stand no earlier and no later`, () =>
+    test(`setting a challenger's wall clock ${how} does not change when it wins`, () =>
       Effect.gen(function*() {
         const host = yield* makeHost()
         const { link, two: other } = yield* two({ challenger: host.clock })
@@ -221,7 +221,7 @@ describe("Election in memory: clocks", () => {
       }))
   }
 
-  test("a machine that was suspended does not believe that it leads when it wakes", () =>
+  test("a leader on a suspended machine reports isValid = false after it resumes", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { link, one, two: other } = yield* two({ leader: host.clock })
@@ -235,7 +235,7 @@ describe("Election in memory: clocks", () => {
 
   const rates = [[0.85, 1.15], [1.15, 0.85], [1, 1.4]] as const
   for (const [leaderRate, challengerRate] of rates) {
-    test(`clocks that are set years apart and run at ${leaderRate} and ${challengerRate} let two never lead`, () =>
+    test(`two candidates never lead at once with clocks at rates ${leaderRate} and ${challengerRate}`, () =>
       Effect.gen(function*() {
         const leader = (yield* makeHost({ rate: leaderRate, ahead: 1000 * day })).clock
         const challenger = (yield* makeHost({ rate: challengerRate, ahead: -1000 * day })).clock

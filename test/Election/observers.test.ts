@@ -1,4 +1,4 @@
-/** What `leader` and `observe` give around the end of a lease: the same, at every millisecond. */
+/** `leader` and `observe` agree at every millisecond around the end of a lease. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,7 +12,7 @@ import { settled, test, two } from "./suite/inMemory.ts"
 import { only, type Process, shown, startProcess, told } from "./suite/processes.ts"
 
 describe("Election in memory: observers", () => {
-  /** The first that a stream opened now gives, without any time that passes. */
+  /** The first events of a stream that is opened now, before time passes. */
   const opened = Effect.fnUntraced(function*(process: Process) {
     const { events } = yield* told(process)
     yield* settled
@@ -23,7 +23,7 @@ describe("Election in memory: observers", () => {
     test(`leader and observe agree ${offset} ms after the end of a lease that was not renewed`, () =>
       Effect.gen(function*() {
         const { link, store, two: other } = yield* two()
-        // It would win at the end of the lease.
+        // The second candidate would win at the end of the lease.
         yield* other.interrupt
         const watching = yield* startProcess(store)
         const open = yield* told(watching)
@@ -41,7 +41,7 @@ describe("Election in memory: observers", () => {
           opened: yield* opened(watching),
           openedElsewhere: yield* opened(newcomer)
         }
-        const expected = offset < 0 ? "one in term 1" : "nobody"
+        const expected = offset < 0 ? "one in term 1" : "no leader"
         assert.deepStrictEqual(answers, {
           leader: expected,
           leaderElsewhere: expected,
@@ -64,7 +64,7 @@ describe("Election in memory: observers", () => {
       const first = yield* Effect.forkChild(Stream.runHead(observer.election.observe(only)))
       yield* settled
       yield* TestClock.adjust(300)
-      assert.strictEqual(shown(yield* Fiber.join(asked)), "nobody")
-      assert.strictEqual(shown(Option.flatten(yield* Fiber.join(first))), "nobody")
+      assert.strictEqual(shown(yield* Fiber.join(asked)), "no leader")
+      assert.strictEqual(shown(Option.flatten(yield* Fiber.join(first))), "no leader")
     }))
 })

@@ -1,4 +1,4 @@
-/** What is asked of the store, how often and how soon again; and what a winner asks before it is announced. */
+/** The requests of leaders and candidates and their pauses, and the reads of a winner before its announcement. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -28,7 +28,7 @@ describe("Election in memory: requests", () => {
       assert.isAtMost(standby.calls.length, Math.ceil(60 * 60 / 20 / 0.8))
     }))
 
-  test("standbys do not read in step", () =>
+  test("standbys do not read at the same time", () =>
     Effect.gen(function*() {
       const { store } = yield* two()
       const seats = yield* Effect.forEach(
@@ -42,7 +42,7 @@ describe("Election in memory: requests", () => {
       assert.isAbove(new Set(last).size, 4)
     }))
 
-  test("a renewal is given up after a second and tried again within half a second more", () =>
+  test("a renewal is given up after a second, and retried after 100 to 500 ms", () =>
     Effect.gen(function*() {
       const { link } = yield* two({ timings: Election.resilient })
       yield* link.set(on("put", silent))
@@ -54,7 +54,7 @@ describe("Election in memory: requests", () => {
       for (const pause of pauses) assert.isTrue(pause >= 100 && pause <= 500, `${pause}`)
     }))
 
-  test("a renewal that met a conflict where nobody wrote is tried again within half a second", () =>
+  test("a renewal is retried within half a second after a conflict without a concurrent write", () =>
     Effect.gen(function*() {
       const { link } = yield* two({ timings: Election.resilient })
       yield* link.set(times(1, "put", conflict))
@@ -64,7 +64,7 @@ describe("Election in memory: requests", () => {
       assert.isAtMost(sent[2]! - sent[1]!, 500)
     }))
 
-  test("a store that answers nothing but conflicts, and cannot be read, is not asked without a pause", () =>
+  test("a leader pauses between requests while the store answers conflicts and cannot be read", () =>
     Effect.gen(function*() {
       const { link, one } = yield* two()
       yield* link.set((call, run) => call.operation === "put" ? conflict(call, run) : away(call, run))
@@ -76,7 +76,7 @@ describe("Election in memory: requests", () => {
       assert.strictEqual(error.reason._tag, "LeadershipLost")
     }))
 
-  test("a candidate that lost a compare-and-set waits for 20 to 100 ms", () =>
+  test("a candidate waits for 20 to 100 ms after a conflict", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       yield* process.link.set(times(20, "put", conflict))
@@ -88,7 +88,7 @@ describe("Election in memory: requests", () => {
       assert.isAbove(new Set(pauses).size, 5)
     }))
 
-  test("a candidate that has lost, and is interrupted, looks once and is gone", () =>
+  test("an interrupted candidate that has lost reads the key once and ends", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -106,7 +106,7 @@ describe("Election in memory: requests", () => {
       assert.strictEqual(countOf(process.link, "put"), 1)
     }))
 
-  test("who has priority n stands n renewals after the seat is free", () =>
+  test("a candidate with priority n wins n times renewInterval after a hand-over", () =>
     Effect.gen(function*() {
       for (const priority of [0, 1, 3]) {
         const store = yield* openBucket()
@@ -123,7 +123,7 @@ describe("Election in memory: requests", () => {
 })
 
 describe("Election in memory: announcements", () => {
-  test("a winner whose deadline passes before it is announced was never leader, and campaigns on as another", () =>
+  test("a winner whose deadline passes before the announcement was never leader, and campaigns with a new nonce", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -131,7 +131,7 @@ describe("Election in memory: announcements", () => {
       const one = yield* stand(process, finish, "one")
       yield* TestClock.adjust(renewDeadline - 1)
       const first = yield* recordIn(store)
-      // Its renewals are answered; only the epoch is not.
+      // So far its renewals were answered. Now they get no answer either.
       yield* process.link.set(on(["status", "put"], silent))
       yield* TestClock.adjust(renewDeadline)
       assert.isFalse(yield* one.hasWon)
@@ -143,7 +143,7 @@ describe("Election in memory: announcements", () => {
       assert.deepStrictEqual([first.term, term, one.leadership().term], [1, 2, 2])
     }))
 
-  test("a winner whose deadline passes while its last look is answered was never leader", () =>
+  test("a winner whose deadline passes during its last read is not announced", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       const { link } = process
@@ -162,7 +162,7 @@ describe("Election in memory: announcements", () => {
       assert.isFalse(yield* one.hasWon)
     }))
 
-  test("a winner that finds another's record when it looks once more is not announced", () =>
+  test("a winner that reads the record of another candidate is not announced", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -179,7 +179,7 @@ describe("Election in memory: announcements", () => {
       assert.strictEqual(one.leadership().term, 3)
     }))
 
-  test("a winner whose last look gives a stale answer looks again", () =>
+  test("a winner reads again after a stale answer", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const before = yield* stand(yield* startProcess(store), finish, "before")
@@ -199,7 +199,7 @@ describe("Election in memory: announcements", () => {
       assert.strictEqual(one.leadership().term, 2)
     }))
 
-  test("a winner whose last look fails looks again", () =>
+  test("a winner reads again after a failed read", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       let isSilent = false
@@ -216,7 +216,7 @@ describe("Election in memory: announcements", () => {
       assert.strictEqual(one.leadership().term, 1)
     }))
 
-  test("the token of a winner that has renewed before it is announced is that of the write that won", () =>
+  test("a winner that renews before the announcement has the token of the winning write", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

@@ -1,4 +1,4 @@
-/** Many candidates on bad links, by many seeds: never two lead, and somebody always does. */
+/** Many candidates on bad links, with many seeds: two never lead at once, and there is always a next leader. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -14,7 +14,7 @@ import { employ, recordIn, stand, startProcess } from "./suite/processes.ts"
 describe("Election in memory: take-overs", () => {
   const seeds = numbers(200).map((index) => index + 1)
 
-  /** How many believed that they lead at once, from the lease's end until a while after somebody does, and at last. */
+  /** The most candidates that were valid at once, from the end of the lease until 60 ms after a win, and at the end. */
   const takeover = Effect.fnUntraced(function*(seed: number) {
     const store = yield* openBucket()
     const before = yield* stand(yield* startProcess(store), finish, "before")
@@ -38,7 +38,7 @@ describe("Election in memory: take-overs", () => {
       most = Math.max(most, (yield* valid).length)
       if (most > 0) wonAt = Math.min(wonAt, millis)
     }
-    // With links in order it stays so.
+    // With working links, leadership stays stable.
     yield* Effect.forEach(seats, ({ process }) => process.link.set(undefined))
     yield* TestClock.adjust(3 * renewInterval)
     const atLast = yield* valid
@@ -46,7 +46,7 @@ describe("Election in memory: take-overs", () => {
     return { seed, most, atLast: atLast.length, isRecorded: atLast[0]?.leadership().candidateId === record.candidateId }
   })
 
-  /** Four hosts whose clocks differ, whose links fail in all ways, and whose leaders come and go, for half a minute. */
+  /** Runs four hosts with different clocks, failing links and resigning leaders for about half a minute. */
   const turmoil = Effect.fnUntraced(function*(seed: number) {
     const store = yield* openBucket()
     const overlaps: Array<string> = []
@@ -95,7 +95,7 @@ describe("Election in memory: take-overs", () => {
     return { seed, overlaps, terms }
   })
 
-  test("through outages, clock steps and resignations works never overlap, and there is always a next one", () =>
+  test("work never overlaps during outages, clock steps and resignations, and there is always a next leader", () =>
     Effect.gen(function*() {
       let terms = 0
       for (const seed of numbers(12)) {
@@ -106,7 +106,7 @@ describe("Election in memory: take-overs", () => {
       assert.isAbove(terms, 60)
     }))
 
-  test("of eight who replace one leader at once exactly one wins, in each of 200 runs", () =>
+  test("of eight candidates that replace one leader exactly one wins, in each of 200 runs", () =>
     Effect.gen(function*() {
       const expected = (seed: number) => ({ seed, most: 1, atLast: 1, isRecorded: true })
       for (const seed of seeds) {

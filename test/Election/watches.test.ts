@@ -1,4 +1,4 @@
-/** Watches that end, fail, or tell nothing any more; and work that is too slow to stop. */
+/** Watches that end, fail, or stop delivering; and work that stops too slowly. */
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ import { finish, sample, settled, test, two, until } from "./suite/inMemory.ts"
 import { employ, only, stand, startProcess, told } from "./suite/processes.ts"
 
 describe("Election in memory: watches", () => {
-  test("a watch that is lost and opened again does not make a challenger wait again", () =>
+  test("a watch that is lost and reopened does not restart the wait of a challenger", () =>
     Effect.gen(function*() {
       const { link, two: other } = yield* two()
       yield* TestClock.adjust(1000)
@@ -29,14 +29,14 @@ describe("Election in memory: watches", () => {
       }
       assert.isFalse(yield* other.hasWon)
       yield* TestClock.adjust(leaseDuration)
-      // Pauses between watches have parts of a millisecond.
+      // The pauses between watches have fractions of a millisecond.
       assert.isTrue(
         other.seen.wonAt! >= 900 + leaseDuration && other.seen.wonAt! < 901 + leaseDuration,
         `${other.seen.wonAt}`
       )
     }))
 
-  test("a watch that cannot be had is asked for again, ever less often, and then follows", () =>
+  test("a watch that cannot be opened is retried with backoff, and then delivers", () =>
     Effect.gen(function*() {
       const { one, two: other } = yield* two({ timings: Election.resilient })
       const { calls, loseWatches, set } = other.process.link
@@ -55,7 +55,7 @@ describe("Election in memory: watches", () => {
     }))
 
   for (const [what, isCrash] of [["that has crashed", true], ["that has resigned", false]] as const) {
-    test(`a standby whose watch tells nothing any more replaces a leader ${what}`, () =>
+    test(`a standby whose watch delivers nothing replaces a leader ${what}`, () =>
       Effect.gen(function*() {
         const { link, one, two: other } = yield* two()
         yield* other.process.link.set(on("watch", silent))
@@ -71,7 +71,7 @@ describe("Election in memory: watches", () => {
       }))
   }
 
-  test("a watch that is slow to end does not disturb the next one", () =>
+  test("a watch that ends slowly does not disturb the next watch", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let ending = 500
@@ -94,7 +94,7 @@ describe("Election in memory: watches", () => {
       ending = 0
     }))
 
-  test("a record that went while the watch was lost is waited for", () =>
+  test("a challenger waits for the lease of a record that was removed while the watch was lost", () =>
     Effect.gen(function*() {
       const { link, store, two: other } = yield* two()
       yield* TestClock.adjust(1000)
@@ -106,9 +106,9 @@ describe("Election in memory: watches", () => {
       yield* store.purge(keyOf(only))
       yield* TestClock.adjust(100)
       yield* other.process.link.set(undefined)
-      // The next watch's snapshot does not have it.
+      // The snapshot of the next watch does not contain the record.
       yield* TestClock.adjust(600)
-      assert.deepStrictEqual(changes.events, ["one in term 1", "nobody"])
+      assert.deepStrictEqual(changes.events, ["one in term 1", "no leader"])
       assert.isFalse(yield* other.hasWon)
       yield* TestClock.adjust(leaseDuration)
       assert.isTrue(
@@ -119,8 +119,8 @@ describe("Election in memory: watches", () => {
 })
 
 describe("Election in memory: overruns", () => {
-  /** Work that takes so long to stop once its leader was cut off, or told to. */
-  const stopping = Effect.fnUntraced(function*(millis: number, how: "cut off" | "told") {
+  /** Runs work that takes `millis` to stop, and disconnects its leader or interrupts it. */
+  const stopping = Effect.fnUntraced(function*(millis: number, how: "disconnected" | "interrupted") {
     const errors: Array<unknown> = []
     const logger = Logger.make(({ logLevel, message }) => {
       if (logLevel === "Error") errors.push(message)
@@ -140,8 +140,8 @@ describe("Election in memory: overruns", () => {
       yield* settled
       const other = yield* stand(yield* startProcess(store), finish, "two")
       yield* TestClock.adjust(1000)
-      if (how === "cut off") yield* process.link.set(silent)
-      const ending = yield* Effect.forkChild(how === "told" ? Fiber.interrupt(job.fiber) : Effect.void)
+      if (how === "disconnected") yield* process.link.set(silent)
+      const ending = yield* Effect.forkChild(how === "interrupted" ? Fiber.interrupt(job.fiber) : Effect.void)
       yield* TestClock.adjust(900 + leaseDuration - 1001)
       const before = errors.length
       yield* TestClock.adjust(1 + 2 * leaseDuration)
@@ -151,9 +151,12 @@ describe("Election in memory: overruns", () => {
     }).pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(Metric.MetricRegistry, new Map()))
   })
 
-  test("work that still stops when its lease ends is logged as an error, and counted", () =>
+  test("work that is still stopping when its lease ends is logged as an error, and counted", () =>
     Effect.gen(function*() {
-      const { before, counted, errors, log, other } = yield* stopping(leaseDuration - renewDeadline + 50, "cut off")
+      const { before, counted, errors, log, other } = yield* stopping(
+        leaseDuration - renewDeadline + 50,
+        "disconnected"
+      )
       assert.strictEqual(before, 0)
       assert.strictEqual(errors.length, 1)
       assert.include(String(errors[0]), `the work of "${only}" still runs after its lease has ended`)
@@ -162,17 +165,17 @@ describe("Election in memory: overruns", () => {
       assert.isTrue(yield* other.hasWon)
     }))
 
-  test("work that stops within leaseDuration - renewDeadline is no overrun", () =>
+  test("work that stops within leaseDuration - renewDeadline is not an overrun", () =>
     Effect.gen(function*() {
-      const { counted, errors, log } = yield* stopping(leaseDuration - renewDeadline - 1, "cut off")
+      const { counted, errors, log } = yield* stopping(leaseDuration - renewDeadline - 1, "disconnected")
       assert.deepStrictEqual(errors, [])
       assert.deepStrictEqual(counted.filter((count) => count !== 0), [])
       assert.deepStrictEqual(log, ["stopped"])
     }))
 
-  test("work that stops slowly while its leader renews is no overrun", () =>
+  test("work that stops slowly while its leader renews is not an overrun", () =>
     Effect.gen(function*() {
-      const { counted, errors, log } = yield* stopping(2 * leaseDuration, "told")
+      const { counted, errors, log } = yield* stopping(2 * leaseDuration, "interrupted")
       assert.deepStrictEqual(errors, [])
       assert.deepStrictEqual(counted.filter((count) => count !== 0), [])
       assert.deepStrictEqual(log, ["stopped"])

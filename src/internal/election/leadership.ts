@@ -90,8 +90,8 @@ const watchOverrun = (tenure: Tenure) =>
     while (tenure.untilLeaseEnds > 0) yield* Effect.sleep(wholeMillis(tenure.untilLeaseEnds))
     yield* Metric.update(overruns, 1)
     yield* Effect.logError(
-      `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have started. ` +
-        "Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
+      `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have ` +
+        "started. Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
     )
   })
 

@@ -138,7 +138,7 @@ const whileLeader = <A, E, R>(
   Effect.gen(function*() {
     const candidate = yield* enter(elections, "whileLeader", election, options)
     if (typeof work !== "function") {
-      const reason = invalidConfig(`work: expected a function of the leadership, got ${kindOf(work)}`)
+      const reason = invalidConfig(`work: expected a function that returns an Effect, got ${kindOf(work)}`)
       return yield* failure("whileLeader", election)(reason)
     }
     while (true) {

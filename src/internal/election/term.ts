@@ -7,7 +7,7 @@
  *                      |                        ^
  *                      +----> Withdrawing ------+
  *
- * Each state can change to `Ended`, which is final. Times are elapsed milliseconds (`ElapsedTime`).
+ * Each state except `Standing` can change to `Ended`, which is final. Times are elapsed milliseconds (`ElapsedTime`).
  */
 import type * as DateTime from "effect/DateTime"
 import type { LossReason } from "../../ElectionError.ts"

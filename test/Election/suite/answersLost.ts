@@ -1,4 +1,4 @@
-/** Writes that landed and were not answered, or were answered wrongly. */
+/** Writes that landed without an answer, or with a wrong answer. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keyOf } from "../../../src/internal/election/record.ts"
@@ -11,13 +11,13 @@ import { believers, only, recordIn, stand, startProcess } from "./processes.ts"
 
 export const answersLost = ({ finish, test, until }: Tools) => {
   const faults = [
-    ["is answered as unknown", answerLost],
-    ["is not answered", unanswered],
-    ["is answered as a conflict", answeredAsConflict]
+    ["gets an unknown outcome as its answer", answerLost],
+    ["gets no answer", unanswered],
+    ["gets a conflict as its answer", answeredAsConflict]
   ] as const
 
   for (const [how, fault] of faults) {
-    test(`a winning write that ${how} has won`, () =>
+    test(`a winning write that ${how} still wins`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const process = yield* startProcess(store)
@@ -28,11 +28,11 @@ export const answersLost = ({ finish, test, until }: Tools) => {
         assert.strictEqual(one.leadership().term, 1)
         const first = process.link.calls.find(({ operation }) => operation === "put")
         assert.deepStrictEqual(first!.options, { createOnly: true })
-        // What was found is the first attempt, and no second one was sent.
+        // The first attempt was found, and no second attempt was sent.
         assert.strictEqual((yield* store.status).lastRevision, one.leadership().token.revision)
       }))
 
-    test(`a take-over of a vacant seat that ${how} has won`, () =>
+    test(`a take-over of a vacant record that ${how} still wins`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const before = yield* stand(yield* startProcess(store), finish, "before")
@@ -47,7 +47,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
         assert.strictEqual((yield* store.status).lastRevision, one.leadership().token.revision)
       }))
 
-    test(`a leader whose every renewal lands and ${how} leads on`, () =>
+    test(`a leader stays valid if every renewal lands and ${how}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -63,7 +63,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a stale answer to a leader's question costs nothing", () =>
+  test("a leader stays valid after stale reads", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -79,7 +79,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a conflict where nobody wrote costs nothing", () =>
+  test("a leader stays valid after a conflict without a concurrent write", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -90,7 +90,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a conflict at a vacant seat where nobody wrote is tried again", () =>
+  test("a candidate retries a take-over after a conflict without a concurrent write", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -100,7 +100,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "put"), 4)
     }))
 
-  test("every attempt has a number of its own, also one that is repeated, a proclamation and a hand-over", () =>
+  test("every attempt has a new number, also a retry, a proclamation and a hand-over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

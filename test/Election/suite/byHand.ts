@@ -1,4 +1,4 @@
-/** What becomes of an election when somebody else writes its record. */
+/** Elections whose record other clients write or remove. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ import { believers, only, recordIn, stand, startProcess, tagIn, usurp } from "./
 
 export const byHand = ({ backend, finish, test, until }: Tools) => {
   for (const operation of ["delete", "purge"] as const) {
-    test(`a leader whose record is gone by ${operation} is removed at its next renewal, and makes no new one`, () =>
+    test(`a leader loses leadership at its next renewal after ${operation}, and creates no record`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -27,7 +27,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
         assert.strictEqual(one.process.link.landed.length, writes)
       }))
 
-    test(`who has seen a record that is gone by ${operation} waits for its lease`, () =>
+    test(`a challenger that has observed a record waits for its lease after ${operation}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -35,7 +35,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
         const two = yield* stand(yield* startProcess(store), finish, "two")
         const { landed, set } = one.process.link
         yield* until(Effect.sync(() => landed.length), (count) => count > 1)
-        // The leader cannot know of it.
+        // The leader cannot notice the removal.
         yield* set(silent)
         yield* store[operation](keyOf(only))
         yield* until(Effect.tap(two.hasWon, () => believers([one, two])), isTrue)
@@ -46,7 +46,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a process that has not seen the record that is gone leads at once, which is a documented limit", () =>
+  test("a process that has not observed the removed record wins at once, which is a documented limit", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -57,13 +57,13 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       const newcomer = yield* stand(yield* startProcess(store), finish, "newcomer")
       yield* until(newcomer.hasWon, isTrue)
       atOnce(backend, newcomer.seen.wonAt! - began)
-      // The term is lost with the record; the token goes on growing.
+      // The term is lost with the record, but the token still grows.
       assert.strictEqual(newcomer.leadership().term, 1)
       assert.isTrue(Order.isLessThan(FencingToken.Order)(one.leadership().token, newcomer.leadership().token))
     }))
 
   for (const vacant of [false, true]) {
-    test(`a leader over which another has ${vacant ? "led and resigned" : "won"} is superseded, and lets it be`, () =>
+    test(`a leader is superseded after another has ${vacant ? "won and resigned" : "won"}, and writes nothing`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -76,7 +76,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a record that does not decode supersedes the leader, and others wait for their OWN lease", () =>
+  test("a record that cannot be decoded supersedes the leader, and challengers wait for their OWN lease", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -97,7 +97,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(two.leadership().term, 2)
     }))
 
-  test("what is waited for is the HOLDER'S lease", () =>
+  test("a challenger waits for the LEADER'S lease", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const longer = leaseDuration + 400
@@ -115,7 +115,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       assert.isAtMost(two.seen.wonAt! - sentAt, longer + takeover)
     }))
 
-  test("a read that fails is never taken for an absence", () =>
+  test("a failed read does not count as an absent record", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

@@ -1,4 +1,4 @@
-/** Leaders that are cut off from the store, and those who follow them. */
+/** Leaders that are disconnected from the store, and their successors. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Order from "effect/Order"
@@ -10,9 +10,9 @@ import { isTrue, leaseDuration, renewDeadline, takeover, type Tools } from "./fi
 import { believers, recordIn, stand, startProcess } from "./processes.ts"
 
 export const crashing = ({ finish, test, until }: Tools) => {
-  const faults = [["reaches the store no more", away], ["gets no answer any more", silent]] as const
+  const faults = [["cannot reach the store", away], ["gets no answers from the store", silent]] as const
   for (const [how, fault] of faults) {
-    test(`a leader that ${how} ends before its lease, and the next begins after it`, () =>
+    test(`a leader that ${how} stops before the end of its lease, and the next leader starts after it`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -24,7 +24,7 @@ export const crashing = ({ finish, test, until }: Tools) => {
         yield* until(Effect.tap(two.hasWon, () => believers([one, two])), isTrue)
         const { sentAt } = landed.at(-1)!
         assert.strictEqual(one.seen.reason, "expired")
-        // The leader noted the time a moment before the link did, and its wall clock tells whole milliseconds.
+        // The leader takes the time just before the link does, and its wall clock has a resolution of 1 ms.
         assert.isAtLeast(one.seen.lostAt! - sentAt, renewDeadline - 3)
         assert.isBelow(one.seen.lostAt! - sentAt, leaseDuration)
         assert.isAtLeast(two.seen.wonAt! - sentAt, leaseDuration)
@@ -34,7 +34,7 @@ export const crashing = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a leader that was cut off comes back as a stranger: it is not valid, and writes no more", () =>
+  test("a leader that reconnects after its deadline is not valid, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -51,7 +51,7 @@ export const crashing = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* two.isValid)
     }))
 
-  test("a process that is started again under its old name is a stranger to its old self", () =>
+  test("a restarted process with the same candidateId waits for the lease of its former record", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -64,7 +64,7 @@ export const crashing = ({ finish, test, until }: Tools) => {
       assert.strictEqual(again.leadership().term, 2)
     }))
 
-  test("a short outage costs nothing", () =>
+  test("a leader stays valid after a short outage", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

@@ -1,4 +1,4 @@
-/** What the cases of the suite have in common: the backend that they run on, and the times that they live by. */
+/** Shared by the cases of the suite: the timings, and the tools of the backend. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -6,22 +6,22 @@ import type * as Election from "../../../src/Election.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import type { Backend, Finish, Test } from "../../support/suite.ts"
 
-/** Milliseconds. Short, for the sake of the real clock; a busy machine may miss a renewal, and must not lose by it. */
+/** In milliseconds. Short because of the real clock, but long enough that a busy machine can miss a renewal. */
 export const leaseDuration = 2000
 export const renewDeadline = 1400
 export const renewInterval = 300
 
 export const timings: Election.Timings = { leaseDuration, renewDeadline, renewInterval }
 
-/** How long after a lease a crashed leader is replaced at the latest. */
+/** In milliseconds. The latest time after the lease at which a crashed leader is replaced. */
 export const takeover = 500
 
-/** Monotonic milliseconds of the test's own clock: subtract one from another. */
+/** Monotonic milliseconds of the clock of the test. Only differences have a meaning. */
 export const now: Effect.Effect<number> = Clock.clockWith((clock) =>
   Effect.sync(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
 )
 
-/** Within two steps of the virtual time; on the real clock well before any lease could have run. */
+/** Asserts that `millis` is short: two steps of the virtual time, or half a lease on the real clock. */
 export const atOnce = (backend: Backend, millis: number) =>
   assert.isAtMost(millis, backend.virtual ? 20 : leaseDuration / 2)
 

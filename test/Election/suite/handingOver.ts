@@ -1,4 +1,4 @@
-/** How leadership is handed over, and that none is left behind. */
+/** Hand-overs. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -24,7 +24,7 @@ import {
 import { believers, only, recordIn, type Seat, seenIn, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const handingOver = ({ backend, finish, test, until }: Tools) => {
-  test("closing the scope leaves a vacant record, and the key stays", () =>
+  test("closing the scope writes a vacant record, and does not remove the key", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -39,7 +39,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual([countOf(process.link, "delete"), countOf(process.link, "purge")], [0, 0])
     }))
 
-  test("closing the scope hands over at once, and terms and tokens count on", () =>
+  test("closing the scope hands over at once, and terms and tokens grow", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const seats: Array<Seat> = []
@@ -67,7 +67,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.isTrue(Order.isLessThan(FencingToken.Order)(tokens[0]!, tokens[2]!))
     }))
 
-  test("resigning hands over at once, while the scope stays open", () =>
+  test("resigning hands over at once, also while the scope is open", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -81,13 +81,13 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       yield* until(two.hasWon, isTrue)
       atOnce(backend, two.seen.wonAt! - resignedAt)
       yield* until(one.whyLost, is<unknown>("resigned"))
-      // Once more is no harm.
+      // A second call has no effect.
       yield* finish(one.leadership().resign)
       assert.strictEqual((yield* recordIn(store)).candidateId, "two")
       assert.isTrue(yield* two.isValid)
     }))
 
-  test("a candidate that has resigned sits out two renewals", () =>
+  test("a candidate waits for twice renewInterval after it has resigned", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       const one = yield* stand(process, finish, "one")
@@ -102,7 +102,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(again.leadership().term, 2)
     }))
 
-  test("a candidate that resigns while the store is away sits out from the hand-over on", () =>
+  test("a candidate that resigns during an outage waits from the hand-over on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -120,7 +120,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.isAtLeast(again.seen.wonAt! - vacatedAt, 2 * renewInterval)
     }))
 
-  test("a candidate that has resigned lets others of lower priority go first", () =>
+  test("a candidate that has resigned does not win before another candidate with a larger priority value", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -139,7 +139,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
     ["interrupting it", (one) => one.interrupt]
   ]
   for (const [how, release] of releases) {
-    test(`a leader is not valid any more when it sends the hand-over: ${how}`, () =>
+    test(`a leader is no longer valid when it sends the hand-over: ${how}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const process = yield* startProcess(store)
@@ -155,7 +155,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a hand-over whose answer is lost is a hand-over, and is not sent again", () =>
+  test("a hand-over that landed without an answer counts, and is not repeated", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -171,7 +171,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
     }))
 
   for (const [how, fault] of [["fails", away], ["hangs", silent]] as const) {
-    test(`where the store ${how}, a leader that would hand over ends at its deadline, and its record runs out`, () =>
+    test(`a hand-over while the store ${how} ends at the deadline, and the record expires`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -181,14 +181,14 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
         yield* one.close
         assert.strictEqual(yield* one.leadership().lost, "expired")
         const since = (yield* now) - landed.at(-1)!.sentAt
-        // The last attempt, and a pause, may still run.
+        // The last attempt and a pause may still be running.
         assert.isAtLeast(since, renewDeadline - 3)
         assert.isBelow(since, leaseDuration + takeover)
         assert.strictEqual(yield* tagIn(store), "Held")
       }))
   }
 
-  test("a renewal that lands late is adopted by the hand-over", () =>
+  test("a hand-over adopts a renewal that lands late", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -210,7 +210,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
-  test("a hand-over leaves alone what another has written", () =>
+  test("a hand-over does not overwrite the record of another candidate", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

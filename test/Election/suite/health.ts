@@ -1,4 +1,4 @@
-/** Candidates that are unhealthy. */
+/** Health checks of candidates and leaders. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
@@ -8,7 +8,7 @@ import { is, isTrue, type Tools } from "./fixture.ts"
 import { believers, employ, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const health = ({ finish, test, until }: Tools) => {
-  test("a candidate does not campaign while its healthCheck is false, and does once it is true", () =>
+  test("a candidate does not try to win while its healthCheck is false, and wins once it is true", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let healthy = false
@@ -30,15 +30,15 @@ export const health = ({ finish, test, until }: Tools) => {
     }))
 
   const sick: ReadonlyArray<readonly [how: string, Effect.Effect<boolean>]> = [
-    ["says no", Effect.succeed(false)],
+    ["returns false", Effect.succeed(false)],
     ["hangs", Effect.never],
     ["dies", Effect.die("broken")],
     ["throws", Effect.sync(() => assert.fail("broken"))],
-    ["forgets its answer", Effect.void as Effect.Effect<never>],
-    ["answers with a text", Effect.succeed("no") as Effect.Effect<never>]
+    ["returns undefined", Effect.void as Effect.Effect<never>],
+    ["returns a string", Effect.succeed("no") as Effect.Effect<never>]
   ]
   for (const [how, check] of sick) {
-    test(`a leader whose healthCheck ${how} resigns, and does not campaign`, () =>
+    test(`a leader whose healthCheck ${how} resigns, and a candidate with it does not try to win`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         let healthy: Effect.Effect<boolean> = Effect.succeed(true)
@@ -51,7 +51,7 @@ export const health = ({ finish, test, until }: Tools) => {
         yield* until(two.hasWon, isTrue)
         assert.isFalse(yield* one.isValid)
         assert.strictEqual(two.leadership().term, 2)
-        // Whoever asks before an attempt gets the same answer.
+        // The check has the same result before an attempt to win.
         const again = yield* startProcess(store)
         const other = yield* stand(again, finish, "other", { healthCheck: check })
         yield* two.close
@@ -62,7 +62,7 @@ export const health = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("the healthCheck of a leader is not run after its loss", () =>
+  test("the healthCheck of a leader does not run after its loss", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let asked = 0
@@ -77,7 +77,7 @@ export const health = ({ finish, test, until }: Tools) => {
       assert.isAtMost(asked, before + 1)
     }))
 
-  test("the work of a leader whose healthCheck turns false is stopped, and runs again once it is true", () =>
+  test("work stops when the healthCheck of its leader turns false, and runs again once it is true", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const log: Array<string> = []

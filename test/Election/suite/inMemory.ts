@@ -1,4 +1,4 @@
-/** Elections in memory, on hosts with clocks of their own, for what only virtual time can show. */
+/** Elections in memory, on hosts with different clocks, for tests that need virtual time. */
 import { assert, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,20 +20,20 @@ export const finish = finisher(until)
 
 export const day = 24 * 60 * 60 * 1000
 
-/** Two hundred take-overs take their time on a busy machine. */
+/** In milliseconds: two hundred take-overs are slow on a busy machine. */
 const timeout = 30_000
 
-/** On virtual time, and with a seed: what a test has shown once it shows again. */
+/** Runs a test on virtual time, with its title as the random seed, so that a failure is reproducible. */
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => {
   const services = Layer.mergeAll(memoryBuckets, TestClock.layer({ warningDelay: "1 minute" }), quiet)
   const run = () => body().pipe(Effect.scoped, Effect.provide(services), Random.withSeed(title))
   return it.live(title, run, { timeout })
 }
 
-/** Whatever is to be done at this very millisecond. */
+/** Runs all work that is due at the current millisecond. */
 export const settled = Effect.asVoid(Effect.replicateEffect(TestClock.adjust(0), 20))
 
-/** Two candidates, of which the first leads and the second has seen it, at time 0. */
+/** Starts two candidates at time 0: the first leads, and the second has observed its record. */
 export const two = Effect.fnUntraced(function*(options: {
   readonly leader?: Clock.Clock
   readonly challenger?: Clock.Clock
@@ -49,7 +49,7 @@ export const two = Effect.fnUntraced(function*(options: {
   return { store, one, two: other, link: one.process.link }
 })
 
-/** Looks at every millisecond who believes that he leads. */
+/** Checks at every millisecond that at most one candidate is valid. */
 export const sample = Effect.fnUntraced(function*(seats: ReadonlyArray<Seat>, millis: number) {
   for (let elapsed = 0; elapsed < millis; elapsed++) {
     yield* TestClock.adjust(1)
@@ -57,7 +57,7 @@ export const sample = Effect.fnUntraced(function*(seats: ReadonlyArray<Seat>, mi
   }
 })
 
-/** A machine with clocks of its own: set otherwise, of another rate, and stepped or stopped while it runs. */
+/** A machine whose clocks have an offset and a rate, and can be stepped or stopped. */
 export const makeHost = Effect.fnUntraced(function*(options: { readonly rate?: number; readonly ahead?: number } = {}) {
   const { ahead = 0, rate = 1 } = options
   const base = yield* Clock.Clock
@@ -77,11 +77,11 @@ export const makeHost = Effect.fnUntraced(function*(options: { readonly rate?: n
   }
   return {
     clock,
-    /** Somebody sets the wall clock. */
+    /** Steps the wall clock. */
     stepWall: (millis: number) => {
       wallStep += millis
     },
-    /** As while a machine is suspended: the wall clock is right when it wakes. */
+    /** As in a suspended machine: the wall clock is right after it resumes. */
     stopMonotonic: () => {
       stoppedAt = running()
     }

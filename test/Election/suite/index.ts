@@ -1,7 +1,7 @@
 /**
- * What every backend promises of an `Election`, as one suite: memory on virtual time and real servers run the same
- * cases with the same short times. A process is an election layer of its own, on a link of its own to the bucket that
- * all share; a fault is done on that link, so that one leader can be cut off while the others look on.
+ * The guarantees of `Election`, as one suite for all backends: memory on virtual time and real servers run the same
+ * cases with the same short timings. A process is a separate election layer with its own link to the shared bucket.
+ * Faults are injected into the link, so that one leader can be disconnected while the other processes are not.
  */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ import { refusing } from "./refusing.ts"
 import { winning } from "./winning.ts"
 import { working } from "./working.ts"
 
-/** Runs every case against the backend; those on the real clock all at once, as most of their time is waiting. */
+/** Runs every case against the backend. On the real clock they run concurrently, because they mostly wait. */
 export const suite = (name: string, backend: Backend): void =>
   layer(backend.buckets, { excludeTestServices: true, timeout: "30 seconds", concurrent: !backend.virtual })(
     name,

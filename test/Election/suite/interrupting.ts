@@ -1,4 +1,4 @@
-/** Campaigns that are given up, or fail, half-way. */
+/** Campaigns that are interrupted, or that fail. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { is, isTrue, type Tools } from "./fixture.ts"
 import { only, reasonOf, recordIn, stand, startProcess, tagIn } from "./processes.ts"
 
 export const interrupting = ({ finish, test, until }: Tools) => {
-  test("a campaign that is interrupted while it waits has written nothing", () =>
+  test("a campaign that is interrupted while it waits writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -23,7 +23,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* recordIn(store)).candidateId, "one")
     }))
 
-  test("a campaign that is interrupted with an attempt outstanding hands back what it has won", () =>
+  test("a campaign that is interrupted after an unanswered win hands over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -36,7 +36,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* recordIn(store)).term, 1)
     }))
 
-  test("a campaign that is interrupted with an attempt on the way hands it back when it lands", () =>
+  test("a campaign that is interrupted with an attempt in flight hands over after it lands", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -46,7 +46,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       yield* until(Effect.sync(() => countOf(process.link, "put")), (count) => count > 0)
       const reads = countOf(process.link, "get")
       const interrupted = yield* Effect.forkChild(Fiber.interrupt(one.fiber))
-      // It has looked, and has not found it yet.
+      // The campaign has read the key, and the attempt has not landed yet.
       yield* until(Effect.sync(() => countOf(process.link, "get")), (count) => count > reads)
       yield* open
       yield* finish(Fiber.join(interrupted))
@@ -54,7 +54,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
-  test("a campaign that was given up before it was announced renews no more, while its scope stays open", () =>
+  test("a campaign that is interrupted before its announcement hands over, also while its scope is open", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -67,7 +67,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
-  test("a campaign that fails after it has won hands back, while its scope stays open", () =>
+  test("a campaign that fails after its win hands over, also while its scope is open", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

@@ -8,7 +8,7 @@ import { is, isTrue, last, type Tools } from "./fixture.ts"
 import { believers, shown, stand, startProcess, tagIn, told } from "./processes.ts"
 
 export const many = ({ finish, test, until }: Tools) => {
-  test("of several who stand at once exactly one leads, and all of them one after the other", () =>
+  test("of five candidates exactly one leads at a time, and each of them leads in turn", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const processes = yield* Effect.forEach(numbers(5), () => startProcess(store))
@@ -27,7 +27,7 @@ export const many = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(terms, [1, 2, 3, 4, 5])
     }))
 
-  test("two candidates of one name, also of one process, are two", () =>
+  test("candidates with the same candidateId are separate, also in one process", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -42,7 +42,7 @@ export const many = ({ finish, test, until }: Tools) => {
       assert.strictEqual(seats.filter(({ seen }) => seen.leadership !== undefined).length, 1)
     }))
 
-  test("elections do not disturb one another, also where one's name begins with the other's", () =>
+  test("elections are independent, also if one name is the prefix of another", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -62,7 +62,7 @@ export const many = ({ finish, test, until }: Tools) => {
       for (const seat of seats.slice(1, 3)) assert.isTrue(yield* seat.isValid)
     }))
 
-  test("many elections, and those who are told of them, share one watch", () =>
+  test("many elections and observers of one service share one watch", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

@@ -1,4 +1,4 @@
-/** Options that cannot be meant: each is refused with a sentence that names it, and nothing is sent. */
+/** Invalid options: each is refused with an error that names it, before a request is sent. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +15,7 @@ import { only, reasonOf, recordIn, stand, startProcess } from "./processes.ts"
 
 type Asked = Effect.Effect<unknown, Election.ElectionError | KVStore.KVStoreError, Scope.Scope>
 
-/** What is given, the reason's tag, and what its message names. */
+/** The options, the tag of the reason, and a part of its message. */
 type Refusal = readonly [given: unknown, tag: "InvalidConfig" | "InvalidValue", names: string]
 
 const badTimings: ReadonlyArray<Refusal> = [
@@ -69,7 +69,7 @@ export const options = ({ finish, test, until }: Tools) => {
     assert.include(message, names, JSON.stringify(given))
   })
 
-  test("options of the layer that cannot be meant are refused, and nothing is sent", () =>
+  test("invalid options of the layer are refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const link = makeLink()
@@ -81,7 +81,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(link.calls, [])
     }))
 
-  test("options of a candidate that cannot be meant are refused, and nothing is sent", () =>
+  test("invalid options of a candidate are refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const { election, link } = yield* startProcess(yield* openBucket())
       for (const bad of badCandidates) {
@@ -91,7 +91,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(link.calls, [])
     }))
 
-  test("work that is no function is refused, and nothing is sent", () =>
+  test("work that is not a function is refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const { election, link } = yield* startProcess(yield* openBucket())
       for (const work of [Effect.void, "work", Number.NaN, null, undefined]) {
@@ -101,7 +101,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(link.calls, [])
     }))
 
-  test("work that gives no Effect is refused, and leadership is handed over", () =>
+  test("work that does not return an Effect is refused, and leadership is handed over", () =>
     Effect.gen(function*() {
       const { election } = yield* startProcess(yield* openBucket())
       for (const given of [undefined, 5, Promise.resolve(5), Object.create(null)]) {
@@ -111,7 +111,7 @@ export const options = ({ finish, test, until }: Tools) => {
       }
     }))
 
-  test("a bucket for elections is named in what is wrong with it", () =>
+  test("the error for an unsafe bucket names the constructor and the setting", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 2 })
       const linked = Layer.succeed(KVStore.KVStore, store)
@@ -121,7 +121,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.include(made.message, "Election.make: the configuration is not valid: historySize: expected 1")
     }))
 
-  test("make gives the service that the layer gives, for as long as its scope is open", () =>
+  test("make returns a service that works until its scope is closed", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const election = yield* Effect.provideService(Election.make({ timings }), KVStore.KVStore, store)
@@ -131,7 +131,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* recordIn(store)).leaseMillis, timings.leaseDuration)
     }))
 
-  test("metadata that do not fit are refused by campaign, and nothing is sent", () =>
+  test("campaign refuses metadata that does not fit, and sends nothing", () =>
     Effect.gen(function*() {
       const { election, link } = yield* startProcess(yield* openBucket({ maxValueSize: 1000 }))
       const metadata = { text: "x".repeat(800) }

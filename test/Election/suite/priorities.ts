@@ -1,4 +1,4 @@
-/** Who goes first. */
+/** Priorities of candidates. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
@@ -8,7 +8,7 @@ import { isTrue, now, renewInterval, type Tools } from "./fixture.ts"
 import { believers, type Seat, stand, startProcess } from "./processes.ts"
 
 export const priorities = ({ finish, test, until }: Tools) => {
-  test("at a vacant seat the lowest priority goes first", () =>
+  test("the candidate with the lowest priority value wins after a hand-over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

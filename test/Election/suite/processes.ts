@@ -1,4 +1,4 @@
-/** Processes with an election layer each, those who stand and work in them, and what is seen of them from outside. */
+/** Processes with one election layer each, their candidates and work, and the observations of a test. */
 import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -17,7 +17,7 @@ import { makeLink } from "../../support/links.ts"
 import { type Finish, record, type Store } from "../../support/suite.ts"
 import { timings } from "./fixture.ts"
 
-/** An election layer with a link of its own to the store, on the clock of its host. */
+/** Builds an election layer with its own link to the store, on the clock of its host. */
 export const startProcess = Effect.fnUntraced(function*(
   store: Store,
   options: { readonly timings?: Election.Timings; readonly clock?: Clock.Clock | undefined } = {}
@@ -30,21 +30,21 @@ export const startProcess = Effect.fnUntraced(function*(
       Layer.provide(Layer.succeed(KVStore.KVStore, store))
     )
   ).pipe(Effect.provideService(Clock.Clock, clock))
-  // What the layer asks of a bucket is not what a test counts.
+  // Tests do not count the requests of the layer.
   link.calls.length = 0
   return { link, clock, election: Context.get(context, Election.Election) }
 })
 
 export type Process = Effect.Success<ReturnType<typeof startProcess>>
 
-/** The election that a test holds if it holds only one. */
+/** The name of the election in tests with one election. */
 export const only = "orders"
 
-/** At the end of a test links are mended, and time goes on until everything is closed. */
+/** At the end of a test: restores the link, and runs until the candidate has closed. */
 const atLast = (process: Process, finish: Finish, close: Effect.Effect<unknown>) =>
   Effect.addFinalizer(() => Effect.andThen(process.link.set(undefined), finish(close)))
 
-/** A candidate in the background, and what becomes of it. */
+/** Runs a candidate in the background, and records when it wins and loses. */
 export const stand = Effect.fnUntraced(function*(
   process: Process,
   finish: Finish,
@@ -76,12 +76,12 @@ export const stand = Effect.fnUntraced(function*(
     seen,
     fiber,
     process,
-    /** Undefined while it has not won. */
+    /** Undefined before the win. */
     leadership: () => seen.leadership!,
     hasWon: Effect.sync(() => seen.leadership !== undefined),
     isValid: Effect.suspend(() => seen.leadership?.isValid ?? Effect.succeed(false)),
     whyLost: Effect.sync(() => seen.reason),
-    /** Closes the scope in which it leads, and waits until that is done. */
+    /** Closes the scope of the leadership, and waits until it has closed. */
     close: finish(close),
     interrupt: finish(Fiber.interrupt(fiber))
   }
@@ -89,7 +89,7 @@ export const stand = Effect.fnUntraced(function*(
 
 export type Seat = Effect.Success<ReturnType<typeof stand>>
 
-/** Work in the background that runs while its candidate leads, and how it ends. */
+/** Runs `whileLeader` in the background. */
 export const employ = Effect.fnUntraced(function*<A, E>(
   process: Process,
   finish: Finish,
@@ -112,11 +112,11 @@ export const employ = Effect.fnUntraced(function*<A, E>(
   }
 })
 
-/** Of these, those who believe that they lead; never two. */
+/** Counts the valid candidates, and asserts that there is at most one. */
 export const believers = (seats: ReadonlyArray<{ readonly isValid: Effect.Effect<boolean> }>) =>
   Effect.map(Effect.forEach(seats, (seat) => seat.isValid), (valid) => {
     const count = valid.filter(Boolean).length
-    assert.isAtMost(count, 1, `${count} believe that they lead`)
+    assert.isAtMost(count, 1, `${count} candidates are valid at once`)
     return count
   })
 
@@ -125,28 +125,31 @@ export const seenIn = (store: Store, election = only): Effect.Effect<Seen, KVSto
 
 export const tagIn = (store: Store, election = only) => Effect.map(seenIn(store, election), ({ _tag }) => _tag)
 
-/** The record that is stored, live or handed over; the test fails where there is none. */
+/** Reads the stored record, live or vacant. Fails the test if there is no record. */
 export const recordIn = (store: Store, election = only) =>
-  Effect.map(seenIn(store, election), (seen) => "record" in seen ? seen.record : assert.fail(`it is ${seen._tag}`))
+  Effect.map(
+    seenIn(store, election),
+    (seen) => "record" in seen ? seen.record : assert.fail(`expected a record, got ${seen._tag}`)
+  )
 
-/** Writes a record that another candidate might have written, whatever is there. */
+/** Overwrites the record, as another candidate that has won. */
 export const usurp = Effect.fnUntraced(function*(store: Store, fields: { readonly vacant?: boolean } = {}) {
   const known = yield* recordIn(store)
   const usurped = { ...known, candidateId: "usurper", nonce: "usurper", attempt: 1, term: known.term + 1, ...fields }
   yield* store.put(keyOf(only), encode(usurped))
 })
 
-/** Who leads, in a word. */
+/** The leader as a string. */
 export const shown = (leader: Option.Option<Election.LeaderRecord>): string =>
   Option.match(leader, {
-    onNone: () => "nobody",
+    onNone: () => "no leader",
     onSome: ({ candidateId, metadata, term }) => {
       const more = Object.keys(metadata).length === 0 ? "" : ` ${JSON.stringify(metadata)}`
       return `${candidateId} in term ${term}${more}`
     }
   })
 
-/** What `observe` has given so far, in words. */
+/** Records the events of `observe`, as strings. */
 export const told = (process: Process, election = only) =>
   Effect.map(
     record(Stream.map(process.election.observe(election), shown)),
@@ -155,7 +158,7 @@ export const told = (process: Process, election = only) =>
 
 type ReasonOf<Tag> = Extract<Election.ElectionReason, { readonly _tag: Tag }>
 
-/** The reason for which an effect fails: this one, or the test fails. */
+/** Returns the reason of the failure of an effect. Fails the test if the tag is different. */
 export const reasonOf = <A, R, Tag extends Election.ElectionReason["_tag"]>(
   effect: Effect.Effect<A, Election.ElectionError | KVStore.KVStoreError, R>,
   tag: Tag
@@ -166,5 +169,5 @@ export const reasonOf = <A, R, Tag extends Election.ElectionReason["_tag"]>(
       assert.strictEqual(error.reason._tag, tag, error.message)
       return error.reason as ReasonOf<Tag>
     },
-    onSuccess: (value) => assert.fail(`${tag} was expected, and it succeeded with ${JSON.stringify(value)}`)
+    onSuccess: (value) => assert.fail(`expected ${tag}, but the effect succeeded with ${JSON.stringify(value)}`)
   })

@@ -1,4 +1,4 @@
-/** Metadata that a leader changes. */
+/** Proclamations: new metadata of a leader. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -11,7 +11,7 @@ import { isTrue, last, type Tools } from "./fixture.ts"
 import { only, reasonOf, recordIn, shown, stand, startProcess, told, usurp } from "./processes.ts"
 
 export const proclaiming = ({ finish, test, until }: Tools) => {
-  test("a proclamation is read by others, and told as a change, within the same term", () =>
+  test("leader returns and observe emits proclaimed metadata, in the same term", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -22,7 +22,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       yield* finish(one.leadership().proclaim({ port: 2 }))
       assert.strictEqual(shown(yield* observer.election.leader(only)), "one in term 1 {\"port\":2}")
       yield* until(changes.all, last("one in term 1 {\"port\":2}"))
-      // Renewals bear it on, and so does what others read of the token.
+      // Renewals keep the metadata, and the token stays the same.
       const { landed } = one.process.link
       const before = landed.length
       yield* until(Effect.sync(() => landed.length), (count) => count > before + 2)
@@ -33,7 +33,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a proclamation that meets a conflict where nobody wrote, or its own late renewal, is made again", () =>
+  test("a proclamation is retried after a conflict without a concurrent write, and after its own late renewal", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -48,13 +48,13 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a proclamation after the loss fails, and says how leadership ended", () =>
+  test("a proclamation after the loss fails with the reason of the loss", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
       yield* until(one.hasWon, isTrue)
       yield* usurp(store)
-      // It learns of it by this very write.
+      // The leader notices the loss by this write.
       const { reason } = yield* finish(reasonOf(one.leadership().proclaim({ port: 1 }), "LeadershipLost"))
       assert.strictEqual(reason, "superseded")
       assert.isFalse(yield* one.isValid)
@@ -67,7 +67,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* recordIn(store)).metadata, {})
     }))
 
-  test("a proclamation that is given up costs nothing", () =>
+  test("a leader stays valid after an interrupted proclamation", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -84,7 +84,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 1 })
     }))
 
-  test("a proclamation that cannot be sent fails, can be made again, and costs nothing", () =>
+  test("a proclamation during an outage fails, can be repeated, and leadership stays valid", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -98,7 +98,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a proclamation of what JSON cannot say is refused, and nothing is sent", () =>
+  test("a proclamation of invalid metadata is refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       const one = yield* stand(process, finish, "one")
@@ -108,7 +108,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "put"), before)
     }))
 
-  test("a proclamation that does not fit is refused, nothing is sent, and leadership goes on", () =>
+  test("a proclamation that does not fit is refused, nothing is sent, and leadership stays valid", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 1000 })
       const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })
@@ -126,12 +126,12 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* recordIn(store)).metadata, { port: 1 })
     }))
 
-  test("a proclamation that the server refuses is not written by later renewals, and leadership goes on", () =>
+  test("a proclamation that the server refuses is not written by later renewals, and leadership stays valid", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })
       yield* until(one.hasWon, isTrue)
-      // A limit that only the server knows.
+      // Only the server knows this limit.
       const { landed, set } = one.process.link
       yield* set((call, run) => {
         const sent = sentIn(call)

@@ -1,4 +1,4 @@
-/** What is refused, and what is told. */
+/** Refused names, candidates and buckets, and errors of the store. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,7 +16,7 @@ import { only, reasonOf, stand, startProcess } from "./processes.ts"
 
 export const refusing = ({ backend, finish, test, until }: Tools) => {
   const badNames = ["", " ", "a b", "a.b", "*", ">", "a.*", "a.>", "grüße", "a\n", "x".repeat(201), 5, undefined]
-  test("a name that is no part of a key is refused, and nothing is sent", () =>
+  test("an invalid name is refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       const { campaign, observe, leader, whileLeader } = process.election
@@ -45,7 +45,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
     { metadata: { when: new Date(0) } },
     { candidateId: "" }
   ]
-  test("a candidate that is not valid is refused, and nothing is sent", () =>
+  test("invalid candidate options are refused, and nothing is sent", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       for (const options of badCandidates) {
@@ -74,14 +74,14 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
     ["streamMaxAge", { streamMaxAge: "1 hour" }]
   ]
   for (const [what, options] of badBuckets) {
-    test(`a bucket is refused for its ${what}`, () =>
+    test(`a bucket with an unsafe ${what} is refused`, () =>
       Effect.gen(function*() {
         const { problem } = yield* reasonOf(Effect.flatMap(layerOn(options), Effect.fromResult), "InvalidConfig")
         assert.include(problem, what)
       }))
   }
 
-  test(`a bucket in the memory of ${backend.kind === "nats" ? "a server is refused" : "this process is taken"}`, () =>
+  test(`a bucket in memory is ${backend.kind === "nats" ? "refused on a server" : "accepted in memory"}`, () =>
     Effect.gen(function*() {
       const build = Effect.flatMap(layerOn({ storage: "memory" }), Effect.fromResult)
       if (backend.kind === "memory") return assert.isTrue(Exit.isSuccess(yield* Effect.exit(build)))
@@ -89,7 +89,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       assert.include(problem, "storage")
     }))
 
-  test("timings with which two could lead are refused by the layer", () =>
+  test("the layer refuses unsafe timings", () =>
     Effect.gen(function*() {
       for (const { timings } of badCandidates.flatMap((options) => "timings" in options ? [options] : [])) {
         const build = Effect.flatMap(layerOn({}, { timings: untyped(timings) }), Effect.fromResult)
@@ -97,7 +97,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       }
     }))
 
-  test("a store that refuses for good is told, and one that cannot be reached is waited for", () =>
+  test("a campaign fails if the store refuses permanently, and waits while the store is unavailable", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -115,7 +115,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
     }))
 
-  test("leader fails where the store cannot be reached, and is never none", () =>
+  test("leader fails while the store is unavailable, and does not return none", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       yield* process.link.set(away)

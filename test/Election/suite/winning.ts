@@ -1,4 +1,4 @@
-/** Who wins, how that is told, and that it is kept. */
+/** Wins, renewals, and the reports of observers. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -23,21 +23,21 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(one.leadership().term, 1)
     }))
 
-  test("a second candidate waits for as long as the first renews", () =>
+  test("a second candidate does not win while the first renews", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
       yield* until(one.hasWon, isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two")
       const { landed } = one.process.link
-      // Renewals for well over a lease.
+      // Renewals for more than a lease.
       yield* until(Effect.map(believers([one, two]), () => landed.length), (count) => count > 8)
       assert.isAbove(landed.at(-1)!.sentAt - landed[0]!.sentAt, leaseDuration)
       assert.isTrue(yield* one.isValid)
       assert.isFalse(yield* two.hasWon)
     }))
 
-  test("term, token, candidate and metadata are the same for the leader, for leader, and for observe", () =>
+  test("leader and observe report the same term, token, candidate and metadata as the leadership", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -53,7 +53,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual(asIs(yield* observer.election.leader(only)), expected)
       const first = Effect.map(Stream.runHead(observer.election.observe(only)), Option.flatten)
       assert.deepStrictEqual(asIs(yield* finish(first)), expected)
-      // A renewal is another revision, and the same token.
+      // A renewal has a new revision, but the same token.
       const { landed } = one.process.link
       yield* until(Effect.sync(() => landed.length), (count) => count >= 3)
       assert.isAbove(Option.getOrThrow(yield* store.get(keyOf(only))).revision, token.revision)
@@ -61,7 +61,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual(asIs(yield* finish(first)), expected)
     }))
 
-  test("the token's revision is that of the write that won", () =>
+  test("the revision of the token is that of the write that won", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const { events } = yield* record(store.watch(`election.>`))
@@ -74,20 +74,20 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(one.leadership().token.revision, puts[0])
     }))
 
-  test("an election without candidates has no leader, and observe begins with none", () =>
+  test("an election without candidates has no leader, and observe emits none first", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket())
       assert.isTrue(Option.isNone(yield* process.election.leader(only)))
       const changes = yield* told(process)
-      yield* until(changes.all, last("nobody"))
+      yield* until(changes.all, last("no leader"))
       const one = yield* stand(process, finish, "one")
       yield* until(changes.all, last("one in term 1"))
       yield* one.close
-      yield* until(changes.all, last("nobody"))
-      assert.deepStrictEqual(changes.events, ["nobody", "one in term 1", "nobody"])
+      yield* until(changes.all, last("no leader"))
+      assert.deepStrictEqual(changes.events, ["no leader", "one in term 1", "no leader"])
     }))
 
-  test("observe gives nothing for a renewal", () =>
+  test("observe emits nothing for a renewal", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -97,12 +97,12 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       const { landed } = one.process.link
       yield* until(Effect.sync(() => landed.length), (count) => count > 8)
       yield* finish(one.close)
-      // Whatever the watch has told of the renewals, it has told it before this.
-      yield* until(changes.all, last("nobody"))
-      assert.deepStrictEqual(changes.events, ["one in term 1", "nobody"])
+      // The watch delivers the renewals before the hand-over.
+      yield* until(changes.all, last("no leader"))
+      assert.deepStrictEqual(changes.events, ["one in term 1", "no leader"])
     }))
 
-  test("observe gives none once a leader has not renewed for a lease, and so does leader", () =>
+  test("observe emits none after a lease without a renewal, and leader returns none", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -111,7 +111,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       const changes = yield* told(observer)
       yield* until(changes.all, last("one in term 1"))
       yield* one.process.link.set(silent)
-      yield* until(changes.all, last("nobody"))
+      yield* until(changes.all, last("no leader"))
       const { landed } = one.process.link
       const silence = (yield* now) - landed.at(-1)!.sentAt
       assert.isAtLeast(silence, leaseDuration - 1)
@@ -120,7 +120,7 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Held")
     }))
 
-  test("observe begins with the leader of the time at which it is run", () =>
+  test("observe first emits the leader at the time at which it is run", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -128,9 +128,9 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       const one = yield* stand(process, finish, "one")
       yield* until(one.hasWon, isTrue)
       assert.strictEqual(yield* finish(first), "one in term 1")
-      // With it goes the watch: what this process has seen last is a live record.
+      // This closes the watch too: the last record that this process has observed is live.
       yield* one.close
-      assert.strictEqual(yield* finish(first), "nobody")
+      assert.strictEqual(yield* finish(first), "no leader")
       const two = yield* stand(yield* startProcess(store), finish, "two")
       yield* until(two.hasWon, isTrue)
       assert.strictEqual(yield* finish(first), "two in term 2")

@@ -1,4 +1,4 @@
-/** Work that runs while its candidate leads. */
+/** Work that runs while its candidate leads (`whileLeader`). */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { is, isTrue, last, leaseDuration, renewInterval, type Tools } from "./fi
 import { employ, only, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const working = ({ finish, test, until, wait }: Tools) => {
-  test("work runs while its candidate leads, ends with its value, and leaves the seat", () =>
+  test("work runs while its candidate leads, returns its value, and then leadership is handed over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -33,7 +33,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
     ["interrupts itself", Effect.interrupt]
   ]
   for (const [how, work] of failures) {
-    test(`work that ${how} ends as it does, and leaves the seat`, () =>
+    test(`whileLeader ends like work that ${how}, and hands leadership over`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* employ(yield* startProcess(store), finish, "one", () => work)
@@ -47,7 +47,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       }))
   }
 
-  test("work is interrupted when leadership goes, awaited before another campaign, and runs again after it", () =>
+  test("work is interrupted after a loss, awaited before the next campaign, and runs again after the next win", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -60,7 +60,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
               const writes = countOf(process.link, "put")
               log.push(`stops, valid: ${yield* leadership.isValid}`)
               yield* Effect.sleep(2 * renewInterval)
-              // Neither a hand-over nor a new campaign while it stops.
+              // There is no hand-over and no new campaign while the work stops.
               log.push(`stopped, writes: ${countOf(process.link, "put") - writes}`)
             })
           )
@@ -76,7 +76,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.deepStrictEqual(stopping, ["began 1", "stops, valid: false", "stopped, writes: 0", "began 3"])
     }))
 
-  test("work that resigns is stopped first; others take over, and it runs again in its turn", () =>
+  test("work that resigns is stopped first, another candidate takes over, and later it runs again", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const log: Array<string> = []
@@ -94,7 +94,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
             })
           )
           yield* leadership.resign
-          return yield* Effect.die("nobody works after having resigned")
+          return yield* Effect.die("work continued after it resigned")
         })
       const seats = [
         yield* employ(yield* startProcess(store), finish, "one", resigning("one")),
@@ -102,13 +102,13 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       ]
       yield* until(Effect.sync(() => log.length), (count) => count >= 4)
       for (const seat of seats) assert.isFalse(yield* seat.hasEnded)
-      // Each sits out after its term, so that they take turns.
+      // Each candidate waits after its term, so that they lead in turn.
       const [first, second] = log[0] === "one 1" ? ["one", "two"] : ["two", "one"]
       assert.deepStrictEqual(log.slice(0, 4), [`${first} 1`, `${second} 2`, `${first} 3`, `${second} 4`])
       assert.deepStrictEqual(stopping.slice(0, 6), numbers(3).flatMap(() => ["valid: false", "Held"]))
     }))
 
-  test("work whose own finalizer resigns does not wait for itself", () =>
+  test("work whose finalizer resigns does not deadlock", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       let terms = 0
@@ -145,7 +145,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.deepStrictEqual(refusals, ["LeadershipLost"])
     }))
 
-  test("what the work has acquired is released when the work has stopped, and before another can lead", () =>
+  test("resources of the work are released after it has stopped and before another candidate can lead", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -169,7 +169,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
-  test("interrupting it stops the work first, renews while it stops, and hands over then", () =>
+  test("interrupting whileLeader stops the work first, renews while it stops, and then hands over", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -181,7 +181,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
         Effect.gen(function*() {
           yield* Effect.addFinalizer(() =>
             Effect.gen(function*() {
-              // For good, from the moment at which the release began.
+              // It is false from the start of the release, and stays false.
               stopping.push(yield* leadership.isValid)
               const before = landed.length
               yield* Effect.sleep(leaseDuration + renewInterval)
@@ -195,7 +195,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       yield* until(Deferred.isDone(began), isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two")
       yield* one.interrupt
-      // Longer than a lease, and nobody came between.
+      // The work stopped for longer than a lease, and no other candidate won.
       assert.isAbove(renewals, 3)
       assert.deepStrictEqual(stopping, [false, false, false])
       yield* until(two.hasWon, isTrue)
@@ -203,7 +203,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.isTrue(vacantSent(process.link))
     }))
 
-  test("the works of several candidates never overlap, whatever becomes of their links", () =>
+  test("the work of several candidates never overlaps, also when their links fail", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const log: Array<string> = []
@@ -225,7 +225,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       for (const [index, process] of processes.entries()) {
         yield* employ(process, finish, `${index}`, work(`${index}`))
       }
-      // Each one that would stay is cut off.
+      // Disconnects each candidate whose work would not end.
       for (const round of [4, 8]) {
         yield* until(Effect.sync(() => log.length), (count) => count >= round)
         const leader = processes[Number(log[round - 1])]!
@@ -237,7 +237,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.isAbove(new Set(log).size, 1)
     }))
 
-  test("a leader that stays is not disturbed by those who come and go", () =>
+  test("a leader is not disturbed by candidates that start and stop", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

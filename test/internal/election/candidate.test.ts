@@ -1,4 +1,4 @@
-/** What a candidate may ask for, and what is refused before anything is sent: as tables. */
+/** Valid and invalid options of elections and candidates, as tables. */
 import { assert, describe, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ describe("timings", () => {
     ["2 hours", "1 hour", "30 minutes"]
   ]
   for (const [leaseDuration, renewDeadline, renewInterval] of accepted) {
-    it.effect(`are taken: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>
+    it.effect(`are accepted: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>
       Effect.gen(function*() {
         const times = yield* toTimes({ leaseDuration, renewDeadline, renewInterval })
         assert.isTrue(times.leaseDuration > times.renewDeadline && times.renewDeadline >= 2 * times.renewInterval)
@@ -33,7 +33,7 @@ describe("timings", () => {
   }
 
   const good = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
-  /** What is no time at all, and times that are too long to be meant. */
+  /** Invalid durations, and durations that are too long. */
   const bad: ReadonlyArray<unknown> = [
     Number.NaN,
     Infinity,
@@ -66,17 +66,17 @@ describe("timings", () => {
     ["a lease shorter than the deadline", { ...good, leaseDuration: 13_999 }, "13999 / 14000 / 4000"],
     ["a deadline of less than two renewals", { ...good, renewDeadline: 7999 }, "20000 / 7999 / 4000"],
     [
-      "renewals that leave no time for an attempt",
+      "an interval that is too short for an attempt",
       { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 9 },
       "3000 / 2000 / 9"
     ],
     [
-      "seconds that are given as numbers",
+      "seconds that are passed as numbers",
       { leaseDuration: 20, renewDeadline: 14, renewInterval: 4 },
       "20 / 14 / 4",
       "; a number is milliseconds: 20 is 20 ms; write \"20 seconds\""
     ],
-    ["renewals without a pause", { ...good, renewInterval: 0 }, "20000 / 14000 / 0"]
+    ["an interval of 0", { ...good, renewInterval: 0 }, "20000 / 14000 / 0"]
   ]
   for (const [what, timings, got, hint = ""] of refused) {
     it.effect(`are refused with ${what}`, () =>
@@ -97,7 +97,7 @@ describe("timings", () => {
     [[], "a list"]
   ]
   for (const [given, got] of wrongKinds) {
-    it.effect(`are refused where they are ${String(given)}, ${got}`, () =>
+    it.effect(`are refused if they are ${String(given)}, ${got}`, () =>
       Effect.gen(function*() {
         const { problem } = yield* Effect.flip(toTimes(untyped(given)))
         const names = "timings.leaseDuration, timings.renewDeadline, timings.renewInterval"
@@ -105,7 +105,7 @@ describe("timings", () => {
       }))
   }
 
-  it.effect("are refused with a name that they do not have", () =>
+  it.effect("are refused with an unknown option", () =>
     Effect.gen(function*() {
       const { problem } = yield* Effect.flip(toTimes(untyped({ ...good, renewEvery: 4000 })))
       assert.include(problem, "timings: no option \"timings.renewEvery\"")
@@ -129,14 +129,14 @@ describe("timings", () => {
 
 describe("a candidate", () => {
   for (const name of ["a", "orders", "orders/main", "A-b_c/9", "/", "-", "x".repeat(200)]) {
-    it(`may stand in the election "${name.slice(0, 20)}"`, () => {
+    it(`accepts the election name "${name.slice(0, 20)}"`, () => {
       assert.isUndefined(checkName(name))
     })
   }
 
   const badNames = ["", " ", "a b", "a.b", ".", "*", ">", "a.*", "a.>", "a\n", "grüße", "日本", "a=b", "x".repeat(201)]
   for (const name of [...badNames, 5, null, undefined]) {
-    it.effect(`may not stand in the election ${JSON.stringify(name)?.slice(0, 20)}`, () =>
+    it.effect(`refuses the election name ${JSON.stringify(name)?.slice(0, 20)}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientTimes, limit))
         assert.strictEqual(error._tag, "InvalidName")
@@ -145,7 +145,7 @@ describe("a candidate", () => {
       }))
   }
 
-  it.effect("is filled in: a name of its own each time, no metadata, the layer's timings, first in turn", () =>
+  it.effect("has defaults: a unique candidateId, no metadata, the timings of the layer, priority 0", () =>
     Effect.gen(function*() {
       const one = yield* toCandidate("orders", {}, fastTimes, limit)
       const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastTimes, limit)
@@ -164,7 +164,7 @@ describe("a candidate", () => {
       )
     }))
 
-  it.effect("is taken as it says", () =>
+  it.effect("has the options that were passed", () =>
     Effect.gen(function*() {
       const options = { candidateId: "a b", priority: 3, timings: balanced, metadata: { zone: "a", ports: [80] } }
       const candidate = yield* toCandidate("orders", options, fastTimes, limit)
@@ -178,7 +178,7 @@ describe("a candidate", () => {
       })
     }))
 
-  /** Each option, and values of other kinds. */
+  /** Each option, with invalid values. */
   const refused: ReadonlyArray<readonly [field: string, value: unknown]> = [
     ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1001, "1", null].map((value) => ["priority", value] as const),
     ...["", 5, {}, Number.NaN, null].map((value) => ["candidateId", value] as const),
@@ -203,7 +203,7 @@ describe("a candidate", () => {
       }))
   }
 
-  it.effect("is refused with an option that there is not", () =>
+  it.effect("is refused with an unknown option", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientTimes, limit))
       assert.strictEqual(error._tag, "InvalidConfig")
@@ -214,7 +214,7 @@ describe("a candidate", () => {
     }))
 
   for (const options of [null, "priority", 5, Number.NaN, [1]]) {
-    it.effect(`is refused where its options are ${JSON.stringify(options)} ${typeof options}`, () =>
+    it.effect(`is refused if its options are ${JSON.stringify(options)} ${typeof options}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientTimes, limit))
         assert.strictEqual(error._tag, "InvalidConfig")
@@ -222,14 +222,14 @@ describe("a candidate", () => {
       }))
   }
 
-  it.effect("says what is wrong with its metadata", () =>
+  it.effect("is refused with an error that names the invalid metadata", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.fromResult(toMetadata({ zone: new Date(0) })))
       assert.include(error.message, "metadata")
       assert.include(error.message, "zone")
     }))
 
-  it.effect("is refused with metadata that throws, or is too deep to be encoded", () =>
+  it.effect("is refused with metadata that throws or is nested too deep", () =>
     Effect.gen(function*() {
       const throwing = {
         get zone(): string {
@@ -244,7 +244,7 @@ describe("a candidate", () => {
       }
     }))
 
-  it.effect("keeps its metadata as they were given", () =>
+  it.effect("copies its metadata", () =>
     Effect.gen(function*() {
       const ports = [80]
       const metadata = yield* Effect.fromResult(toMetadata({ ports }))
@@ -252,7 +252,7 @@ describe("a candidate", () => {
       assert.deepStrictEqual(metadata, { ports: [80] })
     }))
 
-  it.effect("is refused where its largest record does not fit", () =>
+  it.effect("is refused if its largest record does not fit", () =>
     Effect.gen(function*() {
       const candidate = (most: number, size: number) =>
         toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientTimes, most)

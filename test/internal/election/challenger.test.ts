@@ -1,4 +1,4 @@
-/** What a challenger has seen, and when it may stand: as tables. */
+/** The observations of a challenger, and when it may try to win, as tables. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
@@ -12,7 +12,7 @@ import { absent, type Seen } from "../../../src/internal/election/record.ts"
 
 import { created, held, undecodable, vacant } from "../../support/electionRecord.ts"
 
-/** What has been seen, one second after the other, from second 0 on. */
+/** The observation after one state of the key per second, from second 0 on. */
 const observed = (...all: ReadonlyArray<Seen>): Observation =>
   all.reduce<Observation | undefined>((known, seen, second) => nextObservation(known, seen, second * 1000), undefined)!
 
@@ -20,13 +20,13 @@ describe("an observation", () => {
   const first = held(10)
   const same: ReadonlyArray<readonly [what: string, first: Seen, second: Seen]> = [
     ["the same revision, nonce and attempt", first, held(10)],
-    ["them with other metadata, as no attempt is written twice", first, held(10, { metadata: { a: 1 } })],
+    ["the same attempt with other metadata, as each attempt is written once", first, held(10, { metadata: { a: 1 } })],
     ["the same vacant record", vacant(10), vacant(10)],
-    ["the same record that does not decode", undecodable(10), undecodable(10)],
-    ["still nothing", absent, absent]
+    ["the same record that cannot be decoded", undecodable(10), undecodable(10)],
+    ["an absent key again", absent, absent]
   ]
   for (const [what, one, two] of same) {
-    it(`keeps its time where a second look shows ${what}`, () => {
+    it(`keeps its time after observing ${what}`, () => {
       const known = observed(one)
       assert.strictEqual(nextObservation(known, two, 99_000), known)
     })
@@ -38,19 +38,19 @@ describe("an observation", () => {
     ["another nonce", first, held(10, { nonce: "theirs" })],
     ["another attempt", first, held(10, { attempt: 6 })],
     ["a lower attempt", first, held(10, { attempt: 4 })],
-    ["that it was handed over", first, vacant(10)],
-    ["that it does not decode", first, undecodable(10)],
-    ["that it has gone", first, absent],
-    ["that it has come", absent, first],
-    ["that it has come, vacant", absent, vacant(10)],
-    ["that it has come, and does not decode", absent, undecodable(10)],
-    ["that the vacant seat was taken", vacant(10), held(11)],
+    ["a hand-over", first, vacant(10)],
+    ["the record, which can no longer be decoded", first, undecodable(10)],
+    ["the removal of the record", first, absent],
+    ["a new record", absent, first],
+    ["a new vacant record", absent, vacant(10)],
+    ["a new record that cannot be decoded", absent, undecodable(10)],
+    ["a win over a vacant record", vacant(10), held(11)],
     ["another vacant record", vacant(10), vacant(11)],
-    ["another record that does not decode", undecodable(10), undecodable(11)],
-    ["a record that decodes", undecodable(10), held(10)]
+    ["another record that cannot be decoded", undecodable(10), undecodable(11)],
+    ["a record that can be decoded", undecodable(10), held(10)]
   ]
   for (const [what, one, two] of others) {
-    it(`starts its time again where a look shows ${what}`, () => {
+    it(`restarts its time after observing ${what}`, () => {
       const next = nextObservation(observed(one), two, 99_000)
       assert.strictEqual(next.since, 99_000)
       assert.deepStrictEqual(next.seen, two)
@@ -58,34 +58,37 @@ describe("an observation", () => {
   }
 
   const believed: ReadonlyArray<readonly [what: string, Observation, Observation["lastHeld"]]> = [
-    ["nothing was ever there", observed(absent), undefined],
-    ["there is a live record", observed(held(10, { leaseMillis: 7 })), { leaseMillis: 7, since: 0 }],
+    ["the key was never present", observed(absent), undefined],
+    ["a live record is present", observed(held(10, { leaseMillis: 7 })), { leaseMillis: 7, since: 0 }],
     [
-      "a live record has gone",
+      "a live record was removed",
       observed(absent, held(10, { leaseMillis: 7 }), absent),
       { leaseMillis: 7, since: 1000 }
     ],
     [
-      "it was renewed, and has gone",
+      "a record was renewed, and removed",
       observed(held(10), held(11, { attempt: 6, leaseMillis: 7 }), absent),
       { leaseMillis: 7, since: 1000 }
     ],
-    ["a record that does not decode has gone", observed(undecodable(10), absent), { leaseMillis: undefined, since: 0 }],
-    ["it was handed over", observed(held(10), vacant(11)), undefined],
-    ["it was handed over, and has gone then", observed(held(10), vacant(11), absent), undefined],
+    ["a record that cannot be decoded was removed", observed(undecodable(10), absent), {
+      leaseMillis: undefined,
+      since: 0
+    }],
+    ["a record was handed over", observed(held(10), vacant(11)), undefined],
+    ["a record was handed over, and removed", observed(held(10), vacant(11), absent), undefined],
     [
-      "the seat was taken again, and the record has gone",
+      "a candidate won after a hand-over, and its record was removed",
       observed(held(10), vacant(11), held(12, { leaseMillis: 7 }), absent),
       { leaseMillis: 7, since: 2000 }
     ]
   ]
   for (const [what, { lastHeld }, expected] of believed) {
-    it(`knows who may still believe that he leads where ${what}`, () => {
+    it(`has the right last live record if ${what}`, () => {
       assert.deepStrictEqual(lastHeld, expected)
     })
   }
 
-  it("keeps the highest term it has seen, also over what bears none", () => {
+  it("keeps the highest observed term, also after states without a term", () => {
     const terms = (...all: ReadonlyArray<Seen>) => observed(...all).term
     assert.strictEqual(terms(absent), 0)
     assert.strictEqual(terms(undecodable(1)), 0)
@@ -96,7 +99,7 @@ describe("an observation", () => {
     assert.strictEqual(terms(held(9, { term: 4 }), held(2, { term: 1 })), 4)
   })
 
-  /** Few values each, so that equal ones follow each other often. */
+  /** Few values for each field, so that equal states often follow each other. */
   const Look = Schema.Struct({
     kind: Schema.Literals(["Held", "Held", "Vacant", "Undecodable", "Absent"]),
     revision: Schema.Literals([1, 2]),
@@ -113,7 +116,7 @@ describe("an observation", () => {
       : absent
 
   it.prop(
-    "dates from the first of the equal looks that came last, and a live record from its own first look",
+    "counts from the first of the last equal observations, and a live record from its own first observation",
     { looks: Schema.NonEmptyArray(Look) },
     ({ looks }) => {
       const all = looks.map(seenOf)
@@ -138,17 +141,17 @@ describe("a challenger", () => {
     readonly [what: string, observation: Observation, as: typeof candidate, at: number, on: number | "nothing"]
   > = [
     ["at once over a vacant record", observed(held(9), vacant(10)), candidate, 1000, 10],
-    ["after its turn over a vacant record", observed(held(9), vacant(10)), third, 13_000, 10],
-    ["at once where nothing was ever seen", observed(absent), candidate, 0, "nothing"],
-    ["after its turn where nothing was ever seen", observed(absent), third, 12_000, "nothing"],
+    ["after its priority delay over a vacant record", observed(held(9), vacant(10)), third, 13_000, 10],
+    ["at once if no record was ever observed", observed(absent), candidate, 0, "nothing"],
+    ["after its priority delay if no record was ever observed", observed(absent), third, 12_000, "nothing"],
     [
-      "exactly when the HOLDER'S lease has run, on the revision it has watched",
+      "exactly at the end of the LEADER'S lease, on the revision that it has watched",
       observed(absent, held(10, { leaseMillis: 7000 })),
       candidate,
       8000,
       10
     ],
-    ["no later over a live record, whatever its turn", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
+    ["without its priority delay over a live record", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
     [
       "a lease after the last renewal",
       observed(held(10, { leaseMillis: 7000 }), held(11, { attempt: 6, leaseMillis: 7000 })),
@@ -156,23 +159,29 @@ describe("a challenger", () => {
       8000,
       11
     ],
-    ["after its own lease over what does not decode", observed(absent, undecodable(10)), candidate, 51_000, 10],
     [
-      "when the lease of a live record that has gone has run since that was first seen",
+      "after its own lease over a record that cannot be decoded",
+      observed(absent, undecodable(10)),
+      candidate,
+      51_000,
+      10
+    ],
+    [
+      "after the lease of a removed live record, from its first observation",
       observed(held(9), held(10, { attempt: 6, leaseMillis: 7000 }), absent),
       candidate,
       8000,
       "nothing"
     ],
     [
-      "when its own lease has run since it first saw what did not decode and has gone",
+      "after its own lease from the first observation of a removed record that could not be decoded",
       observed(absent, undecodable(10), absent),
       candidate,
       51_000,
       "nothing"
     ],
     [
-      "at once where a record has gone that was handed over",
+      "at once if a vacant record was removed",
       observed(held(9), vacant(10), absent),
       candidate,
       2000,
@@ -180,29 +189,29 @@ describe("a challenger", () => {
     ]
   ]
   for (const [what, observation, as, at, on] of cells) {
-    it(`stands ${what}`, () => {
+    it(`tries to win ${what}`, () => {
       assert.deepStrictEqual(standing(observation, as), { at, on })
     })
   }
 
-  it("does not wait longer for a second look at the same record", () => {
+  it("does not wait longer after observing the same record again", () => {
     const once = observed(held(10, { leaseMillis: 7000 }))
     assert.deepStrictEqual(standing(nextObservation(once, held(10), 6999), candidate), standing(once, candidate))
   })
 })
 
-describe("what remains of a lease", () => {
+describe("the remaining lease", () => {
   const lease = 7000
   const cells: ReadonlyArray<readonly [what: string, inStore: number, observed: number, remaining: number]> = [
-    ["is all of it when the record is written", 0, 0, lease],
-    ["is a millisecond before its end", lease - 1, lease - 1, 1],
-    ["is none at its end, when a challenger may win", lease, lease, 0],
-    ["is none after its end", lease + 1, lease + 1, -1],
-    ["goes by the store's time for what this process has only just seen", lease - 3, 0, 3],
-    ["is none for what this process has only just seen, and the store took a lease ago", lease, 0, 0],
-    ["goes by what this process has observed where the store's time is behind", lease - 3, lease - 1, 1],
-    ["is none once this process has observed it for a lease, whatever the store's time", 0, lease, 0],
-    ["is never more than all of it, also where the store's time was set back", -5000, 0, lease]
+    ["is the whole lease when the record is written", 0, 0, lease],
+    ["is 1 a millisecond before the end", lease - 1, lease - 1, 1],
+    ["is 0 at the end, when a challenger may win", lease, lease, 0],
+    ["is negative after the end", lease + 1, lease + 1, -1],
+    ["follows the store's clock for a record that was only just observed", lease - 3, 0, 3],
+    ["is 0 for a record that was only just observed, and written a lease ago", lease, 0, 0],
+    ["follows the time of observation if the store's clock is behind", lease - 3, lease - 1, 1],
+    ["is 0 once the record was observed for a lease, whatever the store's clock shows", 0, lease, 0],
+    ["is never more than the whole lease, also if the store's clock was set back", -5000, 0, lease]
   ]
   for (const [what, inStore, observed, remaining] of cells) {
     it(what, () => {
@@ -211,7 +220,7 @@ describe("what remains of a lease", () => {
     })
   }
 
-  it("ends when a challenger that has observed as much may win", () => {
+  it("ends at the time at which a challenger may win", () => {
     const observation = observed(absent, held(10, { leaseMillis: lease }))
     const candidate = { leaseDuration: 50_000, renewInterval: 4000, priority: 0 }
     const { at } = standing(observation, candidate)

@@ -1,11 +1,11 @@
-/** How time passes for a leader. */
+/** The elapsed time of a leader. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Schema from "effect/Schema"
 import { ElapsedTime } from "../../../src/internal/election/elapsed.ts"
 
 describe("elapsed time", () => {
-  /** A host's two clocks, moved by hand, in milliseconds. */
+  /** The two clocks of a host, set by the test, in milliseconds. */
   const makeClocks = () => {
     let monotonic = 5000
     let wall = 1_000_000
@@ -17,7 +17,7 @@ describe("elapsed time", () => {
     const elapsed = new ElapsedTime(clock)
     return {
       elapsed,
-      /** The sum after the clocks have moved by so much. */
+      /** Advances the clocks, and returns the elapsed time. */
       after: (monotonicDelta: number, wallDelta: number): number => {
         monotonic += monotonicDelta
         wall += wallDelta
@@ -27,15 +27,15 @@ describe("elapsed time", () => {
   }
 
   const table: ReadonlyArray<readonly [what: string, monotonic: number, wall: number, elapsed: number]> = [
-    ["nothing where neither clock has moved", 0, 0, 0],
-    ["what both clocks say where they agree", 1000, 1000, 1000],
-    ["the monotonic clock's time where the wall clock was set back", 1000, -86_400_000, 1000],
-    ["the monotonic clock's time where the wall clock is slow", 1000, 400, 1000],
-    ["the wall clock's time where the machine was suspended", 0, 30_000, 30_000],
-    ["the wall clock's time where it was set forward", 1000, 86_400_000, 86_400_000],
-    ["nothing where only the wall clock has moved, and back", 0, -5000, 0],
-    ["nothing where both have moved back", -10, -10, 0],
-    ["parts of a millisecond too", 0.25, 0, 0.25]
+    ["0 if no clock has advanced", 0, 0, 0],
+    ["the difference of both clocks if they agree", 1000, 1000, 1000],
+    ["the monotonic difference if the wall clock was set back", 1000, -86_400_000, 1000],
+    ["the monotonic difference if the wall clock is slow", 1000, 400, 1000],
+    ["the wall-clock difference if the machine was suspended", 0, 30_000, 30_000],
+    ["the wall-clock difference if it was set forward", 1000, 86_400_000, 86_400_000],
+    ["0 if only the wall clock has moved, backwards", 0, -5000, 0],
+    ["0 if both clocks have moved backwards", -10, -10, 0],
+    ["a fraction of a millisecond", 0.25, 0, 0.25]
   ]
   for (const [what, monotonic, wall, expected] of table) {
     it(`is ${what}`, () => {
@@ -43,24 +43,24 @@ describe("elapsed time", () => {
     })
   }
 
-  it("is summed over samples, each adding the larger difference", () => {
+  it("is the sum over samples of the larger difference", () => {
     const { after } = makeClocks()
     assert.strictEqual(after(1000, 1000), 1000)
     assert.strictEqual(after(0, 5000), 6000)
     assert.strictEqual(after(1000, -5000), 7000)
-    // The wall clock is back where it would have been, and what it has told once stays told.
+    // The wall clock is back to normal, and its earlier step stays counted.
     assert.strictEqual(after(0, 0), 7000)
     assert.strictEqual(after(1000, 1000), 8000)
   })
 
-  it("runs no faster for being asked often, though the wall clock tells whole milliseconds only", () => {
+  it("does not run faster if it is sampled often, although the wall clock has a resolution of 1 ms", () => {
     const { after } = makeClocks()
     let elapsed = 0
     for (let asked = 1; asked <= 10_000; asked++) elapsed = after(0.1, asked % 10 === 0 ? 1 : 0)
     assert.isTrue(elapsed >= 999.9 && elapsed < 1002, `${elapsed}`)
   })
 
-  it("misses nothing for being asked often where the monotonic clock is slow, or stands still", () => {
+  it("misses no time if it is sampled often while the monotonic clock is slow or stopped", () => {
     for (const monotonic of [0, 0.5, 0.99]) {
       const { after } = makeClocks()
       let elapsed = 0
@@ -72,7 +72,7 @@ describe("elapsed time", () => {
   const Forward = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 }))
   const Delta = Schema.Int.check(Schema.isBetween({ minimum: -1000, maximum: 1000 }))
   it.prop(
-    "never goes back, and from no sample to a later one falls behind either clock by more than two ticks",
+    "never decreases, and never falls behind either clock by more than two ticks between samples",
     { steps: Schema.Array(Schema.Tuple([Forward, Delta])) },
     ({ steps }) => {
       const { after, elapsed } = makeClocks()

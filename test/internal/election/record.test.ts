@@ -1,4 +1,4 @@
-/** The record of an election as it is stored, and what of it decodes. */
+/** The stored record of an election: encoding and decoding. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -24,7 +24,7 @@ const entryOf = (value: Uint8Array | string, revision = 7) => ({
 })
 
 describe("a stored record", () => {
-  /** Whether a key is written with a backslash. V8's JSON.parse may misread it where it has met the key "\\" before. */
+  /** Whether a key is escaped with a backslash: V8's JSON.parse may misread it after it has parsed the key "\\". */
   const hasEscapedKey = (json: unknown): boolean => {
     let found = false
     JSON.stringify(json, (key, value: unknown) => {
@@ -34,16 +34,16 @@ describe("a stored record", () => {
     return found
   }
 
-  it.prop("is read back as it was written", { record: StoredRecord }, ({ record }) => {
+  it.prop("decodes to the record that was encoded", { record: StoredRecord }, ({ record }) => {
     if (hasEscapedKey(record.metadata)) return
     const seen = fromEntry(entryOf(encode(record)))
     assert.strictEqual(seen._tag, record.vacant ? "Vacant" : "Held")
-    // JSON has no -0: what is compared is what JSON can say.
+    // JSON has no -0, so the encoded records are compared.
     assert.deepStrictEqual("record" in seen && encode(seen.record), encode(record))
     assert.isTrue("record" in seen && Equal.equals({ ...seen.record, metadata: 0 }, { ...record, metadata: 0 }))
   })
 
-  it("is JSON in camelCase, with everything that others decide by", () => {
+  it("is JSON in camelCase, with all fields that other candidates need", () => {
     const text = new TextDecoder().decode(encode(recordOf({ electedRevision: 4, metadata: { zone: "a" } })))
     assert.deepStrictEqual(JSON.parse(text), {
       candidateId: "a",
@@ -58,7 +58,7 @@ describe("a stored record", () => {
     })
   })
 
-  it("has a largest size that no number makes larger, and the largest numbers reach", () => {
+  it("has the size largestSize with the largest counters, and is smaller otherwise", () => {
     const fields = { candidateId: "a", leaseMillis: 20_000, metadata: { zone: "grüße" } }
     const most = Number.MAX_SAFE_INTEGER
     const small = recordOf({ ...fields, nonce: "n".repeat(nonceLength), term: 1, attempt: 1 })
@@ -68,18 +68,18 @@ describe("a stored record", () => {
     assert.isBelow(encode({ ...large, vacant: true }).length, largestSize(fields))
   })
 
-  it("is kept under the key of its election, and the election is told by the key", () => {
+  it("is stored under the key of its election, and electionOf returns the name", () => {
     assert.strictEqual(keyOf("orders/main"), "election.orders/main")
     assert.strictEqual(electionOf("election.orders/main"), "orders/main")
   })
 
-  it("shows its revision and the time at which the store took it", () => {
+  it("is decoded with its revision and its creation time", () => {
     assert.deepStrictEqual(fromEntry(entryOf(encode(recordOf()), 12)), held(12))
     assert.deepStrictEqual(fromRead(Option.some(entryOf(encode(recordOf({ vacant: true })), 12))), vacant(12))
     assert.deepStrictEqual(fromRead(Option.none()), absent)
   })
 
-  it("tells the revision that won its term; in the write that won it is the write's own", () => {
+  it("has the revision that won its term, which is its own revision in the write that won", () => {
     assert.strictEqual(electedRevisionOf(held(12)), 12)
     assert.strictEqual(electedRevisionOf(held(12, { electedRevision: 4 })), 4)
     assert.strictEqual(electedRevisionOf(vacant(12, { electedRevision: 4 })), 4)
@@ -89,11 +89,11 @@ describe("a stored record", () => {
     new TextDecoder().decode(encode(recordOf({ electedRevision: 4 })))
   )
   const wrong: ReadonlyArray<readonly [what: string, value: Uint8Array | string]> = [
-    ["nothing at all", ""],
-    ["no JSON", "leader: me"],
+    ["no bytes", ""],
+    ["text that is not JSON", "leader: me"],
     ["half a record", JSON.stringify(fields).slice(0, 40)],
-    ["no UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
-    ["no object", "\"me\""],
+    ["bytes that are not UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
+    ["a string", "\"me\""],
     ["null", "null"],
     ["JSON that is nested too deep", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
     ["a list", JSON.stringify([fields])],
@@ -103,7 +103,7 @@ describe("a stored record", () => {
     ...Object.entries({
       nonce: [5, null],
       candidateId: [5],
-      // The next of it would be no safe integer, and every campaign would die of that.
+      // The next number would not be a safe integer, and every campaign would fail.
       term: [-1, 1.5, "3", Number.MAX_SAFE_INTEGER],
       attempt: [-1, 0.5, null, Number.MAX_SAFE_INTEGER],
       leaseMillis: [0, -1, "20 seconds", null, 1e300],
@@ -116,12 +116,12 @@ describe("a stored record", () => {
     )
   ]
   for (const [what, value] of wrong) {
-    it(`does not decode with ${what}`, () => {
+    it(`cannot be decoded with ${what}`, () => {
       assert.deepStrictEqual(fromEntry(entryOf(value)), undecodable(7))
     })
   }
 
-  it("decodes with fields that a later version added", () => {
+  it("can be decoded with the fields of a later version", () => {
     assert.strictEqual(fromEntry(entryOf(JSON.stringify({ ...fields, color: "red" })))._tag, "Held")
   })
 })

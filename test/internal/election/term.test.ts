@@ -1,4 +1,4 @@
-/** The states of a term, and what each event makes of them: as a table. */
+/** The states of a term and the transition of each event, as a table. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
@@ -14,10 +14,10 @@ const leaseDuration = 20_000
 // states
 // -----------------------------------------------------------------------------
 
-/** Of the records of `electionRecord.ts`: their nonce is "mine", their term 3, their attempt 5. */
+/** As in the records of `electionRecord.ts`, which have the nonce "mine", term 3 and attempt 5. */
 const electedAt = DateTime.makeUnsafe(1_000_000)
 
-/** Attempts up to `last`; those that may still land, with the time at which they were sent. */
+/** Attempts up to `last`, with the times of sending of those that may still land. */
 const attempts = (last: number, sentAt: Record<number, number> = {}): Term.Attempts => ({
   last,
   sentAt: new Map(Object.entries(sentAt).map(([attempt, at]) => [Number(attempt), at]))
@@ -37,7 +37,7 @@ const withdrawing = (on: number | "nothing", attempts: Term.Attempts): Term.Term
   attempts
 })
 
-/** Won at revision 4; by default the last write is revision 10, sent at second 1, and none is outstanding. */
+/** Won at revision 4. By default the last write is revision 10, sent at second 1, and no attempt is outstanding. */
 const holding = (fields: Partial<Term.Lease> & { readonly attempts?: Term.Attempts; readonly won?: number } = {}) => ({
   elected: { term: 3, electedAt, revision: fields.won ?? 4 },
   lease: { revision: fields.revision ?? 10, sentAt: fields.sentAt ?? 1000 },
@@ -95,12 +95,12 @@ const readAgain: Term.Confirmation = { _tag: "ReadAgain" }
 const over: Term.Confirmation = { _tag: "Over" }
 
 const theirs = { nonce: "theirs" }
-/** An attempt outstanding, and one more. */
+/** One outstanding attempt, and two. */
 const one = attempts(1, { 1: 500 })
 const two = attempts(2, { 1: 500, 2: 900 })
 const outstanding = attempts(5, { 5: 5000 })
 const several = attempts(6, { 5: 5000, 6: 6000 })
-/** Attempt 5 has landed, and was sent at second 5. */
+/** Attempt 5, which was sent at second 5, has landed. */
 const adopted = { revision: 11, sentAt: 5000, attempts: attempts(5) }
 
 type Row = readonly [what: string, from: Term.Term, event: Event, to: Term.Term, answer: unknown]
@@ -111,7 +111,7 @@ const holders: ReadonlyArray<readonly [what: string, (fields?: Parameters<typeof
   ["ended", (fields) => ended("expired", fields)]
 ]
 
-/** The same rows for a leader, for one that releases, and after the end. */
+/** The same rows for the states `Leading`, `Releasing` and `Ended`. */
 const forHolders = (rows: (state: typeof leading) => ReadonlyArray<Row>): ReadonlyArray<Row> =>
   holders.flatMap(([who, state]) =>
     rows(state).map(([what, from, event, to, answer]): Row => [`${who}: ${what}`, from, event, to, answer])
@@ -119,39 +119,39 @@ const forHolders = (rows: (state: typeof leading) => ReadonlyArray<Row>): Readon
 
 const tables: Record<string, ReadonlyArray<Row>> = {
   "an attempt to win": [
-    ["the first has number 1", watching, stand("nothing", 500), standing("nothing", one), toWin(1, "nothing")],
+    ["has number 1 if it is the first", watching, stand("nothing", 500), standing("nothing", one), toWin(1, "nothing")],
     ["is conditioned on the record that was watched", watching, stand(7, 500), standing(7, one), toWin(1, 7)],
-    ["the next has the next number", standing("nothing", one), stand(8, 900), standing(8, two), toWin(2, 8)],
-    ["none after winning", leading(), stand(10, 900), leading(), nothing],
-    ["none after withdrawing", withdrawing(7, one), stand(7, 900), withdrawing(7, one), nothing],
-    ["none while releasing", releasing(), stand(10, 900), releasing(), nothing],
-    ["none after the end", ended("expired"), stand(10, 900), ended("expired"), nothing],
-    ["none after withdrawing for good", withdrawn, stand(10, 900), withdrawn, nothing]
+    ["has the next number", standing("nothing", one), stand(8, 900), standing(8, two), toWin(2, 8)],
+    ["is not sent after winning", leading(), stand(10, 900), leading(), nothing],
+    ["is not sent after withdrawing", withdrawing(7, one), stand(7, 900), withdrawing(7, one), nothing],
+    ["is not sent while releasing", releasing(), stand(10, 900), releasing(), nothing],
+    ["is not sent after the end", ended("expired"), stand(10, 900), ended("expired"), nothing],
+    ["is not sent after the end of a campaign", withdrawn, stand(10, 900), withdrawn, nothing]
   ],
   "a renewal": [
-    ["none before winning", standing(7, one), renew(5000), standing(7, one), nothing],
-    ["is on the last revision", leading(), renew(5000), leading({ attempts: outstanding }), write(5)],
+    ["is not sent before winning", standing(7, one), renew(5000), standing(7, one), nothing],
+    ["is conditioned on the last revision", leading(), renew(5000), leading({ attempts: outstanding }), write(5)],
     [
-      "is on the same revision again while an answer is missing",
+      "is conditioned on the same revision while an attempt is outstanding",
       leading({ attempts: outstanding }),
       renew(6000),
       leading({ attempts: several }),
       write(6)
     ],
     ["is sent while releasing", releasing(), renew(5000), releasing({ attempts: outstanding }), write(5)],
-    ["none after the end", ended("superseded"), renew(5000), ended("superseded"), nothing],
-    ["none after withdrawing", withdrawing(7, one), renew(5000), withdrawing(7, one), nothing],
-    ["none while watching", watching, renew(5000), watching, nothing]
+    ["is not sent after the end", ended("superseded"), renew(5000), ended("superseded"), nothing],
+    ["is not sent after withdrawing", withdrawing(7, one), renew(5000), withdrawing(7, one), nothing],
+    ["is not sent while watching", watching, renew(5000), watching, nothing]
   ],
-  "other metadata": [
-    ["is written by a leader", leading(), proclaim(5000), leading({ attempts: outstanding }), write(5)],
-    ["is not written once a release has begun", releasing(), proclaim(5000), releasing(), nothing],
-    ["is not written before winning", standing(7, one), proclaim(5000), standing(7, one), nothing],
-    ["is not written after the end", ended("removed"), proclaim(5000), ended("removed"), nothing]
+  "a proclamation": [
+    ["is sent by a leader", leading(), proclaim(5000), leading({ attempts: outstanding }), write(5)],
+    ["is not sent once a release has begun", releasing(), proclaim(5000), releasing(), nothing],
+    ["is not sent before winning", standing(7, one), proclaim(5000), standing(7, one), nothing],
+    ["is not sent after the end", ended("removed"), proclaim(5000), ended("removed"), nothing]
   ],
-  "the write of vacant": [
+  "the vacant record": [
     [
-      "is on the last revision",
+      "is conditioned on the last revision",
       releasing(),
       vacate(5000),
       releasing({ attempts: outstanding }),
@@ -171,67 +171,73 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       releasing({ attempts: attempts(5, { 5: 14_999 }) }),
       write(5, { vacant: true })
     ],
-    ["is not sent at the deadline, when it ends", releasing(), vacate(15_000), ended("expired"), nothing],
-    ["is not sent while it is valid", leading(), vacate(5000), leading(), nothing],
+    ["is not sent at the deadline, which ends the term", releasing(), vacate(15_000), ended("expired"), nothing],
+    ["is not sent while leadership is valid", leading(), vacate(5000), leading(), nothing],
     ["is not sent before winning", withdrawing(7, one), vacate(5000), withdrawing(7, one), nothing],
     ["is not sent after the end", ended("superseded"), vacate(5000), ended("superseded"), nothing]
   ],
-  "an attempt that is answered": [
+  "an answer to an attempt": [
     [
-      "wins",
+      "wins the term",
       standing(7, one),
       landed(1, 8),
       leading({ won: 8, revision: 8, sentAt: 500, attempts: attempts(1) }),
       undefined
     ],
     [
-      "wins, and the one before it cannot land any more",
+      "wins the term, and an earlier attempt can no longer land",
       standing(7, two),
       landed(2, 8),
       leading({ won: 8, revision: 8, sentAt: 900, attempts: attempts(2) }),
       undefined
     ],
     [
-      "wins late, and the one after it may still land",
+      "wins the term late, and a later attempt may still land",
       standing(7, two),
       landed(1, 8),
       leading({ won: 8, revision: 8, sentAt: 500, attempts: attempts(2, { 2: 900 }) }),
       undefined
     ],
     [
-      "wins for a campaign that was given up, and is handed back",
+      "wins for a campaign that was given up, which then releases",
       withdrawing(7, one),
       landed(1, 8),
       releasing({ won: 8, revision: 8, sentAt: 500, attempts: attempts(1) }),
       undefined
     ],
-    ["changes nothing where nothing was sent", watching, landed(1, 8), watching, undefined],
-    ["changes nothing where nothing was won", withdrawn, landed(1, 8), withdrawn, undefined],
+    ["changes nothing if no attempt was sent", watching, landed(1, 8), watching, undefined],
+    ["changes nothing after a campaign without a win", withdrawn, landed(1, 8), withdrawn, undefined],
     ...forHolders((state) => [
-      ["moves the lease to its sending", state({ attempts: outstanding }), landed(5, 11), state(adopted), undefined],
       [
-        "leaves the one that was sent after it",
+        "moves the lease to the sending of the attempt",
+        state({ attempts: outstanding }),
+        landed(5, 11),
+        state(adopted),
+        undefined
+      ],
+      [
+        "keeps a later attempt, which may still land",
         state({ attempts: several }),
         landed(5, 11),
         state({ ...adopted, attempts: attempts(6, { 6: 6000 }) }),
         undefined
       ],
       [
-        "forgets the ones that were sent before it",
+        "removes earlier attempts, which can no longer land",
         state({ attempts: several }),
         landed(6, 11),
         state({ revision: 11, sentAt: 6000, attempts: attempts(6) }),
         undefined
       ],
       [
-        "does not move the lease back for one that was sent earlier",
+        "does not move the lease back if the attempt was sent earlier",
         state({ sentAt: 7000, attempts: outstanding }),
         landed(5, 11),
         state({ ...adopted, sentAt: 7000 }),
         undefined
       ],
       [
-        "does not move the lease for one that was read back before its answer came",
+        "does not move the lease if the attempt was read back before",
         state(adopted),
         landed(5, 11),
         state(adopted),
@@ -239,14 +245,14 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       ]
     ]),
     [
-      "ends a release with vacant",
+      "ends a release if the record is vacant",
       releasing({ attempts: outstanding }),
       landed(5, 11, true),
       ended("resigned", adopted),
       undefined
     ],
     [
-      "changes no reason with a vacant that lands after the deadline",
+      "does not change the reason if a vacant record lands after the deadline",
       ended("expired", { attempts: outstanding }),
       landed(5, 11, true),
       ended("expired", adopted),
@@ -255,7 +261,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
   ],
   "a candidate that reads the key": [
     [
-      "has won where it finds its own attempt, with the time of its sending",
+      "has won if it finds its own attempt, with the time of its sending",
       standing(7, attempts(6, { 5: 5000, 6: 6000 })),
       readBack(held(8)),
       leading({ won: 8, revision: 8, sentAt: 5000, attempts: attempts(6, { 6: 6000 }) }),
@@ -269,7 +275,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       "settled"
     ],
     [
-      "takes term, time and revision from the record that won",
+      "adopts term, time and revision of the record that won",
       standing(7, one),
       readBack(held(12, { attempt: 1, term: 9, electedAt: DateTime.makeUnsafe(7), electedRevision: 8 })),
       {
@@ -283,21 +289,21 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       "settled"
     ],
     [
-      "has won, and too long ago, where the sending of its attempt is not known",
+      "has won, but is not valid, if the sending of its attempt is unknown",
       watching,
       readBack(held(8)),
       leading({ won: 8, revision: 8, sentAt: Number.NEGATIVE_INFINITY, attempts: attempts(0) }),
       "settled"
     ],
     ...([
-      ["nothing", absent],
-      ["the revision that it was sent for", vacant(7, theirs)],
-      ["another's record", held(8, theirs)],
-      ["a hand-over with its nonce", vacant(8)],
-      ["another's hand-over", vacant(8, theirs)],
-      ["a record that does not decode", undecodable(8)]
+      ["no record", absent],
+      ["the revision in its condition", vacant(7, theirs)],
+      ["the record of another candidate", held(8, theirs)],
+      ["a vacant record with its nonce", vacant(8)],
+      ["the vacant record of another candidate", vacant(8, theirs)],
+      ["a record that cannot be decoded", undecodable(8)]
     ] as const).map(([what, seen]): Row => [
-      `does not know where it finds ${what}`,
+      `does not know the outcome if it finds ${what}`,
       standing(7, one),
       readBack(seen),
       standing(7, one),
@@ -306,78 +312,78 @@ const tables: Record<string, ReadonlyArray<Row>> = {
   ],
   "a campaign that is given up and reads the key": [
     [
-      "has won where it finds its own attempt, and hands it back",
+      "has won if it finds its own attempt, and releases",
       withdrawing(7, outstanding),
       readBack(held(8)),
       releasing({ won: 8, revision: 8, sentAt: 5000, attempts: attempts(5) }),
       "settled"
     ],
     ...([
-      ["the record that it was to replace", 7, held(7, theirs)],
-      ["the hand-over that it was to replace", 7, vacant(7, theirs)],
-      ["a record that does not decode, and that it was to replace", 7, undecodable(7)],
-      ["still nothing", "nothing", absent]
+      ["the record in its condition", 7, held(7, theirs)],
+      ["the vacant record in its condition", 7, vacant(7, theirs)],
+      ["the record in its condition, which cannot be decoded", 7, undecodable(7)],
+      ["no record, as in its condition", "nothing", absent]
     ] as const).map(([what, on, seen]): Row => [
-      `may still win where it finds ${what}`,
+      `may still win if it finds ${what}`,
       withdrawing(on, one),
       readBack(seen),
       withdrawing(on, one),
       "retry"
     ]),
     ...([
-      ["another's record", 7, held(8, theirs)],
-      ["a hand-over with its nonce", 7, vacant(8)],
-      ["another's hand-over", 7, vacant(8, theirs)],
-      ["a record that does not decode", 7, undecodable(8)],
-      ["a record of a lower revision", 7, held(6, theirs)],
-      ["nothing, where it was to replace a record", 7, absent],
-      ["a record, where there was nothing", "nothing", held(8, theirs)]
+      ["the record of another candidate", 7, held(8, theirs)],
+      ["a vacant record with its nonce", 7, vacant(8)],
+      ["the vacant record of another candidate", 7, vacant(8, theirs)],
+      ["a record that cannot be decoded", 7, undecodable(8)],
+      ["a record with a lower revision", 7, held(6, theirs)],
+      ["no record, but a revision in its condition", 7, absent],
+      ["a record, but createOnly as its condition", "nothing", held(8, theirs)]
     ] as const).map(([what, on, seen]): Row => [
-      `cannot win any more where it finds ${what}`,
+      `can no longer win if it finds ${what}`,
       withdrawing(on, one),
       readBack(seen),
       withdrawn,
       "settled"
     ])
   ],
-  "a leader that lost a compare-and-set and reads the key": [
+  "a leader that reads the key after a conflict": [
     ...forHolders((state) => [
       [
-        "continues from its own later write, with the time of its sending",
+        "adopts its own later write, with the time of its sending",
         state({ attempts: outstanding }),
         readBack(held(11)),
         state(adopted),
         "settled"
       ],
       [
-        "continues from the earlier of two attempts",
+        "adopts the earlier of two attempts",
         state({ attempts: several }),
         readBack(held(11)),
         state({ ...adopted, attempts: attempts(6, { 6: 6000 }) }),
         "settled"
       ],
       [
-        "does not move its deadline for its own write where the sending is not known",
+        "does not move its deadline for its own write if the sending is unknown",
         state(),
         readBack(held(11)),
         state({ revision: 11 }),
         "settled"
       ],
       [
-        "tries again where it finds the write that it knows of: nothing was written",
+        "retries if it finds its last known write, as no attempt has landed",
         state({ attempts: attempts(6, { 6: 6000 }) }),
         readBack(held(10)),
         state({ attempts: attempts(6, { 6: 6000 }) }),
         "retry"
       ],
       ...([
-        ["its own", held(9)],
-        ["another's record", held(9, theirs)],
-        ["its own hand-over", vacant(9)],
-        ["another's hand-over", vacant(9, theirs)],
-        ["a record that does not decode", undecodable(9)]
+        ["its own record", held(9)],
+        ["the record of another candidate", held(9, theirs)],
+        ["its own vacant record", vacant(9)],
+        ["the vacant record of another candidate", vacant(9, theirs)],
+        ["a record that cannot be decoded", undecodable(9)]
       ] as const).map(([what, seen]): Row => [
-        `tries again after a stale answer: ${what}`,
+        `retries after a stale answer: ${what}`,
         state({ attempts: outstanding }),
         readBack(seen),
         state({ attempts: outstanding }),
@@ -385,97 +391,109 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       ])
     ]),
     ...([
-      ["nothing", "removed", absent],
-      ["another's record", "superseded", held(11, theirs)],
-      ["another's record under the same revision", "superseded", held(10, theirs)],
-      ["another's hand-over", "superseded", vacant(11, theirs)],
-      ["another's hand-over under the same revision", "superseded", vacant(10, theirs)],
-      ["a record that does not decode", "superseded", undecodable(11)],
-      ["a record that does not decode under the same revision", "superseded", undecodable(10)],
+      ["no record", "removed", absent],
+      ["the record of another candidate", "superseded", held(11, theirs)],
+      ["the record of another candidate with the same revision", "superseded", held(10, theirs)],
+      ["the vacant record of another candidate", "superseded", vacant(11, theirs)],
+      ["the vacant record of another candidate with the same revision", "superseded", vacant(10, theirs)],
+      ["a record that cannot be decoded", "superseded", undecodable(11)],
+      ["a record that cannot be decoded with the same revision", "superseded", undecodable(10)],
       [
-        "a record of the same name, and another nonce",
+        "a record with the same candidateId and another nonce",
         "superseded",
         held(11, { candidateId: "a", nonce: "another-of-the-same-name" })
       ],
-      ["its own hand-over, of which it was not told", "resigned", vacant(11)],
-      ["its own hand-over under the same revision", "resigned", vacant(10)]
+      ["its own vacant record, which got no answer", "resigned", vacant(11)],
+      ["its own vacant record with the same revision", "resigned", vacant(10)]
     ] as const).flatMap(([what, reason, seen]): ReadonlyArray<Row> => [
       [
-        `leading: is ${reason} where it finds ${what}`,
+        `leading: is ${reason} if it finds ${what}`,
         leading({ attempts: outstanding }),
         readBack(seen),
         ended(reason, { attempts: outstanding }),
         "settled"
       ],
       [
-        `releasing: is ${reason} where it finds ${what}`,
+        `releasing: is ${reason} if it finds ${what}`,
         releasing({ attempts: outstanding }),
         readBack(seen),
         ended(reason, { attempts: outstanding }),
         "settled"
       ],
       [
-        `ended: stays expired where it finds ${what}`,
+        `ended: stays expired if it finds ${what}`,
         ended("expired", { attempts: outstanding }),
         readBack(seen),
         ended("expired", { attempts: outstanding }),
         "settled"
       ]
     ]),
-    ["has nothing to find out where it never won", withdrawn, readBack(held(11)), withdrawn, "settled"]
+    ["changes nothing if it never won", withdrawn, readBack(held(11)), withdrawn, "settled"]
   ],
-  "a winner that reads the key before it is announced": [
+  "a winner that reads the key before the announcement": [
     ["is confirmed by the write that won", leading(), confirm(held(10)), leading(), confirmed],
     [
-      "is confirmed by a renewal, which its answer adopts",
+      "is confirmed by a renewal, without adopting it",
       leading({ attempts: outstanding }),
       confirm(held(11)),
       leading({ attempts: outstanding }),
       confirmed
     ],
     ["reads again after a stale answer", leading(), confirm(held(9)), leading(), readAgain],
-    ["reads again after a stale answer of another's", leading(), confirm(vacant(9, theirs)), leading(), readAgain],
-    ["is over where it finds another's record", leading(), confirm(held(11, theirs)), ended("superseded"), over],
-    ["is over where it finds nothing", leading(), confirm(absent), ended("removed"), over],
-    ["is over where it finds its own hand-over", releasing(), confirm(vacant(11)), ended("resigned"), over],
+    [
+      "reads again after a stale answer with the record of another candidate",
+      leading(),
+      confirm(vacant(9, theirs)),
+      leading(),
+      readAgain
+    ],
+    [
+      "ends if it finds the record of another candidate",
+      leading(),
+      confirm(held(11, theirs)),
+      ended("superseded"),
+      over
+    ],
+    ["ends if it finds no record", leading(), confirm(absent), ended("removed"), over],
+    ["ends if it finds its own vacant record", releasing(), confirm(vacant(11)), ended("resigned"), over],
     ["keeps the first reason", ended("expired"), confirm(held(11, theirs)), ended("expired"), over],
-    ["has nothing to confirm before winning", standing(7, one), confirm(held(8)), standing(7, one), over],
-    ["has nothing to confirm while watching", watching, confirm(absent), watching, over],
-    ["has nothing to confirm where it never won", withdrawn, confirm(held(8)), withdrawn, over]
+    ["is over before winning", standing(7, one), confirm(held(8)), standing(7, one), over],
+    ["is over while watching", watching, confirm(absent), watching, over],
+    ["is over if it never won", withdrawn, confirm(held(8)), withdrawn, over]
   ],
   "the deadline": [
     ["is renewDeadline after the sending", leading(), tick(1000), leading(), renewDeadline],
     ["is a millisecond away", leading(), tick(14_999), leading(), 1],
-    ["ends leadership exactly", leading(), tick(15_000), ended("expired"), 0],
+    ["ends leadership exactly when it is reached", leading(), tick(15_000), ended("expired"), 0],
     ["ends leadership when it has passed", leading(), tick(99_000), ended("expired"), 0],
-    ["is a part of a millisecond away", leading(), tick(14_999.75), leading(), 0.25],
+    ["is a fraction of a millisecond away", leading(), tick(14_999.75), leading(), 0.25],
     [
-      "is not put off by an attempt that is outstanding",
+      "is not extended by an outstanding attempt",
       leading({ attempts: outstanding }),
       tick(15_000),
       ended("expired", { attempts: outstanding }),
       0
     ],
-    ["is kept while releasing", releasing(), tick(14_999), releasing(), 1],
+    ["is the same while releasing", releasing(), tick(14_999), releasing(), 1],
     ["ends a release", releasing(), tick(15_000), ended("expired"), 0],
     [
-      "has passed where no sending is known",
+      "has passed if no sending is known",
       leading({ sentAt: Number.NEGATIVE_INFINITY }),
       tick(0),
       ended("expired", { sentAt: Number.NEGATIVE_INFINITY }),
       0
     ],
-    ["has no meaning while watching", watching, tick(99_000), watching, 0],
-    ["has no meaning before winning", standing(7, one), tick(99_000), standing(7, one), 0],
-    ["has no meaning for a campaign that is given up", withdrawing(7, one), tick(99_000), withdrawing(7, one), 0],
-    ["does not change a reason", ended("superseded"), tick(99_000), ended("superseded"), 0],
+    ["is 0 while watching", watching, tick(99_000), watching, 0],
+    ["is 0 before winning", standing(7, one), tick(99_000), standing(7, one), 0],
+    ["is 0 for a campaign that was given up", withdrawing(7, one), tick(99_000), withdrawing(7, one), 0],
+    ["does not change the reason of an end", ended("superseded"), tick(99_000), ended("superseded"), 0],
     ["does not undo an end", ended("expired"), tick(2000), ended("expired"), 0]
   ],
   "a release": [
-    ["ends a campaign that has sent nothing", watching, release, withdrawn, undefined],
+    ["ends a campaign that has sent no attempt", watching, release, withdrawn, undefined],
     ["withdraws attempts that may still land", standing(7, two), release, withdrawing(7, two), undefined],
     [
-      "begins with an attempt outstanding",
+      "begins while an attempt is outstanding",
       leading({ attempts: outstanding }),
       release,
       releasing({ attempts: outstanding }),
@@ -483,13 +501,13 @@ const tables: Record<string, ReadonlyArray<Row>> = {
     ],
     ["begins once", releasing(), release, releasing(), undefined],
     ["of a campaign begins once", withdrawing(7, one), release, withdrawing(7, one), undefined],
-    ["does not change an end", ended("expired"), release, ended("expired"), undefined]
+    ["does not change a term that has ended", ended("expired"), release, ended("expired"), undefined]
   ],
   "an outcome that cannot be read": [
     ["ends a campaign that was given up", withdrawing(7, one), abandon, withdrawn, undefined],
-    ["ends no campaign that was not given up", standing(7, one), abandon, standing(7, one), undefined],
-    ["ends no leadership", leading(), abandon, leading(), undefined],
-    ["ends no release", releasing(), abandon, releasing(), undefined]
+    ["does not end a campaign that was not given up", standing(7, one), abandon, standing(7, one), undefined],
+    ["does not end leadership", leading(), abandon, leading(), undefined],
+    ["does not end a release", releasing(), abandon, releasing(), undefined]
   ]
 }
 
@@ -507,10 +525,10 @@ describe("the end of a lease", () => {
   const rows: ReadonlyArray<readonly [what: string, state: Term.Term, now: number, left: number]> = [
     ["is leaseDuration after the sending", leading(), 1000, leaseDuration],
     ["lies after the deadline of a leader", releasing(), 15_000, leaseDuration - renewDeadline],
-    ["comes after the end of leadership", ended("expired"), 20_999, 1],
-    ["has come", ended("expired"), 21_000, 0],
+    ["is later than the end of leadership", ended("expired"), 20_999, 1],
+    ["is reached", ended("expired"), 21_000, 0],
     ["has passed", ended("expired"), 22_000, -1000],
-    ["is now where nothing was won", withdrawn, 1000, 0],
+    ["is now if no attempt has won", withdrawn, 1000, 0],
     ["is now before winning", standing(7, one), 1000, 0]
   ]
   for (const [what, state, now, left] of rows) {
@@ -521,7 +539,7 @@ describe("the end of a lease", () => {
 })
 
 describe("any events in any order", () => {
-  /** The states that may follow each, besides itself. */
+  /** The states that can follow each state, besides itself. */
   const next: Record<Term.Term["_tag"], ReadonlyArray<Term.Term["_tag"]>> = {
     Watching: ["Standing", "Leading", "Ended"],
     Standing: ["Withdrawing", "Leading"],
@@ -538,7 +556,7 @@ describe("any events in any order", () => {
     (revision, attempt) => vacant(revision, { attempt, ...theirs }),
     undecodable
   ]
-  /** By a number: what, at a time, under a revision. */
+  /** The event for a kind, a time, a revision and an attempt. */
   const eventOf = ([kind, now, revision, attempt]: readonly [number, number, number, number]): Event => {
     const look = seen[attempt % seen.length]!(revision, attempt)
     const events: ReadonlyArray<Event> = [
@@ -563,7 +581,7 @@ describe("any events in any order", () => {
   const isWrite = (answer: unknown): answer is Term.Write => (answer as Term.Write | undefined)?._tag === "Write"
 
   it.prop(
-    "lead to no state that has been left, move no deadline back, and number each write once",
+    "never lead back to a former state, never move the deadline back, and number each write once",
     { steps: Schema.Array(Schema.Tuple([Small, Time, Small, Small])) },
     ({ steps }) => {
       let state: Term.Term = watching
