@@ -310,7 +310,7 @@ export interface Leadership {
   readonly candidateId: string
   /** The number of this term: how many times the election has been won. The first term is 1. */
   readonly term: number
-  /** The fencing token of this term. A resource can refuse a former leader by it. */
+  /** The fencing token of this term, with which a resource can refuse a former leader. */
   readonly token: FencingToken
   /** When the write that won was sent, by the wall clock of this host. For display. */
   readonly electedAt: DateTime.Utc

@@ -28,7 +28,7 @@ export class LeaderRecord extends Schema.Class<LeaderRecord>("effect-aegis/Leade
   term: Schema.Int,
   /** The fencing token of this term, equal to `Leadership.token` of the leader. */
   token: FencingToken,
-  /** When the leader sent the write that won, by the leader's wall clock. For display: clocks of two hosts can differ. */
+  /** When the leader sent the write that won, by its wall clock. For display: clocks of two hosts can differ. */
   electedAt: Schema.DateTimeUtc,
   /** The metadata that the leader campaigned with or has proclaimed since. */
   metadata: Metadata

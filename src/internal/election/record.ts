@@ -67,7 +67,7 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     vacant: false
   }).length
 
-/** The state of the key. `Held` has a live leader. `Undecodable` counts as held by an unknown leader (E5). */
+/** The state of the key. `Held`: a record that is not vacant. `Undecodable` counts as held by an unknown leader (E5). */
 export type Seen =
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Held"; readonly revision: number; readonly created: DateTime.Utc; readonly record: StoredRecord }

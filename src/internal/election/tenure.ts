@@ -57,7 +57,7 @@ const settleLooks = 3
 /** Errors after which the key must be read: a failed condition or an unknown outcome. */
 const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "OutcomeUnknown"])
 
-/** The store refuses this write permanently, and has not applied it. */
+/** Whether the store refused the write permanently: it was not applied, and a retry would be refused too. */
 const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
 
 const pause = Effect.flatMap(

@@ -81,7 +81,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test(`a bucket in memory is ${backend.kind === "nats" ? "refused on a server" : "accepted in memory"}`, () =>
+  test(`storage: memory is ${backend.kind === "nats" ? "refused on NATS" : "accepted by the in-memory backend"}`, () =>
     Effect.gen(function*() {
       const build = Effect.flatMap(layerOn({ storage: "memory" }), Effect.fromResult)
       if (backend.kind === "memory") return assert.isTrue(Exit.isSuccess(yield* Effect.exit(build)))

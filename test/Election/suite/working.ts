@@ -33,7 +33,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
     ["interrupts itself", Effect.interrupt]
   ]
   for (const [how, work] of failures) {
-    test(`whileLeader ends like work that ${how}, and hands leadership over`, () =>
+    test(`whileLeader has the exit of work that ${how}, and hands leadership over`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* employ(yield* startProcess(store), finish, "one", () => work)
