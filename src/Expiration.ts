@@ -1,5 +1,6 @@
 /**
- * Expiry by the age of the last heartbeat, never by trust in a per-key TTL.
+ * Decides by the age of its last heartbeat whether an instance has expired, without
+ * relying on per-key TTLs.
  *
  * @since 0.1.0
  */
@@ -11,7 +12,8 @@ import { duration, read, withDefault } from "./internal/options.ts"
 import { isOlder } from "./internal/time.ts"
 
 /**
- * The default `maxAge` of a registry: 30 seconds, three of the default heartbeats.
+ * Default `maxAge` of a registry: 30 seconds, three times the default heartbeat
+ * interval.
  *
  * @category constants
  * @since 0.1.0
@@ -21,42 +23,43 @@ export const defaultMaxAge: Duration.Duration = Duration.seconds(30)
 const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity), defaultMaxAge) }
 
 /**
- * Returns a predicate that is true where a heartbeat is too old by a clock. Pure:
- * it reads that clock, and nothing else.
+ * Returns a predicate that reports whether an instance has expired by the given
+ * clock. The predicate reads the clock on each call.
  *
  * **Details**
  *
- * Expired means older than `maxAge` (default 30 seconds): exactly `maxAge` is
- * live, no heartbeat at all is expired, and one from the future is live.
- * `KVStore.getUnexpired` reads one key by this rule, and removes what is expired.
+ * An instance is expired if its last heartbeat is older than `maxAge`, or if it has
+ * no heartbeat. A heartbeat that is exactly `maxAge` old, or has a time in the
+ * future, is live. `KVStore.getUnexpired` applies the same rule to one key and
+ * removes the expired value.
  *
  * **Gotchas**
  *
- * Age is the difference of two readings of ONE clock. For what a `KVStore` or a
- * `Registry` returned that is the store's clock, `KVStore.clock`; by another
- * host's clock live instances seem expired, or expired ones live.
+ * Pass the clock that recorded the heartbeats. For instances that a `Registry`
+ * returned (with `clock: "store"`, the default) this is `KVStore.clock`. The clock
+ * of a host can differ from it: live instances would look expired, or expired
+ * instances live.
  *
- * Throws `InvalidConfig` where `maxAge` is no duration, or below 0: a pure
- * function has no error channel, and a `maxAge` that was taken for 0 would make
- * every instance expired.
+ * Throws `InvalidConfig` if `maxAge` is not a valid duration or is negative.
  *
- * **Example** (An instance and the store's clock)
+ * **Example** (Checking instances by the store's clock)
  *
  * ```ts
+ * import { Effect, Layer } from "effect"
  * import { Expiration, KVStore, Registry } from "effect-aegis"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
  *
  * const program = Effect.gen(function*() {
  *   const store = yield* KVStore.KVStore
  *   const registry = yield* Registry.Registry
  *   const expired = Expiration.isExpired(store.clock, { maxAge: "10 seconds" })
+ *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.2.3" })
  *   const all = yield* registry.list("orders", { includeExpired: true })
- *   return all.filter((instance) => !expired(instance))
- * })
+ *   return all.filter((instance) => !expired(instance)).map((instance) => instance.instanceId)
+ * }).pipe(Effect.scoped)
  *
  * const layer = Registry.layer().pipe(Layer.provideMerge(KVStore.layerMemory({ bucket: "registry" })))
- * Effect.runPromise(Effect.provide(program, layer))
+ * console.log(await Effect.runPromise(Effect.provide(program, layer)))
+ * // => [ 'orders-1' ]
  * ```
  *
  * @category predicates
@@ -64,7 +67,10 @@ const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity
  */
 export const isExpired = (
   clock: Clock.Clock,
-  options?: { readonly maxAge?: Duration.Input | undefined }
+  options?: {
+    /** Age above which an instance is expired; a number is milliseconds. Default 30 seconds. */
+    readonly maxAge?: Duration.Input | undefined
+  }
 ): (subject: { readonly lastHeartbeat: DateTime.Utc | undefined }) => boolean => {
   const { maxAge } = Result.getOrThrow(read("options", options, settings))
   const isTooOld = isOlder(clock, maxAge)

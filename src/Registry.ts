@@ -1,12 +1,13 @@
 /**
- * Service registry with heartbeats: registration, discovery by name, expiry and
- * cleanup.
+ * Service registry: registration with heartbeats, discovery by service name,
+ * expiry and cleanup.
  *
- * An instance registers, sends heartbeats, and expires once its last heartbeat is
- * older than `maxAge`: by the store's own time, so that no host's clock matters,
- * and never by trust in a per-key TTL. Every write is a compare-and-set on what
- * this process wrote last: no registration overwrites another's, and a heartbeat
- * that was under way cannot bring back what was deregistered.
+ * An instance registers and sends heartbeats. It expires once its last heartbeat is
+ * older than `maxAge`. By default the registry measures ages with the store's own
+ * timestamps, so wrong clocks on the hosts have no effect, and it needs no per-key
+ * TTL. Every write is a compare-and-set on the revision that this process wrote
+ * last: a registration cannot overwrite the record of another process, and a late
+ * heartbeat cannot restore a deregistered instance.
  *
  * @since 0.1.0
  */
@@ -30,25 +31,29 @@ export * from "./RegistryError.ts"
 export * from "./ServiceInstance.ts"
 
 /**
- * Service registry with heartbeats: registration, discovery by name, expiry and
- * cleanup.
+ * Service that registers instances and finds the live instances of a service.
  *
- * **Example** (A backend that finds the instances of another)
+ * **Details**
+ *
+ * `make` and `layer` create it on a `KVStore`; `Aegis` provides it together with
+ * its bucket. Every operation fails with a `RegistryError`, whose `reason` names
+ * the cause.
+ *
+ * **Example** (Finding the instances of a service)
  *
  * ```ts
- * import { KVStore, Registry } from "effect-aegis"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Effect } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
  *
  * const program = Effect.gen(function*() {
  *   const registry = yield* Registry.Registry
  *   yield* registry.register({ serviceName: "orders", version: "1.2.3", metadata: { port: 8080 } })
  *   const instances = yield* registry.list("orders")
  *   return instances.map((instance) => instance.metadata["port"])
- * })
+ * }).pipe(Effect.scoped)
  *
- * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
- * Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer)))
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+ * // => [ 8080 ]
  * ```
  *
  * @category services
@@ -56,41 +61,50 @@ export * from "./ServiceInstance.ts"
  */
 export class Registry extends Context.Service<Registry, {
   /**
-   * Registers an instance, sends its heartbeats, and deregisters it when the
-   * scope closes.
+   * Registers an instance, sends its heartbeats in the background, and deregisters
+   * it when the scope closes.
+   *
+   * **When to use**
+   *
+   * Use for a process that should be registered while it runs. `layerInstance` does
+   * the same as a layer.
    *
    * **Details**
    *
-   * Waits for a live record of another process under the same id to expire,
-   * unless `onDuplicate` says otherwise. Heartbeats go on through any outage of
-   * the store. Closing the scope takes at most twice the store's `timeout`.
+   * If the id belongs to a live record of another process, `register` waits until
+   * that record expires; `onDuplicate` changes this. Heartbeats continue through an
+   * outage of the store of any length. Deregistration, when the scope closes, takes
+   * at most twice the store's `timeout`.
    *
-   * Fails with `InvalidName`, `InvalidConfig`, `InvalidValue` (metadata) or
-   * `ValueTooLarge` before anything is sent, with `DuplicateInstance` where
-   * another process has the id, and with `KVStoreError` where the store cannot be
-   * reached.
+   * Fails before it writes anything with `InvalidName`, `InvalidConfig`,
+   * `InvalidValue` (metadata) or `ValueTooLarge`; with `DuplicateInstance` if
+   * another process uses the id; and with `KVStoreError` if the store is not
+   * available.
    *
-   * **Example** (Registered while it serves)
+   * **Gotchas**
+   *
+   * The process is not interrupted if it loses its registration. Wait for `lost` of
+   * the returned `Registration` to react to that.
+   *
+   * **Example** (Registering an instance and changing its status)
    *
    * ```ts
-   * import { KVStore, Registry } from "effect-aegis"
-   * import * as Console from "effect/Console"
-   * import * as Effect from "effect/Effect"
-   * import * as Layer from "effect/Layer"
+   * import { Effect } from "effect"
+   * import { Aegis, Registry } from "effect-aegis"
    *
-   * const serve = Effect.gen(function*() {
+   * const program = Effect.gen(function*() {
    *   const registry = yield* Registry.Registry
    *   const registration = yield* registry.register(
    *     { serviceName: "orders", instanceId: "orders-1", version: "1.2.3", metadata: { port: 8080 } },
    *     { heartbeat: "5 seconds", onDuplicate: "fail" }
    *   )
    *   yield* registration.update((current) => ({ ...current, status: "STANDBY" }))
-   *   const { status } = yield* registration.instance
-   *   yield* Console.log(`registered as ${status}`)
+   *   const { instanceId, status } = yield* registration.instance
+   *   return `${instanceId} is ${status}`
    * }).pipe(Effect.scoped)
    *
-   * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
-   * Effect.runPromise(Effect.provide(serve, layer))
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+   * // => orders-1 is STANDBY
    * ```
    */
   readonly register: (
@@ -98,35 +112,46 @@ export class Registry extends Context.Service<Registry, {
     options?: RegisterOptions
   ) => Effect.Effect<Registration, RegistryError, Scope.Scope>
   /**
-   * Sends one heartbeat by hand, for callers who keep their own loop. The first
-   * one registers the instance; so does one that finds its record expired or
-   * cleaned up.
+   * Sends one heartbeat, for callers that run their own heartbeat loop.
+   *
+   * **When to use**
+   *
+   * Use where the caller decides when to send heartbeats, for example after a health
+   * check. Otherwise use `register`.
    *
    * **Details**
    *
-   * Version, status, group and metadata are written with it. Fails as `register`
-   * does, but waits for no other process: a live one under the id is
-   * `DuplicateInstance` at once. Fails with `Deregistered`, from then on, where
-   * another process deregistered the instance.
+   * The first heartbeat registers the instance. So does a heartbeat whose record has
+   * expired or was removed by a cleanup. Each heartbeat also writes the version,
+   * status, group and metadata.
+   *
+   * Fails as `register` does, but never waits: if a live record of another process
+   * has the id, it fails with `DuplicateInstance` at once. If another process
+   * deregistered the instance, this heartbeat and all later ones fail with
+   * `Deregistered`.
    */
   readonly heartbeat: (instance: InstanceOptions & { readonly instanceId: string }) => Effect.Effect<
     void,
     RegistryError
   >
   /**
-   * Removes an instance, whichever process registered it, and returns whether
-   * there was one. Its owner sends no more heartbeats.
+   * Removes an instance, whichever process registered it, and returns whether a
+   * record was removed. The owner of the instance stops its heartbeats.
    *
    * **Details**
    *
-   * An instance that registers in its place meanwhile is kept. Fails with
-   * `InvalidName`, or `KVStoreError`.
+   * If another instance registers under the same id during the removal, that
+   * instance is kept. Fails with `InvalidName` or `KVStoreError`.
    */
   readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
   /**
-   * Reads one instance: none where it is absent or expired. Fails with
-   * `UndecodableValue` where the record does not decode, with `InvalidName`,
-   * `InvalidConfig` or `KVStoreError`.
+   * Reads one instance. Returns `Option.none()` if the instance is absent or
+   * expired.
+   *
+   * **Details**
+   *
+   * Fails with `UndecodableValue` if the stored record does not decode, and with
+   * `InvalidName`, `InvalidConfig` or `KVStoreError`.
    */
   readonly get: (
     serviceName: string,
@@ -134,104 +159,131 @@ export class Registry extends Context.Service<Registry, {
     options?: ReadOptions
   ) => Effect.Effect<Option.Option<ServiceInstance>, RegistryError>
   /**
-   * Reads the live instances of a service, in order of their ids.
+   * Reads the live instances of a service, sorted by id.
    *
    * **Details**
    *
-   * A record that does not decode is logged and left out. Fails with
-   * `InvalidName`, `InvalidConfig` or `KVStoreError`: an outage is never an empty
-   * list.
+   * A record that does not decode is logged and left out. Fails with `InvalidName`,
+   * `InvalidConfig` or `KVStoreError`; during an outage it fails and never returns
+   * an empty list.
    */
   readonly list: (
     serviceName: string,
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
   /**
-   * Reads the live instances of all services, by service name; a service without
-   * one is left out. Fails with `InvalidConfig` or `KVStoreError`.
+   * Reads the live instances of all services, grouped by service name. A service
+   * without live instances is left out. Fails with `InvalidConfig` or
+   * `KVStoreError`.
    */
   readonly listAll: (
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<ServiceInstance>>, RegistryError>
   /**
-   * Emits `Up` for each live instance, then `Ready`, then every change; of one
-   * service, or of all.
+   * Emits `Up` for each live instance, then `Ready`, then an event for every change.
+   * Follows one service, or all services if no name is given.
    *
    * **Details**
    *
-   * All watches of a registry share one watch of the store. An instance goes
-   * `Down` by a timer of this process once `maxAge` has passed since its last
-   * heartbeat was seen. Fails with `InvalidName`, or with `KVStoreError` where the
-   * store's watch fails; watching again starts a new one.
+   * All watches of a registry share one watch of the store. A timer of this process
+   * emits `Down` for an instance once `maxAge` has passed since this process
+   * received the last heartbeat. Fails with `InvalidName`, or with `KVStoreError` if
+   * the watch of the store fails; calling `watch` again then starts a new watch of
+   * the store.
    *
    * **Gotchas**
    *
-   * A process that is itself cut off from the store for longer than `maxAge` sees
-   * no heartbeats, and gets `Down` with the reason `expired` for every instance
-   * until it is back.
+   * A process that is disconnected from the store for longer than `maxAge` receives
+   * no heartbeats. Its watches emit `Down` with the reason `expired` for every
+   * instance, and `Up` after the connection is back.
    *
-   * **Example** (Following a service)
+   * **Example** (Keeping a set of live instances)
    *
    * ```ts
-   * import { KVStore, Registry } from "effect-aegis"
-   * import * as Console from "effect/Console"
-   * import * as Effect from "effect/Effect"
-   * import * as Layer from "effect/Layer"
-   * import * as Stream from "effect/Stream"
+   * import { Effect, Stream } from "effect"
+   * import { Aegis, Registry } from "effect-aegis"
    *
-   * const follow = Effect.gen(function*() {
+   * const program = Effect.gen(function*() {
    *   const registry = yield* Registry.Registry
    *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.2.3" })
+   *   const live = new Set<string>()
    *   yield* registry.watch("orders").pipe(
+   *     // A server would follow the changes until it shuts down.
    *     Stream.takeUntil((event) => event._tag === "Ready"),
    *     Stream.runForEach((event) =>
-   *       Console.log(event._tag === "Ready" ? "Ready" : `${event._tag} ${event.instance.instanceId}`)
+   *       Effect.sync(() => {
+   *         if (event._tag === "Up") live.add(event.instance.instanceId)
+   *         if (event._tag === "Down") live.delete(event.instance.instanceId)
+   *       })
    *     )
    *   )
+   *   return [...live]
    * }).pipe(Effect.scoped)
    *
-   * const layer = Registry.layer().pipe(Layer.provide(KVStore.layerMemory({ bucket: "registry" })))
-   * Effect.runPromise(Effect.provide(follow, layer))
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+   * // => [ 'orders-1' ]
    * ```
    */
   readonly watch: (serviceName?: string) => Stream.Stream<RegistryEvent, RegistryError>
   /**
-   * Removes expired records once, by compare-and-purge, and reports which and
-   * why. `layerCleanup` does so on a schedule.
+   * Removes the expired records once, and returns a report of the removed
+   * instances. `layerCleanup` runs it on a schedule.
    *
    * **Details**
    *
-   * An instance that sends a heartbeat meanwhile is kept. Where more than
-   * `maxRemovalRatio` of a service looks expired, none of it is removed. Fails
-   * with `InvalidConfig`, or with `KVStoreError` where the records cannot be read.
+   * Each removal is conditioned on the revision that was read, so an instance that
+   * sends a heartbeat during the run is kept. If more than `maxRemovalRatio` of the
+   * instances of a service look expired, none of that service is removed. Fails with
+   * `InvalidConfig`, or with `KVStoreError` if the records cannot be read.
    */
   readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
 }>()("effect-aegis/Registry") {}
 
 /**
- * A change of the instances that a watch follows. A heartbeat that changes nothing
- * but the time is no event.
+ * A change of the instances, emitted by `watch`. A heartbeat that changes only the
+ * time of the last heartbeat emits no event.
  *
  * **Details**
  *
  * - `Up`: an instance registered, or was live when the watch began
- * - `Changed`: its status, version, group or metadata changed
- * - `Down`: it was deregistered, expired, or was cleaned up
+ * - `Changed`: the status, version, group or metadata of an instance changed
+ * - `Down`: an instance was deregistered, expired, or was removed by a cleanup
  * - `Ready`: `Up` has been emitted for every instance that was live when the watch
- *   began; once, also where there is none
+ *   began. Emitted once, also if there was no live instance
  *
  * @category models
  * @since 0.1.0
  */
 export type RegistryEvent =
-  | { readonly _tag: "Up"; readonly instance: ServiceInstance }
-  | { readonly _tag: "Changed"; readonly instance: ServiceInstance; readonly previous: ServiceInstance }
   | {
-    readonly _tag: "Down"
+    /** Discriminator of `RegistryEvent`. */
+    readonly _tag: "Up"
+    /** The live instance. */
     readonly instance: ServiceInstance
+  }
+  | {
+    /** Discriminator of `RegistryEvent`. */
+    readonly _tag: "Changed"
+    /** The instance after the change. */
+    readonly instance: ServiceInstance
+    /** The instance before the change. */
+    readonly previous: ServiceInstance
+  }
+  | {
+    /** Discriminator of `RegistryEvent`. */
+    readonly _tag: "Down"
+    /** The instance as this watch knew it last. */
+    readonly instance: ServiceInstance
+    /**
+     * `deregistered`: by its owner or another process; `expired`: no heartbeat for
+     * `maxAge`; `cleanedUp`: by a cleanup.
+     */
     readonly reason: "deregistered" | "expired" | "cleanedUp"
   }
-  | { readonly _tag: "Ready" }
+  | {
+    /** Discriminator of `RegistryEvent`. */
+    readonly _tag: "Ready"
+  }
 
 /**
  * Options of `register` and `layerInstance`.
@@ -241,23 +293,23 @@ export type RegistryEvent =
  */
 export interface RegisterOptions {
   /**
-   * The time between two heartbeats: from 100 ms to half of `maxAge`, or a
-   * Schedule. Default: the registry's, 10 seconds.
+   * Time between two heartbeats, from 100 ms to half of `maxAge`; a number is
+   * milliseconds. Or a Schedule. Default: the `heartbeat` of the registry (10
+   * seconds).
    *
-   * A Schedule is never followed sooner than 100 ms after the heartbeat before,
-   * and a gap of more than half of `maxAge` is a warning. One that ends lets the
-   * instance expire.
+   * A Schedule is limited to one heartbeat every 100 ms. A delay of more than half
+   * of `maxAge` is logged as a warning. When the Schedule ends, the heartbeats stop
+   * and the instance expires.
    */
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
   /**
-   * What to do about a live record of another process under the same id. Default
-   * `"wait"`.
+   * Behaviour if a live record of another process has the id. Default `"wait"`.
    *
-   * - `"wait"`: waits until it has sent no heartbeat for `maxAge`; fails with
-   *   `DuplicateInstance` as soon as it sends one
+   * - `"wait"`: waits until the other process has sent no heartbeat for `maxAge`;
+   *   fails with `DuplicateInstance` as soon as the other process sends one
    * - `"fail"`: fails with `DuplicateInstance` at once
-   * - `"replace"`: takes the id over at once; the other process is told through
-   *   its `lost`
+   * - `"replace"`: overwrites the record; the `lost` of the other process returns
+   *   `DuplicateInstance`
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
 }
@@ -269,87 +321,124 @@ export interface RegisterOptions {
  * @since 0.1.0
  */
 export interface ReadOptions {
-  /** The age from which an instance is expired: more than 0; a number is milliseconds. Default: the registry's. */
+  /**
+   * Age of the last heartbeat above which an instance is expired, for this read
+   * only. Above 0; a number is milliseconds. Default: the `maxAge` of the registry.
+   */
   readonly maxAge?: Duration.Input | undefined
-  /** Whether expired instances are returned too. Default false. */
+  /** Whether to return expired instances too. Default false. */
   readonly includeExpired?: boolean | undefined
 }
 
 /**
- * A registered instance, for as long as its scope is open.
+ * A registered instance. Valid until the scope of `register` closes.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Registration {
-  /** The instance as it was last written. */
+  /** Returns the instance as this process last stored it. */
   readonly instance: Effect.Effect<ServiceInstance>
   /**
-   * Changes version, status, group or metadata at once. `f` is given the instance
-   * with what other writers put there; what it leaves is kept.
+   * Writes a new version, status, group or metadata at once. `f` receives the
+   * stored instance, including changes by other writers, and returns the new one;
+   * fields that `f` does not change keep their values. `f` can be called again
+   * after a conflict.
    *
-   * Fails with `InvalidConfig`, `InvalidValue` (metadata) or `ValueTooLarge`
-   * before anything is sent; with `OutcomeUnknown` in a `KVStoreError` the change
-   * may have been stored.
+   * Fails with `InvalidConfig`, `InvalidValue` (metadata) or `ValueTooLarge` before
+   * it writes anything; with `DuplicateInstance` or `Deregistered` if the
+   * registration is lost; and with `KVStoreError` if the write fails. If the reason
+   * of that `KVStoreError` is `OutcomeUnknown`, the change may have been stored.
    */
   readonly update: (f: (current: ServiceInstance) => ServiceInstance) => Effect.Effect<void, RegistryError>
   /**
-   * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has
-   * passed, and deregisters. `timeout` is from 0 to 366 days, without a default; a
-   * number is milliseconds. A `done` that fails is logged, and ends the wait.
+   * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has passed,
+   * then deregisters. A failure of `done` is logged and ends the wait. If the status
+   * cannot be written, `drain` fails at once, without waiting.
    */
   readonly drain: (
     done: Effect.Effect<void>,
-    options: { readonly timeout: Duration.Input }
+    options: {
+      /** Longest wait for `done`, from 0 to 366 days; a number is milliseconds. Required. */
+      readonly timeout: Duration.Input
+    }
   ) => Effect.Effect<void, RegistryError>
-  /** Waits until another process takes the id (`DuplicateInstance`) or deregisters the instance (`Deregistered`), and returns which. */
+  /**
+   * Waits until the registration is lost, and returns the error: `DuplicateInstance`
+   * if another process took the id, `Deregistered` if another process deregistered
+   * the instance.
+   */
   readonly lost: Effect.Effect<RegistryError>
-  /** Emits whether other processes see the instance as live: now, and on every change. It is `invisible` once no heartbeat has been stored for `maxAge`. */
+  /**
+   * Emits whether other processes see the instance as live: the current state, then
+   * every change. The state is `invisible` once `maxAge` has passed since the last
+   * stored heartbeat.
+   */
   readonly visibility: Stream.Stream<"visible" | "invisible">
 }
 
 /**
- * Options of a run of the cleanup.
+ * Options of one run of the cleanup.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CleanupOptions {
-  /** The age from which an instance is removed: at least twice the registry's heartbeat. Default: the registry's. */
+  /**
+   * Age of the last heartbeat above which an instance is removed. At least twice the
+   * registry's `heartbeat`; a number is milliseconds. Default: the `maxAge` of the
+   * registry.
+   */
   readonly maxAge?: Duration.Input | undefined
-  /** Whether to report only, and remove nothing. Default false. */
+  /** Whether to report the expired instances without removing them. Default false. */
   readonly dryRun?: boolean | undefined
   /**
-   * The largest share of a service, of at least 10 instances, that one run may
-   * remove: from 0 to 1. Default 0.5; 1 turns self-preservation off.
+   * Largest fraction of a service's instances that one run may remove, from 0 to 1.
+   * Applies to services with at least 10 instances. Default 0.5; 1 disables this
+   * self-preservation.
    */
   readonly maxRemovalRatio?: number | undefined
   /**
-   * Whether to remove only what an earlier run of this registry saw unchanged, at
-   * least one heartbeat before, so that a wrong clock cannot remove a live fleet.
-   * Default false; true in `layerCleanup`.
+   * Whether to remove only instances that an earlier run of this registry found
+   * expired at the same revision, at least one heartbeat earlier. This prevents one
+   * wrong reading of a clock from removing live instances. Default false; true in
+   * `layerCleanup`.
    */
   readonly confirm?: boolean | undefined
 }
 
 /**
- * The outcome of a run of the cleanup; with `dryRun`, what it would have been.
+ * Report of one run of the cleanup. With `dryRun`, `removed` lists the instances
+ * that a run would remove.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CleanupReport {
-  /** How many records were read. */
+  /** Number of records that the run read. */
   readonly scanned: number
-  /** The instances that were removed (`<serviceName>/<instanceId>`), and why. */
-  readonly removed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
-  /** How many sent a heartbeat, or were removed by another process, between the read and the removal: left alone. */
+  /** The removed instances. */
+  readonly removed: ReadonlyArray<{
+    /** The instance as `<serviceName>/<instanceId>`. */
+    readonly instance: string
+    /** Why the instance was removed. */
+    readonly reason: string
+  }>
+  /**
+   * Number of expired records that changed or were removed between the read and the
+   * removal. The run left them alone.
+   */
   readonly conflicts: number
-  /** The instances that the store failed to remove, and why: the next run tries again. */
-  readonly failed: ReadonlyArray<{ readonly instance: string; readonly reason: string }>
-  /** The records that do not decode; they are removed by age too. */
+  /** The expired instances that could not be removed. The next run tries again. */
+  readonly failed: ReadonlyArray<{
+    /** The instance as `<serviceName>/<instanceId>`. */
+    readonly instance: string
+    /** Why the removal failed. */
+    readonly reason: string
+  }>
+  /** Records that do not decode, as `<serviceName>/<instanceId>`. They are removed by the age of their last write. */
   readonly undecodable: ReadonlyArray<string>
-  /** The services of which self-preservation kept everything. */
+  /** Names of the services that the run skipped because too many of their instances looked expired. */
   readonly preserved: ReadonlyArray<string>
 }
 
@@ -361,17 +450,21 @@ export interface CleanupReport {
  */
 export interface Options {
   /**
-   * The age of its last heartbeat from which an instance is expired: at least
-   * twice `heartbeat`, and at most half of the bucket's `streamMaxAge`. A number is
+   * Age of the last heartbeat above which an instance is expired. At least twice
+   * `heartbeat`, and at most half of the bucket's `streamMaxAge`; a number is
    * milliseconds. Default 30 seconds.
    */
   readonly maxAge?: Duration.Input | undefined
-  /** The time between two heartbeats of a registration: at least 100 ms, or a Schedule (see `RegisterOptions`). Default 10 seconds. */
+  /**
+   * Time between two heartbeats of a registration: at least 100 ms, or a Schedule
+   * (see `RegisterOptions`). A number is milliseconds. Default 10 seconds.
+   */
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
   /**
-   * The clock that ages are measured by. Default `"store"`: the store's own
-   * timestamps. `"local"` compares `lastHeartbeat`, as its writer's clock had it,
-   * with this host's Clock, as AegisSDK does.
+   * Clock that measures ages. `"store"` (default) uses the store's timestamps.
+   * `"local"` compares `lastHeartbeat`, written by the clock of the instance's host,
+   * with the `Clock` of this host, as AegisSDK does: the clocks of all hosts must
+   * agree.
    */
   readonly clock?: "store" | "local" | undefined
 }
@@ -381,9 +474,8 @@ export interface Options {
  *
  * **Details**
  *
- * Fails with `InvalidConfig` for options that it does not take, and for times that
- * cannot work: `maxAge` below two heartbeats, or a bucket whose `streamMaxAge` is
- * below twice `maxAge`.
+ * Fails with `InvalidConfig` for an invalid option, a `maxAge` below two
+ * heartbeats, or a bucket whose `streamMaxAge` is below twice `maxAge`.
  *
  * @category constructors
  * @since 0.1.0
@@ -394,7 +486,7 @@ export const make = (
   Effect.flatMap(KVStore, (store) => service.make("Registry.make", store, options))
 
 /**
- * Provides a registry on a bucket. Fails as `make` does.
+ * Provides a registry on the `KVStore` of the context. Fails as `make` does.
  *
  * @category layers
  * @since 0.1.0
@@ -403,20 +495,20 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
   Layer.effect(Registry, Effect.flatMap(KVStore, (store) => service.make("Registry.layer", store, options)))
 
 /**
- * Registers an instance for as long as the layer lives.
+ * Registers an instance while the layer is in use, and deregisters it when the
+ * layer is released.
  *
  * **Details**
  *
- * Fails as `register` does. Where the registration is lost, because another process
- * took the id or deregistered it, that is logged as an error, and the layer lives
- * on.
+ * Fails as `register` does. If the registration is lost, because another process
+ * took the id or deregistered the instance, the layer logs an error and stays in
+ * use.
  *
- * **Example** (A backend that is registered while it runs)
+ * **Example** (A process that is registered while it runs)
  *
  * ```ts
+ * import { Effect, Layer, Option } from "effect"
  * import { KVStore, Registry } from "effect-aegis"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
  *
  * const instance = Registry.layerInstance({
  *   serviceName: "orders",
@@ -432,9 +524,11 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
  *
  * const program = Effect.gen(function*() {
  *   const registry = yield* Registry.Registry
- *   return yield* registry.get("orders", "orders-1")
+ *   return Option.isSome(yield* registry.get("orders", "orders-1"))
  * })
- * Effect.runPromise(Effect.provide(program, layer))
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, layer)))
+ * // => true
  * ```
  *
  * @category layers
@@ -447,30 +541,32 @@ export const layerInstance = (
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry
     const { lost } = yield* registry.register(instance, options)
-    yield* forkReported("a registration", Effect.flatMap(lost, (error) => Effect.fail(error)))
+    yield* forkReported("the registration of a layerInstance", Effect.flatMap(lost, (error) => Effect.fail(error)))
   }))
 
 /**
- * Runs `cleanup` on a schedule: an interval of at least 100 ms, or a Schedule.
- * Default: every 30 seconds, the first time after one interval.
+ * Runs `cleanup` repeatedly while the layer is in use. `schedule` is an interval of
+ * at least 100 ms or a Schedule. Default: every 30 seconds, starting after the first
+ * interval.
  *
  * **Details**
  *
- * A run removes only what an earlier one saw unchanged, unless `confirm` is false.
- * One that fails is logged, and the next one tries again. A Schedule is never
- * followed sooner than 100 ms after the start of the run before, and one that ends
- * is a warning. Fails with `InvalidConfig` when the layer is built.
+ * A run removes only instances that an earlier run found expired at the same
+ * revision, unless `confirm` is false. A failed run is logged; the next run tries
+ * again. A Schedule is limited to one run every 100 ms, counted from start to start;
+ * its end is logged as a warning. Building the layer fails with `InvalidConfig` for
+ * an invalid option.
  *
  * **Gotchas**
  *
- * Nothing holds back the bucket's own `streamMaxAge`, self-preservation neither.
+ * The bucket's `streamMaxAge` removes old records independently of the cleanup, and
+ * self-preservation does not prevent that.
  *
- * **Example** (A registry that cleans up after itself)
+ * **Example** (Removing expired instances every minute)
  *
  * ```ts
+ * import { Effect, Layer } from "effect"
  * import { KVStore, Registry } from "effect-aegis"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
  *
  * const layer = Registry.layerCleanup({ schedule: "1 minute", maxRemovalRatio: 0.3 }).pipe(
  *   Layer.provideMerge(Registry.layer({ maxAge: "30 seconds", heartbeat: "10 seconds" })),
@@ -479,16 +575,21 @@ export const layerInstance = (
  *
  * const program = Effect.gen(function*() {
  *   const registry = yield* Registry.Registry
- *   return yield* registry.listAll()
+ *   return (yield* registry.listAll()).size
  * })
- * Effect.runPromise(Effect.provide(program, layer))
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, layer)))
+ * // => 0
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerCleanup = (
-  options?: CleanupOptions & { readonly schedule?: Schedule.Schedule<unknown> | Duration.Input | undefined }
+  options?: CleanupOptions & {
+    /** Time between two runs, at least 100 ms, or a Schedule. A number is milliseconds. Default 30 seconds. */
+    readonly schedule?: Schedule.Schedule<unknown> | Duration.Input | undefined
+  }
 ): Layer.Layer<never, RegistryError, Registry> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry

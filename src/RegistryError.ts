@@ -1,7 +1,8 @@
 /**
- * Errors of a registry: one `RegistryError`, with the operation and a tagged
- * `reason`. Handle one with `Effect.catchReason("RegistryError",
- * "DuplicateInstance", ...)`.
+ * Errors of the service registry. Every operation fails with a `RegistryError`,
+ * which has the name of the operation and a tagged `reason`.
+ * `Effect.catchReason("RegistryError", "DuplicateInstance", handler)` handles one
+ * reason.
  *
  * @since 0.1.0
  */
@@ -12,8 +13,8 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * Another process is registered under this id. Each
- * process needs an `instanceId` of its own.
+ * Reason of a `RegistryError`: another process is registered under this id. Each
+ * process needs its own `instanceId`.
  *
  * @category errors
  * @since 0.1.0
@@ -21,16 +22,22 @@ export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLar
 export class DuplicateInstance
   extends Schema.TaggedError<DuplicateInstance>("effect-aegis/RegistryError/DuplicateInstance")(
     "DuplicateInstance",
-    { serviceName: Schema.String, instanceId: Schema.String }
+    {
+      /** Name of the service. */
+      serviceName: Schema.String,
+      /** Id that both processes use. */
+      instanceId: Schema.String
+    }
   )
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
     return `another process is registered as ${this.serviceName}/${this.instanceId}: ` +
-      "give each its own instanceId, or stop the other one"
+      "give each process its own instanceId, or stop the other process"
   }
 
   /**
-   * False: the id is taken for as long as the other process uses it.
+   * False: the other process keeps the id while it sends heartbeats.
    *
    * @since 0.1.0
    */
@@ -40,24 +47,27 @@ export class DuplicateInstance
 }
 
 /**
- * Another process deregistered this instance. It sends no more heartbeats until it
- * is registered again.
+ * Reason of a `RegistryError`: another process deregistered this instance. Its
+ * heartbeats stop until it is registered again.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Deregistered
   extends Schema.TaggedError<Deregistered>("effect-aegis/RegistryError/Deregistered")("Deregistered", {
+    /** Name of the service. */
     serviceName: Schema.String,
+    /** Id of the deregistered instance. */
     instanceId: Schema.String
   })
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return `${this.serviceName}/${this.instanceId} was deregistered: register it again where that is wanted`
+    return `${this.serviceName}/${this.instanceId} was deregistered: register it again if it should be listed`
   }
 
   /**
-   * False: it stays deregistered until it is registered again.
+   * False: the instance stays deregistered until it is registered again.
    *
    * @since 0.1.0
    */
@@ -67,7 +77,7 @@ export class Deregistered
 }
 
 /**
- * Schema of the reasons for which an operation of a registry fails.
+ * Schema of the reasons of a `RegistryError`.
  *
  * @category schemas
  * @since 0.1.0
@@ -84,7 +94,7 @@ export const RegistryReason = Schema.Union([
 ])
 
 /**
- * The reason for which an operation of a registry failed.
+ * Reason of a `RegistryError`: the cause of a failed operation.
  *
  * @category models
  * @since 0.1.0
@@ -92,21 +102,24 @@ export const RegistryReason = Schema.Union([
 export type RegistryReason = typeof RegistryReason.Type
 
 /**
- * An operation of a registry failed: `operation` says which, `reason` why.
+ * Error of every operation of a registry: the failed operation and its reason.
  *
  * @category errors
  * @since 0.1.0
  */
 export class RegistryError extends Schema.TaggedError<RegistryError>("effect-aegis/RegistryError")("RegistryError", {
+  /** Name of the operation, such as `list`, with the instance where one is known: `update orders/orders-1`. */
   operation: Schema.String,
+  /** Why the operation failed. */
   reason: RegistryReason
 }) {
+  /** What failed, why, and what to do. */
   override get message(): string {
     return `${this.operation}: ${this.reason.message}`
   }
 
   /**
-   * True where trying again can help and cannot harm, as the reason says.
+   * Whether a retry is safe and can succeed; the `isRetryable` of the reason.
    *
    * @since 0.1.0
    */

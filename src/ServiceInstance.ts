@@ -1,13 +1,14 @@
 /**
- * Instances of a service: as they are registered, and as they are read.
+ * Models of service instances: the options to register an instance, and the
+ * instance that the registry returns.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * Schema of the name of a service: a letter, then letters, digits, `_` and `-`. It
- * is a token of a NATS subject, so dots and wildcards are no part of it.
+ * Schema of the name of a service: a letter, then letters, digits, `_` and `-`. The
+ * name is one token of a NATS subject, so it has no dots or wildcards.
  *
  * @category schemas
  * @since 0.1.0
@@ -17,7 +18,7 @@ export const ServiceName = Schema.String.check(Schema.isPattern(/^[a-zA-Z][a-zA-
 )
 
 /**
- * The checked name of a service.
+ * Name of a service that has passed the checks of the schema.
  *
  * @category models
  * @since 0.1.0
@@ -36,7 +37,7 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 )
 
 /**
- * The checked id of an instance within its service.
+ * Id of an instance that has passed the checks of the schema.
  *
  * @category models
  * @since 0.1.0
@@ -44,8 +45,9 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 export type InstanceId = typeof InstanceId.Type
 
 /**
- * Schema of the status that an instance gives itself. `ACTIVE` and `STANDBY` take
- * work; `DRAINING` finishes what it has.
+ * Schema of the status that an instance reports. The registry stores the status and
+ * does not act on it. By convention `ACTIVE` and `STANDBY` instances accept work,
+ * and a `DRAINING` instance only finishes its current work.
  *
  * @category schemas
  * @since 0.1.0
@@ -53,7 +55,7 @@ export type InstanceId = typeof InstanceId.Type
 export const Status = Schema.Literals(["STARTING", "ACTIVE", "STANDBY", "UNHEALTHY", "DRAINING"])
 
 /**
- * The status that an instance gives itself.
+ * Status that an instance reports.
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +63,7 @@ export const Status = Schema.Literals(["STARTING", "ACTIVE", "STANDBY", "UNHEALT
 export type Status = typeof Status.Type
 
 /**
- * Schema of the metadata of an instance or a leader: JSON values by name.
+ * Schema of the metadata of an instance or a leader: a JSON object.
  *
  * @category schemas
  * @since 0.1.0
@@ -69,7 +71,7 @@ export type Status = typeof Status.Type
 export const Metadata = Schema.Record(Schema.String, Schema.Json)
 
 /**
- * The metadata of an instance or a leader: JSON values by name.
+ * Metadata of an instance or a leader: a JSON object.
  *
  * @category models
  * @since 0.1.0
@@ -77,46 +79,57 @@ export const Metadata = Schema.Record(Schema.String, Schema.Json)
 export type Metadata = typeof Metadata.Type
 
 /**
- * A running copy of a service, as it is read from the registry.
+ * One running instance of a service, as the registry returns it.
  *
  * **Details**
  *
- * With the store's clock (the registry's default) `lastHeartbeat` is the time at
- * which the store took the last heartbeat. `version` is a semantic version where
- * this library registered the instance, and any text where another writer did.
- * `group` is stored as `stickyActiveGroup`, AegisSDK's name for it.
+ * With `clock: "store"` (the default of the registry) `lastHeartbeat` is the time at
+ * which the store stored the last heartbeat; with `"local"` the time at which the
+ * instance sent it. `version` is a semantic version if this library registered the
+ * instance; another library may have stored any text. `group` is stored under
+ * AegisSDK's name, `stickyActiveGroup`.
  *
  * @category models
  * @since 0.1.0
  */
 export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis/ServiceInstance")({
+  /** Name of the service. */
   serviceName: ServiceName,
+  /** Id of the instance, unique within the service. */
   instanceId: InstanceId,
+  /** Version of the service that the instance runs. */
   version: Schema.String,
+  /** Status that the instance reports. */
   status: Status,
+  /** Time of the last heartbeat, by the clock of the registry. */
   lastHeartbeat: Schema.DateTimeUtc,
+  /** Group of instances among which one is active. Absent if the instance has no group. */
   group: Schema.optional(Schema.String),
+  /** Metadata of the instance: a JSON object. */
   metadata: Metadata
 }) {}
 
 /**
- * The instance that a program registers. Every field is checked before anything is
- * sent.
+ * The instance to register. All fields are checked before anything is written.
  *
  * @category models
  * @since 0.1.0
  */
 export interface InstanceOptions {
-  /** The name of the service: a letter, then letters, digits, `_` and `-`. */
+  /** Name of the service: a letter, then letters, digits, `_` and `-`. */
   readonly serviceName: string
-  /** A letter or a digit, then letters, digits, `_` and `-`. Default of `register`: `<serviceName>-<8 random characters>`. */
+  /**
+   * Id of the instance, unique within the service: a letter or a digit, then
+   * letters, digits, `_` and `-`. Default of `register`: `<serviceName>-` and 8
+   * random characters.
+   */
   readonly instanceId?: string | undefined
-  /** A semantic version: `1.2.3`, `1.2.3-rc.1`. */
+  /** Semantic version of the service, such as `1.2.3` or `1.2.3-rc.1`. */
   readonly version: string
-  /** The status at the start. Default `"ACTIVE"`. */
+  /** Status to report. Default `"ACTIVE"`. */
   readonly status?: Status | undefined
-  /** The instances of a service among which one is active. Default: none. */
+  /** Group of instances among which one is active. The registry only stores it. Default: no group. */
   readonly group?: string | undefined
-  /** JSON values by name; a copy is sent. Default: empty. */
+  /** JSON object to store with the instance; later changes to the object have no effect. Default: empty. */
   readonly metadata?: Metadata | undefined
 }

@@ -1,5 +1,5 @@
 /**
- * How records are read, and how old they are by the clock that was chosen
+ * Reads records and measures their age by the registry's `clock` option
  * (docs/protocols/registry.md, R4 to R6).
  */
 import * as Clock from "effect/Clock"
@@ -16,22 +16,25 @@ import { changed, decode, type InstanceRecord } from "./record.ts"
 export interface Access {
   readonly store: KVStore["Service"]
   readonly maxAge: Duration.Duration
-  /** Decodes; with the store's clock the last heartbeat is the time at which the store took it. */
+  /**
+   * Decodes an entry. With `clock: "store"` its `lastHeartbeat` becomes the time at which
+   * the store stored the entry.
+   */
   readonly decode: (entry: KVEntry) => Result.Result<InstanceRecord, unknown>
-  /** Milliseconds since the last heartbeat, by the clock that was chosen. */
+  /** Milliseconds since the last heartbeat. */
   readonly ageOf: (record: InstanceRecord) => number
-  /** For so many milliseconds: more than maxAge is too old, exactly maxAge is not. */
+  /** Whether a silence of `silentFor` milliseconds is more than maxAge. */
   readonly isTooOld: (silentFor: number) => boolean
   readonly expired: (
     subject: { readonly lastHeartbeat: DateTime.Utc | undefined },
     maxAge?: Duration.Duration | undefined
   ) => boolean
-  /** For what does not decode there is only one time: when the store took it. */
+  /** Expiry of a record that does not decode: its only known time is the store's. */
   readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Duration | undefined) => boolean
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
 }
 
-/** The last message of a key, and for how many milliseconds it has not been followed by another. */
+/** The last message of a key, and the milliseconds that have passed since it. */
 export interface LastOf {
   readonly seen: LastSeen
   readonly silentFor: number

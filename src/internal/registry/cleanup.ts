@@ -1,7 +1,7 @@
 /**
- * One run of the cleanup: what to remove is decided as a whole, and then done
- * one compare-and-purge at a time, so that an instance that sends a heartbeat
- * in between is kept (docs/protocols/registry.md, R20 to R22).
+ * One run of the cleanup. It judges all records first, then purges each expired
+ * record on the condition of its revision: a record that has received a heartbeat
+ * since is kept (docs/protocols/registry.md, R20 to R22).
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -11,28 +11,31 @@ import type { CleanupReport } from "../../Registry.ts"
 import type { Access } from "./access.ts"
 import { keyPrefix, namesOf } from "./record.ts"
 
-/** Below this many known instances a service is small enough for all of it to be gone. */
+/**
+ * Self-preservation applies to services with at least this many records: all instances
+ * of a smaller one can crash at once.
+ */
 const smallestGuarded = 10
 
-/** How many removals are under way at once. */
+/** Number of concurrent removals. */
 const removalsAtOnce = 16
 
-/** One record, judged. */
+/** A record and whether to remove it. */
 export interface Judged {
   readonly key: string
   readonly serviceName: string
   readonly revision: number
-  /** Why it goes; undefined: it stays. */
+  /** Why to remove the record; undefined to keep it. */
   readonly reason: string | undefined
 }
 
 export interface RemovalPlan {
   readonly remove: ReadonlyArray<Judged>
-  /** Services of which too many would go: nothing of theirs is removed. */
+  /** Services skipped because too many of their instances look expired. */
   readonly preserved: ReadonlyArray<string>
 }
 
-/** Self-preservation: where much of a service looks expired at once, none of it is removed. */
+/** Chooses the records to remove. Self-preservation skips a service if too many of its instances look expired (R22). */
 export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): RemovalPlan => {
   const services = Map.groupBy(judged, (one) => one.serviceName)
   const preserved = new Set<string>()
@@ -46,10 +49,13 @@ export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): Re
   }
 }
 
-/** What an earlier run saw, by key. */
+/** By key: the expired revision that earlier runs found, and the time of the first of these runs. */
 export type Suspects = Map<string, { readonly revision: number; readonly since: number }>
 
-/** Remembers the records that are to go, and returns those that an earlier run saw unchanged at least `after` ms before. */
+/**
+ * Stores the records to remove as suspects, and returns those found at the same
+ * revision at least `after` ms ago (R21).
+ */
 export const confirm = (suspects: Suspects, remove: ReadonlyArray<Judged>, now: number, after: number) => {
   const confirmed: Array<Judged> = []
   const next: Suspects = new Map()
@@ -71,7 +77,7 @@ const instanceName = (key: string): string => {
 
 const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
 
-/** What does not decode goes by its age too: a record of a newer version that is still written is kept. */
+/** A record that does not decode is judged by its age too: a newer version of this library may still be writing it. */
 const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged & { readonly invalid: boolean } => {
   const { serviceName } = namesOf(entry.key)
   const base = { key: entry.key, serviceName, revision: entry.revision }
@@ -80,7 +86,7 @@ const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged
       ...base,
       invalid: true,
       reason: access.expiredByStore(entry, maxAge)
-        ? "it does not decode, and has not been written for maxAge"
+        ? "the record does not decode and has not been written for maxAge"
         : undefined
     }),
     onSuccess: (record) => ({
@@ -97,13 +103,13 @@ export interface CleanupRun {
   readonly maxAge: Access["maxAge"]
   readonly dryRun: boolean
   readonly maxRemovalRatio: number
-  /** Which of these an earlier run saw as well. */
+  /** Selects the records that an earlier run confirms; all of them without `confirm`. */
   readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
 }
 
 type RemovalOutcome = "removed" | "conflict" | KVStoreError
 
-/** One that cannot be removed does not stop the others. */
+/** Purges one record. Returns an error as a value, so that it does not stop the other removals. */
 const remove = (access: Access, one: Judged): Effect.Effect<RemovalOutcome> =>
   Effect.match(access.store.purge(one.key, { revision: one.revision }), {
     onSuccess: () => "removed" as const,
@@ -119,7 +125,7 @@ export const run = Effect.fnUntraced(function*(
   const { preserved, remove: all } = plan(judged, options.maxRemovalRatio)
   for (const serviceName of preserved) {
     yield* Effect.logWarning(
-      `preserved ${serviceName}: more of it looks expired than maxRemovalRatio (${options.maxRemovalRatio}) lets one run remove`
+      `the cleanup skips ${serviceName}: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
     )
   }
   const going = options.confirmed(all)

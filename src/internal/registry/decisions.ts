@@ -1,6 +1,7 @@
 /**
- * What a process that registers, or has registered, does about the last message
- * of its key (docs/protocols/registry.md, R7 to R11). Pure; `ownState.ts` has the states in which each is asked.
+ * Decides from the last message of an instance's key what a process does next: when
+ * it registers, after a conflict, and when it leaves (docs/protocols/registry.md, R7
+ * to R11, R18). Pure. `ownState.ts` calls these functions.
  */
 import type { InstanceRecord } from "./record.ts"
 
@@ -9,18 +10,18 @@ export type LastSeen =
   | { readonly _tag: "Nothing" }
   | { readonly _tag: "Removed"; readonly revision: number; readonly reason: "delete" | "purge" | "expire" | "reset" }
   | { readonly _tag: "Live"; readonly revision: number; readonly record: InstanceRecord }
-  /** Something lives there that is no record. */
+  /** The key has a value that is not a record. */
   | { readonly _tag: "Undecodable"; readonly revision: number }
 
-/** What a heartbeat that lost its compare-and-set means. */
+/** What to do after a heartbeat lost its compare-and-set. */
 export type HeartbeatDecision =
-  /** Our own write at another revision: one that landed late, or an update. Go on from there. */
+  /** The record is this process's own, at another revision: a late write, or an update. Continue from that revision. */
   | { readonly _tag: "Adopt"; readonly revision: number; readonly record: InstanceRecord }
-  /** Forgotten by age or cleaned up: register again, on exactly the message that was read. */
+  /** The record was removed by age or by a cleanup: register again, on the condition of the message that was read. */
   | { readonly _tag: "RegisterAgain"; readonly revision: number }
   /** Another process has the id. */
   | { readonly _tag: "Taken" }
-  /** Somebody deregistered us on purpose. */
+  /** Another process deregistered the instance. */
   | { readonly _tag: "Deregistered" }
 
 export const afterLostHeartbeat = (nonce: string, seen: LastSeen): HeartbeatDecision => {
@@ -40,13 +41,13 @@ export const afterLostHeartbeat = (nonce: string, seen: LastSeen): HeartbeatDeci
   }
 }
 
-/** What a process that wants to register finds. */
+/** What to do before the first write. */
 export type RegisterDecision =
-  /** Nothing, or a record whose owner has sent no heartbeat for too long: write, on exactly that message. */
+  /** The key is free, or its record is expired: write, on the condition of the message that was read. */
   | { readonly _tag: "Write"; readonly revision: number }
-  /** Our own first write, whose answer was lost. */
+  /** The record is this process's own first write, whose answer was lost. */
   | { readonly _tag: "Own"; readonly revision: number; readonly record: InstanceRecord }
-  /** Another process, and it may be alive. */
+  /** A live record of another process. */
   | { readonly _tag: "Occupied"; readonly revision: number }
 
 export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolean): RegisterDecision => {
@@ -63,16 +64,16 @@ export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolea
   }
 }
 
-/** The meaning of the last message for a process that leaves. */
+/** What to do while leaving. */
 export type LeaveDecision =
-  /** Our own record: delete it, on exactly that revision. */
+  /** The record is this process's own: delete it, on the condition of that revision. */
   | { readonly _tag: "Delete"; readonly revision: number }
-  /** An unanswered write of ours is conditioned on exactly this message: it may land. */
+  /** An unanswered write of this process has this message as its condition and may still land. */
   | { readonly _tag: "MayLand" }
-  /** Nothing of ours is there, and nothing of ours can come. */
+  /** The key has no record of this process, and no write of this process can still land. */
   | { readonly _tag: "Gone" }
 
-/** `mayLandOn`: the condition of an unanswered write, 0 for a key without a message. */
+/** `mayLandOn`: revision that an unanswered write is conditioned on; 0 for a key without a message. */
 export const whileLeaving = (nonce: string, seen: LastSeen, mayLandOn: number | undefined): LeaveDecision => {
   if (seen._tag === "Live" && seen.record.nonce === nonce) return { _tag: "Delete", revision: seen.revision }
   const shown = seen._tag === "Nothing" ? 0 : seen.revision

@@ -1,7 +1,7 @@
 /**
- * Heartbeats by hand, for callers who keep their own loop: one record for each
- * instance that this registry has sent one for, so that what another process
- * deregistered stays so (docs/protocols/registry.md, R15).
+ * `Registry.heartbeat`, for callers that run their own heartbeat loop. Keeps one
+ * `OwnRecord` per instance, so that a heartbeat cannot register an instance again
+ * after another process deregistered it (docs/protocols/registry.md, R15).
  */
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -13,7 +13,7 @@ import type { Access } from "./access.ts"
 import { OwnRecord } from "./ownRecord.ts"
 import { changed, keyOf } from "./record.ts"
 
-/** The first heartbeat of an instance enrols it, as a registration would, but waits for no other process. */
+/** The first heartbeat enrols the instance like a registration, but fails at once if another process has the id. */
 export const makeHeartbeat = (
   access: Access,
   nonce: string,
@@ -33,7 +33,9 @@ export const makeHeartbeat = (
       const { group, metadata, status, version } = instance
       return Effect.tapError(
         own.write((current) => Result.succeed(changed(current, { group, metadata, status, version }))),
-        // Deregistered is for good. Another process with the id may have expired the next time: the id is forgotten.
+        // After DuplicateInstance the next call enrols again: the other process may have expired by then. Deregistered
+        // is
+        // final, so that record is kept.
         (reason) =>
           Effect.sync(() => {
             if (reason._tag === "DuplicateInstance" && own.isOver && known.get(own.key) === own) known.delete(own.key)

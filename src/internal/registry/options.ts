@@ -1,7 +1,7 @@
 /**
- * The options of a registry, read before anything is sent or done. Pure: what
- * cannot be used is a reason, and nothing is filled in but the documented
- * defaults (docs/protocols/registry.md, R27 and R28).
+ * Reads and checks the options of the registry's operations before anything is
+ * written. Pure: an invalid option is a failed Result, and only documented defaults
+ * are filled in (docs/protocols/registry.md, R27 and R28).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -35,28 +35,31 @@ import {
 } from "../options.ts"
 import { changed } from "./record.ts"
 
-/** Three heartbeats fit into the default maxAge: two may be lost. */
+/** A third of the default maxAge: two heartbeats in a row may be lost. */
 const defaultHeartbeat = Duration.seconds(10)
 
 /**
- * Between the starts of two heartbeats, or of two cleanups: ten requests a second
- * are more than any maxAge of use needs, and a schedule without delays would send
- * thousands.
+ * Shortest time between the starts of two heartbeats, or of two runs of the cleanup.
+ * No useful maxAge needs more than ten requests per second, and a Schedule without
+ * delays would send thousands.
  */
 export const shortestInterval = Duration.millis(100)
 
-/** The largest share of a service that one cleanup removes. */
+/** Largest fraction of a service's instances that one run of the cleanup removes. */
 const defaultMaxRemovalRatio = 0.5
 
 type HeartbeatSchedule = Schedule.Schedule<unknown> | Duration.Duration
 
-/** The times that a registry goes by. */
+/** The times of a registry. */
 export interface RegistryTimings {
   readonly maxAge: Duration.Duration
   readonly heartbeat: HeartbeatSchedule
 }
 
-/** A maxAge that live instances outlast. A Schedule shows its delays only as they come: the shortest one counts. */
+/**
+ * Requires maxAge to be at least two heartbeats, so that live instances do not expire.
+ * The delays of a Schedule are not known in advance: its bound is the shortest interval.
+ */
 const checkMaxAge = (
   given: unknown,
   maxAge: Duration.Duration,
@@ -88,7 +91,7 @@ const layerSettings = {
 
 const given = (options: unknown, name: string): unknown => Object(options)[name]
 
-/** What cannot work is refused when the layer is built, not when the first instance vanishes. */
+/** Refuses times that would make live instances expire, when the registry is created (R27). */
 export const toLayerOptions = (options: unknown, streamMaxAge: Duration.Duration | undefined) =>
   Result.gen(function*() {
     const values = yield* read("options", options, layerSettings)
@@ -144,7 +147,7 @@ const cleanupLayerSettings = {
   schedule: withDefault(scheduleOr(duration(shortestInterval)), defaultMaxAge)
 }
 
-/** Of a registry that is not ours, a mock say, the times are not known. */
+/** `times` is undefined for a registry that this library did not create, such as a mock. */
 export const toCleanupLayerOptions = (options: unknown, times: RegistryTimings | undefined) =>
   Result.flatMap(read("options", options, cleanupLayerSettings), (values) => withMaxAge(options, values, times))
 
@@ -161,11 +164,11 @@ const nameRules = {
 const invalidName = (field: keyof typeof nameRules, value: unknown): InvalidName =>
   new InvalidName({ field, value: typeof value === "string" ? value : shown(value), expected: nameRules[field][1] })
 
-/** A name that cannot be part of a key goes nowhere. */
+/** Checks that a name can be part of a key. */
 export const toServiceName = (value: unknown): Result.Result<ServiceName, InvalidName> =>
   nameRules.serviceName[0](value) ? Result.succeed(value) : Result.fail(invalidName("serviceName", value))
 
-/** An id that cannot be part of a key goes nowhere. */
+/** Checks that an id can be part of a key. */
 const toInstanceId = (value: unknown): Result.Result<InstanceId, InvalidName> =>
   nameRules.instanceId[0](value) ? Result.succeed(value) : Result.fail(invalidName("instanceId", value))
 
@@ -188,7 +191,10 @@ const instanceSettings = {
   metadata: anything
 }
 
-/** What a program says of itself; its id may be left out where one can be made up. */
+/**
+ * Reads the fields of an instance. An optional id that is omitted is returned as
+ * undefined; the caller generates it.
+ */
 export const toInstanceFields = (instance: unknown, id: "required" | "optional") =>
   Result.gen(function*() {
     const values = yield* readGiven("instance", instance, instanceSettings)
@@ -207,11 +213,14 @@ export const toInstanceFields = (instance: unknown, id: "required" | "optional")
 const unchanged = <A>(current: A, otherwise: Setting<A>): Setting<A> => (name, value) =>
   value === current ? Result.succeed(current) : otherwise(name, value)
 
-/** The names are what the key is made of. */
+/** A field that must not change: the names form the key of the record. */
 const stays = <A extends string>(current: A): Setting<A> =>
-  unchanged(current, (name, value) => refuse(name, `"${current}", which stays`, shown(value)))
+  unchanged(current, (name, value) => refuse(name, `"${current}", which cannot change`, shown(value)))
 
-/** What a caller made of an instance. What it left as it was may be another writer's, and is not checked again. */
+/**
+ * Applies the function of `update` and checks the result. An unchanged version or
+ * group is not checked again: another library may have written it.
+ */
 export const toChanged = (
   f: (current: ServiceInstance) => unknown,
   current: ServiceInstance

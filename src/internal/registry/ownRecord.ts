@@ -1,7 +1,7 @@
 /**
- * The record of one process under its key: enrolled, written and removed by one
- * operation at a time. `ownState.ts` decides, and its commands are carried out
- * here.
+ * The record of one process under its key. Enrols, writes and removes it, one
+ * operation at a time. `ownState.ts` decides what to do; this module executes its
+ * commands (docs/protocols/registry.md, R7 to R18).
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -33,23 +33,23 @@ import { changed, type InstanceRecord, keyOf, toBytes } from "./record.ts"
 export interface OwnRecordOptions {
   readonly access: Access
   readonly instance: ServiceInstance
-  /** Tells this process from another under the same id. */
+  /** Identifies the records of this process. */
   readonly nonce: string
-  /** A write, and a read after a conflict, is cut off after this long. */
+  /** Timeout of a write, and of the read after a conflict. */
   readonly attemptTimeout: Duration.Duration
 }
 
-/** The instance to write instead of the current one, or why nothing is written. */
+/** Returns the instance to write instead of the current one, or the reason to write nothing. */
 export type InstanceChange = (current: ServiceInstance) => Result.Result<ServiceInstance, RegistryReason>
 
 /** An enrolment, a write of the record, or its removal. */
 interface Operation {
-  /** Undefined for an enrolment: it writes the record without a change, and nothing where the record is there already. */
+  /** Undefined for an enrolment, which writes the record unchanged, or nothing if the record is already stored. */
   readonly change: InstanceChange | undefined
   readonly onDuplicate: OnDuplicate
 }
 
-/** How an operation gives the queue back: done, or to be tried again after another process's silence. */
+/** End of an operation: done, or to be repeated after waiting for another process's record to expire. */
 type End = Extract<Command, { readonly _tag: "Done" | "Wait" }>
 
 const done: End = { _tag: "Done" }
@@ -63,7 +63,7 @@ export class OwnRecord {
   private state: State
   private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
-  /** Operations go one after the other. */
+  /** Operations run one after the other. */
   private readonly queue = Semaphore.makeUnsafe(1)
 
   constructor(options: OwnRecordOptions, clock: Clock.Clock) {
@@ -79,12 +79,15 @@ export class OwnRecord {
     return `${this.names.serviceName}/${this.names.instanceId}`
   }
 
-  /** The instance of the last write that landed, or of the first one to come. */
+  /** The instance as last stored; before the first write, the instance to write. */
   get instance(): ServiceInstance {
     return this.state.record.instance
   }
 
-  /** Monotonic milliseconds at which the last write known to have landed was sent: the store has it since then at best. */
+  /**
+   * When the last write known to have landed was sent, in monotonic milliseconds. The
+   * store stored it at this time or later.
+   */
   get landedAt(): number {
     return this.state.landedAt
   }
@@ -93,23 +96,29 @@ export class OwnRecord {
     return this.state._tag === "Leaving"
   }
 
-  /** Whether nothing is written any more. */
+  /** Whether this process writes the record no more. */
   get isOver(): boolean {
     return isOver(this.state)
   }
 
-  /** Writes the record for the first time, or finds that it is there. A first write without an answer fails, and may land. */
+  /**
+   * Writes the record for the first time, unless it is already stored. If the write gets
+   * no answer, this fails and the write may still land.
+   */
   enroll(onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> {
     const operation: Operation = { change: undefined, onDuplicate }
     const enroll: Effect.Effect<void, RegistryReason> = Effect.flatMap(
       this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation))),
-      // Outside of the queue: leaving does not wait for it.
+      // The wait is outside the queue, so that leaving does not wait for it.
       (end) => end._tag === "Wait" ? Effect.andThen(this.silence(end.revision, end.silentFor), enroll) : Effect.void
     )
     return enroll
   }
 
-  /** Writes the record, changed; enrols first where that was not done, and fails for a live record of another process. */
+  /**
+   * Writes the record with a change; enrols it first if necessary. Fails if a live record
+   * of another process has the id.
+   */
   write(change: InstanceChange): Effect.Effect<void, RegistryReason> {
     const operation: Operation = { change, onDuplicate: "fail" }
     return Effect.asVoid(
@@ -117,7 +126,10 @@ export class OwnRecord {
     )
   }
 
-  /** Writes nothing more, and removes the own record, past late writes of this process; never another's. */
+  /**
+   * Stops all writes, then removes the own record, including late writes of this process.
+   * Keeps the record of another process.
+   */
   readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
     Effect.asVoid(this.advance({ _tag: "LeaveAsked" }, removal))
   )
@@ -153,7 +165,7 @@ export class OwnRecord {
       case "WriteAgain":
         return Effect.andThen(conflictPause, askAgain)
       case "RegisterAgain":
-        return Effect.logInfo(`${this.label} was forgotten: it registers again`).pipe(
+        return Effect.logInfo(`the record of ${this.label} is missing: registering the instance again`).pipe(
           Effect.andThen(conflictPause),
           Effect.andThen(askAgain)
         )
@@ -186,7 +198,10 @@ export class OwnRecord {
       }, operation))
   }
 
-  /** Waits until the process with the id has sent no heartbeat for maxAge; one more makes this a duplicate (R8). */
+  /**
+   * Waits until the process with the id has sent no heartbeat for maxAge. Fails with
+   * DuplicateInstance if it sends one (R8).
+   */
   private silence(revision: number, silentFor: number): Effect.Effect<void, RegistryReason> {
     const { maxAge, store } = this.options.access
     const heartbeats = store.watch(this.key, { from: { revision: revision + 1 } }).pipe(
@@ -194,7 +209,7 @@ export class OwnRecord {
       Stream.runHead,
       Effect.map(Option.exists((event) => event._tag !== "Removed"))
     )
-    // Exactly maxAge is still live.
+    // One millisecond more, because a record that is exactly maxAge old is live.
     const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
     return Effect.flatMap(
       Effect.raceFirst(heartbeats, silent),
@@ -202,7 +217,10 @@ export class OwnRecord {
     )
   }
 
-  /** One write. Where it fails, other than by a conflict, it may land all the same: no event says how it ended. */
+  /**
+   * Sends one write. After a failure other than a conflict the write may still land, so
+   * the state stays `Unanswered`.
+   */
   private put(on: number, as: WriteKind, operation: Operation): Effect.Effect<End, RegistryReason> {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
@@ -222,7 +240,7 @@ export class OwnRecord {
     })
   }
 
-  /** The record with the operation's change and a heartbeat of now, and its bytes. */
+  /** The record to write, with the operation's change and the current time, and its bytes. */
   private composed(
     { change }: Operation,
     now: DateTime.Utc
@@ -245,7 +263,7 @@ export class OwnRecord {
     )
   }
 
-  /** Cuts off a request that is not answered in time. */
+  /** Fails if the request has no answer within `attemptTimeout`. */
   private answered<A, E>(
     operation: "put" | "history",
     request: Effect.Effect<A, E>

@@ -1,13 +1,13 @@
 /**
- * The states of a process's own record, from the first look at its key until it
- * leaves (docs/protocols/registry.md, R7 to R18). Pure: a state and an event in,
- * the next state and a command out.
- * `ownRecord.ts` holds the state and carries the commands out.
+ * State machine of a process's own record, from the first read of its key until the
+ * process leaves (docs/protocols/registry.md, R7 to R18). Pure: `transition` maps a
+ * state and an event to the next state and a command. `ownRecord.ts` holds the state
+ * and executes the commands.
  */
 import { afterLostHeartbeat, beforeRegistering, type LastSeen, whileLeaving } from "./decisions.ts"
 import type { InstanceRecord } from "./record.ts"
 
-/** Looks after a process was asked to leave, a conflict's pause apart, for a write that may still land. */
+/** Number of reads, one conflict pause apart, that wait for a late write while the process leaves. */
 const leaveLooks = 5
 
 // -----------------------------------------------------------------------------
@@ -15,37 +15,41 @@ const leaveLooks = 5
 // -----------------------------------------------------------------------------
 
 interface Known {
-  /** The record that is stored, or is to be stored, as far as this process knows. */
+  /** The record as this process knows it: stored, or to be stored first. */
   readonly record: InstanceRecord
-  /** Monotonic milliseconds at which the last write known to have landed was sent; minus infinity before the first. */
+  /** When the last write known to have landed was sent, in monotonic milliseconds; minus infinity before the first. */
   readonly landedAt: number
 }
 
-/** No write of this process is known to have been sent, or the first one lost its compare-and-set. */
+/** Nothing has been written yet, or the first write lost its compare-and-set. */
 interface Enrolling extends Known {
   readonly _tag: "Enrolling"
 }
 
-/** The next write is a compare-and-set on `revision`: the own record's, or that of the message in its place. */
+/** The next write is conditioned on `revision`: that of the own record, or of the marker that removed it. */
 interface Registered extends Known {
   readonly _tag: "Registered"
   readonly revision: number
 }
 
-/** A write has no answer, yet or for good. It can land for as long as the key shows `on`, so the next one has the same condition. */
+/**
+ * A write has no answer: it is in flight, or it failed with an unknown outcome. It can
+ * land while `on` is the last revision of the key, so the next write has the same
+ * condition.
+ */
 interface Unanswered extends Known {
   readonly _tag: "Unanswered"
   readonly on: number
 }
 
-/** The process was asked to leave: nothing is written, and the record is removed. */
+/** The process leaves: it writes nothing more and removes its record. */
 interface Leaving extends Known {
   readonly _tag: "Leaving"
-  /** The condition of a write that was unanswered when leave was asked. */
+  /** Condition of the write that was unanswered when the process began to leave. */
   readonly mayLandOn: number | undefined
 }
 
-/** Another process has the id, or has deregistered this one: nothing is written. */
+/** Another process took the id or deregistered this instance: the process writes nothing more. */
 interface Ended extends Known {
   readonly _tag: "Ended"
   readonly reason: EndReason
@@ -61,21 +65,21 @@ export const enrolling = (record: InstanceRecord): State => ({
   landedAt: Number.NEGATIVE_INFINITY
 })
 
-/** Whether nothing is written any more. */
+/** Whether the process writes nothing more. */
 export const isOver = (state: State): state is Leaving | Ended => state._tag === "Leaving" || state._tag === "Ended"
 
 // -----------------------------------------------------------------------------
 // events and commands
 // -----------------------------------------------------------------------------
 
-/** What an enrolment does about a live record of another process. */
+/** Behaviour of an enrolment if a live record of another process has the id. */
 export type OnDuplicate = "wait" | "fail" | "replace"
 
-/** `first`: over nothing, or over an expired record; `replacement`: over a live record of another process. */
+/** `first`: on a free key or an expired record; `replacement`: over a live record of another process. */
 export type WriteKind = "first" | "replacement" | "heartbeat"
 
 export type Event =
-  /** A heartbeat or an update is to be written. */
+  /** The caller asks for a heartbeat or an update. */
   | { readonly _tag: "Asked" }
   /** An enrolment has read the key. */
   | {
@@ -88,43 +92,51 @@ export type Event =
     readonly now: number
     readonly onDuplicate: OnDuplicate
   }
+  /** A write, conditioned on the revision `on`, is about to be sent. */
   | { readonly _tag: "Sent"; readonly on: number }
-  /** `at`: monotonic milliseconds at which it was sent. */
+  /** A write succeeded. `at`: when it was sent, in monotonic milliseconds. */
   | { readonly _tag: "Landed"; readonly record: InstanceRecord; readonly revision: number; readonly at: number }
   /** A write lost its compare-and-set. */
   | { readonly _tag: "Conflict"; readonly as: WriteKind }
-  /** A heartbeat that lost its compare-and-set has read the key. */
+  /** After a heartbeat lost its compare-and-set, the key was read. */
   | { readonly _tag: "ReadBack"; readonly seen: LastSeen }
+  /** The process is to leave. */
   | { readonly _tag: "LeaveAsked" }
-  /** A removal has read the key, and has so many looks left. */
+  /** A removal has read the key. `looks`: number of reads left to wait for a late write. */
   | { readonly _tag: "Looked"; readonly seen: LastSeen; readonly looks: number }
 
 export type Command =
-  /** The operation has succeeded; of `Sent`: the write goes out. */
+  /** The operation has succeeded; after `Sent`: send the write. */
   | { readonly _tag: "Done" }
-  /** The operation fails with that reason. */
+  /** Fail the operation with `reason`. */
   | { readonly _tag: "Refuse"; readonly reason: EndReason }
-  /** Read the key: `Found`. */
+  /** Read the key; next event: `Found`. */
   | { readonly _tag: "Enroll" }
-  /** The same after a pause. */
+  /** Pause, then as `Enroll`. */
   | { readonly _tag: "EnrollAgain" }
-  /** The operation ends; wait until the record of another process is too old, and enroll again, or fail where it is written. */
+  /**
+   * End the operation, wait until the record of another process expires, and enrol again.
+   * Fail if that record is written.
+   */
   | { readonly _tag: "Wait"; readonly revision: number; readonly silentFor: number }
-  /** The own record was there before it was written: a change is yet to be written. */
+  /** The own record is already stored: write only the change of the operation, if it has one. */
   | { readonly _tag: "Enrolled" }
-  /** Write on the condition that the key shows `on`: `Sent`, then `Landed`, `Conflict`, or no answer. */
+  /**
+   * Write on the condition of the revision `on`; next events: `Sent`, then `Landed`,
+   * `Conflict`, or none if there is no answer.
+   */
   | { readonly _tag: "Write"; readonly on: number; readonly as: WriteKind }
-  /** Read the key: `ReadBack`. */
+  /** Read the key; next event: `ReadBack`. */
   | { readonly _tag: "ReadBack" }
-  /** Pause, and ask again. */
+  /** Pause; next event: `Asked`. */
   | { readonly _tag: "WriteAgain" }
-  /** The same for a record that was forgotten. */
+  /** Log that the record was removed by age or by a cleanup, then as `WriteAgain`. */
   | { readonly _tag: "RegisterAgain" }
-  /** Read the key once every other operation has ended: `Looked`. */
+  /** Read the key after all other operations have ended; next event: `Looked`. */
   | { readonly _tag: "Remove"; readonly looks: number }
-  /** Read the key after a pause: `Looked`. */
+  /** Pause, then read the key; next event: `Looked`. */
   | { readonly _tag: "LookAgain"; readonly looks: number }
-  /** Delete on the condition that the key shows `revision`; read the key again where that is not known to have been done. */
+  /** Delete on the condition of `revision`. After a conflict or an unknown outcome, read the key again: `Looked`. */
   | { readonly _tag: "Delete"; readonly revision: number; readonly looks: number }
 
 export interface Transition {
@@ -172,7 +184,7 @@ const onFound = (
   const { revision } = decision
   switch (decision._tag) {
     case "Own":
-      // A heartbeat that seems to come from the future is taken for one of now.
+      // A negative silence means that the clocks differ: the heartbeat counts as sent now.
       return {
         next: registered(decision.record, now - Math.max(0, silentFor), revision),
         command: { _tag: "Enrolled" }
@@ -197,7 +209,7 @@ const onLanded = (state: State, { at, record, revision }: EventOf<"Landed">): Tr
   command: done
 })
 
-/** No write is unanswered any more. */
+/** The state after the unanswered write got its answer. */
 const answered = (state: State, as: WriteKind): State => {
   const { landedAt, record } = state
   if (state._tag === "Leaving") return { ...state, mayLandOn: undefined }
@@ -213,7 +225,7 @@ const onConflict = (state: State, as: WriteKind): Transition => {
     case "first":
       return { next, command: { _tag: "EnrollAgain" } }
     case "replacement":
-      // Replacing is done once: a process that comes between is not replaced as well (R9).
+      // Only one replacement: a process that registered in between is not replaced (R9).
       return refuse(next, "DuplicateInstance")
   }
 }
@@ -252,7 +264,7 @@ const onLeaveAsked = (state: State): Transition => {
 }
 
 const onLooked = (nonce: string, state: State, { looks, seen }: EventOf<"Looked">): Transition => {
-  // Nothing is removed before leave was asked.
+  // Before LeaveAsked nothing is removed.
   if (!isOver(state)) return { next: state, command: done }
   const decision = whileLeaving(nonce, seen, state._tag === "Leaving" ? state.mayLandOn : undefined)
   switch (decision._tag) {
@@ -265,7 +277,7 @@ const onLooked = (nonce: string, state: State, { looks, seen }: EventOf<"Looked"
   }
 }
 
-/** `nonce` tells this process from another under the same id. */
+/** Returns the next state and the command. `nonce` identifies the records of this process. */
 export const transition = (nonce: string, state: State, event: Event): Transition => {
   if (event._tag === "LeaveAsked") return onLeaveAsked(state)
   if (event._tag === "Looked") return onLooked(nonce, state, event)

@@ -1,6 +1,6 @@
 /**
- * An instance as it is stored: camelCase JSON with a nonce that tells one
- * process from another under the same id. What we do not know is kept as it is
+ * Encodes and decodes the stored record of an instance: camelCase JSON with a nonce
+ * that identifies the process that wrote it. Unknown fields are preserved
  * (docs/protocols/registry.md, R1 to R3). Pure.
  */
 import * as Result from "effect/Result"
@@ -14,7 +14,7 @@ export const keyPrefix = "service-instances"
 export const keyOf = (instance: { readonly serviceName: string; readonly instanceId: string }): string =>
   `${keyPrefix}.${instance.serviceName}.${instance.instanceId}`
 
-/** The names that a key holds; they are tokens, and have no dots. */
+/** Splits a key into its names. Names contain no dots (R1). */
 export const namesOf = (key: string): { readonly serviceName: string; readonly instanceId: string } => {
   const [, serviceName = "", instanceId = ""] = key.split(".")
   return { serviceName, instanceId }
@@ -22,20 +22,20 @@ export const namesOf = (key: string): { readonly serviceName: string; readonly i
 
 export interface InstanceRecord {
   readonly instance: ServiceInstance
-  /** Undefined: another library wrote it. */
+  /** Undefined if another library wrote the record. */
   readonly nonce: string | undefined
-  /** Fields that are none of ours. */
+  /** Fields of other writers, preserved when the record is written again. */
   readonly rest: { readonly [field: string]: unknown }
 }
 
-/** The name of `group` in the stored JSON: AegisSDK's. */
+/** Name of `group` in the stored JSON, chosen by AegisSDK. */
 const groupField = "stickyActiveGroup"
 
 const InstanceCodec = Schema.toCodecJson(ServiceInstance)
 const encodeInstance = Schema.encodeSync(InstanceCodec)
 const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
 
-/** The stored fields that are read into an instance, the group apart. */
+/** Names of the stored fields that this library reads, except the group. */
 const ours = new Set(["nonce", ...Object.keys(ServiceInstance.fields).filter((field) => field !== "group")])
 
 export const encode = ({ instance, nonce, rest }: InstanceRecord): Uint8Array => {
@@ -44,7 +44,7 @@ export const encode = ({ instance, nonce, rest }: InstanceRecord): Uint8Array =>
   return new TextEncoder().encode(JSON.stringify({ ...rest, ...fields, ...grouped, nonce }))
 }
 
-/** The bytes of a record, or why they cannot be stored in a bucket whose values may have so many bytes. */
+/** Encodes a record. Fails if it cannot be encoded, or if it has more bytes than `limit`. */
 export const toBytes = (
   record: InstanceRecord,
   limit: number
@@ -55,13 +55,13 @@ export const toBytes = (
       bytes.length > limit ? Result.fail(new ValueTooLarge({ size: bytes.length, limit })) : Result.succeed(bytes)
   )
 
-/** JSON can be nested deeper than a decoder can go: it throws then. */
+/** Catches exceptions: a decoder throws if JSON is nested too deeply. */
 const attempt = <A>(read: () => A): Result.Result<A, unknown> => Result.try({ try: read, catch: (cause) => cause })
 
 const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
   attempt(() => Object(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))))
 
-/** The instance in a stored object. A group that is no text is left where it is, as any field of another writer. */
+/** Decodes a stored object. A group that is not a string stays in `rest`, as any other field of another writer. */
 const read = (stored: object): Result.Result<InstanceRecord, unknown> => {
   const fields = Object.entries(stored)
   const nonce: unknown = Reflect.get(stored, "nonce")
@@ -76,19 +76,24 @@ const read = (stored: object): Result.Result<InstanceRecord, unknown> => {
   }))
 }
 
-/** What is stored under a key; the reason where it is no instance, or another's. */
+/**
+ * Decodes the entry of a key. Fails if the value is not a record of an instance, or if
+ * the record names another key.
+ */
 export const decode = (entry: KVEntry): Result.Result<InstanceRecord, unknown> =>
   parse(entry.value).pipe(
     Result.flatMap((stored) => Result.flatMap(attempt(() => read(stored)), (record) => record)),
     Result.flatMap((record) =>
-      keyOf(record.instance) === entry.key ? Result.succeed(record) : Result.fail(`it names ${keyOf(record.instance)}`)
+      keyOf(record.instance) === entry.key
+        ? Result.succeed(record)
+        : Result.fail(`the record names the key ${keyOf(record.instance)}`)
     )
   )
 
-/** An instance; a group that is undefined is left out, so that equal instances have the same fields. */
+/** Constructs an instance. Omits an undefined group, so that equal instances have the same fields. */
 export const toInstance = ({ group, ...fields }: ServiceInstance): ServiceInstance =>
   new ServiceInstance(group === undefined ? fields : { ...fields, group })
 
-/** The same instance with other values; the class is constructed again, so its checks run. */
+/** Copies an instance with other values. The constructor of the class checks them. */
 export const changed = (instance: ServiceInstance, fields: Partial<ServiceInstance>): ServiceInstance =>
   toInstance({ ...instance, ...fields })

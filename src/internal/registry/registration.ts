@@ -1,7 +1,7 @@
 /**
- * One registration: a first write, heartbeats on a schedule, and a
- * compare-and-delete at the end. `OwnRecord` writes and deletes
- * (docs/protocols/registry.md, R7 to R18).
+ * One registration: a first write, heartbeats on a schedule, and a conditioned delete
+ * at the end (docs/protocols/registry.md, R7 to R18). `OwnRecord` writes and deletes
+ * the record.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -26,11 +26,11 @@ import type { OnDuplicate } from "./ownState.ts"
 import { changed } from "./record.ts"
 import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
 
-/** While the store is away heartbeats are tried again after these, with jitter. */
+/** Backoff of failed heartbeats, with jitter, while the store is not available. */
 const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
 
-/** Whether others may still see us. */
+/** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
 
 export interface RegistrationOptions {
@@ -44,11 +44,14 @@ export interface RegistrationOptions {
 const isFinal = (reason: RegistryReason): boolean =>
   reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
 
-/** A read changes nothing: whatever became of it, its failure is one. */
+/** Whether a write may have been stored. A failed read is never one: it has no effect. */
 const isUnknownWrite = (reason: RegistryReason): boolean =>
   reason._tag === "KVStoreError" && reason.operation === "put" && reason.reason._tag === "OutcomeUnknown"
 
-/** Enrols until the key is ours, or known to be another's: a first write without an answer may have landed. */
+/**
+ * Enrols, and repeats that after a first write without an answer: the write may have
+ * landed, which the next read shows.
+ */
 const enroll = (own: OwnRecord, onDuplicate: OnDuplicate): Effect.Effect<void, RegistryReason> =>
   Effect.catchIf(
     own.enroll(onDuplicate),
@@ -56,7 +59,7 @@ const enroll = (own: OwnRecord, onDuplicate: OnDuplicate): Effect.Effect<void, R
     () => Effect.andThen(conflictPause, enroll(own, onDuplicate))
   )
 
-/** Sends heartbeats on the schedule until the registration is over, and reports why where that was not our own doing. */
+/** Sends heartbeats on the schedule until the registration is lost, then calls `onLost`. */
 const heartbeats = (
   options: RegistrationOptions,
   own: OwnRecord,
@@ -73,12 +76,15 @@ const heartbeats = (
     ? Effect.schedule(send, steadily(heartbeat, clock))
     : onSchedule(label, send, watchGaps(label, heartbeat, maxAge), clock)
   return sent.pipe(
-    Effect.andThen(Effect.logWarning(`${label} has ended: it will expire`)),
+    Effect.andThen(Effect.logWarning(`${label} has ended: the instance sends no more heartbeats and will expire`)),
     Effect.catch(onLost)
   )
 }
 
-/** Emits `invisible` once others may see us expired, and `visible` again after the next heartbeat that landed (R14). */
+/**
+ * Sets `invisible` once other processes may see the instance as expired, and `visible`
+ * after the next stored heartbeat (R14).
+ */
 const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
@@ -92,16 +98,22 @@ const watchVisibility = (
       const now = left > 0 ? "visible" : "invisible"
       if (now !== (yield* SubscriptionRef.get(visibility))) {
         yield* SubscriptionRef.set(visibility, now)
-        // One that has left, or is over, is meant to be invisible.
+        // An instance that has left or ended is invisible on purpose: no warning.
         if (now === "invisible" && !own.isOver) {
-          yield* Effect.logWarning(`${own.label} has had no heartbeat stored for ${Duration.format(maxAge)}`)
+          yield* Effect.logWarning(
+            `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}: ` +
+              "other services may consider this instance expired"
+          )
         }
       }
       yield* Effect.sleep(left > 0 ? wholeMillis(left) : shortestRetry)
     }
   })
 
-/** A registration that fails, or is given up, cleans up at once; one that succeeds does with its scope. */
+/**
+ * Registers an instance. The finalizers run when the scope closes, or at once if the
+ * registration fails or is interrupted.
+ */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
   Effect.gen(function*() {
     const own = yield* Scope.fork(yield* Effect.scope)
@@ -128,11 +140,16 @@ const begin = Effect.fnUntraced(function*(
       return Effect.andThen(Effect.logWarning(error.message), Deferred.succeed(lost, error))
     })
 
-  // Before the first write: one that was interrupted may have landed.
+  // Added before the first write: an interrupted write may have landed.
   yield* Effect.addFinalizer(() =>
     own.leave.pipe(
       Effect.timeout(Duration.times(store.config.timeout, 2)),
-      Effect.catchCause((cause) => Effect.logWarning(`${own.label} was not deregistered, it is left to its age`, cause))
+      Effect.catchCause((cause) =>
+        Effect.logWarning(
+          `${own.label} could not be deregistered: it stays listed until its last heartbeat is older than maxAge`,
+          cause
+        )
+      )
     )
   )
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
@@ -147,8 +164,10 @@ const begin = Effect.fnUntraced(function*(
         const { timeout } = yield* Effect.fromResult(toDrainOptions(done, drainOptions))
         yield* own.write((current) => Result.succeed(changed(current, { status: "DRAINING" })))
         yield* Effect.timeoutOption(done, timeout).pipe(
-          // The work is over, if not well: who called knows why, and the instance must not stay.
-          Effect.catchCause((cause) => Effect.logWarning(`the work of ${own.label} failed while it drained`, cause))
+          // The caller handles the failure of its work. The instance is deregistered all the same.
+          Effect.catchCause((cause) =>
+            Effect.logWarning(`the work of ${own.label} failed while the instance drained`, cause)
+          )
         )
         yield* own.leave
       }).pipe(Effect.mapError(failure("drain"))),

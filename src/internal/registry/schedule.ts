@@ -1,8 +1,7 @@
 /**
- * When heartbeats are due, and how long one may take: at an interval, or on a
- * caller's Schedule, whose delays show only as they come. It is followed, but
- * never as a hot loop; so is the Schedule of a cleanup (docs/protocols/registry.md,
- * R12 and R13).
+ * Schedules of heartbeats and of the cleanup: a fixed interval, or the caller's
+ * Schedule with a minimum delay, so that it cannot become a hot loop
+ * (docs/protocols/registry.md, R12 and R13).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -12,10 +11,13 @@ import { inWholeMillis } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { shortestInterval } from "./options.ts"
 
-/** A heartbeat that takes longer would eat up the time that the next one has. */
+/** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)
 
-/** After how long a heartbeat is cut off. */
+/**
+ * Timeout of one attempt of a heartbeat: half of the interval (for a Schedule: a sixth
+ * of maxAge), at most 2 seconds.
+ */
 export const attemptTimeout = (
   heartbeat: Schedule.Schedule<unknown> | Duration.Duration,
   maxAge: Duration.Duration
@@ -24,7 +26,11 @@ export const attemptTimeout = (
   return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
 }
 
-/** On time, and at once where it is late. As `Schedule.fixed`, which goes by the wall clock: set back, that one is late. */
+/**
+ * Recurs at a fixed interval, and at once if an interval was missed. Unlike
+ * `Schedule.fixed` it uses the monotonic clock: `Schedule.fixed` is late after the
+ * wall clock is set back.
+ */
 export const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
   const millis = Duration.toMillis(interval)
   let due: number | undefined
@@ -36,7 +42,7 @@ export const steadily = (interval: Duration.Duration, clock: Clock.Clock): Sched
     })))
 }
 
-/** A Schedule shows its gaps only as they come. */
+/** Logs a warning for each delay of more than half of maxAge. The delays of a Schedule are not known in advance. */
 export const watchGaps = (
   label: string,
   schedule: Schedule.Schedule<unknown>,
@@ -47,13 +53,18 @@ export const watchGaps = (
     schedule,
     ({ duration }) =>
       Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
-        `${label} has a gap of ${Duration.format(duration)}: ` +
-          `more than half of maxAge (${Duration.format(maxAge)})`
+        `${label} has a delay of ${Duration.format(duration)}, more than half of maxAge (${
+          Duration.format(maxAge)
+        }): ` +
+          "the instance may expire"
       )
   )
 }
 
-/** Waits first, as `Effect.schedule`; starts `effect` no sooner than `shortestInterval` after its start before, and logs once that it had to. */
+/**
+ * Runs `effect` on the schedule; like `Effect.schedule`, waits before the first run.
+ * Starts are at least `shortestInterval` apart; the first longer wait is logged.
+ */
 export const onSchedule = <A, E, R>(
   label: string,
   effect: Effect.Effect<A, E, R>,
@@ -67,7 +78,9 @@ export const onSchedule = <A, E, R>(
       if (hasWarned) return Effect.void
       hasWarned = true
       const shortest = Duration.format(shortestInterval)
-      return Effect.logWarning(`${label} asks for less than ${shortest} from one start to the next: it is given that`)
+      return Effect.logWarning(
+        `${label} has a delay below the minimum of ${shortest}: the minimum is used`
+      )
     })
     const started = Effect.suspend(() => {
       startedAt = monotonicMillis(clock)

@@ -1,6 +1,6 @@
 /**
- * The registry over a store: options and names checked, records read and judged,
- * and the parts put together (docs/protocols/registry.md, R19, R23, R24).
+ * The implementation of the `Registry` service: checks options and names, reads
+ * records, and combines the other modules (docs/protocols/registry.md, R19, R23, R24).
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -32,27 +32,27 @@ type Service = Registry["Service"]
 
 const failure = (operation: string) => (reason: RegistryReason) => new RegistryError({ operation, reason })
 
-/** What was read from a caller's options, or the failure of its operation. */
+/** Turns the result of reading options into an effect that fails as the operation does. */
 const accepted = <A>(operation: string, result: Result.Result<A, RegistryReason>) =>
   Effect.mapError(Effect.fromResult(result), failure(operation))
 
-/** In order of ids, whatever the order of the last heartbeats. */
+/** Order by id: the store returns records in the order of their last heartbeats. */
 const byId = (a: ServiceInstance, b: ServiceInstance): number =>
   a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
 
-/** What the parts of one registry share. */
+/** Values that the parts of one registry share. */
 interface Parts {
   readonly access: accessTo.Access
   readonly clock: Clock.Clock
   readonly times: options.RegistryTimings
-  /** Tells heartbeats by hand of this registry from those of another. */
+  /** Identifies the records that `heartbeat` of this registry writes. */
   readonly nonce: string
 }
 
 const reading = ({ access }: Parts) => {
   const { store } = access
 
-  /** One bad record does not hide the others. */
+  /** Logs a record that does not decode and skips it, so that the other records are returned. */
   const decodeOrLog = (entry: KVEntry) =>
     Result.match(access.decode(entry), {
       onFailure: (cause) => Effect.as(Effect.logWarning(`the record ${entry.key} does not decode`, cause), []),
@@ -99,7 +99,7 @@ const reading = ({ access }: Parts) => {
   return { get, list, listAll }
 }
 
-/** An instance of now, which fits into the bucket. */
+/** Reads an instance from options, with the current time, and checks that its record fits into the bucket. */
 const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: unknown, id: "required" | "optional") {
   const fields = yield* Effect.fromResult(options.toInstanceFields(given, id))
   const instance = record.toInstance({
@@ -111,7 +111,7 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
   return instance
 })
 
-/** Registrations, and heartbeats by hand. */
+/** The operations `register` and `heartbeat`. */
 const registering = (parts: Parts) => {
   const { access, nonce, times } = parts
   const byHand = makeHeartbeat(access, nonce, attemptTimeout(times.heartbeat, times.maxAge))
@@ -129,7 +129,10 @@ const registering = (parts: Parts) => {
   return { register, heartbeat }
 }
 
-/** Removes the instance, whichever process wrote it, past heartbeats under way; not one that came after it (R19). */
+/**
+ * Deletes the record, whichever process wrote it, and repeats that after a conflict
+ * with a heartbeat. A record with another nonce than the first one is kept (R19).
+ */
 const removeInstance = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
   Effect.flatMap(access.store.get(key), (entry) => {
     if (Option.isNone(entry)) return Effect.succeed(false)
@@ -151,10 +154,10 @@ const deregistering = ({ access }: Parts) => {
   return { deregister }
 }
 
-/** One view for all watches, for as long as there is one. */
+/** The operation `watch`. All watches share one view, which exists while there is a watch. */
 const watching = Effect.fnUntraced(function*({ access }: Parts) {
   const shared: RcRef.RcRef<view.RegistryView> = yield* RcRef.make({
-    // A view whose watch has failed is over for all who share it: whoever asks next starts a new one.
+    // After the store's watch has failed, all subscribers of the view fail, and the next `watch` creates a new view.
     acquire: view.make(access, Effect.suspend(() => RcRef.invalidate(shared)))
   })
   const watch: Service["watch"] = (serviceName) =>
@@ -182,10 +185,10 @@ const cleaning = ({ access, clock, times }: Parts) => {
   return { cleanup: cleanUp }
 }
 
-/** The times of the registries that were made here: a layer over one can refuse at once what it would refuse later. */
+/** The times of each registry created here, so that `layerCleanup` can check its options when the layer is built. */
 const timesOf = new WeakMap<Service, options.RegistryTimings>()
 
-/** The options of a cleanup that a layer runs. */
+/** Reads the options of `layerCleanup`. */
 export const cleanupLayerOptions = (registry: Service, given: unknown) =>
   accepted("Registry.layerCleanup", options.toCleanupLayerOptions(given, timesOf.get(registry)))
 

@@ -1,7 +1,8 @@
 /**
- * The live instances, from ONE watch: a view that is kept up to date by events,
- * and by a timer of its own that takes out what has expired. Each subscriber gets
- * the view as it is, then `Ready`, then what changes.
+ * The live instances of a registry, built from one watch of the store
+ * (docs/protocols/registry.md, R24 to R26). Events of the store update the view; a
+ * timer removes expired instances. Each subscriber receives the current instances,
+ * then `Ready`, then the changes.
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -25,17 +26,17 @@ import { changed, type InstanceRecord, keyPrefix } from "./record.ts"
 
 interface LiveInstance {
   readonly instance: ServiceInstance
-  /** Monotonic milliseconds, by this observer, after which it has expired. */
+  /** The instance is expired after this time: milliseconds of this process's monotonic clock. */
   readonly until: number
 }
 
-/** A change with its number, so that a subscriber can leave out what its snapshot already has. */
+/** A change with its number. A subscriber skips the changes that its snapshot already contains. */
 interface ViewChange {
   readonly number: number
   readonly event: Exclude<RegistryEvent, { readonly _tag: "Ready" }>
 }
 
-/** Time does not count: a heartbeat that changes nothing else is no event. */
+/** Equality without `lastHeartbeat`: a heartbeat that changes nothing else emits no event. */
 const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
   Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
 const epoch = DateTime.makeUnsafe(0)
@@ -44,7 +45,10 @@ export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
 }
 
-/** The view and its changes: plain state, one event in, at most one change out. Exported for its own test. */
+/**
+ * The live instances as plain state. Each method applies one event and returns the
+ * resulting change. Exported for its test.
+ */
 export class View {
   readonly live = new Map<string, LiveInstance>()
   number = 0
@@ -67,7 +71,7 @@ export class View {
     return this.change({ _tag: "Down", instance: known.instance, reason })
   }
 
-  /** Exactly at its time an instance is still live. */
+  /** Removes the instances whose `until` is before `now`. At exactly `until` an instance is still live. */
   expire(now: number): ReadonlyArray<ViewChange> {
     const due = [...this.live].filter(([, { until }]) => now > until)
     return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
@@ -82,15 +86,15 @@ export class View {
 
 const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
-/** What the watch, the timer and the subscribers of one view share. */
+/** State shared by the watch, the timer and the subscribers of one view. */
 interface Shared {
   readonly access: Access
   readonly clock: Clock.Clock
   readonly view: View
   readonly changes: PubSub.PubSub<ViewChange>
-  /** Done once the snapshot has been read. */
+  /** Succeeds once the snapshot has been read. */
   readonly ready: Deferred.Deferred<void, KVStoreError>
-  /** Fails once the watch has failed. */
+  /** Fails once the watch of the store has failed. */
   readonly failed: Deferred.Deferred<never, KVStoreError>
   readonly alarm: Alarm
 }
@@ -98,17 +102,17 @@ interface Shared {
 const publish = ({ changes }: Shared, change: ViewChange | undefined) =>
   change === undefined ? Effect.void : PubSub.publish(changes, change)
 
-/** When the timer is due; it can be set earlier while the timer sleeps. */
+/** Sleep of the timer until the next expiry. An earlier expiry wakes it. */
 class Alarm {
   private dueAt = Number.POSITIVE_INFINITY
   private readonly earlier = Latch.makeUnsafe(false)
 
-  /** A timer that sleeps for longer wakes at once. */
+  /** Wakes the timer at once if it sleeps beyond `time`. */
   noLaterThan(time: number): void {
     if (time < this.dueAt) this.earlier.openUnsafe()
   }
 
-  /** Sleeps until it is due, or is set earlier; `undefined`: until it is set. */
+  /** Sleeps until `dueAt` (`undefined`: without end), or until `noLaterThan` wakes it. */
   sleep(dueAt: number | undefined, clock: Clock.Clock): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.dueAt = dueAt ?? Number.POSITIVE_INFINITY
@@ -121,20 +125,20 @@ class Alarm {
   }
 }
 
-/** Keeps the view up to date by the events of the store; `onFailed` runs before its subscribers fail. */
+/** Applies the events of the store to the view. `onFailed` runs before the subscribers fail. */
 const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<void> => {
   const { access, alarm, clock, failed, ready, view } = shared
   const maxAge = Duration.toMillis(access.maxAge)
   let isReady = false
 
-  /** A heartbeat that comes while we watch counts as new; one in the snapshot has its age (R25). */
+  /** A heartbeat received after the snapshot has age 0; a record of the snapshot keeps its age (R25). */
   const onRecord = (key: string, record: InstanceRecord) =>
     Effect.suspend(() => {
       const age = isReady ? 0 : Math.max(0, access.ageOf(record))
       if (age > maxAge) return Effect.void
       const until = monotonicMillis(clock) + maxAge - age
       const change = view.seen(key, record.instance, until)
-      // Only now: the timer that this wakes runs at once, and must find the newcomer.
+      // Wake the timer after the update: its fiber runs immediately and must see the new instance.
       alarm.noLaterThan(until)
       return publish(shared, change)
     })
@@ -147,7 +151,8 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
           onSuccess: (record) => onRecord(event.entry.key, record)
         })
       case "Removed":
-        // After a reset every live instance registers again within a heartbeat; the timer takes the rest (R26).
+        // After a reset of the bucket live instances register again within a heartbeat; the timer removes the others
+        // (R26).
         return event.reason === "reset"
           ? Effect.void
           : publish(shared, view.gone(event.key, removalReasons[event.reason]))
@@ -167,7 +172,7 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
   )
 }
 
-/** Takes out of the view what has sent no heartbeat for maxAge. */
+/** Removes the instances from the view that have sent no heartbeat for maxAge. */
 const expire = (shared: Shared): Effect.Effect<never> =>
   Effect.gen(function*() {
     const { alarm, clock, view } = shared
@@ -177,7 +182,7 @@ const expire = (shared: Shared): Effect.Effect<never> =>
     }
   })
 
-/** The view as it is, then `Ready`, then what changes. */
+/** Emits `Up` for the current instances, then `Ready`, then the changes. */
 const subscribe = (
   { changes, failed, ready, view }: Shared,
   serviceName: string | undefined
