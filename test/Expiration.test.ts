@@ -1,4 +1,4 @@
-/** When a heartbeat is too old: every edge, and the rule itself as a property. */
+/** `isExpired`: the edges as a table, and the rule as a property. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -10,42 +10,82 @@ import { defaultMaxAge, isExpired } from "../src/Expiration.ts"
 import type { InvalidConfig } from "../src/Registry.ts"
 import { untyped } from "../tools/values.ts"
 
-/** Any time will do, and one that is not 0 shows that differences are taken. */
+/** Any time except 0, so that a test notices if an absolute time is used instead of a difference. */
 const epoch = Date.UTC(2026, 10, 1)
 
 interface Case {
   readonly title: string
-  /** Milliseconds since the last heartbeat; undefined: there was none. */
+  /** Milliseconds since the last heartbeat; undefined without a heartbeat. */
   readonly age: number | undefined
   readonly maxAge?: Duration.Input
   readonly expired: boolean
 }
 
 const cases: ReadonlyArray<Case> = [
-  { title: "younger than maxAge is alive", age: 9_999, maxAge: "10 seconds", expired: false },
-  { title: "exactly maxAge is alive", age: 10_000, maxAge: "10 seconds", expired: false },
-  { title: "one millisecond over maxAge is expired", age: 10_001, maxAge: "10 seconds", expired: true },
-  { title: "years over maxAge is expired", age: 1e11, maxAge: "10 seconds", expired: true },
-  { title: "a heartbeat of this very moment is alive", age: 0, maxAge: "10 seconds", expired: false },
-  { title: "a heartbeat from the future is alive", age: -1, maxAge: "10 seconds", expired: false },
-  { title: "a heartbeat from a future beyond maxAge is alive", age: -3_600_000, maxAge: "10 seconds", expired: false },
-  { title: "no heartbeat is expired", age: undefined, maxAge: "10 seconds", expired: true },
-  { title: "the default of 30 seconds is alive at 30 seconds", age: 30_000, expired: false },
-  { title: "the default of 30 seconds is expired a millisecond later", age: 30_001, expired: true },
-  { title: "no heartbeat is expired by default too", age: undefined, expired: true },
-  { title: "a maxAge in milliseconds is alive at its end", age: 250, maxAge: 250, expired: false },
-  { title: "a maxAge in milliseconds is expired after it", age: 251, maxAge: 250, expired: true },
-  { title: "a maxAge as a Duration is alive at its end", age: 120_000, maxAge: Duration.minutes(2), expired: false },
-  { title: "a maxAge as a Duration is expired after it", age: 120_001, maxAge: Duration.minutes(2), expired: true },
-  { title: "with a maxAge of zero only this very moment is alive", age: 0, maxAge: 0, expired: false },
-  { title: "with a maxAge of zero a millisecond is too old", age: 1, maxAge: Duration.zero, expired: true },
-  { title: "with a maxAge of zero the future is alive", age: -1, maxAge: 0, expired: false },
-  { title: "with no end to maxAge nothing is too old", age: 1e14, maxAge: Duration.infinity, expired: false },
-  { title: "Infinity milliseconds are no end either", age: 1e14, maxAge: Number.POSITIVE_INFINITY, expired: false },
-  { title: "with no end to maxAge no heartbeat is still expired", age: undefined, maxAge: Infinity, expired: true }
+  { title: "a heartbeat younger than maxAge is live", age: 9_999, maxAge: "10 seconds", expired: false },
+  { title: "a heartbeat that is exactly maxAge old is live", age: 10_000, maxAge: "10 seconds", expired: false },
+  {
+    title: "a heartbeat one millisecond older than maxAge is expired",
+    age: 10_001,
+    maxAge: "10 seconds",
+    expired: true
+  },
+  { title: "a heartbeat years older than maxAge is expired", age: 1e11, maxAge: "10 seconds", expired: true },
+  { title: "a heartbeat of age 0 is live", age: 0, maxAge: "10 seconds", expired: false },
+  { title: "a heartbeat in the future is live", age: -1, maxAge: "10 seconds", expired: false },
+  {
+    title: "a heartbeat further in the future than maxAge is live",
+    age: -3_600_000,
+    maxAge: "10 seconds",
+    expired: false
+  },
+  { title: "an instance without a heartbeat is expired", age: undefined, maxAge: "10 seconds", expired: true },
+  { title: "by default a heartbeat of 30 seconds is live", age: 30_000, expired: false },
+  { title: "by default a heartbeat one millisecond older than 30 seconds is expired", age: 30_001, expired: true },
+  { title: "by default an instance without a heartbeat is expired", age: undefined, expired: true },
+  {
+    title: "with a maxAge in milliseconds a heartbeat of exactly maxAge is live",
+    age: 250,
+    maxAge: 250,
+    expired: false
+  },
+  { title: "with a maxAge in milliseconds an older heartbeat is expired", age: 251, maxAge: 250, expired: true },
+  {
+    title: "with a Duration as maxAge a heartbeat of exactly maxAge is live",
+    age: 120_000,
+    maxAge: Duration.minutes(2),
+    expired: false
+  },
+  {
+    title: "with a Duration as maxAge an older heartbeat is expired",
+    age: 120_001,
+    maxAge: Duration.minutes(2),
+    expired: true
+  },
+  { title: "with a maxAge of zero a heartbeat of age 0 is live", age: 0, maxAge: 0, expired: false },
+  {
+    title: "with a maxAge of zero a heartbeat one millisecond old is expired",
+    age: 1,
+    maxAge: Duration.zero,
+    expired: true
+  },
+  { title: "with a maxAge of zero a heartbeat in the future is live", age: -1, maxAge: 0, expired: false },
+  { title: "with an infinite maxAge every heartbeat is live", age: 1e14, maxAge: Duration.infinity, expired: false },
+  {
+    title: "with a maxAge of Infinity milliseconds every heartbeat is live",
+    age: 1e14,
+    maxAge: Number.POSITIVE_INFINITY,
+    expired: false
+  },
+  {
+    title: "with an infinite maxAge an instance without a heartbeat is expired",
+    age: undefined,
+    maxAge: Infinity,
+    expired: true
+  }
 ]
 
-/** What sent its last heartbeat so long ago, by the clock as it stands. */
+/** An instance whose last heartbeat is `age` milliseconds old by the current clock. */
 const heartbeatAgo = (age: number | undefined) =>
   Effect.map(Clock.currentTimeMillis, (now) => ({
     lastHeartbeat: age === undefined ? undefined : DateTime.makeUnsafe(now - age)
@@ -53,7 +93,7 @@ const heartbeatAgo = (age: number | undefined) =>
 
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4e12 }))
 const Age = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1e6 }))
-/** Most of the interest is within a few milliseconds of the edge. */
+/** A few milliseconds around the edge, where errors are likely. */
 const FromEdge = Schema.Int.check(Schema.isBetween({ minimum: -3, maximum: 3 }))
 
 describe("isExpired", () => {
@@ -66,7 +106,7 @@ describe("isExpired", () => {
       }))
   }
 
-  it.effect("takes the default where there are no options at all", () =>
+  it.effect("uses the default maxAge without options", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(epoch)
       const expired = isExpired(yield* Clock.Clock)
@@ -74,7 +114,7 @@ describe("isExpired", () => {
       assert.isTrue(expired(yield* heartbeatAgo(Duration.toMillis(defaultMaxAge) + 1)))
     }))
 
-  it.effect("reads the clock anew each time it is asked", () =>
+  it.effect("reads the clock on each call", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(epoch)
       const expired = isExpired(yield* Clock.Clock, { maxAge: "10 seconds" })
@@ -83,12 +123,12 @@ describe("isExpired", () => {
       assert.isFalse(expired(subject))
       yield* TestClock.adjust("1 milli")
       assert.isTrue(expired(subject))
-      // The wall clock was set back: the heartbeat is young, or from the future.
+      // The wall clock is set back: the heartbeat is in the future.
       yield* TestClock.setTime(epoch - 1)
       assert.isFalse(expired(subject))
     }))
 
-  it.effect("reads the clock that it was given, and not the fiber's", () =>
+  it.effect("reads the clock that was passed, not the clock of the fiber", () =>
     Effect.gen(function*() {
       const other = yield* TestClock.make()
       const expired = isExpired(other, { maxAge: "10 seconds" })
@@ -98,7 +138,7 @@ describe("isExpired", () => {
     }))
 
   it.effect.prop(
-    "is true where, and only where, more than maxAge has passed since the heartbeat",
+    "returns true if and only if more than maxAge has passed since the heartbeat",
     { heartbeat: Millis, now: Millis, maxAge: Age },
     ({ heartbeat, maxAge, now }) =>
       Effect.gen(function*() {
@@ -109,7 +149,7 @@ describe("isExpired", () => {
   )
 
   it.effect.prop(
-    "turns at the edge, whatever the heartbeat and maxAge",
+    "changes at exactly maxAge for every heartbeat and maxAge",
     { heartbeat: Millis, fromEdge: FromEdge, maxAge: Age },
     ({ fromEdge, heartbeat, maxAge }) =>
       Effect.gen(function*() {
@@ -120,7 +160,7 @@ describe("isExpired", () => {
   )
 
   it.effect.prop(
-    "never takes back, while the clock goes on, that something is expired",
+    "never returns to false while the clock advances",
     { heartbeat: Millis, fromEdge: FromEdge, maxAge: Age, later: Age },
     ({ fromEdge, heartbeat, later, maxAge }) =>
       Effect.gen(function*() {
@@ -135,15 +175,15 @@ describe("isExpired", () => {
 
   for (
     const [what, options] of [
-      ["a text that is no duration", { maxAge: "30 bananas" }],
-      ["NaN, which Effect takes for 0", { maxAge: Number.NaN }],
-      ["a time below 0", { maxAge: -1 }],
-      ["an object of other names", { maxAge: { second: 3 } }],
-      ["an option of another name", { maxage: "1 minute" }],
-      ["no object", null]
+      ["a text that is not a duration", { maxAge: "30 bananas" }],
+      ["NaN, which Effect converts to 0", { maxAge: Number.NaN }],
+      ["a negative duration", { maxAge: -1 }],
+      ["an object that is not a duration", { maxAge: { second: 3 } }],
+      ["an unknown option", { maxage: "1 minute" }],
+      ["null", null]
     ] as const
   ) {
-    it.effect(`throws InvalidConfig for ${what}, and expires nothing`, () =>
+    it.effect(`throws InvalidConfig for ${what}`, () =>
       Effect.gen(function*() {
         const clock = yield* Clock.Clock
         const error = yield* Effect.flip(Effect.try({

@@ -1,4 +1,4 @@
-/** The promises of a `Registry`, kept in memory under the TestClock. */
+/** Runs the registry suite on the in-memory store with the TestClock. */
 import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
 

@@ -1,6 +1,6 @@
 /**
- * The promises of a `Registry`, kept on real servers of both lines: the suite that memory passes, and what happens when
- * the server itself is gone, or stands still, for a while.
+ * Runs the registry suite on real servers of both release lines, and tests a registry while its server restarts or is
+ * paused.
  */
 import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ import { contains } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 import { hasWritten, keyOf, lastOf, listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
-// Most of the time of each case is waiting: they wait together.
+// Each test waits most of the time, so many run concurrently.
 vi.setConfig({ maxConcurrency: 40 })
 
 // -----------------------------------------------------------------------------
@@ -27,7 +27,7 @@ vi.setConfig({ maxConcurrency: 40 })
 const until = eventually(false)
 const finish = finisher(until)
 
-/** A test with a server of its own, which it may kill. */
+/** A test with its own server, which the test can kill or pause. */
 const alone = (
   title: string,
   line: Line,
@@ -40,7 +40,7 @@ const alone = (
       yield* body(server).pipe(Effect.scoped, Effect.provide(Layer.merge(services, quiet)))
     }))
 
-/** A heartbeat a second, and four may be lost. */
+/** One heartbeat per second; four in a row may be lost. */
 const patient = { maxAge: "5 seconds", heartbeat: "1 second" } as const
 
 // -----------------------------------------------------------------------------
@@ -58,7 +58,7 @@ for (const line of lines) {
 describe("Registry on a server that fails", { concurrent: true }, () => {
   for (const line of lines) {
     alone(
-      `${line}: a restart of the server within maxAge costs nobody its life`,
+      `${line}: an instance survives a restart of the server within maxAge`,
       line,
       (server) =>
         Effect.gen(function*() {
@@ -80,7 +80,7 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
     )
 
     alone(
-      `${line}: a server that stands still within maxAge costs nobody its life`,
+      `${line}: an instance survives a pause of the server within maxAge`,
       line,
       (server) =>
         Effect.gen(function*() {
@@ -91,7 +91,8 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
           yield* until(...hasWritten(backend, 1))
           const puts = countOf(backend.link, "put")
           yield* server.pause
-          // Two attempts are under way when it goes on: the first lands, the second finds that out.
+          // Two attempts are in flight when the server resumes: the first lands, the second conflicts and finds the
+          // first.
           yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= puts + 2)
           yield* server.resume
           yield* until(...hasWritten(backend, 2))
@@ -101,23 +102,27 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
         })
     )
 
-    alone(`${line}: after longer than maxAge without a server all are back`, line, (server) =>
-      Effect.gen(function*() {
-        const store = yield* openBucket({ storage: "file" })
-        const ids = ["one", "three", "two"]
-        const backend = yield* startProcess(store)
-        const observer = yield* startProcess(store)
-        const entered = yield* Effect.forEach(ids, (id) => backend.enter(named("orders", id)))
-        const told = yield* record(entered[0]!.visibility)
-        yield* server.kill
-        yield* until(told.all, contains("invisible"))
-        yield* server.restart
-        yield* until(told.all, (all) => all.at(-1) === "visible")
-        yield* until(
-          Effect.orElseSucceed(listed(observer), () => []),
-          (found) => found.length === ids.length
-        )
-        for (const { whyLost } of entered) assert.isUndefined(yield* whyLost)
-      }))
+    alone(
+      `${line}: all instances are live again after an outage of the server longer than maxAge`,
+      line,
+      (server) =>
+        Effect.gen(function*() {
+          const store = yield* openBucket({ storage: "file" })
+          const ids = ["one", "three", "two"]
+          const backend = yield* startProcess(store)
+          const observer = yield* startProcess(store)
+          const entered = yield* Effect.forEach(ids, (id) => backend.enter(named("orders", id)))
+          const told = yield* record(entered[0]!.visibility)
+          yield* server.kill
+          yield* until(told.all, contains("invisible"))
+          yield* server.restart
+          yield* until(told.all, (all) => all.at(-1) === "visible")
+          yield* until(
+            Effect.orElseSucceed(listed(observer), () => []),
+            (found) => found.length === ids.length
+          )
+          for (const { whyLost } of entered) assert.isUndefined(yield* whyLost)
+        })
+    )
   }
 })

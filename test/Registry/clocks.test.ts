@@ -1,4 +1,4 @@
-/** Hosts whose wall clock is wrong, which only virtual time can show. */
+/** Hosts with a wrong wall clock; needs simulated time. */
 import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -12,7 +12,7 @@ import { record } from "../support/suite.ts"
 import { again, defaults, test } from "./suite/inMemory.ts"
 import { keyOf, listed, named, openBucket, startProcess, underneath, watched } from "./suite/processes.ts"
 
-/** A host whose wall clock is off by so much; its monotonic time goes as everybody's. */
+/** The clock of a host whose wall clock is off by `offset` milliseconds. Its monotonic clock is correct. */
 const hostOffBy = (offset: () => number) =>
   Effect.map(Clock.Clock, (clock): Clock.Clock => {
     const millis = () => clock.currentTimeMillisUnsafe() + offset()
@@ -30,9 +30,9 @@ const hostOffBy = (offset: () => number) =>
 
 const hour = Duration.toMillis("1 hour")
 
-describe("Registry in memory, on hosts whose wall clock is wrong", () => {
+describe("Registry in memory, hosts with a wrong wall clock", () => {
   for (const [what, offset] of [["an hour ahead", hour], ["an hour behind", -hour]] as const) {
-    test(`a host that is ${what} neither vanishes, nor lives for ever, nor takes others for expired`, () =>
+    test(`on a host that is ${what} instances expire after maxAge, and other instances look live`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(10 * hour)
         const store = yield* openBucket()
@@ -68,7 +68,7 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
       }))
   }
 
-  test("a wall clock that is set by an hour, forth and back, costs nobody anything", () =>
+  test("steps of the wall clock, by an hour and back, affect neither heartbeats nor expiry", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(10 * hour)
       let offset = 0
@@ -89,14 +89,14 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
           })
         )
       }
-      // The first, and one for each ten seconds: heartbeats go by the monotonic clock.
+      // The first write, and one heartbeat every ten seconds: the monotonic clock determines heartbeats.
       assert.strictEqual(process.link.landed.length, 31)
       assert.deepStrictEqual(told.events, ["visible"])
       assert.deepStrictEqual(events.events.filter((event) => event !== "ready"), ["up orders/one"])
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a restart on a host that is an hour off waits as long as any other", () =>
+  test("a restarted process on a host that is an hour off also waits for maxAge", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(10 * hour)
       for (const offset of [hour, -hour]) {
@@ -113,7 +113,7 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
       }
     }))
 
-  test("with the local clock the written heartbeat decides", () =>
+  test("with the local clock the written lastHeartbeat determines the age", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(10 * hour)
       const store = yield* openBucket()
@@ -144,7 +144,7 @@ describe("Registry in memory, on hosts whose wall clock is wrong", () => {
       assert.deepStrictEqual(yield* listed(local), [])
     }))
 
-  test("with the local clock a host that is an hour ahead takes live instances for expired, as documented", () =>
+  test("with the local clock live instances look expired on a host that is an hour ahead, as documented", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(10 * hour)
       const store = yield* openBucket()

@@ -1,4 +1,4 @@
-/** When an instance expires, sends heartbeats and is taken over, to the millisecond, which only virtual time can show. */
+/** Times of expiry, heartbeats and takeover, to the millisecond; needs simulated time. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +12,7 @@ import { again, defaults, key, test, until } from "./suite/inMemory.ts"
 import { fieldsOf, listed, named, openBucket, startProcess, underneath, watched } from "./suite/processes.ts"
 
 describe("Registry in memory, to the millisecond", () => {
-  test("an instance lives for exactly maxAge after its last heartbeat, for all who look on", () =>
+  test("an instance is live for exactly maxAge after its last heartbeat, in reads and in watches", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -41,7 +41,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(fromTheMiddle.events.at(-1), "down orders/one expired")
     }))
 
-  test("the visibility turns when maxAge is over, and not before", () =>
+  test("visibility becomes invisible after maxAge, and not before", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -61,7 +61,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
-  test("the visibility counts from when a heartbeat was sent, and not from when its answer came", () =>
+  test("visibility measures from the time a heartbeat was sent, not from its answer", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -79,7 +79,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(told.events, ["visible", "invisible"])
     }))
 
-  test("a cleanup spares what has been silent for exactly maxAge, and removes it a millisecond later", () =>
+  test("a cleanup keeps an instance that is exactly maxAge old, and removes it a millisecond later", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -92,7 +92,7 @@ describe("Registry in memory, to the millisecond", () => {
     }))
 
   for (const [what, fault] of [["away", away], ["silent", silent]] as const) {
-    test(`ten seconds without the store (${what}), whenever they come, cost nobody its life`, () =>
+    test(`instances survive ten seconds without the store (${what}), in every phase of the heartbeat`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const observer = yield* startProcess(store, defaults)
@@ -121,7 +121,7 @@ describe("Registry in memory, to the millisecond", () => {
       }))
   }
 
-  test("while the store is away heartbeats are tried again, all the time and at least every few seconds", () =>
+  test("heartbeats are retried during an outage, at least every three seconds", () =>
     Effect.gen(function*() {
       const backend = yield* startProcess(yield* openBucket(), defaults)
       yield* backend.enter(named("orders", "one"))
@@ -137,7 +137,7 @@ describe("Registry in memory, to the millisecond", () => {
       )
     }))
 
-  test("a heartbeat that is not answered is cut off after two seconds, and tried again", () =>
+  test("a heartbeat without an answer times out after two seconds and is retried", () =>
     Effect.gen(function*() {
       const backend = yield* startProcess(yield* openBucket(), defaults)
       yield* backend.enter(named("orders", "one"))
@@ -150,7 +150,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.strictEqual(backend.link.landed.length, 2)
     }))
 
-  test("a heartbeat whose reading back is not answered is cut off too, and tried again", () =>
+  test("a heartbeat whose read after a conflict gets no answer times out and is retried", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
@@ -163,7 +163,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a restart takes over one millisecond after maxAge, and not before", () =>
+  test("a restarted process registers one millisecond after maxAge, and not before", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const old = yield* startProcess(store, defaults)
@@ -177,7 +177,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.strictEqual(next.link.landed.length, 1)
     }))
 
-  test("who does not wait takes over one millisecond after maxAge, and not before", () =>
+  test("onDuplicate fail and heartbeat take an id one millisecond after maxAge, and not before", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const old = yield* startProcess(store, defaults)
@@ -194,7 +194,7 @@ describe("Registry in memory, to the millisecond", () => {
       assert.deepStrictEqual(yield* listed(old), ["one", "two"])
     }))
 
-  test("isExpired by the store's clock agrees with what is listed, at every millisecond", () =>
+  test("isExpired with the store's clock agrees with list at every millisecond", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)

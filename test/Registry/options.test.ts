@@ -1,4 +1,4 @@
-/** Which options a registry takes, and that one it does not take is refused before anything is sent. */
+/** The options of a registry: an invalid option is refused before anything is sent to the store. */
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -20,7 +20,7 @@ import { entryOf, fieldsOf, lastOf, listed, named, openBucket, type Process, sta
 
 type Ask = (registry: Process["registry"]) => Effect.Effect<unknown, Registry.RegistryError, Scope.Scope>
 
-/** Options as a caller from JavaScript, or one who has mistyped a name, gives them. */
+/** Options that the types forbid: those of an untyped caller, or with a misspelt name. */
 const wrong = (value: unknown) => value as never
 
 const one = named("orders", "one")
@@ -33,13 +33,13 @@ const statuses = `"STARTING", "ACTIVE", "STANDBY", "UNHEALTHY" or "DRAINING"`
 
 const versions = `a semantic version such as "1.2.3" or "1.2.3-rc.1"`
 
-/** What is wrong with an instance, and how that is said; the same for `register` and `heartbeat`. */
+/** Invalid instances and the error texts, the same for `register` and `heartbeat`. */
 const instances: ReadonlyArray<readonly [what: string, instance: unknown, said: string]> = [
   ["no instance", undefined, `instance: expected an object with ${fields}, got undefined`],
   ["null", null, `instance: expected an object with ${fields}, got null`],
   ["a text", "orders", `instance: expected an object with ${fields}, got a plain string`],
   ["a list", [one], `instance: expected an object with ${fields}, got a list`],
-  ["a name that is none", { ...one, statu: "ACTIVE" }, `instance: no option "statu": there are ${fields}`],
+  ["an unknown option", { ...one, statu: "ACTIVE" }, `instance: no option "statu": there are ${fields}`],
   ["the SDK's name of the group", { ...one, stickyActiveGroup: "eu" }, `no option "stickyActiveGroup"`],
   ["a status in small letters", { ...one, status: "active" }, `status: expected ${statuses}, got "active"`],
   ["a status that is null", { ...one, status: null }, `status: expected ${statuses}, got null`],
@@ -55,7 +55,7 @@ const instances: ReadonlyArray<readonly [what: string, instance: unknown, said: 
 const cyclic: { [name: string]: unknown } = {}
 cyclic["self"] = cyclic
 
-/** Deeper than what can be encoded. */
+/** Nested too deeply to be encoded. */
 const deep: unknown = Array.from({ length: 20_000 }).reduce<unknown>((inner) => [inner], 1)
 
 const noJson: ReadonlyArray<readonly [what: string, metadata: unknown, got?: string]> = [
@@ -67,25 +67,25 @@ const noJson: ReadonlyArray<readonly [what: string, metadata: unknown, got?: str
   ["NaN in it", { n: Number.NaN }],
   ["a bigint in it", { big: 1n }],
   ["undefined in a list", { list: [undefined] }],
-  ["itself in it", cyclic],
-  ["a depth that cannot be encoded", { deep }]
+  ["a cycle", cyclic],
+  ["too many levels", { deep }]
 ]
 
 const badTimes: ReadonlyArray<readonly [what: string, value: unknown, got: string]> = [
   ["30 bananas", "30 bananas", `${times}, got "30 bananas"`],
   ["NaN", Number.NaN, `${times}, got NaN`],
   ["null", null, `${times}, got null`],
-  ["an object of other names", { second: 5 }, `${times}, got an object`]
+  ["an object that is not a duration", { second: 5 }, `${times}, got an object`]
 ]
 
 const badReads: ReadonlyArray<readonly [what: string, options: unknown, said: string]> = [
   ...badTimes.map(([what, maxAge, got]) => [`a maxAge of ${what}`, { maxAge }, `maxAge: expected ${got}`] as const),
   ["a maxAge of 0", { maxAge: 0 }, "maxAge: expected a time of more than 0, got 0"],
   ["a negative maxAge", { maxAge: -1 }, "maxAge: expected a time of more than 0, got -1ms"],
-  ["a name that is none", { maxage: 5 }, `options: no option "maxage": there are maxAge, includeExpired`],
+  ["an unknown option", { maxage: 5 }, `options: no option "maxage": there are maxAge, includeExpired`],
   ["includeExpired as a text", { includeExpired: "no" }, `includeExpired: expected true or false, got "no"`],
   ["null", null, "options: expected an object with maxAge, includeExpired, got null"],
-  ["a time", "5 seconds", "options: expected an object with maxAge, includeExpired, got a plain string"]
+  ["a duration", "5 seconds", "options: expected an object with maxAge, includeExpired, got a plain string"]
 ]
 
 const isMillis = (shown: string) => `got ${shown}; a number is milliseconds`
@@ -100,7 +100,7 @@ const badCleanups: ReadonlyArray<readonly [what: string, options: unknown, said:
   ["a maxAge of 19 seconds", { maxAge: "19 seconds" }, "maxAge: expected at least 20s, twice the heartbeat, got 19s"],
   ["a maxAge of 0", { maxAge: 0 }, "maxAge: expected at least 20s, twice the heartbeat, got 0"],
   ["a negative maxAge", { maxAge: "-1 minutes" }, "maxAge: expected at least 20s, twice the heartbeat, got -1m"],
-  ["a maxAge without end", { maxAge: Number.POSITIVE_INFINITY }, "maxAge: expected at most 366d, got Infinity"],
+  ["an infinite maxAge", { maxAge: Number.POSITIVE_INFINITY }, "maxAge: expected at most 366d, got Infinity"],
   ["dryrun", { dryrun: true }, `no option "dryrun": there are maxAge, dryRun, maxRemovalRatio, confirm`],
   [
     "a Map",
@@ -136,15 +136,15 @@ const badRegistrations: ReadonlyArray<readonly [what: string, options: unknown, 
   ),
   ["onDuplicate Fail", { onDuplicate: "Fail" }, `onDuplicate: expected ${choices}, got "Fail"`],
   ["onDuplicate null", { onDuplicate: null }, `onDuplicate: expected ${choices}, got null`],
-  ["a name that is none", { onduplicate: "fail" }, `no option "onduplicate": there are heartbeat, onDuplicate`],
+  ["an unknown option", { onduplicate: "fail" }, `no option "onduplicate": there are heartbeat, onDuplicate`],
   ["null", null, "options: expected an object with heartbeat, onDuplicate, got null"]
 ]
 
 const build = (layer: Layer.Layer<never, Registry.RegistryError, Registry.Registry>, registry: Process["registry"]) =>
   Layer.build(Layer.provide(layer, Layer.succeed(Registry.Registry, registry)))
 
-describe("Registry in memory, its options", () => {
-  /** Asked while another process is registered under the id: refused as that, and nothing was sent. */
+describe("Registry in memory, options", () => {
+  /** Asserts that each operation fails with `InvalidConfig` and makes no call, although another process has the id. */
   const refuses = (title: string, said: string, asks: ReadonlyArray<Ask>) =>
     test(title, () =>
       Effect.gen(function*() {
@@ -200,7 +200,7 @@ describe("Registry in memory, its options", () => {
     ["get without an id", "instanceId", "undefined", (r) => r.get("orders", wrong(undefined))],
     ["list without a service", "serviceName", "undefined", (r) => r.list(wrong(undefined))],
     ["list of options", "serviceName", "an object", (r) => r.list(wrong({ maxAge: 5 }))],
-    ["list of what cannot be shown", "serviceName", "an object", (r) => r.list(wrong(Object.create(null)))],
+    ["list of an object without a prototype", "serviceName", "an object", (r) => r.list(wrong(Object.create(null)))],
     ["watch of null", "serviceName", "null", (r) => Stream.runHead(r.watch(wrong(null)))],
     ["register without a service", "serviceName", "undefined", (r) => r.register(wrong({ version: "1.0.0" }))],
     ["register with an id of null", "instanceId", "null", (r) => r.register(wrong({ ...one, instanceId: null }))],
@@ -208,7 +208,7 @@ describe("Registry in memory, its options", () => {
   ]
 
   for (const [what, field, value, ask] of nameless) {
-    test(`an InvalidName is what comes of ${what}`, () =>
+    test(`InvalidName is the error of ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const reason = yield* reasonOf(ask(process.registry), "InvalidName")
@@ -237,7 +237,7 @@ describe("Registry in memory, its options", () => {
     ["a heartbeat of 99 ms", { heartbeat: 99 }, "heartbeat: expected a time from 100ms"],
     ["a clock of another case", { clock: "Store" }, `clock: expected "store" or "local", got "Store"`],
     ["a clock that is null", { clock: null }, `clock: expected "store" or "local", got null`],
-    ["a name that is none", { maxage: 5 }, `options: no option "maxage": there are maxAge, heartbeat, clock`],
+    ["an unknown option", { maxage: 5 }, `options: no option "maxage": there are maxAge, heartbeat, clock`],
     ["null", null, "options: expected an object with maxAge, heartbeat, clock, got null"]
   ]
 
@@ -252,7 +252,7 @@ describe("Registry in memory, its options", () => {
       }))
   }
 
-  test("make gives the same registry as the layer, from the store of the context", () =>
+  test("make creates the same registry as the layer, on the store of the context", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const registry = yield* Effect.provideService(Registry.make(), KVStore.KVStore, store)
@@ -260,7 +260,7 @@ describe("Registry in memory, its options", () => {
       assert.deepStrictEqual(yield* listed(yield* startProcess(store, defaults)), ["one"])
     }))
 
-  test("a read may ask for any maxAge of more than 0", () =>
+  test("a read accepts every maxAge above 0", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.registry.heartbeat(one)
@@ -276,7 +276,7 @@ describe("Registry in memory, its options", () => {
       }
     }))
 
-  test("options that are undefined are left out", () =>
+  test("undefined options count as omitted", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, { maxAge: undefined, heartbeat: undefined, clock: undefined })
@@ -294,9 +294,9 @@ describe("Registry in memory, its options", () => {
     }))
 })
 
-describe("Registry in memory, what an instance says of itself", () => {
+describe("Registry in memory, fields of an instance", () => {
   for (const [what, metadata, got = ", got "] of noJson) {
-    test(`metadata that is no JSON is InvalidValue, and nothing is sent: ${what}`, () =>
+    test(`metadata that is not a JSON object fails with InvalidValue, and nothing is sent: ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const instance = { ...one, metadata: wrong(metadata) }
@@ -312,7 +312,7 @@ describe("Registry in memory, what an instance says of itself", () => {
       }))
   }
 
-  test("a record larger than the bucket's maxValueSize is ValueTooLarge, and nothing is sent", () =>
+  test("a record larger than the bucket's maxValueSize fails with ValueTooLarge, and nothing is sent", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 500 })
       const process = yield* startProcess(store, defaults)
@@ -330,7 +330,7 @@ describe("Registry in memory, what an instance says of itself", () => {
       yield* reasonOf(update((now) => ({ ...now, metadata })), "ValueTooLarge")
       yield* reasonOf(process.registry.heartbeat({ ...named("orders", "two"), metadata }), "ValueTooLarge")
       assert.strictEqual(process.link.calls.length, calls)
-      // Both go on as they were.
+      // Both instances are unchanged and continue.
       assert.deepStrictEqual((yield* current).metadata, {})
       yield* process.registry.heartbeat(named("orders", "two"))
       yield* TestClock.adjust("1 minute")
@@ -338,7 +338,7 @@ describe("Registry in memory, what an instance says of itself", () => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a record of exactly the bucket's maxValueSize is registered, and one of a byte more is not", () =>
+  test("a record of exactly the bucket's maxValueSize is accepted, and a record one byte larger is refused", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 500 })
       const process = yield* startProcess(store, defaults)
@@ -350,7 +350,7 @@ describe("Registry in memory, what an instance says of itself", () => {
       assert.strictEqual((yield* reasonOf(tooLarge, "ValueTooLarge")).size, 501)
     }))
 
-  test("what a caller does to its metadata after registering is not sent", () =>
+  test("changes to the metadata object after register are not sent", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -366,21 +366,29 @@ describe("Registry in memory, what an instance says of itself", () => {
   const refusedUpdates: ReadonlyArray<
     readonly [what: string, f: (current: Registry.ServiceInstance) => unknown, said: string]
   > = [
-    ["a version that is none", (now) => ({ ...now, version: "1.2" }), `version: expected ${versions}, got "1.2"`],
+    ["an invalid version", (now) => ({ ...now, version: "1.2" }), `version: expected ${versions}, got "1.2"`],
     ["a status in small letters", (now) => ({ ...now, status: "active" }), `status: expected ${statuses}`],
-    ["a name that is none", (now) => ({ ...now, statu: "ACTIVE" }), `instance: no option "statu"`],
-    ["another id", (now) => ({ ...now, instanceId: "two" }), `instanceId: expected "one", which cannot change, got "two"`],
-    ["another service", (now) => ({ ...now, serviceName: "pay" }), `serviceName: expected "orders", which cannot change`],
+    ["an unknown field", (now) => ({ ...now, statu: "ACTIVE" }), `instance: no option "statu"`],
+    [
+      "another id",
+      (now) => ({ ...now, instanceId: "two" }),
+      `instanceId: expected "one", which cannot change, got "two"`
+    ],
+    [
+      "another service",
+      (now) => ({ ...now, serviceName: "pay" }),
+      `serviceName: expected "orders", which cannot change`
+    ],
     ["an empty group", (now) => ({ ...now, group: "" }), "group: expected a text that is not empty"],
-    ["nothing", () => undefined, "instance: expected an object with"],
+    ["undefined", () => undefined, "instance: expected an object with"],
     ["null", () => null, "instance: expected an object with"],
-    ["a change that throws", () => {
+    ["a function that throws", () => {
       throw new Error("no luck")
     }, "update: expected a changed instance, got an exception: Error: no luck"]
   ]
 
   for (const [what, f, said] of refusedUpdates) {
-    test(`an update to ${what} is InvalidConfig, and says why`, () =>
+    test(`an invalid update fails with InvalidConfig and a reason: ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const { update } = yield* process.enter(one)
@@ -394,18 +402,22 @@ describe("Registry in memory, what an instance says of itself", () => {
 describe("Registry in memory, draining", () => {
   const bad: ReadonlyArray<readonly [what: string, options: unknown, said: string]> = [
     ["no options", undefined, `timeout: expected ${times}, got undefined`],
-    ["the time itself", "1 minute", "options: expected an object with timeout, got a plain string"],
+    ["a duration", "1 minute", "options: expected an object with timeout, got a plain string"],
     ["null", null, "options: expected an object with timeout, got null"],
-    ["a name that is none", { atmost: 5 }, `options: no option "atmost": there are timeout`],
+    ["an unknown option", { atmost: 5 }, `options: no option "atmost": there are timeout`],
     ["a negative time", { timeout: -1 }, "timeout: expected a time from 0 to 366d, got -1ms"],
-    ["no end", { timeout: Number.POSITIVE_INFINITY }, "timeout: expected a time from 0 to 366d, got Infinity"],
+    [
+      "an infinite timeout",
+      { timeout: Number.POSITIVE_INFINITY },
+      "timeout: expected a time from 0 to 366d, got Infinity"
+    ],
     ...badTimes.map(([what, timeout, got]) =>
       [`a timeout of ${what}`, { timeout }, `timeout: expected ${got}`] as const
     )
   ]
 
   for (const [what, options, said] of bad) {
-    test(`drain refuses options, and goes on as before: ${what}`, () =>
+    test(`drain refuses invalid options and leaves the instance unchanged: ${what}`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const { drain, instance } = yield* process.enter(one)
@@ -416,7 +428,7 @@ describe("Registry in memory, draining", () => {
       }))
   }
 
-  test("drain refuses what is no Effect, and goes on as before", () =>
+  test("drain refuses work that is not an Effect and leaves the instance unchanged", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       const { drain, instance } = yield* process.enter(one)
@@ -425,7 +437,7 @@ describe("Registry in memory, draining", () => {
       assert.strictEqual((yield* instance).status, "ACTIVE")
     }))
 
-  test("a timeout of 0 waits for nothing", () =>
+  test("drain with a timeout of 0 does not wait", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -434,7 +446,7 @@ describe("Registry in memory, draining", () => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
-  test("drain ends as soon as its work is done, whatever its timeout", () =>
+  test("drain ends as soon as its work is done, before the timeout", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -449,7 +461,7 @@ describe("Registry in memory, draining", () => {
 
 describe("Registry in memory, schedules without delays", () => {
   const soon: ReadonlyArray<readonly [what: string, schedule: Schedule.Schedule<unknown>]> = [
-    ["for ever and at once", Schedule.forever],
+    ["without delays and without end", Schedule.forever],
     ["spaced by 0", Schedule.spaced(0)],
     ["spaced by less than 0", Schedule.spaced(-5)],
     ["spaced by NaN", Schedule.spaced(Number.NaN)],
@@ -457,7 +469,7 @@ describe("Registry in memory, schedules without delays", () => {
   ]
 
   for (const [what, schedule] of soon) {
-    test(`no heartbeat is sent sooner than 100 ms after the one before, which is warned of once: ${what}`, () =>
+    test(`heartbeats are at least 100 ms apart, and one warning is logged: ${what}`, () =>
       Effect.gen(function*() {
         const { layer, lines } = logged()
         const process = yield* startProcess(yield* openBucket(), defaults)
@@ -468,7 +480,7 @@ describe("Registry in memory, schedules without delays", () => {
         assert.match(lines[0]!, /^Warn .*orders\/one .*100ms/)
       }))
 
-    test(`no cleanup runs sooner than 100 ms after the one before, which is warned of once: ${what}`, () =>
+    test(`runs of the cleanup are at least 100 ms apart, and one warning is logged: ${what}`, () =>
       Effect.gen(function*() {
         const { layer, lines } = logged()
         const process = yield* startProcess(yield* openBucket(), defaults)
@@ -480,7 +492,7 @@ describe("Registry in memory, schedules without delays", () => {
       }))
   }
 
-  test("a Schedule that ends soon sends as many heartbeats as it says, and no sooner than 100 ms apart", () =>
+  test("a Schedule that ends after three recurrences sends three heartbeats, at least 100 ms apart", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.enter(one, { heartbeat: Schedule.recurs(3) })
@@ -490,7 +502,7 @@ describe("Registry in memory, schedules without delays", () => {
       assert.strictEqual(countOf(process.link, "put"), 1 + 3)
     }))
 
-  test("a Schedule of 100 ms is taken as it is, and nothing is warned of", () =>
+  test("a Schedule of 100 ms is followed without a warning", () =>
     Effect.gen(function*() {
       const { layer, lines } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)
@@ -503,19 +515,19 @@ describe("Registry in memory, schedules without delays", () => {
       assert.deepStrictEqual(lines, [])
     }))
 
-  test("a fixed Schedule that is late may go at once, and is not warned of", () =>
+  test("a fixed Schedule that is late recurs at once, without a warning", () =>
     Effect.gen(function*() {
       const { layer, lines } = logged()
       const process = yield* startProcess(yield* openBucket(), { ...defaults, maxAge: "1 hour" })
       yield* process.enter(one, { heartbeat: Schedule.fixed("1 second") }).pipe(Effect.provide(layer))
       yield* process.link.set((call, run) => call.operation === "put" ? Effect.delay(run, "1500 millis") : run)
       yield* TestClock.adjust("10 seconds")
-      // Each takes a second and a half, and the next one is due by then.
+      // Each heartbeat takes 1.5 seconds; the next one is due before it ends.
       assert.isAtLeast(countOf(process.link, "put"), 1 + 6)
       assert.deepStrictEqual(lines, [])
     }))
 
-  test("a cleanup whose Schedule ends says so", () =>
+  test("the end of the Schedule of layerCleanup is logged", () =>
     Effect.gen(function*() {
       const { layer, lines } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)

@@ -1,4 +1,4 @@
-/** The schedules of heartbeats and of the cleanup, on virtual time. */
+/** The schedules of heartbeats and of the cleanup, in simulated time. */
 import { assert, describe } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,8 +14,8 @@ import { reasonOf } from "../support/suite.ts"
 import { defaults, key, test } from "./suite/inMemory.ts"
 import { lastOf, listed, named, openBucket, startProcess } from "./suite/processes.ts"
 
-describe("Registry in memory, on its schedules", () => {
-  test("a Duration sends heartbeats at that interval, and the registration's own goes before the layer's", () =>
+describe("Registry in memory, schedules", () => {
+  test("a Duration is the interval of heartbeats, and the option of register overrides that of the layer", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: "5 seconds" })
       yield* process.enter(named("orders", "one"))
@@ -26,7 +26,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(process.link.landed.length, 5 + 4 + 1 + 10)
     }))
 
-  test("a clock that stands between two milliseconds does not make heartbeats come in floods", () =>
+  test("a clock between two whole milliseconds does not cause a flood of heartbeats", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), defaults)
       for (const fraction of [1 / 3, 0.1, 0.7, Math.PI % 1]) {
@@ -34,11 +34,11 @@ describe("Registry in memory, on its schedules", () => {
         yield* process.enter(named("orders", `f${Math.round(fraction * 1000)}`))
       }
       yield* TestClock.adjust("5 minutes")
-      // Four instances and thirty heartbeats, of which a few may come twice.
+      // Four instances send thirty heartbeats each, of which a few may be sent twice.
       assert.approximately(process.link.landed.length, 150, 30)
     }))
 
-  test("a Schedule sends heartbeats when it says so", () =>
+  test("a Schedule determines the times of heartbeats", () =>
     Effect.gen(function*() {
       const process = yield* startProcess(yield* openBucket(), { ...defaults, heartbeat: Schedule.spaced("4 seconds") })
       yield* process.enter(named("orders", "one"))
@@ -49,7 +49,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(process.link.landed.length, 6 + 5 + 1 + 2)
     }))
 
-  test("a Schedule that ends lets the instance expire, and says so", () =>
+  test("the end of a Schedule is logged, and the instance expires", () =>
     Effect.gen(function*() {
       const { layer, lines } = logged()
       const store = yield* openBucket()
@@ -64,7 +64,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.isTrue(lines.some((line) => line.startsWith("Warn") && line.includes("has ended")), lines.join("\n"))
     }))
 
-  test("a Schedule with a gap of more than half of maxAge is warned of, and one without is not", () =>
+  test("a Schedule with a delay above half of maxAge logs a warning, and a delay of half does not", () =>
     Effect.gen(function*() {
       const { layer, lines } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)
@@ -82,7 +82,7 @@ describe("Registry in memory, on its schedules", () => {
   const impossible = ["15001 millis", 0, -1, Number.POSITIVE_INFINITY] as const
 
   for (const heartbeat of impossible) {
-    test(`a heartbeat of ${heartbeat} is refused, by the layer and by register`, () =>
+    test(`the layer and register refuse a heartbeat of ${heartbeat}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const layer = Layer.build(
@@ -96,7 +96,7 @@ describe("Registry in memory, on its schedules", () => {
       }))
   }
 
-  test("the cleanup runs every 30 seconds, and removes what two runs saw", () =>
+  test("layerCleanup runs every 30 seconds, and removes a record that two runs found expired", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, defaults)
@@ -114,7 +114,7 @@ describe("Registry in memory, on its schedules", () => {
       assert.strictEqual(yield* lastOf(store, key), "purge")
     }))
 
-  test("the cleanup takes a Schedule, and what a run may do", () =>
+  test("layerCleanup accepts a Schedule and the options of cleanup", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store, { ...defaults, heartbeat: "2 seconds" })

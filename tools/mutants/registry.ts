@@ -1,4 +1,4 @@
-/** Bugs of registrations, heartbeats, reads and the cleanup. */
+/** Planted bugs of registrations, heartbeats, reads and the cleanup. */
 import type { Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
@@ -13,7 +13,7 @@ const service = "src/internal/registry/service.ts"
 
 export const registry: ReadonlyArray<Mutant> = [
   {
-    name: "ages are told by this host's wall clock",
+    name: "the wall clock of this host measures ages",
     from: "AegisTrader: the sender's timestamp against the local time.time() (R4)",
     file: access,
     find: "options.clock === \"store\" ? store.clock : yield* Clock.Clock",
@@ -21,15 +21,15 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "whoever is exactly maxAge old is expired",
-    from: "AegisSDK: what it caches expires at age >= ttl, a leader at > (R5)",
+    name: "an instance that is exactly maxAge old is expired",
+    from: "AegisSDK: cache entries expire at age >= ttl, leaders at age > ttl (R5)",
     file: "src/internal/time.ts",
     find: "lastHeartbeat.epochMilliseconds > millis",
     replace: "lastHeartbeat.epochMilliseconds >= millis",
     scenario: "mixed",
     runs: 50,
-    // A millisecond that no checker of a fleet, with its lateness, can tell apart.
-    test: { file: "test/Expiration.test.ts", name: "exactly maxAge is alive" }
+    // The checks of a simulation allow for delays and cannot detect an error of one millisecond.
+    test: { file: "test/Expiration.test.ts", name: "a heartbeat that is exactly maxAge old is live" }
   },
   {
     name: "all instances of a service share a key",
@@ -40,7 +40,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "reads show who has expired",
+    name: "reads return expired instances",
     from: "ocis#6762, asim/nitro-plugins#465, R23",
     file: service,
     find: ".filter((instance) => includeExpired ||",
@@ -48,7 +48,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a heartbeat brings back what others have deregistered",
+    name: "a heartbeat restores an instance that another process deregistered",
     from: "AegisSDK 1.3: an absent record is registered again (R11)",
     file: decisions,
     find: "? { _tag: \"Deregistered\" }",
@@ -56,7 +56,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "heartbeats are plain writes",
+    name: "heartbeats are unconditional writes",
     from: "AegisSDK 1.3: a blind put of the caller's object (R11)",
     file: ownRecord,
     find: "store.put(this.key, bytes, { revision: on })",
@@ -64,7 +64,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "heartbeats stop for good after one failure",
+    name: "heartbeats stop after one failure",
     from: "AegisSDK 1.3: the loop stops, reva#5817 (R12)",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
@@ -72,7 +72,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "an instance that has expired cannot write over its marker",
+    name: "an expired instance cannot overwrite its expiry marker",
     from: "nats-server#6712, #3653, R11",
     file: decisions,
     find: ": { _tag: \"RegisterAgain\", revision: seen.revision }",
@@ -80,7 +80,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "an instance that was cleaned up does not come back",
+    name: "an instance does not register again after a cleanup",
     from: "reva#5817, R11",
     file: decisions,
     find: "return seen.reason === \"delete\"",
@@ -88,7 +88,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the cleanup removes what has sent no heartbeat between two runs",
+    name: "the cleanup removes every instance whose last heartbeat is in the past",
     from: "AegisSDK 1.3: entries without a ttl count as stale (R20)",
     file: cleanup,
     find: "reason: access.expired(record.instance, maxAge)",
@@ -96,15 +96,15 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the cleanup purges without the revision that it judged",
-    from: "AegisSDK: a heartbeat between the list and the delete is removed with its record (R20)",
+    name: "the cleanup purges without a condition on the revision that it judged",
+    from: "AegisSDK: a heartbeat between the list and the delete is removed too (R20)",
     file: cleanup,
     find: "access.store.purge(one.key, { revision: one.revision })",
     replace: "access.store.purge(one.key)",
     scenario: "sluggish"
   },
   {
-    name: "the cleanup believes what it sees once",
+    name: "the cleanup removes expired records without a second run to confirm",
     from: "R21",
     file: cleanup,
     find: "if (since !== now && now - since >= after) confirmed.push(one)",
@@ -112,7 +112,7 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "a heartbeat goes on from the record of another process with its id",
+    name: "a heartbeat adopts the record of another process with the same id",
     from: "R11",
     file: decisions,
     find: "return seen.record.nonce === nonce",
@@ -120,36 +120,35 @@ export const registry: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "whoever leaves does not wait for a write that is under way",
+    name: "a leaving process does not wait for a write in flight",
     from: "R18",
     file: ownState,
     find: "command: looks > 0 ? { _tag: \"LookAgain\"",
     replace: "command: looks < 0 ? { _tag: \"LookAgain\"",
     scenario: "mixed",
     runs: 500,
-    // Near trouble, which it takes, nobody is held to staying away.
+    // It needs a disruption, and near a disruption the checks allow a record to reappear.
     test: {
       file: "test/Registry/Registry.test.ts",
-      name: "a registration that is given up before its write has landed leaves nothing behind when it does"
+      name: "a registration interrupted before its first write lands removes the record once the write lands"
     }
   },
   {
-    name: "a heartbeat by hand is a duplicate for ever once it was one",
+    name: "heartbeat fails with DuplicateInstance indefinitely after the first time",
     from: "R15",
     file: heartbeat,
     find: "known.get(own.key) === own) known.delete(own.key)",
     replace: "known.get(own.key) === own) known.has(own.key)",
     scenario: "mixed",
     runs: 50,
-    // No scenario sends heartbeats by hand.
+    // No scenario calls Registry.heartbeat.
     test: {
       file: "test/Registry/Registry.test.ts",
-      name:
-        "after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired"
+      name: "after DuplicateInstance, heartbeat keeps the other record and takes the id once that record has expired"
     }
   },
   {
-    name: "a heartbeat by hand writes over a live process with its id",
+    name: "heartbeat overwrites a live record of another process",
     from: "AegisSDK 1.3: a blind put of the caller's object (R15)",
     file: ownRecord,
     find: "const operation: Operation = { change, onDuplicate: \"fail\" }",
@@ -158,12 +157,11 @@ export const registry: ReadonlyArray<Mutant> = [
     runs: 50,
     test: {
       file: "test/Registry/Registry.test.ts",
-      name:
-        "after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired"
+      name: "after DuplicateInstance, heartbeat keeps the other record and takes the id once that record has expired"
     }
   },
   {
-    name: "a failed heartbeat is not tried again before the next is due",
+    name: "a failed heartbeat is not retried before the next one is due",
     from: "R12",
     file: registration,
     find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",

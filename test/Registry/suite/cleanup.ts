@@ -1,4 +1,4 @@
-/** What a cleanup removes, and what it leaves. */
+/** The operation `cleanup`: which records it removes and which it keeps. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { brisk, calm, heartbeat, type Tools } from "./fixture.ts"
 import { keyOf, lastOf, listed, named, type Process, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const cleaningUp = ({ finish, test, until }: Tools) => {
-  /** Instances that were alive once. */
+  /** Registers instances and waits until they have expired. */
   const expired = Effect.fnUntraced(function*(process: Process, ids: ReadonlyArray<string>, serviceName = "orders") {
     for (const id of ids) yield* sendHeartbeat(process, named(serviceName, id))
     yield* until(listed(process, serviceName), (alive) => !ids.some((id) => alive.includes(id)))
@@ -18,13 +18,13 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
 
   const nothing = { removed: [], conflicts: 0, failed: [], undecodable: [], preserved: [] }
 
-  test("a cleanup of nothing removes nothing", () =>
+  test("a cleanup of an empty bucket removes nothing", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       assert.deepStrictEqual(yield* process.registry.cleanup(), { scanned: 0, ...nothing })
     }))
 
-  test("a cleanup removes the expired only, and says whom and why", () =>
+  test("a cleanup removes only expired instances, and reports which and why", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       const events = yield* watched(process)
@@ -42,7 +42,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.notInclude(events.events, "down orders/live cleanedUp")
     }))
 
-  test("a dry run says what it would remove, and removes nothing", () =>
+  test("a dry run reports the expired instances and removes nothing", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* expired(process, ["one"])
@@ -52,12 +52,12 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "purge"), 0)
     }))
 
-  test("a cleanup may have a maxAge of its own", () =>
+  test("a cleanup can have its own maxAge", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(brisk)
       yield* expired(process, ["one"])
       assert.deepStrictEqual((yield* process.registry.cleanup({ maxAge: "1 hour" })).removed, [])
-      // Live by the layer's maxAge, and not by this one's.
+      // Live by the maxAge of the layer, expired by this one.
       const own = Duration.times(heartbeat, 2)
       yield* sendHeartbeat(process, named("payments", "two"))
       yield* until(listed(process, "payments", { maxAge: own }), (ids) => ids.length === 0)
@@ -65,7 +65,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* process.registry.cleanup({ maxAge: own })).removed.length, 2)
     }))
 
-  test("an instance that sends a heartbeat between the read and the removal is kept, and counted", () =>
+  test("an instance that sends a heartbeat between the read and the removal is kept and counted as a conflict", () =>
     Effect.gen(function*() {
       const [, backend, cleanup] = yield* world(brisk)
       yield* expired(backend, ["one", "two"])
@@ -79,7 +79,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(cleanup), ["one"])
     }))
 
-  test("a record that does not decode is told of, and goes only when it is old", () =>
+  test("a record that does not decode is reported, and removed once it is expired", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       const key = keyOf("orders", "bad")
@@ -95,7 +95,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("where most of a service looks expired nothing of it is removed, unless that is asked for", () =>
+  test("a service that looks mostly expired is skipped, unless maxRemovalRatio allows its removal", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* Effect.forEach(numbers(4), (n) => process.enter(named("orders", `live-${n}`)))
@@ -111,7 +111,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), numbers(4).map((n) => `live-${n}`))
     }))
 
-  test("a small service may be gone as a whole, and half of a large one too", () =>
+  test("a cleanup can remove all of a small service, and half of a large one", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* Effect.forEach(numbers(5), (n) => process.enter(named("orders", `live-${n}`)))
@@ -123,7 +123,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* store.keys()).length, 5)
     }))
 
-  test("a cleanup that confirms removes only what it saw unchanged a heartbeat before", () =>
+  test("a cleanup with confirm removes only records that it found unchanged a heartbeat earlier", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* expired(process, ["one"])
@@ -140,7 +140,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "purge")
     }))
 
-  test("a cleanup that confirms does not count what another one saw", () =>
+  test("a cleanup with confirm ignores the runs of other registries", () =>
     Effect.gen(function*() {
       const [, process, other] = yield* world(brisk)
       yield* expired(process, ["one"])
@@ -149,7 +149,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* other.registry.cleanup({ confirm: true })).removed, [])
     }))
 
-  test("one that cannot be removed is told, and does not stop the others", () =>
+  test("a failed removal is reported and does not stop the other removals", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* expired(process, numbers(4).map(String))
@@ -163,7 +163,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
     }))
 
   for (const maxRemovalRatio of [50, -0.1, Number.NaN]) {
-    test(`a share of ${maxRemovalRatio} is refused, and nothing is removed`, () =>
+    test(`a maxRemovalRatio of ${maxRemovalRatio} is refused, and nothing is removed`, () =>
       Effect.gen(function*() {
         const [store, process] = yield* world(brisk)
         yield* expired(process, ["one"])
@@ -174,7 +174,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("two cleanups at once remove each instance once", () =>
+  test("two concurrent cleanups remove each instance once", () =>
     Effect.gen(function*() {
       const [, one, other] = yield* world(brisk)
       yield* expired(one, numbers(8).map(String))

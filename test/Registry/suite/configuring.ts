@@ -1,4 +1,4 @@
-/** Which options the layer takes. */
+/** Options of the layer: the limits of its times. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,10 +17,15 @@ export const configuring = ({ test }: Tools) => {
     ["maxAge below two heartbeats", { maxAge: "19999 millis", heartbeat: "10 seconds" }, {}, "heartbeat"],
     ["a default heartbeat of more than half of maxAge", { maxAge: "19 seconds" }, {}, "heartbeat"],
     ["a heartbeat of more than half of the default maxAge", { heartbeat: "15001 millis" }, {}, "heartbeat"],
-    ["a bucket that forgets before twice maxAge", { maxAge: "30 seconds" }, { streamMaxAge: 59_999 }, "streamMaxAge"],
+    [
+      "a bucket whose streamMaxAge is below twice maxAge",
+      { maxAge: "30 seconds" },
+      { streamMaxAge: 59_999 },
+      "streamMaxAge"
+    ],
     ["a maxAge of zero", { maxAge: 0, heartbeat: 0 }, {}, "maxAge"],
     ["a negative maxAge", { maxAge: -1, heartbeat: 1 }, {}, "maxAge"],
-    ["a maxAge without end", { maxAge: Number.POSITIVE_INFINITY }, {}, "maxAge"]
+    ["an infinite maxAge", { maxAge: Number.POSITIVE_INFINITY }, {}, "maxAge"]
   ]
 
   for (const [what, options, bucket, setting] of refused) {
@@ -35,7 +40,7 @@ export const configuring = ({ test }: Tools) => {
       }))
   }
 
-  test("the layer takes times that just fit", () =>
+  test("the layer accepts times at their limits", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ streamMaxAge: "20 seconds" })
       const build = (options: Registry.Options) =>

@@ -1,4 +1,4 @@
-/** Instances whose link to the store is cut: when they expire, what they are told, and how they come back. */
+/** Instances whose link to the store fails: their expiry, their reports, and their recovery. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,15 +25,15 @@ import {
 } from "./processes.ts"
 
 export const cutOff = ({ finish, test, until }: Tools) => {
-  /** From the next heartbeat on; the one before it has ended, one way or the other. */
+  /** Injects the fault and waits for the next heartbeat, so that no earlier heartbeat is in flight. */
   const cut = Effect.fnUntraced(function*({ link }: Process, fault: Fault) {
     const before = countOf(link, "put")
     yield* link.set(fault)
     yield* until(Effect.sync(() => countOf(link, "put")), (count) => count > before)
   })
 
-  for (const [how, fault] of [["cannot reach the store", away], ["is not answered by the store", silent]] as const) {
-    test(`an instance that ${how} is expired after maxAge, and not before`, () =>
+  for (const [how, fault] of [["cannot reach the store", away], ["gets no answers from the store", silent]] as const) {
+    test(`an instance that ${how} expires after maxAge, and not before`, () =>
       Effect.gen(function*() {
         const [store, backend, observer] = yield* world(brisk)
         const events = yield* watched(observer)
@@ -55,7 +55,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
         assert.deepStrictEqual(yield* listed(observer, "orders", { includeExpired: true }), ["one"])
         assert.isTrue(Option.isSome(yield* observer.registry.get("orders", "one", { includeExpired: true })))
         assert.strictEqual((yield* observer.registry.listAll({ includeExpired: true })).size, 1)
-        // Nobody has written or removed anything.
+        // The record has been neither written nor removed.
         assert.strictEqual(
           (yield* entryOf(store, keyOf("orders", "one"))).created.epochMilliseconds,
           created.epochMilliseconds
@@ -63,7 +63,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("is told when others may no longer see it, and when they do again", () =>
+  test("visibility reports when other processes stop seeing the instance, and when they see it again", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
@@ -81,7 +81,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("an outage shorter than maxAge costs nobody its life", () =>
+  test("instances survive an outage shorter than maxAge", () =>
     Effect.gen(function*() {
       const [store, observer] = yield* world(tough)
       const events = yield* watched(observer)
@@ -103,7 +103,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       ])
     }))
 
-  /** What became of the record while its owner could not see it. */
+  /** Runs `whatHappens` to a record while its owner is disconnected, then reconnects the owner. */
   const afterAnOutage = Effect.fnUntraced(function*(
     whatHappens: (store: Store, observer: Process) => Effect.Effect<unknown, unknown>,
     options?: Partial<Config.BucketOptions>
@@ -119,7 +119,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     return { store, backend, observer, registration }
   })
 
-  /** It is there as before, and goes on with its heartbeats. */
+  /** Asserts that the instance is listed as before and sends heartbeats. */
   const isBack = Effect.fnUntraced(function*({ backend, observer, registration, store }: Effect.Success<
     ReturnType<typeof afterAnOutage>
   >) {
@@ -131,7 +131,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
   })
 
-  test("after an outage longer than maxAge it goes on where its record is still there", () =>
+  test("after an outage longer than maxAge an instance whose record still exists is live again", () =>
     Effect.flatMap(
       afterAnOutage((store) =>
         Effect.map(lastOf(store, keyOf("orders", "one")), (last) => assert.strictEqual(last, "put"))
@@ -139,7 +139,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       isBack
     ))
 
-  test("after an outage in which it was cleaned up it registers again", () =>
+  test("an instance that was cleaned up during an outage registers again", () =>
     Effect.flatMap(
       afterAnOutage((store, observer) =>
         Effect.gen(function*() {
@@ -151,7 +151,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       isBack
     ))
 
-  test("after an outage in which the bucket has forgotten it, it registers again", () =>
+  test("an instance whose record was removed by streamMaxAge during an outage registers again", () =>
     Effect.flatMap(
       afterAnOutage(
         (store) => until(lastOf(store, keyOf("orders", "one")), (last) => last === "nothing"),
@@ -160,7 +160,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       isBack
     ))
 
-  test("after an outage in which it was deregistered it is told so, and stays gone", () =>
+  test("an instance that was deregistered during an outage reports Deregistered and stays deregistered", () =>
     Effect.gen(function*() {
       const { backend, observer, registration, store } = yield* afterAnOutage((_, observer) =>
         Effect.map(observer.registry.deregister("orders", "one"), assert.isTrue)
@@ -170,7 +170,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       yield* reasonOf(finish(registration.update((current) => current)), "Deregistered")
     }))
 
-  test("an instance that is deregistered by somebody else is told so, and stays gone", () =>
+  test("an instance that another process deregisters reports Deregistered and stays deregistered", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const { lost, whyLost } = yield* backend.enter(named("orders", "one"))
@@ -180,7 +180,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       yield* staysGone(store, backend, observer)
     }))
 
-  /** While another one sends several heartbeats, this one asks the store for nothing more. */
+  /** Asserts that the process makes no call to the store while another process sends several heartbeats. */
   const staysGone = Effect.fnUntraced(function*(store: Store, backend: Process, observer: Process) {
     const metronome = yield* startProcess(store)
     yield* metronome.enter(named("clock", "one"))

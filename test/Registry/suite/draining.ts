@@ -1,4 +1,4 @@
-/** An instance that drains. */
+/** The operation `drain` of a registration. */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { hasWritten, keyOf, lastOf, listed, named, startProcess, watched, world 
 export const draining = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("a draining instance says so at once, lives on until it is done, and then is gone", () =>
+  test("drain writes the status at once, keeps the instance live until the work is done, then deregisters", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(steady)
       const events = yield* watched(observer)
@@ -30,7 +30,7 @@ export const draining = ({ finish, test, until }: Tools) => {
     }))
 
   for (const [how, done] of [["fails", Effect.fail("broken")], ["dies", Effect.die("broken")]] as const) {
-    test(`a draining instance is gone when what it waits for ${how}`, () =>
+    test(`drain deregisters the instance if its work ${how}`, () =>
       Effect.gen(function*() {
         const [, backend] = yield* world(calm)
         const { drain } = yield* backend.enter(named("orders", "one"))
@@ -39,14 +39,14 @@ export const draining = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a draining instance is gone when its time is up", () =>
+  test("drain deregisters the instance after the timeout", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { close, drain, update } = yield* backend.enter(named("orders", "one"))
       yield* finish(drain(Effect.never, { timeout: "200 millis" }))
       assert.strictEqual(yield* lastOf(store, key), "delete")
       yield* reasonOf(update((current) => current), "Deregistered")
-      // What was registered anew since then is none of its business.
+      // Closing the scope keeps an instance that registered under the id since.
       const next = yield* startProcess(store)
       yield* next.registry.heartbeat(named("orders", "one"))
       yield* close

@@ -1,4 +1,4 @@
-/** Two who want the same id. */
+/** Two processes with the same id. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,7 +28,7 @@ import {
 export const duplicates = ({ finish, test, until, virtual }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("a restart under the same id waits until the old one has been silent for maxAge, and takes over", () =>
+  test("a restarted process with the same id waits until the old record expires, then registers", () =>
     Effect.gen(function*() {
       const [store, old, next] = yield* world(brisk)
       yield* sendHeartbeat(old, named("orders", "one", { version: "1.0.0" }))
@@ -42,7 +42,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a second process under the same id fails as soon as the first one sends a heartbeat", () =>
+  test("a second process with the same id fails as soon as the first process sends a heartbeat", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(calm)
       yield* first.registry.heartbeat(named("orders", "one"))
@@ -56,7 +56,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.deepStrictEqual(yield* listed(first), ["one"])
     }))
 
-  test("a second process under the id of one that sends heartbeats by itself fails", () =>
+  test("a second process with the id of a registered instance fails", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(steady)
       const { whyLost } = yield* first.enter(named("orders", "one"))
@@ -78,7 +78,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
     }))
 
   for (const [how, remove] of [["leaves", "delete"], ["is cleaned up", "purge"]] as const) {
-    test(`a restart does not wait any longer once the old one ${how}`, () =>
+    test(`a restarted process stops waiting once the old instance ${how}`, () =>
       Effect.gen(function*() {
         const [store, old, next] = yield* world(calm)
         yield* old.registry.heartbeat(named("orders", "one"))
@@ -92,7 +92,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       }))
   }
 
-  test("what has been silent for maxAge is taken over at once, also by one that does not wait", () =>
+  test("an expired id can be registered at once, also with onDuplicate fail", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(brisk)
       yield* sendHeartbeat(old, named("orders", "one"))
@@ -102,7 +102,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.deepStrictEqual(yield* listed(old), ["one"])
     }))
 
-  test("onDuplicate fail fails at once, and waits for nothing", () =>
+  test("onDuplicate fail fails at once, without waiting", () =>
     Effect.gen(function*() {
       const [store, first, second] = yield* world(calm)
       yield* first.registry.heartbeat(named("orders", "one"))
@@ -112,7 +112,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.strictEqual((yield* entryOf(store, key)).revision, revision)
     }))
 
-  test("onDuplicate replace takes over at once, and the other is told, stops, and leaves the record alone", () =>
+  test("onDuplicate replace takes the id at once; the other process reports the loss and stops writing", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(steady)
       const replaced = yield* old.enter(named("orders", "one", { version: "1.0.0" }))
@@ -129,7 +129,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* next.registry.get("orders", "one")).version, "2.0.0")
     }))
 
-  test("onDuplicate replace does not replace whoever comes between", () =>
+  test("onDuplicate replace fails if a third process registers in between", () =>
     Effect.gen(function*() {
       const [store, old, next] = yield* world(calm)
       yield* old.registry.heartbeat(named("orders", "one"))
@@ -139,7 +139,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.strictEqual(countOf(next.link, "put"), 1)
     }))
 
-  test("onDuplicate replace makes sure of a write that landed without an answer", () =>
+  test("onDuplicate replace finds its own write after the answer was lost", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(calm)
       yield* old.registry.heartbeat(named("orders", "one", { version: "1.0.0" }))
@@ -149,7 +149,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
     }))
 
   for (const onDuplicate of ["wait", "fail"] as const) {
-    test(`of many that register one id at once, one is registered (onDuplicate ${onDuplicate})`, () =>
+    test(`one of many processes that register the same id concurrently succeeds (onDuplicate ${onDuplicate})`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const contenders = yield* Effect.forEach(numbers(8), () => startProcess(store, steady))
@@ -170,7 +170,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       }))
   }
 
-  test("who comes back after somebody else has taken over is told, and touches nothing", () =>
+  test("a process whose id was taken during its outage reports DuplicateInstance and keeps the new record", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(brisk)
       const replaced = yield* old.enter(named("orders", "one", { version: "1.0.0" }))
@@ -184,7 +184,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* next.registry.get("orders", "one")).version, "2.0.0")
     }))
 
-  test("something that is no record holds a name until it is old", () =>
+  test("a value that is not a record occupies an id until it expires", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* store.put(key, bytes("nonsense"))

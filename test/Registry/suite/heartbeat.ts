@@ -1,4 +1,4 @@
-/** Heartbeats by hand. */
+/** The operation `heartbeat`, for callers that run their own heartbeat loop. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
   const one = named("orders", "one")
 
-  test("the first heartbeat by hand registers, and each one after it keeps alive", () =>
+  test("heartbeat registers an instance the first time and then keeps it live", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* sendHeartbeat(process, one)
@@ -42,7 +42,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(new Set(revisions).size, revisions.length)
     }))
 
-  test("a heartbeat by hand brings the news with it", () =>
+  test("heartbeat also writes the status, group and metadata", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const events = yield* watched(process)
@@ -55,7 +55,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.isUndefined(got.group)
     }))
 
-  test("a heartbeat by hand keeps fields that are none of ours", () =>
+  test("heartbeat keeps the fields of other writers", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(one)
@@ -66,7 +66,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(fields["status"], "STANDBY")
     }))
 
-  test("a heartbeat by hand registers again what was cleaned up", () =>
+  test("heartbeat registers an instance again after a cleanup removed it", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(one)
@@ -75,7 +75,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a heartbeat by hand fails for what was deregistered, and does so for good", () =>
+  test("heartbeat fails with Deregistered, also later, after another process deregistered the instance", () =>
     Effect.gen(function*() {
       const [store, process, other] = yield* world(calm)
       yield* process.registry.heartbeat(one)
@@ -83,12 +83,12 @@ export const byHand = ({ finish, test, until }: Tools) => {
       yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
       yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
       assert.strictEqual(yield* lastOf(store, key), "delete")
-      // Another process knows nothing of that, and begins anew.
+      // The registry of another process can register the id.
       yield* other.registry.heartbeat(one)
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a heartbeat by hand over a live other process is a duplicate, until that one has gone", () =>
+  test("heartbeat fails with DuplicateInstance until the other process has deregistered", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(calm)
       const { close } = yield* first.enter(one)
@@ -99,7 +99,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(second), ["one"])
     }))
 
-  test("a heartbeat by hand takes over what has been silent for maxAge", () =>
+  test("heartbeat takes the id of an expired instance", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(brisk)
       yield* sendHeartbeat(first, one)
@@ -110,14 +110,14 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* first.registry.get("orders", "one")).version, "2.0.0")
     }))
 
-  test("after a duplicate a heartbeat by hand leaves the other process alone, and takes the id over once that has expired", () =>
+  test("after DuplicateInstance, heartbeat keeps the other record and takes the id once that record has expired", () =>
     Effect.gen(function*() {
       const [store, first, second] = yield* world(brisk)
       yield* sendHeartbeat(first, one)
       yield* until(listed(first), (ids) => ids.length === 0)
       yield* sendHeartbeat(second, { ...one, version: "2.0.0" })
       const nonce = (yield* fieldsOf(store, key))["nonce"]
-      // The first finds what it had written replaced, those after it that the id is taken.
+      // The first attempt finds its record replaced; the later attempts find the id taken.
       for (const attempt of numbers(3)) {
         yield* reasonOf(finish(sendHeartbeat(first, one)), "DuplicateInstance")
         assert.strictEqual((yield* fieldsOf(store, key))["nonce"], nonce, `attempt ${attempt}`)
@@ -127,13 +127,13 @@ export const byHand = ({ finish, test, until }: Tools) => {
       yield* finish(sendHeartbeat(first, { ...one, version: "3.0.0" }))
       assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.0")
       assert.notStrictEqual((yield* fieldsOf(store, key))["nonce"], nonce)
-      // It goes on from there, and the other is the duplicate now.
+      // From now on the first process owns the id, and the second is the duplicate.
       yield* finish(sendHeartbeat(first, { ...one, version: "3.0.1" }))
       yield* reasonOf(finish(sendHeartbeat(second, one)), "DuplicateInstance")
       assert.strictEqual(Option.getOrThrow(yield* second.registry.get("orders", "one")).version, "3.0.1")
     }))
 
-  test("a heartbeat by hand whose answer was lost is taken for what it is", () =>
+  test("heartbeat recovers after the outcome of a write was unknown", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       for (const fault of [answerLost, lostOnTheWay]) {
@@ -145,7 +145,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       }
     }))
 
-  test("a first heartbeat by hand is not taken for deregistered by what others do meanwhile", () =>
+  test("a first heartbeat succeeds although another process registers and deregisters the id concurrently", () =>
     Effect.gen(function*() {
       const [store, process, other] = yield* world(calm)
       const comeAndGo = Effect.andThen(other.registry.heartbeat(one), other.registry.deregister("orders", "one"))
@@ -156,7 +156,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "put")
     }))
 
-  test("a heartbeat by hand that is not answered ends in time", () =>
+  test("heartbeat fails with OutcomeUnknown if the store does not answer in time", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.link.set(on("put", silent))
@@ -164,7 +164,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(reason.reason._tag, "OutcomeUnknown")
     }))
 
-  test("heartbeats by hand at once are one instance's", () =>
+  test("concurrent heartbeats of one id register one instance", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* finish(

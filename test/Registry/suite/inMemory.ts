@@ -1,4 +1,4 @@
-/** A registry in memory, with the times that users have, for what only virtual time can show. */
+/** Tools for tests that need simulated time: an in-memory registry with the default times. */
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,14 +9,14 @@ import { Buckets, finisher, quiet } from "../../support/suite.ts"
 import { memoryBuckets } from "../../support/suite.ts"
 import { keyOf } from "./processes.ts"
 
-/** Heartbeats are some hundred steps apart. */
+/** Two heartbeats are some hundred steps of the simulated clock apart. */
 export const until = eventually(true)
 export const finish = finisher(until)
 
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) =>
   it.effect(title, () => body().pipe(Effect.provide(Layer.merge(memoryBuckets, quiet))))
 
-/** With the defaults, as users have them: 30 seconds, and a heartbeat every 10. */
+/** The default times: maxAge 30 seconds, a heartbeat every 10 seconds. */
 export const defaults = { maxAge: undefined, heartbeat: undefined }
 export const key = keyOf("orders", "one")
 

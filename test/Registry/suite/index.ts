@@ -1,7 +1,7 @@
 /**
- * What every backend promises of a `Registry`, as one suite: memory on virtual time and real servers run the same
- * cases with the same short times. A process is a registry of its own, on a link of its own to the bucket that all
- * share; a fault is a layer on that link, so that one can be cut off while the others look on.
+ * The tests that a `Registry` passes on every backend: in memory with simulated time, and on real servers. Both use the
+ * same short times. In these tests a process is a registry with its own link to a shared bucket. Faults are injected
+ * into a link, so that one process can be disconnected while the others still use the bucket.
  */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ import { registering } from "./registering.ts"
 import { updates } from "./updates.ts"
 import { watching } from "./watching.ts"
 
-/** Runs every case against the backend; those on the real clock all at once, as most of their time is waiting. */
+/** Runs every test on the backend. With real time the tests run concurrently, because they wait most of the time. */
 export const suite = (name: string, backend: Backend): void =>
   layer(backend.buckets, { excludeTestServices: true, timeout: "30 seconds", concurrent: !backend.virtual })(
     name,

@@ -1,4 +1,4 @@
-/** Writes that land late, or whose answers are lost. */
+/** Writes that land late, and writes whose answer is lost. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,7 +10,7 @@ import { fieldsOf, hasWritten, keyOf, lastOf, listed, named, underneath, watched
 export const lateWrites = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("a heartbeat that was under way cannot bring back an instance that was deregistered", () =>
+  test("a heartbeat in flight cannot restore an instance that was deregistered", () =>
     Effect.gen(function*() {
       const [store, backend, other] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -26,7 +26,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.isTrue(Option.isNone(yield* other.registry.get("orders", "one")))
     }))
 
-  test("a heartbeat that was under way cannot bring back an instance that has left", () =>
+  test("a heartbeat in flight cannot restore an instance that has left", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -41,7 +41,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
-  test("a heartbeat that landed without an answer is taken for what it is, and nothing is lost", () =>
+  test("an instance recognizes its own heartbeat after the answer was lost", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(steady)
       const events = yield* watched(observer)
@@ -54,7 +54,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events.filter((event) => event !== "ready"), ["up orders/one"])
     }))
 
-  test("a heartbeat that lands after it was given up is taken for what it is", () =>
+  test("an instance recognizes its own heartbeat that lands after its timeout", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -69,7 +69,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
-  test("a heartbeat that comes too late loses to the one after it, and does no harm", () =>
+  test("a heartbeat that arrives after a later heartbeat is rejected without effect", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed
@@ -84,12 +84,12 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
     }))
 
   const firstWrites = [
-    ["landed without an answer", answerLost],
-    ["was lost on the way", lostOnTheWay]
+    ["lands without an answer", answerLost],
+    ["is lost on the way", lostOnTheWay]
   ] as const
 
   for (const [what, fault] of firstWrites) {
-    test(`a first write that ${what} ends in one registration`, () =>
+    test(`a first write that ${what} results in one registration`, () =>
       Effect.gen(function*() {
         const [store, backend] = yield* world(steady)
         yield* backend.link.set(times(1, "put", fault))
@@ -102,7 +102,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a first write that landed without an answer keeps what another writer put there since", () =>
+  test("a registration whose first answer was lost keeps the later changes of another writer", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const changedSince: Fault = (call, run) =>
@@ -116,7 +116,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* fieldsOf(store, key))["team"], "blue")
     }))
 
-  test("a first write that lands after it was given up ends in one registration", () =>
+  test("a first write that arrives after its timeout results in one registration", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed

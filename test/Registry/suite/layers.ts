@@ -1,4 +1,4 @@
-/** The layers that run by themselves: the cleanup, and an instance. */
+/** The layers `layerCleanup` and `layerInstance`. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +12,7 @@ import { brisk, calm, steady, type Tools } from "./fixture.ts"
 import { hasWritten, keyOf, lastOf, named, sendHeartbeat, startProcess, world } from "./processes.ts"
 
 export const cleanups = ({ finish, test, until }: Tools) => {
-  test("the cleanup cleans up on its schedule, and a run that fails does not end it", () =>
+  test("layerCleanup runs on its schedule and continues after a failed run", () =>
     Effect.gen(function*() {
       const [store, backend, cleanup] = yield* world(brisk)
       yield* cleanup.link.set(times(3, "entries", away))
@@ -30,7 +30,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "live")), "put")
     }))
 
-  test("the cleanup ends with its layer", () =>
+  test("layerCleanup stops when its scope closes", () =>
     Effect.gen(function*() {
       const [store, cleanup] = yield* world(brisk)
       const scope = yield* Scope.make()
@@ -48,7 +48,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(cleanup.link, "entries"), before)
     }))
 
-  test("layerInstance is registered for as long as the layer lives", () =>
+  test("layerInstance registers its instance until its scope closes", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(steady)
       const scope = yield* Scope.make()
@@ -64,7 +64,7 @@ export const cleanups = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
     }))
 
-  test("layerInstance fails to build where the instance cannot be registered", () =>
+  test("layerInstance fails to build if the instance cannot be registered", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const build = (instance: Registry.InstanceOptions, options?: Registry.RegisterOptions) =>

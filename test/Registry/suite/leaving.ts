@@ -1,4 +1,4 @@
-/** Deregistering, and closing the scope of a registration. */
+/** The operation `deregister`, and closing the scope of a registration. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes } from "../../../tools/values.ts"
@@ -10,7 +10,7 @@ import { fieldsOf, keyOf, lastOf, listed, named, sendHeartbeat, underneath, worl
 export const leaving = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("deregistering says whether there was anything, and leaves no trace where there was not", () =>
+  test("deregister returns whether it removed an instance, and writes no marker for an absent instance", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       assert.isFalse(yield* process.registry.deregister("orders", "one"))
@@ -21,7 +21,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.isFalse(yield* process.registry.deregister("orders", "one"))
     }))
 
-  test("deregistering removes what has expired, and what is no record", () =>
+  test("deregister removes an expired record, and a value that is not a record", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* sendHeartbeat(process, named("orders", "one"))
@@ -32,7 +32,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("deregistering gets past a heartbeat that comes between its read and its write", () =>
+  test("deregister retries if a heartbeat lands between its read and its delete", () =>
     Effect.gen(function*() {
       const [store, backend, other] = yield* world(calm)
       yield* backend.registry.heartbeat(named("orders", "one"))
@@ -43,7 +43,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
-  test("deregistering leaves alone the process that came after the one it found", () =>
+  test("deregister keeps the record of a process that registered after its read", () =>
     Effect.gen(function*() {
       const [store, backend, other] = yield* world(calm)
       yield* backend.registry.heartbeat(named("orders", "one"))
@@ -52,7 +52,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "successor")
     }))
 
-  test("closing gets past a late write of its own", () =>
+  test("closing the scope removes a late write of the own process", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { close } = yield* backend.enter(named("orders", "one"))
@@ -62,7 +62,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
-  test("closing leaves alone what another process has put there meanwhile", () =>
+  test("closing the scope keeps a record that another process wrote in between", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { close } = yield* backend.enter(named("orders", "one"))
@@ -72,7 +72,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
     }))
 
   for (const [what, fault] of [["landed", answerLost], ["was lost", lostOnTheWay]] as const) {
-    test(`closing makes sure of a delete that ${what} without an answer`, () =>
+    test(`closing the scope removes the record if its delete ${what} without an answer`, () =>
       Effect.gen(function*() {
         const [store, backend] = yield* world(calm)
         const { close } = yield* backend.enter(named("orders", "one"))
@@ -82,7 +82,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("closing without the store leaves the instance to its age", () =>
+  test("closing the scope during an outage leaves the record, and the instance expires", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const { close } = yield* backend.enter(named("orders", "one"))

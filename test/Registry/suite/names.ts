@@ -1,4 +1,4 @@
-/** Names and ids that are none go nowhere. */
+/** Invalid names, ids and instances are refused before anything is sent to the store. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -31,7 +31,7 @@ const badNames = [
 export const names = ({ test }: Tools) => {
   type Ask = (registry: Process["registry"]) => Effect.Effect<unknown, Registry.RegistryError, Scope.Scope>
 
-  /** Each is refused for that field, nothing was written, and nothing was asked for. */
+  /** Asserts that each value is refused with `InvalidName` for `field`, without any call to the store. */
   const untouched = Effect.fnUntraced(function*(
     field: string,
     values: ReadonlyArray<string>,
@@ -55,7 +55,7 @@ export const names = ({ test }: Tools) => {
     assert.strictEqual(after.messages, before.messages)
   })
 
-  test("a service name that is no token goes nowhere, whatever is asked", () =>
+  test("every operation refuses an invalid service name", () =>
     untouched("serviceName", [...badNames, "1a"], (name) => [
       (registry) => registry.register(named(name, "one")),
       (registry) => registry.register({ serviceName: name, version: "1.0.0" }),
@@ -66,7 +66,7 @@ export const names = ({ test }: Tools) => {
       (registry) => Stream.runHead(registry.watch(name))
     ]))
 
-  test("an instance id that is no token goes nowhere, whatever is asked", () =>
+  test("every operation refuses an invalid instance id", () =>
     untouched("instanceId", badNames, (name) => [
       (registry) => registry.register(named("orders", name)),
       (registry) => registry.heartbeat(named("orders", name)),
@@ -74,7 +74,7 @@ export const names = ({ test }: Tools) => {
       (registry) => registry.deregister("orders", name)
     ]))
 
-  test("a wildcard removes and shows nobody", () =>
+  test("a wildcard as a name removes and lists no instances", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -86,7 +86,7 @@ export const names = ({ test }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a heartbeat by hand without an instance id is refused as such", () =>
+  test("heartbeat without an instance id fails with InvalidName", () =>
     untouched("instanceId", ["undefined"], () => [
       (registry) => registry.heartbeat({ serviceName: "orders", version: "1.0.0" } as never)
     ]))
@@ -111,7 +111,7 @@ export const names = ({ test }: Tools) => {
     ["stickyActiveStatus", "LEADER"]
   ]
 
-  test("an instance that is not valid goes nowhere, and the field is named", () =>
+  test("an invalid instance is refused with an error that names the field", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       for (const [field, value] of badInstances) {

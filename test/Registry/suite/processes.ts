@@ -1,4 +1,4 @@
-/** Processes with a registry each, what they see of one another, and what is stored of them. */
+/** Processes (registries with their own links to a store), and helpers that read their views and records. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,10 +16,10 @@ import { type Store } from "../../support/suite.ts"
 import { openBucket as open, record } from "../../support/suite.ts"
 import { brisk } from "./fixture.ts"
 
-/** A bucket of its own for a test. */
+/** Opens a new bucket for a test. */
 export const openBucket = (options: Partial<KVStore.BucketOptions> = {}) => open({ storage: "memory", ...options })
 
-/** A registry with a link of its own to the store. */
+/** Creates a registry with its own link to the store. */
 export const startProcess = Effect.fnUntraced(function*(store: Store, options: Registry.Options = {}) {
   const link = makeLink()
   const context = yield* Layer.build(
@@ -32,7 +32,7 @@ export const startProcess = Effect.fnUntraced(function*(store: Store, options: R
   return {
     link,
     registry,
-    /** Registers until `close`, or the end of the test, for which the link is mended first. */
+    /** Registers an instance until `close`, or until the end of the test, which first removes the fault of the link. */
     enter: Effect.fnUntraced(function*(instance: Registry.InstanceOptions, options?: Registry.RegisterOptions) {
       const scope = yield* Effect.acquireRelease(
         Scope.make(),
@@ -43,7 +43,7 @@ export const startProcess = Effect.fnUntraced(function*(store: Store, options: R
       return {
         ...registration,
         close: Scope.close(scope, Exit.void),
-        /** Why the registration is over; undefined while it is not. */
+        /** Why the registration was lost; undefined while it is not lost. */
         whyLost: Effect.sync(() => {
           const exit = lost.pollUnsafe()
           return exit !== undefined && Exit.isSuccess(exit) ? exit.value.reason._tag : undefined
@@ -55,16 +55,16 @@ export const startProcess = Effect.fnUntraced(function*(store: Store, options: R
 
 export type Process = Effect.Success<ReturnType<typeof startProcess>>
 
-/** A bucket with two processes on it; one that is not asked for anything asks for nothing. */
+/** A bucket with two processes. A process that is not used makes no calls to the store. */
 export const world = Effect.fnUntraced(function*(times: Registry.Options) {
   const store = yield* openBucket()
   return [store, yield* startProcess(store, times), yield* startProcess(store, times)] as const
 })
 
-/** An instance that has its id, as a heartbeat by hand needs it. */
+/** An instance with an id, as `heartbeat` requires. */
 type NamedInstance = Registry.InstanceOptions & { readonly instanceId: string }
 
-/** A heartbeat by hand that gets there: on a busy machine one with short times may be cut off. */
+/** Calls `heartbeat` and retries: on a busy machine a call with short times can time out. */
 export const sendHeartbeat = (process: Process, instance: NamedInstance) =>
   Effect.retry(process.registry.heartbeat(instance), {
     while: (error) => error.reason._tag === "KVStoreError",
@@ -82,11 +82,11 @@ export const keyOf = (serviceName: string, instanceId: string) => `service-insta
 export const idsOf = (instances: ReadonlyArray<Registry.ServiceInstance>): ReadonlyArray<string> =>
   instances.map((instance) => instance.instanceId)
 
-/** The ids that a process sees of a service. */
+/** The ids of the instances that a process lists. */
 export const listed = (process: Process, serviceName = "orders", options?: Registry.ReadOptions) =>
   Effect.map(process.registry.list(serviceName, options), idsOf)
 
-/** The last message of a key in a word. */
+/** The kind of the last message of a key, in one word. */
 export const lastOf = (store: Store, key: string) =>
   Effect.map(
     store.history(key),
@@ -98,18 +98,18 @@ export const entryOf = (store: Store, key: string) => Effect.map(store.get(key),
 
 const Fields = Schema.Record(Schema.String, Schema.Json)
 
-/** The fields of a record, as they are stored. */
+/** The stored fields of a record. */
 export const fieldsOf = (store: Store, key: string) =>
   Effect.map(
     entryOf(store, key),
     (entry) => Schema.decodeSync(Schema.fromJsonString(Fields))(new TextDecoder().decode(entry.value))
   )
 
-/** Changes the fields of a record underneath whoever wrote it. */
+/** Changes fields of a stored record, as another writer would. */
 export const underneath = (store: Store, key: string, fields: typeof Fields.Type) =>
   KVStore.typed(store, Fields).modify(key, Option.map(Struct.assign(fields)))
 
-/** An event in a few words. */
+/** An event as text. */
 const shown = (event: Registry.RegistryEvent): string => {
   if (event._tag === "Ready") return "ready"
   const name = `${event.instance.serviceName}/${event.instance.instanceId}`
@@ -123,11 +123,11 @@ const shown = (event: Registry.RegistryEvent): string => {
   }
 }
 
-/** What a watch has told so far, in words. */
+/** Records the events of a watch as texts. */
 export const watched = (process: Process, serviceName?: string) =>
   record(Stream.map(process.registry.watch(serviceName), shown))
 
-/** For `until`: from now on so many of the process's writes have landed. */
+/** Arguments for `until`: waits until `writes` more writes of the process have landed. */
 export const hasWritten = (process: Process, writes: number) => {
   const before = process.link.landed.length
   return [Effect.sync(() => process.link.landed.length - before), (count: number) => count >= writes] as const

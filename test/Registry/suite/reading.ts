@@ -1,4 +1,4 @@
-/** Reads: errors are not empty answers, and what does not decode hides nobody. */
+/** Reads: failures, records that do not decode, and ages. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
 import { entryOf, idsOf, keyOf, listed, named, sendHeartbeat, underneath, watched, world } from "./processes.ts"
 
 export const reading = ({ finish, test, until }: Tools) => {
-  test("a read that fails is an error, and never an empty answer", () =>
+  test("a failed read is an error, never an empty result", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -37,7 +37,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a record that does not decode hides nobody, and getting it says so", () =>
+  test("a record that does not decode is left out of lists, and get fails with UndecodableValue", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -55,7 +55,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.isTrue(Option.isSome(yield* process.registry.get("orders", "two")))
     }))
 
-  test("a watch goes on past records that do not decode", () =>
+  test("a watch skips records that do not decode", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* store.put(keyOf("orders", "bad"), bytes("nonsense"))
@@ -69,7 +69,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events, ["ready", "up orders/one", "up orders/two"])
     }))
 
-  test("an instance of another writer is listed, got and watched with the version that it has", () =>
+  test("get, list and watch return the version of an instance that another library wrote", () =>
     Effect.gen(function*() {
       const [store, process, observer] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -82,7 +82,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* observer.registry.get("orders", "one")).version, "v7")
     }))
 
-  test("keys that are no instances' are not looked at", () =>
+  test("keys outside service-instances.<name>.<id> are ignored", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       for (const key of ["other", "service-instances", "service-instances.orders", "service-instances.orders.a.b"]) {
@@ -96,7 +96,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.isAtMost(report.scanned, 1)
     }))
 
-  test("isExpired by the store's clock agrees with what is listed", () =>
+  test("isExpired with the store's clock agrees with list", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* sendHeartbeat(process, named("orders", "expired"))
@@ -111,7 +111,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["live"])
     }))
 
-  test("a reader may have a maxAge of its own", () =>
+  test("a read can have its own maxAge", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -122,7 +122,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* process.registry.listAll({ maxAge: "100 millis" })).size, 0)
     }))
 
-  test("whom nobody has registered is not there", () =>
+  test("an instance that was never registered is absent", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       assert.isTrue(Option.isNone(yield* process.registry.get("orders", "one")))

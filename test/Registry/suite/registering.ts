@@ -1,4 +1,4 @@
-/** Who registers is seen by all, with all that it said of itself, until it leaves. */
+/** The operation `register`: from the registration until the scope closes. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -22,7 +22,7 @@ import {
 } from "./processes.ts"
 
 export const registering = ({ finish, test, until }: Tools) => {
-  test("a registered instance is got, listed and watched, with all that it said of itself", () =>
+  test("get, list and watch return a registered instance with all its fields", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(calm)
       const events = yield* watched(observer)
@@ -50,7 +50,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* until(events.all, contains("up orders/one")), ["ready", "up orders/one"])
     }))
 
-  test("what an instance does not say is ACTIVE, without metadata", () =>
+  test("omitted options default to ACTIVE, no group and empty metadata", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       const { instance } = yield* process.enter({
@@ -72,7 +72,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.isUndefined(got.group)
     }))
 
-  test("with the store's clock the last heartbeat is the time at which the store took it", () =>
+  test("with the store's clock lastHeartbeat is the time at which the store stored the heartbeat", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -81,7 +81,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.strictEqual(got.lastHeartbeat.epochMilliseconds, entry.created.epochMilliseconds)
     }))
 
-  test("an id that is left out is made up of the service and eight characters, and is another each time", () =>
+  test("an omitted id is generated from the service name and eight characters, and is unique", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const ids = yield* Effect.forEach(numbers(20), () =>
@@ -94,7 +94,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process, "my_orders-2"), ids.toSorted())
     }))
 
-  test("heartbeats keep an instance live for many times maxAge, and are no events", () =>
+  test("heartbeats keep an instance live for many times maxAge and emit no events", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
@@ -104,14 +104,14 @@ export const registering = ({ finish, test, until }: Tools) => {
         Effect.tap(written, () => Effect.map(listed(observer), (ids) => assert.deepStrictEqual(ids, ["one"]))),
         enough
       )
-      // Whatever the watch has told of the heartbeats, it has told it before this.
+      // An event of a heartbeat would be emitted before the event of this change.
       yield* finish(underneath(store, keyOf("orders", "one"), { status: "STANDBY" }))
       yield* until(events.all, contains("changed orders/one from ACTIVE to STANDBY"))
       assert.strictEqual(events.events.filter((event) => event !== "ready").length, 2, events.events.join())
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("closing the scope deregisters, and the watch says so", () =>
+  test("closing the scope deregisters the instance, and watches emit Down", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(calm)
       const events = yield* watched(observer)
@@ -125,10 +125,10 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a registration that is interrupted half-way leaves nothing behind", () =>
+  test("an interrupted registration removes its record", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
-      // The write lands, and its answer never comes.
+      // The write lands, but its answer is never received.
       yield* backend.link.set(on("put", (_, run) => Effect.andThen(run, Effect.never)))
       const fiber = yield* backend.registry.register(named("orders", "one")).pipe(
         Effect.andThen(Effect.never),
@@ -140,7 +140,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
     }))
 
-  test("a registration that is given up before its write has landed leaves nothing behind when it does", () =>
+  test("a registration interrupted before its first write lands removes the record once the write lands", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { fault, open, outcomes } = yield* delayed
@@ -148,7 +148,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       const fiber = yield* Effect.forkScoped(Effect.scoped(backend.registry.register(named("orders", "one"))))
       yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count === 1)
       const given = yield* Effect.forkScoped(Fiber.interrupt(fiber))
-      // It lands while whoever gave it up still looks.
+      // The write lands while the interrupted registration still reads the key.
       yield* until(Effect.sync(() => countOf(backend.link, "history")), (count) => count >= 2)
       yield* open
       yield* finish(Fiber.join(given))
@@ -156,10 +156,10 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* lastOf(store, keyOf("orders", "one")), "delete")
     }))
 
-  test("a registration that failed does not stand in the way of the next in the same scope", () =>
+  test("a failed registration can be repeated in the same scope", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
-      // Landed, not answered, and not to be read back: it fails, and the first thing it does then is to clean up.
+      // The write lands without an answer and cannot be read back: the registration fails and removes its record.
       let reads = 0
       yield* process.link.set((call, run) =>
         call.operation === "put"
@@ -175,7 +175,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("who has left can register again at once", () =>
+  test("an instance that has left can register again at once", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(steady)
       const { close } = yield* process.enter(named("orders", "one"))
@@ -186,7 +186,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a registration that cannot reach the store fails, and can be tried again", () =>
+  test("a registration without the store fails and can be retried", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.link.set(away)
@@ -199,7 +199,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a hundred instances that register at once are all listed, in order of their ids", () =>
+  test("a hundred instances that register concurrently are all listed, sorted by id", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(steady)
       const ids = numbers(100).map((n) => `i${String(n).padStart(3, "0")}`)
@@ -213,7 +213,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(observer), ids)
     }))
 
-  test("services and instances whose names begin alike do not mix", () =>
+  test("services and instances whose names have a common prefix are kept apart", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const all = [["a", "b-c"], ["a", "b"], ["a-b", "c"], ["a__b", "c"], ["a_", "b"], ["A", "b"]] as const

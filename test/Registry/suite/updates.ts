@@ -1,4 +1,4 @@
-/** Updates of a registered instance, and what other writers put into its record. */
+/** Updates of a registered instance, and changes of its record by other writers. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,7 +13,7 @@ import { fieldsOf, hasWritten, keyOf, named, underneath, world } from "./process
 export const updates = ({ finish, test, until }: Tools) => {
   const key = keyOf("orders", "one")
 
-  test("an update is seen at once, by its writer and by others, with what was before", () =>
+  test("an update is visible at once to its writer, to readers and to watches", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(calm)
       const { instance, update } = yield* backend.enter(named("orders", "one", { metadata: { load: 1 } }))
@@ -31,13 +31,13 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.strictEqual(change.instance.status, "UNHEALTHY")
     }))
 
-  test("an update keeps what AegisSDK wrote into the record, and does not check it again", () =>
+  test("an update keeps the fields that AegisSDK wrote, without checking them again", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(calm)
       const { instance, update } = yield* backend.enter(named("orders", "one"))
       const theirs = { version: "v7", stickyActiveGroup: "eu", stickyActiveStatus: "STANDBY" }
       yield* underneath(store, key, theirs)
-      // The first finds what is there, and the second goes on from it.
+      // The first update reads the fields after a conflict; the second starts from them.
       yield* finish(update((current) => ({ ...current, status: "STANDBY" })))
       yield* finish(update((current) => ({ ...current, status: "UNHEALTHY" })))
       const { group, status, version } = yield* instance
@@ -47,7 +47,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual((yield* observer.registry.list("orders")).map((one) => one.version), ["v7"])
     }))
 
-  test("an update stays through the heartbeats that follow it", () =>
+  test("later heartbeats keep an update", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(steady)
       const { update } = yield* backend.enter(named("orders", "one"))
@@ -56,7 +56,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.strictEqual(Option.getOrThrow(yield* backend.registry.get("orders", "one")).status, "UNHEALTHY")
     }))
 
-  test("an update keeps what another writer put there", () =>
+  test("an update keeps the changes of another writer", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { update, whyLost } = yield* backend.enter(named("orders", "one", { metadata: { zone: "a" } }))
@@ -85,11 +85,11 @@ export const updates = ({ finish, test, until }: Tools) => {
 
   for (
     const [what, fault, status] of [
-      ["landed without an answer is kept", answerLost, "STANDBY"],
-      ["was lost on the way is not", lostOnTheWay, "ACTIVE"]
+      ["and is kept if it landed", answerLost, "STANDBY"],
+      ["and is not applied later if it was lost", lostOnTheWay, "ACTIVE"]
     ] as const
   ) {
-    test(`an update is told to be uncertain, and one that ${what}`, () =>
+    test(`an update without an answer fails with OutcomeUnknown ${what}`, () =>
       Effect.gen(function*() {
         const [, backend] = yield* world(steady)
         const { instance, update, whyLost } = yield* backend.enter(named("orders", "one"))
@@ -103,7 +103,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a heartbeat keeps what another writer put there", () =>
+  test("a heartbeat keeps the changes of another writer", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { instance } = yield* backend.enter(named("orders", "one"))
@@ -115,7 +115,7 @@ export const updates = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* instance).status, "STANDBY")
     }))
 
-  test("updates at once all count", () =>
+  test("concurrent updates are all applied", () =>
     Effect.gen(function*() {
       const [, backend] = yield* world(calm)
       const { update } = yield* backend.enter(named("orders", "one"))
@@ -135,18 +135,18 @@ export const updates = ({ finish, test, until }: Tools) => {
   > = [
     ["another instance id", (current) => ({ ...current, instanceId: "two" })],
     ["another service name", (current) => ({ ...current, serviceName: "payments" })],
-    ["a name that is no token", (current) => ({ ...current, instanceId: "a.b" })],
-    ["a version that is none", (current) => ({ ...current, version: "one" })],
-    ["a status that we do not know", (current) => ({ ...current, status: "GONE" })],
-    ["metadata that is no JSON", (current) => ({ ...current, metadata: { f: () => 1 } }), "InvalidValue"],
-    ["nothing", () => undefined],
-    ["a change that throws", () => {
+    ["an invalid instance id", (current) => ({ ...current, instanceId: "a.b" })],
+    ["an invalid version", (current) => ({ ...current, version: "one" })],
+    ["an unknown status", (current) => ({ ...current, status: "GONE" })],
+    ["metadata that is not JSON", (current) => ({ ...current, metadata: { f: () => 1 } }), "InvalidValue"],
+    ["undefined", () => undefined],
+    ["a function that throws", () => {
       throw new Error("no")
     }]
   ]
 
   for (const [what, f, tag = "InvalidConfig"] of refused) {
-    test(`an update to ${what} is refused, and nothing is written`, () =>
+    test(`an invalid update is refused, and nothing is written: ${what}`, () =>
       Effect.gen(function*() {
         const [store, backend] = yield* world(steady)
         const { instance, update, whyLost } = yield* backend.enter(named("orders", "one"))

@@ -1,4 +1,4 @@
-/** Watches of instances, which a process has one of and shares. */
+/** The operation `watch`. All watches of a process share one watch of the store. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -9,7 +9,7 @@ import { brisk, calm, contains, type Tools } from "./fixture.ts"
 import { keyOf, listed, named, sendHeartbeat, watched, world } from "./processes.ts"
 
 export const watching = ({ finish, test, until }: Tools) => {
-  test("a watch of nothing is ready, and then tells what comes", () =>
+  test("a watch of an empty registry emits Ready, then new instances", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const events = yield* watched(process)
@@ -19,7 +19,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events, ["ready", "up orders/one"])
     }))
 
-  test("a watch tells who is alive, then that it is ready, then what changes", () =>
+  test("a watch emits Up for the live instances, then Ready, then the changes", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "gone"))
@@ -40,7 +40,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       ])
     }))
 
-  test("a watch does not tell of those that have expired, and does when they come back", () =>
+  test("a watch does not emit expired instances until they send a heartbeat again", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(brisk)
       yield* sendHeartbeat(process, named("orders", "one"))
@@ -54,7 +54,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events, ["ready", "up orders/one", "down orders/one expired"])
     }))
 
-  test("a watch of one service tells of no other", () =>
+  test("a watch of one service emits no events of other services", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -68,7 +68,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events, ["up payments/one", "ready", "up payments/two"])
     }))
 
-  test("all watches of a process share one watch of the store, and each gets the whole picture", () =>
+  test("all watches of a process share one watch of the store, and each emits all live instances", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -92,7 +92,7 @@ export const watching = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "watch"), 2)
     }))
 
-  test("a watch that fails tells all who share it, and the next one begins anew", () =>
+  test("a failed watch of the store fails all watches that share it, and the next watch starts a new one", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const { fault, open } = yield* delayed

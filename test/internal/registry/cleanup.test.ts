@@ -1,8 +1,8 @@
-/** What a cleanup removes, as a table, and what it confirms from run to run. */
+/** The plan of a cleanup, as a table, and the confirmation by a second run. */
 import { assert, describe, it } from "@effect/vitest"
 import { confirm, type Judged, plan, type Suspects } from "../../../src/internal/registry/cleanup.ts"
 
-/** So many known of a service, of which so many are to go. */
+/** `known` records of a service, the first `going` of them expired. */
 const judgedOf = (serviceName: string, known: number, going: number): ReadonlyArray<Judged> =>
   Array.from({ length: known }, (_, index) => ({
     key: `service-instances.${serviceName}.${index}`,
@@ -34,7 +34,7 @@ describe("the plan of a cleanup", () => {
   ]
 
   for (const [known, going, maxRemovalRatio, isPreserved] of cases) {
-    it(`${isPreserved ? "leaves alone" : "removes"} ${going} expired of ${known} known, at most ${maxRemovalRatio}`, () => {
+    it(`${isPreserved ? "keeps" : "removes"} ${going} expired of ${known} records with a ratio of ${maxRemovalRatio}`, () => {
       const judged = judgedOf("orders", known, going)
       assert.deepStrictEqual(plan(judged, maxRemovalRatio), {
         remove: isPreserved ? [] : judged.slice(0, going),
@@ -43,7 +43,7 @@ describe("the plan of a cleanup", () => {
     })
   }
 
-  it("judges each service by itself", () => {
+  it("applies the ratio to each service separately", () => {
     const small = judgedOf("small", 3, 3)
     const dying = judgedOf("dying", 10, 9)
     const well = judgedOf("well", 10, 1)
@@ -52,7 +52,7 @@ describe("the plan of a cleanup", () => {
     assert.deepStrictEqual(remove, [...small, ...well.slice(0, 1)])
   })
 
-  it("does not take one service for another whose name begins as its own", () => {
+  it("keeps services apart whose names have a common prefix", () => {
     const { preserved, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5)
     assert.deepStrictEqual(preserved, [])
     assert.strictEqual(remove.length, 10)
@@ -64,7 +64,7 @@ describe("the confirmation of a cleanup", () => {
   const [one, two] = judgedOf("orders", 2, 2) as [Judged, Judged]
   const keysOf = (confirmed: ReadonlyArray<Judged>) => confirmed.map((judged) => judged.key)
 
-  /** What each run confirms, one after the other. */
+  /** The keys that each of several consecutive runs confirms. */
   const runs = (...all: ReadonlyArray<readonly [now: number, remove: ReadonlyArray<Judged>]>) => {
     const suspects: Suspects = new Map()
     return all.map(([now, remove]) => keysOf(confirm(suspects, remove, now, heartbeat)))
@@ -78,15 +78,15 @@ describe("the confirmation of a cleanup", () => {
     assert.deepStrictEqual(runs([0, [one]], [heartbeat - 1, [one]]), [[], []])
   })
 
-  it("removes on a second run a heartbeat later", () => {
+  it("removes on a second run one heartbeat later", () => {
     assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]]), [[], [one.key]])
   })
 
-  it("counts from the first sight, and not from the last", () => {
+  it("measures from the first run that found the record expired", () => {
     assert.deepStrictEqual(runs([0, [one]], [6_000, [one]], [heartbeat, [one]]), [[], [], [one.key]])
   })
 
-  it("begins anew where the record was written in between", () => {
+  it("starts again if the record was written in between", () => {
     const later = { ...one, revision: one.revision + 1 }
     assert.deepStrictEqual(
       runs([0, [one]], [heartbeat, [later]], [heartbeat + 1, [later]], [2 * heartbeat, [later]]),
@@ -94,7 +94,7 @@ describe("the confirmation of a cleanup", () => {
     )
   })
 
-  it("begins anew where it was alive in between", () => {
+  it("starts again if the instance was live in between", () => {
     assert.deepStrictEqual(runs([0, [one]], [6_000, []], [heartbeat, [one]], [2 * heartbeat, [one]]), [
       [],
       [],
@@ -103,7 +103,7 @@ describe("the confirmation of a cleanup", () => {
     ])
   })
 
-  it("confirms each by itself", () => {
+  it("confirms each record separately", () => {
     assert.deepStrictEqual(runs([0, [one]], [6_000, [one, two]], [heartbeat, [one, two]], [16_000, [two]]), [
       [],
       [],
@@ -112,7 +112,7 @@ describe("the confirmation of a cleanup", () => {
     ])
   })
 
-  it("confirms again what could not be removed", () => {
+  it("confirms a record again that was not removed", () => {
     assert.deepStrictEqual(runs([0, [one]], [heartbeat, [one]], [heartbeat + 1, [one]]), [[], [one.key], [one.key]])
   })
 })

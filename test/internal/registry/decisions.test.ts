@@ -1,4 +1,4 @@
-/** What the registry decides after a lost heartbeat, before registering and while leaving, as a table. */
+/** The decisions after a conflict of a heartbeat, before registering and while leaving, as a table. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   afterLostHeartbeat,
@@ -16,10 +16,10 @@ interface Cell {
   readonly seen: LastSeen
   /** After a heartbeat that lost its compare-and-set. */
   readonly heartbeat: HeartbeatDecision
-  /** Before registering, while what is there has been silent for less than maxAge, and for more. */
+  /** Before registering; `old`: the record is older than maxAge. */
   readonly young: RegisterDecision
   readonly old: RegisterDecision
-  /** While leaving with a write under way that is conditioned on revision 5. */
+  /** While leaving with an unanswered write that is conditioned on revision 5. */
   readonly leaving: LeaveDecision
 }
 
@@ -27,7 +27,7 @@ const write = (revision: number): RegisterDecision => ({ _tag: "Write", revision
 
 const cells: ReadonlyArray<Cell> = [
   {
-    what: "nothing at all",
+    what: "no message",
     seen: { _tag: "Nothing" },
     heartbeat: { _tag: "RegisterAgain", revision: 0 },
     young: write(0),
@@ -35,7 +35,7 @@ const cells: ReadonlyArray<Cell> = [
     leaving: { _tag: "Gone" }
   },
   {
-    what: "the tombstone of a delete",
+    what: "a delete marker",
     seen: { _tag: "Removed", revision: 5, reason: "delete" },
     heartbeat: { _tag: "Deregistered" },
     young: write(5),
@@ -43,7 +43,7 @@ const cells: ReadonlyArray<Cell> = [
     leaving: { _tag: "MayLand" }
   },
   ...(["purge", "expire", "reset"] as const).map((reason): Cell => ({
-    what: `a message that it went by ${reason}`,
+    what: `a removal by ${reason}`,
     seen: { _tag: "Removed", revision: 5, reason },
     heartbeat: { _tag: "RegisterAgain", revision: 5 },
     young: write(5),
@@ -51,7 +51,7 @@ const cells: ReadonlyArray<Cell> = [
     leaving: { _tag: "MayLand" }
   })),
   {
-    what: "our own record",
+    what: "the own record",
     seen: { _tag: "Live", revision: 5, record: recordOf(mine) },
     heartbeat: { _tag: "Adopt", revision: 5, record: recordOf(mine) },
     young: { _tag: "Own", revision: 5, record: recordOf(mine) },
@@ -67,7 +67,7 @@ const cells: ReadonlyArray<Cell> = [
     leaving: { _tag: "MayLand" }
   })),
   {
-    what: "something that is no record",
+    what: "a value that is not a record",
     seen: { _tag: "Undecodable", revision: 5 },
     heartbeat: { _tag: "Taken" },
     young: { _tag: "Occupied", revision: 5 },
@@ -78,19 +78,19 @@ const cells: ReadonlyArray<Cell> = [
 
 describe("a heartbeat that lost its compare-and-set", () => {
   for (const { heartbeat, seen, what } of cells) {
-    it(`means ${heartbeat._tag} where it finds ${what}`, () => {
+    it(`decides ${heartbeat._tag} if it finds ${what}`, () => {
       assert.deepStrictEqual(afterLostHeartbeat(mine, seen), heartbeat)
     })
   }
 })
 
-describe("a process that wants to register", () => {
+describe("a process that registers", () => {
   for (const { old, seen, what, young } of cells) {
-    it(`decides ${young._tag} where it finds ${what}`, () => {
+    it(`decides ${young._tag} if it finds ${what}`, () => {
       assert.deepStrictEqual(beforeRegistering(mine, seen, false), young)
     })
 
-    it(`decides ${old._tag} where it finds ${what}, silent for too long`, () => {
+    it(`decides ${old._tag} if it finds ${what}, older than maxAge`, () => {
       assert.deepStrictEqual(beforeRegistering(mine, seen, true), old)
     })
   }
@@ -98,20 +98,20 @@ describe("a process that wants to register", () => {
 
 describe("a process that leaves", () => {
   for (const { leaving, seen, what } of cells) {
-    it(`decides ${leaving._tag} where it finds ${what}, and a write is conditioned on revision 5`, () => {
+    it(`decides ${leaving._tag} if it finds ${what}, with an unanswered write on revision 5`, () => {
       assert.deepStrictEqual(whileLeaving(mine, seen, 5), leaving)
     })
 
     const settled = leaving._tag === "MayLand" ? "Gone" : leaving._tag
     for (const mayLandOn of [undefined, 4]) {
-      const write = mayLandOn === undefined ? "no write" : "a write on another revision"
-      it(`decides ${settled} where it finds ${what}, with ${write} under way`, () => {
+      const write = mayLandOn === undefined ? "no unanswered write" : "an unanswered write on another revision"
+      it(`decides ${settled} if it finds ${what}, with ${write}`, () => {
         assert.strictEqual(whileLeaving(mine, seen, mayLandOn)._tag, settled)
       })
     }
   }
 
-  it("waits for a write over nothing while nothing is there", () => {
+  it("waits for an unanswered write on revision 0 while the key has no message", () => {
     assert.strictEqual(whileLeaving(mine, { _tag: "Nothing" }, 0)._tag, "MayLand")
   })
 })

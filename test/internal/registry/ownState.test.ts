@@ -1,4 +1,4 @@
-/** The states of an own record, event by event: as a table. */
+/** The state machine of a process's own record, as tables of state, event, next state and command. */
 import { assert, describe, it } from "@effect/vitest"
 import type { LastSeen } from "../../../src/internal/registry/decisions.ts"
 import {
@@ -16,15 +16,15 @@ import { instance, mine, recordOf } from "../../support/registryRecord.ts"
 const record = recordOf(mine)
 const draining: InstanceRecord = { ...record, instance: changed(instance, { status: "DRAINING" }) }
 
-/** Monotonic milliseconds at which the write before was sent. */
+/** When the previous write was sent, in monotonic milliseconds. */
 const landedAt = 1000
 
 const states = {
   enrolling: enrolling(record),
   registered: { _tag: "Registered", record, landedAt, revision: 5 },
-  /** The answer of a heartbeat is awaited, or did not come. */
+  /** A heartbeat is in flight, or got no answer. */
   unanswered: { _tag: "Unanswered", record, landedAt, on: 5 },
-  /** The same of the first write, over nothing. */
+  /** The first write, on a key without a message, is in flight or got no answer. */
   firstUnanswered: { _tag: "Unanswered", record, landedAt: Number.NEGATIVE_INFINITY, on: 0 },
   leaving: { _tag: "Leaving", record, landedAt, mayLandOn: undefined },
   leavingUnanswered: { _tag: "Leaving", record, landedAt, mayLandOn: 5 },
@@ -78,9 +78,9 @@ const table = (title: string, rows: ReadonlyArray<Row>) => {
   })
 }
 
-/** Enrolment is the same whether or not a first write is unanswered. */
+/** Enrolment is the same with and without an unanswered first write. */
 const enrolments = [
-  ["nothing of ours was sent", states.enrolling],
+  ["no write was sent", states.enrolling],
   ["a first write is unanswered", firstUnanswered]
 ] as const
 
@@ -93,26 +93,26 @@ const occupants = [
 for (const [when, state] of enrolments) {
   const toRegistered: State = { _tag: "Registered", record: draining, landedAt: 1700, revision: 9 }
   table(`An own record that enrols while ${when}`, [
-    ["writes over nothing", state, found(nothing), state, write(0, "first")],
+    ["writes on revision 0 if the key has no message", state, found(nothing), state, write(0, "first")],
     ...(["delete", "purge", "expire", "reset"] as const).map((reason): Row => [
-      `writes over exactly the message that it went by ${reason}`,
+      `writes on the revision of a removal by ${reason}`,
       state,
       found(removed(reason)),
       state,
       write(9, "first")
     ]),
     ["adopts its own record", state, found(own), toRegistered, { _tag: "Enrolled" }],
-    ["adopts its own record, also an old one", state, found(own, "old"), toRegistered, { _tag: "Enrolled" }]
+    ["adopts its own record if it is older than maxAge", state, found(own, "old"), toRegistered, { _tag: "Enrolled" }]
   ])
 
   for (const [what, seen] of occupants) {
     const wait: Command = { _tag: "Wait", revision: 9, silentFor: 300 }
     table(`An own record that enrols while ${when}, and finds ${what}`, [
-      ["waits for its silence", state, found(seen, "young", "wait"), state, wait],
-      ["is refused where it may not wait", state, found(seen, "young", "fail"), state, refuse("DuplicateInstance")],
-      ["replaces it where it may", state, found(seen, "young", "replace"), state, write(9, "replacement")],
+      ["waits for its expiry with wait", state, found(seen, "young", "wait"), state, wait],
+      ["is refused with fail", state, found(seen, "young", "fail"), state, refuse("DuplicateInstance")],
+      ["replaces it with replace", state, found(seen, "young", "replace"), state, write(9, "replacement")],
       ...(["wait", "fail", "replace"] as const).map((onDuplicate): Row => [
-        `writes over it once it is too old, where it may ${onDuplicate}`,
+        `overwrites it with ${onDuplicate} once it is older than maxAge`,
         state,
         found(seen, "old", onDuplicate),
         state,
@@ -125,15 +125,15 @@ for (const [when, state] of enrolments) {
 table("An own record that enrols", [
   ["enrols before its first heartbeat", states.enrolling, asked, states.enrolling, { _tag: "Enroll" }],
   [
-    "dates its record from now where that is said to be from the future",
+    "dates its record from now if the record has a time in the future",
     states.enrolling,
     { _tag: "Found", seen: own, silentFor: -50, isTooOld: false, now: 2000, onDuplicate: "wait" },
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 9 },
     { _tag: "Enrolled" }
   ],
-  ["awaits the answer of its first write", states.enrolling, { _tag: "Sent", on: 0 }, firstUnanswered, done],
+  ["waits for the answer of its first write", states.enrolling, { _tag: "Sent", on: 0 }, firstUnanswered, done],
   [
-    "writes again, on the message that it read since, while its first write is unanswered",
+    "writes again on the revision that it read, while its first write is unanswered",
     firstUnanswered,
     { _tag: "Sent", on: 9 },
     { ...firstUnanswered, on: 9 },
@@ -147,28 +147,28 @@ table("An own record that enrols", [
     done
   ],
   [
-    "enrols again when its first write meets another",
+    "enrols again when its first write conflicts",
     firstUnanswered,
     conflict("first"),
     states.enrolling,
     { _tag: "EnrollAgain" }
   ],
   [
-    "replaces once: a process that comes between is not replaced as well",
+    "replaces once: a process that registered in between is not replaced",
     firstUnanswered,
     conflict("replacement"),
     states.enrolling,
     refuse("DuplicateInstance")
   ],
   [
-    "leaves with nothing that may land before its first write is sent",
+    "leaves before its first write without an unanswered write",
     states.enrolling,
     leaveAsked,
     { ...leaving, landedAt: Number.NEGATIVE_INFINITY },
     remove
   ],
   [
-    "leaves while its first write may land",
+    "leaves while its first write can still land",
     firstUnanswered,
     leaveAsked,
     { ...leaving, landedAt: Number.NEGATIVE_INFINITY, mayLandOn: 0 },
@@ -178,51 +178,51 @@ table("An own record that enrols", [
 
 table("A registered own record", [
   ["writes its heartbeat on its revision", registered, asked, registered, write(5, "heartbeat")],
-  ["awaits the answer of its heartbeat", registered, sent, unanswered, done],
+  ["waits for the answer of its heartbeat", registered, sent, unanswered, done],
   [
-    "is dated by when the heartbeat was sent that landed",
+    "takes the time at which the landed heartbeat was sent",
     unanswered,
     landed,
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 6 },
     done
   ],
-  ["reads back after a conflict", unanswered, conflict("heartbeat"), registered, { _tag: "ReadBack" }],
-  ["leaves with nothing that may land", registered, leaveAsked, leaving, remove],
-  ["is not removed unless it leaves", registered, looked(own), registered, done],
-  ["is not removed unless it leaves, also where it is unanswered", unanswered, looked(own), unanswered, done]
+  ["reads the key after a conflict", unanswered, conflict("heartbeat"), registered, { _tag: "ReadBack" }],
+  ["leaves without an unanswered write", registered, leaveAsked, leaving, remove],
+  ["is not removed before it leaves", registered, looked(own), registered, done],
+  ["is not removed before it leaves, also with an unanswered write", unanswered, looked(own), unanswered, done]
 ])
 
 table("An own record with an unanswered heartbeat", [
-  ["writes the next one on the same revision", unanswered, asked, unanswered, write(5, "heartbeat")],
+  ["writes the next heartbeat on the same revision", unanswered, asked, unanswered, write(5, "heartbeat")],
   [
-    "writes the next one on the same message where it was the first",
+    "writes the next heartbeat on the same revision if the first write is unanswered",
     firstUnanswered,
     asked,
     firstUnanswered,
     write(0, "heartbeat")
   ],
-  ["awaits the answer of the next one", unanswered, sent, unanswered, done],
+  ["waits for the answer of the next heartbeat", unanswered, sent, unanswered, done],
   [
-    "is registered where it did not land, and the next one does",
+    "is registered if the next heartbeat lands",
     unanswered,
     landed,
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 6 },
     done
   ],
-  ["reads back where it landed, and the next one conflicts", unanswered, conflict("heartbeat"), registered, {
+  ["reads the key if the next heartbeat conflicts", unanswered, conflict("heartbeat"), registered, {
     _tag: "ReadBack"
   }],
   [
-    "reads back where it was the first, and the next one conflicts",
+    "reads the key if the first write is unanswered and the next heartbeat conflicts",
     firstUnanswered,
     conflict("heartbeat"),
     { ...registered, landedAt: Number.NEGATIVE_INFINITY, revision: 0 },
     { _tag: "ReadBack" }
   ],
-  ["leaves while that may land", unanswered, leaveAsked, leavingUnanswered, remove]
+  ["leaves while the heartbeat can still land", unanswered, leaveAsked, leavingUnanswered, remove]
 ])
 
-table("A registered own record that reads back after a conflict", [
+table("A registered own record that has read the key after a conflict", [
   [
     "adopts its own record at another revision",
     registered,
@@ -230,52 +230,64 @@ table("A registered own record that reads back after a conflict", [
     { ...registered, record: draining, revision: 9 },
     { _tag: "WriteAgain" }
   ],
-  ["registers again where it was forgotten", registered, readBack(nothing), { ...registered, revision: 0 }, {
+  ["registers again if the key has no message", registered, readBack(nothing), { ...registered, revision: 0 }, {
     _tag: "RegisterAgain"
   }],
   ...(["purge", "expire", "reset"] as const).map((reason): Row => [
-    `registers again over the message that it went by ${reason}`,
+    `registers again on the revision of a removal by ${reason}`,
     registered,
     readBack(removed(reason)),
     { ...registered, revision: 9 },
     { _tag: "RegisterAgain" }
   ]),
-  ["ends where it was deregistered", registered, readBack(removed("delete")), deregistered, refuse("Deregistered")],
-  ["ends where another has the id", registered, readBack(another), duplicate, refuse("DuplicateInstance")],
-  ["ends at a record without a nonce", registered, readBack(withoutNonce), duplicate, refuse("DuplicateInstance")],
-  ["ends at a value that does not decode", registered, readBack(undecodable), duplicate, refuse("DuplicateInstance")]
+  ["ends if it was deregistered", registered, readBack(removed("delete")), deregistered, refuse("Deregistered")],
+  ["ends if another process has the id", registered, readBack(another), duplicate, refuse("DuplicateInstance")],
+  [
+    "ends if it finds a record without a nonce",
+    registered,
+    readBack(withoutNonce),
+    duplicate,
+    refuse("DuplicateInstance")
+  ],
+  [
+    "ends if it finds a value that does not decode",
+    registered,
+    readBack(undecodable),
+    duplicate,
+    refuse("DuplicateInstance")
+  ]
 ])
 
 table("An own record that leaves", [
   ["writes no heartbeat", leaving, asked, leaving, refuse("Deregistered")],
-  ["writes no heartbeat, also where one is unanswered", leavingUnanswered, asked, leavingUnanswered, {
+  ["writes no heartbeat, also with an unanswered heartbeat", leavingUnanswered, asked, leavingUnanswered, {
     _tag: "Refuse",
     reason: "Deregistered"
   }],
-  ["sends nothing that was being composed", leaving, sent, leaving, refuse("Deregistered")],
-  ["enrols no more", leaving, found(nothing), leaving, refuse("Deregistered")],
+  ["does not send a write that was prepared before", leaving, sent, leaving, refuse("Deregistered")],
+  ["does not enrol", leaving, found(nothing), leaving, refuse("Deregistered")],
   ["adopts no record", leaving, found(own), leaving, refuse("Deregistered")],
   [
-    "knows what landed after leave was asked, and stays leaving",
+    "stores the record of a write that landed while leaving, and keeps leaving",
     leavingUnanswered,
     landed,
     { _tag: "Leaving", record: draining, landedAt: 2000, mayLandOn: undefined },
     done
   ],
-  ["awaits nothing after a conflict", leavingUnanswered, conflict("heartbeat"), leaving, { _tag: "ReadBack" }],
+  ["has no unanswered write after a conflict", leavingUnanswered, conflict("heartbeat"), leaving, { _tag: "ReadBack" }],
   [
-    "stays leaving when it reads its own record back",
+    "keeps leaving if it reads its own record",
     leaving,
     readBack(own),
     { ...leaving, record: draining },
     { _tag: "WriteAgain" }
   ],
-  ["registers nothing again", leaving, readBack(nothing), leaving, { _tag: "WriteAgain" }],
-  ["stays leaving where it was deregistered", leaving, readBack(removed("delete")), leaving, refuse("Deregistered")],
-  ["stays leaving where another has the id", leaving, readBack(another), leaving, refuse("DuplicateInstance")],
-  ["is asked twice, and looks again", leaving, leaveAsked, leaving, remove],
+  ["does not register again", leaving, readBack(nothing), leaving, { _tag: "WriteAgain" }],
+  ["keeps leaving if it was deregistered", leaving, readBack(removed("delete")), leaving, refuse("Deregistered")],
+  ["keeps leaving if another process has the id", leaving, readBack(another), leaving, refuse("DuplicateInstance")],
+  ["reads the key again if it is asked to leave twice", leaving, leaveAsked, leaving, remove],
   [
-    "is asked twice, and still waits for the write that may land",
+    "still waits for the unanswered write if it is asked to leave twice",
     leavingUnanswered,
     leaveAsked,
     leavingUnanswered,
@@ -289,34 +301,34 @@ const removal = (state: typeof leaving | typeof leavingUnanswered | typeof dupli
     revision: 9,
     looks: 0
   }],
-  ["leaves nothing where nothing is there", state, looked(nothing), state, done],
-  ["leaves its tombstone", state, looked(removed("delete")), state, done],
-  ["leaves another process's record", state, looked(another), state, done],
-  ["leaves a record without a nonce", state, looked(withoutNonce), state, done],
-  ["leaves a value that does not decode", state, looked(undecodable), state, done]
+  ["does nothing if the key has no message", state, looked(nothing), state, done],
+  ["keeps its delete marker", state, looked(removed("delete")), state, done],
+  ["keeps the record of another process", state, looked(another), state, done],
+  ["keeps a record without a nonce", state, looked(withoutNonce), state, done],
+  ["keeps a value that does not decode", state, looked(undecodable), state, done]
 ]
 
 table("The removal of an own record", removal(leaving))
 table("The removal of an own record with an unanswered write", [
   ...removal(leavingUnanswered),
-  ["looks again while the message is there that it was written on", leavingUnanswered, looked(removed("purge", 5)), {
+  ["reads again while the last message is the condition of the write", leavingUnanswered, looked(removed("purge", 5)), {
     ...leavingUnanswered
   }, { _tag: "LookAgain", looks: 1 }],
   [
-    "looks again while another's record is there that it was written on",
+    "reads again while the record of another process is the condition of the write",
     leavingUnanswered,
     looked({ _tag: "Live", revision: 5, record: recordOf("another") }, 1),
     leavingUnanswered,
     { _tag: "LookAgain", looks: 0 }
   ],
   [
-    "looks again while nothing is there where it was written on nothing",
+    "reads again while the key has no message and the write is conditioned on revision 0",
     { ...leavingUnanswered, mayLandOn: 0 },
     looked(nothing),
     { ...leavingUnanswered, mayLandOn: 0 },
     { _tag: "LookAgain", looks: 1 }
   ],
-  ["gives up when no look is left", leavingUnanswered, looked(removed("purge", 5), 0), leavingUnanswered, done]
+  ["gives up when no read is left", leavingUnanswered, looked(removed("purge", 5), 0), leavingUnanswered, done]
 ])
 table("The removal of an own record that has ended", removal(duplicate))
 
@@ -336,20 +348,20 @@ for (const ended of [deregistered, duplicate]) {
   ]
   table(`An own record that has ended by ${ended.reason}`, [
     ...events.map((event, index): Row => [
-      `is left by no event: ${event._tag} (${index})`,
+      `stays ended after any event: ${event._tag} (${index})`,
       ended,
       event,
       ended,
       refuse(ended.reason)
     ]),
-    ["is left by no event, and removed where leave is asked", ended, leaveAsked, ended, remove]
+    ["stays ended when asked to leave, and removes its record", ended, leaveAsked, ended, remove]
   ])
 }
 
-describe("An own record is over", () => {
+describe("isOver", () => {
   for (const [name, state] of Object.entries(states)) {
     const expected = state._tag === "Leaving" || state._tag === "Ended"
-    it(`${expected} while it is ${name}`, () => {
+    it(`returns ${expected} for ${name}`, () => {
       assert.strictEqual(isOver(state), expected)
     })
   }

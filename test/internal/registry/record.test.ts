@@ -1,4 +1,4 @@
-/** What is a record, and how it is written and read. */
+/** The encoding and decoding of records. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Equal from "effect/Equal"
@@ -26,16 +26,16 @@ const stored = {
 }
 
 const rest: ReadonlyArray<readonly [what: string, fields: string]> = [
-  ["a text", "\"color\":\"red\""],
+  ["a string", "\"color\":\"red\""],
   ["an object", "\"build\":{\"commit\":\"abc\",\"tags\":[1,null,true]}"],
   ["null", "\"owner\":null"],
-  ["a name that every object has", "\"constructor\":1,\"toString\":\"x\""],
-  ["the name of a prototype", "\"__proto__\":{\"x\":1}"],
-  ["a name of another alphabet", "\"größe\":\"日本\""]
+  ["a field named like a method of Object", "\"constructor\":1,\"toString\":\"x\""],
+  ["a field named __proto__", "\"__proto__\":{\"x\":1}"],
+  ["a field with a non-ASCII name", "\"größe\":\"日本\""]
 ]
 
 describe("a record", () => {
-  it("is written as camelCase JSON, and what is not set is left out", () => {
+  it("is encoded as camelCase JSON without undefined fields", () => {
     assert.deepStrictEqual(JSON.parse(textOf(encode(recordOf(mine)))), {
       color: "red",
       serviceName: "orders",
@@ -48,7 +48,7 @@ describe("a record", () => {
     })
   })
 
-  it("is written with its group under AegisSDK's name", () => {
+  it("is encoded with its group under AegisSDK's name", () => {
     const grouped = { instance: changed(instance, { group: "eu", metadata: {} }), nonce: mine, rest: {} }
     assert.strictEqual(
       textOf(encode(grouped)),
@@ -57,7 +57,7 @@ describe("a record", () => {
     )
   })
 
-  it("is read with its group under AegisSDK's name, and no other", () => {
+  it("is decoded with its group under AegisSDK's name only", () => {
     const read = (fields: object) => Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, ...fields }))))
     assert.strictEqual(read({ stickyActiveGroup: "eu" }).instance.group, "eu")
     assert.deepStrictEqual(read({ stickyActiveGroup: "eu" }).rest, {})
@@ -65,7 +65,7 @@ describe("a record", () => {
     assert.deepStrictEqual(read({ group: "eu" }).rest, { group: "eu" })
   })
 
-  it("of AegisSDK decodes, and survives a change of ours with whatever else it has", () => {
+  it("of AegisSDK decodes and keeps its other fields through a change", () => {
     const theirs = { ...stored, nonce: undefined, stickyActiveGroup: "eu", stickyActiveStatus: "STANDBY", group: [1] }
     const record = Result.getOrThrow(decode(entryOf(JSON.stringify(theirs))))
     assert.strictEqual(record.instance.group, "eu")
@@ -81,7 +81,7 @@ describe("a record", () => {
   })
 
   for (const group of [null, 5]) {
-    it(`whose group is ${group} has none, and keeps that`, () => {
+    it(`whose group is ${group} decodes without a group and keeps that field`, () => {
       const text = JSON.stringify({ ...stored, stickyActiveGroup: group })
       const record = Result.getOrThrow(decode(entryOf(text)))
       assert.isUndefined(record.instance.group)
@@ -90,13 +90,13 @@ describe("a record", () => {
   }
 
   for (const version of ["v7", "1.2", "01.2.3", "", "latest"]) {
-    it(`of another writer has the version that it has: "${version}"`, () => {
+    it(`of another writer decodes with any version: "${version}"`, () => {
       const record = Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, version }))))
       assert.strictEqual(record.instance.version, version)
     })
   }
 
-  it("is read as it was written", () => {
+  it("decodes to the encoded record", () => {
     const record = recordOf(mine)
     const read = Result.getOrThrow(decode(entryOf(encode(record))))
     assert.isTrue(Equal.equals(read.instance, record.instance))
@@ -105,7 +105,7 @@ describe("a record", () => {
   })
 
   for (const [what, fields] of rest) {
-    it(`keeps ${what} that is none of ours through a change`, () => {
+    it(`keeps an unknown field through a change: ${what}`, () => {
       const text = `{${fields},${JSON.stringify(stored).slice(1)}`
       const record = Result.getOrThrow(decode(entryOf(text)))
       const next = { ...record, instance: changed(record.instance, { status: "DRAINING" }) }
@@ -115,7 +115,7 @@ describe("a record", () => {
   }
 
   it.prop(
-    "keeps whatever else it holds, and its own fields apart from that",
+    "keeps all unknown fields, separate from its own fields",
     { metadata: Schema.Record(Schema.String, Schema.Json), other: Schema.Record(Schema.String, Schema.Json) },
     ({ metadata, other }) => {
       const record: InstanceRecord = {
@@ -130,46 +130,49 @@ describe("a record", () => {
     }
   )
 
-  it("has no nonce where another library wrote it", () => {
+  it("has no nonce if another library wrote it", () => {
     assert.isUndefined(Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, nonce: undefined })))).nonce)
     assert.isUndefined(Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, nonce: 5 })))).nonce)
   })
 
-  it("keeps its nonce out of the fields that are none of ours", () => {
+  it("does not count the nonce as an unknown field", () => {
     assert.deepStrictEqual(Result.getOrThrow(decode(entryOf(JSON.stringify(stored)))).rest, {})
   })
 
   const broken: ReadonlyArray<readonly [what: string, value: Uint8Array | string, key?: string]> = [
-    ["nothing", ""],
+    ["an empty value", ""],
     ["broken JSON", "{\"serviceName\":"],
-    ["text that is no JSON", "hello"],
+    ["text that is not JSON", "hello"],
     ["a number", "5"],
-    ["a text", "\"orders\""],
+    ["a string", "\"orders\""],
     ["null", "null"],
     ["a list", "[]"],
     ["true", "true"],
     ["an empty object", "{}"],
     ["invalid UTF-8", Uint8Array.of(0x7b, 0xff, 0x7d)],
-    ["invalid UTF-8 inside a text", new Uint8Array([...new TextEncoder().encode("{\"a\":\""), 0xc3, 0x28, 0x22, 0x7d])],
+    [
+      "invalid UTF-8 inside a string",
+      new Uint8Array([...new TextEncoder().encode("{\"a\":\""), 0xc3, 0x28, 0x22, 0x7d])
+    ],
     ["a record of another instance", JSON.stringify(stored), "service-instances.orders.two"],
     ["a record of another service", JSON.stringify(stored), "service-instances.payments.one"],
     ["a name with a dot", JSON.stringify({ ...stored, serviceName: "a.b" }), "service-instances.a.b.one"],
-    ["a version that is no text", JSON.stringify({ ...stored, version: 7 })],
+    ["a version that is not a string", JSON.stringify({ ...stored, version: 7 })],
     ["no version", JSON.stringify({ ...stored, version: undefined })],
-    ["metadata that is nested too deep", `{"metadata":{"a":${"[".repeat(9000)}${"]".repeat(9000)}},${rest[0]![1]}}`],
-    ["a status that we do not know", JSON.stringify({ ...stored, status: "SHUTDOWN" })],
-    ["a heartbeat that is no time", JSON.stringify({ ...stored, lastHeartbeat: "soon" })],
-    ["no heartbeat", JSON.stringify({ ...stored, lastHeartbeat: undefined })],
-    ["metadata that is no object", JSON.stringify({ ...stored, metadata: 5 })]
+    ["metadata that is nested too deeply", `{"metadata":{"a":${"[".repeat(9000)}${"]".repeat(9000)}},${rest[0]![1]}}`],
+    ["an unknown status", JSON.stringify({ ...stored, status: "SHUTDOWN" })],
+    ["a lastHeartbeat that is not a time", JSON.stringify({ ...stored, lastHeartbeat: "soon" })],
+    ["no lastHeartbeat", JSON.stringify({ ...stored, lastHeartbeat: undefined })],
+    ["metadata that is not an object", JSON.stringify({ ...stored, metadata: 5 })]
   ]
 
   for (const [what, value, key] of broken) {
-    it(`is not what is read from ${what}`, () => {
+    it(`does not decode from ${what}`, () => {
       assert.isTrue(Result.isFailure(decode(entryOf(value, key))))
     })
   }
 
-  it("has the names that its key holds", () => {
+  it("has a key from which its names can be read", () => {
     assert.strictEqual(keyOf(instance), "service-instances.orders.one")
     assert.deepStrictEqual(namesOf(keyOf(instance)), { serviceName: "orders", instanceId: "one" })
     assert.deepStrictEqual(namesOf("service-instances.a__b.c-d"), { serviceName: "a__b", instanceId: "c-d" })

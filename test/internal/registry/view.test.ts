@@ -1,4 +1,4 @@
-/** Who is alive, as a watch sees it. */
+/** The live instances that a watch keeps, and the changes it emits. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { changed, keyOf } from "../../../src/internal/registry/record.ts"
@@ -12,11 +12,11 @@ describe("the view", () => {
   const draining = changed(instance, { status: "DRAINING" })
   const other = changed(instance, { instanceId: InstanceId.make("two") })
 
-  it("says Up at first sight", () => {
+  it("emits Up for a new instance", () => {
     assert.deepStrictEqual(new View().seen(key, instance, 30), { number: 1, event: { _tag: "Up", instance } })
   })
 
-  it("says nothing of a heartbeat, and remembers it", () => {
+  it("emits nothing for a heartbeat, and stores its time", () => {
     const view = new View()
     view.seen(key, instance, 30)
     assert.isUndefined(view.seen(key, later, 40))
@@ -25,7 +25,7 @@ describe("the view", () => {
     assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
   })
 
-  it("says nothing where the metadata is the same by value", () => {
+  it("emits nothing if the metadata is equal by value", () => {
     const view = new View()
     view.seen(key, instance, 30)
     assert.isUndefined(view.seen(key, changed(later, { metadata: { ports: [80, 443], zone: "a" } }), 40))
@@ -39,7 +39,7 @@ describe("the view", () => {
   ]
 
   for (const [what, next] of changes) {
-    it(`says Changed where ${what} has, and what it was before`, () => {
+    it(`emits Changed with the previous instance for a change of ${what}`, () => {
       const view = new View()
       view.seen(key, instance, 30)
       assert.deepStrictEqual(view.seen(key, next, 40), {
@@ -49,7 +49,7 @@ describe("the view", () => {
     })
   }
 
-  it("says Down once, and nothing of whom it does not know", () => {
+  it("emits Down once, and nothing for an unknown instance", () => {
     const view = new View()
     assert.isUndefined(view.gone(key, "deregistered"))
     view.seen(key, instance, 30)
@@ -61,14 +61,14 @@ describe("the view", () => {
     assert.strictEqual(view.number, 2)
   })
 
-  it("says Up again for one who comes back", () => {
+  it("emits Up again for an instance that comes back", () => {
     const view = new View()
     view.seen(key, instance, 30)
     view.gone(key, "expired")
     assert.deepStrictEqual(view.seen(key, later, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 
-  it("expires nobody at the end of its time, and whoever is over it a moment later", () => {
+  it("expires an instance only after its time, not at exactly that time", () => {
     const view = new View()
     view.seen(key, instance, 30)
     view.seen(keyOf(other), other, 31)
@@ -78,7 +78,7 @@ describe("the view", () => {
     assert.deepStrictEqual(view.expire(31), [])
   })
 
-  it("expires all that is due, each under a number of its own", () => {
+  it("expires all due instances, each with its own change number", () => {
     const view = new View()
     view.seen(key, instance, 30)
     view.seen(keyOf(other), other, 31)
@@ -86,7 +86,7 @@ describe("the view", () => {
     assert.strictEqual(view.live.size, 0)
   })
 
-  it("tells when the next one is due, and that nobody is", () => {
+  it("returns the time of the next expiry, or undefined if there is no instance", () => {
     const view = new View()
     assert.isUndefined(view.nextExpiry())
     view.seen(key, instance, 30)
