@@ -91,8 +91,7 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
           yield* until(...hasWritten(backend, 1))
           const puts = countOf(backend.link, "put")
           yield* server.pause
-          // Two attempts are in flight when the server resumes: the first lands, the second conflicts and finds the
-          // first.
+          // Two attempts are in flight when the server resumes: the first lands; the second conflicts and finds it.
           yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= puts + 2)
           yield* server.resume
           yield* until(...hasWritten(backend, 2))

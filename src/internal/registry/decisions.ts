@@ -47,7 +47,7 @@ export type RegisterDecision =
   | { readonly _tag: "Write"; readonly revision: number }
   /** The record is this process's own first write, whose answer was lost. */
   | { readonly _tag: "Own"; readonly revision: number; readonly record: InstanceRecord }
-  /** A live record of another process. */
+  /** A live record of another process, or a value that does not decode and is not expired. */
   | { readonly _tag: "Occupied"; readonly revision: number }
 
 export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolean): RegisterDecision => {

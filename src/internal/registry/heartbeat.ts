@@ -33,9 +33,8 @@ export const makeHeartbeat = (
       const { group, metadata, status, version } = instance
       return Effect.tapError(
         own.write((current) => Result.succeed(changed(current, { group, metadata, status, version }))),
-        // After DuplicateInstance the next call enrols again: the other process may have expired by then. Deregistered
-        // is
-        // final, so that record is kept.
+        // After DuplicateInstance the next call enrols again: the other process may have expired by then.
+        // Deregistered is final, so that record is kept.
         (reason) =>
           Effect.sync(() => {
             if (reason._tag === "DuplicateInstance" && own.isOver && known.get(own.key) === own) known.delete(own.key)

@@ -58,7 +58,7 @@ export interface RegistryTimings {
 
 /**
  * Requires maxAge to be at least two heartbeats, so that live instances do not expire.
- * The delays of a Schedule are not known in advance: its bound is the shortest interval.
+ * The delays of a Schedule are not known in advance, so `shortestInterval` counts as its heartbeat.
  */
 const checkMaxAge = (
   given: unknown,

@@ -96,7 +96,7 @@ export class OwnRecord {
     return this.state._tag === "Leaving"
   }
 
-  /** Whether this process writes the record no more. */
+  /** Whether this process has stopped writing the record. */
   get isOver(): boolean {
     return isOver(this.state)
   }

@@ -26,7 +26,7 @@ interface Enrolling extends Known {
   readonly _tag: "Enrolling"
 }
 
-/** The next write is conditioned on `revision`: that of the own record, or of the marker that removed it. */
+/** The next write is conditioned on `revision`: that of the own record or of its removal, or 0 without a message. */
 interface Registered extends Known {
   readonly _tag: "Registered"
   readonly revision: number
@@ -65,7 +65,7 @@ export const enrolling = (record: InstanceRecord): State => ({
   landedAt: Number.NEGATIVE_INFINITY
 })
 
-/** Whether the process writes nothing more. */
+/** Whether the process has stopped writing its record. */
 export const isOver = (state: State): state is Leaving | Ended => state._tag === "Leaving" || state._tag === "Ended"
 
 // -----------------------------------------------------------------------------

@@ -44,7 +44,10 @@ export interface RegistrationOptions {
 const isFinal = (reason: RegistryReason): boolean =>
   reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
 
-/** Whether a write may have been stored. A failed read is never one: it has no effect. */
+/**
+ * Whether the outcome of a write is unknown. An unknown outcome of a read is an
+ * ordinary failure: a read has no effect.
+ */
 const isUnknownWrite = (reason: RegistryReason): boolean =>
   reason._tag === "KVStoreError" && reason.operation === "put" && reason.reason._tag === "OutcomeUnknown"
 
@@ -164,7 +167,7 @@ const begin = Effect.fnUntraced(function*(
         const { timeout } = yield* Effect.fromResult(toDrainOptions(done, drainOptions))
         yield* own.write((current) => Result.succeed(changed(current, { status: "DRAINING" })))
         yield* Effect.timeoutOption(done, timeout).pipe(
-          // The caller handles the failure of its work. The instance is deregistered all the same.
+          // The instance is deregistered also if the work fails.
           Effect.catchCause((cause) =>
             Effect.logWarning(`the work of ${own.label} failed while the instance drained`, cause)
           )

@@ -53,17 +53,16 @@ export const watchGaps = (
     schedule,
     ({ duration }) =>
       Duration.isLessThanOrEqualTo(duration, longestGap) ? Effect.void : Effect.logWarning(
-        `${label} has a delay of ${Duration.format(duration)}, more than half of maxAge (${
-          Duration.format(maxAge)
-        }): ` +
-          "the instance may expire"
+        `${label} has a delay of ${Duration.format(duration)}, more than half ` +
+          `of maxAge (${Duration.format(maxAge)}): the instance may expire`
       )
   )
 }
 
 /**
  * Runs `effect` on the schedule; like `Effect.schedule`, waits before the first run.
- * Starts are at least `shortestInterval` apart; the first longer wait is logged.
+ * Starts are at least `shortestInterval` apart. The first time that the schedule asks
+ * for a shorter delay, a warning is logged.
  */
 export const onSchedule = <A, E, R>(
   label: string,
