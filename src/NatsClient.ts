@@ -1,9 +1,9 @@
 /**
- * A connection to NATS, shared by every store that stands on it.
+ * A connection to NATS, shared by all stores that are opened on it.
  *
- * `layer` connects, reconnects for ever, and drains when it is released;
- * `layerFromConnection` takes a connection that the program already has, and leaves
- * closing it to the program.
+ * `layer` and `layerConfig` connect, reconnect without limit, and drain the
+ * connection when they are released. `layerFromConnection` uses a connection that
+ * the program opened, and does not close it.
  *
  * @since 0.1.0
  */
@@ -26,27 +26,34 @@ import { unwrapConfig } from "./internal/wrappedConfig.ts"
 import { InvalidConfig, KVStoreError, type KVStoreReason } from "./KVStoreError.ts"
 
 /**
- * A connection to NATS.
+ * A connection to NATS, with its status.
  *
  * **Gotchas**
  *
- * A store can be opened only on a client that `make`, `layer` or one of the
- * `layerFromConnection` made; on any other object `NatsKVStore` fails with
- * `InvalidConfig`.
+ * Only `make`, `layer`, `layerConfig`, `layerFromConnection` and
+ * `NatsLegacy.layerFromConnection` create a usable `NatsClient`. Opening a store
+ * on any other object fails with `InvalidConfig`.
  *
  * @category services
  * @since 0.1.0
  */
 export class NatsClient extends Context.Service<NatsClient, {
-  /** The client's own connection, for what this library does not do. */
+  /**
+   * The underlying `NatsConnection`, for features that this library does not
+   * wrap. Its type is that of the package which created it.
+   */
   readonly connection: unknown
-  /** The state now, then every change; ends when the connection is closed. */
+  /** Emits the current status, then every change. Ends after `"closed"`. */
   readonly status: Stream.Stream<ConnectionStatus>
 }>()("effect-aegis/NatsClient") {}
 
 /**
- * The state of a connection. It goes between the first three for as long as it
- * lives.
+ * The status of a connection.
+ *
+ * **Details**
+ *
+ * A connection moves between `"connected"`, `"disconnected"` and `"reconnecting"`.
+ * `"closed"` is final.
  *
  * @category models
  * @since 0.1.0
@@ -54,61 +61,76 @@ export class NatsClient extends Context.Service<NatsClient, {
 export type ConnectionStatus = "connected" | "disconnected" | "reconnecting" | "closed"
 
 /**
- * Options of a connection that have nothing to do with who it is. Only `servers`
- * is needed.
+ * Connection options other than credentials. Only `servers` is required.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConnectionOptions {
   /**
-   * `nats://host:4222`, `tls://host:4222` or `host:4222`. Several, as a list or
-   * with commas between, are servers of one cluster, tried in turn. A `tls://`
-   * among them asks for TLS with all of them. A URL may carry a login, as in
-   * `nats://user:password@host` or `nats://token@host`; it is one for all of
-   * them, and is shown nowhere.
+   * The URLs of the servers: `nats://host:4222`, `tls://host:4222` or `host:4222`.
+   *
+   * Several URLs, as a list or separated by commas, are servers of one cluster;
+   * the client tries them in turn. If one URL is a `tls://` URL, TLS is required
+   * for all servers. A URL may contain a login, as in `nats://user:password@host`
+   * or `nats://token@host`. The login is used for all servers, and is left out of
+   * logs and errors.
    */
   readonly servers: string | ReadonlyArray<string>
-  /** Shown in the server's list of connections. Default: none. */
+  /** The name of the connection in the server's list of connections. Default: no name. */
   readonly name?: string | undefined
   /**
-   * Asks for TLS, beside any login; `{}` where the system trusts the server's
-   * certificate. Without it, a server that insists on TLS gets it.
+   * Requires TLS. It can be combined with any login. `{}` is enough if the system
+   * trusts the server's certificate. Default: TLS is used only if the server
+   * requires it.
    */
   readonly tls?: TlsOptions | undefined
-  /** For users who may not subscribe to `_INBOX.>`: what the names of inboxes begin with. Default `_INBOX`. */
+  /**
+   * The prefix of inbox subjects, for users without permission to subscribe to
+   * `_INBOX.>`. Default `_INBOX`.
+   */
   readonly inboxPrefix?: string | undefined
-  /** One attempt to connect, at the start and later, ends after this long. Default 2 s. */
+  /** The timeout of each attempt to connect or reconnect. Default 2 s. */
   readonly connectTimeout?: Duration.Input | undefined
   /**
-   * The least time between two attempts to connect again. Up to three times as
-   * much is added at random: a restart is not met by everybody at once. Default
-   * 250 ms, which makes it 250 ms to 1 s.
+   * The minimum time between two attempts to reconnect. A random time of up to
+   * three times this value is added, so that clients do not reconnect to a
+   * restarted server all at once. Default 250 ms, so 250 ms to 1 s.
    */
   readonly reconnectWait?: Duration.Input | undefined
-  /** Between two pings; with two unanswered the client reconnects. Default 3 s, which makes it 6 to 9 s. */
+  /**
+   * The time between two pings. The client reconnects after two unanswered pings.
+   * Default 3 s: a server that does not respond is noticed after 6 to 9 s.
+   */
   readonly pingInterval?: Duration.Input | undefined
 }
 
 /**
- * TLS with a CA of one's own, and with a client certificate. Each is the text of
- * a PEM file, or the path of one. Files are read again for every connection, so
- * that renewed certificates are used.
+ * TLS options: the trusted CAs and the client certificate.
+ *
+ * **Details**
+ *
+ * Each part is given as PEM text (`ca`, `cert`, `key`) or as the path of a PEM
+ * file (`caFile`, `certFile`, `keyFile`). Files are read again on every connect
+ * and reconnect, so that renewed certificates are used.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TlsOptions {
-  /** The only CAs to trust. Default: those of the system. */
+  /** The trusted CAs, in PEM. They replace the CAs of the system. Default: the CAs of the system. */
   readonly ca?: string | undefined
+  /** The path of a PEM file with the trusted CAs, instead of `ca`. */
   readonly caFile?: string | undefined
-  /** The client's certificate, followed by those between it and its CA. */
+  /** The client certificate in PEM, followed by its intermediate certificates. Requires `key` or `keyFile`. */
   readonly cert?: string | undefined
+  /** The path of a PEM file with the client certificate, instead of `cert`. */
   readonly certFile?: string | undefined
-  /** The private key of the client's certificate, not encrypted. */
+  /** The private key of the client certificate, in PEM and unencrypted. Requires `cert` or `certFile`. */
   readonly key?: Redacted.Redacted | undefined
+  /** The path of a PEM file with the private key, instead of `key`. */
   readonly keyFile?: string | undefined
-  /** The server is configured with `handshake_first`. Default false. */
+  /** Set to true for a server that is configured with `handshake_first`. Default false. */
   readonly handshakeFirst?: boolean | undefined
 }
 
@@ -126,23 +148,24 @@ type Only<Names extends keyof Secrets> =
   & { readonly [Name in Exclude<keyof Secrets, Names>]?: undefined }
 
 /**
- * Who a connection is: nobody, or one of NATS's ways to log in.
+ * Credentials of a connection: none, or exactly one NATS authentication method.
  *
  * **Details**
  *
  * - `user` and `password`
  * - `token`
- * - `nkey`: the seed of a user's nkey (`SU...`)
- * - `credentialsFile`: the path of a JWT credentials file, as `nsc` writes it.
- *   It is read again for every connection, so that a renewed one is used
- * - `credentials`: the text of such a file
+ * - `nkey`: the seed of a user's nkey (it begins with `SU`)
+ * - `credentialsFile`: the path of a JWT credentials file, as written by `nsc`.
+ *   The file is read again on every connect and reconnect, so that renewed
+ *   credentials are used
+ * - `credentials`: the text of a JWT credentials file
  *
- * A client certificate is not here but in `tls`, and goes with any of them.
+ * A client certificate is given in `tls`, and can be combined with any method.
  *
  * **Gotchas**
  *
- * Secrets are `Redacted`, so that no log, span or error shows them. A plain
- * string does not compile, and is `InvalidConfig` where nobody compiled it.
+ * Secrets are `Redacted`, so that logs, spans and errors do not contain them. A
+ * plain string does not compile; in JavaScript it fails with `InvalidConfig`.
  *
  * @category models
  * @since 0.1.0
@@ -156,7 +179,7 @@ export type Login =
   | Only<"credentialsFile">
 
 /**
- * How to connect, and who as.
+ * All options of a connection: `ConnectionOptions` and the credentials.
  *
  * @category models
  * @since 0.1.0
@@ -170,22 +193,22 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
   Effect.suspend(() => client.make(connection, natsIo.make(connection)))
 
 /**
- * Connects now, reconnects for ever, and drains when the scope closes.
+ * Connects to NATS. The connection reconnects without limit, and is drained when
+ * the scope closes.
  *
  * **Details**
  *
  * Fails with
  *
- * - `InvalidConfig`, before anything is sent, where an option is not valid, or two
- *   ways to log in are given at once; and where the server's certificate does
- *   not verify
- * - `PermissionDenied` where the server refuses the login, or the client's
+ * - `InvalidConfig` if an option is invalid or more than one authentication method
+ *   is given (nothing has been sent then), if the server's certificate cannot be
+ *   verified, or if the client and the server cannot agree on TLS
+ * - `PermissionDenied` if the server refuses the credentials or the client
  *   certificate
- * - `Unavailable`, which is worth another attempt, where no server can be
- *   reached
+ * - `Unavailable`, which is retryable, if no server can be reached
  *
- * A login that is refused later on, when the client connects again, does not
- * end the client: it goes on trying, and operations are `Unavailable` meanwhile.
+ * If the server refuses the credentials during a later reconnect, the client
+ * continues to reconnect. Until it succeeds, operations fail with `Unavailable`.
  *
  * @category constructors
  * @since 0.1.0
@@ -197,40 +220,56 @@ export const make = (options: Options): Effect.Effect<NatsClient["Service"], KVS
   )
 
 /**
- * The same as a layer: see `make`.
+ * A layer that connects to NATS: see `make`.
  *
- * **Example** (User and password)
+ * **Example** (A store on a cluster, with user and password)
  *
  * ```ts
- * NatsClient.layer({
- *   servers: ["nats://a.example:4222", "nats://b.example:4222"],
- *   user: "orders",
- *   password: Redacted.make("...")
- * })
+ * import { Config, Effect, Layer } from "effect"
+ * import { KVStore, NatsClient, NatsKVStore } from "effect-aegis"
+ *
+ * const Client = Layer.unwrap(Effect.map(
+ *   Config.Redacted("ORDERS_PASSWORD"),
+ *   (password) =>
+ *     NatsClient.layer({
+ *       servers: ["nats://a.example:4222", "nats://b.example:4222"],
+ *       user: "orders",
+ *       password
+ *     })
+ * ))
+ *
+ * const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(Layer.provide(Client))
+ *
+ * export const program = Effect.gen(function*() {
+ *   const store = yield* KVStore.KVStore
+ *   return yield* store.get("colour")
+ * }).pipe(Effect.provide(Store))
  * ```
  *
- * **Example** (Token)
+ * **Example** (One layer for each of the other authentication methods)
  *
  * ```ts
- * NatsClient.layer({ servers: "nats://localhost:4222", token: Redacted.make("...") })
+ * import { Redacted } from "effect"
+ * import { NatsClient } from "effect-aegis"
+ *
+ * const servers = "nats://localhost:4222"
+ *
+ * export const withToken = (token: Redacted.Redacted) => NatsClient.layer({ servers, token })
+ *
+ * export const withNkey = (nkey: Redacted.Redacted) => NatsClient.layer({ servers, nkey })
+ *
+ * export const withCredentialsFile = NatsClient.layer({ servers, credentialsFile: "/run/secrets/orders.creds" })
+ *
+ * export const withCredentials = (text: string) =>
+ *   NatsClient.layer({ servers, credentials: Redacted.make(text) })
  * ```
  *
- * **Example** (NKey)
+ * **Example** (TLS with a private CA and a client certificate)
  *
  * ```ts
- * NatsClient.layer({ servers: "nats://localhost:4222", nkey: Redacted.make("SU...") })
- * ```
+ * import { NatsClient } from "effect-aegis"
  *
- * **Example** (JWT credentials)
- *
- * ```ts
- * NatsClient.layer({ servers: "tls://connect.example.com", credentialsFile: "/run/secrets/orders.creds" })
- * ```
- *
- * **Example** (TLS with a CA of one's own and a client certificate)
- *
- * ```ts
- * NatsClient.layer({
+ * export const Client = NatsClient.layer({
  *   servers: "tls://nats.internal:4222",
  *   tls: {
  *     caFile: "/etc/nats/ca.pem",
@@ -247,13 +286,21 @@ export const layer = (options: Options): Layer.Layer<NatsClient, KVStoreError> =
   Layer.effect(NatsClient, make(options))
 
 /**
- * The same, from configuration: a `Config` for each option. Anything else in the
- * place of a `Config` is `InvalidConfig`.
+ * A layer that connects to NATS with options read from configuration: each option
+ * is a `Config`.
+ *
+ * **Details**
+ *
+ * Fails as `make` does, and with `ConfigError` if the configuration cannot be
+ * read. A plain value in the place of a `Config` fails with `InvalidConfig`.
  *
  * **Example** (A password from the environment)
  *
  * ```ts
- * NatsClient.layerConfig({
+ * import { Config } from "effect"
+ * import { NatsClient } from "effect-aegis"
+ *
+ * export const Client = NatsClient.layerConfig({
  *   servers: Config.String("AEGIS_NATS_URL"),
  *   user: Config.String("AEGIS_NATS_USER"),
  *   password: Config.Redacted("AEGIS_NATS_PASSWORD")
@@ -276,8 +323,32 @@ export const layerConfig = (
   )
 
 /**
- * Takes a connection of `@nats-io/transport-node` (or another transport of the
- * same family) that the program already has. It is not closed here.
+ * A layer on a connection that the program opened with `@nats-io/transport-node`
+ * or another `@nats-io` transport. The layer does not close the connection.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidConfig` if the argument is not such a connection.
+ *
+ * **Gotchas**
+ *
+ * Connect with `maxReconnectAttempts: -1`. By default the NATS client closes the
+ * connection after ten failed attempts to reconnect.
+ *
+ * **Example** (A store on an existing connection)
+ *
+ * ```ts
+ * import { connect } from "@nats-io/transport-node"
+ * import { Effect, Layer } from "effect"
+ * import { NatsClient, NatsKVStore } from "effect-aegis"
+ *
+ * const Client = Layer.unwrap(Effect.map(
+ *   Effect.promise(() => connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 })),
+ *   NatsClient.layerFromConnection
+ * ))
+ *
+ * export const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(Layer.provide(Client))
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * A `KVStore` on a NATS server: a JetStream KV bucket that every NATS client can
+ * A `KVStore` on a NATS server: a JetStream KV bucket, which other NATS clients can
  * read and write too.
  *
  * @since 0.1.0
@@ -18,29 +18,39 @@ import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
 
 const noClient = new InvalidConfig({
-  problem: "NatsClient: expected a client of this package, from NatsClient.make, NatsClient.layer or one of the " +
-    "layerFromConnection, got another object"
+  problem: "NatsClient: expected a client created by NatsClient.make, NatsClient.layer, NatsClient.layerConfig or " +
+    "layerFromConnection (NatsClient, NatsLegacy), got another object"
 })
 
 /**
- * Opens the bucket for as long as the scope is open, or creates it where it does
- * not exist and `create` is not false. One that exists is compared with what is
- * asked for (`onMismatch`).
+ * Opens a bucket. The store is usable until the scope closes.
  *
  * **Details**
  *
- * Fails with `InvalidConfig`, before anything is sent, where an option is not
- * valid or the `NatsClient` was not made by this package; with `ConfigMismatch`
- * and `BucketNotFound` where the bucket is another one or is missing; and as every
- * operation does where the server cannot be reached or refuses.
+ * A missing bucket is created, unless `create` is false. An existing bucket is
+ * compared with the options, and `onMismatch` decides what happens if they differ.
  *
- * **Example** (A bucket that a program opens while it runs)
+ * Fails with
+ *
+ * - `InvalidConfig` if an option is invalid or the `NatsClient` was not created by
+ *   this package (nothing has been sent then), or if the server is older than 2.10
+ *   (with `expiryMarkers`: older than 2.11)
+ * - `BucketNotFound` if the bucket is missing and `create` is false
+ * - `ConfigMismatch` if the bucket exists with another configuration
+ * - the errors of any operation if the server cannot be reached or refuses the
+ *   request
+ *
+ * **Example** (A bucket whose name is known at run time)
  *
  * ```ts
- * const program = Effect.scoped(Effect.gen(function*() {
- *   const store = yield* NatsKVStore.make({ bucket: "settings" })
- *   return yield* store.get("colour")
- * }))
+ * import { Effect } from "effect"
+ * import { NatsKVStore } from "effect-aegis"
+ *
+ * export const colourOf = (tenant: string) =>
+ *   Effect.scoped(Effect.gen(function*() {
+ *     const store = yield* NatsKVStore.make({ bucket: `settings_${tenant}` })
+ *     return yield* store.get("colour")
+ *   }))
  * ```
  *
  * @category constructors
@@ -61,7 +71,18 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * The same as a layer: see `make`.
+ * A layer that opens a bucket: see `make`.
+ *
+ * **Example** (A store on a local server)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { NatsClient, NatsKVStore } from "effect-aegis"
+ *
+ * export const Store = NatsKVStore.layer({ bucket: "settings", historySize: 5 }).pipe(
+ *   Layer.provide(NatsClient.layer({ servers: "nats://localhost:4222" }))
+ * )
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -1,9 +1,9 @@
 /**
- * For programs that still hold a connection of the `nats` package (2.29.3), the
- * predecessor of `@nats-io/*`: the same stores on it, with the same guarantees.
+ * Stores on connections of the `nats` package (2.29.3), the predecessor of
+ * `@nats-io/*`. The guarantees are the same as with `NatsClient`.
  *
- * An entry of its own, since only such programs have that package:
- * `import * as NatsLegacy from "effect-aegis/NatsLegacy"`.
+ * The module is a separate entry point, because it needs the optional peer
+ * dependency `nats`: `import * as NatsLegacy from "effect-aegis/NatsLegacy"`.
  *
  * @since 0.1.0
  */
@@ -15,19 +15,32 @@ import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
 
 /**
- * Takes a connection of the `nats` package that the program already has. It is
- * not closed here. Connect it with `maxReconnectAttempts: -1`, or it gives up for
- * good after ten attempts.
+ * A layer on a connection that the program opened with the `nats` package. The
+ * layer does not close the connection.
  *
- * **Example** (A store on an old connection)
+ * **Details**
+ *
+ * Fails with `InvalidConfig` if the argument is not such a connection.
+ *
+ * **Gotchas**
+ *
+ * Connect with `maxReconnectAttempts: -1`. By default the `nats` package closes the
+ * connection after ten failed attempts to reconnect.
+ *
+ * **Example** (A store on a connection of the `nats` package)
  *
  * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { NatsKVStore } from "effect-aegis"
+ * import * as NatsLegacy from "effect-aegis/NatsLegacy"
  * import { connect } from "nats"
  *
- * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 })
- * const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(
- *   Layer.provide(NatsLegacy.layerFromConnection(connection))
- * )
+ * const Client = Layer.unwrap(Effect.map(
+ *   Effect.promise(() => connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 })),
+ *   NatsLegacy.layerFromConnection
+ * ))
+ *
+ * export const Store = NatsKVStore.layer({ bucket: "settings" }).pipe(Layer.provide(Client))
  * ```
  *
  * @category layers
@@ -45,7 +58,8 @@ export const layerFromConnection = (connection: unknown): Layer.Layer<NatsClient
             operation: "layerFromConnection",
             key: undefined,
             reason: new InvalidConfig({
-              problem: "expected a NatsConnection of the package nats; NatsClient takes those of @nats-io"
+              problem:
+                "expected a NatsConnection of the package nats; for one of @nats-io use NatsClient.layerFromConnection"
             })
           })
         )

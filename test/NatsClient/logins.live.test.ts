@@ -151,7 +151,7 @@ const tls = (test: Test, line: Line): void => {
       for (const tls of [undefined, {}, { ca: otherCa.text }, { caFile: otherCa.file }]) {
         yield* isRefused({ servers, ...login, tls }, "InvalidConfig", [
           `127.0.0.1:${port}`,
-          "does not verify",
+          "cannot be verified",
           "tls.ca"
         ])
       }
@@ -174,9 +174,9 @@ const tls = (test: Test, line: Line): void => {
     Effect.gen(function*() {
       const { port, url: servers } = yield* startNatsServer({ line })
       const refusals: ReadonlyArray<readonly [NatsClient.Options, string]> = [
-        [{ servers, tls: {} }, "offers none"],
-        [{ servers: `tls://127.0.0.1:${port}` }, "offers none"],
-        [{ servers: [servers, `tls://127.0.0.1:${port}`] }, "offers none"],
+        [{ servers, tls: {} }, "does not offer TLS"],
+        [{ servers: `tls://127.0.0.1:${port}` }, "does not offer TLS"],
+        [{ servers: [servers, `tls://127.0.0.1:${port}`] }, "does not offer TLS"],
         [{ servers, tls: { handshakeFirst: true } }, "without tls.handshakeFirst"]
       ]
       for (const [options, word] of refusals) yield* isRefused(options, "InvalidConfig", ["tls", `${port}`, word])

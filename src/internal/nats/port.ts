@@ -1,68 +1,71 @@
 /**
- * What the driver needs of a NATS client, and no client's types: to publish, to
- * subscribe, and to hear of the connection's own state. One file per client
- * writes it; requests, deadlines and JetStream are built on it once.
+ * The driver's interface to a NATS client: publish, subscribe, and events of the
+ * connection. It uses no types of a client. `client/` implements it for each
+ * client; requests, deadlines and JetStream are built on it.
  */
 
-/** The `cause` is what the client or the system reported, where it did. */
+/** The error that the client or the system reported, if any. */
 interface Reported {
   readonly cause?: unknown
 }
 
-/** A `cause` for a failure or an event; none where nothing was reported. */
+/** Wraps a cause for a failure or an event. An undefined cause adds no field. */
 export const reported = (cause: unknown): Reported => cause === undefined ? {} : { cause }
 
 export type MessageHeaders = ReadonlyArray<readonly [name: string, value: string]>
 
-/** A message as it comes in. */
+/** A received message. */
 export interface NatsMessage {
   readonly subject: string
   readonly reply: string | undefined
-  /** 0 for a message of its own; else what the server says of it: 100, 204, 404, 408, 413, 503. */
+  /** 0 for an ordinary message; otherwise the status code of the server: 100, 204, 404, 408, 413 or 503. */
   readonly status: number
-  /** The text that belongs to the status. */
+  /** The text of the status. */
   readonly description: string
-  /** Empty where there is none of that name. */
+  /** The first value of a header; empty if the message has no such header. */
   readonly header: (name: string) => string
   readonly data: Uint8Array
 }
 
-/** What happens to the connection itself. */
+/** An event of the connection. */
 export type LinkEvent =
   | { readonly _tag: "Disconnected" } & Reported
   | { readonly _tag: "Reconnecting" }
   | { readonly _tag: "Connected" }
   | { readonly _tag: "Closed" } & Reported
-  /** The server refused a message that was published, or a subscription. */
+  /** The server refused a published message or a subscription. */
   | { readonly _tag: "Denied"; readonly operation: "publish" | "subscription"; readonly subject: string } & Reported
 
-/** Why a request failed, told by error code and class, never by text. */
+/** Why a request failed. Decided by error codes and classes, never by the text of an error. */
 export type PortFailure =
-  /** JetStream's own answer. */
+  /** JetStream answered with an error. */
   | { readonly _tag: "Api"; readonly code: number; readonly description: string }
-  /** Nobody listens there: no stream, no leader, or no JetStream. */
+  /** The subject has no subscriber: the stream is missing, it has no leader, or JetStream is off. */
   | { readonly _tag: "NoResponders" }
   | { readonly _tag: "Timeout" }
-  /** Held back by the client: nothing was sent. */
+  /** The client refused to send the request: nothing was sent. */
   | { readonly _tag: "NotSent"; readonly problem: string } & Reported
-  /** The connection went away with the request under way. */
+  /** The connection was lost before the answer arrived. */
   | { readonly _tag: "ConnectionLost"; readonly problem: string } & Reported
   | { readonly _tag: "Denied"; readonly subject: string } & Reported
 
 export interface NatsPort {
   readonly isConnected: () => boolean
-  /** For good. */
+  /** Whether the connection is closed. A closed connection does not reconnect. */
   readonly isClosed: () => boolean
-  /** Of the server that is there, or was last. */
+  /** The connected server, or the last connected one. `maxPayload` is bytes. */
   readonly server: () => { readonly version: string; readonly maxPayload: number }
-  /** A subject under which only this client listens. */
+  /** Returns a new, unique subject for replies to this client. */
   readonly inbox: () => string
-  /** Hands a message to the connection; throws where it does not take it. */
+  /** Passes a message to the connection. Throws if the connection does not accept it. */
   readonly publish: (subject: string, data: Uint8Array, headers: MessageHeaders, reply: string | undefined) => void
-  /** Returns how to end it; throws where the connection is closed or draining. What the server refuses comes as a `Denied` event of the link. */
+  /**
+   * Subscribes and returns the function that unsubscribes. Throws if the connection is closed or draining. A refusal by
+   * the server arrives as a `Denied` event.
+   */
   readonly subscribe: (subject: string, onMessage: (message: NatsMessage) => void) => () => void
-  /** Returns how to end it. */
+  /** Adds a listener and returns the function that removes it. */
   readonly onLink: (listener: (event: LinkEvent) => void) => () => void
-  /** Lets go of the connection, which stays as it is: whoever listens here is told that it is closed. */
+  /** Detaches the port from the connection, which stays open. The listeners get a `Closed` event. */
   readonly release: () => void
 }

@@ -1,6 +1,6 @@
 /**
- * What every store on a connection shares: its requests, and its state. The
- * service shows the state only; its requests are kept here, by the service.
+ * The implementation of `NatsClient`. All stores on a connection share one
+ * requester. The public service has no field for it; a WeakMap holds it.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -23,13 +23,13 @@ const statuses = {
 const statusNow = (port: NatsPort): ConnectionStatus =>
   port.isClosed() ? "closed" : port.isConnected() ? "connected" : "disconnected"
 
-/** The state now, then every change, to the end. */
+/** Emits the current status, then every change, and ends after `"closed"`. */
 const statusOf = (port: NatsPort): Stream.Stream<ConnectionStatus> =>
   Stream.callback<ConnectionStatus>((queue) =>
     Effect.acquireRelease(
       Effect.sync(() => {
         let last: ConnectionStatus | undefined
-        // The client reports each attempt to connect again; only the first is a change.
+        // The client reports every attempt to reconnect; only the first one changes the status.
         const report = (status: ConnectionStatus | undefined) => {
           if (status === undefined || status === last) return
           last = status
@@ -45,10 +45,10 @@ const statusOf = (port: NatsPort): Stream.Stream<ConnectionStatus> =>
 
 const requesters = new WeakMap<Client, requester.Requester>()
 
-/** The requests of a client that was made here; undefined of any other. */
+/** The requester of a client that `make` created; undefined for any other object. */
 export const requesterOf = (client: Client): requester.Requester | undefined => requesters.get(client)
 
-/** A client on a connection, for as long as the scope is open. */
+/** Creates the client of a connection. It is usable until the scope closes. */
 export const make = (connection: unknown, port: NatsPort): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.map(requester.make(port), (requester) => {
     const client = { connection, status: statusOf(port) }

@@ -1,5 +1,5 @@
 /**
- * Connections of the package `nats`.
+ * The port over connections of the package `nats`.
  */
 import { createInbox, headers as makeHeaders, type NatsConnection, type Status } from "nats"
 import type { NatsPort } from "../port.ts"
@@ -7,7 +7,7 @@ import { connectionMethods, hasMethods, portOver } from "./portOver.ts"
 
 const permissionsViolation = "PERMISSIONS_VIOLATION"
 
-/** This client reports the code of an error, and what was refused, and keeps the error itself. */
+/** This client reports the code of an error and the refused subject, but not the error itself. */
 const errorOf = ({ data, permissionContext, type }: Status) =>
   type === "error"
     ? { refused: data === permissionsViolation ? permissionContext : undefined, cause: permissionContext ?? data }
@@ -16,6 +16,6 @@ const errorOf = ({ data, permissionContext, type }: Status) =>
 export const make = (connection: NatsConnection): NatsPort =>
   portOver(connection, { makeHeaders, createInbox, errorOf })
 
-/** A connection of that package has JetStream among its methods; those of `@nats-io/*` have not. */
+/** Whether a value is a connection of the package `nats`. Unlike those of `@nats-io/*` it has a method `jetstream`. */
 export const isConnection = (value: unknown): value is NatsConnection =>
   hasMethods(value, [...connectionMethods, "jetstream"])

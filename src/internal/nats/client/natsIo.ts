@@ -1,5 +1,5 @@
 /**
- * Connections of `@nats-io/*`.
+ * The port over connections of `@nats-io/*`.
  */
 import { createInbox, errors, headers as makeHeaders, type NatsConnection, type Status } from "@nats-io/transport-node"
 import type { NatsPort } from "../port.ts"
@@ -16,10 +16,10 @@ const errorOf = (status: Status) =>
 export const make = (connection: NatsConnection): NatsPort =>
   portOver(connection, { makeHeaders, createInbox, errorOf })
 
-/** A connection of this family, and not one of the `nats` package, which has JetStream among its methods. */
+/** Whether a value is a connection of `@nats-io/*`. Connections of the package `nats` have a method `jetstream`. */
 export const isConnection = (value: unknown): value is NatsConnection =>
   hasMethods(value, connectionMethods) && !("jetstream" in value)
 
-/** Connecting was refused for who we are, not for where the server is. */
+/** Whether connecting failed because the server refused the credentials. */
 export const isAuthorizationFailure = (cause: unknown): boolean =>
   cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError

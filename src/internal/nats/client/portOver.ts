@@ -1,6 +1,6 @@
 /**
- * The port over a connection of either client: their connections have the same
- * shape, and differ in what they throw and how they tell of a refusal.
+ * The port over a connection of either client. The connections of both clients
+ * have the same shape; they differ in their errors and in how they report a refusal.
  */
 import { type LinkEvent, type MessageHeaders, type NatsMessage, type NatsPort, reported } from "../port.ts"
 
@@ -29,21 +29,23 @@ interface ClientConnection<Status, List> {
   ) => { readonly unsubscribe: () => void }
 }
 
-/** An error that the server sent: what it refused, where it refused something, and the error in the client's terms. */
+/** An error that the server sent. */
 interface ServerError {
+  /** The refused operation, if the error is a permission violation. */
   readonly refused: { readonly operation: string; readonly subject: string } | undefined
+  /** The error as the client reported it. */
   readonly cause: unknown
 }
 
-/** What each client brings of its own. */
+/** The parts that differ between the clients. */
 interface Dialect<Status, List> {
   readonly makeHeaders: () => List
   readonly createInbox: (prefix?: string) => string
-  /** The error that a status reports, where it reports one. */
+  /** The error in a status event; undefined for other events. */
   readonly errorOf: (status: Status) => ServerError | undefined
 }
 
-/** Users who may not use every inbox connect with a prefix, which the clients keep among their options. */
+/** The inbox prefix in the options of a connection. Users without permission for `_INBOX.>` connect with one. */
 const inboxPrefixOf = (connection: object): string | undefined => {
   const options: unknown = Reflect.get(connection, "options")
   const prefix: unknown = typeof options === "object" && options !== null
@@ -58,7 +60,7 @@ const linkEvents: { readonly [type: string]: LinkEvent } = {
   reconnect: { _tag: "Connected" }
 }
 
-/** Follows the connection's own word on whether it is there, until it is closed or released. */
+/** Follows the status events of a connection until it is closed or released. */
 const listen = <Status extends { readonly type: string }, List>(
   connection: ClientConnection<Status, List>,
   { errorOf }: Dialect<Status, List>
@@ -66,12 +68,13 @@ const listen = <Status extends { readonly type: string }, List>(
   const listeners = new Set<(event: LinkEvent) => void>()
   const statuses = connection.status()
   let state: "up" | "down" | "closed" = connection.isClosed() ? "closed" : "up"
-  // The server ends a link after an error that refuses no single subject, and the client reports the two apart.
+  // After an error that concerns no single subject the server disconnects. The client reports the error and the
+  // disconnect separately.
   let lastError: unknown
   const tell = (event: LinkEvent) => {
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
-    // A copy: a listener may listen again at once.
+    // Iterates over a copy, because a listener may add or remove listeners.
     for (const listener of Array.from(listeners)) listener(event)
   }
   const toLinkEvent = (status: Status): LinkEvent | undefined => {
@@ -96,7 +99,7 @@ const listen = <Status extends { readonly type: string }, List>(
     state = "closed"
     tell({ _tag: "Closed", ...reported(cause) })
   }
-  // The statuses fail, or end, with the connection; its own promise says so in any case.
+  // When the connection ends, the status iterator fails or ends; `closed()` settles in either case.
   follow().catch(closed)
   connection.closed().then(closed, closed)
   return {
@@ -109,14 +112,14 @@ const listen = <Status extends { readonly type: string }, List>(
     release: () => {
       closed(undefined)
       listeners.clear()
-      // Both clients' statuses are queues that can be ended; the type says less.
+      // In both clients the status iterator is a queue with a method `stop`, which its type does not declare.
       const stop: unknown = Reflect.get(statuses, "stop")
       if (typeof stop === "function") Reflect.apply(stop, statuses, [])
     }
   }
 }
 
-/** What the server said of itself; while there is none, what the last one said. */
+/** The info of the connected server; while disconnected, the info of the last one. */
 const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): NatsPort["server"] => {
   let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
   const current = () => {
@@ -130,7 +133,7 @@ const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): Nat
 
 const noHeader = () => ""
 
-/** The clients' own way to find one goes through all of them, every time. */
+/** Looks headers up in a map. The clients' own lookup scans all headers on every call. */
 const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
   let byName: ReadonlyMap<string, ReadonlyArray<string>> | undefined
   return (name) => {
@@ -177,9 +180,9 @@ export const portOver = <Status extends { readonly type: string }, List extends 
   }
 }
 
-/** Whether a value is a connection, as far as its methods tell. */
+/** Whether a value is an object with all of these methods. */
 export const hasMethods = (value: unknown, names: ReadonlyArray<string>): value is object =>
   typeof value === "object" && value !== null && names.every((name) => typeof Reflect.get(value, name) === "function")
 
-/** What both clients' connections have. */
+/** The methods that the connections of both clients have. */
 export const connectionMethods = ["publish", "subscribe", "status", "closed", "drain", "isClosed"]

@@ -1,7 +1,7 @@
 /**
- * One connection, from the attempt to its end. The client's attempt cannot be
- * called off, and it leaves a socket behind where a server took the connection
- * and said nothing: here both are seen to.
+ * Opens and closes a connection. The client's `connect` cannot be cancelled, and
+ * it leaves a socket open if a server accepts the connection but sends nothing.
+ * This module therefore tracks the sockets of an attempt and closes them.
  */
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node"
 import * as Duration from "effect/Duration"
@@ -16,10 +16,10 @@ import { explain } from "./refusals.ts"
 import type { ConnectionSettings } from "./settings.ts"
 
 const pingsUnanswered = 2
-/** To the wait between two attempts so many times as much is added at random. */
+/** The largest random addition to the wait between two attempts, as a multiple of that wait. */
 const jitter = 3
 
-/** Every socket that this process opens is announced here, by Node. */
+/** Node publishes every client socket of the process on this channel. */
 const opened = channel("net.client.socket")
 
 const socketOf = (message: unknown): Socket => (message as { readonly socket: Socket }).socket
@@ -35,7 +35,7 @@ const toClientOptions = (
     servers: settings.servers.map(({ shown }) => shown),
     timeout: Duration.toMillis(settings.connectTimeout),
     maxReconnectAttempts: -1,
-    // A password that is wrong now may be right again: the client would give up after two refusals.
+    // By default the client closes the connection after two refused logins; a refused password may become valid again.
     ignoreAuthErrorAbort: true,
     reconnectDelayHandler: () => Math.round(wait * (1 + jitter * random())),
     pingInterval: Duration.toMillis(settings.pingInterval),
@@ -47,17 +47,17 @@ const toClientOptions = (
   }
 }
 
-/** An attempt to connect that is under way, has succeeded, or has failed. */
+/** An attempt to connect: pending, successful or failed. */
 interface Attempt {
   readonly connection: Promise<NatsConnection>
-  /** Undefined while there is none, or none came of it. */
+  /** The connection of a successful attempt; undefined before, and after a failure. */
   readonly current: () => NatsConnection | undefined
-  /** Ends what is under way: no socket is left. */
+  /** Stops the attempt and closes its sockets. */
   readonly giveUp: () => void
 }
 
 const attempt = (options: NodeConnectionOptions): Attempt => {
-  // Tells the sockets of this attempt from all others, also from those of another one at the same time.
+  // Identifies the sockets of this attempt among all sockets of the process, those of concurrent attempts included.
   const inside = new AsyncLocalStorage<true>()
   const sockets: Array<Socket> = []
   const aborted = new AbortController()
@@ -67,7 +67,8 @@ const attempt = (options: NodeConnectionOptions): Attempt => {
     if (inside.getStore() !== true) return
     const socket = socketOf(message)
     sockets.push(socket)
-    // The client goes on to the next server. To connect, which is what comes now, would bring a socket back.
+    // After `giveUp` the client still tries the next server. The socket is published before its `connect`, which would
+    // revive a destroyed socket, so it is destroyed only afterwards.
     if (isGivenUp) queueMicrotask(() => socket.destroy())
   }
   const settled = (left: ReadonlyArray<Socket>) => {
@@ -76,11 +77,11 @@ const attempt = (options: NodeConnectionOptions): Attempt => {
     destroy(left)
   }
   opened.subscribe(onSocket)
-  // Where TLS comes first, not every Node announces the socket; that one ends by the signal.
+  // With handshake_first, some versions of Node do not publish the socket; the signal closes it.
   const tls = options.tls == null ? {} : { tls: withSignal(options.tls, aborted.signal) }
   const connection = inside.run(true, () => connect({ ...options, ...tls }))
   connection.then((made) => {
-    // Each server is tried on a socket of its own, and the last one made it.
+    // The client opens one socket for each server that it tries; the last one is the connected one.
     settled(sockets.slice(0, -1))
     if (isGivenUp) void made.close()
     else current = made
@@ -101,14 +102,14 @@ const attempt = (options: NodeConnectionOptions): Attempt => {
 
 const destroy = (sockets: ReadonlyArray<Socket>): void => sockets.forEach((socket) => socket.destroy())
 
-/** What is hidden of the options stays hidden. */
+/** Adds the signal to the TLS options. Properties that are not enumerable (the private key) stay so. */
 const withSignal = <A extends object>(tls: A, signal: AbortSignal): A =>
   Object.create(Object.prototype, {
     ...Object.getOwnPropertyDescriptors(tls),
     signal: { value: signal, enumerable: true }
   })
 
-/** A client that is closed while it connects again leaves the socket of that attempt behind. */
+/** Closes the socket of a reconnect in progress, which the client's `close` leaves open. */
 const discardHalfOpen = (connection: NatsConnection): void => {
   const protocol: unknown = Reflect.get(connection, "protocol")
   const transport: unknown = isObject(protocol) ? Reflect.get(protocol, "transport") : undefined
@@ -118,13 +119,13 @@ const discardHalfOpen = (connection: NatsConnection): void => {
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
-/** Waits for what was sent; a server that is not there, or does not answer, is not waited for. */
+/** Drains the connection. If the server is disconnected or does not answer within `patience`, closes it instead. */
 const close = (connection: NatsConnection, patience: Duration.Duration): Effect.Effect<void> =>
-  // The round trip fails at once where there is no link; draining would wait for one.
+  // `rtt` fails immediately if the connection is down; `drain` alone would wait for a reconnect.
   Effect.tryPromise(() => connection.rtt().then(() => connection.drain())).pipe(
     Effect.timeout(patience),
     Effect.catch(() => Effect.tryPromise(() => connection.close())),
-    Effect.catch((error) => Effect.logDebug("the connection to NATS was not closed", error)),
+    Effect.catch((error) => Effect.logDebug("closing the connection to NATS failed", error)),
     Effect.andThen(Effect.sync(() => discardHalfOpen(connection)))
   )
 
@@ -134,7 +135,7 @@ const end = (attempt: Attempt, settings: ConnectionSettings): Effect.Effect<void
     return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, settings.connectTimeout)
   })
 
-/** Connects for as long as the scope is open; whoever no longer waits for it leaves nothing behind. */
+/** Connects, and closes the connection with the scope. An interrupted attempt leaves no socket open. */
 export const open = Effect.fnUntraced(function*(
   settings: ConnectionSettings
 ): Effect.fn.Return<NatsConnection, KVStoreReason, Scope.Scope> {

@@ -1,5 +1,5 @@
 /**
- * Files that a client's options name: their paths, and their text.
+ * The options that name files: checks a path, reads the file.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -7,11 +7,11 @@ import { readFile } from "node:fs/promises"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
 import { invalidConfig, refuse, type Setting, text } from "../../options.ts"
 
-/** A path that is the text of a file by mistake is not shown: it may be that of a key. */
+/** A path. If the value is the text of a file by mistake, the error does not show it: it may be a private key. */
 export const path = (instead: string): Setting<string> => (name, value) =>
   Result.flatMap(text(name, value), (path) =>
     /[\r\n]|-----/.test(path)
-      ? refuse(name, "the path of a file", `the text of one: give that as ${instead}`)
+      ? refuse(name, "the path of a file", `the text of a file: pass the text as ${instead}`)
       : Result.succeed(path))
 
 export const fileText = (name: string, path: string): Effect.Effect<string, InvalidConfig> =>

@@ -1,7 +1,7 @@
 /**
- * Who a connection is, by exactly one of the ways that NATS has: turned into
- * what the client calls an authenticator, which gives the secret when the server
- * asks for it. A secret is in there, and nowhere that anybody looks.
+ * Converts the login options to an authenticator of the client. At most one
+ * authentication method is allowed. Secrets are captured in closures, so that
+ * printing an object does not show them.
  */
 import {
   type Authenticator,
@@ -23,13 +23,13 @@ import { fileText, path } from "./files.ts"
 import type { UrlLogin } from "./servers.ts"
 
 export interface ResolvedLogin {
-  /** For people: whom the server was told of. */
+  /** The login as errors show it: the method, and the user or the public key. */
   readonly shown: string
-  /** `report` is told of what goes wrong later on, while it connects again. */
+  /** `report` receives problems that occur during later reconnects. */
   readonly authenticator: (report: (problem: string) => void) => Authenticator | undefined
 }
 
-/** Options that log in. */
+/** The settings of the login options. */
 export const loginSettings = {
   user: optional(text),
   password: optional(secret),
@@ -66,17 +66,17 @@ const nobody: ResolvedLogin = { shown: "no login", authenticator: () => undefine
 // keys
 // -----------------------------------------------------------------------------
 
-/** Public keys of users begin so; those of accounts, servers and operators do not, and log nobody in. */
+/** Public keys of users begin with U. Keys of accounts, servers and operators cannot log in. */
 const isOfUser = (publicKey: string): boolean => publicKey.startsWith("U")
 
-/** The public key that belongs to the seed of a user. */
+/** The public key of a user's seed; none for any other text. */
 const publicKeyOf = (seed: string): Option.Option<string> =>
   Result.try(() => nkeys.fromSeed(encoder.encode(seed)).getPublicKey()).pipe(
     Result.getOrElse(() => ""),
     Option.liftPredicate(isOfUser)
   )
 
-const seedForm = "the seed of a user's nkey (58 letters and digits that begin with SU)"
+const seedForm = "the seed of a user's nkey (58 letters and digits, beginning with SU)"
 
 const withNkey = (given: string): Result.Result<ResolvedLogin, InvalidConfig> => {
   const seed = given.trim()
@@ -91,7 +91,7 @@ const withNkey = (given: string): Result.Result<ResolvedLogin, InvalidConfig> =>
 }
 
 // -----------------------------------------------------------------------------
-// credentials: a user's JWT and the seed that belongs to it
+// credentials: the JWT and the seed of a user
 // -----------------------------------------------------------------------------
 
 interface Credentials {
@@ -112,13 +112,13 @@ const claimsOf = (jwt: string): Option.Option<typeof Claims.Type> =>
     Schema.decodeOption(Claims)
   )
 
-/** A line of dashes, what it is about, and another: as `nsc` writes it, on every system. */
+/** A block of a credentials file: content between two lines with a label in dashes, with any line ending. */
 const block = /-{3,}[^\n]*-{3,}\r?\n\s*(\S+)\s*\n\s*-{3,}[^\n]*-{3,}/g
 
 const parseCredentials = (text: string): Result.Result<Credentials, string> => {
   const [jwt, seed] = Array.from(text.matchAll(block), ([, content]) => content!)
   if (jwt === undefined || seed === undefined) {
-    return Result.fail("expected a JWT and a seed, each between lines of dashes, as nsc writes them")
+    return Result.fail("expected a JWT and a seed, each between lines of dashes, as written by nsc")
   }
   const claims = claimsOf(jwt)
   if (Option.isNone(claims)) return Result.fail("expected the JWT of a user in the first part")
@@ -127,7 +127,9 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
   const { name = "a user", sub } = claims.value
   return sub === publicKey.value
     ? Result.succeed({ shown: `credentials of ${name} (${sub})`, jwt, seed })
-    : Result.fail(`expected the JWT and the seed of one user, got the JWT of ${sub} and the seed of ${publicKey.value}`)
+    : Result.fail(
+      `expected the JWT and the seed of the same user, got the JWT of ${sub} and the seed of ${publicKey.value}`
+    )
 }
 
 const credentialsOf = (name: string, text: string): Result.Result<Credentials, InvalidConfig> =>
@@ -139,9 +141,9 @@ const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
 })
 
 /**
- * Read again for every connection, so that credentials which were renewed in time
- * are used. An authenticator that throws would end the client for good: where
- * they cannot be read, those of the last time go on.
+ * Reads the file again for every connect, so that renewed credentials are used. If
+ * the file cannot be read, the previous credentials are used: an authenticator that
+ * throws would close the connection permanently.
  */
 const withFile = (file: string, first: Credentials): ResolvedLogin => ({
   shown: first.shown,
@@ -149,11 +151,11 @@ const withFile = (file: string, first: Credentials): ResolvedLogin => ({
     let last = first
     const latest = () => {
       const parsed = Result.flatMap(
-        Result.mapError(Result.try(() => readFileSync(file, "utf8")), () => "it cannot be read"),
+        Result.mapError(Result.try(() => readFileSync(file, "utf8")), () => "the file cannot be read"),
         parseCredentials
       )
       if (Result.isSuccess(parsed)) last = parsed.success
-      else report(`credentialsFile ${JSON.stringify(file)}: ${parsed.failure}; those read before are used`)
+      else report(`credentialsFile ${JSON.stringify(file)}: ${parsed.failure}; using the credentials read before`)
       return last
     }
     return (nonce) => {
@@ -164,12 +166,12 @@ const withFile = (file: string, first: Credentials): ResolvedLogin => ({
 })
 
 // -----------------------------------------------------------------------------
-// exactly one of them
+// the choice of the method
 // -----------------------------------------------------------------------------
 
 const byPassword = ({ password, user }: LoginOptions): Result.Result<ResolvedLogin, InvalidConfig> => {
-  if (user === undefined) return refuse("user", "one beside password", "none")
-  if (password === undefined) return refuse("password", "one beside user", "none")
+  if (user === undefined) return refuse("user", "a user together with password", "none")
+  if (password === undefined) return refuse("password", "a password together with user", "none")
   return Result.succeed(withPassword(user, password))
 }
 
@@ -178,7 +180,7 @@ const byFile = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Resol
   return withFile(file, yield* Effect.fromResult(credentialsOf("credentialsFile", text)))
 })
 
-/** The login that the options ask for; undefined where they ask for none. */
+/** The login in the options; undefined if they have none. */
 const optionsLogin = (given: LoginOptions): Effect.Effect<ResolvedLogin, InvalidConfig> | undefined => {
   const { credentials, credentialsFile, nkey, token } = given
   if (token !== undefined) return Effect.succeed(withToken(token))
@@ -190,7 +192,7 @@ const optionsLogin = (given: LoginOptions): Effect.Effect<ResolvedLogin, Invalid
   return given.user === undefined && given.password === undefined ? undefined : Effect.fromResult(byPassword(given))
 }
 
-/** The options that belong together, by way to log in. */
+/** The options of each authentication method. */
 const ways: ReadonlyArray<ReadonlyArray<keyof LoginOptions>> = [
   ["user", "password"],
   ["token"],
@@ -199,7 +201,7 @@ const ways: ReadonlyArray<ReadonlyArray<keyof LoginOptions>> = [
   ["credentialsFile"]
 ]
 
-/** The one way to log in that is used; that of a URL is one of them. */
+/** The login in the options or in the URLs. More than one method fails with `InvalidConfig`. */
 export const readLogin = (
   given: LoginOptions,
   url: UrlLogin | undefined

@@ -1,6 +1,6 @@
 /**
- * Why a server did not take a connection: whether another attempt may help, or
- * the options have to be mended first.
+ * The reasons of failed attempts to connect. `Unavailable` is retryable; the other
+ * reasons require other options, credentials or certificates.
  */
 import { errors } from "@nats-io/transport-node"
 import * as Duration from "effect/Duration"
@@ -14,7 +14,7 @@ import { isAuthorizationFailure } from "../client/natsIo.ts"
 import type { ServerAddress } from "./servers.ts"
 import { type ConnectionSettings, shownServers } from "./settings.ts"
 
-/** What Node says of a server's certificate that it does not trust, or that is another server's. */
+/** Node's error codes for a server certificate that is not trusted or belongs to another server. */
 const unverified = new Set([
   "CERT_CHAIN_TOO_LONG",
   "CERT_HAS_EXPIRED",
@@ -35,7 +35,7 @@ const unverified = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
 ])
 
-/** What a server says of a client's certificate: it has none, or one that the server does not trust. */
+/** Error codes for TLS alerts of a server that refuses the client certificate or misses one. */
 const refusedCertificate = new Set([
   "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE",
   "ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED",
@@ -48,7 +48,7 @@ const refusedCertificate = new Set([
   "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"
 ])
 
-/** Nothing that TLS itself refuses gets better by itself: the versions, the ciphers, or who speaks first. */
+/** Whether a code is an error of TLS itself (versions, ciphers, handshake order). Retrying cannot help then. */
 const isTlsCode = (code: string): boolean => /^ERR_(SSL|TLS|OSSL)_/.test(code)
 
 const codeOf = (cause: unknown): string => {
@@ -59,7 +59,7 @@ const codeOf = (cause: unknown): string => {
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim()
 
-/** By class and by code; none where they say nothing, and another attempt is worth it. */
+/** The reason by error class and code; none if they do not show a final reason. */
 const finalReason = (cause: unknown, where: string, settings: ConnectionSettings): Option.Option<KVStoreReason> => {
   if (isAuthorizationFailure(cause)) {
     const subject = `${where} with ${settings.login.shown} (${messageOf(cause)})`
@@ -71,18 +71,18 @@ const finalReason = (cause: unknown, where: string, settings: ConnectionSettings
     return Option.some(new PermissionDenied({ subject: `${where} with ${sent} (${code})`, cause }))
   }
   if (unverified.has(code)) {
-    const problem = `tls: the certificate of ${where} does not verify (${code}: ${messageOf(cause)}): ` +
-      "expected one of a CA in tls.ca (or one that the system trusts), for this host name or address"
+    const problem = `tls: the certificate of ${where} cannot be verified (${code}: ${messageOf(cause)}): ` +
+      "expected a certificate for this host name or address, issued by a CA in tls.ca or by one that the system trusts"
     return Option.some(new InvalidConfig({ problem }))
   }
   if (!isTlsCode(code)) return Option.none()
   const first = settings.tls?.settings.handshakeFirst === true
     ? ": expected a server with handshake_first, or options without tls.handshakeFirst"
     : ""
-  return Option.some(new InvalidConfig({ problem: `tls: ${where} and this client do not agree (${code})${first}` }))
+  return Option.some(new InvalidConfig({ problem: `tls: the handshake with ${where} failed (${code})${first}` }))
 }
 
-/** What a server says of itself before anything else. */
+/** The INFO message, the first message of a server. */
 interface Info {
   readonly tls_required?: boolean
   readonly tls_available?: boolean
@@ -95,7 +95,7 @@ const parseInfo = (received: string): Info | undefined => {
   return text === undefined ? undefined : Result.getOrElse(Result.try((): Info => JSON.parse(text)), () => undefined)
 }
 
-/** Shakes hands over a connection that is there, and waits for what comes of it. */
+/** Starts a TLS handshake over a connected socket. */
 const shakeHands = (socket: Socket, server: ServerAddress, { tls }: ConnectionSettings): TLSSocket =>
   connectTls({
     ...tls?.texts,
@@ -105,9 +105,10 @@ const shakeHands = (socket: Socket, server: ServerAddress, { tls }: ConnectionSe
   })
 
 /**
- * Asks a server for its last word on TLS, and logs nobody in. The client is not
- * told: that a certificate of ours is refused comes after the handshake of TLS
- * 1.3, when the client has stopped listening for it, and it sees a timeout.
+ * Performs a TLS handshake with a server, without logging in, and returns the
+ * reason if the server refuses it. The client misses that reason: in TLS 1.3 the
+ * refusal of a client certificate arrives after the handshake, when the client no
+ * longer listens for errors, and the client reports a timeout.
  */
 const listenTo = (
   socket: Socket,
@@ -128,7 +129,7 @@ const listenTo = (
         shakeHands(socket, server, settings).on("error", failed).on("close", ended)
         return
       }
-      const problem = `tls: ${server.shown} offers none: expected a server with TLS, or options without it`
+      const problem = `tls: ${server.shown} does not offer TLS: expected a server with TLS, or options without it`
       end(settings.tls === undefined ? Option.none() : Option.some(new InvalidConfig({ problem })))
     }
     socket.on("data", onData).on("error", failed).on("close", ended)
@@ -145,10 +146,13 @@ const askServer = (server: ServerAddress, settings: ConnectionSettings): Effect.
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** A server that is there answers far sooner; one that is not has had its time. */
+/**
+ * The timeout of the extra handshake, as a fraction of `connectTimeout`. A running server answers much sooner; one that
+ * does not answer has already used up the timeout of the attempt.
+ */
 const askFor = 0.5
 
-/** The reason for a failed attempt. Where the client's word leaves it open, the servers are asked. */
+/** The reason of a failed attempt. If the client's error does not show it, each server is asked. */
 export const explain = Effect.fnUntraced(function*(
   cause: unknown,
   settings: ConnectionSettings
@@ -169,7 +173,7 @@ export const explain = Effect.fnUntraced(function*(
 const unanswered = (cause: unknown, { connectTimeout, tls }: ConnectionSettings): string => {
   if (!(cause instanceof errors.TimeoutError)) return messageOf(cause)
   const first = tls !== undefined && tls.settings.handshakeFirst === undefined
-    ? "; one with handshake_first waits for tls.handshakeFirst"
+    ? "; if the server is configured with handshake_first, set tls.handshakeFirst to true"
     : ""
   return `no answer within ${Duration.format(connectTimeout)}${first}`
 }

@@ -1,21 +1,21 @@
 /**
- * Servers as people write them, and the login that a URL may carry. The client
- * would not hear of that login, nor of the `tls` in `tls://`: both are taken out
- * here, so that they count, and so that nothing the client says can show them.
+ * Parses the URLs of servers. The client ignores the login in a URL and the scheme
+ * `tls://`. This module extracts both, so that they take effect, and so that errors
+ * of the client cannot show the login.
  */
 import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
 import { kindOf, refuse, type Setting } from "../../options.ts"
 
 export interface ServerAddress {
-  /** An address of IPv6 is without its brackets. */
+  /** A host name or an IP address; an IPv6 address without its brackets. */
   readonly host: string
   readonly port: number
-  /** `host:port`, for the client and for people. */
+  /** `host:port`, for the client and for messages. */
   readonly shown: string
 }
 
-/** A user alone is a token, as in NATS's own tools. */
+/** The login in a URL. A user without a password is a token, as in the tools of NATS. */
 export interface UrlLogin {
   readonly user: string
   readonly password: string | undefined
@@ -23,7 +23,7 @@ export interface UrlLogin {
 
 export interface Servers {
   readonly list: ReadonlyArray<ServerAddress>
-  /** One of them asked for it. */
+  /** Whether one of the URLs has the scheme `tls://`. */
   readonly tls: boolean
   readonly login: UrlLogin | undefined
 }
@@ -38,7 +38,7 @@ const form = /^(?:(nats|tls):\/\/)?([^/?#\s]+)\/?$/i
 
 const defaultPort = "4222"
 
-/** A URL drops the port that its scheme stands for, so it is read under two that differ in it. */
+/** `URL` drops the default port of its scheme: parsed as http, port 80 is missing, so parse it as https, too. */
 const portOf = (url: URL, authority: string): string =>
   url.port === "" ? URL.parse(`https://${authority}`)?.port || defaultPort : url.port
 
@@ -53,7 +53,7 @@ const parse = (text: string): Parsed | undefined => {
   const url = authority === undefined ? null : URL.parse(`http://${authority}`)
   if (authority === undefined || url === null || url.hostname === "") return undefined
   const port = portOf(url, authority)
-  // A percent sign that stands for nothing throws.
+  // `decodeURIComponent` throws for an invalid escape such as `%zz`.
   const login = Result.try(() => loginOf(url))
   if (Result.isFailure(login) || port === "0") return undefined
   return {
@@ -63,33 +63,33 @@ const parse = (text: string): Parsed | undefined => {
   }
 }
 
-/** What is no URL may still have a password in it: before an `@`, or where a port should be. */
+/** An invalid URL as an error shows it: without the password that it may contain, before an `@` or after a colon. */
 const shown = (one: unknown): string => {
   if (typeof one === "number") return String(one)
   if (typeof one !== "string") return kindOf(one)
   return one.includes("@")
-    ? "one with a login in it, not shown here"
+    ? "a URL with a login, not shown here"
     : JSON.stringify(one.replace(/:(?!\/\/|\d+$).*$/s, ":..."))
 }
 
 const split = (servers: unknown): ReadonlyArray<unknown> =>
   Array.isArray(servers) ? servers : typeof servers === "string" ? servers.split(",") : [servers]
 
-/** The login of a connection is one, whichever server it is made to. */
+/** The login in the URLs: a connection has one login, so all logins must be equal. Undefined if no URL has one. */
 const oneLogin = (
   name: string,
   logins: ReadonlyArray<UrlLogin>
 ): Result.Result<UrlLogin | undefined, InvalidConfig> => {
   const [first, ...others] = logins
   if (others.some(({ password, user }) => user !== first!.user || password !== first!.password)) {
-    return refuse(name, "the same login in every URL", "several")
+    return refuse(name, "the same login in every URL", "different logins")
   }
   return first?.user === ""
     ? refuse(name, "a user before the password in the URL", "none")
     : Result.succeed(first)
 }
 
-/** One URL, several with commas between, or a list. */
+/** One URL, several URLs separated by commas, or a list of URLs. */
 export const servers: Setting<Servers> = (name, given) => {
   const expected = "nats://host:port"
   const parsed: Array<Parsed> = []

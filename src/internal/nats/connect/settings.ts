@@ -1,5 +1,5 @@
 /**
- * How to connect, checked: what `NatsClient`'s options come to.
+ * Reads and checks the options of `NatsClient`.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { readTls, type Tls, tlsSettings } from "./tls.ts"
 export interface ConnectionSettings {
   readonly servers: ReadonlyArray<ServerAddress>
   readonly login: ResolvedLogin
-  /** Undefined: a server that wants TLS gets it, with the certificates that the system trusts. */
+  /** Undefined: TLS is used only if the server requires it, with the CAs of the system. */
   readonly tls: Tls | undefined
   readonly name: string | undefined
   readonly inboxPrefix: string | undefined
@@ -21,17 +21,17 @@ export interface ConnectionSettings {
   readonly pingInterval: Duration.Duration
 }
 
-/** One attempt to connect ends after this long; a server on the same continent answers in a tenth of it. */
+/** The timeout of one attempt to connect. A server on the same continent answers within a tenth of it. */
 const connectTimeout = Duration.seconds(2)
-/** Between two attempts, to which up to three times as much is added: a restart is not met by everybody at once. */
+/** The minimum wait between two attempts to reconnect; `dial.ts` adds up to three times as much at random. */
 const reconnectWait = Duration.millis(250)
-/** With two unanswered pings a frozen server is noticed after 6 to 9 s; the client's own default is minutes. */
+/** A frozen server is noticed after two unanswered pings, so after 6 to 9 s; with the client's default, after minutes. */
 const pingInterval = Duration.seconds(3)
 
 /** A subject without wildcards. */
 const prefixForm = /^[^\s.*>]+(\.[^\s.*>]+)*$/
 
-/** The longest is far beyond any use, and well inside what a timer can count. */
+/** The range of all times. Its maximum is well below the limit of Node's timers (24 days). */
 const time = options.duration(Duration.millis(1), Duration.hours(1))
 
 const settings = {
@@ -40,27 +40,27 @@ const settings = {
   ...loginSettings,
   tls: options.optional(options.group(tlsSettings)),
   inboxPrefix: options.optional(
-    options.textLike(prefixForm, "words with dots between, such as _INBOX_app, without spaces and wildcards")
+    options.textLike(prefixForm, "words separated by dots, such as _INBOX_app, without spaces and wildcards")
   ),
   connectTimeout: options.withDefault(time, connectTimeout),
   reconnectWait: options.withDefault(time, reconnectWait),
   pingInterval: options.withDefault(time, pingInterval)
 }
 
-/** The names of all options of a connection. */
+/** The names of all connection options. */
 export const connectionNames: ReadonlyArray<string> = Object.keys(settings)
 
-/** The servers as people are told of them. */
+/** The servers as errors show them. */
 export const shownServers = ({ servers }: ConnectionSettings): string => servers.map(({ shown }) => shown).join(", ")
 
-/** Checks everything; reads the files that are named. Nothing is sent. */
+/** Checks all options, and reads the files that they name. Nothing is sent. */
 export const readSettings = Effect.fnUntraced(function*(
   given: unknown
 ): Effect.fn.Return<ConnectionSettings, InvalidConfig> {
   const values = yield* Effect.fromResult(options.read("the client", given, settings))
   const { connectTimeout, inboxPrefix, name, pingInterval, reconnectWait, servers } = values
   const login = yield* readLogin(values, servers.login)
-  // A URL can ask for TLS, too.
+  // A `tls://` URL requires TLS, too.
   const asked = values.tls ?? (servers.tls ? {} : undefined)
   const tls = asked && (yield* readTls(asked))
   return { servers: servers.list, login, tls, name, inboxPrefix, connectTimeout, reconnectWait, pingInterval }

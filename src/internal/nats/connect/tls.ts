@@ -1,7 +1,7 @@
 /**
- * TLS as it was asked for: checked before anything is sent, then handed to the
- * client in its own terms. Files are read again by the client each time that it
- * connects, so that renewed certificates are used.
+ * The TLS options: checked before anything is sent, then converted to the client's
+ * options. The client reads the files again on every connect, so that renewed
+ * certificates are used.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -12,7 +12,7 @@ import type { InvalidConfig } from "../../../KVStoreError.ts"
 import { flag, invalidConfig, optional, secret, type Settings, text, type Values } from "../../options.ts"
 import { fileText, path } from "./files.ts"
 
-/** What the client takes, and what it hands on to Node. */
+/** TLS options of the client, and of Node, to which the client passes them. */
 interface TlsSettings {
   readonly handshakeFirst?: true
   readonly ca?: string
@@ -24,7 +24,7 @@ interface TlsSettings {
   readonly checkServerIdentity: typeof compare
 }
 
-/** The same, with every file read: for a connection of our own. */
+/** The client's TLS options, and the texts of all parts for the extra handshake of `refusals.ts`. */
 export interface Tls {
   readonly settings: TlsSettings
   readonly texts: { readonly ca?: string; readonly cert?: string; readonly key?: string }
@@ -32,7 +32,7 @@ export interface Tls {
 
 const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 
-/** The options of TLS. */
+/** The settings of the option `tls`. */
 export const tlsSettings = {
   ca: optional(text),
   caFile: optional(path("tls.ca")),
@@ -47,7 +47,7 @@ type GivenTls = Partial<Values<typeof tlsSettings>>
 
 type Part = "ca" | "cert" | "key"
 
-/** A part is a text or a file; undefined where it was not asked for. */
+/** Reads a part from its text or its file; undefined if neither is given. */
 const readPart = Effect.fnUntraced(function*(
   given: GivenTls,
   part: Part
@@ -69,7 +69,7 @@ const certificatesOf = (name: string, pem: string): Effect.Effect<ReadonlyArray<
     : Effect.fail(invalidConfig(`${name}: expected certificates in PEM (-----BEGIN CERTIFICATE-----)`))
 }
 
-/** The names of all options of TLS. */
+/** The names of all TLS options. */
 export const tlsNames: ReadonlyArray<string> = Object.keys(tlsSettings)
 
 const privateKeyOf = (name: string, pem: string): Effect.Effect<KeyObject, InvalidConfig> =>
@@ -84,10 +84,10 @@ const checkPair = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, InvalidConfig> {
   if (certificates === undefined && key === undefined) return
   if (certificates === undefined) {
-    return yield* invalidConfig("tls: expected a client certificate (cert) beside key, got none")
+    return yield* invalidConfig("tls: expected a client certificate (cert) together with key, got none")
   }
   if (key === undefined) {
-    return yield* invalidConfig("tls: expected the certificate's private key (key) beside cert, got none")
+    return yield* invalidConfig("tls: expected the certificate's private key (key) together with cert, got none")
   }
   if (!certificates[0]!.checkPrivateKey(key)) {
     return yield* invalidConfig("tls: expected the private key of the client certificate, got another one")
@@ -95,22 +95,22 @@ const checkPair = Effect.fnUntraced(function*(
 })
 
 /**
- * Compares the certificate with the server's address where it has no name. The
- * client gives Node no name then, and Node would compare with `localhost`: the
- * certificate of the address would be refused, and one for `localhost` taken.
+ * Checks the server's certificate. If the URL has an IP address, the client passes
+ * no name to Node, and Node would compare the certificate with `localhost`: it would
+ * refuse a certificate for the address and accept one for `localhost`.
  */
 function checkServerIdentity(this: ConnectionOptions, hostname: string, certificate: PeerCertificate) {
   const address = this.socket instanceof Socket ? this.socket.remoteAddress : undefined
   return compare(this.servername || this.host || address || hostname, certificate)
 }
 
-/** A private key that is not shown with the rest of the client's options; the client asks for it by name. */
+/** Makes the private key not enumerable, so that logged options do not show it. The client reads it by name. */
 const withHiddenKey = (settings: TlsSettings): TlsSettings =>
   settings.key === undefined
     ? settings
     : Object.defineProperty({ ...settings }, "key", { value: settings.key, enumerable: false })
 
-/** Reads the files that are named, and checks what they hold. */
+/** Reads the named files and checks their contents. */
 export const readTls = Effect.fnUntraced(function*(
   given: GivenTls
 ): Effect.fn.Return<Tls, InvalidConfig> {
