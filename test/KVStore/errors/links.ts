@@ -82,7 +82,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed"] : ["the link was lost"],
+            says: kind === "write" ? ["may have landed"] : ["the connection was lost"],
             within: 2000
           })
         ))

@@ -1,6 +1,6 @@
 /**
- * The backend on a NATS server: a bucket is the stream `KV_<bucket>`, as every
- * NATS client has it, so that others can read and write it too.
+ * The backend on a NATS server. A bucket is the stream `KV_<bucket>` in the layout
+ * of all NATS KV clients, so other clients can read and write it too.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -23,16 +23,16 @@ import * as storeClock from "./storeClock.ts"
 import { hasMarkers, openedAs, streamName, subjectPrefix } from "./streamConfig.ts"
 import { follow, type FollowOptions } from "./watch.ts"
 
-/** What a condition and an operation add to a payload, with room to spare. */
+/** An upper bound for the bytes that the headers add to a message. */
 const sizeOfHeaders = (headers: MessageHeaders): number =>
   headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 32)
 
-/** What only the server's version and size allow. */
+/** The reason to refuse a message that the connected server does not support or that exceeds its payload limit. */
 const refusal = (port: NatsPort, message: Append, headers: MessageHeaders): KVStoreReason | undefined => {
   const { maxPayload, version } = port.server()
   if (message.condition !== undefined && message.condition.key !== message.key && !hasMarkers(version)) {
-    // Older servers ignore the header that names the other key, and check the number against this one (K6).
-    return new InvalidConfig({ problem: `whenKey needs a NATS server 2.11 or later, and this one is ${version}` })
+    // Older servers ignore the header with the other key, and compare the revision with the written key (K6).
+    return new InvalidConfig({ problem: `whenKey needs nats-server 2.11 or later, the connected server is ${version}` })
   }
   return message.value.length + sizeOfHeaders(headers) > maxPayload
     ? new ValueTooLarge({ size: message.value.length, limit: maxPayload - sizeOfHeaders(headers) })
@@ -57,7 +57,7 @@ const status = (
   }
 }
 
-/** Reads of one key, and writes, through operations that create a lost bucket again. */
+/** Reads of one key, and writes. `again` recreates a lost bucket. */
 const readsAndWrites = (options: {
   readonly js: jetstream.JetStream
   readonly config: KVStoreConfig
@@ -70,7 +70,7 @@ const readsAndWrites = (options: {
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
   const subjectOf = (key: string) => `${prefix}${key}`
-  // Where there are copies, the nearest may not have heard of our own write yet (K13).
+  // With several replicas, the nearest one may not have our own last write yet (K13).
   const from = isDirect && config.replicas === 1 ? "nearest" : "leader"
   return {
     last: (key) =>
@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function*(
   const inTime = <A>(listing: Effect.Effect<A, KVStoreReason>) =>
     Effect.timeoutOrElse(listing, {
       duration: config.timeout,
-      orElse: () => Effect.fail(new Unavailable({ problem: "no complete listing in time" }))
+      orElse: () => Effect.fail(new Unavailable({ problem: "the listing was not complete within the timeout" }))
     })
 
   return {

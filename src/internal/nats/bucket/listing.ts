@@ -1,7 +1,8 @@
 /**
- * The last messages of many keys, without leftovers on the server: in one
- * request where it can, page by page where they are more than it gives at once,
- * and by a short-lived consumer elsewhere (docs/protocols/kv.md, K15).
+ * Reads the last messages of many keys, and leaves nothing on the server: in one
+ * request, in pages if one answer cannot hold all messages, or by a short-lived
+ * consumer if the server or the stream does not support batches
+ * (docs/protocols/kv.md, K15).
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,27 +16,32 @@ import { hasMarkers } from "./streamConfig.ts"
 import type { FollowOptions } from "./watch.ts"
 import { follow } from "./watch.ts"
 
-/** The server gives no more at once (measured: 1,024). */
+/** Keys in one batch request. The server answers with at most 1,024 messages. */
 const mostAtOnce = 1000
 
-/** Names are sent in requests of about this many bytes, below any usual limit of a payload. */
+/** Bytes of names in one batch request. The default payload limit of a server is 1 MiB. */
 const mostNameBytes = 256 * 1024
 
-/** Pages, and single reads, that are under way at once. */
+/** Concurrent requests for pages. */
 const pagesAtOnce = 4
+
+/** Concurrent reads of single keys. */
 const readsAtOnce = 16
 
-/** Names are listed with the values where these are few bytes; else by a consumer that leaves them out. */
+/**
+ * A listing of names reads the last messages, because tombstones are left out of the result. Up to this many bytes it
+ * reads them with their values, in batches; above, by a consumer that leaves the values out.
+ */
 const mostValueBytes = 1024 * 1024
 
 export interface ListingOptions {
   readonly js: JetStream
   readonly stream: string
   readonly prefix: string
-  /** Milliseconds for one request. */
+  /** The timeout of one request, in milliseconds. */
   readonly timeout: number
   readonly read: Operations["read"]
-  /** Whether the stream can be asked without going to its leader. */
+  /** Whether the stream allows direct access, which batches need. */
   readonly isDirect: boolean
   readonly last: Backend["last"]
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
@@ -44,7 +50,7 @@ export interface ListingOptions {
 interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
-  /** What a watch gives until it is ready. */
+  /** The messages that a watch emits before `Ready`. */
   readonly collect: (
     filter: string,
     from: Follow,
@@ -55,7 +61,7 @@ interface Listing {
 const inOrder = (messages: Iterable<StoredMessage>): ReadonlyArray<StoredMessage> =>
   [...messages].toSorted((a, b) => a.revision - b.revision)
 
-/** Pages of names, none with too many and none with too much. */
+/** Splits names into pages of at most `mostAtOnce` names and `mostNameBytes` bytes. */
 const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
   const pages: Array<Array<string>> = []
   let bytes = Number.POSITIVE_INFINITY
@@ -72,7 +78,7 @@ const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
   return pages
 }
 
-/** Reads by names, of which one request takes only so many: page by page, and one by one what no answer has room for. */
+/** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
 const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
   const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
@@ -82,7 +88,7 @@ const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) =>
   const singles = (keys: ReadonlyArray<string>) =>
     Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
 
-  /** One page of names; what an answer leaves out for want of room is asked for again. */
+  /** Reads one page. Messages that the answer had no room for are requested again. */
   const page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason> = (
     subjects
   ) =>
@@ -129,8 +135,9 @@ export const make = (options: ListingOptions): Listing => {
     )
 
   /**
-   * While others write, a snapshot may give a key twice: the later message is the last. A key that was written again
-   * before its turn came may be missing: it has a name in the stream, and is asked for by it.
+   * During concurrent writes a snapshot can contain a key twice; the later message counts. A key that is rewritten
+   * before the consumer reaches it can be missing from the snapshot. Missing keys are found by the names in the stream,
+   * and read one by one.
    */
   const byConsumer = Effect.fnUntraced(function*(filter: string, headersOnly: boolean) {
     const byKey = new Map<string, StoredMessage>()

@@ -1,6 +1,6 @@
 /**
- * A bucket is opened, or made where it is not there and we may, and compared
- * with what was asked for. One that is lost later is recreated as it was opened
+ * Opens or creates a bucket and compares its configuration with the options.
+ * Recreates a lost bucket with the configuration it was opened with
  * (docs/protocols/kv.md, K27 to K29).
  */
 import * as Clock from "effect/Clock"
@@ -24,11 +24,11 @@ import {
 } from "./streamConfig.ts"
 
 interface Opening {
-  /** The stream as it is. */
+  /** The current information of the stream. */
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
-  /** Opens it with what was asked for. */
+  /** Opens the bucket, or creates it. Fails with `ConfigMismatch` if it differs from the options. */
   readonly open: Effect.Effect<StreamInfo, KVStoreReason>
-  /** Makes one that is lost, with the configuration that it had; `BucketNotFound` where that is not allowed. */
+  /** Creates the bucket with this configuration if it is missing. Fails with `BucketNotFound` if `create` is false. */
   readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>
 }
 
@@ -36,7 +36,7 @@ interface OpeningOptions {
   readonly js: JetStream
   readonly config: KVStoreConfig
   readonly operations: Operations
-  /** Milliseconds, of each request. */
+  /** The timeout of one request, in milliseconds. */
   readonly timeout: number
   readonly revisions: Revisions
 }
@@ -57,7 +57,10 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
       (now) => settingsFor(config, revisions.first(bucket, now))
     )
 
-  /** Whoever opens it first, or at the same time, does this before a message of its own. */
+  /**
+   * Protects the stream from a restart of a server before 2.11 (see `losesItsStart`). Each process that opens the empty
+   * bucket does this before its first write, because it cannot know whether another process has done it.
+   */
   const keepStart = Effect.fnUntraced(function*(found: StreamInfo) {
     if (!losesItsStart(version(), found)) return
     const first = `${subjectPrefix(bucket)}${firstKey}`
@@ -67,7 +70,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
 
   const create = (config: KVStoreConfig) =>
     Effect.flatMap(settings(config), (wanted) => read(js.createStream(wanted, timeout))).pipe(
-      // Somebody else made it first: theirs is opened.
+      // Another client created the bucket at the same time: open that one.
       Effect.catchIf(
         (reason) => reason._tag === "Rejected" && reason.code === codes.streamExists,
         () => Effect.void
@@ -84,7 +87,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
   const open = Effect.gen(function*() {
     if (config.expiryMarkers !== undefined && !hasMarkers(version())) {
       return yield* new InvalidConfig({
-        problem: `expiryMarkers need a NATS server 2.11 or later, and this one is ${version()}`
+        problem: `expiryMarkers needs nats-server 2.11 or later, the connected server is ${version()}`
       })
     }
     const found = yield* makeAgain(config)

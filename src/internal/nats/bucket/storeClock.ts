@@ -1,9 +1,9 @@
 /**
- * The server's wall time, carried on by this host's monotonic clock: a step of
- * the host's own wall clock does not move it (docs/protocols/kv.md, K30). The
- * server is asked at the start, whenever the link is back, about once a minute,
- * and when the host's two clocks have come apart: a machine that was suspended
- * has a monotonic clock that missed that time (K31).
+ * The server's time, extrapolated with this host's monotonic clock, so that a step
+ * of the host's wall clock does not change it (docs/protocols/kv.md, K30). The
+ * server is asked for its time at the start, after each reconnect, once a minute,
+ * and when the host's wall and monotonic clocks have diverged: the monotonic clock
+ * of a suspended machine misses the time of the suspension (K31).
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,41 +20,41 @@ import type { NatsPort } from "../port.ts"
 // readings
 // -----------------------------------------------------------------------------
 
-/** One question to the server, in milliseconds: its time, and our monotonic time before and after. */
+/** One reading of the server's time, with the host's monotonic time before and after it. Milliseconds. */
 interface Sample {
   readonly serverTime: number
   readonly sent: number
   readonly received: number
 }
 
-/** Add `offset` to the monotonic time to have the server's; off by at most `error`. */
+/** The server's time is the monotonic time plus `offset`, with an error of at most `error`. Milliseconds. */
 export interface ClockReading {
   readonly offset: number
   readonly error: number
   readonly takenAt: number
 }
 
-/** How far two oscillators may run apart: 500 ppm is worse than any that keeps NTP. */
+/** The assumed drift between two hosts: 500 ppm. Clocks that are kept by NTP drift less. */
 const driftPerMilli = 0.0005
 
-/** The answer was stamped between sending and receiving: the middle is off by half the round trip at most. */
+/** The server's time was read between `sent` and `received`, so the middle is off by at most half of the round trip. */
 const toReading = (sample: Sample): ClockReading => ({
   offset: sample.serverTime - (sample.sent + sample.received) / 2,
   error: (sample.received - sample.sent) / 2,
   takenAt: sample.received
 })
 
-/** The better of what is known and a new sample; what is known gets worse with its age. */
+/** Returns the known reading or the new sample, whichever has the smaller error. A reading's error grows with age. */
 export const better = (known: ClockReading | undefined, sample: Sample): ClockReading => {
   const reading = toReading(sample)
   if (known === undefined) return reading
   const aged = known.error + (reading.takenAt - known.takenAt) * driftPerMilli
-  // Two that cannot both be right: the host slept, or the server's clock was set. The new one speaks of now.
+  // If the intervals do not overlap, the host was suspended or the server's clock was set: the new sample counts.
   const contradicts = Math.abs(reading.offset - known.offset) > aged + reading.error
   return contradicts || reading.error <= aged ? reading : known
 }
 
-/** A Clock that reads the server's time; it waits as the host's own does. */
+/** A Clock that returns the server's time. It sleeps by the host's clock. */
 export const clockOf = (host: Clock.Clock, offset: () => number): Clock.Clock => {
   const millis = () => monotonicMillis(host) + offset()
   const nanos = () => BigInt(Math.round(millis() * nanosPerMilli))
@@ -73,19 +73,19 @@ export const clockOf = (host: Clock.Clock, offset: () => number): Clock.Clock =>
 // when the server is asked
 // -----------------------------------------------------------------------------
 
-/** A sample's error is half a round trip at most; the best of a few is a good one. Of time that is known one will do. */
+/** Samples at the start, after a reconnect or after a divergence: the one with the shortest round trip counts. */
 const samplesAtOnce = 3
 
-/** Long enough to cost nothing, short enough that two oscillators stay within milliseconds. */
+/** In one minute two clocks drift apart by 30 ms at most (`driftPerMilli`). */
 const sampleEvery = Duration.minutes(1)
 
-/** A look at the host's own clocks costs nothing. */
+/** How often the host's clocks are compared, and how soon a failed sample is retried. */
 const lookEvery = Duration.seconds(5)
 
-/** The wall clock is set by less than this in a host that keeps NTP, and only now and then. */
+/** Milliseconds of divergence that trigger new samples. NTP rarely steps the wall clock by more than this. */
 const longestStep = 500
 
-/** How far the wall clock is ahead of the monotonic one. */
+/** How far the wall clock is ahead of the monotonic clock, in milliseconds. */
 const aheadOf = (host: Clock.Clock): number => host.currentTimeMillisUnsafe() - monotonicMillis(host)
 
 export const make = Effect.fnUntraced(function*(
@@ -101,7 +101,7 @@ export const make = Effect.fnUntraced(function*(
     const received = monotonicMillis(host)
     const serverTime = Date.parse(ts ?? "")
     if (Number.isNaN(serverTime)) {
-      return yield* new InvalidConfig({ problem: "this server does not tell its time (2.10 and later do)" })
+      return yield* new InvalidConfig({ problem: "this server does not report its time: nats-server 2.10 is needed" })
     }
     reading = better(reading, { serverTime, sent, received })
   })
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function*(
   yield* samples(samplesAtOnce)
   let hasFailed = false
   const isAskedFor = () => !hasFailed && hasComeApart()
-  /** Until the time is to be asked for again without a cause; a question that failed is repeated soon. */
+  /** Sleeps until the next sample is due: after a minute, 5 s after a failed sample, or earlier on a divergence. */
   const whileKnown = Effect.gen(function*() {
     const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
     while (!isAskedFor()) {
@@ -142,8 +142,8 @@ export const make = Effect.fnUntraced(function*(
     hasFailed = true
     yield* samples(isKnown ? 1 : samplesAtOnce)
     hasFailed = false
-  }).pipe(Effect.catch((reason) => Effect.logDebug("the store's time was not read", reason.message)))
-  yield* forkReported("the store's time", Effect.forever(again))
+  }).pipe(Effect.catch((reason) => Effect.logDebug("reading the server's time failed", reason.message)))
+  yield* forkReported("the sampling of the server's time", Effect.forever(again))
   return clockOf(host, () => {
     if (isAskedFor()) isDue.openUnsafe()
     return reading!.offset

@@ -1,6 +1,6 @@
 /**
- * A bucket as a JetStream stream: what we ask for when we make one, and how one
- * that exists differs (docs/protocols/kv.md, K27 and K28). Pure.
+ * The configuration of a bucket's stream: the settings of a new stream, and the
+ * differences of an existing one (docs/protocols/kv.md, K27 and K28). Pure.
  */
 import * as Duration from "effect/Duration"
 import { KVStoreConfig } from "../../../KVStoreConfig.ts"
@@ -10,15 +10,15 @@ import { nanosPerMilli } from "../../time.ts"
 import type { StreamInfo, StreamSettings } from "../jetstream/api.ts"
 
 /**
- * The server counts headers into a message's size (measured): a condition on a
- * key of the greatest length needs about 1.2 KiB of them.
+ * The server's limit for a message includes its headers (K8). A condition on a key of
+ * maximum length needs about 1.2 KiB of headers.
  */
 const headerAllowance = 2048
 
-/** Servers of the 2.15 line stop at 1,000 where a stream does not say (measured): one for each watch and listing. */
+/** Each watch and each listing uses a consumer. The default limit of nats-server 2.15.1 is 1,000 per stream (K27). */
 const mostConsumers = 100_000
 
-/** NATS refuses a longer window, and one longer than the age of what it would remember. */
+/** The server's default. It refuses a window that is longer than the stream's `max_age`. */
 const longestDuplicateWindow = Duration.minutes(2)
 
 const nanos = (duration: Duration.Duration | undefined): number =>
@@ -54,18 +54,18 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   first_seq: firstRevision
 })
 
-/** A key that comes and goes before anybody looks: see `losesItsStart`. */
+/** A placeholder key, written and purged before the bucket is used: see `losesItsStart`. */
 export const firstKey = "_first"
 
 /**
- * Servers before 2.11 lose a whole stream that was made with `first_seq` when
- * they start again, for as long as its very first message is in it (measured on
- * 2.10.27; 2.15.1 keeps it). One that had a message, and has it no more, is kept (K3).
+ * Servers before 2.11 lose a stream that was created with `first_seq` when they
+ * restart, as long as its very first message is still stored. They keep the stream
+ * once that message has been removed (K3).
  */
 export const losesItsStart = (version: string, { config, lastRevision }: StreamInfo): boolean =>
   !hasMarkers(version) && config.first_seq !== undefined && lastRevision < config.first_seq
 
-/** The settings of a stream that a `KVStoreConfig` speaks of, by the name it has there. */
+/** An option of `KVStoreConfig`, the setting of the stream, and the default if the stream does not have the setting. */
 const compared = [
   ["historySize", "max_msgs_per_subject", 1],
   ["maxValueSize", "max_msg_size", -1],
@@ -84,14 +84,14 @@ const shown = (setting: string, value: unknown): string => {
   }
   if (value === -1) return "unlimited"
   if (setting !== "maxValueSize") return String(value)
-  // A smaller limit is another client's, who left no room for headers.
+  // Another client created a stream with a smaller limit, without an allowance for headers.
   return value > headerAllowance ? String(value - headerAllowance) : `${value} (with headers)`
 }
 
 /**
- * What no bucket can stand on, whatever is accepted: a stream that takes its
- * messages from elsewhere (a mirror) looks empty and is not, and one that does
- * not acknowledge leaves every write unknown.
+ * Differences that make a stream unusable, and that `onMismatch` cannot accept. A
+ * stream without the bucket's subjects, such as a mirror, looks empty although it is
+ * not. With `no_ack` the outcome of every write is unknown.
  */
 export const unusable = (wanted: StreamSettings, found: Partial<StreamSettings>): ReadonlyArray<Difference> => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
@@ -111,7 +111,7 @@ export interface Difference {
   readonly actual: string
 }
 
-/** What differs, for people, and what to send so that it does not. */
+/** The differences as an error shows them, and the update of the stream that removes them. */
 export const differences = (
   wanted: StreamSettings,
   found: Partial<StreamSettings>
@@ -125,24 +125,24 @@ export const differences = (
     })),
     update: Object.fromEntries([
       ...differing.map(([, name]) => [name, wanted[name]] as const),
-      // The server refuses an age shorter than this window.
+      // The server refuses a `max_age` shorter than this window.
       ...(differing.some(([, name]) => name === "max_age")
         ? [["duplicate_window", wanted.duplicate_window] as const]
         : []),
-      // Markers need this flag, and no server lets it be taken back.
+      // Markers need this flag. It cannot be turned off later.
       ...(wanted.allow_msg_ttl ? [["allow_msg_ttl", true] as const] : [])
     ])
   }
 }
 
 /**
- * The configuration that a bucket has: what was asked for, but for what decides
- * how it behaves, where it was taken as it is.
+ * The effective configuration of an opened bucket: the options, with the history,
+ * age, markers, storage and replicas of the stream.
  */
 export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>): KVStoreConfig =>
   new KVStoreConfig({
     ...config,
-    // No limit on the server is more than any that we could ask for.
+    // A stream can have a longer history than a bucket, or an unlimited one: then the maximum counts.
     historySize: Math.min(
       mostHistory,
       (found.max_msgs_per_subject ?? 1) < 1 ? mostHistory : found.max_msgs_per_subject!
@@ -160,7 +160,7 @@ const toAge = (nanoseconds: number | undefined): Duration.Duration | undefined =
     ? undefined
     : Duration.min(Duration.millis(nanoseconds / nanosPerMilli), longestAge)
 
-/** Whether a server can expire single keys, leave markers, and check a condition on another key (K6, K18). */
+/** Whether a server of this version supports expiry markers, batches and conditions on another key (K6, K15, K18). */
 export const hasMarkers = (version: string): boolean => {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
   return major > 2 || (major === 2 && minor >= 11)

@@ -1,9 +1,9 @@
 /**
- * A supervised watch. Whatever ends its consumer (silence, a gap, a lost link, a
- * recreated stream), the next one goes on where it ended, and the reader is told
- * of what went meanwhile. The clients' own watches are silent for up to 89 s
- * there, and skip what a recreated stream holds (measured). The rules are K20 to
- * K26 of docs/protocols/kv.md.
+ * A supervised watch. If its consumer is interrupted (by silence, a gap, a lost
+ * connection, or a recreated stream), a new consumer resumes at the same revision,
+ * and the watch reports the keys that were removed during the gap. Watches of the
+ * clients stay silent for up to 89 s in such cases (K21), and skip the messages of a
+ * recreated stream (K24). The rules are K20 to K26 of docs/protocols/kv.md.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,17 +27,19 @@ import { fromPushed } from "../jetstream/messages.ts"
 import type { NatsMessage, PortFailure } from "../port.ts"
 import { type Gone, WatchProgress } from "./watchState.ts"
 
-/** Events between the connection and the reader; what is more waits in the server's flow control window. */
+/** The number of events that are buffered for the reader. Further events wait in the server's flow control window. */
 const bufferedEvents = 256
 
-/** A consumer that ended is followed by the next after these. */
+/** The pause before a new consumer. It grows up to `longestPause` while the server is unavailable. */
 const shortestPause = Duration.millis(50)
+
+/** See `shortestPause`. */
 const longestPause = Duration.seconds(1)
 
-/** A question that a frozen server keeps is asked again, of whoever answers then. */
+/** The longest timeout of a watch's requests, in milliseconds. See `requestTimeout`. */
 const longestQuestion = 1000
 
-/** A reader that takes longer for one event may outlast a marker: what has gone meanwhile is looked for. */
+/** If the reader delays one event by more than this, a marker may have expired unseen: the keys are compared again. */
 const patience = Duration.millis(500)
 
 export interface FollowOptions {
@@ -46,25 +48,28 @@ export interface FollowOptions {
   readonly prefix: string
   readonly filter: string
   readonly from: Follow
-  /** A listing ends when it is ready, and is waited for. */
+  /** A listing ends with `Ready`, includes tombstones, and fails if the server is unavailable. */
   readonly purpose: "watch" | "listing"
   readonly headersOnly?: boolean
-  /** Milliseconds for one request. */
+  /** The timeout of one request, in milliseconds. */
   readonly timeout: number
-  /** The stream as it is now; one that is lost is made again where that is allowed. */
+  /** The current information of the stream. A lost stream is recreated if that is allowed. */
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
-  /** What a key that is gone without a message has died of. */
+  /** The reason to report for keys that were removed without a message. */
   readonly silentRemoval: SilentRemoval
-  /** Told of every revision that is given out. */
+  /** Called with the revision of every received message. */
   readonly saw: (revision: number) => void
-  /** Told of what a new consumer is needed for. */
+  /** Called before a new consumer, with the reason for it. */
   readonly onRestart: (cause: RestartCause) => Effect.Effect<void>
 }
 
 type Give = (event: BackendEvent, given: () => void) => Effect.Effect<void>
 
-/** An event that still waits for room when its consumer ends has not been given, and the next consumer brings it. */
+/**
+ * Puts an event into the reader's buffer, then calls `given`. If the consumer is interrupted while the event waits for
+ * room, `given` is not called, and the next consumer pushes the event again.
+ */
 const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: WatchProgress): Give => {
   const slowly: Give = (event, given) =>
     Effect.uninterruptibleMask((restore) =>
@@ -81,7 +86,7 @@ const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: WatchProgress): Give
     })
 }
 
-/** Tells of what is gone without a message, by the names that the stream has. */
+/** Reports keys that were removed without a message: keys given to the reader that the stream no longer contains. */
 const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) => {
   const { filter, js, prefix, read, stream } = options
   const names = Effect.map(
@@ -97,10 +102,10 @@ const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) 
     )
   }
   return {
-    /** Keys of the stream before this one, told before anything of this one. */
+    /** Reports removed keys of the former stream. Runs before the first message of the new stream. */
     former: (info: StreamInfo) =>
       Effect.flatMap(names, (present) => tell(progress.formerNotIn(present), info, "reset")),
-    /** All that is owed, once there is nothing more to give. */
+    /** Reports all removed keys. Runs when the consumer has caught up. */
     all: Effect.fnUntraced(function*(info: StreamInfo) {
       if (!progress.owesComparison) return
       const present = yield* names
@@ -111,7 +116,7 @@ const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) 
   }
 }
 
-/** One consumer, to its end. */
+/** Runs one consumer until it fails or is interrupted. */
 const session = Effect.fnUntraced(function*(
   options: FollowOptions,
   progress: WatchProgress,
@@ -134,12 +139,15 @@ const session = Effect.fnUntraced(function*(
     startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
   })
   opened()
-  // A stream recreated between the two questions has a consumer that begins where the former one ended.
+  // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
   if (options.purpose === "watch" && progress.isAnother(yield* options.info)) {
-    return yield* new Interrupted({ cause: "reset", problem: "the stream was recreated meanwhile" })
+    return yield* new Interrupted({
+      cause: "reset",
+      problem: "the stream was recreated while the consumer was being created"
+    })
   }
 
-  /** Everything that the stream had when the consumer was opened has been given, whether or not it matched. */
+  /** Runs when the reader has everything that the stream had when the consumer was opened. */
   const caughtUp = Effect.suspend(() =>
     progress.ready
       ? compare.all(info)
@@ -164,12 +172,12 @@ const session = Effect.fnUntraced(function*(
   const pump = Effect.forever(
     Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
   )
-  // Who wants no more than updates has, at first, all there is.
+  // A watch of updates only has nothing to catch up with on its first consumer.
   if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) yield* caughtUp
   return yield* Effect.raceFirst(pump, consumer.silence)
 })
 
-/** A watch gives up a question that a frozen server keeps, and asks whoever answers then. */
+/** A watch uses a short timeout, so that it soon asks again when a frozen server has been replaced or has resumed. */
 const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
   purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
@@ -177,7 +185,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
   const progress = new WatchProgress(options.from, { withTombstones: options.purpose === "listing" })
   const give = giveTo(out, progress)
 
-  /** A consumer, asked for until the server has one, to its end. */
+  /** Creates a consumer, retrying while the server is unavailable, and runs it. */
   const oneConsumer = Effect.suspend(() => {
     let isOpen = false
     const opened = () => {
@@ -190,7 +198,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
           : error
       ),
       Effect.retry({
-        // Whoever waits for a listing is told.
+        // A listing fails instead: its caller waits for it.
         while: (error) => error._tag === "Unavailable" && options.purpose === "watch",
         schedule: backoff(shortestPause, longestPause)
       })
@@ -201,13 +209,13 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     Effect.catchTag("Interrupted", (ended) =>
       Effect.andThen(
         options.onRestart(ended.cause),
-        Effect.logDebug(`watch of ${options.stream} ${options.filter} starts again: ${ended.message}`)
+        Effect.logDebug(`the watch of ${options.filter} in stream ${options.stream} restarts: ${ended.message}`)
       )),
     Effect.repeat(Schedule.spaced(shortestPause))
   )
 }
 
-/** What matches, from there on, for ever; fails only where no new consumer could help. */
+/** Emits the matching messages from the given start, without end. Fails only if a new consumer could not help. */
 export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
   Stream.callback<BackendEvent, KVStoreReason>(
     (out) => follower(options, out),

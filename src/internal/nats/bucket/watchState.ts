@@ -1,34 +1,34 @@
 /**
- * What a watch has told its reader, and what it owes after a gap: pure
- * decisions, apart from the consumers that come and go (docs/protocols/kv.md, K22 to K24).
+ * The progress of a watch across its consumers: the keys that the reader has, and
+ * the removals to look for after a gap (docs/protocols/kv.md, K22 to K24). Pure.
  */
 import type { Follow, StoredMessage } from "../../kv/backend.ts"
 import type { StreamInfo } from "../jetstream/api.ts"
 
-/** A key that is gone without a message, and the revision under which it was last seen. */
+/** A key that was removed without a message, and the revision under which it was last seen. */
 export interface Gone {
   readonly key: string
   readonly revision: number
 }
 
 export class WatchProgress {
-  /** The last revision given out; nothing at or below it is given again. */
+  /** The last revision processed. Messages at or below it are dropped. */
   cursor = 0
-  /** Whether the reader has been told that its snapshot is complete. */
+  /** Whether `Ready` has been emitted for the current stream. */
   ready = false
   private readonly from: Follow
-  /** When the stream was made: another time means another stream. */
+  /** When the stream was created. A different time means a different stream. */
   private created: string | undefined
-  /** The last revision that the stream is known to have had; one that ends before it has been rolled back. */
+  /** The highest revision that the stream is known to have had. A lower last revision means that it was rolled back. */
   private known = 0
-  /** Keys whose value has been given, and its revision. */
+  /** Keys whose value the reader has, with the revision. */
   private given = new Map<string, number>()
-  /** The same, of the stream before this one: what has not come again is gone. */
+  /** The same for the former stream, without the keys that the new stream has delivered. */
   private former = new Map<string, number>()
-  /** Messages may have come and gone while nobody listened, or while the reader kept others waiting. */
+  /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
-  /** Whether a snapshot has tombstones too. */
+  /** Whether a snapshot includes tombstones. */
   private readonly withTombstones: boolean
 
   constructor(from: Follow, options: { readonly withTombstones: boolean }) {
@@ -36,7 +36,7 @@ export class WatchProgress {
     this.withTombstones = options.withTombstones
   }
 
-  /** A consumer is about to begin, on the stream as it is now. */
+  /** Call before a consumer is opened, with the current information of the stream. */
   begin(info: StreamInfo): "first" | "resume" | "reset" {
     const isFirst = this.created === undefined
     const isAnother = this.isAnother(info)
@@ -56,24 +56,24 @@ export class WatchProgress {
     return "reset"
   }
 
-  /** The stream is not the one that was begun on: recreated, or rolled back (K24). */
+  /** Whether the stream has been recreated or rolled back since `begin` (K24). */
   isAnother(info: StreamInfo): boolean {
     return this.created !== undefined && (this.created !== info.created || info.lastRevision < this.known)
   }
 
-  /** What comes first: the last message of each key, or every one after the cursor. */
+  /** Whether the next consumer starts with the last message of each key; otherwise it starts after the cursor. */
   get startsWithSnapshot(): boolean {
     return !this.ready && this.from === "snapshot"
   }
 
-  /** Whether the reader has not had a message: it is older than the cursor, or tells of the end of what it never saw. */
+  /** Whether to emit a message. Not emitted: messages up to the cursor, and in a snapshot removals of unknown keys. */
   isNews(message: StoredMessage): boolean {
     if (message.revision <= this.cursor) return false
     return message.operation === "put" || this.withTombstones || !this.startsWithSnapshot ||
       this.given.has(message.key) || this.former.has(message.key)
   }
 
-  /** A message has come, and has been given where it was news. */
+  /** Call after a message was processed: emitted if it was news, otherwise dropped. */
   passed(message: StoredMessage): void {
     if (message.revision <= this.cursor) return
     this.cursor = Math.max(this.cursor, message.revision)
@@ -83,39 +83,40 @@ export class WatchProgress {
     else this.given.delete(message.key)
   }
 
-  /** The reader kept messages waiting, for so long that some may have gone unread. */
+  /** Call if the reader delayed events so long that a marker may have been removed unseen. */
   stalled(): void {
     this.doubtful = true
   }
 
-  /** Whether the keys given out must be compared with those that the stream has. */
+  /** Whether the reader's keys must be compared with the keys of the stream. */
   get owesComparison(): boolean {
     return (this.doubtful && this.given.size > 0) || this.former.size > 0
   }
 
-  /** Keys of the stream before this one, given out, that are not in it. */
+  /** Keys that the reader has from the former stream and that are missing in the new one. */
   formerNotIn(names: ReadonlySet<string>): ReadonlyArray<Gone> {
     return notIn(this.former, names)
   }
 
-  /** Keys given out that are not in the stream. Everything given out was in it before its names were asked for. */
+  /** Keys that the reader has and that are missing in the stream: they were removed after they were emitted. */
   givenNotIn(names: ReadonlySet<string>): ReadonlyArray<Gone> {
     return notIn(this.given, names)
   }
 
-  /** The reader has been told that a key is gone. */
+  /** Call after the removal of a key was emitted. */
   forget(key: string): void {
     this.given.delete(key)
     this.former.delete(key)
   }
 
+  /** Call after all removals of a comparison were emitted. */
   compared(): void {
     this.doubtful = false
   }
 
   /**
-   * The snapshot is complete. Only what has come moves the cursor: a consumer may be on a copy that lags behind what the
-   * leader said of the stream, and push what it has not heard of yet later.
+   * Call after `Ready` was emitted. The cursor does not move here, only with received messages: the consumer's replica
+   * may lag behind the leader's stream information, and push those messages later.
    */
   becomeReady(): void {
     this.ready = true

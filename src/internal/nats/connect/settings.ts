@@ -25,7 +25,7 @@ export interface ConnectionSettings {
 const connectTimeout = Duration.seconds(2)
 /** The minimum wait between two attempts to reconnect; `dial.ts` adds up to three times as much at random. */
 const reconnectWait = Duration.millis(250)
-/** A frozen server is noticed after two unanswered pings, so after 6 to 9 s; with the client's default, after minutes. */
+/** A frozen server is noticed after two unanswered pings: after 6 to 9 s, with the client's default after minutes. */
 const pingInterval = Duration.seconds(3)
 
 /** A subject without wildcards. */

@@ -1,6 +1,6 @@
 /**
- * JetStream's requests, as far as a bucket needs them: the subjects and the JSON
- * of its API, the same for every client.
+ * The requests of the JetStream API that a bucket needs: subjects, JSON bodies and
+ * answers. They are the same for every client.
  */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -10,17 +10,17 @@ import { type MessageHeaders, type NatsMessage, type PortFailure, reported } fro
 import { headerReader } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
 
-/** A message as the server keeps it. */
+/** A stored message. */
 export interface KeptMessage {
   readonly subject: string
   readonly revision: number
-  /** Unix milliseconds, by the server. */
+  /** Unix milliseconds, by the server's clock. */
   readonly created: number
   readonly header: (name: string) => string
   readonly data: Uint8Array
 }
 
-/** The part of a stream's configuration that a bucket decides. Durations are nanoseconds, sizes bytes. */
+/** The settings of a stream that a bucket determines. Durations are in nanoseconds, sizes in bytes. */
 export interface StreamSettings {
   readonly name: string
   readonly subjects: ReadonlyArray<string>
@@ -45,9 +45,9 @@ export interface StreamSettings {
 
 export interface StreamInfo {
   readonly config: Partial<StreamSettings>
-  /** RFC 3339, by the server. */
+  /** When the stream was created, by the server's clock (RFC 3339). */
   readonly created: string
-  /** The server's time of this answer, RFC 3339. */
+  /** The server's time when it sent this answer (RFC 3339). */
   readonly ts: string | undefined
   readonly messages: number
   readonly bytes: number
@@ -68,11 +68,11 @@ export interface ConsumerSettings {
   readonly inactive_threshold: number
   readonly mem_storage: boolean
   readonly num_replicas: number
-  /** Without the values. */
+  /** Whether messages are pushed without their values. */
   readonly headers_only?: boolean
 }
 
-/** The last messages of several subjects: all of them, or what the server gives at once (1,024 and 8 MiB at most). */
+/** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
 export interface Batch<A> {
   readonly messages: ReadonlyArray<A>
   readonly isComplete: boolean
@@ -80,26 +80,27 @@ export interface Batch<A> {
 
 interface Subjects {
   readonly names: ReadonlyArray<string>
-  /** Bytes of a message, over the whole stream. */
+  /** The mean size of the stream's messages, in bytes. */
   readonly meanSize: number
 }
 
 export interface JetStream {
   readonly port: Requester["port"]
-  /** Stores a message; its sequence. `timeout` is milliseconds, here and below. */
+  /** Stores a message and returns its sequence. Here and below, `timeout` is in milliseconds. */
   readonly publish: (
     subject: string,
     data: Uint8Array,
     headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<number, PortFailure>
+  /** The last message of a subject: from any replica (`nearest`) or from the stream's leader. */
   readonly lastMessage: (
     stream: string,
     subject: string,
     from: "nearest" | "leader",
     timeout: number
   ) => Effect.Effect<KeptMessage | undefined, PortFailure>
-  /** The last messages of subjects, wildcards allowed. Servers from 2.11 on, and streams with direct access. */
+  /** The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access. */
   readonly lastMessages: <A>(
     stream: string,
     subjects: ReadonlyArray<string>,
@@ -113,17 +114,17 @@ export interface JetStream {
     settings: Partial<StreamSettings>,
     timeout: number
   ) => Effect.Effect<void, PortFailure>
-  /** Removes every message of a subject, and leaves no trace of it. */
+  /** Removes all messages of a subject, without leaving a marker. */
   readonly purgeSubject: (stream: string, subject: string, timeout: number) => Effect.Effect<void, PortFailure>
-  /** The subjects that have a message now, of those that a subject with wildcards asks for. */
+  /** The subjects that match a subject with wildcards and have a message. */
   readonly subjects: (stream: string, subject: string, timeout: number) => Effect.Effect<Subjects, PortFailure>
-  /** How many messages it has still to push. */
+  /** Creates a consumer and returns the number of messages that it has to push. */
   readonly createConsumer: (
     stream: string,
     settings: ConsumerSettings,
     timeout: number
   ) => Effect.Effect<number, PortFailure>
-  /** Fails where there is no such consumer. */
+  /** Succeeds if the consumer exists. */
   readonly consumerInfo: (stream: string, consumer: string, timeout: number) => Effect.Effect<void, PortFailure>
   readonly deleteConsumer: (stream: string, consumer: string, timeout: number) => Effect.Effect<void, PortFailure>
 }
@@ -132,16 +133,16 @@ const api = "$JS.API"
 
 const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
 
-/** So that other answers on the connection wait for no more; the server's own limit is 64 MiB (measured). */
+/** The largest batch, so that it does not delay other answers on the connection. The server's own limit is 64 MiB. */
 const mostBatchBytes = 8 * 1024 * 1024
 
-/** More names than anybody removes between two pages (of 100,000 each). */
+/** Pages have 100,000 names. Two pages overlap by more names than are removed between the two requests. */
 const pageOverlap = 1000
 
-/** JetStream's own code where a stream has no message of that subject. */
+/** The error code for a subject without a message. */
 const noMessageFound = 10037
 
-/** JetStream's answers, as far as they are read here. */
+/** The fields of JetStream's answers that are read here. */
 interface ApiError {
   readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string }
 }
@@ -158,7 +159,7 @@ interface InfoAnswer {
   readonly created: string
   readonly ts?: string
   readonly state: StreamState
-  /** Subjects in all; the server gives them in pages. */
+  /** The number of all subjects; the server returns them in pages. */
   readonly total?: number
 }
 
@@ -167,8 +168,9 @@ interface KeptAnswer {
     readonly subject: string
     readonly seq: number
     readonly time: string
-    /** Base64, both. */
+    /** Base64. */
     readonly hdrs?: string
+    /** Base64. */
     readonly data?: string
   }
 }
@@ -179,14 +181,14 @@ const noHeaders: MessageHeaders = []
 
 const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
 
-/** An answer that is not what the protocol says: what happened is not known. */
+/** The failure for an answer that violates the protocol. A write may have been stored, as after a lost connection. */
 const unreadable = (cause: unknown): PortFailure => ({
   _tag: "ConnectionLost",
   problem: "the answer cannot be read",
   ...reported(cause)
 })
 
-/** The answer's JSON, or the refusal that it tells of. */
+/** Parses an answer. Fails if it contains an error. */
 const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
   const parsed = Result.try(() => JSON.parse(decoder.decode(message.data)) as A & ApiError)
   if (Result.isFailure(parsed)) return Effect.fail(unreadable(parsed.failure))
@@ -198,7 +200,7 @@ const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
   })
 }
 
-/** A message that the server hands over directly tells its place in headers. */
+/** Reads a message of a direct get: its subject, sequence and time are in headers. */
 const fromDirect = (message: NatsMessage): KeptMessage => ({
   subject: message.header("Nats-Subject"),
   revision: Number(message.header("Nats-Sequence")),
@@ -227,10 +229,10 @@ const statusFailure = (message: NatsMessage): PortFailure => ({
   description: message.description
 })
 
-/** The subject has no message. */
+/** The result for a subject without a message. */
 const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
 
-/** Answers of a batch get lost like any message; each tells the sequence of the one before it, so that this is noticed. */
+/** Detects lost answers of a batch: each answer contains the sequence of the previous one. */
 class Chain {
   private last = 0
   private isWhole = true
@@ -245,7 +247,7 @@ class Chain {
 
 const torn: PortFailure = { _tag: "ConnectionLost", problem: "a part of the answer was lost" }
 
-/** What ends a batch says whether it is all. */
+/** Whether a batch is complete is in the message that ends it. */
 const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFailure> => {
   switch (end.status) {
     case status.endOfBatch:
@@ -259,7 +261,7 @@ const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFail
   }
 }
 
-/** A request of the API by its subject, answered in JSON. */
+/** Sends a request of the JSON API and parses its answer. */
 type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effect<A, PortFailure>
 
 const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: unknown, timeout: number) =>
@@ -268,7 +270,7 @@ const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: u
     readAnswer<A>
   )
 
-/** Reads of messages: one from the nearest copy or from the leader, and many at once. */
+/** Reads one message from the nearest replica or from the leader, or many messages in one batch. */
 const messageReads = (
   { request, requestMany }: Requester,
   call: Call
@@ -316,14 +318,14 @@ const messageReads = (
   }
 }
 
-/** The stream itself, and the names in it. */
+/** Requests for the stream and for the subjects in it. */
 const streamCalls = (
   call: Call
 ): Pick<JetStream, "streamInfo" | "createStream" | "updateStream" | "purgeSubject" | "subjects"> => {
   const info = (stream: string, body: unknown, timeout: number) =>
     call<InfoAnswer>(`STREAM.INFO.${stream}`, body, timeout)
 
-  /** One page after the other: each begins a little before the last one ended, in case something in it went. */
+  /** Reads all pages. Pages overlap, because removed names shift the following ones to lower offsets. */
   const subjects = Effect.fnUntraced(function*(stream: string, subject: string, timeout: number) {
     const found = new Set<string>()
     let offset = 0
@@ -352,7 +354,7 @@ const streamCalls = (
     updateStream: (stream, settings, timeout) =>
       Effect.flatMap(
         info(stream, undefined, timeout),
-        // The server takes a whole configuration: what we do not speak of stays as it is.
+        // An update replaces the whole configuration, so the other settings are sent unchanged.
         ({ config }) => Effect.asVoid(call(`STREAM.UPDATE.${stream}`, { ...config, ...settings }, timeout))
       ),
     purgeSubject: (stream, subject, timeout) =>

@@ -1,7 +1,7 @@
 /**
- * A push consumer of our own on the server: it has a heartbeat, a sequence that
- * must have no gap, and it is deleted when its scope closes (docs/protocols/kv.md, K21
- * and K26).
+ * A push consumer on the server, supervised by its heartbeat and by a sequence
+ * without gaps. It is deleted when its scope closes (docs/protocols/kv.md, K21 and
+ * K26).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -21,39 +21,50 @@ import { codes } from "./reasons.ts"
 
 const nanosPerSecond = 1_000_000_000
 
-/** How often the server says that it is still there when it has nothing to say. */
+/** The interval of the heartbeats that an idle consumer sends. */
 export const watchHeartbeat = Duration.seconds(1)
 
-/** A listing ends with a heartbeat where something that it still waited for has gone: the shortest that a server takes. */
+/**
+ * The heartbeat of a listing; 100 ms is the minimum that servers accept. If a pending message is removed before it is
+ * pushed, the listing ends with the next heartbeat.
+ */
 export const listingHeartbeat = Duration.millis(100)
 
-/** One heartbeat missed, and a little for the network: then the server is asked whether the consumer is still there. */
+/** After one missed heartbeat, with 200 ms for the network, the server is asked whether the consumer exists. */
 const doubtAfter = Duration.millis(1200)
 
-/** Two heartbeats missed, and a little for the network: then the consumer is replaced, whatever the server says. */
+/** After two missed heartbeats, with 200 ms for the network, the consumer is replaced even if it exists. */
 const silenceLimit = Duration.millis(2200)
 
-/** A consumer whose client has gone removes itself. */
+/** The server removes a consumer without subscribers after this time. */
 const inactiveThreshold = Duration.seconds(10)
 
-/** Whoever ends a watch waits no longer than this for the server's word that the consumer is gone. */
+/** The end of a watch waits at most this long for the deletion of its consumer. */
 const goodbye = Duration.millis(250)
 
-/** A consumer that is not there yet when it is to be deleted is looked for again after this. */
+/** The wait before the deletion is retried, if the server does not know the consumer yet. */
 const lookAgain = Duration.millis(25)
 
 const isNoConsumer = (failure: PortFailure): boolean =>
   failure._tag === "Api" && failure.code === codes.consumerNotFound
 
-/** It, or its stream, is there no more. Any other failure says nothing. */
+/** Whether the failure means that the consumer or its stream does not exist. Other failures do not show it. */
 const isGone = (failure: PortFailure): boolean =>
   isNoConsumer(failure) || failure._tag === "NoResponders" ||
   (failure._tag === "Api" && failure.code === codes.streamNotFound)
 
-/** What a new consumer is needed for. `reset`: it is on another stream; `unavailable`: a request beside it had no answer. */
+/**
+ * Why a consumer is replaced.
+ *
+ * - `silence`: no heartbeat arrived, or the consumer does not exist
+ * - `gap`: messages were lost
+ * - `link`: the connection was lost and restored, or a flow control message could not be sent
+ * - `reset`: the stream was recreated or rolled back
+ * - `unavailable`: another request of the watch failed with `Unavailable`
+ */
 export type RestartCause = "silence" | "gap" | "link" | "reset" | "unavailable"
 
-/** Ended by something that a new consumer mends. */
+/** The consumer cannot be used any more; a new consumer can continue. */
 export class Interrupted extends Data.TaggedError("Interrupted")<{
   readonly cause: RestartCause
   readonly problem: string
@@ -66,30 +77,30 @@ export class Interrupted extends Data.TaggedError("Interrupted")<{
 interface ConsumerOptions {
   readonly js: JetStream
   readonly stream: string
-  /** What it asks for, wildcards allowed. */
+  /** The subjects of the messages to push, wildcards allowed. */
   readonly subject: string
   readonly heartbeat: Duration.Duration
   readonly headersOnly: boolean
-  /** The first of all messages to push; undefined: the last one of each subject. */
+  /** The sequence of the first message to push. Undefined: push the last message of each subject. */
   readonly startAt: number | undefined
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
 }
 
-/** What a consumer says: a message and its place, or that it has nothing more to say now. */
+/** A pushed message with its place, or the information that the consumer has nothing to push at present. */
 type Said =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
   | { readonly _tag: "Idle" }
 
 export interface Consumer {
-  /** How many messages it had to push when it was made. */
+  /** The number of messages to push when it was created. */
   readonly pending: number
-  /** What came since the last look, at least one. */
+  /** Waits for messages and returns all that have arrived, at least one. */
   readonly next: Effect.Effect<ReadonlyArray<NatsMessage>, KVStoreReason>
-  /** What a message that came says; undefined: nothing but that the server is there. */
+  /** Reads a received message; undefined for a heartbeat or flow control message without further meaning. */
   readonly read: (message: NatsMessage) => Said | Interrupted | undefined
-  /** Fails once nothing has been heard for too long. */
+  /** Fails if the consumer sends nothing for too long. */
   readonly silence: Effect.Effect<never, Interrupted>
 }
 
@@ -112,8 +123,8 @@ const settingsFor = (options: ConsumerOptions, name: string, deliverTo: string):
 })
 
 /**
- * Fails when the link has come back (what was pushed meanwhile is lost, and the server may have forgotten us), and when
- * it is closed for good.
+ * Fails when the connection is restored (messages pushed during the outage are lost, and the server may have removed
+ * the consumer) or closed.
  */
 export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
   Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
@@ -126,7 +137,7 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
       resume(
         event._tag === "Closed"
           ? closed(event.cause)
-          : Effect.fail(new Interrupted({ cause: "link", problem: "the link was lost, and is back" }))
+          : Effect.fail(new Interrupted({ cause: "link", problem: "the connection was lost and restored" }))
       )
     })
     return Effect.sync(end)
@@ -134,10 +145,10 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
 
 const heartbeatStatus = 100
 
-/** Reads what is pushed, in order; notices what is missing. */
+/** Reads pushed messages in order, detects missing ones, and answers flow control. */
 class Reader {
   private readonly port: NatsPort
-  /** The last message that has come, by the consumer's own count. */
+  /** The consumer sequence of the last received message. */
   private last = 0
 
   constructor(port: NatsPort) {
@@ -148,7 +159,7 @@ class Reader {
     if (message.status === heartbeatStatus) return this.readStatus(message)
     const place = placeOf(message.reply)
     if (place === undefined || place.consumerSequence !== this.last + 1) {
-      return this.lost(place?.consumerSequence ?? "an unknown one")
+      return this.lost(place?.consumerSequence ?? "an unknown number")
     }
     this.last = place.consumerSequence
     return { _tag: "Message", message, place }
@@ -162,17 +173,18 @@ class Reader {
     const told = message.header("Nats-Last-Consumer")
     if (told === "") return undefined
     if (Number(told) !== this.last) return this.lost(told)
-    // Idle, and not for want of our answer: what was still pending has gone before its turn came.
+    // A consumer that does not wait for a flow control answer is idle: pending messages that it has not pushed were
+    // removed.
     return answerTo === undefined ? { _tag: "Idle" } : undefined
   }
 
-  /** Lets the server go on, which waits for the reader. */
+  /** Answers a flow control message; the server then continues to push. */
   private answer(subject: string): Interrupted | undefined {
     try {
       this.port.publish(subject, noBytes, [], undefined)
       return undefined
     } catch (cause) {
-      return new Interrupted({ cause: "link", problem: `nothing can be sent (${String(cause)})` })
+      return new Interrupted({ cause: "link", problem: `answering flow control failed (${String(cause)})` })
     }
   }
 
@@ -181,7 +193,7 @@ class Reader {
   }
 }
 
-/** What is pushed to an inbox, for as long as the scope is open. */
+/** Subscribes to an inbox until the scope closes, and queues the messages. */
 const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard: () => void) {
   const pushed = yield* Queue.unbounded<NatsMessage, KVStoreReason>()
   yield* Effect.acquireRelease(
@@ -201,24 +213,24 @@ const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard
           heard()
           Queue.offerUnsafe(pushed, message)
         }),
-      catch: (cause) => new Unavailable({ problem: `no subscription can be made (${String(cause)})`, cause })
+      catch: (cause) => new Unavailable({ problem: `subscribing failed (${String(cause)})`, cause })
     }),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
   return pushed
 })
 
-/** Makes the consumer, and deletes it with the scope, also where its making was given up. */
+/** Creates the consumer, and deletes it with the scope, even if the creation was interrupted. */
 const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: string, inbox: string) {
   const { js, stream, timeout } = options
   let isMade = false
   yield* Effect.addFinalizer(() =>
     js.port.isConnected()
       ? Effect.interruptible(js.deleteConsumer(stream, name, timeout)).pipe(
-        // A server may take it up before the making that was sent first (measured on 2.15).
+        // After an interrupted creation the server may process the deletion first (observed on nats-server 2.15.1).
         Effect.retry({ while: (failure) => !isMade && isNoConsumer(failure), schedule: Schedule.spaced(lookAgain) }),
         Effect.timeout(goodbye),
-        Effect.catch((error) => Effect.logDebug(`consumer ${name} of ${stream} was not deleted`, error))
+        Effect.catch((error) => Effect.logDebug(`deleting consumer ${name} of stream ${stream} failed`, error))
       )
       : Effect.void
   )
@@ -227,7 +239,7 @@ const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: strin
   return pending
 })
 
-/** Fails once nothing has been heard for too long, or sooner where the server says that the consumer is gone. */
+/** Fails if the consumer sends nothing for too long, or earlier if the server does not have it any more. */
 const watchSilence = Effect.fnUntraced(function*(
   { js, stream }: ConsumerOptions,
   name: string,
@@ -243,9 +255,9 @@ const watchSilence = Effect.fnUntraced(function*(
     const asked = js.consumerInfo(stream, name, until(silenceLimit))
     const lost = js.port.isConnected() &&
       (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
-    if (lost) return yield* silent("the consumer is gone")
+    if (lost) return yield* silent("the consumer no longer exists")
     if (lastHeard() === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
-    if (lastHeard() === heardAt) return yield* silent("the consumer is silent")
+    if (lastHeard() === heardAt) return yield* silent("the consumer has sent no heartbeat")
   }
 })
 
@@ -255,8 +267,8 @@ export const open = Effect.fnUntraced(function*(
   const { port } = options.js
   const clock = yield* Clock.Clock
   const inbox = port.inbox()
-  // An inbox ends in a token that no other has. By a name of our own a consumer can be deleted also when its making was
-  // interrupted; one that cannot be deleted now removes itself when it has heard nothing of us for a while.
+  // The last token of an inbox is unique. With a name that the client chooses, a consumer can be deleted even if its
+  // creation was interrupted. If the deletion fails, the server removes the consumer after `inactiveThreshold`.
   const name = inbox.slice(inbox.lastIndexOf(".") + 1)
   let lastHeard = monotonicMillis(clock)
   const heard = () => {
@@ -264,7 +276,7 @@ export const open = Effect.fnUntraced(function*(
   }
   const pushed = yield* receive(port, inbox, heard)
   const pending = yield* create(options, name, inbox)
-  // The time that opening took is not its silence.
+  // The time of the creation does not count as silence.
   heard()
   const reader = new Reader(port)
   return {

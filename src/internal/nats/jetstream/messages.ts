@@ -1,6 +1,6 @@
 /**
- * Between the log's messages and JetStream's: headers, and the place that a
- * pushed message tells in its reply subject. Pure.
+ * Converts between the store's messages and JetStream messages: headers, and the
+ * place of a pushed message, which is in its reply subject. Pure.
  */
 import type { Append, MessageOperation, StoredMessage } from "../../kv/backend.ts"
 import type { MessageHeaders, NatsMessage } from "../port.ts"
@@ -15,7 +15,7 @@ const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], [
   "delete"
 ]])
 
-/** A marker's reason says more than an operation, and an operation more than none: then it is a value (K16). */
+/** The reason of a marker takes precedence over an operation; a message with neither is a value (K16). */
 const operationOf = (header: (name: string) => string): MessageOperation =>
   markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
 
@@ -33,7 +33,7 @@ export const headersFor = (message: Append, subjectOf: (key: string) => string):
   return headers
 }
 
-/** Reads a block of headers, as it goes over the wire. */
+/** Parses a block of headers in wire format. */
 export const headerReader = (block: string): (name: string) => string => {
   const headers = new Map(
     block.split("\r\n").slice(1).flatMap((line) => {
@@ -52,7 +52,7 @@ export const fromStored = (message: KeptMessage, prefix: string): StoredMessage 
   value: message.data
 })
 
-/** Where a pushed message stands: in the stream, in its consumer, and how many are still to come. */
+/** The place of a pushed message: its sequences in stream and consumer, and the number of messages still to push. */
 export interface MessagePlace {
   readonly streamSequence: number
   readonly consumerSequence: number
@@ -61,8 +61,8 @@ export interface MessagePlace {
 }
 
 /**
- * The reply subject is `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`,
- * or, with a domain and an account before the stream, longer, and with a random token at its end.
+ * Parses the reply subject `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`.
+ * The longer form has a domain and an account before the stream, and a random token at the end.
  */
 export const placeOf = (reply: string | undefined): MessagePlace | undefined => {
   const tokens = reply?.split(".") ?? []
@@ -74,7 +74,7 @@ export const placeOf = (reply: string | undefined): MessagePlace | undefined => 
   return {
     streamSequence: Number(streamSequence),
     consumerSequence: Number(consumerSequence),
-    // Nanoseconds since 1970 are more than a number holds exactly.
+    // Nanoseconds since 1970 exceed the safe integers.
     created: Number(BigInt(nanos) / 1_000_000n),
     pending: Number(pending)
   }

@@ -1,7 +1,8 @@
 /**
- * Requests that end with a reason of the store's: not sent at all while the link
- * is down, sorted by what may have happened, and done again where the bucket was
- * lost and may be made again (docs/protocols/kv.md, K9 to K12 and K29).
+ * Requests whose failures are reasons of the store. While disconnected nothing is
+ * sent. A write that may have been stored fails with `OutcomeUnknown`. If the bucket
+ * was lost, it is recreated and the request repeated (docs/protocols/kv.md, K9 to
+ * K12 and K29).
  */
 import * as Effect from "effect/Effect"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
@@ -15,9 +16,9 @@ export interface Operations {
   readonly write: (message: Append, request: Effect.Effect<number, PortFailure>) => Effect.Effect<number, KVStoreReason>
 }
 
-/** `timeout` is milliseconds. */
+/** `timeout` is in milliseconds. */
 export const make = (js: JetStream, stream: string, timeout: number): Operations => {
-  /** A stream that was deleted looks like one without a leader: only its INFO tells (K12). */
+  /** Without responders, the stream has no leader or does not exist. Only its INFO shows which (K12). */
   const whyNobodyAnswers = js.streamInfo(stream, timeout).pipe(
     Effect.mapError(readReason),
     Effect.andThen(Effect.fail(new Unavailable({ problem: "the stream has no leader" })))
@@ -43,7 +44,7 @@ export const make = (js: JetStream, stream: string, timeout: number): Operations
   }
 }
 
-/** The same, done once more where the bucket was lost and could be made again: nothing had been read or written then. */
+/** On `BucketNotFound`, recreates the bucket and repeats the operation once: nothing was read or written before. */
 export const remaking = (plain: Operations, makeAgain: Effect.Effect<unknown, KVStoreReason>): Operations => {
   const again = <A>(operation: Effect.Effect<A, KVStoreReason>) =>
     Effect.catchIf(operation, (reason) => reason._tag === "BucketNotFound", () => Effect.andThen(makeAgain, operation))

@@ -1,7 +1,6 @@
 /**
- * What a failed request means for the store. Reads and writes differ in one
- * thing: a read that got no answer changed nothing, a write may have landed
- * (docs/protocols/kv.md, K9).
+ * Maps failed requests to reasons of the store. Reads and writes differ in one
+ * point: a write without an answer may have been stored (docs/protocols/kv.md, K9).
  */
 import {
   BucketNotFound,
@@ -17,7 +16,7 @@ import {
 import type { Append } from "../../kv/backend.ts"
 import { type PortFailure, reported } from "../port.ts"
 
-/** JetStream error codes that have a reason of their own here. */
+/** The JetStream error codes that are distinguished here. */
 export const codes = {
   accountResources: 10002,
   clusterWithoutLeader: 10008,
@@ -32,7 +31,7 @@ export const codes = {
   wrongLastSequence: 10071,
   notEnabled: 10076,
   bucketFull: 10077,
-  /** The same refusal where another write to the key is under way; it names no number. */
+  /** The same refusal while another write of the key is in progress. Its text has no sequence. */
   wrongLastSequenceUnnamed: 10164
 } as const
 
@@ -44,13 +43,13 @@ const fullScopes = new Map<number, StorageFull["scope"]>([
   [codes.storageFull, "server"]
 ])
 
-/** What to do, where trying again cannot help and the server's own words do not say it. */
+/** What to do about errors that a retry cannot fix, if the server's description does not say it. */
 const remedies = new Map<number, string>([
   [
     codes.notEnabledForAccount,
-    "this account has no JetStream: enable it for the account, or log in as a user of another"
+    "this account has no JetStream: enable it for the account, or log in as a user of another account"
   ],
-  [codes.notEnabled, "this server runs without JetStream: start it with JetStream, or connect to one that has it"]
+  [codes.notEnabled, "this server runs without JetStream: enable it, or connect to a server with JetStream"]
 ])
 
 const finalReason = (code: number, description: string): KVStoreReason => {
@@ -83,7 +82,7 @@ export const readReason = (failure: PortFailure): KVStoreReason => {
   }
 }
 
-/** The number in the text of 10071, for people; nothing is decided by it. */
+/** The sequence in the text of error 10071. It is only for error messages. */
 const namedSequence = (description: string): number | undefined => {
   const digits = /(\d+)\s*$/.exec(description)?.[1]
   return digits === undefined ? undefined : Number(digits)

@@ -1,8 +1,7 @@
 /**
- * Requests over a connection: one inbox and one timer for all of them, however
- * many are under way. A request ends with its answer, its time, a refusal, the
- * loss of the link, or the interruption of whoever asked; none is left behind
- * (docs/protocols/kv.md, K11).
+ * Requests over a connection. All requests share one inbox and one timer. Every
+ * request ends: with its answer, its timeout, a refusal, the loss of the connection,
+ * or the interruption of its caller (docs/protocols/kv.md, K11).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,14 +18,17 @@ import {
   reported
 } from "../port.ts"
 
-/** How late a request may be found to be out of time: only one that has less time than this, and comes among others. */
+/**
+ * The longest sleep of the timer, in milliseconds, and so the maximum delay of a timeout: a request that begins during
+ * the sleep with an earlier deadline is noticed only afterwards.
+ */
 const longestLook = 100
 
 const noResponders = 503
 
 interface Pending {
   readonly subject: string
-  /** By the monotonic clock, in milliseconds. */
+  /** Monotonic time in milliseconds. */
   readonly deadline: number
   readonly onMessage: (message: NatsMessage) => void
   readonly onFailure: (failure: PortFailure) => void
@@ -34,20 +36,20 @@ interface Pending {
 
 export interface Many<A> {
   readonly answers: ReadonlyArray<A>
-  /** The one with a status. */
+  /** The message with a status, which ends the answers. */
   readonly end: NatsMessage
 }
 
 export interface Requester {
   readonly port: NatsPort
-  /** The answer, whatever its status, but for that nobody listens. `timeout` is milliseconds. */
+  /** Sends a request and returns its answer, with any status but "no responders". `timeout` is in milliseconds. */
   readonly request: (
     subject: string,
     data: Uint8Array,
     headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<NatsMessage, PortFailure>
-  /** All answers up to the first that has a status. Each is read as it comes: as they are they would fill the memory. */
+  /** Returns all answers before the first one with a status. Each is converted on arrival, which saves memory. */
   readonly requestMany: <A>(
     subject: string,
     data: Uint8Array,
@@ -56,7 +58,7 @@ export interface Requester {
   ) => Effect.Effect<Many<A>, PortFailure>
 }
 
-/** A failure of the client before anything was sent: it is closed, draining, or will not take the message. */
+/** The failure if the client refused to send: it is closed, it is draining, or it rejected the message. */
 const held = (cause: unknown): PortFailure => ({
   _tag: "NotSent",
   problem: cause instanceof Error ? cause.message : String(cause),
@@ -65,12 +67,12 @@ const held = (cause: unknown): PortFailure => ({
 
 const everyOne = () => true
 
-/** The requests that have no answer yet, by the token that ends their inbox. */
+/** The pending requests, by the last token of their reply subject. */
 class UnderWay {
   readonly inbox: string
-  /** Open while there are any. */
+  /** Open while there are pending requests. */
   readonly any = Latch.makeUnsafe(false)
-  /** Why none can be sent: without its inbox no request has an answer, until the next connection. */
+  /** Why requests cannot be sent: the inbox was denied. The next connection clears it. */
   refused: PortFailure | undefined
   private readonly pending = new Map<string, Pending>()
   private begun = 0
@@ -79,12 +81,12 @@ class UnderWay {
     this.inbox = inbox
   }
 
-  /** A name for a request that is about to begin. */
+  /** A new token for a request. */
   nextToken(): string {
     return (this.begun++).toString(36)
   }
 
-  /** Who keeps the time may look at it before this returns, and end it where it has no time left. */
+  /** Adds a request. Opening the latch can run the timer before this returns, and the timer may end the request. */
   begin(token: string, one: Pending): void {
     this.pending.set(token, one)
     this.any.openUnsafe()
@@ -98,7 +100,7 @@ class UnderWay {
     this.pending.delete(token)
   }
 
-  /** The next time at which one may be late. */
+  /** The earliest deadline of the pending requests. */
   get deadline(): number {
     let earliest = Number.POSITIVE_INFINITY
     for (const { deadline } of this.pending.values()) earliest = Math.min(earliest, deadline)
@@ -123,7 +125,7 @@ class UnderWay {
         this.refused = undefined
         return
       case "Disconnected":
-        return this.lose("the link was lost", event.cause)
+        return this.lose("the connection was lost", event.cause)
       case "Closed":
         return this.lose("the connection was closed", event.cause)
       case "Denied":
@@ -144,7 +146,7 @@ class UnderWay {
   }
 
   private fail(failure: PortFailure, which: (one: Pending) => boolean): void {
-    // A copy: whoever is told may ask again at once.
+    // Iterates over a copy, because `onFailure` may begin a new request.
     for (const [token, one] of Array.from(this.pending)) {
       if (!which(one)) continue
       this.pending.delete(token)
@@ -153,7 +155,7 @@ class UnderWay {
   }
 }
 
-/** Sleeps while nothing is under way; else until the first deadline. */
+/** Ends requests at their deadlines. Sleeps while no request is pending. */
 const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Clock) {
   while (true) {
     yield* underWay.any.await
@@ -163,7 +165,7 @@ const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Cl
   }
 })
 
-/** What is sent, to where, and for how long an answer is waited for. */
+/** A request. `timeout` is in milliseconds. */
 interface Question {
   readonly subject: string
   readonly data: Uint8Array
@@ -171,7 +173,7 @@ interface Question {
   readonly timeout: number
 }
 
-/** Sends with a way to answer; `receive` is given each answer, and says which is the last. */
+/** Sends a request with a reply subject. `receive` gets each answer and calls `done` for the last one. */
 const ask = <A>(
   port: NatsPort,
   underWay: UnderWay,
@@ -192,7 +194,7 @@ const ask = <A>(
       onMessage: (message) => receive(message, (answer) => end(Effect.succeed(answer))),
       onFailure: (failure) => end(Effect.fail(failure))
     })
-    // What is out of time already is not sent.
+    // A request whose deadline has passed already is not sent.
     if (!underWay.has(token)) return
     try {
       port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
@@ -202,13 +204,13 @@ const ask = <A>(
     return Effect.sync(() => underWay.end(token))
   })
 
-/** Listens for answers, and for what happens to the connection. */
+/** Listens for answers and for events of the connection. */
 const listen = (port: NatsPort, underWay: UnderWay): ReadonlyArray<() => void> => {
   const endLink = port.onLink((event) => underWay.onLink(event))
   try {
     return [port.subscribe(`${underWay.inbox}.*`, (message) => underWay.onMessage(message)), endLink]
   } catch (cause) {
-    // Closed already, or draining: it takes no request either.
+    // The connection is closed or draining, so it accepts no requests either.
     underWay.refused = held(cause)
     return [endLink]
   }
@@ -224,11 +226,11 @@ export const make = Effect.fnUntraced(function*(
     (ends) =>
       Effect.sync(() => {
         ends.forEach((end) => end())
-        underWay.lose("the client was released")
+        underWay.lose("the NATS client was released")
         port.release()
       })
   )
-  yield* forkReported("the time of requests", keepTime(underWay, clock))
+  yield* forkReported("the timer of NATS requests", keepTime(underWay, clock))
   return {
     port,
     request: (subject, data, headers, timeout) =>

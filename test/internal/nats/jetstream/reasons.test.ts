@@ -110,7 +110,7 @@ describe("a failure", () => {
     const cause = new Error("reported by the client")
     const failures: ReadonlyArray<PortFailure> = [
       { _tag: "NotSent", problem: "draining" },
-      { _tag: "ConnectionLost", problem: "the link was lost" },
+      { _tag: "ConnectionLost", problem: "the connection was lost" },
       { _tag: "Denied", subject: "$KV.b.a" }
     ]
     for (const failure of failures) {

@@ -135,7 +135,10 @@ describe("requests", () => {
   const cause = new Error("reported by the client")
 
   const endings: ReadonlyArray<readonly [string, LinkEvent, PortFailure]> = [
-    ["the link is lost", { _tag: "Disconnected" }, { _tag: "ConnectionLost", problem: "the link was lost" }],
+    ["the connection is lost", { _tag: "Disconnected" }, {
+      _tag: "ConnectionLost",
+      problem: "the connection was lost"
+    }],
     ["the connection is closed", { _tag: "Closed" }, { _tag: "ConnectionLost", problem: "the connection was closed" }],
     [
       "its subject is refused",
@@ -150,7 +153,7 @@ describe("requests", () => {
     [
       "the link is lost for a reason that the client reports",
       { _tag: "Disconnected", cause },
-      { _tag: "ConnectionLost", problem: "the link was lost", cause }
+      { _tag: "ConnectionLost", problem: "the connection was lost", cause }
     ],
     [
       "the connection is closed for a reason that the client reports",
