@@ -1,4 +1,4 @@
-/** What a client says of itself to a server, what it takes from configuration, and how it gives up connecting. */
+/** How a client logs in to a server, reads its configuration, and ends attempts to connect. */
 import { assert, describe, it } from "@effect/vitest"
 import { nkeys } from "@nats-io/transport-node"
 import * as Config from "effect/Config"
@@ -32,7 +32,7 @@ const user = makeUser(makeOperator().account)
 
 type Said = Record<string, unknown>
 
-/** What a server is told of a client with these options. */
+/** The CONNECT message that a client with these options sends to the server. */
 const told = Effect.fnUntraced(function*(options: (url: string, port: number) => NatsClient.Options) {
   const said: Array<Said> = []
   const { port, url } = yield* startListener(welcomes(said))
@@ -45,31 +45,31 @@ const login = ({ auth_token, jwt, nkey, pass, user }: Said) => ({ auth_token, jw
 
 const nothing = { auth_token: undefined, jwt: undefined, nkey: undefined, pass: undefined, user: undefined }
 
-/** Whether it was told by whoever has the seed. */
+/** Whether the message is signed with the key that it names. */
 const isSigned = ({ nkey, sig }: Said) =>
   nkeys.fromPublic(String(nkey)).verify(Buffer.from(nonce), Buffer.from(String(sig), "base64"))
 
-describe("a client tells a server", () => {
-  it.live("its name, and nothing of who it is where it has no login", () =>
+describe("a client sends to the server", () => {
+  it.live("its name, and no credentials if it has no login", () =>
     Effect.gen(function*() {
       const said = yield* told((servers) => ({ servers, name: "orders-1" }))
       assert.deepStrictEqual([said.name, login(said)], ["orders-1", nothing])
     }))
 
-  it.live("a user and a password, as they are", () =>
+  it.live("a user and a password, unchanged", () =>
     Effect.gen(function*() {
       const password = ` p@ss:w/ö"rd\n`
       const said = yield* told((servers) => ({ servers, user: "u:1", password: Redacted.make(password) }))
       assert.deepStrictEqual(login(said), { ...nothing, user: "u:1", pass: password })
     }))
 
-  it.live("a token, as it is", () =>
+  it.live("a token, unchanged", () =>
     Effect.gen(function*() {
       const said = yield* told((servers) => ({ servers, token: Redacted.make(`${secret} ü`) }))
       assert.deepStrictEqual(login(said), { ...nothing, auth_token: `${secret} ü` })
     }))
 
-  it.live("the user and the password of a URL, decoded, for all of its servers", () =>
+  it.live("the user and the password in a URL, decoded, for all servers", () =>
     Effect.gen(function*() {
       const said = yield* told((url, port) => ({
         servers: `nats://u%3A1:p%40ss%2Cw@127.0.0.1:1, ${url}, nats://u%3A1:p%40ss%2Cw@127.0.0.1:${port}`
@@ -77,7 +77,7 @@ describe("a client tells a server", () => {
       assert.deepStrictEqual(login(said), { ...nothing, user: "u:1", pass: "p@ss,w" })
     }))
 
-  it.live("the user alone of a URL as a token", () =>
+  it.live("a user without a password in a URL, as a token", () =>
     Effect.gen(function*() {
       const said = yield* told((_, port) => ({ servers: `${secret}@127.0.0.1:${port}` }))
       assert.deepStrictEqual(login(said), { ...nothing, auth_token: secret })
@@ -99,7 +99,7 @@ describe("a client tells a server", () => {
       }))
   }
 
-  it.live("what configuration says, with no secret shown on the way", () =>
+  it.live("the login in its configuration, and errors of the configuration show no secret", () =>
     Effect.gen(function*() {
       const said: Array<Said> = []
       const { url } = yield* startListener(welcomes(said))
@@ -127,7 +127,7 @@ describe("a client tells a server", () => {
       }
     }))
 
-  it.live("what nested configuration says: files of certificates and of credentials", () =>
+  it.live("nothing if a file in its configuration cannot be read: certificates and credentials", () =>
     Effect.gen(function*() {
       const client = NatsClient.layerConfig({
         servers: Config.String("URL"),
@@ -147,7 +147,7 @@ describe("a client tells a server", () => {
       }
     }))
 
-  it.live("a secret, and nobody else: neither the client, nor its log, shows one", () =>
+  it.live("a secret, which neither the printed client nor its log contains", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []
       const logger = Logger.make((entry) => {
@@ -177,7 +177,7 @@ interface ClientOptions {
   readonly reconnectDelayHandler: () => number
 }
 
-/** What the client underneath was told. */
+/** The options that the NATS client received. */
 const optionsOf = Effect.fnUntraced(function*(options: Omit<NatsClient.ConnectionOptions, "servers">) {
   const { url: servers } = yield* startListener(welcomes([]))
   const context = yield* Layer.build(NatsClient.layer({ servers, ...options }))
@@ -185,10 +185,10 @@ const optionsOf = Effect.fnUntraced(function*(options: Omit<NatsClient.Connectio
   return (connection as { readonly options: ClientOptions }).options
 })
 
-describe("a client that is connected", () => {
+describe("a connected client", () => {
   const waits = (options: ClientOptions) => Array.from({ length: 500 }, () => options.reconnectDelayHandler())
 
-  it.live("connects again for ever, soon, and not at one time with all the others", () =>
+  it.live("reconnects without limit, after a random time of 250 ms to 1 s", () =>
     Effect.gen(function*() {
       const options = yield* optionsOf({})
       const { ignoreAuthErrorAbort, maxPingOut, maxReconnectAttempts, pingInterval, timeout } = options
@@ -209,13 +209,13 @@ describe("a client that is connected", () => {
       assert.isAtMost(Math.max(...all), 8000)
     }))
 
-  it.live("gives up a connection on which two pings stay unanswered", () =>
+  it.live("disconnects after two unanswered pings", () =>
     Effect.gen(function*() {
       let pings = 0
       const listener = yield* startListener((socket) => {
         introduces(socket)
         socket.on("data", (data) => {
-          // The first is a part of connecting.
+          // The first ping is part of connecting, and is answered.
           const news = String(data).split("PING\r\n").length - 1
           if (pings === 0 && news > 0) socket.write("PONG\r\n")
           pings += news
@@ -229,7 +229,7 @@ describe("a client that is connected", () => {
     }))
 })
 
-/** Runs a program to its end, and gives what it said. */
+/** Runs a program to its end, and returns its output. */
 const run = (...args: ReadonlyArray<string>) =>
   Effect.callback<string, Error>((resume) => {
     const program = fileURLToPath(new URL("../support/connectAndLeave.ts", import.meta.url))
@@ -239,7 +239,7 @@ const run = (...args: ReadonlyArray<string>) =>
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
-/** What was reported, down to the system's own error. */
+/** The names and codes of an error and of its causes. */
 const causesOf = (cause: unknown): ReadonlyArray<string> =>
   cause instanceof Error
     ? [
@@ -250,7 +250,7 @@ const causesOf = (cause: unknown): ReadonlyArray<string> =>
     : []
 
 describe("a client that cannot connect", () => {
-  it.live("keeps the system's own error where the connection is refused", () =>
+  it.live("has the system's error as its cause if the connection is refused", () =>
     Effect.gen(function*() {
       const { port } = yield* Effect.scoped(startListener())
       const error = yield* Effect.flip(Layer.build(NatsClient.layer({ servers: `127.0.0.1:${port}` })))
@@ -261,14 +261,14 @@ describe("a client that cannot connect", () => {
       assert.notInclude(error.message, "nothing was written")
     }))
 
-  it.live("keeps the client's own error where nobody answers", () =>
+  it.live("has the NATS client's error as its cause if the server does not answer", () =>
     Effect.gen(function*() {
       const { url: servers } = yield* startListener(silent)
       const { reason } = yield* Effect.flip(Layer.build(NatsClient.layer({ servers, connectTimeout: "100 millis" })))
       assert.isTrue(reason._tag === "Unavailable" && causesOf(reason.cause).includes("TimeoutError"))
     }))
 
-  it.live("keeps the server's own error where its login is refused", () =>
+  it.live("has the server's error as its cause if the login is refused", () =>
     Effect.gen(function*() {
       const { url: servers } = yield* startListener((socket) => {
         introduces(socket)
@@ -281,9 +281,9 @@ describe("a client that cannot connect", () => {
     }))
 })
 
-describe("a client that gives up connecting", () => {
-  for (const [what, talk] of [["says nothing", silent], ["says who it is, and no more", introduces]] as const) {
-    it.live(`because nobody waits for it any more leaves no socket at a server that ${what}`, () =>
+describe("a client that stops connecting", () => {
+  for (const [what, talk] of [["sends nothing", silent], ["sends only INFO", introduces]] as const) {
+    it.live(`because it is interrupted leaves no socket at a server that ${what}`, () =>
       Effect.gen(function*() {
         const listener = yield* startListener(talk)
         const client = Layer.build(NatsClient.layer({ servers: listener.url, connectTimeout: "20 seconds" }))
@@ -294,7 +294,7 @@ describe("a client that gives up connecting", () => {
         assert.strictEqual(listener.taken(), 1)
       }))
 
-    it.live(`because its time is up leaves no socket at a server that ${what}`, () =>
+    it.live(`because of a timeout leaves no socket at a server that ${what}`, () =>
       Effect.gen(function*() {
         const listener = yield* startListener(talk)
         const client = NatsClient.layer({ servers: listener.url, connectTimeout: "100 millis" })
@@ -305,7 +305,7 @@ describe("a client that gives up connecting", () => {
       }))
   }
 
-  it.live("leaves the other servers alone, and the connections of others", () =>
+  it.live("does not try the other servers, and does not affect other connections", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* startListener(), yield* startListener()]
       const servers = [first.url, second.url]
@@ -319,10 +319,10 @@ describe("a client that gives up connecting", () => {
       assert.isUndefined(other.pollUnsafe())
     }))
 
-  it.live("leaves none at those that it tried before one took it", () =>
+  it.live("leaves no socket at servers that it tried before it connected to another", () =>
     Effect.gen(function*() {
       const [mute, good] = [yield* startListener(), yield* startListener(welcomes([]))]
-      // The order is the client's to choose: in sixteen attempts both come first.
+      // The client chooses the order at random: in sixteen attempts each server is tried first at least once.
       for (let attempts = 0; attempts < 16; attempts++) {
         const scope = yield* Scope.make()
         const client = NatsClient.layer({ servers: [mute.url, good.url], connectTimeout: "200 millis" })
@@ -336,7 +336,7 @@ describe("a client that gives up connecting", () => {
       assert.strictEqual(good.taken(), 16)
     }))
 
-  it.live("on its release leaves no socket of an attempt to connect again", () =>
+  it.live("because it is released leaves no socket of an attempt to reconnect", () =>
     Effect.gen(function*() {
       const first: Array<Socket> = []
       const listener = yield* startListener((socket) => {
@@ -354,7 +354,7 @@ describe("a client that gives up connecting", () => {
 
   for (const handshake of ["plain", "tls"]) {
     for (const how of ["fails", "interrupted"]) {
-      it.live(`does not keep its process from ending (${how}, ${handshake})`, () =>
+      it.live(`does not keep its process alive (${how}, ${handshake})`, () =>
         Effect.gen(function*() {
           const listener = yield* startListener()
           const said = yield* run(how, listener.url, handshake)

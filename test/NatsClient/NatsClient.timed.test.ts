@@ -1,4 +1,4 @@
-/** The life of a client's connection: what it tells of it, logins that are no longer good, and how it ends. */
+/** A client's connection over time: its status, logins that become invalid, and how it is closed. */
 import { assert, describe, it } from "@effect/vitest"
 import { connect, errors, type NatsConnection } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
@@ -29,10 +29,10 @@ type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope
 
 const until = eventually(false)
 
-/** Tries again soon, so that a test sees several attempts. */
+/** Short waits between reconnects, so that a test sees several attempts. */
 const soon = { reconnectWait: "20 millis", connectTimeout: "1 second" } as const
 
-/** A client and a store, which work. */
+/** A connected client and a store on it. */
 const connected = Effect.fnUntraced(function*(options: NatsClient.Options) {
   const stores = NatsKVStore.layer({ bucket: freshName(), timeout: "1 second" })
   const context = yield* Layer.build(Layer.provideMerge(stores, NatsClient.layer(options)))
@@ -42,11 +42,11 @@ const connected = Effect.fnUntraced(function*(options: NatsClient.Options) {
   return { store, client, connection: client.connection as NatsConnection }
 })
 
-/** Waits until a value can be read again. */
+/** Waits until the store can read again. */
 const worksAgain = (store: KVStore.KVStore["Service"]) =>
   Effect.retry(store.get("a"), { while: (error) => error.isRetryable, schedule: Schedule.spaced("10 millis") })
 
-/** How often the server has refused the login since. */
+/** Counts the logins that the server refuses from now on. */
 const refusals = (connection: NatsConnection) =>
   Effect.sync(() => {
     let count = 0
@@ -67,7 +67,7 @@ const measured = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E
 })
 
 const states = (test: Test, line: Line): void => {
-  test("tells its state now, then every change, and ends when it is closed", () =>
+  test("status emits the current state, then every change, and ends after closed", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       const scope = yield* Scope.make()
@@ -92,7 +92,7 @@ const states = (test: Test, line: Line): void => {
       assert.deepStrictEqual(later.events, ["closed"])
     }))
 
-  test("tells whoever no longer listens nothing, and goes on for the others", () =>
+  test("status stops for an interrupted reader, and continues for the others", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       const { client, store } = yield* connected({ servers: server.url, ...soon })
@@ -107,7 +107,7 @@ const states = (test: Test, line: Line): void => {
 }
 
 const logins = (test: Test, line: Line): void => {
-  test("goes on trying with a password that is refused for a while, and works once it is good again", () =>
+  test("continues to reconnect while its password is refused, and works once the password is valid again", () =>
     Effect.gen(function*() {
       const config = (password: string) => `authorization { user: orders, password: "${password}" }`
       const server = yield* startNatsServer({ line, config: config("right-7") })
@@ -124,7 +124,7 @@ const logins = (test: Test, line: Line): void => {
       const other = yield* Scope.make()
       const another = startNatsServer({ line, port, storeDir, config: config("another") })
       const second = yield* Scope.provide(another, other)
-      // The client's own default is to give up after two.
+      // By default the NATS client gives up after two refusals.
       yield* until(Effect.sync(refused), (count) => count >= 5)
       yield* reasonOf(store.get("a"), "Unavailable")
       yield* reasonOf(store.put("a", bytes("2")), "Unavailable")
@@ -136,7 +136,7 @@ const logins = (test: Test, line: Line): void => {
       yield* store.put("a", bytes("3"))
     }))
 
-  test("reads its credentials file again when they have expired, and says so where it cannot", () =>
+  test("reads its credentials file again after expiry, and logs a warning if the file cannot be read", () =>
     Effect.gen(function*() {
       const said: Array<string> = []
       const logger = Logger.make(({ logLevel, message }) => {
@@ -167,7 +167,7 @@ const logins = (test: Test, line: Line): void => {
       assert.notInclude(said.join("\n"), expiring.seed)
     }))
 
-  test("reads its certificate again when it connects again", () =>
+  test("reads its certificate again when it reconnects", () =>
     Effect.gen(function*() {
       const config = certificates.serverTls(certificates.address, "verify: true")
       const server = yield* startNatsServer({ line, config })
@@ -182,7 +182,7 @@ const logins = (test: Test, line: Line): void => {
       const states = yield* record(working.client.status)
       yield* server.restart
       yield* until(Effect.sync(() => states.events), (events) => events.includes("reconnecting"))
-      // With a good one it would be back long before.
+      // With a valid certificate it would have reconnected much earlier.
       yield* Effect.repeat(
         reasonOf(store.get("a"), "Unavailable"),
         Schedule.spaced("50 millis").pipe(Schedule.upTo({ times: 10 }))
@@ -194,7 +194,7 @@ const logins = (test: Test, line: Line): void => {
 }
 
 const ends = (test: Test, line: Line): void => {
-  test("sends what is under way before it ends", () =>
+  test("sends all published messages before it closes", () =>
     Effect.gen(function*() {
       const { url: servers } = yield* startNatsServer({ line })
       const listener = yield* Effect.acquireRelease(
@@ -212,8 +212,8 @@ const ends = (test: Test, line: Line): void => {
       yield* until(Effect.sync(() => received), (count) => count === 100)
     }))
 
-  for (const [how, fault, within] of [["is gone", "kill", 250], ["hangs", "pause", 1500]] as const) {
-    test(`ends soon where the server ${how}`, () =>
+  for (const [how, fault, within] of [["has stopped", "kill", 250], ["is paused", "pause", 1500]] as const) {
+    test(`closes soon if the server ${how}`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })
         const scope = yield* Scope.make()
@@ -232,7 +232,7 @@ const ends = (test: Test, line: Line): void => {
   }
 }
 
-// Each has a server of its own, and most of their time is the client's waiting: they wait together.
+// Each test has its own server, and the client waits most of the time: the tests run concurrently.
 describe.concurrent("a client", () => {
   for (const line of lines) {
     const test: Test = (title, body) => it.live(`${line}: ${title}`, body)

@@ -1,4 +1,4 @@
-/** Every way to log in, at servers that are configured for it: with the right secret, with a wrong one, and without. */
+/** Each authentication method on a server configured for it: with the right secret, with a wrong one, and without. */
 import { assert, describe, it } from "@effect/vitest"
 import { nkeys } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
@@ -23,13 +23,13 @@ import { freshName } from "../support/suite.ts"
 
 type Test = (title: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => void
 
-/** Whoever it is, these are never shown. */
+/** No error may contain these. */
 const secrets = ["right-7", "wrong-7"]
 
 const right = Redacted.make("right-7")
 const wrong = Redacted.make("wrong-7")
 
-/** Connects, and a value is written to a bucket and read from it. */
+/** Connects, writes a value to a bucket, and reads it. */
 const works = Effect.fnUntraced(function*(options: NatsClient.Options) {
   const stores = NatsKVStore.layer({ bucket: freshName() })
   const context = yield* Layer.build(Layer.provideMerge(stores, NatsClient.layer(options)))
@@ -39,7 +39,7 @@ const works = Effect.fnUntraced(function*(options: NatsClient.Options) {
   return Context.get(context, NatsClient.NatsClient)
 })
 
-/** Does not connect, for a reason that is final, that names all of this, and that shows no secret. */
+/** Asserts that connecting fails with a final reason, whose message contains the words and no secret. */
 const isRefused = Effect.fnUntraced(function*(
   options: NatsClient.Options,
   tag: "PermissionDenied" | "InvalidConfig",
@@ -54,7 +54,7 @@ const isRefused = Effect.fnUntraced(function*(
 })
 
 const passwordsAndTokens = (test: Test, line: Line): void => {
-  test("a user with the right password gets in, by options and by URL, and nobody else does", () =>
+  test("accepts the right user and password, in options and in the URL, and refuses all others", () =>
     Effect.gen(function*() {
       const config = `authorization { user: orders, password: "right-7" }`
       const { port, url: servers } = yield* startNatsServer({ line, config })
@@ -72,7 +72,7 @@ const passwordsAndTokens = (test: Test, line: Line): void => {
       for (const [options, who] of refusals) yield* isRefused(options, "PermissionDenied", [`127.0.0.1:${port}`, who])
     }))
 
-  test("whoever has the right token gets in, by options and by URL, and nobody else does", () =>
+  test("accepts the right token, in options and in the URL, and refuses all others", () =>
     Effect.gen(function*() {
       const { port, url: servers } = yield* startNatsServer({ line, config: `authorization { token: "right-7" }` })
       const by = (login: string) => ({ servers: `nats://${login}@127.0.0.1:${port}` })
@@ -83,7 +83,7 @@ const passwordsAndTokens = (test: Test, line: Line): void => {
       }
     }))
 
-  test("a user with inboxes of its own works with their prefix", () =>
+  test("a user who may use only inboxes with a prefix works with inboxPrefix", () =>
     Effect.gen(function*() {
       const permissions = `{ publish: [ "$JS.API.>", "$KV.>" ], subscribe: [ "_INBOX_app.>" ] }`
       const config = `authorization { users: [ { user: app, password: "right-7", permissions: ${permissions} } ] }`
@@ -96,7 +96,7 @@ const passwordsAndTokens = (test: Test, line: Line): void => {
 }
 
 const keys = (test: Test, line: Line): void => {
-  test("a user with the right nkey gets in, and nobody else does", () =>
+  test("accepts the right nkey, and refuses all others", () =>
     Effect.gen(function*() {
       const [known, unknown] = [nkeys.createUser(), nkeys.createUser()]
       const config = `authorization { users: [ { nkey: ${known.getPublicKey()} } ] }`
@@ -107,7 +107,7 @@ const keys = (test: Test, line: Line): void => {
       yield* isRefused({ servers }, "PermissionDenied", ["no login"])
     }))
 
-  test("a user with credentials of the server's operator gets in, by text and by file, and nobody else does", () =>
+  test("accepts credentials of the server's operator, as a text and as a file, and refuses all others", () =>
     Effect.gen(function*() {
       const operator = makeOperator()
       const known = makeUser(operator.account)
@@ -128,7 +128,7 @@ const keys = (test: Test, line: Line): void => {
       yield* isRefused({ servers }, "PermissionDenied", ["no login"])
     }))
 
-  test("a user whose credentials have expired does not get in", () =>
+  test("refuses expired credentials", () =>
     Effect.gen(function*() {
       const operator = makeOperator()
       const { credentials, seed } = makeUser(operator.account, 1_700_000_001)
@@ -140,7 +140,7 @@ const keys = (test: Test, line: Line): void => {
 const { address, ca, client, localhost, otherCa, stranger } = certificates
 
 const tls = (test: Test, line: Line): void => {
-  test("a server is trusted by its CA, as a text and as a file, beside any login", () =>
+  test("a server is trusted if tls.ca or tls.caFile has its CA, with any login", () =>
     Effect.gen(function*() {
       const config = `${certificates.serverTls(address)}\nauthorization { user: orders, password: "right-7" }`
       const { port, url: servers } = yield* startNatsServer({ line, config })
@@ -157,7 +157,7 @@ const tls = (test: Test, line: Line): void => {
       }
     }))
 
-  test("a certificate is good for the address or the name that it is for, and for no other", () =>
+  test("a server certificate is accepted only for its own address or host name", () =>
     Effect.gen(function*() {
       const byAddress = yield* startNatsServer({ line, config: certificates.serverTls(address) })
       const byName = yield* startNatsServer({ line, config: certificates.serverTls(localhost) })
@@ -166,11 +166,11 @@ const tls = (test: Test, line: Line): void => {
       yield* works({ servers: `localhost:${byName.port}`, tls })
       const words = ["ERR_TLS_CERT_ALTNAME_INVALID"]
       yield* isRefused({ servers: `localhost:${byAddress.port}`, tls }, "InvalidConfig", [...words, "localhost"])
-      // Node compares with localhost where it is told no name: an address must not pass as that.
+      // Without a name, Node compares the certificate with localhost; an address must not be accepted as localhost.
       yield* isRefused({ servers: `127.0.0.1:${byName.port}`, tls }, "InvalidConfig", [...words, "127.0.0.1"])
     }))
 
-  test("a server without TLS is no server where TLS is asked for", () =>
+  test("a server without TLS is refused if the options require TLS", () =>
     Effect.gen(function*() {
       const { port, url: servers } = yield* startNatsServer({ line })
       const refusals: ReadonlyArray<readonly [NatsClient.Options, string]> = [
@@ -185,10 +185,10 @@ const tls = (test: Test, line: Line): void => {
   for (
     const [what, more, handshakeFirst] of [
       ["", "", undefined],
-      [", also where TLS comes first", ", handshake_first: true", true]
+      [", also with handshake_first", ", handshake_first: true", true]
     ] as const
   ) {
-    test(`a client gets in with a certificate of the server's CA, and with no other${what}`, () =>
+    test(`a client is accepted only with a certificate of the server's CA${what}`, () =>
       Effect.gen(function*() {
         const config = certificates.serverTls(address, `verify: true${more}`)
         const { port, url: servers } = yield* startNatsServer({ line, config })
@@ -207,7 +207,7 @@ const tls = (test: Test, line: Line): void => {
       }))
   }
 
-  test("a client certificate can be the login: its user is the one that it names", () =>
+  test("a client certificate can be the login: the user is the one named in it", () =>
     Effect.gen(function*() {
       const users = (user: string) => `authorization { users: [ { user: "${user}" } ] }`
       const config = (user: string) => `${certificates.serverTls(address, "verify_and_map: true")}\n${users(user)}`
@@ -218,7 +218,7 @@ const tls = (test: Test, line: Line): void => {
       yield* isRefused({ servers: unknown.url, tls }, "PermissionDenied", ["no login"])
     }))
 
-  test("a server that waits for TLS to come first is told of in the error", () =>
+  test("the error for a server with handshake_first names tls.handshakeFirst", () =>
     Effect.gen(function*() {
       const { url: servers } = yield* startNatsServer({
         line,
@@ -231,7 +231,7 @@ const tls = (test: Test, line: Line): void => {
     }))
 }
 
-// Each has a server of its own, and most of their time is the client's waiting: they wait together.
+// Each test has its own server, and the client waits most of the time: the tests run concurrently.
 describe.concurrent("logging in to a server", () => {
   for (const line of lines) {
     const test: Test = (title, body) => it.live(`${line}: ${title}`, body)

@@ -1,4 +1,4 @@
-/** Options of a client that are none: each is refused before anything is sent, in words that show no secret. */
+/** Invalid options of a client are refused before anything is sent, with errors that show no secret. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ import { credentialsText, makeOperator, makeUser, seedOf } from "../support/oper
 import { allShown } from "../support/shown.ts"
 import { bare, nothingInIt, refusesAll } from "../support/wrongOptions.ts"
 
-/** Whatever is made up of it must never be shown. */
+/** No error may contain this text. */
 const secret = "tell-nobody-7"
 
 const redacted = (value: unknown) => Redacted.make(value)
@@ -32,12 +32,12 @@ const user = makeUser(account)
 const another = makeUser(account)
 const accountSeed = seedOf(account)
 
-/** One letter of a seed is another: its checksum tells. */
+/** A seed with one changed letter: its checksum is wrong. */
 const damaged = user.seed.slice(0, 20) + (user.seed[20] === "A" ? "B" : "A") + user.seed.slice(21)
 
 const block = (label: string, content: string) => `-----BEGIN ${label}-----\n${content}\n-----END ${label}-----\n`
 
-/** Long enough to be found by, and part of every private key here. */
+/** One line of the private key, which identifies the key in an error. */
 const keyText = certificates.client.key.text.split("\n")[1]!
 
 const secrets = [secret, user.seed, another.seed, accountSeed, damaged, user.jwt, keyText]
@@ -70,13 +70,13 @@ const logins: ReadonlyArray<Row> = [
   ["an empty token", { token: redacted("") }, "token", "an empty string"],
   ["a token of bytes", { token: redacted(Buffer.from(secret)) }, "token", "an object"],
   ["a token that is Redacted twice", { token: redacted(redacted(secret)) }, "token", "a Redacted"],
-  ["a token that was wiped", { token: wiped() }, "token", "undefined"],
-  ["an nkey that is none", { nkey: redacted(secret) }, "nkey", "SU"],
+  ["a wiped token", { token: wiped() }, "token", "undefined"],
+  ["an invalid nkey", { nkey: redacted(secret) }, "nkey", "SU"],
   ["an nkey with a wrong letter", { nkey: redacted(damaged) }, "nkey", "SU"],
-  ["an nkey that is cut off", { nkey: redacted(user.seed.slice(0, 40)) }, "nkey", "SU"],
-  ["an nkey that is public", { nkey: redacted(user.publicKey) }, "nkey", "seed"],
+  ["a truncated nkey", { nkey: redacted(user.seed.slice(0, 40)) }, "nkey", "SU"],
+  ["a public nkey", { nkey: redacted(user.publicKey) }, "nkey", "seed"],
   ["an nkey of an account", { nkey: redacted(accountSeed) }, "nkey", "of a user"],
-  ["credentials that are none", { credentials: redacted(secret) }, "credentials", "nsc"],
+  ["invalid credentials", { credentials: redacted(secret) }, "credentials", "nsc"],
   ["credentials without a seed", { credentials: redacted(block("NATS USER JWT", user.jwt)) }, "credentials", "a seed"],
   [
     "credentials without a JWT",
@@ -85,7 +85,7 @@ const logins: ReadonlyArray<Row> = [
     "a JWT and a seed"
   ],
   [
-    "credentials with a JWT that is none",
+    "credentials with an invalid JWT",
     { credentials: redacted(credentialsText(secret, user.seed)) },
     "credentials",
     "the JWT of a user"
@@ -97,7 +97,7 @@ const logins: ReadonlyArray<Row> = [
     "the JWT of a user"
   ],
   [
-    "credentials with a seed that is none",
+    "credentials with an invalid seed",
     { credentials: redacted(credentialsText(user.jwt, damaged)) },
     "credentials",
     "SU"
@@ -115,11 +115,11 @@ const logins: ReadonlyArray<Row> = [
     user.publicKey,
     another.publicKey
   ],
-  ["a credentials file that is not there", { credentialsFile: join(folder, "none") }, "credentialsFile", "ENOENT"],
+  ["a missing credentials file", { credentialsFile: join(folder, "none") }, "credentialsFile", "ENOENT"],
   ["a credentials file that is a folder", { credentialsFile: folder }, "credentialsFile", "EISDIR"],
-  ["a credentials file that is none", { credentialsFile: file("a", secret) }, "credentialsFile", "nsc"],
-  ["credentials in the place of their file", { credentialsFile: user.credentials }, "credentialsFile", "the path"],
-  ["a credentials file without a name", { credentialsFile: "" }, "credentialsFile", "an empty string"],
+  ["a credentials file with invalid content", { credentialsFile: file("a", secret) }, "credentialsFile", "nsc"],
+  ["the text of credentials instead of a path", { credentialsFile: user.credentials }, "credentialsFile", "the path"],
+  ["an empty path of a credentials file", { credentialsFile: "" }, "credentialsFile", "an empty string"],
   ["a credentials file that is Redacted", { credentialsFile: redacted(secret) }, "credentialsFile", "a Redacted"],
   ["a password under another name", { user: "u", pass: secret }, `"pass"`, "password"]
 ]
@@ -139,7 +139,7 @@ const ways: ReadonlyArray<readonly [name: string, options: Options]> = [
 
 const twoLogins: ReadonlyArray<Row> = ways.flatMap(([first, one], index) =>
   ways.slice(index + 1).map(([second, other]): Row => [
-    `${first} beside ${second}`,
+    `${first} together with ${second}`,
     { ...one, ...other },
     "one way to log in",
     first,
@@ -150,40 +150,56 @@ const twoLogins: ReadonlyArray<Row> = ways.flatMap(([first, one], index) =>
 const { client, stranger } = certificates
 const clientKey = redacted(client.key.text)
 
-/** What `tls` is given. */
+/** Invalid values of the option `tls`. */
 const tls: ReadonlyArray<Row> = [
   ["true", untyped(true), "tls", "an object", "a boolean"],
   ["null", untyped(null), "tls", "an object", "null"],
-  ["an option that would turn checks off", { rejectUnauthorized: false }, `"tls.rejectUnauthorized"`, "tls.ca"],
-  ["a CA twice", { ca: certificates.ca.text, caFile: certificates.ca.file }, "tls.ca", "tls.caFile", "both"],
-  ["a CA that is none", { ca: secret }, "tls.ca", "PEM"],
-  ["a CA without text", { ca: "" }, "tls.ca", "an empty string"],
-  ["a CA that is a path", { ca: certificates.ca.file }, "tls.ca", "PEM"],
-  ["a CA that is broken", { ca: block("CERTIFICATE", "bm90IGEgY2VydGlmaWNhdGU=") }, "tls.ca", "PEM"],
-  ["a CA that is a key", { caFile: client.key.file }, "tls.caFile", "BEGIN CERTIFICATE"],
-  ["a CA file that is not there", { caFile: join(folder, "none") }, "tls.caFile", "ENOENT"],
-  ["a text in the place of a CA file", { caFile: certificates.ca.text }, "tls.caFile", "the path", "tls.ca"],
+  ["an option that would turn off verification", { rejectUnauthorized: false }, `"tls.rejectUnauthorized"`, "tls.ca"],
+  [
+    "a CA as a text and as a file",
+    { ca: certificates.ca.text, caFile: certificates.ca.file },
+    "tls.ca",
+    "tls.caFile",
+    "both"
+  ],
+  ["an invalid CA", { ca: secret }, "tls.ca", "PEM"],
+  ["an empty CA", { ca: "" }, "tls.ca", "an empty string"],
+  ["a path instead of the text of a CA", { ca: certificates.ca.file }, "tls.ca", "PEM"],
+  ["a damaged CA", { ca: block("CERTIFICATE", "bm90IGEgY2VydGlmaWNhdGU=") }, "tls.ca", "PEM"],
+  ["a private key instead of a CA", { caFile: client.key.file }, "tls.caFile", "BEGIN CERTIFICATE"],
+  ["a missing CA file", { caFile: join(folder, "none") }, "tls.caFile", "ENOENT"],
+  ["the text of a CA instead of a path", { caFile: certificates.ca.text }, "tls.caFile", "the path", "tls.ca"],
   ["a certificate without its key", { cert: client.cert.text }, "tls", "key", "none"],
   ["a key without its certificate", { key: clientKey }, "tls", "cert", "none"],
-  ["a key twice", { certFile: client.cert.file, key: clientKey, keyFile: client.key.file }, "tls.key", "both"],
-  ["a key that is a plain string", { cert: client.cert.text, key: client.key.text }, "tls.key", "Redacted"],
-  ["a key that is none", { cert: client.cert.text, key: redacted(secret) }, "tls.key", "PEM"],
   [
-    "a key that is a certificate",
+    "a key as a text and as a file",
+    { certFile: client.cert.file, key: clientKey, keyFile: client.key.file },
+    "tls.key",
+    "both"
+  ],
+  ["a key that is a plain string", { cert: client.cert.text, key: client.key.text }, "tls.key", "Redacted"],
+  ["an invalid key", { cert: client.cert.text, key: redacted(secret) }, "tls.key", "PEM"],
+  [
+    "a certificate instead of a key",
     { cert: client.cert.text, key: redacted(client.cert.text) },
     "tls.key",
     "private key"
   ],
-  ["a key in the place of its file", { cert: client.cert.text, keyFile: client.key.text }, "tls.keyFile", "the path"],
   [
-    "a key under a passphrase",
+    "the text of a key instead of a path",
+    { cert: client.cert.text, keyFile: client.key.text },
+    "tls.keyFile",
+    "the path"
+  ],
+  [
+    "an encrypted key",
     { certFile: client.cert.file, keyFile: certificates.encryptedKey.file },
     "not encrypted"
   ],
   ["a key of another certificate", { cert: stranger.cert.text, key: clientKey }, "tls", "another one"],
-  ["a certificate that is none", { cert: secret, key: clientKey }, "tls.cert", "PEM"],
-  ["a certificate file that is none", { certFile: file("b", secret), key: clientKey }, "tls.certFile", "PEM"],
-  ["a handshake first that is no yes or no", { handshakeFirst: "yes" }, "tls.handshakeFirst", "true or false"]
+  ["an invalid certificate", { cert: secret, key: clientKey }, "tls.cert", "PEM"],
+  ["a certificate file with invalid content", { certFile: file("b", secret), key: clientKey }, "tls.certFile", "PEM"],
+  ["a handshakeFirst that is not a boolean", { handshakeFirst: "yes" }, "tls.handshakeFirst", "true or false"]
 ]
 
 const timings = ["connectTimeout", "reconnectWait", "pingInterval"].flatMap((name) =>
@@ -198,18 +214,18 @@ const timings = ["connectTimeout", "reconnectWait", "pingInterval"].flatMap((nam
 )
 
 const others: ReadonlyArray<Row> = [
-  ["an option that there is not", { maxReconnectAttempts: 3 }, `"maxReconnectAttempts"`, "servers", "pingInterval"],
-  ["a name without letters", { name: "" }, "name", "a text"],
+  ["an unknown option", { maxReconnectAttempts: 3 }, `"maxReconnectAttempts"`, "servers", "pingInterval"],
+  ["an empty name", { name: "" }, "name", "a text"],
   ["a name that is a number", { name: 7 }, "name", "a number"],
   ...["", " ", "a b", "a.*", ">", ".a", "a.", "a..b", "a\r\nPUB", 7, null].map((inboxPrefix): Row => [
-    `the prefix ${JSON.stringify(inboxPrefix)} for inboxes`,
+    `the inbox prefix ${JSON.stringify(inboxPrefix)}`,
     { inboxPrefix },
     "inboxPrefix",
     "_INBOX_app"
   ])
 ]
 
-/** The error of options that are refused at once, of which it is made sure that it shows no secret. */
+/** The error message of options that are refused at once. Asserts that the error shows no secret. */
 const refusal = Effect.fnUntraced(function*(options: Options) {
   const error = yield* Effect.flip(Effect.timeout(Layer.build(NatsClient.layer(untyped(options))), "1 second"))
   assert.strictEqual(error._tag, "KVStoreError")
@@ -223,9 +239,9 @@ const refusal = Effect.fnUntraced(function*(options: Options) {
   return error.message
 })
 
-describe("a client's options", () => {
+describe("NatsClient.layer", () => {
   const refuses = (what: string, options: Options, words: ReadonlyArray<string>) => {
-    it.live(`refuses ${what}, says what is wrong, and connects nowhere`, () =>
+    it.live(`refuses ${what} with an error that names the option, and does not connect`, () =>
       Effect.gen(function*() {
         const listener = yield* startListener()
         const message = yield* refusal({ servers: listener.url, ...options })
@@ -245,15 +261,15 @@ describe("a client's options", () => {
       "same login"
     ],
     ["a password and no user", (port) => `nats://:${secret}@127.0.0.1:${port}`, "a user before the password"],
-    ["a percent sign that stands for nothing", (port) => `nats://u:${secret}%zz@127.0.0.1:${port}`, "not shown"],
+    ["an invalid percent escape", (port) => `nats://u:${secret}%zz@127.0.0.1:${port}`, "not shown"],
     ["a password with a slash", (port) => `nats://u:${secret}/x@127.0.0.1:${port}`, "not shown"],
     ["a password and no host", () => `nats://u:${secret}`, "nats://host:port"],
-    ["a password and a port that is none", () => `nats://u:${secret}@127.0.0.1:none`, "not shown"],
+    ["a password and an invalid port", () => `nats://u:${secret}@127.0.0.1:none`, "not shown"],
     ["a path", (port) => `nats://127.0.0.1:${port}/bucket`, "nats://host:port"],
     ["port 0", () => "nats://127.0.0.1:0", "127.0.0.1:0"]
   ]
   for (const [what, servers, word] of urls) {
-    it.live(`refuses URLs with ${what}, and connects nowhere`, () =>
+    it.live(`refuses URLs with ${what}, and does not connect`, () =>
       Effect.gen(function*() {
         const { port, taken } = yield* startListener()
         assert.include(yield* refusal({ servers: servers(port) }), word)
@@ -262,7 +278,7 @@ describe("a client's options", () => {
   }
 
   for (const [name, options] of ways) {
-    it.live(`refuses a login in the URL beside ${name}`, () =>
+    it.live(`refuses a login in the URL together with ${name}`, () =>
       Effect.gen(function*() {
         const { port } = yield* startListener()
         const message = yield* refusal({ servers: `nats://${secret}@127.0.0.1:${port}`, ...options })
@@ -270,7 +286,7 @@ describe("a client's options", () => {
       }))
   }
 
-  it.live("are each refused by name whatever is given for them, and nothing is connected to", () =>
+  it.live("refuses every option with a wrong value, with an error that names it, and does not connect", () =>
     Effect.gen(function*() {
       const { taken, url } = yield* startListener()
       const files = { caFile: certificates.ca.file, certFile: client.cert.file, keyFile: client.key.file }
@@ -315,7 +331,7 @@ describe("a client's options", () => {
       assert.strictEqual(taken(), 0)
     }))
 
-  it.live("from configuration are refused where a plain value stands for a Config", () =>
+  it.live("refuses a plain value in the place of a Config", () =>
     Effect.gen(function*() {
       const { taken, url } = yield* startListener()
       const servers = Config.succeed(url)
@@ -343,7 +359,7 @@ describe("a client's options", () => {
       assert.strictEqual(taken(), 0)
     }))
 
-  it("do not compile with a plain string for a secret, two logins, or half of one", () => {
+  it("does not compile with a plain string for a secret, with two logins, or with an incomplete login", () => {
     const servers = "nats://127.0.0.1:4222"
     const token = Redacted.make(secret)
     const none: ReadonlyArray<NatsClient.Options> = [
@@ -357,21 +373,21 @@ describe("a client's options", () => {
       { servers, credentials: user.credentials },
       // @ts-expect-error A private key is Redacted.
       { servers, tls: { cert: client.cert.text, key: client.key.text } },
-      // @ts-expect-error A user has a password.
+      // @ts-expect-error A user requires a password.
       { servers, user: "u" },
-      // @ts-expect-error A password has a user.
+      // @ts-expect-error A password requires a user.
       { servers, password: token },
-      // @ts-expect-error One login.
+      // @ts-expect-error Only one login is allowed.
       { servers, user: "u", password: token, token },
-      // @ts-expect-error One login.
+      // @ts-expect-error Only one login is allowed.
       { servers, nkey: token, credentials: token },
-      // @ts-expect-error One login.
+      // @ts-expect-error Only one login is allowed.
       { servers, credentials: token, credentialsFile: "a.creds" },
-      // @ts-expect-error There is no such option.
+      // @ts-expect-error The option is unknown.
       { servers, pass: token },
-      // @ts-expect-error Nobody turns the checks of TLS off.
+      // @ts-expect-error The verification of TLS cannot be turned off.
       { servers, tls: { rejectUnauthorized: false } },
-      // @ts-expect-error A client needs servers.
+      // @ts-expect-error A client requires servers.
       { token }
     ]
     assert.strictEqual(none.length, 13)

@@ -1,4 +1,4 @@
-/** What a key and a filter may be, and which key a filter asks for. */
+/** Valid keys and filters, and the keys that a filter matches. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -81,7 +81,7 @@ describe("a key", () => {
     for (const key of notText) assert.strictEqual(checkKey(untyped(key))?._tag, "InvalidKey")
   })
 
-  it("that is refused is told what would be right", () => {
+  it("that is refused gives an error with the rules for keys", () => {
     const message = checkKey("a b")!.message
     for (const word of ["letters", "digits", "- / _ =", "single dots", "1024"]) assert.include(message, word)
   })
@@ -104,7 +104,7 @@ describe("a filter", () => {
     for (const filter of notText) assert.strictEqual(checkFilter(untyped(filter))?._tag, "InvalidKey")
   })
 
-  it("that is refused is told what would be right", () => {
+  it("that is refused gives an error with the rules for filters", () => {
     const message = checkFilter("a.>.b")!.message
     for (const word of ["whole tokens", "*", "last", ">"]) assert.include(message, word)
   })
@@ -125,9 +125,9 @@ const asked: ReadonlyArray<readonly [filter: string, yes: ReadonlyArray<string>,
   ["a-b.c_d", ["a-b.c_d"], ["a.b.c_d", "a-b.c"]]
 ]
 
-describe("a filter asks for", () => {
+describe("a filter matches", () => {
   for (const [filter, yes, no] of asked) {
-    it(`${filter}: ${yes.join(", ")}${no.length === 0 ? "" : `, and not for ${no.join(", ")}`}`, () => {
+    it(`${filter}: ${yes.join(", ")}${no.length === 0 ? "" : `, but not ${no.join(", ")}`}`, () => {
       const matches = matcher(filter)
       for (const key of yes) assert.isTrue(matches(key), key)
       for (const key of no) assert.isFalse(matches(key), key)
@@ -135,7 +135,7 @@ describe("a filter asks for", () => {
   }
 })
 
-/** What the server does, as its documentation says it: token by token. */
+/** The documented matching rule of the server, token by token. */
 const asks = (filter: ReadonlyArray<string>, key: ReadonlyArray<string>): boolean => {
   const [want, ...wants] = filter
   const [token, ...tokens] = key
@@ -149,7 +149,7 @@ const someTokens = <const Tokens extends ReadonlyArray<string>>(tokens: Tokens) 
 
 describe("every filter", () => {
   it.effect.prop(
-    "asks for the keys that the rules name, token by token",
+    "matches the keys that the documented rule matches",
     { filter: someTokens(["a", "b", "*"]), key: someTokens(["a", "b"]), open: Schema.Boolean },
     ({ filter, key, open }) =>
       Effect.sync(() => {
@@ -162,7 +162,7 @@ describe("every filter", () => {
   )
 
   it.effect.prop(
-    "and every key that is taken is of the characters that NATS stores, and no other is",
+    "and every key is accepted exactly if it has only the characters that NATS stores",
     { chars: Schema.Array(Schema.Literals(["a", "Z", "7", "-", "_", "/", "=", ".", ".", " ", "*", "\n", "ü"])) },
     ({ chars }) =>
       Effect.sync(() => {

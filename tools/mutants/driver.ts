@@ -10,24 +10,24 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {
-    name: "a watch does not notice that its bucket is another",
-    from: "nats.deno#691, the clients' own watches (measured), K24",
+    name: "a watch does not detect that its bucket was recreated",
+    from: "nats.deno#691, the watches of the NATS clients, K24",
     file: progress,
     find: "(this.created !== info.created || info.lastRevision < this.known)",
-    // Of an unused parameter the compiler would complain.
+    // The parameter `info` must be used, or the code does not compile.
     replace: "info.lastRevision < 0",
     scenario: "losing"
   },
   {
-    name: "a watch does not notice that its bucket was rolled back",
-    from: "a stream restored from a backup keeps its creation time (measured), K24",
+    name: "a watch does not detect that its bucket was rolled back",
+    from: "a stream restored from a backup keeps its creation time, K24",
     file: progress,
     find: "|| info.lastRevision < this.known",
     replace: "",
     scenario: "losing"
   },
   {
-    name: "keys of a bucket that was recreated are not reported as removed",
+    name: "keys that a recreated bucket lacks are not reported as removed",
     from: "nats.deno#688, K24",
     file: progress,
     find: "this.former = new Map([...this.former, ...this.given])",
@@ -35,7 +35,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "losing"
   },
   {
-    name: "a watch does not notice a gap between two messages",
+    name: "a watch does not detect a gap between two messages",
     from: "nats.rs#795, K21",
     file: consumer,
     find: "place === undefined || place.consumerSequence !== this.last + 1",
@@ -43,7 +43,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a watch does not notice that the last message was lost",
+    name: "a watch does not detect that the last message was lost",
     from: "nats.rs#1596, K21",
     file: consumer,
     find: "if (Number(told) !== this.last) return this.lost(told)",
@@ -51,7 +51,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a watch does not notice that its consumer is gone",
+    name: "a watch does not detect that its consumer is silent",
     from: "nats.go#1094, nats.c#988, K21",
     file: consumer,
     find: "silence: watchSilence(options, name, clock, () => lastHeard)",
@@ -59,7 +59,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a watch goes on one message too far",
+    name: "a watch skips one message when it resumes",
     from: "nats.deno#691, K22",
     file: follow,
     find: "progress.cursor + 1",
@@ -67,7 +67,7 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a watch that goes on does not ask what has gone meanwhile without a trace",
+    name: "a watch that resumes does not look for keys removed without a marker",
     from: "nats-server#3268, #4640, nats.go#1862, K23",
     file: progress,
     find: "this.doubtful = true if (!isAnother) return \"resume\"",
@@ -75,23 +75,23 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "aging"
   },
   {
-    name: "a listing of which a part was lost is taken for whole",
-    from: "the simulation itself, 9cb81d0, K15",
+    name: "a listing with a lost part is treated as complete",
+    from: "found by the simulation, 9cb81d0, K15",
     file: jetstream,
     find: "chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)",
     replace: "toBatch(many)",
     scenario: "single"
   },
   {
-    name: "a request that has no time left ends the keeping of time for all",
-    from: "the simulation itself, e806fb1, K11",
+    name: "a request without time left stops the timer of all requests",
+    from: "found by the simulation, e806fb1, K11",
     file: requester,
     find: "if (left > 0) yield* Effect.sleep(wholeMillis(left))",
     replace: "if (left <= 0) return yield* Effect.never\n    yield* Effect.sleep(wholeMillis(left))",
     scenario: "single"
   },
   {
-    name: "the store's time is carried on by the wall clock",
+    name: "the store's clock is extrapolated with the host's wall clock",
     from: "AegisSDK 1.5, AegisTrader: ages by time.time() (K30)",
     file: timekeeper,
     find: "return reading!.offset",
@@ -99,8 +99,8 @@ export const driver: ReadonlyArray<Mutant> = [
     scenario: "mixed"
   },
   {
-    name: "the store's time is not asked for again when the host was suspended",
-    from: "the simulation itself, 9cb81d0, K31",
+    name: "the store's clock is not sampled again after the host was suspended",
+    from: "found by the simulation, 9cb81d0, K31",
     file: timekeeper,
     find: "Math.abs(aheadOf(host) - ahead) > longestStep",
     replace: "false",

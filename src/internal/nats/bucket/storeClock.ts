@@ -101,7 +101,7 @@ export const make = Effect.fnUntraced(function*(
     const received = monotonicMillis(host)
     const serverTime = Date.parse(ts ?? "")
     if (Number.isNaN(serverTime)) {
-      return yield* new InvalidConfig({ problem: "this server does not report its time: nats-server 2.10 is needed" })
+      return yield* new InvalidConfig({ problem: "this server reports no time: use nats-server 2.10 or later" })
     }
     reading = better(reading, { serverTime, sent, received })
   })

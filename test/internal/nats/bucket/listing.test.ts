@@ -1,4 +1,4 @@
-/** How many keys are asked for, of a server that answers what the test wants. */
+/** The requests of a listing, to a server with prepared answers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -17,11 +17,11 @@ const kept = (subject: string, revision: number): KeptMessage => ({
   data: new Uint8Array(0)
 })
 
-/** A server that has these keys, and answers a batch as `give` says. */
+/** A server that has these keys, and answers a batch request with the result of `give`. */
 const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage>) => {
   const asked: Array<ReadonlyArray<string>> = []
   const singles: Array<string> = []
-  const unused = (): never => assert.fail("a listing has no use for this here")
+  const unused = (): never => assert.fail("a listing must not call this here")
   const js: JetStream = {
     port: {
       server: () => ({ version: "2.11.0", maxPayload: 1_000_000 }),
@@ -83,7 +83,7 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
 const isPattern = (subjects: ReadonlyArray<string>) => subjects[0] === `${prefix}>`
 
 describe("a listing", () => {
-  it.effect("is one request where the server gives all at once, in the order of revisions", () =>
+  it.effect("is one request if the answer has all messages, and returns them in order of revisions", () =>
     Effect.gen(function*() {
       const server = makeServer(["a", "b"], () => ({
         isComplete: true,
@@ -94,7 +94,7 @@ describe("a listing", () => {
       assert.deepStrictEqual(server.asked, [[`${prefix}>`]])
     }))
 
-  it.effect("goes by names, page by page, where they are too many", () =>
+  it.effect("reads pages of names if one answer cannot hold all messages", () =>
     Effect.gen(function*() {
       const names = Array.from({ length: 2500 }, (_, index) => `k${index}`)
       const server = makeServer(names, (subjects) =>
@@ -106,7 +106,7 @@ describe("a listing", () => {
       assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [1, 1000, 1000, 500])
     }))
 
-  it.effect("asks again for what an answer had no room for, and for no more", () =>
+  it.effect("requests again only the messages that an answer had no room for", () =>
     Effect.gen(function*() {
       const names = ["a", "b", "c", "d", "e"]
       const server = makeServer(names, (subjects) => ({
@@ -118,7 +118,7 @@ describe("a listing", () => {
       assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [5, 3, 1])
     }))
 
-  it.effect("reads one by one what no answer has room for", () =>
+  it.effect("reads keys one by one if an answer has no message", () =>
     Effect.gen(function*() {
       const server = makeServer(["a", "b"], () => ({ isComplete: false, messages: [] }))
       const messages = yield* server.listing.lastOf(["a", "b", "c"])
@@ -126,9 +126,9 @@ describe("a listing", () => {
       assert.deepStrictEqual(server.singles, ["a", "b", "c"])
     }))
 
-  it.effect("asks nothing for no keys", () =>
+  it.effect("sends no request for no keys", () =>
     Effect.gen(function*() {
-      const server = makeServer([], () => assert.fail("nothing was to be asked"))
+      const server = makeServer([], () => assert.fail("no request is expected"))
       assert.deepStrictEqual(yield* server.listing.lastOf([]), [])
       assert.deepStrictEqual(yield* server.listing.lastOfEach(">", "names"), [])
     }))
@@ -146,7 +146,7 @@ describe("pages of names", () => {
     return asked.map((page) => page.length)
   })
 
-  it.effect("hold a thousand names at most, and a quarter of a mebibyte", () =>
+  it.effect("have at most 1,000 names and 256 KiB", () =>
     Effect.gen(function*() {
       const short = Array.from({ length: 2001 }, (_, index) => `k${index}`)
       assert.deepStrictEqual(yield* sizes(short), [1000, 1000, 1])

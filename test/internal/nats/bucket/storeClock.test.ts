@@ -1,4 +1,4 @@
-/** The time of a server, as it is known from its answers. */
+/** The store's clock: the server's time, derived from samples of it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -17,7 +17,7 @@ describe("the better of two readings", () => {
     received: sent + roundTrip
   })
 
-  it("is the only one there is", () => {
+  it("is the first one if there is no other", () => {
     assert.deepStrictEqual(storeClock.better(undefined, sample(100, 10, 5000)), {
       offset: 4895,
       error: 5,
@@ -32,7 +32,7 @@ describe("the better of two readings", () => {
     assert.strictEqual(storeClock.better(quick, sample(300, 40, 5215)), quick)
   })
 
-  it("is the new one where the two cannot both be right: this host has slept", () => {
+  it("is the new one if the two contradict each other, as after a suspension of the host", () => {
     const before = storeClock.better(undefined, sample(100, 2, 5000))
     const anHourLater = 3_600_000
     assert.strictEqual(storeClock.better(before, sample(60_000, 100, 65_000 + anHourLater)).takenAt, 60_100)
@@ -43,7 +43,7 @@ describe("the better of two readings", () => {
     assert.strictEqual(storeClock.better(first, sample(200, 10, 5100)).takenAt, 210)
   })
 
-  it("is a slower one in the end: what is known gets worse with its age", () => {
+  it("is a new one with a longer round trip once the known one is old enough", () => {
     const quick = storeClock.better(undefined, sample(0, 2, 5000))
     const minute = 60_000
     assert.strictEqual(storeClock.better(quick, sample(minute, 70, 65_000)), quick)
@@ -51,7 +51,7 @@ describe("the better of two readings", () => {
   })
 
   it.effect.prop(
-    "is off by no more than it says, whatever part of the round trip went by before the server looked at its clock",
+    "has an error within its bound, at whatever point of the round trip the server read its clock",
     {
       samples: Schema.NonEmptyArray(Schema.Struct({
         pause: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5000 })),
@@ -75,7 +75,7 @@ describe("the better of two readings", () => {
 })
 
 describe("the store's clock", () => {
-  it.effect("reads the server's time, and goes on with the monotonic one", () =>
+  it.effect("returns the server's time, extrapolated with the monotonic clock", () =>
     Effect.gen(function*() {
       const clock = storeClock.clockOf(yield* Clock.Clock, () => 1_795_000_000_000.25)
       assert.strictEqual(yield* clock.currentTimeMillis, 1_795_000_000_000)
@@ -86,7 +86,7 @@ describe("the store's clock", () => {
       assert.strictEqual(clock.currentTimeNanosUnsafe(), yield* clock.currentTimeNanos)
     }))
 
-  it.effect("is not moved by a step of the host's wall clock, back or forth", () =>
+  it.effect("does not change with a step of the host's wall clock in either direction", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_800_000_000_000)
       const host = yield* Clock.Clock
@@ -100,7 +100,7 @@ describe("the store's clock", () => {
       assert.strictEqual(yield* clock.currentTimeMillis, 1_795_000_002_000)
     }))
 
-  it.effect("follows a better reading when there is one", () =>
+  it.effect("uses a better reading as soon as there is one", () =>
     Effect.gen(function*() {
       let offset = 1000
       const clock = storeClock.clockOf(yield* Clock.Clock, () => offset)
@@ -109,7 +109,7 @@ describe("the store's clock", () => {
       assert.strictEqual(yield* clock.currentTimeMillis, 1003)
     }))
 
-  it.effect("waits as the host does", () =>
+  it.effect("sleeps by the host's clock", () =>
     Effect.gen(function*() {
       const clock = storeClock.clockOf(yield* Clock.Clock, () => 1_795_000_000_000)
       let woken = false
@@ -127,7 +127,7 @@ describe("the store's clock", () => {
     }))
 })
 
-/** A server whose clock is ahead of the host's, by as much as the test wants. */
+/** A server whose clock is ahead of the host's by `state.ahead` milliseconds. */
 const makeServer = () => {
   const links = new Set<(event: LinkEvent) => void>()
   const state = { ahead: 0, asked: 0, fails: false }
@@ -151,8 +151,8 @@ const makeServer = () => {
   return { links, state, port, info, reconnect }
 }
 
-describe("the store's time", () => {
-  it.effect("is asked for at the start, once a minute, and as soon as the link is back", () =>
+describe("the server's time", () => {
+  it.effect("is sampled at the start, once a minute, and after each reconnect", () =>
     Effect.gen(function*() {
       const { info, links, port, reconnect, state } = makeServer()
       yield* Effect.scoped(Effect.gen(function*() {
@@ -170,7 +170,7 @@ describe("the store's time", () => {
       assert.strictEqual(links.size, 0)
     }))
 
-  it.effect("is asked for again, at the next look, where the host's clocks have come apart", () =>
+  it.effect("is sampled at the next reading of the clock if the host's clocks have diverged", () =>
     Effect.gen(function*() {
       const { info, port, state } = makeServer()
       const clock = yield* storeClock.make(port, info)
@@ -188,7 +188,7 @@ describe("the store's time", () => {
       assert.strictEqual(state.asked, 6)
     }))
 
-  it.effect("is asked for again within five seconds, also where nobody looks", () =>
+  it.effect("is sampled within five seconds after a divergence, even if the clock is not read", () =>
     Effect.gen(function*() {
       const { info, port, state } = makeServer()
       yield* storeClock.make(port, info)
@@ -199,7 +199,7 @@ describe("the store's time", () => {
       assert.strictEqual(state.asked, 6)
     }))
 
-  it.effect("is asked for now and then while it cannot be had, however often somebody looks", () =>
+  it.effect("is requested only every five seconds while requests fail, however often the clock is read", () =>
     Effect.gen(function*() {
       const { info, port, state } = makeServer()
       const clock = yield* storeClock.make(port, info)
@@ -214,7 +214,7 @@ describe("the store's time", () => {
       assert.approximately(state.asked - asked, 3, 1)
     }))
 
-  it.effect("is that of the server that the link came back to, and goes on through failures", () =>
+  it.effect("is that of the server after a reconnect, and is kept while requests fail", () =>
     Effect.gen(function*() {
       const { info, port, reconnect, state } = makeServer()
       state.ahead = 5000

@@ -1,4 +1,4 @@
-/** The stream of a bucket: its configuration, compared with another, and its markers. */
+/** The configuration of a bucket's stream, and the differences between two configurations. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Config from "../../../../src/internal/kv/config.ts"
@@ -17,7 +17,7 @@ const settings = (options: Partial<BucketOptions> = {}) =>
   Effect.map(Config.make({ bucket: "b", ...options }), (config) => settingsFor(config, 7))
 
 describe("a bucket's stream", () => {
-  it.effect("is the one that every client knows, with what a bucket needs", () =>
+  it.effect("has the name, subjects and settings of a NATS KV bucket", () =>
     Effect.gen(function*() {
       assert.strictEqual(streamName("b"), "KV_b")
       assert.strictEqual(subjectPrefix("b"), "$KV.b.")
@@ -44,7 +44,7 @@ describe("a bucket's stream", () => {
       })
     }))
 
-  it.effect("has its times in nanoseconds, and a duplicate window that is no longer than its age", () =>
+  it.effect("has durations in nanoseconds, and a duplicate window of at most its age", () =>
     Effect.gen(function*() {
       const aged = yield* settings({ streamMaxAge: "5 seconds", expiryMarkers: "2 seconds" })
       assert.deepStrictEqual(
@@ -56,7 +56,7 @@ describe("a bucket's stream", () => {
 })
 
 describe("the differences of two configurations", () => {
-  it.effect("are none where nothing differs that a configuration speaks of", () =>
+  it.effect("do not include settings without an option", () =>
     Effect.gen(function*() {
       const wanted = yield* settings()
       const others = {
@@ -69,7 +69,7 @@ describe("the differences of two configurations", () => {
       assert.deepStrictEqual(differences(wanted, { ...wanted, ...others }), { list: [], update: {} })
     }))
 
-  it.effect("are none where an older server leaves out what is off", () =>
+  it.effect("do not include settings that are off and that an older server leaves out", () =>
     Effect.gen(function*() {
       const wanted = yield* settings()
       const off = new Set(["max_age", "subject_delete_marker_ttl"])
@@ -106,7 +106,7 @@ describe("the differences of two configurations", () => {
   ]
 
   for (const [options, difference, update] of cases) {
-    it.effect(`name ${difference.setting}, what was asked for and what is there, and what to send`, () =>
+    it.effect(`include ${difference.setting} with the expected and the actual value, and the update`, () =>
       Effect.gen(function*() {
         const found = yield* settings()
         const wanted = yield* settings(options)
@@ -116,7 +116,7 @@ describe("the differences of two configurations", () => {
       }))
   }
 
-  it.effect("name what a purge needs", () =>
+  it.effect("include rollups, which purge needs", () =>
     Effect.gen(function*() {
       const wanted = yield* settings()
       const { list, update } = differences(wanted, { ...wanted, allow_rollup_hdrs: false })
@@ -142,13 +142,13 @@ describe("markers", () => {
     ["unknown", false]
   ]
   for (const [version, has] of versions) {
-    it(`are ${has ? "" : "not "}to be had of a server of version "${version}"`, () => {
+    it(`are ${has ? "" : "not "}supported by a server of version "${version}"`, () => {
       assert.strictEqual(hasMarkers(version), has)
     })
   }
 })
 
-describe("a stream that would lose its start", () => {
+describe("losesItsStart", () => {
   const cases: ReadonlyArray<readonly [version: string, first: number | undefined, last: number, loses: boolean]> = [
     ["2.10.27", 1000, 999, true],
     ["2.10.27", 1000, 1000, false],
@@ -157,7 +157,7 @@ describe("a stream that would lose its start", () => {
     ["2.15.1", 1000, 999, false]
   ]
   for (const [version, first_seq, lastRevision, loses] of cases) {
-    it(`is ${loses ? "one" : "none"} on ${version}, made from ${first_seq ?? "1"} and now at ${lastRevision}`, () => {
+    it(`is ${loses ? "true" : "false"} on ${version} for first_seq ${first_seq ?? "1"}, now at ${lastRevision}`, () => {
       const config = first_seq === undefined ? {} : { first_seq }
       const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision }
       assert.strictEqual(losesItsStart(version, info), loses)

@@ -1,4 +1,4 @@
-/** A watch over a server that does and says only what the test wants. */
+/** A watch over a server that the test controls. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -7,7 +7,7 @@ import { BucketNotFound, Unavailable } from "../../../../src/KVStoreError.ts"
 import { type FakeConsumer, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
 describe("a watch", () => {
-  it.effect("is ready when nothing is pending, and when the last that was pending has come", () =>
+  it.effect("is ready when nothing is pending, or when the last pending message has arrived", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const empty = yield* startWatch(server)
@@ -21,7 +21,7 @@ describe("a watch", () => {
       assert.deepStrictEqual(full.words, ["k50", "k60", "ready"])
     }))
 
-  it.effect("is ready, too, when what was pending has aged away or was purged before its turn came", () =>
+  it.effect("is ready with a heartbeat, if pending messages expired or were purged before they were pushed", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 2
@@ -38,7 +38,7 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["k50", "ready", "k101"])
     }))
 
-  it.effect("is not ready by a heartbeat that says that the server waits for us, and answers it", () =>
+  it.effect("is not ready with a heartbeat of a stalled consumer, and answers it", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 2
@@ -48,7 +48,7 @@ describe("a watch", () => {
       assert.deepStrictEqual([words, server.acknowledged], [[], ["$JS.FC.stalled"]])
     }))
 
-  it.effect("answers a request for flow control in its turn", () =>
+  it.effect("answers a flow control request after the messages before it", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server)
@@ -58,7 +58,7 @@ describe("a watch", () => {
       assert.deepStrictEqual([words, server.acknowledged], [["ready", "k101"], ["$JS.FC.1"]])
     }))
 
-  it.effect("asks for a consumer with a heartbeat, of a name of its own, and deletes it in the end", () =>
+  it.effect("creates a consumer with a heartbeat and a unique name, and deletes it at the end", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { fiber } = yield* startWatch(server)
@@ -72,13 +72,13 @@ describe("a watch", () => {
     }))
 
   const losses: ReadonlyArray<readonly [how: string, lose: (consumer: FakeConsumer) => void]> = [
-    ["a message is missing before the one that came", (consumer) => consumer.value(105, 4)],
-    ["a heartbeat tells of more than has come", (consumer) => consumer.heartbeat(3)],
-    ["a message does not say where it stands", (consumer) => consumer.push({ subject: "$KV.b.x" })]
+    ["a message is missing before the received one", (consumer) => consumer.value(105, 4)],
+    ["a heartbeat has a higher sequence than the last message", (consumer) => consumer.heartbeat(3)],
+    ["a message has no place in its reply subject", (consumer) => consumer.push({ subject: "$KV.b.x" })]
   ]
 
   for (const [how, lose] of losses) {
-    it.effect(`goes on after the last that it gave, with another consumer, when ${how}`, () =>
+    it.effect(`resumes after its last event with a new consumer when ${how}`, () =>
       Effect.gen(function*() {
         const server = makeServer()
         const { words } = yield* startWatch(server)
@@ -102,7 +102,7 @@ describe("a watch", () => {
       }))
   }
 
-  it.effect("asks, when a heartbeat is missed, whether the consumer is there, and waits no longer where it is not", () =>
+  it.effect("after a missed heartbeat asks whether the consumer exists, and replaces it if it does not", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { restarts } = yield* startWatch(server)
@@ -110,7 +110,7 @@ describe("a watch", () => {
       assert.strictEqual(server.state.doubts, 0)
       yield* pass(50)
       assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
-      // It is there: once is enough to ask, until it is heard again.
+      // The consumer exists: the watch does not ask again until it has received another heartbeat.
       yield* pass(800)
       assert.deepStrictEqual([server.state.doubts, server.consumers.length], [1, 1])
       server.consumers[0]!.heartbeat(0)
@@ -134,7 +134,7 @@ describe("a watch", () => {
       assert.strictEqual(server.consumers.length, 2)
     }))
 
-  it.effect("begins with a snapshot again where it was lost before it was ready, and gives nothing twice", () =>
+  it.effect("starts the snapshot again if it is interrupted before Ready, and emits nothing twice", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 3
@@ -151,7 +151,7 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["k50", "k60", "k70", "ready"])
     }))
 
-  it.effect("asks for another consumer as soon as the link is back", () =>
+  it.effect("creates a new consumer as soon as the connection is restored", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { restarts } = yield* startWatch(server)
@@ -163,7 +163,7 @@ describe("a watch", () => {
       assert.deepStrictEqual([server.consumers.length, restarts], [2, ["link"]])
     }))
 
-  it.effect("does not wait out a pause between two attempts when the link is back", () =>
+  it.effect("ends the pause between two attempts when the connection is restored", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.infoFails = new Unavailable({ problem: "not connected" })
@@ -175,7 +175,7 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["ready"])
     }))
 
-  it.effect("ends with Unavailable when the connection is closed for good, now or before it began", () =>
+  it.effect("fails with Unavailable when the connection is closed, during the watch or before", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const before = yield* startWatch(server)
@@ -192,7 +192,7 @@ describe("a watch", () => {
       assert.strictEqual(server.links.size, 0)
     }))
 
-  it.effect("ends with PermissionDenied where it may not listen to its own consumer", () =>
+  it.effect("fails with PermissionDenied if it may not subscribe to its inbox", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { fiber } = yield* startWatch(server)
@@ -205,7 +205,7 @@ describe("a watch", () => {
       assert.strictEqual(failure._tag === "PermissionDenied" && failure.cause, cause)
     }))
 
-  it.effect("that cannot subscribe keeps the error that the client threw", () =>
+  it.effect("that cannot subscribe fails with the client's error as the cause", () =>
     Effect.gen(function*() {
       const { js } = makeServer()
       const cause = new Error("draining")
@@ -226,7 +226,7 @@ describe("a watch", () => {
       assert.include(failure.message, "draining")
     }))
 
-  it.effect("after a long life a consumer that ends is followed as soon as after a short one", () =>
+  it.effect("replaces a consumer after the same short pause each time", () =>
     Effect.gen(function*() {
       const server = makeServer()
       yield* startWatch(server)
@@ -237,7 +237,7 @@ describe("a watch", () => {
       }
     }))
 
-  it.effect("waits out an outage, and ends with the bucket", () =>
+  it.effect("continues after an outage, and fails when the bucket does not exist any more", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.infoFails = new Unavailable({ problem: "not connected" })

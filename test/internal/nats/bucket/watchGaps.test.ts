@@ -1,4 +1,4 @@
-/** What a watch tells of that which went while nobody listened, and of a recreated stream. */
+/** The removals that a watch reports after a gap, and after its stream was recreated. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
@@ -12,7 +12,7 @@ describe("a watch after a gap", () => {
   ]
 
   for (const [how, change] of recreated) {
-    it.effect(`tells of what is gone, gives the snapshot, and is ready again, when the stream ${how}`, () =>
+    it.effect(`reports removed keys, then the snapshot, then Ready, when the stream ${how}`, () =>
       Effect.gen(function*() {
         const server = makeServer()
         server.state.pending = 3
@@ -26,7 +26,7 @@ describe("a watch after a gap", () => {
         yield* pass(3000)
         const { settings, tombstone, value } = server.consumers[1]!
         assert.strictEqual(settings.deliver_policy, "last_per_subject")
-        // Revisions of another stream say nothing about those of this one.
+        // Revisions of the former stream cannot be compared with those of the new one.
         value(20, 1, 3, "kept")
         tombstone(21, 2, 2, "deleted")
         tombstone(22, 3, 1, "never")
@@ -39,7 +39,7 @@ describe("a watch after a gap", () => {
       }))
   }
 
-  it.effect("notices a stream that is recreated while its consumer is created, which would wait there for ever", () =>
+  it.effect("detects that the stream is recreated while the consumer is created", () =>
     Effect.gen(function*() {
       const server = makeServer()
       let isFirst = true
@@ -56,7 +56,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a"])
     }))
 
-  it.effect("a key that the new stream loses before its turn is told to be gone before the watch is ready again", () =>
+  it.effect("reports a key that the new stream loses during its snapshot before the next Ready", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 1
@@ -72,7 +72,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["a", "ready", "reset a@50", "ready"])
     }))
 
-  it.effect("tells of keys that went without a message while nobody listened, once it has caught up", () =>
+  it.effect("reports keys removed without a message during a gap, once it has caught up", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server)
@@ -95,7 +95,7 @@ describe("a watch after a gap", () => {
       assert.strictEqual(server.state.comparisons, 1)
     }))
 
-  it.effect("a key that was deleted while a snapshot had to begin again is told to be gone, one never given is not", () =>
+  it.effect("when a snapshot starts again, reports the removal of known keys only", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 3
@@ -112,7 +112,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["a", "b", "delete a", "expire b@51", "ready"])
     }))
 
-  it.effect("a key that came again after a reset is as any other: what it dies of later is not the reset", () =>
+  it.effect("does not give the reason reset for a key that the new stream had and later lost", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server)
@@ -130,14 +130,14 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a", "a", "ready", "expire a@150"])
     }))
 
-  it.effect("gives what comes after the snapshot from a copy that had not heard of it, however old it is", () =>
+  it.effect("emits messages that a lagging replica pushes after Ready, also those older than the stream info", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 1
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 0, "a")
       yield* settle
-      // The leader had told of revision 100 before the consumer was made.
+      // The leader had reported revision 100 before the consumer was created.
       server.consumers[0]!.value(99, 2, 1, "a")
       server.consumers[0]!.value(100, 3, 0, "b")
       yield* settle
@@ -147,7 +147,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 101])
     }))
 
-  it.effect("goes on after the last message that it read, also where that was of a key without a value", () =>
+  it.effect("resumes after its last message, even if that was a tombstone that it did not emit", () =>
     Effect.gen(function*() {
       const server = makeServer()
       server.state.pending = 1
@@ -160,7 +160,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 61])
     }))
 
-  it.effect("begins again soon where the names of the stream cannot be had, and compares then", () =>
+  it.effect("restarts soon if listing the stream's names fails, and compares them then", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { restarts, words } = yield* startWatch(server)
@@ -176,7 +176,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a", "expire a@101"])
     }))
 
-  it.effect("compares nothing where it has given nothing", () =>
+  it.effect("does not list the stream's names if it has emitted no key", () =>
     Effect.gen(function*() {
       const server = makeServer()
       yield* startWatch(server)
@@ -184,7 +184,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual([server.consumers.length, server.state.comparisons], [2, 0])
     }))
 
-  it.effect("of updates only, tells of what is gone and gives all there is before it is ready again on a new stream", () =>
+  it.effect("of updates only, on a new stream, reports removed keys, then all messages, then Ready", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server, "updates")
@@ -203,7 +203,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a", "b", "reset a@101", "b", "c", "ready"])
     }))
 
-  it.effect("of updates only, waits for what is pending before it says that a key is gone without a message", () =>
+  it.effect("of updates only, reads pending messages before it reports keys removed without a message", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server, "updates")
@@ -217,7 +217,7 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual(words, ["ready", "a", "delete a"])
     }))
 
-  it.effect("looks for what has gone while its reader kept it waiting, for that may have outlasted a marker", () =>
+  it.effect("looks for removed keys after a slow reader, because markers may have expired unseen", () =>
     Effect.gen(function*() {
       const server = makeServer()
       const { words } = yield* startWatch(server, "snapshot", Effect.sleep("2 millis"))

@@ -1,4 +1,4 @@
-/** Watches of a stream that is written, emptied, recreated and rolled back, over a link and a server that fail. */
+/** Model test: watches of a stream that is written, recreated and rolled back, while connection and server fail. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ const filters = [">", "a.*", "a.>", "*", "b"]
 
 const steps = 40
 
-/** What a reader makes of what it is given, and what it may never be given. */
+/** A reader that builds the state of the bucket from the events, and asserts their order. */
 const makeReader = (model: Model, from: Follow) => {
   const picture = new Map<string, number>()
   const told: Array<string> = []
@@ -35,29 +35,29 @@ const makeReader = (model: Model, from: Follow) => {
     }
     if (event._tag === "Gone") {
       told.push(`${event.reason} ${event.key}@${event.revision}`)
-      assert.strictEqual(picture.get(event.key), event.revision, `${event.key} was not given, or is gone already`)
+      assert.strictEqual(picture.get(event.key), event.revision, `${event.key} was not emitted, or is removed already`)
       picture.delete(event.key)
       return
     }
     const { key, operation, revision, value } = event.message
-    // What ends a value has none here either: the stream's life is written into both.
+    // In this model every value, also of a tombstone, is the number of the stream that it belongs to.
     const now = Number(textOf(value))
     told.push(`${operation} ${key}@${revision} of ${now}`)
-    assert.isAtLeast(now, life, "an earlier stream comes back")
-    if (now === life) assert.isAbove(revision, last, "out of order, or given twice")
+    assert.isAtLeast(now, life, "an event of an earlier stream")
+    if (now === life) assert.isAbove(revision, last, "out of order, or emitted twice")
     life = now
     last = revision
     if (operation === "put") {
       picture.set(key, revision)
     } else {
-      if (from === "snapshot" && state.readyIn === 0) assert.isTrue(picture.has(key), `${key} was never given`)
+      if (from === "snapshot" && state.readyIn === 0) assert.isTrue(picture.has(key), `${key} was never emitted`)
       picture.delete(key)
     }
   }
   return { picture, seen, state, told }
 }
 
-/** One thing that happens to the stream, to the server or on the way to it. */
+/** Changes the stream, the server, the connection or the reader at random. */
 const happen = (model: Model, chance: Chance, reader: ReturnType<typeof makeReader>): string => {
   const key = chance.pick(keys)
   const dice = chance.below(100)
@@ -129,7 +129,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     yield* TestClock.adjust(chance.below(chance.is(0.2) ? 3000 : 200))
   }
 
-  // Everything is well again, and a gap makes the watch look for what went without a message.
+  // All faults end. Then a gap makes the watch look for keys that were removed without a message.
   Object.assign(model.state, { frozen: false, lagging: false, failing: 0, slowness: 0 })
   reader.state.pause = 0
   model.setLink(true)
@@ -142,7 +142,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
 
 describe("a watch", () => {
   it.effect(
-    "tells what the stream holds in the end, in order, nothing twice, and is ready, whatever happens",
+    "reports the final state of the stream, in order, without duplicates, and is ready, under random faults",
     () =>
       Effect.gen(function*() {
         const failures: Array<string> = []
@@ -159,8 +159,8 @@ describe("a watch", () => {
               const live = model.live(matcher(filter))
               const wrong = [
                 ...[...live].filter(([key, revision]) => isRequired(revision) && reader.picture.get(key) !== revision)
-                  .map(([key, revision]) => `${key}@${revision} is missing, ${reader.picture.get(key)} there`),
-                ...[...reader.picture].filter(([key]) => !live.has(key)).map(([key]) => `${key} is a ghost`)
+                  .map(([key, revision]) => `${key}@${revision} is missing, the reader has ${reader.picture.get(key)}`),
+                ...[...reader.picture].filter(([key]) => !live.has(key)).map(([key]) => `${key} does not exist`)
               ]
               assert.deepStrictEqual(wrong, [])
               assert.strictEqual(reader.state.readyIn, model.life.number, "ready")

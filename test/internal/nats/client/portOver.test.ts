@@ -1,4 +1,4 @@
-/** What the two clients report of their connections, as the driver's port passes it on. */
+/** The events of the driver's port for the status events of the two NATS clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { errors } from "@nats-io/transport-node"
 import * as legacy from "../../../../src/internal/nats/client/legacy.ts"
@@ -6,7 +6,7 @@ import * as natsIo from "../../../../src/internal/nats/client/natsIo.ts"
 import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
 import { untyped } from "../../../../tools/values.ts"
 
-/** A connection that reports what it is told to. */
+/** A connection with status events that the test sends. */
 const makeConnection = () => {
   const waiting: Array<(result: IteratorResult<unknown>) => void> = []
   const statuses: Array<unknown> = []
@@ -34,7 +34,7 @@ const makeConnection = () => {
   return { connection, report, close: (reason?: Error) => close(reason) }
 }
 
-/** The events of a port, after its connection has reported these. */
+/** The events of a port after the test has acted on its connection. */
 const eventsOf = async (
   make: (connection: never) => NatsPort,
   act: (connection: ReturnType<typeof makeConnection>) => void
@@ -50,7 +50,7 @@ const eventsOf = async (
 describe("a connection of @nats-io", () => {
   const error = new errors.ProtocolError("stale connection")
 
-  it("loses its link with the error that the server sent before, once", async () => {
+  it("is disconnected with the error that the server sent before, but only once", async () => {
     const events = await eventsOf(natsIo.make, ({ report }) => {
       report({ type: "error", error }, { type: "disconnect" }, { type: "reconnect" }, { type: "disconnect" })
     })
@@ -61,7 +61,7 @@ describe("a connection of @nats-io", () => {
     ])
   })
 
-  it("is denied a subject with the error that says so, which is not why it loses its link later", async () => {
+  it("is denied a subject with the server's error, which is not the cause of a later disconnect", async () => {
     const denied = new errors.PermissionViolationError("denied", "publish", "a", undefined)
     const events = await eventsOf(natsIo.make, ({ report }) => {
       report({ type: "error", error: denied }, { type: "disconnect" })
@@ -72,21 +72,21 @@ describe("a connection of @nats-io", () => {
     ])
   })
 
-  it("is closed with the error that it was closed for, where there was one", async () => {
+  it("is closed with the error that closed it, if any", async () => {
     assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close(error)), [{ _tag: "Closed", cause: error }])
     assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close()), [{ _tag: "Closed" }])
   })
 })
 
 describe("a connection of the package nats", () => {
-  it("loses its link with the code of the error that the server sent before", async () => {
+  it("is disconnected with the code of the error that the server sent before", async () => {
     const events = await eventsOf(legacy.make, ({ report }) => {
       report({ type: "error", data: "STALE_CONNECTION" }, { type: "disconnect" }, { type: "reconnect" })
     })
     assert.deepStrictEqual(events, [{ _tag: "Disconnected", cause: "STALE_CONNECTION" }, { _tag: "Connected" }])
   })
 
-  it("is denied a subject with what the server refused", async () => {
+  it("is denied a subject with the refused operation and subject as the cause", async () => {
     const permissionContext = { operation: "subscription", subject: "b" }
     const events = await eventsOf(legacy.make, ({ report }) => {
       report({ type: "error", data: "PERMISSIONS_VIOLATION", permissionContext })

@@ -1,4 +1,4 @@
-/** JetStream's requests and answers, over a requester that answers what the test wants. */
+/** The requests and answers of the JetStream API, over a requester with prepared answers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -26,13 +26,13 @@ const message = (given: Partial<NatsMessage>): NatsMessage => ({
 
 const json = (value: unknown) => message({ data: encoder.encode(JSON.stringify(value)) })
 
-/** Answers each request in its turn. */
+/** Answers the requests in order. */
 const answering = (...answers: ReadonlyArray<NatsMessage>) => {
   const asked: Array<Asked> = []
   const next = (subject: string, data: Uint8Array) => {
     const text = decoder.decode(data)
     asked.push({ subject, body: text === "" ? undefined : JSON.parse(text) })
-    return answers[asked.length - 1] ?? assert.fail(`a request too many: ${subject}`)
+    return answers[asked.length - 1] ?? assert.fail(`an unexpected request: ${subject}`)
   }
   const requester: Requester = {
     port: {} as NatsPort,
@@ -43,18 +43,18 @@ const answering = (...answers: ReadonlyArray<NatsMessage>) => {
 }
 
 describe("JetStream", () => {
-  it.effect("tells a refusal by its code, with the server's own words", () =>
+  it.effect("reports a refusal with the code and the description of the server", () =>
     Effect.gen(function*() {
       const error = { code: 400, err_code: 10071, description: "wrong last sequence: 7" }
       const { js } = answering(json({ error }), json({ error: { code: 503 } }), message({ data: encoder.encode("?") }))
       const publish = Effect.flip(js.publish("$KV.b.a", new Uint8Array(0), [], 1000))
       assert.deepStrictEqual(yield* publish, { _tag: "Api", code: 10071, description: error.description })
       assert.deepStrictEqual(yield* publish, { _tag: "Api", code: 503, description: "no description" })
-      // What cannot be read is neither a success nor a refusal: a write may have landed.
+      // An answer that cannot be parsed is neither a success nor a refusal: the write may have been stored.
       assert.strictEqual((yield* publish)._tag, "ConnectionLost")
     }))
 
-  it.effect("reads a message that the leader gives, headers and bytes in Base64", () =>
+  it.effect("reads a message of the leader, with headers and value in Base64", () =>
     Effect.gen(function*() {
       const kept = {
         subject: "$KV.b.a",
@@ -79,7 +79,7 @@ describe("JetStream", () => {
       assert.deepStrictEqual(asked[0], { subject: "$JS.API.STREAM.MSG.GET.KV_b", body: { last_by_subj: "$KV.b.a" } })
     }))
 
-  it.effect("no message is no failure, at the leader and nearby; any other refusal is one", () =>
+  it.effect("reads undefined for a subject without a message, and fails for any other refusal", () =>
     Effect.gen(function*() {
       const { js } = answering(
         json({ error: { code: 404, err_code: 10037 } }),
@@ -94,13 +94,13 @@ describe("JetStream", () => {
       assert.include(yield* Effect.flip(read("nearest")), { _tag: "Api", code: 408, description: "Bad Request" })
     }))
 
-  it.effect("a message that cannot be read is a failure, and never none", () =>
+  it.effect("fails for a message that cannot be decoded", () =>
     Effect.gen(function*() {
       const { js } = answering(json({ message: { subject: "s", seq: 1, time: "", data: "%" } }))
       assert.strictEqual((yield* Effect.flip(js.lastMessage("KV_b", "s", "leader", 1000)))._tag, "ConnectionLost")
     }))
 
-  it.effect("a batch says whether it is all, by what ends it", () =>
+  it.effect("reports whether a batch is complete, by the message that ends it", () =>
     Effect.gen(function*() {
       const ends: ReadonlyArray<readonly [status: number, pending: string, isComplete: boolean]> = [
         [204, "0", true],
@@ -125,7 +125,7 @@ describe("JetStream", () => {
       })
     }))
 
-  it.effect("a batch of which an answer was lost is none: each tells the one before it, and so does its end", () =>
+  it.effect("fails for a batch with a lost answer: each message has the sequence of the previous one", () =>
     Effect.gen(function*() {
       const one = (sequence: number, before: number) =>
         message({
@@ -160,7 +160,7 @@ describe("JetStream", () => {
       }
     }))
 
-  it.effect("names come in pages, each of which begins a little before the last one ended", () =>
+  it.effect("reads names in pages that overlap", () =>
     Effect.gen(function*() {
       const state = { messages: 10, bytes: 500, last_seq: 7 }
       const page = (from: number, to: number) =>
@@ -183,7 +183,7 @@ describe("JetStream", () => {
       assert.deepStrictEqual(yield* none.js.subjects("KV_b", "$KV.b.>", 1000), { names: [], meanSize: 0 })
     }))
 
-  it.effect("an update leaves alone what it does not speak of", () =>
+  it.effect("an update of a stream keeps all other settings", () =>
     Effect.gen(function*() {
       const config = { name: "KV_b", max_age: 5, description: "theirs" }
       const { asked, js } = answering(json({ config, state: {} }), json({}))

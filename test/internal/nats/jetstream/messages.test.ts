@@ -1,4 +1,4 @@
-/** Subjects and headers of the NATS backend, as they are sent and read. */
+/** The subjects and headers that the NATS backend sends and reads. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
 import { fromPushed, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
@@ -22,7 +22,7 @@ describe("a pushed message's place", () => {
     })
   }
 
-  it("is none in any other reply subject", () => {
+  it("is undefined for any other reply subject", () => {
     const others = [
       undefined,
       "",
@@ -37,35 +37,35 @@ describe("a pushed message's place", () => {
     for (const reply of others) assert.isUndefined(placeOf(reply), reply)
   })
 
-  it("has the time to the millisecond, which nanoseconds in a number would not", () => {
+  it("has the exact millisecond, although the nanoseconds exceed the safe integers", () => {
     const at = (nanos: string) => placeOf(`$JS.ACK.s.c.1.1.1.${nanos}.0`)!.created
     assert.strictEqual(at("1795000000123999999"), 1_795_000_000_123)
     assert.strictEqual(at("1795000000124000000"), 1_795_000_000_124)
   })
 })
 
-describe("the headers of a write", () => {
+describe("the headers", () => {
   const subjectOf = (key: string) => `$KV.b.${key}`
   const expected = "Nats-Expected-Last-Subject-Sequence"
 
   const cases: ReadonlyArray<readonly [what: string, message: Append, headers: ReturnType<typeof headersFor>]> = [
-    ["a put has none", append("put"), []],
-    ["a delete says so", append("delete"), [["KV-Operation", "DEL"]]],
-    ["a purge rolls up its key", append("purge"), [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]],
-    ["a condition is a number", append("put", { key: "a.b", revision: 7 }), [[expected, "7"]]],
-    ["0 is a condition too", append("put", { key: "a.b", revision: 0 }), [[expected, "0"]]],
+    ["of a put: none", append("put"), []],
+    ["of a delete: the operation", append("delete"), [["KV-Operation", "DEL"]]],
+    ["of a purge: the operation and a rollup", append("purge"), [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"]]],
+    ["of a condition: the revision", append("put", { key: "a.b", revision: 7 }), [[expected, "7"]]],
+    ["of a condition on revision 0: the revision", append("put", { key: "a.b", revision: 0 }), [[expected, "0"]]],
     [
-      "a large number has no exponent",
+      "of a condition on a large revision: all digits",
       append("put", { key: "a.b", revision: 1_795_000_000_000_007 }),
       [[expected, "1795000000000007"]]
     ],
     [
-      "a condition on another key names its subject",
+      "of a condition on another key: the revision and the subject",
       append("put", { key: "guard", revision: 7 }),
       [[expected, "7"], ["Nats-Expected-Last-Subject-Sequence-Subject", "$KV.b.guard"]]
     ],
     [
-      "a delete and a purge take conditions",
+      "of a purge with a condition: the operation, a rollup and the revision",
       append("purge", { key: "a.b", revision: 7 }),
       [["KV-Operation", "PURGE"], ["Nats-Rollup", "sub"], [expected, "7"]]
     ]
@@ -77,7 +77,7 @@ describe("the headers of a write", () => {
     })
   }
 
-  it("never have a message id: a reused one would answer an old success, and write nothing", () => {
+  it("never include a message id: for a reused id the server reports an old success and stores nothing", () => {
     for (const [, message] of cases) {
       assert.notInclude(headersFor(message, subjectOf).map(([name]) => name), "Nats-Msg-Id")
     }

@@ -1,4 +1,4 @@
-/** What the failures of a server and its client are told as. */
+/** The reasons for the failures that servers and clients report. */
 import { assert, describe, it } from "@effect/vitest"
 import { readReason, writeReason } from "../../../../src/internal/nats/jetstream/reasons.ts"
 import type { PortFailure } from "../../../../src/internal/nats/port.ts"
@@ -6,7 +6,7 @@ import { KVStoreError } from "../../../../src/KVStoreError.ts"
 import { append } from "../../../support/appends.ts"
 
 describe("a failure", () => {
-  const api = (code: number, description = "said the server"): PortFailure => ({ _tag: "Api", code, description })
+  const api = (code: number, description = "of the server"): PortFailure => ({ _tag: "Api", code, description })
   const conditioned = append("put", { key: "a.b", revision: 7 })
 
   const cases: ReadonlyArray<
@@ -26,7 +26,7 @@ describe("a failure", () => {
     ["10164, a wrong sequence without its number", api(10164), "Rejected", "Rejected", "RevisionMismatch"],
     ["10058, the stream exists", api(10058), "Rejected", "Rejected", "Rejected"],
     ["10026, too many consumers", api(10026), "Rejected", "Rejected", "Rejected"],
-    ["a code that nobody knows", api(19999), "Rejected", "Rejected", "Rejected"],
+    ["an unknown code", api(19999), "Rejected", "Rejected", "Rejected"],
     [
       "a denied permission",
       { _tag: "Denied", subject: "$KV.b.a" },
@@ -34,9 +34,9 @@ describe("a failure", () => {
       "PermissionDenied",
       "PermissionDenied"
     ],
-    ["nobody there", { _tag: "NoResponders" }, "Unavailable", "Unavailable", "Unavailable"],
-    ["what was held back", { _tag: "NotSent", problem: "closed" }, "Unavailable", "Unavailable", "Unavailable"],
-    ["silence", { _tag: "Timeout" }, "Unavailable", "OutcomeUnknown", "OutcomeUnknown"],
+    ["no responders", { _tag: "NoResponders" }, "Unavailable", "Unavailable", "Unavailable"],
+    ["a request not sent", { _tag: "NotSent", problem: "closed" }, "Unavailable", "Unavailable", "Unavailable"],
+    ["a timeout", { _tag: "Timeout" }, "Unavailable", "OutcomeUnknown", "OutcomeUnknown"],
     [
       "a lost connection",
       { _tag: "ConnectionLost", problem: "reset" },
@@ -47,7 +47,7 @@ describe("a failure", () => {
   ]
 
   for (const [what, failure, read, write, underCondition] of cases) {
-    it(`by ${what} is ${read} for a read and ${write} for a write`, () => {
+    it(`(${what}) is ${read} for a read and ${write} for a write`, () => {
       assert.strictEqual(readReason(failure)._tag, read)
       assert.strictEqual(writeReason(failure, append("put"))._tag, write)
       assert.strictEqual(writeReason(failure, append("delete"))._tag, write)
@@ -55,7 +55,7 @@ describe("a failure", () => {
     })
   }
 
-  it("of a condition has the number that was expected, and the one that was there where the server says it", () => {
+  it("of a condition has the expected revision, and the actual one if the server reports it", () => {
     const reason = (failure: PortFailure) => {
       const reason = writeReason(failure, conditioned)
       return reason._tag === "RevisionMismatch" ? [reason.expected, reason.actual] : assert.fail(reason._tag)
@@ -66,12 +66,12 @@ describe("a failure", () => {
     assert.deepStrictEqual(reason(api(10164, "wrong last sequence")), [7, undefined])
   })
 
-  it("is decided by its code, whatever its text", () => {
+  it("is classified by its code, not by its text", () => {
     assert.strictEqual(readReason(api(10059, "wrong last sequence: 7"))._tag, "BucketNotFound")
     assert.strictEqual(writeReason(api(19999, "wrong last sequence: 7"), conditioned)._tag, "Rejected")
   })
 
-  it("is worth another attempt where nothing was written and nothing was decided, and nowhere else", () => {
+  it("is retryable only if it is Unavailable", () => {
     const isRetryable = (reason: ReturnType<typeof readReason>) =>
       new KVStoreError({ bucket: "b", operation: "put", key: "a.b", reason }).isRetryable
     for (const [, failure, read, write] of cases) {
@@ -80,7 +80,7 @@ describe("a failure", () => {
     }
   })
 
-  it("of a full store says by its code what is full, and what to do there", () => {
+  it("of a full store has the scope of its code, and says what to do", () => {
     const scopes = [
       [10077, "bucket", "maxBytes"],
       [10002, "account", "limit"],
@@ -96,7 +96,7 @@ describe("a failure", () => {
     }
   })
 
-  it("of a server or an account without JetStream is final, and says what to do", () => {
+  it("of a server or an account without JetStream is not retryable, and says what to do", () => {
     for (const [code, words] of [[10039, "this account has no JetStream"], [10076, "without JetStream"]] as const) {
       const reason = readReason(api(code, "jetstream not enabled"))
       assert.isTrue(reason._tag === "Rejected" && reason.code === code)
@@ -106,7 +106,7 @@ describe("a failure", () => {
     }
   })
 
-  it("keeps what the client reported as its cause, and has none where nothing was reported", () => {
+  it("has the error that the client reported as its cause, and no cause otherwise", () => {
     const cause = new Error("reported by the client")
     const failures: ReadonlyArray<PortFailure> = [
       { _tag: "NotSent", problem: "draining" },
@@ -121,7 +121,7 @@ describe("a failure", () => {
     }
   })
 
-  it("keeps the server's numbers and words", () => {
+  it("keeps the codes and descriptions of the server", () => {
     const full = readReason(api(10077, "maximum bytes exceeded"))
     assert.isTrue(full._tag === "StorageFull" && full.code === 10077)
     assert.include(full.message, "maximum bytes exceeded")

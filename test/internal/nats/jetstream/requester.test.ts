@@ -1,4 +1,4 @@
-/** Requests over a connection that does and says only what the test wants. */
+/** Requests over a connection that the test controls. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,7 +15,7 @@ const makeLink = () => {
   const links = new Set<(event: LinkEvent) => void>()
   const inboxes = new Map<string, (message: NatsMessage) => void>()
   const state = { refuses: undefined as Error | undefined, released: false }
-  const unused = (): never => assert.fail("a request has no use for this")
+  const unused = (): never => assert.fail("a request must not call this")
   const port: NatsPort = {
     isConnected: unused,
     isClosed: unused,
@@ -38,7 +38,7 @@ const makeLink = () => {
     }
   }
   const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
-  /** Answers the request that was sent as the n-th. */
+  /** Answers the n-th request. */
   const answer = (index: number, status = 0, data = "") =>
     inboxes.get("_INBOX.x.*")?.({
       subject: sent[index]!.reply!,
@@ -56,20 +56,20 @@ const textOf = ({ data }: NatsMessage) => new TextDecoder().decode(data)
 const ask = (requester: Requester, subject: string, timeout = 1000) =>
   Effect.forkScoped(Effect.map(requester.request(subject, nothing, [], timeout), textOf), { startImmediately: true })
 
-/** What a request that was asked came to, which must be known by now. */
+/** The failure of a request, which must have ended already. */
 const failureOf = <A>(fiber: Fiber.Fiber<A, PortFailure>) => {
-  assert.isDefined(fiber.pollUnsafe(), "it has ended")
+  assert.isDefined(fiber.pollUnsafe(), "the request has ended")
   return Effect.flip(Fiber.join(fiber))
 }
 
 const settle = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
 
 describe("requests", () => {
-  it.effect("one with no time left ends at once and is not sent, and those after it still end by their time", () =>
+  it.effect("a request without time left ends at once and is not sent; later requests still time out", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      // The keeper of the time waits for a first request.
+      // The timer waits for the first request.
       yield* settle
       const late = yield* ask(requester, "a", -1)
       assert.deepStrictEqual(yield* failureOf(late), { _tag: "Timeout" })
@@ -79,7 +79,7 @@ describe("requests", () => {
       assert.deepStrictEqual(yield* failureOf(next), { _tag: "Timeout" })
     }))
 
-  it.effect("answers go to those who asked, in whatever order they come", () =>
+  it.effect("each answer reaches its request, in any order", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -92,7 +92,7 @@ describe("requests", () => {
       assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], ["for a", "for b"])
     }))
 
-  it.effect("all of them have one subscription", () =>
+  it.effect("all requests share one subscription", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -100,7 +100,7 @@ describe("requests", () => {
       assert.deepStrictEqual([...link.inboxes.keys()], ["_INBOX.x.*"])
     }))
 
-  it.effect("each ends when its time is up, and not before", () =>
+  it.effect("each request times out at its deadline, and not before", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -115,13 +115,13 @@ describe("requests", () => {
       assert.isUndefined(long.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(yield* failureOf(long), { _tag: "Timeout" })
-      // It goes on to keep the time of what comes after a rest.
+      // The timer continues after a time without requests.
       const next = yield* ask(requester, "next", 1000)
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(yield* failureOf(next), { _tag: "Timeout" })
     }))
 
-  it.effect("one that comes among others, with less time than they, is late by a tenth of a second at most", () =>
+  it.effect("a request with a shorter timeout than the pending ones times out at most 100 ms late", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -151,7 +151,7 @@ describe("requests", () => {
       { _tag: "Denied", subject: "_INBOX.x.*" }
     ],
     [
-      "the link is lost for a reason that the client reports",
+      "the connection is lost for a reason that the client reports",
       { _tag: "Disconnected", cause },
       { _tag: "ConnectionLost", problem: "the connection was lost", cause }
     ],
@@ -168,7 +168,7 @@ describe("requests", () => {
   ]
 
   for (const [how, event, failure] of endings) {
-    it.effect(`one under way ends at once when ${how}`, () =>
+    it.effect(`a pending request ends at once when ${how}`, () =>
       Effect.gen(function*() {
         const link = makeLink()
         const requester = yield* make(link.port)
@@ -179,7 +179,7 @@ describe("requests", () => {
       }))
   }
 
-  it.effect("one that is asked again as soon as it has failed is another one", () =>
+  it.effect("a request that is repeated as soon as it has failed is a new request", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -194,7 +194,7 @@ describe("requests", () => {
       assert.strictEqual(yield* Fiber.join(fiber), "fine")
     }))
 
-  it.effect("a refusal of another subject, or of another inbox, is none of its business", () =>
+  it.effect("the refusal of another subject or inbox does not end a request", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -205,7 +205,7 @@ describe("requests", () => {
       assert.strictEqual(yield* Fiber.join(fiber), "fine")
     }))
 
-  it.effect("without an inbox none is sent, until the link comes back and has one", () =>
+  it.effect("while its inbox is denied no request is sent, until the next connection", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -221,7 +221,7 @@ describe("requests", () => {
       assert.strictEqual(yield* Fiber.join(fiber), "fine")
     }))
 
-  it.effect("nobody who listens there is NoResponders, and an empty answer is an answer", () =>
+  it.effect("status 503 is NoResponders, and an empty answer is an answer", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -234,7 +234,7 @@ describe("requests", () => {
       assert.strictEqual(yield* Fiber.join(empty), "")
     }))
 
-  it.effect("what the client does not take was not sent", () =>
+  it.effect("a request that the client refuses is NotSent", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -243,7 +243,7 @@ describe("requests", () => {
       assert.deepStrictEqual(failure, { _tag: "NotSent", problem: "draining", cause: link.state.refuses })
     }))
 
-  it.effect("one that is interrupted takes no answer, and no time", () =>
+  it.effect("an interrupted request ignores answers, events and its deadline", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -254,7 +254,7 @@ describe("requests", () => {
       yield* TestClock.adjust("1 minute")
     }))
 
-  it.effect("many answers are all that come up to the one with a status, and none after it", () =>
+  it.effect("requestMany returns all answers before the one with a status", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -269,7 +269,7 @@ describe("requests", () => {
       assert.deepStrictEqual([answers, end.status], [["1", "2"], 204])
     }))
 
-  it.effect("many answers that are none end with the status that says so", () =>
+  it.effect("requestMany returns no answers if the first one has a status", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -281,7 +281,7 @@ describe("requests", () => {
       assert.deepStrictEqual([answers, end.status], [[], 404])
     }))
 
-  it.effect("many answers that do not come to an end run out of time", () =>
+  it.effect("requestMany times out if no answer has a status", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
@@ -293,7 +293,7 @@ describe("requests", () => {
       assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Timeout" })
     }))
 
-  it.effect("with its scope go the subscription, the link, and whatever is under way", () =>
+  it.effect("closing the scope removes the subscription and the listener, and ends pending requests", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const scope = yield* Scope.make()
