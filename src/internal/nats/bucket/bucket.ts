@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function*(
   const inTime = <A>(listing: Effect.Effect<A, KVStoreReason>) =>
     Effect.timeoutOrElse(listing, {
       duration: config.timeout,
-      orElse: () => Effect.fail(new Unavailable({ problem: "the listing was not complete within the timeout" }))
+      orElse: () => Effect.fail(new Unavailable({ problem: "the listing was not complete in time" }))
     })
 
   return {

@@ -35,7 +35,7 @@ const unverified = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
 ])
 
-/** Error codes for TLS alerts of a server that refuses the client certificate or misses one. */
+/** Error codes for TLS alerts of a server that refuses the client certificate, or requires one and got none. */
 const refusedCertificate = new Set([
   "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE",
   "ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED",
