@@ -1,6 +1,6 @@
 /**
- * The registry and elections together, each on a bucket of its own: in memory,
- * on NATS servers, or as the configuration says.
+ * Ready-made layers of the service registry and leader election: in memory, on
+ * NATS servers, or chosen by configuration. Each service has its own bucket.
  *
  * @since 0.1.0
  */
@@ -28,7 +28,7 @@ import * as Registry from "./Registry.ts"
 import { RegistryError } from "./RegistryError.ts"
 
 /**
- * The services that each preset provides.
+ * The services that each layer of this module provides.
  *
  * @category models
  * @since 0.1.0
@@ -36,41 +36,44 @@ import { RegistryError } from "./RegistryError.ts"
 export type Services = Registry.Registry | Election.Election
 
 /**
- * The options of every preset. Each has a default.
+ * Options of all layers of this module. Each has a default.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The registry's options. Default: those of `Registry.layer`. */
+  /** Options of the registry. Default: those of `Registry.layer`. */
   readonly registry?: Registry.Options | undefined
-  /** The options of elections. Default: those of `Election.layer`. */
+  /** Options of elections. Default: those of `Election.layer`. */
   readonly election?: Election.Options | undefined
-  /** Copies of each bucket in a cluster, 1 to 5. Default 1. */
+  /** Number of copies of each bucket in a NATS cluster, 1 to 5. Default 1. */
   readonly replicas?: number | undefined
   /**
-   * A bucket that exists with another configuration (another `maxAge` of the
-   * registry, or other `replicas`, ask for one): refuse it, change it, or accept
-   * it as it is. Default `"fail"`.
+   * What to do with an existing bucket that has another configuration, for example
+   * after a change of `replicas` or of the registry's `maxAge`. Default `"fail"`.
+   *
+   * - `"fail"`: fail with `ConfigMismatch`
+   * - `"update"`: change the settings that differ
+   * - `"accept"`: use the settings of the existing bucket
    */
   readonly onMismatch?: BucketOptions["onMismatch"]
 }
 
 /**
- * The options of `layerConfig`: those of every preset, where the buckets live,
- * and the connection.
+ * Options of `layerConfig`: the backend and the connection in addition to the
+ * options of all layers.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConfigOptions extends Options {
-  /** Default: `AEGIS_BACKEND`, or `"nats"` where the servers are known. */
+  /** Backend of the buckets. Default: the variable `AEGIS_BACKEND`, else `"nats"`. */
   readonly backend?: "nats" | "memory" | undefined
-  /** Fields of the connection. Default of each: its variable, `AEGIS_NATS_*`. */
+  /** Options of the connection. The default of each is its variable `AEGIS_NATS_*`. */
   readonly nats?: { readonly [Name in keyof NatsClient.Options]?: NatsClient.Options[Name] | undefined } | undefined
 }
 
-/** A record that no cleanup removes is removed by the bucket itself, after this many times maxAge. */
+/** The registry's bucket removes records that no cleanup removed, after this multiple of maxAge. */
 const agesKept = 10
 
 const registryBucket = (options: Options, maxAge: Duration.Duration): BucketOptions => ({
@@ -89,7 +92,7 @@ const electionBucket = (options: Options): BucketOptions => ({
 const refuse = (operation: string, reason: InvalidConfig): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-/** The options that the presets have of their own; those of the services are read by `over`. */
+/** Settings of the options of this module. `over` reads the options of the registry and of elections. */
 const settings = {
   registry: anything,
   election: anything,
@@ -105,7 +108,7 @@ const checked = (operation: string, options: unknown): Effect.Effect<Options, KV
     })
   )
 
-/** Beside the presets' own options there are those of the connection, which the client reads. */
+/** Refuses unknown options of `layerNats`. The NATS client checks the values of the connection options. */
 const checkNames = (options: unknown): Effect.Effect<unknown, KVStoreError> => {
   const names = [...Object.keys(settings), ...connectionNames]
   return Effect.mapError(
@@ -114,7 +117,7 @@ const checkNames = (options: unknown): Effect.Effect<unknown, KVStoreError> => {
   )
 }
 
-/** The services' options are read before anything is opened: a bucket, or the connection that it needs. */
+/** Checks the options of both services before a connection or a bucket is opened. */
 const over = <E, R>(
   options: Options,
   store: (bucket: BucketOptions) => Layer.Layer<KVStore.KVStore, E, R>
@@ -135,8 +138,31 @@ const over = <E, R>(
   })
 
 /**
- * Everything in this process, for tests and first steps: nothing outlives the
- * layer, and no other process sees it.
+ * Provides the registry and elections in the memory of this process.
+ *
+ * **When to use**
+ *
+ * Use for tests and first steps. The state is lost when the layer is released,
+ * and other processes do not see it.
+ *
+ * **Example** (Registering an instance and leading)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Aegis, Election, Registry } from "effect-aegis"
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   const election = yield* Election.Election
+ *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+ *   const leadership = yield* election.campaign("invoices", { candidateId: "orders-1" })
+ *   const instances = yield* registry.list("orders")
+ *   return `${instances.length} live instance, leader in term ${leadership.term}`
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+ * // => 1 live instance, leader in term 1
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -147,8 +173,38 @@ export const layerMemory = (
   Layer.unwrap(Effect.flatMap(checked("Aegis.layerMemory", options), (known) => over(known, KVStore.layerMemory)))
 
 /**
- * On NATS servers, over one connection. The buckets are `service_registry` and
- * `service_election`; they are created where they do not exist.
+ * Provides the registry and elections on NATS servers, over one connection.
+ *
+ * **Details**
+ *
+ * The buckets are `service_registry` and `service_election`. They are created if
+ * they do not exist. `servers` is the only required option. Fails with a
+ * `RegistryError`, an `ElectionError` or a `KVStoreError` if an option is not
+ * valid, and with a `KVStoreError` if no server can be reached or a bucket cannot
+ * be opened.
+ *
+ * **Example** (A service on a NATS cluster)
+ *
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
+ *
+ * const Live = Aegis.layerNats({
+ *   servers: ["nats://a.example:4222", "nats://b.example:4222", "nats://c.example:4222"],
+ *   user: "orders",
+ *   password: Redacted.make("secret"),
+ *   replicas: 3,
+ *   registry: { maxAge: "30 seconds" }
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   yield* registry.register({ serviceName: "orders", version: "1.0.0" })
+ *   return yield* Effect.never
+ * }).pipe(Effect.scoped)
+ *
+ * await Effect.runPromise(Effect.provide(program, Live))
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -178,7 +234,7 @@ const variables = {
 
 const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
 
-/** The client reads the fields themselves; it is not asked where the backend is memory. */
+/** Only names are checked here, also for the memory backend. The NATS client checks the values. */
 const configSettings = {
   ...settings,
   backend: optional(oneOf(["nats", "memory"])),
@@ -200,11 +256,11 @@ const tlsVariables = {
   keyFile: Config.String("AEGIS_NATS_KEY")
 }
 
-/** The value that was given, or else the variable's; undefined where there is neither. */
+/** The given value, else the value of the variable, else undefined. */
 const orVariable = <A>(given: A | undefined, variable: Config.Config<A>): Config.Config<A | undefined> =>
   given === undefined ? Config.withDefault(variable, undefined) : Config.succeed(given)
 
-/** Each field that was given, and the variables of the others. */
+/** The given fields, completed by the variables of the other fields. */
 const fillFrom = (
   given: object | undefined,
   byName: { readonly [name: string]: Config.Config<unknown> }
@@ -236,7 +292,7 @@ const configured = (
     Effect.catchTag("InvalidConfig", (reason) => Effect.fail(refuse("Aegis.layerConfig", reason)))
   )
 
-/** Memory is what somebody asks for, and never what is left. */
+/** Memory must be requested: it is no fallback for a missing URL. */
 const noServers = new Config.ConfigError(
   new Schema.SchemaError(
     new SchemaIssue.Pointer(
@@ -254,33 +310,48 @@ const noServers = new Config.ConfigError(
 )
 
 /**
- * From `Config`. A field that is given here replaces its variable only.
+ * Provides the registry and elections as configured by `Config`, by default by
+ * environment variables. An option that is given here replaces its variable.
  *
  * **Details**
  *
- * - `AEGIS_BACKEND`: `nats` (default), or `memory` for coordination in this
- *   process's memory only
- * - `AEGIS_NATS_URL`: the servers, several with commas between
- * - `AEGIS_REPLICAS`: copies of each bucket, 1 to 5. Default 1
- * - one way to log in, or none: `AEGIS_NATS_CREDS` (the path of a JWT
+ * - `AEGIS_BACKEND`: `nats` (default), or `memory` to coordinate in the memory of
+ *   this process only
+ * - `AEGIS_NATS_URL`: the servers, separated by commas
+ * - `AEGIS_REPLICAS`: number of copies of each bucket, 1 to 5. Default 1
+ * - Authentication, none or one method: `AEGIS_NATS_CREDS` (path of a JWT
  *   credentials file), `AEGIS_NATS_USER` with `AEGIS_NATS_PASSWORD`,
  *   `AEGIS_NATS_TOKEN`, or `AEGIS_NATS_NKEY` (the seed)
- * - TLS, by paths of PEM files: `AEGIS_NATS_CA` (the CAs to trust), and
- *   `AEGIS_NATS_CERT` with `AEGIS_NATS_KEY` (a client certificate). A `tls://`
- *   in the URL asks for TLS without any of them
+ * - TLS, by paths of PEM files: `AEGIS_NATS_CA` (trusted CAs), and
+ *   `AEGIS_NATS_CERT` with `AEGIS_NATS_KEY` (client certificate). A `tls://` URL
+ *   enables TLS without these variables
  *
- * Fails with a `ConfigError` that names the variable where a value cannot be
- * read, or where there are no servers and `AEGIS_BACKEND` is not `memory`: memory
- * is never a fallback. A connection that the client refuses (a URL that is none,
- * half a login) is its `InvalidConfig`, by the name of the client's option.
+ * Fails with a `ConfigError` that names the variable if its value is not valid, or
+ * if `AEGIS_NATS_URL` is missing and the backend is not `memory`. Memory is never
+ * a fallback. The NATS client checks the connection options: an invalid URL or
+ * incomplete credentials fail with `InvalidConfig`, which names the option of the
+ * client.
  *
- * **Example** (A bucket with three copies, and the rest from the environment)
+ * **Example** (Three copies of each bucket, other options from the environment)
  *
  * ```ts
- * import { Config } from "effect"
- * import { Aegis } from "effect-aegis"
+ * import { Config, ConfigProvider, Effect, Layer } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
  *
- * const Live = Aegis.layerConfig({ replicas: Config.succeed(3) })
+ * // In production: environment variables, which are the default ConfigProvider.
+ * const environment = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_BACKEND: "memory" }))
+ *
+ * const Live = Aegis.layerConfig({ replicas: Config.succeed(3) }).pipe(Layer.provide(environment))
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+ *   const instances = yield* registry.list("orders")
+ *   return instances.map(({ instanceId }) => instanceId).join(", ")
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Live)))
+ * // => orders-1
  * ```
  *
  * @category layers
@@ -302,12 +373,12 @@ export const layerConfig = (
     }
     if (backend === "memory") {
       if (Object.keys(connection).length > 0) {
-        yield* Effect.logWarning("the backend is memory: the settings of the connection are not used")
+        yield* Effect.logWarning("the backend is memory: the NATS connection settings (AEGIS_NATS_*, nats) are ignored")
       }
-      yield* Effect.logInfo("the backend is memory: coordination stays in this process")
+      yield* Effect.logInfo("the backend is memory: other processes do not see this registry and these elections")
       return layerMemory(options)
     }
     if (connection["servers"] === undefined) return yield* Effect.fail(noServers)
-    // Whether there is one way to log in, and a complete one, is for the client to say.
+    // The NATS client checks that the credentials are complete and of one method.
     return layerNats({ ...(connection as unknown as NatsClient.Options), ...options })
   }))

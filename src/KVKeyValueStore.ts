@@ -1,20 +1,21 @@
 /**
- * Effect's own `KeyValueStore` over a `KVStore`, for what is written against
- * that: `Persistence`, caches, a program's own small state.
+ * Effect's `KeyValueStore` on a `KVStore`, for `Persistence`, caches, and other
+ * code that is written against `KeyValueStore`.
  *
- * An entry of its own, because `effect/persistence/KeyValueStore` is tagged
- * unstable: a minor version of Effect may change it.
+ * This module is a separate entry of the package because
+ * `effect/persistence/KeyValueStore` is tagged unstable: a minor version of Effect
+ * can change it.
  *
- * **Keys** are any text. Letters, digits, `-`, `_`, `/` and single dots within a
- * key stay as they are; anything else is `=` and two hexadecimal digits for each
- * byte of its UTF-8, and the empty key is `=`: `users/42` is `users/42`, `a b` is
- * `a=20b`, `.x` is `=2Ex`. What a key takes then must be 1024 letters or less.
- * Keys of the bucket that are not written in this way are left alone: they are
- * not listed, counted or cleared.
+ * **Keys** can be any text. Letters, digits, `-`, `_`, `/` and single dots inside
+ * a key are stored unchanged. Each byte of the UTF-8 of any other character is
+ * stored as `=` and two hexadecimal digits, and the empty key is stored as `=`:
+ * `users/42` becomes `users/42`, `a b` becomes `a=20b`, `.x` becomes `=2Ex`. The
+ * stored key must have at most 1024 characters. Keys of the bucket that are not
+ * valid in this encoding are ignored: they are not listed, counted or cleared.
  *
- * **Values** are stored as they are: a string as its UTF-8, bytes as bytes, for
- * every other reader of the bucket. `get` gives text where the bytes are UTF-8,
- * and base64 where they are not.
+ * **Values** are stored unchanged: a string as its UTF-8, bytes as bytes, so that
+ * other clients of the bucket can read them. `get` returns the text if the bytes
+ * are UTF-8, and base64 otherwise.
  *
  * @since 0.1.0
  */
@@ -33,22 +34,22 @@ import { longestKey, shownKey } from "./internal/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import { InvalidKey, InvalidValue, KVStore, KVStoreError } from "./KVStore.ts"
 
-/** So many removals `clear` and `clearPrefix` keep under way at once. */
+/** Concurrency of the removals in `clear` and `clearPrefix`. */
 const removing = { concurrency: 16, discard: true } as const
 
-const wellFormed = "text without halves of surrogate pairs"
+const wellFormed = "well-formed text (no unpaired surrogates)"
 
 const checkKey = (key: string): string | InvalidKey => {
   const stored = typeof key === "string" ? encodeKey(key) : undefined
   if (stored === undefined) return new InvalidKey({ expected: wellFormed })
   return stored.length > longestKey
-    ? new InvalidKey({ expected: `one that takes at most ${longestKey} letters as it is stored, not ${stored.length}` })
+    ? new InvalidKey({ expected: `a key whose stored form has at most ${longestKey} characters, not ${stored.length}` })
     : stored
 }
 
 const toBytes = (value: string | Uint8Array): Uint8Array | InvalidValue =>
   typeof value === "string"
-    ? toUtf8(value) ?? new InvalidValue({ problem: `a string is ${wellFormed}; anything else is bytes` })
+    ? toUtf8(value) ?? new InvalidValue({ problem: `expected ${wellFormed}; store anything else as bytes` })
     : value
 
 const toText = (bytes: Uint8Array): string => fromUtf8(bytes) ?? Base64.encode(bytes)
@@ -58,7 +59,7 @@ interface Stored {
   readonly stored: string
 }
 
-/** Operations by the keys of a `KeyValueStore`: the store names a key as it is stored, an error as it was given. */
+/** Operations by the keys of a `KeyValueStore`. The store uses the encoded key; errors name the key of the caller. */
 const keyedOn = (store: KVStore["Service"]) => {
   const { bucket } = store.config
 
@@ -93,31 +94,38 @@ const keyedOn = (store: KVStore["Service"]) => {
 }
 
 /**
- * Views a `KVStore` as a `KeyValueStore`.
+ * Returns a `KeyValueStore` that stores its entries in a `KVStore`.
  *
  * **Details**
  *
- * `modify` and `modifyUint8Array` are compare-and-set loops: of any number at
- * once, in any number of processes, none is lost. What fails is a
- * `KeyValueStoreError` whose `cause` is the `KVStoreError`, with its reason and
- * `isRetryable`. A bucket with an age limit is a store whose values expire.
+ * `modify` and `modifyUint8Array` are compare-and-set loops: no concurrent change
+ * is lost, also between processes. Operations fail with a `KeyValueStoreError`
+ * whose `cause` is the `KVStoreError`, with its reason and `isRetryable`. Values
+ * in a bucket with `streamMaxAge` expire.
  *
  * **Gotchas**
  *
- * `clear` removes every key that is listed, whoever wrote it: give it a bucket
- * of its own, or a `KeyValueStore.prefix`. Read what was set as bytes by
- * `getUint8Array`: nothing is stored of which of the two it was. The `modify` of
- * Effect's `toSchemaStore` is a read and a write, and not atomic; that of
- * `KVStore.typed` is.
+ * `clear` removes every listed key, also keys of other clients: use a separate
+ * bucket, or a `KeyValueStore.prefix`. Read values that were set as bytes with
+ * `getUint8Array`: the store does not record whether a value was text or bytes.
+ * The `modify` of Effect's `toSchemaStore` is a read and a write, and not atomic;
+ * the `modify` of `KVStore.typed` is atomic.
  *
- * **Example** (A bucket that a program has opened)
+ * **Example** (Storing settings)
  *
  * ```ts
+ * import { Effect } from "effect"
+ * import { KVStore } from "effect-aegis"
+ * import * as KVKeyValueStore from "effect-aegis/KVKeyValueStore"
+ *
  * const program = Effect.scoped(Effect.gen(function*() {
  *   const settings = KVKeyValueStore.make(yield* KVStore.makeMemory({ bucket: "settings" }))
  *   yield* settings.set("colour", "red")
  *   return yield* settings.get("colour")
  * }))
+ *
+ * console.log(await Effect.runPromise(program))
+ * // => red
  * ```
  *
  * @category constructors
@@ -129,7 +137,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
   const read = (method: string, key: string) =>
     on(method, key, (stored) => Effect.map(store.get(stored), (found) => Option.getOrUndefined(found)?.value))
 
-  /** A read and a compare-and-set, until nobody came between. */
+  /** Reads a value and writes the result of `f` by compare-and-set; repeats both after a conflict. */
   const change = <A extends string | Uint8Array>(
     method: string,
     key: string,
@@ -157,12 +165,12 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
       Effect.forEach(({ key, stored }) => which(key) ? store.delete(stored) : Effect.void, removing)
     )
 
-  /** What is no text would be the beginning of no key, or of every key. */
+  /** Refuses a prefix that is not text: coerced to text it could match no key, or every key. */
   const removePrefix = (method: string, prefix: string) =>
     Effect.mapError(
       typeof prefix === "string"
         ? removeAll((key) => key.startsWith(prefix))
-        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as a prefix of keys" }))),
+        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as the prefix of keys" }))),
       failed(method, shownKey(prefix))
     )
 
@@ -187,12 +195,17 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
 }
 
 /**
- * The same as a layer: see `make`.
+ * Provides a `KeyValueStore` that stores its entries in the `KVStore`: see `make`.
  *
  * **Example** (Persistence on a NATS server)
  *
  * ```ts
- * const Live = Persistence.layerKvs.pipe(
+ * import { Layer } from "effect"
+ * import { NatsClient, NatsKVStore } from "effect-aegis"
+ * import * as KVKeyValueStore from "effect-aegis/KVKeyValueStore"
+ * import { Persistence } from "effect/persistence"
+ *
+ * export const Live = Persistence.layerKvs.pipe(
  *   Layer.provide(KVKeyValueStore.layer),
  *   Layer.provide(NatsKVStore.layer({ bucket: "cache", streamMaxAge: "1 day" })),
  *   Layer.provide(NatsClient.layer({ servers: "nats://127.0.0.1:4222" }))

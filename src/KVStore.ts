@@ -1,16 +1,17 @@
 /**
- * A bucket of keys and values with revisions, compare-and-set and watches.
+ * Key-value store with revisions, conditional writes and watches.
  *
- * `KVStore` guarantees the same on every backend: here in memory (`layerMemory`),
- * or on a NATS server (`NatsKVStore.layer`). Keys are tokens separated by dots;
- * every write takes the next number of ONE sequence over the whole bucket, its
- * revision, and may be conditioned on what the key held before. Values are
- * bytes; `typed` gives a view through a Schema, as JSON text, and `typedWith` one
- * through a codec of one's own.
+ * A `KVStore` is one bucket. It gives the same guarantees on every backend: in
+ * memory (`layerMemory`) and on a NATS server (`NatsKVStore.layer`). A key is a
+ * text of tokens separated by dots, such as `orders.42`. Each write takes the
+ * next number of one sequence for the whole bucket as its revision, and can be
+ * conditioned on an earlier revision of the key (compare-and-set). Values are
+ * bytes. `typed` stores values of a Schema as JSON text; `typedWith` uses any
+ * codec between values and bytes.
  *
- * Nothing but "there is no value" is ever reported as none: an outage, a missing
+ * A read returns `Option.none` only if the key has no value. An outage, a missing
  * bucket or a denied permission is a `KVStoreError`. A write that was sent and
- * not answered is `OutcomeUnknown`: neither failed nor done.
+ * not answered fails with `OutcomeUnknown`: it may or may not have been stored.
  *
  * @since 0.1.0
  */
@@ -42,119 +43,193 @@ export { type BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 export * from "./KVStoreError.ts"
 
 /**
- * A bucket, opened.
+ * An open bucket.
  *
  * @category services
  * @since 0.1.0
  */
 export class KVStore extends Context.Service<KVStore, {
-  /** The bucket as it was opened: as it is where it was taken as it is, defaults filled in. */
+  /**
+   * The effective configuration of the bucket, with all defaults. With
+   * `onMismatch: "accept"` these are the settings of the existing bucket.
+   */
   readonly config: KVStoreConfig
-  /** The live value; none where it is absent, deleted, purged or expired. Reads its own writes. */
+  /**
+   * Returns the value of a key; none if the key is absent, deleted, purged or
+   * expired. Sees every write that this store has acknowledged to this process.
+   */
   readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
-  /** Writes, and returns the revision that this write got. */
+  /** Writes a value, under a condition if `options` has one, and returns the revision of this write. */
   readonly put: (key: string, value: Uint8Array, options?: KVOptions) => Effect.Effect<number, KVStoreError>
-  /** Leaves a tombstone, also where there was nothing. */
+  /** Removes the value of a key by writing a delete marker, also if the key has no value. */
   readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
-  /** Leaves a tombstone, and removes the key's history. */
+  /** Removes the value and the history of a key, and writes a purge marker. */
   readonly purge: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
-  /** Newest first, tombstones included as `Removed`. */
+  /** Returns the kept values and markers of a key, newest first. A marker is a `Removed` event. */
   readonly history: (key: string) => Effect.Effect<ReadonlyArray<KVHistoryEvent>, KVStoreError>
   /**
-   * Keys that have a value, in revision order. `filter` is a NATS subject filter
-   * over keys: `orders.*`, `orders.>`; all keys where it is left out. May lag
-   * behind on a replicated bucket.
+   * Lists the keys that have a value, in order of their revisions. `filter` is a
+   * NATS subject filter over keys, such as `orders.*` or `orders.>`. Default: all
+   * keys. May lag behind on a replicated bucket.
    */
   readonly keys: (filter?: string) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
-  /** The live values of those keys. May lag behind on a replicated bucket. */
+  /** Lists the values of the keys that match, in order of their revisions. May lag behind on a replicated bucket. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
-  /** The live values of several keys, by key; in one request where the server can. May lag behind like `entries`. */
+  /**
+   * Returns the values of several keys, by key. Keys without a value are left
+   * out. Takes one request if the server supports that. May lag behind on a
+   * replicated bucket.
+   */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
   /**
-   * Live values, then `Ready`, then every change in order: the latest state, not
-   * a log. It lives through outages, and tells of what went meanwhile.
+   * Emits the current values, then `Ready`, then every change, in order.
+   *
+   * **Details**
+   *
+   * A watch reports the latest state of each key and is not a log: a value that
+   * is overwritten during an outage may be missing. The stream survives outages,
+   * and reports keys that were removed during an outage as `Removed`.
+   *
+   * **Example** (Watching keys)
+   *
+   * ```ts
+   * import { Console, Effect, Stream } from "effect"
+   * import { KVStore } from "effect-aegis"
+   *
+   * const print = (event: KVStore.KVEvent): Effect.Effect<void> => {
+   *   switch (event._tag) {
+   *     case "Put":
+   *       return Console.log(`${event.entry.key} has a value`)
+   *     case "Removed":
+   *       return Console.log(`${event.key} was removed: ${event.reason}`)
+   *     case "Ready":
+   *       return Console.log("all current values have been emitted")
+   *     case "Undecodable":
+   *       return Effect.void
+   *   }
+   * }
+   *
+   * const program = Effect.scoped(Effect.gen(function*() {
+   *   const store = yield* KVStore.makeMemory({ bucket: "orders" })
+   *   yield* store.put("orders.1", new TextEncoder().encode("new"))
+   *   yield* store.watch("orders.*").pipe(
+   *     Stream.tap(print),
+   *     Stream.tap((event) => event._tag === "Ready" ? store.delete("orders.1") : Effect.void),
+   *     Stream.takeUntil((event) => event._tag === "Removed"),
+   *     Stream.runDrain
+   *   )
+   * }))
+   *
+   * await Effect.runPromise(program)
+   * // => orders.1 has a value
+   * // => all current values have been emitted
+   * // => orders.1 was removed: delete
+   * ```
    */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
   /** The state of the bucket. */
   readonly status: Effect.Effect<KVStatus, KVStoreError>
-  /** A clock that reads the STORE's wall time; compare `created` with nothing else. */
+  /** A clock that reads the store's time. Compare it with `created` only. */
   readonly clock: Clock.Clock
 }>()("effect-aegis/KVStore") {}
 
 /**
- * One live value. `created` is the time at which the STORE accepted it:
- * compare it with `KVStore.clock` and with nothing else.
+ * The value of a key.
  *
  * @category models
  * @since 0.1.0
  */
 export interface KVEntry<A = Uint8Array> {
+  /** The key. */
   readonly key: string
+  /** The value: bytes, or the decoded value in a typed view. */
   readonly value: A
-  /** Sequence that the store gave this write; grows over the whole bucket. */
+  /** The number of this write in the sequence of the bucket. */
   readonly revision: number
+  /** When the store accepted the write, by the store's clock. Compare it with `KVStore.clock` only. */
   readonly created: DateTime.Utc
 }
 
 /**
- * A key that has a value.
+ * A key has a value.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Put<A = Uint8Array> {
+  /** Discriminator of `KVEvent`. */
   readonly _tag: "Put"
+  /** The key, its value, and the revision of the write. */
   readonly entry: KVEntry<A>
 }
 
 /**
- * A key that has lost its value: by `delete`, by `purge`, by its age, or
- * because the bucket was recreated or rolled back (`reset`).
+ * A key lost its value.
  *
  * **Details**
  *
- * Where it went without a message that is still there (a gap in a watch, a
- * reset), `revision` is the one that was seen last, and `created` is when the
- * store was found without it. Such a key is `expire` in a bucket with an age
- * limit or markers, and `purge` in another.
+ * A watch also reports keys whose removal left no message, for example a key
+ * that was removed during an outage. Then `revision` is the last revision that
+ * the watch delivered for the key, and `created` is the time at which the watch
+ * noticed the removal. The reason of such a removal is `"expire"` in a bucket
+ * with an age limit or expiry markers, and `"purge"` in other buckets.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Removed {
+  /** Discriminator of `KVEvent`. */
   readonly _tag: "Removed"
+  /** The key. */
   readonly key: string
+  /** The revision of the marker, or the last revision delivered if there is no marker. */
   readonly revision: number
+  /** When the store accepted the marker, or when the watch noticed the removal. By the store's clock. */
   readonly created: DateTime.Utc
+  /**
+   * Why the key has no value: `delete` or `purge` was called, the value reached
+   * its maximum age (`"expire"`), or the bucket was recreated or rolled back
+   * (`"reset"`).
+   */
   readonly reason: "delete" | "purge" | "expire" | "reset"
 }
 
 /**
- * Typed views only: the value does not decode. The stream goes on.
+ * A stored value could not be decoded. Only typed views emit this event; the
+ * stream continues.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Undecodable {
+  /** Discriminator of `KVEvent`. */
   readonly _tag: "Undecodable"
+  /** The key of the value. */
   readonly key: string
+  /** The revision of the value. */
   readonly revision: number
+  /** The error of the codec. */
   readonly cause: unknown
 }
 
 /**
- * The snapshot is complete; it comes once, also when there was nothing, and
- * again after the snapshot of a bucket that was recreated.
+ * The snapshot of a watch is complete.
+ *
+ * **Details**
+ *
+ * Emitted once, also for an empty bucket, and again after the snapshot of a
+ * bucket that was recreated.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Ready {
+  /** Discriminator of `KVEvent`. */
   readonly _tag: "Ready"
 }
 
 /**
- * What a watcher sees.
+ * An event of a watch.
  *
  * @category models
  * @since 0.1.0
@@ -162,7 +237,7 @@ export interface Ready {
 export type KVEvent<A = Uint8Array> = Put<A> | Removed | Undecodable | Ready
 
 /**
- * What the history of a key holds, newest first.
+ * A message in the history of a key.
  *
  * @category models
  * @since 0.1.0
@@ -170,71 +245,108 @@ export type KVEvent<A = Uint8Array> = Put<A> | Removed | Undecodable | Ready
 export type KVHistoryEvent<A = Uint8Array> = Put<A> | Removed | Undecodable
 
 /**
- * How a `put` may write: one condition at most, because the server checks one
- * number only. There is no ttl here, on purpose: a plain write after a timed
- * one makes a key immortal.
+ * The condition of a `put`.
+ *
+ * **Details**
+ *
+ * A `put` takes at most one condition, because the server checks one number per
+ * write. There is no TTL per key: a later `put` without a TTL would silently
+ * remove the expiry. Use `streamMaxAge` or `getUnexpired` instead.
  *
  * @category models
  * @since 0.1.0
  */
 export type KVOptions =
   | {
-    /** Only where there is no live value: absent, deleted, purged or expired. */
+    /** Writes only if the key has no value: it is absent, deleted, purged or expired. Else `KeyAlreadyExists`. */
     readonly createOnly: true
+    /** Not allowed together with `createOnly`. */
     readonly updateOnly?: never
+    /** Not allowed together with `createOnly`. */
     readonly revision?: never
+    /** Not allowed together with `createOnly`. */
     readonly whenKey?: never
   }
   | {
+    /** Not allowed together with `updateOnly`. */
     readonly createOnly?: never
-    /** Only over a live value. */
+    /** Writes only if the key has a value. Else `KeyNotFound`. */
     readonly updateOnly: true
+    /** Not allowed together with `updateOnly`. */
     readonly revision?: never
+    /** Not allowed together with `updateOnly`. */
     readonly whenKey?: never
   }
   | {
+    /** Not allowed together with `revision`. */
     readonly createOnly?: never
+    /** Not allowed together with `revision`. */
     readonly updateOnly?: never
-    /** Only while the last message of this key has this revision; 0: no message of this key at all. */
+    /**
+     * Writes only if the last message of the key has this revision. 0 means that
+     * the bucket has no message of the key, not even a marker. Else
+     * `RevisionMismatch`.
+     */
     readonly revision: number
+    /** Not allowed together with `revision`. */
     readonly whenKey?: never
   }
   | {
+    /** Not allowed together with `whenKey`. */
     readonly createOnly?: never
+    /** Not allowed together with `whenKey`. */
     readonly updateOnly?: never
+    /** Not allowed together with `whenKey`. */
     readonly revision?: never
-    /** Only while ANOTHER key's last message has this revision. Memory, and servers from 2.11 on. */
-    readonly whenKey: { readonly key: string; readonly revision: number }
+    /**
+     * Writes only if the last message of ANOTHER key has this revision. Else
+     * `RevisionMismatch`. The written key is not checked. Needs the memory backend
+     * or nats-server 2.11 or later.
+     */
+    readonly whenKey: {
+      /** The other key. */
+      readonly key: string
+      /** The expected revision of the other key; 0 if the bucket has no message of it. */
+      readonly revision: number
+    }
   }
 
 /**
- * A condition for `delete` and `purge`.
+ * The condition of a `delete` or `purge`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RemoveOptions {
-  /** Only while the last message of the key has this revision. */
+  /** Removes only if the last message of the key has this revision. Else `RevisionMismatch`. */
   readonly revision?: number | undefined
+  /** A condition of `put` only. */
   readonly createOnly?: never
+  /** A condition of `put` only. */
   readonly updateOnly?: never
+  /** A condition of `put` only. */
   readonly whenKey?: never
 }
 
 /**
- * Where a watch begins.
+ * Options of `watch`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface WatchOptions {
   /**
-   * `"snapshot"` (default): live values first, then `Ready`, then changes.
-   * `"updates"`: `Ready`, then changes only. `{ revision }`: what is still
-   * there from this revision on (itself included), then `Ready`, then changes;
-   * one that is still to come is waited for.
+   * Where the watch starts. Default `"snapshot"`.
+   *
+   * - `"snapshot"`: the current values, then `Ready`, then changes
+   * - `"updates"`: `Ready`, then changes only
+   * - `{ revision }`: the kept messages from this revision on, then `Ready`, then
+   *   changes. A revision in the future is allowed: the watch waits for it
    */
-  readonly from?: "snapshot" | "updates" | { readonly revision: number } | undefined
+  readonly from?: "snapshot" | "updates" | {
+    /** The first revision to emit. */
+    readonly revision: number
+  } | undefined
 }
 
 /**
@@ -244,71 +356,116 @@ export interface WatchOptions {
  * @since 0.1.0
  */
 export interface KVStatus {
+  /** The name of the bucket. */
   readonly bucket: string
+  /** The backend of the store. */
   readonly backend: "memory" | "nats"
-  /** Messages held: values, kept history, and tombstones. */
+  /** Number of messages in the bucket: values, kept history, and markers. */
   readonly messages: number
+  /** Size of the messages, in bytes. */
   readonly bytes: number
+  /** Revision of the last write to the bucket. */
   readonly lastRevision: number
-  /** When the bucket was made: the epoch of fencing tokens. */
+  /** When the bucket was created. Fencing tokens use this time as their epoch. */
   readonly created: DateTime.Utc
+  /** Version of the connected server. Undefined for the memory backend. */
   readonly serverVersion?: string | undefined
-  /** Whether the server behind it can expire single keys and tell watchers so. */
+  /** Whether the backend supports `expiryMarkers`. */
   readonly supportsExpiryMarkers: boolean
 }
 
 /**
- * A view of a store through a codec.
+ * A view of a store through a codec. See `typed` and `typedWith`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TypedKVStore<A> {
-  /** Fails with `UndecodableValue` where what is stored does not decode. */
+  /** Returns the value of a key. Fails with `UndecodableValue` if the stored bytes do not decode. */
   readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
-  /** The value, unless it is older than `maxAge`: see `KVStore.getUnexpired`. What is too old need not decode. */
+  /**
+   * Returns the value of a key unless it is older than `maxAge`: see
+   * `KVStore.getUnexpired`. An expired value is not decoded.
+   */
   readonly getUnexpired: (key: string, options: ExpireOptions) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
-  /** Fails with `InvalidValue` where the value does not encode; nothing is written then. */
+  /** Encodes and writes a value. Fails with `InvalidValue` if the value does not encode; then nothing is written. */
   readonly put: (key: string, value: A, options?: KVOptions) => Effect.Effect<number, KVStoreError>
+  /** Removes the value of a key: see `KVStore.delete`. */
   readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
-  /** Fails with `UndecodableValue`, which names the key, where one of them does not decode. */
+  /** Lists the values of the keys that match. Fails with `UndecodableValue` and the key if a value does not decode. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
   /**
-   * Reads, applies `f`, and writes back by compare-and-set until nobody came
-   * between, for the store's timeout at most. `none` in: there is no value.
-   * `none` out: delete. Returns the revision of the value that it wrote, or 0
-   * where it leaves none. `f` may run several times. A write that was sent and
-   * not answered is `OutcomeUnknown`, and is not done again.
+   * Changes the value of a key atomically: reads the value, applies `f`, and
+   * writes the result by compare-and-set. Returns the revision of the write.
+   *
+   * **Details**
+   *
+   * `f` receives `none` if the key has no value. If `f` returns `none`, the key is
+   * deleted and `modify` returns 0. After a conflict with another writer, `modify`
+   * reads again and calls `f` again, until the store's `timeout`. A write that was
+   * sent and not answered fails with `OutcomeUnknown` and is not repeated.
    */
   readonly modify: (
     key: string,
     f: (current: Option.Option<A>) => Option.Option<A>
   ) => Effect.Effect<number, KVStoreError>
-  /** What does not decode is an `Undecodable` event; the stream goes on. */
+  /** Emits decoded values: see `KVStore.watch`. A value that does not decode is an `Undecodable` event. */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
 }
 
 /**
- * When a value is too old to be read.
+ * Options of `getUnexpired`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ExpireOptions {
-  /** A positive time: a number is milliseconds. A value that is exactly this old is read. */
+  /** The maximum age of a value that is returned. Positive; a number is milliseconds. */
   readonly maxAge: Duration.Input
 }
 
 /**
- * The conditions by name.
+ * Constructors for the conditions of a `put`.
+ *
+ * **Example** (Conditioned writes)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
+ * const { atRevision, createOnly, whenKey } = KVStore.KVOptions
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const store = yield* KVStore.makeMemory({ bucket: "jobs" })
+ *   const put = (key: string, text: string, condition: KVStore.KVOptions) =>
+ *     store.put(key, new TextEncoder().encode(text), condition)
+ *
+ *   const created = yield* put("job.1", "new", createOnly)
+ *   const started = yield* put("job.1", "started", atRevision(created))
+ *   // Stored only while job.1 has not changed since it was started.
+ *   yield* put("result.1", "42", whenKey("job.1", started))
+ *   // job.1 has a later revision than `created`: this write is refused.
+ *   return yield* put("job.1", "cancelled", atRevision(created)).pipe(
+ *     Effect.as("cancelled"),
+ *     Effect.catchReason("KVStoreError", "RevisionMismatch", () => Effect.succeed("another writer was first"))
+ *   )
+ * }))
+ *
+ * console.log(await Effect.runPromise(program))
+ * // => another writer was first
+ * ```
  *
  * @category constructors
  * @since 0.1.0
  */
 export const KVOptions: {
+  /** Writes only if the key has no value. Else `KeyAlreadyExists`. */
   readonly createOnly: KVOptions
+  /** Writes only if the key has a value. Else `KeyNotFound`. */
   readonly updateOnly: KVOptions
+  /** Writes only if the last message of the key has this revision. Else `RevisionMismatch`. */
   readonly atRevision: (revision: number) => KVOptions
+  /** Writes only if the last message of another key has this revision. Else `RevisionMismatch`. */
   readonly whenKey: (key: string, revision: number) => KVOptions
 } = {
   createOnly: { createOnly: true },
@@ -318,21 +475,28 @@ export const KVOptions: {
 }
 
 /**
- * Creates a store in this process, new each time. Its time is the `Clock` that it
- * is created with, so that a TestClock ages its values.
+ * Creates an empty store in the memory of this process.
  *
  * **Details**
  *
- * Fails with `InvalidConfig` where an option is not valid.
+ * Each call creates a separate store. The store takes its time from the `Clock`
+ * of the fiber that creates it, so a `TestClock` controls the age of its values.
+ * Fails with `InvalidConfig` if an option is not valid.
  *
- * **Example** (A store for as long as the scope is open)
+ * **Example** (Creating a store in memory)
  *
  * ```ts
+ * import { Effect } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
  * const program = Effect.scoped(Effect.gen(function*() {
  *   const store = yield* KVStore.makeMemory({ bucket: "orders" })
- *   yield* store.put("a", new TextEncoder().encode("1"))
+ *   yield* store.put("orders.1", new TextEncoder().encode("new"))
  *   return yield* store.keys()
  * }))
+ *
+ * console.log(await Effect.runPromise(program))
+ * // => orders.1
  * ```
  *
  * @category constructors
@@ -348,15 +512,29 @@ export const makeMemory = (
   })
 
 /**
- * Text as UTF-8, for `typedWith`. Codecs whose encoded side is text are built
- * on it.
+ * Codec between text and its UTF-8 bytes, for `typedWith`. Compose it with other
+ * codecs whose encoded side is text.
  *
- * **Example** (Text of several kinds)
+ * **Example** (Storing text and numbers)
  *
  * ```ts
- * const names = KVStore.typedWith(KVStore.StringFromUtf8)
- * const counts = KVStore.typedWith(KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString)))
- * const keys = KVStore.typedWith(KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.Uint8ArrayFromBase64)))
+ * import { Effect, Schema } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
+ * const NumberFromUtf8 = KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString))
+ *
+ * const program = Effect.scoped(Effect.gen(function*() {
+ *   const store = yield* KVStore.makeMemory({ bucket: "settings" })
+ *   const names = KVStore.typedWith(store, KVStore.StringFromUtf8)
+ *   const counts = KVStore.typedWith(store, NumberFromUtf8)
+ *   yield* names.put("name", "orders")
+ *   yield* counts.put("count", 3)
+ *   const entries = yield* names.entries()
+ *   return entries.map(({ key, value }) => `${key}=${value}`)
+ * }))
+ *
+ * console.log((await Effect.runPromise(program)).join(" "))
+ * // => name=orders count=3
  * ```
  *
  * @category schemas
@@ -367,7 +545,7 @@ export const StringFromUtf8: Schema.Codec<string, Uint8Array> = Schema.Uint8Arra
     Schema.String,
     SchemaTransformation.transformEffect<string, Uint8Array>({
       decode: (bytes, options) => orInvalid(fromUtf8(bytes), "UTF-8", bytes, options),
-      encode: (text, options) => orInvalid(toUtf8(text), "text without halves of surrogate pairs", text, options)
+      encode: (text, options) => orInvalid(toUtf8(text), "well-formed text (no unpaired surrogates)", text, options)
     })
   )
 )
@@ -380,7 +558,8 @@ const orInvalid = <A>(
   value === undefined ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options)) : Effect.succeed(value)
 
 /**
- * The same as a layer: each build of it is a store of its own. See `makeMemory`.
+ * Provides an empty store in the memory of this process. Each build of the layer
+ * creates a separate store: see `makeMemory`.
  *
  * @category layers
  * @since 0.1.0
@@ -388,23 +567,32 @@ const orInvalid = <A>(
 export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
   Layer.effect(KVStore, makeMemory(options))
 
-/** Whether a first argument is the store, which is left out in the form that takes it last. */
+/** Whether the first argument is a store. In the data-last form it is not. */
 const isStore = ({ 0: first }: IArguments): boolean =>
   Predicate.hasProperty(first, "config") && Predicate.hasProperty(first, "watch")
 
 /**
- * Views a store through a Schema: values are JSON text in UTF-8.
+ * Returns a view of a store whose values are encoded by a Schema, as JSON text in
+ * UTF-8.
  *
- * **Example** (A typed view)
+ * **Example** (Storing values of a Schema)
  *
  * ```ts
+ * import { Effect, Option, Schema } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
  * const Price = Schema.Struct({ cents: Schema.Int })
  *
  * const program = Effect.gen(function*() {
- *   const prices = yield* Effect.map(KVStore.KVStore, KVStore.typed(Price))
+ *   const prices = KVStore.typed(yield* KVStore.KVStore, Price)
  *   yield* prices.put("apple", { cents: 120 })
- *   return yield* prices.get("apple")
+ *   yield* prices.modify("apple", Option.map(({ cents }) => ({ cents: cents + 10 })))
+ *   const { value } = yield* Effect.fromOption(yield* prices.get("apple"))
+ *   return `an apple costs ${value.cents} cents`
  * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, KVStore.layerMemory({ bucket: "prices" }))))
+ * // => an apple costs 130 cents
  * ```
  *
  * @category combinators
@@ -420,17 +608,20 @@ export const typed: {
 )
 
 /**
- * Views a store through a codec whose encoded side is what is stored: bytes of any
- * format, or text by way of `StringFromUtf8`.
+ * Returns a view of a store whose values are encoded by a codec into bytes. For
+ * text, build the codec on `StringFromUtf8`.
  *
  * **Details**
  *
- * A codec that throws is taken for one that fails: `InvalidValue` on the way in,
- * `UndecodableValue` or `Undecodable` on the way out.
+ * A codec that throws is treated like a codec that fails: encoding fails with
+ * `InvalidValue`, decoding with `UndecodableValue` or an `Undecodable` event.
  *
- * **Example** (A binary format)
+ * **Example** (Storing a binary format)
  *
  * ```ts
+ * import { Effect, Schema, SchemaTransformation } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
  * const Cents = Schema.Uint8Array.pipe(
  *   Schema.decodeTo(
  *     Schema.Int,
@@ -444,7 +635,16 @@ export const typed: {
  *     })
  *   )
  * )
- * const prices = Effect.map(KVStore.KVStore, KVStore.typedWith(Cents))
+ *
+ * const program = Effect.gen(function*() {
+ *   const prices = KVStore.typedWith(yield* KVStore.KVStore, Cents)
+ *   yield* prices.put("apple", 120)
+ *   const { value } = yield* Effect.fromOption(yield* prices.get("apple"))
+ *   return value
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, KVStore.layerMemory({ bucket: "prices" }))))
+ * // => 120
  * ```
  *
  * @category combinators
@@ -456,31 +656,41 @@ export const typedWith: {
 } = dual(isStore, makeTyped)
 
 /**
- * Reads the value of a key, unless it is older than `maxAge`: then it is absent,
- * and is removed.
+ * Returns the value of a key unless it is older than `maxAge`. An older value is
+ * treated as absent and deleted.
  *
  * **Details**
  *
- * Age is the time since the store took the value, by the store's own clock; no
- * host's clock is asked, and a value that is exactly `maxAge` old is read. The removal is a
- * compare-and-delete of the value that was judged. Where another write came
- * between, that write is kept and judged in its turn.
+ * The age is the store's clock minus `created`; the clocks of hosts are not used.
+ * A value that is exactly `maxAge` old is returned. An expired value is deleted
+ * on the condition that it has not changed. A value that another writer stored in
+ * between is kept, and its age is checked next.
  *
- * A removal that fails (an outage, a permission, an unknown outcome) does not
- * change the answer: what the store has is too old, and the next reader finds it
- * so again. It is told to the log at level Debug. Use `delete` where the removal
- * itself matters.
+ * If the deletion fails (an outage, a denied permission, an unknown outcome),
+ * `getUnexpired` still returns none and logs the failure at level Debug. The next
+ * reader finds the value expired again. Use `delete` if the deletion itself matters.
  *
  * **Gotchas**
  *
- * Only reads through this function expire anything: a value that nobody reads
- * stays, and `get`, `entries` and watches give it. `streamMaxAge` bounds what a
- * bucket keeps.
+ * Only this function applies `maxAge`: `get`, `entries` and watches return
+ * expired values, and a value that is never read through this function is never
+ * deleted by it. Set `streamMaxAge` to limit the age of all values in the bucket.
  *
  * **Example** (A session that ends after half an hour)
  *
  * ```ts
- * const session = Effect.flatMap(KVStore.KVStore, KVStore.getUnexpired("session.42", { maxAge: "30 minutes" }))
+ * import { Effect, Option } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* KVStore.KVStore
+ *   yield* store.put("session.42", new TextEncoder().encode("ann"))
+ *   const session = yield* KVStore.getUnexpired(store, "session.42", { maxAge: "30 minutes" })
+ *   return Option.isSome(session) ? "the session is valid" : "the session has ended"
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, KVStore.layerMemory({ bucket: "sessions" }))))
+ * // => the session is valid
  * ```
  *
  * @category combinators
@@ -498,16 +708,34 @@ export const getUnexpired: {
   ): Effect.Effect<Option.Option<KVEntry>, KVStoreError>
 } = dual(isStore, readUnexpired)
 
-/** How many deletes `clear` keeps under way at once. */
+/** Number of concurrent deletes in `clear`. */
 const deletesAtOnce = 16
 
 /**
- * Deletes every key that matches and has a value now. Returns how many.
+ * Deletes all keys that match a filter, and returns their number. Default: all
+ * keys of the bucket.
  *
- * **Example** (A bucket, emptied)
+ * **Details**
+ *
+ * Lists the keys once and deletes each without a condition. A key that is written
+ * during the run may be deleted or kept.
+ *
+ * **Example** (Emptying a part of a bucket)
  *
  * ```ts
- * const removed = Effect.flatMap(KVStore.KVStore, KVStore.clear("orders.>"))
+ * import { Effect } from "effect"
+ * import { KVStore } from "effect-aegis"
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* KVStore.KVStore
+ *   yield* store.put("orders.1", new TextEncoder().encode("new"))
+ *   yield* store.put("customers.1", new TextEncoder().encode("ann"))
+ *   const removed = yield* KVStore.clear(store, "orders.>")
+ *   return `${removed} removed, left: ${yield* store.keys()}`
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, KVStore.layerMemory({ bucket: "shop" }))))
+ * // => 1 removed, left: customers.1
  * ```
  *
  * @category combinators

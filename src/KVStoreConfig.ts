@@ -1,5 +1,5 @@
 /**
- * The bucket that a layer opens or creates: checked before anything is sent.
+ * The options of a bucket, and the configuration with all defaults.
  *
  * @since 0.1.0
  */
@@ -8,39 +8,49 @@ import * as Schema from "effect/Schema"
 import * as limits from "./internal/kv/limits.ts"
 
 /**
- * What may be asked of a bucket. Only `bucket` is needed.
+ * The options of a bucket. Only `bucket` is required. They are checked before
+ * anything is sent to a server.
  *
  * @category models
  * @since 0.1.0
  */
 export interface BucketOptions {
-  /** 1 to 200 of letters, digits, `_` and `-`. */
+  /** The name of the bucket: 1 to 200 letters, digits, `_` and `-`. */
   readonly bucket: string
-  /** Values kept per key, 1 to 64. Default 1. */
+  /** Number of values kept per key, 1 to 64. Default 1: only the latest value. */
   readonly historySize?: number | undefined
-  /** Largest value in bytes. Default 1 MiB. A server's own limit may be lower. */
+  /** Maximum size of a value in bytes. Default 1 MiB. The limit of the server may be lower. */
   readonly maxValueSize?: number | undefined
   /**
-   * Removes EVERY value this long after it was written, the latest one too.
-   * At least 100 ms. Default: values stay.
+   * Maximum age of EVERY message in the bucket, the latest value of a key included.
+   * Older messages are removed. At least 100 ms. Default: no limit.
    */
   readonly streamMaxAge?: Duration.Input | undefined
   /**
-   * Server 2.11+: watchers are told of expiry by a marker that lives this long.
-   * At least 1 s. Default: expiry is silent.
+   * Lifetime of the marker that an expired value leaves. Watches report such a
+   * marker as `Removed` with the reason `"expire"`. At least 1 s. Needs the memory
+   * backend or nats-server 2.11 or later. Default: no markers, so watches do not
+   * report when a value expires.
    */
   readonly expiryMarkers?: Duration.Input | undefined
-  /** Largest size of the whole bucket in bytes. Default: no limit of its own. */
+  /** Maximum size of the whole bucket in bytes. Default: only the limits of the account and the server. */
   readonly maxBytes?: number | undefined
-  /** Where the server keeps it. Default `"file"`. The memory backend keeps it in the process. */
+  /** Storage of the bucket on the server. Default `"file"`. Ignored by the memory backend. */
   readonly storage?: "file" | "memory" | undefined
-  /** Copies in a cluster, 1 to 5. Default 1. */
+  /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. Ignored by the memory backend. */
   readonly replicas?: number | undefined
-  /** A bucket that exists with another configuration: refuse it, change it, or take it as it is. Default `"fail"`. */
+  /**
+   * What to do with an existing bucket that has another configuration. Default
+   * `"fail"`.
+   *
+   * - `"fail"`: fail with `ConfigMismatch`
+   * - `"update"`: change the settings that differ
+   * - `"accept"`: use the settings of the existing bucket
+   */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
-  /** Whether this layer may make the bucket, also again after it was deleted. Default true. */
+  /** Whether the store creates a missing bucket, and recreates the bucket after it was deleted. Default true. */
   readonly create?: boolean | undefined
-  /** The end of every operation, connected or not. Default 5 s. */
+  /** Maximum duration of an operation. 1 ms to 1 hour. Default 5 s. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -58,21 +68,33 @@ const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration)
   )
 
 /**
- * A checked configuration, every default filled in.
+ * The checked configuration of a bucket, with all defaults. The fields are those
+ * of `BucketOptions`.
  *
  * @category models
  * @since 0.1.0
  */
 export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVStoreConfig")({
+  /** The name of the bucket. */
   bucket: Schema.String.check(Schema.isPattern(limits.bucketForm, { expected: limits.bucketFormInWords })),
+  /** Number of values kept per key. */
   historySize: intBetween(1, limits.longestHistory),
+  /** Maximum size of a value in bytes. */
   maxValueSize: intBetween(1, limits.largestValue),
+  /** Maximum age of a message; undefined if there is no limit. */
   streamMaxAge: Schema.UndefinedOr(durationBetween(limits.shortestAge, limits.longestAge)),
+  /** Lifetime of expiry markers; undefined if expired values leave no marker. */
   expiryMarkers: Schema.UndefinedOr(durationBetween(limits.shortestMarker, limits.longestAge)),
+  /** Maximum size of the bucket in bytes; undefined if the bucket has no limit. */
   maxBytes: Schema.UndefinedOr(intBetween(1, Number.MAX_SAFE_INTEGER)),
+  /** Storage of the bucket on the server. */
   storage: Schema.Literals(["file", "memory"]),
+  /** Number of copies of the bucket in a NATS cluster. */
   replicas: intBetween(1, limits.mostReplicas),
+  /** What to do with an existing bucket that has another configuration. */
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
+  /** Whether the store creates a missing bucket. */
   create: Schema.Boolean,
+  /** Maximum duration of an operation. */
   timeout: durationBetween(limits.shortestTimeout, limits.longestTimeout)
 }) {}

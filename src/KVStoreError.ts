@@ -1,10 +1,10 @@
 /**
- * What can go wrong with a store, and what to do about it.
+ * The errors of a `KVStore`.
  *
- * There is one error, `KVStoreError`, which says where it happened (bucket,
- * operation, key) and carries a tagged `reason`. Reasons are decided by error
- * code and class, never by message text. Handle one with
- * `Effect.catchReason("KVStoreError", "KeyAlreadyExists", ...)`.
+ * All operations fail with one error, `KVStoreError`. It has the bucket, the
+ * operation, the key, and a tagged `reason`. Handle one reason with
+ * `Effect.catchReason("KVStoreError", "KeyAlreadyExists", (reason) => ...)`.
+ * Errors of a server are classified by their error code, never by their text.
  *
  * @since 0.1.0
  */
@@ -14,20 +14,22 @@ import { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./
 export { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * The caller's key or filter is not one that NATS can store; nothing was sent.
+ * A key or a filter is not valid in a NATS subject. Nothing was sent.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVStoreError/InvalidKey")("InvalidKey", {
+  /** The form of a valid key or filter. */
   expected: Schema.String
 }) {
+  /** What failed, why, and what to do. */
   override get message(): string {
     return `the key is not valid: use ${this.expected}`
   }
 
   /**
-   * False: the same key is refused again.
+   * False: the key stays invalid.
    *
    * @since 0.1.0
    */
@@ -37,7 +39,8 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
 }
 
 /**
- * There is no room: in the bucket (`maxBytes`), for the account, or on the server.
+ * The storage limit of the bucket (`maxBytes`), the account or the server is
+ * reached. The value was not stored.
  *
  * @category errors
  * @since 0.1.0
@@ -45,12 +48,15 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
 export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/KVStoreError/StorageFull")(
   "StorageFull",
   {
+    /** The owner of the limit. */
     scope: Schema.Literals(["bucket", "account", "server"]),
-    /** The server's error code. */
+    /** The JetStream error code of the server. */
     code: Schema.Finite,
+    /** The error text of the server. */
     description: Schema.String
   }
 ) {
+  /** What failed, why, and what to do. */
   override get message(): string {
     const what = {
       bucket: "the bucket is full",
@@ -66,7 +72,7 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
   }
 
   /**
-   * False: it stays full until something is removed, or the limit is raised.
+   * False: the storage stays full until data is removed or the limit is raised.
    *
    * @since 0.1.0
    */
@@ -76,8 +82,7 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
 }
 
 /**
- * There is no such bucket, or there is none any more, and `create: false` forbids
- * to make it.
+ * The bucket does not exist, or was deleted, and the store has `create: false`.
  *
  * @category errors
  * @since 0.1.0
@@ -86,12 +91,13 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
   "BucketNotFound",
   {}
 ) {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return "the bucket does not exist: create it, or allow the store to (create: true)"
+    return "the bucket does not exist: create it first, or set create: true"
   }
 
   /**
-   * False: the bucket stays away until somebody creates it.
+   * False: the bucket must be created first.
    *
    * @since 0.1.0
    */
@@ -101,8 +107,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 }
 
 /**
- * The bucket exists with another configuration. Each difference names the
- * setting, what was asked for, and what the bucket has.
+ * The bucket exists with another configuration.
  *
  * @category errors
  * @since 0.1.0
@@ -110,20 +115,25 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-aegis/KVStoreError/ConfigMismatch")(
   "ConfigMismatch",
   {
+    /** The settings that differ. */
     differences: Schema.Array(Schema.Struct({
+      /** The name of the setting. */
       setting: Schema.String,
+      /** The value in the options. */
       expected: Schema.String,
+      /** The value of the existing bucket. */
       actual: Schema.String
     }))
   }
 ) {
+  /** What failed, why, and what to do. */
   override get message(): string {
     const list = this.differences.map((d) => `${d.setting} is ${d.actual}, not ${d.expected}`).join("; ")
-    return `the bucket exists with another configuration (${list}): ask for what it has, or set onMismatch`
+    return `the bucket exists with another configuration (${list}): use the existing values, or set onMismatch: "update" or "accept"`
   }
 
   /**
-   * False: the same configuration is refused again.
+   * False: the configurations stay different.
    *
    * @since 0.1.0
    */
@@ -133,7 +143,8 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
 }
 
 /**
- * The server does not let this user do that.
+ * The user of the connection has no permission for a request, or the server
+ * refused the credentials.
  *
  * @category errors
  * @since 0.1.0
@@ -142,19 +153,20 @@ export class PermissionDenied
   extends Schema.TaggedError<PermissionDenied>("effect-aegis/KVStoreError/PermissionDenied")(
     "PermissionDenied",
     {
-      /** The subject that the server refused, or the connection that it refused. */
+      /** The NATS subject of the refused request, or a description of the refused connection. */
       subject: Schema.String,
-      /** What the client or the system reported, where it did. */
+      /** The error of the NATS client or the system, if there is one. */
       cause: Schema.optional(Schema.Defect())
     }
   )
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return `permission denied for ${this.subject}: grant it to this user, or log in as another`
+    return `permission denied for ${this.subject}: grant it to this user, or connect as another user`
   }
 
   /**
-   * False: the same user is refused again.
+   * False: the permissions of the user must be changed first.
    *
    * @since 0.1.0
    */
@@ -164,7 +176,7 @@ export class PermissionDenied
 }
 
 /**
- * `createOnly` met a live value.
+ * A `put` with `createOnly` failed because the key has a value.
  *
  * @category errors
  * @since 0.1.0
@@ -172,15 +184,19 @@ export class PermissionDenied
 export class KeyAlreadyExists
   extends Schema.TaggedError<KeyAlreadyExists>("effect-aegis/KVStoreError/KeyAlreadyExists")(
     "KeyAlreadyExists",
-    { revision: Schema.optional(Schema.Finite) }
+    {
+      /** The revision of the existing value, if known. */
+      revision: Schema.optional(Schema.Finite)
+    }
   )
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return "the key already has a value: read it before another attempt"
+    return "the key already has a value: read it before the next attempt"
   }
 
   /**
-   * False: the condition did not hold. Read before another attempt.
+   * False: the condition did not hold. Read the key before the next attempt.
    *
    * @since 0.1.0
    */
@@ -190,7 +206,7 @@ export class KeyAlreadyExists
 }
 
 /**
- * `updateOnly` met no live value.
+ * A `put` with `updateOnly` failed because the key has no value.
  *
  * @category errors
  * @since 0.1.0
@@ -198,12 +214,13 @@ export class KeyAlreadyExists
 export class KeyNotFound
   extends Schema.TaggedError<KeyNotFound>("effect-aegis/KVStoreError/KeyNotFound")("KeyNotFound", {})
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return "the key has no value: create it, or leave updateOnly out"
+    return "the key has no value: create it, or omit updateOnly"
   }
 
   /**
-   * False: the condition did not hold. Read before another attempt.
+   * False: the condition did not hold. Read the key before the next attempt.
    *
    * @since 0.1.0
    */
@@ -213,9 +230,9 @@ export class KeyNotFound
 }
 
 /**
- * The last message of the key (or of the guarding key) is not the one that the
- * write was conditioned on. `actual` is there only where the server says it;
- * decide nothing by it.
+ * The last message of the key does not have the revision that the write was
+ * conditioned on. For a write with `whenKey` this is the last message of the other
+ * key.
  *
  * @category errors
  * @since 0.1.0
@@ -223,16 +240,22 @@ export class KeyNotFound
 export class RevisionMismatch
   extends Schema.TaggedError<RevisionMismatch>("effect-aegis/KVStoreError/RevisionMismatch")(
     "RevisionMismatch",
-    { expected: Schema.Finite, actual: Schema.optional(Schema.Finite) }
+    {
+      /** The revision in the condition of the write. */
+      expected: Schema.Finite,
+      /** The revision of the last message, if the server reported it. May be outdated: use it in messages only. */
+      actual: Schema.optional(Schema.Finite)
+    }
   )
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    const actual = this.actual === undefined ? "another one" : String(this.actual)
-    return `expected revision ${this.expected}, found ${actual}: read it again before another attempt`
+    const actual = this.actual === undefined ? "another revision" : String(this.actual)
+    return `expected revision ${this.expected}, found ${actual}: read the key again before the next attempt`
   }
 
   /**
-   * False: the condition did not hold. Read before another attempt.
+   * False: the condition did not hold. Read the key before the next attempt.
    *
    * @since 0.1.0
    */
@@ -242,25 +265,28 @@ export class RevisionMismatch
 }
 
 /**
- * The store could not be reached: not connected, nobody answered, or a read that
- * got no answer in time. Nothing was written; doing it again is safe.
+ * The store cannot be reached: the connection is down, the server has no
+ * responder for the request, or a read got no answer in time. Nothing was written,
+ * so the operation can be retried safely.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Unavailable
   extends Schema.TaggedError<Unavailable>("effect-aegis/KVStoreError/Unavailable")("Unavailable", {
+    /** Why the store cannot be reached. */
     problem: Schema.String,
-    /** What the client or the system reported, where it did. */
+    /** The error of the NATS client or the system, if there is one. */
     cause: Schema.optional(Schema.Defect())
   })
 {
+  /** What failed, why, and what to do. */
   override get message(): string {
     return `the store cannot be reached (${this.problem}): try again`
   }
 
   /**
-   * True: nothing was written, and another attempt can help.
+   * True: nothing was written, and the next attempt can succeed.
    *
    * @since 0.1.0
    */
@@ -270,8 +296,8 @@ export class Unavailable
 }
 
 /**
- * A write was sent and its answer did not come: it may have landed, may land
- * later, or never. Read before writing again.
+ * A write was sent and no answer arrived. The write may have been stored, may be
+ * stored later, or may be lost. Read the key before writing again.
  *
  * @category errors
  * @since 0.1.0
@@ -279,17 +305,19 @@ export class Unavailable
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-aegis/KVStoreError/OutcomeUnknown")(
   "OutcomeUnknown",
   {
+    /** Why no answer arrived. */
     problem: Schema.String,
-    /** What the client or the system reported, where it did. */
+    /** The error of the NATS client or the system, if there is one. */
     cause: Schema.optional(Schema.Defect())
   }
 ) {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return `a write was sent and not answered (${this.problem}): it may have landed, read before writing again`
+    return `a write was sent and not answered (${this.problem}): it may have been stored, read before writing again`
   }
 
   /**
-   * False: the write may have landed. Read before another attempt.
+   * False: the write may have been stored. Read the key before the next attempt.
    *
    * @since 0.1.0
    */
@@ -299,17 +327,20 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-a
 }
 
 /**
- * The server's final word with a code that has no reason of its own here.
+ * The server refused the request with another JetStream error code.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Rejected extends Schema.TaggedError<Rejected>("effect-aegis/KVStoreError/Rejected")("Rejected", {
+  /** The JetStream error code of the server. */
   code: Schema.Finite,
+  /** The error text of the server. */
   description: Schema.String
 }) {
+  /** What failed, why, and what to do. */
   override get message(): string {
-    return `the server refused: ${this.description} (code ${this.code})`
+    return `the server refused the request: ${this.description} (code ${this.code})`
   }
 
   /**
@@ -323,7 +354,7 @@ export class Rejected extends Schema.TaggedError<Rejected>("effect-aegis/KVStore
 }
 
 /**
- * Why an operation failed.
+ * Schema of the reasons of a `KVStoreError`.
  *
  * @category models
  * @since 0.1.0
@@ -347,7 +378,7 @@ export const KVStoreReason = Schema.Union([
 ])
 
 /**
- * Why an operation failed.
+ * A reason of a `KVStoreError`.
  *
  * @category models
  * @since 0.1.0
@@ -357,29 +388,33 @@ export type KVStoreReason = typeof KVStoreReason.Type
 const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify"])
 
 /**
- * An operation on a store that failed: where, and why.
+ * The error of all operations of a store.
  *
  * @category errors
  * @since 0.1.0
  */
 export class KVStoreError extends Schema.TaggedError<KVStoreError>("effect-aegis/KVStoreError")("KVStoreError", {
-  /** Undefined: the connection itself. */
+  /** The name of the bucket; undefined if the operation has no bucket, such as connecting. */
   bucket: Schema.UndefinedOr(Schema.String),
+  /** The operation that failed, such as `"put"`. */
   operation: Schema.String,
+  /** The key or the filter of the operation; undefined if it has neither. */
   key: Schema.UndefinedOr(Schema.String),
+  /** Why the operation failed. */
   reason: KVStoreReason
 }) {
+  /** What failed, why, and what to do. */
   override get message(): string {
     const key = this.key === undefined ? "" : ` "${this.key}"`
     const bucket = this.bucket === undefined ? "" : ` in bucket "${this.bucket}"`
-    // Of a read it would be no news, and of what has an unknown outcome it would be wrong.
+    // Only for writes, and never for an unknown outcome: that write may have been stored.
     const unwritten = this.reason._tag === "Unavailable" && writes.has(this.operation) ? "; nothing was written" : ""
     return `${this.operation}${key}${bucket}: ${this.reason.message}${unwritten}`
   }
 
   /**
-   * True where doing it again can help and cannot harm. An unknown outcome and
-   * a condition that did not hold want a read first, and are not.
+   * True if the operation can be retried safely. False after an unknown outcome
+   * and after a condition that did not hold: read the key first.
    *
    * @since 0.1.0
    */

@@ -86,7 +86,7 @@ export const clusters = (test: Test, world: World) => {
       const lost = errors.flatMap((result) => result._tag === "Failure" ? [result.failure] : [])
       assert.deepStrictEqual(tally(lost.map(({ reason }) => reason._tag)), [["RevisionMismatch", atOnce - 1]])
       const unnamed = lost.filter(({ reason }) => reason._tag === "RevisionMismatch" && reason.actual === undefined)
-      assert.isTrue(unnamed.every(({ message }) => message.includes("found another one")))
+      assert.isTrue(unnamed.every(({ message }) => message.includes("found another revision")))
       // Checks that the case occurred: the server used the code that names no revision.
       if (world.line !== "2.10") assert.isAbove(unnamed.length, 0)
 

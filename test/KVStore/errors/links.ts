@@ -62,7 +62,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed", "read before writing again"] : ["in time"],
+            says: kind === "write" ? ["may have been stored", "read before writing again"] : ["in time"],
             within: Duration.toMillis(timeout) + 500
           }),
         { concurrency: "unbounded" }
@@ -82,7 +82,7 @@ export const links = (test: Test, world: World) => {
             at,
             reason: kind === "write" ? "OutcomeUnknown" : "Unavailable",
             isRetryable: kind === "read",
-            says: kind === "write" ? ["may have landed"] : ["the connection was lost"],
+            says: kind === "write" ? ["may have been stored"] : ["the connection was lost"],
             within: 2000
           })
         ))
