@@ -170,7 +170,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
     Effect.mapError(
       typeof prefix === "string"
         ? removeAll((key) => key.startsWith(prefix))
-        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as the prefix of keys" }))),
+        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as a prefix of keys" }))),
       failed(method, shownKey(prefix))
     )
 

@@ -1,9 +1,8 @@
 /**
- * Searching lists in which all that pass come before all that do not, as those of
- * sorted lists up to a bound do.
+ * Binary search.
  */
 
-/** How many of a list pass, by binary search. */
+/** Counts the items that pass a test. In `list` all items that pass must come before all other items. */
 export const countPassing = <A>(list: ReadonlyArray<A>, passes: (item: A) => boolean): number => {
   let low = 0
   let high = list.length

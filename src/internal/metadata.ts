@@ -1,6 +1,6 @@
 /**
- * Metadata as a caller gave it: JSON, and a copy, so that what the caller does to
- * its own later is not sent. The same for instances and for candidates.
+ * Checks and copies the metadata of instances and candidates. The copy protects
+ * against later changes of the caller's object.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -22,7 +22,7 @@ const isPlain = (value: object): boolean => {
 const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
   const decoded = decode(value)
   if (Result.isFailure(decoded)) return refused(`another value: ${decoded.failure.message.replaceAll(/\s+/g, " ")}`)
-  // An instance of a class, such as a Map within it, would be stored as an empty object.
+  // JSON.stringify would turn an instance of a class, such as a Map, into an empty object.
   return isJson(value)
     ? Result.succeed(JSON.parse(JSON.stringify(decoded.success)))
     : refused("an instance of a class within it")
@@ -30,7 +30,7 @@ const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
 
 export const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return refused(shown(value))
-  // It throws for getters that throw, and for what is nested too deep, or holds itself.
+  // Throws if a getter throws, if the nesting is too deep, or if an object contains itself.
   return Result.try(() => isPlain(value) ? copyOf(value) : refused(kindOf(value))).pipe(
     Result.getOrElse((cause) =>
       refused(`one that cannot be read (${cause instanceof Error ? cause.message : String(cause)})`)

@@ -1,9 +1,8 @@
 /**
- * One reader for the options of every module, and one policy: a name that no
- * option has, a value of the wrong kind, a text that is no duration, or a value
- * that an enumeration does not have is `InvalidConfig`. Its text names the option,
- * says what was expected, and what was given: `maxAge: expected ..., got ...`.
- * Pure; nothing is filled in silently, and nothing that may be a secret is shown.
+ * Reads the options of all modules. An unknown option or an invalid value is
+ * `InvalidConfig`. Its text has the option, the expected values, and the given
+ * value: `maxAge: expected ..., got ...`. Values that may be secrets are not shown.
+ * Pure.
  */
 import * as Duration from "effect/Duration"
 import { format } from "effect/Formatter"
@@ -13,20 +12,20 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { InvalidConfig } from "../AegisError.ts"
 
-/** What one option may be: the value as the code uses it, or why it cannot be used. */
+/** Reads the value of one option, or returns why it is not valid. */
 export type Setting<A> = (name: string, value: unknown) => Result.Result<A, InvalidConfig>
 
-/** The options of a call: a setting for each name. */
+/** A setting for each option of a call, by name. */
 export type Settings = { readonly [name: string]: Setting<unknown> }
 
-/** The options as they are used, by name. */
+/** The values that the settings return, by name. */
 export type Values<S extends Settings> = {
   readonly [Name in keyof S]: S[Name] extends Setting<infer A> ? A : never
 }
 
 export const invalidConfig = (problem: string): InvalidConfig => new InvalidConfig({ problem })
 
-/** What a value is, without the value itself: it may be a secret. */
+/** The kind of a value, without the value itself, which may be a secret. */
 export const kindOf = (value: unknown): string => {
   if (value === undefined || value === null) return String(value)
   if (typeof value === "string") return value === "" ? "an empty string" : "a plain string"
@@ -35,16 +34,16 @@ export const kindOf = (value: unknown): string => {
   return typeof value === "object" ? `an object${classOf(value)}` : `a ${typeof value}`
 }
 
-/** Of a Map, a Date or a Promise: its class, which is what was not expected of it. */
+/** The class of an object such as a Map, a Date or a Promise; empty for a plain object. */
 const classOf = (value: object): string => {
   const name: unknown = Result.getOrElse(Result.try(() => value.constructor.name), () => undefined)
   return typeof name === "string" && name !== "" && name !== "Object" ? ` of class ${name}` : ""
 }
 
-/** So much of a text is shown. */
+/** Longer texts are cut to this number of characters in messages. */
 const mostShown = 80
 
-/** A value as a message shows it; a long one is cut, and of an object only its kind is said. */
+/** A value for a message. A long text is cut; an object is shown as its kind. */
 export const shown = (value: unknown): string => {
   if (typeof value === "object" && value !== null && !Duration.isDuration(value)) return kindOf(value)
   const text = Duration.isDuration(value) ? Duration.format(value) : format(value)
@@ -54,14 +53,14 @@ export const shown = (value: unknown): string => {
 export const refuse = (name: string, expected: string, got: string): Result.Result<never, InvalidConfig> =>
   Result.fail(invalidConfig(`${name}: expected ${expected}, got ${got}`))
 
-/** Reads options: each by its setting, and none that has no setting. Undefined stands for no options at all. */
+/** Reads each option by its setting and refuses options without a setting. `undefined` is read as no options. */
 export const read = <S extends Settings>(
   where: string,
   options: unknown,
   settings: S,
   prefix = ""
 ): Result.Result<Values<S>, InvalidConfig> => {
-  // A getter of the caller's may throw.
+  // A getter in the caller's options can throw.
   return Result.try(() => readNamed(where, options, settings, prefix)).pipe(
     Result.getOrElse((cause) =>
       refuse(where, "options that can be read", cause instanceof Error ? cause.message : String(cause))
@@ -69,7 +68,7 @@ export const read = <S extends Settings>(
   )
 }
 
-/** With names to read options by. A Map, a Date or a Promise has none: it would be taken for no options at all. */
+/** Refuses objects such as a Map, a Date or a Promise: without names of options they would be read as no options. */
 const isObjectOfOptions = (value: unknown): value is { readonly [name: string]: unknown } => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -100,7 +99,7 @@ const readNamed = <S extends Settings>(
   return Result.succeed(values as Values<S>)
 }
 
-/** Reads options that cannot be left out as a whole. */
+/** Reads options of a call that requires an options object. */
 export const readGiven = <S extends Settings>(
   where: string,
   options: unknown,
@@ -114,15 +113,15 @@ const refuseObject = (where: string, options: unknown, settings: Settings, prefi
 const namesOf = (settings: Settings, prefix: string): string =>
   Object.keys(settings).map((name) => `${prefix}${name}`).join(", ")
 
-/** Options within an option; `undefined` reads as `{}`. */
+/** An option that is an object of options. `undefined` is read as `{}`. */
 export const group = <S extends Settings>(settings: S): Setting<Values<S>> => (name, value) =>
   read(name, value, settings, `${name}.`)
 
-/** The same setting, which may be left out. */
+/** An optional setting. */
 export const optional = <A>(setting: Setting<A>): Setting<A | undefined> => (name, value) =>
   value === undefined ? Result.succeed(undefined) : setting(name, value)
 
-/** The same setting, with a value for where it is left out. */
+/** An optional setting with a default. */
 export const withDefault = <A>(setting: Setting<A>, otherwise: A): Setting<A> => (name, value) =>
   value === undefined ? Result.succeed(otherwise) : setting(name, value)
 
@@ -131,7 +130,7 @@ export const text: Setting<string> = (name, value) =>
     ? Result.succeed(value)
     : refuse(name, "a text that is not empty", kindOf(value))
 
-/** A text of a form that is explained in words. */
+/** A text that matches a pattern. `expected` describes the pattern in messages. */
 export const textLike = (form: RegExp, expected: string): Setting<string> => (name, value) =>
   typeof value === "string" && form.test(value) ? Result.succeed(value) : refuse(name, expected, shown(value))
 
@@ -157,7 +156,7 @@ export const integer = (
       : refuse(name, expected, shown(value))
 }
 
-/** A number between two others, ends included. */
+/** A number from `minimum` to `maximum`. */
 export const between = (minimum: number, maximum: number): Setting<number> => (name, value) =>
   typeof value === "number" && value >= minimum && value <= maximum
     ? Result.succeed(value)
@@ -176,14 +175,14 @@ const units = new Set([
 
 const isNumber = (value: unknown): boolean => typeof value === "number" && !Number.isNaN(value)
 
-/** An object of which no name is a unit of time is 0 for Effect, and so is NaN within one, or within a list. */
+/** Refuses objects without a unit of time, and NaN in objects and lists: Effect reads them as a duration of 0. */
 const isOfNumbers = (value: object): boolean => {
   if (Array.isArray(value)) return value.every(isNumber)
   const entries = Object.entries(value).filter(([, one]) => one !== undefined)
   return entries.length > 0 && entries.every(([name, one]) => units.has(name) && isNumber(one))
 }
 
-/** A `Duration.Input` as a duration; undefined where it is none: NaN, or an object of other names, among them. */
+/** Reads a `Duration.Input`; undefined if the value is not valid, such as NaN or an object without units of time. */
 export const toDuration = (value: unknown): Duration.Duration | undefined => {
   if (Duration.isDuration(value)) return value
   if (typeof value === "number" && Number.isNaN(value)) return undefined
@@ -191,16 +190,16 @@ export const toDuration = (value: unknown): Duration.Duration | undefined => {
   return Option.getOrUndefined(Duration.fromInput(value as Duration.Input))
 }
 
-/** Far beyond any use, and well inside what a timer or a server can count. */
+/** The longest duration of an option: longer than any use, and within the range of timers and servers. */
 export const longest = Duration.days(366)
 
-/** A number that was meant as seconds is worth a hint. */
+/** A hint for numbers below 1000, which may be meant as seconds. */
 export const hintFor = (given: unknown): string =>
   typeof given === "number" && given > 0 && given < 1000
     ? `; a number is milliseconds: ${given} is ${given} ms; write "${given} seconds"`
     : ""
 
-/** A time of any length, also below 0 or without end. A number is milliseconds. */
+/** A duration of any length, also negative or infinite. A number is milliseconds. */
 export const time: Setting<Duration.Duration> = (name, value) => {
   const given = toDuration(value)
   return given === undefined
@@ -208,7 +207,7 @@ export const time: Setting<Duration.Duration> = (name, value) => {
     : Result.succeed(given)
 }
 
-/** A time, both ends included. A number is milliseconds. */
+/** A duration from `minimum` to `maximum`. A number is milliseconds. */
 export const duration = (
   minimum: Duration.Duration,
   maximum: Duration.Duration = longest,
@@ -223,25 +222,25 @@ export const duration = (
         : refuse(name, expected, `${Duration.format(given)}${hintFor(value)}`)
   )
 
-/** A schedule, or the time between two occurrences. */
+/** A schedule, or the duration between two occurrences. */
 export const scheduleOr = (
   time: Setting<Duration.Duration>
 ): Setting<Schedule.Schedule<unknown> | Duration.Duration> =>
 (name, value) => Schedule.isSchedule(value) ? Result.succeed(value as Schedule.Schedule<unknown>) : time(name, value)
 
-/** A value that a predicate knows. */
+/** A value that passes a type guard. */
 export const thatIs = <A>(is: (value: unknown) => value is A, expected: string): Setting<A> => (name, value) =>
   is(value) ? Result.succeed(value) : refuse(name, expected, kindOf(value))
 
-/** The text of a `Redacted`. A plain string is refused: whatever it is passed to may show it. */
+/** The text of a `Redacted`. A plain string is refused, because logs and errors could show it. */
 export const secret: Setting<string> = (name, value) => {
   if (!Redacted.isRedacted(value)) return refuse(name, "a Redacted (Redacted.make, Config.Redacted)", kindOf(value))
-  // It throws where the value has been wiped.
+  // Throws if the value was wiped.
   const held = Result.getOrElse(Result.try(() => Redacted.value(value)), () => undefined)
   return typeof held === "string" && held !== ""
     ? Result.succeed(held)
     : refuse(name, "a Redacted text", `a Redacted of ${kindOf(held)}`)
 }
 
-/** A value that another reader reads. */
+/** Any value: it is checked elsewhere. */
 export const anything: Setting<unknown> = (_, value) => Result.succeed(value)

@@ -1,7 +1,5 @@
 /**
- * How work is tried again: after a failure, soon and then less often; after a
- * conflict, when the other writer is done; and for how long an answer is waited
- * for.
+ * Retries after failures and conflicts, and timeouts of requests.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,7 +13,10 @@ import { wholeMillis } from "./time.ts"
 // after a failure
 // -----------------------------------------------------------------------------
 
-/** Delays in whole milliseconds, one at least: on a virtual clock between two whole milliseconds `Schedule.fixed` would spin. */
+/**
+ * Rounds delays up to whole milliseconds, at least 1 ms. Without it `Schedule.fixed` would spin on a virtual clock that
+ * is between two whole milliseconds.
+ */
 export const inWholeMillis = <Output, Input>(
   schedule: Schedule.Schedule<Output, Input>
 ): Schedule.Schedule<Output, Input> =>
@@ -24,7 +25,7 @@ export const inWholeMillis = <Output, Input>(
     ({ duration }) => Effect.succeed(wholeMillis(Math.max(1, Duration.toMillis(duration))))
   )
 
-/** Doubling from the shortest to the longest, give or take a fifth, without end. */
+/** Repeats without end, with delays that double from `shortest` to `longest`, each with a jitter of 20 %. */
 export const backoff = (shortest: Duration.Duration, longest: Duration.Duration) =>
   Schedule.min([Schedule.exponential(shortest), Schedule.spaced(longest)]).pipe(Schedule.jittered, inWholeMillis)
 
@@ -32,16 +33,16 @@ export const backoff = (shortest: Duration.Duration, longest: Duration.Duration)
 // answers
 // -----------------------------------------------------------------------------
 
-/** A request to a store, as an error names it. */
+/** A request to a store, for its errors. */
 interface Request {
   readonly bucket: string
   readonly operation: string
   readonly key: string
-  /** A write that was sent may have landed; a read has changed nothing. */
+  /** Without an answer, a write may have been stored; a read has changed nothing. */
   readonly kind: "read" | "write"
 }
 
-/** Fails with `OutcomeUnknown` (a write) or `Unavailable` (a read) where the answer does not come in time. */
+/** Fails with `OutcomeUnknown` (write) or `Unavailable` (read) if there is no answer within `duration`. */
 export const answeredWithin = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   duration: Duration.Duration,
@@ -64,25 +65,25 @@ export const answeredWithin = <A, E, R>(
 export const isConflict = ({ reason }: KVStoreError): boolean =>
   reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
 
-/** Waits 20 to 100 ms (docs/protocols/election.md, E10), so that two writers who met at one key do not meet again. */
+/** Waits 20 to 100 ms, so that two writers that conflicted do not conflict again (docs/protocols/election.md, E10). */
 export const conflictPause = Effect.flatMap(
   Random.nextIntBetween(20, 100),
   (millis) => Effect.sleep(Duration.millis(millis))
 )
 
-/** The first pause of a read and a write that are repeated together, give or take a fifth. */
+/** The first pause of `retryConflicts`. */
 const shortestConflictPause = Duration.millis(10)
 
-/** The longest pause: of many writers some succeed in that time. */
+/** The longest pause of `retryConflicts`. With many writers, some of them succeed within this time. */
 const longestConflictPause = Duration.millis(250)
 
-/** Marks the write of an attempt. */
+/** Marks the write within an attempt. */
 type Writing = <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
- * Repeats an attempt, reads and writes together (docs/protocols/kv.md, K5), until it meets no conflict, for
- * `timeout` at most. It fails with `OutcomeUnknown` where the time runs out during
- * a write, which may land, and with `Unavailable` otherwise.
+ * Runs an attempt, which reads and then writes, until it has no conflict, for at most `timeout` (docs/protocols/kv.md,
+ * K5). At the timeout it fails with `OutcomeUnknown` if a write is in progress, because that write may be stored, and
+ * with `Unavailable` otherwise.
  */
 export const retryConflicts = <A, E>(
   { attempt, isConflict, timeout, tooLate }: {
@@ -100,7 +101,7 @@ export const retryConflicts = <A, E>(
       })
     const writing: Writing = (write) => Effect.ensuring(Effect.andThen(mark(true), write), mark(false))
     const limit = Duration.format(timeout)
-    // It must see whether a write is under way before that is interrupted.
+    // Reads `isWriting` before the race interrupts the write and resets it.
     const timeIsUp = Effect.flatMap(Effect.sleep(timeout), () =>
       Effect.fail(tooLate(
         isWriting
@@ -114,7 +115,7 @@ export const retryConflicts = <A, E>(
     return Effect.raceFirst(decided, timeIsUp)
   })
 
-/** `retryConflicts` for an operation of a store, with the store's timeout. */
+/** Runs `retryConflicts` for an operation of a store, with the timeout of the store. */
 export const retryOperation = <A>(
   { bucket, timeout }: KVStoreConfig,
   operation: string,

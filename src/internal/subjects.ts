@@ -1,15 +1,15 @@
 /**
- * Keys and filters: what may be written into a subject, and what matches what.
+ * Validation of keys and filters, and matching of subjects by filters.
  */
 import { format } from "effect/Formatter"
 import { InvalidKey } from "../KVStoreError.ts"
 
-/** Longer subjects make some servers drop the connection (measured at 4 KiB). */
+/** In characters. Some servers close the connection at longer subjects: observed at 4 KiB on nats-server 2.10.27. */
 export const longestKey = 1024
 
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/
 
-/** All keys. */
+/** The filter that matches all keys. */
 export const everything = ">"
 
 const expectedKey =
@@ -30,15 +30,15 @@ export const checkFilter = (filter: string): InvalidKey | undefined =>
     ? undefined
     : new InvalidKey({ expected: expectedFilter })
 
-/** A key as an error names it: one that is no text is refused, and shown as text in its refusal. */
+/** A key for an error. A key that is not a string is formatted as text. */
 export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)
 
-/** Whether a filter asks for a subject, or a key. */
+/** Whether a subject or a key matches a filter. */
 export type Matches = (subject: string) => boolean
 
 export const hasWildcard = (filter: string): boolean => filter.includes("*") || filter.includes(">")
 
-/** Walks over the subject token by token and does not split it: every message is held against every filter. */
+/** Compares token by token without splitting the subject, because it runs for every message and every filter. */
 const matchesTokens = (wanted: ReadonlyArray<string>, subject: string): boolean => {
   let at = 0
   for (const want of wanted) {

@@ -1,5 +1,5 @@
 /**
- * Elapsed time, read from a Clock.
+ * Elapsed time and ages by a `Clock`.
  */
 import type * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
@@ -7,10 +7,10 @@ import * as Duration from "effect/Duration"
 
 export const nanosPerMilli = 1_000_000
 
-/** Milliseconds by the monotonic clock: subtract two readings of one clock, and use it for nothing else. */
+/** Milliseconds of the monotonic clock. Only the difference of two readings of the same clock has a meaning. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / nanosPerMilli
 
-/** Whether more than `maxAge` has passed since a heartbeat, by a wall clock; where there was none it has. */
+/** Whether a heartbeat is older than `maxAge`, by the wall clock. True if there was no heartbeat. */
 export const isOlder = (
   clock: Clock.Clock,
   maxAge: Duration.Duration
@@ -20,9 +20,9 @@ export const isOlder = (
     lastHeartbeat === undefined || clock.currentTimeMillisUnsafe() - lastHeartbeat.epochMilliseconds > millis
 }
 
-/** A time to sleep in whole milliseconds, rounded up: timers that wake early make a loop spin. */
+/** A duration to sleep, rounded up to whole milliseconds: a timer that fires early would make a loop spin. */
 export const wholeMillis = (millis: number): Duration.Duration => Duration.millis(Math.max(0, Math.ceil(millis)))
 
-/** Milliseconds of a time that may not have been given. */
+/** Milliseconds of an optional duration. */
 export const optionalMillis = (duration: Duration.Duration | undefined): number | undefined =>
   duration === undefined ? undefined : Duration.toMillis(duration)

@@ -1,6 +1,6 @@
 /**
- * Options of which each is a `Config`, as one `Config` of them all. Effect's own
- * `Config.unwrap` throws where a plain value stands for a `Config`.
+ * Turns an object of `Config`s into one `Config`. Effect's `Config.unwrap` throws
+ * if an option is a plain value; here that is `InvalidConfig`.
  */
 import * as Config from "effect/Config"
 import * as Result from "effect/Result"
@@ -15,7 +15,7 @@ const isRecord = (value: unknown): value is { readonly [name: string]: unknown }
 
 const oneConfig = "a Config, such as Config.succeed(...), or an object of Configs"
 
-/** The same without what is undefined: an option that is left out. `prefix` is the path of the options within. */
+/** Copies the object without undefined options. `prefix` is the path of nested options in messages. */
 const prune = (
   name: string,
   value: unknown,
@@ -33,7 +33,7 @@ const prune = (
   return Result.succeed(kept)
 }
 
-/** Refuses what is neither a `Config` nor an object of such, by its name. */
+/** Fails with the name of an option that is neither a `Config` nor an object of `Config`s. */
 export const unwrapConfig = <A>(
   where: string,
   wrapped: Config.Wrap<A>

@@ -1,8 +1,7 @@
 /**
- * The smallest thing a backend must be: an append-only log per bucket that
- * keeps the last messages of each key, refuses a write whose condition does not
- * hold, and can be followed. What users see of a store is built on it once, in
- * `store.ts` (docs/protocols/kv.md, K1 and K4).
+ * The interface of a backend: an append-only log per bucket that keeps the last
+ * messages of each key, checks the condition of a write, and can be followed.
+ * `store.ts` builds `KVStore` on it (docs/protocols/kv.md, K1 and K4).
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
@@ -12,20 +11,20 @@ import type { KVStatus } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 
-/** What a message says of its key. `expire` is the marker that an aged value leaves. */
+/** The kind of a message. `put` is a value, the others are markers; `expire` is the marker of an expired value. */
 export type MessageOperation = "put" | "delete" | "purge" | "expire"
 
-/** One message of the log; only a `put` has a value. */
+/** A message of the log. `value` is empty unless the operation is `put`. */
 export interface StoredMessage {
   readonly key: string
   readonly revision: number
-  /** Unix milliseconds, by the store. */
+  /** Unix milliseconds by the store's clock. */
   readonly created: number
   readonly operation: MessageOperation
   readonly value: Uint8Array
 }
 
-/** The last message of `key` must have this revision; 0: there is none. */
+/** The last message of `key` must have this revision. 0: the key must have no message. */
 export interface Condition {
   readonly key: string
   readonly revision: number
@@ -40,13 +39,13 @@ export interface Append {
 
 export type Follow = "snapshot" | "updates" | { readonly revision: number }
 
-/** What a key has died of whose last message is gone without another: of its age, or purged without a trace. */
+/** Why a key lost its last message without leaving a marker: by age, or by a purge of the stream. */
 export type SilentRemoval = "expire" | "purge"
 
 export type BackendEvent =
-  /** A value; or the end of one that a watch has given, or, where it began without a snapshot, of any. */
+  /** A value or a marker. A snapshot has markers only of keys whose value was emitted before. */
   | { readonly _tag: "Message"; readonly message: StoredMessage }
-  /** A value that a watch has given is gone without a message; `created` is when that was found. */
+  /** A value that was emitted was removed without a marker. `created` is when the removal was noticed. */
   | {
     readonly _tag: "Gone"
     readonly key: string
@@ -59,20 +58,20 @@ export type BackendEvent =
 export interface Backend {
   readonly config: KVStoreConfig
   readonly clock: Clock.Clock
-  /** The last message of a key, reading this connection's own writes. */
+  /** The last message of a key. Sees all acknowledged writes of this connection. */
   readonly last: (key: string) => Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>
-  /** Writes; a condition that does not hold is `RevisionMismatch`. */
+  /** Appends a message and returns its revision. Fails with `RevisionMismatch` if the condition does not hold. */
   readonly append: (message: Append) => Effect.Effect<number, KVStoreReason>
-  /** What is kept of a key, oldest first. */
+  /** The kept messages of a key, oldest first. */
   readonly history: (key: string) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** The last message of each key that matches, in revision order; without the values where they are not wanted. */
+  /** The last message of each key that matches, in order of revisions. With `"names"` the values may be empty. */
   readonly lastOfEach: (
     filter: string,
     want: "values" | "names"
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** The last messages of those keys, of those that have one. */
+  /** The last message of each of these keys that has a message. */
   readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
-  /** What matches, from there on; `Ready` when all that was there has been given, and again where the log was recreated. */
+  /** The messages that match, from `from` on. `Ready` follows the existing ones, again if the log was recreated. */
   readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
 }

@@ -1,5 +1,5 @@
 /**
- * The options of a bucket, checked, with every default filled in. Nothing is sent.
+ * Checks the options of a bucket and adds the defaults. Nothing is sent.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ const settings = {
   timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))
 } satisfies { readonly [Name in keyof BucketOptions]-?: options.Setting<unknown> }
 
-/** The name that was given, where it is text: it says which bucket was meant. */
+/** The bucket name in the options, for the error. Undefined if it is not a string. */
 const bucketOf = (given: unknown): string | undefined => {
   const bucket: unknown = typeof given === "object" && given !== null ? Reflect.get(given, "bucket") : undefined
   return typeof bucket === "string" ? bucket : undefined
@@ -33,8 +33,8 @@ const failure = (given: unknown, reason: InvalidConfig): KVStoreError =>
   new KVStoreError({ bucket: bucketOf(given), operation: "configure", key: undefined, reason })
 
 /**
- * Checks options and fills in the defaults. Fails with `InvalidConfig`, which
- * names the setting and what would be right.
+ * Checks the options and adds the defaults. Fails with `InvalidConfig`, which
+ * names the setting and the valid values.
  */
 export const make = (given: BucketOptions): Effect.Effect<KVStoreConfig, KVStoreError> =>
   Effect.suspend(() =>

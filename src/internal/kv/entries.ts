@@ -1,6 +1,6 @@
 /**
- * The log's messages as users see them: entries, and events
- * (docs/protocols/kv.md, K14). Pure.
+ * Converts messages of the log into entries and events (docs/protocols/kv.md,
+ * K14). Pure.
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"

@@ -1,5 +1,5 @@
 /**
- * A read that takes what is too old for absent, and removes it
+ * `getUnexpired`: a read that treats an expired value as absent and deletes it
  * (docs/protocols/kv.md, K19).
  */
 import type * as Clock from "effect/Clock"
@@ -24,7 +24,7 @@ interface ExpiringStore {
 
 const operation = "getUnexpired"
 
-/** A read may ask for any age: it is no setting of the bucket's. */
+/** Any positive duration: the limits of the bucket's settings do not apply to a read. */
 const positiveTime: Setting<Duration.Duration> = (name, value) => {
   const given = toDuration(value)
   return given !== undefined && Duration.isFinite(given) && Duration.isPositive(given)
@@ -34,10 +34,10 @@ const positiveTime: Setting<Duration.Duration> = (name, value) => {
 
 const settings = { maxAge: positiveTime }
 
-/** The value is too old whether it could be removed or not: only the log is told. */
+/** Logs a failed deletion. The value is expired all the same, so the read does not fail. */
 const notRemoved = (error: KVStoreError) => Effect.logDebug("a value that has expired was not removed", error)
 
-/** What another write has replaced since it was judged is kept, and the key is looked at again. */
+/** After a conflict with another writer, the new value is kept and its age is checked. */
 export const getUnexpired = (
   store: ExpiringStore,
   key: string,
@@ -62,7 +62,7 @@ export const getUnexpired = (
           isTooOld(created))
         return Option.isSome(expired) ? writing(remove(expired.value)) : Effect.succeed(found)
       }))
-    // Of all that is done there only the removal can have an unknown outcome: time was up while it was under way.
+    // The timeout was reached during the deletion, the only write: the value is expired in any case.
     return Effect.catchIf(
       unexpired,
       ({ reason }) =>

@@ -1,15 +1,15 @@
 /**
- * Where the revisions of a new bucket begin: above every one that an earlier
- * bucket of that name gave, as far as the clock and this process can tell. A
- * write that is conditioned on a revision of a lost bucket must not succeed in
- * the new one (docs/protocols/kv.md, K2).
+ * The first revision of a new bucket. It is above all revisions of earlier buckets
+ * of the same name, as far as the clock and this process know. A write conditioned
+ * on a revision of a lost bucket must not succeed in the new bucket
+ * (docs/protocols/kv.md, K2).
  */
 import * as Context from "effect/Context"
 
-/** Microseconds since 1970: no bucket takes a million writes a second for long, and a number holds them exactly. */
+/** Microseconds since 1970: faster than the writes of any bucket, and within the safe integers. */
 const revisionsPerMilli = 1000
 
-/** The highest revision that a process has seen of a bucket, by the bucket's name. */
+/** The highest revision that this process has seen in each bucket. */
 export class Revisions {
   private readonly highest = new Map<string, number>()
 
@@ -22,7 +22,7 @@ export class Revisions {
   }
 }
 
-/** What this process has seen; a simulated process has seen nothing of what others have. */
+/** The revisions that this process has seen. A simulated process has its own. */
 export const SeenRevisions = Context.Reference<Revisions>("effect-aegis/SeenRevisions", {
   defaultValue: () => new Revisions()
 })

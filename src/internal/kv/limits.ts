@@ -1,32 +1,32 @@
 /**
- * The bounds of a bucket's settings, and how its name is written.
+ * Limits of the settings of a bucket, and the form of its name.
  */
 import * as Duration from "effect/Duration"
 
-/** A year: far beyond any bucket's use, and well inside what a server can count in nanoseconds. */
+/** Longer than any use, and within the range of nanoseconds of a server. */
 export const longestAge = Duration.days(366)
 
-/** Servers refuse a shorter one. */
+/** Servers refuse a shorter maximum age. */
 export const shortestAge = Duration.millis(100)
 
-/** Servers refuse a shorter one. */
+/** Servers refuse a shorter lifetime of markers. */
 export const shortestMarker = Duration.seconds(1)
 
-/** Values of a key: servers of the KV protocol keep no more. */
+/** Values per key: the maximum of NATS KV. */
 export const longestHistory = 64
 
-/** Bytes: no server can be configured to take a larger payload. */
+/** In bytes: the largest `max_payload` that a server can be configured with. */
 export const largestValue = 64 * 1024 * 1024
 
-/** Copies: servers make no more of a stream. */
+/** Copies of a stream: the maximum of JetStream. */
 export const mostReplicas = 5
 
 export const shortestTimeout = Duration.millis(1)
 
-/** Far beyond any use, and well inside what a timer can count. */
+/** Longer than any use, and within the range of timers. */
 export const longestTimeout = Duration.hours(1)
 
-/** It is a part of the stream's name, and a token in the subjects of its keys. */
+/** The name is a part of the stream name, and a token in the subjects of the keys. */
 export const bucketForm = /^[a-zA-Z0-9_-]{1,200}$/
 
 export const bucketFormInWords = "1 to 200 letters, digits, _ and -"

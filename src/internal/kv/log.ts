@@ -1,23 +1,23 @@
 /**
- * A stream as JetStream keeps one, in this process: one growing sequence over
- * all keys, the last `historySize` messages of each, conditions checked against
- * the last message of a key, and removal by age that spares nothing. Plain
- * state and plain functions: time is handed in (docs/protocols/kv.md, K1, K4, K17, K18).
+ * The log of a bucket in memory. It behaves like a JetStream stream: one growing
+ * sequence for all keys, the last `historySize` messages of each key, conditions on
+ * the last message of a key, and removal of all messages by age. It has no clock:
+ * callers pass the time (docs/protocols/kv.md, K1, K4, K17, K18).
  */
 import { type KVStoreReason, RevisionMismatch, StorageFull } from "../../KVStoreError.ts"
 import { countPassing } from "../binarySearch.ts"
 import { noBytes } from "../utf8.ts"
 import type { Append, StoredMessage } from "./backend.ts"
 
-/** A log is cleared of removed slots when it has this many, and they are most of it. */
+/** Empty slots are compacted if there are at least this many and they are more than half of all slots. */
 const compactAfter = 64
 
 export interface LogOptions {
   readonly firstRevision: number
   readonly historySize: number
-  /** Milliseconds, or undefined: values stay. */
+  /** Maximum age of a message in milliseconds; undefined: no limit. */
   readonly maxAge: number | undefined
-  /** How long an expiry marker lives, in milliseconds; undefined: expiry is silent. */
+  /** Lifetime of an expiry marker in milliseconds; undefined: no markers. */
   readonly markerAge: number | undefined
   readonly maxBytes: number | undefined
 }
@@ -34,10 +34,10 @@ export class Log {
   readonly options: LogOptions
   lastRevision: number
   bytes = 0
-  /** In order of revision; a removed message leaves an empty slot until the next compaction. */
+  /** In order of revisions. A removed message leaves an empty slot until the next compaction. */
   private slots: Array<Slot> = []
   private removed = 0
-  /** No message is due before this; undefined: none ever. A lower bound, so that most calls need no walk. */
+  /** No message expires before this time; undefined: no message expires. Lets most calls of `expire` skip the scan. */
   private nextDue: number | undefined
   private readonly byKey = new Map<string, Array<StoredMessage>>()
 
@@ -58,7 +58,7 @@ export class Log {
     return [...(this.byKey.get(key) ?? [])]
   }
 
-  /** The last message of each key that matches, in revision order. */
+  /** The last message of each key that matches, in order of revisions. */
   lastOfEach(matches: (key: string) => boolean): Array<StoredMessage> {
     const found: Array<StoredMessage> = []
     for (const [key, messages] of this.byKey) {
@@ -68,7 +68,7 @@ export class Log {
     return found.toSorted((a, b) => a.revision - b.revision)
   }
 
-  /** What is still there after a revision, in order. */
+  /** The kept messages after a revision, in order of revisions. */
   after(revision: number, matches: (key: string) => boolean): Array<StoredMessage> {
     const found: Array<StoredMessage> = []
     for (let index = this.firstSlotAfter(revision); index < this.slots.length; index++) {
@@ -78,7 +78,7 @@ export class Log {
     return found
   }
 
-  /** Appends where the condition holds and there is room; the new revision, or why not. */
+  /** Appends a message and returns its revision, or returns why it was refused. */
   append(message: Append, now: number): number | KVStoreReason {
     const { condition } = message
     if (condition !== undefined) {
@@ -96,10 +96,10 @@ export class Log {
     return this.write({ ...message, value: message.value.slice() }, now)
   }
 
-  /** Removes what is too old, leaving markers where they are asked for; the next time at which something may be due. */
+  /** Removes expired messages, leaves markers, and returns a time before which no other message expires. */
   expire(now: number): number | undefined {
     if (this.nextDue === undefined || this.nextDue > now) return this.nextDue
-    // A marker that is left here goes to the end of the slots, and is not due yet.
+    // `expireOne` appends markers to `slots`; they are not due yet.
     const due = this.slots.filter(({ message }) => message !== undefined && this.dueAt(message) <= now)
     for (const { message } of due) this.expireOne(message!, now)
     this.nextDue = this.slots.reduce<number | undefined>(
@@ -123,7 +123,7 @@ export class Log {
     return message.created + (message.operation === "expire" ? Math.min(markerAge, maxAge) : maxAge)
   }
 
-  /** As measured: a purge's tombstone and a marker vanish silently; a value and a delete's tombstone do not. */
+  /** Like nats-server: values and delete markers leave an expiry marker; purge markers and expiry markers do not. */
   private leavesMarker(message: StoredMessage): boolean {
     return this.options.markerAge !== undefined && (message.operation === "put" || message.operation === "delete")
   }
@@ -174,7 +174,7 @@ export class Log {
     }
   }
 
-  /** The index of the first slot with a higher revision. */
+  /** The index of the first slot with a revision above `revision`. */
   private firstSlotAfter(revision: number): number {
     return countPassing(this.slots, (slot) => slot.revision <= revision)
   }

@@ -1,6 +1,6 @@
 /**
- * The backend in this process: the log of `log.ts`, its time from the Clock that
- * the layer was built with, and watchers that read the log at their own pace.
+ * The memory backend: a `Log`, the `Clock` of the fiber that created it, and
+ * watches that read the log at their own pace.
  */
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
@@ -30,17 +30,17 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
   return [...messages.map(given), { _tag: "Ready" }]
 }
 
-/** A bucket's log, and those that wait for its next message. */
+/** The log of a bucket, and the latches of its watches. */
 interface HeldLog {
   readonly log: Log
   readonly now: () => number
-  /** Opened with every message that is appended. */
+  /** One latch per watch, opened when a message is appended. */
   readonly followers: Set<Latch.Latch>
-  /** Opens them. */
+  /** Opens all latches. */
   readonly announce: () => void
-  /** Removes what is too old; the time at which the next will be, where there is any. */
+  /** Removes expired messages, and returns a time before which no other message expires. */
   readonly expire: () => number | undefined
-  /** Every look at the log goes through here, so that what is too old is never seen. */
+  /** Removes expired messages, then runs `f`. All access to the log goes through `look`. */
   readonly look: <A>(f: () => A) => Effect.Effect<A>
 }
 
@@ -58,7 +58,7 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
     revisions.saw(config.bucket, log.lastRevision)
     followers.forEach((latch) => latch.openUnsafe())
   }
-  // The first look after something is due leaves its marker, and announces that to the watchers.
+  // Expired values can leave markers, which the watches must see.
   const expire = () => {
     const before = log.lastRevision
     const due = log.expire(now())
@@ -79,7 +79,7 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
   }
 }
 
-/** Markers must be left on time for watchers to hear; without them expiry is silent, and can wait for the next look. */
+/** Leaves expiry markers on time, for watches. Without markers expiry can wait for the next access to the log. */
 const leaveMarkers = ({ expire, followers, now }: HeldLog): Effect.Effect<never> =>
   Effect.gen(function*() {
     const appended = Latch.makeUnsafe(false)
@@ -104,7 +104,7 @@ const follow = ({ expire, followers, log, look }: HeldLog): Backend["follow"] =>
       (latch) => Effect.sync(() => followers.delete(latch))
     )
     const first = yield* look(() => beginning(log, matches, from))
-    // A watch may begin at a revision that is still to come.
+    // A watch can start at a future revision.
     let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
       expire()

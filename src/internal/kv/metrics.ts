@@ -1,8 +1,7 @@
 /**
- * What a store counts, and the spans it makes where somebody looks at them. An
- * update of a metric costs a fraction of a microsecond; a span costs several, and
- * is made only where the fiber's tracer is another than the default one, whose
- * spans nobody collects.
+ * Metrics and spans of a store. An update of a metric costs less than a
+ * microsecond; a span costs several. Spans are created only if the fiber has a
+ * tracer other than the default one, which discards them.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -13,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { monotonicMillis } from "../time.ts"
 
-/** How an operation ended. `miss`: there was nothing to get, or what was there was not what the condition asked for. */
+/** How an operation ended. `miss`: a `get` found no value, or a `delete` or `purge` found another revision. */
 export type OperationOutcome = "success" | "miss" | "error"
 
 interface Observed<A, E> {
@@ -23,7 +22,7 @@ interface Observed<A, E> {
   readonly outcomeOf: (exit: Exit.Exit<A, E>) => OperationOutcome
 }
 
-/** From 0.1 ms, which no server answers in, to 13 s, doubling. */
+/** From 0.1 ms, faster than any server, to 13 s, doubling. */
 const durationBoundaries = Metric.exponentialBoundaries({ start: 0.1, factor: 2, count: 18 })
 
 /** From 1 ms to 2 min, doubling. */
@@ -31,7 +30,7 @@ const lagBoundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count:
 
 const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "error"]
 
-/** One counter serves all purges: a purge that fails is an error of its caller's. */
+/** A successful purge has the metric name `kv.purge`, without the outcome. */
 const counterName = (operation: string, outcome: OperationOutcome): string =>
   operation === "purge" && outcome === "success" ? "kv.purge" : `kv.${operation}.${outcome}`
 
@@ -48,19 +47,19 @@ const metersOf = (bucket: string, operation: string) => {
       Metric.counter(counterName(operation, outcome), {
         attributes,
         incremental: true,
-        description: `How many ${operation} ended in ${outcome}`
+        description: `Number of ${operation} operations with the outcome ${outcome}`
       })
     ] as const
   )
   const duration = Metric.histogram("kv.duration", {
-    description: "How long an operation took, in milliseconds",
+    description: "Duration of an operation, in milliseconds",
     attributes: { bucket, operation, ...millis },
     boundaries: durationBoundaries
   })
   return { counters: new Map(counters), duration }
 }
 
-/** Counts, measures and traces the operations of a store. */
+/** Counts, times and traces the operations of a store. */
 export const observer = (bucket: string) => {
   const meters = new Map<string, ReturnType<typeof metersOf>>()
   const metersFor = (operation: string) => {
@@ -96,18 +95,18 @@ export const observer = (bucket: string) => {
   }
 }
 
-/** Counts a watch that needs a new consumer, by what it needs it for. */
+/** Counts new consumers of watches, by cause. */
 export const watchRestarted = (bucket: string) => (cause: string): Effect.Effect<void> =>
   Metric.update(
     Metric.counter("kv.watch.restarts", {
-      description: "How often a watch needed a new consumer on the server",
+      description: "Number of times that a watch needed a new consumer on the server",
       attributes: { bucket, cause },
       incremental: true
     }),
     1
   )
 
-/** Measures how old an event is, by the store's clock, when a watch gives it. */
+/** Records the age of an event, by the store's clock, when a watch emits it. */
 export const watchLag = (bucket: string, clock: Clock.Clock) => {
   const lag = Metric.histogram("kv.watch.lag", {
     description: "Time from a write to its event in a watch, in milliseconds by the store's clock",
@@ -118,16 +117,16 @@ export const watchLag = (bucket: string, clock: Clock.Clock) => {
     lag.updateUnsafe(Math.max(0, clock.currentTimeMillisUnsafe() - created), context)
 }
 
-const active = Metric.gauge("kv.buckets.active", { description: "Stores that are open in this process" })
+const active = Metric.gauge("kv.buckets.active", { description: "Number of open stores in this process" })
 
-/** Counts a store for as long as its scope is open. */
+/** Counts a store until its scope closes. */
 export const countActive: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
   Metric.modify(active, 1),
   () => Metric.modify(active, -1)
 )
 
-/** Counts a connection that could not be had. */
+/** Counts a failed connection attempt. */
 export const connectFailed: Effect.Effect<void> = Metric.update(
-  Metric.counter("kv.connect.error", { description: "Connections that could not be had", incremental: true }),
+  Metric.counter("kv.connect.error", { description: "Number of failed connection attempts", incremental: true }),
   1
 )

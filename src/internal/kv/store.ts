@@ -1,8 +1,8 @@
 /**
- * What a store guarantees, built on any backend: input checked before anything is
- * sent, conditions turned into the one number that the log checks, tombstones
- * kept from those who ask for values, and every failure told with its place
- * (docs/protocols/kv.md, K4 to K8, K14).
+ * Builds `KVStore` on a backend: checks input before anything is sent, translates
+ * conditions into the one revision that the log checks, hides markers from reads
+ * of values, and adds bucket, operation and key to errors (docs/protocols/kv.md,
+ * K4 to K8, K14).
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.is
 const getOutcome = (exit: Exit.Exit<Option.Option<unknown>, unknown>): OperationOutcome =>
   Exit.isFailure(exit) ? "error" : Option.isSome(exit.value) ? "success" : "miss"
 
-/** Nothing was removed: it was not there any more at that revision. */
+/** A removal whose revision did not match removed nothing: `miss`. */
 const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome =>
   Exit.isSuccess(exit)
     ? "success"
@@ -34,11 +34,11 @@ const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome
 
 type Fail = (operation: string, key: string | undefined) => (reason: KVStoreReason) => KVStoreError
 
-/** Says where an operation failed. */
+/** Adds bucket, operation and key to a reason. */
 const failureIn = (bucket: string): Fail => (operation, key) => (reason) =>
   new KVStoreError({ bucket, operation, key: key === undefined ? undefined : shownKey(key), reason })
 
-/** Runs an operation where its input is good, says where it failed, and has it observed. */
+/** Checks the input of an operation, runs it, adds its place to an error, and records metrics and spans. */
 const operateIn = (bucket: string, failure: Fail) => {
   const observe = observer(bucket)
   return <A>(
@@ -59,7 +59,7 @@ const operateIn = (bucket: string, failure: Fail) => {
     })
 }
 
-/** A watch in the terms of users, and how late each event is. */
+/** Turns messages of the backend into events, and records the lag of each event. */
 const watchOf = (backend: Backend, failure: Fail) => {
   const lag = watchLag(backend.config.bucket, backend.clock)
   return (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
@@ -67,7 +67,7 @@ const watchOf = (backend: Backend, failure: Fail) => {
     if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
     const from = options?.from ?? "snapshot"
     return Stream.unwrap(Effect.contextWith((context: Context.Context<never>) => {
-      // What is older than the watch has no lag.
+      // Messages before `Ready` can be older than the watch: they have no lag.
       let isReady = false
       const seen = (event: BackendEvent): KVEvent => {
         if (event._tag === "Ready") {
@@ -84,7 +84,7 @@ const watchOf = (backend: Backend, failure: Fail) => {
   }
 }
 
-/** Reads of many keys: by a filter, or by name. */
+/** Reads of several keys: by a filter, or by a list of keys. */
 const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
   const list = (operation: string, filter: string, want: "values" | "names") =>
     operate(

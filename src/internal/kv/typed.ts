@@ -1,5 +1,5 @@
 /**
- * The view of a store through a codec: bytes there, values here.
+ * A typed view of a store: encodes and decodes values with a codec.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ class DecodeFailure extends Data.Error<{ readonly entry: KVEntry; readonly cause
   }
 }
 
-/** Values into bytes and back, for a store: what does not go through is an error of that store's. */
+/** Encodes and decodes values. A failure of the codec becomes a `KVStoreError`. */
 const codecOf = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array>) => {
   const encodeValue = Schema.encodeEffect(codec)
   const decodeValue = Schema.decodeEffect(codec)
@@ -37,7 +37,7 @@ const codecOf = <A>(store: KVStore["Service"], codec: Schema.Codec<A, Uint8Array
   return {
     failure,
     decode,
-    /** A codec that throws is one that fails. */
+    /** A codec that throws is treated like a codec that fails. */
     encode: (operation: string, key: string, value: A) => {
       const invalid = (problem: string) => Effect.fail(failure(operation, key, new InvalidValue({ problem })))
       return encodeValue(value).pipe(
@@ -75,8 +75,8 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
         const current = yield* decodeFound("modify", store.get(key))
         const next = f(Option.map(current, (entry) => entry.value))
         if (!Option.isOption(next)) {
-          // Anything else would be taken for none, and delete the value.
-          const problem = `expected an Option of what modify was given, got ${typeof next}`
+          // Any other value would be treated like none, and the key would be deleted.
+          const problem = `expected the function of modify to return an Option, got ${typeof next}`
           return yield* failure("modify", key, new InvalidValue({ problem }))
         }
         if (Option.isSome(next)) {

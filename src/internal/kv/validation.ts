@@ -1,7 +1,7 @@
 /**
- * What a caller may ask for, checked before anything is sent. The types say most
- * of it; callers from JavaScript get the same answer as an error
- * (docs/protocols/kv.md, K8). Pure.
+ * Validation of keys, values and options before anything is sent. The types
+ * exclude most invalid input; untyped callers get an error (docs/protocols/kv.md,
+ * K8). Pure.
  */
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
@@ -10,7 +10,7 @@ import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, Value
 import * as options from "../options.ts"
 import { checkKey } from "../subjects.ts"
 
-/** Bytes that were handed to somebody else look like an empty value. */
+/** A buffer that was transferred to another thread has length 0 and would be stored as an empty value. */
 const isDetached = ({ buffer }: Uint8Array): boolean => "detached" in buffer && buffer.detached
 
 const problemOf = (read: Result.Result<unknown, InvalidConfig>): InvalidConfig | undefined =>
@@ -18,11 +18,11 @@ const problemOf = (read: Result.Result<unknown, InvalidConfig>): InvalidConfig |
 
 const revision = options.integer(0)
 
-/** A condition that is switched off is left out: `false` would be a plain write. */
+/** Refuses `false`: it would be an unconditional write. */
 const onlyTrue: options.Setting<true> = (name, value) =>
   value === true ? Result.succeed(value) : options.refuse(name, "true, or no such option", options.shown(value))
 
-/** The key is checked apart: a bad one is `InvalidKey`. */
+/** `whenKey.key` is checked separately, because an invalid key is `InvalidKey`. */
 const conditions = {
   createOnly: options.optional(onlyTrue),
   updateOnly: options.optional(onlyTrue),
@@ -49,27 +49,27 @@ const watching = {
   )
 }
 
-/** Text can be gone through as well, letter by letter: one key is not meant as so many. */
+/** Refuses a string: it is iterable too, and would be read as one key per character. */
 export const checkList = (keys: unknown): InvalidKey | undefined =>
   typeof keys === "object" && keys !== null && Symbol.iterator in keys
     ? undefined
     : new InvalidKey({ expected: `a list of keys, got ${format(keys)}` })
 
-/** An error names the key that is written: the one that guards it is named here. */
+/** Checks the key of `whenKey` and adds it to the message: the error itself has the written key. */
 const checkGuard = (key: string): KVStoreReason | undefined => {
   const problem = checkKey(key)
   return problem && new InvalidKey({ expected: `${problem.expected}; whenKey.key is ${format(key)}` })
 }
 
-/** What is given and is no condition must not be taken for none: that would be a plain write. */
+/** Refuses options without a valid condition: ignoring them would write unconditionally. */
 export const checkOptions = (given: KVOptions | undefined): KVStoreReason | undefined => {
   if (given === undefined) return undefined
-  const one = "put: expected one condition, or no options at all"
+  const one = "put: expected one condition, or no options"
   const read = options.read("put", given, conditions)
   const named = typeof given === "object" && given !== null
     ? conditionNames.filter((name) => given[name] !== undefined)
     : []
-  // Two conditions are the mistake then, whatever else is wrong with one of them.
+  // Reported first, even if one of the two conditions is not valid either.
   if (named.length > 1) return options.invalidConfig(`${one}, got ${named.join(" and ")}`)
   if (Result.isFailure(read)) return read.failure
   if (named.length === 0) return options.invalidConfig(`${one}, got none`)
@@ -86,7 +86,7 @@ export const checkValue = (value: Uint8Array, limit: number): KVStoreReason | un
   !(value instanceof Uint8Array)
     ? new InvalidValue({ problem: "expected a Uint8Array; a typed view stores other values" })
     : isDetached(value)
-    ? new InvalidValue({ problem: "expected a Uint8Array with bytes, and its buffer is detached" })
+    ? new InvalidValue({ problem: "expected a Uint8Array, got a Uint8Array whose buffer is detached" })
     : value.length > limit
     ? new ValueTooLarge({ size: value.length, limit })
     : undefined

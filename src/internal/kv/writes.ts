@@ -1,5 +1,5 @@
 /**
- * A `put` on any of its conditions, as the one number that the log checks
+ * Translates the condition of a `put` into the one revision that the log checks
  * (docs/protocols/kv.md, K4 to K6).
  */
 import * as Effect from "effect/Effect"
@@ -28,7 +28,7 @@ export const make = (backend: Backend) => {
       attempt: (writing) => attempt((message) => writing(backend.append(message)))
     })
 
-  /** A tombstone's revision is the condition then: nothing there and a tombstone are both "no value" (K5). */
+  /** A key whose last message is a marker has no value: the write is then conditioned on the marker's revision (K5). */
   const createOnly = (key: string, value: Uint8Array): Decision =>
     settle((write) =>
       Effect.catchIf(
