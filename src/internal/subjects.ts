@@ -4,7 +4,7 @@
 import { format } from "effect/Formatter"
 import { InvalidKey } from "../KVStoreError.ts"
 
-/** In characters. Some servers close the connection at longer subjects: observed at 4 KiB on nats-server 2.10.27. */
+/** In characters. nats-server 2.10.27 was observed to close the connection at subjects above about 4 KiB. */
 export const longestKey = 1024
 
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/

@@ -6,7 +6,7 @@
  */
 import * as Context from "effect/Context"
 
-/** Microseconds since 1970: faster than the writes of any bucket, and within the safe integers. */
+/** Microseconds since 1970 grow faster than the revisions of any bucket, and stay within the safe integers. */
 const revisionsPerMilli = 1000
 
 /** The highest revision that this process has seen in each bucket. */

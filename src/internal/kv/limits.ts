@@ -3,7 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 
-/** Longer than any use, and within the range of nanoseconds of a server. */
+/** Longer than any use, and within the range of a server, which counts nanoseconds. */
 export const longestAge = Duration.days(366)
 
 /** Servers refuse a shorter maximum age. */

@@ -30,11 +30,11 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
   return [...messages.map(given), { _tag: "Ready" }]
 }
 
-/** The log of a bucket, and the latches of its watches. */
+/** The log of a bucket, and the latches of the fibers that wait for its next message. */
 interface HeldLog {
   readonly log: Log
   readonly now: () => number
-  /** One latch per watch, opened when a message is appended. */
+  /** Latches of the watches and of `leaveMarkers`, opened when a message is appended. */
   readonly followers: Set<Latch.Latch>
   /** Opens all latches. */
   readonly announce: () => void
