@@ -4,7 +4,7 @@
 import { format } from "effect/Formatter"
 import { InvalidKey } from "../KVStoreError.ts"
 
-/** In characters. nats-server 2.10.27 was observed to close the connection at subjects above about 4 KiB. */
+/** In characters. A server closes the connection at a subject above 4 KiB, its control line (observed on 2.15.1). */
 export const longestKey = 1024
 
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/

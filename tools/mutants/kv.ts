@@ -1,4 +1,4 @@
-/** Bugs of a store's promises: values, conditions, and what is told when an answer does not come. */
+/** Planted bugs in the guarantees of a store: values, conditions, and writes without an answer. */
 import type { Mutant } from "./models.ts"
 
 const store = "src/internal/kv/store.ts"
@@ -9,15 +9,15 @@ const reasons = "src/internal/nats/jetstream/reasons.ts"
 
 export const kv: ReadonlyArray<Mutant> = [
   {
-    name: "a tombstone is taken for a value",
-    from: "AegisSDK 1.1 (history shows tombstones as values), nats.py#966, K16",
+    name: "a delete marker is read as a value",
+    from: "AegisSDK 1.1 (history shows delete markers as values), nats.py#966, K16",
     file: messages,
     find: "operationNames.get(header(operationHeader)) ??",
     replace: "",
     scenario: "single"
   },
   {
-    name: "an age marker is taken for a value",
+    name: "an expiry marker is read as a value",
     from: "nats.py#966, nats-server#6711, K16",
     file: messages,
     find: "markerReasons.get(header(markerHeader)) ??",
@@ -25,23 +25,23 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "aging"
   },
   {
-    name: "a read that failed is taken for absence",
-    from: "AegisSDK 0.4: get gives None for any error (K14)",
+    name: "a failed read is reported as an absent key",
+    from: "AegisSDK 0.4: get returns None for any error (K14)",
     file: store,
     find: "Effect.map(backend.last(key), (last) => isLive(last)",
     replace: "Effect.map(Effect.orElseSucceed(backend.last(key), () => Option.none()), (last) => isLive(last)",
     scenario: "single"
   },
   {
-    name: "of a write without an answer is told that nothing was written",
-    from: "AegisSDK 1.1: delete gives False for an outage (K9)",
+    name: "a write without an answer fails with Unavailable",
+    from: "AegisSDK 1.1: delete returns False in an outage (K9)",
     file: reasons,
     find: "failure._tag === \"Timeout\") return new OutcomeUnknown(",
     replace: "failure._tag === \"Timeout\") return new Unavailable(",
     scenario: "single"
   },
   {
-    name: "of a write that was under way when the link was lost is told that nothing was written",
+    name: "a write in flight when the link is lost fails with Unavailable",
     from: "AegisSDK 1.1 (K9)",
     file: reasons,
     find: "failure._tag === \"ConnectionLost\") return new OutcomeUnknown(",
@@ -49,23 +49,23 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a write without an answer is sent once more",
-    from: "the clients' own retries: nats.go's RetryAttempts for a publish (K10)",
+    name: "a write without an answer is sent again",
+    from: "retries in clients: RetryAttempts of nats.go for a publish (K10)",
     file: bucket,
     find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
     replace: "Effect.retry(js.publish(subjectOf(message.key), message.value, headers, timeout), { times: 1 })",
     scenario: "single"
   },
   {
-    name: "createOnly has no condition",
-    from: "Effect#7035: a store that grants every lock to everyone (K5)",
+    name: "createOnly writes without a condition",
+    from: "Effect#7035: a store that grants each lock to every caller (K5)",
     file: writes,
     find: "write(put(key, value, 0))",
     replace: "write(put(key, value, undefined))",
     scenario: "single"
   },
   {
-    name: "createOnly fails where there is a tombstone",
+    name: "createOnly fails if the last message is a marker",
     from: "nats-server#6712, #5162, #3895, K5",
     file: writes,
     find: ": write(put(key, value, revisionOf(last)))",
@@ -73,23 +73,23 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "createOnly writes over the value that it lost to",
-    from: "AegisSDK 1.5: purges and creates again (K5)",
+    name: "createOnly overwrites the value of a concurrent writer",
+    from: "AegisSDK 1.5: purges the key and creates it again (K5)",
     file: writes,
     find: "? Effect.fail(new KeyAlreadyExists({ revision: last.value.revision }))",
     replace: "? write(put(key, value, last.value.revision))",
     scenario: "single"
   },
   {
-    name: "updateOnly brings a deleted key back",
-    from: "AegisSDK 1.1: get and update, two steps (K5)",
+    name: "updateOnly writes to a deleted key",
+    from: "AegisSDK 1.1: get, then update (K5)",
     file: writes,
     find: ": Effect.fail(new KeyNotFound({}))",
     replace: ": write(put(key, value, revisionOf(last)))",
     scenario: "single"
   },
   {
-    name: "updateOnly is a read and a plain write",
+    name: "updateOnly writes without a condition after its read",
     from: "AegisSDK 1.3: update_heartbeat (K5)",
     file: writes,
     find: "(last) => isLive(last) ? write(put(key, value, last.value.revision))",
@@ -97,7 +97,7 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "delete and purge do not look at the revision",
+    name: "delete and purge ignore the revision",
     from: "AegisSDK 1.1: purge has no revision (K7)",
     file: store,
     find: "put(key, noBytes, options?.revision)",
@@ -105,8 +105,8 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "a compare-and-set that was refused is done again without its condition",
-    from: "AegisSDK 1.1: a lost race of update_only (K4)",
+    name: "a refused compare-and-set is repeated without its condition",
+    from: "AegisSDK 1.1: update_only after a lost race (K4)",
     file: writes,
     find: ": backend.append(put(key, value, options?.revision))",
     replace: ": Effect.catchIf(backend.append(put(key, value, options?.revision)), " +
@@ -114,8 +114,8 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "single"
   },
   {
-    name: "conditional writes have a message id, the same for one key and revision",
-    from: "K10: a reused Nats-Msg-Id answers an old success and writes nothing (measured)",
+    name: "conditioned writes of the same key and revision have the same message id",
+    from: "K10: a reused Nats-Msg-Id is answered with an old sequence and stores nothing",
     file: messages,
     find: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)])",
     replace: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)], " +
@@ -124,14 +124,14 @@ export const kv: ReadonlyArray<Mutant> = [
   },
   {
     name: "a replicated bucket is read from the nearest copy",
-    from: "nats-server#4710, #6557: stale in 2 to 4 % of reads (measured), K13",
+    from: "nats-server#4710, #6557: 2 to 4 % of reads are stale, K13",
     file: bucket,
     find: "isDirect && config.replicas === 1 ?",
     replace: "isDirect ?",
     scenario: "replicated"
   },
   {
-    name: "a conflict is taken for a success where the server names no number (10164)",
+    name: "a conflict with the error code 10164 is reported as a success",
     from: "K4",
     file: bucket,
     find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
