@@ -8,7 +8,7 @@ import { address, ca, serverTls } from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 
-/** As two processes would: each builds the whole preset anew, over its own connection. */
+/** Builds the layer twice, each time with its own connection, as two processes would. */
 const twice = (layer: Layer.Layer<Aegis.Services, { readonly message: string }>) =>
   Effect.gen(function*() {
     const first = yield* Layer.build(layer)
@@ -29,17 +29,17 @@ const twice = (layer: Layer.Layer<Aegis.Services, { readonly message: string }>)
 
 for (const line of ["2.10", "2.15"] as const) {
   describe(`Aegis, ${line}`, () => {
-    it.live("layerNats: what one process does, another sees", () =>
+    it.live("layerNats: one process sees the instance and the leader of another", () =>
       Effect.flatMap(startNatsServer({ line }), ({ url }) => twice(Aegis.layerNats({ servers: url }))))
 
-    it.live("layerConfig: the same from AEGIS_NATS_URL, also with several servers", () =>
+    it.live("layerConfig: connects by AEGIS_NATS_URL with several servers", () =>
       Effect.flatMap(startNatsServer({ line }), ({ url }) =>
         twice(Layer.provide(
           Aegis.layerConfig(),
           ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: `${url}, nats://127.0.0.1:1` }))
         ))))
 
-    it.live("layerConfig: with credentials and a CA, by their files", () =>
+    it.live("layerConfig: connects with a credentials file and a CA file", () =>
       Effect.gen(function*() {
         const operator = makeOperator()
         const config = `${serverTls(address)}\n${operator.config}`

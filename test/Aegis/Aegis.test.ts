@@ -18,7 +18,7 @@ import { startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
 
-/** A port that nobody listens on: what is tried there takes longer than what is refused at once. */
+/** A port without a listener: a connection attempt takes longer than the refusal of an option. */
 const nowhere = "nats://127.0.0.1:1"
 
 const withConfig = (variables: unknown, config?: Config.Wrap<Aegis.ConfigOptions>) =>
@@ -35,11 +35,11 @@ const registersAndLeads = Effect.gen(function*() {
   assert.deepStrictEqual(Option.map(leader, (record) => record.token), Option.some(leadership.token))
 })
 
-describe("Aegis, memory", () => {
-  it.effect("gives a registry and elections that work together", () =>
+describe("Aegis, in memory", () => {
+  it.effect("layerMemory provides a registry and elections", () =>
     registersAndLeads.pipe(Effect.scoped, Effect.provide(Aegis.layerMemory())))
 
-  it.effect("keeps its buckets apart: an hour ages an instance out, and no leader", () =>
+  it.effect("layerMemory has separate buckets: after an hour an instance is expired and a leader is not", () =>
     Effect.gen(function*() {
       const registry = yield* Registry.Registry
       const election = yield* Election.Election
@@ -50,7 +50,7 @@ describe("Aegis, memory", () => {
       assert.isTrue(yield* leadership.isValid)
     }).pipe(Effect.scoped, Effect.provide(Aegis.layerMemory())))
 
-  it.effect("is what AEGIS_BACKEND=memory asks for, and the log says so", () =>
+  it.effect("layerConfig uses memory for AEGIS_BACKEND=memory, and logs it", () =>
     Effect.gen(function*() {
       const said: Array<string> = []
       const logger = Logger.make((entry) => {
@@ -63,7 +63,7 @@ describe("Aegis, memory", () => {
       assert.isTrue(said.some((line) => line.includes("the backend is memory")), said.join("\n"))
     }))
 
-  it.effect("takes its options: an instance expires by the maxAge that was given", () =>
+  it.effect("layerMemory passes options on: an instance expires after the given maxAge", () =>
     Effect.gen(function*() {
       const registry = yield* Registry.Registry
       yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
@@ -89,7 +89,7 @@ describe("Aegis, memory is never a fallback", () => {
       ["AEGIS_NATS_CA is set", { AEGIS_NATS_CA: "/run/ca.pem" }]
     ] as const
   ) {
-    it.effect(`where ${what} and no URL, a ConfigError names the variable and how to ask for memory`, () =>
+    it.effect(`fails without a URL if ${what}, and names the variable and AEGIS_BACKEND=memory`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
         assert.strictEqual(error._tag, "ConfigError")
@@ -110,7 +110,7 @@ describe("Aegis, memory is never a fallback", () => {
       ["AEGIS_REPLICAS", "0"]
     ] as const
   ) {
-    it.effect(`${name}=${value} is a ConfigError that names it`, () =>
+    it.effect(`${name}=${value} fails with a ConfigError that names the variable`, () =>
       Effect.gen(function*() {
         const variables = { AEGIS_NATS_URL: "nats://127.0.0.1:1", [name]: value }
         const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
@@ -120,8 +120,8 @@ describe("Aegis, memory is never a fallback", () => {
   }
 })
 
-describe("Aegis, from the configuration", () => {
-  it.effect("a field that is given replaces its variable only", () =>
+describe("Aegis, by configuration", () => {
+  it.effect("an option in the code replaces only its own variable", () =>
     Effect.gen(function*() {
       const registry = yield* Registry.Registry
       yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
@@ -131,13 +131,13 @@ describe("Aegis, from the configuration", () => {
       registry: { maxAge: Config.succeed("2 minutes" as const) }
     }))))
 
-  it.effect("a backend that is given is used, whatever AEGIS_BACKEND says", () =>
+  it.effect("a backend in the code overrides AEGIS_BACKEND", () =>
     registersAndLeads.pipe(
       Effect.scoped,
       Effect.provide(withConfig({ AEGIS_BACKEND: "nats" }, { backend: Config.succeed("memory" as const) }))
     ))
 
-  it.live("a login that is given goes beside the URL and the CA of the variables", () =>
+  it.live("a password in the code is used together with the URL and the user of the variables", () =>
     Effect.gen(function*() {
       const said: Array<Record<string, unknown>> = []
       const { url } = yield* startListener(welcomes(said))
@@ -150,7 +150,7 @@ describe("Aegis, from the configuration", () => {
       assert.deepStrictEqual([said[0]!["user"], said[0]!["pass"]], ["u", "p"])
     }))
 
-  it.live("tells a server who it is by any of its settings", () =>
+  it.live("each authentication method of the variables is sent to the server", () =>
     Effect.gen(function*() {
       const user = makeUser(makeOperator().account)
       const file = yield* temporaryFile(user.credentials)
@@ -163,7 +163,7 @@ describe("Aegis, from the configuration", () => {
       for (const [config, expected] of logins) {
         const said: Array<Record<string, unknown>> = []
         const { url } = yield* startListener(welcomes(said))
-        // It is no NATS server, so there will be no buckets on it.
+        // The listener is not a NATS server: the layer waits for its buckets until it is interrupted.
         const layer = withConfig({ AEGIS_NATS_URL: url, ...config })
         const fiber = yield* Effect.forkScoped(Effect.exit(Layer.build(layer)))
         yield* eventually(false)(Effect.sync(() => said.length), (count) => count === 1)
@@ -174,15 +174,23 @@ describe("Aegis, from the configuration", () => {
 
   for (
     const [what, config, problem] of [
-      ["a URL that is none", { AEGIS_NATS_URL: "not a url" }, /servers: expected nats:\/\/host:port, got "not a url"/],
+      ["an invalid URL", { AEGIS_NATS_URL: "not a url" }, /servers: expected nats:\/\/host:port, got "not a url"/],
       [
-        "two logins",
+        "two authentication methods",
         { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_TOKEN: "t", AEGIS_NATS_CREDS: "a.creds" },
         /one way to log in, got token, credentialsFile/
       ],
-      ["half a login", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_USER: "u" }, /password: expected/],
-      ["a certificate alone", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CERT: client.cert.file }, /key/],
-      ["a CA that is not there", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CA: "/none" }, /tls.caFile.*ENOENT/]
+      [
+        "a user without a password",
+        { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_USER: "u" },
+        /password: expected/
+      ],
+      [
+        "a certificate without a key",
+        { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CERT: client.cert.file },
+        /key/
+      ],
+      ["a missing CA file", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CA: "/none" }, /tls.caFile.*ENOENT/]
     ] as const
   ) {
     it.live(`refuses ${what}`, () =>
@@ -193,43 +201,43 @@ describe("Aegis, from the configuration", () => {
   }
 })
 
-describe("Aegis, options that are not valid", () => {
+describe("Aegis, invalid options", () => {
   const cases: ReadonlyArray<
     readonly [what: string, layer: () => Layer.Layer<Aegis.Services, unknown>, named: RegExp]
   > = [
     [
-      "layerMemory: a maxAge that is none",
+      "layerMemory: an invalid maxAge",
       () => Aegis.layerMemory({ registry: { maxAge: untyped("bananas") } }),
       /maxAge/
     ],
     [
-      "layerNats: a maxAge that is none",
+      "layerNats: an invalid maxAge",
       () => Aegis.layerNats({ servers: nowhere, registry: { maxAge: untyped("bananas") } }),
       /maxAge/
     ],
     [
-      "layerNats: timings that are none",
+      "layerNats: invalid timings",
       () => Aegis.layerNats({ servers: nowhere, election: { timings: untyped("fast") } }),
       /timings/
     ],
     [
-      "layerNats: a name that no option has",
+      "layerNats: an unknown option",
       () => Aegis.layerNats(untyped({ servers: nowhere, replica: 3 })),
       /replica/
     ],
     [
-      "layerNats: a name that no option of the registry has",
+      "layerNats: an unknown option of the registry",
       () => Aegis.layerNats({ servers: nowhere, registry: untyped({ maxAges: 3 }) }),
       /maxAges/
     ],
-    ["layerMemory: a name that no option has", () => Aegis.layerMemory(untyped({ replica: 3 })), /replica/],
-    ["layerMemory: replicas that are no number", () => Aegis.layerMemory({ replicas: Number.NaN }), /replicas: .*NaN/],
+    ["layerMemory: an unknown option", () => Aegis.layerMemory(untyped({ replica: 3 })), /replica/],
+    ["layerMemory: replicas that are NaN", () => Aegis.layerMemory({ replicas: Number.NaN }), /replicas: .*NaN/],
     [
-      "layerMemory: another onMismatch",
+      "layerMemory: an unknown onMismatch",
       () => Aegis.layerMemory({ onMismatch: untyped("Fail") }),
       /onMismatch: .*"Fail"/
     ],
-    ["layerMemory: no object", () => Aegis.layerMemory(untyped(null)), /null/],
+    ["layerMemory: null", () => Aegis.layerMemory(untyped(null)), /null/],
     ["layerMemory: a Map", () => Aegis.layerMemory(untyped(new Map([["replicas", 3]]))), /object of class Map/],
     [
       "layerMemory: a getter that throws",
@@ -252,32 +260,32 @@ describe("Aegis, options that are not valid", () => {
       /nats\.tls: /
     ],
     [
-      "layerConfig: a name that no option of the connection has, for memory too",
+      "layerConfig: an unknown option of the connection, also for memory",
       () => withConfig({ AEGIS_BACKEND: "memory" }, { nats: untyped(Config.succeed({ server: nowhere })) }),
       /nats\.server"/
     ],
     [
-      "layerConfig: a plain value deep within",
+      "layerConfig: a nested option that is a plain value",
       () => withConfig({}, { registry: { maxAge: untyped("30 seconds") } }),
       /registry\.maxAge: .*Config/
     ],
-    ["layerConfig: no object", () => withConfig({}, untyped(null)), /config: .*null/],
+    ["layerConfig: null", () => withConfig({}, untyped(null)), /config: .*null/],
     [
-      "layerConfig: a value that is no Config",
+      "layerConfig: an option that is a plain value",
       () => withConfig({}, { replicas: untyped(3) }),
       /replicas: .*Config.*number/
     ],
     [
-      "layerConfig: a value within the connection that is no Config",
+      "layerConfig: an option of the connection that is a plain value",
       () => withConfig({}, { nats: { servers: untyped(nowhere) } }),
       /servers: .*Config/
     ],
     [
-      "layerConfig: a name that no option has",
+      "layerConfig: an unknown option",
       () => withConfig({}, untyped({ replica: Config.succeed(3) })),
       /replica"/
     ],
-    ["layerNats: no object", () => Aegis.layerNats(untyped(undefined)), /servers/]
+    ["layerNats: undefined", () => Aegis.layerNats(untyped(undefined)), /servers/]
   ]
   for (const [what, layer, named] of cases) {
     it.effect(what, () =>

@@ -1,4 +1,4 @@
-/** A bucket that is taken as it is keeps what it is: what stands on it is refused where that does not do. */
+/** A bucket that is opened with `onMismatch: "accept"` keeps its settings; services that need others are refused. */
 import { assert, describe, it } from "@effect/vitest"
 import { Election, KVStore, NatsClient, NatsKVStore, Registry } from "effect-aegis"
 import * as Duration from "effect/Duration"
@@ -8,8 +8,8 @@ import { lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 
 for (const line of lines) {
-  describe(`a bucket taken as it is, ${line}`, () => {
-    it.live("shows what it has, and bears no election and no registry that it would break", () =>
+  describe(`an accepted bucket, ${line}`, () => {
+    it.live("has its own settings, and is refused by elections and a registry that need others", () =>
       Effect.gen(function*() {
         const { url } = yield* startNatsServer({ line })
         const open = (options: Partial<KVStore.BucketOptions>) =>

@@ -1,4 +1,4 @@
-/** Ways to a server that are none: refused before anything is sent, not even to a good server among bad ones. */
+/** Invalid servers and connections are refused before anything is sent, also to a valid server in the same list. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -9,7 +9,7 @@ import type { KVStoreError } from "../../src/KVStoreError.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import { untyped } from "../../tools/values.ts"
 
-/** A port that is listened on, and how often somebody has come. */
+/** A listening port that counts its connections. */
 const listener = Effect.acquireRelease(
   Effect.callback<{ readonly address: string; readonly visits: () => number; readonly close: () => void }>(
     (resume) => {
@@ -31,7 +31,7 @@ const listener = Effect.acquireRelease(
   ({ close }) => Effect.sync(close)
 )
 
-/** Far less than one attempt to connect may take. */
+/** Far less than the timeout of a connection attempt. */
 const atOnce = Effect.timeout("500 millis")
 
 const refused = Effect.fnUntraced(function*<A, E extends { readonly _tag: string }>(
@@ -47,33 +47,33 @@ const refused = Effect.fnUntraced(function*<A, E extends { readonly _tag: string
 type Servers = (good: string) => unknown
 
 const badServers: ReadonlyArray<readonly [what: string, servers: Servers, shown: string]> = [
-  ["nothing", () => undefined, "undefined"],
+  ["undefined", () => undefined, "undefined"],
   ["null", () => null, "null"],
-  ["no text", () => "", `""`],
+  ["an empty text", () => "", `""`],
   ["a blank", () => " ", `" "`],
   ["a number", () => 4222, "4222"],
   ["an object", () => ({ host: "127.0.0.1", port: 4222 }), "an object"],
-  ["a URL of the class", () => new URL("nats://127.0.0.1:4222"), "an object"],
-  ["no servers", () => [], "none"],
-  ["words", () => "not a server", "not a server"],
-  ["several in one text with no comma between", (good) => `${good} ${good}`, "127.0.0.1"],
-  ["a scheme only", () => "nats://", "nats://"],
-  ["a port only", () => "nats://:4222", ":4222"],
+  ["an instance of URL", () => new URL("nats://127.0.0.1:4222"), "an object"],
+  ["an empty list", () => [], "none"],
+  ["a text with spaces", () => "not a server", "not a server"],
+  ["two servers without a comma between them", (good) => `${good} ${good}`, "127.0.0.1"],
+  ["a protocol without a host", () => "nats://", "nats://"],
+  ["a port without a host", () => "nats://:4222", ":4222"],
   ["another protocol", () => "http://127.0.0.1:4222", "http://"],
-  ["a protocol of browsers", () => "wss://127.0.0.1:4222", "wss://"],
-  ["a port that there is not", () => "nats://127.0.0.1:99999", "99999"],
+  ["a WebSocket URL", () => "wss://127.0.0.1:4222", "wss://"],
+  ["a port out of range", () => "nats://127.0.0.1:99999", "99999"],
   ["a port that is text", () => "127.0.0.1:nats", "127.0.0.1:..."],
-  ["a line break, and a command of the protocol behind it", () => "127.0.0.1:4222\r\nPUB a 1\r\n1", "127.0.0.1:..."],
-  ["a bad one after a good one", (good) => [good, "a b"], "a b"],
-  ["a bad one before a good one", (good) => ["http://127.0.0.1", good], "http://127.0.0.1"],
-  ["nothing among good ones", (good) => [good, undefined, good], "undefined"],
-  ["a number among good ones", (good) => [good, 7], "7"],
+  ["a line break followed by a NATS command", () => "127.0.0.1:4222\r\nPUB a 1\r\n1", "127.0.0.1:..."],
+  ["an invalid server after a valid one", (good) => [good, "a b"], "a b"],
+  ["an invalid server before a valid one", (good) => ["http://127.0.0.1", good], "http://127.0.0.1"],
+  ["undefined among valid servers", (good) => [good, undefined, good], "undefined"],
+  ["a number among valid servers", (good) => [good, 7], "7"],
   ["a list in a list", (good) => [[good], good], "a list"]
 ]
 
-describe("bad input, servers", () => {
+describe("invalid servers", () => {
   for (const [what, servers, shown] of badServers) {
-    it.live(`a client refuses ${what}, and connects nowhere`, () =>
+    it.live(`NatsClient.layer refuses ${what}, and does not connect`, () =>
       Effect.gen(function*() {
         const { address, visits } = yield* listener
         const { message, operation } = yield* refused(NatsClient.layer({ servers: untyped(servers(address)) }))
@@ -83,7 +83,7 @@ describe("bad input, servers", () => {
       }))
   }
 
-  it.live("a password in a bad URL is not shown", () =>
+  it.live("a password in an invalid URL is not shown", () =>
     Effect.gen(function*() {
       for (const servers of ["http://u:secret-7@127.0.0.1:4222", "u:secret-7@a b", ["nats://u:secret-7@h:99999"]]) {
         const { message } = yield* refused(NatsClient.layer({ servers }))
@@ -91,15 +91,15 @@ describe("bad input, servers", () => {
       }
     }))
 
-  for (const [what, options] of [["nothing", undefined], ["null", null], ["text", "127.0.0.1:4222"]] as const) {
-    it.live(`a client refuses options that are ${what}`, () =>
+  for (const [what, options] of [["undefined", undefined], ["null", null], ["a text", "127.0.0.1:4222"]] as const) {
+    it.live(`NatsClient.layer refuses ${what} as options`, () =>
       Effect.gen(function*() {
         const { message } = yield* refused(NatsClient.layer(untyped(options)))
         assert.include(message, "servers")
       }))
   }
 
-  it.live("a client from configuration refuses what it finds there", () =>
+  it.live("layerConfig refuses an invalid URL in the configuration", () =>
     Effect.gen(function*() {
       const config = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_NATS_URL: "http://127.0.0.1:4222" }))
       const client = NatsClient.layerConfig({ servers: Config.String("AEGIS_NATS_URL") })
@@ -108,18 +108,18 @@ describe("bad input, servers", () => {
     }))
 })
 
-describe("bad input, connections", () => {
+describe("invalid connections", () => {
   const fake = { subscribe: () => undefined, request: () => undefined }
   const bad: ReadonlyArray<readonly [what: string, connection: unknown]> = [
-    ["nothing", undefined],
+    ["undefined", undefined],
     ["null", null],
-    ["text", "nats://127.0.0.1:4222"],
-    ["the promise of a connection", Promise.resolve(fake)],
-    ["what has only some of a connection's methods", fake],
+    ["a text", "nats://127.0.0.1:4222"],
+    ["a promise of a connection", Promise.resolve(fake)],
+    ["an object with some methods of a connection", fake],
     ["a function", () => fake]
   ]
   for (const [what, connection] of bad) {
-    it.live(`a client refuses ${what}`, () =>
+    it.live(`NatsClient.layerFromConnection refuses ${what}`, () =>
       Effect.gen(function*() {
         const { message, operation } = yield* refused(NatsClient.layerFromConnection(connection))
         assert.strictEqual(operation, "layerFromConnection")

@@ -1,4 +1,4 @@
-/** Buckets that somebody deletes under a running fleet are made again, and the fleet goes on. */
+/** Buckets that are deleted while services run are recreated, and the services continue. */
 import { assert, describe, it } from "@effect/vitest"
 import { Aegis, Election, Registry } from "effect-aegis"
 import * as Clock from "effect/Clock"
@@ -16,7 +16,7 @@ import { layerRaw, Raw } from "../support/natsClient.ts"
 
 const until = eventually(false)
 
-/** A process of its own, as far as the library can tell. */
+/** A fresh layer with its own connection: to the library, a separate process. */
 const aegis = Layer.unwrap(Effect.map(NatsServer, ({ url }) => Layer.fresh(Aegis.layerNats({ servers: url }))))
 
 const drop = (bucket: string) =>
@@ -26,7 +26,7 @@ for (const line of lines) {
   describe(`on ${line}`, () => {
     const world = Layer.provideMerge(layerRaw, layerNatsServer(line))
 
-    it.live("an instance registers again by its next beat, and watchers see it come back", () =>
+    it.live("an instance registers again with its next heartbeat, and is listed again", () =>
       Effect.gen(function*() {
         const registry = yield* Registry.Registry
         yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" }, {
@@ -40,7 +40,7 @@ for (const line of lines) {
         yield* until(alive, (ids) => ids.includes("orders-1"), Duration.seconds(3))
       }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(aegis, world))))
 
-    it.live("a leader whose record is gone is told so, and another leads only when its lease would have run out", () =>
+    it.live("after the record of a leader is deleted, the next leader waits until the lease has expired", () =>
       Effect.gen(function*() {
         const timings = Election.fast
         const process = Effect.map(Layer.build(aegis), (context) => Effect.provide(Election.Election, context))
@@ -60,7 +60,7 @@ for (const line of lines) {
         const waited = (yield* Clock.currentTimeMillis) - dropped
         assert.include(["first", "second"], next)
         assert.isFalse(yield* leading.isValid)
-        // It had beaten half a second before, at most, and a process that has seen it waits from then.
+        // The last renewal was at most 0.5 s before the deletion; the lease of 3 s counts from then.
         assert.isAtLeast(waited, 2000)
       }).pipe(Effect.scoped, Effect.provide(world)))
   })

@@ -1,4 +1,4 @@
-/** Effect's `KeyValueStore` over a bucket on real servers of both lines: the suite that memory passes. */
+/** `KVKeyValueStore` on nats-server of both lines: the same suite as in memory. */
 import * as Layer from "effect/Layer"
 import { lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer } from "../../tools/natsServer/server.ts"
@@ -6,7 +6,7 @@ import { layerOwnNatsBuckets } from "../support/natsClient.ts"
 import { suite } from "./suite/index.ts"
 
 for (const line of lines) {
-  suite(`KVKeyValueStore on a server of the line ${line}`, {
+  suite(`KVKeyValueStore on nats-server ${line}`, {
     kind: "nats",
     virtual: false,
     buckets: Layer.provide(layerOwnNatsBuckets, layerNatsServer(line))

@@ -1,4 +1,4 @@
-/** Effect's `KeyValueStore` over a store in memory. */
+/** `KVKeyValueStore` on a store in memory. */
 import { memoryBuckets } from "../support/suite.ts"
 import { suite } from "./suite/index.ts"
 

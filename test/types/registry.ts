@@ -1,6 +1,6 @@
 /**
- * What must not compile of a registry. Every line after a `@ts-expect-error` is one mistake away from a line that
- * compiles. Nothing here is run.
+ * Type tests of `Registry`: each line after a `@ts-expect-error` has one mistake and must not compile; the other lines
+ * must compile. Nothing here is run.
  */
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -19,35 +19,35 @@ export const instances = (registry: Service, given: Registry.InstanceOptions) =>
   registry.register({ ...one, group: "eu", status: "STANDBY", metadata: { zone: "a" } }),
   registry.heartbeat(one),
 
-  // @ts-expect-error A heartbeat by hand needs the id of the instance that it is for.
+  // @ts-expect-error A heartbeat by hand requires an instanceId.
   registry.heartbeat(orders),
-  // @ts-expect-error Nor may it be undefined.
+  // @ts-expect-error The instanceId of a heartbeat by hand must not be undefined.
   registry.heartbeat({ ...orders, instanceId: undefined }),
-  // @ts-expect-error Nor may it be there or not.
+  // @ts-expect-error The instanceId of a heartbeat by hand must not be optional.
   registry.heartbeat(given),
-  // @ts-expect-error The group has one name; AegisSDK's is that of the stored field.
+  // @ts-expect-error The option is named group; stickyActiveGroup is the name of the stored field.
   registry.register({ ...one, stickyActiveGroup: "eu" }),
-  // @ts-expect-error There is one status.
+  // @ts-expect-error The option is named status.
   registry.register({ ...one, stickyActiveStatus: "ACTIVE" }),
-  // @ts-expect-error A status is one of five.
+  // @ts-expect-error An unknown status: the names are upper case.
   registry.register({ ...one, status: "active" }),
-  // @ts-expect-error A choice is one of three.
+  // @ts-expect-error An unknown value of onDuplicate: the names are lower case.
   registry.register(one, { onDuplicate: "Fail" })
 ]
 
 export const draining = ({ drain }: Registry.Registration) => [
   drain(Effect.void, { timeout: "1 minute" }),
 
-  // @ts-expect-error How long it may take is not left out: there is no time that suits all.
+  // @ts-expect-error The timeout is required: no default suits all callers.
   drain(Effect.void),
-  // @ts-expect-error Nor is it undefined.
+  // @ts-expect-error The timeout must not be undefined.
   drain(Effect.void, { timeout: undefined }),
-  // @ts-expect-error It has a name.
+  // @ts-expect-error The timeout is passed by its option name.
   drain(Effect.void, "1 minute")
 ]
 
 export const made: Effect.Effect<Service, Registry.RegistryError, KVStore.KVStore | Scope.Scope> = Registry.make()
 
 export const cleanup: Layer.Layer<never, Registry.RegistryError, Registry.Registry> = Registry.layerCleanup()
-// @ts-expect-error Its options may be refused.
+// @ts-expect-error The layer can fail with InvalidConfig.
 export const infallible: Layer.Layer<never, never, Registry.Registry> = Registry.layerCleanup()

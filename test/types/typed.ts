@@ -1,6 +1,6 @@
 /**
- * What must not compile of typed views and of reads that expire. Every line after a `@ts-expect-error` is one mistake
- * away from a line that compiles, and `npm run check` fails where the compiler does not find it. Nothing here is run.
+ * Type tests of typed views, `getUnexpired` and `clear`: each line after a `@ts-expect-error` has one mistake and must
+ * not compile; the other lines must compile. `npm run check` compiles this file. Nothing here is run.
  */
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
@@ -30,25 +30,25 @@ export const values = (prices: Prices) => [
   prices.put("apple", { cents: 1 }),
   prices.put("apple", { cents: 1, currency: "EUR" }, KVStore.KVOptions.createOnly),
 
-  // @ts-expect-error The value is of another type.
+  // @ts-expect-error A field has another type.
   prices.put("apple", { cents: "1" }),
-  // @ts-expect-error It lacks what the schema asks for.
+  // @ts-expect-error A required field is missing.
   prices.put("apple", {}),
-  // @ts-expect-error It has what the schema does not know.
+  // @ts-expect-error The schema has no such field.
   prices.put("apple", { cents: 1, dollars: 1 }),
-  // @ts-expect-error A literal is none of those that there are.
+  // @ts-expect-error An unknown literal.
   prices.put("apple", { cents: 1, currency: "GBP" }),
-  // @ts-expect-error A view takes values, not what is stored.
+  // @ts-expect-error A view takes values, not their stored bytes.
   prices.put("apple", new Uint8Array(1)),
-  // @ts-expect-error Nor the text of it.
+  // @ts-expect-error A view takes values, not their JSON text.
   prices.put("apple", `{"cents":1}`),
-  // @ts-expect-error No value is no way to delete.
+  // @ts-expect-error A put requires a value; delete removes one.
   prices.put("apple", undefined),
-  // @ts-expect-error There is no ttl here either.
+  // @ts-expect-error A put of a view has no TTL.
   prices.put("apple", { cents: 1 }, { ttl: "5 seconds" }),
-  // @ts-expect-error Nor are there two conditions at once.
+  // @ts-expect-error A put of a view takes one condition.
   prices.put("apple", { cents: 1 }, { createOnly: true, revision: 1 }),
-  // @ts-expect-error The key is a string.
+  // @ts-expect-error A key is a string.
   prices.put(1, { cents: 1 })
 ]
 
@@ -57,13 +57,13 @@ export const changes = (prices: Prices) => [
   prices.modify("apple", () => Option.some({ cents: 1 })),
   prices.modify("apple", () => Option.none()),
 
-  // @ts-expect-error It gives a value of another type.
+  // @ts-expect-error The function returns a value of another type.
   prices.modify("apple", () => Option.some({ cents: "1" })),
-  // @ts-expect-error It gives a value, and not an Option of one.
+  // @ts-expect-error The function returns a value, not an Option.
   prices.modify("apple", () => ({ cents: 1 })),
-  // @ts-expect-error It takes for a value what may be none.
+  // @ts-expect-error The argument of the function is an Option.
   prices.modify("apple", ({ cents }) => Option.some({ cents: cents + 1 })),
-  // @ts-expect-error It is a function of values: no effect is run between the read and the write.
+  // @ts-expect-error The function must not return an Effect: no effect runs between the read and the write.
   prices.modify("apple", () => Effect.succeedSome({ cents: 1 }))
 ]
 
@@ -72,11 +72,11 @@ export const reads = (prices: Prices) => {
     prices.get("apple"),
     Option.map((entry) => entry.value.cents)
   )
-  // @ts-expect-error What is read is the value, not its bytes.
+  // @ts-expect-error A view returns values, not bytes.
   const bytes: Effect.Effect<Option.Option<KVStore.KVEntry>, KVStore.KVStoreError> = prices.get("apple")
-  // @ts-expect-error What does not decode is a failure.
+  // @ts-expect-error A value that does not decode is an error.
   const nothing: never = failureOf(prices.get("apple"))
-  // @ts-expect-error Entries may be none.
+  // @ts-expect-error The result is an Option.
   const entry: Effect.Effect<KVStore.KVEntry<Price>, KVStore.KVStoreError> = prices.get("apple")
   return [cents, bytes, nothing, entry]
 }
@@ -96,25 +96,25 @@ export const views = (store: KVStore.KVStore["Service"]) => {
     counts,
     texts,
     branded.put("apple", EuroCents.make(1)),
-    // @ts-expect-error A plain number is not one of that brand.
+    // @ts-expect-error A plain number does not have the brand.
     branded.put("apple", 1),
-    // @ts-expect-error A view takes the decoded side: a DateTime, not its text.
+    // @ts-expect-error A view takes the decoded type: a DateTime, not its text.
     priced.put("apple", { cents: 1, at: "1970-01-01T00:00:00.000Z" }),
-    // @ts-expect-error A view is of a store, and not an effect that finds one.
+    // @ts-expect-error A view requires a store; it is not an effect that reads the service.
     Effect.flatMap(KVStore.typed(Priced), (prices) => prices.get("apple")),
-    // @ts-expect-error The store comes first.
+    // @ts-expect-error In the data-first form the store is the first argument.
     KVStore.typed(Priced, store),
 
     KVStore.typedWith(store, Schema.Uint8Array),
     KVStore.typedWith(store, KVStore.StringFromUtf8),
     KVStore.typedWith(store, KVStore.StringFromUtf8.pipe(Schema.decodeTo(Schema.FiniteFromString))),
-    // @ts-expect-error What is stored is bytes: text goes by way of StringFromUtf8.
+    // @ts-expect-error The encoded side of a codec must be bytes: use StringFromUtf8 for text.
     KVStore.typedWith(store, Schema.String),
-    // @ts-expect-error Nor is a struct bytes.
+    // @ts-expect-error The encoded side of a struct is not bytes.
     KVStore.typedWith(store, Priced),
-    // @ts-expect-error Base64 is text, and not stored as such.
+    // @ts-expect-error The encoded side of Uint8ArrayFromBase64 is text, not bytes.
     KVStore.typedWith(store, Schema.Uint8ArrayFromBase64),
-    // @ts-expect-error And so it is where the store comes last.
+    // @ts-expect-error The data-last form requires bytes on the encoded side too.
     KVStore.typedWith(Schema.String)
   ]
 }
@@ -125,17 +125,17 @@ export const expiringReads = (store: KVStore.KVStore["Service"], prices: Prices)
   Effect.flatMap(KVStore.KVStore, KVStore.getUnexpired("apple", { maxAge: "5 seconds" })),
   prices.getUnexpired("apple", { maxAge: 5000 }),
 
-  // @ts-expect-error The age is not left out: there is none that suits all.
+  // @ts-expect-error maxAge is required: no default suits all callers.
   KVStore.getUnexpired(store, "apple"),
-  // @ts-expect-error Nor is it undefined.
+  // @ts-expect-error maxAge must not be undefined.
   KVStore.getUnexpired(store, "apple", { maxAge: undefined }),
-  // @ts-expect-error A time has a unit.
+  // @ts-expect-error A duration text has a unit.
   KVStore.getUnexpired(store, "apple", { maxAge: "5" }),
-  // @ts-expect-error It is no time to live.
+  // @ts-expect-error The option is named maxAge.
   KVStore.getUnexpired(store, "apple", { ttl: "5 seconds" }),
-  // @ts-expect-error Nor where the store comes last.
+  // @ts-expect-error The option is named maxAge in the data-last form too.
   KVStore.getUnexpired("apple", { ttl: "5 seconds" }),
-  // @ts-expect-error And so it is in a view.
+  // @ts-expect-error A duration text of a view has a number and a unit too.
   prices.getUnexpired("apple", { maxAge: "soon" })
 ]
 
@@ -149,7 +149,7 @@ export const clearing = (store: KVStore.KVStore["Service"]) => {
   return [
     removed,
     Effect.flatMap(KVStore.KVStore, KVStore.clear("orders.*")),
-    // @ts-expect-error A filter is text, and one.
+    // @ts-expect-error clear takes one filter, not a list.
     KVStore.clear(store, ["orders.*"])
   ]
 }
@@ -172,11 +172,11 @@ export const makers = {
   readonly keyValueStore: (store: KVStore.KVStore["Service"]) => KeyValueStore
 }
 
-/** A client shows its connection and its state, and nothing more. */
+/** The members of the NatsClient service. */
 export const members: ReadonlyArray<keyof NatsClient.NatsClient["Service"]> = ["connection", "status"]
-// @ts-expect-error What the driver needs is kept elsewhere.
+// @ts-expect-error The requester of the driver is not a member of the service.
 export const hidden: keyof NatsClient.NatsClient["Service"] = "requester"
 
 export const keyValueStore: Layer.Layer<KeyValueStore, never, KVStore.KVStore> = KVKeyValueStore.layer
-// @ts-expect-error It stands on something.
+// @ts-expect-error The layer requires a KVStore.
 export const onNothing: never = needsOf(KVKeyValueStore.layer)

@@ -1,4 +1,4 @@
-/** What Effect asks of its own stores: the assertions of its tests, in our words. */
+/** The assertions of Effect's own tests of `KeyValueStore`. */
 import { assert } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ class User extends Schema.Class<User>("effect-aegis/test/User")({
 }) {}
 
 export const asEffectAsks = (test: Test) => {
-  test("a value that was set is there, once", () =>
+  test("set stores a value, and overwrites it", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("/foo/bar", "bar")
@@ -29,7 +29,7 @@ export const asEffectAsks = (test: Test) => {
       assert.strictEqual(yield* kv.size, 1)
     }))
 
-  test("what was never set is undefined, and is not there", () =>
+  test("a key that was never set has no value", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       assert.strictEqual(yield* kv.get("foo"), undefined)
@@ -40,7 +40,7 @@ export const asEffectAsks = (test: Test) => {
       assert.deepStrictEqual(yield* kv.keys, [])
     }))
 
-  test("bytes come back as they were, and as base64 where text is asked for", () =>
+  test("bytes are returned unchanged by getUint8Array, and as base64 by get", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       const value = Uint8Array.of(0, 42, 255, 128)
@@ -49,7 +49,7 @@ export const asEffectAsks = (test: Test) => {
       assert.strictEqual(yield* kv.get("binary"), Base64.encode(value))
     }))
 
-  test("text that looks like base64 is text", () =>
+  test("text that looks like base64 is returned as text", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("string", "Zm9v")
@@ -57,7 +57,7 @@ export const asEffectAsks = (test: Test) => {
       assert.deepStrictEqual(yield* kv.getUint8Array("string"), bytes("Zm9v"))
     }))
 
-  test("text of any script comes back to the letter", () =>
+  test("text with any characters is returned unchanged", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       for (const value of ["héllo 👋", "", "\uFEFFmarked", "a\0b\r\n"]) {
@@ -68,7 +68,7 @@ export const asEffectAsks = (test: Test) => {
       }
     }))
 
-  test("what is removed is gone, and what was not there can be removed", () =>
+  test("remove removes a key, and accepts a key without a value", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("a", "1")
@@ -81,7 +81,7 @@ export const asEffectAsks = (test: Test) => {
       assert.strictEqual(yield* kv.get("a"), "2")
     }))
 
-  test("clear removes everything, also where there is nothing", () =>
+  test("clear removes all keys, and accepts an empty store", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.clear
@@ -94,7 +94,7 @@ export const asEffectAsks = (test: Test) => {
       assert.strictEqual(yield* kv.get("b"), undefined)
     }))
 
-  test("clearPrefix removes what begins so, and everything where nothing is given", () =>
+  test("clearPrefix removes the keys with the prefix, and all keys for an empty prefix", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       for (const key of ["a", "ab", "a b", "a.c", "ba", "B"]) yield* kv.set(key, key)
@@ -109,7 +109,7 @@ export const asEffectAsks = (test: Test) => {
       assert.isTrue(yield* kv.isEmpty)
     }))
 
-  test("modify changes what is there, and gives what it became", () =>
+  test("modify changes a value and returns the new value", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("foo", "bar")
@@ -121,7 +121,7 @@ export const asEffectAsks = (test: Test) => {
       assert.deepStrictEqual(yield* kv.getUint8Array("foo"), longer)
     }))
 
-  test("modify makes nothing where there is nothing", () =>
+  test("modify does not create a key", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       assert.strictEqual(yield* kv.modify("foo", (value) => `${value}bar`), undefined)
@@ -129,7 +129,7 @@ export const asEffectAsks = (test: Test) => {
       assert.strictEqual(yield* kv.size, 0)
     }))
 
-  test("a view with a prefix has its own keys, and is seen from outside with the prefix", () =>
+  test("a prefixed view lists its own keys only, which have the prefix in the store", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       const prefixed = KeyValueStore.prefix(kv, "prefix/")
@@ -146,7 +146,7 @@ export const asEffectAsks = (test: Test) => {
       assert.deepStrictEqual(yield* kv.keys, ["other"])
     }))
 
-  test("a store of a schema keeps classes and dates", () =>
+  test("a schema store returns instances of classes and dates", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       const users = KeyValueStore.toSchemaStore(kv, User)
@@ -156,13 +156,13 @@ export const asEffectAsks = (test: Test) => {
       assert.isTrue(value instanceof User)
       assert.deepStrictEqual([value.name, value.age], ["foo", 43])
       assert.isTrue(yield* users.has("prefix/foo"))
-      assert.isTrue(Option.isNone(yield* users.modify("nobody", (user) => user)))
+      assert.isTrue(Option.isNone(yield* users.modify("absent", (user) => user)))
       const days = KeyValueStore.toSchemaStore(kv, Schema.Struct({ a: Schema.Date }))
       yield* days.set("day", { a: new Date(0) })
       assert.deepStrictEqual(yield* days.get("day"), Option.some({ a: new Date(0) }))
     }))
 
-  test("it carries Effect's Persistence", () =>
+  test("Effect's Persistence works on it", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       const layer = Layer.provide(Persistence.layerBackingKvs, Layer.succeed(KeyValueStore.KeyValueStore, kv))

@@ -1,4 +1,4 @@
-/** What the cases of the suite have in common. */
+/** Fixtures of the suite. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -7,14 +7,14 @@ import * as KVKeyValueStore from "../../../src/KVKeyValueStore.ts"
 import * as KVStore from "../../../src/KVStore.ts"
 import { openBucket, type Store } from "../../support/suite.ts"
 
-/** What Effect's programs use, over a store. */
+/** The `KeyValueStore` on a store, from the layer. */
 export const over = (store: Store) =>
   Effect.map(
     Layer.build(Layer.provide(KVKeyValueStore.layer, Layer.succeed(KVStore.KVStore, store))),
     (context) => Context.get(context, KeyValueStore.KeyValueStore)
   )
 
-/** A bucket of the test's own, seen from both sides. */
+/** A new bucket, as a `KVStore` and as a `KeyValueStore`. */
 export const opened = Effect.fnUntraced(function*(options: Partial<KVStore.BucketOptions> = {}) {
   const store = yield* openBucket(options)
   return { store, kv: yield* over(store) }

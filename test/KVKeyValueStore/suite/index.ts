@@ -1,4 +1,4 @@
-/** What Effect's `KeyValueStore` guarantees, and what ours adds, on any backend. */
+/** The suite for any backend: the guarantees of Effect's `KeyValueStore`, and those of `KVKeyValueStore`. */
 import { layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"

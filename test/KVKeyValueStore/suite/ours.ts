@@ -1,4 +1,4 @@
-/** What ours guarantees besides: any key, changes that nobody loses, errors that say what was wrong. */
+/** Guarantees of `KVKeyValueStore` beyond those of Effect: any key, atomic changes, detailed errors. */
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import { numbers, type Store } from "../../support/suite.ts"
 import { type Test } from "../../support/suite.ts"
 import { opened, over } from "./fixture.ts"
 
-/** Keys of all kinds; no two are the same. */
+/** Distinct keys of all kinds. */
 const oddKeys = [
   "",
   " ",
@@ -58,7 +58,7 @@ const oddKeys = [
 
 type KeyValues = KeyValueStore.KeyValueStore
 
-/** Every operation that takes a key. */
+/** All operations that take a key. */
 const withKey = (
   kv: KeyValues,
   key: string
@@ -86,13 +86,13 @@ const errorOf = Effect.fnUntraced(function*<A, R>(
 const increment = (value: string) => `${Number(value) + 1}`
 
 export const ours = (test: Test, until: Until) => {
-  /** Waits for what needs time to pass: the pause after a conflict. */
+  /** Runs an effect and lets time pass until it ends: there is a pause after each conflict. */
   const finished = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
     const fiber = yield* Effect.forkScoped(effect)
     return yield* (yield* until(Effect.sync(() => fiber.pollUnsafe()), (exit) => exit !== undefined))!
   })
 
-  test("any text is a key, and no two are one", () =>
+  test("any text is a key, and different texts are different keys", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       for (const [index, key] of oddKeys.entries()) yield* kv.set(key, `${index}`)
@@ -109,7 +109,7 @@ export const ours = (test: Test, until: Until) => {
       assert.isTrue(yield* kv.isEmpty)
     }))
 
-  test("ordinary keys and values are in the bucket as they were given", () =>
+  test("ordinary keys and values are stored unchanged", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       yield* kv.set("users/42", "Ann")
@@ -123,7 +123,7 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.size, 4)
     }))
 
-  test("keys that are not written in this way are somebody else's: not listed, counted or cleared", () =>
+  test("keys that are not valid encodings are not listed, counted or cleared", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       const others = ["a=2Eb", "a=b", "x=", "==", "=ZZ", "=c3=a9", "=C3", "=FF", "=41"]
@@ -137,7 +137,7 @@ export const ours = (test: Test, until: Until) => {
       assert.deepStrictEqual((yield* store.keys()).toSorted(), others.toSorted())
     }))
 
-  test("a prefix that is no text is refused, and nothing is cleared", () =>
+  test("clearPrefix refuses a prefix that is not text, and clears nothing", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("a", "1")
@@ -149,7 +149,7 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.size, 2)
     }))
 
-  test("a key that cannot be turned into text is refused in every operation", () =>
+  test("all operations refuse a key that cannot be formatted as text", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       for (const key of [Object.create(null), Symbol("a")]) {
@@ -159,7 +159,7 @@ export const ours = (test: Test, until: Until) => {
       }
     }))
 
-  test("clear leaves what is not live alone", () =>
+  test("clear writes nothing for keys without a value", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       yield* kv.set("a", "1")
@@ -169,7 +169,7 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual((yield* store.status).lastRevision, before)
     }))
 
-  test("clear removes many", () =>
+  test("clear removes 100 keys", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* Effect.forEach(numbers(100), (n) => kv.set(`k ${n}`, "1"), { concurrency: 16, discard: true })
@@ -178,7 +178,7 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.size, 0)
     }))
 
-  test("modify with what is no function says so, and changes nothing", () =>
+  test("modify without a function fails with InvalidConfig and changes nothing", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       yield* kv.set("a", "1")
@@ -193,10 +193,10 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.get("a"), "1")
     }))
 
-  test("of many who modify at once none is lost", () =>
+  test("concurrent calls of modify lose no change", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
-      // Whoever has read lets the others read first.
+      // The other fibers read before this one writes.
       const slow = { ...store, get: (key: string) => Effect.tap(store.get(key), () => Effect.yieldNow) }
       const [one, other] = [yield* over(slow), yield* over(slow)]
       yield* kv.set("count", "0")
@@ -209,7 +209,7 @@ export const ours = (test: Test, until: Until) => {
       assert.deepStrictEqual(seen.map(Number).toSorted((a, b) => a - b), numbers(40).map((n) => n + 1))
     }))
 
-  test("modify keeps what somebody wrote in between, and makes nothing of what was removed", () =>
+  test("modify applies to a value written in between, and does not recreate a removed key", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       const between = (what: Effect.Effect<unknown, unknown>): Store => {
@@ -230,19 +230,19 @@ export const ours = (test: Test, until: Until) => {
       assert.isFalse(yield* kv.has("a"))
     }))
 
-  test("a function that throws is a defect of modify, and nothing is written", () =>
+  test("modify dies if its function throws, and writes nothing", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       yield* kv.set("a", "1")
       const before = (yield* store.status).lastRevision
       const exit = yield* Effect.exit(kv.modify("a", () => {
-        throw new Error("a bug of the caller's")
+        throw new Error("a bug of the caller")
       }))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.strictEqual((yield* store.status).lastRevision, before)
     }))
 
-  test("a modify that others never let through ends by the store's timeout", () =>
+  test("modify with constant conflicts fails at the timeout of the store", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened({ timeout: "300 millis" })
       yield* kv.set("a b", "1")
@@ -256,7 +256,7 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.get("a b"), "2")
     }))
 
-  test("a key that cannot be stored is refused by every operation, and nothing is written", () =>
+  test("all operations refuse a key that cannot be stored, and write nothing", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       const before = (yield* store.status).lastRevision
@@ -285,7 +285,7 @@ export const ours = (test: Test, until: Until) => {
       }
     }))
 
-  test("a value that cannot be stored is refused, and what was there stays", () =>
+  test("a value that cannot be stored is refused, and the old value is kept", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened({ maxValueSize: 10 })
       yield* kv.set("a", "1")
@@ -301,14 +301,14 @@ export const ours = (test: Test, until: Until) => {
       assert.strictEqual(yield* kv.get("a"), "1")
     }))
 
-  test("what the store cannot do fails in every operation by its name, and is never undefined", () =>
+  test("all operations report errors of the store with the method and the key, never as undefined", () =>
     Effect.gen(function*() {
       const { store } = yield* opened()
       const failure = new KVStore.KVStoreError({
         bucket: store.config.bucket,
         operation: "x",
         key: "a=20b",
-        reason: new KVStore.Unavailable({ problem: "cut off" })
+        reason: new KVStore.Unavailable({ problem: "disconnected" })
       })
       const fail = () => Effect.fail(failure)
       const kv = yield* over({ ...store, get: fail, put: fail, delete: fail, keys: fail })
@@ -331,7 +331,7 @@ export const ours = (test: Test, until: Until) => {
       assert.deepStrictEqual([prefix.method, prefix.key], ["clearPrefix", "a "])
     }))
 
-  test("a removal that fails while it clears is told", () =>
+  test("clear fails if one of its removals fails", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* opened()
       yield* kv.set("a", "1")

@@ -1,11 +1,11 @@
-/** Any text as a key: one for each, valid, and back again. */
+/** The encoding of any text as a key: valid, unique, and reversible. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { decodeKey, encodeKey } from "../../../src/internal/kv/keyEncoding.ts"
 import { checkKey } from "../../../src/internal/subjects.ts"
 
-/** Text of what is hard for the encoding, and of anything. */
+/** Pieces of text that are special in the encoding, and any text. */
 const Piece = Schema.Union([
   Schema.Literals([".", "..", "=", "=2E", "=20", "=C3=A9", "/", "a", "A", "Z9-_", " ", "é", "👋", "\uFEFF", "*", ">"]),
   Schema.String
@@ -13,7 +13,7 @@ const Piece = Schema.Union([
 const Text = Schema.Array(Piece)
 const toText = (pieces: ReadonlyArray<string>) => pieces.join("").toWellFormed()
 
-/** As a stranger might write them into the bucket. */
+/** Pieces of keys that another client could write into the bucket. */
 const StoredPiece = Schema.Literals([
   "=",
   "2",
@@ -31,15 +31,15 @@ const StoredPiece = Schema.Literals([
   "=41"
 ])
 
-describe("a key for any text", () => {
-  it("keeps ordinary keys as they are", () => {
+describe("the encoding of keys", () => {
+  it("leaves ordinary keys unchanged", () => {
     for (const key of ["a", "users/42", "orders.7.items", "Z-_9", "/foo/bar", "a/.b", "x".repeat(1024)]) {
       assert.strictEqual(encodeKey(key), key)
       assert.strictEqual(decodeKey(key), key)
     }
   })
 
-  it("writes everything else as = and its bytes", () => {
+  it("writes other characters as = and their bytes", () => {
     const table = [
       ["", "="],
       ["=", "=3D"],
@@ -64,17 +64,17 @@ describe("a key for any text", () => {
     }
   })
 
-  it("has none for what is no text", () => {
+  it("has no key for text with unpaired surrogates", () => {
     for (const text of ["\uD800", "\uDC00", "a\uD83D", "\uDC4B\uD83D"]) assert.strictEqual(encodeKey(text), undefined)
   })
 
-  it("does not take somebody else's key for one of its own", () => {
+  it("does not decode keys that are not the encoding of a text", () => {
     const others = ["==", "x=", "a=b", "=4", "=41", "=2Eb=", "=2e", "=c3=a9", "=C3", "=ED=A0=80", "=FF", "a=2Eb", "=ZZ"]
     for (const key of others) assert.strictEqual(decodeKey(key), undefined, key)
   })
 
   it.effect.prop(
-    "comes back as the text that it was, and is valid",
+    "gives a valid key that decodes to the same text",
     { pieces: Text },
     ({ pieces }) =>
       Effect.sync(() => {
@@ -86,7 +86,7 @@ describe("a key for any text", () => {
   )
 
   it.effect.prop(
-    "is another one for every other text",
+    "gives different keys for different texts",
     { one: Text, other: Text },
     ({ one, other }) =>
       Effect.sync(() => {
@@ -95,7 +95,7 @@ describe("a key for any text", () => {
   )
 
   it.effect.prop(
-    "is the only one for its text",
+    "decodes only the one key of a text",
     { stored: Schema.Array(StoredPiece) },
     ({ stored }) =>
       Effect.sync(() => {

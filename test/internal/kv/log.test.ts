@@ -1,4 +1,4 @@
-/** The log that memory keeps a bucket in: its rules one by one. */
+/** The rules of `Log`, the log of a bucket in memory. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, StoredMessage } from "../../../src/internal/kv/backend.ts"
 import { Log, type LogOptions } from "../../../src/internal/kv/log.ts"
@@ -24,23 +24,23 @@ const keys = (log: Log) => log.lastOfEach(everyKey).map(shown)
 
 const history = (log: Log, key: string) => log.history(key).map(shown)
 
-/** Appends, and fails the test where that is refused. */
+/** Appends a message, and fails the test if it is refused. */
 const write = (log: Log, message: Append, now = 0): number => {
   const outcome = log.append(message, now)
   return typeof outcome === "number" ? outcome : assert.fail(outcome.message)
 }
 
-/** The reason for which an append is refused, in a word and its numbers. */
+/** Appends a message that must be refused. Returns the tag of the reason, or the two revisions of a mismatch. */
 const refused = (log: Log, message: Append, now = 0): unknown => {
   const before = log.lastRevision
   const outcome = log.append(message, now)
   assert.strictEqual(log.lastRevision, before)
-  if (typeof outcome === "number") return assert.fail("it was written")
+  if (typeof outcome === "number") return assert.fail("the message was appended")
   return outcome._tag === "RevisionMismatch" ? [outcome.expected, outcome.actual] : outcome._tag
 }
 
 describe("revisions", () => {
-  it("begin where the log was told to, and grow by one over all keys and operations", () => {
+  it("start at firstRevision, and grow by one for all keys and operations", () => {
     const log = makeLog({ firstRevision: 1_000 })
     assert.strictEqual(log.lastRevision, 999)
     assert.strictEqual(write(log, put("a")), 1000)
@@ -50,7 +50,7 @@ describe("revisions", () => {
     assert.strictEqual(log.lastRevision, 1003)
   })
 
-  it("are not used again for what was removed", () => {
+  it("are not reused after a message was removed", () => {
     const log = makeLog({ maxAge: 10 })
     write(log, put("a"), 0)
     log.expire(10)
@@ -58,7 +58,7 @@ describe("revisions", () => {
     assert.strictEqual(write(log, put("a"), 10), 2)
   })
 
-  it("are not used for what was refused", () => {
+  it("are not used up by refused messages", () => {
     const log = makeLog()
     refused(log, put("a", "1", { key: "a", revision: 7 }))
     assert.strictEqual(write(log, put("a")), 1)
@@ -66,7 +66,7 @@ describe("revisions", () => {
 })
 
 describe("conditions", () => {
-  it("hold where the key's last message has that revision", () => {
+  it("hold if the last message of the key has that revision", () => {
     const log = makeLog()
     const first = write(log, put("a", "1", { key: "a", revision: 0 }))
     const second = write(log, put("a", "2", { key: "a", revision: first }))
@@ -75,7 +75,7 @@ describe("conditions", () => {
     assert.deepStrictEqual(keys(log), ["2 put a=2"])
   })
 
-  it("count a tombstone as the last message", () => {
+  it("count a delete or purge marker as the last message", () => {
     for (const operation of ["delete", "purge"] as const) {
       const log = makeLog()
       const first = write(log, put("a"))
@@ -86,7 +86,7 @@ describe("conditions", () => {
     }
   })
 
-  it("count a marker as the last message, and what is gone without one as none", () => {
+  it("count an expiry marker as the last message, and a key that expired without a marker as 0", () => {
     const marked = makeLog({ maxAge: 10, markerAge: 5 })
     const first = write(marked, put("a"), 0)
     marked.expire(10)
@@ -100,7 +100,7 @@ describe("conditions", () => {
     write(silent, put("a", "", { key: "a", revision: 0 }), 10)
   })
 
-  it("may name another key", () => {
+  it("can be on another key", () => {
     const log = makeLog()
     const guard = write(log, put("guard"))
     write(log, put("a", "1", { key: "guard", revision: guard }))
@@ -108,7 +108,7 @@ describe("conditions", () => {
     assert.deepStrictEqual(refused(log, put("a", "2", { key: "guard", revision: guard })), [guard, 3])
   })
 
-  it("are asked of deletes and purges too, and a purge that is refused removes nothing", () => {
+  it("are checked for deletes and purges too, and a refused purge removes nothing", () => {
     const log = makeLog({ historySize: 3 })
     write(log, put("a", "1"))
     write(log, put("a", "2"))
@@ -121,7 +121,7 @@ describe("conditions", () => {
 })
 
 describe("history", () => {
-  it("keeps the last messages of each key, tombstones counted", () => {
+  it("keeps the last historySize messages of each key, markers included", () => {
     const log = makeLog({ historySize: 2 })
     write(log, put("a", "1"))
     write(log, put("b", "x"))
@@ -132,7 +132,7 @@ describe("history", () => {
     assert.strictEqual(log.size, 3)
   })
 
-  it("is forgotten by a purge, which leaves its tombstone", () => {
+  it("is removed by a purge, which leaves its marker", () => {
     const log = makeLog({ historySize: 5 })
     for (const value of ["1", "2", "3"]) write(log, put("a", value))
     write(log, put("b"))
@@ -143,12 +143,12 @@ describe("history", () => {
     assert.strictEqual(log.bytes, 2)
   })
 
-  it("is none for a key that nobody has written", () => {
+  it("is empty for a key that was never written", () => {
     assert.deepStrictEqual(makeLog().history("a"), [])
     assert.isUndefined(makeLog().last("a"))
   })
 
-  it("does not change in the hands of who was given it", () => {
+  it("does not change after it was returned", () => {
     const log = makeLog({ historySize: 5 })
     write(log, put("a", "1"))
     const given = log.history("a")
@@ -156,7 +156,7 @@ describe("history", () => {
     assert.strictEqual(given.length, 1)
   })
 
-  it("does not change with the bytes that were written", () => {
+  it("does not change if the caller changes the written bytes", () => {
     const log = makeLog()
     const message = put("a", "abc")
     write(log, message)
@@ -166,7 +166,7 @@ describe("history", () => {
 })
 
 describe("listings", () => {
-  it("give the last message of each key that matches, in the order of revisions", () => {
+  it("return the last message of each key that matches, in order of revisions", () => {
     const log = makeLog({ historySize: 3 })
     for (const key of ["a", "b", "c", "a", "d"]) write(log, put(key))
     write(log, remove("delete", "c"))
@@ -174,7 +174,7 @@ describe("listings", () => {
     assert.deepStrictEqual(log.lastOfEach((key) => key < "c").map(shown), ["2 put b", "4 put a"])
   })
 
-  it("give what is still there after a revision, in order", () => {
+  it("return the kept messages after a revision, in order", () => {
     const log = makeLog({ historySize: 2 })
     for (const key of ["a", "b", "a", "a", "c"]) write(log, put(key))
     const after = (revision: number) => log.after(revision, everyKey).map((message) => message.revision)
@@ -186,7 +186,7 @@ describe("listings", () => {
     assert.deepStrictEqual(log.after(0, (key) => key !== "a").map(shown), ["2 put b", "5 put c"])
   })
 
-  it("keep their order through every compaction", () => {
+  it("keep their order after compactions", () => {
     const log = makeLog({ historySize: 1 })
     for (let n = 0; n < 1000; n++) write(log, put(`k${n % 7}`, `${n}`))
     const revisions = log.after(0, everyKey).map((message) => message.revision)
@@ -200,7 +200,7 @@ describe("listings", () => {
 })
 
 describe("age", () => {
-  it("removes everything exactly when it is due: values, history and tombstones", () => {
+  it("removes values, history and markers exactly at the maximum age", () => {
     const log = makeLog({ historySize: 5, maxAge: 100 })
     write(log, put("a", "1"), 0)
     write(log, put("a", "2"), 10)
@@ -226,14 +226,14 @@ describe("age", () => {
     assert.deepStrictEqual(keys(log), [])
   })
 
-  it("is for ever where none is set", () => {
+  it("is unlimited if maxAge is not set", () => {
     const log = makeLog({ markerAge: 10 })
     write(log, put("a"), 0)
     assert.strictEqual(log.expire(1e15), undefined)
     assert.deepStrictEqual(keys(log), ["1 put a"])
   })
 
-  it("leaves a marker for a value and for a delete's tombstone, and none for a purge's nor for a marker", () => {
+  it("leaves an expiry marker for values and delete markers, and none for purge markers and expiry markers", () => {
     const log = makeLog({ maxAge: 100, markerAge: 30 })
     write(log, put("v"), 0)
     write(log, remove("delete", "d"), 0)
@@ -246,7 +246,7 @@ describe("age", () => {
     assert.strictEqual(log.lastRevision, 5)
   })
 
-  it("leaves one marker for a key, for its last message only", () => {
+  it("leaves one expiry marker per key, for its last message only", () => {
     const log = makeLog({ historySize: 3, maxAge: 100, markerAge: 30 })
     write(log, put("a", "1"), 0)
     write(log, put("a", "2"), 50)
@@ -256,7 +256,7 @@ describe("age", () => {
     assert.deepStrictEqual(history(log, "a"), ["3 expire a"])
   })
 
-  it("takes a marker along that would outlive it", () => {
+  it("limits the lifetime of an expiry marker to maxAge", () => {
     const log = makeLog({ maxAge: 100, markerAge: 1000 })
     write(log, put("a"), 0)
     log.expire(100)
@@ -265,7 +265,7 @@ describe("age", () => {
     assert.strictEqual(log.size, 0)
   })
 
-  it("does not take a value that was written over a marker", () => {
+  it("does not remove a value that was written after an expiry marker", () => {
     const log = makeLog({ maxAge: 100, markerAge: 30 })
     write(log, put("a", "1"), 0)
     log.expire(100)
@@ -275,8 +275,8 @@ describe("age", () => {
   })
 })
 
-describe("room", () => {
-  it("is counted in the bytes of keys and values", () => {
+describe("free space", () => {
+  it("is counted in bytes of keys and values", () => {
     const log = makeLog({ maxBytes: 10 })
     write(log, put("a", "1234"))
     assert.strictEqual(log.bytes, 5)
@@ -286,7 +286,7 @@ describe("room", () => {
     assert.strictEqual(log.size, 2)
   })
 
-  it("is made by what a put drops, and never needed by a tombstone", () => {
+  it("includes the message that a put drops, and is not required for markers", () => {
     const log = makeLog({ maxBytes: 10 })
     write(log, put("a", "123456789"))
     write(log, put("a", "987654321"))
@@ -297,12 +297,12 @@ describe("room", () => {
     assert.strictEqual(log.bytes, 2)
   })
 
-  it("is told with its number", () => {
+  it("is named in the error with its limit", () => {
     const outcome = makeLog({ maxBytes: 3 }).append(put("a", "1234"), 0)
     assert.isTrue(typeof outcome !== "number" && outcome._tag === "StorageFull" && outcome.message.includes("3"))
   })
 
-  it("is asked for after the condition", () => {
+  it("is checked after the condition", () => {
     const log = makeLog({ maxBytes: 3 })
     assert.deepStrictEqual(refused(log, put("a", "1234", { key: "a", revision: 9 })), [9, 0])
   })

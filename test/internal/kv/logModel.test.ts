@@ -1,4 +1,4 @@
-/** All rules of the log that memory keeps a bucket in, against a model that is too simple to be wrong. */
+/** All rules of `Log`, checked against a simple model without indexes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -8,7 +8,7 @@ import { put, remove } from "../../support/appends.ts"
 
 const everyKey = () => true
 
-/** All the rules, with a list and no index. */
+/** The rules of the log, implemented on one list. */
 class Model {
   readonly options: LogOptions
   kept: ReadonlyArray<StoredMessage> = []
@@ -105,7 +105,7 @@ const conditionOf = (step: typeof Step.Type, model: Model): Condition | undefine
   }
 }
 
-/** The next time that the log names is never too late, and is to come. */
+/** The next time that `expire` returns is in the future, and not after the next message expires. */
 const checkNextDue = (named: number | undefined, model: Model, now: number) => {
   const due = model.kept.map((message) => model.dueAt(message)).filter(Number.isFinite)
   if (due.length === 0) return
@@ -127,9 +127,9 @@ const checkSame = (log: Log, model: Model, from: number) => {
   }
 }
 
-describe("the model", () => {
+describe("the log and its model", () => {
   it.effect.prop(
-    "and the log answer alike, and hold the same, after every step",
+    "return the same and have the same content after each step",
     { options: Options, steps: Schema.Array(Step).check(Schema.isMaxLength(60)) },
     ({ options, steps }) =>
       Effect.sync(() => {
@@ -155,7 +155,7 @@ describe("the model", () => {
     { arbitrary: { runs: 300 } }
   )
 
-  it("and the log hold the same through thousands of writes and removals", () => {
+  it("have the same content during thousands of writes and removals", () => {
     const options = { firstRevision: 1, historySize: 2, maxAge: 50, markerAge: 20, maxBytes: undefined }
     const log = new Log(options)
     const model = new Model(options)

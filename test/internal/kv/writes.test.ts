@@ -1,4 +1,4 @@
-/** Conditions that take more than one step: what others do in between, and what is known when the time is up. */
+/** createOnly and updateOnly with concurrent writers, and their outcome at the timeout. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,9 +13,9 @@ import { KVOptions } from "../../../src/KVStore.ts"
 import { type KVStoreReason, RevisionMismatch } from "../../../src/KVStoreError.ts"
 import { bytes } from "../../../tools/values.ts"
 
-const unused = Effect.die("not asked for here")
+const unused = Effect.die("not used in this test")
 
-/** A log of which only the last message and the answer to a write matter. */
+/** A backend with a scripted last message and scripted answers to writes. */
 const scripted = Effect.fnUntraced(function*(
   last: Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>,
   append: (message: Append) => Effect.Effect<number, KVStoreReason>
@@ -28,7 +28,7 @@ const scripted = Effect.fnUntraced(function*(
     history: () => unused,
     lastOfEach: () => unused,
     lastOf: () => unused,
-    follow: () => Stream.die("not asked for here"),
+    follow: () => Stream.die("not used in this test"),
     status: unused
   }
   return writes.make(backend)
@@ -45,7 +45,7 @@ const message = (operation: StoredMessage["operation"], revision: number): Store
 const beaten = ({ condition }: Append) =>
   Effect.fail(new RevisionMismatch({ expected: condition?.revision ?? -1, actual: undefined }))
 
-/** What it ends with, and after how long. */
+/** The error of the effect, and the time in milliseconds until it failed. */
 const ended = Effect.fnUntraced(function*<A>(effect: Effect.Effect<A, KVStoreReason>) {
   const start = yield* Clock.currentTimeMillis
   const fiber = yield* Effect.forkScoped(
@@ -60,8 +60,8 @@ const ended = Effect.fnUntraced(function*<A>(effect: Effect.Effect<A, KVStoreRea
 
 const conditions = [["createOnly", KVOptions.createOnly], ["updateOnly", KVOptions.updateOnly]] as const
 
-describe("a write that is decided in several steps", () => {
-  it.effect("is tried again with what others have left, until nobody came between", () =>
+describe("createOnly and updateOnly", () => {
+  it.effect("retry on the new revision after each conflict", () =>
     Effect.gen(function*() {
       let revision = 7
       const asked: Array<number | undefined> = []
@@ -81,7 +81,7 @@ describe("a write that is decided in several steps", () => {
   for (const [name, options] of conditions) {
     const left = name === "createOnly" ? "delete" : "put"
 
-    it.effect(`${name} that others never let decide has written nothing when its time is up`, () =>
+    it.effect(`${name} fails with Unavailable if it has conflicts until the timeout`, () =>
       Effect.gen(function*() {
         let attempts = 0
         const put = yield* scripted(
@@ -91,19 +91,19 @@ describe("a write that is decided in several steps", () => {
         const { after, reason } = yield* ended(put("a", bytes("2"), options))
         assert.deepStrictEqual([reason._tag, after], ["Unavailable", 5000])
         assert.include(reason.message, "undecided after 5s")
-        // Each attempt is followed by a pause, which grows from 10 to 250 ms.
+        // The pause after each attempt grows from 10 to 250 ms.
         assert.isAbove(attempts, 15)
         assert.isBelow(attempts, 50)
       }))
 
-    it.effect(`${name} whose write is not answered may have landed when its time is up`, () =>
+    it.effect(`${name} fails with OutcomeUnknown if its write is not answered until the timeout`, () =>
       Effect.gen(function*() {
         const put = yield* scripted(Effect.succeedSome(message(left, 1)), () => Effect.never)
         const { after, reason } = yield* ended(put("a", bytes("2"), options))
         assert.deepStrictEqual([reason._tag, after], ["OutcomeUnknown", 5000])
       }))
 
-    it.effect(`${name} whose read is not answered has written nothing when its time is up`, () =>
+    it.effect(`${name} fails with Unavailable if its read is not answered until the timeout`, () =>
       Effect.gen(function*() {
         const put = yield* scripted(Effect.never, beaten)
         const { after, reason } = yield* ended(put("a", bytes("2"), options))
