@@ -25,7 +25,7 @@ const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
   // JSON.stringify would turn an instance of a class, such as a Map, into an empty object.
   return isJson(value)
     ? Result.succeed(JSON.parse(JSON.stringify(decoded.success)))
-    : refused("an instance of a class within it")
+    : refused("an object that contains an instance of a class")
 }
 
 export const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {
@@ -33,7 +33,7 @@ export const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue
   // Throws if a getter throws, if the nesting is too deep, or if an object contains itself.
   return Result.try(() => isPlain(value) ? copyOf(value) : refused(kindOf(value))).pipe(
     Result.getOrElse((cause) =>
-      refused(`one that cannot be read (${cause instanceof Error ? cause.message : String(cause)})`)
+      refused(`an object that cannot be read (${cause instanceof Error ? cause.message : String(cause)})`)
     )
   )
 }

@@ -106,7 +106,7 @@ export const retryConflicts = <A, E>(
       Effect.fail(tooLate(
         isWriting
           ? new OutcomeUnknown({ problem: `no answer within ${limit}` })
-          : new Unavailable({ problem: `undecided after ${limit}` })
+          : new Unavailable({ problem: `not completed within ${limit}` })
       )))
     const decided = Effect.retry(attempt(writing), {
       while: isConflict,

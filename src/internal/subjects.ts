@@ -13,9 +13,9 @@ const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/
 export const everything = ">"
 
 const expectedKey =
-  `1 to ${longestKey} of letters, digits and - / _ = in tokens separated by single dots (no dot at either end)`
+  `1 to ${longestKey} letters, digits and - / _ =, in tokens separated by single dots (no dot at either end)`
 
-const expectedFilter = `a key in which whole tokens may be *, and the last one may be >`
+const expectedFilter = `a key in which whole tokens may be *, and the last token may be >`
 
 const tokenIsValid = (token: string, index: number, tokens: ReadonlyArray<string>): boolean =>
   token === "*" || (token === ">" && index === tokens.length - 1) || keyPattern.test(token)

@@ -90,7 +90,7 @@ describe("createOnly and updateOnly", () => {
         )
         const { after, reason } = yield* ended(put("a", bytes("2"), options))
         assert.deepStrictEqual([reason._tag, after], ["Unavailable", 5000])
-        assert.include(reason.message, "undecided after 5s")
+        assert.include(reason.message, "not completed within 5s")
         // The pause after each attempt grows from 10 to 250 ms.
         assert.isAbove(attempts, 15)
         assert.isBelow(attempts, 50)
