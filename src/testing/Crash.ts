@@ -1,13 +1,14 @@
 /**
- * Crashes of a process, for tests over `KVStore.layerMemory` and a `TestClock`.
+ * Simulates the crash of a process, for tests with `KVStore.layerMemory` and a
+ * `TestClock`.
  *
- * A test that interrupts a fiber tests a clean shutdown: finalizers run, hand
- * leadership over and deregister. After `crash` they run too, and cannot reach the
- * store: leadership is lost when its lease ends, and an instance when it is older
- * than `maxAge`. The bucket stays as it was, for the other processes of the test.
+ * A test that interrupts a fiber tests a graceful shutdown: finalizers hand over
+ * leadership and deregister instances. After `crash` finalizers run as well, but
+ * cannot reach the store. A crashed leader keeps its lease until the lease expires,
+ * and a crashed instance stays listed until its heartbeat is older than `maxAge`. The
+ * bucket and the other processes of the test are not affected.
  *
- * Crashes of machines with clocks and connections of their own are simulated by
- * `Simulation`.
+ * `Simulation` simulates crashes of machines with their own clocks and connections.
  *
  * @since 0.1.0
  */
@@ -25,22 +26,20 @@ import { ProcessCrashed } from "./CrashError.ts"
 export { ProcessCrashed } from "./CrashError.ts"
 
 /**
- * A process that can crash.
+ * A simulated process that can crash.
  *
  * @category services
  * @since 0.1.0
  */
 export class Crash extends Context.Service<Crash, {
   /**
-   * Crashes the process. Operations of its store that are under way, and those that
-   * come later, are interrupted; so are its watches. What `run` runs fails with
+   * Crashes the process. Interrupts its current and later store operations and its watches. Effects in `run` fail with
    * `ProcessCrashed`. A second crash does nothing.
    */
   readonly crash: Effect.Effect<void>
   /**
-   * Runs an effect in the process: until it ends, or fails with `ProcessCrashed` at
-   * the crash, or at once where that has happened. It does not wait for the
-   * finalizers of the effect, which run in the background then.
+   * Runs an effect in the process. Fails with `ProcessCrashed` when the process crashes, or at once if it has crashed
+   * before. After a crash the finalizers of the effect run in the background.
    */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ProcessCrashed, R>
   /** Whether the process has crashed. */
@@ -48,14 +47,19 @@ export class Crash extends Context.Service<Crash, {
 }>()("effect-aegis/testing/Crash") {}
 
 /**
- * Makes a process that can crash over the `KVStore` of its context: `store` is the
- * store of that process.
+ * Creates a process that can crash, with its own store. The store forwards to the
+ * `KVStore` of the context until the crash.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make: Effect.Effect<
-  { readonly crash: Crash["Service"]; readonly store: KVStore["Service"] },
+  {
+    /** Crashes the process, and runs effects in it. */
+    readonly crash: Crash["Service"]
+    /** The store of the process. */
+    readonly store: KVStore["Service"]
+  },
   never,
   KVStore
 > = Effect.gen(function*() {
@@ -95,7 +99,7 @@ const processOf = (
           listeners.add(onCrash)
           const fiber = Effect.runForkWith(context)(effect)
           fiber.addObserver(end)
-          // Stopped, not crashed: its finalizers are waited for, until it crashes after all.
+          // Interrupted before a crash: wait for the finalizers, but only until a crash.
           return Effect.raceFirst(Fiber.interrupt(fiber), atCrash)
         })
       )
@@ -104,9 +108,8 @@ const processOf = (
 }
 
 /**
- * What a program leaves open in a scope of the test's closes with that scope, in
- * the background where its process has crashed: finalizers that the store
- * interrupts would interrupt the test.
+ * Runs a program in its own scope, which closes with the scope of the test. After a crash it closes in the background: the
+ * store interrupts the finalizers, and in the scope of the test that would interrupt the test.
  */
 const inOwnScope = <A, E, R>(
   program: Effect.Effect<A, E, R>,
@@ -127,7 +130,7 @@ const inOwnScope = <A, E, R>(
     })
   )
 
-/** The store of a process: interrupts what uses it after the crash. An error would be retried, also in finalizers. */
+/** The store of a process. After the crash it interrupts its callers: they would retry an error, even in finalizers. */
 const cutOff = (
   store: KVStore["Service"],
   crashed: Deferred.Deferred<never>,
@@ -158,21 +161,21 @@ const cutOff = (
 }
 
 /**
- * A process over the `KVStore` below: provides `Crash`, and the `KVStore` that the
- * process uses.
+ * Provides a process that can crash: `Crash`, and the `KVStore` of the process.
  *
  * **Details**
  *
- * One layer is one process: what is built on it crashes together. Two processes
- * of a test are two builds, or `Layer.fresh(Crash.layer)` where both are in one.
+ * One build of the layer is one process: the services built on it crash together. For
+ * several processes in one test, build the layer several times. Use
+ * `Layer.fresh(Crash.layer)` if one layer contains several processes.
  *
  * **Gotchas**
  *
- * Run everything that the process does by `run`. An effect that uses a service of
- * the process outside of it is interrupted after the crash, the test itself too,
- * and a stream of a service (`Registry.watch`, `Election.observe`) waits for events
- * that do not come any more. What a finalizer does beside the store, it does after
- * a crash as well.
+ * Run all effects of the process with `run`. After a crash, an effect outside of
+ * `run` that uses a service of the process is interrupted, and so is a test that
+ * awaits this effect. A stream of such a service (`Registry.watch`,
+ * `Election.observe`) waits for events that never arrive. A finalizer's effects
+ * other than store operations happen after a crash, too.
  *
  * **Example** (A leader that crashes)
  *
@@ -187,7 +190,7 @@ const cutOff = (
  *
  * const process = Layer.fresh(Election.layer().pipe(Layer.provideMerge(Crash.layer)))
  *
- * it.effect("the second candidate leads when the lease of the first has ended", () =>
+ * it.effect("the second candidate leads after the first one's lease expires", () =>
  *   Effect.gen(function*() {
  *     const leaders: Array<string> = []
  *     const start = (name: string) =>

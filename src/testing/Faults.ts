@@ -1,6 +1,8 @@
 /**
- * Faults of a fleet, as data: a plan has each fault with its time, so that it can be
- * generated, shrunk, printed and run again.
+ * Faults of a simulated fleet, as data.
+ *
+ * A `Plan` lists faults with their times. Plans can be generated, shrunk, printed and
+ * replayed.
  *
  * @since 0.1.0
  */
@@ -25,22 +27,28 @@ import type { SimulatedNode, SimulatedStore } from "./Simulation.ts"
 
 export { InvalidConfig } from "../AegisError.ts"
 
+/** The fields of a fault of a machine. */
 const on = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
+  /** When the fault begins: milliseconds from the end of `Scenario.warmUp`, or from the call of `injectAll`. */
   at: whole([0, longestPlan]),
+  /** The id of the machine. */
   node: Schema.String,
   ...fields
 })
 
+/** The fields of a fault of a bucket. */
 const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
+  /** When the fault begins: milliseconds from the end of `Scenario.warmUp`, or from the call of `injectAll`. */
   at: whole([0, longestPlan]),
+  /** The name of the bucket, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket by order of creation. */
   bucket: Schema.String,
   ...fields
 })
 
-/** Both ends included. */
+/** Both bounds are inclusive. */
 type Bounds = readonly [minimum: number, maximum: number]
 
-/** The bounds of each field. Milliseconds, but for `messages`. */
+/** The bounds of each field: `messages` is a count, the others are milliseconds. */
 interface Ranges {
   readonly for: Bounds
   readonly gap: Bounds
@@ -50,7 +58,7 @@ interface Ranges {
   readonly messages: Bounds
 }
 
-/** The bounds of a plan that is written by hand. */
+/** The bounds for plans written by hand. */
 const possible: Ranges = {
   for: [1, longestPlan],
   gap: [1, longestPlan],
@@ -60,7 +68,10 @@ const possible: Ranges = {
   messages: [0, Number.MAX_SAFE_INTEGER]
 }
 
-/** The bounds of a plan that is generated: half a minute outlasts any default lease, and most ages; a cluster elects in 4 to 9 s (measured). */
+/**
+ * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS clusters
+ * need 4 to 9 s to elect a new stream leader.
+ */
 const drawn: Ranges = {
   for: [1, 30_000],
   gap: [4000, 9000],
@@ -74,43 +85,104 @@ const whole = ([minimum, maximum]: Bounds) => Schema.Int.check(Schema.isBetween(
 
 const percent = whole([0, 50])
 
-/** Each kind, with its fields. Times are milliseconds. */
+/** The schema of each kind of fault. */
 const schemasIn = (ranges: Ranges) =>
   ({
-    /** A machine's process crashes, and is started again after `for`. */
-    Crash: Schema.TaggedStruct("Crash", on({ for: whole(ranges.for) })),
-    /** A process is paused, as by SIGSTOP. */
-    Pause: Schema.TaggedStruct("Pause", on({ for: whole(ranges.for) })),
+    /** The process of a machine crashes and is restarted after `for`. */
+    Crash: Schema.TaggedStruct(
+      "Crash",
+      on({
+        /** The time until the restart, in milliseconds. */
+        for: whole(ranges.for)
+      })
+    ),
+    /** The process of a machine is paused, as by SIGSTOP. */
+    Pause: Schema.TaggedStruct(
+      "Pause",
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for)
+      })
+    ),
     /** A machine is suspended. */
-    Suspend: Schema.TaggedStruct("Suspend", on({ for: whole(ranges.for) })),
-    /** A wall clock is set forward, or back where `by` is negative. */
-    StepClock: Schema.TaggedStruct("StepClock", on({ by: whole([-longestPlan, longestPlan]) })),
-    /** A link is cut. */
+    Suspend: Schema.TaggedStruct(
+      "Suspend",
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for)
+      })
+    ),
+    /** The wall clock of a machine is set. */
+    StepClock: Schema.TaggedStruct(
+      "StepClock",
+      on({
+        /** The step in milliseconds: positive is forward, negative is back. */
+        by: whole([-longestPlan, longestPlan])
+      })
+    ),
+    /** The link of a machine is cut. */
     Cut: Schema.TaggedStruct(
       "Cut",
-      on({ for: whole(ranges.for), direction: Schema.Literals(["requests", "replies", "both"]) })
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for),
+        /** The messages that are held back: requests to the server, replies to the machine, or both. */
+        direction: Schema.Literals(["requests", "replies", "both"])
+      })
     ),
-    /** Messages take up to `maxDelay`; `loss` and `reordering` are percent of messages. */
+    /** The link of a machine is slow, loses messages or reorders them. */
     DegradedLink: Schema.TaggedStruct(
       "DegradedLink",
-      on({ for: whole(ranges.for), maxDelay: whole(ranges.delay), loss: percent, reordering: percent })
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for),
+        /** The longest delay of a message, in milliseconds. */
+        maxDelay: whole(ranges.delay),
+        /** The percentage of lost messages, from 0 to 50. */
+        loss: percent,
+        /** The percentage of messages that later messages overtake, from 0 to 50. */
+        reordering: percent
+      })
     ),
-    /** A machine's connections break. */
+    /** The connections of a machine break. */
     Disconnect: Schema.TaggedStruct("Disconnect", on({})),
-    /** A bucket's stream has no leader. */
-    NoStoreLeader: Schema.TaggedStruct("NoStoreLeader", inBucket({ for: whole(ranges.gap) })),
+    /** The stream of a bucket has no leader. */
+    NoStoreLeader: Schema.TaggedStruct(
+      "NoStoreLeader",
+      inBucket({
+        /** The duration in milliseconds. */
+        for: whole(ranges.gap)
+      })
+    ),
     /** The server is paused. */
-    PauseServer: Schema.TaggedStruct("PauseServer", { at: whole([0, longestPlan]), for: whole(ranges.pause) }),
-    /** Every consumer of a bucket is deleted, and so every watch. */
+    PauseServer: Schema.TaggedStruct("PauseServer", {
+      /** When the fault begins: milliseconds from the end of `Scenario.warmUp`, or from the call of `injectAll`. */
+      at: whole([0, longestPlan]),
+      /** The duration in milliseconds. */
+      for: whole(ranges.pause)
+    }),
+    /** Every consumer of a bucket is deleted, which ends the delivery to every watch. */
     DropConsumers: Schema.TaggedStruct("DropConsumers", inBucket({})),
-    /** The copies of a replicated bucket lag behind from then on. */
-    Lag: Schema.TaggedStruct("Lag", inBucket({ by: whole(ranges.lag) })),
-    /** A bucket's stream is deleted. */
+    /** The copies of a replicated bucket lag behind its leader, from `at` on. */
+    Lag: Schema.TaggedStruct(
+      "Lag",
+      inBucket({
+        /** The delay of the copies, in milliseconds. */
+        by: whole(ranges.lag)
+      })
+    ),
+    /** The stream of a bucket is deleted. */
     LoseStream: Schema.TaggedStruct("LoseStream", inBucket({})),
-    /** A bucket's stream is deleted, and created again by others: its revisions begin at 1. */
+    /** The stream of a bucket is deleted and recreated by another client: its revisions begin at 1. */
     RecreateStream: Schema.TaggedStruct("RecreateStream", inBucket({})),
-    /** A bucket's last messages are removed, as by a restored backup. */
-    RollBack: Schema.TaggedStruct("RollBack", inBucket({ messages: whole(ranges.messages) }))
+    /** The last messages of a bucket are removed, as by a restored backup. */
+    RollBack: Schema.TaggedStruct(
+      "RollBack",
+      inBucket({
+        /** The number of messages. */
+        messages: whole(ranges.messages)
+      })
+    )
   }) as const
 
 const schemas = schemasIn(possible)
@@ -118,7 +190,7 @@ const schemas = schemasIn(possible)
 const drawnSchemas = schemasIn(drawn)
 
 /**
- * A fault. Times are whole milliseconds of true time.
+ * Schema for one fault. Times are whole milliseconds of simulated time.
  *
  * @category schemas
  * @since 0.1.0
@@ -126,7 +198,7 @@ const drawnSchemas = schemasIn(drawn)
 export const Fault = Schema.Union(Object.values(schemas))
 
 /**
- * A fault.
+ * One fault, with its time and its target.
  *
  * @category models
  * @since 0.1.0
@@ -134,7 +206,7 @@ export const Fault = Schema.Union(Object.values(schemas))
 export type Fault = typeof Fault.Type
 
 /**
- * The name of a kind of fault.
+ * The name of a kind of fault: the `_tag` of a `Fault`.
  *
  * @category models
  * @since 0.1.0
@@ -142,7 +214,7 @@ export type Fault = typeof Fault.Type
 export type Kind = Fault["_tag"]
 
 /**
- * The names of all kinds.
+ * The names of all kinds of faults.
  *
  * @category constants
  * @since 0.1.0
@@ -150,7 +222,7 @@ export type Kind = Fault["_tag"]
 export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
 
 /**
- * The default of `maxFaults`.
+ * The default of `PlanOptions.maxFaults` and `Scenario.maxFaults`: 12.
  *
  * @category constants
  * @since 0.1.0
@@ -158,15 +230,20 @@ export const kinds = Object.keys(schemas) as ReadonlyArray<Kind>
 export const defaultMaxFaults = 12
 
 /**
- * A run, as data: the seed decides every choice that the list of faults does not.
+ * Schema for the plan of one run.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const Plan = Schema.Struct({ seed: Schema.Int, faults: Schema.Array(Fault) })
+export const Plan = Schema.Struct({
+  /** The random seed. It decides everything that `faults` does not: delays, orders of events, errors of clocks. */
+  seed: Schema.Int,
+  /** The faults of the run, in any order. */
+  faults: Schema.Array(Fault)
+})
 
 /**
- * A run, as data.
+ * The plan of one run: a random seed and a list of faults.
  *
  * @category models
  * @since 0.1.0
@@ -174,8 +251,8 @@ export const Plan = Schema.Struct({ seed: Schema.Int, faults: Schema.Array(Fault
 export type Plan = typeof Plan.Type
 
 /**
- * The kinds of faults that leases and registries survive: every guarantee holds. The
- * default of a scenario.
+ * The kinds of faults under which elections and registries keep all guarantees. The
+ * default of `Scenario.faults`.
  *
  * @category constants
  * @since 0.1.0
@@ -195,44 +272,47 @@ export const survivable: ReadonlyArray<Kind> = [
 ]
 
 /**
- * The options of generated plans.
+ * Options for generated plans.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PlanOptions {
-  /** The ids of machines. */
+  /** The ids of the machines that faults may affect. At least one. */
   readonly nodes: ReadonlyArray<string>
-  /** `"*"` stands for every bucket that was created, `"#1"` for the second one of them. */
+  /**
+   * The buckets that faults may affect, at least one: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket
+   * by order of creation.
+   */
   readonly buckets: ReadonlyArray<string>
-  /** Faults begin within this time. */
+  /** Faults begin within this time, at most a day. */
   readonly duration: Duration.Input
-  /** Kinds, or kinds with the only buckets that they are injected into. Default: `survivable`. */
+  /** The kinds of faults. A pair limits a kind to the given buckets. Default: `survivable`. */
   readonly kinds?: ReadonlyArray<Kind | readonly [kind: Kind, buckets: ReadonlyArray<string>]> | undefined
-  /** The most faults of a plan. Default 12. */
+  /** The maximum number of faults in a plan. Default 12. */
   readonly maxFaults?: number | undefined
 }
 
-/** A whole number from 0 to below the limit, uniformly distributed; it does not shrink. */
+/** An integer from 0 (inclusive) to `limit` (exclusive), uniformly distributed. It does not shrink. */
 const anyBelow = (limit: number): Arbitrary.Arbitrary<number> =>
   Arbitrary.schema(Schema.Literals(Array.from({ length: limit }, (_, value) => value)), { shrink: () => [] })
 
-/** Seven hexadecimal digits. */
+/** The length of a seed in hexadecimal digits. */
 const digits = 7
 
 /**
- * Uniformly distributed: numbers that are made to begin small would come again and again. It does not shrink: two plans of
- * one seed go the same way until the first fault that differs, and another seed would be another run.
+ * Seeds are uniformly distributed: integers of `Arbitrary` start small and would repeat. Seeds do not shrink: with the same
+ * seed, a shrunk plan runs identically up to the first fault that differs.
  */
 const seeds = Arbitrary.map(
   Arbitrary.all(Array.from({ length: digits }, () => anyBelow(16))),
   (values) => values.reduce((seed, value) => seed * 16 + value, 0)
 )
 
-/** Lists begin small, and often empty: several of them seldom are. */
+/** A plan concatenates this many generated lists: one list is often empty, all of them rarely are. */
 const lists = 3
 
-/** Faults of a kind, with the nodes and buckets of this fleet. */
+/** Faults of one kind, with the nodes and buckets of the fleet as targets. */
 const fitted = (
   kind: Kind,
   targets: ReadonlyArray<string>,
@@ -260,7 +340,7 @@ const planSettings = {
 
 type PlanValues = options.Values<typeof planSettings>
 
-/** An Arbitrary has no error channel: the test that draws from it fails with the error, and the module that makes it loads. */
+/** An Arbitrary has no error channel: it throws the error when a test samples it, not when a module creates it. */
 const failing = (error: InvalidConfig): Arbitrary.Arbitrary<Plan> =>
   Arbitrary.map(Arbitrary.Constant(error), (thrown): Plan => {
     throw thrown
@@ -280,13 +360,13 @@ const plansOf = (asked: PlanValues): Arbitrary.Arbitrary<Plan> => {
 }
 
 /**
- * Generates plans for a fleet, and shrinks them by leaving faults out and
- * shortening them.
+ * Returns an Arbitrary that generates plans. It shrinks plans by removing faults and
+ * by shortening them.
  *
  * **Gotchas**
  *
- * Options that are not valid do not throw here: the Arbitrary throws `InvalidConfig`
- * where a plan is drawn from it, so that the test that uses it fails.
+ * Invalid options do not throw here. The Arbitrary throws `InvalidConfig` when a plan
+ * is sampled, so that the test fails and its module still loads.
  *
  * @category arbitraries
  * @since 0.1.0
@@ -295,18 +375,21 @@ export const plans = (planOptions: PlanOptions): Arbitrary.Arbitrary<Plan> =>
   Result.match(options.read("options", planOptions, planSettings), { onFailure: failing, onSuccess: plansOf })
 
 /**
- * The nodes and buckets that a plan names, and the server.
+ * The targets of faults: machines, buckets and the server.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Targets {
+  /** Returns the machine with this id. */
   readonly node: (id: string) => SimulatedNode
+  /** Returns the faults of the bucket with this name, as `Simulation.bucket` does. */
   readonly bucket: (name: string) => SimulatedStore
+  /** Pauses the server for `duration`, as `Simulation.pauseServer` does. */
   readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
-/** Injects a fault, and waits until it is over. */
+/** Injects a fault and waits until it ends. */
 const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidConfig> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
   switch (fault._tag) {
@@ -350,8 +433,9 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
 const decodeFaults = Schema.decodeUnknownResult(Schema.Array(Fault))
 
 /**
- * Injects each fault of a plan at its time; ends when the last of them is over.
- * Faults that are not valid are `InvalidConfig`, and none is injected then.
+ * Injects each fault at its time, counted from the call. Returns when the last fault
+ * has ended. If one of the faults is invalid, fails with `InvalidConfig` and injects
+ * none of them.
  *
  * @category running
  * @since 0.1.0
@@ -372,7 +456,7 @@ export const injectAll = (
   })
 
 /**
- * Writes a plan as text, as the `replay` of a failure.
+ * Encodes a plan as JSON, as in `ScenarioFailed.replay`.
  *
  * @category formatting
  * @since 0.1.0
@@ -380,7 +464,8 @@ export const injectAll = (
 export const encode = (plan: Plan): string => JSON.stringify(plan)
 
 /**
- * Reads a plan from the text that `encode` writes; none where the text is no plan.
+ * Decodes a plan from the JSON that `encode` returns. Returns `Option.none` if the text
+ * is not a valid plan.
  *
  * @category formatting
  * @since 0.1.0
@@ -390,7 +475,7 @@ export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption
 const seconds = (millis: number): string => `${millis / 1000} s`
 
 /**
- * Writes a fault in a line.
+ * Formats a fault as one line: its time, its kind, its target and its parameters.
  *
  * @category formatting
  * @since 0.1.0

@@ -1,7 +1,8 @@
 /**
- * Records what a fleet does, for `Checks`: terms of leadership and their work, writes
- * to a guarded resource, registrations, and what lookups returned. The simulation adds
- * its own facts at the end: stops, crashes, and the writes that the store took.
+ * Records the behaviour of a simulated fleet for `Checks`: terms of leadership and
+ * their work, writes to a guarded resource, registrations, and results of lookups. The
+ * histories also contain facts of the simulation: stops, crashes, and the messages
+ * that the store has stored.
  *
  * @since 0.1.0
  */
@@ -19,15 +20,20 @@ import { Simulation } from "./Simulation.ts"
 export { InvalidConfig } from "../AegisError.ts"
 
 /**
- * The records of one run.
+ * The recorder of one simulation run.
+ *
+ * **Details**
+ *
+ * In all members `node` is the id of the machine that performs the recorded action.
+ * Times are simulated time in milliseconds.
  *
  * @category models
  * @since 0.1.0
  */
 export interface History {
   /**
-   * Records the work of a term: when it began, when its interruption began, and when it
-   * had stopped; and reads `isValid` again and again while it runs.
+   * Runs the work of a leader and records its term: when the work began, when its interruption began, and when it had
+   * stopped. While the work runs, reads `isValid` at random intervals of 0.2 to 2 s.
    */
   readonly term: <A, E, R>(
     node: string,
@@ -35,10 +41,11 @@ export interface History {
     work: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
   /**
-   * Records a write to a resource, and returns whether the resource accepted it. A resource with a fence, the default,
-   * refuses a token that is lower than the highest one that it has seen: it accepts no stale write. One without
-   * (`fence: false`) accepts every write: `Checks.noStaleWrite` reports the writes of leaders that had lost leadership.
-   * Options that are not valid are `InvalidConfig`, and nothing is recorded.
+   * Records a write of a leader to a simulated resource. Returns whether the resource accepted the write.
+   *
+   * With `fence: true`, the default, the resource refuses a token lower than the highest accepted token. With
+   * `fence: false` it accepts every write, and `Checks.noStaleWrite` reports the stale ones. `what` is the written value,
+   * for reports. Invalid options fail with `InvalidConfig`, and nothing is recorded.
    */
   readonly write: (
     node: string,
@@ -46,52 +53,63 @@ export interface History {
     token: FencingToken,
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
   ) => Effect.Effect<boolean, InvalidConfig>
-  /** Records a registration until its scope closes. */
+  /**
+   * Registers an instance (`service/id`) and records its lifetime: from the call of `register` until the scope closes, the
+   * process crashes, or the registration is lost.
+   */
   readonly registered: <E, R>(
     node: string,
     instance: string,
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
   /**
-   * Records a deregistration by others: where it succeeds with true, the lifetime that was under way at its beginning
-   * ends.
+   * Deregisters an instance (`service/id`) from another process. If `deregister` succeeds with true, the lifetime that
+   * was current at the time of the call ends.
    */
   readonly deregistered: <E, R>(
     instance: string,
     deregister: Effect.Effect<boolean, E, R>
   ) => Effect.Effect<boolean, E, R>
-  /** Records what a lookup of a service returned: `service/id` each. */
+  /** Runs a lookup of a service and records its result: `service/id` of each instance. */
   readonly lookup: <E, R>(
     node: string,
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
-  /** The losses of leadership, with their reasons. */
+  /** The losses of leadership in recorded terms, with their reasons. */
   readonly losses: Effect.Effect<ReadonlyArray<TermLoss>>
   /** The history for `Checks.atMostOneLeader` and `Checks.leaderWithin`. */
-  readonly leaders: Effect.Effect<LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> }>
+  readonly leaders: Effect.Effect<
+    LeaderHistory & {
+      /** The disruptions of machines and of the store. */
+      readonly disruptions: ReadonlyArray<Disruption>
+    }
+  >
   /** The history for `Checks.noStaleWrite`. */
   readonly writes: Effect.Effect<ReadonlyArray<GuardedWrite>>
-  /** The history for `Checks.registryAccuracy`, of the registry in this bucket. */
+  /** Returns the history for `Checks.registryAccuracy`. The argument is the name of the registry's bucket. */
   readonly registry: (bucket: string) => Effect.Effect<RegistryHistory>
 }
 
 /**
- * A loss of leadership, with the reason that its leader was given: milliseconds of
- * true time.
+ * A loss of leadership, with the reason that `Leadership.lost` reported.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TermLoss {
+  /** The name of the election. */
   readonly election: string
+  /** The id of the leader's machine. */
   readonly node: string
+  /** The reason that `Leadership.lost` returned. */
   readonly reason: LossReason
+  /** When the loss was reported: simulated time in milliseconds. */
   readonly at: number
 }
 
 /**
- * Makes an empty history of the simulation of its context.
+ * Creates an empty history for the current simulation.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,7 +1,10 @@
 /**
- * Checks a fleet under faults: what runs on each machine, which faults may happen,
- * and what must hold all the same. A scenario is run with many plans; one that fails
- * is shrunk, and reported with its seed, its faults and its timeline.
+ * Checks the behaviour of a simulated fleet under faults.
+ *
+ * A scenario describes the machines, the process that runs on each of them, the faults
+ * that may happen, and a check for violations. `check` runs the scenario with many
+ * generated plans of faults. It shrinks the first failing plan and reports it with its
+ * seed, its faults and its timeline.
  *
  * @since 0.1.0
  */
@@ -29,53 +32,66 @@ export { InvalidConfig } from "../AegisError.ts"
 export { ScenarioFailed } from "./ScenarioError.ts"
 
 /**
- * A fleet, the faults that may happen in it, and for how long.
+ * A simulated fleet, its faults, and a check for violations.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Scenario {
+  /** The ids of the machines, at least one: letters, digits, `_` and `-`, except `store` and `test`. */
   readonly nodes: ReadonlyArray<string>
-  /** The time before the first fault; the times of faults count from its end. Default 0. */
+  /** The time before faults can begin. Times of faults count from its end. Default 0. */
   readonly warmUp?: Duration.Input | undefined
-  /** Faults begin within this time, of a day at most. Default 2 minutes. */
+  /** Faults begin within this time, at most a day. Default 2 minutes. */
   readonly duration?: Duration.Input | undefined
-  /** The time after the last fault has ended, before the check of violations. Default 30 seconds. */
+  /** The time between the end of the last fault and the check for violations. Default 30 seconds. */
   readonly settleTime?: Duration.Input | undefined
-  /** The kinds of faults, or kinds with the only buckets that they are injected into. Default: `Faults.survivable`. */
+  /** The kinds of faults. A pair limits a kind to the given buckets. Default: `Faults.survivable`. */
   readonly faults?: Faults.PlanOptions["kinds"]
-  /** The most faults of one plan. Default 12. */
+  /** The maximum number of faults in a plan. Default 12. */
   readonly maxFaults?: number | undefined
-  /** The buckets that faults are injected into. Default: any one, or all at once. */
+  /**
+   * The buckets that faults may affect: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket by order of
+   * creation. A name of a bucket that never exists fails the scenario. Default: `["*", "#0", "#1"]`.
+   */
   readonly buckets?: ReadonlyArray<string> | undefined
-  /** The largest error of wall clocks, ahead or behind. Default 1 day. */
+  /** The largest error of a wall clock, ahead or behind. Default 1 day. */
   readonly offset?: Duration.Input | undefined
-  /** The largest share by which clocks run fast or slow. Default 0.1: one may run 1.22 times as fast as another. */
+  /**
+   * The largest relative error of a clock's rate, from 0 to below 1. Default 0.1: clocks run up to 10 % fast or slow, so one
+   * clock may run 1.22 times as fast as another.
+   */
   readonly drift?: number | undefined
-  /** The options of each simulation. */
+  /**
+   * Options for each simulation run. The default of `limit` is the time that the plan needs, plus 1 hour. The other
+   * defaults are those of `RunOptions`.
+   */
   readonly simulation?: Omit<RunOptions, "seed" | "timeline"> | undefined
-  /** Evaluated for every run. */
+  /** Creates the state of a run, its processes and its check. Evaluated at the start of every run. */
   readonly setup: Effect.Effect<Setup, never, Simulation>
 }
 
 /**
- * The processes of a scenario, and its check.
+ * The processes of a run, and its check for violations.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Setup {
   /**
-   * Runs on each machine, in its process: from the beginning, and again after each restart. It may end. A failure of
-   * it fails the scenario, a crash does not.
+   * The process of each machine. It starts with the machine and again after each restart, even if it had ended before the
+   * crash. A failure fails the scenario; a crash of the machine does not.
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
-  /** Returns the violations, once all faults are over and the fleet has settled; the fleet still runs then. */
+  /**
+   * Returns the violations of the run, or an empty list. Evaluated after all faults have ended and `settleTime` has passed.
+   * The processes are still running at that time. A failure fails the scenario.
+   */
   readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
 
 /**
- * The options of a check.
+ * Options for `check`.
  *
  * @category models
  * @since 0.1.0
@@ -83,29 +99,33 @@ export interface Setup {
 export interface CheckOptions {
   /** The number of plans. Default 100. */
   readonly runs?: number | undefined
-  /** The seed that plans are generated from. Default 1. */
+  /** The seed for generating plans. Default 1. */
   readonly seed?: number | undefined
-  /** The `replay` of a failure: runs that plan only, and ignores the other options. Succeeds where it fails no more. */
+  /**
+   * `ScenarioFailed.replay` of an earlier failure. Runs only that plan and ignores the other options. Succeeds if the plan
+   * has no violation any more.
+   */
   readonly replay?: string | undefined
-  /** The most attempts to shrink a failing plan. Default 200. */
+  /** The maximum number of attempts to shrink a failing plan. Default 200. */
   readonly maxShrinks?: number | undefined
 }
 
 /**
- * The number of runs without a violation, and the faults that took effect in them.
+ * The summary of a check without violations.
  *
  * @category models
  * @since 0.1.0
  */
 export interface CheckSummary {
+  /** The number of runs. */
   readonly runs: number
-  /** True time that passed in all runs. */
+  /** The simulated duration of all runs together. */
   readonly lasted: Duration.Duration
-  /** How often each fault took effect: one that is missing was not tested. */
+  /** How often each fault took effect, by the name of the effect. A fault that is missing was not tested. */
   readonly faults: ReadonlyMap<string, number>
 }
 
-/** Options that cannot be used fail where the plan is run: until then there is a plan without faults. */
+/** The plans of an invalid scenario: one plan without faults. `verify` reports the invalid option. */
 const noFaults: Arbitrary.Arbitrary<Faults.Plan> = Arbitrary.Constant<Faults.Plan>({ seed: 0, faults: [] })
 
 const plansOf = (
@@ -113,12 +133,13 @@ const plansOf = (
 ): Arbitrary.Arbitrary<Faults.Plan> => Faults.plans({ nodes, buckets, duration, maxFaults, kinds: faults })
 
 /**
- * Generates plans for a scenario, for `it.effect.prop` with `verify`.
+ * Returns an Arbitrary that generates plans for a scenario, for `it.effect.prop` with
+ * `verify`.
  *
  * **Gotchas**
  *
- * Of a scenario that is not valid there is one plan, without faults: `verify`
- * fails with the `InvalidConfig` that names the option.
+ * For an invalid scenario the Arbitrary generates a plan without faults. `verify`
+ * then fails with an `InvalidConfig` that names the invalid option.
  *
  * @category arbitraries
  * @since 0.1.0
@@ -126,29 +147,31 @@ const plansOf = (
 export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> =>
   Result.match(settings.read(scenario), { onFailure: () => noFaults, onSuccess: plansOf })
 
-/** What no node has reached was not tested. */
+/** Reports a store or a bucket that no machine used: the faults of the plan did not test anything there. */
 const unreached = (
   { facts: { buckets, connected } }: Run<unknown, unknown>,
   asked: ReadonlySet<string>
 ): ReadonlyArray<string> => [
   ...connected.length > 0 ? [] : [
-    "no node has ever reached the simulated store: does it wait for the real world (a promise, a socket), " +
-    "or use a store that is not over node.client?"
+    "no node has connected to the simulated server: a process waits for real I/O (a promise, a socket), " +
+    "or its store is not built on node.client or node.layer"
   ],
   ...Array.from(asked).filter((name) => !/^[*#]/.test(name) && !buckets.includes(name)).map((name) =>
-    `there was never a bucket "${name}" for faults to be injected into: there were ${buckets.join(", ") || "none"}`
+    `faults target the bucket "${name}", which was never created: the run had the buckets ${
+      buckets.join(", ") || "none"
+    }`
   )
 ]
 
 const decodePlan = Schema.decodeUnknownResult(Faults.Plan)
 
-/** A plan may have been written by hand. */
+/** Validates a plan: callers can write plans by hand. */
 const planProblem = (plan: Faults.Plan, nodes: ReadonlyArray<string>): InvalidConfig | undefined => {
   const problem = problemOf(decodePlan(plan)) ?? aimProblem(nodes, plan.faults)
   return problem === undefined ? undefined : options.invalidConfig(`plan: ${problem}`)
 }
 
-/** Far beyond what the checks take. */
+/** The time limit of a run exceeds the time that its plan needs by this much. Checks for violations take less. */
 const spare = Duration.hours(1)
 
 const runWith = (
@@ -173,8 +196,14 @@ const runWith = (
   })
 
 /**
- * Runs one plan of a scenario. A scenario, a plan or an option that is not valid
- * is `InvalidConfig`.
+ * Runs one plan of a scenario and returns the outcome. The result of the run is the
+ * list of violations.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidConfig` if the scenario, the plan or an option is invalid, and with
+ * `SimulationStuck` if the run does not end. The option `timeline` records the timeline;
+ * default false.
  *
  * @category running
  * @since 0.1.0
@@ -190,7 +219,7 @@ export const run = (
     return yield* runWith(asked, plan, timeline)
   })
 
-/** Every bucket that a fault is aimed at. */
+/** All buckets that faults of the scenario or of the plan target. */
 const bucketsAskedFor = ({ buckets, faults }: settings.ScenarioSettings, plan: Faults.Plan): ReadonlySet<string> =>
   new Set([
     ...buckets,
@@ -209,7 +238,7 @@ const problemsOf = (
     : [Cause.pretty(exit.cause)]
 }
 
-/** A run that does not end is a violation. */
+/** The violations of a run. A run that does not end is a violation. */
 const violationsOf = (asked: settings.ScenarioSettings, plan: Faults.Plan, timeline = false) =>
   runWith(asked, plan, timeline).pipe(
     Effect.map((outcome) => ({
@@ -226,9 +255,13 @@ const violationsOf = (asked: settings.ScenarioSettings, plan: Faults.Plan, timel
   )
 
 const notTwice = (plan: Faults.Plan): string =>
-  `the run of ${Faults.encode(plan)} does not go the same way twice: something in it is not simulated`
+  `two runs of the plan ${
+    Faults.encode(plan)
+  } differ: the scenario uses Date, Math.random, real I/O or state outside of setup`
 
-/** Runs a plan, and fails with a report; `isSmallest`: whether fewer faults were tried. */
+/**
+ * Runs a plan and fails with a report if it has violations. `isSmallest` is true if shrinking has tried all smaller plans.
+ */
 const judge = (
   asked: settings.ScenarioSettings,
   plan: Faults.Plan,
@@ -237,7 +270,7 @@ const judge = (
   Effect.gen(function*() {
     const { outcome, violations: quick } = yield* violationsOf(asked, plan)
     if (outcome !== undefined && quick.length === 0) return outcome
-    // Once more, with a timeline, and with the places at which errors were made.
+    // Runs the plan again, now with a timeline and with stack traces of errors.
     const { endedAt, timeline, violations } = yield* violationsOf(asked, plan, true)
     if (violations.length === 0) return yield* Effect.die(new Error(notTwice(plan)))
     const text = report.format({
@@ -258,14 +291,40 @@ const judge = (
   })
 
 /**
- * Runs one plan of a scenario, and fails with `ScenarioFailed` where something is
- * violated. The plan is run a second time then, for the timeline.
+ * Runs one plan of a scenario, and fails with `ScenarioFailed` if it has violations.
  *
- * **Example** (With `it.effect.prop`)
+ * **Details**
+ *
+ * A failing plan runs a second time to record the timeline. Fails with `InvalidConfig`
+ * if the scenario or the plan is invalid.
+ *
+ * **Example** (A property test)
  *
  * ```ts
+ * import { it } from "@effect/vitest"
+ * import * as Effect from "effect/Effect"
+ * import { KVStore } from "effect-aegis"
+ * import { Scenario } from "effect-aegis/testing"
+ *
+ * const scenario: Scenario.Scenario = {
+ *   nodes: ["a", "b"],
+ *   duration: "1 minute",
+ *   setup: Effect.sync(() => {
+ *     const created: Array<string> = []
+ *     return {
+ *       process: (node) =>
+ *         KVStore.KVStore.use((store) => store.put("job", new Uint8Array(), { createOnly: true })).pipe(
+ *           Effect.tap(() => Effect.sync(() => created.push(node.id))),
+ *           Effect.provide(node.layer),
+ *           Effect.ignore
+ *         ),
+ *       violations: Effect.sync(() => created.length > 1 ? [`created by ${created.join(" and ")}`] : [])
+ *     }
+ *   })
+ * }
+ *
  * it.effect.prop(
- *   "the job never runs twice",
+ *   "one process creates the job",
  *   { plan: Scenario.plans(scenario) },
  *   ({ plan }) => Scenario.verify(scenario, plan),
  *   { timeout: 60_000, arbitrary: { runs: 100 } }
@@ -282,9 +341,43 @@ export const verify = (
   Effect.flatMap(Effect.fromResult(settings.read(scenario)), (asked) => judge(asked, plan, false))
 
 /**
- * Runs many plans of a scenario. The first that fails is shrunk: to fewer and
- * shorter faults, for as long as it fails. A scenario or an option that is not
- * valid is `InvalidConfig`.
+ * Runs a scenario with many generated plans, and returns a summary if no run has
+ * violations.
+ *
+ * **Details**
+ *
+ * Shrinks the first failing plan to fewer and shorter faults as long as it fails, and
+ * fails with `ScenarioFailed`. Fails with `InvalidConfig` if the scenario or an option is
+ * invalid.
+ *
+ * **Example** (A check with default faults)
+ *
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schedule from "effect/Schedule"
+ * import { Election } from "effect-aegis"
+ * import { Checks, History, Scenario } from "effect-aegis/testing"
+ *
+ * const scenario: Scenario.Scenario = {
+ *   nodes: ["a", "b"],
+ *   duration: "1 minute",
+ *   setup: Effect.map(History.make, (history) => ({
+ *     process: (node) =>
+ *       Election.Election.use((election) =>
+ *         election.whileLeader("job", (leadership) => history.term(node.id, leadership, Effect.never))
+ *       ).pipe(
+ *         Effect.provide(Election.layer().pipe(Layer.provide(node.layer))),
+ *         Effect.retry(Schedule.spaced("1 second"))
+ *       ),
+ *     violations: Effect.map(history.leaders, Checks.atMostOneLeader)
+ *   }))
+ * }
+ *
+ * const summary = await Effect.runPromise(Scenario.check(scenario, { runs: 3 }))
+ * assert.equal(summary.runs, 3)
+ * ```
  *
  * @category running
  * @since 0.1.0
@@ -320,7 +413,7 @@ export const check = Effect.fnUntraced(function*(
   switch (result._tag) {
     case "Passed":
       return { runs: result.runs, lasted: Duration.millis(lasted), faults: injected }
-    // Only of a replay of Effect's own.
+    // Effect reports these two only for its own replays, which `check` does not use.
     case "ReplayMismatch":
     case "Exhausted":
       return yield* Effect.die(new Error(Arbitrary.formatCheckFailure(result)))

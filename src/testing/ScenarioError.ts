@@ -1,5 +1,5 @@
 /**
- * The error of a scenario that failed.
+ * The error of `Scenario`.
  *
  * @since 0.1.0
  */
@@ -8,15 +8,20 @@ import type { Violation } from "./Checks.ts"
 import * as Faults from "./Faults.ts"
 
 /**
- * A run that violated something. Its message has the first violation of each kind,
- * the text that replays the run, and the timeline from the first fault to the
- * first violation.
+ * A run of a scenario had violations.
+ *
+ * **Details**
+ *
+ * The message contains the first violation of each rule, the plan, the text that
+ * replays the run, and the timeline from the first fault to the first violation.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
+  /** The failing plan. `Scenario.check` has shrunk it. */
   readonly plan: Faults.Plan
+  /** All violations of the run: those that `Setup.violations` returned, and failures of the run itself as text. */
   readonly violations: ReadonlyArray<Violation | string>
 }> {
   readonly #timeline: string
@@ -35,7 +40,7 @@ export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
   }
 
   /**
-   * The plan as a text: `Scenario.check` with it as `replay` runs this plan again.
+   * The plan as JSON. Pass it to `Scenario.check` as `replay` to run the plan again.
    *
    * @since 0.1.0
    */
@@ -44,7 +49,7 @@ export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
   }
 
   /**
-   * The whole timeline of the run.
+   * The complete timeline of the run.
    *
    * @since 0.1.0
    */
@@ -52,6 +57,7 @@ export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
     return this.#timeline
   }
 
+  /** The report: violations, plan, replay text and an excerpt of the timeline. */
   override get message(): string {
     return this.#report
   }

@@ -1,13 +1,18 @@
 /**
- * Simulates a whole fleet in one process, on a virtual clock: one NATS server, and
- * as many machines as a test needs, each with clocks and a link of its own, and with
- * the code on it that runs in production. Minutes pass in milliseconds, and every
- * choice (delays, orders, what a crash loses) is made from one seed, so that each
- * run can be repeated.
+ * Simulates a fleet in one process and on a virtual clock: one NATS server and any
+ * number of machines. Each machine has its own clocks and its own link to the server,
+ * and runs production code, including the NATS driver of this library.
  *
- * `run` runs a program in a simulation; the program gets machines and faults from
- * `Simulation`. Nothing waits for real time: a program that waits for a promise, a
- * socket or a timer of the host fails with `SimulationStuck`.
+ * Simulated minutes take milliseconds. One random seed decides every delay, every
+ * order of events and every lost message, so a run can be repeated exactly.
+ *
+ * `run` runs a program in a new simulation. The program creates machines and injects
+ * faults with the `Simulation` service. Real I/O and real timers are not supported: a
+ * program that waits for a promise, a socket or a timer of the host fails with
+ * `SimulationStuck`.
+ *
+ * All times are simulated time unless their description names another clock. A
+ * number is in milliseconds. Simulated time starts at 0 when the run starts.
  *
  * @since 0.1.0
  */
@@ -33,234 +38,294 @@ export type { Disruption, Stop } from "./Checks.ts"
 export { NodeCrashed, SimulationStuck } from "./SimulationError.ts"
 
 /**
- * The fleet that a program runs in.
+ * The simulated fleet in which a program runs: its machines, its server and the
+ * recorded facts.
  *
  * @category services
  * @since 0.1.0
  */
 export class Simulation extends Context.Service<Simulation, {
+  /** The random seed of this run, as text. */
   readonly seed: string
-  /** Starts a machine; it is switched off, as by a crash, when the scope closes. Its id is letters, digits, `_` and `-`. */
+  /**
+   * Starts a machine with a running process. The machine is switched off when the scope closes, as in a crash: its
+   * process runs no finalizers. An id consists of letters, digits, `_` and `-`. The ids `store` and `test` are reserved.
+   * Fails with `InvalidConfig` if the id is invalid or in use.
+   */
   readonly node: (
     id: string,
     options?: NodeOptions
   ) => Effect.Effect<SimulatedNode, InvalidConfig, Scope.Scope>
-  /** The simulation's bucket. */
+  /** The faults of the bucket that `RunOptions.bucket` configures. */
   readonly store: SimulatedStore
-  /** Any bucket by its name; `"*"`: every bucket that was created; `"#1"`: the second one of them. */
+  /**
+   * Returns the faults of the bucket with this name. `"*"` means every bucket that exists or existed when the fault is
+   * injected, `"#0"` the first of these buckets, `"#1"` the second, and so on. A number beyond the last bucket wraps
+   * around. An invalid name makes every fault fail with `InvalidConfig`.
+   */
   readonly bucket: (name: string) => SimulatedStore
-  /** Pauses the whole server for `duration`; it goes on where it was. */
+  /** Pauses the server for `duration`, with all buckets, and resumes it with its state unchanged. Returns at once. */
   readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** Milliseconds of true time since the beginning. */
+  /** The simulated time in milliseconds since the start of the run. */
   readonly now: Effect.Effect<number>
-  /** Writes a line into the timeline. */
+  /** Adds a line to the timeline: `who` is a node id or another name, `what` the text. */
   readonly note: (who: string, what: string) => Effect.Effect<void>
+  /** The facts recorded so far. */
   readonly facts: Effect.Effect<Facts>
 }>()("effect-aegis/testing/Simulation") {}
 
 /**
- * The options of a run.
+ * Options for a simulation run.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RunOptions {
-  /** Decides every choice of the run. Default 1. */
+  /** The random seed. The same program with the same seed runs identically. Default 1. */
   readonly seed?: number | string | undefined
-  /** The line of servers that is simulated. Default `"2.15"`. */
+  /** The simulated version of nats-server: 2.10.27 or 2.15.1. Default `"2.15"`. */
   readonly server?: "2.10" | "2.15" | undefined
-  /** The bucket of `node.layer` and `store`. Default `{ bucket: "simulation" }`. */
+  /** The configuration of the bucket for `SimulatedNode.layer` and `Simulation.store`. Default `{ bucket: "simulation" }`. */
   readonly bucket?: BucketOptions | undefined
-  /** True time after which the run fails with `SimulationStuck`. Default 1 hour. */
+  /** The simulated time after which an unfinished run fails with `SimulationStuck`. Default 1 hour. */
   readonly limit?: Duration.Input | undefined
-  /** Whether to record a timeline. It costs time. Default false. */
+  /** Whether to record a timeline. Recording makes the run slower. Default false. */
   readonly timeline?: boolean | undefined
 }
 
 /**
- * The options of a machine.
+ * Options for a machine.
  *
  * @category models
  * @since 0.1.0
  */
 export interface NodeOptions {
-  /** The error of its wall clock, ahead or (negative) behind. Default 0. */
+  /** The error of the wall clock: positive if it is ahead, negative if it is behind. At most 366 days. Default 0. */
   readonly offset?: Duration.Input | undefined
-  /** How fast its clocks run, relative to true time. Above 0; default 1. */
+  /** The rate of both clocks relative to simulated time: 1.1 is 10 % fast. Greater than 0. Default 1. */
   readonly rate?: number | undefined
 }
 
 /**
- * A machine, and the process that runs on it. Times are true time.
+ * A simulated machine and the process that runs on it.
+ *
+ * **Details**
+ *
+ * Durations of faults are in simulated time. A fault with an invalid argument fails
+ * with `InvalidConfig` and is not injected.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SimulatedNode {
+  /** The id that was passed to `Simulation.node`. */
   readonly id: string
-  /** The machine's clocks, wall and monotonic. */
+  /** The wall clock and the monotonic clock of the machine. */
   readonly clock: Clock.Clock
-  /** The simulation's bucket, over a connection of this machine's; with it the machine's clocks, chance and scheduler. */
+  /**
+   * The bucket of `RunOptions.bucket`, over a connection of this machine. The layer also provides the machine's clocks,
+   * random numbers and scheduler.
+   */
   readonly layer: Layer.Layer<KVStore, KVStoreError>
-  /** A connection of this machine's, for `NatsKVStore.layer` of any bucket. */
+  /**
+   * A connection of this machine to the simulated server, for `NatsKVStore.layer` with any bucket. The layer also
+   * provides the machine's clocks, random numbers and scheduler.
+   */
   readonly client: Layer.Layer<NatsClient, KVStoreError>
   /**
-   * Runs an effect in this machine's process: on its clocks, in its order, until
-   * it ends, or fails with `NodeCrashed`. A crash runs no finalizer.
+   * Runs an effect in the machine's current process, with the machine's clocks, random numbers and scheduler. Fails with
+   * `NodeCrashed` when the process crashes, or at once if it has crashed before. A crash runs no finalizers.
    */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | NodeCrashed, R>
-  /** Whether its process has crashed, and not been started again. */
+  /** Whether the process has crashed and has not been restarted. */
   readonly hasCrashed: Effect.Effect<boolean>
-  /** Ends the process as by SIGKILL: nothing of it runs any more, no finalizer either, and what it held is not released. */
+  /** Ends the process as SIGKILL does: its fibers stop, no finalizer runs, and no resource is released. */
   readonly crash: Effect.Effect<void>
-  /** Waits until there is a process: at once, or when it has been started again. */
+  /** Waits until the machine has a running process: at once, or after the next `restart`. */
   readonly running: Effect.Effect<void>
-  /** Starts a new process, without any state of the one before: `run` runs in it from now on. */
+  /** Starts a new process after a crash, for later calls of `run`. Does nothing if the process has not crashed. */
   readonly restart: Effect.Effect<void>
-  /** Pauses the process as by SIGSTOP, and SIGCONT after `duration`. Returns at once. A pause that is under way is extended. */
+  /**
+   * Pauses the process as SIGSTOP does and resumes it after `duration`, as SIGCONT does. Both clocks advance during the
+   * pause. Returns at once. If the machine is paused or suspended, extends that to `duration` from now if it would end
+   * earlier.
+   */
   readonly pause: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Suspends the machine for `duration`: its monotonic clock stands still as well. Returns at once. A pause or a
-   * suspension that is under way is extended.
+   * Suspends the machine for `duration`: its monotonic clock stops, its wall clock advances. Returns at once. If the
+   * machine is paused or suspended, extends that to `duration` from now if it would end earlier.
    */
   readonly suspend: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Sets the wall clock forward, or back where the duration is negative. The monotonic clock does not change. The clock of
-   * a machine that is suspended is set 2 s after its end.
+   * Sets the wall clock forward, or back if the duration is negative, by at most 366 days. The monotonic clock does not
+   * change. During a suspension, and for 2 s after it, the step is delayed until 2 s after the machine resumes.
    */
   readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Cuts the link in one direction or both, until `heal` or for `duration`. Returns at once. Messages that are sent
-   * meanwhile wait, as with TCP, and arrive then, unless the client has closed the connection (after 6 to 9 s).
+   * Cuts the link for requests (to the server), for replies (to the machine), or for both. The cut lasts for `duration`,
+   * or until `heal` if `duration` is omitted. Returns at once. As with TCP, messages sent during the cut are delivered
+   * after it, unless the client closes the connection before: 6 to 9 s after the cut.
    */
   readonly cut: (
     direction: "requests" | "replies" | "both",
     duration?: Duration.Input
   ) => Effect.Effect<void, InvalidConfig>
-  /** Sets the quality of the link, until `heal` or for `duration`. Returns at once. Of several the last one counts. */
+  /**
+   * Sets the quality of the link for `duration`, or until `heal` if `duration` is omitted. Returns at once. If several
+   * qualities are in effect, the link has the one that was set last.
+   */
   readonly link: (quality: LinkQuality, duration?: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** Breaks the connection; the client reconnects within a second. */
+  /** Breaks the connections of the machine. Each client reconnects within 1.5 s if the link is not cut. */
   readonly disconnect: Effect.Effect<void>
-  /** Ends `cut` and `link`. */
+  /** Ends every `cut` and every `link` quality of the machine. */
   readonly heal: Effect.Effect<void>
 }
 
 /**
- * The quality of the link between a machine and the server, in each direction.
+ * The quality of the link between a machine and the server. It applies to each
+ * direction.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LinkQuality {
-  /** The shortest time of a message. Default 0.2 ms. */
+  /** The shortest delay of a message. Default 0.2 ms. */
   readonly minDelay?: Duration.Input | undefined
-  /** The longest time of a message. Default 1.5 ms. */
+  /** The longest delay of a message, at least `minDelay`. Default 1.5 ms, or `minDelay` if that is longer. */
   readonly maxDelay?: Duration.Input | undefined
-  /** The chance of a message to be lost, from 0 to 1. Default 0. */
+  /** The probability that a message is lost, from 0 to 1. Default 0. */
   readonly loss?: number | undefined
-  /** The chance of a message to be overtaken by later ones, from 0 to 1. Default 0: in order, as TCP has it. */
+  /** The probability that later messages overtake a message, from 0 to 1. Default 0: in order, as with TCP. */
   readonly reordering?: number | undefined
 }
 
 /**
- * The faults of a bucket on the server.
+ * Injects faults into one or several buckets on the server. A bucket that does not
+ * exist is skipped.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SimulatedStore {
   /**
-   * Takes the leader of the stream away for `gap`: requests find no responder, and answers that were under way may never
-   * come. A stream in the memory of a single server is lost.
+   * Removes the leader of the bucket's stream for `gap`. Requests fail with "no responders", and replies in flight may
+   * be lost. A stream with memory storage and one replica loses its messages. NATS clusters need 4 to 9 s to
+   * elect a new leader.
    */
   readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** Deletes the stream, with its messages and consumers. */
+  /** Deletes the bucket's stream with its messages and consumers. */
   readonly loseStream: Effect.Effect<void, InvalidConfig>
-  /** Deletes the stream, and creates it again at once: its revisions begin at 1. */
+  /** Deletes the bucket's stream and recreates it at once. Revisions of the new stream begin at 1. */
   readonly recreateStream: Effect.Effect<void, InvalidConfig>
-  /** Removes the last messages as a restored backup does: their revisions are assigned again. */
+  /** Removes the last `messages` messages, as a restored backup does. Later writes reuse their revisions. */
   readonly rollBack: (messages: number) => Effect.Effect<void, InvalidConfig>
-  /** Deletes every consumer of the stream, and so every watch. */
+  /** Deletes every consumer of the stream, which ends the delivery to every watch. */
   readonly dropConsumers: Effect.Effect<void, InvalidConfig>
-  /** Delays the copies of a replicated bucket by `duration` from now on. */
+  /** Sets the delay of the copies of a replicated bucket, from now on. 0 ends the delay. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
 /**
- * A write that the store took.
+ * A message that a bucket stored.
  *
  * @category models
  * @since 0.1.0
  */
 export interface StoredWrite {
+  /** The name of the bucket. */
   readonly bucket: string
+  /** The key of the message. */
   readonly key: string
+  /** The revision of the message. */
   readonly revision: number
+  /** The kind of message: a value (`put`), a delete or purge marker, or an expiry marker of the server (`expire`). */
   readonly operation: "put" | "delete" | "purge" | "expire"
+  /** The stored value. Empty for markers. */
   readonly value: Uint8Array
-  /** Milliseconds of true time. */
+  /** When the bucket stored the message: simulated time in milliseconds. */
   readonly at: number
 }
 
 /**
- * When a bucket lost what it had, and how: milliseconds of true time.
+ * A loss of messages in a bucket.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Loss {
+  /** The name of the bucket. */
   readonly bucket: string
+  /** When the loss happened: simulated time in milliseconds. */
   readonly at: number
+  /** `lost`: the stream or its content was lost. `recreated`: deleted and recreated. `rolled back`: the last messages. */
   readonly how: "lost" | "recreated" | "rolled back"
 }
 
 /**
- * What has happened so far, for checks.
+ * The facts that a simulation has recorded so far, for checks.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Facts {
-  /** When machines were paused or suspended. */
+  /** The pauses and suspensions of machines. One that has not ended is recorded as ending now. */
   readonly stops: ReadonlyArray<Stop>
-  /** When processes crashed, or machines were switched off. */
-  readonly crashes: ReadonlyArray<{ readonly node: string; readonly at: number }>
-  /** Stops, cuts and degraded links of machines, and disruptions of the server (without a node). */
+  /** The crashes of processes and the ends of machines whose scope has closed. */
+  readonly crashes: ReadonlyArray<{
+    /** The id of the machine. */
+    readonly node: string
+    /** Simulated time in milliseconds. */
+    readonly at: number
+  }>
+  /**
+   * The pauses, suspensions, clock steps, cuts, degraded links and broken connections of machines, and the disruptions of
+   * the server (with an undefined `node`).
+   */
   readonly disruptions: ReadonlyArray<Disruption>
-  /** Machines that have ever connected to the server. */
+  /** The ids of the machines that have connected to the server. */
   readonly connected: ReadonlyArray<string>
-  /** The names of all buckets that there have been. */
+  /** The names of all buckets that exist or existed, in order of creation. */
   readonly buckets: ReadonlyArray<string>
-  /** Every message that any bucket has taken, in order. */
+  /** Every message that any bucket has stored, in order. */
   readonly stored: ReadonlyArray<StoredWrite>
-  /** When buckets were lost, recreated or rolled back. */
+  /** The losses of messages in buckets. */
   readonly losses: ReadonlyArray<Loss>
 }
 
 /**
- * The outcome of a run.
+ * The outcome of a simulation run.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Run<A, E = never> {
+  /** The random seed of the run, as text. */
   readonly seed: string
   /** The exit of the program. */
   readonly exit: Exit.Exit<A, E>
-  /** True time that passed in it. */
+  /** The simulated duration of the run. */
   readonly lasted: Duration.Duration
-  /** How often each fault took effect: changed an answer, or its time. */
+  /** How often each fault took effect, by the name of the effect: the fault changed or delayed a message. */
   readonly faults: ReadonlyMap<string, number>
+  /** The facts recorded until the end of the run. */
   readonly facts: Facts
-  /** The timeline, line by line; of these machines only, where they are named (the server is `store`). */
+  /**
+   * Returns the timeline as text, with times in seconds. If names are passed, returns only the lines of these names: node
+   * ids, or `store` for the server. Empty unless `RunOptions.timeline` is true.
+   */
   readonly timeline: (...who: ReadonlyArray<string>) => string
-  /** The timeline between two times: milliseconds of true time. */
+  /** Returns the timeline between two simulated times in milliseconds. Empty unless `RunOptions.timeline` is true. */
   readonly timelineOf: (from: number, until: number) => string
 }
 
 /**
- * Runs a program in a fleet of its own, and returns the outcome, also where the
- * program failed (`exit`). The same program with the same seed runs the same way.
+ * Runs a program in a new simulation and returns the outcome. If the program fails,
+ * the failure is in `exit`.
+ *
+ * **Details**
+ *
+ * The same program with the same seed runs identically. Fails with `InvalidConfig` if
+ * an option is invalid, and with `SimulationStuck` if the program does not end.
  *
  * @category running
  * @since 0.1.0
@@ -290,27 +355,44 @@ export const runExit = <A, E>(
   })
 
 /**
- * Runs a program in a fleet of its own, and fails where the program fails.
+ * Runs a program in a new simulation and returns the outcome with the program's
+ * result. Fails if the program fails.
+ *
+ * **Details**
+ *
+ * The same program with the same seed runs identically. Fails with `InvalidConfig` if
+ * an option is invalid, and with `SimulationStuck` if the program does not end.
  *
  * **Example** (A leader that crashes)
  *
  * ```ts
+ * import * as assert from "node:assert/strict"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { Election } from "effect-aegis"
+ * import { Simulation } from "effect-aegis/testing"
+ *
  * const program = Effect.gen(function*() {
  *   const simulation = yield* Simulation.Simulation
- *   const [a, b] = [yield* simulation.node("a"), yield* simulation.node("b")]
- *   const lead = (node: Simulation.SimulatedNode) =>
- *     Election.Election.use((election) => election.whileLeader("job", () => Effect.never)).pipe(
- *       Effect.provide(Election.layer().pipe(Layer.provide(node.layer)))
- *     )
- *   yield* Effect.forkChild(a.run(lead(a)))
+ *   const a = yield* simulation.node("a")
+ *   const b = yield* simulation.node("b")
+ *   const leaders: Array<string> = []
+ *   const campaignOn = (node: Simulation.SimulatedNode) =>
+ *     Effect.forkChild(node.run(
+ *       Election.Election.use((election) =>
+ *         election.whileLeader("job", () => Effect.andThen(Effect.sync(() => leaders.push(node.id)), Effect.never))
+ *       ).pipe(Effect.provide(Election.layer().pipe(Layer.provide(node.layer))))
+ *     ))
+ *   yield* campaignOn(a)
  *   yield* Effect.sleep("10 seconds")
- *   yield* Effect.forkChild(b.run(lead(b)))
+ *   yield* campaignOn(b)
  *   yield* a.crash
  *   yield* Effect.sleep("30 seconds")
- *   const { stored } = yield* simulation.facts
- *   assert.isAbove(stored.length, 0)
+ *   return leaders
  * })
- * const run = Simulation.run(program, { seed: 7 })
+ *
+ * const run = await Effect.runPromise(Simulation.run(program, { seed: 7 }))
+ * assert.deepEqual(run.value, ["a", "b"])
  * ```
  *
  * @category running
@@ -319,7 +401,13 @@ export const runExit = <A, E>(
 export const run = <A, E>(
   program: Effect.Effect<A, E, Simulation | Scope.Scope>,
   options: RunOptions = {}
-): Effect.Effect<Run<A> & { readonly value: A }, E | SimulationStuck | InvalidConfig> =>
+): Effect.Effect<
+  Run<A> & {
+    /** The result of the program. */
+    readonly value: A
+  },
+  E | SimulationStuck | InvalidConfig
+> =>
   Effect.flatMap(runExit(program, options), (outcome) =>
     Exit.match(outcome.exit, {
       onFailure: (cause) => Effect.failCause(cause),

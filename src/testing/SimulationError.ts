@@ -1,5 +1,5 @@
 /**
- * The errors of a simulation.
+ * Errors of `Simulation`.
  *
  * @since 0.1.0
  */
@@ -7,28 +7,45 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 
 /**
- * The process that was to run this has crashed.
+ * `SimulatedNode.run` failed because the process of the machine crashed during the
+ * effect, or before it.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NodeCrashed extends Data.TaggedError("NodeCrashed")<{ readonly node: string }> {
+export class NodeCrashed extends Data.TaggedError("NodeCrashed")<{
+  /** The id of the machine. */
+  readonly node: string
+}> {
+  /** What failed, and what to do. */
   override get message(): string {
-    return `the process on ${this.node} has crashed: start it again with node.restart`
+    return `the process on ${this.node} has crashed: start a new process with node.restart`
   }
 }
 
 /**
- * A run that did not end: nothing could happen any more (the program waits for
- * something outside the simulation, or for itself), its limit was reached, or it ran
- * on without time passing.
+ * A simulation run did not end.
+ *
+ * **Details**
+ *
+ * The field `how` is the reason:
+ *
+ * - `nothing left`: no event is scheduled. The program waits for something outside
+ *   the simulation, such as a promise or a socket, or for itself
+ * - `time is up`: the simulated time exceeded `RunOptions.limit`
+ * - `spinning`: a loop runs without advancing simulated time
+ * - `the real world`: the program waited for a promise, a socket or a timer of the
+ *   host while simulated events were scheduled
  *
  * @category errors
  * @since 0.1.0
  */
 export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
+  /** The random seed of the run, as text. */
   readonly seed: string
+  /** The reason. */
   readonly how: "nothing left" | "time is up" | "spinning" | "the real world"
+  /** The simulated time at which the run got stuck. */
   readonly at: Duration.Duration
 }> {
   readonly #timeline: string
@@ -45,7 +62,7 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
   }
 
   /**
-   * The timeline until then; empty unless `timeline` was true.
+   * The timeline of the run. Empty unless `RunOptions.timeline` is true.
    *
    * @since 0.1.0
    */
@@ -53,14 +70,16 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
     return this.#timeline
   }
 
+  /** Which run is stuck, at what time, why, and what to do. */
   override get message(): string {
     const why = {
       "nothing left":
-        "nothing can happen any more: the program waits for the real world (a promise, a socket), or for itself",
-      "time is up": "the limit of its time is reached: end the program, or raise `limit`",
-      spinning: "work goes on and on without time passing: a loop that never sleeps",
-      "the real world": "something was waited for that is not simulated (a promise, a socket, a timer of the host)"
+        "no event is scheduled: the program waits for real I/O (a promise, a socket), which is not simulated, or for itself",
+      "time is up": "the limit of simulated time is reached: end the program, or raise `limit`",
+      spinning: "a loop runs without advancing simulated time: let it sleep",
+      "the real world":
+        "the program waits for real I/O (a promise, a socket, a timer of the host), which is not simulated"
     }
-    return `the simulation with seed ${this.seed} stands still after ${Duration.format(this.at)}: ${why[this.how]}`
+    return `the simulation with seed ${this.seed} is stuck after ${Duration.format(this.at)}: ${why[this.how]}`
   }
 }
