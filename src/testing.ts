@@ -1,7 +1,7 @@
 /**
- * Simulates whole fleets in one process, on a virtual clock, with faults, from a
- * seed; and checks what they did. An entry of its own: it uses modules of Effect
- * that are not stable yet (`Arbitrary`).
+ * Simulates fleets in one process, on a virtual clock and with faults, and checks their
+ * behaviour. Uses modules of Effect that are not stable yet (`effect/Arbitrary`), and is
+ * therefore a separate entry point.
  *
  * @since 0.1.0
  */

@@ -1,15 +1,17 @@
 /**
- * Checks of recorded histories: of elections, guarded writes and registries.
+ * Checks of recorded histories: elections, guarded writes and registries.
  *
- * A history is plain data: terms of leadership, the writes that a guarded resource
- * accepted, the writes of each instance that the store took, and what lookups
- * returned. It may come from a simulation, or from real processes whose times are
- * comparable. Each check returns its violations, the earliest first, each with the
- * facts that show it; an empty list where there are none.
+ * A history is plain data: terms of leadership, writes that a guarded resource
+ * accepted, writes of instances that the store has stored, and results of lookups.
+ * `History` records one in a simulation. It can also come from real processes with
+ * synchronized clocks.
  *
- * Checks read no clock and run no effect. A check takes n log n time in the length
- * of the history, each lookup time in the number of instances of its service, and
- * each instance time in the pairs of its lifetimes.
+ * Each check is a pure function that returns the violations, the earliest first, or an
+ * empty list. A violation contains the recorded facts that prove it.
+ *
+ * Times are milliseconds on one clock for the whole history. The time of a check is
+ * O(n log n) in the length of the history, plus the number of instances of the service
+ * for each lookup, and the number of pairs of lifetimes for each instance.
  *
  * @since 0.1.0
  */
@@ -24,12 +26,17 @@ import { vacancies } from "./internal/checks/vacancies.ts"
 import { ifValid, ifWellFormed, registrySettings, withinSettings } from "./internal/checks/wellFormed.ts"
 
 /**
- * The rules that histories are checked by.
+ * The name of a rule that a check verifies.
  *
- * `one valid leader`, `one running leader` and `tokens grow` are judged by
- * `atMostOneLeader`, `an election has a leader` by `leaderWithin`, `no stale write` by
- * `noStaleWrite`, the others by `registryAccuracy`. `the history is well formed` is violated
- * where the history or the options of a check are not valid: no other rule is checked then.
+ * **Details**
+ *
+ * - `atMostOneLeader`: `one valid leader`, `one running leader`, `tokens grow`
+ * - `leaderWithin`: `elections have a leader`
+ * - `noStaleWrite`: `no stale write`
+ * - `registryAccuracy`: all other rules except `the history is well formed`
+ *
+ * Every check reports `the history is well formed` if the history or an option is
+ * invalid, and then verifies no other rule.
  *
  * @category models
  * @since 0.1.0
@@ -38,127 +45,148 @@ export type Rule =
   | "one valid leader"
   | "one running leader"
   | "tokens grow"
-  | "an election has a leader"
+  | "elections have a leader"
   | "no stale write"
   | "live instances are listed"
   | "expired instances are not listed"
   | "live instances send heartbeats"
   | "ids are unique"
-  | "deregistered instances stay away"
+  | "deregistered instances send no heartbeats"
   | "only expired instances are cleaned up"
-  | "losses have their true reason"
+  | "losses report the true reason"
   | "registrations are stored"
   | "the history is well formed"
 
 /**
- * A violation of a rule, and the shortest history that shows it.
+ * A violation of a rule, with the shortest history that proves it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Violation {
+  /** The violated rule. */
   readonly rule: Rule
-  /** When it could first be seen, in the milliseconds of the history. */
+  /** The time at which the violation is complete, in milliseconds of the history. */
   readonly at: number
-  /** The violation in one sentence, with its nodes and instances. */
+  /** One sentence about the violation, with the nodes and instances involved. */
   readonly message: string
-  /** The recorded facts that are enough to see it, in order of time: `  12.304 s  b  leads "job" with token 7-19`. */
+  /** The recorded facts that prove the violation, in order of time: `  12.304 s  b  leads "job" with token 7-19`. */
   readonly history: ReadonlyArray<string>
 }
 
 /**
- * A time in which a node did not run: its process was paused (SIGSTOP), or its
- * machine was suspended. Work could not be interrupted there meanwhile.
+ * A time during which a node did not run: its process was paused (SIGSTOP), or its
+ * machine was suspended. Work on the node cannot be interrupted during a stop.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Stop {
+  /** The id of the node. */
   readonly node: string
+  /** When the stop began, in milliseconds. */
   readonly from: number
+  /** When the stop ended, in milliseconds. */
   readonly until: number
 }
 
 /**
- * One term of leadership, as its work saw it.
+ * One term of leadership, as recorded by its work.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Term {
+  /** The name of the election. */
   readonly election: string
+  /** The id of the leader's node. */
   readonly node: string
+  /** The candidate id of the leader. */
   readonly candidateId: string
+  /** The fencing token of the term. */
   readonly token: FencingToken
-  /** The work began. */
+  /** When the work began, in milliseconds. */
   readonly since: number
-  /** Its interruption began; undefined where it ended by itself, crashed, or still runs. */
+  /** When the interruption of the work began. Undefined if the work ended without one, crashed, or is still running. */
   readonly toldToStop: number | undefined
-  /** It had stopped, finalizers included, or its node had crashed; undefined: it still ran at the end. */
+  /** When the work and its finalizers had ended, or the node crashed. Undefined if the work is still running. */
   readonly until: number | undefined
-  /** The moments at which `isValid` was read and was true, in any order. */
+  /** The times at which `isValid` was read as true, in any order. */
   readonly validAt: ReadonlyArray<number>
 }
 
 /**
- * The history of elections.
+ * The history of one or several elections.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LeaderHistory {
+  /** The terms of all elections, in any order. */
   readonly terms: ReadonlyArray<Term>
+  /** The stops of nodes. Default: none. */
   readonly stops?: ReadonlyArray<Stop> | undefined
-  /** When the recording began. Default 0. */
+  /** When the recording began, in milliseconds. Default 0. */
   readonly begin?: number | undefined
-  /** When the recording ended. */
+  /** When the recording ended, in milliseconds. */
   readonly end: number
 }
 
 /**
- * A write that a leader asked a resource for, with its token.
+ * A write that a leader sent to a guarded resource.
  *
  * @category models
  * @since 0.1.0
  */
 export interface GuardedWrite {
+  /** The name of the resource. */
   readonly resource: string
+  /** The id of the leader's node. */
   readonly node: string
+  /** The fencing token of the write. */
   readonly token: FencingToken
-  /** When the resource took it or refused it. */
+  /** When the resource accepted or refused the write, in milliseconds. */
   readonly at: number
+  /** Whether the resource accepted the write. */
   readonly accepted: boolean
-  /** What was written, for the reader. */
+  /** The written value, for reports. */
   readonly what?: string | undefined
 }
 
 /**
- * The store took a write of an instance's record.
+ * A heartbeat: a write of an instance's record that the store has stored.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Heartbeat {
-  /** `service/id`. */
+  /** The instance as `service/id`. */
   readonly instance: string
+  /** When the store stored the record, in milliseconds. */
   readonly at: number
 }
 
 /**
- * The store lost an instance's record.
+ * A removal of an instance's record from the store.
  *
  * **Details**
  *
- * After a `lost` one only ages are known: a stream that was rolled back has old
- * records again, one that was recreated has none.
+ * After a `lost` removal the state of the record is unknown: a stream that was rolled
+ * back contains old records again, a recreated stream contains none. Until the next
+ * heartbeat or removal, checks then consider only ages.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Removal {
+  /** The instance as `service/id`. */
   readonly instance: string
+  /** When the record was removed, in milliseconds. */
   readonly at: number
-  /** `expired`: by the store itself. `lost`: the stream was lost or rolled back. */
+  /**
+   * `deregistered`: by a deregistration. `cleanedUp`: by a cleanup. `expired`: by the store because of its age. `lost`:
+   * the stream was lost, recreated or rolled back.
+   */
   readonly how: "deregistered" | "cleanedUp" | "expired" | "lost"
 }
 
@@ -169,54 +197,69 @@ export interface Removal {
  * @since 0.1.0
  */
 export interface Lifetime {
+  /** The instance as `service/id`. */
   readonly instance: string
+  /** The id of the node. */
   readonly node: string
-  /** `register` was called: from here on its first write may land. Where left out, 3 s before `from`. */
+  /** When `register` was called: its first write may be stored from then on. Default: 3 s before `from`. */
   readonly registering?: number | undefined
-  /** `register` returned; where it never did, the same as `until`. */
+  /** When `register` returned. Equal to `until` if it never returned. */
   readonly from: number
-  /** Its scope began to close, its node crashed, or its registration was lost to another; undefined: it went on at the end. */
+  /**
+   * When the scope of the registration began to close, the node crashed, or the registration was lost. Undefined if the
+   * lifetime has not ended.
+   */
   readonly until: number | undefined
   /**
-   * How it ended: it left by itself, others deregistered it, or its node crashed; undefined where it went on, or was
-   * lost to another.
+   * How the lifetime ended: `left` by its own deregistration, `deregistered` by another process, or `crashed`.
+   * Undefined if it has not ended, or if it was lost to another process with the same id.
    */
   readonly ended: "left" | "deregistered" | "crashed" | undefined
-  /** Where the registration reported that it was lost: the reason, and when. */
-  readonly lost?: { readonly as: "Deregistered" | "DuplicateInstance"; readonly at: number } | undefined
+  /** The loss that the registration reported, if any. */
+  readonly lost?: {
+    /** The reported reason. */
+    readonly as: "Deregistered" | "DuplicateInstance"
+    /** When the registration reported the loss, in milliseconds. */
+    readonly at: number
+  } | undefined
 }
 
 /**
- * A time in which a node was stopped or cut off, or the store took no writes.
+ * A time during which a node was stopped or disconnected, its link was degraded, or the
+ * store rejected writes.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Disruption {
-  /** Undefined: the store, and so every node. */
+  /** The id of the node. Undefined if the store was disrupted, which affects every node. */
   readonly node: string | undefined
-  /** The bucket, where not the whole store was disrupted. Checks do not read it: leave out disruptions of other buckets. */
+  /** The disrupted bucket. Undefined for the whole store. Checks do not read it: omit disruptions of other buckets. */
   readonly bucket?: string | undefined
+  /** When the disruption began, in milliseconds. */
   readonly from: number
+  /** When the disruption ended, in milliseconds. */
   readonly until: number
 }
 
 /**
- * What a lookup of one service returned.
+ * The result of a lookup of one service.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Lookup {
+  /** The id of the node that performed the lookup. */
   readonly node: string
-  /** When the lookup began. */
+  /** When the lookup began, in milliseconds. */
   readonly from: number
-  /** When it returned. */
+  /** When the lookup returned, in milliseconds. */
   readonly until: number
+  /** The name of the service. */
   readonly service: string
-  /** `service/id` each, as in `Heartbeat`. */
+  /** The instances in the result as `service/id`. */
   readonly instances: ReadonlyArray<string>
-  /** `watch`: a view that is kept from events. */
+  /** `list`: a call of `Registry.list`. `watch`: a view that the node updates from watch events. */
   readonly how: "list" | "watch"
 }
 
@@ -227,32 +270,41 @@ export interface Lookup {
  * @since 0.1.0
  */
 export interface RegistryHistory {
+  /** The stored heartbeats of all instances, in any order. */
   readonly heartbeats: ReadonlyArray<Heartbeat>
+  /** The removals of records, in any order. */
   readonly removals: ReadonlyArray<Removal>
+  /** The registrations, in any order. */
   readonly lifetimes: ReadonlyArray<Lifetime>
+  /** The disruptions of nodes and of the store, in any order. */
   readonly disruptions: ReadonlyArray<Disruption>
+  /** The lookups, in any order. */
   readonly lookups: ReadonlyArray<Lookup>
-  /** When the recording ended. */
+  /** When the recording ended, in milliseconds. */
   readonly end: number
 }
 
 /**
- * The times of a registry, in milliseconds.
+ * The configured times of a registry, and the tolerances of `registryAccuracy`, in
+ * milliseconds.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RegistryTimes {
+  /** The age at which instances expire. */
   readonly maxAge: number
+  /** The interval of heartbeats. */
   readonly heartbeat: number
-  /** How late ages, clock readings and deliveries may be. */
+  /** The largest error of an age or a clock reading, and the largest delay of a delivery. */
   readonly tolerance: number
   /**
-   * How long a cleanup has to see an instance expired before it removes it: for `layerCleanup` a heartbeat by the
-   * cleanup's clock, which may run fast. Default 0: expired instances are removed at once.
+   * The minimum time between the moment at which a cleanup first sees an instance as expired and its removal. For
+   * `Registry.layerCleanup`: one heartbeat interval, minus the error of a fast clock of the cleanup. Default 0: an
+   * expired instance may be removed at once.
    */
   readonly confirmation?: number | undefined
-  /** How far `list` may lag behind the store, on a replicated bucket. Default 0. */
+  /** The largest lag of `Registry.list` behind the store, on a replicated bucket. Default 0. */
   readonly readLag?: number | undefined
 }
 
@@ -261,32 +313,52 @@ export interface RegistryTimes {
  *
  * **Details**
  *
- * - `one valid leader`: where `isValid` was true of one term, no other's is true
- *   until it has been true of the first for the last time; not even at the same
- *   instant. This holds for a node that was stopped, too: it has to read its clocks
- *   before it answers.
- * - `one running leader`: the work of two terms never runs at one time, from
- *   `since` to `until`; one may begin at the instant at which the other has
- *   stopped. While its node is stopped, work is not held to this, nor after that
- *   until it has read `isValid` as true: work in a process that was stopped cannot be
- *   interrupted before it runs again, and fencing is for what it does then. Work
- *   that overruns its lease is not exempt.
- * - `tokens grow`: of two terms the one that began later has the higher token.
- *   Only one whose node was stopped after the other had begun may be late; and no
- *   two terms have the same token.
+ * - `one valid leader`: a term is considered valid from its first to its last reading of
+ *   `isValid` as true. During this time no other term reads `isValid` as true, not even
+ *   at the first or last instant. Stops of nodes make no difference: `isValid` reads the
+ *   clocks before it returns.
+ * - `one running leader`: the work of two terms never runs at the same time, from
+ *   `since` to `until`. A term may begin at the instant at which another ends. Work is
+ *   exempt during a stop of its node, and after the stop until it reads `isValid` as
+ *   true: a stopped process cannot be interrupted, and fencing tokens protect against
+ *   its late writes. Work that exceeds its lease is not exempt.
+ * - `tokens grow`: a term that begins later has a higher token. A term may begin late
+ *   with a lower token if its node was stopped after the term with the higher token
+ *   began. No two terms have the same token.
  *
  * **Gotchas**
  *
- * Violations that no lease can prevent are reported too: a record that is purged by hand, or a
- * stream that is lost, while its leader is cut off lets another lead at the same
- * time, for `renewDeadline` at most; a stream that is rolled back gives tokens
- * twice. Check the histories of such runs with `noStaleWrite`.
+ * Some violations cannot be prevented by any lease. If the leader's record is purged by
+ * hand, or the stream is lost, while the leader is disconnected, another candidate can
+ * lead at the same time, for `renewDeadline` at most. A stream that is rolled back
+ * assigns tokens again. Check histories of such runs with `noStaleWrite`.
  *
- * **Example** (Two leaders)
+ * **Example** (Two leaders at the same time)
  *
  * ```ts
- * const [violation] = Checks.atMostOneLeader({ terms, stops, end: 60_000 })
- * // violation.message: "b (token 7-19) and c (token 7-23) both ran the work of "job" for 0.250 s"
+ * import * as assert from "node:assert/strict"
+ * import { FencingToken } from "effect-aegis"
+ * import { Checks } from "effect-aegis/testing"
+ *
+ * const term = (node: string, revision: number, since: number, until: number): Checks.Term => ({
+ *   election: "job",
+ *   node,
+ *   candidateId: `${node}-1`,
+ *   token: new FencingToken.FencingToken({ epoch: 7, revision }),
+ *   since,
+ *   toldToStop: undefined,
+ *   until,
+ *   validAt: []
+ * })
+ *
+ * const violations = Checks.atMostOneLeader({
+ *   terms: [term("b", 19, 1_000, 9_250), term("c", 23, 9_000, 20_000)],
+ *   end: 60_000
+ * })
+ * assert.equal(
+ *   violations[0]?.message,
+ *   "b (token 7-19) and c (token 7-23) both ran the work of \"job\" for 0.250 s"
+ * )
  * ```
  *
  * @category checkers
@@ -296,27 +368,37 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
   report(ifWellFormed(history, () => leaders(history)))
 
 /**
- * Checks that each election has a leader within a time in which nothing disrupts
- * the fleet: of the elections that are named, and of those that were ever won.
+ * Checks that every election has a leader again within a given time without
+ * disruptions.
  *
  * **Details**
  *
- * A violation is a time longer than `within` milliseconds in which no work of an
- * election runs, without a disruption of any node or of the store. After a crash
- * the next leader needs a lease, the time of a watch that is restarted at the same
- * moment (2.5 s), and half a second; add the drift of clocks, and the pauses of
- * work that ends by itself.
+ * Checks the elections in `options.elections` and those with a recorded term. Reports a
+ * time longer than `options.within` milliseconds without running work of the election
+ * and without a disruption of any node or of the store (`elections have a leader`).
+ *
+ * After a crash, the next leader needs the lease, up to 2.5 s if its watch restarts at
+ * that moment, and half a second. Add the drift of clocks, and pauses between terms
+ * whose work ends regularly.
  *
  * **Gotchas**
  *
- * At least one candidate has to campaign at any time.
+ * At least one candidate must campaign at any time.
  *
  * @category checkers
  * @since 0.1.0
  */
 export const leaderWithin = (
-  history: LeaderHistory & { readonly disruptions: ReadonlyArray<Disruption> },
-  options: { readonly elections: ReadonlyArray<string>; readonly within: number }
+  history: LeaderHistory & {
+    /** The disruptions of nodes and of the store, in any order. */
+    readonly disruptions: ReadonlyArray<Disruption>
+  },
+  options: {
+    /** The names of elections that must have a leader, even if no term was recorded. */
+    readonly elections: ReadonlyArray<string>
+    /** The longest time without a leader, in milliseconds. */
+    readonly within: number
+  }
 ): ReadonlyArray<Violation> =>
   report(
     ifValid("options", options, withinSettings, () =>
@@ -325,12 +407,13 @@ export const leaderWithin = (
   )
 
 /**
- * Checks that no resource accepts a token lower than one that it accepted before.
+ * Checks that no resource accepts a token lower than a token that it accepted before
+ * (`no stale write`).
  *
  * **Details**
  *
- * Writes of a resource are in the order of `at`, and in the order of the history
- * where that is equal. Writes that a resource refused do not count.
+ * The writes of a resource are ordered by `at`, and by their order in the history if
+ * `at` is equal. Refused writes are ignored.
  *
  * @category checkers
  * @since 0.1.0
@@ -344,54 +427,61 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * **Details**
  *
- * Ages are counted from the writes that the STORE took; hosts' clocks do not count.
- * A lookup may have read at any moment from its beginning to its end, and be late
- * by `tolerance`: between what a rule demands and what it forbids, both are right.
+ * Ages count from the times at which the STORE stored heartbeats. A lookup may read at
+ * any moment between its beginning and its end, and its clock may be wrong by
+ * `tolerance`. If an instance is within these limits, it may be listed or not.
  *
- * - `live instances are listed`: an instance that sent a heartbeat before the lookup,
- *   is not older than `maxAge - tolerance` at its end, and was not removed since, is
- *   listed.
- * - `expired instances are not listed`: an instance that was older than `maxAge +
- *   tolerance` at the beginning of the lookup, or was removed before it and sent no
- *   heartbeat since, is not listed.
- * - Ages in a `list` are not checked for `tolerance + 3 s` after a disruption of its
- *   own node, and of the store right after that: a machine that was suspended has
- *   missed time, until it has asked the store for it.
- * - For a `watch` both tolerances are wider by another `tolerance`. It is not checked
- *   while its node or the store is disrupted, nor for `maxAge + tolerance + 3 s` after
- *   that: an observer that is cut off receives no heartbeats. It may keep expired
- *   instances while NO instance has sent a heartbeat for half of `maxAge`: the store
- *   may be at fault.
- * - `live instances send heartbeats`: an instance that was registered for `heartbeat +
- *   2 x tolerance + 3 s` without a disruption has sent a heartbeat within the last
- *   `heartbeat + tolerance + 3 s`; so it does not expire, and registers again by itself.
- *   One that others deregister stays away. One that missed a heartbeat in a disruption
- *   of the store alone is back within `tolerance + 5 s` after it.
- * - `ids are unique`: two lifetimes of one instance do not both go on without a
- *   disruption, or loss of the stream, for `heartbeat + 2 x tolerance + 3 s`: one of
- *   them is lost.
- * - `deregistered instances stay away`: an instance sends no heartbeat later than
- *   `tolerance + 3 s` after its deregistration began, unless another lifetime of it
- *   goes on, or a heartbeat which that one sent before its end may still land: for
- *   `tolerance + 3 s` after its end, and 10 s more after a disruption at that time. Not
- *   checked where there was a disruption within 10 s, nor where the stream was lost
- *   since. A lifetime that others deregistered in such a disruption, or with a stream
- *   that was lost, and that did not report its loss, goes on.
- * - `registrations are stored`: a registration is stored within `maxAge`, for which it
- *   may wait for another process, `heartbeat + 2 x tolerance + 3 s`, without a
- *   disruption.
- * - `losses have their true reason`: an instance that reports `Deregistered` was
- *   deregistered; one that reports `DuplicateInstance` shares its id with another
+ * Lookups:
+ *
+ * - `live instances are listed`: a lookup lists an instance if the last heartbeat before
+ *   the lookup is at most `maxAge - tolerance` old at the end of the lookup and the
+ *   instance was not removed since.
+ * - `expired instances are not listed`: a lookup does not list an instance if its last
+ *   heartbeat is older than `maxAge + tolerance` at the beginning of the lookup, or if it
+ *   was removed before the lookup and has sent no heartbeat since.
+ * - `list` after a disruption: ages are not checked until `tolerance + 3 s` after a
+ *   disruption of the node itself, including disruptions of the store that follow within
+ *   that time. A suspended machine misses time until it reads the store's clock.
+ * - `watch`: both tolerances are `2 x tolerance`. Views are not checked during a disruption
+ *   of the node or the store, nor for `maxAge + tolerance + 3 s` afterwards: a
+ *   disconnected observer receives no heartbeats. A view may keep expired instances while
+ *   NO instance sends a heartbeat for half of `maxAge`, because the store may be down.
+ *
+ * Lifetimes:
+ *
+ * - `live instances send heartbeats`: once an instance is registered for `heartbeat +
+ *   2 x tolerance + 3 s` without a disruption, its last heartbeat is never older than
+ *   `heartbeat + tolerance + 3 s`. Expired instances register again. An instance that
+ *   another process deregisters is exempt from then on. An instance that missed a
+ *   heartbeat in a disruption of only the store sends one within `tolerance + 5 s` after it.
+ * - `ids are unique`: if two lifetimes of one instance overlap, one of them reports a loss
+ *   within `heartbeat + 2 x tolerance + 3 s` without a disruption and without a loss of the
+ *   stream.
+ * - `registrations are stored`: a registration is stored within `maxAge + heartbeat +
+ *   2 x tolerance + 3 s` without a disruption. It may wait `maxAge` for another process
+ *   with the same id.
+ * - `losses report the true reason`: an instance that reports `Deregistered` was
+ *   deregistered. An instance that reports `DuplicateInstance` shares its id with another
  *   lifetime.
+ *
+ * Removals:
+ *
+ * - `deregistered instances send no heartbeats`: the store stores no heartbeat of an
+ *   instance later than `tolerance + 3 s` after its deregistration began. Exempt are
+ *   heartbeats of another lifetime of the instance, up to `tolerance + 3 s` after the end
+ *   of that lifetime, and 10 s more if a disruption delayed its last writes. Not checked if
+ *   there was a disruption within 10 s of the deregistration, or if the stream was lost
+ *   since. A lifetime that another process deregistered during such a disruption, or whose
+ *   deregistration was lost with the stream, lasts until it reports the loss.
  * - `only expired instances are cleaned up`: an instance that is cleaned up has sent no
- *   heartbeat for `maxAge - tolerance + confirmation`. Not checked where the stream was
- *   lost since its last heartbeat.
+ *   heartbeat for `maxAge - tolerance + confirmation`. Not checked if the stream was lost
+ *   since its last heartbeat.
  *
  * **Gotchas**
  *
- * On a replicated bucket `list` may lag behind: set `readLag`. Where the stream is
- * lost or rolled back, record a `lost` removal of EVERY instance that ever
- * registered: otherwise an old record that is back is a violation.
+ * On a replicated bucket `Registry.list` may lag behind the store: set `readLag`. If a
+ * stream is lost or rolled back, record a `lost` removal for EVERY instance that ever
+ * registered. Otherwise an old record that is restored is reported as a violation.
  *
  * @category checkers
  * @since 0.1.0

@@ -108,8 +108,8 @@ const processOf = (
 }
 
 /**
- * Runs a program in its own scope, which closes with the scope of the test. After a crash it closes in the background: the
- * store interrupts the finalizers, and in the scope of the test that would interrupt the test.
+ * Runs a program in its own scope, which closes with the scope of the test. After a crash it closes in the background:
+ * the store interrupts the finalizers, and in the scope of the test that would interrupt the test.
  */
 const inOwnScope = <A, E, R>(
   program: Effect.Effect<A, E, R>,

@@ -69,8 +69,8 @@ const possible: Ranges = {
 }
 
 /**
- * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS clusters
- * need 4 to 9 s to elect a new stream leader.
+ * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS
+ * clusters need 4 to 9 s to elect a new stream leader.
  */
 const drawn: Ranges = {
   for: [1, 30_000],
@@ -97,21 +97,9 @@ const schemasIn = (ranges: Ranges) =>
       })
     ),
     /** The process of a machine is paused, as by SIGSTOP. */
-    Pause: Schema.TaggedStruct(
-      "Pause",
-      on({
-        /** The duration in milliseconds. */
-        for: whole(ranges.for)
-      })
-    ),
+    Pause: Schema.TaggedStruct("Pause", on({ /** The duration in milliseconds. */ for: whole(ranges.for) })),
     /** A machine is suspended. */
-    Suspend: Schema.TaggedStruct(
-      "Suspend",
-      on({
-        /** The duration in milliseconds. */
-        for: whole(ranges.for)
-      })
-    ),
+    Suspend: Schema.TaggedStruct("Suspend", on({ /** The duration in milliseconds. */ for: whole(ranges.for) })),
     /** The wall clock of a machine is set. */
     StepClock: Schema.TaggedStruct(
       "StepClock",
@@ -281,8 +269,8 @@ export interface PlanOptions {
   /** The ids of the machines that faults may affect. At least one. */
   readonly nodes: ReadonlyArray<string>
   /**
-   * The buckets that faults may affect, at least one: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket
-   * by order of creation.
+   * The buckets that faults may affect, at least one: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a
+   * bucket by order of creation.
    */
   readonly buckets: ReadonlyArray<string>
   /** Faults begin within this time, at most a day. */
@@ -301,8 +289,8 @@ const anyBelow = (limit: number): Arbitrary.Arbitrary<number> =>
 const digits = 7
 
 /**
- * Seeds are uniformly distributed: integers of `Arbitrary` start small and would repeat. Seeds do not shrink: with the same
- * seed, a shrunk plan runs identically up to the first fault that differs.
+ * Seeds are uniformly distributed: integers of `Arbitrary` start small and would repeat. Seeds do not shrink: with the
+ * same seed, a shrunk plan runs identically up to the first fault that differs.
  */
 const seeds = Arbitrary.map(
   Arbitrary.all(Array.from({ length: digits }, () => anyBelow(16))),

@@ -44,8 +44,8 @@ export interface History {
    * Records a write of a leader to a simulated resource. Returns whether the resource accepted the write.
    *
    * With `fence: true`, the default, the resource refuses a token lower than the highest accepted token. With
-   * `fence: false` it accepts every write, and `Checks.noStaleWrite` reports the stale ones. `what` is the written value,
-   * for reports. Invalid options fail with `InvalidConfig`, and nothing is recorded.
+   * `fence: false` it accepts every write, and `Checks.noStaleWrite` reports the stale ones. `what` is the written
+   * value, for reports. Invalid options fail with `InvalidConfig`, and nothing is recorded.
    */
   readonly write: (
     node: string,
@@ -54,8 +54,8 @@ export interface History {
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
   ) => Effect.Effect<boolean, InvalidConfig>
   /**
-   * Registers an instance (`service/id`) and records its lifetime: from the call of `register` until the scope closes, the
-   * process crashes, or the registration is lost.
+   * Registers an instance (`service/id`) and records its lifetime: from the call of `register` until the scope closes,
+   * the process crashes, or the registration is lost.
    */
   readonly registered: <E, R>(
     node: string,

@@ -1,12 +1,13 @@
 /**
- * Checks that the answers of a store are linearizable.
+ * Checks that a key-value store with several clients is linearizable.
  *
- * A store with several clients is linearizable if every operation can be placed at
- * one moment between its invocation and its answer. `recorder` records each operation
- * with its client, its times and its answer; `check` searches for such moments, key
- * by key, and returns the smallest part of a history for which there are none. It
- * checks the guarantees of `KVStore`: values, conditions and revisions, also where a
- * write was not answered and may have landed, now, later, or never.
+ * A history is linearizable if every operation takes effect at one moment between its
+ * call and its response. `recorder` records the operations of clients with their times
+ * and responses. `check` searches for these moments, key by key. If it finds none, it
+ * returns the smallest part of the history that is not linearizable.
+ *
+ * The check includes the guarantees of `KVStore` about values, conditions and
+ * revisions. A write without a response may take effect at any later time, or never.
  *
  * @since 0.1.0
  */
@@ -16,84 +17,147 @@ import { format as formatVerdict } from "./internal/linearizability/describe.ts"
 import { recorder as makeRecorder } from "./internal/linearizability/recording.ts"
 
 /**
- * An operation on a key. Values are text: two are the same value where their
- * texts are equal.
+ * The request of an operation on a key.
+ *
+ * **Details**
+ *
+ * Values are compared as text: two values are equal if their texts are equal.
+ *
+ * - `Get` reads the key
+ * - `Put` writes a value, on the conditions in `options`
+ * - `Remove` deletes or purges the key, on condition of `revision` if it is defined
  *
  * @category models
  * @since 0.1.0
  */
 export type Input =
-  | { readonly _tag: "Get" }
-  | { readonly _tag: "Put"; readonly value: string; readonly options?: KVOptions | undefined }
-  | { readonly _tag: "Remove"; readonly operation: "delete" | "purge"; readonly revision?: number | undefined }
+  | {
+    /** Discriminator of `Input`. */
+    readonly _tag: "Get"
+  }
+  | {
+    /** Discriminator of `Input`. */
+    readonly _tag: "Put"
+    /** The value as text. */
+    readonly value: string
+    /** The options of the call, with its conditions. */
+    readonly options?: KVOptions | undefined
+  }
+  | {
+    /** Discriminator of `Input`. */
+    readonly _tag: "Remove"
+    /** The method that was called. */
+    readonly operation: "delete" | "purge"
+    /** The expected revision. Undefined: no condition. */
+    readonly revision?: number | undefined
+  }
 
 /**
- * The answer to an operation.
+ * The response to an operation.
  *
  * **Details**
  *
- * - `None` and `Found` answer a get, `Written` a put, `Removed` a delete or a
- *   purge, whose own revision is not in the answer
+ * - `None` and `Found`: responses to a get
+ * - `Written`: the response to a put
+ * - `Removed`: the response to a delete or purge. It does not contain the revision of the
+ *   removal
  * - `Refused`: a condition did not hold, and nothing was written
- * - `Unknown`: a write that may have landed at any time from its invocation on,
- *   also after the answer, or never
- * - `Failed`: nothing was read, and nothing was written. It constrains nothing
+ * - `Unknown`: the write may take effect at any time after its call, even after the
+ *   response, or never
+ * - `Failed`: nothing was read or written. `check` ignores the operation
  *
  * @category models
  * @since 0.1.0
  */
 export type Outcome =
-  | { readonly _tag: "None" }
-  | { readonly _tag: "Found"; readonly value: string; readonly revision: number }
-  | { readonly _tag: "Written"; readonly revision: number }
-  | { readonly _tag: "Removed" }
-  | { readonly _tag: "Refused"; readonly reason: "KeyAlreadyExists" | "KeyNotFound" | "RevisionMismatch" }
-  | { readonly _tag: "Unknown" }
-  | { readonly _tag: "Failed" }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "None"
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Found"
+    /** The value that was read, as text. */
+    readonly value: string
+    /** The revision of the value. */
+    readonly revision: number
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Written"
+    /** The revision of the write. */
+    readonly revision: number
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Removed"
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Refused"
+    /** The reason of the `KVStoreError`. */
+    readonly reason: "KeyAlreadyExists" | "KeyNotFound" | "RevisionMismatch"
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Unknown"
+  }
+  | {
+    /** Discriminator of `Outcome`. */
+    readonly _tag: "Failed"
+  }
 
 /**
- * One operation of one process. Its times are numbers by ONE clock that never
- * goes back, or any other stamps that are in order; what begins at the very time
- * at which another ended counts as overlapping it.
+ * One operation of one process.
+ *
+ * **Details**
+ *
+ * Times are numbers from ONE monotonic clock for the whole history, or another
+ * increasing sequence. An operation that begins at the time at which another returned
+ * counts as concurrent with it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Operation {
+  /** The name of the client process. */
   readonly process: string
+  /** The key. */
   readonly key: string
+  /** When the operation was called. */
   readonly invoked: number
-  /** Undefined: there was no answer, and the outcome does not count. */
+  /** When the operation returned. Undefined: there was no response, and `outcome` is ignored. */
   readonly returned: number | undefined
+  /** The request. */
   readonly input: Input
+  /** The response. */
   readonly outcome: Outcome
 }
 
 /**
- * The options of a check.
+ * Options for `check`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
   /**
-   * What keys hold when the history begins: nothing (default), or anything, for
-   * a bucket that was used before.
+   * The content of keys at the beginning of the history: `nothing`, or `anything` for a bucket that was used before.
+   * Default `"nothing"`.
    */
   readonly initial?: Initial | undefined
   /**
-   * Whether a `RevisionMismatch` is also right where another write to the key
-   * was under way at some time between question and answer, whatever became of
-   * it. A replicated server refuses so. Default true; false is stricter, and
-   * right for a server on its own.
+   * Whether a `RevisionMismatch` is also accepted if another write to the key was in progress between the call and the
+   * response, whatever its outcome. Replicated NATS servers refuse writes in this case. Use false for a single server.
+   * Default true.
    */
   readonly conflictsInFlight?: boolean | undefined
-  /** How many steps to try with one key before it is `Undecided`. Default 2,000,000. */
+  /** The maximum number of search steps for a key before the result is `Undecided`. Default 2,000,000. */
   readonly maxSteps?: number | undefined
 }
 
 /**
- * What keys hold when a history begins.
+ * The content of keys at the beginning of a history: nothing, or unknown values.
  *
  * @category models
  * @since 0.1.0
@@ -101,7 +165,7 @@ export interface Options {
 export type Initial = "nothing" | "anything"
 
 /**
- * The result of a check.
+ * The result of `check`.
  *
  * @category models
  * @since 0.1.0
@@ -109,121 +173,150 @@ export type Initial = "nothing" | "anything"
 export type Verdict = Linearizable | NotLinearizable | Undecided | Malformed
 
 /**
- * For every key there is an order of its operations that explains all answers.
+ * The history is linearizable: for every key, one order of its operations explains all
+ * responses.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Linearizable {
+  /** Discriminator of `Verdict`. */
   readonly _tag: "Linearizable"
+  /** The number of keys. */
   readonly keys: number
+  /** The number of operations. */
   readonly operations: number
 }
 
 /**
- * No order explains the answers. `shortest` is what is left of the history when
- * everything is taken away that need not be there: `check` refuses it too, with
- * the same options and this `initial`.
- *
- * **Details**
- *
- * A write that was answered after the end of what is left, or begun before its
- * start, is there as one of unknown outcome. `key` is undefined where the
- * revisions of different keys contradict each other.
+ * The history is not linearizable: no order of the operations explains all responses.
  *
  * @category models
  * @since 0.1.0
  */
 export interface NotLinearizable {
+  /** Discriminator of `Verdict`. */
   readonly _tag: "NotLinearizable"
+  /** The key. Undefined if the revisions of different keys contradict each other. */
   readonly key: string | undefined
+  /**
+   * The smallest part of the history that is not linearizable. `check` with the same options and this `initial` reports
+   * it as `NotLinearizable` too. A write that returned after the end of this part, or began before its start, has the
+   * outcome `Unknown`.
+   */
   readonly shortest: ReadonlyArray<Operation>
+  /** The content of keys at the beginning of `shortest`. */
   readonly initial: Initial
+  /** The contradiction in one sentence. */
   readonly explanation: string
 }
 
 /**
- * The history or the options are not valid: nothing was checked.
+ * The history or an option is invalid: nothing was checked.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Malformed {
+  /** Discriminator of `Verdict`. */
   readonly _tag: "Malformed"
-  /** The first operation that is not valid; undefined where an option is not. */
+  /** The first invalid operation. Undefined if an option, or the history as a whole, is invalid. */
   readonly operation: Operation | undefined
+  /** The invalid field, with its expected and its actual value. */
   readonly explanation: string
 }
 
 /**
- * These keys took more than `maxSteps`; the others are linearizable.
+ * The search exceeded `maxSteps` for some keys. The other keys are linearizable.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Undecided {
+  /** Discriminator of `Verdict`. */
   readonly _tag: "Undecided"
+  /** The keys without a result. */
   readonly keys: ReadonlyArray<string>
+  /** The number of operations in the history. */
   readonly operations: number
+  /** The keys without a result, in one sentence. */
   readonly explanation: string
 }
 
 /**
- * The options of a recorder.
+ * Options for `recorder`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RecorderOptions {
-  /** The name of the client. Several recorders may write to one history. */
+  /** The name of the client process. Several recorders may share one history. */
   readonly process: string
-  /** The time now, by a clock that all recorders of a history share and that never goes back. */
+  /** Returns the current time. All recorders of a history share one monotonic clock. */
   readonly now: () => number
-  /** Takes the operations: each when it begins, and again in its place when it is answered. */
+  /** Receives the operations. The recorder adds an operation at its call and replaces it at its response. */
   readonly history: Array<Operation>
   /**
-   * Called with each operation and its place in the history: at its beginning before the
-   * store is asked, and again with its answer. For a log in a file, in case the process
-   * crashes.
+   * Receives each operation and its index in `history`, first before the call of the store and again with the response.
+   * A log in a file preserves the history if the process crashes.
    */
   readonly log?: ((operation: Operation, place: number) => void) | undefined
-  /** Text for a value; different values need different texts. Default: UTF-8, and hexadecimal where it is none. */
+  /**
+   * Converts a value to text. Different values must have different texts. Default: UTF-8, or `hex:` and hexadecimal
+   * digits for other bytes.
+   */
   readonly encode?: ((value: Uint8Array) => string) | undefined
 }
 
 /**
- * Checks whether there is an order of the operations of each key that explains all
- * answers, and in which no operation comes before one that was answered before it
- * began. Pure.
+ * Checks whether a history is linearizable. A pure function.
  *
  * **Details**
  *
- * A key holds nothing (revision 0), a value or a tombstone. A landed write has a
- * greater revision than all before it. A removal's revision is not in its answer: it is
- * any that later answers leave possible. Conditions are those of `put`, `delete`
- * and `purge`; of `whenKey` only the write is checked. Over all keys, no
- * revision is given twice, and none that is smaller than one that was known
- * before the write began.
+ * A history is linearizable if, for each key, one order of its operations explains all
+ * responses, and no operation is ordered before an operation that returned before it
+ * was called.
  *
- * The algorithm is Wing and Gong's with Lowe's memory of points that lead
- * nowhere. Revisions decide most of the order, so that a history of hundreds of
- * thousands of operations takes a second or two. One that takes more than
- * `maxSteps` is `Undecided`.
+ * A key has no value (revision 0), a value, or a tombstone. A write has a higher revision
+ * than all earlier writes to the key. A removal has any revision that later responses
+ * allow. The conditions of `put`, `delete` and `purge` must explain refusals; for
+ * `whenKey` only the write is checked. Over all keys, no revision is assigned twice, and
+ * a write has a higher revision than every revision that was known before its call.
+ *
+ * The algorithm is that of Wing and Gong, with Lowe's cache of visited states. Revisions
+ * determine most of the order, so hundreds of thousands of operations take one or two
+ * seconds.
  *
  * **Gotchas**
  *
- * A history that is not valid (an answer before its invocation, a time that is no
- * number), and options that are not, are `Malformed`. The history must have every write to its keys, also those that failed on the
- * way. Values that expire are not modelled: use a bucket without an age limit.
+ * The history must contain every write to its keys, including failed writes. Values that
+ * expire are not modelled: use a bucket without `maxAge`. An invalid history (a response
+ * before its call, a time that is NaN) or an invalid option is `Malformed`.
  *
  * **Example** (A lost write)
  *
  * ```ts
- * const put = { process: "a", key: "x", invoked: 0, returned: 1, input: { _tag: "Put", value: "1" },
- *   outcome: { _tag: "Written", revision: 1 } } as const
- * const get = { process: "b", key: "x", invoked: 2, returned: 3, input: { _tag: "Get" },
- *   outcome: { _tag: "None" } } as const
- * Linearizability.check([put, get])._tag // => "NotLinearizable"
+ * import * as assert from "node:assert/strict"
+ * import { Linearizability } from "effect-aegis/testing"
+ *
+ * const put: Linearizability.Operation = {
+ *   process: "a",
+ *   key: "x",
+ *   invoked: 0,
+ *   returned: 1,
+ *   input: { _tag: "Put", value: "1" },
+ *   outcome: { _tag: "Written", revision: 1 }
+ * }
+ * const get: Linearizability.Operation = {
+ *   process: "b",
+ *   key: "x",
+ *   invoked: 2,
+ *   returned: 3,
+ *   input: { _tag: "Get" },
+ *   outcome: { _tag: "None" }
+ * }
+ *
+ * assert.equal(Linearizability.check([put, get])._tag, "NotLinearizable")
  * ```
  *
  * @category checking
@@ -232,8 +325,8 @@ export interface RecorderOptions {
 export const check: (history: ReadonlyArray<Operation>, options?: Options) => Verdict = checkHistory
 
 /**
- * Formats a verdict as text: of a history that is not linearizable a table of its
- * smallest part, process by process, with bars that show what overlaps.
+ * Formats the result of `check` as text. `NotLinearizable` is formatted as a table of its
+ * smallest part, one column per process, with bars for concurrent operations.
  *
  * @category formatting
  * @since 0.1.0
@@ -241,24 +334,37 @@ export const check: (history: ReadonlyArray<Operation>, options?: Options) => Ve
 export const format: (verdict: Verdict) => string = formatVerdict
 
 /**
- * Makes stores that record: each `get`, `put`, `delete` and `purge` is added to the
- * history. Other operations are not recorded.
+ * Returns a function that wraps a store and records each `get`, `put`, `delete` and
+ * `purge` in a history. Other operations are not recorded.
  *
  * **Details**
  *
- * A write that is interrupted has an unknown outcome. Failures other than
- * `OutcomeUnknown` and refusals count as having written nothing, as `KVStore`
- * guarantees. Options that are not valid do not throw: the recorded operations fail
- * with `InvalidConfig`.
+ * An interrupted write has the outcome `Unknown`, as does a write that fails with
+ * `OutcomeUnknown`. A condition that did not hold is `Refused`. All other failures are
+ * `Failed`: `KVStore` guarantees that they have written nothing. Invalid options do not
+ * throw; the recorded operations fail with `InvalidConfig`.
  *
  * **Example** (Two processes)
  *
  * ```ts
- * const history: Array<Linearizability.Operation> = []
- * const recorded = (process: string) =>
- *   Linearizability.recorder({ process, history, now: () => performance.now() })
- * const a = recorded("a")(store)
- * const b = recorded("b")(store)
+ * import * as assert from "node:assert/strict"
+ * import * as Effect from "effect/Effect"
+ * import { KVStore } from "effect-aegis"
+ * import { Linearizability } from "effect-aegis/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* KVStore.KVStore
+ *   const history: Array<Linearizability.Operation> = []
+ *   const recordedBy = (process: string) =>
+ *     Linearizability.recorder({ process, history, now: () => performance.now() })(store)
+ *   const a = recordedBy("a")
+ *   const b = recordedBy("b")
+ *   yield* Effect.all([a.put("x", new Uint8Array([1])), b.get("x")], { concurrency: "unbounded" })
+ *   return Linearizability.check(history)
+ * }).pipe(Effect.provide(KVStore.layerMemory({ bucket: "jobs" })))
+ *
+ * const verdict = await Effect.runPromise(program)
+ * assert.equal(verdict._tag, "Linearizable")
  * ```
  *
  * @category recording

@@ -51,15 +51,15 @@ export interface Scenario {
   /** The maximum number of faults in a plan. Default 12. */
   readonly maxFaults?: number | undefined
   /**
-   * The buckets that faults may affect: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket by order of
-   * creation. A name of a bucket that never exists fails the scenario. Default: `["*", "#0", "#1"]`.
+   * The buckets that faults may affect: names, `"*"` for every bucket, or `"#0"`, `"#1"` and so on for a bucket by
+   * order of creation. A name of a bucket that never exists fails the scenario. Default: `["*", "#0", "#1"]`.
    */
   readonly buckets?: ReadonlyArray<string> | undefined
   /** The largest error of a wall clock, ahead or behind. Default 1 day. */
   readonly offset?: Duration.Input | undefined
   /**
-   * The largest relative error of a clock's rate, from 0 to below 1. Default 0.1: clocks run up to 10 % fast or slow, so one
-   * clock may run 1.22 times as fast as another.
+   * The largest relative error of a clock's rate, from 0 to below 1. Default 0.1: clocks run up to 10 % fast or slow,
+   * so one clock may run 1.22 times as fast as another.
    */
   readonly drift?: number | undefined
   /**
@@ -79,13 +79,13 @@ export interface Scenario {
  */
 export interface Setup {
   /**
-   * The process of each machine. It starts with the machine and again after each restart, even if it had ended before the
-   * crash. A failure fails the scenario; a crash of the machine does not.
+   * The process of each machine. It starts with the machine and again after each restart, even if it had ended before
+   * the crash. A failure fails the scenario; a crash of the machine does not.
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
   /**
-   * Returns the violations of the run, or an empty list. Evaluated after all faults have ended and `settleTime` has passed.
-   * The processes are still running at that time. A failure fails the scenario.
+   * Returns the violations of the run, or an empty list. Evaluated after all faults have ended and `settleTime` has
+   * passed. The processes are still running at that time. A failure fails the scenario.
    */
   readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
@@ -102,8 +102,8 @@ export interface CheckOptions {
   /** The seed for generating plans. Default 1. */
   readonly seed?: number | undefined
   /**
-   * `ScenarioFailed.replay` of an earlier failure. Runs only that plan and ignores the other options. Succeeds if the plan
-   * has no violation any more.
+   * `ScenarioFailed.replay` of an earlier failure. Runs only that plan and ignores the other options. Succeeds if the
+   * plan has no violation any more.
    */
   readonly replay?: string | undefined
   /** The maximum number of attempts to shrink a failing plan. Default 200. */
@@ -257,10 +257,11 @@ const violationsOf = (asked: settings.ScenarioSettings, plan: Faults.Plan, timel
 const notTwice = (plan: Faults.Plan): string =>
   `two runs of the plan ${
     Faults.encode(plan)
-  } differ: the scenario uses Date, Math.random, real I/O or state outside of setup`
+  } differ: the scenario uses something that is not simulated (Date, Math.random)`
 
 /**
- * Runs a plan and fails with a report if it has violations. `isSmallest` is true if shrinking has tried all smaller plans.
+ * Runs a plan and fails with a report if it has violations. `isSmallest` is true if shrinking has tried all smaller
+ * plans.
  */
 const judge = (
   asked: settings.ScenarioSettings,

@@ -49,8 +49,8 @@ export class Simulation extends Context.Service<Simulation, {
   readonly seed: string
   /**
    * Starts a machine with a running process. The machine is switched off when the scope closes, as in a crash: its
-   * process runs no finalizers. An id consists of letters, digits, `_` and `-`. The ids `store` and `test` are reserved.
-   * Fails with `InvalidConfig` if the id is invalid or in use.
+   * process runs no finalizers. An id consists of letters, digits, `_` and `-`. The ids `store` and `test` are
+   * reserved. Fails with `InvalidConfig` if the id is invalid or in use.
    */
   readonly node: (
     id: string,
@@ -85,7 +85,10 @@ export interface RunOptions {
   readonly seed?: number | string | undefined
   /** The simulated version of nats-server: 2.10.27 or 2.15.1. Default `"2.15"`. */
   readonly server?: "2.10" | "2.15" | undefined
-  /** The configuration of the bucket for `SimulatedNode.layer` and `Simulation.store`. Default `{ bucket: "simulation" }`. */
+  /**
+   * The configuration of the bucket for `SimulatedNode.layer` and `Simulation.store`. Default `{ bucket: "simulation"
+   * }`.
+   */
   readonly bucket?: BucketOptions | undefined
   /** The simulated time after which an unfinished run fails with `SimulationStuck`. Default 1 hour. */
   readonly limit?: Duration.Input | undefined
@@ -133,8 +136,8 @@ export interface SimulatedNode {
    */
   readonly client: Layer.Layer<NatsClient, KVStoreError>
   /**
-   * Runs an effect in the machine's current process, with the machine's clocks, random numbers and scheduler. Fails with
-   * `NodeCrashed` when the process crashes, or at once if it has crashed before. A crash runs no finalizers.
+   * Runs an effect in the machine's current process, with the machine's clocks, random numbers and scheduler. Fails
+   * with `NodeCrashed` when the process crashes, or at once if it has crashed before. A crash runs no finalizers.
    */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | NodeCrashed, R>
   /** Whether the process has crashed and has not been restarted. */
@@ -162,9 +165,9 @@ export interface SimulatedNode {
    */
   readonly stepClock: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /**
-   * Cuts the link for requests (to the server), for replies (to the machine), or for both. The cut lasts for `duration`,
-   * or until `heal` if `duration` is omitted. Returns at once. As with TCP, messages sent during the cut are delivered
-   * after it, unless the client closes the connection before: 6 to 9 s after the cut.
+   * Cuts the link for requests (to the server), for replies (to the machine), or for both. The cut lasts for
+   * `duration`, or until `heal` if `duration` is omitted. Returns at once. As with TCP, messages sent during the cut
+   * are delivered after it, unless the client closes the connection before: 6 to 9 s after the cut.
    */
   readonly cut: (
     direction: "requests" | "replies" | "both",
@@ -257,7 +260,9 @@ export interface Loss {
   readonly bucket: string
   /** When the loss happened: simulated time in milliseconds. */
   readonly at: number
-  /** `lost`: the stream or its content was lost. `recreated`: deleted and recreated. `rolled back`: the last messages. */
+  /**
+   * `lost`: the stream or its content was lost. `recreated`: deleted and recreated. `rolled back`: the last messages.
+   */
   readonly how: "lost" | "recreated" | "rolled back"
 }
 
@@ -278,8 +283,8 @@ export interface Facts {
     readonly at: number
   }>
   /**
-   * The pauses, suspensions, clock steps, cuts, degraded links and broken connections of machines, and the disruptions of
-   * the server (with an undefined `node`).
+   * The pauses, suspensions, clock steps, cuts, degraded links and broken connections of machines, and the disruptions
+   * of the server (with an undefined `node`).
    */
   readonly disruptions: ReadonlyArray<Disruption>
   /** The ids of the machines that have connected to the server. */
@@ -310,8 +315,8 @@ export interface Run<A, E = never> {
   /** The facts recorded until the end of the run. */
   readonly facts: Facts
   /**
-   * Returns the timeline as text, with times in seconds. If names are passed, returns only the lines of these names: node
-   * ids, or `store` for the server. Empty unless `RunOptions.timeline` is true.
+   * Returns the timeline as text, with times in seconds. If names are passed, returns only the lines of these names:
+   * node ids, or `store` for the server. Empty unless `RunOptions.timeline` is true.
    */
   readonly timeline: (...who: ReadonlyArray<string>) => string
   /** Returns the timeline between two simulated times in milliseconds. Empty unless `RunOptions.timeline` is true. */

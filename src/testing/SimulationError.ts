@@ -74,11 +74,10 @@ export class SimulationStuck extends Data.TaggedError("SimulationStuck")<{
   override get message(): string {
     const why = {
       "nothing left":
-        "no event is scheduled: the program waits for real I/O (a promise, a socket), which is not simulated, or for itself",
+        "no event is scheduled: the program waits for real I/O (not simulated: promises, sockets) or for itself",
       "time is up": "the limit of simulated time is reached: end the program, or raise `limit`",
       spinning: "a loop runs without advancing simulated time: let it sleep",
-      "the real world":
-        "the program waits for real I/O (a promise, a socket, a timer of the host), which is not simulated"
+      "the real world": "the program waits for real I/O (not simulated: promises, sockets, timers of the host)"
     }
     return `the simulation with seed ${this.seed} is stuck after ${Duration.format(this.at)}: ${why[this.how]}`
   }

@@ -580,7 +580,7 @@ describe("a run", () => {
         })
       assert.strictEqual((yield* stuck(Effect.never)).how, "nothing left")
       const promised = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      assert.include((yield* stuck(promised)).message, "waits for the real world")
+      assert.include((yield* stuck(promised)).message, "waits for real I/O")
       const beside = Effect.andThen(Effect.forkDetach(Effect.andThen(promised, Effect.sleep(1))), Effect.sleep(1000))
       assert.strictEqual((yield* stuck(beside)).how, "the real world")
       const busy = Effect.gen(function*() {
@@ -591,7 +591,7 @@ describe("a run", () => {
       const long = yield* stuck(Effect.forever(Effect.sleep("1 second")), { limit: "1 minute" })
       assert.strictEqual(long.how, "time is up")
       const asleep = yield* stuck(Effect.sleep("2 hours"), { limit: "1 minute" })
-      assert.include(asleep.message, "stands still after 1m")
+      assert.include(asleep.message, "is stuck after 1m")
       assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")
     }))
 

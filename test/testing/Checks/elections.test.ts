@@ -105,9 +105,9 @@ describe("one running leader", () => {
     )
     assert.deepStrictEqual(violation?.history, [
       "    1.000 s  a  leads \"job\" with token 7-1000, as candidate a-1",
-      "    8.000 s  a  is told to stop",
+      "    8.000 s  a  the interruption of its work begins",
       "    9.000 s  b  leads \"job\" with token 7-9000, as candidate b-1",
-      "    9.250 s  a  has stopped"
+      "    9.250 s  a  its work has stopped"
     ])
   })
 
@@ -141,7 +141,7 @@ describe("one running leader", () => {
 
   it("is no excuse that another node was stopped, nor this one before or after its term", () => {
     const [violation] = led([term("a", 10, 60), term("b", 30, 90)], ["c", 20, 50], ["a", 5, 10], ["a", 60, 70])
-    assert.strictEqual(violation?.history.at(-1), "    0.060 s  a  has stopped")
+    assert.strictEqual(violation?.history.at(-1), "    0.060 s  a  its work has stopped")
   })
 
   it("holds again who has read isValid as true after the stop", () => {
@@ -262,7 +262,7 @@ describe("no stale write", () => {
   })
 })
 
-describe("an election has a leader", () => {
+describe("elections have a leader", () => {
   const vacant = (terms: ReadonlyArray<Checks.Term>, ...disruptions: ReadonlyArray<readonly [number, number]>) =>
     Checks.leaderWithin({
       terms,
@@ -272,10 +272,10 @@ describe("an election has a leader", () => {
 
   it("within the time that a take-over takes, from the beginning to the end", () => {
     assert.deepStrictEqual(vacant([term("a", 20_000, 50_000), term("b", 70_000, 80_000)]), [])
-    assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["an election has a leader"])
-    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["elections have a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["elections have a leader"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, 50_000), term("b", 70_001, undefined)])), [
-      "an election has a leader"
+      "elections have a leader"
     ])
   })
 
@@ -286,15 +286,15 @@ describe("an election has a leader", () => {
         { elections: ["job"], within: 20_000 }
       )
     assert.deepStrictEqual(since(1_000_000_000), [])
-    assert.deepStrictEqual(rules(since(999_999_999)), ["an election has a leader"])
-    assert.deepStrictEqual(rules(since(undefined)), ["an election has a leader"])
+    assert.deepStrictEqual(rules(since(999_999_999)), ["elections have a leader"])
+    assert.deepStrictEqual(rules(since(undefined)), ["elections have a leader"])
   })
 
   it("has options, and violates that the history is well formed where they are not valid", () => {
     const rows: ReadonlyArray<readonly [unknown, string]> = [
       [{ elections: ["job"], within: Number.NaN }, "options.within: expected a number of milliseconds from 0, got NaN"],
       [{ elections: ["job"], within: "1 second" }, "options.within: expected a number of milliseconds from 0"],
-      [{ elections: "job", within: 1 }, "options.elections: expected a list of names of elections, got a plain string"],
+      [{ elections: "job", within: 1 }, "options.elections: expected a list of election names, got a plain string"],
       [{ elections: [], within: 1, atMost: 2 }, "options: no option \"options.atMost\": there are options.elections"],
       [null, "options: expected an object with options.elections, options.within, got null"]
     ]
@@ -307,21 +307,21 @@ describe("an election has a leader", () => {
       assert.include(violations[0]?.message, problem)
     }
     const [violation] = Checks.noStaleWrite(null as unknown as [])
-    assert.strictEqual(violation?.message, "history: expected the records of a run, got null")
+    assert.strictEqual(violation?.message, "history: expected a recorded history, got null")
   })
 
   it("is checked for an election that no candidate has ever won", () => {
-    assert.deepStrictEqual(rules(vacant([])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant([])), ["elections have a leader"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), [
-      "an election has a leader"
+      "elections have a leader"
     ])
   })
 
   it("is checked after a disruption has ended, and not while it lasts", () => {
     const terms = [term("a", 0, 30_000), term("b", 80_000, undefined)]
     assert.deepStrictEqual(vacant(terms, [40_000, 60_000]), [])
-    assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["an election has a leader"])
-    assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["an election has a leader"])
+    assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["elections have a leader"])
+    assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["elections have a leader"])
   })
 
   it("is reported with the terms around the time, and the time itself", () => {

@@ -1,13 +1,13 @@
 /**
- * The disruptions of each node. One of the store is one of every node.
+ * The disruptions of each node. A disruption of the store is a disruption of every node.
  */
 import type { Disruption, RegistryHistory, RegistryTimes } from "../../Checks.ts"
 import { merge, type Span } from "./intervals.ts"
 
-/** After a disruption: to connect and to try again, with the pauses that retries take. */
+/** The time that a node needs after a disruption to reconnect and retry: milliseconds. */
 export const recovery = 3000
 
-/** By node. */
+/** Returns the disruptions of a node. */
 export type DisruptionsOf = (node: string) => ReadonlyArray<Span>
 
 const byNode = (disruptions: ReadonlyArray<Disruption>, ofAll: ReadonlyArray<Disruption>): DisruptionsOf => {
@@ -20,16 +20,17 @@ const byNode = (disruptions: ReadonlyArray<Disruption>, ofAll: ReadonlyArray<Dis
   }
 }
 
-/** The disruptions of a node and those of the store, merged. */
+/** The disruptions of a node and of the store, merged. */
 export const disruptionsOf = (disruptions: ReadonlyArray<Disruption>) =>
   byNode(disruptions, disruptions.filter(({ node }) => node === undefined))
 
-/** The disruptions of a node alone, merged. */
+/** The disruptions of a node without those of the store, merged. */
 export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions, [])
 
 /**
- * From a disruption of a node's own until it can have found out what it missed: for so
- * long after it, and after what follows so closely that there was no time for that.
+ * The times in which a node may not know the store's time, because a suspension may have stopped its clock: from a
+ * disruption of the node itself until `settling` milliseconds after it. A disruption that begins within this time
+ * extends it.
  */
 export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: number): DisruptionsOf => {
   const [all, own] = [disruptionsOf(disruptions), ownDisruptionsOf(disruptions)]
@@ -46,9 +47,8 @@ export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: nu
 }
 
 /**
- * When an observer of several instances sees no heartbeat of any, and so may suspect
- * the store and not them: from half of `maxAge` after a heartbeat until
- * the next one.
+ * The times in which an observer may suspect the store instead of the instances, because no instance sends a heartbeat:
+ * from half of `maxAge` after a heartbeat until the next heartbeat of any instance.
  */
 export const silences = (history: RegistryHistory, { tolerance, maxAge }: RegistryTimes): ReadonlyArray<Span> => {
   const times = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)

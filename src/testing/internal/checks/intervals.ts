@@ -1,5 +1,5 @@
 /**
- * Searching and merging what is sorted by time.
+ * Searches sorted times, and merges time spans.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 
@@ -8,19 +8,19 @@ export interface Span {
   readonly until: number
 }
 
-/** How many of the sorted are at or before a time. */
+/** The number of sorted times at or before a time. */
 export const countUntil = (sorted: ReadonlyArray<number>, time: number): number =>
   countPassing(sorted, (one) => one <= time)
 
-/** The last of the sorted at or before a time; long ago where there is none. */
+/** The last of the sorted times at or before a time, or -Infinity. */
 export const lastUntil = (sorted: ReadonlyArray<number>, time: number): number =>
   sorted[countUntil(sorted, time) - 1] ?? Number.NEGATIVE_INFINITY
 
-/** The last of the sorted before a time; long ago where there is none. */
+/** The last of the sorted times before a time, or -Infinity. */
 export const lastBefore = (sorted: ReadonlyArray<number>, time: number): number =>
   sorted[countPassing(sorted, (one) => one < time) - 1] ?? Number.NEGATIVE_INFINITY
 
-/** Sorted and apart: what overlaps or touches is one. */
+/** Sorts spans and joins those that overlap or touch. */
 export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   if (spans.length < 2) return spans
   const merged: Array<{ readonly from: number; until: number }> = []
@@ -32,12 +32,12 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return merged
 }
 
-/** The last of merged spans that shares a moment with this one, ends included. */
+/** The last of the merged spans that overlaps `from` to `until`. Ends are inclusive. */
 export const lastTouching = (merged: ReadonlyArray<Span>, from: number, until: number): Span | undefined => {
   const last = merged[countPassing(merged, (span) => span.from <= until) - 1]
   return last !== undefined && last.until >= from ? last : undefined
 }
 
-/** Whether any of merged spans does. */
+/** Whether one of the merged spans overlaps `from` to `until`. Ends are inclusive. */
 export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean =>
   lastTouching(merged, from, until) !== undefined

@@ -1,5 +1,5 @@
 /**
- * Who led when: readings of `isValid`, the work itself, and the tokens.
+ * Checks of leaders: readings of `isValid`, running work, tokens, and guarded writes.
  */
 import { Order } from "../../../FencingToken.ts"
 import type { GuardedWrite, LeaderHistory, Term } from "../../Checks.ts"
@@ -25,16 +25,19 @@ interface ValidReading {
   readonly term: Term
 }
 
-/** Both true within as short a time as can be found: one, the other, and the one again; or both at one instant. */
+/**
+ * Proof that two terms were valid at the same time: three readings (first term, second term, first term), or two
+ * readings at the same instant.
+ */
 interface AtOnce {
   readonly readings: ReadonlyArray<ValidReading>
-  /** When the first such readings of these two were complete. */
+  /** The time of the last reading in the earliest proof for these two terms. */
   readonly at: number
 }
 
 const stretch = ({ readings }: AtOnce): number => readings.at(-1)!.at - readings[0]!.at
 
-/** Whether the first and last readings of any two terms overlap; a shared instant counts. */
+/** Whether the times from first to last reading of any two terms overlap. A shared instant counts. */
 const spansMeet = (terms: ReadonlyArray<Term>): boolean => {
   const spans = terms.filter(({ validAt }) => validAt.length > 0).map(({ validAt }) => {
     let from = validAt[0]!
@@ -48,7 +51,10 @@ const spansMeet = (terms: ReadonlyArray<Term>): boolean => {
   return merge(spans).length < spans.length
 }
 
-/** Readings that prove two valid at once, the shortest of each two terms. One pass: not every pair of many is found. */
+/**
+ * For pairs of terms that were valid at the same time, the proof with the shortest duration. One pass over all
+ * readings: if several terms are valid at the same time, it does not find every pair.
+ */
 const readingsAtOnce = (terms: ReadonlyArray<Term>): Iterable<AtOnce> => {
   const readings = terms.flatMap((term) => term.validAt.map((at): ValidReading => ({ at, term })))
   readings.sort((one, two) => one.at - two.at)
@@ -66,14 +72,14 @@ const readingsAtOnce = (terms: ReadonlyArray<Term>): Iterable<AtOnce> => {
     const before = readings[index - 1]
     if (before !== undefined && before.at === reading.at && before.term !== reading.term) add(before, reading)
     const own = latest.get(reading.term)
-    // All that lies between two readings of one term is another's.
+    // Readings between two consecutive readings of one term belong to other terms.
     if (own !== undefined && index - own > 1) add(readings[own]!, readings[own + 1]!, reading)
     latest.set(reading.term, index)
   })
   return shortest.values()
 }
 
-/** `isValid` was true of two; also of one who was stopped: it must find out before it answers. */
+/** Finds terms that read `isValid` as true at the same time. Stops are irrelevant: `isValid` reads the clocks first. */
 const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Finding> =>
   spansMeet(terms)
     ? Array.from(readingsAtOnce(terms), ({ at, readings }) => {
@@ -94,22 +100,22 @@ const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Finding> =>
 
 // ------------------------------------------------------------ work
 
-/** A time through which a term's work could have been stopped, and so is answered for. */
+/** A time in which the work of a term ran and could be interrupted. */
 interface RunningSpan extends Span {
   readonly term: Term
-  /** `isValid` was read as true here by one that had been stopped; false: the work began here. */
+  /** Whether the span begins with a reading of `isValid` after a stop. False: it begins with the work. */
   readonly resumed: boolean
+  /** How the span ends, for the report. */
   readonly ends: string
 }
 
 /**
- * The running time of a term without what its node was stopped for, and without
- * what it did after that until it had read `isValid` as true again: a process
- * that was stopped cannot be told to stop before it runs, and fencing is for that.
+ * The running time of a term, without stops of its node, and without the time after each stop until `isValid` is read
+ * as true: a stopped process cannot be interrupted before it resumes. Fencing tokens protect against its writes.
  */
 const heldOf = (term: Term, stops: ReadonlyArray<Span>, end: number): ReadonlyArray<RunningSpan> => {
   const until = term.until ?? end
-  const ends = term.until === undefined ? "still runs at the end" : "has stopped"
+  const ends = term.until === undefined ? "its work is still running at the end" : "its work has stopped"
   const ranThrough = stops.filter((stop) => stop.from < until && stop.until > term.since)
   if (ranThrough.length === 0) return [{ term, from: term.since, until, resumed: false, ends }]
   const held: Array<RunningSpan> = []
@@ -138,22 +144,22 @@ const ranAtOnce = (one: RunningSpan, two: RunningSpan): Finding => {
     facts: [
       began(one.term),
       began(two.term),
-      ...resumed.map(({ from, term }) => ({ at: from, who: term.node, what: "runs again, and reads isValid as true" })),
+      ...resumed.map(({ from, term }) => ({ at: from, who: term.node, what: "resumes, and reads isValid as true" })),
       ...(toldToStop !== undefined && toldToStop < first.until
-        ? [{ at: toldToStop, who: first.term.node, what: "is told to stop" }]
+        ? [{ at: toldToStop, who: first.term.node, what: "the interruption of its work begins" }]
         : []),
       { at: first.until, who: first.term.node, what: first.ends }
     ]
   }
 }
 
-/** Each that began while another ran, with the one that had begun last. */
+/** Finds spans that begin while others run. Each is reported with the running span that began last. */
 const runAtOnce = (terms: ReadonlyArray<Term>, stops: Stops, end: number): ReadonlyArray<Finding> => {
   const all = terms.flatMap((term) => heldOf(term, stops.get(term.node) ?? none, end))
     .filter(({ from, until }) => from < until)
     .toSorted((one, two) => one.from - two.from)
   const found: Array<Finding> = []
-  /** The last is the one that began last; what has ended below it goes when it comes to the top. */
+  /** A stack, the latest beginning on top. Ended spans are removed when they reach the top. */
   const running: Array<RunningSpan> = []
   for (const held of all) {
     while (running.length > 0 && running.at(-1)!.until <= held.from) running.pop()
@@ -169,20 +175,20 @@ const runAtOnce = (terms: ReadonlyArray<Term>, stops: Stops, end: number): Reado
 const wrongToken = (earlier: Term, later: Term, how: string): Finding => ({
   rule: "tokens grow",
   at: later.since,
-  message: `of "${later.election}", ${name(later)} came after ${name(earlier)}, and its token is ${how}`,
+  message: `in the election "${later.election}", ${name(later)} leads after ${name(earlier)}, but its token is ${how}`,
   facts: [began(earlier), began(later)]
 })
 
 /**
- * A later term has a higher token. One whose node was stopped may have begun late
- * with a lower one, between its last look at its clocks and its first step of
- * work; none ever has an equal one.
+ * Finds terms whose token is not higher than those of earlier terms. A lower token is allowed if the node was stopped
+ * after the term with the higher token began: the stop may have happened between the last reading of `isValid` and the
+ * begin of the work. An equal token is never allowed.
  */
 const tokensGrow = (terms: ReadonlyArray<Term>, stops: Stops): ReadonlyArray<Finding> => {
   const inOrder = terms.toSorted((one, two) => one.since - two.since || Order(one.token, two.token))
   const found: Array<Finding> = []
   const byToken = new Map<string, Term>()
-  /** Tokens fall from its bottom to its top, which is the nearest that may be higher than the next. */
+  /** A stack with decreasing tokens. After lower tokens are removed, its top is the latest one with a higher token. */
   const higher: Array<Term> = []
   for (const term of inOrder) {
     const token = shown(term.token)
@@ -221,7 +227,7 @@ const took = ({ at, node, resource, token, what }: GuardedWrite): Fact => ({
 
 const staleIn = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> => {
   const found: Array<Finding> = []
-  /** Tokens fall from its bottom to its top, which is the nearest that may be higher than the next. */
+  /** A stack with decreasing tokens. After lower tokens are removed, its top is the latest one with a higher token. */
   const higher: Array<GuardedWrite> = []
   for (const write of writes.toSorted((one, two) => one.at - two.at)) {
     while (higher.length > 0 && Order(higher.at(-1)!.token, write.token) <= 0) higher.pop()
@@ -231,7 +237,7 @@ const staleIn = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> =>
     found.push({
       rule: "no stale write",
       at: write.at,
-      message: `"${write.resource}" accepted token ${shown(write.token)} of ${write.node} after the higher ` +
+      message: `"${write.resource}" accepted token ${shown(write.token)} of ${write.node} after the higher token ` +
         `${shown(earlier.token)} of ${earlier.node}`,
       facts: [took(earlier), took(write)]
     })
@@ -239,6 +245,6 @@ const staleIn = (writes: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> =>
   return found
 }
 
-/** A guarded resource accepts no token lower than one that it has accepted. */
+/** Finds accepted writes whose token is lower than that of an earlier accepted write to the same resource. */
 export const writes = (all: ReadonlyArray<GuardedWrite>): ReadonlyArray<Finding> =>
   [...Map.groupBy(all.filter(({ accepted }) => accepted), ({ resource }) => resource).values()].flatMap(staleIn)

@@ -9,14 +9,14 @@ import { misled, resurrected } from "./removals.ts"
 import { type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, registered, type Timelines } from "./timelines.ts"
 
-/** A heartbeat that is under way is waited for so long before the next attempt. */
+/** The longest time between two attempts to send a heartbeat that is due: milliseconds. */
 const longestAttempt = 2000
 
 const never = Number.POSITIVE_INFINITY
 
 // ------------------------------------------------------------ live instances send heartbeats
 
-/** The times without a disruption within a span: each begins at the end of the disruption before it. */
+/** The times without a disruption between `from` and `until`. */
 const clearWithin = (disruptions: ReadonlyArray<Span>, from: number, until: number): ReadonlyArray<Span> => {
   const clear: Array<Span> = []
   let since = from
@@ -29,15 +29,15 @@ const clearWithin = (disruptions: ReadonlyArray<Span>, from: number, until: numb
   return clear
 }
 
-/** The lifetime of an instance that others deregister ends there. */
+/** The end of a lifetime: its recorded end, or an earlier deregistration. */
 const endOf = (lifetime: Lifetime, { removals }: InstanceTimeline, end: number): number => {
   const taken = removals.find(({ at, how }) => how === "deregistered" && at >= lifetime.from)
   return Math.min(lifetime.until ?? end, taken?.at ?? never)
 }
 
 /**
- * From when on a heartbeat is due. An instance that missed one in a disruption of the store retries; after a disruption
- * of its own node it may have been stopped, and its next heartbeat is due by its clock.
+ * The time from which on heartbeats must be recent. If a heartbeat became due during a disruption of only the store,
+ * the instance keeps retrying and sends it soon. Otherwise a full interval may pass: its clock may have been stopped.
  */
 const settledIn = (
   lifetime: Lifetime,
@@ -52,7 +52,7 @@ const settledIn = (
   return clear.from + tolerance + recovery + (isTrying ? longestAttempt : heartbeat + tolerance)
 }
 
-/** No heartbeat for too long, without a disruption for long enough. */
+/** Finds times without a heartbeat that are too long and not explained by a disruption. */
 const forgotten = (
   lifetime: Lifetime,
   record: InstanceTimeline,
@@ -70,12 +70,12 @@ const forgotten = (
     if (missed >= (record.heartbeats[next] ?? never)) continue
     const proof = last === undefined ? [] : [heartbeat(record.instance, last)]
     const passed = clear.from > lifetime.from
-      ? [{ at: clear.from, who: lifetime.node, what: "is not disrupted any more, nor is the store" }]
+      ? [{ at: clear.from, who: lifetime.node, what: "neither the node nor the store is disrupted from now on" }]
       : []
     found.push({
       rule: "live instances send heartbeats",
       at: missed,
-      message: `${record.instance} is registered on ${lifetime.node}, and ` +
+      message: `${record.instance} is registered on ${lifetime.node}, but ` +
         (last === undefined
           ? "has never sent a heartbeat"
           : `has sent no heartbeat for more than ${seconds(missed - last)} s`),
@@ -83,7 +83,7 @@ const forgotten = (
         registered(lifetime),
         ...proof,
         ...passed,
-        { at: missed, who: record.instance, what: "is still registered, and has sent no heartbeat" }
+        { at: missed, who: record.instance, what: "is still registered, but has sent no heartbeat" }
       ]
     })
     if (next >= record.heartbeats.length) return found
@@ -92,7 +92,10 @@ const forgotten = (
 
 // ------------------------------------------------------------ ids are unique
 
-/** Two that both go on, although either finds the other's record with its next heartbeat. */
+/**
+ * Finds two lifetimes of one instance that both continue. With its next heartbeat one of them must find the other's
+ * record.
+ */
 const twins = (
   lifetimes: ReadonlyArray<Lifetime>,
   { lost }: InstanceTimeline,
@@ -102,7 +105,7 @@ const twins = (
 ): ReadonlyArray<Finding> => {
   const longest = heartbeat + 2 * tolerance + recovery
   const ordered = lifetimes.toSorted((one, two) => one.from - two.from)
-  // Both register again then, and one of them finds the other's record with its next heartbeat.
+  // After a loss of the stream both register again. One of them finds the other's record with its next heartbeat.
   const losses = lost.map((at) => ({ from: at, until: at }))
   return ordered.flatMap((later, index) =>
     ordered.slice(0, index).flatMap((earlier) => {
@@ -118,7 +121,7 @@ const twins = (
         at: both,
         message:
           `${instance} is registered on ${earlier.node} and on ${later.node} for more than ${seconds(longest)} s, ` +
-          "and neither is lost",
+          "and neither registration has reported a loss",
         facts: [registered(earlier), registered(later), {
           at: both,
           who: instance,
@@ -131,7 +134,7 @@ const twins = (
 
 // ------------------------------------------------------------ registrations are stored
 
-/** A registration that takes longer than another process with its id may go without a heartbeat. */
+/** Finds a registration that takes too long. It may wait `maxAge` for another process with the same id. */
 const unregistered = (
   lifetime: Lifetime,
   disrupted: ReadonlyArray<Span>,
@@ -146,10 +149,12 @@ const unregistered = (
   return [{
     rule: "registrations are stored",
     at: clear.from + longest,
-    message: `${instance} asked to be registered on ${node}, and was not for ${seconds(clear.until - registering)} s`,
+    message: `${instance} called register on ${node}, but was not registered for ${
+      seconds(clear.until - registering)
+    } s`,
     facts: [
-      { at: registering, who: instance, what: `begins to register on ${node}` },
-      { at: clear.until, who: instance, what: "is still not registered, or only now" }
+      { at: registering, who: instance, what: `calls register on ${node}` },
+      { at: clear.until, who: instance, what: "was not registered before this time" }
     ]
   }]
 }

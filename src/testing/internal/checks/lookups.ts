@@ -1,5 +1,5 @@
 /**
- * Checks lookups against the writes that the store took.
+ * Checks lookups against the heartbeats and removals in the store.
  */
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../Checks.ts"
 import { disruptionsOf, recovery, silences, unsettledOf } from "./disruptions.ts"
@@ -7,17 +7,17 @@ import { lastBefore, lastUntil, touches } from "./intervals.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./timelines.ts"
 
-/** How far a lookup may be from the store; milliseconds. */
+/** The tolerances of a lookup, in milliseconds. */
 interface Leeway {
-  /** Ages may be wrong by this much. */
+  /** The largest error of an age. */
   readonly age: number
-  /** What the store took this long ago may not have been seen. */
+  /** The largest delay until a lookup sees a write. */
   readonly lag: number
 }
 
 const longAgo = Number.NEGATIVE_INFINITY
 
-/** The heartbeat for which the instance must be listed; none where it need not be. */
+/** The heartbeat because of which the lookup must list the instance. Undefined: it need not list the instance. */
 const requiredBy = (
   { heartbeats, lost, known }: InstanceTimeline,
   lookup: Lookup,
@@ -29,7 +29,7 @@ const requiredBy = (
   return last !== longAgo && last >= lookup.until - maxAge + age && removedLast < last ? last : undefined
 }
 
-/** Why the instance must not be listed: it was removed, it is too old, or it never registered. */
+/** Why the lookup must not list the instance: it was removed, or its last heartbeat is too old (-Infinity: none). */
 type Absence = { readonly removedAt: number } | { readonly lastHeartbeat: number }
 
 const forbiddenBy = (
@@ -39,7 +39,7 @@ const forbiddenBy = (
   { age, lag }: Leeway
 ): Absence | undefined => {
   const last = lastUntil(heartbeats, lookup.until)
-  // Strictly before: at one and the same moment either may have come first.
+  // Strictly before: at the same instant, the removal or the lookup may have been first.
   const removedAt = lastBefore(known, lookup.from - lag)
   if (removedAt !== longAgo && last < removedAt && lastUntil(lost, lookup.until) < removedAt) return { removedAt }
   return last < lookup.from - maxAge - age ? { lastHeartbeat: last } : undefined
@@ -49,8 +49,8 @@ const lookedUp = ({ from, how, instances, node, service, until }: Lookup): Fact 
   at: until,
   who: node,
   what: how === "watch"
-    ? `has "${service}" in its view as [${instances.join(", ")}]`
-    : `lists "${service}" as [${instances.join(", ")}], from ${seconds(from)} s on`
+    ? `its view of "${service}" is [${instances.join(", ")}]`
+    : `its list of "${service}", called at ${seconds(from)} s, returns [${instances.join(", ")}]`
 })
 
 const found = (rule: Rule, lookup: Lookup, how: string, proof: ReadonlyArray<Fact>): Finding => ({
@@ -64,14 +64,14 @@ const missing = (record: InstanceTimeline, lookup: Lookup, lastHeartbeat: number
   found(
     "live instances are listed",
     lookup,
-    `lacks ${record.instance}, whose last heartbeat came ${seconds(lookup.until - lastHeartbeat)} s ago`,
+    `lacks ${record.instance}, whose last heartbeat was ${seconds(lookup.until - lastHeartbeat)} s ago`,
     [
       heartbeat(record.instance, lastHeartbeat)
     ]
   )
 
 const unduly = (record: InstanceTimeline, lookup: Lookup, absence: Absence): Finding => {
-  const has = `has ${record.instance}, which`
+  const has = `contains ${record.instance}, which`
   if ("removedAt" in absence) {
     const removal = record.removals.find(({ at }) => at === absence.removedAt)!
     const how = `${has} was removed ${seconds(lookup.until - removal.at)} s ago`
@@ -87,11 +87,11 @@ const unduly = (record: InstanceTimeline, lookup: Lookup, absence: Absence): Fin
 export const lookups = (history: RegistryHistory, times: RegistryTimes, records: Timelines): ReadonlyArray<Finding> => {
   const { tolerance, maxAge, readLag = 0 } = times
   const disruptions = disruptionsOf(history.disruptions)
-  // A machine that was suspended has missed time, until it has noticed and asked the store for it.
+  // A suspended machine misses time until it reads the store's clock.
   const unsettled = unsettledOf(history.disruptions, tolerance + recovery)
-  // One instance alone is not enough to suspect the store instead of it.
+  // With only one instance, an observer suspects the instance and not the store.
   const silent = records.all.size > 1 ? silences(history, times) : []
-  // After a disruption an observer has to reconnect, and live instances have to send a heartbeat.
+  // After a disruption the observer must reconnect, and live instances must send a heartbeat.
   const settling = maxAge + tolerance + recovery
 
   const judge = (lookup: Lookup, record: InstanceTimeline, isListed: boolean, leeway: Leeway): Finding | undefined => {
@@ -117,7 +117,13 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
     const judged = known.map((record) => judge(lookup, record, listed.delete(record.instance), leeway))
     const strangers = Array.from(
       listed,
-      (instance) => found("expired instances are not listed", lookup, `has ${instance}, which is no instance of it`, [])
+      (instance) =>
+        found(
+          "expired instances are not listed",
+          lookup,
+          `contains ${instance}, which is not an instance of this service`,
+          []
+        )
     )
     return [...judged.filter((one) => one !== undefined), ...strangers]
   })

@@ -1,6 +1,6 @@
 /**
- * Checks of removals: deregistered instances stay away, a loss has its true
- * reason, and cleanups remove only expired instances.
+ * Checks of removals: deregistered instances send no heartbeats, losses report the true reason, and cleanups remove
+ * only expired instances.
  */
 import type { Lifetime, RegistryHistory, RegistryTimes } from "../../Checks.ts"
 import { type DisruptionsOf, recovery } from "./disruptions.ts"
@@ -8,17 +8,20 @@ import { countUntil, lastBefore, lastTouching, lastUntil, type Span } from "./in
 import { type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, registered, removed, type Timelines } from "./timelines.ts"
 
-/** A disruption this near to a deregistration may have delayed it, or the last heartbeat. */
+/** A disruption within this time of a deregistration may have delayed it, or a heartbeat: milliseconds. */
 const nearTheEnd = 10_000
 
 const never = Number.POSITIVE_INFINITY
 
-// ------------------------------------------------------------ deregistered instances stay away
+// ------------------------------------------------------------ deregistered instances send no heartbeats
 
-/** The first write of a lifetime lands before `register` returns. */
+/** The earliest time of a lifetime's first write, which the store stores before `register` returns. */
 const beginOf = ({ from, registering }: Lifetime): number => registering ?? from - recovery
 
-/** Others deregister before they are answered, and the lifetime ends with the answer; one that leaves removes its record after that. */
+/**
+ * When the record of a lifetime was deregistered. Another process's deregistration is stored before its call returns,
+ * which ends the recorded lifetime. An instance's own deregistration is stored after the end of the lifetime.
+ */
 const tombstoneOf = (lifetime: Lifetime, { removals }: InstanceTimeline): number => {
   const until = lifetime.until!
   if (lifetime.ended === "left") return until
@@ -26,43 +29,46 @@ const tombstoneOf = (lifetime: Lifetime, { removals }: InstanceTimeline): number
     until
 }
 
-/** Its tombstone was lost with the stream: the store does not show any more that it was deregistered. */
+/** Whether the tombstone of a lifetime was lost with the stream before `at`. The store then shows no deregistration. */
 const isForgotten = (lifetime: Lifetime, record: InstanceTimeline, at: number): boolean =>
   record.lost.length > 0 && lastUntil(record.lost, at) >= tombstoneOf(lifetime, record)
 
 /**
- * Until when a process goes on as an instance: one that others deregistered, and whose tombstone was lost, goes on until
- * it reports a loss.
+ * Until when a process may act as the instance. If another process deregistered it and the tombstone was lost, it
+ * continues until it reports a loss.
  */
 const presentUntil = (lifetime: Lifetime, record: InstanceTimeline, at: number): number =>
   lifetime.ended === "deregistered" && isForgotten(lifetime, record, at)
     ? lifetime.lost?.at ?? never
     : lifetime.until ?? never
 
-/** A disruption that may have delayed its last write, or the tombstone that others wrote. */
+/** A disruption that may have delayed the last write of a lifetime, or the tombstone from another process. */
 const disruptionAtTheEnd = ({ node, until }: Lifetime, disruptions: DisruptionsOf): Span | undefined =>
   lastTouching(disruptions(node), until! - nearTheEnd, until! + nearTheEnd)
 
-/** The lifetimes of one instance, and its records. */
+/** The lifetimes of one instance, and its heartbeats and removals. */
 export interface DeregisteredSpan {
   readonly lifetimes: ReadonlyArray<Lifetime>
   readonly record: InstanceTimeline
   readonly disruptions: DisruptionsOf
-  /** How long what was under way may take. */
+  /** The longest time until the store stores a write that was sent: milliseconds. */
   readonly late: number
 }
 
-/** Until when another lifetime may send heartbeats: one that was sent before its end may land when its link is healed. */
+/**
+ * Until when the store may store heartbeats of another lifetime. A heartbeat that was sent before the end of the
+ * lifetime may be stored when the disruption ends.
+ */
 const reachOf = (other: Lifetime, at: number, { late, record, disruptions }: DeregisteredSpan): number => {
   if (other.until === undefined) return never
   const disruption = disruptionAtTheEnd(other, disruptions)
   const isReported = disruption === undefined && !isForgotten(other, record, at)
-  // One that others deregistered goes on until it reports the loss.
+  // If the process cannot see its deregistration, it continues until it reports the loss.
   if (other.ended === "deregistered" && !isReported) return other.lost === undefined ? never : other.lost.at + late
   return Math.max(other.until, disruption?.until ?? other.until) + late + (disruption === undefined ? 0 : nearTheEnd)
 }
 
-/** A heartbeat after a deregistration that no other lifetime can have sent. */
+/** Finds a heartbeat after a deregistration that no other lifetime can have sent. */
 export const resurrected = (lifetime: Lifetime, kept: DeregisteredSpan): ReadonlyArray<Finding> => {
   const { late, lifetimes, record, disruptions } = kept
   if (lifetime.ended !== "left" && lifetime.ended !== "deregistered") return []
@@ -76,9 +82,9 @@ export const resurrected = (lifetime: Lifetime, kept: DeregisteredSpan): Readonl
   if (isAnothers) return []
   const removal = record.removals.find((one) => one.how === "deregistered" && one.at >= until && one.at <= at)
   return [{
-    rule: "deregistered instances stay away",
+    rule: "deregistered instances send no heartbeats",
     at,
-    message: `${record.instance} was deregistered on ${lifetime.node}, and sent a heartbeat again ${
+    message: `${record.instance} was deregistered on ${lifetime.node}, but sent a heartbeat ${
       seconds(at - until)
     } s later`,
     facts: [
@@ -89,9 +95,9 @@ export const resurrected = (lifetime: Lifetime, kept: DeregisteredSpan): Readonl
   }]
 }
 
-// ------------------------------------------------------------ losses have their true reason
+// ------------------------------------------------------------ losses report the true reason
 
-/** A loss by a deregistration, or by another instance with its id, although neither had happened. */
+/** Finds reported losses without a deregistration, or without another process with the same id. */
 export const misled = (
   lifetime: Lifetime,
   lifetimes: ReadonlyArray<Lifetime>,
@@ -100,20 +106,20 @@ export const misled = (
   const { lost } = lifetime
   if (lost === undefined) return []
   const begin = beginOf(lifetime)
-  // A bucket that was rolled back has records of before.
+  // A stream that was rolled back may contain old records again.
   if (lastUntil(record.lost, lost.at) >= begin) return []
   const isTrue = lost.as === "Deregistered"
     ? record.removals.some(({ at, how }) => how === "deregistered" && at >= begin && at <= lost.at)
-    // What one that has given up had sent may land yet.
+    // A write of a lifetime that has ended may be stored until 10 s later.
     : lifetimes.some((other) =>
       other !== lifetime && beginOf(other) <= lost.at && presentUntil(other, record, lost.at) >= begin - nearTheEnd
     )
   if (isTrue) return []
-  const why = lost.as === "Deregistered" ? "it was not deregistered" : "no other process had its id"
+  const why = lost.as === "Deregistered" ? "was not deregistered" : "no other process had its id"
   return [{
-    rule: "losses have their true reason",
+    rule: "losses report the true reason",
     at: lost.at,
-    message: `${lifetime.instance} on ${lifetime.node} reported ${lost.as}, and ${why}`,
+    message: `${lifetime.instance} on ${lifetime.node} reported ${lost.as}, but ${why}`,
     facts: [registered(lifetime), {
       at: lost.at,
       who: lifetime.instance,
@@ -124,7 +130,7 @@ export const misled = (
 
 // ------------------------------------------------------------ only expired instances are cleaned up
 
-/** Cleaned up before its last heartbeat can have been seen older than `maxAge` for long enough. */
+/** Finds cleanups that came before the cleanup can have seen the instance as expired for `confirmation` ms. */
 export const cleanups = (
   { removals }: RegistryHistory,
   { confirmation = 0, tolerance, maxAge }: RegistryTimes,
@@ -135,20 +141,20 @@ export const cleanups = (
     const { at, instance } = removal
     const { heartbeats, lost } = all.get(instance)!
     const last = lastBefore(heartbeats, at)
-    // Any clock may be wrong by `tolerance`.
+    // The cleanup's clock may be wrong by `tolerance`.
     const expired = last + maxAge - tolerance
-    // A heartbeat that was rolled back was never seen.
+    // After a roll-back the cleanup did not see the last heartbeat.
     if (at >= expired + confirmation || lastUntil(lost, at) >= last) return []
     const seen = at < expired
-      ? { how: `had sent a heartbeat ${seconds(at - last)} s before`, facts: [] }
+      ? { how: `${seconds(at - last)} s after a heartbeat`, facts: [] }
       : {
-        how: `cannot have been seen expired for more than ${seconds(at - expired)} s`,
-        facts: [{ at: expired, who: instance, what: "can be seen expired" }]
+        how: `at most ${seconds(at - expired)} s after it could first be seen as expired`,
+        facts: [{ at: expired, who: instance, what: "can be seen as expired from now on" }]
       }
     return [{
       rule: "only expired instances are cleaned up",
       at,
-      message: `${instance} was cleaned up, and ${seen.how}`,
+      message: `${instance} was cleaned up ${seen.how}`,
       facts: [heartbeat(instance, last), ...seen.facts, removed(removal)]
     }]
   })

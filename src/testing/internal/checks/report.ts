@@ -1,18 +1,22 @@
 /**
- * Violations as a person reads them: facts in order of time, one a line.
+ * Formats violations: the facts of each in order of time, one per line.
  */
 import type { FencingToken } from "../../../FencingToken.ts"
 import type { Rule, Violation } from "../../Checks.ts"
 
+/** A recorded fact that proves a violation. */
 export interface Fact {
+  /** Milliseconds. */
   readonly at: number
+  /** A node or an instance. */
   readonly who: string
   readonly what: string
 }
 
+/** A violation whose facts are not formatted yet. */
 export interface Finding {
   readonly rule: Rule
-  /** When it could first be seen. */
+  /** The time at which the violation is complete: milliseconds. */
   readonly at: number
   readonly message: string
   readonly facts: ReadonlyArray<Fact>
@@ -22,7 +26,7 @@ export const seconds = (millis: number): string => (millis / 1000).toFixed(3)
 
 export const shown = (token: FencingToken): string => `${token.epoch}-${token.revision}`
 
-/** Room for 99,999 s, so that the lines of one history stand under each other. */
+/** The width of a time column for up to 99,999 s, which aligns the lines of a history. */
 const timeWidth = 9
 
 const lines = (facts: ReadonlyArray<Fact>): ReadonlyArray<string> => {
@@ -32,7 +36,7 @@ const lines = (facts: ReadonlyArray<Fact>): ReadonlyArray<string> => {
   )
 }
 
-/** The earliest first. */
+/** Formats findings, sorted by time. */
 export const report = (found: ReadonlyArray<Finding>): ReadonlyArray<Violation> =>
   found.toSorted((one, two) => one.at - two.at).map(({ at, facts, message, rule }) => ({
     rule,

@@ -1,5 +1,5 @@
 /**
- * The timeline of each instance: when the store took its heartbeats, and when it was removed.
+ * The timeline of each instance: the times at which the store stored its heartbeats and its removals.
  */
 import type { Lifetime, RegistryHistory, Removal } from "../../Checks.ts"
 import type { Fact } from "./report.ts"
@@ -8,11 +8,11 @@ export interface InstanceTimeline {
   readonly instance: string
   /** Sorted. */
   readonly heartbeats: Array<number>
-  /** Sorted; the times of them are in `known` and `lost`. */
+  /** Sorted by time. `known` and `lost` contain the times of these removals. */
   readonly removals: Array<Removal>
-  /** When it was removed so that it cannot be there. */
+  /** When the record was certainly removed. Sorted. */
   readonly known: Array<number>
-  /** When it was lost: whether it is there is not known from then on. */
+  /** When the stream was lost or rolled back. Whether it contains the record is unknown from then on. Sorted. */
   readonly lost: Array<number>
 }
 
@@ -55,8 +55,8 @@ export const records = (history: RegistryHistory): Timelines => {
 const removals = {
   deregistered: "is deregistered",
   cleanedUp: "is cleaned up",
-  expired: "is expired by the store",
-  lost: "is lost with the stream, or with its newest writes"
+  expired: "expires in the store",
+  lost: "its record is lost with the stream, or with the last writes of the stream"
 }
 
 export const heartbeat = (instance: string, at: number): Fact => ({ at, who: instance, what: "sends a heartbeat" })

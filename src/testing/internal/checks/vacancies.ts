@@ -1,5 +1,5 @@
 /**
- * Checks that an election has a leader wherever nothing disrupts the fleet.
+ * Checks that every election has a leader while nothing disrupts the fleet.
  */
 import type { Disruption, LeaderHistory, Term } from "../../Checks.ts"
 import { merge, type Span } from "./intervals.ts"
@@ -7,7 +7,7 @@ import { type Fact, type Finding, seconds, shown } from "./report.ts"
 
 const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
 
-/** What lies between the spans, from the beginning to the end. */
+/** The gaps between merged spans, from `begin` to `end`. */
 const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): ReadonlyArray<Span> => {
   const gaps: Array<Span> = []
   let since = begin
@@ -19,18 +19,19 @@ const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): Readonl
   return gaps
 }
 
+/** The end of the term before a gap, and the beginning of the term after it. */
 const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyArray<Fact> => {
   const before = terms.find((term) => term.until === from)
   const after = terms.find((term) => term.since === until)
   return [
     ...(before === undefined
       ? []
-      : [{ at: from, who: before.node, what: `has stopped, token ${shown(before.token)}` }]),
+      : [{ at: from, who: before.node, what: `its work has stopped, token ${shown(before.token)}` }]),
     ...(after === undefined ? [] : [{ at: until, who: after.node, what: `leads, token ${shown(after.token)}` }])
   ]
 }
 
-/** Times without a leader, and without a disruption for longer than `within` milliseconds. */
+/** Finds times longer than `within` milliseconds without a leader and without a disruption. */
 export const vacancies = (
   { begin = 0, end, terms }: LeaderHistory,
   disruptions: ReadonlyArray<Disruption>,
@@ -47,13 +48,13 @@ export const vacancies = (
       const clear = gapsIn(inIt, gap.from, gap.until).find(({ from, until }) => until - from > within)
       if (clear === undefined) return []
       return [{
-        rule: "an election has a leader" as const,
+        rule: "elections have a leader" as const,
         at: clear.from + within,
         message: `no node led "${election}" for ${seconds(clear.until - clear.from)} s without a disruption`,
         facts: [
           ...aroundIt(own, gap),
-          { at: clear.from, who: "all", what: "could lead from here on" },
-          { at: clear.until, who: "all", what: "could have led until here" }
+          { at: clear.from, who: "all", what: "no leader and no disruption from now on" },
+          { at: clear.until, who: "all", what: "no leader and no disruption until now" }
         ]
       }]
     })

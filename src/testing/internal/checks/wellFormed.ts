@@ -1,6 +1,5 @@
 /**
- * Whether what a checker was given can be judged at all: with a time that is no
- * number every comparison is false, and every rule seems to be kept.
+ * Validates histories and options. A NaN time would make every comparison false, and a check would find no violation.
  */
 import * as Result from "effect/Result"
 import {
@@ -15,16 +14,18 @@ import {
 } from "../../../internal/options.ts"
 import type { Finding } from "./report.ts"
 
-/** What has a beginning and an end. */
+/** Whether an object has a time span that ends before it begins. */
 const isBackwards = (given: object): given is { readonly from: number; readonly until: number } =>
   "from" in given && "until" in given && typeof given.from === "number" && typeof given.until === "number" &&
   given.until < given.from
 
-/** The first number in it that is none, or end that comes before its beginning, and where. */
+/**
+ * Describes the first NaN, or the first span that ends before it begins, with its path. Undefined: the data is valid.
+ */
 const problemIn = (given: unknown, where: string): string | undefined => {
   if (typeof given === "number") return Number.isNaN(given) ? `${where}: expected a number, got NaN` : undefined
   if (typeof given !== "object" || given === null) return undefined
-  if (isBackwards(given)) return `${where}.until: expected a time from ${given.from} on, got ${given.until}`
+  if (isBackwards(given)) return `${where}.until: expected a time at or after ${given.from}, got ${given.until}`
   const isList = Array.isArray(given)
   for (const [name, value] of Object.entries(given)) {
     const problem = problemIn(value, isList ? `${where}[${name}]` : `${where}.${name}`)
@@ -43,7 +44,7 @@ const millis: Setting<number> = (name, value) =>
 
 /** The options of `leaderWithin`. */
 export const withinSettings = {
-  elections: thatIs(isText, "a list of names of elections"),
+  elections: thatIs(isText, "a list of election names"),
   within: millis
 }
 
@@ -60,16 +61,16 @@ const malformed = (message: string): ReadonlyArray<Finding> => [
   { rule: "the history is well formed", at: 0, message, facts: [] }
 ]
 
-/** Judges a history, or reports why it cannot be judged. */
+/** Checks a history, or reports why it is invalid. */
 export const ifWellFormed = (history: unknown, judge: () => ReadonlyArray<Finding>): ReadonlyArray<Finding> => {
   if (typeof history !== "object" || history === null) {
-    return malformed(`history: expected the records of a run, got ${kindOf(history)}`)
+    return malformed(`history: expected a recorded history, got ${kindOf(history)}`)
   }
   const problem = problemIn(history, "history")
   return problem === undefined ? judge() : malformed(problem)
 }
 
-/** The same, with options: `where` is the parameter that they are given in. */
+/** Checks a history if the options are valid, or reports the invalid option. `where` is the name of the parameter. */
 export const ifValid = <S extends Settings>(
   where: string,
   options: unknown,

@@ -1,5 +1,5 @@
 /**
- * Records of a registry: lifetimes, lookups, and the writes that the store took.
+ * Records the history of a registry: lifetimes and lookups, with heartbeats and removals from the simulated store.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -15,7 +15,7 @@ const instanceOf = (key: string): string => key.slice(prefix.length).replace("."
 
 const removals = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
 
-/** The registry's records, as its bucket took them. */
+/** The heartbeats and removals of instances in a bucket. */
 const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeats" | "removals"> => {
   const ofBucket = facts.stored.filter((one) => one.bucket === bucket && one.key.startsWith(prefix))
   const known = new Set(ofBucket.map(({ key }) => instanceOf(key)))
@@ -32,7 +32,7 @@ const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeat
   }
 }
 
-/** One lifetime, while it is being recorded. */
+/** One lifetime that is being recorded. */
 class RecordedLifetime {
   readonly instance: string
   readonly node: string
@@ -48,7 +48,7 @@ class RecordedLifetime {
     this.registering = registering
   }
 
-  /** The first end counts. */
+  /** Ends the lifetime. Only the first call has an effect. */
   end(at: number, ended: Lifetime["ended"]): void {
     if (this.until !== undefined) return
     this.until = at
@@ -71,7 +71,7 @@ class RecordedLifetime {
 
 type RegistrySource = Pick<Simulation["Service"], "facts" | "now">
 
-/** Lifetimes, from the registration to the end. */
+/** Records lifetimes, from the call of `register` to their end. */
 const recordLifetimes = ({ facts, now }: RegistrySource) => {
   const lifetimes: Array<RecordedLifetime> = []
 
@@ -86,7 +86,7 @@ const recordLifetimes = ({ facts, now }: RegistrySource) => {
       const end = (ended: Lifetime["ended"]) => Effect.map(now, (at) => recorded.end(at, ended))
       const registration = yield* Effect.onError(register, () => end("left"))
       recorded.from = yield* now
-      // Added after the registration's own, so that it comes before that.
+      // Added after the registration's finalizer, so that it runs before the deregistration.
       yield* Effect.addFinalizer(() => end("left"))
       yield* Effect.forkScoped(Effect.gen(function*() {
         const { reason } = yield* registration.lost
@@ -106,11 +106,11 @@ const recordLifetimes = ({ facts, now }: RegistrySource) => {
       const asked = yield* now
       const isGone = yield* deregister
       const { crashes } = yield* facts
-      // One that registered later was not meant: the answer may be late.
+      // The reply may be late: ignores a lifetime that began after the call.
       const recorded = lifetimes.findLast((one) =>
         one.instance === instance && one.until === undefined && one.from <= asked
       )
-      // A crashed process has no lifetime that could end.
+      // The lifetime of a crashed process has ended with the crash.
       if (isGone && recorded !== undefined && recorded.crashedAt(crashes) === undefined) {
         recorded.end(yield* now, "deregistered")
       }

@@ -1,6 +1,5 @@
 /**
- * Records of leadership: terms as their work saw them, how they were lost,
- * and what was written in their name.
+ * Records the history of elections: terms and their work, losses of leadership, and writes to guarded resources.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -13,15 +12,15 @@ import type { Disruption, GuardedWrite, LeaderHistory, Term } from "../../Checks
 import type { TermLoss } from "../../History.ts"
 import type { Facts, Simulation } from "../../Simulation.ts"
 
-/** How often a term's `isValid` is read while its work runs: milliseconds of its machine's. */
+/** The bounds of the interval between two readings of `isValid`: milliseconds on the machine's clock. */
 const shortestReading = 200
 const longestReading = 2000
 
-/** A process that crashed took with it what it had not ended. */
+/** The time of the first crash of a node at or after `since`, which ends its terms and lifetimes. */
 export const endedBy = (crashes: Facts["crashes"], node: string, since: number): number | undefined =>
   crashes.find((crash) => crash.node === node && crash.at >= since)?.at
 
-/** One term, while it is being recorded. */
+/** One term that is being recorded. */
 class Running {
   toldToStop: number | undefined
   until: number | undefined
@@ -46,7 +45,10 @@ class Running {
 
 type TermSource = Pick<Simulation["Service"], "facts" | "note" | "now">
 
-/** The work, with all that is written down of it while it runs; how leadership was lost is told whenever that is known. */
+/**
+ * Runs the work of a term and records readings of `isValid`, the begin of an interruption, and the end. `onLoss`
+ * receives the loss of leadership when it is reported, which may be after the end of the work.
+ */
 const recorded = <A, E, R>(
   { note, now }: TermSource,
   term: Running,
@@ -60,7 +62,7 @@ const recorded = <A, E, R>(
     if (yield* leadership.isValid) term.validAt.push(at)
   })
   let hasEnded = false
-  // Also who ends by himself interrupts what runs beside him.
+  // The readings are interrupted with the work, but also when the work ends regularly.
   const told = Effect.map(now, (at) => {
     if (!hasEnded) term.toldToStop = at
   })
@@ -79,16 +81,16 @@ const recorded = <A, E, R>(
   const loss = Effect.gen(function*() {
     const reason = yield* leadership.lost
     onLoss({ election, node, reason, at: yield* now })
-    yield* note(node, `has lost "${election}": ${reason}`)
+    yield* note(node, `has lost leadership of "${election}": ${reason}`)
   })
-  // Interrupted at the same time as the work, and done at once.
+  // An interrupt reaches the readings at the same time as the work, and they end at once.
   const beside = Effect.onInterrupt(readings, () => told)
   return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
 }
 
 const writeSettings = { fence: withDefault(flag, true), what: optional(text) }
 
-/** Resources that leaders write to. */
+/** Simulates guarded resources and records the writes of leaders to them. */
 const resources = (now: TermSource["now"]) => {
   const written: Array<GuardedWrite> = []
   const highest = new Map<string, FencingToken>()

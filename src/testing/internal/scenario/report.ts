@@ -1,33 +1,35 @@
 /**
- * A run that failed, as a person reads it: what was wrong, with what it can be had
- * again, and what happened around it.
+ * Formats the report of a failed run: its violations, its plan and replay text, and an excerpt of its timeline.
  */
 import type { Violation } from "../../Checks.ts"
 
-/** Of a timeline, in a message: the rest is in the error. */
+/** The maximum number of timeline lines in a report. The error has the complete timeline. */
 const mostLines = 60
 
-/** Of these from the first fault on, where the violation is far away; the others lead up to it. */
+/**
+ * If the violation is too far from the first fault for one excerpt: the number of lines from the first fault on. The
+ * other lines come before the violation.
+ */
 const leadingLines = 20
 
-/** What came of it right afterwards. */
+/** The number of lines after the violation. */
 const trailingLines = 3
 
-/** What is told of the time before: seconds. */
+/** How long before the first fault the excerpt begins: seconds. */
 const lead = 1
 
 const millisPerHour = 3_600_000
 
-/** Renewals and heartbeats that the store takes say nothing of a violation. */
+/** Whether a line reports a stored renewal or heartbeat, which does not help to explain a violation. */
 const isRoutine = (line: string): boolean =>
   / store {2,}\$KV\.[^.]+\.(?:election|service-instances)\.\S+ @\d+ put$/.test(line)
 
 const linesOf = (violation: Violation | string): ReadonlyArray<string> =>
   typeof violation === "string"
-    ? [violation === "" ? "(a violation without a text)" : violation]
+    ? [violation === "" ? "(a violation with an empty text)" : violation]
     : [`${violation.rule}: ${violation.message}`].concat(violation.history.map((line) => `  ${line}`))
 
-/** Violations of one rule are alike: the first of each says most. */
+/** The first violation of each rule, and the number of the others. */
 const summaryOf = (violations: ReadonlyArray<Violation | string>): ReadonlyArray<string> => {
   const byRule = Map.groupBy(violations, (one) => typeof one === "string" ? one : one.rule)
   return Array.from(byRule.values()).flatMap((alike) => {
@@ -36,13 +38,14 @@ const summaryOf = (violations: ReadonlyArray<Violation | string>): ReadonlyArray
   })
 }
 
+/** A line of a timeline. */
 interface Told {
   /** Seconds. */
   readonly at: number
   readonly text: string
 }
 
-/** What goes on over several lines is of the time of the first. */
+/** The lines of a timeline. The further lines of a note have the time of its first line. */
 const told = (timeline: string): ReadonlyArray<Told> => {
   let at = 0
   return timeline.split("\n").filter((line) => line !== "" && !isRoutine(line)).map((text) => {
@@ -51,7 +54,7 @@ const told = (timeline: string): ReadonlyArray<Told> => {
   })
 }
 
-/** From shortly before the first fault on; and what leads up to the first violation, where that is known. Seconds. */
+/** An excerpt from shortly before the first fault to shortly after the first violation. Times are in seconds. */
 const excerptOf = (timeline: string, firstFault: number, violated: number | undefined): ReadonlyArray<string> => {
   const lines = told(timeline)
   const from = Math.min(firstFault, violated ?? firstFault) - lead
@@ -67,7 +70,9 @@ const excerptOf = (timeline: string, firstFault: number, violated: number | unde
     ]
   const left = lines.length - Math.min(shown.length, mostLines)
   const texts = shown.map(({ text }) => text)
-  return left === 0 ? texts : [...texts, `(${left} more lines, and what is routine, are in the error's timeline)`]
+  return left === 0
+    ? texts
+    : [...texts, `(${left} more lines, and stored renewals and heartbeats, are in the timeline of the error)`]
 }
 
 export interface MachineClock {
@@ -83,14 +88,14 @@ const clockOf = ({ id, offset, rate }: MachineClock): string =>
 export interface Failed {
   readonly violations: ReadonlyArray<Violation | string>
   readonly seed: number
-  /** In order of time; milliseconds after `warmUp`. */
+  /** In order of time: milliseconds after `warmUp`. */
   readonly faults: ReadonlyArray<{ readonly at: number; readonly text: string }>
-  /** How long nothing went wrong: milliseconds. */
+  /** The time before faults begin: milliseconds. */
   readonly warmUp: number
   readonly clocks: ReadonlyArray<MachineClock>
-  /** When it ended, where it did not come to its verdict: milliseconds. */
+  /** When the run ended without a check for violations: milliseconds. Undefined: the check was evaluated. */
   readonly endedAt: number | undefined
-  /** Whether it was tried with fewer faults. */
+  /** Whether shrinking has tried all smaller plans. */
   readonly isSmallest: boolean
   readonly replay: string
   readonly timeline: string
@@ -103,15 +108,15 @@ const earliest = (violations: ReadonlyArray<Violation | string>): number | undef
 
 export const format = (failed: Failed): string => {
   const { clocks, endedAt, faults, isSmallest, replay, seed, warmUp, timeline, violations } = failed
-  const counted = warmUp === 0 ? "" : `, counted from ${warmUp / 1000} s on`
-  const smallest = isSmallest && faults.length > 0 ? " (with fewer it did not fail)" : ""
+  const counted = warmUp === 0 ? "" : `, times counted from ${warmUp / 1000} s`
+  const smallest = isSmallest && faults.length > 0 ? " (no smaller plan failed)" : ""
   const firstFault = warmUp + (faults[0]?.at ?? 0)
   const violated = earliest(violations) ?? endedAt
   return [
     ...summaryOf(violations),
     "",
     `seed ${seed}, with these faults${counted}${smallest}:`,
-    ...(faults.length === 0 ? ["  none: nothing goes wrong"] : faults.map(({ text }) => `  ${text}`)),
+    ...(faults.length === 0 ? ["  no faults"] : faults.map(({ text }) => `  ${text}`)),
     `clocks: ${clocks.map(clockOf).join(", ")}`,
     `replay: ${replay}`,
     "",

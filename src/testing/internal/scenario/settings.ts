@@ -1,5 +1,5 @@
 /**
- * The options of a scenario and of its checks, for `internal/options.ts`.
+ * The settings of a scenario and of its checks, for `internal/options.ts`.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ import type { Scenario } from "../../Scenario.ts"
 import { bucketOptions, limit, server, time } from "../world/settings.ts"
 import { buckets, kinds, maxFaults, nodes, planDuration } from "./plan.ts"
 
-/** Every bucket, or one of the first two: those that are more come in their turn. */
+/** The default targets: all buckets, the first or the second bucket. */
 const anyBucket: ReadonlyArray<string> = ["*", "#0", "#1"]
 
 const share: Setting<number> = (name, value) =>
@@ -48,7 +48,7 @@ const settings = {
   setup: thatIs(isSetup, "an Effect")
 }
 
-/** A scenario with its defaults. */
+/** A valid scenario with defaults. */
 export type ScenarioSettings = Values<typeof settings>
 
 export const read = (scenario: Scenario): Result.Result<ScenarioSettings, InvalidConfig> =>
@@ -61,7 +61,7 @@ const seed: Setting<number> = (name, value) =>
     ? Result.succeed(value)
     : refuse(name, "a whole number", shown(value))
 
-/** The text of a plan. */
+/** A plan as JSON. */
 const replay: Setting<Faults.Plan> = (name, value) =>
   Option.match(typeof value === "string" ? Faults.decode(value) : Option.none(), {
     onNone: () => refuse(name, "the text after \"replay: \" in a failure of this scenario", shown(value)),

@@ -1,5 +1,5 @@
 /**
- * One run of a scenario: its machines, what runs on them, and what goes wrong.
+ * One run of a scenario: its machines, their processes, and the faults.
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import { Chance } from "../world/chance.ts"
 import type * as report from "./report.ts"
 import type { ScenarioSettings } from "./settings.ts"
 
-/** Each machine's own, by the seed. */
+/** The clock errors of each machine, derived from the seed. */
 export const clocksOf = (
   { drift, nodes, offset }: ScenarioSettings,
   seed: number
@@ -25,7 +25,7 @@ export const clocksOf = (
   }))
 }
 
-/** Runs in the machine's process, and again after each restart, whether or not it had ended. */
+/** Runs the process on its machine, and again after each restart, even if it had ended before the crash. */
 const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknown>): Effect.Effect<never, unknown> =>
   node.run(Effect.andThen(process, Effect.never)).pipe(
     Effect.catchIf(
@@ -34,6 +34,7 @@ const keepRunning = (node: SimulatedNode, process: Effect.Effect<unknown, unknow
     )
   )
 
+/** Runs a plan and returns the violations. Fails if a process fails. */
 export const story = (scenario: ScenarioSettings, plan: Faults.Plan) =>
   Effect.gen(function*() {
     const simulation = yield* Simulation
@@ -46,7 +47,7 @@ export const story = (scenario: ScenarioSettings, plan: Faults.Plan) =>
     const { bucket, pauseServer } = simulation
     const targets: Faults.Targets = { node: (id) => nodes.get(id)!, bucket, pauseServer }
     const failed = yield* Deferred.make<never, unknown>()
-    // They run until the simulation ends, and no finalizer of them runs after it.
+    // Detached: processes run until the simulation ends, and their finalizers do not run then.
     yield* Effect.forEach(nodes.values(), (node) =>
       Effect.forkDetach(
         Effect.catchCause(keepRunning(node, Effect.scoped(process(node))), (cause) => Deferred.failCause(failed, cause))
