@@ -86,6 +86,7 @@ const whole = ([minimum, maximum]: Bounds) => Schema.Int.check(Schema.isBetween(
 const percent = whole([0, 50])
 
 /** The schema of each kind of fault. */
+// oxlint-disable-next-line max-lines-per-function -- A table with one entry for each kind.
 const schemasIn = (ranges: Ranges) =>
   ({
     /** The process of a machine crashes and is restarted after `for`. */
@@ -97,9 +98,21 @@ const schemasIn = (ranges: Ranges) =>
       })
     ),
     /** The process of a machine is paused, as by SIGSTOP. */
-    Pause: Schema.TaggedStruct("Pause", on({ /** The duration in milliseconds. */ for: whole(ranges.for) })),
+    Pause: Schema.TaggedStruct(
+      "Pause",
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for)
+      })
+    ),
     /** A machine is suspended. */
-    Suspend: Schema.TaggedStruct("Suspend", on({ /** The duration in milliseconds. */ for: whole(ranges.for) })),
+    Suspend: Schema.TaggedStruct(
+      "Suspend",
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for)
+      })
+    ),
     /** The wall clock of a machine is set. */
     StepClock: Schema.TaggedStruct(
       "StepClock",
