@@ -1,4 +1,4 @@
-/** Processes that crash in a test over memory: nothing is handed over, and nothing hangs. */
+/** Crashes of processes with an in-memory store: no hand-over, no deregistration, and no finalizer that hangs. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -19,12 +19,12 @@ import { bytes } from "../../tools/values.ts"
 
 const bucket = KVStore.layerMemory({ bucket: "shared" })
 
-/** One process: it coordinates over the shared bucket, and what it is made of crashes together. */
+/** One process with elections and a registry in the shared bucket. All its services crash together. */
 const processLayer = Layer.fresh(
   Layer.mergeAll(Election.layer(), Registry.layer()).pipe(Layer.provideMerge(Crash.layer))
 )
 
-/** A process in the test's scope. */
+/** Starts a process in the scope of the test. */
 const start = Effect.map(Layer.build(processLayer), (context) => ({
   crash: Context.get(context, Crash.Crash),
   store: Context.get(context, KVStore.KVStore),
@@ -32,10 +32,10 @@ const start = Effect.map(Layer.build(processLayer), (context) => ({
   registry: Context.get(context, Registry.Registry)
 }))
 
-/** Whatever is to be done at this very millisecond. */
+/** Runs all fibers that are due, without advancing the clock. */
 const settle = Effect.replicateEffect(TestClock.adjust(0), 20, { discard: true })
 
-/** On virtual time; in a scope that must close by itself, with the test's clock standing still. */
+/** A test on virtual time. Its scope must close without advancing the clock. */
 const test = (title: string, body: Effect.Effect<void, unknown, KVStore.KVStore | Scope.Scope>) =>
   it.effect(title, () => body.pipe(Effect.scoped, Effect.provide(bucket)), 5000)
 
@@ -61,7 +61,7 @@ describe("a leader that crashes", () => {
   })
 
   test(
-    "is followed when its lease has ended, and not before",
+    "is succeeded when its lease has expired, and not before",
     Effect.gen(function*() {
       const { leaders, one } = yield* candidates
       assert.deepStrictEqual(leaders, ["one"])
@@ -76,7 +76,7 @@ describe("a leader that crashes", () => {
   )
 
   test(
-    "is followed at once where it is stopped and does not crash",
+    "is succeeded at once if it is interrupted instead",
     Effect.gen(function*() {
       const { leaders, running } = yield* candidates
       yield* Effect.forkScoped(Fiber.interrupt(running))
@@ -87,7 +87,7 @@ describe("a leader that crashes", () => {
   )
 
   test(
-    "fails what runs in its process, and leaves its record as it was",
+    "fails the effects of its process, and does not change its record",
     Effect.gen(function*() {
       const store = yield* KVStore.KVStore
       const { one, running } = yield* candidates
@@ -103,7 +103,7 @@ describe("a leader that crashes", () => {
 
 describe("an instance of a process that crashes", () => {
   test(
-    "is listed for maxAge after its last heartbeat, and not longer",
+    "is listed until maxAge after its last heartbeat",
     Effect.gen(function*() {
       const [one, two] = [yield* start, yield* start]
       yield* one.crash.run(one.registry.register(instance))
@@ -117,7 +117,7 @@ describe("an instance of a process that crashes", () => {
   )
 
   test(
-    "is not deregistered when the scope that it was registered in closes",
+    "is not deregistered when the scope of its registration closes",
     Effect.gen(function*() {
       const [one, two] = [yield* start, yield* start]
       const scope = yield* Scope.make()
@@ -129,7 +129,7 @@ describe("an instance of a process that crashes", () => {
   )
 
   test(
-    "is deregistered where the process does not crash",
+    "is deregistered if the process does not crash",
     Effect.gen(function*() {
       const [one, two] = [yield* start, yield* start]
       const scope = yield* Scope.make()
@@ -142,7 +142,7 @@ describe("an instance of a process that crashes", () => {
 
 describe("a process that has crashed", () => {
   test(
-    "reaches the store no more, by any operation",
+    "reaches the store by no operation",
     Effect.gen(function*() {
       const below = yield* KVStore.KVStore
       const { crash, store } = yield* start
@@ -168,7 +168,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "has its operations interrupted that are under way, and its watches",
+    "has its current operations and watches interrupted",
     Effect.gen(function*() {
       const below = yield* KVStore.KVStore
       const slow = KVStore.KVStore.of({ ...below, put: () => Effect.never, status: Effect.never })
@@ -187,7 +187,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "says that it has, and runs nothing more",
+    "reports the crash, and runs no effects",
     Effect.gen(function*() {
       const { crash } = yield* start
       let ran = 0
@@ -204,7 +204,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "does nothing more, also where that needs no store",
+    "stops effects that do not use the store, too",
     Effect.gen(function*() {
       const { crash } = yield* start
       let steps = 0
@@ -219,7 +219,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "does not keep what runs it waiting for finalizers",
+    "does not let the caller of run wait for finalizers",
     Effect.gen(function*() {
       const { crash } = yield* start
       const stubborn = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))
@@ -231,7 +231,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "does not keep an interruption waiting that came before the crash",
+    "ends the wait of an interruption that began before the crash",
     Effect.gen(function*() {
       const { crash } = yield* start
       const stubborn = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))
@@ -246,7 +246,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "may have crashed by what it runs",
+    "can be crashed by an effect that it runs",
     Effect.gen(function*() {
       const { crash, store } = yield* start
       const suicidal = Effect.andThen(crash.crash, store.put("k", bytes("1")))
@@ -257,7 +257,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "retries nothing in a finalizer that retries for ever",
+    "interrupts a finalizer that retries indefinitely",
     Effect.gen(function*() {
       const { crash, store } = yield* start
       const scope = yield* Scope.make()
@@ -279,7 +279,7 @@ describe("a process that has crashed", () => {
 
 describe("two processes over one bucket", () => {
   test(
-    "crash one by one, and share what is stored",
+    "crash separately, and share the stored values",
     Effect.gen(function*() {
       const [one, two] = [yield* start, yield* start]
       yield* one.crash.run(one.store.put("k", bytes("1")))
@@ -293,7 +293,7 @@ describe("two processes over one bucket", () => {
 
 describe("a test in which a process has crashed", () => {
   test(
-    "goes on when its scope closes, whatever that process has left open in it",
+    "continues after its scope closes, although the process has open resources in the scope",
     Effect.gen(function*() {
       const { crash, election, registry } = yield* start
       const outcome = yield* Effect.scoped(Effect.gen(function*() {
@@ -310,7 +310,7 @@ describe("a test in which a process has crashed", () => {
   )
 
   test(
-    "closes what a process that has not crashed left open: leadership is handed over",
+    "closes the resources of a process that has not crashed: leadership is handed over",
     Effect.gen(function*() {
       const { crash, election } = yield* start
       yield* Effect.scoped(crash.run(election.campaign("job")))

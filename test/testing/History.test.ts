@@ -1,4 +1,4 @@
-/** What a history records of a guarded resource. */
+/** The writes to a guarded resource that a history records. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { FencingToken } from "../../src/FencingToken.ts"
@@ -10,7 +10,7 @@ const token = new FencingToken({ epoch: 1, revision: 1 })
 type WriteOptions = Parameters<History.History["write"]>[3]
 
 describe("a write to a resource", () => {
-  it.effect("with options that are not valid is InvalidConfig, and is not recorded", () =>
+  it.effect("with invalid options fails with InvalidConfig and is not recorded", () =>
     Simulation.run(Effect.gen(function*() {
       const history = yield* History.make
       const rows: ReadonlyArray<readonly [unknown, string]> = [

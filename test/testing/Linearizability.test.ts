@@ -31,7 +31,7 @@ const exists = refused("KeyAlreadyExists")
 const missing = refused("KeyNotFound")
 const mismatch = refused("RevisionMismatch")
 
-/** Most histories begin with a value of revision 5. */
+/** The first operation of most histories: it writes a value at revision 5. */
 const first = put([0, 1], "a", 5)
 
 const used: Options = { initial: "anything" }
@@ -39,58 +39,62 @@ const used: Options = { initial: "anything" }
 type Case = readonly [title: string, history: ReadonlyArray<Operation>, options?: Options]
 
 const right: ReadonlyArray<Case> = [
-  ["nothing at all", []],
-  ["a get of a value that was written before", [first, got([2, 3], "a", 5)]],
-  ["a get of the value before while another is written", [first, put([2, 5], "b", 6), got([3, 4], "a", 5)]],
-  ["a get of the value that is being written", [first, put([2, 5], "b", 6), got([3, 4], "b", 6)]],
-  ["a get of the old and then of the new value", [
+  ["an empty history", []],
+  ["a get of a value that was written earlier", [first, got([2, 3], "a", 5)]],
+  ["a get of the old value during a write", [first, put([2, 5], "b", 6), got([3, 4], "a", 5)]],
+  ["a get of the new value during a write", [first, put([2, 5], "b", 6), got([3, 4], "b", 6)]],
+  ["gets of the old and then of the new value during a write", [
     first,
     put([2, 9], "b", 6),
     got([3, 4], "a", 5),
     got([5, 6], "b", 6)
   ]],
-  ["a get that begins when a write is answered and does not see it", [first, put([1, 2], "b", 6), got([2, 3], "a", 5)]],
-  ["none where nothing was written", [gotNone([0, 1])]],
-  ["none after a removal", [first, removed([2, 3]), gotNone([4, 5])]],
-  ["none while a removal is under way, and a value after it began", [
+  ["a get of the old value that begins at the time at which the write returns", [
+    first,
+    put([1, 2], "b", 6),
+    got([2, 3], "a", 5)
+  ]],
+  ["a get without a value before any write", [gotNone([0, 1])]],
+  ["a get without a value after a removal", [first, removed([2, 3]), gotNone([4, 5])]],
+  ["a get of the value and then without a value during a removal", [
     first,
     removed([2, 9]),
     got([3, 4], "a", 5),
     gotNone([5, 6])
   ]],
-  ["the value and its revision of a write that was not answered", [
+  ["a get of the value of a write without a response", [
     first,
     put([2, 3], "b", unknown),
     got([4, 5], "b", 9)
   ]],
-  ["the old value for long after a write was not answered", [
+  ["gets of the old value until a write without a response takes effect", [
     first,
     put([2, 3], "b", unknown),
     got([4, 5], "a", 5),
     got([6, 7], "a", 5),
     got([8, 9], "b", 6)
   ]],
-  ["a write without an answer that never lands", [first, put([2], "b", unknown), got([4, 5], "a", 5)]],
-  ["a removal without an answer that lands late", [
+  ["a write without a response that never takes effect", [first, put([2], "b", unknown), got([4, 5], "a", 5)]],
+  ["a removal without a response that takes effect late", [
     first,
     removed([2, 3], unknown),
     got([4, 5], "a", 5),
     gotNone([6, 7])
   ]],
-  ["a value of which one of two unanswered writes cannot have landed", [
+  ["a get of a value from two writes without a response, one of which cannot have taken effect", [
     first,
     put([2], "b", unknown, atRevision(9)),
     put([3], "b", unknown),
     got([4, 5], "b", 6)
   ]],
-  ["a value of one of two unanswered writes, which needs a removal that is not answered either", [
+  ["a get of a value from one of two writes without a response, after a removal without a response", [
     first,
     removed([2], unknown),
     put([3], "b", unknown, createOnly),
     put([3], "b", unknown, createOnly),
     got([4, 5], "b", 7)
   ]],
-  ["a value that takes three unanswered writes, each on what the one before has left", [
+  ["a get of a value that needs three operations without a response, each conditioned on the previous one", [
     first,
     put([2], "z", unknown),
     removed([2], unknown, 7),
@@ -98,7 +102,7 @@ const right: ReadonlyArray<Case> = [
     got([4, 5], "b", 9),
     put([6], "b", unknown, createOnly)
   ]],
-  ["two answers that take an unanswered removal each, of which one can be the first only", [
+  ["two refusals that each need a removal without a response, one of which can only be the first", [
     first,
     removed([2], unknown),
     removed([3], unknown, 5),
@@ -106,120 +110,138 @@ const right: ReadonlyArray<Case> = [
     put([12, 13], "c", 20),
     put([14, 15], "d", missing, updateOnly)
   ]],
-  ["createOnly after nothing, and after a removal", [
+  ["createOnly on a key without a value, and after a removal", [
     put([0, 1], "a", 5, createOnly),
     removed([2, 3]),
     put([4, 5], "b", 9, createOnly)
   ]],
   ["createOnly refused by a value", [first, put([2, 3], "b", exists, createOnly)]],
-  ["createOnly refused by a value that was not answered", [
+  ["createOnly refused because of a write without a response", [
     put([0, 1], "a", unknown),
     put([2, 3], "b", exists, createOnly)
   ]],
   ["updateOnly over a value", [first, put([2, 3], "b", 6, updateOnly)]],
-  ["updateOnly refused where there is none", [put([0, 1], "a", missing, updateOnly)]],
+  ["updateOnly refused for a key without a value", [put([0, 1], "a", missing, updateOnly)]],
   ["updateOnly refused after a removal", [first, removed([2, 3]), put([4, 5], "b", missing, updateOnly)]],
-  ["a condition on the revision", [first, put([2, 3], "b", 6, atRevision(5))]],
-  ["a condition on revision 0 where there is nothing", [put([0, 1], "a", 1, atRevision(0))]],
-  ["a condition refused by another revision", [first, put([2, 3], "b", mismatch, atRevision(4))]],
-  ["a removal on a condition", [first, removed([2, 3], undefined, 5), gotNone([4, 5])]],
-  ["a condition on the revision of a removal, which nobody was told", [
+  ["a condition on the current revision", [first, put([2, 3], "b", 6, atRevision(5))]],
+  ["a condition on revision 0 of a key without a value", [put([0, 1], "a", 1, atRevision(0))]],
+  ["a condition refused because of another revision", [first, put([2, 3], "b", mismatch, atRevision(4))]],
+  ["a removal with a condition", [first, removed([2, 3], undefined, 5), gotNone([4, 5])]],
+  ["a condition on the revision of a removal, which no response contains", [
     first,
     removed([2, 3]),
     put([4, 5], "b", 9, atRevision(7))
   ]],
-  ["a condition refused since the tombstone has another revision", [
+  ["a condition refused because the tombstone has another revision", [
     first,
     removed([2, 3]),
     put([4, 5], "b", mismatch, atRevision(6)),
     put([6, 7], "b", 9, atRevision(7))
   ]],
-  ["a conflict with a write under way", [
+  ["a conflict with a write in progress", [
     first,
     put([2, 9], "b", mismatch, atRevision(5)),
     put([3, 4], "c", mismatch, atRevision(5))
   ]],
-  ["a conflict with a write that was never answered", [
+  ["a conflict with a write without a response", [
     first,
     put([2], "b", unknown, atRevision(1)),
     put([3, 4], "c", mismatch, atRevision(5))
   ]],
-  ["a conflict with a write that failed in the end", [
+  ["a conflict with a write that fails later", [
     first,
     { ...put([2, 9], "b", 6), outcome: { _tag: "Failed" } },
     put([3, 4], "c", mismatch, atRevision(5))
   ]],
-  ["a condition on another key, held and refused", [
+  ["a condition on another key, satisfied and refused", [
     put([0, 1], "a", 5, whenKey("other", 1)),
     put([2, 3], "b", mismatch, whenKey("other", 2))
   ]],
-  ["failures of any kind", [first, { ...put([2, 3], "b", 6), outcome: { _tag: "Failed" } }, got([4, 5], "a", 5)]],
-  ["a get without an answer", [first, got([2], "b", 9)]],
-  ["what was there before the history began", [got([0, 1], "old", 4), put([2, 3], "b", 9, atRevision(4))], used],
-  ["what was there before, although somebody writes the same later", [
+  ["a failed write", [first, { ...put([2, 3], "b", 6), outcome: { _tag: "Failed" } }, got([4, 5], "a", 5)]],
+  ["a get without a response", [first, got([2], "b", 9)]],
+  ["a value from before the history", [got([0, 1], "old", 4), put([2, 3], "b", 9, atRevision(4))], used],
+  ["a value from before the history, although the same value is written later", [
     put([0, 5], "a", 5),
     got([4, 6], "a", 4),
     put([8], "a", unknown)
   ], used],
-  ["keys apart", [first, ofKey("other", gotNone([2, 3])), ofKey("other", put([4, 5], "b", 6, createOnly))]]
+  ["operations on two keys", [first, ofKey("other", gotNone([2, 3])), ofKey("other", put([4, 5], "b", 6, createOnly))]]
 ]
 
 const wrong: ReadonlyArray<Case> = [
-  ["a value that nobody wrote", [first, got([2, 3], "b", 5)]],
-  ["a revision that nobody got", [first, got([2, 3], "a", 6)]],
-  ["a get that forgets a write", [first, put([2, 3], "b", 6), got([4, 5], "a", 5)]],
-  ["none after a write", [first, gotNone([2, 3])]],
-  ["a value after its removal", [first, removed([2, 3]), got([4, 5], "a", 5)]],
-  ["the new and then the old value", [first, put([2, 9], "b", 6), got([3, 4], "b", 6), got([5, 6], "a", 5)]],
-  ["a revision that goes back", [first, put([2, 3], "b", 4)]],
-  ["a revision given twice", [first, put([2, 3], "b", 5)]],
-  ["one write read at two revisions", [first, put([2, 3], "b", unknown), got([4, 5], "b", 6), got([6, 7], "b", 7)]],
-  ["a value read before its write began", [got([0, 1], "a", 5), put([2, 3], "a", unknown)]],
-  ["an unanswered write that lands at a revision from before", [first, put([2, 3], "b", unknown), got([4, 5], "b", 4)]],
-  ["none after a get without an answer", [first, got([2], "b", 9), gotNone([4, 5])]],
-  ["none before the only removal began", [first, gotNone([2, 3]), removed([4], unknown), gotNone([5, 6])]],
-  ["a value that comes back", [
+  ["a value that was never written", [first, got([2, 3], "b", 5)]],
+  ["a revision that was never assigned", [first, got([2, 3], "a", 6)]],
+  ["a get of the old value after a write", [first, put([2, 3], "b", 6), got([4, 5], "a", 5)]],
+  ["a get without a value after a write", [first, gotNone([2, 3])]],
+  ["a get of a value after its removal", [first, removed([2, 3]), got([4, 5], "a", 5)]],
+  ["gets of the new and then of the old value", [first, put([2, 9], "b", 6), got([3, 4], "b", 6), got([5, 6], "a", 5)]],
+  ["a revision that decreases", [first, put([2, 3], "b", 4)]],
+  ["a revision that is assigned twice", [first, put([2, 3], "b", 5)]],
+  ["a value of one write with two revisions", [
+    first,
+    put([2, 3], "b", unknown),
+    got([4, 5], "b", 6),
+    got([6, 7], "b", 7)
+  ]],
+  ["a get of a value before its write was called", [got([0, 1], "a", 5), put([2, 3], "a", unknown)]],
+  ["a write without a response whose revision is lower than an earlier one", [
+    first,
+    put([2, 3], "b", unknown),
+    got([4, 5], "b", 4)
+  ]],
+  ["a get without a value after a get without a response", [first, got([2], "b", 9), gotNone([4, 5])]],
+  ["a get without a value before the only removal was called", [
+    first,
+    gotNone([2, 3]),
+    removed([4], unknown),
+    gotNone([5, 6])
+  ]],
+  ["a get of an old value after a newer one", [
     first,
     put([2, 3], "b", unknown),
     got([4, 5], "b", 6),
     got([6, 7], "a", 5)
   ]],
   ["createOnly over a value", [first, put([2, 3], "b", 6, createOnly)]],
-  ["two that create", [put([0, 3], "a", 5, createOnly), put([1, 2], "b", 6, createOnly)]],
-  ["createOnly refused where there is nothing", [put([0, 1], "a", exists, createOnly)]],
+  ["two successful createOnly writes", [put([0, 3], "a", 5, createOnly), put([1, 2], "b", 6, createOnly)]],
+  ["createOnly refused for a key without a value", [put([0, 1], "a", exists, createOnly)]],
   ["createOnly refused after a removal", [first, removed([2, 3]), put([4, 5], "b", exists, createOnly)]],
-  ["updateOnly where there is nothing", [put([0, 1], "a", 5, updateOnly)]],
+  ["updateOnly on a key without a value", [put([0, 1], "a", 5, updateOnly)]],
   ["updateOnly refused by a value", [first, put([2, 3], "b", missing, updateOnly)]],
-  ["a condition on a revision that is gone", [first, put([2, 3], "b", 6), put([4, 5], "c", 7, atRevision(5))]],
+  ["a condition on an old revision", [first, put([2, 3], "b", 6), put([4, 5], "c", 7, atRevision(5))]],
   ["a condition on revision 0 over a tombstone", [first, removed([2, 3]), put([4, 5], "b", 9, atRevision(0))]],
-  ["two that update one revision", [first, put([2, 5], "b", 6, atRevision(5)), put([3, 4], "c", 7, atRevision(5))]],
-  ["a condition refused that holds", [first, put([2, 3], "b", mismatch, atRevision(5))]],
-  ["a removal on a condition that does not hold", [first, removed([2, 3], undefined, 4)]],
-  ["a removal refused on a condition that holds", [first, removed([2, 3], mismatch, 5)]],
-  ["a tombstone with a revision that it has turned out not to have", [
+  ["two writes conditioned on the same revision", [
+    first,
+    put([2, 5], "b", 6, atRevision(5)),
+    put([3, 4], "c", 7, atRevision(5))
+  ]],
+  ["a refusal although the condition holds", [first, put([2, 3], "b", mismatch, atRevision(5))]],
+  ["a removal although its condition does not hold", [first, removed([2, 3], undefined, 4)]],
+  ["a refused removal although its condition holds", [first, removed([2, 3], mismatch, 5)]],
+  ["conditions that contradict each other about the revision of a tombstone", [
     first,
     removed([2, 3]),
     put([4, 5], "b", mismatch, atRevision(7)),
     put([6, 7], "b", 9, atRevision(7))
   ]],
-  ["a tombstone without a revision left for it", [first, removed([2, 3]), put([4, 5], "b", 6)]],
-  ["a conflict with a write under way, on a server that has none", [
+  ["a removal without a possible revision", [first, removed([2, 3]), put([4, 5], "b", 6)]],
+  ["a conflict with a write in progress, with conflictsInFlight: false", [
     first,
     put([2, 9], "b", mismatch, atRevision(5)),
     put([3, 4], "c", mismatch, atRevision(5))
   ], strict],
-  ["a conflict with a write that was answered before", [
+  ["a conflict with a write that had returned", [
     first,
     put([2, 3], "b", mismatch, atRevision(4)),
     put([4, 5], "c", mismatch, atRevision(5))
   ]],
-  ["a plain write that is refused", [first, put([2, 5], "b", mismatch), put([3, 4], "c", 6)]],
-  ["a refusal that the condition cannot have", [first, put([2, 3], "b", missing, createOnly)]],
-  ["an answer that the operation cannot have", [{ ...first, outcome: { _tag: "Removed" } }]],
-  ["a get that was there before and is not any more", [got([0, 1], "old", 4), gotNone([2, 3])], used],
-  ["one revision given to two keys", [first, ofKey("other", put([2, 3], "b", 5))]],
-  ["a revision that goes back from key to key", [first, ofKey("other", put([2, 3], "b", 4))]],
-  ["a write without an answer read at a revision from before it began", [
+  ["a refused write without a condition", [first, put([2, 5], "b", mismatch), put([3, 4], "c", 6)]],
+  ["a refusal with a reason that does not match the condition", [first, put([2, 3], "b", missing, createOnly)]],
+  ["a response that does not match the operation", [{ ...first, outcome: { _tag: "Removed" } }]],
+  ["a value from before the history that disappears", [got([0, 1], "old", 4), gotNone([2, 3])], used],
+  ["a revision that is assigned to two keys", [first, ofKey("other", put([2, 3], "b", 5))]],
+  ["a revision of another key that decreases", [first, ofKey("other", put([2, 3], "b", 4))]],
+  ["a write without a response whose revision is lower than one of another key that was known at its call", [
     first,
     ofKey("other", put([2, 3], "b", unknown)),
     ofKey("other", got([4, 5], "b", 4))
@@ -227,7 +249,7 @@ const wrong: ReadonlyArray<Case> = [
 ]
 
 describe("the checker", () => {
-  it("says nothing of what is no history", () => {
+  it("reports an invalid history as Malformed", () => {
     const right: Operation = {
       process: "a",
       key: "x",
@@ -256,7 +278,7 @@ describe("the checker", () => {
     }
   })
 
-  it("says of options that are not valid that they are malformed, and names the option", () => {
+  it("reports an invalid option as Malformed, and names it", () => {
     const rows: ReadonlyArray<readonly [unknown, string]> = [
       [{ initial: "Nothing" }, "initial: expected \"nothing\" or \"anything\", got \"Nothing\""],
       [{ maxSteps: Number.NaN }, "maxSteps: expected a whole number from 1, got NaN"],
@@ -274,14 +296,14 @@ describe("the checker", () => {
   })
 
   for (const [title, history, options] of right) {
-    it(`takes ${title}`, () => {
+    it(`accepts ${title}`, () => {
       const verdict = check(history, options)
       assert.strictEqual(verdict._tag, "Linearizable", format(verdict))
     })
   }
 
   for (const [title, history, options] of wrong) {
-    it(`refuses ${title}`, () => {
+    it(`rejects ${title}`, () => {
       const verdict = notLinearizable(history, options)
       assert.strictEqual(check(verdict.shortest, { ...options, initial: verdict.initial })._tag, "NotLinearizable")
     })
@@ -299,7 +321,7 @@ const small = (chance: Chance): Simulation => ({
   unique: chance.is(0.4)
 })
 
-/** Changes an operation: its value, its revision, its answer for another's, or its time. */
+/** Changes one operation: its value, its revision, its response or its times. */
 const change = (chance: Chance, history: ReadonlyArray<Operation>): ReadonlyArray<Operation> => {
   const chosen = chance.below(history.length)
   const { invoked, outcome, returned } = history[chosen]!
@@ -323,12 +345,12 @@ const saysWhatAllOrdersSay = (history: ReadonlyArray<Operation>, conflictsInFlig
   }
 }
 
-/** A busy machine takes its time. */
+/** The tests take seconds of computing, and longer on a busy machine. */
 const patience = { timeout: 60_000 }
 
-describe("of small histories the checker", () => {
+describe("the checker of small histories", () => {
   it.effect.prop(
-    "says what trying all orders says, and so of the shortest that it finds",
+    "agrees with a search of all orders, also for the shortest history that it returns",
     { seed: Schema.Int, changes: Schema.Literals([0, 1, 1, 2]), conflictsInFlight: Schema.Boolean },
     ({ changes, conflictsInFlight, seed }) =>
       Effect.sync(() => {
@@ -341,22 +363,22 @@ describe("of small histories the checker", () => {
   )
 
   it.effect.prop(
-    "says so too where most writes were not answered, and are on conditions",
+    "agrees with a search of all orders if most writes have conditions and no response",
     { seed: Schema.Int },
     ({ seed }) => Effect.sync(() => saysWhatAllOrdersSay(hardlyAnswered(makeChance(seed)), false)),
     { arbitrary: { runs: 2000 }, ...patience }
   )
 })
 
-describe("of what a store answers the checker", patience, () => {
-  it("takes everything, whether it is answered or not", () => {
+describe("the checker of simulated stores", patience, () => {
+  it("accepts all responses of a correct store, and missing responses", () => {
     for (const seed of seeds) {
       const verdict = check(simulate(medium(seed)), strict)
       assert.strictEqual(verdict._tag, "Linearizable", `seed ${seed}\n${format(verdict)}`)
     }
   })
 
-  it("takes refusals where another write is under way, and in strictness does not", () => {
+  it("accepts conflicts with writes in progress, and rejects them with conflictsInFlight: false", () => {
     const strictly = seeds.map((seed) => {
       const history = simulate({ ...medium(seed), keys: 1, conflicts: 0.5 })
       const verdict = check(history)
@@ -366,14 +388,14 @@ describe("of what a store answers the checker", patience, () => {
     assert.isAbove(strictly.filter((tag) => tag === "NotLinearizable").length, seeds.length / 3)
   })
 
-  it("refuses a single value or revision that was changed", () => {
+  it("rejects a history with one changed value or revision", () => {
     for (const seed of seeds) {
       const { history } = edited(simulate(medium(seed)), makeChance(-seed))
       assert.strictEqual(check(history)._tag, "NotLinearizable", `seed ${seed}`)
     }
   })
 
-  it("refuses a single write or removal that was lost", () => {
+  it("rejects a history with one missing write or removal", () => {
     let removals = 0
     for (const seed of seeds) {
       const history = simulate({ ...medium(seed), unanswered: 0 })
@@ -383,7 +405,7 @@ describe("of what a store answers the checker", patience, () => {
       const removed = makeChance(1000 + seed).pick(positions(history, "Removed"))
       if (check(history.toSpliced(removed, 1))._tag === "NotLinearizable") removals++
     }
-    // Nobody may have looked between the removal and the next write.
+    // Often no operation reads between the removal and the next write.
     assert.isAbove(removals, seeds.length / 4)
   })
 })

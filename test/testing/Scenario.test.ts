@@ -1,4 +1,7 @@
-/** Scenarios: a failure is found, shrunk, reported, and replayed. The service with the bug is the example's. */
+/**
+ * Scenarios: a failing plan is found, shrunk, reported and replayed. The service with the bug is in
+ * `examples/simulation`.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
@@ -22,7 +25,7 @@ const isFailed = (error: unknown): Scenario.ScenarioFailed => {
   return error as Scenario.ScenarioFailed
 }
 
-/** Does no more than to show that it is there. */
+/** Connects to the store with one write, and then waits. */
 const greet = (node: Simulation.SimulatedNode) =>
   KVStore.KVStore.use((store) => store.put(node.id, new Uint8Array(1))).pipe(
     Effect.provide(node.layer),
@@ -30,7 +33,7 @@ const greet = (node: Simulation.SimulatedNode) =>
     Effect.andThen(Effect.never)
   )
 
-/** One machine on which nothing happens, and a verdict on what the plan did to it. */
+/** A scenario with one idle machine and the given check for violations. */
 const idle = (violations: Scenario.Setup["violations"], more: Partial<Scenario.Scenario> = {}): Scenario.Scenario => ({
   nodes: ["a"],
   duration: "1 minute",
@@ -44,7 +47,7 @@ const crashes = Effect.map(
   (facts) => facts.crashes.length
 )
 
-/** Fails where a machine has crashed at least so often. */
+/** A scenario that fails if there are more than `most` crashes. */
 const crashesAtMost = (most: number, kinds?: Scenario.Scenario["faults"]): Scenario.Scenario => ({
   ...idle(Effect.succeed([])),
   faults: kinds,
@@ -59,7 +62,7 @@ const crashesAtMost = (most: number, kinds?: Scenario.Scenario["faults"]): Scena
 
 describe("a scenario", () => {
   it.effect(
-    "finds the bug in a service that looks right, and reports it with a few faults and a timeline",
+    "finds a bug that needs faults, and reports it with at most two faults and a timeline",
     () =>
       Effect.gen(function*() {
         const failed = isFailed(yield* Effect.flip(Scenario.check(scenario(lookThenPay), { runs: 200 })))
@@ -74,7 +77,7 @@ describe("a scenario", () => {
     120_000
   )
 
-  it.effect("finds nothing in the service without the bug", () =>
+  it.effect("finds no violation in the service without the bug", () =>
     Effect.gen(function*() {
       const { faults, runs } = yield* Scenario.check(scenario(claimThenPay), { runs: 40 })
       assert.strictEqual(runs, 40)
@@ -83,20 +86,20 @@ describe("a scenario", () => {
 
   const plans = { plan: Scenario.plans(scenario(claimThenPay)) }
   it.effect.prop(
-    "is a property, too: no plan of faults makes it pay twice",
+    "can be checked as a property: no plan of faults makes the service pay twice",
     plans,
     ({ plan }) => Scenario.verify(scenario(claimThenPay), plan),
     { arbitrary: { runs: 20 } }
   )
 
-  it.effect("leaves out of a plan all faults that the failure does not need", () =>
+  it.effect("shrinks a failing plan to the faults that it needs", () =>
     Effect.gen(function*() {
       const failed = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300 })))
       assert.deepStrictEqual(failed.plan.faults.map(({ _tag }) => _tag), ["Crash", "Crash"])
       assert.deepStrictEqual(failed.violations, ["2 crashes"])
     }))
 
-  it.effect("fails again, and at once, by the replay of a failure", () =>
+  it.effect("fails again with the replay of a failure", () =>
     Effect.gen(function*() {
       const first = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, seed: 7 })))
       const again = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { replay: first.replay })))
@@ -106,7 +109,7 @@ describe("a scenario", () => {
       assert.deepStrictEqual(JSON.parse(first.replay), first.plan)
     }))
 
-  it.effect("has only the faults that it asks for, in the buckets that they are asked for", () =>
+  it.effect("generates only the configured faults, in the configured buckets", () =>
     Effect.gen(function*() {
       const seen: Array<Faults.Fault> = []
       const asked = idle(Effect.succeed([]), {
@@ -124,7 +127,7 @@ describe("a scenario", () => {
       assert.isTrue(seen.every((fault) => fault.at <= 10_000))
     }))
 
-  it.effect("starts a process again after a crash, as often as it crashes", () =>
+  it.effect("restarts a process after each crash", () =>
     Effect.gen(function*() {
       const starts: Array<string> = []
       const counted: Scenario.Scenario = {
@@ -146,7 +149,7 @@ describe("a scenario", () => {
       assert.deepStrictEqual(starts, ["a", "a", "a"])
     }))
 
-  it.effect("starts again after a crash what had ended before it", () =>
+  it.effect("restarts a process after a crash even if it had ended before", () =>
     Effect.gen(function*() {
       let starts = 0
       const short: Scenario.Scenario = {
@@ -160,7 +163,7 @@ describe("a scenario", () => {
       assert.strictEqual(starts, 2)
     }))
 
-  it.effect("fails where a run comes to no end, with the faults that it takes", () =>
+  it.effect("fails if a run does not end, with the faults that cause it", () =>
     Effect.gen(function*() {
       let starts = 0
       const spinning: Scenario.Scenario = {
@@ -180,7 +183,7 @@ describe("a scenario", () => {
       assert.include(failed.timeline, "crashes")
     }), 60_000)
 
-  it.effect("fails where a process fails, with why", () =>
+  it.effect("fails if a process fails, with the reason", () =>
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
@@ -194,14 +197,14 @@ describe("a scenario", () => {
       assert.deepStrictEqual(failed.plan.faults, [])
     }))
 
-  it("a fault is formatted in a line", () => {
+  it("formats a fault as one line", () => {
     const cut: Faults.Fault = { _tag: "Cut", at: 1500, node: "a", for: 2000, direction: "both" }
     assert.strictEqual(Faults.format(cut).replaceAll(/ +/g, " "), "at 1.5 s Cut a for 2 s direction both")
     const paused: Faults.Fault = { _tag: "PauseServer", at: 1, for: 20 }
     assert.strictEqual(Faults.format(paused).replaceAll(/ +/g, " "), "at 0.001 s PauseServer the server for 0.02 s")
   })
 
-  it("a plan is encoded as text and decoded from it", () => {
+  it("encodes a plan as text and decodes it", () => {
     const plan: Faults.Plan = { seed: 7, faults: [{ _tag: "Pause", at: 1500, node: "a", for: 20 }] }
     assert.deepStrictEqual(Faults.decode(Faults.encode(plan)), Option.some(plan))
     for (const text of ["", "{}", "null", "{\"seed\":1,\"faults\":[{\"_tag\":\"Meteor\",\"at\":0}]}"]) {
@@ -209,7 +212,7 @@ describe("a scenario", () => {
     }
   })
 
-  it.effect("that waits for the real world, or aims at a bucket that is not there, fails", () =>
+  it.effect("fails if a process waits for real I/O, or if a fault targets a bucket that never exists", () =>
     Effect.gen(function*() {
       const outside: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
@@ -228,7 +231,7 @@ describe("a scenario", () => {
       )
     }))
 
-  it.effect("injects faults into every bucket where none is named", () =>
+  it.effect("injects a fault into every bucket with \"*\"", () =>
     Effect.gen(function*() {
       const aimed = idle(Effect.succeed([]), { faults: ["LoseStream"] })
       const run = yield* Scenario.verify(aimed, {
@@ -238,7 +241,7 @@ describe("a scenario", () => {
       assert.deepStrictEqual(run.facts.losses.map(({ bucket, how }) => `${bucket} ${how}`), ["simulation lost"])
     }))
 
-  it.effect("passes a replay of what has been mended, and refuses one of something else", () =>
+  it.effect("passes a replay after the bug is fixed, and refuses an invalid replay", () =>
     Effect.gen(function*() {
       const failing = isFailed(yield* Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300 })))
       const { runs } = yield* Scenario.check(crashesAtMost(100), { replay: failing.replay })
@@ -259,7 +262,7 @@ describe("a scenario", () => {
       }
     }))
 
-  it.effect("reports where an error was made", () =>
+  it.effect("reports the stack trace of an error", () =>
     Effect.gen(function*() {
       const failing: Scenario.Scenario = {
         ...idle(Effect.succeed([])),
@@ -269,7 +272,7 @@ describe("a scenario", () => {
       assert.match(textsOf(failed).join(), /here[^]*Scenario\.test\.ts:\d+/)
     }))
 
-  it.effect("refuses options that are not valid, and names the option", () =>
+  it.effect("refuses an invalid option of a scenario, and names it", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [wrong: object, problem: string]> = [
         [{ nodes: [] }, "nodes: expected a list with at least one id, got an empty list"],
@@ -321,7 +324,7 @@ describe("a scenario", () => {
       assert.include(none.message, "scenario: expected an object with nodes, warmUp")
     }))
 
-  it.effect("refuses options of a check that are not valid, and names the option", () =>
+  it.effect("refuses an invalid option of a check, and names it", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [wrong: unknown, problem: string]> = [
         [{ runs: 0 }, "runs: expected a whole number from 1, got 0"],
@@ -349,7 +352,7 @@ describe("a scenario", () => {
       assert.include(yield* run(null), "options: expected an object with timeline")
     }))
 
-  it.effect("refuses a plan that is none, by what is wrong with it", () =>
+  it.effect("refuses an invalid plan, and names the problem", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [faults: ReadonlyArray<object>, problem: string]> = [
         [[{ _tag: "Disconnect", at: 0, node: "z" }], "plan: Disconnect: expected one of the nodes a, got \"z\""],
@@ -377,7 +380,7 @@ describe("a scenario", () => {
       yield* Scenario.verify(idle(Effect.succeed([])), longer)
     }))
 
-  it.effect("fails the test that draws from plans whose options are not valid, and not the module that makes them", () =>
+  it.effect("throws invalid options of plans when a plan is sampled, not when the plans are created", () =>
     Effect.gen(function*() {
       const asked: Faults.PlanOptions = { nodes: ["a"], buckets: ["*"], duration: "1 minute" }
       const rows: ReadonlyArray<readonly [wrong: unknown, problem: string]> = [
@@ -401,7 +404,7 @@ describe("a scenario", () => {
       }
     }))
 
-  it.effect("injects none of a list of faults of which one is not valid", () =>
+  it.effect("injects no fault of a list that contains an invalid one", () =>
     Effect.gen(function*() {
       const { value } = yield* Simulation.run(Effect.gen(function*() {
         const { bucket, facts, node, pauseServer } = yield* Simulation.Simulation
@@ -417,7 +420,7 @@ describe("a scenario", () => {
       assert.deepStrictEqual(value.crashes, [])
     }))
 
-  it.effect("may last for hours, and have no faults at all", () =>
+  it.effect("may take hours of simulated time, and have no faults", () =>
     Effect.gen(function*() {
       const { faults, lasted } = yield* Scenario.check(
         idle(Effect.succeed([]), { duration: "5 hours", faults: [] }),
@@ -427,7 +430,7 @@ describe("a scenario", () => {
       assert.strictEqual(faults.get("crash"), undefined)
     }))
 
-  it.effect("reports the first violation of each kind, the clocks, and no more of its timeline than can be read", () =>
+  it.effect("reports the first violation of each rule, the clocks, and an excerpt of the timeline", () =>
     Effect.gen(function*() {
       const rule = (message: string): Checks.Violation => ({
         rule: "tokens grow",
@@ -445,7 +448,7 @@ describe("a scenario", () => {
       assert.notInclude(Object.keys(failed), "timeline")
     }))
 
-  it.effect("reports what leads from the first fault to the first violation, however far apart they are", () =>
+  it.effect("reports the timeline after the first fault and before the first violation, however far apart", () =>
     Effect.gen(function*() {
       const violation: Checks.Violation = { rule: "tokens grow", at: 95_500, message: "here", history: [] }
       const talkative: Scenario.Scenario = {
@@ -454,7 +457,7 @@ describe("a scenario", () => {
           process: (node) =>
             Effect.andThen(
               Effect.forkChild(greet(node)),
-              Effect.forever(Effect.andThen(Effect.sleep("1 second"), note("a", "goes on")))
+              Effect.forever(Effect.andThen(Effect.sleep("1 second"), note("a", "continues")))
             ),
           violations: Effect.succeed([violation])
         }))
@@ -468,7 +471,7 @@ describe("a scenario", () => {
       })
       assert.isAtLeast(times[0]!, 29)
       assert.isBelow(times[0]!, 30.1)
-      assert.isTrue(times.some((at) => at > 94 && at <= 95.5), "what happened just before it")
+      assert.isTrue(times.some((at) => at > 94 && at <= 95.5), "the lines before the violation")
       assert.isBelow(times.at(-1)!, 100)
       assert.match(message, /\n {2}\.\.\.\n/)
     }))
@@ -480,7 +483,7 @@ describe("a scenario", () => {
       setup: Effect.map(Simulation.Simulation, ({ note }) => ({
         process: (node) =>
           Effect.andThen(
-            Effect.forkChild(Effect.forever(Effect.andThen(Effect.sleep("400 millis"), note("a", "goes on")))),
+            Effect.forkChild(Effect.forever(Effect.andThen(Effect.sleep("400 millis"), note("a", "continues")))),
             process(node)
           ),
         violations: Effect.succeed(violations)
@@ -493,7 +496,7 @@ describe("a scenario", () => {
     })
   }
 
-  it.effect("reports also a violation before the first fault, and how it ended without a check", () =>
+  it.effect("reports the timeline around a violation before the first fault, and before a failure of the run", () =>
     Effect.gen(function*() {
       const early = yield* excerpt(55_000, 3000)
       assert.isTrue(early.some((at) => at >= 2 && at <= 3))
@@ -505,7 +508,7 @@ describe("a scenario", () => {
       assert.isAbove(failing.at(-1)!, 50)
     }))
 
-  it.effect("is not misled by notes of several lines", () =>
+  it.effect("assigns all lines of a multi-line note to the time of its first line", () =>
     Effect.gen(function*() {
       const logging = (node: Simulation.SimulatedNode) =>
         Effect.andThen(Effect.logError("first line\nsecond line"), greet(node))
@@ -513,7 +516,7 @@ describe("a scenario", () => {
       assert.isAtLeast(times[0]!, 49)
     }))
 
-  it.effect("claims that fewer faults are enough only where that was tried", () =>
+  it.effect("reports that no smaller plan failed only if shrinking has tried all of them", () =>
     Effect.gen(function*() {
       const found = (maxShrinks: number) =>
         Effect.map(Effect.flip(Scenario.check(crashesAtMost(1), { runs: 300, maxShrinks })), isFailed)

@@ -1,4 +1,4 @@
-/** What a simulation does by itself, apart from what is run in it. */
+/** The simulated fleet: time, machines, links, the store, and runs. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -21,14 +21,14 @@ const node = (id: string, options?: Simulation.NodeOptions) =>
 
 const now = Effect.flatMap(Simulation.Simulation, (simulation) => simulation.now)
 
-/** What the program comes to, which must be well. */
+/** The result of a program that must succeed. */
 const resultOf = <A>(program: Program<A>, options?: Simulation.RunOptions) =>
   Effect.map(Simulation.run(program, options), ({ value }) => value)
 
 const test = (title: string, program: Program<void>, options?: Simulation.RunOptions) =>
   it.effect(title, () => resultOf(program, options))
 
-/** True milliseconds that an effect takes. */
+/** The simulated duration of an effect in milliseconds. */
 const took = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const began = yield* now
@@ -45,7 +45,7 @@ const write = (key: string, value: string) => Effect.flatMap(store, (bucket) => 
 
 describe("time in a simulation", () => {
   test(
-    "passes at once, however long",
+    "passes without waiting, however long",
     Effect.gen(function*() {
       assert.strictEqual(yield* took(Effect.sleep("30 days")), Duration.toMillis("30 days"))
     }),
@@ -53,7 +53,7 @@ describe("time in a simulation", () => {
   )
 
   test(
-    "is on a machine what its clocks make of it: set wrong, and faster or slower",
+    "is measured on a machine by its clocks, with their offset and rate",
     Effect.gen(function*() {
       const fast = yield* node("fast", { rate: 2, offset: "1 hour" })
       const right = yield* node("right")
@@ -64,7 +64,7 @@ describe("time in a simulation", () => {
   )
 
   test(
-    "goes on while a process is paused, but nothing of the process happens",
+    "advances while a process is paused, and the fibers of the process wait",
     Effect.gen(function*() {
       const a = yield* node("a")
       let woke = 0
@@ -83,7 +83,7 @@ describe("time in a simulation", () => {
   )
 
   test(
-    "stands still for the monotonic clock of a suspended machine, and not for its wall clock",
+    "does not advance the monotonic clock of a suspended machine, but its wall clock",
     Effect.gen(function*() {
       const a = yield* node("a")
       const asleep = yield* Effect.forkChild(took(a.run(Effect.sleep("10 seconds"))))
@@ -98,7 +98,7 @@ describe("time in a simulation", () => {
   )
 
   test(
-    "steps of the wall clock leave the monotonic one alone",
+    "is not changed on the monotonic clock by a step of the wall clock",
     Effect.gen(function*() {
       const a = yield* node("a")
       const monotonic = a.clock.monotonicTimeNanosUnsafe()
@@ -112,7 +112,7 @@ describe("time in a simulation", () => {
 
 describe("a machine", () => {
   test(
-    "runs what it is given on its own clock and chance, and gives what that gives",
+    "runs an effect with its own clock and random numbers, and returns the result",
     Effect.gen(function*() {
       const [a, b] = [yield* node("a", { offset: "1 day" }), yield* node("b")]
       const both = Effect.all([Clock.currentTimeMillis, Random.nextInt])
@@ -136,7 +136,7 @@ describe("a machine", () => {
   )
 
   test(
-    "that crashes does nothing more, not even a finalizer; a new process knows nothing of it",
+    "runs nothing after a crash, no finalizer either, and a new process after a restart",
     Effect.gen(function*() {
       const a = yield* node("a")
       const log: Array<string> = []
@@ -159,7 +159,7 @@ describe("a machine", () => {
   )
 
   test(
-    "interrupts what it runs where the one who waits is interrupted, and its finalizers run there",
+    "interrupts an effect with its caller, and runs the finalizers on the machine",
     Effect.gen(function*() {
       const a = yield* node("a")
       const log: Array<string> = []
@@ -175,7 +175,7 @@ describe("a machine", () => {
   )
 })
 
-describe("what is not valid is refused in the typed channel, and named", () => {
+describe("an invalid argument fails with InvalidConfig and is named", () => {
   const problem = (program: Program<unknown>) =>
     Effect.map(Effect.flip(resultOf(program)), (error) => {
       assert.instanceOf(error, Simulation.InvalidConfig)
@@ -191,7 +191,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
     )
 
   const nodeOf = (options: unknown) => node("a", options as Simulation.NodeOptions)
-  refuses("of a node: its id and its options", [
+  refuses("of a node: id and options", [
     [node("a b"), "id: expected an id of letters, digits, _ and -, and neither \"store\" nor \"test\", got \"a b\""],
     [node("store"), "got \"store\""],
     [node(7 as unknown as string), "id: expected an id"],
@@ -208,7 +208,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
   ])
 
   const linked = (quality: unknown) => Effect.flatMap(node("a"), (a) => a.link(quality as Simulation.LinkQuality))
-  refuses("of a link: its quality", [
+  refuses("of a link: quality", [
     [linked({ loss: 2 }), "loss: expected a number from 0 to 1, got 2"],
     [linked({ loss: Number.NaN }), "loss: expected a number from 0 to 1, got NaN"],
     [linked({ reordering: "often" }), "reordering: expected a number from 0 to 1, got \"often\""],
@@ -219,7 +219,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
   ])
 
   const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) => Effect.flatMap(node("a"), act)
-  refuses("of a machine: times and directions", [
+  refuses("of a fault of a machine: times and directions", [
     [done((a) => a.pause("-1 second")), "pause: expected a time from 0"],
     [done((a) => a.suspend(Number.NaN)), "suspend: expected a time such as"],
     [done((a) => a.stepClock(Number.NaN)), "stepClock: expected a time such as"],
@@ -234,7 +234,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
 
   const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
     Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name)))
-  refuses("of the store: buckets, times and numbers", [
+  refuses("of a fault of the store: buckets, times and numbers", [
     [ofStore((store) => store.lag(Number.NaN)), "lag: expected a time such as"],
     [ofStore((store) => store.rollBack(-1)), "rollBack: expected a whole number from 0, got -1"],
     [ofStore((store) => store.rollBack(1.5)), "rollBack: expected a whole number from 0, got 1.5"],
@@ -246,7 +246,7 @@ describe("what is not valid is refused in the typed channel, and named", () => {
     ]
   ])
 
-  it.effect("of a run: its options", () =>
+  it.effect("of a run: options", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [unknown, string]> = [
         [{ server: "2.9" }, "server: expected \"2.10\" or \"2.15\", got \"2.9\""],
@@ -270,9 +270,9 @@ describe("what is not valid is refused in the typed channel, and named", () => {
     }))
 })
 
-describe("a machine that suffers several things at once", () => {
+describe("a machine with several faults at once", () => {
   test(
-    "is paused while it is stopped",
+    "has its current suspension in the facts until now",
     Effect.gen(function*() {
       const { facts } = yield* Simulation.Simulation
       const a = yield* node("a")
@@ -287,7 +287,7 @@ describe("a machine that suffers several things at once", () => {
   )
 
   test(
-    "that was paused, or has crashed in its sleep, has its wall clock set at once",
+    "steps its wall clock at once after a pause, or after a crash during a suspension",
     Effect.gen(function*() {
       const a = yield* node("a")
       const stepped = Effect.gen(function*() {
@@ -310,7 +310,7 @@ describe("a machine that suffers several things at once", () => {
   const monotonic = (machine: Simulation.SimulatedNode) => Number(machine.clock.monotonicTimeNanosUnsafe()) / 1e6
 
   test(
-    "stays suspended until the last of them is over",
+    "stays suspended until the last of several suspensions has ended",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.suspend("10 seconds")
@@ -328,7 +328,7 @@ describe("a machine that suffers several things at once", () => {
   )
 
   test(
-    "starts again with clocks that run, although it crashed in its sleep",
+    "has running clocks after a restart that follows a crash during a suspension",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.suspend("1 minute")
@@ -342,7 +342,7 @@ describe("a machine that suffers several things at once", () => {
   )
 
   test(
-    "is cut off until the last cut has ended, and poorly linked until the last of that has",
+    "is disconnected until the last cut has ended, and has a degraded link until the last quality has ended",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.run(
@@ -359,7 +359,7 @@ describe("a machine that suffers several things at once", () => {
   )
 
   test(
-    "has a name of its own on the wire, also where ids differ in punctuation only",
+    "has a unique connection name even if ids differ only in punctuation",
     Effect.gen(function*() {
       const readOwn = Effect.fnUntraced(function*(id: string) {
         const machine = yield* node(id)
@@ -377,7 +377,7 @@ describe("a machine that suffers several things at once", () => {
 
 describe("a link", () => {
   test(
-    "that is cut holds back what is sent, and lets it pass when it heals: an unknown outcome that lands later",
+    "that is cut holds messages back and delivers them when it heals: a write of unknown outcome is stored later",
     Effect.gen(function*() {
       const [a, b] = [yield* node("a"), yield* node("b")]
       yield* a.run(
@@ -399,7 +399,7 @@ describe("a link", () => {
   )
 
   test(
-    "whose replies alone are cut lets writes land that are not acknowledged",
+    "that is cut only for replies delivers writes without acknowledging them",
     Effect.gen(function*() {
       const [a, b] = [yield* node("a"), yield* node("b")]
       const outcome = yield* a.run(
@@ -416,7 +416,7 @@ describe("a link", () => {
   )
 
   test(
-    "is noticed to be cut after 6 to 9 s, and used again within a second and a half of its healing",
+    "that is cut is closed by the client after 6 to 9 s, and reconnected within 1.5 s after it heals",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.run(
@@ -438,7 +438,7 @@ describe("a link", () => {
   )
 
   test(
-    "of a connection that breaks is there again within a second and a half",
+    "reconnects within 1.5 s after its connection breaks",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.run(
@@ -454,7 +454,7 @@ describe("a link", () => {
   )
 
   test(
-    "to a server that cannot be reached is not had at all",
+    "to an unreachable server fails to connect",
     Effect.gen(function*() {
       const a = yield* node("a")
       yield* a.cut("both")
@@ -466,7 +466,7 @@ describe("a link", () => {
 
 describe("the store of a simulation", () => {
   test(
-    "is one for all machines, and what it takes is in the facts",
+    "is shared by all machines, and its writes are in the facts",
     Effect.gen(function*() {
       const simulation = yield* Simulation.Simulation
       const [a, b] = [yield* node("a"), yield* node("b")]
@@ -481,7 +481,7 @@ describe("the store of a simulation", () => {
   )
 
   test(
-    "has nobody who answers while it elects a leader of its own, and takes writes afterwards",
+    "rejects writes while its stream has no leader, and accepts them afterwards",
     Effect.gen(function*() {
       const { store: bucket } = yield* Simulation.Simulation
       const a = yield* node("a")
@@ -499,7 +499,7 @@ describe("the store of a simulation", () => {
   )
 
   test(
-    "that loses its stream and is recreated by others begins at 1, and a watch reports what was removed",
+    "assigns revisions from 1 after its stream is recreated, and a watch reports the removed keys",
     Effect.gen(function*() {
       const { store: bucket } = yield* Simulation.Simulation
       const a = yield* node("a")
@@ -543,7 +543,7 @@ describe("a run", () => {
   const timelineOf = (seed: number | string) =>
     Effect.map(Simulation.run(dice, { seed, timeline: true }), (run) => run.timeline())
 
-  it.effect("goes the same way with the same seed, to the byte, and another with another", () =>
+  it.effect("is identical with the same seed, to the byte, and differs with another seed", () =>
     Effect.gen(function*() {
       const first = yield* timelineOf(1)
       assert.strictEqual(yield* timelineOf(1), first)
@@ -552,13 +552,13 @@ describe("a run", () => {
       assert.deepStrictEqual(yield* resultOf(dice, { seed: "x" }), yield* resultOf(dice, { seed: "x" }))
     }))
 
-  it.effect("writes no timeline unless it is asked for one", () =>
+  it.effect("records no timeline by default", () =>
     Effect.gen(function*() {
       const run = yield* Simulation.run(dice)
       assert.strictEqual(run.timeline(), "")
     }))
 
-  it.effect("shows of its timeline whom one wants to see, and when", () =>
+  it.effect("returns its timeline for selected machines and times", () =>
     Effect.gen(function*() {
       const program = Effect.gen(function*() {
         const simulation = yield* Simulation.Simulation
@@ -571,7 +571,7 @@ describe("a run", () => {
       assert.strictEqual(between(80_000, 100_000), "  90.0000 s  you  end\n")
     }))
 
-  it.effect("that comes to no end says so, and why", () =>
+  it.effect("that does not end fails with the reason", () =>
     Effect.gen(function*() {
       const stuck = (program: Program<unknown>, options?: Simulation.RunOptions) =>
         Effect.map(Effect.flip(Simulation.run(program, options)), (error) => {
@@ -587,7 +587,7 @@ describe("a run", () => {
         yield* Effect.forkDetach(Effect.forever(Effect.sleep("10 millis")))
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
       })
-      assert.strictEqual((yield* stuck(busy)).how, "the real world", "also where that was the last of it")
+      assert.strictEqual((yield* stuck(busy)).how, "the real world", "also if the real I/O ends the program")
       const long = yield* stuck(Effect.forever(Effect.sleep("1 second")), { limit: "1 minute" })
       assert.strictEqual(long.how, "time is up")
       const asleep = yield* stuck(Effect.sleep("2 hours"), { limit: "1 minute" })
@@ -595,7 +595,7 @@ describe("a run", () => {
       assert.strictEqual((yield* stuck(Effect.forever(Effect.yieldNow))).how, "spinning")
     }))
 
-  it.effect("that comes to no end is ended all the same, and gives back what it has", () =>
+  it.effect("that does not end is interrupted, and runs its finalizers", () =>
     Effect.gen(function*() {
       const released: Array<string> = []
       const held = (name: string) =>
@@ -624,7 +624,7 @@ describe("a run", () => {
       assert.deepStrictEqual(released, ["never", "spinning", "long", "interrupted", "slow"])
     }))
 
-  it.effect("that fails gives its failure, and what happened until then", () =>
+  it.effect("that fails returns its failure and its duration", () =>
     Effect.gen(function*() {
       const program = Effect.andThen(Effect.sleep("5 seconds"), Effect.fail("no"))
       assert.strictEqual(yield* Effect.flip(Simulation.run(program)), "no")

@@ -1,6 +1,6 @@
 /**
- * Fleets by the thousand, in as many processes as there are processors. Every run has a plan of faults of its own; the
- * first that violates a guarantee is shrunk and reported whole. A fault that never took effect was not tested, and is a failure.
+ * Thousands of simulated runs, in as many processes as there are processors. Every run has its own plan of faults. The
+ * first plan that violates a guarantee is shrunk and reported. A fault that never took effect fails the test.
  */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -10,11 +10,11 @@ import * as Scenario from "../../src/testing/Scenario.ts"
 import { startCrew } from "../../tools/simulation/runner.ts"
 import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 
-/** Many of the scenario in which everything happens; the others each have a small part of that. */
+/** The number of runs of each scenario. `mixed` has every kind of fault, the others have some of them. */
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
   mixed: 2000,
-  // An outcome left unknown in an election takes effect once in some sixty runs.
+  // An unknown outcome in an election takes effect about once in sixty runs.
   replicated: 200
 }
 
@@ -35,25 +35,25 @@ describe("simulated fleets", () => {
       const { failures, faults, lasted, missing, runs } = await crew.simulate({ scenario, seeds })
       assert.deepStrictEqual(failures.map((failure) => `\n${failure}`), [])
       assert.strictEqual(runs, seeds)
-      assert.deepStrictEqual(missing, [], "these never took effect")
+      assert.deepStrictEqual(missing, [], "faults that never took effect")
       for (const fault of faults.keys()) seen.add(fault)
       const seconds = ((performance.now() - began) / 1000).toFixed(1)
       const counts = [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([fault, count]) => `${count} x ${fault}`)
       await Effect.runPromise(
         Console.log(
-          `${scenario}: ${runs} runs, ${(lasted / millisPerHour).toFixed(1)} hours of fleets in ${seconds} s\n  ${
-            counts.join(", ")
-          }`
+          `${scenario}: ${runs} runs, ${
+            (lasted / millisPerHour).toFixed(1)
+          } hours of simulated time in ${seconds} s\n  ${counts.join(", ")}`
         )
       )
     })
   }
 
-  it("had every fault take effect somewhere", () => {
+  it("have every fault take effect in some scenario", () => {
     assert.deepStrictEqual([...everything].filter((fault) => !seen.has(fault)), [])
   })
 
-  it("run plans that are all different, almost none of them empty", async () => {
+  it("run different plans, almost none of them empty", async () => {
     const seeds = new Set<number>()
     let empty = 0
     await Effect.runPromise(

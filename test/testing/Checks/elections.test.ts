@@ -1,4 +1,7 @@
-/** Each rule of the checkers: histories that keep it, and the shortest that break it. */
+/**
+ * The checks of elections and guarded writes: for each rule, histories without a violation and the shortest ones with
+ * it.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { FencingToken } from "../../../src/FencingToken.ts"
@@ -8,7 +11,7 @@ const token = (revision: number, epoch = 7) => new FencingToken({ epoch, revisio
 
 const rules = (violations: ReadonlyArray<Checks.Violation>) => violations.map(({ rule }) => rule)
 
-/** The moments and doers of a history, without the words. */
+/** The time and the node of each line of a history. */
 const outline = (violation: Checks.Violation | undefined) =>
   violation?.history.map((line) => line.trim().split(/ +/).slice(0, 3).join(" "))
 
@@ -36,16 +39,16 @@ describe("one valid leader", () => {
   const valid = (node: string, since: number, ...validAt: ReadonlyArray<number>) =>
     term(node, since, since, { validAt })
 
-  it("lets one be valid after the other", () => {
+  it("accepts terms that are valid one after the other", () => {
     assert.deepStrictEqual(led([valid("a", 1, 10, 11, 20), valid("b", 2, 21, 30), valid("c", 3)]), [])
   })
 
-  it("lets leaders of different elections be valid at once", () => {
+  it("accepts leaders of different elections that are valid at the same time", () => {
     const other = term("b", 2, 2, { election: "other", validAt: [15] })
     assert.deepStrictEqual(led([valid("a", 1, 10, 20), other]), [])
   })
 
-  it("is broken by a leader that is valid again after another was, and shows the nearest three readings", () => {
+  it("reports a term that is valid before and after a reading of another term, with the three nearest readings", () => {
     const [violation, ...more] = led([valid("a", 1, 9_000, 3_000, 10_000, 20_000), valid("b", 2, 9_500, 30_000)])
     assert.deepStrictEqual(more, [])
     assert.strictEqual(violation?.rule, "one valid leader")
@@ -59,21 +62,21 @@ describe("one valid leader", () => {
     ])
   })
 
-  it("is broken by one instant that two share, and shows those two readings", () => {
+  it("reports two terms that are valid at the same instant, with these two readings", () => {
     const [violation] = led([valid("a", 1, 1_000, 4_000), valid("b", 2, 4_000, 9_000)])
     assert.deepStrictEqual(outline(violation), ["0.001 s a", "0.002 s b", "4.000 s a", "4.000 s b"])
   })
 
-  it("is broken also by one whose node was stopped meanwhile", () => {
+  it("reports overlapping readings even if the node was stopped between them", () => {
     const terms = [valid("a", 1, 1_000, 60_000), valid("b", 2, 30_000)]
     assert.deepStrictEqual(rules(led(terms, ["a", 2_000, 59_000])), ["one valid leader"])
   })
 
-  it("is broken by two terms of one candidate too", () => {
+  it("reports two terms of the same candidate", () => {
     assert.deepStrictEqual(rules(led([valid("a", 1, 5, 9), valid("a", 2, 7)])), ["one valid leader"])
   })
 
-  it("reports each two terms, the earliest first", () => {
+  it("reports each pair of terms once, the earliest first", () => {
     const others = [
       term("c", 3, 3, { election: "other", validAt: [10, 30, 96, 98] }),
       term("d", 4, 4, { election: "other", validAt: [20, 97] })
@@ -86,17 +89,17 @@ describe("one valid leader", () => {
     assert.deepStrictEqual(
       outline(found[0])?.slice(2),
       ["0.096 s c", "0.097 s d", "0.098 s c"],
-      "by the nearest readings"
+      "the three nearest readings"
     )
   })
 })
 
 describe("one running leader", () => {
-  it("lets one begin at the instant at which the other has stopped", () => {
+  it("accepts a term that begins at the instant at which the previous one ends", () => {
     assert.deepStrictEqual(led([term("a", 10, 20), term("b", 20, 30), term("c", 30, undefined)]), [])
   })
 
-  it("is broken by work that begins while other work runs, and shows the two and the first end", () => {
+  it("reports work that begins while other work runs, with both terms and the first end", () => {
     const [violation, ...more] = led([term("a", 1_000, 9_250, { toldToStop: 8_000 }), term("b", 9_000, undefined)])
     assert.deepStrictEqual(more, [])
     assert.strictEqual(
@@ -111,12 +114,12 @@ describe("one running leader", () => {
     ])
   })
 
-  it("is broken by two that still run at the end", () => {
+  it("reports two terms that are still running at the end of the history", () => {
     const [violation] = led([term("a", 1_000, undefined), term("b", 2_000, undefined)])
     assert.deepStrictEqual(outline(violation), ["1.000 s a", "2.000 s b", "100.000 s a"])
   })
 
-  it("names of several that run the one that began last", () => {
+  it("reports the running term that began last if several terms run", () => {
     const found = led([term("a", 1, 90), term("b", 10, 30), term("c", 20, 25), term("d", 40, 50)])
     assert.deepStrictEqual(found.map(outline).map((lines) => lines?.slice(0, 2)), [
       ["0.001 s a", "0.010 s b"],
@@ -125,31 +128,31 @@ describe("one running leader", () => {
     ])
   })
 
-  it("lets another begin while the node of the first is stopped, and the first go on after it", () => {
+  it("accepts a term that begins while the node of the previous leader is stopped or has just resumed", () => {
     assert.deepStrictEqual(led([term("a", 10, 60), term("b", 30, 90)], ["a", 20, 50]), [])
     assert.deepStrictEqual(led([term("a", 10, 60), term("b", 55, 90)], ["a", 20, 50]), [])
   })
 
-  it("lets work begin on a node that is stopped: it has not run yet", () => {
+  it("accepts a term that was recorded during a stop of its node: its work has not run yet", () => {
     assert.deepStrictEqual(led([term("a", 10, 60), term("b", 20, 70)], ["a", 5, 15]), [])
   })
 
-  it("is broken by what comes before the stop", () => {
+  it("reports overlapping work before a stop", () => {
     const [violation] = led([term("a", 10, 60), term("b", 19, 90)], ["a", 20, 50])
     assert.deepStrictEqual(violation?.history.at(-1), "    0.020 s  a  is paused or suspended")
   })
 
-  it("is no excuse that another node was stopped, nor this one before or after its term", () => {
+  it("reports overlapping work if only other nodes were stopped, or the node before or after its term", () => {
     const [violation] = led([term("a", 10, 60), term("b", 30, 90)], ["c", 20, 50], ["a", 5, 10], ["a", 60, 70])
     assert.strictEqual(violation?.history.at(-1), "    0.060 s  a  its work has stopped")
   })
 
-  it("holds again who has read isValid as true after the stop", () => {
+  it("reports overlapping work after a stop once isValid was read as true", () => {
     const stopped = (...validAt: ReadonlyArray<number>) => [term("a", 10, 80, { validAt }), term("b", 70, 90)]
-    assert.deepStrictEqual(led(stopped(15, 30), ["a", 20, 50]), [], "read before, and within the stop")
+    assert.deepStrictEqual(led(stopped(15, 30), ["a", 20, 50]), [], "isValid was read before and during the stop")
     const [violation] = led(stopped(55), ["a", 20, 50])
     assert.deepStrictEqual(outline(violation), ["0.010 s a", "0.055 s a", "0.070 s b", "0.080 s a"])
-    assert.deepStrictEqual(led(stopped(55), ["a", 20, 50], ["a", 60, 65]), [], "stopped once more")
+    assert.deepStrictEqual(led(stopped(55), ["a", 20, 50], ["a", 60, 65]), [], "the node was stopped again")
     assert.strictEqual(led(stopped(55, 65), ["a", 20, 50], ["a", 60, 65]).length, 1)
   })
 })
@@ -158,11 +161,11 @@ describe("tokens grow", () => {
   const terms = (...tokens: ReadonlyArray<FencingToken>) =>
     tokens.map((token, index) => term("abcd"[index]!, 1_000 * index, 1_000 * (index + 1), { token }))
 
-  it("from term to term, in whatever order they are recorded", () => {
+  it("accepts tokens that grow from term to term, in any order of recording", () => {
     assert.deepStrictEqual(led(terms(token(9), token(12), token(1, 8)).toReversed()), [])
   })
 
-  it("is broken by a lower token, and shows the nearest earlier one that is higher", () => {
+  it("reports a lower token, with the latest earlier term that has a higher one", () => {
     const [violation, ...more] = led(terms(token(9), token(7), token(8)))
     assert.deepStrictEqual(rules(more), ["tokens grow"])
     assert.deepStrictEqual(outline(violation), ["0.000 s a", "1.000 s b"])
@@ -170,13 +173,13 @@ describe("tokens grow", () => {
     assert.deepStrictEqual(outline(nearest), ["2.000 s c", "3.000 s d"])
   })
 
-  it("is broken by an equal one, also where the node was stopped", () => {
+  it("reports an equal token, even if the node was stopped", () => {
     const [violation, ...more] = led(terms(token(9), token(12), token(9)), ["c", 500, 1_900])
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(outline(violation), ["0.000 s a", "2.000 s c"])
   })
 
-  it("excuses a late beginning on a node that was stopped after the other had begun", () => {
+  it("accepts a lower token if the node was stopped after the term with the higher token began", () => {
     const late = terms(token(12), token(9))
     assert.deepStrictEqual(led(late, ["b", 100, 900]), [])
     assert.deepStrictEqual(rules(led(late, ["a", 100, 900])), ["tokens grow"])
@@ -199,7 +202,7 @@ describe("at most one leader", () => {
     two!.validAt.some((at) => one!.validAt.some((t) => t <= at) && one!.validAt.some((t) => t >= at)) ||
     one!.validAt.some((at) => two!.validAt.some((t) => t <= at) && two!.validAt.some((t) => t >= at))
 
-  /** Whether the work could have been told to stop at a moment. */
+  /** Whether the work runs at a time and can be interrupted. */
   const isHeld = ({ node, since, until, validAt }: Checks.Term, all: ReadonlyArray<Checks.Stop>, at: number) => {
     const stops = all.filter((stop) => stop.node === node && stop.from < stop.until)
     const isStopped = (time: number) => stops.some((stop) => stop.from <= time && time < stop.until)
@@ -212,7 +215,7 @@ describe("at most one leader", () => {
   }
 
   it.prop(
-    "finds what asking at every moment finds",
+    "finds the same violations as a check of every moment",
     { terms: Terms, stops: Stops },
     (drawn) => {
       const terms = drawn.terms.map(({ length, node, since, validAt }, index) =>
@@ -239,18 +242,18 @@ describe("no stale write", () => {
     ...parts
   })
 
-  it("lets tokens stay and grow, and leaves out what was refused and what others took", () => {
+  it("accepts equal and growing tokens, and ignores refused writes and writes to other resources", () => {
     const refused = write(4, 1, { accepted: false })
     const elsewhere = write(5, 1, { resource: "other" })
     assert.deepStrictEqual(Checks.noStaleWrite([write(3, 9), write(1, 2), write(2, 2), refused, elsewhere]), [])
   })
 
-  it("takes writes of one instant in the order in which they are given", () => {
+  it("orders writes of the same instant as in the history", () => {
     assert.deepStrictEqual(Checks.noStaleWrite([write(1, 2), write(1, 3)]), [])
     assert.deepStrictEqual(rules(Checks.noStaleWrite([write(1, 3), write(1, 2)])), ["no stale write"])
   })
 
-  it("is broken by a lower token, and shows the nearest earlier write with a higher one", () => {
+  it("reports a lower token, with the latest earlier write that has a higher one", () => {
     const stale = write(4_000, 8, { node: "b", what: "100" })
     const [violation, ...more] = Checks.noStaleWrite([write(1_000, 12), write(2_000, 9), write(3_000, 3), stale])
     assert.deepStrictEqual(rules(more), ["no stale write", "no stale write"])
@@ -270,7 +273,7 @@ describe("elections have a leader", () => {
       disruptions: disruptions.map(([from, until]) => ({ node: "a", from, until }))
     }, { elections: ["job"], within: 20_000 })
 
-  it("within the time that a take-over takes, from the beginning to the end", () => {
+  it("reports times without a leader longer than `within`, at the beginning, between terms and at the end", () => {
     assert.deepStrictEqual(vacant([term("a", 20_000, 50_000), term("b", 70_000, 80_000)]), [])
     assert.deepStrictEqual(rules(vacant([term("a", 20_001, 100_000)])), ["elections have a leader"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999)])), ["elections have a leader"])
@@ -279,7 +282,7 @@ describe("elections have a leader", () => {
     ])
   })
 
-  it("is checked from when the recording began", () => {
+  it("is checked from the beginning of the recording", () => {
     const since = (begin: number | undefined) =>
       Checks.leaderWithin(
         { terms: [term("a", 1_000_020_000, undefined)], disruptions: [], begin, end: 1_000_090_000 },
@@ -290,7 +293,7 @@ describe("elections have a leader", () => {
     assert.deepStrictEqual(rules(since(undefined)), ["elections have a leader"])
   })
 
-  it("has options, and violates that the history is well formed where they are not valid", () => {
+  it("reports invalid options as a history that is not well formed", () => {
     const rows: ReadonlyArray<readonly [unknown, string]> = [
       [{ elections: ["job"], within: Number.NaN }, "options.within: expected a number of milliseconds from 0, got NaN"],
       [{ elections: ["job"], within: "1 second" }, "options.within: expected a number of milliseconds from 0"],
@@ -310,21 +313,21 @@ describe("elections have a leader", () => {
     assert.strictEqual(violation?.message, "history: expected a recorded history, got null")
   })
 
-  it("is checked for an election that no candidate has ever won", () => {
+  it("is checked for an election without any term", () => {
     assert.deepStrictEqual(rules(vacant([])), ["elections have a leader"])
     assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { election: "other" })])), [
       "elections have a leader"
     ])
   })
 
-  it("is checked after a disruption has ended, and not while it lasts", () => {
+  it("is checked before and after a disruption, not during it", () => {
     const terms = [term("a", 0, 30_000), term("b", 80_000, undefined)]
     assert.deepStrictEqual(vacant(terms, [40_000, 60_000]), [])
     assert.deepStrictEqual(rules(vacant(terms, [40_000, 59_999])), ["elections have a leader"])
     assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["elections have a leader"])
   })
 
-  it("is reported with the terms around the time, and the time itself", () => {
+  it("is reported with the terms before and after, and the time without a leader", () => {
     const [violation] = vacant([term("a", 0, 30_000), term("b", 80_000, undefined)])
     assert.strictEqual(violation?.message, "no node led \"job\" for 50.000 s without a disruption")
     assert.deepStrictEqual(outline(violation), ["30.000 s a", "30.000 s all", "80.000 s b", "80.000 s all"])

@@ -1,8 +1,8 @@
-/** Each rule of the checker of a registry: histories that keep it, and the shortest that break it. */
+/** The check of a registry: for each rule, histories without a violation and the shortest ones with it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Checks from "../../../src/testing/Checks.ts"
 
-/** Bounds are at 20 and 40 s of age for a list, at 10 and 50 s for a watch. */
+/** A list must contain instances up to an age of 20 s and none above 40 s. The bounds of a watch are 10 and 50 s. */
 const times: Checks.RegistryTimes = { maxAge: 30_000, heartbeat: 10_000, tolerance: 10_000 }
 const exact: Checks.RegistryTimes = { ...times, tolerance: 0 }
 
@@ -10,7 +10,7 @@ const rules = (violations: ReadonlyArray<Checks.Violation>) => violations.map(({
 
 const heartbeats = (...at: ReadonlyArray<number>): ReadonlyArray<Checks.Heartbeat> =>
   at.map((at) => ({ instance: "orders/1", at }))
-/** Another instance of another service, so that the store is known to take writes. */
+/** Heartbeats of an instance of another service: they show that the store accepts writes. */
 const others = Array.from({ length: 60 }, (_, index): Checks.Heartbeat => ({ instance: "mail/1", at: index * 4_000 }))
 const removal = (at: number, how: Checks.Removal["how"] = "deregistered"): Checks.Removal => ({
   instance: "orders/1",
@@ -38,7 +38,7 @@ const lookup = (from: number, until: number, isIn: boolean, how: Checks.Lookup["
   how
 })
 
-/** What must be, whatever the answer: of one lookup, given what the store took. */
+/** Whether a lookup must contain the instance ("in"), must not ("out"), or may ("either"). */
 const verdict = (
   history: Partial<Checks.RegistryHistory>,
   from: number,
@@ -52,12 +52,12 @@ const verdict = (
 }
 
 describe("a list", () => {
-  it("has whoever is exactly maxAge old, and nobody older, where nothing is late", () => {
+  it("contains instances up to an age of exactly maxAge if tolerance is 0", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(1_000) }, 31_000, 31_000, "list", exact), "in")
     assert.strictEqual(verdict({ heartbeats: heartbeats(1_000) }, 31_001, 31_001, "list", exact), "out")
   })
 
-  it("is free while an age may be taken for another", () => {
+  it("may contain the instance or not while its age is within the tolerance of maxAge", () => {
     const history = { heartbeats: heartbeats(100_000) }
     assert.strictEqual(verdict(history, 120_000, 120_000), "in")
     assert.strictEqual(verdict(history, 120_001, 120_001), "either")
@@ -65,38 +65,38 @@ describe("a list", () => {
     assert.strictEqual(verdict(history, 140_001, 140_001), "out")
   })
 
-  it("may have been read at any moment between the question and the answer", () => {
+  it("may reflect any moment between its call and its return", () => {
     const history = { heartbeats: heartbeats(100_000) }
-    assert.strictEqual(verdict(history, 110_000, 120_001), "either", "too old at the answer only")
-    assert.strictEqual(verdict(history, 140_000, 150_000), "either", "not too old at the question")
-    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "heartbeat in between")
+    assert.strictEqual(verdict(history, 110_000, 120_001), "either", "too old only at the return")
+    assert.strictEqual(verdict(history, 140_000, 150_000), "either", "not too old at the call")
+    assert.strictEqual(verdict(history, 99_000, 101_000), "either", "a heartbeat during the lookup")
     assert.strictEqual(verdict(history, 100_000, 101_000), "in")
     assert.strictEqual(verdict(history, 98_000, 99_999), "out", "no heartbeat yet")
   })
 
-  it("leaves out whoever was removed, until it heartbeats again", () => {
+  it("does not contain a removed instance until its next heartbeat", () => {
     const history = { heartbeats: heartbeats(100_000, 106_000), removals: [removal(103_000, "expired")] }
     assert.strictEqual(verdict(history, 102_000, 102_500), "in")
-    assert.strictEqual(verdict(history, 102_000, 103_000), "either", "removed in between")
-    assert.strictEqual(verdict(history, 103_000, 104_000), "either", "removed at the question")
+    assert.strictEqual(verdict(history, 102_000, 103_000), "either", "removed during the lookup")
+    assert.strictEqual(verdict(history, 103_000, 104_000), "either", "removed at the call")
     assert.strictEqual(verdict(history, 103_001, 105_999), "out")
-    assert.strictEqual(verdict(history, 104_000, 106_000), "either", "back at the answer")
+    assert.strictEqual(verdict(history, 104_000, 106_000), "either", "a heartbeat at the return")
     assert.strictEqual(verdict(history, 106_000, 107_000), "in")
   })
 
-  it("is free after a removal and a heartbeat of one instant", () => {
+  it("may contain the instance or not if removal and heartbeat have the same time", () => {
     const history = { heartbeats: heartbeats(100_000), removals: [removal(100_000)] }
     assert.strictEqual(verdict(history, 101_000, 101_000), "either")
   })
 
-  it("is held to ages alone once the stream was lost: it may have been rolled back", () => {
+  it("is checked only for ages after a loss of the stream, which may have restored old records", () => {
     const history = { heartbeats: heartbeats(100_000), removals: [removal(101_000), removal(102_000, "lost")] }
     assert.strictEqual(verdict(history, 101_500, 101_600), "out")
     assert.strictEqual(verdict(history, 103_000, 103_000), "either")
     assert.strictEqual(verdict(history, 140_001, 140_001), "out")
   })
 
-  it("may be behind by readLag on a replicated bucket", () => {
+  it("may lag behind by readLag on a replicated bucket", () => {
     const behind = { ...times, readLag: 500 }
     const history = { heartbeats: heartbeats(100_000), removals: [removal(103_000)] }
     assert.strictEqual(verdict(history, 100_499, 100_600, "list", behind), "either")
@@ -105,7 +105,7 @@ describe("a list", () => {
     assert.strictEqual(verdict(history, 103_501, 103_600, "list", behind), "out")
   })
 
-  it("has only instances of its service, and only those that have ever sent a heartbeat", () => {
+  it("contains only instances of its service that have sent a heartbeat", () => {
     const asked = { ...lookup(5_000, 5_100, true), instances: ["mail/1", "orders/9"] }
     const lifetimes: ReadonlyArray<Checks.Lifetime> = [
       { instance: "orders/9", node: "b", from: 5_000, until: 5_000, ended: "crashed" }
@@ -117,12 +117,12 @@ describe("a list", () => {
     ])
   })
 
-  it("is checked also in a disruption: it is an answer", () => {
+  it("is checked during a disruption, too", () => {
     const disruptions = [{ node: undefined, from: 0, until: 200_000 }]
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 110_000, 110_000), "in")
   })
 
-  it("is not held to ages after a disruption of its own node until it can have asked the store for the time", () => {
+  it("is not checked for ages after a disruption of its node until the node can have read the store clock", () => {
     const disruptions = [{ node: "a", from: 120_000, until: 150_000 }, {
       node: undefined,
       from: 155_000,
@@ -134,7 +134,7 @@ describe("a list", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions: before }, 149_999, 149_999), "out")
   })
 
-  it("is not held to ages just after a disruption of its own node, which may have missed time", () => {
+  it("is not checked for ages for tolerance + 3 s after a disruption of its node, but for removals", () => {
     const disruptions = [{ node: "a", from: 120_000, until: 150_000 }]
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_000, 163_000), "either")
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), disruptions }, 163_001, 163_001), "out")
@@ -142,7 +142,7 @@ describe("a list", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(100_000), removals, disruptions }, 151_000, 151_000), "out")
   })
 
-  it("shows the heartbeat, or the removal, and the lookup", () => {
+  it("reports the heartbeat or the removal, and the lookup", () => {
     const dead = lookup(140_500, 140_750, true)
     const [unseen, aged] = check({
       heartbeats: heartbeats(90_000, 100_000),
@@ -182,20 +182,20 @@ describe("a watch", () => {
   const watched = (at: number, more: Partial<Checks.RegistryHistory> = {}) =>
     verdict({ ...history, ...more }, at, at, "watch")
 
-  it("is late by a delivery more than a list, at each bound", () => {
+  it("has tolerances that are wider than those of a list by one tolerance", () => {
     const removals = [removal(105_000)]
     const recent = { heartbeats: [...others, ...heartbeats(85_000, 100_000)] }
     assert.strictEqual(watched(109_999), "either")
     assert.strictEqual(watched(110_000), "in")
     assert.strictEqual(watched(110_001), "either")
-    assert.strictEqual(watched(95_000, recent), "in", "by the heartbeat before")
+    assert.strictEqual(watched(95_000, recent), "in", "because of the earlier heartbeat")
     assert.strictEqual(watched(150_000), "either")
     assert.strictEqual(watched(150_001), "out")
     assert.strictEqual(watched(115_000, { removals }), "either")
     assert.strictEqual(watched(115_001, { removals }), "out")
   })
 
-  it("is not checked while its node or the store is disrupted, nor until it has settled", () => {
+  it("is not checked during a disruption of its node or the store, nor until maxAge + tolerance + 3 s after it", () => {
     for (const node of ["a", undefined]) {
       const disruptions = [{ node, from: 150_500, until: 151_000 }]
       assert.strictEqual(watched(150_400, { disruptions }), "out")
@@ -206,26 +206,26 @@ describe("a watch", () => {
     assert.strictEqual(watched(150_600, { disruptions: [{ node: "b", from: 150_500, until: 151_000 }] }), "out")
   })
 
-  it("may keep expired instances where no instance has sent a heartbeat for half of maxAge, and until it has settled", () => {
+  it("may contain expired instances while no instance sends heartbeats for half of maxAge, and soon after", () => {
     const paused = others.filter(({ at }) => at <= 120_000 || at >= 140_000)
     const silent = { heartbeats: [...paused, ...heartbeats(60_000)] }
     assert.strictEqual(watched(124_000, silent), "out")
-    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last heartbeat of all")
+    assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last heartbeat of any instance")
     assert.strictEqual(watched(183_000, silent), "either")
     assert.strictEqual(watched(183_001, silent), "out")
     assert.strictEqual(
       watched(130_000, { ...silent, removals: [removal(100_000)] }),
       "out",
-      "but it receives removals"
+      "removals are delivered"
     )
     assert.strictEqual(
       watched(160_000, { heartbeats: heartbeats(100_000) }),
       "out",
-      "and one alone is suspected itself"
+      "a single instance is suspected, not the store"
     )
   })
 
-  it("reports what it had", () => {
+  it("is reported with its instances", () => {
     const [violation] = check({ ...history, lookups: [lookup(151_000, 151_000, true, "watch")] })
     assert.strictEqual(
       violation?.message,
@@ -249,7 +249,7 @@ describe("a live instance", () => {
   const live = (history: Partial<Checks.RegistryHistory>, lived = lifetime(50_000, undefined)) =>
     check({ lifetimes: [lived], end: 100_000, ...history }, soon)
 
-  it("may be silent for a heartbeat, what is late, and 3 s, and no longer", () => {
+  it("may be silent for heartbeat + tolerance + 3 s and no longer", () => {
     assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 86_000) }), [])
     assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_001, 86_000) })), [
       "live instances send heartbeats"
@@ -259,7 +259,7 @@ describe("a live instance", () => {
     ])
   })
 
-  it("shows the last heartbeat, and when the next was due", () => {
+  it("is reported with the last heartbeat, and the time at which the next was due", () => {
     const [violation, ...more] = live({ heartbeats: heartbeats(50_000, 60_000) })
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(violation, {
@@ -274,7 +274,7 @@ describe("a live instance", () => {
     })
   })
 
-  it("has sent a heartbeat at all, and after each time that it expired", () => {
+  it("is reported if it never sends a heartbeat, and after each gap", () => {
     assert.deepStrictEqual(rules(live({})), ["live instances send heartbeats"])
     assert.deepStrictEqual(
       live({ heartbeats: heartbeats(50_000, 70_000, 95_000) }).map(({ history }) => history.at(-1)?.slice(0, 11)),
@@ -282,13 +282,13 @@ describe("a live instance", () => {
     )
   })
 
-  it("tries again only once it is registered", () => {
+  it("need not retry heartbeats before its registration has returned", () => {
     const disruptions = [{ node: undefined, from: 500, until: 40_000 }]
     const lived = lifetime(39_900, undefined, { registering: 0 })
     assert.deepStrictEqual(live({ heartbeats: heartbeats(100, 49_900), disruptions, end: 55_000 }, lived), [])
   })
 
-  it("may send no heartbeat in a disruption, and comes back by itself", () => {
+  it("may miss heartbeats in a disruption, and must send one in time after it", () => {
     const disruptions = [{ node: "a", from: 55_000, until: 80_000 }]
     assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions }), [])
     const [violation] = live({ heartbeats: heartbeats(50_000, 95_001), disruptions })
@@ -304,13 +304,13 @@ describe("a live instance", () => {
     assert.strictEqual(
       live({ heartbeats: heartbeats(50_000), disruptions: later }).length,
       1,
-      "it was forgotten before that"
+      "the heartbeat was due before that disruption"
     )
     const elsewhere = [{ node: "b", from: 55_000, until: 80_000 }]
     assert.strictEqual(live({ heartbeats: heartbeats(50_000, 95_000), disruptions: elsewhere }).length, 1)
   })
 
-  it("comes back at once from a disruption of the store alone, where it had missed a heartbeat", () => {
+  it("retries a heartbeat that it missed in a disruption of the store within tolerance + 5 s", () => {
     const soon = { ...times, tolerance: 1_000 }
     const disruptions = [{ node: undefined, from: 65_000, until: 80_000 }]
     const back = (at: number, ...more: ReadonlyArray<Checks.Disruption>) =>
@@ -325,7 +325,7 @@ describe("a live instance", () => {
     assert.deepStrictEqual(
       back(86_001, { node: "a", from: 62_000, until: 63_000 }),
       [],
-      "its clock may have stood still"
+      "its clock may have been stopped"
     )
     assert.deepStrictEqual(back(86_001, { node: "b", from: 62_000, until: 63_000 }), ["live instances send heartbeats"])
     const early = [{ node: undefined, from: 65_000, until: 71_000 }]
@@ -335,10 +335,10 @@ describe("a live instance", () => {
       disruptions: early,
       end: 90_000
     }, soon)
-    assert.deepStrictEqual(due, [], "none was missed by more than tolerance")
+    assert.deepStrictEqual(due, [], "no heartbeat was overdue by more than tolerance")
   })
 
-  it("need not send a heartbeat after its lifetime has ended, or after others have deregistered it", () => {
+  it("need not send heartbeats after its lifetime has ended, or after another process has deregistered it", () => {
     assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000) }, lifetime(50_000, 74_000)), [])
     assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 60_000), removals: [removal(70_000)] }), [])
     assert.strictEqual(
@@ -349,14 +349,14 @@ describe("a live instance", () => {
   })
 })
 
-describe("who was deregistered", () => {
-  /** Late is 4 s after the end of a lifetime. */
+describe("a deregistered instance", () => {
+  /** With this tolerance a heartbeat may be stored until 4 s after the end of a lifetime. */
   const soon = { ...times, tolerance: 1_000 }
   const ended = lifetime(50_000, 60_000)
   const after = (at: number, history: Partial<Checks.RegistryHistory> = {}) =>
     check({ lifetimes: [ended], end: 70_000, heartbeats: heartbeats(50_000, at), ...history }, soon)
 
-  it("may have had a write under way, and stays away", () => {
+  it("may have a write in flight, and sends no heartbeats after that", () => {
     assert.deepStrictEqual(after(64_000), [])
     const [violation] = after(64_001, { removals: [removal(45_000), removal(60_020)] })
     assert.deepStrictEqual(violation, {
@@ -371,20 +371,20 @@ describe("who was deregistered", () => {
     })
   })
 
-  it("is back where another lifetime of it has begun", () => {
+  it("may send heartbeats in another lifetime", () => {
     const next = (...lifetimes: ReadonlyArray<Checks.Lifetime>) => [
       ...new Set(rules(after(66_000, { lifetimes: [...lifetimes, ended] })))
     ]
-    assert.deepStrictEqual(next(lifetime(66_500, undefined)), [], "its first write lands before register returns")
+    assert.deepStrictEqual(next(lifetime(66_500, undefined)), [], "the first write is stored before register returns")
     assert.deepStrictEqual(next(lifetime(69_001, undefined)), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(next(lifetime(69_001, undefined, { registering: 66_000 })), [])
-    assert.deepStrictEqual(next(lifetime(55_000, undefined, { node: "b" })), [], "it took the id over")
-    assert.deepStrictEqual(next(lifetime(61_000, 62_000)), [], "and has just ended too")
+    assert.deepStrictEqual(next(lifetime(55_000, undefined, { node: "b" })), [], "it has taken over the id")
+    assert.deepStrictEqual(next(lifetime(61_000, 62_000)), [], "it has just ended as well")
     assert.deepStrictEqual(next(lifetime(55_000, 56_000)), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(
       next(lifetime(61_000, 62_000, { ended: "crashed" })),
       [],
-      "a crash may leave a write under way"
+      "a crash may leave a write in flight"
     )
     assert.deepStrictEqual(next(lifetime(61_000, 61_999, { ended: "crashed" })), [
       "deregistered instances send no heartbeats"
@@ -392,11 +392,11 @@ describe("who was deregistered", () => {
     assert.deepStrictEqual(
       next(lifetime(20_000, 30_000, { ended: "crashed" })),
       ["deregistered instances send no heartbeats"],
-      "which cannot land after another lifetime has written"
+      "its writes cannot be stored after those of a later lifetime"
     )
   })
 
-  it("is not checked where it crashed, nor where there was a disruption within 10 s", () => {
+  it("is not checked if it crashed, or if there was a disruption within 10 s", () => {
     assert.deepStrictEqual(after(66_000, { lifetimes: [lifetime(50_000, 60_000, { ended: "crashed" })] }), [])
     const disruption = (node: string | undefined, from: number, until: number) =>
       rules(after(66_000, { disruptions: [{ node, from, until }] }))
@@ -408,8 +408,8 @@ describe("who was deregistered", () => {
   })
 })
 
-describe("deregistered instances send no heartbeats: a bucket that is lost", () => {
-  it("takes the tombstone with it, and nobody is held to what nobody can know", () => {
+describe("deregistered instances send no heartbeats: a lost stream", () => {
+  it("loses the tombstone, so that later heartbeats are accepted", () => {
     const history = { lifetimes: [lifetime(50_000, 60_000)], heartbeats: heartbeats(58_000, 76_000) }
     assert.deepStrictEqual(rules(check(history)), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(rules(check({ ...history, removals: [removal(60_000, "lost")] })), [])
@@ -419,7 +419,7 @@ describe("deregistered instances send no heartbeats: a bucket that is lost", () 
     )
   })
 
-  it("lets a process go on that has not reported a loss, whichever ends beside it", () => {
+  it("lets a process continue until it reports a loss, even if another lifetime ends", () => {
     const beside = (lost: Checks.Lifetime["lost"], ...removals: ReadonlyArray<Checks.Removal>) =>
       rules(check({
         lifetimes: [lifetime(10_000, 20_000, { node: "b", lost }), lifetime(50_000, 60_000)],
@@ -427,18 +427,18 @@ describe("deregistered instances send no heartbeats: a bucket that is lost", () 
         removals
       }))
     assert.deepStrictEqual(beside(undefined, removal(20_000), removal(21_000, "lost")), [])
-    assert.deepStrictEqual(beside(undefined, removal(19_998), removal(19_999, "lost")), [], "lost before the answer")
+    assert.deepStrictEqual(beside(undefined, removal(19_998), removal(19_999, "lost")), [], "lost before the reply")
     const told = { as: "Deregistered", at: 40_000 } as const
     assert.deepStrictEqual(beside(undefined, removal(20_000)), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(
       beside(undefined, removal(19_000, "lost"), removal(20_000)),
       ["deregistered instances send no heartbeats"],
-      "the tombstone outlived the loss"
+      "the tombstone was stored after the loss"
     )
     assert.deepStrictEqual(
       beside(told, removal(20_000), removal(21_000, "lost")),
       ["deregistered instances send no heartbeats"],
-      "once reported, it is over"
+      "the process ends when it reports the loss"
     )
   })
 })
@@ -452,21 +452,21 @@ describe("deregistered instances send no heartbeats: a process in a disruption",
       disruptions: [{ node: "b", from: 19_000, until: 70_000, ...disruption }]
     }))
 
-  it("does not learn that others deregistered it, and may outlive its tombstone, whichever ends beside it", () => {
+  it("may continue to send heartbeats because it cannot see its deregistration, even if another lifetime ends", () => {
     assert.deepStrictEqual(beside({}), [])
     assert.deepStrictEqual(beside({ from: 30_000, until: 30_001 }), [])
     assert.deepStrictEqual(beside({ from: 30_001, until: 40_000 }), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(beside({ node: "c" }), ["deregistered instances send no heartbeats"])
   })
 
-  it("is over once it has reported the loss", () => {
+  it("sends no heartbeats after it has reported the loss", () => {
     assert.deepStrictEqual(beside({ until: 30_000 }, { as: "Deregistered", at: 40_000 }), [
       "deregistered instances send no heartbeats"
     ])
   })
 })
 
-describe("deregistered instances send no heartbeats: a process that ended otherwise", () => {
+describe("deregistered instances send no heartbeats: a process that ended in another way", () => {
   const end = lifetime(50_000, 60_000, { ended: "left" })
   const beside = (first: Partial<Checks.Lifetime>, ...disruptions: ReadonlyArray<Checks.Disruption>) =>
     check({
@@ -477,7 +477,7 @@ describe("deregistered instances send no heartbeats: a process that ended otherw
     }).filter(({ message }) => message.includes("on a,")).map(({ rule }) => rule)
   const disruption = (from: number, until: number) => ({ node: "b", from, until })
 
-  it("has left by itself, in any disruption, but for a write of its own that lands late", () => {
+  it("sends no heartbeats after it has left, except for a write that a disruption delayed", () => {
     assert.deepStrictEqual(beside({}), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(beside({ until: 52_000 }), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(beside({ until: 30_000 }, disruption(30_000, 31_000)), [
@@ -486,16 +486,16 @@ describe("deregistered instances send no heartbeats: a process that ended otherw
     assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 52_999)), [
       "deregistered instances send no heartbeats"
     ])
-    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 53_000)), [], "when its link is well again")
+    assert.deepStrictEqual(beside({ until: 52_000 }, disruption(52_000, 53_000)), [], "stored when the link is healed")
   })
 
-  it("has crashed, or reported that another has its id: it does not go on either", () => {
+  it("sends no heartbeats after a crash or a reported DuplicateInstance", () => {
     assert.deepStrictEqual(beside({ until: 62_999, ended: "crashed" }), ["deregistered instances send no heartbeats"])
     assert.deepStrictEqual(beside({ until: 63_000, ended: "crashed" }), [])
     assert.deepStrictEqual(beside({ until: 62_999, ended: undefined }), ["deregistered instances send no heartbeats"])
   })
 
-  it("left after the stream was lost that had another tombstone: it is held to its own", () => {
+  it("is checked by its own tombstone if an earlier one was lost with the stream", () => {
     const again = (ended: Checks.Lifetime["ended"]) =>
       rules(check({
         lifetimes: [lifetime(10_000, 60_000, { ended })],
@@ -506,7 +506,7 @@ describe("deregistered instances send no heartbeats: a process that ended otherw
     assert.deepStrictEqual(again("deregistered"), [])
   })
 
-  it("left beside another at the same time: neither goes on", () => {
+  it("sends no heartbeats if two lifetimes leave at the same time", () => {
     const both = check({
       lifetimes: [end, lifetime(20_000, 60_000, { node: "b", ended: "left" })],
       heartbeats: heartbeats(58_000, 97_000),
@@ -516,8 +516,8 @@ describe("deregistered instances send no heartbeats: a process that ended otherw
   })
 })
 
-describe("a history with what is no number", () => {
-  it("is reported as such, and no other rule is checked", () => {
+describe("an invalid history", () => {
+  it("is reported, and no other rule is checked", () => {
     const [violation, ...more] = check({
       heartbeats: [{ instance: "orders/1", at: Number.NaN }],
       lookups: [lookup(1, 2, true)]
@@ -549,13 +549,13 @@ describe("a cleanup", () => {
   const cleanedUp = (at: number, ...beatenAt: ReadonlyArray<number>) =>
     rules(check({ heartbeats: heartbeats(...beatenAt), removals: [removal(at, "cleanedUp")] }))
 
-  it("may remove whoever has sent no heartbeat for maxAge, give or take its clock", () => {
+  it("may remove an instance without a heartbeat for maxAge - tolerance", () => {
     assert.deepStrictEqual(cleanedUp(60_000, 10_000, 40_000), [])
     assert.deepStrictEqual(cleanedUp(60_000, 10_000, 40_001), ["only expired instances are cleaned up"])
-    assert.deepStrictEqual(cleanedUp(60_000, 10_000, 60_001), [], "what comes later does not count")
+    assert.deepStrictEqual(cleanedUp(60_000, 10_000, 60_001), [], "a later heartbeat does not count")
   })
 
-  it("is shown with the heartbeat that it did not see", () => {
+  it("is reported with the heartbeat that it missed", () => {
     const [violation] = check({ heartbeats: heartbeats(10_000, 59_500), removals: [removal(60_000, "cleanedUp")] })
     assert.strictEqual(violation?.message, "orders/1 was cleaned up 0.500 s after a heartbeat")
     assert.deepStrictEqual(violation?.history, [
@@ -565,17 +565,17 @@ describe("a cleanup", () => {
   })
 })
 
-describe("a cleanup that looks twice", () => {
+describe("a cleanup with a confirmation", () => {
   const twice = { ...times, confirmation: 10_000 }
   const cleanedUp = (at: number) =>
     rules(check({ heartbeats: heartbeats(10_000), removals: [removal(at, "cleanedUp")] }, twice))
 
-  it("removes no instance sooner than a confirmation after it can have been seen expired", () => {
+  it("removes an instance only after it can have seen it as expired for the confirmation time", () => {
     assert.deepStrictEqual(cleanedUp(40_000), [])
     assert.deepStrictEqual(cleanedUp(39_999), ["only expired instances are cleaned up"])
   })
 
-  it("is shown with since when it can have known", () => {
+  it("is reported with the time from which on the instance could be seen as expired", () => {
     const [violation] = check({ heartbeats: heartbeats(10_000), removals: [removal(39_000, "cleanedUp")] }, twice)
     assert.deepStrictEqual(violation, {
       rule: "only expired instances are cleaned up",
@@ -589,7 +589,7 @@ describe("a cleanup that looks twice", () => {
     })
   })
 
-  it("is not checked where the last heartbeat may have been rolled back", () => {
+  it("is not checked if the last heartbeat may have been rolled back", () => {
     const rolledBack = (at: number) =>
       rules(
         check({ heartbeats: heartbeats(10_000), removals: [removal(at, "lost"), removal(20_000, "cleanedUp")] }, twice)
@@ -599,7 +599,7 @@ describe("a cleanup that looks twice", () => {
   })
 })
 
-describe("a loss that is reported", () => {
+describe("a reported loss", () => {
   const told = (as: NonNullable<Checks.Lifetime["lost"]>["as"], history: Partial<Checks.RegistryHistory> = {}) =>
     rules(check({
       heartbeats: heartbeats(1000, 11_000),
@@ -607,7 +607,7 @@ describe("a loss that is reported", () => {
       lifetimes: [lifetime(1000, 15_000, { ended: undefined, lost: { as, at: 15_000 } }), ...history.lifetimes ?? []]
     }))
 
-  it("follows a deregistration, in this lifetime", () => {
+  it("with the reason Deregistered follows a deregistration during the lifetime", () => {
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000)] }), [])
     assert.deepStrictEqual(told("Deregistered"), ["losses report the true reason"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), [
@@ -617,21 +617,21 @@ describe("a loss that is reported", () => {
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(12_000, "lost")] }), [], "rolled back")
   })
 
-  it("shares its id with another lifetime", () => {
+  it("with the reason DuplicateInstance requires another lifetime of the id", () => {
     const other = lifetime(12_000, 14_000, { node: "b" })
     assert.deepStrictEqual(told("DuplicateInstance", { lifetimes: [other] }), [])
     assert.deepStrictEqual(told("DuplicateInstance"), ["losses report the true reason"])
-    // Its first write lands up to 3 s before its lifetime begins.
+    // The first write of a lifetime is stored up to 3 s before the lifetime begins.
     const later = (from: number) => told("DuplicateInstance", { lifetimes: [lifetime(from, 19_000, { node: "b" })] })
     assert.deepStrictEqual(later(18_000), [])
     assert.deepStrictEqual(
       later(18_001),
       ["losses report the true reason"],
-      "it came when this one had reported its loss already"
+      "the other lifetime began after the reported loss"
     )
   })
 
-  it("shares its id with a lifetime whose tombstone was lost with the stream: it rightly goes on", () => {
+  it("with the reason DuplicateInstance may refer to a lifetime that continues because its tombstone was lost", () => {
     const beside = (first: Partial<Checks.Lifetime>, ...removals: ReadonlyArray<Checks.Removal>) =>
       rules(check({
         lifetimes: [
@@ -646,14 +646,14 @@ describe("a loss that is reported", () => {
     assert.deepStrictEqual(
       beside({}, deregistered),
       ["losses report the true reason"],
-      "it learned of it by its tombstone"
+      "the other process saw its tombstone"
     )
     assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["losses report the true reason"])
     assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["losses report the true reason"])
     assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["losses report the true reason"])
     const left = (until: number) => beside({ ended: "left", until }, deregistered, lost)
     const told = (at: number) => beside({ lost: { as: "DuplicateInstance", at } }, deregistered, lost)
-    // The other has begun at 47 s, and what is sent before an end may land for 10 s.
+    // The second lifetime begins at 47 s. A write that was sent before an end may be stored until 10 s later.
     for (const until of [told, left]) {
       assert.deepStrictEqual(until(37_000), [])
       assert.deepStrictEqual(until(36_999), ["losses report the true reason"])
@@ -662,7 +662,7 @@ describe("a loss that is reported", () => {
 })
 
 describe("two processes with one id", () => {
-  /** A heartbeat, twice tolerance and 3 s: 33 s. */
+  /** The time limit is heartbeat + 2 x tolerance + 3 s: 33 s. */
   const together = (one: Checks.Lifetime, two: Checks.Lifetime, disruptions: ReadonlyArray<Checks.Disruption> = []) =>
     rules(check({
       lifetimes: [one, two],
@@ -671,14 +671,14 @@ describe("two processes with one id", () => {
       disruptions
     }))
 
-  it("do not both go on", () => {
+  it("do not both continue", () => {
     const first = lifetime(1_000, 60_000)
     assert.deepStrictEqual(together(first, lifetime(27_000, undefined, { node: "b" })), [])
     assert.deepStrictEqual(together(first, lifetime(26_999, undefined, { node: "b" })), ["ids are unique"])
     assert.deepStrictEqual(together(first, lifetime(60_000, undefined, { node: "b" })), [])
   })
 
-  it("may do so while either is disrupted", () => {
+  it("may both continue while one of them is disrupted", () => {
     const other = lifetime(20_000, undefined, { node: "b" })
     for (const node of ["a", "b", undefined]) {
       assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, [{ node, from: 40_000, until: 40_001 }]), [])
@@ -689,7 +689,7 @@ describe("two processes with one id", () => {
     assert.deepStrictEqual(together(lifetime(1_000, 60_000), other, elsewhere), ["ids are unique"])
   })
 
-  it("have as long again when the stream was lost: both register again, and one is lost then", () => {
+  it("have the whole time again after a loss of the stream: both register again", () => {
     const lifetimes = [lifetime(1_000, 60_000), lifetime(20_000, undefined, { node: "b" })]
     const lost = (at: number) =>
       rules(check({
@@ -701,7 +701,7 @@ describe("two processes with one id", () => {
     assert.deepStrictEqual(lost(53_001), ["ids are unique"])
   })
 
-  it("are shown with since when they are two", () => {
+  it("are reported with the begin of both registrations", () => {
     const [violation] = check({
       lifetimes: [lifetime(1_000, undefined), lifetime(2_000, undefined, { node: "b" })],
       heartbeats: heartbeats(...Array.from({ length: 20 }, (_, index) => index * 10_000))
@@ -721,7 +721,7 @@ describe("two processes with one id", () => {
 })
 
 describe("a view", () => {
-  it("of a quiet day has no violation", () => {
+  it("of a fleet without disruptions has no violation", () => {
     const lifetimes = [lifetime(0, 90_000), lifetime(0, undefined, { instance: "mail/1", node: "b" })]
     const own = heartbeats(...Array.from({ length: 9 }, (_, index) => index * 10_000))
     const lookups = Array.from(
