@@ -2,16 +2,16 @@
  * Checks of recorded histories: elections, guarded writes and registries.
  *
  * A history is plain data: terms of leadership, writes that a guarded resource
- * accepted, writes of instances that the store has stored, and results of lookups.
+ * accepted, stored heartbeats of instances, and results of lookups.
  * `History` records one in a simulation. It can also come from real processes with
  * synchronized clocks.
  *
  * Each check is a pure function that returns the violations, the earliest first, or an
  * empty list. A violation contains the recorded facts that prove it.
  *
- * Times are milliseconds on one clock for the whole history. The time of a check is
- * O(n log n) in the length of the history, plus the number of instances of the service
- * for each lookup, and the number of pairs of lifetimes for each instance.
+ * Times are milliseconds on one clock for the whole history. A check takes
+ * O(n log n) time for a history of length n. Each lookup adds the number of instances of
+ * its service, and each instance adds the number of pairs of its lifetimes.
  *
  * @since 0.1.0
  */
@@ -154,7 +154,7 @@ export interface GuardedWrite {
 }
 
 /**
- * A heartbeat: a write of an instance's record that the store has stored.
+ * A heartbeat: a write of an instance's record that the store accepted.
  *
  * @category models
  * @since 0.1.0
@@ -162,7 +162,7 @@ export interface GuardedWrite {
 export interface Heartbeat {
   /** The instance as `service/id`. */
   readonly instance: string
-  /** When the store stored the record, in milliseconds. */
+  /** When the store accepted the write, in milliseconds. */
   readonly at: number
 }
 
@@ -427,7 +427,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * **Details**
  *
- * Ages count from the times at which the STORE stored heartbeats. A lookup may read at
+ * Ages count from the times at which the STORE accepted heartbeats. A lookup may read at
  * any moment between its beginning and its end, and its clock may be wrong by
  * `tolerance`. If an instance is within these limits, it may be listed or not.
  *
@@ -466,7 +466,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * Removals:
  *
- * - `deregistered instances send no heartbeats`: the store stores no heartbeat of an
+ * - `deregistered instances send no heartbeats`: the store accepts no heartbeat of an
  *   instance later than `tolerance + 3 s` after its deregistration began. Exempt are
  *   heartbeats of another lifetime of the instance, up to `tolerance + 3 s` after the end
  *   of that lifetime, and 10 s more if a disruption delayed its last writes. Not checked if

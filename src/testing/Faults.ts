@@ -438,6 +438,27 @@ const decodeFaults = Schema.decodeUnknownResult(Schema.Array(Fault))
  * has ended. If one of the faults is invalid, fails with `InvalidConfig` and injects
  * none of them.
  *
+ * **Example** (A crash in a simulation)
+ *
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import * as Effect from "effect/Effect"
+ * import { Faults, Simulation } from "effect-aegis/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { bucket, facts, node, pauseServer } = yield* Simulation.Simulation
+ *   const a = yield* node("a")
+ *   yield* Faults.injectAll(
+ *     [{ _tag: "Crash", at: 2_000, node: "a", for: 5_000 }],
+ *     { node: () => a, bucket, pauseServer }
+ *   )
+ *   return (yield* facts).crashes
+ * })
+ *
+ * const run = await Effect.runPromise(Simulation.run(program))
+ * assert.deepEqual(run.value, [{ node: "a", at: 2_000 }])
+ * ```
+ *
  * @category running
  * @since 0.1.0
  */

@@ -1,8 +1,8 @@
 /**
  * Records the behaviour of a simulated fleet for `Checks`: terms of leadership and
  * their work, writes to a guarded resource, registrations, and results of lookups. The
- * histories also contain facts of the simulation: stops, crashes, and the messages
- * that the store has stored.
+ * histories also contain facts of the simulation: stops, crashes, and the stored
+ * messages.
  *
  * @since 0.1.0
  */
@@ -110,6 +110,33 @@ export interface TermLoss {
 
 /**
  * Creates an empty history for the current simulation.
+ *
+ * **Example** (The terms of a leader)
+ *
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { Election } from "effect-aegis"
+ * import { Checks, History, Simulation } from "effect-aegis/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const simulation = yield* Simulation.Simulation
+ *   const history = yield* History.make
+ *   const node = yield* simulation.node("a")
+ *   yield* Effect.forkChild(node.run(
+ *     Election.Election.use((election) =>
+ *       election.whileLeader("job", (leadership) => history.term("a", leadership, Effect.never))
+ *     ).pipe(Effect.provide(Election.layer().pipe(Layer.provide(node.layer))))
+ *   ))
+ *   yield* Effect.sleep("10 seconds")
+ *   return yield* history.leaders
+ * })
+ *
+ * const { value: leaders } = await Effect.runPromise(Simulation.run(program))
+ * assert.equal(leaders.terms.length, 1)
+ * assert.deepEqual(Checks.atMostOneLeader(leaders), [])
+ * ```
  *
  * @category constructors
  * @since 0.1.0

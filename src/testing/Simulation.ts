@@ -229,7 +229,7 @@ export interface SimulatedStore {
 }
 
 /**
- * A message that a bucket stored.
+ * A message that a bucket accepted.
  *
  * @category models
  * @since 0.1.0
@@ -245,7 +245,7 @@ export interface StoredWrite {
   readonly operation: "put" | "delete" | "purge" | "expire"
   /** The stored value. Empty for markers. */
   readonly value: Uint8Array
-  /** When the bucket stored the message: simulated time in milliseconds. */
+  /** When the bucket accepted the message: simulated time in milliseconds. */
   readonly at: number
 }
 
@@ -291,7 +291,7 @@ export interface Facts {
   readonly connected: ReadonlyArray<string>
   /** The names of all buckets that exist or existed, in order of creation. */
   readonly buckets: ReadonlyArray<string>
-  /** Every message that any bucket has stored, in order. */
+  /** Every message that any bucket has accepted, in order. */
   readonly stored: ReadonlyArray<StoredWrite>
   /** The losses of messages in buckets. */
   readonly losses: ReadonlyArray<Loss>

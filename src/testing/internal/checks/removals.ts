@@ -15,7 +15,7 @@ const never = Number.POSITIVE_INFINITY
 
 // ------------------------------------------------------------ deregistered instances send no heartbeats
 
-/** The earliest time of a lifetime's first write, which the store stores before `register` returns. */
+/** The earliest time of a lifetime's first write, which the store accepts before `register` returns. */
 const beginOf = ({ from, registering }: Lifetime): number => registering ?? from - recovery
 
 /**
@@ -51,12 +51,12 @@ export interface DeregisteredSpan {
   readonly lifetimes: ReadonlyArray<Lifetime>
   readonly record: InstanceTimeline
   readonly disruptions: DisruptionsOf
-  /** The longest time until the store stores a write that was sent: milliseconds. */
+  /** The longest time between sending a write and its storage: milliseconds. */
   readonly late: number
 }
 
 /**
- * Until when the store may store heartbeats of another lifetime. A heartbeat that was sent before the end of the
+ * Until when the store may accept heartbeats of another lifetime. A heartbeat that was sent before the end of the
  * lifetime may be stored when the disruption ends.
  */
 const reachOf = (other: Lifetime, at: number, { late, record, disruptions }: DeregisteredSpan): number => {

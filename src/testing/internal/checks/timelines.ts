@@ -1,5 +1,5 @@
 /**
- * The timeline of each instance: the times at which the store stored its heartbeats and its removals.
+ * The timeline of each instance: the times of its stored heartbeats and of its removals.
  */
 import type { Lifetime, RegistryHistory, Removal } from "../../Checks.ts"
 import type { Fact } from "./report.ts"
