@@ -186,6 +186,7 @@ export const layerMemory = (
  * **Example** (A service on a NATS cluster)
  *
  * ```ts
+ * import { NodeRuntime } from "@effect/platform-node"
  * import { Effect, Redacted } from "effect"
  * import { Aegis, Registry } from "effect-aegis"
  *
@@ -203,7 +204,7 @@ export const layerMemory = (
  *   return yield* Effect.never
  * }).pipe(Effect.scoped)
  *
- * await Effect.runPromise(Effect.provide(program, Live))
+ * NodeRuntime.runMain(Effect.provide(program, Live))
  * ```
  *
  * @category layers

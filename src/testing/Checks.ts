@@ -53,7 +53,7 @@ export type Rule =
   | "ids are unique"
   | "deregistered instances send no heartbeats"
   | "only expired instances are cleaned up"
-  | "losses report the true reason"
+  | "losses have their true reason"
   | "registrations are stored"
   | "the history is well formed"
 
@@ -460,7 +460,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `registrations are stored`: a registration is stored within `maxAge + heartbeat +
  *   2 x tolerance + 3 s` without a disruption. It may wait `maxAge` for another process
  *   with the same id.
- * - `losses report the true reason`: an instance that reports `Deregistered` was
+ * - `losses have their true reason`: an instance that reports `Deregistered` was
  *   deregistered. An instance that reports `DuplicateInstance` shares its id with another
  *   lifetime.
  *

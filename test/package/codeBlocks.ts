@@ -1,6 +1,6 @@
 /**
- * The code blocks of the documentation: in doc comments of public modules, in README.md and in docs/. Each is a file of
- * its own in a project that has the packed package; all are compiled together, and those that run by themselves are run.
+ * Checks the code blocks of the documentation: of doc comments of public modules, README.md and docs/. Each block becomes a
+ * file in a project with the packed package. All files are compiled together; programs and tests among them are run.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -12,14 +12,37 @@ const withServer = fileURLToPath(new URL("../../tools/withServer.ts", import.met
 interface CodeBlock {
   readonly where: string
   readonly code: string
+  /** The report of a test that must fail: each line must be printed. Undefined for any other block. */
+  readonly report: ReadonlyArray<string> | undefined
 }
 
-const fences = /^```ts\b[^\n]*\n([\s\S]*?)^```/gm
+/** A block of TypeScript. After "```ts failing", the report of the failing test is the next block without a language. */
+const fences = /^```ts( failing)?\n([\s\S]*?)^```$/gm
+
+const reportFence = /^```\n([\s\S]*?)^```$/m
 
 const docComments = /\/\*\*[\s\S]*?\*\//g
 
-const blocksOf = (file: string, text: string): ReadonlyArray<CodeBlock> =>
-  Array.from(text.matchAll(fences), ([, code = ""], index) => ({ where: `${file}, block ${index + 1}`, code }))
+const reportAfter = (text: string): ReadonlyArray<string> => {
+  const lines = reportFence.exec(text)?.[1]?.split("\n").filter((line) => line.trim() !== "")
+  if (lines === undefined) throw new Error("a failing block is not followed by its report")
+  return lines
+}
+
+const anyTypeScript = /^```(?:ts|tsx|typescript|js|javascript)\b/gim
+
+const blocksOf = (file: string, text: string): ReadonlyArray<CodeBlock> => {
+  const found = Array.from(text.matchAll(fences), ({ 0: block, 1: failing, 2: code = "", index: at }, index) => ({
+    where: `${file}, block ${index + 1}`,
+    code,
+    report: failing === undefined ? undefined : reportAfter(text.slice(at + block.length))
+  }))
+  const opened = text.match(anyTypeScript)?.length ?? 0
+  if (opened !== found.length) {
+    throw new Error(`${file}: ${opened} code blocks, but ${found.length} begin with "\`\`\`ts"`)
+  }
+  return found
+}
 
 /** The doc comments of a source file, without their stars. */
 const documentationOf = (source: string): string =>
@@ -41,15 +64,21 @@ const codeBlocksIn = (folder: string): ReadonlyArray<CodeBlock> => {
   ]
 }
 
-type Kind = "test" | "program" | "definitions"
+type Kind = "test" | "failing" | "program" | "definitions"
 
-/** The README's program runs until it gets a signal: `consumer.ts` runs it. Definitions have nothing to run. */
-const kindOf = ({ code }: CodeBlock): Kind =>
-  /from "@effect\/vitest"/.test(code) ? "test" : /^await /m.test(code) ? "program" : "definitions"
+/** A program with `runMain` ends with a signal and is only compiled, as definitions are; `consumer.ts` runs the README's. */
+const kindOf = ({ code, report }: CodeBlock): Kind =>
+  report !== undefined
+    ? "failing"
+    : /from "@effect\/vitest"/.test(code)
+    ? "test"
+    : /^(?:await |console\.log\(await )/m.test(code)
+    ? "program"
+    : "definitions"
 
 const usesServer = ({ code }: CodeBlock): boolean => /\bnats:\/\/|AEGIS_NATS_URL/.test(code)
 
-/** The server of an example, in place of which the started one is used. */
+/** The URL in examples, which is replaced by that of the started server. */
 const exampleServer = /"nats:\/\/127\.0\.0\.1:4222"/g
 
 const programText = (block: CodeBlock): string => block.code.replace(exampleServer, "process.env.AEGIS_NATS_URL!")
@@ -57,22 +86,38 @@ const programText = (block: CodeBlock): string => block.code.replace(exampleServ
 const printsOf = ({ code }: CodeBlock): ReadonlyArray<string> =>
   Array.from(code.matchAll(/^\/\/ => (.*)$/gm), ([, printed = ""]) => printed)
 
-const fileOf = (kind: Kind, index: number): string => `${index}${kind === "test" ? ".test" : ""}.ts`
+const fileOf = (kind: Kind, index: number): string =>
+  kind === "failing" ? `failing/${index}.test.ts` : `blocks/${index}${kind === "test" ? ".test" : ""}.ts`
+
+/** What a command that must fail has printed. */
+const outputOfFailure = (command: () => string): string => {
+  let output: string
+  try {
+    output = command()
+  } catch (error) {
+    return error instanceof Error && "stdout" in error ? String(error.stdout) : String(error)
+  }
+  throw new Error(`expected a failure, got ${output}`)
+}
+
+const expectLines = (printed: string, lines: ReadonlyArray<string>): void => {
+  for (const line of lines) if (!printed.includes(line)) throw new Error(`expected ${line}, got ${printed}`)
+}
 
 /** `folder` is a project in which the package is installed. */
 export const checkCodeBlocks = (check: Check, folder: string, run: Run): void => {
   const blocks = codeBlocksIn(join(folder, "node_modules/effect-aegis")).map((block, index) => {
     const kind = kindOf(block)
-    return { ...block, kind, file: `blocks/${fileOf(kind, index)}` }
+    return { block, kind, file: fileOf(kind, index), where: block.where }
   })
   const ofKind = (kind: Kind) => blocks.filter((block) => block.kind === kind)
-  mkdirSync(join(folder, "blocks"))
+  for (const created of ["blocks", "failing"]) mkdirSync(join(folder, created))
   writeFileSync(
     join(folder, "blocks/tsconfig.json"),
-    JSON.stringify({ extends: "../tsconfig.json", include: ["*.ts"] })
+    JSON.stringify({ extends: "../tsconfig.json", include: ["*.ts", "../failing/*.ts"] })
   )
-  for (const block of blocks) {
-    writeFileSync(join(folder, block.file), block.kind === "program" ? programText(block) : block.code)
+  for (const { block, file, kind } of blocks) {
+    writeFileSync(join(folder, file), kind === "program" ? programText(block) : block.code)
   }
 
   check(`${blocks.length} code blocks of the documentation compile`, () => {
@@ -87,16 +132,19 @@ export const checkCodeBlocks = (check: Check, folder: string, run: Run): void =>
       throw new Error([...places, output].join("\n"), { cause: error })
     }
   })
-  for (const block of ofKind("program")) {
-    check(`${block.where} runs`, () => {
+  for (const { block, file, where } of ofKind("program")) {
+    check(`${where} runs`, () => {
       const server = usesServer(block) ? [withServer, "--", process.execPath] : []
-      const printed = run(process.execPath, ...server, block.file)
-      for (const line of printsOf(block)) {
-        if (!printed.includes(line)) throw new Error(`expected ${line}, got ${printed}`)
-      }
+      expectLines(run(process.execPath, ...server, file), printsOf(block))
     })
   }
   check(`${ofKind("test").length} tests of the documentation pass`, () => {
     run("npx", "vitest", "run", "--root", "blocks")
   })
+  for (const { block: { report = [] }, file, where } of ofKind("failing")) {
+    check(`${where} fails with the report that follows it`, () => {
+      // The failure is expected: its report is compared, and not printed.
+      expectLines(outputOfFailure(() => run("sh", "-c", `npx vitest run ${file} 2>&1`)), report)
+    })
+  }
 }

@@ -609,24 +609,24 @@ describe("a reported loss", () => {
 
   it("with the reason Deregistered follows a deregistration during the lifetime", () => {
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000)] }), [])
-    assert.deepStrictEqual(told("Deregistered"), ["losses report the true reason"])
+    assert.deepStrictEqual(told("Deregistered"), ["losses have their true reason"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(14_000, "expired")] }), [
-      "losses report the true reason"
+      "losses have their true reason"
     ])
-    assert.deepStrictEqual(told("Deregistered", { removals: [removal(15_001)] }), ["losses report the true reason"])
+    assert.deepStrictEqual(told("Deregistered", { removals: [removal(15_001)] }), ["losses have their true reason"])
     assert.deepStrictEqual(told("Deregistered", { removals: [removal(12_000, "lost")] }), [], "rolled back")
   })
 
   it("with the reason DuplicateInstance requires another lifetime of the id", () => {
     const other = lifetime(12_000, 14_000, { node: "b" })
     assert.deepStrictEqual(told("DuplicateInstance", { lifetimes: [other] }), [])
-    assert.deepStrictEqual(told("DuplicateInstance"), ["losses report the true reason"])
+    assert.deepStrictEqual(told("DuplicateInstance"), ["losses have their true reason"])
     // The first write of a lifetime is stored up to 3 s before the lifetime begins.
     const later = (from: number) => told("DuplicateInstance", { lifetimes: [lifetime(from, 19_000, { node: "b" })] })
     assert.deepStrictEqual(later(18_000), [])
     assert.deepStrictEqual(
       later(18_001),
-      ["losses report the true reason"],
+      ["losses have their true reason"],
       "the other lifetime began after the reported loss"
     )
   })
@@ -640,23 +640,23 @@ describe("a reported loss", () => {
         ],
         heartbeats: heartbeats(18_000, 28_000, 38_000, 48_000, 58_000, 68_000),
         removals
-      })).filter((rule) => rule === "losses report the true reason")
+      })).filter((rule) => rule === "losses have their true reason")
     const [deregistered, lost] = [removal(20_000), removal(30_000, "lost")]
     assert.deepStrictEqual(beside({}, deregistered, lost), [])
     assert.deepStrictEqual(
       beside({}, deregistered),
-      ["losses report the true reason"],
+      ["losses have their true reason"],
       "the other process saw its tombstone"
     )
-    assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["losses report the true reason"])
-    assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["losses report the true reason"])
-    assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["losses report the true reason"])
+    assert.deepStrictEqual(beside({}, removal(10_000, "lost"), deregistered), ["losses have their true reason"])
+    assert.deepStrictEqual(beside({ ended: "left" }, deregistered, lost), ["losses have their true reason"])
+    assert.deepStrictEqual(beside({ ended: "crashed" }, deregistered, lost), ["losses have their true reason"])
     const left = (until: number) => beside({ ended: "left", until }, deregistered, lost)
     const told = (at: number) => beside({ lost: { as: "DuplicateInstance", at } }, deregistered, lost)
     // The second lifetime begins at 47 s. A write that was sent before an end may be stored until 10 s later.
     for (const until of [told, left]) {
       assert.deepStrictEqual(until(37_000), [])
-      assert.deepStrictEqual(until(36_999), ["losses report the true reason"])
+      assert.deepStrictEqual(until(36_999), ["losses have their true reason"])
     }
   })
 })

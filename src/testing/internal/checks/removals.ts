@@ -1,5 +1,5 @@
 /**
- * Checks of removals: deregistered instances send no heartbeats, losses report the true reason, and cleanups remove
+ * Checks of removals: deregistered instances send no heartbeats, losses have their true reason, and cleanups remove
  * only expired instances.
  */
 import type { Lifetime, RegistryHistory, RegistryTimes } from "../../Checks.ts"
@@ -95,7 +95,7 @@ export const resurrected = (lifetime: Lifetime, kept: DeregisteredSpan): Readonl
   }]
 }
 
-// ------------------------------------------------------------ losses report the true reason
+// ------------------------------------------------------------ losses have their true reason
 
 /** Finds reported losses without a deregistration, or without another process with the same id. */
 export const misled = (
@@ -117,7 +117,7 @@ export const misled = (
   if (isTrue) return []
   const why = lost.as === "Deregistered" ? "was not deregistered" : "no other process had its id"
   return [{
-    rule: "losses report the true reason",
+    rule: "losses have their true reason",
     at: lost.at,
     message: `${lifetime.instance} on ${lifetime.node} reported ${lost.as}, but ${why}`,
     facts: [registered(lifetime), {
