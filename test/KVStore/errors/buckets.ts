@@ -63,7 +63,7 @@ export const buckets = (test: Shared, world: World) => {
         const theirs = yield* refused(store.put("a", new Uint8Array(5000), options), {
           at: `put "a"`,
           reason: "ValueTooLarge",
-          says: ["5000 bytes", "larger"]
+          says: ["5000 bytes", "exceeds"]
         })
         assert.strictEqual(theirs.size, 5000)
       }
