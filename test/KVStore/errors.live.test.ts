@@ -40,7 +40,7 @@ describe.concurrent("errors", () => {
     permissions(test, world)
     links(test, world)
     if (world.client === "current") {
-      clusters((title, body) => it.live(`${nameOf(world)}: ${title}`, body, 90_000), world)
+      clusters((title, body) => it.live(`${nameOf(world)}: ${title}`, body, 120_000), world)
     }
   }
 })
