@@ -231,8 +231,8 @@ export class KeyNotFound
 
 /**
  * The last message of the key does not have the revision that the write was
- * conditioned on. For a write with `whenKey` this is the last message of the other
- * key.
+ * conditioned on. A write with `whenKey` is conditioned on the last message of
+ * another key: it fails if that message has another revision.
  *
  * @category errors
  * @since 0.1.0

@@ -97,7 +97,7 @@ const watchOverrun = (tenure: Tenure) =>
 
 const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>) =>
   Effect.gen(function*() {
-    // Also after an interruption or a loss: from here on the candidate is not valid.
+    // Whatever ended the work (its own end, an interruption or a loss), `isValid` is false from here on.
     tenure.beginRelease()
     const overrun = yield* Effect.forkDetach(watchOverrun(tenure))
     yield* Fiber.interrupt(work)

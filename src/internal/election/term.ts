@@ -247,7 +247,7 @@ export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write,
 type Meaning =
   /** The newest attempt that landed is ours. */
   | { readonly _tag: "Ours"; readonly revision: number; readonly attempt: number }
-  /** Older than the last write known to have landed. */
+  /** The record that was read has a lower revision than our last write known to have landed. */
   | { readonly _tag: "Stale" }
   | { readonly _tag: "Over"; readonly reason: LossReason }
 
