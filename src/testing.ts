@@ -1,7 +1,7 @@
 /**
  * Simulates fleets in one process, on a virtual clock and with faults, and checks their
- * behaviour. Uses modules of Effect that are not stable yet (`effect/Arbitrary`), and is
- * therefore a separate entry point.
+ * behaviour. A seed determines each run. Uses modules of Effect that are not stable yet
+ * (`effect/Arbitrary`), and is therefore a separate entry point.
  *
  * @since 0.1.0
  */

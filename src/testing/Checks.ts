@@ -66,7 +66,7 @@ export type Rule =
 export interface Violation {
   /** The violated rule. */
   readonly rule: Rule
-  /** The time at which the violation is complete, in milliseconds of the history. */
+  /** The earliest time at which the violation could be seen, in milliseconds of the history. */
   readonly at: number
   /** One sentence about the violation, with the nodes and instances involved. */
   readonly message: string
@@ -206,8 +206,8 @@ export interface Lifetime {
   /** When `register` returned. Equal to `until` if it never returned. */
   readonly from: number
   /**
-   * When the scope of the registration began to close, the node crashed, or the registration was lost. Undefined if the
-   * lifetime has not ended.
+   * When the scope of the registration began to close, the node crashed, another process deregistered the instance, or
+   * the registration reported its loss. Undefined if the lifetime has not ended.
    */
   readonly until: number | undefined
   /**
@@ -226,7 +226,8 @@ export interface Lifetime {
 
 /**
  * A time during which a node was stopped or disconnected, its link was degraded, or the
- * store rejected writes.
+ * store accepted no writes. A step of a node's wall clock is a disruption without a
+ * duration.
  *
  * @category models
  * @since 0.1.0
@@ -368,8 +369,8 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
   report(ifWellFormed(history, () => leaders(history)))
 
 /**
- * Checks that every election has a leader again within a given time without
- * disruptions.
+ * Checks that no election is without a leader for longer than a given time in which
+ * nothing disrupts the fleet.
  *
  * **Details**
  *
@@ -378,8 +379,8 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
  * and without a disruption of any node or of the store (`elections have a leader`).
  *
  * After a crash, the next leader needs the lease, up to 2.5 s if its watch restarts at
- * that moment, and half a second. Add the drift of clocks, and pauses between terms
- * whose work ends regularly.
+ * that moment, and half a second. Add the drift of clocks, and the pauses between terms
+ * if the work ends without a loss of leadership.
  *
  * **Gotchas**
  *
@@ -428,8 +429,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * **Details**
  *
  * Ages count from the times at which the STORE accepted heartbeats. A lookup may read at
- * any moment between its beginning and its end, and its clock may be wrong by
- * `tolerance`. If an instance is within these limits, it may be listed or not.
+ * any moment between its beginning and its end, and its ages may be wrong by `tolerance`.
+ * An instance that no rule requires or forbids may be listed or not.
  *
  * Lookups:
  *
@@ -439,13 +440,16 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `expired instances are not listed`: a lookup does not list an instance if its last
  *   heartbeat is older than `maxAge + tolerance` at the beginning of the lookup, or if it
  *   was removed before the lookup and has sent no heartbeat since.
- * - `list` after a disruption: ages are not checked until `tolerance + 3 s` after a
- *   disruption of the node itself, including disruptions of the store that follow within
- *   that time. A suspended machine misses time until it reads the store's clock.
- * - `watch`: both tolerances are `2 x tolerance`. Views are not checked during a disruption
- *   of the node or the store, nor for `maxAge + tolerance + 3 s` afterwards: a
- *   disconnected observer receives no heartbeats. A view may keep expired instances while
- *   NO instance sends a heartbeat for half of `maxAge`, because the store may be down.
+ * - `list` after a disruption: a list may contain instances that are too old from the
+ *   beginning of a disruption of the node itself until `tolerance + 3 s` after it, and
+ *   after disruptions that follow within that time. A suspended machine misses time until
+ *   it reads the store's clock.
+ * - `watch`: ages may be wrong by `2 x tolerance`, and a view may show a write `tolerance`
+ *   late (a list `readLag`). Views are not checked during a disruption of the node or the
+ *   store, nor for `maxAge + tolerance + 3 s` afterwards: a disconnected observer receives
+ *   no heartbeats. A view may also keep expired instances if NO instance sends a heartbeat
+ *   for half of `maxAge`, because the store may be down, until `maxAge + tolerance + 3 s`
+ *   after the next heartbeat. This does not apply to a registry with only one instance.
  *
  * Lifetimes:
  *
@@ -469,9 +473,10 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `deregistered instances send no heartbeats`: the store accepts no heartbeat of an
  *   instance later than `tolerance + 3 s` after its deregistration began. Exempt are
  *   heartbeats of another lifetime of the instance, up to `tolerance + 3 s` after the end
- *   of that lifetime, and 10 s more if a disruption delayed its last writes. Not checked if
- *   there was a disruption within 10 s of the deregistration, or if the stream was lost
- *   since. A lifetime that another process deregistered during such a disruption, or whose
+ *   of that lifetime; or, if there was a disruption within 10 s of that end, up to
+ *   `tolerance + 13 s` after the later end of the two. Not checked if there was a
+ *   disruption within 10 s of the deregistration, or if the stream was lost since. A
+ *   lifetime that another process deregistered during such a disruption, or whose
  *   deregistration was lost with the stream, lasts until it reports the loss.
  * - `only expired instances are cleaned up`: an instance that is cleaned up has sent no
  *   heartbeat for `maxAge - tolerance + confirmation`. Not checked if the stream was lost

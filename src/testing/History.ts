@@ -33,7 +33,7 @@ export { InvalidConfig } from "../AegisError.ts"
 export interface History {
   /**
    * Runs the work of a leader and records its term: when the work began, when its interruption began, and when it had
-   * stopped. While the work runs, reads `isValid` at random intervals of 0.2 to 2 s.
+   * stopped. While the work runs, reads `isValid` at random intervals of 0.2 to 2 s on the machine's clock.
    */
   readonly term: <A, E, R>(
     node: string,
@@ -54,8 +54,8 @@ export interface History {
     options?: { readonly fence?: boolean | undefined; readonly what?: string | undefined }
   ) => Effect.Effect<boolean, InvalidConfig>
   /**
-   * Registers an instance (`service/id`) and records its lifetime: from the call of `register` until the scope closes,
-   * the process crashes, or the registration is lost.
+   * Runs `register` for an instance (`service/id`) and records its lifetime: from the call until `register` fails, the
+   * scope closes, the process crashes, another process deregisters the instance, or the registration reports its loss.
    */
   readonly registered: <E, R>(
     node: string,
@@ -63,8 +63,8 @@ export interface History {
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
   /**
-   * Deregisters an instance (`service/id`) from another process. If `deregister` succeeds with true, the lifetime that
-   * was current at the time of the call ends.
+   * Runs `deregister`, by which another process deregisters an instance (`service/id`). If it succeeds with true, the
+   * lifetime that was current at the time of the call ends.
    */
   readonly deregistered: <E, R>(
     instance: string,

@@ -326,7 +326,8 @@ export const check: (history: ReadonlyArray<Operation>, options?: Options) => Ve
 
 /**
  * Formats the result of `check` as text. `NotLinearizable` is formatted as a table of its
- * smallest part, one column per process, with bars for concurrent operations.
+ * smallest part, one row per operation, sorted by process and time. Bars beside the rows
+ * show which operations overlap.
  *
  * @category formatting
  * @since 0.1.0
@@ -339,9 +340,9 @@ export const format: (verdict: Verdict) => string = formatVerdict
  *
  * **Details**
  *
- * An interrupted write has the outcome `Unknown`, as does a write that fails with
- * `OutcomeUnknown`. A condition that did not hold is `Refused`. All other failures are
- * `Failed`: `KVStore` guarantees that they have written nothing. Invalid options do not
+ * A write that is interrupted, dies, or fails with `OutcomeUnknown` has the outcome
+ * `Unknown`. A condition that did not hold is `Refused`. All other failures are `Failed`:
+ * `KVStore` guarantees that such a write has written nothing. Invalid options do not
  * throw; the recorded operations fail with `InvalidConfig`.
  *
  * **Example** (Two processes)

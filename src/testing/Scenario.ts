@@ -38,13 +38,16 @@ export { ScenarioFailed } from "./ScenarioError.ts"
  * @since 0.1.0
  */
 export interface Scenario {
-  /** The ids of the machines, at least one: letters, digits, `_` and `-`, except `store` and `test`. */
+  /** The ids of the machines, at least one, each only once: letters, digits, `_` and `-`, except `store` and `test`. */
   readonly nodes: ReadonlyArray<string>
   /** The time before faults can begin. Times of faults count from its end. Default 0. */
   readonly warmUp?: Duration.Input | undefined
   /** Faults begin within this time, at most a day. Default 2 minutes. */
   readonly duration?: Duration.Input | undefined
-  /** The time between the end of the last fault and the check for violations. Default 30 seconds. */
+  /**
+   * The time between the end of the faults (the end of `duration`, or of the last fault if that is later) and the check
+   * for violations. At its beginning every crashed machine is restarted and every link is healed. Default 30 seconds.
+   */
   readonly settleTime?: Duration.Input | undefined
   /** The kinds of faults. A pair limits a kind to the given buckets. Default: `Faults.survivable`. */
   readonly faults?: Faults.PlanOptions["kinds"]
@@ -84,8 +87,8 @@ export interface Setup {
    */
   readonly process: (node: SimulatedNode) => Effect.Effect<unknown, unknown, Scope.Scope>
   /**
-   * Returns the violations of the run, or an empty list. Evaluated after all faults have ended and `settleTime` has
-   * passed. The processes are still running at that time. A failure fails the scenario.
+   * Returns the violations of the run, or an empty list. Evaluated when all faults have ended and `settleTime` has
+   * passed since. The processes are still running at that time. A failure fails the scenario.
    */
   readonly violations: Effect.Effect<ReadonlyArray<Violation | string>, unknown, Scope.Scope>
 }
@@ -147,7 +150,10 @@ const plansOf = (
 export const plans = (scenario: Scenario): Arbitrary.Arbitrary<Faults.Plan> =>
   Result.match(settings.read(scenario), { onFailure: () => noFaults, onSuccess: plansOf })
 
-/** Reports a store or a bucket that no machine used: the faults of the plan did not test anything there. */
+/**
+ * Reports that no machine connected to the server, or that a bucket that faults target by name was never created: the
+ * run then proves nothing.
+ */
 const unreached = (
   { facts: { buckets, connected } }: Run<unknown, unknown>,
   asked: ReadonlySet<string>

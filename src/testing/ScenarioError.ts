@@ -19,7 +19,7 @@ import * as Faults from "./Faults.ts"
  * @since 0.1.0
  */
 export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
-  /** The failing plan. `Scenario.check` has shrunk it. */
+  /** The failing plan: shrunk if `Scenario.check` generated it, otherwise the given plan. */
   readonly plan: Faults.Plan
   /** All violations of the run: those that `Setup.violations` returned, and failures of the run itself as text. */
   readonly violations: ReadonlyArray<Violation | string>

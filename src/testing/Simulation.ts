@@ -50,7 +50,7 @@ export class Simulation extends Context.Service<Simulation, {
   /**
    * Starts a machine with a running process. The machine is switched off when the scope closes, as in a crash: its
    * process runs no finalizers. An id consists of letters, digits, `_` and `-`. The ids `store` and `test` are
-   * reserved. Fails with `InvalidConfig` if the id is invalid or in use.
+   * reserved. Fails with `InvalidConfig` if an option or the id is invalid, or if the run has already used the id.
    */
   readonly node: (
     id: string,
@@ -178,7 +178,7 @@ export interface SimulatedNode {
    * qualities are in effect, the link has the one that was set last.
    */
   readonly link: (quality: LinkQuality, duration?: Duration.Input) => Effect.Effect<void, InvalidConfig>
-  /** Breaks the connections of the machine. Each client reconnects within 1.5 s if the link is not cut. */
+  /** Breaks the connections of the machine. Each client reconnects within 1 s if it can reach the server. */
   readonly disconnect: Effect.Effect<void>
   /** Ends every `cut` and every `link` quality of the machine. */
   readonly heal: Effect.Effect<void>
@@ -211,20 +211,24 @@ export interface LinkQuality {
  */
 export interface SimulatedStore {
   /**
-   * Removes the leader of the bucket's stream for `gap`. Requests fail with "no responders", and replies in flight may
-   * be lost. A stream with memory storage and one replica loses its messages. NATS clusters need 4 to 9 s to
-   * elect a new leader.
+   * Removes the leader of the bucket's stream for `gap`. Writes fail with "no responders". Requests of the JetStream
+   * API get an error or no reply. Direct reads succeed only on a replicated bucket. Writes in flight may be stored
+   * without a reply, and consumers may be lost. A stream with memory storage and one replica is deleted. NATS clusters
+   * need 4 to 9 s to elect a new leader.
    */
   readonly loseLeader: (gap: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** Deletes the bucket's stream with its messages and consumers. */
   readonly loseStream: Effect.Effect<void, InvalidConfig>
   /** Deletes the bucket's stream and recreates it at once. Revisions of the new stream begin at 1. */
   readonly recreateStream: Effect.Effect<void, InvalidConfig>
-  /** Removes the last `messages` messages, as a restored backup does. Later writes reuse their revisions. */
+  /**
+   * Removes the messages with the last `messages` revisions, as a restored backup does. Later writes reuse these
+   * revisions.
+   */
   readonly rollBack: (messages: number) => Effect.Effect<void, InvalidConfig>
   /** Deletes every consumer of the stream, which ends the delivery to every watch. */
   readonly dropConsumers: Effect.Effect<void, InvalidConfig>
-  /** Sets the delay of the copies of a replicated bucket, from now on. 0 ends the delay. */
+  /** Sets the additional delay of the copies of a replicated bucket, from now on. 0 ends it. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
@@ -310,7 +314,10 @@ export interface Run<A, E = never> {
   readonly exit: Exit.Exit<A, E>
   /** The simulated duration of the run. */
   readonly lasted: Duration.Duration
-  /** How often each fault took effect, by the name of the effect: the fault changed or delayed a message. */
+  /**
+   * How often each fault took effect, by the name of the effect, such as `crash` or `request lost`. `no store leader`
+   * counts only if a request arrived during the gap, and `server paused` only if the server had work to delay.
+   */
   readonly faults: ReadonlyMap<string, number>
   /** The facts recorded until the end of the run. */
   readonly facts: Facts

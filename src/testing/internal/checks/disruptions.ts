@@ -48,7 +48,7 @@ export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: nu
 
 /**
  * The times in which an observer may suspect the store instead of the instances, because no instance sends a heartbeat:
- * from half of `maxAge` after a heartbeat until the next heartbeat of any instance.
+ * from `maxAge / 2 - tolerance` after a heartbeat until the next heartbeat of any instance.
  */
 export const silences = (history: RegistryHistory, { tolerance, maxAge }: RegistryTimes): ReadonlyArray<Span> => {
   const times = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)

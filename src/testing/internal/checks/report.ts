@@ -16,7 +16,7 @@ export interface Fact {
 /** A violation whose facts are not formatted yet. */
 export interface Finding {
   readonly rule: Rule
-  /** The time at which the violation is complete: milliseconds. */
+  /** The earliest time at which the violation could be seen: milliseconds. */
   readonly at: number
   readonly message: string
   readonly facts: ReadonlyArray<Fact>

@@ -15,7 +15,7 @@ export interface Environment {
   /** Schedules an event. Events run in the order of their times; the seed decides the order at equal times. */
   readonly after: (millis: number, run: () => void) => Timer
   readonly chance: Chance
-  /** Counts a fault that took effect, so that it changed an answer or its time. */
+  /** Counts a fault that took effect: it changed an answer, or the time of an answer. */
   readonly injected: (fault: string) => void
   /** Adds a line to the timeline, if a timeline is recorded. */
   readonly note: (who: string, what: () => string) => void
