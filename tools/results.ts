@@ -161,7 +161,7 @@ ${
   )
 }
 
-Watches of this library and of \`@nats-io/kv\`: each fault once on each server line, with and without history. The table
+Watches of this library and of \`@nats-io/kv\`: each fault once on each server line, some also with history. The table
 shows the worst value.
 
 ${

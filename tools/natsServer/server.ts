@@ -148,7 +148,7 @@ const killTimeout = "10 seconds"
 
 /**
  * Between a kill and a restart the port is free, and the system may assign it to an outgoing connection, even to a
- * client's connection to this port. So a restart waits until the port is free.
+ * client's connection to this port. So a restart waits until the port is free, for about 10 s.
  */
 const portTaken = { schedule: Schedule.spaced("100 millis"), times: 100 }
 

@@ -33,7 +33,7 @@ const keys = ["k.0", "k.1", "k.2"]
 /** Only written with message ids. These writes bypass `KVStore`, so the history does not contain this key. */
 const foreignKey = "foreign"
 
-/** Simulated time in milliseconds. No write begins later. */
+/** Simulated time in milliseconds at which the processes stop writing. The last write may begin up to 3 s later. */
 const lastWrite = 70_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)

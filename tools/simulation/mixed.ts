@@ -74,9 +74,9 @@ const settleTime = 30_000
 const longestGoodbye = 1500
 
 /**
- * Milliseconds from the end of a lease until there must be a new leader: time to replace a lost watch, 0.5 s between
- * two leaders of the store, the end of the former leader's work, clock drift, and the pause of a candidate that has
- * resigned.
+ * Milliseconds from the end of a lease until there must be a new leader: time to replace a lost watch, half a second
+ * (both as in `Checks.leaderWithin`), the end of the former leader's work, clock drift, and the pause of a candidate
+ * that has resigned.
  */
 const takeover = 12_000
 

@@ -35,7 +35,7 @@ export const quietKeys = Array.from({ length: 12 }, (_, n) => `quiet.${n}`)
 /** Deleted during the fault; the second half without a delete marker, if the bucket has no consumer then. */
 const doomedKeys = quietKeys.slice(0, 8)
 
-/** The first write after the fault goes to this key. */
+/** The first write of a new connection after the fault goes to this key. */
 const freshKey = "fresh"
 
 export interface Report extends Verdict {
@@ -43,7 +43,10 @@ export interface Report extends Verdict {
   readonly version: string
   readonly scenario: string
   readonly seen: ReadonlyArray<Seen>
-  /** The value of the last write before the fault. Later values are not in the bucket that was lost. */
+  /**
+   * The number taken when the fault begins. No write has it: lower values were written before, and values above it are
+   * not in the bucket that was lost.
+   */
   readonly lastBefore: number
   /** Milliseconds from the start of the fault until a write of a new connection was acknowledged. */
   readonly outage: number | undefined
