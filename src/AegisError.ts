@@ -40,7 +40,8 @@ export class InvalidName extends Schema.TaggedError<InvalidName>("effect-aegis/A
 }
 
 /**
- * An invalid option or setting.
+ * An option or setting that is invalid, or that the connected server does not
+ * support.
  *
  * @category errors
  * @since 0.1.0
@@ -48,12 +49,12 @@ export class InvalidName extends Schema.TaggedError<InvalidName>("effect-aegis/A
 export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aegis/AegisError/InvalidConfig")(
   "InvalidConfig",
   {
-    /** The name of the option or setting, the expected values, and the value that was passed. */
+    /** The name of the option or setting and why it is invalid: in general the expected values and the given value. */
     problem: Schema.String
   }
 ) {
   /**
-   * Which option or setting is invalid, the expected values, and the actual value.
+   * Which option or setting is invalid, and why.
    *
    * @since 0.1.0
    */
@@ -72,7 +73,7 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>("effect-aeg
 }
 
 /**
- * A value, or metadata, that cannot be encoded. No request was sent.
+ * A value, or metadata, that cannot be encoded. Nothing was written.
  *
  * @category errors
  * @since 0.1.0

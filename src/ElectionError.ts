@@ -1,7 +1,7 @@
 /**
  * Errors of elections: one `ElectionError`, with the operation, the election and
- * a tagged `reason`. Handle one reason with `Effect.catchReason("ElectionError",
- * "LeadershipLost", ...)`.
+ * a tagged `reason`. `Effect.catchReason("ElectionError", "LeadershipLost",
+ * handler)` handles one reason.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./Aegis
  *
  * - `resigned`: the leader handed leadership over
  * - `superseded`: another candidate won
- * - `expired`: the leader could not renew within `renewDeadline`
+ * - `expired`: no renewal succeeded within `renewDeadline`
  * - `removed`: the record was removed from the bucket
  *
  * @category models

@@ -36,11 +36,12 @@ const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity
  * **Gotchas**
  *
  * Pass the clock that recorded the heartbeats. For instances that a `Registry`
- * returned (with `clock: "store"`, the default) this is `KVStore.clock`. The clock
- * of a host can differ from it: live instances would look expired, or expired
- * instances live.
+ * returned (with `clock: "store"`, the default), and for the `created` of an entry
+ * of a `KVStore`, this is `KVStore.clock`. The clock of a host can differ from it:
+ * live instances would look expired, or expired instances live.
  *
- * Throws `InvalidConfig` if `maxAge` is not a valid duration or is negative.
+ * Throws `InvalidConfig` if an option is unknown, or if `maxAge` is not a valid
+ * duration or is negative: a predicate has no error channel.
  *
  * **Example** (Checking instances by the store's clock)
  *

@@ -5,9 +5,9 @@
  * An instance registers and sends heartbeats. It expires once its last heartbeat is
  * older than `maxAge`. By default the registry measures ages with the store's own
  * timestamps, so wrong clocks on the hosts have no effect, and it needs no per-key
- * TTL. Every write is a compare-and-set on the revision that this process wrote
- * last: a registration cannot overwrite the record of another process, and a late
- * heartbeat cannot restore a deregistered instance.
+ * TTL. Every write is a compare-and-set on the last revision that this process has
+ * read or written: only `onDuplicate: "replace"` overwrites a live record of another
+ * process, and a late heartbeat cannot restore a deregistered instance.
  *
  * @since 0.1.0
  */
@@ -78,8 +78,8 @@ export class Registry extends Context.Service<Registry, {
    *
    * Fails before it writes anything with `InvalidName`, `InvalidConfig`,
    * `InvalidValue` (metadata) or `ValueTooLarge`; with `DuplicateInstance` if
-   * another process uses the id; and with `KVStoreError` if the store is not
-   * available.
+   * another process uses the id; and with `KVStoreError` if a request to the store
+   * fails before the instance is registered, for example during an outage.
    *
    * **Gotchas**
    *
@@ -121,9 +121,9 @@ export class Registry extends Context.Service<Registry, {
    *
    * **Details**
    *
-   * The first heartbeat registers the instance. So does a heartbeat whose record has
-   * expired or was removed by a cleanup. Each heartbeat also writes the version,
-   * status, group and metadata.
+   * The first heartbeat registers the instance. So does a heartbeat whose record was
+   * removed by age or by a cleanup. Each heartbeat also writes the version, status,
+   * group and metadata.
    *
    * Fails as `register` does, but never waits: if a live record of another process
    * has the id, it fails with `DuplicateInstance` at once. If another process
@@ -173,8 +173,8 @@ export class Registry extends Context.Service<Registry, {
   ) => Effect.Effect<ReadonlyArray<ServiceInstance>, RegistryError>
   /**
    * Reads the live instances of all services, grouped by service name. A service
-   * without live instances is left out. Fails with `InvalidConfig` or
-   * `KVStoreError`.
+   * without live instances is left out. A record that does not decode is logged and
+   * left out. Fails with `InvalidConfig` or `KVStoreError`.
    */
   readonly listAll: (
     options?: ReadOptions
@@ -305,11 +305,13 @@ export interface RegisterOptions {
   /**
    * Behaviour if a live record of another process has the id. Default `"wait"`.
    *
-   * - `"wait"`: waits until the other process has sent no heartbeat for `maxAge`;
-   *   fails with `DuplicateInstance` as soon as the other process sends one
+   * - `"wait"`: waits until the other process has sent no heartbeat for `maxAge`, or
+   *   until its record is removed; fails with `DuplicateInstance` as soon as the other
+   *   process sends a heartbeat
    * - `"fail"`: fails with `DuplicateInstance` at once
    * - `"replace"`: overwrites the record; the `lost` of the other process returns
-   *   `DuplicateInstance`
+   *   `DuplicateInstance` after its next heartbeat. Fails with `DuplicateInstance` if
+   *   the record is written at the same time
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
 }
@@ -337,7 +339,10 @@ export interface ReadOptions {
  * @since 0.1.0
  */
 export interface Registration {
-  /** Returns the instance as this process last stored it. */
+  /**
+   * Returns the instance as this process last stored it. Unlike in reads, its
+   * `lastHeartbeat` may be by the clock of this host, also with `clock: "store"`.
+   */
   readonly instance: Effect.Effect<ServiceInstance>
   /**
    * Writes a new version, status, group or metadata at once. `f` receives the
@@ -354,7 +359,7 @@ export interface Registration {
   /**
    * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has passed,
    * then deregisters. A failure of `done` is logged and ends the wait. If the status
-   * cannot be written, `drain` fails at once, without waiting.
+   * cannot be written, `drain` fails at once: it neither waits nor deregisters.
    */
   readonly drain: (
     done: Effect.Effect<void>,
@@ -372,7 +377,7 @@ export interface Registration {
   /**
    * Emits whether other processes see the instance as live: the current state, then
    * every change. The state is `invisible` once `maxAge` has passed since the last
-   * stored heartbeat.
+   * stored heartbeat was sent.
    */
   readonly visibility: Stream.Stream<"visible" | "invisible">
 }
@@ -385,17 +390,17 @@ export interface Registration {
  */
 export interface CleanupOptions {
   /**
-   * Age of the last heartbeat above which an instance is removed. At least twice the
-   * registry's `heartbeat`; a number is milliseconds. Default: the `maxAge` of the
-   * registry.
+   * Age of the last heartbeat above which an instance is removed. From twice the
+   * registry's `heartbeat` (200 ms if that is a Schedule) to 366 days; a number is
+   * milliseconds. Default: the `maxAge` of the registry.
    */
   readonly maxAge?: Duration.Input | undefined
   /** Whether to report the expired instances without removing them. Default false. */
   readonly dryRun?: boolean | undefined
   /**
-   * Largest fraction of a service's instances that one run may remove, from 0 to 1.
-   * Applies to services with at least 10 instances. Default 0.5; 1 disables this
-   * self-preservation.
+   * Self-preservation, from 0 to 1: if more than this fraction of a service's
+   * instances is expired, the run removes no instance of that service. Applies to
+   * services with at least 10 records. Default 0.5; 1 disables it.
    */
   readonly maxRemovalRatio?: number | undefined
   /**
@@ -426,7 +431,7 @@ export interface CleanupReport {
   }>
   /**
    * Number of expired records that changed or were removed between the read and the
-   * removal. The run left them alone.
+   * removal. The run did not remove them.
    */
   readonly conflicts: number
   /** The expired instances that could not be removed. The next run tries again. */
@@ -451,8 +456,8 @@ export interface CleanupReport {
 export interface Options {
   /**
    * Age of the last heartbeat above which an instance is expired. At least twice
-   * `heartbeat`, and at most half of the bucket's `streamMaxAge`; a number is
-   * milliseconds. Default 30 seconds.
+   * `heartbeat` (200 ms if that is a Schedule), and at most half of the bucket's
+   * `streamMaxAge` and 366 days; a number is milliseconds. Default 30 seconds.
    */
   readonly maxAge?: Duration.Input | undefined
   /**
@@ -474,8 +479,8 @@ export interface Options {
  *
  * **Details**
  *
- * Fails with `InvalidConfig` for an invalid option, a `maxAge` below two
- * heartbeats, or a bucket whose `streamMaxAge` is below twice `maxAge`.
+ * Fails with `InvalidConfig` for an invalid option, a `maxAge` below two heartbeats
+ * or above 366 days, or a bucket whose `streamMaxAge` is below twice `maxAge`.
  *
  * @category constructors
  * @since 0.1.0

@@ -108,7 +108,7 @@ export type RegistryReason = typeof RegistryReason.Type
  * @since 0.1.0
  */
 export class RegistryError extends Schema.TaggedError<RegistryError>("effect-aegis/RegistryError")("RegistryError", {
-  /** Name of the operation, such as `list`, with the instance where one is known: `update orders/orders-1`. */
+  /** Name of the operation, such as `list`. For a registration followed by the instance: `update orders/orders-1`. */
   operation: Schema.String,
   /** Why the operation failed. */
   reason: RegistryReason

@@ -101,7 +101,7 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
   version: Schema.String,
   /** Status that the instance reports. */
   status: Status,
-  /** Time of the last heartbeat, by the clock of the registry. */
+  /** Time of the last heartbeat: by the store's clock, or with `clock: "local"` by the clock of the instance's host. */
   lastHeartbeat: Schema.DateTimeUtc,
   /** Group of instances among which one is active. Absent if the instance has no group. */
   group: Schema.optional(Schema.String),

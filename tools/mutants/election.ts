@@ -265,7 +265,7 @@ const leaders: ReadonlyArray<Mutant> = [
   },
   {
     name: "a failed read counts as a removed record",
-    from: "E14, AegisSDK 0.4: one failed read dethrones a healthy leader",
+    from: "E14, AegisSDK 0.4: one failed read ends the term of a healthy leader",
     file: tenure,
     find: "Effect.map(this.bounded(\"get\", this.options.store.get(this.key)), fromRead)",
     replace:

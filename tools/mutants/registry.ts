@@ -127,7 +127,7 @@ export const registry: ReadonlyArray<Mutant> = [
     replace: "command: looks < 0 ? { _tag: \"LookAgain\"",
     scenario: "mixed",
     runs: 500,
-    // It needs a disruption, and near a disruption the checks allow a record to reappear.
+    // The bug shows only near a disruption, and there the checks allow a record to reappear.
     test: {
       file: "test/Registry/Registry.test.ts",
       name: "a registration interrupted before its first write lands removes the record once the write lands"

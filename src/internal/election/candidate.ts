@@ -32,7 +32,7 @@ import type { Candidate } from "./campaign.ts"
 import { largestSize } from "./record.ts"
 import type { TermTimings } from "./tenure.ts"
 
-/** A name is one or more tokens of a NATS subject, with slashes between them. */
+/** A name is one token of a NATS subject, so it has no dots, wildcards or spaces. Slashes are allowed. */
 const namePattern = /^[a-zA-Z0-9_/-]{1,200}$/
 
 /** The name for error messages. It may be any value in untyped code. */
@@ -86,7 +86,7 @@ export const toLayerTimes = (
 
 const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)
 
-/** Each step delays a candidate by one renewInterval. With more steps it would practically never campaign. */
+/** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000
 
 const candidateSettings = {

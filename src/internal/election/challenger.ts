@@ -1,6 +1,6 @@
 /**
  * Decides when a candidate may try to win (docs/protocols/election.md, E7 to E9). Pure. All times are milliseconds of
- * this process's monotonic clock.
+ * this process's monotonic clock, except the store's time in `remainingLease`, by which no candidate decides.
  */
 import type { Held, Seen } from "./record.ts"
 
@@ -9,7 +9,10 @@ export interface Observation {
   readonly seen: Seen
   /** When this process first observed exactly this state. */
   readonly since: number
-  /** The last live record that was observed, while its leader may still be valid. A hand-over clears it. */
+  /**
+   * The last held record that was observed, because its leader may be valid after the record has disappeared.
+   * `leaseMillis` is undefined if the record could not be decoded. A hand-over clears it.
+   */
   readonly lastHeld: { readonly leaseMillis: number | undefined; readonly since: number } | undefined
   /** The highest term that was observed. */
   readonly term: number
@@ -48,7 +51,7 @@ export interface Challenger {
   readonly leaseDuration: number
   /** In milliseconds. */
   readonly renewInterval: number
-  /** Candidates with a lower value try first if there is no leader. */
+  /** Candidates with a lower value try earlier after a hand-over, and if no held record was observed. */
   readonly priority: number
 }
 
@@ -77,9 +80,9 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
 }
 
 /**
- * The milliseconds until another candidate may win over a live record. The lease counts from the time at which the
- * store wrote the record, by the store's clock. It also ends when this process has observed the record for a whole
- * lease: `observed` is 0 if the record was only just read (E24).
+ * The milliseconds until another candidate may win over a held record, 0 or less after the lease. The lease counts
+ * from the time at which the store wrote the record, by the store's clock. It also ends when this process has observed
+ * the record for a whole lease: `observed` is 0 if the record was only just read (E24).
  */
 export const remainingLease = (seen: Held, storeNow: number, observed: number): number =>
   seen.record.leaseMillis - Math.max(storeNow - seen.created.epochMilliseconds, observed)

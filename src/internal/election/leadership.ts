@@ -53,7 +53,7 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
   }
 }
 
-/** Runs the health check every `renewInterval` until the term ends or the scope is closed. */
+/** Runs the health check every `renewInterval` until the term ends or the scope is closed. Resigns if it is false. */
 const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
   candidate.healthCheck === undefined ? Effect.void : forkReported(
     `the health check of the leader of "${candidate.election}"`,
@@ -132,7 +132,7 @@ const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effe
     ? work
     : Effect.fail(failure("whileLeader", election)(invalidConfig(`work: expected an Effect, got ${kindOf(work)}`)))
 
-/** Runs the work until it ends or leadership is lost. */
+/** Runs the work until it ends, until leadership is lost, or until the work or the health check resigns. */
 export const runWork = <A, E, R>(
   candidate: Candidate,
   won: Won,

@@ -34,7 +34,7 @@ export class Observations {
     this.clock = clock
   }
 
-  /** Undefined if the key has neither been read nor covered by a watch. */
+  /** Undefined if the key was neither read nor delivered, and the snapshot of the watch is not complete. */
   observation(election: string): Observation | undefined {
     return this.byElection.get(election) ?? (this.complete.isOpen() ? this.see(election, absent) : undefined)
   }

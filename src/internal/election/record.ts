@@ -18,10 +18,10 @@ export const electionOf = (key: string): string => key.slice(keyPrefix.length + 
 
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** Counters must be able to grow: a record with a counter near the largest safe integer is from another writer. */
+/** Counters must be able to grow: a record with a larger counter is from another writer, and cannot be decoded. */
 const largestCounter = 2 ** 52
 
-/** The longest lease that a candidate can configure. A longer lease in a record would block the election. */
+/** The longest lease that a candidate can configure. A longer lease, from another writer, would block the election. */
 const longestLease = Duration.toMillis(longest)
 
 export const StoredRecord = Schema.Struct({
@@ -67,7 +67,7 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     vacant: false
   }).length
 
-/** The state of the key. `Held`: a record that is not vacant. `Undecodable` counts as held by an unknown leader (E5). */
+/** The state of the key. `Held`: not vacant. `Undecodable` counts as held by an unknown leader (E5). */
 export type Seen =
   | { readonly _tag: "Absent" }
   | { readonly _tag: "Held"; readonly revision: number; readonly created: DateTime.Utc; readonly record: StoredRecord }
@@ -86,8 +86,8 @@ export const absent: Seen = { _tag: "Absent" }
 const hasRoom = ({ attempt, term }: StoredRecord): boolean => term <= largestCounter && attempt <= largestCounter
 
 const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
-  // Bytes that are not UTF-8 are not JSON either: the replacement characters do not parse, or the result does not match
-  // the schema. The parser throws on JSON that is nested too deep.
+  // `TextDecoder` replaces bytes that are not UTF-8. Inside a JSON string the replacement characters are accepted: only
+  // another writer can have written them. Elsewhere they do not parse. JSON that is nested too deep throws.
   Result.flatMap(Result.try(() => decodeText(new TextDecoder().decode(value))), identity).pipe(
     Result.filterOrFail(hasRoom, () => "a counter is too large")
   )

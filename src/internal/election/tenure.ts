@@ -104,7 +104,7 @@ export class Tenure {
     return Term.holdingOf(this.state) !== undefined
   }
 
-  /** Milliseconds until another candidate may lead. */
+  /** Milliseconds until another candidate may lead. 0 or less if the lease has ended, or if no attempt has won. */
   get untilLeaseEnds(): number {
     return Term.untilLeaseEnds(this.state, this.elapsed.sample(), this.options.times.leaseDuration)
   }
@@ -184,7 +184,7 @@ export class Tenure {
   }
 
   /**
-   * Evaluates an observed record. A live record with our nonce means that an attempt has won, whatever the answer
+   * Evaluates an observed record. A held record with our nonce means that an attempt has won, whatever the answer
    * was.
    */
   claim(seen: Seen): Attempted {
@@ -245,7 +245,7 @@ export class Tenure {
     })
   )
 
-  /** Writes new metadata, and retries until an attempt has landed or leadership has ended (E18). */
+  /** Writes new metadata. After a conflict it retries until an attempt has landed or leadership has ended (E18). */
   proclaim(metadata: Metadata): Effect.Effect<"landed" | "over", KVStoreError> {
     const attempt: Effect.Effect<"landed" | "over", KVStoreError> = Effect.suspend(() => {
       const write = this.step(Term.proclaim(this.state, this.elapsed.sample()))
@@ -275,8 +275,8 @@ export class Tenure {
   }
 
   /**
-   * Hands leadership over: writes the vacant record by compare-and-set until it has landed or the deadline has passed
-   * (E20).
+   * Hands leadership over: writes the vacant record by compare-and-set until it has landed or the term has ended, at
+   * the deadline at the latest (E20).
    */
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.beginRelease()

@@ -221,7 +221,7 @@ const win = (
   return { _tag: state._tag === "Withdrawing" ? "Releasing" : "Leading", holding }
 }
 
-/** The store has answered that a write has `revision`. */
+/** The store has answered that a write has landed and has the revision `revision`. */
 export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write, revision: number): Term => {
   switch (state._tag) {
     case "Watching":
@@ -260,7 +260,7 @@ const meaningOf = (nonce: string, lease: Lease, seen: Seen): Meaning => {
     : { _tag: "Ours", revision: seen.revision, attempt: seen.record.attempt }
 }
 
-/** Our nonce in a live record: an attempt has won, whatever the answer was (E10). */
+/** Our nonce in a held record: an attempt has won, whatever the answer was (E10). */
 const isOurs = (nonce: string, seen: Seen): seen is Held => seen._tag === "Held" && seen.record.nonce === nonce
 
 const winByRecord = (state: Watching | Standing | Withdrawing, seen: Held): Term => {
@@ -346,7 +346,10 @@ export const tick = (state: Term, now: number, renewDeadline: number): Step<numb
   return left > 0 ? [state, left] : [end(state, "expired"), 0]
 }
 
-/** The milliseconds until another candidate may win, also after the end of the term. 0 if no attempt has won. */
+/**
+ * The milliseconds until another candidate may win, also after the end of the term. Negative after the lease, and 0 if
+ * no attempt is known to have won.
+ */
 export const untilLeaseEnds = (state: Term, now: number, leaseDuration: number): number => {
   const holding = holdingOf(state)
   return holding === undefined ? 0 : holding.lease.sentAt + leaseDuration - now
@@ -374,5 +377,5 @@ export const release = (state: Term): Term => {
   }
 }
 
-/** The outcome of an interrupted campaign could not be read. If its attempt lands later, the lease expires. */
+/** The outcome of an interrupted campaign is unknown. If its attempt wins, other candidates wait for its lease. */
 export const abandon = (state: Term): Term => state._tag === "Withdrawing" ? withdrawn : state

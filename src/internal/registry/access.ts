@@ -34,9 +34,10 @@ export interface Access {
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
 }
 
-/** The last message of a key, and the milliseconds that have passed since it. */
+/** The last message of a key. */
 export interface LastOf {
   readonly seen: LastSeen
+  /** Milliseconds since the last heartbeat. Infinite if the key has no value, 0 if the time of the value is unknown. */
   readonly silentFor: number
 }
 

@@ -17,7 +17,10 @@ export type LastSeen =
 export type HeartbeatDecision =
   /** The record is this process's own, at another revision: a late write, or an update. Continue from that revision. */
   | { readonly _tag: "Adopt"; readonly revision: number; readonly record: InstanceRecord }
-  /** The record was removed by age or by a cleanup: register again, on the condition of the message that was read. */
+  /**
+   * The record was removed by age, by a cleanup, or with the bucket: register again, on the condition of the message
+   * that was read.
+   */
   | { readonly _tag: "RegisterAgain"; readonly revision: number }
   /** Another process has the id. */
   | { readonly _tag: "Taken" }

@@ -45,7 +45,7 @@ const defaultHeartbeat = Duration.seconds(10)
  */
 export const shortestInterval = Duration.millis(100)
 
-/** Largest fraction of a service's instances that one run of the cleanup removes. */
+/** If a larger fraction of a service's instances is expired, a run of the cleanup removes none of them. */
 const defaultMaxRemovalRatio = 0.5
 
 type HeartbeatSchedule = Schedule.Schedule<unknown> | Duration.Duration

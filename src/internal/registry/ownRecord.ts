@@ -199,8 +199,8 @@ export class OwnRecord {
   }
 
   /**
-   * Waits until the process with the id has sent no heartbeat for maxAge. Fails with
-   * DuplicateInstance if it sends one (R8).
+   * Waits until the process with the id has sent no heartbeat for maxAge, or until its
+   * record is removed. Fails with DuplicateInstance if it sends a heartbeat (R8).
    */
   private silence(revision: number, silentFor: number): Effect.Effect<void, RegistryReason> {
     const { maxAge, store } = this.options.access

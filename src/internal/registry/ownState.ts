@@ -130,7 +130,7 @@ export type Command =
   | { readonly _tag: "ReadBack" }
   /** Pause; next event: `Asked`. */
   | { readonly _tag: "WriteAgain" }
-  /** Log that the record was removed by age or by a cleanup, then as `WriteAgain`. */
+  /** Log that the record is missing (removed by age, by a cleanup, or with the bucket), then as `WriteAgain`. */
   | { readonly _tag: "RegisterAgain" }
   /** Read the key after all other operations have ended; next event: `Looked`. */
   | { readonly _tag: "Remove"; readonly looks: number }

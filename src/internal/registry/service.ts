@@ -36,7 +36,7 @@ const failure = (operation: string) => (reason: RegistryReason) => new RegistryE
 const accepted = <A>(operation: string, result: Result.Result<A, RegistryReason>) =>
   Effect.mapError(Effect.fromResult(result), failure(operation))
 
-/** Order by id: the store returns records in the order of their last heartbeats. */
+/** Order by id. The order of the store may depend on the times of the last heartbeats. */
 const byId = (a: ServiceInstance, b: ServiceInstance): number =>
   a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
 
