@@ -235,7 +235,7 @@ const variables = {
 
 const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
 
-/** Only names are checked here, also for the memory backend. The NATS client checks the values. */
+/** Of `nats` only the names are checked here, also for the memory backend. The NATS client checks the values. */
 const configSettings = {
   ...settings,
   backend: optional(oneOf(["nats", "memory"])),

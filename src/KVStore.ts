@@ -5,7 +5,7 @@
  * memory (`layerMemory`) and on a NATS server (`NatsKVStore.layer`). A key is a
  * text of tokens separated by dots, such as `orders.42`. Each write takes the
  * next number of one sequence for the whole bucket as its revision, and can be
- * conditioned on an earlier revision of the key (compare-and-set). Values are
+ * conditioned on the last revision of the key (compare-and-set). Values are
  * bytes. `typed` stores values of a Schema as JSON text; `typedWith` uses any
  * codec between values and bytes.
  *
@@ -51,7 +51,9 @@ export * from "./KVStoreError.ts"
 export class KVStore extends Context.Service<KVStore, {
   /**
    * The effective configuration of the bucket, with all defaults. With
-   * `onMismatch: "accept"` these are the settings of the existing bucket.
+   * `onMismatch: "accept"`, `historySize`, `streamMaxAge`, `expiryMarkers`,
+   * `storage` and `replicas` are those of the existing bucket; the other fields
+   * are those of the options.
    */
   readonly config: KVStoreConfig
   /**
@@ -77,8 +79,9 @@ export class KVStore extends Context.Service<KVStore, {
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   /**
    * Returns the values of several keys, by key. Keys without a value are left
-   * out. Takes one request if the server supports that. May lag behind on a
-   * replicated bucket.
+   * out. On nats-server 2.11 and later it takes one request for each 1,000 keys or
+   * 8 MiB, otherwise one for each key. May lag behind on a replicated
+   * bucket.
    */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
   /**
@@ -168,11 +171,12 @@ export interface Put<A = Uint8Array> {
  *
  * **Details**
  *
- * A watch also reports keys whose removal left no message, for example a key
- * that was removed during an outage. Then `revision` is the last revision that
- * the watch delivered for the key, and `created` is the time at which the watch
- * noticed the removal. The reason of such a removal is `"expire"` in a bucket
- * with an age limit or expiry markers, and `"purge"` in other buckets.
+ * After an outage, or if its reader was slow, a watch also reports keys that were
+ * removed and left no message in the bucket. Then `revision` is the last revision
+ * that the watch delivered for the key, and `created` is the time at which the watch
+ * noticed the removal. The reason is `"reset"` if the bucket was recreated or
+ * rolled back, `"expire"` in a bucket with an age limit or expiry markers, and
+ * `"purge"` in other buckets.
  *
  * @category models
  * @since 0.1.0
@@ -218,7 +222,7 @@ export interface Undecodable {
  * **Details**
  *
  * Emitted once, also for an empty bucket, and again after the snapshot of a
- * bucket that was recreated.
+ * bucket that was recreated or rolled back.
  *
  * @category models
  * @since 0.1.0
@@ -400,10 +404,12 @@ export interface TypedKVStore<A> {
    *
    * **Details**
    *
-   * `f` receives `none` if the key has no value. If `f` returns `none`, the key is
-   * deleted and `modify` returns 0. After a conflict with another writer, `modify`
-   * reads again and calls `f` again, until the store's `timeout`. A write that was
-   * sent and not answered fails with `OutcomeUnknown` and is not repeated.
+   * `f` receives `none` if the key has no value. If `f` returns `none`, `modify`
+   * deletes the key if it has a value, and returns 0. After a conflict with another
+   * writer, `modify` reads again and calls `f` again, until the store's `timeout`:
+   * then it fails with `Unavailable`, or with `OutcomeUnknown` if a write is in
+   * progress. A write that was sent and not answered fails with `OutcomeUnknown` and
+   * is not repeated.
    */
   readonly modify: (
     key: string,
@@ -420,7 +426,7 @@ export interface TypedKVStore<A> {
  * @since 0.1.0
  */
 export interface ExpireOptions {
-  /** The maximum age of a value that is returned. Positive; a number is milliseconds. */
+  /** The maximum age of a value that is returned. Positive and finite; a number is milliseconds. */
   readonly maxAge: Duration.Input
 }
 

@@ -19,18 +19,18 @@ export interface BucketOptions {
   readonly bucket: string
   /** Number of values kept per key, 1 to 64. Default 1: only the latest value. */
   readonly historySize?: number | undefined
-  /** Maximum size of a value in bytes. Default 1 MiB. The limit of the server may be lower. */
+  /** Maximum size of a value in bytes, 1 byte to 64 MiB. Default 1 MiB. The limit of the server may be lower. */
   readonly maxValueSize?: number | undefined
   /**
    * Maximum age of EVERY message in the bucket, the latest value of a key included.
-   * Older messages are removed. At least 100 ms. Default: no limit.
+   * Older messages are removed. 100 ms to 366 days. Default: no limit.
    */
   readonly streamMaxAge?: Duration.Input | undefined
   /**
    * Lifetime of the marker that an expired value leaves. Watches report such a
-   * marker as `Removed` with the reason `"expire"`. At least 1 s. Needs the memory
-   * backend or nats-server 2.11 or later. Default: no markers, so watches do not
-   * report when a value expires.
+   * marker as `Removed` with the reason `"expire"`. 1 s to 366 days. Needs the memory
+   * backend or nats-server 2.11 or later. Default: no markers, so a connected watch
+   * does not report when a value expires.
    */
   readonly expiryMarkers?: Duration.Input | undefined
   /** Maximum size of the whole bucket in bytes. Default: only the limits of the account and the server. */
@@ -41,16 +41,27 @@ export interface BucketOptions {
   readonly replicas?: number | undefined
   /**
    * What to do with an existing bucket that has another configuration. Default
-   * `"fail"`.
+   * `"fail"`. Ignored by the memory backend.
    *
    * - `"fail"`: fail with `ConfigMismatch`
    * - `"update"`: change the settings that differ
    * - `"accept"`: use the settings of the existing bucket
+   *
+   * A stream without the subjects of the bucket, or with `no_ack`, always fails with
+   * `ConfigMismatch`.
    */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
-  /** Whether the store creates a missing bucket, and recreates the bucket after it was deleted. Default true. */
+  /**
+   * Whether the store creates a missing bucket, and recreates the bucket after it
+   * was deleted. Default true. Ignored by the memory backend.
+   */
   readonly create?: boolean | undefined
-  /** Maximum duration of an operation. 1 ms to 1 hour. Default 5 s. */
+  /**
+   * Timeout of each request to the server, connected or not, of each listing, and of
+   * the retries after conflicts (`createOnly`, `updateOnly`, `modify`). An operation
+   * that has to recreate a lost bucket takes several requests. 1 ms to 1 hour.
+   * Default 5 s.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -95,6 +106,6 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
   /** Whether the store creates a missing bucket. */
   create: Schema.Boolean,
-  /** Maximum duration of an operation. */
+  /** Timeout of each request, of each listing, and of the retries after conflicts. */
   timeout: durationBetween(limits.shortestTimeout, limits.longestTimeout)
 }) {}

@@ -14,7 +14,7 @@ import { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./
 export { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * A key or a filter is not valid in a NATS subject. Nothing was sent.
+ * A key or a filter is not valid. Nothing was sent.
  *
  * @category errors
  * @since 0.1.0
@@ -40,7 +40,7 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
 
 /**
  * The storage limit of the bucket (`maxBytes`), the account or the server is
- * reached. The value was not stored.
+ * reached. Nothing was stored.
  *
  * @category errors
  * @since 0.1.0
@@ -144,7 +144,7 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
 
 /**
  * The user of the connection has no permission for a request, or the server
- * refused the credentials.
+ * refused the credentials or the client certificate.
  *
  * @category errors
  * @since 0.1.0
@@ -243,7 +243,7 @@ export class RevisionMismatch
     {
       /** The revision in the condition of the write. */
       expected: Schema.Finite,
-      /** The revision of the last message, if the server reported it. May be outdated: use it in messages only. */
+      /** The revision of the last message, if known. May be outdated: use it in messages only. */
       actual: Schema.optional(Schema.Finite)
     }
   )
@@ -265,9 +265,10 @@ export class RevisionMismatch
 }
 
 /**
- * The store cannot be reached: the connection is down, the server has no
- * responder for the request, or a read got no answer in time. Nothing was written,
- * so the operation can be retried safely.
+ * The store cannot be reached: the connection is down, the stream has no leader,
+ * or a read got no answer in time. Also the error of `createOnly`, `updateOnly` and
+ * `modify` if conflicts with other writers last until the `timeout`. Nothing was
+ * written, so the operation can be retried safely.
  *
  * @category errors
  * @since 0.1.0

@@ -156,7 +156,7 @@ export const integer = (
       : refuse(name, expected, shown(value))
 }
 
-/** A number from `minimum` to `maximum`. */
+/** A number from `minimum` to `maximum`, both included. */
 export const between = (minimum: number, maximum: number): Setting<number> => (name, value) =>
   typeof value === "number" && value >= minimum && value <= maximum
     ? Result.succeed(value)
@@ -207,7 +207,7 @@ export const time: Setting<Duration.Duration> = (name, value) => {
     : Result.succeed(given)
 }
 
-/** A duration from `minimum` to `maximum`. A number is milliseconds. */
+/** A duration from `minimum` to `maximum`, both included. A number is milliseconds. */
 export const duration = (
   minimum: Duration.Duration,
   maximum: Duration.Duration = longest,

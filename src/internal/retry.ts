@@ -65,7 +65,7 @@ export const answeredWithin = <A, E, R>(
 export const isConflict = ({ reason }: KVStoreError): boolean =>
   reason._tag === "RevisionMismatch" || reason._tag === "KeyAlreadyExists"
 
-/** Waits 20 to 100 ms, so that two writers that conflicted do not conflict again (docs/protocols/election.md, E10). */
+/** Waits a random 20 to 100 ms, so that two writers rarely conflict twice (docs/protocols/election.md, E10). */
 export const conflictPause = Effect.flatMap(
   Random.nextIntBetween(20, 100),
   (millis) => Effect.sleep(Duration.millis(millis))

@@ -10,7 +10,7 @@ export const nanosPerMilli = 1_000_000
 /** Milliseconds of the monotonic clock. Only the difference of two readings of the same clock has a meaning. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / nanosPerMilli
 
-/** Whether a write, such as a heartbeat, is older than `maxAge`, by the wall clock. True if there was no write. */
+/** Whether a write, such as a heartbeat, is older than `maxAge` by the time of `clock`. True if there was no write. */
 export const isOlder = (
   clock: Clock.Clock,
   maxAge: Duration.Duration

@@ -9,7 +9,7 @@ const reasons = "src/internal/nats/jetstream/reasons.ts"
 
 export const kv: ReadonlyArray<Mutant> = [
   {
-    name: "a delete marker is read as a value",
+    name: "a delete or purge marker is read as a value",
     from: "AegisSDK 1.1 (history shows delete markers as values), nats.py#966, K16",
     file: messages,
     find: "operationNames.get(header(operationHeader)) ??",

@@ -24,7 +24,7 @@ interface ExpiringStore {
 
 const operation = "getUnexpired"
 
-/** Any positive duration: the limits of the bucket's settings do not apply to a read. */
+/** Any positive, finite duration: the limits of the bucket's settings do not apply to a read. */
 const positiveTime: Setting<Duration.Duration> = (name, value) => {
   const given = toDuration(value)
   return given !== undefined && Duration.isFinite(given) && Duration.isPositive(given)

@@ -40,7 +40,7 @@ interface HeldLog {
   readonly announce: () => void
   /** Removes expired messages, and returns a time before which no other message expires. */
   readonly expire: () => number | undefined
-  /** Removes expired messages, then runs `f`. All access to the log goes through `look`. */
+  /** Removes expired messages, then runs `f`: operations on the log use `look`, so that they see no expired message. */
   readonly look: <A>(f: () => A) => Effect.Effect<A>
 }
 

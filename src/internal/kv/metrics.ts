@@ -95,7 +95,7 @@ export const observer = (bucket: string) => {
   }
 }
 
-/** Counts new consumers of watches, by cause. */
+/** Counts the replaced consumers of watches and listings, by cause. */
 export const watchRestarted = (bucket: string) => (cause: string): Effect.Effect<void> =>
   Metric.update(
     Metric.counter("kv.watch.restarts", {
@@ -125,7 +125,7 @@ export const countActive: Effect.Effect<void, never, Scope.Scope> = Effect.acqui
   () => Metric.modify(active, -1)
 )
 
-/** Counts a failed connection attempt. */
+/** Counts a failure to connect when a `NatsClient` is created. Failed reconnects are not counted. */
 export const connectFailed: Effect.Effect<void> = Metric.update(
   Metric.counter("kv.connect.error", { description: "Number of failed connection attempts", incremental: true }),
   1

@@ -59,7 +59,7 @@ const operateIn = (bucket: string, failure: Fail) => {
     })
 }
 
-/** Turns messages of the backend into events, and records the lag of each event. */
+/** Turns messages of the backend into events, and records the lag of each message after `Ready`. */
 const watchOf = (backend: Backend, failure: Fail) => {
   const lag = watchLag(backend.config.bucket, backend.clock)
   return (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {

@@ -20,7 +20,9 @@ const revision = options.integer(0)
 
 /** Refuses `false`: it would be an unconditional write. */
 const onlyTrue: options.Setting<true> = (name, value) =>
-  value === true ? Result.succeed(value) : options.refuse(name, "true, or omit the option", options.shown(value))
+  value === true
+    ? Result.succeed(value)
+    : options.refuse(name, "true (omit the option for no condition)", options.shown(value))
 
 /** `whenKey.key` is checked separately, because an invalid key is `InvalidKey`. */
 const conditions = {

@@ -45,7 +45,7 @@ export type PortFailure =
   | { readonly _tag: "Timeout" }
   /** The client refused to send the request: nothing was sent. */
   | { readonly _tag: "NotSent"; readonly problem: string } & Reported
-  /** The connection was lost before the answer arrived. */
+  /** The connection was lost before the answer arrived, or the answer could not be read. */
   | { readonly _tag: "ConnectionLost"; readonly problem: string } & Reported
   | { readonly _tag: "Denied"; readonly subject: string } & Reported
 

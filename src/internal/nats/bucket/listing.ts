@@ -29,8 +29,8 @@ const pagesAtOnce = 4
 const readsAtOnce = 16
 
 /**
- * A listing of names reads the last messages, because tombstones are left out of the result. Up to this many bytes it
- * reads them with their values, in batches; above, by a consumer that leaves the values out.
+ * A listing of names reads the last messages, because it leaves out keys whose last message is a marker. Up to this
+ * estimated number of bytes it reads them with their values, in batches; above, by a consumer that omits the values.
  */
 const mostValueBytes = 1024 * 1024
 

@@ -26,7 +26,7 @@ import {
 interface Opening {
   /** The current information of the stream. */
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
-  /** Opens the bucket, or creates it. Fails with `ConfigMismatch` if it differs from the options. */
+  /** Opens or creates the bucket. If it differs from the options: fails, updates it or accepts it, by `onMismatch`. */
   readonly open: Effect.Effect<StreamInfo, KVStoreReason>
   /** Creates the bucket with this configuration if it is missing. Fails with `BucketNotFound` if `create` is false. */
   readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>

@@ -15,7 +15,7 @@ import type { StreamInfo, StreamSettings } from "../jetstream/api.ts"
  */
 const headerAllowance = 2048
 
-/** Each watch and each listing uses a consumer. The default limit of nats-server 2.15.1 is 1,000 per stream (K27). */
+/** Each watch and some listings use a consumer. The default limit of nats-server 2.15.1 is 1,000 per stream (K27). */
 const mostConsumers = 100_000
 
 /** The server's default. It refuses a window that is longer than the stream's `max_age`. */

@@ -1,9 +1,10 @@
 /**
  * A supervised watch. If its consumer is interrupted (by silence, a gap, a lost
- * connection, or a recreated stream), a new consumer resumes at the same revision,
- * and the watch reports the keys that were removed during the gap. Watches of the
- * clients stay silent for up to 89 s in such cases (K21), and skip the messages of a
- * recreated stream (K24). The rules are K20 to K26 of docs/protocols/kv.md.
+ * connection, or a recreated stream), a new consumer resumes after the last revision
+ * that the watch emitted, or at the beginning of the recreated stream. The watch also
+ * reports the keys that were removed during the gap. The clients' own watches stay
+ * silent for up to 89 s in such cases (K21), and skip messages of a recreated stream
+ * (K24). The rules are K20 to K26 of docs/protocols/kv.md.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,7 +49,7 @@ export interface FollowOptions {
   readonly prefix: string
   readonly filter: string
   readonly from: Follow
-  /** A listing ends with `Ready`, includes tombstones, and fails if the server is unavailable. */
+  /** A listing is read until `Ready`. Its snapshot includes markers, and it fails if the server is unavailable. */
   readonly purpose: "watch" | "listing"
   readonly headersOnly?: boolean
   /** The timeout of one request, in milliseconds. */
@@ -60,7 +61,7 @@ export interface FollowOptions {
   readonly silentRemoval: SilentRemoval
   /** Called with the revision of every received message. */
   readonly saw: (revision: number) => void
-  /** Called before a new consumer, with the reason for it. */
+  /** Called before an interrupted consumer is replaced, with the reason. */
   readonly onRestart: (cause: RestartCause) => Effect.Effect<void>
 }
 
@@ -215,7 +216,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
   )
 }
 
-/** Emits the matching messages from the given start, without end. Fails only if a new consumer could not help. */
+/** Emits the matching messages from the given start, without end. A watch fails only if a new consumer cannot help. */
 export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
   Stream.callback<BackendEvent, KVStoreReason>(
     (out) => follower(options, out),

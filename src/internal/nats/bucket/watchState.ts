@@ -28,7 +28,7 @@ export class WatchProgress {
   /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
-  /** Whether a snapshot includes tombstones. */
+  /** Whether a snapshot includes all markers (of deletes, purges and expiries). */
   private readonly withTombstones: boolean
 
   constructor(from: Follow, options: { readonly withTombstones: boolean }) {

@@ -106,9 +106,9 @@ const shakeHands = (socket: Socket, server: ServerAddress, { tls }: ConnectionSe
 
 /**
  * Performs a TLS handshake with a server, without logging in, and returns the
- * reason if the server refuses it. The client misses that reason: in TLS 1.3 the
- * refusal of a client certificate arrives after the handshake, when the client no
- * longer listens for errors, and the client reports a timeout.
+ * reason if it fails. The client can miss that reason: in TLS 1.3 the refusal of a
+ * client certificate arrives after the handshake, when the client no longer listens
+ * for errors, and the client reports a timeout.
  */
 const listenTo = (
   socket: Socket,

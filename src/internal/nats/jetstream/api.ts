@@ -136,7 +136,7 @@ const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
 /** The largest batch, so that it does not delay other answers on the connection. The server's own limit is 64 MiB. */
 const mostBatchBytes = 8 * 1024 * 1024
 
-/** Pages have 100,000 names. Two pages overlap by more names than are removed between the two requests. */
+/** Names that two successive pages (of 100,000 names) share. Assumption: fewer are removed between the two requests. */
 const pageOverlap = 1000
 
 /** The error code for a subject without a message. */

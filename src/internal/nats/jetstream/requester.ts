@@ -72,7 +72,7 @@ class UnderWay {
   readonly inbox: string
   /** Open while there are pending requests. */
   readonly any = Latch.makeUnsafe(false)
-  /** Why requests cannot be sent: the inbox was denied. The next connection clears it. */
+  /** Why requests cannot be sent: the inbox was denied (until the next connection), or the connection was closed. */
   refused: PortFailure | undefined
   private readonly pending = new Map<string, Pending>()
   private begun = 0
