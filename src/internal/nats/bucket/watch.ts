@@ -37,7 +37,7 @@ const shortestPause = Duration.millis(50)
 /** See `shortestPause`. */
 const longestPause = Duration.seconds(1)
 
-/** The longest timeout of a watch's requests, in milliseconds. See `requestTimeout`. */
+/** The longest timeout of the requests for a watch's consumer, in milliseconds. See `requestTimeout`. */
 const longestQuestion = 1000
 
 /** If the reader delays one event by more than this, a marker may have expired unseen: the keys are compared again. */
