@@ -42,7 +42,7 @@ const onServers = (line: Line): void =>
   layer(layerLine(line), { excludeTestServices: true, timeout: "30 seconds", concurrent: true })(
     `${line}: an election on a server`,
     (it) => {
-      it.effect("of five candidates with one connection each exactly one leads, and exactly one after a crash", () =>
+      it.effect("of five candidates on separate connections exactly one leads, also after the leader is disconnected", () =>
         Effect.gen(function*() {
           const { url } = yield* NatsServer
           const bucket = freshName()
@@ -82,7 +82,7 @@ const onServers = (line: Line): void =>
           assert.isFalse(yield* two.hasWon)
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a paused server ends leadership, and after it resumes there is one leader", () =>
+      it.effect("a pause of the server ends leadership within a lease, and afterwards one candidate leads", () =>
         Effect.gen(function*() {
           const server = yield* startNatsServer({ line })
           const bucket = freshName()
@@ -112,7 +112,7 @@ const onServers = (line: Line): void =>
           assert.deepStrictEqual(works, ["1", "2"])
         }).pipe(Effect.scoped, Effect.provide(quiet)))
 
-      it.effect("a bucket that is lost and recreated has one leader again, with a higher token", () =>
+      it.effect("after its bucket is lost and recreated an election has one leader again, with a higher token", () =>
         Effect.gen(function*() {
           const store = yield* openBucket()
           const one = yield* stand(yield* startProcess(store), finish, "one")

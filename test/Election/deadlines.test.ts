@@ -104,7 +104,7 @@ describe("Election in memory: deadlines", () => {
     return { attempts, one, store }
   })
 
-  test("a renewal that landed without an answer moves the deadline to its sending", () =>
+  test("the deadline counts from the sending of a renewal that landed without an answer", () =>
     Effect.gen(function*() {
       const { attempts, one, store } = yield* firstOfSeveral(answerLost)
       yield* until(Effect.sync(() => attempts.length), (count) => count > 2)
@@ -181,7 +181,7 @@ describe("Election in memory: deadlines", () => {
 })
 
 describe("Election in memory: clocks", () => {
-  test("setting the wall clock forward by a day ends leadership, which is safe", () =>
+  test("setting a leader's wall clock forward by a day ends leadership", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { one } = yield* two({ leader: host.clock })
@@ -192,7 +192,7 @@ describe("Election in memory: clocks", () => {
       assert.strictEqual(one.seen.reason, "expired")
     }))
 
-  test("setting the wall clock back by a day does not change the deadline", () =>
+  test("setting a leader's wall clock back by a day does not change the deadline", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { link, one, two: other } = yield* two({ leader: host.clock })
@@ -221,7 +221,7 @@ describe("Election in memory: clocks", () => {
       }))
   }
 
-  test("a leader on a suspended machine reports isValid = false after it resumes", () =>
+  test("a leader whose monotonic clock stops, as on a suspended machine, loses leadership before the next win", () =>
     Effect.gen(function*() {
       const host = yield* makeHost()
       const { link, one, two: other } = yield* two({ leader: host.clock })

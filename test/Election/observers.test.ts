@@ -20,7 +20,7 @@ describe("Election in memory: observers", () => {
   })
 
   for (const offset of [-2, -1, 0, 1, 2]) {
-    test(`leader and observe agree ${offset} ms after the end of a lease that was not renewed`, () =>
+    test(`leader and observe report the leader until its lease ends, and none from then on (at ${offset} ms)`, () =>
       Effect.gen(function*() {
         const { link, store, two: other } = yield* two()
         // The second candidate would win at the end of the lease.

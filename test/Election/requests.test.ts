@@ -14,7 +14,7 @@ import { finish, settled, test, two, until } from "./suite/inMemory.ts"
 import { only, recordIn, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
 
 describe("Election in memory: requests", () => {
-  test("a leader sends one compare-and-set per renewInterval, and a standby a read about once per lease", () =>
+  test("a leader sends one compare-and-set per renewInterval, and a standby reads about once per lease", () =>
     Effect.gen(function*() {
       const { link, two: other } = yield* two({ timings: Election.resilient })
       link.calls.length = 0
@@ -28,7 +28,7 @@ describe("Election in memory: requests", () => {
       assert.isAtMost(standby.calls.length, Math.ceil(60 * 60 / 20 / 0.8))
     }))
 
-  test("standbys do not read at the same time", () =>
+  test("standbys spread their reads over time", () =>
     Effect.gen(function*() {
       const { store } = yield* two()
       const seats = yield* Effect.forEach(
@@ -42,7 +42,7 @@ describe("Election in memory: requests", () => {
       assert.isAbove(new Set(last).size, 4)
     }))
 
-  test("a renewal is given up after a second, and retried after 100 to 500 ms", () =>
+  test("a renewal without an answer is given up after a second, and retried after 100 to 500 ms", () =>
     Effect.gen(function*() {
       const { link } = yield* two({ timings: Election.resilient })
       yield* link.set(on("put", silent))
@@ -64,7 +64,7 @@ describe("Election in memory: requests", () => {
       assert.isAtMost(sent[2]! - sent[1]!, 500)
     }))
 
-  test("a leader pauses between requests while the store answers conflicts and cannot be read", () =>
+  test("a leader pauses between requests while its writes conflict and its reads fail", () =>
     Effect.gen(function*() {
       const { link, one } = yield* two()
       yield* link.set((call, run) => call.operation === "put" ? conflict(call, run) : away(call, run))
@@ -88,7 +88,7 @@ describe("Election in memory: requests", () => {
       assert.isAbove(new Set(pauses).size, 5)
     }))
 
-  test("an interrupted candidate that has lost reads the key once and ends", () =>
+  test("a candidate that is interrupted after a conflict reads the key once and ends", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -123,7 +123,7 @@ describe("Election in memory: requests", () => {
 })
 
 describe("Election in memory: announcements", () => {
-  test("a winner whose deadline passes before the announcement was never leader, and campaigns with a new nonce", () =>
+  test("a winner whose deadline passes before the announcement does not lead, and campaigns with a new nonce", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

@@ -329,7 +329,7 @@ const observers: ReadonlyArray<Mutant> = [
     runs: 200,
     test: {
       file: "test/Election/observers.test.ts",
-      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+      name: "leader and observe report the leader until its lease ends, and none from then on (at 0 ms)"
     }
   },
   {
@@ -342,7 +342,7 @@ const observers: ReadonlyArray<Mutant> = [
     runs: 200,
     test: {
       file: "test/Election/observers.test.ts",
-      name: "leader and observe agree 0 ms after the end of a lease that was not renewed"
+      name: "leader and observe report the leader until its lease ends, and none from then on (at 0 ms)"
     }
   }
 ]

@@ -17,7 +17,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
   ] as const
 
   for (const [how, fault] of faults) {
-    test(`a winning write that ${how} still wins`, () =>
+    test(`a first write that lands and ${how} wins, and is not repeated`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const process = yield* startProcess(store)
@@ -32,7 +32,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
         assert.strictEqual((yield* store.status).lastRevision, one.leadership().token.revision)
       }))
 
-    test(`a take-over of a vacant record that ${how} still wins`, () =>
+    test(`a write over a vacant record that lands and ${how} wins, and is not repeated`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const before = yield* stand(yield* startProcess(store), finish, "before")
@@ -63,7 +63,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       }))
   }
 
-  test("a leader stays valid after stale reads", () =>
+  test("a leader stays valid if its reads after conflicts return an old record", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

@@ -27,7 +27,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
         assert.strictEqual(one.process.link.landed.length, writes)
       }))
 
-    test(`a challenger that has observed a record waits for its lease after ${operation}`, () =>
+    test(`a challenger that has observed a record waits for the lease in the record after ${operation}`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -63,7 +63,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
     }))
 
   for (const vacant of [false, true]) {
-    test(`a leader is superseded after another has ${vacant ? "won and resigned" : "won"}, and writes nothing`, () =>
+    test(`a leader is superseded if another candidate ${vacant ? "won and resigned" : "won"}, and writes nothing`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")

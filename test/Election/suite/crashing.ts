@@ -12,7 +12,7 @@ import { believers, recordIn, stand, startProcess } from "./processes.ts"
 export const crashing = ({ finish, test, until }: Tools) => {
   const faults = [["cannot reach the store", away], ["gets no answers from the store", silent]] as const
   for (const [how, fault] of faults) {
-    test(`a leader that ${how} stops before the end of its lease, and the next leader starts after it`, () =>
+    test(`a leader that ${how} loses leadership before its lease ends, and the next leader wins after that`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")

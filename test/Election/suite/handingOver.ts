@@ -102,7 +102,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       assert.strictEqual(again.leadership().term, 2)
     }))
 
-  test("a candidate that resigns during an outage waits from the hand-over on", () =>
+  test("a candidate that resigns during an outage waits for twice renewInterval after the hand-over has landed", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -139,7 +139,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
     ["interrupting it", (one) => one.interrupt]
   ]
   for (const [how, release] of releases) {
-    test(`a leader is no longer valid when it sends the hand-over: ${how}`, () =>
+    test(`a leader is no longer valid when ${how} sends the hand-over`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const process = yield* startProcess(store)
@@ -155,7 +155,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a hand-over that landed without an answer counts, and is not repeated", () =>
+  test("a leader whose hand-over lands without an answer has resigned, and the next candidate wins", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -171,7 +171,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
     }))
 
   for (const [how, fault] of [["fails", away], ["hangs", silent]] as const) {
-    test(`a hand-over while the store ${how} ends at the deadline, and the record expires`, () =>
+    test(`a hand-over while the store ${how} is given up after the deadline, and leadership has expired`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const one = yield* stand(yield* startProcess(store), finish, "one")
@@ -188,7 +188,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a hand-over adopts a renewal that lands late", () =>
+  test("a hand-over succeeds after a renewal that lands late", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")

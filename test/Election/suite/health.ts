@@ -38,7 +38,7 @@ export const health = ({ finish, test, until }: Tools) => {
     ["returns a string", Effect.succeed("no") as Effect.Effect<never>]
   ]
   for (const [how, check] of sick) {
-    test(`a leader whose healthCheck ${how} resigns, and a candidate with it does not try to win`, () =>
+    test(`a leader whose healthCheck ${how} resigns, and a candidate with this check does not try to win`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         let healthy: Effect.Effect<boolean> = Effect.succeed(true)

@@ -36,7 +36,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* recordIn(store)).term, 1)
     }))
 
-  test("a campaign that is interrupted with an attempt in flight hands over after it lands", () =>
+  test("a campaign that is interrupted with an attempt in flight hands over after the attempt has landed", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

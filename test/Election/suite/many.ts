@@ -27,7 +27,7 @@ export const many = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(terms, [1, 2, 3, 4, 5])
     }))
 
-  test("candidates with the same candidateId are separate, also in one process", () =>
+  test("only one of several candidates with the same candidateId leads, also in one process", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

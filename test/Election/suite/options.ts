@@ -131,7 +131,7 @@ export const options = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* recordIn(store)).leaseMillis, timings.leaseDuration)
     }))
 
-  test("campaign refuses metadata that does not fit, and sends nothing", () =>
+  test("campaign and whileLeader refuse metadata that exceeds maxValueSize, and send nothing", () =>
     Effect.gen(function*() {
       const { election, link } = yield* startProcess(yield* openBucket({ maxValueSize: 1000 }))
       const metadata = { text: "x".repeat(800) }

@@ -33,7 +33,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a proclamation is retried after a conflict without a concurrent write, and after its own late renewal", () =>
+  test("a proclamation succeeds after conflicts without a concurrent write, and after one for its own write", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const observer = yield* startProcess(store)
@@ -108,7 +108,7 @@ export const proclaiming = ({ finish, test, until }: Tools) => {
       assert.strictEqual(countOf(process.link, "put"), before)
     }))
 
-  test("a proclamation that does not fit is refused, nothing is sent, and leadership stays valid", () =>
+  test("a proclamation that exceeds maxValueSize is refused, nothing is sent, and leadership stays valid", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 1000 })
       const one = yield* stand(yield* startProcess(store), finish, "one", { metadata: { port: 1 } })

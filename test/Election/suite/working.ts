@@ -12,7 +12,7 @@ import { is, isTrue, last, leaseDuration, renewInterval, type Tools } from "./fi
 import { employ, only, stand, startProcess, tagIn, usurp } from "./processes.ts"
 
 export const working = ({ finish, test, until, wait }: Tools) => {
-  test("work runs while its candidate leads, returns its value, and then leadership is handed over", () =>
+  test("work runs while its candidate leads, and then whileLeader hands over and returns the value of the work", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
@@ -237,7 +237,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       assert.isAbove(new Set(log).size, 1)
     }))
 
-  test("a leader is not disturbed by candidates that start and stop", () =>
+  test("a leader stays valid while candidates start and stop, and they write nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
