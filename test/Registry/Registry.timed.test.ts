@@ -58,7 +58,7 @@ for (const line of lines) {
 describe("Registry on a server that fails", { concurrent: true }, () => {
   for (const line of lines) {
     alone(
-      `${line}: an instance survives a restart of the server within maxAge`,
+      `${line}: an instance stays registered if the server restarts within maxAge`,
       line,
       (server) =>
         Effect.gen(function*() {
@@ -80,7 +80,7 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
     )
 
     alone(
-      `${line}: an instance survives a pause of the server within maxAge`,
+      `${line}: an instance stays registered if the server is paused for less than maxAge`,
       line,
       (server) =>
         Effect.gen(function*() {

@@ -90,14 +90,14 @@ describe("Registry in memory, failures", () => {
     }))
 
   const stuck: ReadonlyArray<readonly [what: string, fault: Fault]> = [
-    ["read", on("history", silent)],
-    ["delete", on("delete", silent)],
-    ["answer", silent]
+    ["a read", on("history", silent)],
+    ["a delete", on("delete", silent)],
+    ["any request", silent]
   ]
 
   for (const [what, fault] of stuck) {
     for (const how of ["is done", "is interrupted"] as const) {
-      test(`a registration that ${how} ends within twice the store's timeout if the store does not ${what}`, () =>
+      test(`a registration that ${how} ends within twice the timeout if the store does not answer ${what}`, () =>
         Effect.gen(function*() {
           const process = yield* startProcess(yield* openBucket({ timeout: "5 seconds" }), defaults)
           const done = Latch.makeUnsafe(false)
@@ -116,7 +116,7 @@ describe("Registry in memory, failures", () => {
     }
   }
 
-  test("a first write that lands long after its registration was interrupted expires after maxAge", () =>
+  test("the record of a first write that lands long after its registration was interrupted expires after maxAge", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)

@@ -91,8 +91,8 @@ describe("Registry in memory, to the millisecond", () => {
       ])
     }))
 
-  for (const [what, fault] of [["away", away], ["silent", silent]] as const) {
-    test(`instances survive ten seconds without the store (${what}), in every phase of the heartbeat`, () =>
+  for (const [what, fault] of [["cannot be reached", away], ["does not answer", silent]] as const) {
+    test(`instances stay live if the store ${what} for ten seconds, in every phase of the heartbeat`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const observer = yield* startProcess(store, defaults)

@@ -208,7 +208,7 @@ describe("Registry in memory, options", () => {
   ]
 
   for (const [what, field, value, ask] of nameless) {
-    test(`InvalidName is the error of ${what}`, () =>
+    test(`${what} fails with InvalidName`, () =>
       Effect.gen(function*() {
         const process = yield* startProcess(yield* openBucket(), defaults)
         const reason = yield* reasonOf(ask(process.registry), "InvalidName")
@@ -252,7 +252,7 @@ describe("Registry in memory, options", () => {
       }))
   }
 
-  test("make creates the same registry as the layer, on the store of the context", () =>
+  test("make creates a registry on the store of the context", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const registry = yield* Effect.provideService(Registry.make(), KVStore.KVStore, store)

@@ -95,7 +95,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("a service that looks mostly expired is skipped, unless maxRemovalRatio allows its removal", () =>
+  test("a cleanup skips a service with mostly expired instances, unless maxRemovalRatio allows their removal", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* Effect.forEach(numbers(4), (n) => process.enter(named("orders", `live-${n}`)))
@@ -111,7 +111,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), numbers(4).map((n) => `live-${n}`))
     }))
 
-  test("a cleanup can remove all of a small service, and half of a large one", () =>
+  test("a cleanup removes all instances of a small service, and half of the instances of a large one", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* Effect.forEach(numbers(5), (n) => process.enter(named("orders", `live-${n}`)))
@@ -123,7 +123,7 @@ export const cleaningUp = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* store.keys()).length, 5)
     }))
 
-  test("a cleanup with confirm removes only records that it found unchanged a heartbeat earlier", () =>
+  test("a cleanup with confirm removes a record only if a run at least one heartbeat earlier found it expired", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(brisk)
       yield* expired(process, ["one"])

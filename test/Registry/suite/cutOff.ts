@@ -81,7 +81,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("instances survive an outage shorter than maxAge", () =>
+  test("instances stay live during an outage shorter than maxAge", () =>
     Effect.gen(function*() {
       const [store, observer] = yield* world(tough)
       const events = yield* watched(observer)

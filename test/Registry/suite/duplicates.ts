@@ -42,7 +42,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.isUndefined(yield* whyLost)
     }))
 
-  test("a second process with the same id fails as soon as the first process sends a heartbeat", () =>
+  test("a second process with the same id fails to register as soon as the first process sends a heartbeat", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(calm)
       yield* first.registry.heartbeat(named("orders", "one"))
@@ -56,7 +56,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       assert.deepStrictEqual(yield* listed(first), ["one"])
     }))
 
-  test("a second process with the id of a registered instance fails", () =>
+  test("a second process with the id of a registered instance fails to register", () =>
     Effect.gen(function*() {
       const [, first, second] = yield* world(steady)
       const { whyLost } = yield* first.enter(named("orders", "one"))
@@ -92,7 +92,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
       }))
   }
 
-  test("an expired id can be registered at once, also with onDuplicate fail", () =>
+  test("the id of an expired instance can be registered at once, also with onDuplicate fail", () =>
     Effect.gen(function*() {
       const [, old, next] = yield* world(brisk)
       yield* sendHeartbeat(old, named("orders", "one"))
@@ -149,7 +149,7 @@ export const duplicates = ({ finish, test, until, virtual }: Tools) => {
     }))
 
   for (const onDuplicate of ["wait", "fail"] as const) {
-    test(`one of many processes that register the same id concurrently succeeds (onDuplicate ${onDuplicate})`, () =>
+    test(`exactly one of eight processes that register one id concurrently succeeds (onDuplicate ${onDuplicate})`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const contenders = yield* Effect.forEach(numbers(8), () => startProcess(store, steady))

@@ -42,7 +42,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
       assert.strictEqual(new Set(revisions).size, revisions.length)
     }))
 
-  test("heartbeat also writes the status, group and metadata", () =>
+  test("heartbeat also writes the status and metadata, and removes a group that is omitted", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const events = yield* watched(process)

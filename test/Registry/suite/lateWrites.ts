@@ -26,7 +26,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       assert.isTrue(Option.isNone(yield* other.registry.get("orders", "one")))
     }))
 
-  test("a heartbeat in flight cannot restore an instance that has left", () =>
+  test("a heartbeat in flight cannot restore an instance whose scope has closed", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(steady)
       const { fault, open, outcomes } = yield* delayed

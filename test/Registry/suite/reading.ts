@@ -14,7 +14,7 @@ import { brisk, calm, contains, maxAge, type Tools } from "./fixture.ts"
 import { entryOf, idsOf, keyOf, listed, named, sendHeartbeat, underneath, watched, world } from "./processes.ts"
 
 export const reading = ({ finish, test, until }: Tools) => {
-  test("a failed read is an error, never an empty result", () =>
+  test("reads, heartbeat, deregister, cleanup and watch fail with a retryable error if the store is unreachable", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
@@ -69,7 +69,7 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(events.events, ["ready", "up orders/one", "up orders/two"])
     }))
 
-  test("get, list and watch return the version of an instance that another library wrote", () =>
+  test("get, list and watch return a version that another library wrote, also if it is not a semantic version", () =>
     Effect.gen(function*() {
       const [store, process, observer] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))

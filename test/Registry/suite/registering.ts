@@ -22,7 +22,7 @@ import {
 } from "./processes.ts"
 
 export const registering = ({ finish, test, until }: Tools) => {
-  test("get, list and watch return a registered instance with all its fields", () =>
+  test("get returns a registered instance with all its fields, and list, listAll and watch contain it", () =>
     Effect.gen(function*() {
       const [, backend, observer] = yield* world(calm)
       const events = yield* watched(observer)
@@ -50,7 +50,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* until(events.all, contains("up orders/one")), ["ready", "up orders/one"])
     }))
 
-  test("omitted options default to ACTIVE, no group and empty metadata", () =>
+  test("a status, group and metadata that are undefined default to ACTIVE, no group and empty metadata", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       const { instance } = yield* process.enter({
@@ -81,7 +81,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.strictEqual(got.lastHeartbeat.epochMilliseconds, entry.created.epochMilliseconds)
     }))
 
-  test("an omitted id is generated from the service name and eight characters, and is unique", () =>
+  test("an omitted id is generated from the service name and eight random characters, and is unique", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(calm)
       const ids = yield* Effect.forEach(numbers(20), () =>
@@ -94,7 +94,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process, "my_orders-2"), ids.toSorted())
     }))
 
-  test("heartbeats keep an instance live for many times maxAge and emit no events", () =>
+  test("heartbeats keep an instance live for several times maxAge and emit no events", () =>
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
@@ -175,7 +175,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("an instance that has left can register again at once", () =>
+  test("an instance can register again at once after its scope has closed", () =>
     Effect.gen(function*() {
       const [, process] = yield* world(steady)
       const { close } = yield* process.enter(named("orders", "one"))
@@ -186,7 +186,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       assert.deepStrictEqual(yield* listed(process), ["one"])
     }))
 
-  test("a registration without the store fails and can be retried", () =>
+  test("a registration fails while the store cannot be reached, and can be retried", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
       yield* process.link.set(away)
