@@ -19,7 +19,7 @@ const buckets = Layer.succeed(Buckets)({
 
 suite("KVStore in memory", { kind: "memory", virtual: true, markers: true, buckets })
 
-layer(buckets, { excludeTestServices: true })("KVStore in memory: memory only", (it) => {
+layer(buckets, { excludeTestServices: true })("KVStore.layerMemory", (it) => {
   const test = (title: string, body: () => Effect.Effect<void, unknown, Services>) =>
     it.effect(title, () => body().pipe(Effect.scoped, Effect.provide(TestClock.layer())))
 

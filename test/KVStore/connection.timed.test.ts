@@ -102,7 +102,7 @@ const reaching = (test: Test, line: Line): void => {
       assert.isBelow(millis, 5000)
     }))
 
-  test("invalid servers fail with InvalidConfig before anything is sent", () =>
+  test("invalid servers fail with InvalidConfig at once", () =>
     Effect.gen(function*() {
       const none = [
         "",
@@ -124,7 +124,7 @@ const reaching = (test: Test, line: Line): void => {
       }
     }))
 
-  test("a wrong password fails with PermissionDenied, and is not shown", () =>
+  test("a wrong password fails with PermissionDenied, and the error does not contain it", () =>
     Effect.gen(function*() {
       const config = `authorization { user: "u", password: "right" }`
       const server = yield* startNatsServer({ line, config })
@@ -211,7 +211,7 @@ const outages = (test: Test, line: Line): void => {
       assert.isTrue(newest._tag === "Put" && newest.entry.revision === last)
     }))
 
-  test("with a paused server every write ends in time with OutcomeUnknown, and every read with Unavailable", () =>
+  test("with a paused server reads and updateOnly fail in time with Unavailable, other writes with OutcomeUnknown", () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
       const { store } = yield* storeOver(NatsClient.layer({ servers: server.url }), {
@@ -266,7 +266,7 @@ const outages = (test: Test, line: Line): void => {
 }
 
 const lostConsumers = (test: Test, line: Line): void => {
-  test("a watch whose consumer is deleted continues with a new one, and emits no event twice", () =>
+  test("a watch whose consumer is deleted continues with a new consumer, and emits no event twice", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line })
       const { client, store } = yield* storeOver(NatsClient.layer({ servers: url }), { bucket: freshName() })
@@ -370,7 +370,7 @@ const lifetimes = (test: Test, line: Line): void => {
       assert.strictEqual((connection as NatsConnection).getServer(), `127.0.0.1:${port}`)
     }))
 
-  test("layerFromConnection fails with InvalidConfig for other objects", () =>
+  test("layerFromConnection fails with InvalidConfig for a value that is not a connection", () =>
     Effect.gen(function*() {
       for (const connection of [undefined, null, 7, {}, { subscribe: () => undefined }]) {
         const { exit } = yield* measured(Layer.build(NatsClient.layerFromConnection(connection)))

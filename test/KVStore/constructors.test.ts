@@ -59,7 +59,7 @@ describe("without a layer", () => {
       yield* eventually(false)(Effect.sync(open), (count) => count === 0)
     }))
 
-  it.effect("KVKeyValueStore.make is a view of a store", () =>
+  it.effect("KVKeyValueStore.make returns a view of a store", () =>
     Effect.gen(function*() {
       const store = yield* KVStore.makeMemory({ bucket: "settings" })
       const settings = KVKeyValueStore.make(store)
@@ -77,7 +77,7 @@ describe("a NatsClient", () => {
       assert.deepStrictEqual(Reflect.ownKeys(client).toSorted(), ["connection", "status"])
     }))
 
-  it.live("that this library did not create fails with InvalidConfig when a store is opened on it", () =>
+  it.live("that this library did not create is refused with InvalidConfig when a store is opened on it", () =>
     Effect.gen(function*() {
       const { taken, url: servers } = yield* startListener(welcomes([]))
       const { connection, status } = yield* NatsClient.make({ servers })

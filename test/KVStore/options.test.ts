@@ -135,12 +135,14 @@ const refusesEach = Effect.fnUntraced(function*(
   assert.strictEqual(asked.count, 0)
 })
 
-describe("invalid options are refused by name, without a request", () => {
-  it.live("of a store's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onStore)))
+describe("invalid options", () => {
+  it.live("of a store's operations are refused by name, without a request", () =>
+    refusesEach((asked) => Effect.map(countingStore(asked), onStore)))
 
-  it.live("of a typed view's operations", () => refusesEach((asked) => Effect.map(countingStore(asked), onTyped)))
+  it.live("of a typed view's operations are refused by name, without a request", () =>
+    refusesEach((asked) => Effect.map(countingStore(asked), onTyped)))
 
-  it.live("of a bucket in memory", () =>
+  it.live("of a bucket in memory are refused by name", () =>
     refusesEach(() =>
       Effect.succeed([
         { name: "makeMemory", run: (options) => KVStore.makeMemory(options), ...bucket },
@@ -148,7 +150,7 @@ describe("invalid options are refused by name, without a request", () => {
       ])
     ))
 
-  it.live("of a bucket on a server", () =>
+  it.live("of a bucket on a server are refused by name, without a request", () =>
     refusesEach((asked) =>
       Effect.succeed([
         {

@@ -162,7 +162,7 @@ export const asEffectAsks = (test: Test) => {
       assert.deepStrictEqual(yield* days.get("day"), Option.some({ a: new Date(0) }))
     }))
 
-  test("Effect's Persistence works on it", () =>
+  test("Effect's Persistence works on a KVKeyValueStore", () =>
     Effect.gen(function*() {
       const { kv } = yield* opened()
       const layer = Layer.provide(Persistence.layerBackingKvs, Layer.succeed(KeyValueStore.KeyValueStore, kv))

@@ -109,7 +109,7 @@ export const buckets = (test: Shared, world: World) => {
       assert.strictEqual(code, 10074)
     }))
 
-  test("purge in a bucket without rollups fails with Rejected, and opening it with ConfigMismatch", () =>
+  test("opening a bucket without rollups fails with ConfigMismatch, and purge in it fails with Rejected", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* addStream(bucket)
@@ -129,7 +129,7 @@ export const buckets = (test: Shared, world: World) => {
       yield* store.delete("a")
     }))
 
-  test("watches beyond the bucket's max_consumers fail with Rejected", () =>
+  test("operations that need a consumer beyond the bucket's max_consumers fail with Rejected", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* addStream(bucket, { max_consumers: 1, max_msgs_per_subject: 5, allow_direct: true })

@@ -93,7 +93,7 @@ const outcome = <A>(effect: Effect.Effect<A, KVStore.KVStoreError>) =>
   })
 
 export const clusters = (test: Test, world: World) => {
-  test("with three replicas one of 100 concurrent conditioned writes succeeds, and the others report why", () =>
+  test("with three replicas one of 100 concurrent conditioned writes succeeds, and reads are current", () =>
     Effect.gen(function*() {
       const store = yield* openOnCluster(world)
       const atOnce = 100

@@ -61,7 +61,7 @@ export const conditions = (test: Shared) => {
       assert.strictEqual(reason.actual, 0)
     }))
 
-  test("delete of a missing key succeeds and leaves a tombstone, but fails at a revision", () =>
+  test("delete of a missing key leaves a tombstone, and fails with RevisionMismatch if it has a revision", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       yield* store.delete("a")
@@ -110,7 +110,7 @@ export const conditions = (test: Shared) => {
       })
     }))
 
-  test("invalid keys, also longer ones than a protocol line, fail with InvalidKey and leave the connection open", () =>
+  test("invalid keys, also longer than a protocol line, fail with InvalidKey and leave the connection open", () =>
     Effect.gen(function*() {
       const store = yield* open({ bucket: freshName() })
       const { connection } = yield* NatsClient.NatsClient

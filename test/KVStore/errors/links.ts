@@ -91,7 +91,7 @@ export const links = (test: Test, world: World) => {
       yield* Effect.forEach(attempts, Fiber.join)
     }))
 
-  test("while disconnected operations send nothing and fail at once with Unavailable", () =>
+  test("while disconnected operations fail at once with Unavailable, and writes report that nothing was written", () =>
     Effect.gen(function*() {
       const { kill, openAs } = yield* server(world)
       const store = yield* openAs(undefined, { bucket: "orders", historySize: 5 })
@@ -162,7 +162,7 @@ export const links = (test: Test, world: World) => {
   }
 
   for (const how of ["close", "drain"] as const) {
-    test(`opening on an existing connection after its ${how} fails with Unavailable`, () =>
+    test(`opening a bucket on an existing connection after its ${how} fails with Unavailable`, () =>
       Effect.gen(function*() {
         const { url } = yield* server(world)
         const connection = yield* connectionTo(world, { servers: url })

@@ -100,7 +100,7 @@ export const permissions = (test: Test, world: World) => {
       })
     }))
 
-  test("creating a bucket without permission fails with PermissionDenied, opening an existing one succeeds", () =>
+  test("creating a bucket without permission fails with PermissionDenied, and opening an existing one succeeds", () =>
     Effect.gen(function*() {
       const { opened, other } = yield* as(world, `publish: { deny: "$JS.API.STREAM.CREATE.>" }`)
       yield* opened

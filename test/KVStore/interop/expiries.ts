@@ -69,7 +69,7 @@ export const expiries = (test: Test, line: Line) => {
       assert.strictEqual((yield* they(() => kv.get("a")))?.string(), "2")
     }))
 
-  test("a key that @nats-io/kv creates with a ttl expires in a watch of KVStore, other keys stay", () =>
+  test("a key that @nats-io/kv creates with a ttl expires in a watch of KVStore, and other keys stay", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs({ expiryMarkers: "5 seconds" })
       const { words } = yield* watching(store)

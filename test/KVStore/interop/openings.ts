@@ -13,7 +13,7 @@ import { ours, type Test, theirsAndOurs, until } from "./sides.ts"
 import { agree, createTheirs, they } from "./theirs.ts"
 
 export const openings = (test: Test) => {
-  test("a default bucket of @nats-io/kv fails with ConfigMismatch, and opens with onMismatch accept", () =>
+  test("opening a default bucket of @nats-io/kv fails with ConfigMismatch, and succeeds with onMismatch accept", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       const kv = yield* createTheirs(bucket)
@@ -80,7 +80,7 @@ export const openings = (test: Test) => {
       yield* ours({ bucket, historySize: 5, maxValueSize: 1000 })
     }))
 
-  test("a mirror that @nats-io/kv created fails with ConfigMismatch, and is not opened as an empty bucket", () =>
+  test("opening a mirror that @nats-io/kv created fails with ConfigMismatch for every onMismatch", () =>
     Effect.gen(function*() {
       const origin = yield* theirsAndOurs()
       yield* they(() => origin.kv.put("a", "1"))
@@ -93,7 +93,7 @@ export const openings = (test: Test) => {
       }
     }))
 
-  test("a watch of KVStore reports a bucket that @nats-io/kv destroys and recreates", () =>
+  test("a watch of KVStore emits resets after @nats-io/kv destroys and recreates the bucket, and continues", () =>
     Effect.gen(function*() {
       const { bucket, kv, store } = yield* theirsAndOurs({ history: 5 })
       yield* they(() => kv.put("a", "1"))

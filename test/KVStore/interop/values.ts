@@ -51,7 +51,7 @@ export const values = (test: Test) => {
       assert.deepStrictEqual(yield* theirKeys(kv), [])
     }))
 
-  test("keys longer than 1,024 characters, written by @nats-io/kv, are listed and watched but not read", () =>
+  test("keys longer than 1,024 characters, written by @nats-io/kv, are listed and watched, but get refuses them", () =>
     Effect.gen(function*() {
       const { kv, store } = yield* oursAndTheirs()
       const long = "k".repeat(2000)
@@ -63,7 +63,7 @@ export const values = (test: Test) => {
       yield* reasonOf(store.get(long), "InvalidKey")
     }))
 
-  test("a message with other headers, published by another client, is a value for both", () =>
+  test("a message with other headers, published by another client, is a value for both clients", () =>
     Effect.gen(function*() {
       const { bucket, kv, store } = yield* oursAndTheirs({ historySize: 5 })
       const { connection } = yield* NatsClient.NatsClient

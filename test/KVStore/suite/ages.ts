@@ -144,7 +144,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
-  test("createOnly overwrites an expiry marker, updateOnly and writes on earlier revisions are refused", () =>
+  test("createOnly overwrites an expiry marker, and updateOnly and writes on earlier revisions are refused", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const first = yield* store.put("a", bytes("1"))
@@ -171,7 +171,7 @@ export const markers = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(watch.events.map(shown).filter((event) => event !== "ready"), ["a=1", "expire a", "a=2"])
     }))
 
-  test("the tombstone of a delete leaves a marker when it expires, that of a purge does not", () =>
+  test("the tombstone of a delete leaves a marker when it expires, and the tombstone of a purge does not", () =>
     Effect.gen(function*() {
       const store = yield* openBucket(marked)
       const watch = yield* record(store.watch())

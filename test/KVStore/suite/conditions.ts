@@ -241,7 +241,7 @@ export const conditions = (test: Test, backend: Backend, until: Until) => {
       assert.deepStrictEqual(yield* read(store, "count"), Option.some("1000"))
     }))
 
-  test("concurrent updateOnly writes all succeed, each with another revision", () =>
+  test("concurrent updateOnly writes all succeed, each with its own revision", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("0"))

@@ -102,7 +102,7 @@ export const configurations = (test: Test) => {
       for (const setting of [`"history"`, "historySize", "streamMaxAge"]) assert.include(error.message, setting)
     }))
 
-  test("a bucket opens with the largest values of its options", () =>
+  test("a bucket opens with options at their limits", () =>
     Effect.gen(function*() {
       const bucket = `${freshName()}-${"x".repeat(200)}`.slice(0, 200)
       const store = yield* openBucket({

@@ -52,7 +52,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       assert.isAtMost(passed, 2000)
     }))
 
-  test("entries, tombstones and events have the time at which the store accepted them", () =>
+  test("the times of messages follow the order of the writes, and a watch emits the same times as the history", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 3 })
       yield* store.put("a", bytes("1"))

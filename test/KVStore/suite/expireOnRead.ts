@@ -186,7 +186,7 @@ export const expireOnRead = (test: Test, backend: Backend, until: Until) => {
       assert.include([crowded.deletes() - 1, crowded.deletes()], left)
     }))
 
-  test("concurrent getUnexpired of an expired value leave one tombstone", () =>
+  test("concurrent calls of getUnexpired for an expired value leave one tombstone", () =>
     Effect.gen(function*() {
       const { store } = yield* old({ historySize: 30 })
       // Every read completes before the first delete.

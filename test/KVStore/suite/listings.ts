@@ -179,7 +179,7 @@ export const listings = (test: Test) => {
       assert.strictEqual((yield* store.getMany(keys)).size, 40)
     }))
 
-  test("listings of 600 keys of the largest length are complete", () =>
+  test("listings of 600 keys of about 1,000 characters are complete", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const keys = numbers(600).map((n) => `${"k".repeat(1000)}.${n}`)

@@ -54,7 +54,7 @@ export const misuse = (test: Test) => {
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
     }))
 
-  test("every operation refuses an invalid revision, and writes nothing", () =>
+  test("every operation that takes a revision refuses an invalid one, and writes nothing", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       yield* store.put("a", bytes("1"))

@@ -44,7 +44,7 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
     return Option.map(yield* count(store).get(key), (entry) => entry.value)
   })
 
-  test("modify creates, updates and deletes, and returns the revision", () =>
+  test("modify creates, updates and deletes, and returns the revision, or 0 after a delete", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
       const counts = count(store)
