@@ -39,7 +39,7 @@ describe("Aegis, in memory", () => {
   it.effect("layerMemory provides a registry and elections", () =>
     registersAndLeads.pipe(Effect.scoped, Effect.provide(Aegis.layerMemory())))
 
-  it.effect("layerMemory has separate buckets: after an hour an instance is expired and a leader is not", () =>
+  it.effect("layerMemory has separate buckets: after an hour an instance is removed and a leader is still valid", () =>
     Effect.gen(function*() {
       const registry = yield* Registry.Registry
       const election = yield* Election.Election
@@ -89,7 +89,7 @@ describe("Aegis, memory is never a fallback", () => {
       ["AEGIS_NATS_CA is set", { AEGIS_NATS_CA: "/run/ca.pem" }]
     ] as const
   ) {
-    it.effect(`fails without a URL if ${what}, and names the variable and AEGIS_BACKEND=memory`, () =>
+    it.effect(`layerConfig fails without a URL if ${what}, and names AEGIS_NATS_URL and AEGIS_BACKEND=memory`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
         assert.strictEqual(error._tag, "ConfigError")
@@ -193,7 +193,7 @@ describe("Aegis, by configuration", () => {
       ["a missing CA file", { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_CA: "/none" }, /tls.caFile.*ENOENT/]
     ] as const
   ) {
-    it.live(`refuses ${what}`, () =>
+    it.live(`layerConfig refuses ${what}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(config))))
         assert.match(error.message, problem)
@@ -201,7 +201,7 @@ describe("Aegis, by configuration", () => {
   }
 })
 
-describe("Aegis, invalid options", () => {
+describe("Aegis refuses invalid options with InvalidConfig", () => {
   const cases: ReadonlyArray<
     readonly [what: string, layer: () => Layer.Layer<Aegis.Services, unknown>, named: RegExp]
   > = [

@@ -23,10 +23,10 @@ const drop = (bucket: string) =>
   Effect.flatMap(Raw, ({ manager }) => Effect.promise(() => manager.streams.delete(`KV_${bucket}`)))
 
 for (const line of lines) {
-  describe(`on ${line}`, () => {
+  describe(`services whose bucket is deleted, ${line}`, () => {
     const world = Layer.provideMerge(layerRaw, layerNatsServer(line))
 
-    it.live("an instance registers again with its next heartbeat, and is listed again", () =>
+    it.live("an instance registers again after its bucket is deleted, and is listed again within 3 s", () =>
       Effect.gen(function*() {
         const registry = yield* Registry.Registry
         yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" }, {
@@ -40,7 +40,7 @@ for (const line of lines) {
         yield* until(alive, (ids) => ids.includes("orders-1"), Duration.seconds(3))
       }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(aegis, world))))
 
-    it.live("after the record of a leader is deleted, the next leader waits until the lease has expired", () =>
+    it.live("a leader loses leadership after its bucket is deleted, and the next leader waits for the lease", () =>
       Effect.gen(function*() {
         const timings = Election.fast
         const process = Effect.map(Layer.build(aegis), (context) => Effect.provide(Election.Election, context))

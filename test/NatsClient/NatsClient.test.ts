@@ -127,7 +127,7 @@ describe("a client sends to the server", () => {
       }
     }))
 
-  it.live("nothing if a file in its configuration cannot be read: certificates and credentials", () =>
+  it.live("nothing if its credentials file or CA file cannot be read, and fails with the path", () =>
     Effect.gen(function*() {
       const client = NatsClient.layerConfig({
         servers: Config.String("URL"),
@@ -147,7 +147,7 @@ describe("a client sends to the server", () => {
       }
     }))
 
-  it.live("a secret, which neither the printed client nor its log contains", () =>
+  it.live("a secret that neither the printed client nor the log contains", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []
       const logger = Logger.make((entry) => {
@@ -249,7 +249,7 @@ const causesOf = (cause: unknown): ReadonlyArray<string> =>
     ]
     : []
 
-describe("a client that cannot connect", () => {
+describe("the error of a client that cannot connect", () => {
   it.live("has the system's error as its cause if the connection is refused", () =>
     Effect.gen(function*() {
       const { port } = yield* Effect.scoped(startListener())

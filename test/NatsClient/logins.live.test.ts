@@ -54,7 +54,7 @@ const isRefused = Effect.fnUntraced(function*(
 })
 
 const passwordsAndTokens = (test: Test, line: Line): void => {
-  test("accepts the right user and password, in options and in the URL, and refuses all others", () =>
+  test("the right user and password are accepted, in options and in the URL, and all others are refused", () =>
     Effect.gen(function*() {
       const config = `authorization { user: orders, password: "right-7" }`
       const { port, url: servers } = yield* startNatsServer({ line, config })
@@ -72,7 +72,7 @@ const passwordsAndTokens = (test: Test, line: Line): void => {
       for (const [options, who] of refusals) yield* isRefused(options, "PermissionDenied", [`127.0.0.1:${port}`, who])
     }))
 
-  test("accepts the right token, in options and in the URL, and refuses all others", () =>
+  test("the right token is accepted, in options and in the URL, and all others are refused", () =>
     Effect.gen(function*() {
       const { port, url: servers } = yield* startNatsServer({ line, config: `authorization { token: "right-7" }` })
       const by = (login: string) => ({ servers: `nats://${login}@127.0.0.1:${port}` })
@@ -96,7 +96,7 @@ const passwordsAndTokens = (test: Test, line: Line): void => {
 }
 
 const keys = (test: Test, line: Line): void => {
-  test("accepts the right nkey, and refuses all others", () =>
+  test("the right nkey is accepted, and all others are refused", () =>
     Effect.gen(function*() {
       const [known, unknown] = [nkeys.createUser(), nkeys.createUser()]
       const config = `authorization { users: [ { nkey: ${known.getPublicKey()} } ] }`
@@ -107,7 +107,7 @@ const keys = (test: Test, line: Line): void => {
       yield* isRefused({ servers }, "PermissionDenied", ["no login"])
     }))
 
-  test("accepts credentials of the server's operator, as a text and as a file, and refuses all others", () =>
+  test("credentials of the server's operator are accepted, as a text and as a file, and all others are refused", () =>
     Effect.gen(function*() {
       const operator = makeOperator()
       const known = makeUser(operator.account)
@@ -128,7 +128,7 @@ const keys = (test: Test, line: Line): void => {
       yield* isRefused({ servers }, "PermissionDenied", ["no login"])
     }))
 
-  test("refuses expired credentials", () =>
+  test("expired credentials are refused", () =>
     Effect.gen(function*() {
       const operator = makeOperator()
       const { credentials, seed } = makeUser(operator.account, 1_700_000_001)
@@ -207,7 +207,7 @@ const tls = (test: Test, line: Line): void => {
       }))
   }
 
-  test("a client certificate can be the login: the user is the one named in it", () =>
+  test("a client certificate can be the login: it names the user", () =>
     Effect.gen(function*() {
       const users = (user: string) => `authorization { users: [ { user: "${user}" } ] }`
       const config = (user: string) => `${certificates.serverTls(address, "verify_and_map: true")}\n${users(user)}`

@@ -239,7 +239,7 @@ const refusal = Effect.fnUntraced(function*(options: Options) {
   return error.message
 })
 
-describe("NatsClient.layer", () => {
+describe("a NatsClient layer", () => {
   const refuses = (what: string, options: Options, words: ReadonlyArray<string>) => {
     it.live(`refuses ${what} with an error that names the option, and does not connect`, () =>
       Effect.gen(function*() {
@@ -331,7 +331,7 @@ describe("NatsClient.layer", () => {
       assert.strictEqual(taken(), 0)
     }))
 
-  it.live("refuses a plain value in the place of a Config", () =>
+  it.live("from configuration refuses a plain value in the place of a Config, and does not connect", () =>
     Effect.gen(function*() {
       const { taken, url } = yield* startListener()
       const servers = Config.succeed(url)

@@ -58,7 +58,7 @@ describe("the fleet example", () => {
 
   for (const line of ["2.10", "2.15"] as const) {
     it.live(
-      `runs in processes on ${line}, where a crash is a SIGKILL, and again on the same bucket`,
+      `runs with a process for each instance on ${line}${line === "2.15" ? ", and again on the same bucket" : ""}`,
       () =>
         Effect.gen(function*() {
           const { url, version } = yield* startNatsServer({ line })
@@ -76,7 +76,7 @@ describe("the fleet example", () => {
     60_000
   )
 
-  it.live("deregisters its processes at SIGTERM, and ends after all of them", () =>
+  it.live("deregisters its instances at SIGTERM, and ends after all its processes", () =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line: "2.15" })
       // The processes inherit stderr, which closes when the last of them ends: `runProgram` waits for that.

@@ -147,9 +147,9 @@ const asks = (filter: ReadonlyArray<string>, key: ReadonlyArray<string>): boolea
 const someTokens = <const Tokens extends ReadonlyArray<string>>(tokens: Tokens) =>
   Schema.Array(Schema.Literals(tokens)).check(Schema.isMinLength(1), Schema.isMaxLength(4))
 
-describe("every filter", () => {
+describe("generated filters and keys", () => {
   it.effect.prop(
-    "matches the keys that the documented rule matches",
+    "a filter matches the keys that the documented rule matches",
     { filter: someTokens(["a", "b", "*"]), key: someTokens(["a", "b"]), open: Schema.Boolean },
     ({ filter, key, open }) =>
       Effect.sync(() => {
@@ -162,7 +162,7 @@ describe("every filter", () => {
   )
 
   it.effect.prop(
-    "and every key is accepted exactly if it has only the characters that NATS stores",
+    "a key is accepted exactly if its tokens are not empty and have only characters that NATS stores",
     { chars: Schema.Array(Schema.Literals(["a", "Z", "7", "-", "_", "/", "=", ".", ".", " ", "*", "\n", "ü"])) },
     ({ chars }) =>
       Effect.sync(() => {

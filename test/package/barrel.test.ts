@@ -37,7 +37,7 @@ describe("the barrel", () => {
     }
   })
 
-  it("imports neither the separate entries nor Effect's unstable persistence modules", () => {
+  it("and its modules import neither the separate entries nor Effect's unstable persistence modules", () => {
     for (const name of apart) assert.include(modules, name)
     const elsewhere = new RegExp(
       `(?:from|import|import\\() ?"(?:effect/persistence/|[./]+/(?:${[...apart].join("|")})\\.ts")`

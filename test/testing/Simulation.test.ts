@@ -175,7 +175,7 @@ describe("a machine", () => {
   )
 })
 
-describe("an invalid argument fails with InvalidConfig and is named", () => {
+describe("an invalid argument", () => {
   const problem = (program: Program<unknown>) =>
     Effect.map(Effect.flip(resultOf(program)), (error) => {
       assert.instanceOf(error, Simulation.InvalidConfig)
@@ -191,7 +191,7 @@ describe("an invalid argument fails with InvalidConfig and is named", () => {
     )
 
   const nodeOf = (options: unknown) => node("a", options as Simulation.NodeOptions)
-  refuses("of a node: id and options", [
+  refuses("of a node (id, options) fails with InvalidConfig, which names it", [
     [node("a b"), "id: expected an id of letters, digits, _ and -, and neither \"store\" nor \"test\", got \"a b\""],
     [node("store"), "got \"store\""],
     [node(7 as unknown as string), "id: expected an id"],
@@ -208,7 +208,7 @@ describe("an invalid argument fails with InvalidConfig and is named", () => {
   ])
 
   const linked = (quality: unknown) => Effect.flatMap(node("a"), (a) => a.link(quality as Simulation.LinkQuality))
-  refuses("of a link: quality", [
+  refuses("of a link (quality) fails with InvalidConfig, which names it", [
     [linked({ loss: 2 }), "loss: expected a number from 0 to 1, got 2"],
     [linked({ loss: Number.NaN }), "loss: expected a number from 0 to 1, got NaN"],
     [linked({ reordering: "often" }), "reordering: expected a number from 0 to 1, got \"often\""],
@@ -219,7 +219,7 @@ describe("an invalid argument fails with InvalidConfig and is named", () => {
   ])
 
   const done = (act: (a: Simulation.SimulatedNode) => Effect.Effect<void, unknown>) => Effect.flatMap(node("a"), act)
-  refuses("of a fault of a machine: times and directions", [
+  refuses("of a fault of a machine (time, direction) fails with InvalidConfig, which names it", [
     [done((a) => a.pause("-1 second")), "pause: expected a time from 0"],
     [done((a) => a.suspend(Number.NaN)), "suspend: expected a time such as"],
     [done((a) => a.stepClock(Number.NaN)), "stepClock: expected a time such as"],
@@ -234,7 +234,7 @@ describe("an invalid argument fails with InvalidConfig and is named", () => {
 
   const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>
     Effect.flatMap(Simulation.Simulation, ({ bucket }) => act(bucket(name)))
-  refuses("of a fault of the store: buckets, times and numbers", [
+  refuses("of a fault of the store (bucket, time, number) fails with InvalidConfig, which names it", [
     [ofStore((store) => store.lag(Number.NaN)), "lag: expected a time such as"],
     [ofStore((store) => store.rollBack(-1)), "rollBack: expected a whole number from 0, got -1"],
     [ofStore((store) => store.rollBack(1.5)), "rollBack: expected a whole number from 0, got 1.5"],
@@ -246,7 +246,7 @@ describe("an invalid argument fails with InvalidConfig and is named", () => {
     ]
   ])
 
-  it.effect("of a run: options", () =>
+  it.effect("of a run (options) fails with InvalidConfig, which names it", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<readonly [unknown, string]> = [
         [{ server: "2.9" }, "server: expected \"2.10\" or \"2.15\", got \"2.9\""],

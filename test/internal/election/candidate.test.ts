@@ -113,7 +113,7 @@ describe("timings", () => {
 
   const Times = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))
   it.effect.prop(
-    "are refused unless leaseDuration > renewDeadline >= 2 x renewInterval",
+    "are refused unless leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms",
     { leaseDuration: Times, renewDeadline: Times, renewInterval: Times },
     ({ leaseDuration, renewDeadline, renewInterval }) =>
       Effect.gen(function*() {

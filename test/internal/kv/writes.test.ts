@@ -61,7 +61,7 @@ const ended = Effect.fnUntraced(function*<A>(effect: Effect.Effect<A, KVStoreRea
 const conditions = [["createOnly", KVOptions.createOnly], ["updateOnly", KVOptions.updateOnly]] as const
 
 describe("createOnly and updateOnly", () => {
-  it.effect("retry on the new revision after each conflict", () =>
+  it.effect("updateOnly retries on the new revision after each conflict", () =>
     Effect.gen(function*() {
       let revision = 7
       const asked: Array<number | undefined> = []

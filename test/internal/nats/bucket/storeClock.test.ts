@@ -214,7 +214,7 @@ describe("the server's time", () => {
       assert.approximately(state.asked - asked, 3, 1)
     }))
 
-  it.effect("is that of the server after a reconnect, and is kept while requests fail", () =>
+  it.effect("is corrected after a reconnect, and is kept while requests fail", () =>
     Effect.gen(function*() {
       const { info, port, reconnect, state } = makeServer()
       state.ahead = 5000

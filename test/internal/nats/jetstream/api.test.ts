@@ -183,7 +183,7 @@ describe("JetStream", () => {
       assert.deepStrictEqual(yield* none.js.subjects("KV_b", "$KV.b.>", 1000), { names: [], meanSize: 0 })
     }))
 
-  it.effect("an update of a stream keeps all other settings", () =>
+  it.effect("keeps all other settings of a stream that it updates", () =>
     Effect.gen(function*() {
       const config = { name: "KV_b", max_age: 5, description: "theirs" }
       const { asked, js } = answering(json({ config, state: {} }), json({}))

@@ -80,7 +80,7 @@ describe("a failure", () => {
     }
   })
 
-  it("of a full store has the scope of its code, and says what to do", () => {
+  it("of a full store has the scope of its code, and its message names the remedy", () => {
     const scopes = [
       [10077, "bucket", "maxBytes"],
       [10002, "account", "limit"],
@@ -96,7 +96,7 @@ describe("a failure", () => {
     }
   })
 
-  it("of a server or an account without JetStream is not retryable, and says what to do", () => {
+  it("of a server or account without JetStream is not retryable, and its message does not advise a retry", () => {
     for (const [code, words] of [[10039, "this account has no JetStream"], [10076, "without JetStream"]] as const) {
       const reason = readReason(api(code, "jetstream not enabled"))
       assert.isTrue(reason._tag === "Rejected" && reason.code === code)

@@ -30,7 +30,7 @@ const facts = Effect.succeed({
   losses: []
 })
 
-describe("an instance that another client deregisters", () => {
+describe("the recorded lifetime of an instance that another client deregisters", () => {
   const recorded = (isAnsweredLate: boolean) =>
     Effect.gen(function*() {
       let time = 0
