@@ -97,7 +97,7 @@ describe("Registry in memory, failures", () => {
 
   for (const [what, fault] of stuck) {
     for (const how of ["is done", "is interrupted"] as const) {
-      test(`a registration that ${how} ends within twice the timeout if the store does not answer ${what}`, () =>
+      test(`after work that ${how}, leaving takes at most twice the timeout if the store does not answer ${what}`, () =>
         Effect.gen(function*() {
           const process = yield* startProcess(yield* openBucket({ timeout: "5 seconds" }), defaults)
           const done = Latch.makeUnsafe(false)

@@ -257,7 +257,7 @@ describe("a process that has crashed", () => {
   )
 
   test(
-    "interrupts a finalizer that retries indefinitely",
+    "does not retry a finalizer indefinitely: its scope closes after the crash",
     Effect.gen(function*() {
       const { crash, store } = yield* start
       const scope = yield* Scope.make()

@@ -90,7 +90,7 @@ export const answersLost = ({ finish, test, until }: Tools) => {
       assert.isTrue(yield* one.isValid)
     }))
 
-  test("a candidate retries a take-over after a conflict without a concurrent write", () =>
+  test("a candidate tries again to win if the store reports a conflict although no other client has written", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)

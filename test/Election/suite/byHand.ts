@@ -46,7 +46,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       }))
   }
 
-  test("a process that has not observed the removed record wins at once, which is a documented limit", () =>
+  test("after the record is purged, a process that never observed it wins at once, without waiting for the lease (a documented limit)", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const one = yield* stand(yield* startProcess(store), finish, "one")
