@@ -71,11 +71,11 @@ describe("docs/protocols", () => {
     }
   })
 
-  it("contain every rule that the code and the planted bugs cite", () => {
+  it("contain every rule that the code or a planted bug cites", () => {
     for (const [file, all] of cited) assert.deepStrictEqual(all.filter((rule) => !rules.has(rule)), [], file)
   })
 
-  it("contain no rule that the code and the planted bugs do not cite", () => {
+  it("are cited by the code or by a planted bug, each rule at least once", () => {
     const all = new Set([...cited.values()].flat())
     assert.deepStrictEqual([...rules].filter((rule) => !all.has(rule)), [])
   })

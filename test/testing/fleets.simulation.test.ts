@@ -14,7 +14,7 @@ import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
   mixed: 2000,
-  // An unknown outcome in an election takes effect about once in sixty runs.
+  // A write without an answer as the leader changes takes effect about once in sixty runs.
   replicated: 200
 }
 

@@ -47,7 +47,7 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
     "conflict in flight",
     "stale read",
     "duplicate before the condition",
-    "unknown outcome in an election"
+    "write without an answer as the leader changes"
   ],
   losing: [...everywhere, ...losses],
   aging: [...everywhere, "late expiry", "marker"],

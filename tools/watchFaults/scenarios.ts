@@ -51,7 +51,7 @@ const madeAnew = (after: Duration.Duration): Scenario => ({
   anew: "by others",
   begin: (server, bucket) =>
     Effect.map(raw.loseBucket(server.url, bucket), (make) =>
-      // Without a delay, recreate the bucket in the same turn of the event loop.
+      // Even a sleep of 0 would let other fibers run between the deletion and the recreation.
       Duration.isZero(after) ? make : Effect.andThen(Effect.sleep(after), make))
 })
 

@@ -52,7 +52,10 @@ describe("one valid leader", () => {
     const [violation, ...more] = led([valid("a", 1, 9_000, 3_000, 10_000, 20_000), valid("b", 2, 9_500, 30_000)])
     assert.deepStrictEqual(more, [])
     assert.strictEqual(violation?.rule, "one valid leader")
-    assert.strictEqual(violation?.message, "a (token 7-1) and b (token 7-2) were both valid as leader of \"job\"")
+    assert.strictEqual(
+      violation?.message,
+      "a (token 7-1) and b (token 7-2) were both valid leaders of \"job\" at the same time"
+    )
     assert.deepStrictEqual(violation?.history, [
       "    0.001 s  a  leads \"job\" with token 7-1, as candidate a-1",
       "    0.002 s  b  leads \"job\" with token 7-2, as candidate b-1",

@@ -249,7 +249,7 @@ describe("a live instance", () => {
   const live = (history: Partial<Checks.RegistryHistory>, lived = lifetime(50_000, undefined)) =>
     check({ lifetimes: [lived], end: 100_000, ...history }, soon)
 
-  it("may be silent for heartbeat + tolerance + 3 s and no longer", () => {
+  it("may be silent for one heartbeat interval, the tolerance and 3 s more, and no longer", () => {
     assert.deepStrictEqual(live({ heartbeats: heartbeats(50_000, 62_000, 76_000, 86_000) }), [])
     assert.deepStrictEqual(rules(live({ heartbeats: heartbeats(50_000, 62_000, 76_001, 86_000) })), [
       "live instances send heartbeats"

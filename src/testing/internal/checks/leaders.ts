@@ -92,7 +92,7 @@ const validAtOnce = (terms: ReadonlyArray<Term>): ReadonlyArray<Finding> =>
       return {
         rule: "one valid leader",
         at,
-        message: `${name(one)} and ${name(two)} were both valid as leader of "${one.election}"`,
+        message: `${name(one)} and ${name(two)} were both valid leaders of "${one.election}" at the same time`,
         facts: [began(one), began(two), ...facts]
       }
     })

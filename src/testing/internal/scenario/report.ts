@@ -45,7 +45,7 @@ interface Told {
   readonly text: string
 }
 
-/** The lines of a timeline. The further lines of a note have the time of its first line. */
+/** The lines of a timeline, without routine lines. The further lines of a note have the time of its first line. */
 const told = (timeline: string): ReadonlyArray<Told> => {
   let at = 0
   return timeline.split("\n").filter((line) => line !== "" && !isRoutine(line)).map((text) => {

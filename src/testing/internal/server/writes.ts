@@ -101,7 +101,7 @@ export class Writes {
     this.fate = left === proposals.length ? "lands" : "lost"
     for (const { created, publication } of proposals) {
       isAnswered = isAnswered && left > 0 && chance.is(answeredInTime)
-      if (!isAnswered) this.stream.work.injected("unknown outcome in an election")
+      if (!isAnswered) this.stream.work.injected("write without an answer as the leader changes")
       if (left-- <= 0) continue
       const revision = this.store(publication, created)
       if (isAnswered) this.acknowledge(publication, revision, false)
@@ -122,7 +122,7 @@ export class Writes {
       if (publication.reply !== undefined) stream.interest.deliver(noResponders(publication.reply))
       return
     }
-    stream.work.injected("unknown outcome in an election")
+    stream.work.injected("write without an answer as the leader changes")
     if (this.fate === "lands" && this.verdictOn(publication) === undefined) this.store(publication, stream.wall)
   }
 

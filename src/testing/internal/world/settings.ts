@@ -34,7 +34,7 @@ export const bucketTarget: Setting<string> = textLike(
 
 export const time: Setting<Duration.Duration> = duration(Duration.zero)
 
-/** Forward, or back if negative. */
+/** How far a clock is set forward, or back if negative: at most 366 days. */
 export const step: Setting<Duration.Duration> = duration(Duration.days(-366), Duration.days(366))
 
 const isRate = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value > 0
