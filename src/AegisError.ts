@@ -142,7 +142,7 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aeg
 
 /**
  * A stored value that cannot be decoded. Another client wrote it, or it was
- * written with another schema.
+ * written with another schema. Overwrite or delete it.
  *
  * @category errors
  * @since 0.1.0
@@ -157,12 +157,13 @@ export class UndecodableValue extends Schema.TaggedError<UndecodableValue>("effe
   }
 ) {
   /**
-   * The revision of the stored value, and the error of the decoder.
+   * The revision of the stored value, what to do, and the error of the decoder.
    *
    * @since 0.1.0
    */
   override get message(): string {
-    return `the value stored at revision ${this.revision} cannot be decoded: ${String(this.cause)}`
+    return `the value stored at revision ${this.revision} cannot be decoded ` +
+      `(another client or another schema wrote it: overwrite or delete it): ${String(this.cause)}`
   }
 
   /**

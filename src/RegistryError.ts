@@ -13,8 +13,13 @@ import { KVStoreError } from "./KVStoreError.ts"
 export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLarge } from "./AegisError.ts"
 
 /**
- * Reason of a `RegistryError`: another process is registered under this id. Each
- * process needs its own `instanceId`.
+ * Reason of a `RegistryError`: the id belongs to another registration, of another
+ * process or of this one. Each registration needs its own `instanceId`.
+ *
+ * **Details**
+ *
+ * `heartbeat` counts as one registration for each id: after `register`, a call of
+ * `heartbeat` with the same id fails with this reason.
  *
  * @category errors
  * @since 0.1.0
@@ -25,19 +30,19 @@ export class DuplicateInstance
     {
       /** Name of the service. */
       serviceName: Schema.String,
-      /** Id that both processes use. */
+      /** Id that both registrations use. */
       instanceId: Schema.String
     }
   )
 {
   /** What failed, why, and what to do. */
   override get message(): string {
-    return `another process is registered as ${this.serviceName}/${this.instanceId}: ` +
-      "give each process its own instanceId, or stop the other process"
+    return `${this.serviceName}/${this.instanceId} has another registration, in another process or in this one: ` +
+      "give each registration its own instanceId, or end the other registration"
   }
 
   /**
-   * False: the other process keeps the id while it sends heartbeats.
+   * False: the other registration keeps the id while it sends heartbeats.
    *
    * @since 0.1.0
    */

@@ -87,7 +87,7 @@ const readNamed = <S extends Settings>(
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(settings, name))
   if (unknown !== undefined) {
     return Result.fail(
-      invalidConfig(`${where}: no option "${prefix}${unknown}": there are ${namesOf(settings, prefix)}`)
+      invalidConfig(`${where}: no option "${prefix}${unknown}": the options are ${namesOf(settings, prefix)}`)
     )
   }
   const values: { [name: string]: unknown } = {}

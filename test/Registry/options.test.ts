@@ -39,7 +39,7 @@ const instances: ReadonlyArray<readonly [what: string, instance: unknown, said: 
   ["null", null, `instance: expected an object with ${fields}, got null`],
   ["a text", "orders", `instance: expected an object with ${fields}, got a plain string`],
   ["a list", [one], `instance: expected an object with ${fields}, got a list`],
-  ["an unknown option", { ...one, statu: "ACTIVE" }, `instance: no option "statu": there are ${fields}`],
+  ["an unknown option", { ...one, statu: "ACTIVE" }, `instance: no option "statu": the options are ${fields}`],
   ["the SDK's name of the group", { ...one, stickyActiveGroup: "eu" }, `no option "stickyActiveGroup"`],
   ["a status in small letters", { ...one, status: "active" }, `status: expected ${statuses}, got "active"`],
   ["a status that is null", { ...one, status: null }, `status: expected ${statuses}, got null`],
@@ -82,7 +82,7 @@ const badReads: ReadonlyArray<readonly [what: string, options: unknown, said: st
   ...badTimes.map(([what, maxAge, got]) => [`a maxAge of ${what}`, { maxAge }, `maxAge: expected ${got}`] as const),
   ["a maxAge of 0", { maxAge: 0 }, "maxAge: expected a time of more than 0, got 0"],
   ["a negative maxAge", { maxAge: -1 }, "maxAge: expected a time of more than 0, got -1ms"],
-  ["an unknown option", { maxage: 5 }, `options: no option "maxage": there are maxAge, includeExpired`],
+  ["an unknown option", { maxage: 5 }, `options: no option "maxage": the options are maxAge, includeExpired`],
   ["includeExpired as a text", { includeExpired: "no" }, `includeExpired: expected true or false, got "no"`],
   ["null", null, "options: expected an object with maxAge, includeExpired, got null"],
   ["a duration", "5 seconds", "options: expected an object with maxAge, includeExpired, got a plain string"]
@@ -101,7 +101,7 @@ const badCleanups: ReadonlyArray<readonly [what: string, options: unknown, said:
   ["a maxAge of 0", { maxAge: 0 }, "maxAge: expected at least 20s, twice the heartbeat, got 0"],
   ["a negative maxAge", { maxAge: "-1 minutes" }, "maxAge: expected at least 20s, twice the heartbeat, got -1m"],
   ["an infinite maxAge", { maxAge: Number.POSITIVE_INFINITY }, "maxAge: expected at most 366d, got Infinity"],
-  ["dryrun", { dryrun: true }, `no option "dryrun": there are maxAge, dryRun, maxRemovalRatio, confirm`],
+  ["dryrun", { dryrun: true }, `no option "dryrun": the options are maxAge, dryRun, maxRemovalRatio, confirm`],
   [
     "a Map",
     new Map([["dryRun", true]]),
@@ -136,7 +136,7 @@ const badRegistrations: ReadonlyArray<readonly [what: string, options: unknown, 
   ),
   ["onDuplicate Fail", { onDuplicate: "Fail" }, `onDuplicate: expected ${choices}, got "Fail"`],
   ["onDuplicate null", { onDuplicate: null }, `onDuplicate: expected ${choices}, got null`],
-  ["an unknown option", { onduplicate: "fail" }, `no option "onduplicate": there are heartbeat, onDuplicate`],
+  ["an unknown option", { onduplicate: "fail" }, `no option "onduplicate": the options are heartbeat, onDuplicate`],
   ["null", null, "options: expected an object with heartbeat, onDuplicate, got null"]
 ]
 
@@ -237,7 +237,7 @@ describe("Registry in memory, options", () => {
     ["a heartbeat of 99 ms", { heartbeat: 99 }, "heartbeat: expected a time from 100ms"],
     ["a clock of another case", { clock: "Store" }, `clock: expected "store" or "local", got "Store"`],
     ["a clock that is null", { clock: null }, `clock: expected "store" or "local", got null`],
-    ["an unknown option", { maxage: 5 }, `options: no option "maxage": there are maxAge, heartbeat, clock`],
+    ["an unknown option", { maxage: 5 }, `options: no option "maxage": the options are maxAge, heartbeat, clock`],
     ["null", null, "options: expected an object with maxAge, heartbeat, clock, got null"]
   ]
 
@@ -404,7 +404,7 @@ describe("Registry in memory, draining", () => {
     ["no options", undefined, `timeout: expected ${times}, got undefined`],
     ["a duration", "1 minute", "options: expected an object with timeout, got a plain string"],
     ["null", null, "options: expected an object with timeout, got null"],
-    ["an unknown option", { atmost: 5 }, `options: no option "atmost": there are timeout`],
+    ["an unknown option", { atmost: 5 }, `options: no option "atmost": the options are timeout`],
     ["a negative time", { timeout: -1 }, "timeout: expected a time from 0 to 366d, got -1ms"],
     [
       "an infinite timeout",

@@ -16,7 +16,7 @@ describe("a write to a resource", () => {
       const rows: ReadonlyArray<readonly [unknown, string]> = [
         [{ fence: "no" }, "fence: expected true or false, got \"no\""],
         [{ what: 7 }, "what: expected a text that is not empty, got a number"],
-        [{ fences: false }, "options: no option \"fences\": there are fence, what"],
+        [{ fences: false }, "options: no option \"fences\": the options are fence, what"],
         [null, "options: expected an object with fence, what, got null"]
       ]
       for (const [options, problem] of rows) {

@@ -284,7 +284,7 @@ describe("the checker", () => {
       [{ maxSteps: Number.NaN }, "maxSteps: expected a whole number from 1, got NaN"],
       [{ maxSteps: "many" }, "maxSteps: expected a whole number from 1, got \"many\""],
       [{ conflictsInFlight: "no" }, "conflictsInFlight: expected true or false, got \"no\""],
-      [{ steps: 1 }, "options: no option \"steps\": there are initial, conflictsInFlight, maxSteps"],
+      [{ steps: 1 }, "options: no option \"steps\": the options are initial, conflictsInFlight, maxSteps"],
       [null, "options: expected an object with initial"]
     ]
     for (const [options, problem] of rows) {

@@ -306,11 +306,11 @@ describe("a scenario", () => {
         [{ maxFaults: "3" }, "maxFaults: expected a whole number from 0"],
         [{ simulation: { limit: Number.NaN } }, "simulation.limit: expected a time such as \"5 seconds\""],
         [{ simulation: { server: "2.9" } }, "simulation.server: expected \"2.10\" or \"2.15\", got \"2.9\""],
-        [{ simulation: { seed: 1 } }, "no option \"simulation.seed\": there are simulation.server"],
+        [{ simulation: { seed: 1 } }, "no option \"simulation.seed\": the options are simulation.server"],
         [{ simulation: { bucket: { bucket: "x", replicas: 9 } } }, "replicas"],
         [{ simulation: null }, "simulation: expected an object"],
         [{ setup: () => Effect.never }, "setup: expected an Effect, got a function"],
-        [{ lasting: "1 minute" }, "scenario: no option \"lasting\": there are nodes, warmUp, duration"]
+        [{ lasting: "1 minute" }, "scenario: no option \"lasting\": the options are nodes, warmUp, duration"]
       ]
       for (const [wrong, problem] of rows) {
         const asked: Scenario.Scenario = { ...idle(Effect.succeed([])), ...wrong }
@@ -333,7 +333,7 @@ describe("a scenario", () => {
         [{ maxShrinks: Number.NaN }, "maxShrinks: expected a whole number from 0, got NaN"],
         [{ seed: 1.5 }, "seed: expected a whole number, got 1.5"],
         [{ replay: 7 }, "replay: expected the text after"],
-        [{ run: 1 }, "options: no option \"run\": there are runs, seed, replay, maxShrinks"],
+        [{ run: 1 }, "options: no option \"run\": the options are runs, seed, replay, maxShrinks"],
         [null, "options: expected an object with runs"]
       ]
       for (const [wrong, problem] of rows) {
@@ -348,7 +348,7 @@ describe("a scenario", () => {
           ({ message }) => message
         )
       assert.include(yield* run({ timeline: "yes" }), "timeline: expected true or false, got \"yes\"")
-      assert.include(yield* run({ time: true }), "options: no option \"time\": there are timeline")
+      assert.include(yield* run({ time: true }), "options: no option \"time\": the options are timeline")
       assert.include(yield* run(null), "options: expected an object with timeline")
     }))
 
@@ -391,7 +391,7 @@ describe("a scenario", () => {
         [{ ...asked, duration: Number.NaN }, "duration: expected a time such as"],
         [{ ...asked, kinds: ["Meteor"] }, "kinds[0]: expected one of Crash"],
         [{ ...asked, maxFaults: -1 }, "maxFaults: expected a whole number from 0, got -1"],
-        [{ ...asked, mostFaults: 3 }, "options: no option \"mostFaults\": there are nodes, buckets"],
+        [{ ...asked, mostFaults: 3 }, "options: no option \"mostFaults\": the options are nodes, buckets"],
         [{ nodes: ["a"], buckets: ["*"] }, "duration: expected a time such as"],
         [null, "options: expected an object with nodes"]
       ]

@@ -203,7 +203,7 @@ describe("an invalid argument", () => {
     [nodeOf({ offset: "soon" }), "offset: expected a time such as"],
     [nodeOf({ rate: 0 }), "rate: expected a number above 0, got 0"],
     [nodeOf({ rate: Number.NaN }), "rate: expected a number above 0, got NaN"],
-    [nodeOf({ speed: 2 }), "options: no option \"speed\": there are offset, rate"],
+    [nodeOf({ speed: 2 }), "options: no option \"speed\": the options are offset, rate"],
     [nodeOf(null), "options: expected an object with offset, rate, got null"]
   ])
 
@@ -214,7 +214,7 @@ describe("an invalid argument", () => {
     [linked({ reordering: "often" }), "reordering: expected a number from 0 to 1, got \"often\""],
     [linked({ minDelay: 5, maxDelay: 1 }), "maxDelay: expected a time from minDelay (5 ms) on, got 1 ms"],
     [linked({ minDelay: -5 }), "minDelay: expected a time from 0"],
-    [linked({ least: 5 }), "quality: no option \"least\": there are minDelay, maxDelay, loss, reordering"],
+    [linked({ least: 5 }), "quality: no option \"least\": the options are minDelay, maxDelay, loss, reordering"],
     [linked(null), "quality: expected an object with minDelay"]
   ])
 
@@ -259,7 +259,7 @@ describe("an invalid argument", () => {
         [{ bucket: null }, "bucket: expected an object with the name of a bucket, got null"],
         [{ bucket: { bucket: "no pe" } }, "bucket"],
         [{ bucket: { bucket: "jobs", replica: 3 } }, "\"replica\""],
-        [{ seeds: 1 }, "options: no option \"seeds\": there are seed, server, bucket, limit, timeline"],
+        [{ seeds: 1 }, "options: no option \"seeds\": the options are seed, server, bucket, limit, timeline"],
         [null, "options: expected an object with seed, server, bucket, limit, timeline, got null"]
       ]
       for (const [wrong, expected] of rows) {

@@ -116,7 +116,7 @@ export class Observations {
     return forkReported(
       "the watch of elections",
       watch.pipe(
-        Effect.tapError((error) => Effect.logWarning("the watch of elections failed and is reopened", error.message)),
+        Effect.tapError((error) => Effect.logWarning("the watch of elections failed and is reopened:", error.message)),
         Effect.retry(backoff(shortestPause, longestPause))
       )
     )

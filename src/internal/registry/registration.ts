@@ -71,7 +71,11 @@ const heartbeats = (
 ): Effect.Effect<void> => {
   const { access: { maxAge }, heartbeat } = options
   const send = own.write(Result.succeed).pipe(
-    Effect.tapError((reason) => isFinal(reason) ? Effect.void : Effect.logDebug(`${own.label}: ${reason.message}`)),
+    Effect.tapError((reason) =>
+      isFinal(reason)
+        ? Effect.void
+        : Effect.logDebug(`a heartbeat of ${own.label} failed and is retried: ${reason.message}`)
+    ),
     Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
   )
   const label = `the heartbeat schedule of ${own.label}`

@@ -37,7 +37,7 @@ const badTimings: ReadonlyArray<Refusal> = [
 
 const badLayers: ReadonlyArray<Refusal> = [
   ...badTimings,
-  [{ timing: timings }, "InvalidConfig", "options: no option \"timing\": there are timings"],
+  [{ timing: timings }, "InvalidConfig", "options: no option \"timing\": the options are timings"],
   ...["fast", Number.NaN, null, []].map((options) =>
     [options, "InvalidConfig", "options: expected an object with timings"] as const
   )
@@ -45,7 +45,7 @@ const badLayers: ReadonlyArray<Refusal> = [
 
 const badCandidates: ReadonlyArray<Refusal> = [
   ...badTimings,
-  [{ priorty: 1 }, "InvalidConfig", "options: no option \"priorty\": there are candidateId, timings"],
+  [{ priorty: 1 }, "InvalidConfig", "options: no option \"priorty\": the options are candidateId, timings"],
   ...["one", Number.NaN, null, []].map((options) =>
     [options, "InvalidConfig", "options: expected an object with candidateId"] as const
   ),

@@ -209,7 +209,7 @@ describe("a candidate", () => {
       assert.strictEqual(error._tag, "InvalidConfig")
       assert.include(
         error.message,
-        "options: no option \"priorty\": there are candidateId, timings, metadata, priority, healthCheck"
+        "options: no option \"priorty\": the options are candidateId, timings, metadata, priority, healthCheck"
       )
     }))
 

@@ -301,7 +301,10 @@ describe("elections have a leader", () => {
       [{ elections: ["job"], within: Number.NaN }, "options.within: expected a number of milliseconds from 0, got NaN"],
       [{ elections: ["job"], within: "1 second" }, "options.within: expected a number of milliseconds from 0"],
       [{ elections: "job", within: 1 }, "options.elections: expected a list of election names, got a plain string"],
-      [{ elections: [], within: 1, atMost: 2 }, "options: no option \"options.atMost\": there are options.elections"],
+      [
+        { elections: [], within: 1, atMost: 2 },
+        "options: no option \"options.atMost\": the options are options.elections"
+      ],
       [null, "options: expected an object with options.elections, options.within, got null"]
     ]
     for (const [options, problem] of rows) {

@@ -536,7 +536,7 @@ describe("an invalid history", () => {
       "times.heartbeat: expected a number of milliseconds from 0, got \"1 second\""
     ])
     assert.deepStrictEqual(wrong({ lateness: 1 }), [
-      "times: no option \"times.lateness\": there are times.maxAge, times.heartbeat, times.tolerance, " +
+      "times: no option \"times.lateness\": the options are times.maxAge, times.heartbeat, times.tolerance, " +
       "times.confirmation, times.readLag"
     ])
     assert.deepStrictEqual(check({ lookups: [lookup(5, 4, true)] }).map(({ message }) => message), [

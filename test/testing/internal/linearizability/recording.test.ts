@@ -34,7 +34,7 @@ describe("a recorder", () => {
         [{ ...right, history: {} }, "history: expected a list of operations, got an object"],
         [{ ...right, log: "file" }, "log: expected a function, got a plain string"],
         [{ ...right, encode: null }, "encode: expected a function, got null"],
-        [{ ...right, clock: 1 }, "options: no option \"clock\": there are process, now, history, log, encode"],
+        [{ ...right, clock: 1 }, "options: no option \"clock\": the options are process, now, history, log, encode"],
         [null, "options: expected an object with process"]
       ]
       const store = yield* memory
