@@ -42,7 +42,14 @@ export type Services = Registry.Registry | Election.Election
  * @since 0.1.0
  */
 export interface Options {
-  /** Options of the registry. Default: those of `Registry.layer`. */
+  /**
+   * Options of the registry. Default: those of `Registry.layer`.
+   *
+   * The `streamMaxAge` of the registry's bucket is 10 times `maxAge`. After a change
+   * of `maxAge`, opening the existing bucket therefore fails with `ConfigMismatch`.
+   * Set `onMismatch: "update"` to change the bucket. Processes that still have the
+   * old `maxAge` continue to run, but fail with `ConfigMismatch` if they restart.
+   */
   readonly registry?: Registry.Options | undefined
   /** Options of elections. Default: those of `Election.layer`. */
   readonly election?: Election.Options | undefined
@@ -333,16 +340,21 @@ const noServers = new Config.ConfigError(
  * incomplete credentials fail with `InvalidConfig`, which names the option of the
  * client.
  *
- * **Example** (Three copies of each bucket, other options from the environment)
+ * Each option given here is a `Config`: `Config.succeed(value)` for a fixed value.
+ *
+ * **Example** (Some options in the program, the others from the environment)
  *
  * ```ts
  * import { Config, ConfigProvider, Effect, Layer } from "effect"
- * import { Aegis, Registry } from "effect-aegis"
+ * import { Aegis, Election, Registry } from "effect-aegis"
  *
  * // In production: environment variables, which are the default ConfigProvider.
  * const environment = ConfigProvider.layer(ConfigProvider.fromUnknown({ AEGIS_BACKEND: "memory" }))
  *
- * const Live = Aegis.layerConfig({ replicas: Config.succeed(3) }).pipe(Layer.provide(environment))
+ * const Live = Aegis.layerConfig({
+ *   election: Config.succeed({ timings: Election.fast }),
+ *   registry: Config.succeed({ maxAge: "1 minute" })
+ * }).pipe(Layer.provide(environment))
  *
  * const program = Effect.gen(function*() {
  *   const registry = yield* Registry.Registry

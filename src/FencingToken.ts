@@ -68,6 +68,54 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  * // => StaleToken, balance 150
  * ```
  *
+ * **Example** (A bucket that refuses a former leader)
+ *
+ * ```ts
+ * import { Data, Effect, Option, Schema } from "effect"
+ * import { Aegis, Election, FencingToken, KVStore } from "effect-aegis"
+ *
+ * class StaleToken extends Data.TaggedError("StaleToken")<{ readonly highest: string }> {}
+ *
+ * // One value contains the balance and the highest token, so that one write checks and changes both.
+ * const Account = Schema.Struct({ balance: Schema.Int, highest: Schema.String })
+ *
+ * // Reads the account, and returns the payment. A leader can be paused between the two.
+ * const prepare = Effect.fnUntraced(function*(cents: number, token: FencingToken.FencingToken) {
+ *   const accounts = KVStore.typed(yield* KVStore.KVStore, Account)
+ *   const current = yield* accounts.get("account")
+ *   const { balance, highest } = Option.getOrElse(
+ *     Option.map(current, ({ value }) => value),
+ *     () => ({ balance: 0, highest: "" })
+ *   )
+ *   const own = FencingToken.encode(token)
+ *   if (own < highest) return yield* new StaleToken({ highest })
+ *   const condition = Option.match(current, {
+ *     onNone: () => KVStore.KVOptions.createOnly,
+ *     onSome: ({ revision }) => KVStore.KVOptions.atRevision(revision)
+ *   })
+ *   return accounts.put("account", { balance: balance + cents, highest: own }, condition)
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const election = yield* Election.Election
+ *   yield* election.whileLeader("payouts", ({ token }) => Effect.flatten(prepare(100, token)))
+ *   const former = yield* election.whileLeader("payouts", ({ token }) =>
+ *     Effect.map(prepare(100, token), (payment) => ({ token, payment })))
+ *   yield* election.whileLeader("payouts", ({ token }) => Effect.flatten(prepare(50, token)))
+ *   // The former leader was paused after its read: the account has another revision now.
+ *   const late = yield* Effect.flip(former.payment)
+ *   // If the former leader reads again, the account has a higher token.
+ *   const again = yield* Effect.flip(prepare(100, former.token))
+ *   return `${late.reason._tag}, then ${again._tag}`
+ * }).pipe(
+ *   Effect.provide(Aegis.layerMemory()),
+ *   Effect.provide(KVStore.layerMemory({ bucket: "accounts" }))
+ * )
+ *
+ * console.log(await Effect.runPromise(program))
+ * // => RevisionMismatch, then StaleToken
+ * ```
+ *
  * @category models
  * @since 0.1.0
  */

@@ -381,6 +381,12 @@ export interface KVStatus {
 /**
  * A view of a store through a codec. See `typed` and `typedWith`.
  *
+ * **Details**
+ *
+ * The view has the operations that read or write values. For `keys`, `purge`,
+ * `history`, `getMany` and `status`, use the store itself: it has the same keys, and
+ * values as bytes.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -405,11 +411,17 @@ export interface TypedKVStore<A> {
    * **Details**
    *
    * `f` receives `none` if the key has no value. If `f` returns `none`, `modify`
-   * deletes the key if it has a value, and returns 0. After a conflict with another
-   * writer, `modify` reads again and calls `f` again, until the store's `timeout`:
-   * then it fails with `Unavailable`, or with `OutcomeUnknown` if a write is in
-   * progress. A write that was sent and not answered fails with `OutcomeUnknown` and
-   * is not repeated.
+   * DELETES the key if it has a value, and returns 0. To keep the value unchanged,
+   * return it: `modify` then writes it again. If `f` throws, `modify` dies with that
+   * error and writes nothing.
+   *
+   * If the new value needs an effect, or if a writer may have to give up, read the
+   * value with `get` and write it with `put` and `KVOptions.atRevision(revision)`.
+   *
+   * After a conflict with another writer, `modify` reads again and calls `f` again,
+   * until the store's `timeout`: then it fails with `Unavailable`, or with
+   * `OutcomeUnknown` if a write is in progress. A write that was sent and not answered
+   * fails with `OutcomeUnknown` and is not repeated.
    */
   readonly modify: (
     key: string,

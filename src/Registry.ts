@@ -71,14 +71,15 @@ export class Registry extends Context.Service<Registry, {
    *
    * **Details**
    *
-   * If the id belongs to a live record of another process, `register` waits until
-   * that record expires; `onDuplicate` changes this. Heartbeats continue through an
+   * If the id belongs to a live record of another registration (in another process
+   * or in this one), `register` waits until that record expires; `onDuplicate`
+   * changes this. Heartbeats continue through an
    * outage of the store of any length. Deregistration, when the scope closes, takes
    * at most twice the store's `timeout`.
    *
    * Fails before it writes anything with `InvalidName`, `InvalidConfig`,
    * `InvalidValue` (metadata) or `ValueTooLarge`; with `DuplicateInstance` if
-   * another process uses the id; and with `KVStoreError` if a request to the store
+   * another registration uses the id; and with `KVStoreError` if a request to the store
    * fails before the instance is registered, for example during an outage.
    *
    * **Gotchas**
@@ -125,8 +126,8 @@ export class Registry extends Context.Service<Registry, {
    * removed by age or by a cleanup. Each heartbeat also writes the version, status,
    * group and metadata.
    *
-   * Fails as `register` does, but never waits: if a live record of another process
-   * has the id, it fails with `DuplicateInstance` at once. If another process
+   * Fails as `register` does, but never waits: if a live record of another
+   * registration has the id, it fails with `DuplicateInstance` at once. If another process
    * deregistered the instance, this heartbeat and all later ones fail with
    * `Deregistered`.
    */
@@ -303,15 +304,20 @@ export interface RegisterOptions {
    */
   readonly heartbeat?: Schedule.Schedule<unknown> | Duration.Input | undefined
   /**
-   * Behaviour if a live record of another process has the id. Default `"wait"`.
+   * Behaviour if a live record of another registration has the id. Default `"wait"`.
    *
-   * - `"wait"`: waits until the other process has sent no heartbeat for `maxAge`, or
-   *   until its record is removed; fails with `DuplicateInstance` as soon as the other
-   *   process sends a heartbeat
+   * - `"wait"`: waits until the other registration has sent no heartbeat for `maxAge`,
+   *   or until its record is removed; fails with `DuplicateInstance` as soon as the
+   *   other registration sends a heartbeat
    * - `"fail"`: fails with `DuplicateInstance` at once
-   * - `"replace"`: overwrites the record; the `lost` of the other process returns
+   * - `"replace"`: overwrites the record; the `lost` of the other registration returns
    *   `DuplicateInstance` after its next heartbeat. Fails with `DuplicateInstance` if
    *   the record is written at the same time
+   *
+   * A process that crashed leaves its record. If it restarts with the same
+   * `instanceId` (the name of a host, for example), `"wait"` delays its start by up
+   * to `maxAge`. To start at once, omit `instanceId` (the default id is random), or
+   * use `"replace"` if no other process can have this id.
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
 }
@@ -458,6 +464,8 @@ export interface Options {
    * Age of the last heartbeat above which an instance is expired. At least twice
    * `heartbeat` (200 ms if that is a Schedule), and at most half of the bucket's
    * `streamMaxAge` and 366 days; a number is milliseconds. Default 30 seconds.
+   *
+   * With `Aegis`, the bucket depends on this option: see `Aegis.Options.registry`.
    */
   readonly maxAge?: Duration.Input | undefined
   /**
@@ -509,6 +517,17 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
  * took the id or deregistered the instance, the layer logs an error and stays in
  * use.
  *
+ * `list` and `watch` include this instance. The layer does not return the id that it
+ * chose: set `instanceId`, or use `register`, to know which instance is this one.
+ *
+ * **Gotchas**
+ *
+ * With a fixed `instanceId`, a process that restarts after a crash waits up to
+ * `maxAge` (30 seconds by default) until the record of its crashed predecessor
+ * expires, and building the layer waits as long. To start at once, omit
+ * `instanceId`, or set `onDuplicate: "replace"` if no other process can have this
+ * id.
+ *
  * **Example** (A process that is registered while it runs)
  *
  * ```ts
@@ -553,6 +572,13 @@ export const layerInstance = (
  * Runs `cleanup` repeatedly while the layer is in use. `schedule` is an interval of
  * at least 100 ms or a Schedule. Default: every 30 seconds, starting after the first
  * interval.
+ *
+ * **When to use**
+ *
+ * Use with a bucket of your own that has no `streamMaxAge`, because expired records
+ * would stay in it, or to log the instances that expire. The layers of `Aegis` do not
+ * need it: the `streamMaxAge` of their bucket removes a record 10 times `maxAge` after
+ * its last heartbeat. Reads leave out expired instances in any case.
  *
  * **Details**
  *

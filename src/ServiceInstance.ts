@@ -83,11 +83,9 @@ export type Metadata = typeof Metadata.Type
  *
  * **Details**
  *
- * With `clock: "store"` (the default of the registry) `lastHeartbeat` is the time at
- * which the store stored the last heartbeat; with `"local"` the time at which the
- * instance sent it. `version` is a semantic version if this library registered the
- * instance; another library may have stored any text. `group` is stored under
- * AegisSDK's name, `stickyActiveGroup`.
+ * `version` is a semantic version if this library registered the instance; another
+ * library may have stored any text. `group` is stored as `stickyActiveGroup`, which
+ * is its name in AegisSDK.
  *
  * @category models
  * @since 0.1.0
@@ -101,9 +99,12 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
   version: Schema.String,
   /** Status that the instance reports. */
   status: Status,
-  /** Time of the last heartbeat: by the store's clock, or with `clock: "local"` by the clock of the instance's host. */
+  /**
+   * Time of the last heartbeat. By default, the time at which the store stored it, by the store's clock. In a registry
+   * with `clock: "local"`, the time at which the instance sent it, by the clock of the instance's host.
+   */
   lastHeartbeat: Schema.DateTimeUtc,
-  /** Group of instances among which one is active. Absent if the instance has no group. */
+  /** Name of a group, as given at the registration. It is only stored. Absent if the instance has no group. */
   group: Schema.optional(Schema.String),
   /** Metadata of the instance: a JSON object. */
   metadata: Metadata
@@ -128,7 +129,10 @@ export interface InstanceOptions {
   readonly version: string
   /** Status to report. Default `"ACTIVE"`. */
   readonly status?: Status | undefined
-  /** Group of instances among which one is active. The registry only stores it. Default: no group. */
+  /**
+   * Name of a group of instances, for readers of the instance. It is only stored: this library does not use it, and
+   * elects no active instance in a group. Default: no group.
+   */
   readonly group?: string | undefined
   /** JSON object to store with the instance; later changes to the object have no effect. Default: empty. */
   readonly metadata?: Metadata | undefined

@@ -290,7 +290,7 @@ export interface RecorderOptions {
  * **Gotchas**
  *
  * The history must contain every write to its keys, including failed writes. Values that
- * expire are not modelled: use a bucket without `maxAge`. An invalid history (a response
+ * expire are not modelled: use a bucket without `streamMaxAge`. An invalid history (a response
  * before its call, a time that is NaN) or an invalid option is `Malformed`.
  *
  * **Example** (A lost write)

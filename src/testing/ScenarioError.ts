@@ -13,7 +13,10 @@ import * as Faults from "./Faults.ts"
  * **Details**
  *
  * The message contains the first violation of each rule, the plan, the text that
- * replays the run, and the timeline from the first fault to the first violation.
+ * replays the run, and at most 60 lines of the timeline. They begin 1 second before
+ * the first fault and end shortly after the first violation; if that is more than 60
+ * lines, lines in the middle are left out. A violation that is a text has no time:
+ * then the lines are the first 60. `timeline` has all lines.
  *
  * @category errors
  * @since 0.1.0
@@ -57,7 +60,7 @@ export class ScenarioFailed extends Data.TaggedError("ScenarioFailed")<{
     return this.#timeline
   }
 
-  /** The report: violations, plan, replay text and an excerpt of the timeline. */
+  /** The report: violations, plan, replay text and at most 60 lines of the timeline. */
   override get message(): string {
     return this.#report
   }
