@@ -265,8 +265,8 @@ export class RevisionMismatch
 }
 
 /**
- * The store cannot be reached: the connection is down, the stream has no leader,
- * or a read got no answer in time. Also the error of `createOnly`, `updateOnly` and
+ * The store cannot be reached: the connection is down, the stream has no leader, the
+ * server has no JetStream, or a read got no answer in time. Also the error of `createOnly`, `updateOnly` and
  * `modify` if conflicts with other writers last until the `timeout`. Nothing was
  * written, so the operation can be retried safely.
  *
@@ -277,7 +277,10 @@ export class Unavailable
   extends Schema.TaggedError<Unavailable>("effect-aegis/KVStoreError/Unavailable")("Unavailable", {
     /** Why the store cannot be reached. */
     problem: Schema.String,
-    /** The error of the NATS client or the system, if there is one. */
+    /**
+     * The error of the NATS client or the system, if there is one. After a refused connection it is an error of the
+     * client, whose `cause` is the error of the system with the code `ECONNREFUSED`.
+     */
     cause: Schema.optional(Schema.Defect())
   })
 {

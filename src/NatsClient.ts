@@ -198,7 +198,9 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
  *
  * **Details**
  *
- * Fails with
+ * The first connection is tried once, with each of the servers. Retry `make`, or see
+ * docs/kvstore.md for a layer that retries, if the program may start before the
+ * server. Fails with
  *
  * - `InvalidConfig` if an option is invalid or more than one authentication method
  *   is given (nothing has been sent then), if the server's certificate cannot be
