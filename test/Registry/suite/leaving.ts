@@ -52,7 +52,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "successor")
     }))
 
-  test("closing the scope removes a late write of its own process", () =>
+  test("closing the scope removes a late write of the same process", () =>
     Effect.gen(function*() {
       const [store, backend] = yield* world(calm)
       const { close } = yield* backend.enter(named("orders", "one"))
