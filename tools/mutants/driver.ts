@@ -105,5 +105,44 @@ export const driver: ReadonlyArray<Mutant> = [
     find: "Math.abs(aheadOf(host) - ahead) > longestStep",
     replace: "false",
     scenario: "mixed"
+  },
+  {
+    name: "a header of a stored message is taken for the server's header of the same name",
+    from: "a republished message keeps its headers, K32",
+    file: "src/internal/nats/client/portOver.ts",
+    find: "byName.get(name)?.at(-1)",
+    replace: "byName.get(name)?.[0]",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/client/portOver.test.ts",
+      name: "has the last value of each header, which the server has appended"
+    }
+  },
+  {
+    name: "a stored message with the status of a heartbeat is taken for a heartbeat",
+    from: "nats-server 2.10 stores the status of a published message, K32",
+    file: consumer,
+    find: "place === undefined && message.status === heartbeatStatus",
+    replace: "message.status === heartbeatStatus",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/watch.test.ts",
+      name: "emits a stored message that has the status of a heartbeat"
+    }
+  },
+  {
+    name: "a stored message with status 503 is taken for a missing stream",
+    from: "nats-server 2.10 stores the status of a published message, K32",
+    file: requester,
+    find: "message.data.length === 0 && !isStored(message)",
+    replace: "message.data.length === 0",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a stored message is an answer, whatever status it was published with"
+    }
   }
 ]

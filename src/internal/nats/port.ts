@@ -18,11 +18,17 @@ export type MessageHeaders = ReadonlyArray<readonly [name: string, value: string
 export interface NatsMessage {
   readonly subject: string
   readonly reply: string | undefined
-  /** 0 for an ordinary message; otherwise the status code of the server: 100, 204, 404, 408, 413 or 503. */
+  /**
+   * 0 for an ordinary message; otherwise the status code of the server: 100, 204, 404, 408, 413 or 503. A message that
+   * nats-server 2.10 has stored has the status with which it was published.
+   */
   readonly status: number
   /** The text of the status. */
   readonly description: string
-  /** The first value of a header; empty if the message has no such header. */
+  /**
+   * The last value of a header; empty if the message has no such header. A server appends its headers to those of a
+   * stored message, which may have the same names: the last value is the server's (K32).
+   */
   readonly header: (name: string) => string
   readonly data: Uint8Array
 }

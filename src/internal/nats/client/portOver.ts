@@ -133,12 +133,12 @@ const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): Nat
 
 const noHeader = () => ""
 
-/** Looks headers up in a map. The clients' own lookup scans all headers on every call. */
+/** Looks headers up in a map. The clients' own lookup scans all headers on every call, and returns the first value. */
 const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
   let byName: ReadonlyMap<string, ReadonlyArray<string>> | undefined
   return (name) => {
     byName ??= new Map(headers)
-    return byName.get(name)?.[0] ?? ""
+    return byName.get(name)?.at(-1) ?? ""
   }
 }
 

@@ -7,7 +7,7 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { noBytes } from "../../utf8.ts"
 import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "../port.ts"
-import { headerReader } from "./messages.ts"
+import { headerReader, isStored } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
 
 /** A stored message. */
@@ -200,7 +200,7 @@ const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
   })
 }
 
-/** Reads a message of a direct get: its subject, sequence and time are in headers. */
+/** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
 const fromDirect = (message: NatsMessage): KeptMessage => ({
   subject: message.header("Nats-Subject"),
   revision: Number(message.header("Nats-Sequence")),
@@ -279,11 +279,11 @@ const messageReads = (
     Effect.flatMap(
       request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
       (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
-        message.status === 0
+        isStored(message)
           ? Effect.succeed(fromDirect(message))
           : message.status === status.notFound
           ? noMessage
-          : Effect.fail(statusFailure(message))
+          : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
     )
 
   const atLeader = (stream: string, subject: string, timeout: number) =>

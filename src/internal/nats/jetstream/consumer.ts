@@ -156,8 +156,9 @@ class Reader {
   }
 
   read(message: NatsMessage): Said | Interrupted | undefined {
-    if (message.status === heartbeatStatus) return this.readStatus(message)
     const place = placeOf(message.reply)
+    // A stored message can have any status, but only a stored message has a place (K32).
+    if (place === undefined && message.status === heartbeatStatus) return this.readStatus(message)
     if (place === undefined || place.consumerSequence !== this.last + 1) {
       return this.lost(place?.consumerSequence ?? "an unknown number")
     }

@@ -44,6 +44,12 @@ export const headerReader = (block: string): (name: string) => string => {
   return (name) => headers.get(name) ?? ""
 }
 
+/**
+ * Whether an answer contains a stored message, even if it has a status: nats-server 2.10 stores the status of a
+ * published message. The server appends the sequence to every stored message, and to nothing else (K32).
+ */
+export const isStored = (message: NatsMessage): boolean => message.header("Nats-Sequence") !== ""
+
 export const fromStored = (message: KeptMessage, prefix: string): StoredMessage => ({
   key: message.subject.slice(prefix.length),
   revision: message.revision,

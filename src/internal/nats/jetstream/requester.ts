@@ -17,6 +17,7 @@ import {
   type PortFailure,
   reported
 } from "../port.ts"
+import { isStored } from "./messages.ts"
 
 /**
  * The longest sleep of the timer, in milliseconds, and so the maximum delay of a timeout: a request that begins during
@@ -36,7 +37,7 @@ interface Pending {
 
 export interface Many<A> {
   readonly answers: ReadonlyArray<A>
-  /** The message with a status, which ends the answers. */
+  /** The message that ends the answers: it has a status. */
   readonly end: NatsMessage
 }
 
@@ -49,7 +50,7 @@ export interface Requester {
     headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<NatsMessage, PortFailure>
-  /** Returns all answers before the first one with a status. Each is converted on arrival, which saves memory. */
+  /** Returns all answers before the one with a status that is not a stored message. Each is converted on arrival, which saves memory. */
   readonly requestMany: <A>(
     subject: string,
     data: Uint8Array,
@@ -115,8 +116,9 @@ class UnderWay {
   onMessage(message: NatsMessage): void {
     const one = this.pending.get(message.subject.slice(this.inbox.length + 1))
     if (one === undefined) return
-    if (message.status === noResponders && message.data.length === 0) one.onFailure({ _tag: "NoResponders" })
-    else one.onMessage(message)
+    if (message.status === noResponders && message.data.length === 0 && !isStored(message)) {
+      one.onFailure({ _tag: "NoResponders" })
+    } else one.onMessage(message)
   }
 
   onLink(event: LinkEvent): void {
@@ -239,7 +241,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.suspend(() => {
         const answers: Array<A> = []
         return ask<Many<A>>(port, underWay, clock, { subject, data, headers: [], timeout }, (message, done) => {
-          if (message.status === 0) answers.push(read(message))
+          if (message.status === 0 || isStored(message)) answers.push(read(message))
           else done({ answers, end: message })
         })
       })

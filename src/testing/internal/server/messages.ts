@@ -19,7 +19,7 @@ export interface Outgoing {
 /** Converts a message to the form that a client's port delivers. */
 export const received = ({ headers, ...message }: Outgoing): NatsMessage => ({
   ...message,
-  header: (name) => headers.find(([one]) => one === name)?.[1] ?? ""
+  header: (name) => headers.findLast(([one]) => one === name)?.[1] ?? ""
 })
 
 const encoder = new TextEncoder()

@@ -21,6 +21,16 @@ describe("a watch", () => {
       assert.deepStrictEqual(full.words, ["k50", "k60", "ready"])
     }))
 
+  it.effect("emits a stored message that has the status of a heartbeat", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      const place = "$JS.ACK.KV_b.c.1.101.1.1000000.0"
+      server.consumers[0]!.push({ subject: "$KV.b.k101", reply: place, status: 100, description: "Idle Heartbeat" })
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "k101"])
+    }))
+
   it.effect("is ready with a heartbeat, if pending messages expired or were purged before they were pushed", () =>
     Effect.gen(function*() {
       const server = makeServer()

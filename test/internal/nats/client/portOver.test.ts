@@ -1,6 +1,6 @@
-/** The events of the driver's port for the status events of the two NATS clients. */
+/** The driver's port over the two NATS clients: events for their status events, and headers of messages. */
 import { assert, describe, it } from "@effect/vitest"
-import { errors } from "@nats-io/transport-node"
+import { errors, headers as makeHeaders } from "@nats-io/transport-node"
 import * as legacy from "../../../../src/internal/nats/client/legacy.ts"
 import * as natsIo from "../../../../src/internal/nats/client/natsIo.ts"
 import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
@@ -46,6 +46,21 @@ const eventsOf = async (
   await new Promise((resume) => setImmediate(resume))
   return events
 }
+
+describe("a message", () => {
+  it("has the last value of each header, which the server has appended", () => {
+    const headers = makeHeaders()
+    headers.append("Nats-Sequence", "3")
+    headers.append("Nats-Sequence", "40")
+    const { connection } = makeConnection()
+    const values: Array<string> = []
+    const subscribe = (_subject: string, { callback }: { callback: (error: null, message: unknown) => void }) =>
+      callback(null, { subject: "a", headers, data: new Uint8Array(0) })
+    const port = natsIo.make(untyped({ ...connection, subscribe }))
+    port.subscribe("a", ({ header }) => values.push(header("Nats-Sequence"), header("Nats-Stream")))
+    assert.deepStrictEqual(values, ["40", ""])
+  })
+})
 
 describe("a connection of @nats-io", () => {
   const error = new errors.ProtocolError("stale connection")

@@ -100,6 +100,17 @@ describe("JetStream", () => {
       assert.strictEqual((yield* Effect.flip(js.lastMessage("KV_b", "s", "leader", 1000)))._tag, "ConnectionLost")
     }))
 
+  it.effect("reads a stored message of any status, and fails for an answer without a sequence", () =>
+    Effect.gen(function*() {
+      const stored: Record<string, string> = { "Nats-Subject": "$KV.b.a", "Nats-Sequence": "7" }
+      const header = (name: string) => stored[name] ?? ""
+      const { js } = answering(message({ status: 404, header }), message({ status: 404 }), message({}))
+      const nearest = js.lastMessage("KV_b", "$KV.b.a", "nearest", 1000)
+      assert.deepInclude(yield* nearest, { subject: "$KV.b.a", revision: 7 })
+      assert.isUndefined(yield* nearest)
+      assert.strictEqual((yield* Effect.flip(nearest))._tag, "ConnectionLost")
+    }))
+
   it.effect("reports whether a batch is complete, by the message that ends it", () =>
     Effect.gen(function*() {
       const ends: ReadonlyArray<readonly [status: number, pending: string, isComplete: boolean]> = [

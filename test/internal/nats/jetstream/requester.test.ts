@@ -39,13 +39,13 @@ const makeLink = () => {
   }
   const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
   /** Answers the n-th request. */
-  const answer = (index: number, status = 0, data = "") =>
+  const answer = (index: number, status = 0, data = "", header = (_name: string) => "") =>
     inboxes.get("_INBOX.x.*")?.({
       subject: sent[index]!.reply!,
       reply: undefined,
       status,
       description: "",
-      header: () => "",
+      header,
       data: new TextEncoder().encode(data)
     })
   return { port, sent, inboxes, links, state, tell, answer }
@@ -232,6 +232,22 @@ describe("requests", () => {
       yield* settle
       assert.deepStrictEqual(yield* failureOf(nobody), { _tag: "NoResponders" })
       assert.strictEqual(yield* Fiber.join(empty), "")
+    }))
+
+  it.effect("a stored message is an answer, whatever status it was published with", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const sequence = (name: string) => name === "Nats-Sequence" ? "7" : ""
+      const one = yield* ask(requester, "a")
+      const many = yield* Effect.forkScoped(requester.requestMany("b", nothing, 1000, textOf), {
+        startImmediately: true
+      })
+      link.answer(0, 503, "", sequence)
+      link.answer(1, 404, "1", sequence)
+      link.answer(1, 204)
+      assert.strictEqual(yield* Fiber.join(one), "")
+      assert.deepStrictEqual((yield* Fiber.join(many)).answers, ["1"])
     }))
 
   it.effect("a request that the client refuses is NotSent", () =>
