@@ -79,9 +79,9 @@ export class KVStore extends Context.Service<KVStore, {
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   /**
    * Returns the values of several keys, by key. Keys without a value are left
-   * out. On nats-server 2.11 and later it takes one request for each 1,000 keys or
-   * 8 MiB, otherwise one for each key. May lag behind on a replicated
-   * bucket.
+   * out. The list is read once, when `getMany` is called. On nats-server 2.11 and
+   * later it takes one request for each 1,000 keys or 8 MiB, otherwise one for each
+   * key. May lag behind on a replicated bucket.
    */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
   /**

@@ -8,6 +8,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
@@ -16,7 +17,7 @@ import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
-import { checkList, checkOptions, checkRemoveOptions, checkValue, checkWatchOptions } from "./validation.ts"
+import { checkOptions, checkRemoveOptions, checkValue, checkWatchOptions, readKeys } from "./validation.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.isSuccess(exit) ? "success" : "error"
@@ -97,17 +98,17 @@ const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => 
     keys: (filter: string = everything) =>
       Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
     entries: (filter: string = everything) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
-    getMany: (keys: Iterable<string>) =>
-      Effect.suspend(() => {
-        const problem = checkList(keys)
-        const list = problem === undefined ? [...new Set(keys)] : []
-        return operate(
-          "getMany",
-          list.find((key) => checkKey(key) !== undefined),
-          () => problem ?? list.map(checkKey).find((problem) => problem !== undefined),
-          () => Effect.map(backend.lastOf(list), toEntries)
-        )
-      })
+    getMany: (keys: Iterable<string>) => {
+      // Read now: an iterable that can be read once only would be empty when the effect is retried.
+      const read = readKeys(keys)
+      const list = Result.getOrElse(read, (): ReadonlyArray<string> => [])
+      return operate(
+        "getMany",
+        list.find((key) => checkKey(key) !== undefined),
+        () => Result.isFailure(read) ? read.failure : list.map(checkKey).find((problem) => problem !== undefined),
+        () => Effect.map(backend.lastOf(list), toEntries)
+      )
+    }
   }
 }
 

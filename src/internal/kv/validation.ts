@@ -51,11 +51,20 @@ const watching = {
   )
 }
 
-/** Refuses a string: it is iterable too, and would be read as one key per character. */
-export const checkList = (keys: unknown): InvalidKey | undefined =>
-  typeof keys === "object" && keys !== null && Symbol.iterator in keys
-    ? undefined
-    : new InvalidKey({ expected: `a list of keys, got ${format(keys)}` })
+const expectedList = (given: string): InvalidKey => new InvalidKey({ expected: `a list of keys, got ${given}` })
+
+/**
+ * Reads a list of keys, each key once. Refuses a string: it is iterable too, and would be read as one key per character.
+ */
+export const readKeys = (keys: Iterable<string>): Result.Result<ReadonlyArray<string>, InvalidKey> => {
+  if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
+    return Result.fail(expectedList(format(keys)))
+  }
+  return Result.try({
+    try: () => [...new Set(keys)],
+    catch: (error) => expectedList(`an iterable that throws ${format(error)}`)
+  })
+}
 
 /** Checks the key of `whenKey` and adds it to the message: the error itself has the written key. */
 const checkGuard = (key: string): KVStoreReason | undefined => {

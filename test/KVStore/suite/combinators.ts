@@ -22,6 +22,38 @@ export const combinators = (test: Test) => {
       yield* reasonOf(store.getMany(["a..b"]), "InvalidKey")
     }))
 
+  test("getMany reads its keys once, when it is called, so that the effect can run again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      for (const key of ["a", "b", "c"]) yield* store.put(key, bytes(key))
+      const read: Array<string> = []
+      const oneShot = function*() {
+        for (const key of ["a", "b"]) {
+          read.push(key)
+          yield key
+        }
+      }
+      const list = ["a", "b"]
+      const some = [store.getMany(oneShot()), store.getMany(list)]
+      list.push("c")
+      for (const getMany of some) {
+        const [first, second] = yield* Effect.replicateEffect(getMany, 2)
+        for (const found of [first!, second!]) assert.deepStrictEqual([...found.keys()], ["a", "b"])
+      }
+      assert.deepStrictEqual(read, ["a", "b"])
+    }))
+
+  test("getMany of an iterable that throws fails with InvalidKey", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const broken = function*(): Generator<string> {
+        yield "a"
+        throw new Error("no more keys")
+      }
+      const { expected } = yield* reasonOf(store.getMany(broken()), "InvalidKey")
+      assert.include(expected, "no more keys")
+    }))
+
   test("clear deletes the matching keys that have a value, and returns their number", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
