@@ -16,7 +16,8 @@ export interface FakeConsumer {
   readonly value: (revision: number, inConsumer: number, pending?: number, key?: string) => void
   /** Pushes a tombstone. */
   readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
-  readonly heartbeat: (lastInConsumer: number, stalled?: string) => void
+  /** Pushes a heartbeat. `lastInStream` is the revision that the consumer has passed. Default: the stream's last one. */
+  readonly heartbeat: (lastInConsumer: number, stalled?: string, lastInStream?: number) => void
 }
 
 /** Creates a server that answers requests, and pushes messages only on calls of the test. */
@@ -39,7 +40,8 @@ export const makeServer = () => {
     /** Number of requests for the state of a consumer. */
     doubts: 0,
     isConsumerGone: false,
-    closed: false
+    closed: false,
+    replicas: 1
   }
   const unused = (): never => assert.fail("a watch does not call this")
 
@@ -67,11 +69,14 @@ export const makeServer = () => {
           reply: place(revision, inConsumer, pending),
           header: (name) => name === "KV-Operation" ? "DEL" : ""
         }),
-      heartbeat: (last, stalled = "") =>
-        push({
-          status: 100,
-          header: (name) => name === "Nats-Last-Consumer" ? `${last}` : name === "Nats-Consumer-Stalled" ? stalled : ""
-        })
+      heartbeat: (last, stalled = "", lastInStream = stream.lastRevision) => {
+        const headers: Record<string, string> = {
+          "Nats-Last-Consumer": `${last}`,
+          "Nats-Last-Stream": `${lastInStream}`,
+          "Nats-Consumer-Stalled": stalled
+        }
+        push({ status: 100, header: (name) => headers[name] ?? "" })
+      }
     }
   }
 
@@ -156,7 +161,13 @@ export const startWatch = Effect.fnUntraced(function*(
     silentRemoval: "expire",
     info: Effect.suspend(() =>
       server.state.infoFails === undefined
-        ? Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0 })
+        ? Effect.succeed({
+          ...server.stream,
+          config: { num_replicas: server.state.replicas },
+          ts: undefined,
+          messages: 0,
+          bytes: 0
+        })
         : Effect.fail(server.state.infoFails)
     ),
     read: (request) => Effect.mapError(request, () => new Unavailable({ problem: "not connected" })),

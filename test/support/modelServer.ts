@@ -145,16 +145,14 @@ export const makeModel = (
     say(consumer, { status: 100, reply: consumer.asked })
   }
 
-  const beat = (consumer: Consumer) =>
-    say(consumer, {
-      status: 100,
-      header: (name) =>
-        name === "Nats-Last-Consumer"
-          ? String(consumer.pushed)
-          : name === "Nats-Consumer-Stalled"
-          ? consumer.asked ?? ""
-          : ""
-    })
+  const beat = (consumer: Consumer) => {
+    const headers: Record<string, string> = {
+      "Nats-Last-Consumer": String(consumer.pushed),
+      "Nats-Last-Stream": String(remaining(consumer).length === 0 ? consumer.copy.last : 0),
+      "Nats-Consumer-Stalled": consumer.asked ?? ""
+    }
+    say(consumer, { status: 100, header: (name) => headers[name] ?? "" })
+  }
 
   /** One step of the server. */
   const turn = (now: number) => {
@@ -244,7 +242,7 @@ export const makeModel = (
     purgeSubject: unused,
     streamInfo: () =>
       request(() => ({
-        config: {},
+        config: { num_replicas: 3 },
         created: life.created,
         ts: undefined,
         messages: leader.kept.length,

@@ -144,5 +144,44 @@ export const driver: ReadonlyArray<Mutant> = [
       file: "test/internal/nats/jetstream/requester.test.ts",
       name: "a stored message is an answer, whatever status it was published with"
     }
+  },
+  {
+    name: "Ready does not wait for the revisions that were stored during the snapshot",
+    from: "17 to 86 of 150 watches of 300 keys lacked keys while clients overwrote them, K20",
+    file: follow,
+    find: "if (progress.isComplete) yield* becomeReady",
+    replace: "yield* becomeReady",
+    scenario: "mixed",
+    runs: 50,
+    test: {
+      file: "test/internal/nats/bucket/watchModel.test.ts",
+      name: "reports the final state of the stream, in order, without duplicates, and is ready, under random faults"
+    }
+  },
+  {
+    name: "Ready follows the message that reaches the end, although keys are pending",
+    from: "a lagging replica pushes a key after the end if it was overwritten, K20",
+    file: follow,
+    find: "return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given",
+    replace: "return said.place.pending === 0 || progress.hasEnd ? Effect.andThen(given, whenCaughtUp) : given",
+    scenario: "mixed",
+    runs: 50,
+    test: {
+      file: "test/internal/nats/bucket/watch.test.ts",
+      name: "is ready when nothing is pending after the last revision that the stream had at the end of the snapshot"
+    }
+  },
+  {
+    name: "a watch that waits for Ready does not notice a roll-back",
+    from: "the end of the snapshot is never reached, K20",
+    file: follow,
+    find: "waitsForEnd && progress.hasEnd && !progress.isComplete ? sameStream : Effect.void",
+    replace: "Effect.void",
+    scenario: "mixed",
+    runs: 50,
+    test: {
+      file: "test/internal/nats/bucket/watch.test.ts",
+      name: "starts again if the stream is rolled back below that revision"
+    }
   }
 ]

@@ -259,4 +259,23 @@ export const watches = (test: Test, until: Until) => {
       yield* next.has("a=1")
       assert.deepStrictEqual(yield* watch.words, ["ready"])
     }))
+
+  for (const writers of [1, 4, 16]) {
+    test(`Ready follows every key that has a value throughout, while clients overwrite the keys (${writers} at once)`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const keys = numbers(300).map((n) => `k.${n}`)
+        yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")), { concurrency: 64 })
+        yield* keepWriting(writers, (n) => store.put(keys[(n * 7) % 300]!, bytes(`${n}`)))
+        const snapshot = store.watch().pipe(
+          Stream.takeUntil(({ _tag }) => _tag === "Ready"),
+          Stream.runCollect,
+          Effect.map((events) => new Set(events.flatMap((event) => event._tag === "Put" ? [event.entry.key] : [])))
+        )
+        for (let watch = 0; watch < 15; watch++) {
+          const seen = yield* snapshot
+          assert.deepStrictEqual(keys.filter((key) => !seen.has(key)), [])
+        }
+      }))
+  }
 }

@@ -140,30 +140,38 @@ const session = Effect.fnUntraced(function*(
     startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
   })
   opened()
+  /** Requests the stream's information again, and ends the session if the stream is another one. */
+  const sameStream = Effect.flatMap(options.info, (now) =>
+    progress.isAnother(now)
+      ? Effect.fail(new Interrupted({ cause: "reset", problem: "the stream was recreated or rolled back" }))
+      : Effect.succeed(now))
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
-  if (options.purpose === "watch" && progress.isAnother(yield* options.info)) {
-    return yield* new Interrupted({
-      cause: "reset",
-      problem: "the stream was recreated while the consumer was being created"
-    })
-  }
+  if (options.purpose === "watch") yield* sameStream
 
-  /** Runs when the reader has everything that the stream had when the consumer was opened. */
-  const caughtUp = Effect.suspend(() =>
-    progress.ready
-      ? compare.all(info)
-      : Effect.andThen(
-        compare.all(info),
-        give({ _tag: "Ready" }, () => progress.becomeReady())
-      )
-  )
+  const becomeReady = Effect.andThen(compare.all(info), give({ _tag: "Ready" }, () => progress.becomeReady()))
+
+  /** A listing compares its keys with the stream's names instead (K15), and updates have no snapshot. */
+  const waitsForEnd = options.purpose === "watch" && options.from !== "updates"
+
+  /** Runs when the consumer has nothing to push at present. */
+  const caughtUp = Effect.gen(function*() {
+    if (progress.ready) return yield* compare.all(info)
+    if (!waitsForEnd) return yield* becomeReady
+    if (!progress.hasEnd) progress.endSnapshot(yield* sameStream)
+    if (progress.isComplete) yield* becomeReady
+  })
   const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp)
 
   const onMessage = (pushed: NatsMessage): Effect.Effect<void, KVStoreReason | Interrupted> => {
     const said = consumer.read(pushed)
     if (said === undefined) return Effect.void
     if (said._tag === "Interrupted") return Effect.fail(said)
-    if (said._tag === "Idle") return whenCaughtUp
+    if (said._tag === "Idle") {
+      progress.passedBy(said.lastRevision)
+      // Without this an end that a roll-back has removed would never be reached.
+      const ask = waitsForEnd && progress.hasEnd && !progress.isComplete ? sameStream : Effect.void
+      return Effect.andThen(ask, whenCaughtUp)
+    }
     const message = fromPushed(said.message, said.place, prefix)
     options.saw(message.revision)
     const passed = () => progress.passed(message)

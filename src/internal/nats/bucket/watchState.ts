@@ -28,6 +28,13 @@ export class WatchProgress {
   /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
+  /** The last revision of the stream at `begin`, if the consumer is on the only copy of the stream; otherwise 0. */
+  private begunAt = 0
+  /** The last revision that the consumer has reported to have passed, also of messages that do not match. */
+  private reported = 0
+  /** The last revision of the stream when the snapshot was complete; undefined before. */
+  private end: number | undefined
+
   /** Whether a snapshot includes all markers (of deletes, purges and expiries). */
   private readonly withTombstones: boolean
 
@@ -42,6 +49,9 @@ export class WatchProgress {
     const isAnother = this.isAnother(info)
     this.created = info.created
     this.known = info.lastRevision
+    this.begunAt = info.config.num_replicas === 1 ? info.lastRevision : 0
+    this.reported = 0
+    this.end = undefined
     if (isFirst) {
       if (this.from === "updates") this.cursor = info.lastRevision
       if (typeof this.from === "object") this.cursor = Math.max(0, this.from.revision - 1)
@@ -81,6 +91,32 @@ export class WatchProgress {
     this.former.delete(message.key)
     if (message.operation === "put") this.given.set(message.key, message.revision)
     else this.given.delete(message.key)
+  }
+
+  /**
+   * Call when the consumer had nothing more to push, with the stream's information from after that. What was stored during
+   * the snapshot has a revision up to the end, and can include a key that was overwritten before its turn.
+   */
+  endSnapshot(info: StreamInfo): void {
+    this.end ??= info.lastRevision
+    this.known = Math.max(this.known, info.lastRevision)
+  }
+
+  get hasEnd(): boolean {
+    return this.end !== undefined
+  }
+
+  /**
+   * Whether every message up to the end of the snapshot has been processed. Only at a moment at which the consumer has
+   * nothing to push does the reader have every key: a key may have been overwritten beyond the end before its turn.
+   */
+  get isComplete(): boolean {
+    return this.end !== undefined && Math.max(this.cursor, this.reported, this.begunAt) >= this.end
+  }
+
+  /** Call with the revision in a heartbeat of an idle consumer: it has pushed all that matches up to this revision. */
+  passedBy(revision: number): void {
+    this.reported = Math.max(this.reported, revision)
   }
 
   /** Call if the reader delayed events so long that a marker may have been removed unseen. */

@@ -88,10 +88,13 @@ interface ConsumerOptions {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
 }
 
-/** A pushed message with its place, or the information that the consumer has nothing to push at present. */
+/**
+ * A pushed message with its place, or the information that the consumer has nothing to push at present: it has passed
+ * this revision of the stream, also if it does not match.
+ */
 type Said =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
-  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Idle"; readonly lastRevision: number }
 
 export interface Consumer {
   /** The number of messages to push when it was created. */
@@ -176,7 +179,8 @@ class Reader {
     if (Number(told) !== this.last) return this.lost(told)
     // A consumer that does not wait for a flow control answer is idle: pending messages that it has not pushed were
     // removed.
-    return answerTo === undefined ? { _tag: "Idle" } : undefined
+    if (answerTo !== undefined) return undefined
+    return { _tag: "Idle", lastRevision: Number(message.header("Nats-Last-Stream")) }
   }
 
   /** Answers a flow control message; the server then continues to push. */

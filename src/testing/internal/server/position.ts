@@ -47,6 +47,11 @@ export class Position {
     return message
   }
 
+  /** The revision up to which all matching messages were taken, as a heartbeat reports it. */
+  get passed(): number {
+    return this.pending === 0 ? this.copy.lastRevision : this.lastTaken
+  }
+
   private fromSnapshot(): Kept | undefined {
     if (this.snapshot === undefined) return undefined
     while (this.at < this.snapshot.length) {

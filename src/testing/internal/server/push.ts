@@ -166,7 +166,7 @@ export class PushConsumer {
     this.lastSaid = work.now
     const headers: Array<readonly [string, string]> = [
       ["Nats-Last-Consumer", String(this.pushed)],
-      ["Nats-Last-Stream", String(this.position.lastTaken)]
+      ["Nats-Last-Stream", String(this.position.passed)]
     ]
     const asked = this.flow?.asked
     if (asked !== undefined) headers.push(["Nats-Consumer-Stalled", asked])

@@ -48,6 +48,73 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["k50", "ready", "k101"])
     }))
 
+  it.effect("is ready when nothing is pending after the last revision that the stream had at the end of the snapshot", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 2
+      const { words } = yield* startWatch(server)
+      const { value } = server.consumers[0]!
+      value(50, 1, 1)
+      // Two keys of the snapshot are overwritten before their turn.
+      server.stream.lastRevision = 102
+      value(60, 2, 0)
+      value(101, 3, 1)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60", "k101"])
+      server.stream.lastRevision = 104
+      value(102, 4, 2)
+      value(103, 5, 1)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60", "k101", "k102", "k103"])
+      value(104, 6, 0)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60", "k101", "k102", "k103", "k104", "ready"])
+    }))
+
+  it.effect("is ready when a heartbeat reports that the consumer has passed that revision", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { words } = yield* startWatch(server)
+      server.stream.lastRevision = 102
+      server.consumers[0]!.value(60, 1, 0)
+      server.consumers[0]!.heartbeat(1, "", 101)
+      yield* settle
+      assert.deepStrictEqual(words, ["k60"])
+      server.stream.lastRevision = 110
+      server.consumers[0]!.heartbeat(1, "", 102)
+      yield* settle
+      assert.deepStrictEqual(words, ["k60", "ready"])
+    }))
+
+  it.effect("starts again if the stream is rolled back below that revision", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.pending = 1
+      const { restarts, words } = yield* startWatch(server)
+      server.stream.lastRevision = 102
+      server.consumers[0]!.value(60, 1, 0)
+      yield* settle
+      server.stream.lastRevision = 101
+      server.consumers[0]!.heartbeat(1)
+      yield* pass(500)
+      assert.deepStrictEqual([restarts, words], [["reset"], ["k60", "reset k60@60"]])
+    }))
+
+  it.effect("with replicas is ready when the consumer's replica has the revision of the leader", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      server.state.replicas = 3
+      const { words } = yield* startWatch(server)
+      assert.deepStrictEqual(words, [])
+      server.consumers[0]!.heartbeat(0, "", 99)
+      yield* settle
+      assert.deepStrictEqual(words, [])
+      server.consumers[0]!.value(100, 1)
+      yield* settle
+      assert.deepStrictEqual(words, ["k100", "ready"])
+    }))
+
   it.effect("is not ready with a heartbeat of a stalled consumer, and answers it", () =>
     Effect.gen(function*() {
       const server = makeServer()
