@@ -183,5 +183,18 @@ export const driver: ReadonlyArray<Mutant> = [
       file: "test/internal/nats/bucket/watch.test.ts",
       name: "starts again if the stream is rolled back below that revision"
     }
+  },
+  {
+    name: "the timeout of a batch counts from its request",
+    from: "a large listing over a slow link never ended, K11",
+    file: requester,
+    find: "pending.deadline = deadline()",
+    replace: "void deadline",
+    scenario: "single",
+    runs: 50,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "requestMany times out when no answer has come for its timeout, however long it took until then"
+    }
   }
 ]

@@ -44,10 +44,12 @@ export interface ListingOptions {
   /** Whether the stream allows direct access, which batches need. */
   readonly isDirect: boolean
   readonly last: Backend["last"]
+  /** Called for each message of a batch. */
+  readonly onMessage: () => void
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
-interface Listing {
+export interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
   /** The messages that a watch emits before `Ready`. */
@@ -79,8 +81,11 @@ const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
 }
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
-const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) => {
-  const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
+const pagesOf = ({ js, last, onMessage, prefix, read, stream, timeout }: ListingOptions) => {
+  const toMessage = (kept: Parameters<typeof fromStored>[0]) => {
+    onMessage()
+    return fromStored(kept, prefix)
+  }
   const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
   const keyOf = (subject: string) => subject.slice(prefix.length)
 

@@ -141,10 +141,11 @@ const session = Effect.fnUntraced(function*(
   })
   opened()
   /** Requests the stream's information again, and ends the session if the stream is another one. */
-  const sameStream = Effect.flatMap(options.info, (now) =>
-    progress.isAnother(now)
-      ? Effect.fail(new Interrupted({ cause: "reset", problem: "the stream was recreated or rolled back" }))
-      : Effect.succeed(now))
+  const sameStream = Effect.filterOrFail(
+    options.info,
+    (now) => !progress.isAnother(now),
+    () => new Interrupted({ cause: "reset", problem: "the stream was recreated or rolled back" })
+  )
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
   if (options.purpose === "watch") yield* sameStream
 

@@ -29,8 +29,8 @@ const noResponders = 503
 
 interface Pending {
   readonly subject: string
-  /** Monotonic time in milliseconds. */
-  readonly deadline: number
+  /** Monotonic time in milliseconds. Each answer moves it, so that a long series of answers does not time out. */
+  deadline: number
   readonly onMessage: (message: NatsMessage) => void
   readonly onFailure: (failure: PortFailure) => void
 }
@@ -50,7 +50,10 @@ export interface Requester {
     headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<NatsMessage, PortFailure>
-  /** Returns all answers before the one with a status that is not a stored message. Each is converted on arrival, which saves memory. */
+  /**
+   * Returns all answers before the one with a status that is not a stored message. `timeout` limits the time between two
+   * answers. Each answer is converted on arrival, which saves memory.
+   */
   readonly requestMany: <A>(
     subject: string,
     data: Uint8Array,
@@ -190,12 +193,17 @@ const ask = <A>(
       underWay.end(token)
       resume(outcome)
     }
-    underWay.begin(token, {
+    const deadline = () => monotonicMillis(clock) + timeout
+    const pending: Pending = {
       subject,
-      deadline: monotonicMillis(clock) + timeout,
-      onMessage: (message) => receive(message, (answer) => end(Effect.succeed(answer))),
+      deadline: deadline(),
+      onMessage: (message) => {
+        pending.deadline = deadline()
+        receive(message, (answer) => end(Effect.succeed(answer)))
+      },
       onFailure: (failure) => end(Effect.fail(failure))
-    })
+    }
+    underWay.begin(token, pending)
     // A request whose deadline has passed already is not sent.
     if (!underWay.has(token)) return
     try {

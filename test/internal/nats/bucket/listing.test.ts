@@ -52,11 +52,15 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
   }
   const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
     Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
+  const state = { messages: 0 }
   const listing = make({
     js,
     stream: "KV_b",
     prefix,
     timeout: 1000,
+    onMessage: () => {
+      state.messages++
+    },
     read,
     isDirect: true,
     last: (key) =>
@@ -77,7 +81,7 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
       onRestart: () => Effect.void
     }
   })
-  return { listing, asked, singles }
+  return { listing, asked, singles, state }
 }
 
 const isPattern = (subjects: ReadonlyArray<string>) => subjects[0] === `${prefix}>`
@@ -103,6 +107,7 @@ describe("a listing", () => {
           : { isComplete: true, messages: subjects.map((subject) => kept(subject, Number(subject.slice(6)))) })
       const messages = yield* server.listing.lastOfEach(">", "values")
       assert.deepStrictEqual(messages.map(({ key }) => key), names)
+      assert.strictEqual(server.state.messages, 2500, "messages reported as progress")
       assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [1, 1000, 1000, 500])
     }))
 

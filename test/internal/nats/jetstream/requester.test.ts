@@ -297,6 +297,23 @@ describe("requests", () => {
       assert.deepStrictEqual([answers, end.status], [[], 404])
     }))
 
+  it.effect("requestMany times out when no answer has come for its timeout, however long it took until then", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+        startImmediately: true
+      })
+      for (const n of [1, 2, 3, 4, 5]) {
+        yield* TestClock.adjust("900 millis")
+        link.answer(0, 0, `${n}`)
+      }
+      yield* TestClock.adjust("900 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Timeout" })
+    }))
+
   it.effect("requestMany times out if no answer has a status", () =>
     Effect.gen(function*() {
       const link = makeLink()
