@@ -167,6 +167,8 @@ const session = Effect.fnUntraced(function*(
     const said = consumer.read(pushed)
     if (said === undefined) return Effect.void
     if (said._tag === "Interrupted") return Effect.fail(said)
+    // What was pending may have expired, and its marker too: the consumer then continues without a gap.
+    if (said._tag === "Stalled") return Effect.sync(() => progress.stalled())
     if (said._tag === "Idle") {
       progress.passedBy(said.lastRevision)
       // Without this an end that a roll-back has removed would never be reached.

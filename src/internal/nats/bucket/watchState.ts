@@ -119,7 +119,7 @@ export class WatchProgress {
     this.reported = Math.max(this.reported, revision)
   }
 
-  /** Call if the reader delayed events so long that a marker may have been removed unseen. */
+  /** Call if the reader or flow control delayed messages so long that a marker may have been removed unseen. */
   stalled(): void {
     this.doubtful = true
   }

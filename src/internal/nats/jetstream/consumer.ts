@@ -89,12 +89,13 @@ interface ConsumerOptions {
 }
 
 /**
- * A pushed message with its place, or the information that the consumer has nothing to push at present: it has passed
- * this revision of the stream, also if it does not match.
+ * A pushed message with its place, or the information that the consumer has nothing to push at present (it has passed this
+ * revision of the stream, also if it does not match), or that it had to wait for our answer to flow control.
  */
 type Said =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
   | { readonly _tag: "Idle"; readonly lastRevision: number }
+  | { readonly _tag: "Stalled" }
 
 export interface Consumer {
   /** The number of messages to push when it was created. */
@@ -179,6 +180,7 @@ class Reader {
     if (Number(told) !== this.last) return this.lost(told)
     // A consumer that does not wait for a flow control answer is idle: pending messages that it has not pushed were
     // removed.
+    if (stalled !== "") return { _tag: "Stalled" }
     if (answerTo !== undefined) return undefined
     return { _tag: "Idle", lastRevision: Number(message.header("Nats-Last-Stream")) }
   }

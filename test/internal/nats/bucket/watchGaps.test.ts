@@ -147,6 +147,26 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 101])
     }))
 
+  it.effect("looks for removed keys after its consumer was stalled, because markers may have expired unseen", () =>
+    Effect.gen(function*() {
+      const server = makeServer()
+      const { words } = yield* startWatch(server)
+      const { heartbeat, value } = server.consumers[0]!
+      value(101, 1, 0, "a")
+      value(102, 2, 0, "b")
+      heartbeat(2, "$JS.FC.stalled")
+      server.state.present = ["b"]
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b"])
+      // The consumer has nothing to push: the delete marker of "a" was removed before its turn.
+      heartbeat(2)
+      yield* settle
+      assert.deepStrictEqual(words, ["ready", "a", "b", "expire a@101"])
+      heartbeat(2)
+      yield* settle
+      assert.strictEqual(server.state.comparisons, 1)
+    }))
+
   it.effect("resumes after its last message, even if that was a tombstone that it did not emit", () =>
     Effect.gen(function*() {
       const server = makeServer()
