@@ -88,9 +88,9 @@ const readEverywhere = Effect.fnUntraced(function*(message: Foreign) {
   const { events: snapshot } = yield* record(store.watch())
   for (const events of [live, snapshot]) {
     const puts = () => events.flatMap((event) => event._tag === "Put" ? [entryOf(event.entry)] : [])
-    yield* until(Effect.sync(puts), ({ length }) => length >= 3)
+    const isReady = () => events.some(({ _tag }) => _tag === "Ready")
+    yield* until(Effect.sync(() => puts().length >= 3 && isReady()), (isDone) => isDone)
     assert.deepStrictEqual(puts(), entries)
-    assert.isTrue(events.some(({ _tag }) => _tag === "Ready"))
   }
 })
 
