@@ -82,6 +82,9 @@ const sampleEvery = Duration.minutes(1)
 /** How often the host's clocks are compared, and how soon a failed sample is retried. */
 const lookEvery = Duration.seconds(5)
 
+/** How soon a failed sample is retried if the clocks have diverged: the store's clock is wrong until then. */
+const retryEvery = Duration.seconds(1)
+
 /** Milliseconds of divergence that trigger new samples. NTP rarely steps the wall clock by more than this. */
 const longestStep = 500
 
@@ -126,9 +129,10 @@ export const make = Effect.fnUntraced(function*(
   yield* samples(samplesAtOnce)
   let hasFailed = false
   const isAskedFor = () => !hasFailed && hasComeApart()
-  /** Sleeps until the next sample is due: after a minute, 5 s after a failed sample, or earlier on a divergence. */
+  /** Sleeps until the next sample is due: after a minute, after a pause if one has failed, or earlier on a divergence. */
   const whileKnown = Effect.gen(function*() {
-    const until = monotonicMillis(host) + Duration.toMillis(hasFailed ? lookEvery : sampleEvery)
+    const pause = !hasFailed ? sampleEvery : hasComeApart() ? retryEvery : lookEvery
+    const until = monotonicMillis(host) + Duration.toMillis(pause)
     while (!isAskedFor()) {
       const left = until - monotonicMillis(host)
       if (left <= 0) return

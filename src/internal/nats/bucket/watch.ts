@@ -167,7 +167,7 @@ const session = Effect.fnUntraced(function*(
     const said = consumer.read(pushed)
     if (said === undefined) return Effect.void
     if (said._tag === "Interrupted") return Effect.fail(said)
-    // What was pending may have expired, and its marker too: the consumer then continues without a gap.
+    // Pending messages may have expired, and their markers too: the consumer then continues without a gap.
     if (said._tag === "Stalled") return Effect.sync(() => progress.stalled())
     if (said._tag === "Idle") {
       progress.passedBy(said.lastRevision)

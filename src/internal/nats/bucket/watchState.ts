@@ -94,8 +94,8 @@ export class WatchProgress {
   }
 
   /**
-   * Call when the consumer had nothing more to push, with the stream's information from after that. What was stored during
-   * the snapshot has a revision up to the end, and can include a key that was overwritten before its turn.
+   * Call when the consumer had nothing more to push, with the stream's information from after that. Messages that were
+   * stored during the snapshot have revisions up to the end. Among them can be a key that was overwritten before its turn.
    */
   endSnapshot(info: StreamInfo): void {
     this.end ??= info.lastRevision

@@ -199,7 +199,7 @@ describe("the server's time", () => {
       assert.strictEqual(state.asked, 6)
     }))
 
-  it.effect("is requested only every five seconds while requests fail, however often the clock is read", () =>
+  it.effect("is requested every second while requests fail and the clocks have diverged, however often it is read", () =>
     Effect.gen(function*() {
       const { info, port, state } = makeServer()
       const clock = yield* storeClock.make(port, info)
@@ -211,7 +211,21 @@ describe("the server's time", () => {
         clock.currentTimeMillisUnsafe()
         yield* TestClock.adjust("100 millis")
       }
-      assert.approximately(state.asked - asked, 3, 1)
+      assert.approximately(state.asked - asked, 10, 1)
+    }))
+
+  it.effect("is requested every five seconds while requests fail, if the clocks have not diverged", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      const clock = yield* storeClock.make(port, info)
+      yield* TestClock.adjust("59 seconds")
+      state.fails = true
+      const asked = state.asked
+      for (let look = 0; look < 160; look++) {
+        clock.currentTimeMillisUnsafe()
+        yield* TestClock.adjust("100 millis")
+      }
+      assert.strictEqual(state.asked - asked, 4)
     }))
 
   it.effect("is corrected after a reconnect, and is kept while requests fail", () =>
