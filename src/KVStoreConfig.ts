@@ -58,10 +58,9 @@ export interface BucketOptions {
   readonly create?: boolean | undefined
   /**
    * Timeout of each request to the server, connected or not, and of the retries
-   * after conflicts (`createOnly`, `updateOnly`, `modify`). A listing fails if it
-   * receives nothing for this time, and may take longer in total. An operation that
-   * has to recreate a lost bucket takes several requests. 1 ms to 1 hour.
-   * Default 5 s.
+   * after conflicts (`createOnly`, `updateOnly`, `modify`). A listing takes several
+   * requests, and so does an operation that has to recreate a lost bucket. 1 ms to
+   * 1 hour. Default 5 s.
    */
   readonly timeout?: Duration.Input | undefined
 }

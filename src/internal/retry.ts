@@ -1,14 +1,13 @@
 /**
  * Retries after failures and conflicts, and timeouts of requests.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { KVStoreConfig } from "../KVStoreConfig.ts"
 import { KVStoreError, OutcomeUnknown, Unavailable } from "../KVStoreError.ts"
-import { monotonicMillis, wholeMillis } from "./time.ts"
+import { wholeMillis } from "./time.ts"
 
 // -----------------------------------------------------------------------------
 // after a failure
@@ -128,28 +127,4 @@ export const retryOperation = <A>(
     isConflict,
     tooLate: (reason) => new KVStoreError({ bucket, operation, key, reason }),
     attempt
-  })
-
-// -----------------------------------------------------------------------------
-// while there is progress
-// -----------------------------------------------------------------------------
-
-/** Runs work that reports its progress. Ends it with `silent` once it has reported nothing for `timeout`. */
-export const whileProgressing = <A, E, E2>(
-  timeout: Duration.Duration,
-  silent: Effect.Effect<never, E2>,
-  work: (progress: () => void) => Effect.Effect<A, E>
-): Effect.Effect<A, E | E2> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
-    let last = monotonicMillis(clock)
-    const progress = () => {
-      last = monotonicMillis(clock)
-    }
-    const left = () => last + Duration.toMillis(timeout) - monotonicMillis(clock)
-    const silence = Effect.whileLoop({
-      while: () => left() > 0,
-      body: () => Effect.sleep(wholeMillis(left())),
-      step: () => {}
-    })
-    return Effect.raceFirst(work(progress), Effect.andThen(silence, silent))
   })

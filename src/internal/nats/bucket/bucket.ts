@@ -8,11 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { InvalidConfig, type KVStoreReason, Unavailable, ValueTooLarge } from "../../../KVStoreError.ts"
+import { InvalidConfig, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
 import type { Append, Backend } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
-import { whileProgressing } from "../../retry.ts"
 import * as jetstream from "../jetstream/api.ts"
 import { fromStored, headersFor } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
@@ -57,28 +56,6 @@ const status = (
     supportsExpiryMarkers: hasMarkers(version)
   }
 }
-
-const silentListing = Effect.fail(new Unavailable({ problem: "the listing received nothing in time" }))
-
-/** Runs a listing. The timeout limits the time between two messages or answers, not the whole listing (K11). */
-const listingWithin =
-  (timeout: Duration.Duration, options: Omit<listing.ListingOptions, "onMessage">) =>
-  <A>(run: (lists: listing.Listing) => Effect.Effect<A, KVStoreReason>): Effect.Effect<A, KVStoreReason> =>
-    whileProgressing(timeout, silentListing, (progress) => {
-      const noted = <A, E>(request: Effect.Effect<A, E>) => Effect.tap(request, () => Effect.sync(progress))
-      const read: typeof options.read = (request) => noted(options.read(request))
-      const saw = (revision: number) => {
-        progress()
-        options.followOptions.saw(revision)
-      }
-      return run(listing.make({
-        ...options,
-        read,
-        last: (key) => noted(options.last(key)),
-        onMessage: progress,
-        followOptions: { ...options.followOptions, read, saw }
-      }))
-    })
 
 /** Reads of one key, and writes. `again` recreates a lost bucket. */
 const readsAndWrites = (options: {
@@ -150,29 +127,20 @@ export const make = Effect.fnUntraced(function*(
     silentRemoval: config.streamMaxAge === undefined && config.expiryMarkers === undefined ? "purge" : "expire",
     onRestart: watchRestarted(bucket)
   }
-  const list = listingWithin(config.timeout, {
-    js,
-    stream,
-    prefix,
-    timeout,
-    isDirect,
-    last,
-    read: again.read,
-    followOptions
-  })
+  const lists = listing.make({ js, stream, prefix, timeout, isDirect, last, read: again.read, followOptions })
 
   return {
     config,
     clock: yield* storeClock.make(port, info),
     last,
     append,
-    lastOfEach: (filter, want) => list((lists) => lists.lastOfEach(filter, want)),
-    lastOf: (keys) => list((lists) => lists.lastOf(keys)),
+    lastOfEach: lists.lastOfEach,
+    lastOf: lists.lastOf,
     follow: (filter, from) => follow({ ...followOptions, filter, from, purpose: "watch" } satisfies FollowOptions),
     history: (key) =>
       config.historySize === 1
         ? Effect.map(last(key), Option.toArray)
-        : list((lists) => lists.collect(key, { revision: 1 }, false)),
+        : lists.collect(key, { revision: 1 }, false),
     status: Effect.map(info, (now) => status(port, bucket, now))
   }
 })

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { KVStoreReason } from "../../../KVStoreError.ts"
+import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
 import type { Backend, Follow, StoredMessage } from "../../kv/backend.ts"
 import type { JetStream } from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
@@ -34,6 +34,11 @@ const readsAtOnce = 16
  */
 const mostValueBytes = 1024 * 1024
 
+/** A consumer sends its first message after two requests, and the message takes its time too. Each has the timeout. */
+const requestsBeforeMessage = 3
+
+const silent = Stream.fail(new Unavailable({ problem: "the listing received nothing in time" }))
+
 export interface ListingOptions {
   readonly js: JetStream
   readonly stream: string
@@ -44,12 +49,10 @@ export interface ListingOptions {
   /** Whether the stream allows direct access, which batches need. */
   readonly isDirect: boolean
   readonly last: Backend["last"]
-  /** Called for each message of a batch. */
-  readonly onMessage: () => void
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
-export interface Listing {
+interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
   /** The messages that a watch emits before `Ready`. */
@@ -81,11 +84,8 @@ const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
 }
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
-const pagesOf = ({ js, last, onMessage, prefix, read, stream, timeout }: ListingOptions) => {
-  const toMessage = (kept: Parameters<typeof fromStored>[0]) => {
-    onMessage()
-    return fromStored(kept, prefix)
-  }
+const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) => {
+  const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
   const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
   const keyOf = (subject: string) => subject.slice(prefix.length)
 
@@ -135,6 +135,7 @@ export const make = (options: ListingOptions): Listing => {
   const collect: Listing["collect"] = (filter, from, headersOnly) =>
     follow({ ...options.followOptions, filter, from, headersOnly, purpose: "listing" }).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
+      Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
       Stream.runCollect,
       Effect.map((events) => events.flatMap((event) => event._tag === "Message" ? [event.message] : []))
     )

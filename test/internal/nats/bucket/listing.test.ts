@@ -1,11 +1,13 @@
 /** The requests of a listing, to a server with prepared answers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { make } from "../../../../src/internal/nats/bucket/listing.ts"
 import type { Batch, JetStream, KeptMessage } from "../../../../src/internal/nats/jetstream/api.ts"
 import type { KVStoreReason } from "../../../../src/KVStoreError.ts"
 import { Unavailable } from "../../../../src/KVStoreError.ts"
+import { makeServer as makeFakeServer, pass } from "../../../support/fakeServer.ts"
 
 const prefix = "$KV.b."
 
@@ -52,15 +54,11 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
   }
   const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
     Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
-  const state = { messages: 0 }
   const listing = make({
     js,
     stream: "KV_b",
     prefix,
     timeout: 1000,
-    onMessage: () => {
-      state.messages++
-    },
     read,
     isDirect: true,
     last: (key) =>
@@ -81,7 +79,7 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
       onRestart: () => Effect.void
     }
   })
-  return { listing, asked, singles, state }
+  return { listing, asked, singles }
 }
 
 const isPattern = (subjects: ReadonlyArray<string>) => subjects[0] === `${prefix}>`
@@ -107,7 +105,6 @@ describe("a listing", () => {
           : { isComplete: true, messages: subjects.map((subject) => kept(subject, Number(subject.slice(6)))) })
       const messages = yield* server.listing.lastOfEach(">", "values")
       assert.deepStrictEqual(messages.map(({ key }) => key), names)
-      assert.strictEqual(server.state.messages, 2500, "messages reported as progress")
       assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [1, 1000, 1000, 500])
     }))
 
@@ -136,6 +133,35 @@ describe("a listing", () => {
       const server = makeServer([], () => assert.fail("no request is expected"))
       assert.deepStrictEqual(yield* server.listing.lastOf([]), [])
       assert.deepStrictEqual(yield* server.listing.lastOfEach(">", "names"), [])
+    }))
+
+  it.effect("by a consumer that is there but pushes nothing fails with Unavailable after three timeouts", () =>
+    Effect.gen(function*() {
+      const server = makeFakeServer()
+      server.state.pending = 1
+      const unused = (): never => assert.fail("a listing by a consumer must not call this")
+      const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
+        Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
+      const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0 })
+      const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
+      const listing = make({
+        ...common,
+        isDirect: false,
+        last: unused,
+        followOptions: { ...common, info, silentRemoval: "purge", saw: unused, onRestart: () => Effect.void }
+      })
+      const fiber = yield* Effect.forkScoped(Effect.flip(listing.collect(">", "snapshot", false)))
+      const stalledFor = Effect.fnUntraced(function*(millis: number) {
+        for (let passed = 0; passed < millis; passed += 100) {
+          yield* pass(100)
+          server.consumers[0]!.heartbeat(0, "$JS.FC.1")
+        }
+      })
+      yield* stalledFor(2900)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* stalledFor(200)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Unavailable")
+      assert.strictEqual(server.consumers.length, 1)
     }))
 })
 
