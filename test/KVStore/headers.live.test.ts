@@ -36,7 +36,8 @@ const serverHeaders: ReadonlyArray<readonly [name: string, value: string]> = [
   ["Nats-UpTo-Sequence", "1"],
   ["Nats-Last-Consumer", "5"],
   ["Nats-Last-Stream", "5"],
-  ["Nats-Consumer-Stalled", "$JS.FC.KV_other.c.1"],
+  ["Nats-Pending-Messages", "1"],
+  ["Nats-Pending-Bytes", "1"],
   ["Nats-Msg-Size", "1"]
 ]
 

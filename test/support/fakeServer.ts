@@ -1,31 +1,36 @@
 /** A server that is controlled by the test, and a watch of it. */
 import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type { BackendEvent, Follow } from "../../src/internal/kv/backend.ts"
 import { follow } from "../../src/internal/nats/bucket/watch.ts"
-import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream/api.ts"
+import type { ConsumerSettings, JetStream, PullSettings } from "../../src/internal/nats/jetstream/api.ts"
+import { PullWindow } from "../../src/internal/nats/jetstream/pullWindow.ts"
 import type { LinkEvent, NatsMessage } from "../../src/internal/nats/port.ts"
 import { type KVStoreReason, Unavailable } from "../../src/KVStoreError.ts"
 
 export interface FakeConsumer {
   readonly settings: ConsumerSettings
   readonly push: (message: Partial<NatsMessage>) => void
-  /** Pushes a value. The key is named after the revision, unless it is given. */
+  /** Delivers a value. The key is named after the revision, unless it is given. */
   readonly value: (revision: number, inConsumer: number, pending?: number, key?: string) => void
-  /** Pushes a tombstone. */
+  /** Delivers a tombstone. */
   readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
-  /** Pushes a heartbeat. `lastInStream` is the revision that the consumer has passed. Default: the stream's last one. */
-  readonly heartbeat: (lastInConsumer: number, stalled?: string, lastInStream?: number) => void
+  /** Sends a heartbeat. `lastInStream` is the revision that the consumer has passed. Default: the stream's last one. */
+  readonly heartbeat: (lastInConsumer: number, lastInStream?: number) => void
+  /** The pulls so far; the last one is under way. */
+  readonly pulls: Array<PullSettings & { readonly replyTo: string }>
+  /** Ends the pull: nothing is left (404), or the next message does not fit (409). */
+  readonly end: (status: 404 | 409) => void
 }
 
-/** Creates a server that answers requests, and pushes messages only on calls of the test. */
-export const makeServer = () => {
+/** Creates a server that answers requests, and delivers messages only on calls of the test. */
+export const makeServer = Effect.map(Clock.Clock, (clock) => {
   const stream = { created: "2026-11-01T00:00:00Z", lastRevision: 100 }
   const consumers: Array<FakeConsumer> = []
   const deleted: Array<string> = []
-  const acknowledged: Array<string> = []
   const inboxes = new Map<string, (message: NatsMessage) => void>()
   const links = new Set<(event: LinkEvent) => void>()
   const state = {
@@ -41,13 +46,16 @@ export const makeServer = () => {
     doubts: 0,
     isConsumerGone: false,
     closed: false,
+    /** Whether the connection accepts a pull. */
+    accepts: true,
     replicas: 1
   }
   const unused = (): never => assert.fail("a watch does not call this")
 
   const makeConsumer = (settings: ConsumerSettings): FakeConsumer => {
+    const pulls: FakeConsumer["pulls"] = []
     const push = (message: Partial<NatsMessage>) =>
-      inboxes.get(settings.deliver_subject)?.({
+      inboxes.get(`_INBOX.${settings.name}.*`)?.({
         subject: "",
         reply: undefined,
         status: 0,
@@ -58,9 +66,13 @@ export const makeServer = () => {
       })
     const place = (revision: number, inConsumer: number, pending: number) =>
       `$JS.ACK.KV_b.c.1.${revision}.${inConsumer}.1000000.${pending}`
+    const say = (status: number, headers: Record<string, string>) =>
+      push({ status, subject: pulls.at(-1)?.replyTo ?? "", header: (name) => headers[name] ?? "" })
     return {
       settings,
       push,
+      pulls,
+      end: (status) => say(status, status === 409 ? { "Nats-Pending-Bytes": "1" } : {}),
       value: (revision, inConsumer, pending = 0, key = `k${revision}`) =>
         push({ subject: `$KV.b.${key}`, reply: place(revision, inConsumer, pending) }),
       tombstone: (revision, inConsumer, pending, key) =>
@@ -69,14 +81,8 @@ export const makeServer = () => {
           reply: place(revision, inConsumer, pending),
           header: (name) => name === "KV-Operation" ? "DEL" : ""
         }),
-      heartbeat: (last, stalled = "", lastInStream = stream.lastRevision) => {
-        const headers: Record<string, string> = {
-          "Nats-Last-Consumer": `${last}`,
-          "Nats-Last-Stream": `${lastInStream}`,
-          "Nats-Consumer-Stalled": stalled
-        }
-        push({ status: 100, header: (name) => headers[name] ?? "" })
-      }
+      heartbeat: (last, lastInStream = stream.lastRevision) =>
+        say(100, { "Nats-Last-Consumer": `${last}`, "Nats-Last-Stream": `${lastInStream}` })
     }
   }
 
@@ -84,9 +90,9 @@ export const makeServer = () => {
     port: {
       isConnected: () => true,
       isClosed: () => state.closed,
-      server: unused,
+      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024 }),
       inbox: () => `_INBOX.${inboxes.size}`,
-      publish: (subject) => acknowledged.push(subject),
+      publish: unused,
       subscribe: (subject, onMessage) => {
         inboxes.set(subject, onMessage)
         return () => inboxes.set(subject, () => undefined)
@@ -96,6 +102,12 @@ export const makeServer = () => {
         return () => links.delete(listener)
       },
       release: unused
+    },
+    window: new PullWindow(clock),
+    pullSubject: (stream, consumer) => `next ${stream} ${consumer}`,
+    pull: (_stream, name, settings, replyTo) => {
+      if (!state.accepts) throw new Error("the connection is draining")
+      consumers.findLast((one) => one.settings.name === name)!.pulls.push({ ...settings, replyTo })
     },
     publish: unused,
     lastMessage: unused,
@@ -126,10 +138,10 @@ export const makeServer = () => {
     deleteConsumer: (_stream, name) => Effect.sync(() => deleted.push(name))
   }
   const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
-  return { js, stream, consumers, deleted, acknowledged, state, links, tell }
-}
+  return { js, stream, consumers, deleted, state, links, tell }
+})
 
-type Server = ReturnType<typeof makeServer>
+type Server = Effect.Success<typeof makeServer>
 
 const shown = (event: BackendEvent): string => {
   switch (event._tag) {

@@ -1,12 +1,15 @@
 /**
- * A simple model of a stream with consumers: it pushes messages, waits for flow control and sends heartbeats on virtual
+ * A simple model of a stream with consumers: it delivers messages to pulls, ends pulls and sends heartbeats on virtual
  * time, and loses messages on request. Requests take time, and can fail before or after they are applied.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { MessageOperation } from "../../src/internal/kv/backend.ts"
-import type { ConsumerSettings, JetStream } from "../../src/internal/nats/jetstream/api.ts"
+import type { ConsumerSettings, JetStream, PullSettings } from "../../src/internal/nats/jetstream/api.ts"
+import { PullWindow } from "../../src/internal/nats/jetstream/pullWindow.ts"
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
 import { matcher } from "../../src/internal/subjects.ts"
+import { nanosPerMilli } from "../../src/internal/time.ts"
 import type { Chance } from "../../src/testing/internal/world/chance.ts"
 import { bytes } from "../../tools/values.ts"
 
@@ -47,23 +50,28 @@ class Copy {
   }
 }
 
+interface Pull {
+  readonly settings: PullSettings
+  readonly replyTo: string
+  readonly begun: number
+}
+
 interface Consumer {
   readonly settings: ConsumerSettings
   readonly copy: Copy
   readonly matches: (key: string) => boolean
-  /** Last message of each key, without those already pushed. Everything from `position` on follows. */
+  /** Last message of each key, without those already delivered. Everything from `position` on follows. */
   snapshot: ReadonlyArray<number>
   position: number
-  pushed: number
-  /** Flow control subject whose answer the consumer waits for. */
-  asked: string | undefined
+  delivered: number
+  pull: Pull | undefined
   lastSaid: number
 }
 
-/** Messages that a consumer pushes before it waits for an answer to flow control. */
-const window = 5
+/** The probability that the next message does not fit into a pull. */
+const full = 0.2
 
-const heartbeatEvery = 1000
+const status = { heartbeat: 100, noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 }
 
 export const makeModel = (
   chance: Chance,
@@ -75,7 +83,7 @@ export const makeModel = (
     /** Requests: percentage that fail, and longest duration in milliseconds. */
     failing: 0,
     slowness: 0,
-    /** The server pushes nothing. */
+    /** The server delivers nothing. */
     frozen: false,
     /** The replica receives no changes. */
     lagging: false
@@ -115,9 +123,9 @@ export const makeModel = (
       consumer.matches(key) && (revision >= consumer.position || consumer.snapshot.includes(revision))
     )
 
-  const say = ({ settings }: Consumer, message: Partial<NatsMessage>) => {
+  const say = (name: string, message: Partial<NatsMessage>) => {
     if (!state.isLinkUp) return
-    inboxes.get(settings.deliver_subject)?.({
+    inboxes.get(`_INBOX.${name}.*`)?.({
       subject: "",
       reply: undefined,
       status: 0,
@@ -128,47 +136,57 @@ export const makeModel = (
     })
   }
 
+  const sayStatus = (name: string, replyTo: string, code: number, headers: Record<string, string> = {}) =>
+    say(name, { subject: replyTo, status: code, header: (header) => headers[header] ?? "" })
+
   const operationHeaders: Partial<Record<MessageOperation, string>> = { delete: "DEL", purge: "PURGE" }
 
-  const pushOne = (consumer: Consumer, { key, operation, revision }: Kept, pending: number) => {
+  const deliver = (consumer: Consumer, { key, operation, revision }: Kept, pending: number) => {
     consumer.snapshot = consumer.snapshot.filter((one) => one > revision)
     if (consumer.snapshot.length === 0) consumer.position = Math.max(consumer.position, revision + 1)
-    consumer.pushed++
-    say(consumer, {
+    consumer.delivered++
+    say(consumer.settings.name, {
       subject: `${prefix}${key}`,
-      reply: `$JS.ACK.KV_b.c.1.${revision}.${consumer.pushed}.1000000.${pending}`,
+      reply: `$JS.ACK.KV_b.c.1.${revision}.${consumer.delivered}.1000000.${pending}`,
       header: (name) => name === "KV-Operation" ? operationHeaders[operation] ?? "" : "",
       data: bytes(String(life.number))
     })
-    if (consumer.pushed % window !== 0) return
-    consumer.asked = `$JS.FC.${consumer.settings.name}.${consumer.pushed}`
-    say(consumer, { status: 100, reply: consumer.asked })
   }
 
-  const beat = (consumer: Consumer) => {
-    const headers: Record<string, string> = {
-      "Nats-Last-Consumer": String(consumer.pushed),
-      "Nats-Last-Stream": String(remaining(consumer).length === 0 ? consumer.copy.last : 0),
-      "Nats-Consumer-Stalled": consumer.asked ?? ""
+  const endPull = (consumer: Consumer, { replyTo }: Pull, code: number) => {
+    consumer.pull = undefined
+    sayStatus(consumer.settings.name, replyTo, code, code === status.conflict ? { "Nats-Pending-Bytes": "1" } : {})
+  }
+
+  const beat = (consumer: Consumer, { replyTo }: Pull) =>
+    sayStatus(consumer.settings.name, replyTo, status.heartbeat, {
+      "Nats-Last-Consumer": String(consumer.delivered),
+      "Nats-Last-Stream": String(remaining(consumer).length === 0 ? consumer.copy.last : 0)
+    })
+
+  const takePull = (consumer: Consumer, pull: Pull, now: number) => {
+    const { expires = Number.POSITIVE_INFINITY, idle_heartbeat = Number.POSITIVE_INFINITY, no_wait } = pull.settings
+    for (let more = chance.below(6); more > 0; more--) {
+      const [message, ...rest] = remaining(consumer)
+      if (message === undefined) {
+        if (no_wait === true) return endPull(consumer, pull, status.noMessages)
+        break
+      }
+      if (chance.is(full)) return endPull(consumer, pull, status.conflict)
+      deliver(consumer, message, rest.length)
+      consumer.lastSaid = now
     }
-    say(consumer, { status: 100, header: (name) => headers[name] ?? "" })
+    if (now - pull.begun >= expires / nanosPerMilli) return endPull(consumer, pull, status.timeout)
+    if (now - Math.max(pull.begun, consumer.lastSaid) < idle_heartbeat / nanosPerMilli) return
+    beat(consumer, pull)
+    consumer.lastSaid = now
   }
 
   /** One step of the server. */
   const turn = (now: number) => {
     if (!state.lagging) hear(chance.below(6))
     if (state.frozen) return
-    for (const consumer of consumers.values()) {
-      for (let more = chance.below(6); more > 0 && consumer.asked === undefined; more--) {
-        const [message, ...rest] = remaining(consumer)
-        if (message === undefined) break
-        pushOne(consumer, message, rest.length)
-        consumer.lastSaid = now
-      }
-      if (now - consumer.lastSaid < heartbeatEvery) continue
-      beat(consumer)
-      consumer.lastSaid = now
-    }
+    for (const consumer of consumers.values()) if (consumer.pull !== undefined) takePull(consumer, consumer.pull, now)
   }
 
   const timedOut = Effect.fail<PortFailure>({ _tag: "Timeout" })
@@ -203,8 +221,8 @@ export const makeModel = (
       matches,
       snapshot: start === undefined ? lastOfEach.map(({ revision }) => revision) : [],
       position: start === undefined ? copy.last + 1 : waitsForStart ? start : Math.min(start, copy.last + 1),
-      pushed: 0,
-      asked: undefined,
+      delivered: 0,
+      pull: undefined,
       lastSaid: now
     }
     consumers.set(settings.name, consumer)
@@ -215,15 +233,21 @@ export const makeModel = (
     throw new Error("a watch does not call this")
   }
 
-  const js = (now: () => number): JetStream => ({
+  const pull = (name: string, settings: PullSettings, replyTo: string, begun: number) => {
+    if (!state.isLinkUp || chance.below(100) < state.failing) return
+    const consumer = consumers.get(name)
+    if (consumer === undefined) return sayStatus(name, replyTo, status.noResponders)
+    // The smallest pull is a sign of life only: no message fits.
+    if (settings.max_bytes > 1) consumer.pull = { settings, replyTo, begun }
+  }
+
+  const js = (clock: Clock.Clock): JetStream => ({
     port: {
       isConnected: () => state.isLinkUp,
       isClosed: () => false,
-      server: unused,
+      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024 }),
       inbox: () => `_INBOX.${++names}`,
-      publish: (subject) => {
-        for (const consumer of consumers.values()) if (consumer.asked === subject) consumer.asked = undefined
-      },
+      publish: unused,
       subscribe: (subject, onMessage) => {
         inboxes.set(subject, onMessage)
         return () => inboxes.delete(subject)
@@ -233,6 +257,12 @@ export const makeModel = (
         return () => links.delete(listener)
       },
       release: unused
+    },
+    window: new PullWindow(clock),
+    pullSubject: (_stream, consumer) => consumer,
+    // The answer to a pull never arrives before `pull` returns.
+    pull: (_stream, name, settings, replyTo) => {
+      queueMicrotask(() => pull(name, settings, replyTo, clock.currentTimeMillisUnsafe()))
     },
     publish: unused,
     lastMessage: unused,
@@ -255,7 +285,7 @@ export const makeModel = (
         const present = new Set(leader.kept.map(({ key }) => key).filter(matches))
         return { names: [...present].map((key) => `${prefix}${key}`), meanSize: 0 }
       }),
-    createConsumer: (_stream, settings) => request(() => createConsumer(settings, now())),
+    createConsumer: (_stream, settings) => request(() => createConsumer(settings, clock.currentTimeMillisUnsafe())),
     consumerInfo: (_stream, name) => Effect.asVoid(request(() => consumers.has(name) ? true : notFound(10014))),
     deleteConsumer: (_stream, name) => Effect.asVoid(request(() => consumers.delete(name) ? true : notFound(10014)))
   })
@@ -284,7 +314,7 @@ export const makeModel = (
     dropConsumers: () => consumers.clear(),
     /** Loses one message of each consumer. */
     loseOne: () => {
-      for (const consumer of consumers.values()) consumer.pushed++
+      for (const consumer of consumers.values()) consumer.delivered++
     },
     catchUp: () => hear(Number.POSITIVE_INFINITY),
     last: () => leader.last,

@@ -3,6 +3,7 @@
  * without delay: only the server is tested.
  */
 import { assert } from "@effect/vitest"
+import type { PullSettings } from "../../src/internal/nats/jetstream/api.ts"
 import { placeOf } from "../../src/internal/nats/jetstream/messages.ts"
 import type { MessageHeaders } from "../../src/internal/nats/port.ts"
 import { type Outgoing, received } from "../../src/testing/internal/server/messages.ts"
@@ -153,15 +154,16 @@ class Client {
     return this.write(key, value, headers)?.json?.error?.err_code ?? 0
   }
 
-  /** Records the messages pushed to a subject. Heartbeats appear as `idle <last sequence>`, flow control as itself. */
+  /** Records the messages delivered to a subject. Heartbeats appear as `idle <last sequence>`, ends of pulls as their text. */
   listen(subject: string): Heard {
     const heard: Heard = { messages: [], words: [], raw: [] }
     this.session.subscribe(subject)
     this.handlers.set(subject, (message) => {
       heard.raw.push(message)
       const { header } = received(message)
-      if (message.status === 100) {
-        heard.words.push(message.reply === undefined ? `idle ${header("Nats-Last-Consumer")}` : "flow control")
+      if (message.status !== 0) {
+        const isIdle = message.status === 100
+        heard.words.push(isIdle ? `idle ${header("Nats-Last-Consumer")}` : `${message.status} ${message.description}`)
         return
       }
       const { consumerSequence, pending, streamSequence } = placeOf(message.reply)!
@@ -180,7 +182,19 @@ class Client {
     const heard = this.listen(`_deliver.${name}`)
     const config = consumerSettings(name, settings)
     const answer = this.api(`CONSUMER.CREATE.KV_b.${name}.${config.filter_subject}`, { stream_name: "KV_b", config })
+    this.pull(name)
     return { ...heard, answer }
+  }
+
+  /** Pulls messages of a consumer that `consume` has created, without a limit unless the settings have one. */
+  pull(name: string, settings: Partial<PullSettings> = { expires: seconds(1000), idle_heartbeat: seconds(1) }): void {
+    const pull = { batch: 1000, max_bytes: 1e9, ...settings } satisfies PullSettings
+    this.session.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.KV_b.${name}`,
+      [],
+      encoder.encode(JSON.stringify(pull)),
+      `_deliver.${name}`
+    )
   }
 }
 
@@ -192,12 +206,9 @@ interface Heard {
 
 export const consumerSettings = (name: string, settings: object = {}) => ({
   name,
-  deliver_subject: `_deliver.${name}`,
   filter_subject: "$KV.b.>",
   deliver_policy: "last_per_subject",
   ack_policy: "none",
-  flow_control: true,
-  idle_heartbeat: 1_000_000_000,
   inactive_threshold: 10_000_000_000,
   mem_storage: true,
   num_replicas: 1,

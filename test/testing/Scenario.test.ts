@@ -65,7 +65,7 @@ describe("a scenario", () => {
     "finds a bug that needs faults, and reports it with at most two faults and a timeline",
     () =>
       Effect.gen(function*() {
-        const failed = isFailed(yield* Effect.flip(Scenario.check(scenario(lookThenPay), { runs: 200, seed: 4 })))
+        const failed = isFailed(yield* Effect.flip(Scenario.check(scenario(lookThenPay), { runs: 200, seed: 1 })))
         const [violation] = textsOf(failed)
         assert.match(violation!, /^order \d+ was paid twice$/)
         assert.isAtMost(failed.plan.faults.length, 2)

@@ -6,6 +6,7 @@
  * silent for up to 89 s in such cases (K21), and skip messages of a recreated stream
  * (K24). The rules are K20 to K26 of docs/protocols/kv.md.
  */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -17,19 +18,22 @@ import type { BackendEvent, Follow, SilentRemoval } from "../../kv/backend.ts"
 import { backoff } from "../../retry.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import {
+  type Arrival,
+  type Consumer,
   Interrupted,
   linkChanges,
-  listingHeartbeat,
   open,
-  type RestartCause,
-  watchHeartbeat
+  type RestartCause
 } from "../jetstream/consumer.ts"
-import { fromPushed } from "../jetstream/messages.ts"
-import type { NatsMessage, PortFailure } from "../port.ts"
+import { fromDelivered } from "../jetstream/messages.ts"
+import type { PortFailure } from "../port.ts"
 import { type Gone, WatchProgress } from "./watchState.ts"
 
-/** The number of events that are buffered for the reader. Further events wait in the server's flow control window. */
-const bufferedEvents = 256
+/**
+ * The number of groups of events that are buffered for the reader: what arrived at once, at most a pull. Further messages
+ * are not pulled.
+ */
+const bufferedGroups = 4
 
 /** The pause before a new consumer. It grows up to `longestPause` while the server is unavailable. */
 const shortestPause = Duration.millis(50)
@@ -40,7 +44,7 @@ const longestPause = Duration.seconds(1)
 /** The longest timeout of the requests for a watch's consumer, in milliseconds. See `requestTimeout`. */
 const longestQuestion = 1000
 
-/** If the reader delays one event by more than this, a marker may have expired unseen: the keys are compared again. */
+/** If messages are delayed by more than this, a marker may have expired unseen: the keys are compared again. */
 const patience = Duration.millis(500)
 
 export interface FollowOptions {
@@ -65,55 +69,162 @@ export interface FollowOptions {
   readonly onRestart: (cause: RestartCause) => Effect.Effect<void>
 }
 
-type Give = (event: BackendEvent, given: () => void) => Effect.Effect<void>
+type Group = Arr.NonEmptyReadonlyArray<BackendEvent>
 
-/**
- * Puts an event into the reader's buffer, then calls `given`. If the consumer is interrupted while the event waits for
- * room, `given` is not called, and the next consumer pushes the event again.
- */
-const giveTo = (out: Queue.Enqueue<BackendEvent>, progress: WatchProgress): Give => {
-  const slowly: Give = (event, given) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.map(Effect.timed(restore(Queue.offer(out, event))), ([waited]) => {
-        given()
-        if (Duration.isGreaterThan(waited, patience)) progress.stalled()
+/** Events on the way to the reader. What an interrupted consumer has left goes first with the next one. */
+class Outbox {
+  private readonly out: Queue.Enqueue<Group>
+  private readonly onDelay: () => void
+  private held: Array<BackendEvent> = []
+
+  constructor(out: Queue.Enqueue<Group>, onDelay: () => void) {
+    this.out = out
+    this.onDelay = onDelay
+  }
+
+  add(event: BackendEvent): void {
+    this.held.push(event)
+  }
+
+  /** Gives the events to the reader; waits while the reader's buffer is full. */
+  readonly flush: Effect.Effect<void> = Effect.suspend(() => {
+    const { held } = this
+    if (!Arr.isReadonlyArrayNonEmpty(held)) return Effect.void
+    if (!Queue.offerUnsafe(this.out, held)) return this.flushSlowly(held)
+    this.held = []
+    return Effect.void
+  })
+
+  private flushSlowly(held: Group): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.map(Effect.timed(restore(Queue.offer(this.out, held))), ([waited]) => {
+        this.held = []
+        if (Duration.isGreaterThan(waited, patience)) this.onDelay()
       })
     )
-  return (event, given) =>
-    Effect.suspend(() => {
-      if (!Queue.offerUnsafe(out, event)) return slowly(event, given)
-      given()
-      return Effect.void
-    })
+  }
 }
 
 /** Reports keys that were removed without a message: keys given to the reader that the stream no longer contains. */
-const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) => {
+const comparing = (options: FollowOptions, progress: WatchProgress, outbox: Outbox) => {
   const { filter, js, prefix, read, stream } = options
   const names = Effect.map(
     read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
     ({ names }) => new Set(names.map((subject) => subject.slice(prefix.length)))
   )
-  const tell = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
+  const report = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
     const created = Date.parse(info.ts ?? info.created)
-    return Effect.forEach(
-      gone,
-      ({ key, revision }) => give({ _tag: "Gone", key, revision, created, reason }, () => progress.forget(key)),
-      { discard: true }
-    )
+    for (const { key, revision } of gone) {
+      outbox.add({ _tag: "Gone", key, revision, created, reason })
+      progress.forget(key)
+    }
   }
   return {
     /** Reports removed keys of the former stream. Runs before the first message of the new stream. */
-    former: (info: StreamInfo) =>
-      Effect.flatMap(names, (present) => tell(progress.formerNotIn(present), info, "reset")),
+    former: (info: StreamInfo) => Effect.map(names, (present) => report(progress.formerNotIn(present), info, "reset")),
     /** Reports all removed keys. Runs when the consumer has caught up. */
-    all: Effect.fnUntraced(function*(info: StreamInfo) {
-      if (!progress.owesComparison) return
-      const present = yield* names
-      yield* tell(progress.formerNotIn(present), info, "reset")
-      yield* tell(progress.givenNotIn(present), info, options.silentRemoval)
-      progress.compared()
-    })
+    all: (info: StreamInfo) =>
+      Effect.suspend(() =>
+        progress.owesComparison
+          ? Effect.map(names, (present) => {
+            report(progress.formerNotIn(present), info, "reset")
+            report(progress.givenNotIn(present), info, options.silentRemoval)
+            progress.compared()
+          })
+          : Effect.void
+      )
+  }
+}
+
+type Work = Effect.Effect<void, KVStoreReason | Interrupted>
+
+/** What one consumer works on: the state of the watch, and the stream's information from before its creation. */
+interface Session {
+  readonly options: FollowOptions
+  readonly progress: WatchProgress
+  readonly outbox: Outbox
+  readonly compare: ReturnType<typeof comparing>
+  readonly consumer: Consumer
+  readonly info: StreamInfo
+}
+
+/** Requests the stream's information again, and ends the session if the stream is another one. */
+const sameStream = ({ info }: FollowOptions, progress: WatchProgress) =>
+  Effect.filterOrFail(
+    info,
+    (now) => !progress.isAnother(now),
+    () => new Interrupted({ cause: "reset", problem: "the stream was recreated or rolled back" })
+  )
+
+/** Returns what to do when the consumer has nothing left; undefined for nothing. */
+const caughtUp = ({ compare, consumer, info, options, outbox, progress }: Session): () => Work | undefined => {
+  const end = (last: BackendEvent | undefined) => {
+    if (last !== undefined) outbox.add(last)
+    progress.caughtUp()
+    consumer.complete()
+  }
+  const becomeReady = Effect.map(compare.all(info), () => end({ _tag: "Ready" }))
+  const compareAll = Effect.map(compare.all(info), () => end(undefined))
+  const findEnd: Work = Effect.flatMap(sameStream(options, progress), (now) => {
+    progress.endSnapshot(now)
+    return next() ?? Effect.void
+  })
+  const next = (): Work | undefined => {
+    switch (progress.whenCaughtUp) {
+      case "compare":
+        return compareAll
+      case "find end":
+        return findEnd
+      case "become ready":
+        return becomeReady
+      case "nothing":
+      case "wait":
+        return undefined
+    }
+  }
+  return next
+}
+
+/** Processes what has arrived, then gives the events to the reader. */
+const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
+  const { options, outbox, progress } = session
+  const onMessage = ({ message: received, place }: Extract<Arrival, { readonly _tag: "Message" }>) => {
+    const message = fromDelivered(received, place, options.prefix)
+    options.saw(message.revision)
+    if (progress.isNews(message)) outbox.add({ _tag: "Message", message })
+    progress.passed(message)
+    return place.pending === 0 || progress.endsListing(message) ? whenCaughtUp() : undefined
+  }
+
+  const onIdle = (lastRevision: number): Work | undefined => {
+    progress.passedBy(lastRevision)
+    if (!progress.waitsForEnd) return whenCaughtUp()
+    // Without this an end that a roll-back has removed would never be reached.
+    return Effect.andThen(sameStream(options, progress), Effect.suspend(() => whenCaughtUp() ?? Effect.void))
+  }
+
+  const onArrival = (arrival: Arrival): Work | undefined => {
+    switch (arrival._tag) {
+      case "Message":
+        return onMessage(arrival)
+      case "Idle":
+        return onIdle(arrival.lastRevision)
+      case "Ended":
+        if (arrival.behind > Duration.toMillis(patience)) progress.delayed()
+        return undefined
+    }
+  }
+
+  return (arrivals: ReadonlyArray<Arrival>): Work => {
+    let at = 0
+    const rest = (): Work => {
+      while (at < arrivals.length) {
+        const work = onArrival(arrivals[at++]!)
+        if (work !== undefined) return Effect.flatMap(work, rest)
+      }
+      return outbox.flush
+    }
+    return rest()
   }
 }
 
@@ -121,11 +232,10 @@ const comparing = (options: FollowOptions, progress: WatchProgress, give: Give) 
 const session = Effect.fnUntraced(function*(
   options: FollowOptions,
   progress: WatchProgress,
-  give: Give,
+  outbox: Outbox,
   opened: () => void
 ): Effect.fn.Return<never, KVStoreReason | Interrupted, Scope.Scope> {
-  const { prefix } = options
-  const compare = comparing(options, progress, give)
+  const compare = comparing(options, progress, outbox)
   const info = yield* options.info
   const beginning = progress.begin(info)
   if (beginning === "reset") yield* compare.former(info)
@@ -134,58 +244,23 @@ const session = Effect.fnUntraced(function*(
     stream: options.stream,
     read: options.read,
     timeout: requestTimeout(options),
-    subject: `${prefix}${options.filter}`,
-    heartbeat: options.purpose === "watch" ? watchHeartbeat : listingHeartbeat,
+    subject: `${options.prefix}${options.filter}`,
+    what: `the ${options.purpose} of ${options.filter} in stream ${options.stream}`,
     headersOnly: options.headersOnly === true,
-    startAt: progress.startsWithSnapshot ? undefined : progress.cursor + 1
+    startAt: progress.startAt
   })
   opened()
-  /** Requests the stream's information again, and ends the session if the stream is another one. */
-  const sameStream = Effect.filterOrFail(
-    options.info,
-    (now) => !progress.isAnother(now),
-    () => new Interrupted({ cause: "reset", problem: "the stream was recreated or rolled back" })
-  )
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
-  if (options.purpose === "watch") yield* sameStream
+  if (options.purpose === "watch") yield* sameStream(options, progress)
 
-  const becomeReady = Effect.andThen(compare.all(info), give({ _tag: "Ready" }, () => progress.becomeReady()))
-
-  /** A listing compares its keys with the stream's names instead (K15), and updates have no snapshot. */
-  const waitsForEnd = options.purpose === "watch" && options.from !== "updates"
-
-  /** Runs when the consumer has nothing to push at present. */
-  const caughtUp = Effect.gen(function*() {
-    if (progress.ready) return yield* compare.all(info)
-    if (!waitsForEnd) return yield* becomeReady
-    if (!progress.hasEnd) progress.endSnapshot(yield* sameStream)
-    if (progress.isComplete) yield* becomeReady
-  })
-  const whenCaughtUp = Effect.suspend(() => progress.ready && !progress.owesComparison ? Effect.void : caughtUp)
-
-  const onMessage = (pushed: NatsMessage): Effect.Effect<void, KVStoreReason | Interrupted> => {
-    const said = consumer.read(pushed)
-    if (said === undefined) return Effect.void
-    if (said._tag === "Interrupted") return Effect.fail(said)
-    // Pending messages may have expired, and their markers too: the consumer then continues without a gap.
-    if (said._tag === "Stalled") return Effect.sync(() => progress.stalled())
-    if (said._tag === "Idle") {
-      progress.passedBy(said.lastRevision)
-      // Without this an end that a roll-back has removed would never be reached.
-      const ask = waitsForEnd && progress.hasEnd && !progress.isComplete ? sameStream : Effect.void
-      return Effect.andThen(ask, whenCaughtUp)
-    }
-    const message = fromPushed(said.message, said.place, prefix)
-    options.saw(message.revision)
-    const passed = () => progress.passed(message)
-    const given = progress.isNews(message) ? give({ _tag: "Message", message }, passed) : Effect.sync(passed)
-    return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given
-  }
-  const pump = Effect.forever(
-    Effect.flatMap(consumer.next, (messages) => Effect.forEach(messages, onMessage, { discard: true }))
-  )
+  const current = { options, progress, outbox, compare, consumer, info }
+  const whenCaughtUp = caughtUp(current)
+  const pump = Effect.forever(Effect.flatMap(consumer.next, processing(current, whenCaughtUp)))
   // A watch of updates only has nothing to catch up with on its first consumer.
-  if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) yield* caughtUp
+  if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) {
+    yield* whenCaughtUp() ?? Effect.void
+  }
+  yield* outbox.flush
   return yield* Effect.raceFirst(pump, consumer.silence)
 })
 
@@ -193,9 +268,9 @@ const session = Effect.fnUntraced(function*(
 const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
   purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
-const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
-  const progress = new WatchProgress(options.from, { withTombstones: options.purpose === "listing" })
-  const give = giveTo(out, progress)
+const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
+  const progress = new WatchProgress(options.from, options.purpose)
+  const outbox = new Outbox(out, () => progress.delayed())
 
   /** Creates a consumer, retrying while the server is unavailable, and runs it. */
   const oneConsumer = Effect.suspend(() => {
@@ -203,7 +278,7 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
     const opened = () => {
       isOpen = true
     }
-    return Effect.scoped(session(options, progress, give, opened)).pipe(
+    return Effect.scoped(session(options, progress, outbox, opened)).pipe(
       Effect.mapError((error) =>
         isOpen && error._tag === "Unavailable"
           ? new Interrupted({ cause: "unavailable", problem: error.message })
@@ -229,7 +304,6 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<BackendEvent>) => {
 
 /** Emits the matching messages from the given start, without end. A watch fails only if a new consumer cannot help. */
 export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
-  Stream.callback<BackendEvent, KVStoreReason>(
-    (out) => follower(options, out),
-    { bufferSize: bufferedEvents }
+  Stream.callback<Group, KVStoreReason>((out) => follower(options, out), { bufferSize: bufferedGroups }).pipe(
+    Stream.flattenArray
   )

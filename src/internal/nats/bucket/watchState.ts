@@ -1,9 +1,63 @@
 /**
- * The progress of a watch across its consumers: the keys that the reader has, and
- * the removals to look for after a gap (docs/protocols/kv.md, K22 to K24). Pure.
+ * The state machine of a watch, and its progress across its consumers: the keys that
+ * the reader has, and the removals to look for after a gap (docs/protocols/kv.md, K20
+ * and K22 to K24). Pure.
  */
 import type { Follow, StoredMessage } from "../../kv/backend.ts"
 import type { StreamInfo } from "../jetstream/api.ts"
+
+/**
+ * The state of a watch.
+ *
+ * - `First`: it has had no consumer yet
+ * - `Snapshot`: it emits the existing messages
+ * - `Live`: `Ready` was emitted, and the consumer has caught up
+ * - `Resuming`: `Ready` was emitted, and a new consumer catches up
+ * - `Resetting`: the stream is another one, and its existing messages are emitted
+ */
+export type WatchState = "First" | "Snapshot" | "Live" | "Resuming" | "Resetting"
+
+/** A consumer was created on the same stream or on another one, or the consumer has caught up. */
+export type WatchChange = "same stream" | "another stream" | "caught up"
+
+export const nextState = (state: WatchState, change: WatchChange): WatchState => {
+  switch (change) {
+    case "same stream":
+      return state === "First" ? "Snapshot" : state === "Live" ? "Resuming" : state
+    case "another stream":
+      return state === "First" ? "Snapshot" : "Resetting"
+    case "caught up":
+      return state === "First" ? "First" : "Live"
+  }
+}
+
+/** Whether `Ready` has been emitted for the current stream. */
+const isReadyIn = (state: WatchState): boolean => state === "Live" || state === "Resuming"
+
+/** What is known when the consumer has no more messages. */
+export interface CaughtUp {
+  /** Whether the reader's keys must be compared with the keys of the stream. */
+  readonly owesComparison: boolean
+  /** Whether `Ready` waits for the end of the snapshot. */
+  readonly waitsForEnd: boolean
+  readonly hasEnd: boolean
+  /** Whether the end of the snapshot has been passed. */
+  readonly isComplete: boolean
+}
+
+/**
+ * What to do when the consumer has no more messages. `find end` asks the stream for its last revision, then decides
+ * again; `become ready` compares first if a comparison is owed.
+ */
+export type CaughtUpStep = "nothing" | "compare" | "find end" | "wait" | "become ready"
+
+export const whenCaughtUp = (state: WatchState, known: CaughtUp): CaughtUpStep => {
+  if (state === "Resuming") return "compare"
+  if (state === "Live") return known.owesComparison ? "compare" : "nothing"
+  if (!known.waitsForEnd) return "become ready"
+  if (!known.hasEnd) return "find end"
+  return known.isComplete ? "become ready" : "wait"
+}
 
 /** A key that was removed without a message, and the revision under which it was last seen. */
 export interface Gone {
@@ -14,8 +68,7 @@ export interface Gone {
 export class WatchProgress {
   /** The last revision processed. Messages at or below it are dropped. */
   cursor = 0
-  /** Whether `Ready` has been emitted for the current stream. */
-  ready = false
+  state: WatchState = "First"
   private readonly from: Follow
   /** When the stream was created. A different time means a different stream. */
   private created: string | undefined
@@ -28,19 +81,22 @@ export class WatchProgress {
   /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
-  /** The last revision of the stream at `begin`, if the consumer is on the only copy of the stream; otherwise 0. */
+  /** The last revision of the stream at the last `begin`. */
+  private lastAtStart = 0
+  /** The same, if the consumer is on the only copy of the stream; otherwise 0. */
   private begunAt = 0
   /** The last revision that the consumer has reported to have passed, also of messages that do not match. */
   private reported = 0
   /** The last revision of the stream when the snapshot was complete; undefined before. */
   private end: number | undefined
 
-  /** Whether a snapshot includes all markers (of deletes, purges and expiries). */
-  private readonly withTombstones: boolean
+  /** Whether the stream keeps one message per key: then a snapshot can continue after the cursor. */
+  private keepsOne = false
+  private readonly purpose: "watch" | "listing"
 
-  constructor(from: Follow, options: { readonly withTombstones: boolean }) {
+  constructor(from: Follow, purpose: "watch" | "listing") {
     this.from = from
-    this.withTombstones = options.withTombstones
+    this.purpose = purpose
   }
 
   /** Call before a consumer is opened, with the current information of the stream. */
@@ -49,9 +105,12 @@ export class WatchProgress {
     const isAnother = this.isAnother(info)
     this.created = info.created
     this.known = info.lastRevision
+    this.lastAtStart = info.lastRevision
     this.begunAt = info.config.num_replicas === 1 ? info.lastRevision : 0
     this.reported = 0
     this.end = undefined
+    this.keepsOne = info.config.max_msgs_per_subject === 1
+    this.state = nextState(this.state, isAnother ? "another stream" : "same stream")
     if (isFirst) {
       if (this.from === "updates") this.cursor = info.lastRevision
       if (typeof this.from === "object") this.cursor = Math.max(0, this.from.revision - 1)
@@ -60,7 +119,6 @@ export class WatchProgress {
     this.doubtful = true
     if (!isAnother) return "resume"
     this.cursor = 0
-    this.ready = false
     this.former = new Map([...this.former, ...this.given])
     this.given = new Map()
     return "reset"
@@ -71,19 +129,33 @@ export class WatchProgress {
     return this.created !== undefined && (this.created !== info.created || info.lastRevision < this.known)
   }
 
-  /** Whether the next consumer starts with the last message of each key; otherwise it starts after the cursor. */
-  get startsWithSnapshot(): boolean {
-    return !this.ready && this.from === "snapshot"
+  /** Whether the messages are those of a snapshot: the last one of each key. */
+  private get isInSnapshot(): boolean {
+    return !isReadyIn(this.state) && this.from === "snapshot"
+  }
+
+  /** The first revision for the next consumer; undefined if it starts with the last message of each key. */
+  get startAt(): number | undefined {
+    const startsAgain = this.isInSnapshot && (this.cursor === 0 || !this.keepsOne)
+    return startsAgain ? undefined : this.cursor + 1
   }
 
   /** Whether to emit a message. Not emitted: messages up to the cursor, and in a snapshot removals of unknown keys. */
   isNews(message: StoredMessage): boolean {
     if (message.revision <= this.cursor) return false
-    return message.operation === "put" || this.withTombstones || !this.startsWithSnapshot ||
+    return message.operation === "put" || this.purpose === "listing" || !this.isInSnapshot ||
       this.given.has(message.key) || this.former.has(message.key)
   }
 
-  /** Call after a message was processed: emitted if it was news, otherwise dropped. */
+  /**
+   * Whether a listing has all messages that the stream had at its beginning. It does not wait until nothing is left,
+   * which may never happen while clients write.
+   */
+  endsListing(message: StoredMessage): boolean {
+    return this.purpose === "listing" && message.revision > this.lastAtStart
+  }
+
+  /** Call when a message was emitted because it was news, or dropped. */
   passed(message: StoredMessage): void {
     if (message.revision <= this.cursor) return
     this.cursor = Math.max(this.cursor, message.revision)
@@ -94,7 +166,7 @@ export class WatchProgress {
   }
 
   /**
-   * Call when the consumer had nothing more to push, with the stream's information from after that. Messages that were
+   * Call when the consumer had nothing left, with the stream's information from after that. Messages that were
    * stored during the snapshot have revisions up to the end. Among them can be a key that was overwritten before its turn.
    */
   endSnapshot(info: StreamInfo): void {
@@ -102,25 +174,34 @@ export class WatchProgress {
     this.known = Math.max(this.known, info.lastRevision)
   }
 
-  get hasEnd(): boolean {
-    return this.end !== undefined
+  /** Whether `Ready` waits for a roll-back or for messages up to the end of the snapshot. */
+  get waitsForEnd(): boolean {
+    return !isReadyIn(this.state) && this.end !== undefined && !this.isComplete
   }
 
   /**
    * Whether every message up to the end of the snapshot has been processed. Only at a moment at which the consumer has
-   * nothing to push does the reader have every key: a key may have been overwritten beyond the end before its turn.
+   * nothing left does the reader have every key: a key may have been overwritten beyond the end before its turn.
    */
-  get isComplete(): boolean {
+  private get isComplete(): boolean {
     return this.end !== undefined && Math.max(this.cursor, this.reported, this.begunAt) >= this.end
   }
 
-  /** Call with the revision in a heartbeat of an idle consumer: it has pushed all that matches up to this revision. */
+  /** Call with the revision in a heartbeat of an idle consumer: it has delivered all that matches up to this revision. */
   passedBy(revision: number): void {
     this.reported = Math.max(this.reported, revision)
   }
 
-  /** Call if the reader or flow control delayed messages so long that a marker may have been removed unseen. */
-  stalled(): void {
+  /** What to do when the consumer has no more messages. */
+  get whenCaughtUp(): CaughtUpStep {
+    // A listing compares its keys with the stream's names instead (K15), and updates have no snapshot.
+    const waitsForEnd = this.purpose === "watch" && this.from !== "updates"
+    const { isComplete, owesComparison } = this
+    return whenCaughtUp(this.state, { owesComparison, waitsForEnd, hasEnd: this.end !== undefined, isComplete })
+  }
+
+  /** Call if messages were delayed so long that a marker may have been removed unseen. */
+  delayed(): void {
     this.doubtful = true
   }
 
@@ -139,23 +220,24 @@ export class WatchProgress {
     return notIn(this.given, names)
   }
 
-  /** Call after the removal of a key was emitted. */
+  /** Call when the removal of a key was emitted. */
   forget(key: string): void {
     this.given.delete(key)
     this.former.delete(key)
   }
 
-  /** Call after all removals of a comparison were emitted. */
+  /** Call when all removals of a comparison were emitted. */
   compared(): void {
     this.doubtful = false
   }
 
   /**
-   * Call after `Ready` was emitted. The cursor does not move here, only with received messages: the consumer's replica
-   * may lag behind the leader's stream information, and push those messages later.
+   * Call when the reader has everything: after `Ready`, or after the messages since the last consumer. The cursor does
+   * not move here, only with received messages: the consumer's replica may lag behind the leader's stream information,
+   * and deliver those messages later.
    */
-  becomeReady(): void {
-    this.ready = true
+  caughtUp(): void {
+    this.state = nextState(this.state, "caught up")
   }
 }
 

@@ -56,20 +56,27 @@ export interface StreamInfo {
 
 export interface ConsumerSettings {
   readonly name: string
-  readonly deliver_subject: string
   readonly filter_subject: string
   readonly deliver_policy: "last_per_subject" | "by_start_sequence"
   readonly opt_start_seq?: number
   readonly ack_policy: "none"
-  readonly max_deliver: number
   readonly replay_policy: "instant"
-  readonly flow_control: boolean
-  readonly idle_heartbeat: number
   readonly inactive_threshold: number
   readonly mem_storage: boolean
   readonly num_replicas: number
-  /** Whether messages are pushed without their values. */
+  /** Whether messages are delivered without their values. */
   readonly headers_only?: boolean
+}
+
+/** A request for messages. Sizes are in bytes, durations in nanoseconds. */
+export interface PullSettings {
+  readonly batch: number
+  readonly max_bytes: number
+  /** Whether the pull ends when the consumer has no more messages. */
+  readonly no_wait?: boolean
+  /** The time after which a pull that waits for messages ends. */
+  readonly expires?: number
+  readonly idle_heartbeat?: number
 }
 
 /** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
@@ -118,7 +125,16 @@ export interface JetStream {
   readonly purgeSubject: (stream: string, subject: string, timeout: number) => Effect.Effect<void, PortFailure>
   /** The subjects that match a subject with wildcards and have a message. */
   readonly subjects: (stream: string, subject: string, timeout: number) => Effect.Effect<Subjects, PortFailure>
-  /** Creates a consumer and returns the number of messages that it has to push. */
+  /** The window of the connection for pulls. */
+  readonly window: Requester["window"]
+  /**
+   * Requests messages from a consumer. They arrive at `replyTo`, as the message that ends the pull. Throws if the
+   * connection does not accept the request.
+   */
+  readonly pull: (stream: string, consumer: string, settings: PullSettings, replyTo: string) => void
+  /** The subject of a pull, as a refusal of the server names it. */
+  readonly pullSubject: (stream: string, consumer: string) => string
+  /** Creates a consumer and returns the number of messages that it has to deliver. */
   readonly createConsumer: (
     stream: string,
     settings: ConsumerSettings,
@@ -379,10 +395,16 @@ const consumerCalls = (call: Call): Pick<JetStream, "createConsumer" | "consumer
     Effect.asVoid(call(`CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeout))
 })
 
+const pullSubject = (stream: string, consumer: string) => `${api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`
+
 export const make = (requester: Requester): JetStream => {
   const call = callsOver(requester)
   return {
     port: requester.port,
+    window: requester.window,
+    pullSubject,
+    pull: (stream, consumer, settings, replyTo) =>
+      requester.port.publish(pullSubject(stream, consumer), toJson(settings), noHeaders, replyTo),
     publish: (subject, data, headers, timeout) =>
       Effect.flatMap(
         requester.request(subject, data, headers, timeout),

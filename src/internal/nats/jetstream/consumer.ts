@@ -1,7 +1,7 @@
 /**
- * A push consumer on the server, supervised by its heartbeat and by a sequence
- * without gaps. It is deleted when its scope closes (docs/protocols/kv.md, K21 and
- * K26).
+ * A pull consumer on the server, supervised by its heartbeat and by a sequence
+ * without gaps. It is deleted when its scope closes (docs/protocols/kv.md, K21, K26
+ * and K33).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -12,23 +12,12 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type KVStoreReason, PermissionDenied, Unavailable } from "../../../KVStoreError.ts"
-import { monotonicMillis, wholeMillis } from "../../time.ts"
-import { noBytes } from "../../utf8.ts"
-import { type NatsMessage, type NatsPort, type PortFailure, reported } from "../port.ts"
+import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
+import { type NatsMessage, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream } from "./api.ts"
 import { type MessagePlace, placeOf } from "./messages.ts"
+import { Puller } from "./puller.ts"
 import { codes } from "./reasons.ts"
-
-const nanosPerSecond = 1_000_000_000
-
-/** The interval of the heartbeats that an idle consumer sends. */
-export const watchHeartbeat = Duration.seconds(1)
-
-/**
- * The heartbeat of a listing; 100 ms is the minimum that servers accept. If a pending message is removed before it is
- * pushed, the listing ends with the next heartbeat.
- */
-export const listingHeartbeat = Duration.millis(100)
 
 /** After one missed heartbeat, with 200 ms for the network, the server is asked whether the consumer exists. */
 const doubtAfter = Duration.millis(1200)
@@ -36,8 +25,14 @@ const doubtAfter = Duration.millis(1200)
 /** After two missed heartbeats, with 200 ms for the network, the consumer is replaced even if it exists. */
 const silenceLimit = Duration.millis(2200)
 
-/** The server removes a consumer without subscribers after this time. */
+/** While large pulls of the connection arrive, an answer may wait behind them: then the limit is this one. */
+const busySilenceLimit = Duration.seconds(10)
+
+/** The server removes a consumer without pulls after this time. */
 const inactiveThreshold = Duration.seconds(10)
+
+/** A consumer that waits for its reader or for its turn shows the server after this time that it is in use. */
+const touchAfter = Duration.seconds(3)
 
 /** The end of a watch waits at most this long for the deletion of its consumer. */
 const goodbye = Duration.millis(250)
@@ -58,7 +53,7 @@ const isGone = (failure: PortFailure): boolean =>
  *
  * - `silence`: no heartbeat arrived, or the consumer does not exist
  * - `gap`: messages were lost
- * - `link`: the connection was lost and restored, or a flow control message could not be sent
+ * - `link`: the connection was lost and restored, or a pull could not be sent
  * - `reset`: the stream was recreated or rolled back
  * - `unavailable`: another request of the watch failed with `Unavailable`
  */
@@ -77,58 +72,55 @@ export class Interrupted extends Data.TaggedError("Interrupted")<{
 interface ConsumerOptions {
   readonly js: JetStream
   readonly stream: string
-  /** The subjects of the messages to push, wildcards allowed. */
+  /** The subjects of the messages, wildcards allowed. */
   readonly subject: string
-  readonly heartbeat: Duration.Duration
+  /** The reader, for the log. */
+  readonly what: string
   readonly headersOnly: boolean
-  /** The sequence of the first message to push. Undefined: push the last message of each subject. */
+  /** The sequence of the first message. Undefined: the last message of each subject. */
   readonly startAt: number | undefined
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
 }
 
-/**
- * A pushed message with its place, or the information that the consumer has nothing to push at present (it has passed this
- * revision of the stream, also if it does not match), or that it had to wait for our answer to flow control.
- */
-type Said =
+export type Arrival =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
+  /** The consumer has no more messages, and has passed this revision of the stream, also if it does not match. */
   | { readonly _tag: "Idle"; readonly lastRevision: number }
-  | { readonly _tag: "Stalled" }
+  /** A pull has ended. `behind` is how long the consumer had more messages than were pulled, in milliseconds. */
+  | { readonly _tag: "Ended"; readonly behind: number }
 
 export interface Consumer {
-  /** The number of messages to push when it was created. */
+  /** The number of messages when it was created. */
   readonly pending: number
-  /** Waits for messages and returns all that have arrived, at least one. */
-  readonly next: Effect.Effect<ReadonlyArray<NatsMessage>, KVStoreReason>
-  /** Reads a received message; undefined for a heartbeat or flow control message without further meaning. */
-  readonly read: (message: NatsMessage) => Said | Interrupted | undefined
+  /**
+   * Waits for messages and returns all that have arrived, at least one. The first call begins to pull. The messages that
+   * the previous call returned count as processed. Fails if the consumer cannot be used any more.
+   */
+  readonly next: Effect.Effect<ReadonlyArray<Arrival>, KVStoreReason | Interrupted>
+  /** Call when the first messages are complete: heartbeats become less frequent. */
+  readonly complete: () => void
   /** Fails if the consumer sends nothing for too long. */
   readonly silence: Effect.Effect<never, Interrupted>
 }
 
-const settingsFor = (options: ConsumerOptions, name: string, deliverTo: string): ConsumerSettings => ({
+const settingsFor = (options: ConsumerOptions, name: string): ConsumerSettings => ({
   name,
-  deliver_subject: deliverTo,
   filter_subject: options.subject,
   ...(options.startAt === undefined
     ? { deliver_policy: "last_per_subject" }
     : { deliver_policy: "by_start_sequence", opt_start_seq: options.startAt }),
   ack_policy: "none",
-  max_deliver: 1,
   replay_policy: "instant",
-  flow_control: true,
-  idle_heartbeat: Duration.toSeconds(options.heartbeat) * nanosPerSecond,
-  inactive_threshold: Duration.toSeconds(inactiveThreshold) * nanosPerSecond,
+  inactive_threshold: Duration.toMillis(inactiveThreshold) * nanosPerMilli,
   mem_storage: true,
   num_replicas: 1,
   ...(options.headersOnly ? { headers_only: true } : {})
 })
 
 /**
- * Fails when the connection is restored (messages pushed during the outage are lost, and the server may have removed
- * the consumer) or closed.
+ * Fails when the connection is restored (what was pulled is lost, and the server may have removed the consumer) or closed.
  */
 export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
   Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
@@ -147,52 +139,65 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
     return Effect.sync(end)
   })
 
-const heartbeatStatus = 100
+/**
+ * The status of a message that no one has stored. A pull ends with "no messages" or "timeout" if the consumer has no more
+ * messages, and with "conflict" if the next message does not fit; other conflicts have no header with the bytes left.
+ */
+const status = { heartbeat: 100, noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 } as const
 
-/** Reads pushed messages in order, detects missing ones, and answers flow control. */
+const silent = (problem: string) => new Interrupted({ cause: "silence", problem })
+
+/** Reads what arrives in order, detects missing messages, and ends pulls. */
 class Reader {
-  private readonly port: NatsPort
+  private readonly puller: Puller
+  private readonly clock: Clock.Clock
   /** The consumer sequence of the last received message. */
   private last = 0
+  /** Since when the consumer has more messages than were pulled. */
+  private behindSince: number | undefined
 
-  constructor(port: NatsPort) {
-    this.port = port
+  constructor(puller: Puller, clock: Clock.Clock) {
+    this.puller = puller
+    this.clock = clock
   }
 
-  read(message: NatsMessage): Said | Interrupted | undefined {
+  /** Returns what a message means; undefined if it needs no reaction. */
+  read(message: NatsMessage): Arrival | Interrupted | undefined {
     const place = placeOf(message.reply)
     // A stored message can have any status, but only a stored message has a place (K32).
-    if (place === undefined && message.status === heartbeatStatus) return this.readStatus(message)
-    if (place === undefined || place.consumerSequence !== this.last + 1) {
-      return this.lost(place?.consumerSequence ?? "an unknown number")
-    }
+    if (place === undefined) return this.readStatus(message)
+    if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
     this.last = place.consumerSequence
+    this.puller.received(message.data.length + message.subject.length + message.reply!.length)
     return { _tag: "Message", message, place }
   }
 
-  private readStatus(message: NatsMessage): Said | Interrupted | undefined {
-    const stalled = message.header("Nats-Consumer-Stalled")
-    const answerTo = message.reply ?? (stalled === "" ? undefined : stalled)
-    const refused = answerTo === undefined ? undefined : this.answer(answerTo)
-    if (refused !== undefined) return refused
-    const told = message.header("Nats-Last-Consumer")
-    if (told === "") return undefined
-    if (Number(told) !== this.last) return this.lost(told)
-    // A consumer that does not wait for a flow control answer is idle: pending messages that it has not pushed were
-    // removed.
-    if (stalled !== "") return { _tag: "Stalled" }
-    if (answerTo !== undefined) return undefined
-    return { _tag: "Idle", lastRevision: Number(message.header("Nats-Last-Stream")) }
+  private readStatus(message: NatsMessage): Arrival | Interrupted | undefined {
+    const isOfPull = this.puller.isCurrent(message.subject.slice(message.subject.lastIndexOf(".") + 1))
+    switch (message.status) {
+      case status.heartbeat: {
+        const last = message.header("Nats-Last-Consumer")
+        if (!isOfPull || last === "") return undefined
+        if (Number(last) !== this.last) return this.lost(last)
+        return { _tag: "Idle", lastRevision: Number(message.header("Nats-Last-Stream")) }
+      }
+      case status.noMessages:
+      case status.timeout:
+        return isOfPull ? this.ended(true) : undefined
+      case status.noResponders:
+        return silent("the consumer no longer exists")
+      case status.conflict:
+        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(false) : undefined
+    }
+    return silent(`the consumer has ended: ${message.status} ${message.description}`)
   }
 
-  /** Answers a flow control message; the server then continues to push. */
-  private answer(subject: string): Interrupted | undefined {
-    try {
-      this.port.publish(subject, noBytes, [], undefined)
-      return undefined
-    } catch (cause) {
-      return new Interrupted({ cause: "link", problem: `answering flow control failed (${String(cause)})` })
-    }
+  private ended(isDrained: boolean): Arrival {
+    const now = monotonicMillis(this.clock)
+    const behind = this.behindSince === undefined ? 0 : now - this.behindSince
+    this.behindSince = isDrained ? undefined : this.behindSince ?? now
+    this.puller.ended(isDrained ? "drained" : "full")
+    return { _tag: "Ended", behind }
   }
 
   private lost(upTo: number | string): Interrupted {
@@ -200,35 +205,39 @@ class Reader {
   }
 }
 
-/** Subscribes to an inbox until the scope closes, and queues the messages. */
-const receive = Effect.fnUntraced(function*(port: NatsPort, inbox: string, heard: () => void) {
-  const pushed = yield* Queue.unbounded<NatsMessage, KVStoreReason>()
+type Arrivals = Queue.Queue<Arrival, KVStoreReason | Interrupted>
+
+/** Calls `onMessage` for what arrives at the inbox, until the scope closes. Fails the queue if the server refuses. */
+const receive = Effect.fnUntraced(function*(
+  { js, stream }: ConsumerOptions,
+  name: string,
+  inbox: string,
+  arrived: Arrivals,
+  onMessage: (message: NatsMessage) => void
+) {
+  const { port } = js
+  const refusable = new Set([inbox, js.pullSubject(stream, name)])
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       port.onLink((event) => {
-        if (event._tag !== "Denied" || event.subject !== inbox) return
-        const denied = new PermissionDenied({ subject: inbox, ...reported(event.cause) })
-        Queue.failCauseUnsafe(pushed, Cause.fail(denied))
+        if (event._tag !== "Denied" || !refusable.has(event.subject)) return
+        const denied = new PermissionDenied({ subject: event.subject, ...reported(event.cause) })
+        Queue.failCauseUnsafe(arrived, Cause.fail(denied))
       })
     ),
     (end) => Effect.sync(end)
   )
   yield* Effect.acquireRelease(
     Effect.try({
-      try: () =>
-        port.subscribe(inbox, (message) => {
-          heard()
-          Queue.offerUnsafe(pushed, message)
-        }),
+      try: () => port.subscribe(inbox, onMessage),
       catch: (cause) => new Unavailable({ problem: `subscribing failed (${String(cause)})`, cause })
     }),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
-  return pushed
 })
 
 /** Creates the consumer, and deletes it with the scope, even if the creation was interrupted. */
-const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: string, inbox: string) {
+const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: string) {
   const { js, stream, timeout } = options
   let isMade = false
   yield* Effect.addFinalizer(() =>
@@ -241,55 +250,106 @@ const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: strin
       )
       : Effect.void
   )
-  const pending = yield* options.read(js.createConsumer(stream, settingsFor(options, name, inbox), timeout))
+  const pending = yield* options.read(js.createConsumer(stream, settingsFor(options, name), timeout))
   isMade = true
   return pending
 })
+
+/** When the consumer was heard, and whether the server must send something. */
+interface Life {
+  readonly lastHeard: () => number
+  readonly isExpecting: () => boolean
+  readonly touch: () => void
+}
 
 /** Fails if the consumer sends nothing for too long, or earlier if the server does not have it any more. */
 const watchSilence = Effect.fnUntraced(function*(
   { js, stream }: ConsumerOptions,
   name: string,
   clock: Clock.Clock,
-  lastHeard: () => number
+  { isExpecting, lastHeard, touch }: Life
 ): Effect.fn.Return<never, Interrupted> {
-  const silent = (problem: string) => new Interrupted({ cause: "silence", problem })
   const until = (limit: Duration.Duration) => Duration.toMillis(limit) - (monotonicMillis(clock) - lastHeard())
   while (true) {
-    yield* Effect.sleep(wholeMillis(until(doubtAfter)))
+    yield* Effect.sleep(wholeMillis(isExpecting() ? until(doubtAfter) : Duration.toMillis(doubtAfter)))
+    if (!isExpecting()) {
+      touch()
+      continue
+    }
     if (until(doubtAfter) > 0) continue
+    if (js.window.isBusy && until(busySilenceLimit) > 0) {
+      yield* Effect.sleep(doubtAfter)
+      continue
+    }
     const heardAt = lastHeard()
     const asked = js.consumerInfo(stream, name, until(silenceLimit))
     const lost = js.port.isConnected() &&
       (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
     if (lost) return yield* silent("the consumer no longer exists")
     if (lastHeard() === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
-    if (lastHeard() === heardAt) return yield* silent("the consumer has sent no heartbeat")
+    if (lastHeard() === heardAt && isExpecting()) return yield* silent("the consumer has sent no heartbeat")
   }
 })
 
 export const open = Effect.fnUntraced(function*(
   options: ConsumerOptions
 ): Effect.fn.Return<Consumer, KVStoreReason, Scope.Scope> {
-  const { port } = options.js
+  const { js, stream, what } = options
+  const { port } = js
   const clock = yield* Clock.Clock
-  const inbox = port.inbox()
+  const address = port.inbox()
   // The last token of an inbox is unique. With a name that the client chooses, a consumer can be deleted even if its
   // creation was interrupted. If the deletion fails, the server removes the consumer after `inactiveThreshold`.
-  const name = inbox.slice(inbox.lastIndexOf(".") + 1)
+  const name = address.slice(address.lastIndexOf(".") + 1)
+  const arrived: Arrivals = yield* Queue.unbounded<Arrival, KVStoreReason | Interrupted>()
+  const interrupt = (interrupted: Interrupted) => Queue.failCauseUnsafe(arrived, Cause.fail(interrupted))
   let lastHeard = monotonicMillis(clock)
   const heard = () => {
     lastHeard = monotonicMillis(clock)
   }
-  const pushed = yield* receive(port, inbox, heard)
-  const pending = yield* create(options, name, inbox)
-  // The time of the creation does not count as silence.
-  heard()
-  const reader = new Reader(port)
+  let onMessage: (message: NatsMessage) => void = () => undefined
+  yield* receive(options, name, `${address}.*`, arrived, (message) => onMessage(message))
+  const pending = yield* create(options, name)
+  const puller = new Puller({
+    what,
+    clock,
+    window: js.window,
+    maxPayload: () => port.server().maxPayload,
+    pending,
+    send: (settings, token) => {
+      heard()
+      try {
+        js.pull(stream, name, settings, `${address}.${token}`)
+      } catch (cause) {
+        interrupt(new Interrupted({ cause: "link", problem: `pulling failed (${String(cause)})` }))
+      }
+    }
+  })
+  const reader = new Reader(puller, clock)
+  onMessage = (message) => {
+    heard()
+    const arrival = reader.read(message)
+    if (arrival === undefined) return
+    if (arrival._tag === "Interrupted") interrupt(arrival)
+    else Queue.offerUnsafe(arrived, arrival)
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => puller.close()))
+  let unprocessed = 0
   return {
     pending,
-    next: Queue.takeAll(pushed),
-    read: (message) => reader.read(message),
-    silence: watchSilence(options, name, clock, () => lastHeard)
+    complete: () => puller.complete(),
+    next: Effect.suspend(() => {
+      puller.processed(unprocessed)
+      unprocessed = 0
+      return Effect.map(Queue.takeAll(arrived), (arrivals) => {
+        for (const { _tag } of arrivals) if (_tag === "Ended") unprocessed++
+        return arrivals
+      })
+    }),
+    silence: watchSilence(options, name, clock, {
+      lastHeard: () => lastHeard,
+      isExpecting: () => puller.isExpecting,
+      touch: () => puller.touchAfter(Duration.toMillis(touchAfter))
+    })
   }
 })

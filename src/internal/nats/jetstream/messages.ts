@@ -1,6 +1,6 @@
 /**
  * Converts between the store's messages and JetStream messages: headers, and the
- * place of a pushed message, which is in its reply subject. Pure.
+ * place of a delivered message, which is in its reply subject. Pure.
  */
 import type { Append, MessageOperation, StoredMessage } from "../../kv/backend.ts"
 import type { MessageHeaders, NatsMessage } from "../port.ts"
@@ -58,7 +58,7 @@ export const fromStored = (message: KeptMessage, prefix: string): StoredMessage 
   value: message.data
 })
 
-/** The place of a pushed message: its sequences in stream and consumer, and the number of messages still to push. */
+/** The place of a delivered message: its sequences in stream and consumer, and the number of messages that follow. */
 export interface MessagePlace {
   readonly streamSequence: number
   readonly consumerSequence: number
@@ -66,27 +66,31 @@ export interface MessagePlace {
   readonly pending: number
 }
 
+const ackPrefix = "$JS.ACK."
+
 /**
  * Parses the reply subject `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`.
  * The longer form has a domain and an account before the stream, and a random token at the end.
  */
 export const placeOf = (reply: string | undefined): MessagePlace | undefined => {
-  const tokens = reply?.split(".") ?? []
-  const long = tokens.length >= 11
-  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || (!long && tokens.length !== 9)) return undefined
-  const numbers = tokens.slice(long ? 7 : 5)
-  const [streamSequence, consumerSequence, nanos, pending] = numbers
-  if (pending === undefined || nanos === undefined || !/^\d+$/.test(nanos)) return undefined
-  return {
-    streamSequence: Number(streamSequence),
-    consumerSequence: Number(consumerSequence),
-    // Nanoseconds since 1970 exceed the safe integers.
-    created: Number(BigInt(nanos) / 1_000_000n),
-    pending: Number(pending)
+  if (reply === undefined || !reply.startsWith(ackPrefix)) return undefined
+  const tokens = reply.split(".")
+  const at = tokens.length === 9 ? 5 : tokens.length >= 11 ? 7 : undefined
+  if (at === undefined) return undefined
+  const nanos = tokens[at + 2]!
+  const place = {
+    streamSequence: Number(tokens[at]),
+    consumerSequence: Number(tokens[at + 1]),
+    // Nanoseconds since 1970 exceed the safe integers, milliseconds do not.
+    created: Number(nanos.slice(0, -6)),
+    pending: Number(tokens[at + 3])
   }
+  const isNumeric = /^\d+$/.test(nanos) && place.streamSequence >= 0 && place.consumerSequence >= 0 &&
+    place.pending >= 0
+  return isNumeric ? place : undefined
 }
 
-export const fromPushed = (message: NatsMessage, place: MessagePlace, prefix: string): StoredMessage => ({
+export const fromDelivered = (message: NatsMessage, place: MessagePlace, prefix: string): StoredMessage => ({
   key: message.subject.slice(prefix.length),
   revision: place.streamSequence,
   created: place.created,

@@ -18,6 +18,7 @@ import {
   reported
 } from "../port.ts"
 import { isStored } from "./messages.ts"
+import { PullWindow } from "./pullWindow.ts"
 
 /**
  * The longest sleep of the timer, in milliseconds, and so the maximum delay of a timeout: a request that begins during
@@ -43,6 +44,8 @@ export interface Many<A> {
 
 export interface Requester {
   readonly port: NatsPort
+  /** The window for pulls of all consumers of the connection. */
+  readonly window: PullWindow
   /** Sends a request and returns its answer, with any status but "no responders". `timeout` is in milliseconds. */
   readonly request: (
     subject: string,
@@ -215,8 +218,11 @@ const ask = <A>(
   })
 
 /** Listens for answers and for events of the connection. */
-const listen = (port: NatsPort, underWay: UnderWay): ReadonlyArray<() => void> => {
-  const endLink = port.onLink((event) => underWay.onLink(event))
+const listen = (port: NatsPort, underWay: UnderWay, window: PullWindow): ReadonlyArray<() => void> => {
+  const endLink = port.onLink((event) => {
+    if (event._tag === "Disconnected") window.lost()
+    underWay.onLink(event)
+  })
   try {
     return [port.subscribe(`${underWay.inbox}.*`, (message) => underWay.onMessage(message)), endLink]
   } catch (cause) {
@@ -231,8 +237,9 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Requester, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const underWay = new UnderWay(port.inbox())
+  const window = new PullWindow(clock)
   yield* Effect.acquireRelease(
-    Effect.sync(() => listen(port, underWay)),
+    Effect.sync(() => listen(port, underWay, window)),
     (ends) =>
       Effect.sync(() => {
         ends.forEach((end) => end())
@@ -241,8 +248,10 @@ export const make = Effect.fnUntraced(function*(
       })
   )
   yield* forkReported("the timer of NATS requests", keepTime(underWay, clock))
+  yield* forkReported("the pauses of large reads", window.keepPauses())
   return {
     port,
+    window,
     request: (subject, data, headers, timeout) =>
       ask<NatsMessage>(port, underWay, clock, { subject, data, headers, timeout }, (message, done) => done(message)),
     requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>

@@ -37,20 +37,14 @@ export interface Streams {
   readonly remove: (stream: SimulatedStream) => void
 }
 
-type Handler = (
-  api: Api,
-  stream: SimulatedStream,
-  rest: string,
-  body: unknown,
-  behind: (task: () => void) => void
-) => streamApi.Answer
+type Handler = (api: Api, stream: SimulatedStream, rest: string, body: unknown) => streamApi.Answer
 
 /** Requests that the stream's leader handles. The rest is the text after the name of the stream. */
 const handlers: ReadonlyArray<readonly [string, Handler]> = [
   ["STREAM.MSG.GET.", (_api, stream, _rest, body) => streamApi.messageGet(stream, body as {})],
   ["STREAM.INFO.", (_api, stream, _rest, body) => streamApi.info(stream, body as {})],
   ["CONSUMER.INFO.", (_api, stream, rest) => consumerApi.info(stream, rest)],
-  ["CONSUMER.CREATE.", (_api, stream, _rest, body, behind) => consumerApi.create(stream, body as {}, behind)],
+  ["CONSUMER.CREATE.", (_api, stream, _rest, body) => consumerApi.create(stream, body as {})],
   ["CONSUMER.DELETE.", (_api, stream, rest) => consumerApi.remove(stream, rest)],
   ["STREAM.PURGE.", (_api, stream, _rest, body) => streamApi.purge(stream, body as {})],
   ["STREAM.UPDATE.", (_api, stream, _rest, body) => streamApi.update(stream, body as StreamConfig)],
@@ -58,6 +52,7 @@ const handlers: ReadonlyArray<readonly [string, Handler]> = [
 ]
 
 const creation = "STREAM.CREATE."
+const pull = "CONSUMER.MSG.NEXT."
 
 const decoder = new TextDecoder()
 
@@ -79,16 +74,14 @@ export class Api {
   handle(subject: string, data: Uint8Array, reply: string): void {
     if (subject.startsWith(directPrefix)) return this.direct(subject, data, reply)
     if (subject.startsWith(creation, prefix.length)) return this.create(data, reply)
+    if (subject.startsWith(pull, prefix.length)) return this.pull(subject, data, reply)
     for (const [verb, handler] of handlers) {
       if (!subject.startsWith(verb, prefix.length)) continue
       const [name, rest] = splitOff(subject, prefix.length + verb.length)
       const stream = this.streams.stream(name)
       if (stream === undefined) return this.answer(reply, refusals.noStream)
       if (stream.electionBegan !== undefined) return this.withoutLeader(stream, reply)
-      const behind: Array<() => void> = []
-      this.answer(reply, handler(this, stream, rest, bodyOf(data), (task) => behind.push(task)))
-      for (const task of behind) task()
-      return
+      return this.answer(reply, handler(this, stream, rest, bodyOf(data)))
     }
     this.streams.interest.deliver(noResponders(reply))
   }
@@ -103,6 +96,14 @@ export class Api {
     const stream = this.streams.stream(name)
     if (wanted === "") directGetMany(stream, data, reply, this.streams.interest)
     else directGet(stream, wanted, reply, this.streams.interest)
+  }
+
+  /** A pull goes to the consumer, which can be on another node than the stream's leader. */
+  private pull(subject: string, data: Uint8Array, reply: string): void {
+    const [name, rest] = splitOff(subject, prefix.length + pull.length)
+    const consumer = this.streams.stream(name)?.consumers.get(rest)
+    if (consumer === undefined) this.streams.interest.deliver(noResponders(reply))
+    else consumer.pull(bodyOf(data) as {}, reply)
   }
 
   private create(data: Uint8Array, reply: string): void {

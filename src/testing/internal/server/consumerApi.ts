@@ -3,18 +3,15 @@
  */
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
 import { refusals } from "./messages.ts"
-import type { PushConsumer } from "./push.ts"
+import type { PullConsumer } from "./pullConsumer.ts"
 import type { SimulatedStream } from "./stream.ts"
 import type { Answer } from "./streamApi.ts"
-
-/** The probability that a new consumer pushes messages before the answer to its creation is sent. */
-const pushesFirst = 0.2
 
 export interface CreateRequest {
   readonly config?: ConsumerSettings
 }
 
-const infoOf = (stream: SimulatedStream, { name, position, settings }: PushConsumer): string =>
+const infoOf = (stream: SimulatedStream, { name, position, settings }: PullConsumer): string =>
   JSON.stringify({
     type: "io.nats.jetstream.api.v1.consumer_info_response",
     stream_name: stream.name,
@@ -23,21 +20,12 @@ const infoOf = (stream: SimulatedStream, { name, position, settings }: PushConsu
     num_pending: position.pending
   })
 
-/** `behind` runs a task after the answer was sent. */
-export const create = (
-  stream: SimulatedStream,
-  { config }: CreateRequest,
-  behind: (task: () => void) => void
-): Answer => {
+export const create = (stream: SimulatedStream, { config }: CreateRequest): Answer => {
   if (config === undefined) return refusals.badRequest
   const existing = stream.consumers.get(config.name)
   if (existing !== undefined) return infoOf(stream, existing)
   if (stream.consumers.size >= stream.limits.maxConsumers) return refusals.tooManyConsumers
-  const consumer = stream.addConsumer(config)
-  const answer = infoOf(stream, consumer)
-  if (stream.work.chance.is(pushesFirst)) consumer.begin()
-  else behind(() => consumer.begin())
-  return answer
+  return infoOf(stream, stream.addConsumer(config))
 }
 
 export const info = (stream: SimulatedStream, name: string): Answer => {
@@ -48,6 +36,6 @@ export const info = (stream: SimulatedStream, name: string): Answer => {
 export const remove = (stream: SimulatedStream, name: string): Answer => {
   const consumer = stream.consumers.get(name)
   if (consumer === undefined) return refusals.noConsumer
-  stream.removeConsumer(consumer)
+  stream.removeConsumer(consumer, true)
   return `{"success":true}`
 }

@@ -5,18 +5,18 @@
 import type { Matches } from "../../../internal/subjects.ts"
 import type { Audience } from "./copy.ts"
 import type { Kept } from "./kept.ts"
-import type { PushConsumer } from "./push.ts"
+import type { PullConsumer } from "./pullConsumer.ts"
 
 interface Group {
   readonly matches: Matches
-  readonly members: Set<PushConsumer>
+  readonly members: Set<PullConsumer>
 }
 
 export class Crowd implements Audience {
   size = 0
   private readonly groups = new Map<string, Group>()
 
-  add(consumer: PushConsumer): void {
+  add(consumer: PullConsumer): void {
     const filter = consumer.settings.filter_subject
     const group = this.groups.get(filter)
     if (group === undefined) {
@@ -25,7 +25,7 @@ export class Crowd implements Audience {
     this.size++
   }
 
-  remove(consumer: PushConsumer): void {
+  remove(consumer: PullConsumer): void {
     const filter = consumer.settings.filter_subject
     const group = this.groups.get(filter)
     if (group === undefined || !group.members.delete(consumer)) return

@@ -6,8 +6,8 @@ import type { Outgoing } from "./messages.ts"
 
 export interface Listener {
   /**
-   * `subscription` is the subject that was subscribed to. It can differ from `message.subject`: a consumer pushes
-   * messages with the subject under which they are stored.
+   * `subscription` is the subject that was subscribed to. It can differ from `message.subject`: a consumer
+   * delivers messages with the subject under which they are stored.
    */
   readonly hear: (message: Outgoing, subscription: string) => void
 }
@@ -32,19 +32,11 @@ export class Interest {
   private readonly exact = new Map<string, Subscribed>()
   /** Subscriptions with `.*`, by the subject without the last token. */
   private readonly wide = new Map<string, Subscribed>()
-  /** Called with a subject that gained or lost a listener. */
-  private readonly onChange: (subject: string) => void
-
-  constructor(onChange: (subject: string) => void) {
-    this.onChange = onChange
-  }
-
   add(subject: string, listener: Listener): void {
     const [map, key] = this.placeOf(subject)
     const found = map.get(key)
     if (found === undefined) map.set(key, { subject, listeners: [listener] })
     else found.listeners.push(listener)
-    this.onChange(subject)
   }
 
   remove(subject: string, listener: Listener): void {
@@ -54,7 +46,6 @@ export class Interest {
     if (found === undefined || index === -1) return
     found.listeners.splice(index, 1)
     if (found.listeners.length === 0) map.delete(key)
-    this.onChange(subject)
   }
 
   has(subject: string): boolean {

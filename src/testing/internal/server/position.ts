@@ -2,7 +2,7 @@
  * The position of a consumer in its copy. With `last_per_subject` it starts with
  * the last message of each subject at its creation and continues with all later
  * messages; otherwise it contains all messages from a start sequence on. Messages
- * removed before they are pushed are skipped. The count of pending messages is
+ * removed before they are delivered are skipped. The count of pending messages is
  * updated with every change, as the real server does.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
@@ -13,7 +13,7 @@ import type { Kept } from "./kept.ts"
 
 export class Position {
   readonly matches: Matches
-  /** The number of messages that remain to be pushed. */
+  /** The number of messages that remain to be delivered. */
   pending: number
   lastTaken = 0
   private readonly copy: Copy
@@ -21,30 +21,33 @@ export class Position {
   private snapshot: ReadonlyArray<number> | undefined
   private at = 0
   /** The revision from which to continue after the snapshot. */
-  private next: number
+  private following: number
 
   constructor(copy: Copy, settings: ConsumerSettings, startsAtNext: boolean) {
     this.copy = copy
     this.matches = matcher(settings.filter_subject)
     if (settings.deliver_policy === "last_per_subject") {
       this.snapshot = copy.lastOfEach(settings.filter_subject).map(({ revision }) => revision)
-      this.next = copy.lastRevision + 1
+      this.following = copy.lastRevision + 1
       this.pending = this.snapshot.length
     } else {
       const start = settings.opt_start_seq ?? 1
-      this.next = startsAtNext ? Math.min(start, copy.lastRevision + 1) : start
-      this.pending = copy.countFrom(this.next, this.matches)
+      this.following = startsAtNext ? Math.min(start, copy.lastRevision + 1) : start
+      this.pending = copy.countFrom(this.following, this.matches)
     }
   }
 
-  /** The next message to push. */
-  take(): Kept | undefined {
-    const message = this.fromSnapshot() ?? (this.pending > 0 ? this.copy.firstFrom(this.next, this.matches) : undefined)
-    if (message === undefined) return undefined
+  /** The next message, which stays pending. */
+  next(): Kept | undefined {
+    return this.fromSnapshot() ?? (this.pending > 0 ? this.copy.firstFrom(this.following, this.matches) : undefined)
+  }
+
+  /** Takes the message that `next` has returned. */
+  take(message: Kept): void {
     this.pending--
     this.lastTaken = message.revision
-    if (this.snapshot === undefined) this.next = message.revision + 1
-    return message
+    if (this.snapshot === undefined) this.following = message.revision + 1
+    else this.at++
   }
 
   /** The revision up to which all matching messages were taken, as a heartbeat reports it. */
@@ -54,24 +57,24 @@ export class Position {
 
   private fromSnapshot(): Kept | undefined {
     if (this.snapshot === undefined) return undefined
-    while (this.at < this.snapshot.length) {
-      const message = this.copy.at(this.snapshot[this.at++]!)
+    for (; this.at < this.snapshot.length; this.at++) {
+      const message = this.copy.at(this.snapshot[this.at]!)
       if (message !== undefined) return message
     }
     this.snapshot = undefined
     return undefined
   }
 
-  /** Counts a stored message that matches; returns whether it must be pushed. */
+  /** Counts a stored message that matches; returns whether it is pending. */
   stored({ revision }: Kept): boolean {
-    if (revision < this.next) return false
+    if (revision < this.following) return false
     this.pending++
     return true
   }
 
   /** Counts a removed message that matches. */
   removed({ revision }: Kept): void {
-    if (this.pending > 0 && (revision >= this.next || this.isAhead(revision))) this.pending--
+    if (this.pending > 0 && (revision >= this.following || this.isAhead(revision))) this.pending--
   }
 
   private isAhead(revision: number): boolean {

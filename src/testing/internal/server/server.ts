@@ -13,7 +13,6 @@ import { rfc3339 } from "./kept.ts"
 import type { Outgoing } from "./messages.ts"
 import { noResponders } from "./messages.ts"
 import { publication } from "./publication.ts"
-import type { PushConsumer } from "./push.ts"
 import { ServerSession } from "./session.ts"
 import { SimulatedStream, type StoredPublication, type Surroundings } from "./stream.ts"
 import { Work } from "./work.ts"
@@ -57,8 +56,6 @@ export interface StreamView {
   }>
 }
 
-const flowControlPrefix = "$JS.FC."
-
 export class SimulatedServer {
   private readonly work: Work
   private readonly isOld: boolean
@@ -66,9 +63,7 @@ export class SimulatedServer {
   private readonly streams = new Map<string, SimulatedStream>()
   /** The names of all streams created so far, including deleted ones. */
   readonly known = new Set<string>()
-  /** Consumers by their deliver subject. */
-  private readonly consumersBySubject = new Map<string, PushConsumer>()
-  private readonly interest = new Interest((subject) => this.interestChanged(subject))
+  private readonly interest = new Interest()
   private readonly listeners: Array<(event: StoredPublication) => void> = []
   private readonly api: Api
   private readonly surroundings: Surroundings
@@ -87,9 +82,7 @@ export class SimulatedServer {
       epoch: options.epoch,
       stored: (event) => {
         for (const listener of this.listeners) listener(event)
-      },
-      madeConsumer: (consumer) => void this.consumersBySubject.set(consumer.settings.deliver_subject, consumer),
-      lostConsumer: (consumer) => void this.consumersBySubject.delete(consumer.settings.deliver_subject)
+      }
     }
     this.api = new Api({
       work,
@@ -188,7 +181,6 @@ export class SimulatedServer {
       if (reply !== undefined) this.api.handle(subject, data, reply)
       return
     }
-    if (subject.startsWith(flowControlPrefix)) return this.flowControl(subject)
     const stream = this.ownerOf(subject)
     if (stream !== undefined) {
       return stream.writes.take(publication(subject, headers, data, reply, this.isOld), arrivedAt)
@@ -200,17 +192,6 @@ export class SimulatedServer {
   private ownerOf(subject: string): SimulatedStream | undefined {
     for (const stream of this.streams.values()) if (stream.owns(subject)) return stream
     return undefined
-  }
-
-  /** Handles an answer to flow control: `$JS.FC.<stream>.<consumer>.<number>`. */
-  private flowControl(subject: string): void {
-    const [, , stream = "", consumer = ""] = subject.split(".")
-    this.streams.get(stream)?.consumers.get(consumer)?.answered(subject)
-  }
-
-  private interestChanged(subject: string): void {
-    if (!subject.endsWith(".*")) return this.consumersBySubject.get(subject)?.listen()
-    for (const consumer of this.consumersBySubject.values()) consumer.listen()
   }
 
   private make(config: StreamConfig): SimulatedStream {

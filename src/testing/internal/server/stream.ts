@@ -13,7 +13,7 @@ import { Duplicates } from "./duplicates.ts"
 import { Follower } from "./follower.ts"
 import type { Interest } from "./interest.ts"
 import { type Kept, marker } from "./kept.ts"
-import { PushConsumer } from "./push.ts"
+import { PullConsumer } from "./pullConsumer.ts"
 import type { Work } from "./work.ts"
 import { type Target, Writes } from "./writes.ts"
 
@@ -35,8 +35,6 @@ export interface Surroundings {
   readonly isOld: boolean
   readonly epoch: number
   readonly stored: (event: StoredPublication) => void
-  readonly madeConsumer: (consumer: PushConsumer) => void
-  readonly lostConsumer: (consumer: PushConsumer) => void
 }
 
 /** The maximum difference between the wall clocks of two server nodes, in milliseconds. */
@@ -47,6 +45,9 @@ const nodes = 3
 
 /** The probability that an election is caused by a node that died, not by one that came back. */
 const nodeDied = 0.6
+
+/** The probability that a server ends the pulls of a consumer that is lost. */
+const announced = 0.5
 
 /** The probability that the leader answers a direct get. */
 const readsAtLeader = 1 / nodes
@@ -64,7 +65,7 @@ export class SimulatedStream implements Target {
   readonly interest: Interest
   readonly isOld: boolean
   readonly duplicates: Duplicates
-  readonly consumers = new Map<string, PushConsumer>()
+  readonly consumers = new Map<string, PullConsumer>()
   readonly writes: Writes
   config: StreamConfig
   limits: Limits
@@ -184,40 +185,39 @@ export class SimulatedStream implements Target {
     this.ages.lookAgain()
   }
 
-  addConsumer(settings: ConsumerSettings): PushConsumer {
+  addConsumer(settings: ConsumerSettings): PullConsumer {
     const { interest, isOld, work } = this
     const { follower } = this
     follower?.catchUp()
     const home = follower !== undefined && work.chance.below(nodes) > 0 ? follower : undefined
-    const consumer = new PushConsumer({
+    const consumer = new PullConsumer({
       stream: this.name,
       settings,
       copy: home?.copy ?? this.leader,
       work,
       interest,
-      startsAtNext: isOld,
-      onAbandoned: (abandoned) => this.removeConsumer(abandoned)
+      isOld,
+      onAbandoned: (abandoned) => this.removeConsumer(abandoned, true)
     })
     this.consumers.set(settings.name, consumer)
     ;(home?.crowd ?? this.crowd).add(consumer)
-    this.surroundings.madeConsumer(consumer)
     follower?.watch()
     return consumer
   }
 
-  removeConsumer(consumer: PushConsumer): void {
-    consumer.close()
+  /** With `isAnnounced` the pulls of the consumer end with a message; otherwise its server has died. */
+  removeConsumer(consumer: PullConsumer, isAnnounced: boolean): void {
+    consumer.close(isAnnounced)
     this.consumers.delete(consumer.name)
     this.crowd.remove(consumer)
     this.follower?.crowd.remove(consumer)
-    this.surroundings.lostConsumer(consumer)
   }
 
   dropConsumers(isLost: () => boolean = () => true): void {
     let lost = 0
     for (const consumer of this.consumers.values()) {
       if (!isLost()) continue
-      this.removeConsumer(consumer)
+      this.removeConsumer(consumer, this.work.chance.is(announced))
       lost++
     }
     if (lost === 0) return

@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { open, watchHeartbeat } from "../../../../src/internal/nats/jetstream/consumer.ts"
+import { open } from "../../../../src/internal/nats/jetstream/consumer.ts"
 import { BucketNotFound, Unavailable } from "../../../../src/KVStoreError.ts"
 import { type FakeConsumer, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
 describe("a watch", () => {
   it.effect("is ready when nothing is pending, or when the last pending message has arrived", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const empty = yield* startWatch(server)
       assert.deepStrictEqual(empty.words, ["ready"])
       server.state.pending = 2
@@ -23,7 +23,7 @@ describe("a watch", () => {
 
   it.effect("emits a stored message that has the status of a heartbeat", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server)
       const place = "$JS.ACK.KV_b.c.1.101.1.1000000.0"
       server.consumers[0]!.push({ subject: "$KV.b.k101", reply: place, status: 100, description: "Idle Heartbeat" })
@@ -33,7 +33,7 @@ describe("a watch", () => {
 
   it.effect("is ready with a heartbeat, if pending messages expired or were purged before they were pushed", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 2
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 1)
@@ -50,7 +50,7 @@ describe("a watch", () => {
 
   it.effect("is ready when nothing is pending after the last revision that the stream had at the end of the snapshot", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 2
       const { words } = yield* startWatch(server)
       const { value } = server.consumers[0]!
@@ -73,23 +73,23 @@ describe("a watch", () => {
 
   it.effect("is ready when a heartbeat reports that the consumer has passed that revision", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 1
       const { words } = yield* startWatch(server)
       server.stream.lastRevision = 102
       server.consumers[0]!.value(60, 1, 0)
-      server.consumers[0]!.heartbeat(1, "", 101)
+      server.consumers[0]!.heartbeat(1, 101)
       yield* settle
       assert.deepStrictEqual(words, ["k60"])
       server.stream.lastRevision = 110
-      server.consumers[0]!.heartbeat(1, "", 102)
+      server.consumers[0]!.heartbeat(1, 102)
       yield* settle
       assert.deepStrictEqual(words, ["k60", "ready"])
     }))
 
   it.effect("starts again if the stream is rolled back below that revision", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 1
       const { restarts, words } = yield* startWatch(server)
       server.stream.lastRevision = 102
@@ -103,11 +103,11 @@ describe("a watch", () => {
 
   it.effect("with replicas is ready when the consumer's replica has the revision of the leader", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.replicas = 3
       const { words } = yield* startWatch(server)
       assert.deepStrictEqual(words, [])
-      server.consumers[0]!.heartbeat(0, "", 99)
+      server.consumers[0]!.heartbeat(0, 99)
       yield* settle
       assert.deepStrictEqual(words, [])
       server.consumers[0]!.value(100, 1)
@@ -115,33 +115,13 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["k100", "ready"])
     }))
 
-  it.effect("is not ready with a heartbeat of a stalled consumer, and answers it", () =>
+  it.effect("creates a consumer with a unique name, pulls with a heartbeat, and deletes it at the end", () =>
     Effect.gen(function*() {
-      const server = makeServer()
-      server.state.pending = 2
-      const { words } = yield* startWatch(server)
-      server.consumers[0]!.heartbeat(0, "$JS.FC.stalled")
-      yield* settle
-      assert.deepStrictEqual([words, server.acknowledged], [[], ["$JS.FC.stalled"]])
-    }))
-
-  it.effect("answers a flow control request after the messages before it", () =>
-    Effect.gen(function*() {
-      const server = makeServer()
-      const { words } = yield* startWatch(server)
-      server.consumers[0]!.value(101, 1)
-      server.consumers[0]!.push({ status: 100, reply: "$JS.FC.1" })
-      yield* settle
-      assert.deepStrictEqual([words, server.acknowledged], [["ready", "k101"], ["$JS.FC.1"]])
-    }))
-
-  it.effect("creates a consumer with a heartbeat and a unique name, and deletes it at the end", () =>
-    Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { fiber } = yield* startWatch(server)
-      const { settings } = server.consumers[0]!
+      const { pulls, settings } = server.consumers[0]!
       assert.deepStrictEqual(
-        [settings.deliver_policy, settings.filter_subject, settings.idle_heartbeat, settings.ack_policy],
+        [settings.deliver_policy, settings.filter_subject, pulls[0]?.idle_heartbeat, settings.ack_policy],
         ["last_per_subject", "$KV.b.>", 1_000_000_000, "none"]
       )
       yield* Fiber.interrupt(fiber)
@@ -151,13 +131,14 @@ describe("a watch", () => {
   const losses: ReadonlyArray<readonly [how: string, lose: (consumer: FakeConsumer) => void]> = [
     ["a message is missing before the received one", (consumer) => consumer.value(105, 4)],
     ["a heartbeat has a higher sequence than the last message", (consumer) => consumer.heartbeat(3)],
-    ["a message has no place in its reply subject", (consumer) => consumer.push({ subject: "$KV.b.x" })]
+    ["the server ends the consumer", (consumer) => consumer.push({ status: 409, description: "Consumer Deleted" })],
+    ["the consumer does not exist any more", (consumer) => consumer.push({ status: 503 })]
   ]
 
   for (const [how, lose] of losses) {
     it.effect(`resumes after its last event with a new consumer when ${how}`, () =>
       Effect.gen(function*() {
-        const server = makeServer()
+        const server = yield* makeServer
         const { words } = yield* startWatch(server)
         server.consumers[0]!.value(101, 1)
         server.consumers[0]!.value(103, 2)
@@ -181,7 +162,7 @@ describe("a watch", () => {
 
   it.effect("after a missed heartbeat asks whether the consumer exists, and replaces it if it does not", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { restarts } = yield* startWatch(server)
       yield* pass(1150)
       assert.strictEqual(server.state.doubts, 0)
@@ -198,7 +179,7 @@ describe("a watch", () => {
 
   it.effect("replaces a consumer that misses two heartbeats, and keeps one that sends them", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       yield* startWatch(server)
       for (let heartbeat = 0; heartbeat < 10; heartbeat++) {
         yield* pass(1000)
@@ -213,7 +194,7 @@ describe("a watch", () => {
 
   it.effect("starts the snapshot again if it is interrupted before Ready, and emits nothing twice", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 3
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 2)
@@ -230,7 +211,7 @@ describe("a watch", () => {
 
   it.effect("creates a new consumer as soon as the connection is restored", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { restarts } = yield* startWatch(server)
       server.tell({ _tag: "Disconnected" })
       yield* settle
@@ -242,7 +223,7 @@ describe("a watch", () => {
 
   it.effect("ends the pause between two attempts when the connection is restored", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.infoFails = new Unavailable({ problem: "not connected" })
       const { words } = yield* startWatch(server)
       yield* pass(10_000)
@@ -254,7 +235,7 @@ describe("a watch", () => {
 
   it.effect("fails with Unavailable when the connection is closed, during the watch or before", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const before = yield* startWatch(server)
       server.state.closed = true
       const cause = new Error("reported by the client")
@@ -271,9 +252,9 @@ describe("a watch", () => {
 
   it.effect("fails with PermissionDenied if it may not subscribe to its inbox", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { fiber } = yield* startWatch(server)
-      const subject = server.consumers[0]!.settings.deliver_subject
+      const subject = `_INBOX.${server.consumers[0]!.settings.name}.*`
       const cause = new Error("reported by the client")
       server.tell({ _tag: "Denied", operation: "subscription", subject, cause })
       yield* settle
@@ -284,7 +265,7 @@ describe("a watch", () => {
 
   it.effect("that cannot subscribe fails with the client's error as the cause", () =>
     Effect.gen(function*() {
-      const { js } = makeServer()
+      const { js } = yield* makeServer
       const cause = new Error("draining")
       const subscribe = () => {
         throw cause
@@ -293,7 +274,7 @@ describe("a watch", () => {
         js: { ...js, port: { ...js.port, subscribe } },
         stream: "KV_b",
         subject: "$KV.b.>",
-        heartbeat: watchHeartbeat,
+        what: "a watch",
         headersOnly: false,
         startAt: undefined,
         timeout: 1000,
@@ -305,7 +286,7 @@ describe("a watch", () => {
 
   it.effect("replaces a consumer after the same short pause each time", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       yield* startWatch(server)
       for (let ended = 1; ended <= 12; ended++) {
         server.consumers.at(-1)!.heartbeat(7)
@@ -316,7 +297,7 @@ describe("a watch", () => {
 
   it.effect("continues after an outage, and fails when the bucket does not exist any more", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.infoFails = new Unavailable({ problem: "not connected" })
       const { fiber, words } = yield* startWatch(server)
       yield* pass(10_000)

@@ -1,7 +1,7 @@
 /** The removals that a watch reports after a gap, and after its stream was recreated. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
+import { type FakeConsumer, keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
 describe("a watch after a gap", () => {
   const recreated: ReadonlyArray<
@@ -14,7 +14,7 @@ describe("a watch after a gap", () => {
   for (const [how, change] of recreated) {
     it.effect(`reports removed keys, then the snapshot, then Ready, when the stream ${how}`, () =>
       Effect.gen(function*() {
-        const server = makeServer()
+        const server = yield* makeServer
         server.state.pending = 3
         const { words } = yield* startWatch(server)
         server.consumers[0]!.value(50, 1, 2, "gone")
@@ -41,7 +41,7 @@ describe("a watch after a gap", () => {
 
   it.effect("detects that the stream is recreated while the consumer is created", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       let isFirst = true
       server.state.beforeConsumer = () => {
         if (isFirst) Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 7 })
@@ -58,7 +58,7 @@ describe("a watch after a gap", () => {
 
   it.effect("reports a key that the new stream loses during its snapshot before the next Ready", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 1
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 0, "a")
@@ -74,7 +74,7 @@ describe("a watch after a gap", () => {
 
   it.effect("reports keys removed without a message during a gap, once it has caught up", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(101, 1, 0, "a")
       server.consumers[0]!.value(102, 2, 0, "b")
@@ -97,7 +97,7 @@ describe("a watch after a gap", () => {
 
   it.effect("when a snapshot starts again, reports the removal of known keys only", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 3
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 2, "a")
@@ -114,7 +114,7 @@ describe("a watch after a gap", () => {
 
   it.effect("does not give the reason reset for a key that the new stream had and later lost", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(101, 1, 0, "a")
       yield* settle
@@ -132,7 +132,7 @@ describe("a watch after a gap", () => {
 
   it.effect("emits messages that a lagging replica pushes after Ready, also those older than the stream info", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 1
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 0, "a")
@@ -147,20 +147,26 @@ describe("a watch after a gap", () => {
       assert.deepStrictEqual([settings.deliver_policy, settings.opt_start_seq], ["by_start_sequence", 101])
     }))
 
-  it.effect("looks for removed keys after its consumer was stalled, because markers may have expired unseen", () =>
+  it.effect("looks for removed keys after it was behind for long, because markers may have expired unseen", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server)
-      const { heartbeat, value } = server.consumers[0]!
+      const { end, heartbeat, value } = server.consumers[0]!
+      const behindFor = Effect.fnUntraced(function*(millis: number) {
+        end(409)
+        yield* pass(millis)
+        end(404)
+        yield* settle
+        heartbeat(2)
+        yield* settle
+      })
       value(101, 1, 0, "a")
       value(102, 2, 0, "b")
-      heartbeat(2, "$JS.FC.stalled")
       server.state.present = ["b"]
-      yield* settle
-      assert.deepStrictEqual(words, ["ready", "a", "b"])
-      // The consumer has nothing to push: the delete marker of "a" was removed before its turn.
-      heartbeat(2)
-      yield* settle
+      yield* behindFor(450)
+      assert.deepStrictEqual([words, server.state.comparisons], [["ready", "a", "b"], 0])
+      // The expiry marker of "a" was removed before its turn.
+      yield* behindFor(550)
       assert.deepStrictEqual(words, ["ready", "a", "b", "expire a@101"])
       heartbeat(2)
       yield* settle
@@ -169,7 +175,7 @@ describe("a watch after a gap", () => {
 
   it.effect("resumes after its last message, even if that was a tombstone that it did not emit", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       server.state.pending = 1
       const { words } = yield* startWatch(server)
       server.consumers[0]!.tombstone(60, 1, 0, "a")
@@ -182,7 +188,7 @@ describe("a watch after a gap", () => {
 
   it.effect("restarts soon if listing the stream's names fails, and compares them then", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { restarts, words } = yield* startWatch(server)
       server.consumers[0]!.value(101, 1, 0, "a")
       yield* settle
@@ -198,7 +204,7 @@ describe("a watch after a gap", () => {
 
   it.effect("does not list the stream's names if it has emitted no key", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       yield* startWatch(server)
       yield* pass(3000)
       assert.deepStrictEqual([server.consumers.length, server.state.comparisons], [2, 0])
@@ -206,7 +212,7 @@ describe("a watch after a gap", () => {
 
   it.effect("of updates only, on a new stream, reports removed keys, then all messages, then Ready", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server, "updates")
       server.consumers[0]!.value(101, 1, 0, "a")
       server.consumers[0]!.value(102, 2, 0, "b")
@@ -225,7 +231,7 @@ describe("a watch after a gap", () => {
 
   it.effect("of updates only, reads pending messages before it reports keys removed without a message", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server, "updates")
       server.consumers[0]!.value(101, 1, 0, "a")
       yield* settle
@@ -239,16 +245,21 @@ describe("a watch after a gap", () => {
 
   it.effect("looks for removed keys after a slow reader, because markers may have expired unseen", () =>
     Effect.gen(function*() {
-      const server = makeServer()
+      const server = yield* makeServer
       const { words } = yield* startWatch(server, "snapshot", Effect.sleep("2 millis"))
-      const { value } = server.consumers[0]!
-      for (let n = 1; n <= 300; n++) value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : `k${n}`)
-      yield* pass(1500)
+      const deliver = Effect.fnUntraced(function*({ value }: FakeConsumer) {
+        for (let n = 1; n <= 20; n++) {
+          value(100 + n, n, n === 20 ? 0 : 1, n === 1 ? "a" : "b")
+          yield* settle
+        }
+      })
+      yield* deliver(server.consumers[0]!)
+      yield* pass(1000)
       assert.strictEqual(server.state.comparisons, 0)
       const slow = yield* startWatch(server, "snapshot", Effect.sleep("1 second"))
-      for (let n = 1; n <= 300; n++) server.consumers[1]!.value(100 + n, n, n === 300 ? 0 : 1, n === 1 ? "a" : "b")
       server.state.present = ["b"]
-      yield* keepAlive(server.consumers[1]!, 300, 302)
+      yield* deliver(server.consumers[1]!)
+      yield* keepAlive(server.consumers[1]!, 20, 25)
       assert.strictEqual(slow.words.at(-1), "expire a@101")
       assert.notInclude(words, "expire a@101")
     }))

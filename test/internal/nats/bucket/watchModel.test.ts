@@ -94,7 +94,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
   let throughout = [...model.live(matcher(filter)).keys()]
   const missing: Array<string> = []
 
-  const js = model.js(now)
+  const js = model.js(clock)
   const { read } = operations.make(js, "KV_b", 1000)
   const watch = yield* follow({
     js,

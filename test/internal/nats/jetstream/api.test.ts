@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import { make } from "../../../../src/internal/nats/jetstream/api.ts"
+import type { PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import type { Requester } from "../../../../src/internal/nats/jetstream/requester.ts"
 import type { NatsMessage, NatsPort } from "../../../../src/internal/nats/port.ts"
 
@@ -36,6 +37,7 @@ const answering = (...answers: ReadonlyArray<NatsMessage>) => {
   }
   const requester: Requester = {
     port: {} as NatsPort,
+    window: {} as PullWindow,
     request: (subject, data) => Effect.sync(() => next(subject, data)),
     requestMany: (subject, data) => Effect.sync(() => ({ answers: [], end: next(subject, data) }))
   }
@@ -150,6 +152,7 @@ describe("JetStream", () => {
       const ask = (...messages: ReadonlyArray<NatsMessage>) => {
         const requester: Requester = {
           port: {} as NatsPort,
+          window: {} as PullWindow,
           request: () => assert.fail("one request is enough"),
           requestMany: (_subject, _data, _timeout, read) =>
             Effect.sync(() => ({ answers: messages.slice(0, -1).map(read), end: messages.at(-1)! }))

@@ -1,7 +1,7 @@
 /** The subjects and headers that the NATS backend sends and reads. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
-import { fromPushed, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
+import { fromDelivered, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
 import { bytes } from "../../../../tools/values.ts"
 import { append } from "../../../support/appends.ts"
 
@@ -108,7 +108,7 @@ describe("a message of the server", () => {
       assert.deepStrictEqual(fromStored(stored, "$KV.b."), expected)
       const pushed = { subject: "$KV.b.a.b", reply: undefined, status: 0, description: "", header, data }
       const place = { streamSequence: 7, consumerSequence: 1, created: 5, pending: 0 }
-      assert.deepStrictEqual(fromPushed(pushed, place, "$KV.b."), expected)
+      assert.deepStrictEqual(fromDelivered(pushed, place, "$KV.b."), expected)
     })
   }
 })

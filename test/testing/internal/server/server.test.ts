@@ -1,5 +1,7 @@
 /** The simulated server handles requests, writes, reads and consumers as observed on real servers. */
 import { assert, describe, it } from "@effect/vitest"
+import type { PullSettings } from "../../../../src/internal/nats/jetstream/api.ts"
+import { received } from "../../../../src/testing/internal/server/messages.ts"
 import {
   consumerSettings,
   epoch,
@@ -254,7 +256,7 @@ describe("a simulated read", () => {
 })
 
 describe("a simulated consumer", () => {
-  it("pushes the last message of each subject, then new messages, with their sequences and the number pending", () => {
+  it("delivers the last message of each subject, then new messages, with their sequences and the number pending", () => {
     const { client, server, time } = start()
     for (const key of ["a", "b", "a", "other.x"]) client.put(key, key)
     const { answer, messages, words } = client.consume("c", { filter_subject: "$KV.b.*" })
@@ -303,12 +305,12 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(words.slice(3), ["idle 1"])
   })
 
-  it("skips messages that are removed before they are pushed, and does not count them as pending", () => {
+  it("skips messages that are removed before they are delivered, and does not count them as pending", () => {
     const { client, time } = start()
     for (let count = 0; count < 200; count++) client.send(`$KV.b.k${count}`)
     time.pass(200)
     const { words } = client.consume("c")
-    // After the creation, before all messages are pushed.
+    // After the creation, before all messages are delivered.
     for (let count = 0; count < 199; count++) client.send(`$KV.b.k${count}`, "", purge)
     time.pass(200)
     assert.isBelow(words.length, 400)
@@ -318,30 +320,62 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(sequences, sequences.toSorted((a, b) => a - b))
   })
 
-  it("stalls without an answer to flow control, reports that in its heartbeats, and continues after the answer", () => {
-    for (let seed = 1; seed < 40; seed++) {
-      const { client, time } = start({ seed })
-      const { raw, words } = client.consume("c")
-      for (let count = 0; count < 100; count++) client.send("$KV.b.a", "x".repeat(100))
-      time.pass(100)
-      if (time.count("consumer stalled") === 0) continue
-      const before = words.length
-      const asked = raw.find(({ reply, status }) => status === 100 && reply !== undefined)?.reply
-      if (asked === undefined) return assert.fail("the consumer stalled without a flow control request")
-      assert.match(asked, /^\$JS\.FC\./)
-      assert.isBelow(before, 100)
-      time.pass(1000)
-      const beat = raw[raw.length - 1]!
-      assert.deepStrictEqual(beat.headers.find(([name]) => name === "Nats-Consumer-Stalled")?.[1], asked)
-      client.session.publish(asked, [], new Uint8Array(0), undefined)
-      time.pass(5)
-      assert.match(words[words.length - 1]!, /^a@100 .* -0$/)
-      return
+  it("ends a pull that does not wait when no message is left, and the lines of the server report it differently", () => {
+    const drained = (version: Given["version"] & string) => {
+      const { client, time } = start({ version })
+      const heard = client.listen("_deliver.c")
+      const config = consumerSettings("c")
+      client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config })
+      client.put("a")
+      for (let pulls = 0; pulls < 2; pulls++) {
+        client.pull("c", { no_wait: true })
+        time.pass(5)
+      }
+      return heard.words
     }
-    assert.fail("no consumer stalled")
+    assert.deepStrictEqual(drained("2.10.27"), ["a@1 #1 -0", "408 Request Timeout", "404 No Messages"])
+    assert.deepStrictEqual(drained("2.15.1"), ["a@1 #1 -0", "404 No Messages", "404 No Messages"])
   })
 
-  it("pushes nothing and is not found after it was deleted", () => {
+  it("refuses a pull that does not wait while another one waits", () => {
+    const { client, time } = start()
+    const { words } = client.consume("c")
+    client.pull("c", { no_wait: true })
+    time.pass(5)
+    assert.deepStrictEqual(words, ["408 Requests Pending"])
+  })
+
+  it("ends a pull whose bytes, messages or time are used up, and delivers the rest to the next pull", () => {
+    const { client, time } = start()
+    const heard = client.listen("_deliver.c")
+    client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config: consumerSettings("c") })
+    for (const key of ["a", "b", "c"]) client.put(key, "x".repeat(100))
+    const pull = (settings: Partial<PullSettings>) => {
+      const before = heard.words.length
+      client.pull("c", settings)
+      time.pass(1000)
+      return heard.words.slice(before)
+    }
+    assert.deepStrictEqual(pull({ max_bytes: 1, no_wait: true }), ["409 Message Size Exceeds MaxBytes"])
+    assert.deepStrictEqual(pull({ batch: 1 }), ["a@1 #1 -2", "409 Batch Completed"])
+    assert.deepStrictEqual(pull({ expires: seconds(0.5) }), ["b@2 #2 -1", "c@3 #3 -0", "408 Request Timeout"])
+    assert.strictEqual(received(heard.raw.at(-1)!).header("Nats-Pending-Messages"), "998")
+  })
+
+  it("counts more bytes per message for some consumers, as if the values were large", () => {
+    const full = Array.from({ length: 40 }, (_, seed) => {
+      const { client, time } = start({ seed })
+      client.put("a")
+      const heard = client.listen("_deliver.c")
+      client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config: consumerSettings("c") })
+      client.pull("c", { max_bytes: 1000, no_wait: true })
+      time.pass(5)
+      return heard.words[0]!
+    }).filter((word) => word.startsWith("409")).length
+    assert.isTrue(full > 2 && full < 25, `${full} of 40`)
+  })
+
+  it("delivers nothing and is not found after it was deleted", () => {
     const { client, server, time } = start({ version: "2.10.27" })
     const { words } = client.consume("c")
     assert.strictEqual(client.api("CONSUMER.INFO.KV_b.c").name, "c")
@@ -349,19 +383,22 @@ describe("a simulated consumer", () => {
     for (const verb of ["INFO", "DELETE"]) assert.strictEqual(codeOf(client.api(`CONSUMER.${verb}.KV_b.c`)), 10014)
     client.put("a")
     time.pass(5000)
-    assert.deepStrictEqual([server.consumers("KV_b"), words], [0, []])
+    assert.deepStrictEqual([server.consumers("KV_b"), words], [0, ["409 Consumer Deleted"]])
   })
 
-  it("ends after its inactive threshold without a subscriber, and continues if it gets one before", () => {
+  it("ends after its inactive threshold without a pull that is listened to", () => {
     const { another, client, server, time } = start()
-    const { words } = client.consume("c")
+    client.consume("c")
+    time.pass(22_000)
+    assert.strictEqual(server.consumers("KV_b"), 1)
     client.unlisten("_deliver.c")
-    client.put("a", "1")
-    time.pass(9000)
+    time.pass(5000)
+    assert.strictEqual(server.consumers("KV_b"), 1)
     const again = client.listen("_deliver.c")
+    client.pull("c")
+    client.put("a", "1")
     time.pass(5)
-    assert.deepStrictEqual([words, again.words], [[], ["a@1 #1 -0"]])
-    time.pass(20_000)
+    assert.strictEqual(again.words.at(-1), "a@1 #1 -0")
     const other = another("b")
     other.consume("d")
     other.session.close()
@@ -397,7 +434,7 @@ describe("a simulated consumer", () => {
     assert.strictEqual(overtaken("2.10.27"), 0)
   })
 
-  it("on a lagging replica pushes a message after the leader has acknowledged it", () => {
+  it("on a lagging replica delivers a message after the leader has acknowledged it", () => {
     const { client, server, time } = start({ stream: replicated })
     const all = Array.from({ length: 20 }, (_, index) => client.consume(`c${index}`))
     server.lag("KV_b", 500)

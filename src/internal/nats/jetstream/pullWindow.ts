@@ -1,0 +1,226 @@
+/**
+ * The window of a connection: limits the bytes that all its consumers have requested
+ * and not received. Without a limit the server would cut a connection whose buffer
+ * overflows, and answers to other requests would wait behind the messages
+ * (docs/protocols/kv.md, K33).
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import { monotonicMillis, wholeMillis } from "../../time.ts"
+
+const mebibyte = 1024 * 1024
+
+/** The size at first. The default `max_pending` of a server, at which it cuts a connection, is 64 MiB. */
+const initialBytes = 8 * mebibyte
+
+/** The smallest window. A smaller one would not protect a connection better, and would slow down every read. */
+const leastBytes = 128 * 1024
+
+/** The largest pull: the larger a pull, the longer the others wait. */
+const largestPull = mebibyte
+
+/** The largest pull of a consumer that has not shown to have more: its messages go before the large ones. */
+const smallPull = 64 * 1024
+
+/** The part of the window for small pulls, so that a small bucket is not read after the large ones. */
+const smallPart = 0.25
+
+/** The window shrinks until a pull ends within this time: the answer to the renewal of a lease may wait behind it. */
+const longestDrain = 250
+
+/** The window grows again while pulls end within this time. */
+const shortDrain = 100
+
+/** A connection that was lost with at least this much under way may have been cut by the server. */
+const leastSuspect = 64 * 1024
+
+/** The largest part of the bytes at which the server has cut the connection. */
+const partOfCut = 0.25
+
+/** The pause of large pulls after a cut doubles from the first to the second. */
+const shortestPause = Duration.seconds(1)
+const longestPause = Duration.seconds(30)
+
+/** After this time without a cut, a pause is short again. */
+const calm = Duration.minutes(1)
+
+export interface Size {
+  readonly bytes: number
+  /** The window does not grow beyond it. */
+  readonly ceiling: number
+}
+
+export const initialSize: Size = { bytes: initialBytes, ceiling: initialBytes }
+
+/** The size after a pull of `pulled` bytes has taken `millis`. */
+export const afterPull = ({ bytes, ceiling }: Size, pulled: number, millis: number): Size => {
+  if (millis > longestDrain) return { ceiling, bytes: Math.max(leastBytes, Math.floor(bytes / 2)) }
+  return millis > shortDrain ? { ceiling, bytes } : { ceiling, bytes: Math.min(ceiling, bytes + pulled) }
+}
+
+/** The size after the connection was lost with `underWay` bytes requested and not received. */
+export const afterLoss = ({ bytes, ceiling }: Size, underWay: number): Size => {
+  const lower = Math.max(leastBytes, Math.min(ceiling, Math.floor(underWay * partOfCut)))
+  return { ceiling: lower, bytes: Math.min(bytes, lower) }
+}
+
+/** The permission for one pull. */
+export interface Grant {
+  readonly bytes: number
+  /** Counts received bytes. */
+  readonly arrived: (bytes: number) => void
+  /** Call when the pull has ended. */
+  readonly end: () => void
+}
+
+interface Asked {
+  /** The consumer, for the log. */
+  readonly what: string
+  /** The bytes that the pull needs at least: for one large message more than the window may have. */
+  readonly atLeast: number
+  readonly granted: (grant: Grant) => void
+}
+
+/** Pulls of one kind, granted in the order of their requests. */
+class Lane {
+  used = 0
+  readonly waiting: Array<Asked> = []
+  /** The bytes under way, by the consumer. */
+  readonly underWay = new Map<Grant, { readonly what: string; left: number }>()
+}
+
+export class PullWindow {
+  private readonly clock: Clock.Clock
+  private size = initialSize
+  private readonly small = new Lane()
+  private readonly large = new Lane()
+  /** The time of the last change of the size; pulls that began before do not change it again. */
+  private changedAt = Number.NEGATIVE_INFINITY
+  private lastArrival = Number.NEGATIVE_INFINITY
+  private lastLoss = Number.NEGATIVE_INFINITY
+  private pause = shortestPause
+  private readonly hasLost = Latch.makeUnsafe(false)
+  private isPausing = false
+  private report = ""
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  /** Requests a pull that is granted in its turn. Returns the function that withdraws the request. */
+  ask(kind: "small" | "large", asked: Asked): () => void {
+    const lane = kind === "small" ? this.small : this.large
+    lane.waiting.push(asked)
+    this.grantNext(lane)
+    return () => {
+      const index = lane.waiting.indexOf(asked)
+      if (index >= 0) lane.waiting.splice(index, 1)
+    }
+  }
+
+  /** Whether messages of large pulls are arriving: answers to other requests wait behind them. */
+  get isBusy(): boolean {
+    return this.small.used + this.large.used > 0 && monotonicMillis(this.clock) - this.lastArrival < longestDrain * 4
+  }
+
+  /** Call when the connection was lost: nothing that was requested arrives any more. */
+  lost(): void {
+    const lanes = [this.small, this.large]
+    const underWay = lanes.reduce((sum, { used }) => sum + used, 0)
+    const [largest] = Array.from(this.large.underWay.values()).toSorted((a, b) => b.left - a.left)
+    for (const lane of lanes) {
+      lane.used = 0
+      lane.underWay.clear()
+    }
+    if (underWay < leastSuspect) return
+    const now = monotonicMillis(this.clock)
+    this.pause = now - this.lastLoss > Duration.toMillis(calm)
+      ? shortestPause
+      : Duration.min(longestPause, Duration.times(this.pause, 2))
+    this.lastLoss = now
+    this.size = afterLoss(this.size, underWay)
+    this.report = `the connection was lost while ${underWay} requested bytes were under way` +
+      `${largest === undefined ? "" : `, most of them for ${largest.what}`}. The server may have cut it as a slow ` +
+      `consumer. Further large reads wait ${Duration.format(this.pause)}, with at most ${this.size.bytes} bytes at once`
+    this.isPausing = true
+    this.hasLost.openUnsafe()
+  }
+
+  /** Reports losses, and ends the pauses. Runs as long as the connection. */
+  keepPauses(): Effect.Effect<never> {
+    const over = Effect.whileLoop({
+      while: () => this.pauseLeft > 0,
+      body: () => Effect.suspend(() => Effect.sleep(wholeMillis(this.pauseLeft))),
+      step: () => undefined
+    })
+    const resume = Effect.andThen(
+      over,
+      Effect.sync(() => {
+        this.isPausing = false
+        this.grantNext(this.large)
+      })
+    )
+    const untilNextLoss = Effect.raceFirst(resume, this.hasLost.await)
+    const report = Effect.suspend(() => {
+      this.hasLost.closeUnsafe()
+      return Effect.logWarning(this.report)
+    })
+    return Effect.forever(Effect.andThen(this.hasLost.await, Effect.andThen(report, untilNextLoss)))
+  }
+
+  private get pauseLeft(): number {
+    return this.lastLoss + Duration.toMillis(this.pause) - monotonicMillis(this.clock)
+  }
+
+  private limitOf(lane: Lane): number {
+    return Math.floor(this.size.bytes * (lane === this.small ? smallPart : 1 - smallPart))
+  }
+
+  private grantNext(lane: Lane): void {
+    while (lane.waiting.length > 0) {
+      if (lane === this.large && this.isPausing) return
+      const limit = this.limitOf(lane)
+      const usual = lane === this.small ? smallPull : Math.min(largestPull, Math.floor(limit / 2))
+      const asked = lane.waiting[0]!
+      const bytes = Math.max(usual, asked.atLeast)
+      // What is larger than the window goes alone.
+      if (lane.used > 0 && lane.used + bytes > limit) return
+      lane.waiting.shift()
+      asked.granted(this.grant(lane, asked.what, bytes))
+    }
+  }
+
+  private grant(lane: Lane, what: string, bytes: number): Grant {
+    const begun = monotonicMillis(this.clock)
+    const held = { what, left: bytes }
+    lane.used += bytes
+    const grant: Grant = {
+      bytes,
+      arrived: (received) => {
+        this.lastArrival = monotonicMillis(this.clock)
+        if (!lane.underWay.has(grant)) return
+        const less = Math.min(held.left, received)
+        held.left -= less
+        lane.used -= less
+      },
+      end: () => {
+        if (!lane.underWay.delete(grant)) return
+        lane.used -= held.left
+        this.ended(bytes - held.left, begun)
+        this.grantNext(lane)
+      }
+    }
+    lane.underWay.set(grant, held)
+    return grant
+  }
+
+  private ended(pulled: number, begun: number): void {
+    if (begun < this.changedAt) return
+    const now = monotonicMillis(this.clock)
+    const size = afterPull(this.size, pulled, now - begun)
+    if (size.bytes < this.size.bytes) this.changedAt = now
+    this.size = size
+  }
+}

@@ -1,0 +1,122 @@
+/** The pulls of one consumer: their sizes, and how many are unread. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
+import type { PullSettings } from "../../../../src/internal/nats/jetstream/api.ts"
+import { type NextPull, nextPull, Puller, type Shown } from "../../../../src/internal/nats/jetstream/puller.ts"
+import { PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
+
+const kibibyte = 1024
+const mebibyte = 1024 * kibibyte
+
+const makePuller = Effect.fnUntraced(function*(pending = 1) {
+  const clock = yield* Clock.Clock
+  const sent: Array<PullSettings & { readonly token: string }> = []
+  const window = new PullWindow(clock)
+  const puller = new Puller({
+    what: "a watch",
+    clock,
+    window,
+    maxPayload: () => mebibyte,
+    pending,
+    send: (settings, token) => sent.push({ ...settings, token })
+  })
+  puller.proceed()
+  return { puller, sent, window, sizes: () => sent.map(({ max_bytes }) => max_bytes / kibibyte) }
+})
+
+describe("the next pull", () => {
+  const shown: Shown = { end: undefined, wasLarge: false, bytes: 0, received: 0 }
+  const take = (kind: "small" | "large", atLeast = 0, batch = 100_000): NextPull => ({
+    _tag: "Take",
+    kind,
+    batch,
+    atLeast
+  })
+  const whole = mebibyte + 16 * kibibyte
+  const table: ReadonlyArray<readonly [when: string, shown: Shown, next: NextPull]> = [
+    ["is small for the first messages", shown, take("small")],
+    ["waits if nothing is left", { ...shown, end: "drained" }, { _tag: "Wait" }],
+    ["is large if the last one was full", { ...shown, end: "full", bytes: 100, received: 90 }, take("large")],
+    [
+      "has room for any message if the next one did not fit",
+      { ...shown, end: "full", bytes: 100 },
+      take("large", whole)
+    ],
+    ["is of one message of any size if that did not suffice", {
+      end: "full",
+      wasLarge: true,
+      bytes: whole,
+      received: 0
+    }, take("large", 128 * mebibyte, 1)],
+    ["is large again after that", { end: "full", wasLarge: true, bytes: 128 * mebibyte, received: 1 }, take("large")]
+  ]
+  for (const [when, state, next] of table) {
+    it(when, () => assert.deepStrictEqual(nextPull(state, mebibyte), next))
+  }
+})
+
+describe("the pulls of a consumer", () => {
+  it.effect("are one at a time: small, large, and one that waits", () =>
+    Effect.gen(function*() {
+      const { puller, sent, sizes } = yield* makePuller()
+      puller.proceed()
+      assert.deepStrictEqual(sizes(), [64])
+      puller.received(1000)
+      puller.ended("full")
+      assert.deepStrictEqual([sizes(), puller.isCurrent("1"), puller.isCurrent("2")], [[64, 1024], false, true])
+      puller.processed(1)
+      puller.ended("drained")
+      assert.deepStrictEqual(sizes(), [64, 1024, 32])
+      assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, undefined])
+    }))
+
+  it.effect("stop when the messages of two are unread, and go on when one was processed", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller()
+      for (let n = 0; n < 5; n++) {
+        puller.received(1000)
+        puller.ended("full")
+      }
+      assert.strictEqual(sent.length, 2)
+      assert.isFalse(puller.isExpecting)
+      puller.processed(1)
+      assert.strictEqual(sent.length, 3)
+    }))
+
+  it.effect("that wait have a frequent heartbeat until the first messages are complete", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller(0)
+      puller.complete()
+      puller.ended("drained")
+      assert.deepStrictEqual(sent.map(({ expires, idle_heartbeat }) => [expires, idle_heartbeat]), [
+        [2_000_000_000, 200_000_000],
+        [60_000_000_000, 1_000_000_000]
+      ])
+      for (const { expires, idle_heartbeat } of sent) assert.isAtLeast(expires!, 2 * idle_heartbeat!)
+    }))
+
+  it.effect("are followed by a sign of life if none was sent for long", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller(0)
+      puller.touchAfter(3000)
+      yield* TestClock.adjust("3 seconds")
+      puller.touchAfter(3000)
+      puller.touchAfter(3000)
+      assert.deepStrictEqual(sent.slice(1), [{ batch: 1, max_bytes: 1, no_wait: true, token: "touch" }])
+    }))
+
+  it.effect("leave the window free when the consumer is closed, granted or not", () =>
+    Effect.gen(function*() {
+      const { puller, window } = yield* makePuller()
+      const takeAll = () => {
+        let granted = 0
+        for (let n = 0; n < 40; n++) window.ask("small", { what: "", atLeast: 0, granted: () => granted++ })
+        return granted
+      }
+      puller.close()
+      puller.proceed()
+      assert.strictEqual(takeAll(), 32)
+    }))
+})
