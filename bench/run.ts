@@ -1,9 +1,10 @@
 /**
  * Runs a measurement, prints its table, and saves its numbers in `.cache/results`:
  *
- *   node bench/run.ts listing | overhead | leftovers | faults | compare-watch | linearizability | simulation | long
+ *   node bench/run.ts <measurement> | long [--quick]
  *
- * `long` runs all measurements. `faults` runs each fault five times.
+ * Measurements: compare-watch, faults, leftovers, linearizability, listing, overhead, simulation, snapshot. `long` runs
+ * all of them. `faults` runs each fault five times. With `--quick`, `snapshot` has fewer entries.
  */
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
@@ -14,6 +15,7 @@ import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
 import { simulation } from "./simulation.ts"
+import { quickSizes, snapshot, usualSizes } from "./snapshot.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
 /** The result of a measurement: a table to print, numbers to save, and violated expectations. */
@@ -25,6 +27,8 @@ interface Outcome {
 
 const roundsOfFaults = 5
 
+const quick = process.argv.includes("--quick")
+
 const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = {
   leftovers,
   faults: repeatedFaults(roundsOfFaults),
@@ -32,7 +36,8 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   linearizability,
   listing,
   overhead,
-  simulation
+  simulation,
+  snapshot: snapshot(quick ? quickSizes : usualSizes)
 }
 
 /** Prints the table and the problems. Problems set the exit code. */

@@ -23,6 +23,13 @@ const Mutants = Schema.Struct({
 
 const Millis = Schema.NullOr(Schema.Finite)
 
+const Snapshot = Schema.Struct({
+  millis: Schema.Finite,
+  blockedMillis: Schema.Finite,
+  heapPerKey: Schema.Finite,
+  buffersPerKey: Schema.Finite
+})
+
 const Long = Schema.Struct({
   ...about,
   rounds: Schema.Finite,
@@ -71,6 +78,12 @@ const Long = Schema.Struct({
     runs: Schema.Finite,
     fleetHours: Schema.Finite,
     failures: Schema.Finite
+  })),
+  snapshot: Schema.Array(Schema.Struct({
+    entries: Schema.Finite,
+    ours: Snapshot,
+    theirs: Snapshot,
+    times: Schema.Finite
   })),
   problems: Schema.Array(Schema.String)
 })
@@ -228,6 +241,24 @@ ${
       perSecond.ours,
       perSecond.traced
     ])
+  )
+}
+
+Watches until their snapshot is complete: the time, the longest time for which the event loop was blocked, and the bytes
+that the open watch keeps for each key of 40 characters:
+
+${
+  table(
+    ["entries", "watch of", "ms until complete", "blocked ms", "bytes per key"],
+    long.snapshot.flatMap(({ entries, ours, theirs }) =>
+      ([["this library", ours], ["`@nats-io/kv`", theirs]] as const).map(([name, one]) => [
+        entries,
+        name,
+        one.millis,
+        one.blockedMillis,
+        one.heapPerKey + one.buffersPerKey
+      ])
+    )
   )
 }
 
