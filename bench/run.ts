@@ -1,15 +1,21 @@
 /**
  * Runs a measurement, prints its table, and saves its numbers in `.cache/results`:
  *
- *   node bench/run.ts <measurement> | long [--quick]
+ *   node bench/run.ts <measurement> | long [--quick] [--patience <seconds>] [--only <text>]
  *
- * Measurements: compare-watch, faults, leftovers, linearizability, listing, overhead, simulation, snapshot. `long` runs
- * all of them. `faults` runs each fault five times. With `--quick`, `snapshot` has fewer entries.
+ * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, simulation, snapshot.
+ * `long` runs all of them. `faults` runs each fault five times.
+ *
+ * With `--quick`, `snapshot` and `big-watches` read less data. `big-watches` waits 60 s, or `--patience`, for the watches
+ * of this library; `--only` selects its rows by a part of "server, watches, client", such as `3 of 200 MB, this library`.
  */
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { parseArgs } from "node:util"
 import { save } from "../tools/saveResults.ts"
+import { bigWatches } from "./bigWatches.ts"
 import { leftovers } from "./leftovers.ts"
 import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
@@ -27,9 +33,21 @@ interface Outcome {
 
 const roundsOfFaults = 5
 
-const quick = process.argv.includes("--quick")
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: "boolean", default: false },
+    patience: { type: "string" },
+    only: { type: "string", default: "" }
+  }
+})
+
+const { only, quick } = values
+
+const patience = values.patience === undefined ? undefined : Duration.seconds(Number(values.patience))
 
 const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = {
+  "big-watches": bigWatches({ quick, patience, only }),
   leftovers,
   faults: repeatedFaults(roundsOfFaults),
   "compare-watch": compareWatch,
@@ -58,7 +76,7 @@ const long = Effect.gen(function*() {
   yield* save(`long-${date}`, { ...numbers, problems: outcomes.flatMap(({ problems }) => problems) })
 })
 
-const name = process.argv[2] ?? ""
+const name = positionals[0] ?? ""
 const chosen = measurements[name]
 if (name !== "long" && chosen === undefined) {
   throw new Error(`expected one of ${[...Object.keys(measurements), "long"].join(", ")}, got "${name}"`)

@@ -33,6 +33,20 @@ const Snapshot = Schema.Struct({
 const Long = Schema.Struct({
   ...about,
   rounds: Schema.Finite,
+  bigWatches: Schema.Array(Schema.Struct({
+    server: Schema.String,
+    shape: Schema.String,
+    watch: Schema.String,
+    watches: Schema.Finite,
+    ready: Schema.Finite,
+    readyMillis: Millis,
+    smallMillis: Millis,
+    linksLost: Schema.Finite,
+    puts: Schema.Finite,
+    putsFailed: Schema.Finite,
+    putMillis: Millis,
+    leadershipLost: Schema.NullOr(Schema.Finite)
+  })),
   faults: Schema.Array(Schema.Struct({
     watch: Schema.String,
     fault: Schema.String,
@@ -112,9 +126,11 @@ const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray
 const ran = ({ commit, date, node, servers }: typeof Mutants.Type | typeof Long.Type): string =>
   `${date.slice(0, 10)}, commit ${commit.slice(0, 7)}, Node ${node.slice(1)}, nats-server ${servers.join(" and ")}.`
 
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
+
 /** The longest time. Null (no event arrived) is longer than any number. */
 const longest = (times: ReadonlyArray<number | null>): string =>
-  times.includes(null) ? "never" : `${(largest(times.map(Number)) / 1000).toFixed(1)} s`
+  times.includes(null) ? "never" : seconds(largest(times.map(Number)))
 
 /** Groups rows by a key, in the order in which the keys first occur. */
 const groups = <A>(rows: ReadonlyArray<A>, key: (row: A) => string): ReadonlyArray<readonly [string, Array<A>]> => [
@@ -259,6 +275,36 @@ ${
         one.heapPerKey + one.buffersPerKey
       ])
     )
+  )
+}
+
+Large snapshots on one connection, on which a write every 100 ms, a candidate, and the watch of a bucket of 5 kB also run.
+\`@nats-io/kv\` has no elections:
+
+${
+  table(
+    [
+      "server",
+      "watches",
+      "of",
+      "all ready",
+      "small watch ready",
+      "connection lost",
+      "writes failed",
+      "slowest write in 100",
+      "leadership lost"
+    ],
+    long.bigWatches.map((one) => [
+      one.server,
+      one.shape,
+      one.watch === "@nats-io/kv" ? "`@nats-io/kv`" : one.watch,
+      one.readyMillis === null ? `${one.ready.toLocaleString("en")} in time` : seconds(one.readyMillis),
+      one.smallMillis === null ? "not in time" : `${one.smallMillis.toLocaleString("en")} ms`,
+      one.linksLost,
+      `${one.putsFailed} of ${one.puts}`,
+      one.putMillis === null ? "none answered" : `${one.putMillis} ms`,
+      one.leadershipLost ?? "-"
+    ])
   )
 }
 

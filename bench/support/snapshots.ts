@@ -140,14 +140,17 @@ const keepTheirs = (kv: KV) =>
     yield* Deferred.await(ready)
   })
 
+/** A collection may also free memory that was used before the watch. */
+const perKey = (bytes: number, entries: number) => Math.max(0, Math.round(bytes / entries))
+
 /** What one open watch keeps for each key, in bytes. */
 const kept = Effect.fnUntraced(function*<E, R>(open: Effect.Effect<void, E, R>, entries: number) {
   const before = yield* memory
   yield* open
   const after = yield* memory
   return {
-    heapPerKey: Math.round((after.heap - before.heap) / entries),
-    buffersPerKey: Math.round((after.buffers - before.buffers) / entries)
+    heapPerKey: perKey(after.heap - before.heap, entries),
+    buffersPerKey: perKey(after.buffers - before.buffers, entries)
   }
 }, Effect.scoped)
 

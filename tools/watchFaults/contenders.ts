@@ -72,7 +72,7 @@ const overOurClient = (
 })
 
 /** Connection options for connections that are not opened by the library, with the library's own timeouts. */
-const patient = {
+export const patient = {
   maxReconnectAttempts: -1,
   reconnectTimeWait: 250,
   reconnectJitter: 750,
