@@ -43,8 +43,12 @@ export interface Task {
 }
 
 const OfWatch = Schema.Struct({
+  /** Median of the rounds. */
   millis: Schema.Finite,
+  /** The longest time for which the event loop was blocked in any round. */
   blockedMillis: Schema.Finite,
+  /** The median of the longest times of the rounds: other load on the machine affects it less. */
+  blockedMedian: Schema.Finite,
   heapPerKey: Schema.Finite,
   buffersPerKey: Schema.Finite
 })
@@ -103,7 +107,14 @@ const problemsOf = ({ entries, ours, times }: Row) => {
 const cells = (entries: number, watch: string, measured: typeof OfWatch.Type, times: number) => [
   `${entries}`,
   watch,
-  ...[measured.millis, times, measured.blockedMillis, measured.heapPerKey, measured.buffersPerKey].map(String)
+  ...[
+    measured.millis,
+    times,
+    measured.blockedMillis,
+    measured.blockedMedian,
+    measured.heapPerKey,
+    measured.buffersPerKey
+  ].map(String)
 ]
 
 export const snapshot = (sizes: Sizes) =>
@@ -123,7 +134,16 @@ export const snapshot = (sizes: Sizes) =>
         return row
       }))
     const table = toTable([
-      ["entries", "watch", "ms until ready", "times", "blocked ms", "heap bytes per key", "buffer bytes per key"],
+      [
+        "entries",
+        "watch",
+        "ms until ready",
+        "times",
+        "blocked ms",
+        "blocked ms, median",
+        "heap bytes per key",
+        "buffer bytes per key"
+      ],
       ...rows.flatMap(({ entries, ours, theirs, times }) => [
         cells(entries, "this library", ours, times),
         cells(entries, "@nats-io/kv", theirs, 1)

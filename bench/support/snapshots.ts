@@ -93,7 +93,8 @@ const measured = <E>(snapshot: Effect.Effect<number, E>): Effect.Effect<Snapshot
 
 const summary = (snapshots: ReadonlyArray<Snapshot>) => ({
   millis: rounded(median(snapshots.map(({ millis }) => millis))),
-  blockedMillis: rounded(Math.max(...snapshots.map(({ blocked }) => blocked)))
+  blockedMillis: rounded(Math.max(...snapshots.map(({ blocked }) => blocked))),
+  blockedMedian: rounded(median(snapshots.map(({ blocked }) => blocked)))
 })
 
 /** Measures in turn: one round to warm up, then `rounds` rounds. */
@@ -161,11 +162,11 @@ const main = Effect.gen(function*() {
   const kv = yield* Effect.promise(() => new Kvm(other).open(bucket))
   // Rounds first: what the memory contains afterwards does not depend on code that is compiled during the watch.
   const inTurn = yield* times(store, kv, entries, rounds)
-  const measured: Measured = {
+  const result: Measured = {
     ours: { ...inTurn.ours, ...(yield* kept(keepOurs(store), entries)) },
     theirs: { ...inTurn.theirs, ...(yield* kept(keepTheirs(kv), entries)) }
   }
-  return measured
+  return result
 }).pipe(Effect.scoped)
 
 process.send!(await Effect.runPromise(main))
