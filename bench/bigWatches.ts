@@ -93,7 +93,7 @@ const lastPuts = Duration.seconds(10)
 /** How long to wait until all watches are ready. */
 const usualPatience = { "this library": Duration.seconds(60), "@nats-io/kv": Duration.seconds(15) }
 
-const quickPatience = { "this library": Duration.seconds(8), "@nats-io/kv": Duration.seconds(4) }
+const quickPatience = { "this library": Duration.seconds(8), "@nats-io/kv": Duration.seconds(3) }
 
 // -----------------------------------------------------------------------------
 // one run
