@@ -26,7 +26,7 @@ interface Shape {
   readonly watches: number
   readonly megabytes: number
   /**
-   * How the watches are read: each by a fiber of its own that drops the events; the same with a pause for each event; or
+   * How the watches are read: each by one fiber that drops the events; the same with a pause for each event; or
    * all by one fiber, in turn.
    */
   readonly reading: "each" | "slow" | "in turn"
@@ -82,7 +82,7 @@ const small = { bucket: "small", values: 50, bytes: 100, after: Duration.millis(
 const putEvery = Duration.millis(100)
 
 /**
- * The measurement goes on after the watches are ready: a leader that could not renew notices its loss within the renew
+ * The measurement continues after the watches are ready: a leader that could not renew notices its loss within the renew
  * deadline, 2 s.
  */
 const afterwards = Duration.millis(2500)

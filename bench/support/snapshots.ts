@@ -2,7 +2,7 @@
  * A process that takes snapshots of one bucket: by a watch of this library until `Ready`, and by the watch of
  * `@nats-io/kv` until its last current value, in turn. Both readers drop the entries. Needs `--expose-gc`.
  *
- * A process of its own: the delays of the event loop and the size of the heap are then those of the watches alone.
+ * It is a separate process: the delays of the event loop and the size of the heap are then those of the watches alone.
  */
 import { type KV, Kvm } from "@nats-io/kv"
 import * as Deferred from "effect/Deferred"
@@ -160,7 +160,7 @@ const main = Effect.gen(function*() {
   const store = yield* openStore(url, bucket)
   const other = yield* connection(url)
   const kv = yield* Effect.promise(() => new Kvm(other).open(bucket))
-  // Rounds first: what the memory contains afterwards does not depend on code that is compiled during the watch.
+  // The rounds run first: code that is compiled during a watch would count as memory of the watch.
   const inTurn = yield* times(store, kv, entries, rounds)
   const result: Measured = {
     ours: { ...inTurn.ours, ...(yield* kept(keepOurs(store), entries)) },

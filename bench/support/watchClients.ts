@@ -1,5 +1,5 @@
 /**
- * The clients of `bench/bigWatches.ts`: one connection each, with watches, with writes to a bucket of their own, and with
+ * The clients of `bench/bigWatches.ts`: one connection each, with watches, with writes to another bucket, and with
  * a candidate in an election if the client has elections.
  */
 import { type KvEntry, Kvm } from "@nats-io/kv"
