@@ -20,9 +20,9 @@ export interface FakeConsumer {
   readonly tombstone: (revision: number, inConsumer: number, pending: number, key: string) => void
   /** Sends a heartbeat. `lastInStream` is the revision that the consumer has passed. Default: the stream's last one. */
   readonly heartbeat: (lastInConsumer: number, lastInStream?: number) => void
-  /** The pulls so far; the last one is under way. */
+  /** The pulls so far. */
   readonly pulls: Array<PullSettings & { readonly replyTo: string }>
-  /** Ends the pull: nothing is left (404), or the next message does not fit (409). */
+  /** Ends the pulls under way: nothing is left (404), or the next message does not fit (409). */
   readonly end: (status: 404 | 409) => void
 }
 
@@ -66,13 +66,19 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
       })
     const place = (revision: number, inConsumer: number, pending: number) =>
       `$JS.ACK.KV_b.c.1.${revision}.${inConsumer}.1000000.${pending}`
-    const say = (status: number, headers: Record<string, string>) =>
-      push({ status, subject: pulls.at(-1)?.replyTo ?? "", header: (name) => headers[name] ?? "" })
+    const say = (status: number, headers: Record<string, string>, to = pulls.at(-1)?.replyTo ?? "") =>
+      push({ status, subject: to, header: (name) => headers[name] ?? "" })
+    let ended = 0
     return {
       settings,
       push,
       pulls,
-      end: (status) => say(status, status === 409 ? { "Nats-Pending-Bytes": "1" } : {}),
+      end: (status) => {
+        for (const { replyTo } of pulls.slice(ended)) {
+          ended++
+          say(status, status === 409 ? { "Nats-Pending-Bytes": "1" } : {}, replyTo)
+        }
+      },
       value: (revision, inConsumer, pending = 0, key = `k${revision}`) =>
         push({ subject: `$KV.b.${key}`, reply: place(revision, inConsumer, pending) }),
       tombstone: (revision, inConsumer, pending, key) =>

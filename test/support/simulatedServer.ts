@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import type { PullSettings } from "../../src/internal/nats/jetstream/api.ts"
-import { placeOf } from "../../src/internal/nats/jetstream/messages.ts"
+import { placeReader } from "../../src/internal/nats/jetstream/messages.ts"
 import type { MessageHeaders } from "../../src/internal/nats/port.ts"
 import { type Outgoing, received } from "../../src/testing/internal/server/messages.ts"
 import { type ServerOptions, type Session, SimulatedServer } from "../../src/testing/internal/server/server.ts"
@@ -157,6 +157,7 @@ class Client {
   /** Records the messages delivered to a subject. Heartbeats appear as `idle <last sequence>`, ends of pulls as their text. */
   listen(subject: string): Heard {
     const heard: Heard = { messages: [], words: [], raw: [] }
+    const placeOf = placeReader()
     this.session.subscribe(subject)
     this.handlers.set(subject, (message) => {
       heard.raw.push(message)

@@ -13,11 +13,17 @@ export const isLive = (message: Option.Option<StoredMessage>): message is Option
 export const revisionOf = (message: Option.Option<StoredMessage>): number =>
   Option.isSome(message) ? message.value.revision : 0
 
+/** Many entries in succession have the same time: they share it. */
+let lastTime = DateTime.makeUnsafe(0)
+
+const timeOf = (millis: number): DateTime.Utc =>
+  millis === lastTime.epochMilliseconds ? lastTime : lastTime = DateTime.makeUnsafe(millis)
+
 export const toEntry = (message: StoredMessage): KVEntry => ({
   key: message.key,
   value: new Uint8Array(message.value),
   revision: message.revision,
-  created: DateTime.makeUnsafe(message.created)
+  created: timeOf(message.created)
 })
 
 export const isValue = (message: StoredMessage): boolean => message.operation === "put"

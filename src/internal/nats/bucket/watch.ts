@@ -110,13 +110,13 @@ const comparing = (options: FollowOptions, progress: WatchProgress, outbox: Outb
   const { filter, js, prefix, read, stream } = options
   const names = Effect.map(
     read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
-    ({ names }) => new Set(names.map((subject) => subject.slice(prefix.length)))
+    ({ names }) => new Set(names)
   )
   const report = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
     const created = Date.parse(info.ts ?? info.created)
-    for (const { key, revision } of gone) {
-      outbox.add({ _tag: "Gone", key, revision, created, reason })
-      progress.forget(key)
+    for (const { revision, subject } of gone) {
+      outbox.add({ _tag: "Gone", key: subject.slice(prefix.length), revision, created, reason })
+      progress.forget(subject)
     }
   }
   return {
@@ -191,8 +191,8 @@ const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
   const onMessage = ({ message: received, place }: Extract<Arrival, { readonly _tag: "Message" }>) => {
     const message = fromDelivered(received, place, options.prefix)
     options.saw(message.revision)
-    if (progress.isNews(message)) outbox.add({ _tag: "Message", message })
-    progress.passed(message)
+    if (progress.isNews(message, received.subject)) outbox.add({ _tag: "Message", message })
+    progress.passed(message, received.subject)
     return place.pending === 0 || progress.endsListing(message) ? whenCaughtUp() : undefined
   }
 
@@ -210,7 +210,7 @@ const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
       case "Idle":
         return onIdle(arrival.lastRevision)
       case "Ended":
-        if (arrival.behind > Duration.toMillis(patience)) progress.delayed()
+        if (progress.isReady && arrival.behind > Duration.toMillis(patience)) progress.delayed()
         return undefined
     }
   }

@@ -59,10 +59,56 @@ export const whenCaughtUp = (state: WatchState, known: CaughtUp): CaughtUpStep =
   return known.isComplete ? "become ready" : "wait"
 }
 
-/** A key that was removed without a message, and the revision under which it was last seen. */
+/** The subject of a key that was removed without a message, and the revision under which it was last seen. */
 export interface Gone {
-  readonly key: string
+  readonly subject: string
   readonly revision: number
+}
+
+/**
+ * The subjects whose value the reader has, with the revisions. It takes the most memory of a watch: whole subjects are
+ * kept, because a key that is cut out of its subject would need an object more, and differences of revisions, because
+ * V8 needs an object for each larger number.
+ */
+class GivenSubjects {
+  private readonly revisions = new Map<string, number>()
+  private readonly base: number
+
+  constructor(base: number) {
+    this.base = base
+  }
+
+  get size(): number {
+    return this.revisions.size
+  }
+
+  has(subject: string): boolean {
+    return this.revisions.has(subject)
+  }
+
+  set(subject: string, revision: number): void {
+    this.revisions.set(subject, revision - this.base)
+  }
+
+  delete(subject: string): void {
+    this.revisions.delete(subject)
+  }
+
+  /** Adds those of another list that this one does not have. */
+  addOlder(older: GivenSubjects): void {
+    for (const [subject, revision] of older.revisions) {
+      if (!this.revisions.has(subject)) this.set(subject, revision + older.base)
+    }
+  }
+
+  /** Those that are not among the present subjects, by revision. */
+  notIn(present: ReadonlySet<string>): ReadonlyArray<Gone> {
+    const gone: Array<Gone> = []
+    for (const [subject, revision] of this.revisions) {
+      if (!present.has(subject)) gone.push({ subject, revision: revision + this.base })
+    }
+    return gone.toSorted((a, b) => a.revision - b.revision)
+  }
 }
 
 export class WatchProgress {
@@ -74,10 +120,10 @@ export class WatchProgress {
   private created: string | undefined
   /** The highest revision that the stream is known to have had. A lower last revision means that it was rolled back. */
   private known = 0
-  /** Keys whose value the reader has, with the revision. */
-  private given = new Map<string, number>()
+  /** The keys whose value the reader has. A listing needs none: it compares its result with the stream's names. */
+  private given = new GivenSubjects(0)
   /** The same for the former stream, without the keys that the new stream has delivered. */
-  private former = new Map<string, number>()
+  private former = new GivenSubjects(0)
   /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
@@ -112,6 +158,7 @@ export class WatchProgress {
     this.keepsOne = info.config.max_msgs_per_subject === 1
     this.state = nextState(this.state, isAnother ? "another stream" : "same stream")
     if (isFirst) {
+      this.given = new GivenSubjects(info.lastRevision)
       if (this.from === "updates") this.cursor = info.lastRevision
       if (typeof this.from === "object") this.cursor = Math.max(0, this.from.revision - 1)
       return "first"
@@ -119,8 +166,9 @@ export class WatchProgress {
     this.doubtful = true
     if (!isAnother) return "resume"
     this.cursor = 0
-    this.former = new Map([...this.former, ...this.given])
-    this.given = new Map()
+    this.given.addOlder(this.former)
+    this.former = this.given
+    this.given = new GivenSubjects(info.lastRevision)
     return "reset"
   }
 
@@ -141,10 +189,10 @@ export class WatchProgress {
   }
 
   /** Whether to emit a message. Not emitted: messages up to the cursor, and in a snapshot removals of unknown keys. */
-  isNews(message: StoredMessage): boolean {
+  isNews(message: StoredMessage, subject: string): boolean {
     if (message.revision <= this.cursor) return false
     return message.operation === "put" || this.purpose === "listing" || !this.isInSnapshot ||
-      this.given.has(message.key) || this.former.has(message.key)
+      this.given.has(subject) || this.former.has(subject)
   }
 
   /**
@@ -156,13 +204,14 @@ export class WatchProgress {
   }
 
   /** Call when a message was emitted because it was news, or dropped. */
-  passed(message: StoredMessage): void {
-    if (message.revision <= this.cursor) return
-    this.cursor = Math.max(this.cursor, message.revision)
-    this.known = Math.max(this.known, message.revision)
-    this.former.delete(message.key)
-    if (message.operation === "put") this.given.set(message.key, message.revision)
-    else this.given.delete(message.key)
+  passed({ operation, revision }: StoredMessage, subject: string): void {
+    if (revision <= this.cursor) return
+    this.cursor = revision
+    this.known = Math.max(this.known, revision)
+    if (this.purpose === "listing") return
+    if (this.former.size > 0) this.former.delete(subject)
+    if (operation === "put") this.given.set(subject, revision)
+    else this.given.delete(subject)
   }
 
   /**
@@ -200,6 +249,11 @@ export class WatchProgress {
     return whenCaughtUp(this.state, { owesComparison, waitsForEnd, hasEnd: this.end !== undefined, isComplete })
   }
 
+  /** Whether `Ready` has been emitted for the current stream. */
+  get isReady(): boolean {
+    return isReadyIn(this.state)
+  }
+
   /** Call if messages were delayed so long that a marker may have been removed unseen. */
   delayed(): void {
     this.doubtful = true
@@ -211,19 +265,19 @@ export class WatchProgress {
   }
 
   /** Keys that the reader has from the former stream and that are missing in the new one. */
-  formerNotIn(names: ReadonlySet<string>): ReadonlyArray<Gone> {
-    return notIn(this.former, names)
+  formerNotIn(present: ReadonlySet<string>): ReadonlyArray<Gone> {
+    return this.former.notIn(present)
   }
 
   /** Keys that the reader has and that are missing in the stream: they were removed after they were emitted. */
-  givenNotIn(names: ReadonlySet<string>): ReadonlyArray<Gone> {
-    return notIn(this.given, names)
+  givenNotIn(present: ReadonlySet<string>): ReadonlyArray<Gone> {
+    return this.given.notIn(present)
   }
 
   /** Call when the removal of a key was emitted. */
-  forget(key: string): void {
-    this.given.delete(key)
-    this.former.delete(key)
+  forget(subject: string): void {
+    this.given.delete(subject)
+    this.former.delete(subject)
   }
 
   /** Call when all removals of a comparison were emitted. */
@@ -240,7 +294,3 @@ export class WatchProgress {
     this.state = nextState(this.state, "caught up")
   }
 }
-
-const notIn = (given: ReadonlyMap<string, number>, names: ReadonlySet<string>): ReadonlyArray<Gone> =>
-  [...given].flatMap(([key, revision]) => names.has(key) ? [] : [{ key, revision }])
-    .toSorted((a, b) => a.revision - b.revision)

@@ -15,7 +15,7 @@ import { type KVStoreReason, PermissionDenied, Unavailable } from "../../../KVSt
 import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
 import { type NatsMessage, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream } from "./api.ts"
-import { type MessagePlace, placeOf } from "./messages.ts"
+import { type MessagePlace, placeReader } from "./messages.ts"
 import { Puller } from "./puller.ts"
 import { codes } from "./reasons.ts"
 
@@ -153,6 +153,7 @@ class Reader {
   private readonly clock: Clock.Clock
   /** The consumer sequence of the last received message. */
   private last = 0
+  private readonly placeOf = placeReader()
   /** Since when the consumer has more messages than were pulled. */
   private behindSince: number | undefined
 
@@ -163,7 +164,7 @@ class Reader {
 
   /** Returns what a message means; undefined if it needs no reaction. */
   read(message: NatsMessage): Arrival | Interrupted | undefined {
-    const place = placeOf(message.reply)
+    const place = this.placeOf(message.reply)
     // A stored message can have any status, but only a stored message has a place (K32).
     if (place === undefined) return this.readStatus(message)
     if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
@@ -173,7 +174,8 @@ class Reader {
   }
 
   private readStatus(message: NatsMessage): Arrival | Interrupted | undefined {
-    const isOfPull = this.puller.isCurrent(message.subject.slice(message.subject.lastIndexOf(".") + 1))
+    const token = message.subject.slice(message.subject.lastIndexOf(".") + 1)
+    const isOfPull = this.puller.isUnderWay(token)
     switch (message.status) {
       case status.heartbeat: {
         const last = message.header("Nats-Last-Consumer")
@@ -183,20 +185,20 @@ class Reader {
       }
       case status.noMessages:
       case status.timeout:
-        return isOfPull ? this.ended(true) : undefined
+        return isOfPull ? this.ended(token, true) : undefined
       case status.noResponders:
         return silent("the consumer no longer exists")
       case status.conflict:
-        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(false) : undefined
+        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(token, false) : undefined
     }
     return silent(`the consumer has ended: ${message.status} ${message.description}`)
   }
 
-  private ended(isDrained: boolean): Arrival {
+  private ended(token: string, isDrained: boolean): Arrival {
     const now = monotonicMillis(this.clock)
     const behind = this.behindSince === undefined ? 0 : now - this.behindSince
     this.behindSince = isDrained ? undefined : this.behindSince ?? now
-    this.puller.ended(isDrained ? "drained" : "full")
+    this.puller.ended(token, isDrained ? "drained" : "full")
     return { _tag: "Ended", behind }
   }
 

@@ -68,26 +68,85 @@ export interface MessagePlace {
 
 const ackPrefix = "$JS.ACK."
 
-/**
- * Parses the reply subject `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`.
- * The longer form has a domain and an account before the stream, and a random token at the end.
- */
-export const placeOf = (reply: string | undefined): MessagePlace | undefined => {
-  if (reply === undefined || !reply.startsWith(ackPrefix)) return undefined
-  const tokens = reply.split(".")
-  const at = tokens.length === 9 ? 5 : tokens.length >= 11 ? 7 : undefined
-  if (at === undefined) return undefined
-  const nanos = tokens[at + 2]!
-  const place = {
-    streamSequence: Number(tokens[at]),
-    consumerSequence: Number(tokens[at + 1]),
-    // Nanoseconds since 1970 exceed the safe integers, milliseconds do not.
-    created: Number(nanos.slice(0, -6)),
-    pending: Number(tokens[at + 3])
+/** The number of tokens before the stream sequence in the shorter form, and that of all tokens in it. */
+const tokensBefore = 5
+const shortTokens = 9
+
+/** The same of the longer form, which has at least so many tokens. */
+const longTokensBefore = 7
+const longTokens = 11
+
+/** The number of decimal digits that a time in nanoseconds has more than one in milliseconds. */
+const nanosDigits = 6
+
+const dot = 46
+const zero = 48
+
+/** Reads the digits of a text between two indexes; NaN if there is another character, or none. */
+const digits = (text: string, from: number, to: number): number => {
+  let number = from < to ? 0 : Number.NaN
+  for (let at = from; at < to; at++) {
+    const digit = text.charCodeAt(at) - zero
+    if (digit < 0 || digit > 9) return Number.NaN
+    number = number * 10 + digit
   }
-  const isNumeric = /^\d+$/.test(nanos) && place.streamSequence >= 0 && place.consumerSequence >= 0 &&
-    place.pending >= 0
-  return isNumeric ? place : undefined
+  return number
+}
+
+/** The index of the next dot, or of the end. */
+const endOfToken = (text: string, from: number): number => {
+  let at = from
+  while (at < text.length && text.charCodeAt(at) !== dot) at++
+  return at
+}
+
+/** The index after `count` tokens and their dots. */
+const afterTokens = (text: string, count: number): number => {
+  let at = 0
+  for (let n = 0; n < count; n++) at = endOfToken(text, at) + 1
+  return at
+}
+
+/** The length of the part of a place that is the same for all messages of a consumer; undefined if it is no place. */
+const commonLength = (reply: string): number | undefined => {
+  if (!reply.startsWith(ackPrefix)) return undefined
+  const count = reply.split(".").length
+  if (count === shortTokens) return afterTokens(reply, tokensBefore)
+  return count >= longTokens ? afterTokens(reply, longTokensBefore) : undefined
+}
+
+/** Reads the numbers of a place that begin at `from`. */
+const readPlace = (reply: string, from: number): MessagePlace | undefined => {
+  const afterStream = endOfToken(reply, from)
+  const afterConsumer = endOfToken(reply, afterStream + 1)
+  const afterNanos = endOfToken(reply, afterConsumer + 1)
+  const place = {
+    streamSequence: digits(reply, from, afterStream),
+    consumerSequence: digits(reply, afterStream + 1, afterConsumer),
+    // Nanoseconds since 1970 exceed the safe integers, milliseconds do not.
+    created: digits(reply, afterConsumer + 1, afterNanos - nanosDigits),
+    pending: digits(reply, afterNanos + 1, endOfToken(reply, afterNanos + 1))
+  }
+  const sum = place.streamSequence + place.consumerSequence + place.created + place.pending
+  return Number.isNaN(sum) ? undefined : place
+}
+
+/**
+ * Returns a parser of the reply subjects of one consumer:
+ * `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanos>.<pending>`. The longer form has a domain
+ * and an account before the stream, and a random token at the end. Every message has one, so the parser remembers the
+ * part that stays the same, and creates no texts.
+ */
+export const placeReader = (): (reply: string | undefined) => MessagePlace | undefined => {
+  let common = ""
+  return (reply) => {
+    if (reply === undefined) return undefined
+    if (common !== "" && reply.startsWith(common)) return readPlace(reply, common.length)
+    const length = commonLength(reply)
+    if (length === undefined) return undefined
+    common = reply.slice(0, length)
+    return readPlace(reply, length)
+  }
 }
 
 export const fromDelivered = (message: NatsMessage, place: MessagePlace, prefix: string): StoredMessage => ({

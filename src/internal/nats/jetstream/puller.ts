@@ -1,6 +1,6 @@
 /**
- * The pulls of one consumer: at most one at a time, of a size that fits what the
- * consumer has, within the window of the connection (docs/protocols/kv.md, K33).
+ * The pulls of one consumer, of a size that fits what the consumer has, within the
+ * window of the connection (docs/protocols/kv.md, K33).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -9,7 +9,7 @@ import type { PullSettings } from "./api.ts"
 import type { Grant, PullWindow } from "./pullWindow.ts"
 
 /** The interval of the heartbeats of a pull that waits for messages. */
-export const watchHeartbeat = Duration.seconds(1)
+const watchHeartbeat = Duration.seconds(1)
 
 /** The same until the first messages are complete: a heartbeat can complete them. */
 const startHeartbeat = Duration.millis(200)
@@ -24,8 +24,8 @@ const startExpiry = Duration.seconds(2)
  */
 const waitingPull = 32 * 1024
 
-/** More messages than fit into the largest pull: its bytes end a pull, not the number of messages. */
-const manyMessages = 100_000
+/** The messages of a pull. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
+const mostMessages = 512
 
 /** The subject, the reply subject and the headers of a message count as its bytes, too. */
 const messageOverhead = 16 * 1024
@@ -33,8 +33,11 @@ const messageOverhead = 16 * 1024
 /** More than any server accepts. The server reports the end only of a pull with a limit of bytes. */
 const largestMessage = 128 * 1024 * 1024
 
-/** Ended pulls whose messages the reader has not processed. With two, one arrives while the other is processed. */
-const mostUnread = 2
+/** Large pulls under way: the server sends one while the end of the other and the next one are under way. */
+const mostUnderWay = 2
+
+/** Pulls under way, and ended ones whose messages the reader has not processed. */
+const mostUnread = 3
 
 /** How a pull ended: the consumer had no more messages, or the next message does not fit. */
 export type PullEnd = "drained" | "full"
@@ -45,6 +48,7 @@ export interface Shown {
   /** Whether the pull was in the window's part for large pulls. */
   readonly wasLarge: boolean
   readonly bytes: number
+  /** The bytes received since the pull was sent. */
   readonly received: number
 }
 
@@ -56,13 +60,13 @@ export type NextPull =
 /** Decides the next pull. `maxPayload` is the limit of the server for a published message. */
 export const nextPull = ({ bytes, end, received, wasLarge }: Shown, maxPayload: number): NextPull => {
   if (end === "drained") return { _tag: "Wait" }
-  if (end === undefined) return { _tag: "Take", kind: "small", batch: manyMessages, atLeast: 0 }
-  if (received > 0) return { _tag: "Take", kind: "large", batch: manyMessages, atLeast: 0 }
+  if (end === undefined) return { _tag: "Take", kind: "small", batch: mostMessages, atLeast: 0 }
+  if (received > 0) return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: 0 }
   // The next message is larger than the pull. The limit of the server may have been higher when it was stored.
   const whole = maxPayload + messageOverhead
   return wasLarge && bytes >= whole
     ? { _tag: "Take", kind: "large", batch: 1, atLeast: largestMessage }
-    : { _tag: "Take", kind: "large", batch: manyMessages, atLeast: whole }
+    : { _tag: "Take", kind: "large", batch: mostMessages, atLeast: whole }
 }
 
 export interface PullerOptions {
@@ -77,10 +81,9 @@ export interface PullerOptions {
   readonly send: (settings: PullSettings, token: string) => void
 }
 
-interface Current {
-  readonly token: string
+interface UnderWay {
   readonly grant: Grant | undefined
-  readonly wasLarge: boolean
+  readonly kind: "small" | "large" | "wait"
   readonly bytes: number
   received: number
 }
@@ -93,7 +96,8 @@ const touch: PullSettings = { batch: 1, max_bytes: 1, no_wait: true }
 
 export class Puller {
   private readonly options: PullerOptions
-  private current: Current | undefined
+  /** By their tokens, in the order in which they were sent. */
+  private readonly underWay = new Map<string, UnderWay>()
   private shown: Shown
   private count = 0
   private unread = 0
@@ -109,49 +113,45 @@ export class Puller {
 
   /** Whether the server has a pull of this consumer, so that messages or heartbeats must arrive. */
   get isExpecting(): boolean {
-    return this.current !== undefined
+    return this.underWay.size > 0
   }
 
-  /** Sends the next pull if it is due. */
+  /** Sends the pulls that are due. */
   proceed(): void {
-    if (this.isClosed || this.current !== undefined || this.withdraw !== undefined || this.unread >= mostUnread) return
-    const { maxPayload, what, window } = this.options
-    const next = nextPull(this.shown, maxPayload())
-    if (next._tag === "Wait") return this.wait()
-    let isGranted = false
-    const withdraw = window.ask(next.kind, {
-      what,
-      atLeast: next.atLeast,
-      granted: (grant) => {
-        isGranted = true
-        this.withdraw = undefined
-        const settings = { batch: next.batch, max_bytes: grant.bytes, no_wait: true }
-        this.begin(settings, grant, grant.bytes, next.kind === "large")
+    while (this.mayPull) {
+      const next = nextPull(this.shown, this.options.maxPayload())
+      if (next._tag === "Wait") {
+        if (this.underWay.size === 0) this.wait()
+        return
       }
-    })
-    if (!isGranted) this.withdraw = withdraw
+      if (!this.mayJoin(next)) return
+      this.take(next)
+    }
   }
 
   /** Counts a received message. */
   received(bytes: number): void {
-    if (this.current === undefined) return
-    this.current.received += bytes
-    this.current.grant?.arrived(bytes)
+    let oldest: UnderWay | undefined
+    for (const pull of this.underWay.values()) {
+      oldest ??= pull
+      pull.received += bytes
+    }
+    oldest?.grant?.arrived(bytes)
   }
 
-  /** Whether a token is that of the current pull. */
-  isCurrent(token: string): boolean {
-    return this.current?.token === token
+  /** Whether a token is that of a pull under way. */
+  isUnderWay(token: string): boolean {
+    return this.underWay.has(token)
   }
 
-  /** The current pull has ended. */
-  ended(end: PullEnd): void {
-    const { current } = this
-    if (current === undefined) return
-    this.current = undefined
-    this.shown = { end, wasLarge: current.wasLarge, bytes: current.bytes, received: current.received }
+  /** A pull has ended. */
+  ended(token: string, end: PullEnd): void {
+    const pull = this.underWay.get(token)
+    if (pull === undefined) return
+    this.underWay.delete(token)
+    this.shown = { end, wasLarge: pull.kind === "large", bytes: pull.bytes, received: pull.received }
     this.unread++
-    current.grant?.end()
+    pull.grant?.end()
     this.proceed()
   }
 
@@ -175,23 +175,46 @@ export class Puller {
   close(): void {
     this.isClosed = true
     this.withdraw?.()
-    this.current?.grant?.end()
-    this.current = undefined
+    for (const { grant } of this.underWay.values()) grant?.end()
+    this.underWay.clear()
+  }
+
+  private get mayPull(): boolean {
+    return !this.isClosed && this.withdraw === undefined && this.underWay.size < mostUnderWay &&
+      this.underWay.size + this.unread < mostUnread
+  }
+
+  /** Whether a pull may be sent while another one is under way: both must be large, and not for one large message. */
+  private mayJoin({ atLeast, kind }: Extract<NextPull, { readonly _tag: "Take" }>): boolean {
+    if (this.underWay.size === 0) return true
+    const [first] = this.underWay.values()
+    return kind === "large" && atLeast === 0 && first!.kind === "large"
+  }
+
+  private take({ atLeast, batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): void {
+    let isGranted = false
+    const withdraw = this.options.window.ask(kind, {
+      what: this.options.what,
+      atLeast,
+      granted: (grant) => {
+        isGranted = true
+        this.withdraw = undefined
+        this.begin({ batch, max_bytes: grant.bytes, no_wait: true }, kind, grant)
+        this.proceed()
+      }
+    })
+    if (!isGranted) this.withdraw = withdraw
   }
 
   private wait(): void {
     const [expiry, heartbeat] = this.isStarting ? [startExpiry, startHeartbeat] : [watchExpiry, watchHeartbeat]
-    this.begin(
-      { batch: manyMessages, max_bytes: waitingPull, expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) },
-      undefined,
-      waitingPull,
-      false
-    )
+    const times = { expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) }
+    this.begin({ batch: mostMessages, max_bytes: waitingPull, ...times }, "wait", undefined)
   }
 
-  private begin(settings: PullSettings, grant: Grant | undefined, bytes: number, wasLarge: boolean): void {
+  private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.current = { token, grant, wasLarge, bytes, received: 0 }
+    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0 })
     this.send(settings, token)
   }
 

@@ -1,11 +1,13 @@
 /** The subjects and headers that the NATS backend sends and reads. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
-import { fromDelivered, fromStored, headersFor, placeOf } from "../../../../src/internal/nats/jetstream/messages.ts"
+import { fromDelivered, fromStored, headersFor, placeReader } from "../../../../src/internal/nats/jetstream/messages.ts"
 import { bytes } from "../../../../tools/values.ts"
 import { append } from "../../../support/appends.ts"
 
-describe("a pushed message's place", () => {
+const placeOf = (reply: string | undefined) => placeReader()(reply)
+
+describe("a delivered message's place", () => {
   const place = { streamSequence: 1_795_000_000_000_007, consumerSequence: 12, created: 1_795_000_000_123, pending: 34 }
   const tail = "1795000000000007.12.1795000000123456789.34"
 
@@ -35,6 +37,19 @@ describe("a pushed message's place", () => {
       "$JS.ACK.KV_b.consumer.1.2.3.now.0"
     ]
     for (const reply of others) assert.isUndefined(placeOf(reply), reply)
+  })
+
+  it("is read of many messages of a consumer, and of another consumer", () => {
+    const read = placeReader()
+    for (const [, reply] of [...replies, ...replies]) {
+      for (let n = 1; n <= 3; n++) {
+        const at = reply.replace(".12.", `.${n}.`)
+        assert.deepStrictEqual(read(at), { ...place, consumerSequence: n })
+      }
+      for (const other of [undefined, "", reply.replace(".12.", "."), reply.replace(".12.", ".x."), "_INBOX.a.b"]) {
+        assert.isUndefined(read(other), other)
+      }
+    }
   })
 
   it("has the exact millisecond, although the nanoseconds exceed the safe integers", () => {

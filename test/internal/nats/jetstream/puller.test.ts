@@ -28,7 +28,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1) {
 
 describe("the next pull", () => {
   const shown: Shown = { end: undefined, wasLarge: false, bytes: 0, received: 0 }
-  const take = (kind: "small" | "large", atLeast = 0, batch = 100_000): NextPull => ({
+  const take = (kind: "small" | "large", atLeast = 0, batch = 512): NextPull => ({
     _tag: "Take",
     kind,
     batch,
@@ -58,38 +58,54 @@ describe("the next pull", () => {
 })
 
 describe("the pulls of a consumer", () => {
-  it.effect("are one at a time: small, large, and one that waits", () =>
+  it.effect("are a small one, then two large ones at a time, then one that waits", () =>
     Effect.gen(function*() {
       const { puller, sent, sizes } = yield* makePuller()
       puller.proceed()
       assert.deepStrictEqual(sizes(), [64])
       puller.received(1000)
-      puller.ended("full")
-      assert.deepStrictEqual([sizes(), puller.isCurrent("1"), puller.isCurrent("2")], [[64, 1024], false, true])
+      puller.ended("1", "full")
+      assert.deepStrictEqual([sizes(), puller.isUnderWay("1"), puller.isUnderWay("3")], [[64, 1024, 1024], false, true])
       puller.processed(1)
-      puller.ended("drained")
-      assert.deepStrictEqual(sizes(), [64, 1024, 32])
-      assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, undefined])
+      puller.received(1000)
+      puller.ended("2", "full")
+      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024])
+      puller.processed(1)
+      puller.ended("3", "drained")
+      assert.strictEqual(sent.length, 4)
+      puller.ended("4", "drained")
+      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024, 32])
+      assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, true, true, undefined])
     }))
 
-  it.effect("stop when the messages of two are unread, and go on when one was processed", () =>
+  it.effect("stop when the messages of three are unread, and go on when one was processed", () =>
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
-      for (let n = 0; n < 5; n++) {
+      for (let n = 1; n <= 5; n++) {
         puller.received(1000)
-        puller.ended("full")
+        puller.ended(String(n), "full")
       }
-      assert.strictEqual(sent.length, 2)
+      assert.strictEqual(sent.length, 3)
       assert.isFalse(puller.isExpecting)
       puller.processed(1)
-      assert.strictEqual(sent.length, 3)
+      assert.strictEqual(sent.length, 4)
+    }))
+
+  it.effect("are one at a time for a message that is larger than the pull", () =>
+    Effect.gen(function*() {
+      const { puller, sizes } = yield* makePuller()
+      puller.ended("1", "full")
+      assert.deepStrictEqual(sizes(), [64, 1040])
+      puller.received(1000)
+      puller.ended("2", "full")
+      assert.deepStrictEqual(sizes(), [64, 1040, 1024])
     }))
 
   it.effect("that wait have a frequent heartbeat until the first messages are complete", () =>
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller(0)
       puller.complete()
-      puller.ended("drained")
+      puller.ended("1", "drained")
       assert.deepStrictEqual(sent.map(({ expires, idle_heartbeat }) => [expires, idle_heartbeat]), [
         [2_000_000_000, 200_000_000],
         [60_000_000_000, 1_000_000_000]
