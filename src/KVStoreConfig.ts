@@ -29,8 +29,8 @@ export interface BucketOptions {
   /**
    * Lifetime of the marker that an expired value leaves. Watches report such a
    * marker as `Removed` with the reason `"expire"`. 1 s to 366 days. Needs the memory
-   * backend or nats-server 2.11 or later. Default: no markers, so a connected watch
-   * does not report when a value expires.
+   * backend or nats-server 2.11 or later. Default: no markers. A watch then
+   * reports that a value expired within a minute, not at once.
    */
   readonly expiryMarkers?: Duration.Input | undefined
   /** Maximum size of the whole bucket in bytes. Default: only the limits of the account and the server. */

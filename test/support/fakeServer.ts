@@ -39,6 +39,10 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     /** Keys that have a message in the stream, for comparisons. */
     present: [] as ReadonlyArray<string>,
     comparisons: 0,
+    /** Keys that have a message at the leader, although their names are missing. */
+    atLeader: [] as ReadonlyArray<string>,
+    /** How far the answer with the names lags behind the stream. */
+    namesLag: 0,
     namesFail: false,
     /** Runs between the STREAM.INFO request and the creation of the consumer. */
     beforeConsumer: () => {},
@@ -48,7 +52,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     closed: false,
     /** Whether the connection accepts a pull. */
     accepts: true,
-    replicas: 1
+    replicas: 1,
+    messages: 0
   }
   const unused = (): never => assert.fail("a watch does not call this")
 
@@ -116,7 +121,13 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
       consumers.findLast((one) => one.settings.name === name)!.pulls.push({ ...settings, replyTo })
     },
     publish: unused,
-    lastMessage: unused,
+    lastMessage: (_stream, subject, from) =>
+      Effect.sync(() => {
+        assert.strictEqual(from, "leader")
+        const key = subject.slice("$KV.b.".length)
+        if (!state.present.includes(key) && !state.atLeader.includes(key)) return undefined
+        return { subject, revision: 1, created: 0, header: () => "", data: new Uint8Array(0) }
+      }),
     lastMessages: unused,
     streamInfo: unused,
     createStream: unused,
@@ -126,7 +137,11 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
       Effect.suspend(() => {
         if (state.namesFail) return Effect.fail({ _tag: "Timeout" as const })
         state.comparisons++
-        return Effect.succeed({ names: state.present.map((key) => `$KV.b.${key}`), meanSize: 0 })
+        return Effect.succeed({
+          names: state.present.map((key) => `$KV.b.${key}`),
+          lastRevision: stream.lastRevision - state.namesLag,
+          meanSize: 0
+        })
       }),
     createConsumer: (_stream, settings) =>
       Effect.sync(() => {
@@ -183,8 +198,9 @@ export const startWatch = Effect.fnUntraced(function*(
           ...server.stream,
           config: { num_replicas: server.state.replicas },
           ts: undefined,
-          messages: 0,
-          bytes: 0
+          messages: server.state.messages,
+          bytes: 0,
+          deleted: 0
         })
         : Effect.fail(server.state.infoFails)
     ),

@@ -265,7 +265,12 @@ export const makeModel = (
       queueMicrotask(() => pull(name, settings, replyTo, clock.currentTimeMillisUnsafe()))
     },
     publish: unused,
-    lastMessage: unused,
+    lastMessage: (_stream, subject) =>
+      request(() => {
+        const kept = leader.of(subject.slice(prefix.length)).at(-1)
+        if (kept === undefined) return undefined
+        return { subject, revision: kept.revision, created: 0, header: () => "", data: new Uint8Array(0) }
+      }),
     lastMessages: unused,
     createStream: unused,
     updateStream: unused,
@@ -277,13 +282,14 @@ export const makeModel = (
         ts: undefined,
         messages: leader.kept.length,
         bytes: 0,
-        lastRevision: leader.last
+        lastRevision: leader.last,
+        deleted: 0
       })),
     subjects: (_stream, subject) =>
       request(() => {
         const matches = matcher(subject.slice(prefix.length))
         const present = new Set(leader.kept.map(({ key }) => key).filter(matches))
-        return { names: [...present].map((key) => `${prefix}${key}`), meanSize: 0 }
+        return { names: [...present].map((key) => `${prefix}${key}`), lastRevision: leader.last, meanSize: 0 }
       }),
     createConsumer: (_stream, settings) => request(() => createConsumer(settings, clock.currentTimeMillisUnsafe())),
     consumerInfo: (_stream, name) => Effect.asVoid(request(() => consumers.has(name) ? true : notFound(10014))),

@@ -20,6 +20,8 @@ export interface LogOptions {
   /** Lifetime of an expiry marker in milliseconds; undefined: no markers. */
   readonly markerAge: number | undefined
   readonly maxBytes: number | undefined
+  /** Called with an expired value that was the last message of its key, and left no marker. */
+  readonly onSilentExpiry?: (message: StoredMessage) => void
 }
 
 const sizeOf = (message: { readonly key: string; readonly value: Uint8Array }): number =>
@@ -113,9 +115,9 @@ export class Log {
   private expireOne(message: StoredMessage, now: number): void {
     const wasLast = this.last(message.key) === message
     this.remove(message)
-    if (wasLast && this.leavesMarker(message)) {
-      this.write({ key: message.key, operation: "expire", value: noBytes }, now)
-    }
+    if (!wasLast) return
+    if (this.leavesMarker(message)) this.write({ key: message.key, operation: "expire", value: noBytes }, now)
+    else if (message.operation === "put") this.options.onSilentExpiry?.(message)
   }
 
   private dueAt(message: StoredMessage): number {

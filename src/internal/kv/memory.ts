@@ -30,13 +30,21 @@ const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): A
   return [...messages.map(given), { _tag: "Ready" }]
 }
 
-/** The log of a bucket, and the latches of the fibers that wait for its next message. */
+/** A fiber that waits for the next change of the log. */
+interface Follower {
+  /** Opened when a message is appended, or expires without a marker. */
+  readonly changed: Latch.Latch
+  /** The values that expired without a marker since the follower has looked. */
+  expired: Array<StoredMessage>
+}
+
+/** The log of a bucket, and its watches. */
 interface HeldLog {
   readonly log: Log
   readonly now: () => number
-  /** Latches of the watches and of `leaveMarkers`, opened when a message is appended. */
-  readonly followers: Set<Latch.Latch>
-  /** Opens all latches. */
+  /** The watches, and the fiber that expires messages. */
+  readonly followers: Set<Follower>
+  /** Wakes all followers. */
   readonly announce: () => void
   /** Removes expired messages, and returns a time before which no other message expires. */
   readonly expire: () => number | undefined
@@ -46,23 +54,24 @@ interface HeldLog {
 
 const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): HeldLog => {
   const now = () => clock.currentTimeMillisUnsafe()
+  const followers = new Set<Follower>()
   const log = new Log({
+    onSilentExpiry: (message) => followers.forEach(({ expired }) => expired.push(message)),
     firstRevision: revisions.first(config.bucket, now()),
     historySize: config.historySize,
     maxAge: optionalMillis(config.streamMaxAge),
     markerAge: optionalMillis(config.expiryMarkers),
     maxBytes: config.maxBytes
   })
-  const followers = new Set<Latch.Latch>()
   const announce = () => {
     revisions.saw(config.bucket, log.lastRevision)
-    followers.forEach((latch) => latch.openUnsafe())
+    followers.forEach(({ changed }) => changed.openUnsafe())
   }
-  // Expired values can leave markers, which the watches must see.
+  // The watches must see the markers of expired values, and the values that leave none.
   const expire = () => {
-    const before = log.lastRevision
+    const [last, size] = [log.lastRevision, log.size]
     const due = log.expire(now())
-    if (log.lastRevision !== before) announce()
+    if (log.lastRevision !== last || log.size !== size) announce()
     return due
   }
   return {
@@ -79,40 +88,60 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
   }
 }
 
-/** Leaves expiry markers on time, for watches. Without markers expiry can wait for the next access to the log. */
-const leaveMarkers = ({ expire, followers, now }: HeldLog): Effect.Effect<never> =>
+/** Adds a follower until the scope closes. */
+const addFollower = ({ followers }: HeldLog): Effect.Effect<Follower, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const follower: Follower = { changed: Latch.makeUnsafe(false), expired: [] }
+      followers.add(follower)
+      return follower
+    }),
+    (follower) => Effect.sync(() => followers.delete(follower))
+  )
+
+/** Expires messages on time, for watches. Without watches that can wait for the next access to the log. */
+const expireOnTime = (held: HeldLog): Effect.Effect<never, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const appended = Latch.makeUnsafe(false)
-    followers.add(appended)
+    const { expire, now } = held
+    const follower = yield* addFollower(held)
     while (true) {
-      appended.closeUnsafe()
+      follower.changed.closeUnsafe()
+      follower.expired = []
       const due = expire()
       const untilDue = due === undefined ? Effect.never : Effect.sleep(Duration.millis(Math.ceil(due - now())))
-      yield* Effect.raceFirst(appended.await, untilDue)
+      yield* Effect.raceFirst(follower.changed.await, untilDue)
     }
   })
 
-const follow = ({ expire, followers, log, look }: HeldLog): Backend["follow"] => (filter, from) =>
+const follow = (held: HeldLog): Backend["follow"] => (filter, from) =>
   Stream.unwrap(Effect.gen(function*() {
+    const { expire, log, look, now } = held
     const matches = matcher(filter)
-    const changed = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const latch = Latch.makeUnsafe(false)
-        followers.add(latch)
-        return latch
-      }),
-      (latch) => Effect.sync(() => followers.delete(latch))
-    )
-    const first = yield* look(() => beginning(log, matches, from))
+    const follower = yield* addFollower(held)
+    const first = yield* look(() => {
+      const events = beginning(log, matches, from)
+      follower.expired = []
+      return events
+    })
     // A watch can start at a future revision.
     let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
+    /** The first revision that the reader can have. */
+    const start = from === "snapshot" ? 0 : from === "updates" ? log.lastRevision + 1 : from.revision
+    /** The values that the reader has and that expired without a marker. */
+    const gone = (): Array<BackendEvent> => {
+      const { expired } = follower
+      follower.expired = []
+      return expired
+        .filter(({ key, revision }) => matches(key) && revision >= start && revision <= cursor)
+        .map(({ key, revision }) => ({ _tag: "Gone", key, revision, created: now(), reason: "expire" }))
+    }
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
       expire()
-      const messages = log.after(cursor, matches).map(given)
+      const events = [...gone(), ...log.after(cursor, matches).map(given)]
       cursor = Math.max(cursor, log.lastRevision)
-      if (Arr.isArrayNonEmpty(messages)) return Effect.succeed(messages)
-      changed.closeUnsafe()
-      return Effect.flatMap(changed.await, () => next)
+      if (Arr.isArrayNonEmpty(events)) return Effect.succeed(events)
+      follower.changed.closeUnsafe()
+      return Effect.flatMap(follower.changed.await, () => next)
     })
     return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(next)))
   }))
@@ -124,7 +153,9 @@ export const make = Effect.fnUntraced(function*(
   const created = clock.currentTimeMillisUnsafe()
   const held = hold(config, clock, yield* SeenRevisions)
   const { announce, log, look, now } = held
-  if (config.expiryMarkers !== undefined) yield* Effect.forkScoped(leaveMarkers(held))
+  if (config.expiryMarkers !== undefined || config.streamMaxAge !== undefined) {
+    yield* Effect.forkScoped(expireOnTime(held))
+  }
   return {
     config,
     clock,

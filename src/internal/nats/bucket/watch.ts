@@ -27,7 +27,8 @@ import {
 } from "../jetstream/consumer.ts"
 import { fromDelivered } from "../jetstream/messages.ts"
 import type { PortFailure } from "../port.ts"
-import { type Gone, WatchProgress } from "./watchState.ts"
+import { make as makeRemovals, type Removals } from "./removals.ts"
+import { WatchProgress } from "./watchState.ts"
 
 /**
  * The number of groups of events that are buffered for the reader: what arrived at once, at most a pull. Further messages
@@ -105,37 +106,6 @@ class Outbox {
   }
 }
 
-/** Reports keys that were removed without a message: keys given to the reader that the stream no longer contains. */
-const comparing = (options: FollowOptions, progress: WatchProgress, outbox: Outbox) => {
-  const { filter, js, prefix, read, stream } = options
-  const names = Effect.map(
-    read(js.subjects(stream, `${prefix}${filter}`, options.timeout)),
-    ({ names }) => new Set(names)
-  )
-  const report = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
-    const created = Date.parse(info.ts ?? info.created)
-    for (const { revision, subject } of gone) {
-      outbox.add({ _tag: "Gone", key: subject.slice(prefix.length), revision, created, reason })
-      progress.forget(subject)
-    }
-  }
-  return {
-    /** Reports removed keys of the former stream. Runs before the first message of the new stream. */
-    former: (info: StreamInfo) => Effect.map(names, (present) => report(progress.formerNotIn(present), info, "reset")),
-    /** Reports all removed keys. Runs when the consumer has caught up. */
-    all: (info: StreamInfo) =>
-      Effect.suspend(() =>
-        progress.owesComparison
-          ? Effect.map(names, (present) => {
-            report(progress.formerNotIn(present), info, "reset")
-            report(progress.givenNotIn(present), info, options.silentRemoval)
-            progress.compared()
-          })
-          : Effect.void
-      )
-  }
-}
-
 type Work = Effect.Effect<void, KVStoreReason | Interrupted>
 
 /** What one consumer works on: the state of the watch, and the stream's information from before its creation. */
@@ -143,7 +113,7 @@ interface Session {
   readonly options: FollowOptions
   readonly progress: WatchProgress
   readonly outbox: Outbox
-  readonly compare: ReturnType<typeof comparing>
+  readonly removals: Removals
   readonly consumer: Consumer
   readonly info: StreamInfo
 }
@@ -157,14 +127,14 @@ const sameStream = ({ info }: FollowOptions, progress: WatchProgress) =>
   )
 
 /** Returns what to do when the consumer has nothing left; undefined for nothing. */
-const caughtUp = ({ compare, consumer, info, options, outbox, progress }: Session): () => Work | undefined => {
+const caughtUp = ({ consumer, info, options, outbox, progress, removals }: Session): () => Work | undefined => {
   const end = (last: BackendEvent | undefined) => {
     if (last !== undefined) outbox.add(last)
     progress.caughtUp()
     consumer.complete()
   }
-  const becomeReady = Effect.map(compare.all(info), () => end({ _tag: "Ready" }))
-  const compareAll = Effect.map(compare.all(info), () => end(undefined))
+  const becomeReady = Effect.map(removals.ofAll(info), () => end({ _tag: "Ready" }))
+  const compareAll = Effect.map(removals.ofAll(info), () => end(undefined))
   const findEnd: Work = Effect.flatMap(sameStream(options, progress), (now) => {
     progress.endSnapshot(now)
     return next() ?? Effect.void
@@ -187,7 +157,8 @@ const caughtUp = ({ compare, consumer, info, options, outbox, progress }: Sessio
 
 /** Processes what has arrived, then gives the events to the reader. */
 const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
-  const { options, outbox, progress } = session
+  const { options, outbox, progress, removals } = session
+  const search = Effect.andThen(Effect.flatMap(sameStream(options, progress), removals.search), outbox.flush)
   const onMessage = ({ message: received, place }: Extract<Arrival, { readonly _tag: "Message" }>) => {
     const message = fromDelivered(received, place, options.prefix)
     options.saw(message.revision)
@@ -222,7 +193,7 @@ const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
         const work = onArrival(arrivals[at++]!)
         if (work !== undefined) return Effect.flatMap(work, rest)
       }
-      return outbox.flush
+      return removals.isDue() ? Effect.andThen(outbox.flush, search) : outbox.flush
     }
     return rest()
   }
@@ -235,10 +206,10 @@ const session = Effect.fnUntraced(function*(
   outbox: Outbox,
   opened: () => void
 ): Effect.fn.Return<never, KVStoreReason | Interrupted, Scope.Scope> {
-  const compare = comparing(options, progress, outbox)
+  const removals = yield* makeRemovals({ ...options, give: (event) => outbox.add(event) }, progress)
   const info = yield* options.info
   const beginning = progress.begin(info)
-  if (beginning === "reset") yield* compare.former(info)
+  if (beginning === "reset") yield* removals.ofFormer(info)
   const consumer = yield* open({
     js: options.js,
     stream: options.stream,
@@ -253,7 +224,7 @@ const session = Effect.fnUntraced(function*(
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
   if (options.purpose === "watch") yield* sameStream(options, progress)
 
-  const current = { options, progress, outbox, compare, consumer, info }
+  const current = { options, progress, outbox, removals, consumer, info }
   const whenCaughtUp = caughtUp(current)
   const pump = Effect.forever(Effect.flatMap(consumer.next, processing(current, whenCaughtUp)))
   // A watch of updates only has nothing to catch up with on its first consumer.

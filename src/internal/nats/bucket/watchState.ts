@@ -254,6 +254,11 @@ export class WatchProgress {
     return isReadyIn(this.state)
   }
 
+  /** Whether the reader has a value. */
+  get hasGiven(): boolean {
+    return this.given.size > 0
+  }
+
   /** Call if messages were delayed so long that a marker may have been removed unseen. */
   delayed(): void {
     this.doubtful = true
@@ -261,7 +266,7 @@ export class WatchProgress {
 
   /** Whether the reader's keys must be compared with the keys of the stream. */
   get owesComparison(): boolean {
-    return (this.doubtful && this.given.size > 0) || this.former.size > 0
+    return (this.doubtful && this.hasGiven) || this.former.size > 0
   }
 
   /** Keys that the reader has from the former stream and that are missing in the new one. */

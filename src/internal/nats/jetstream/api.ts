@@ -52,6 +52,8 @@ export interface StreamInfo {
   readonly messages: number
   readonly bytes: number
   readonly lastRevision: number
+  /** The number of removed messages between the first and the last one. */
+  readonly deleted: number
 }
 
 export interface ConsumerSettings {
@@ -87,6 +89,8 @@ export interface Batch<A> {
 
 interface Subjects {
   readonly names: ReadonlyArray<string>
+  /** The last revision of the stream when the first names were read. */
+  readonly lastRevision: number
   /** The mean size of the stream's messages, in bytes. */
   readonly meanSize: number
 }
@@ -167,6 +171,7 @@ interface StreamState {
   readonly messages: number
   readonly bytes: number
   readonly last_seq: number
+  readonly num_deleted?: number
   readonly subjects?: { readonly [subject: string]: number }
 }
 
@@ -345,12 +350,15 @@ const streamCalls = (
   const subjects = Effect.fnUntraced(function*(stream: string, subject: string, timeout: number) {
     const found = new Set<string>()
     let offset = 0
+    let lastRevision: number | undefined
     while (true) {
       const { state, total = 0 } = yield* info(stream, { subjects_filter: subject, offset }, timeout)
       const page = Object.keys(state.subjects ?? {})
       page.forEach((one) => found.add(one))
+      lastRevision ??= state.last_seq
       if (page.length <= pageOverlap || offset + page.length >= total) {
-        return { names: [...found], meanSize: state.messages === 0 ? 0 : state.bytes / state.messages }
+        const meanSize = state.messages === 0 ? 0 : state.bytes / state.messages
+        return { names: [...found], lastRevision, meanSize }
       }
       offset += page.length - pageOverlap
     }
@@ -364,7 +372,8 @@ const streamCalls = (
         ts,
         messages: state.messages,
         bytes: state.bytes,
-        lastRevision: state.last_seq
+        lastRevision: state.last_seq,
+        deleted: state.num_deleted ?? 0
       })),
     createStream: (settings, timeout) => Effect.asVoid(call(`STREAM.CREATE.${settings.name}`, settings, timeout)),
     updateStream: (stream, settings, timeout) =>

@@ -30,7 +30,7 @@ const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filt
 export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
   const { config, consumers, created, leader, name, wall } = stream
   const { subjects, total } = subjectsOf(stream, request)
-  const first = leader.firstFrom(0, () => true)
+  const firstRevision = leader.firstFrom(0, () => true)?.revision ?? leader.lastRevision + 1
   return JSON.stringify({
     type: "io.nats.jetstream.api.v1.stream_info_response",
     ...(subjects === undefined ? {} : { total, offset: request.offset ?? 0, limit: pageSize }),
@@ -39,8 +39,9 @@ export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
     state: {
       messages: leader.size,
       bytes: leader.bytes,
-      first_seq: first?.revision ?? leader.lastRevision + 1,
+      first_seq: firstRevision,
       last_seq: leader.lastRevision,
+      num_deleted: leader.lastRevision - firstRevision + 1 - leader.size,
       num_subjects: leader.subjectCount,
       consumer_count: consumers.size,
       ...(subjects === undefined ? {} : { subjects })

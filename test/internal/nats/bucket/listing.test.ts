@@ -51,7 +51,7 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
     createStream: unused,
     updateStream: unused,
     purgeSubject: unused,
-    subjects: () => Effect.succeed({ names: names.map((name) => `${prefix}${name}`), meanSize: 10 }),
+    subjects: () => Effect.succeed({ names: names.map((name) => `${prefix}${name}`), lastRevision: 100, meanSize: 10 }),
     createConsumer: unused,
     consumerInfo: unused,
     deleteConsumer: unused
@@ -146,7 +146,7 @@ describe("a listing", () => {
       const unused = (): never => assert.fail("a listing by a consumer must not call this")
       const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
         Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
-      const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0 })
+      const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0, deleted: 0 })
       const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
       const listing = make({
         ...common,

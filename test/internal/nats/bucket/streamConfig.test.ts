@@ -159,7 +159,7 @@ describe("losesItsStart", () => {
   for (const [version, first_seq, lastRevision, loses] of cases) {
     it(`is ${loses ? "true" : "false"} on ${version} for first_seq ${first_seq ?? "1"}, now at ${lastRevision}`, () => {
       const config = first_seq === undefined ? {} : { first_seq }
-      const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision }
+      const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision, deleted: 0 }
       assert.strictEqual(losesItsStart(version, info), loses)
     })
   }

@@ -1,6 +1,7 @@
 /** The removals that a watch reports after a gap, and after its stream was recreated. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
 import { type FakeConsumer, keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
 describe("a watch after a gap", () => {
@@ -262,5 +263,91 @@ describe("a watch after a gap", () => {
       yield* keepAlive(server.consumers[1]!, 20, 25)
       assert.strictEqual(slow.words.at(-1), "expire a@101")
       assert.notInclude(words, "expire a@101")
+    }))
+})
+
+describe("a connected watch", () => {
+  /** A watch that has emitted "a" and "b", and gets a heartbeat every second. */
+  const watching = Effect.gen(function*() {
+    const server = yield* makeServer
+    const { restarts, words } = yield* startWatch(server)
+    const [consumer] = server.consumers
+    consumer!.value(101, 1, 0, "a")
+    consumer!.value(102, 2, 0, "b")
+    server.stream.lastRevision = 102
+    server.state.messages = 2
+    server.state.present = ["a", "b"]
+    yield* settle
+    const minute = keepAlive(consumer!, 2, 60)
+    return { server, words, restarts, minute }
+  })
+
+  it.effect("reports a key that was removed without a message, within a minute", () =>
+    Effect.gen(function*() {
+      const { minute, server, words } = yield* watching
+      server.state.present = ["b"]
+      server.state.messages = 1
+      yield* minute
+      assert.deepStrictEqual(words, ["ready", "a", "b", "expire a@101"])
+      server.state.present = []
+      server.state.messages = 0
+      yield* minute
+      assert.deepStrictEqual(words, ["ready", "a", "b", "expire a@101", "expire b@102"])
+    }))
+
+  it.effect("reports it also while messages arrive all the time", () =>
+    Effect.gen(function*() {
+      const { server, words } = yield* watching
+      server.state.present = ["b"]
+      for (let n = 3; n <= 63; n++) {
+        yield* TestClock.adjust("1 second")
+        server.stream.lastRevision = 100 + n
+        server.consumers[0]!.value(100 + n, n, 0, "b")
+        yield* settle
+      }
+      assert.strictEqual(words.filter((word) => word !== "b").join(), "ready,a,expire a@101")
+    }))
+
+  it.effect("does not request the names again while the stream is as it was", () =>
+    Effect.gen(function*() {
+      const { minute, server } = yield* watching
+      for (let minutes = 0; minutes < 5; minutes++) yield* minute
+      assert.strictEqual(server.state.comparisons, 1)
+      server.state.messages = 1
+      yield* minute
+      assert.strictEqual(server.state.comparisons, 2)
+    }))
+
+  it.effect("does not report a key that the leader has, or that an answer from before its message lacks", () =>
+    Effect.gen(function*() {
+      const { minute, server, words } = yield* watching
+      server.state.present = ["b"]
+      server.state.atLeader = ["a"]
+      yield* minute
+      assert.deepStrictEqual([words, server.state.comparisons], [["ready", "a", "b"], 1])
+      server.state.atLeader = []
+      server.state.messages = 1
+      server.state.namesLag = 1
+      yield* minute
+      assert.deepStrictEqual([words, server.state.comparisons], [["ready", "a", "b"], 2])
+      server.state.namesLag = 0
+      yield* minute
+      assert.deepStrictEqual(words, ["ready", "a", "b", "expire a@101"])
+    }))
+
+  it.effect("notices within a minute that the stream was recreated although its consumer sends heartbeats", () =>
+    Effect.gen(function*() {
+      const { minute, restarts, server } = yield* watching
+      Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
+      yield* minute
+      assert.strictEqual(restarts[0], "reset")
+    }))
+
+  it.effect("looks for nothing if it has emitted no key", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      yield* startWatch(server)
+      yield* keepAlive(server.consumers[0]!, 0, 120)
+      assert.strictEqual(server.state.comparisons, 0)
     }))
 })

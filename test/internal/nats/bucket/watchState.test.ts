@@ -64,7 +64,8 @@ describe("the next consumer of a watch", () => {
     ts: undefined,
     messages: 0,
     bytes: 0,
-    lastRevision: 100
+    lastRevision: 100,
+    deleted: 0
   })
   const put = (revision: number) => ({
     key: "a",

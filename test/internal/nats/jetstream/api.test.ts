@@ -194,7 +194,11 @@ describe("JetStream", () => {
         { subjects_filter: "$KV.b.>", offset: 1500 }
       ])
       const none = answering(json({ state: { messages: 0, bytes: 0, last_seq: 0 } }))
-      assert.deepStrictEqual(yield* none.js.subjects("KV_b", "$KV.b.>", 1000), { names: [], meanSize: 0 })
+      assert.deepStrictEqual(yield* none.js.subjects("KV_b", "$KV.b.>", 1000), {
+        names: [],
+        lastRevision: 0,
+        meanSize: 0
+      })
     }))
 
   it.effect("keeps all other settings of a stream that it updates", () =>

@@ -1,0 +1,121 @@
+/**
+ * Finds keys that were removed without a message: after a gap, on another stream, and
+ * while the watch is connected (docs/protocols/kv.md, K17, K23, K24). A message of the
+ * consumer tells of all other removals.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { KVStoreReason } from "../../../KVStoreError.ts"
+import type { BackendEvent, SilentRemoval } from "../../kv/backend.ts"
+import { monotonicMillis } from "../../time.ts"
+import type { JetStream, StreamInfo } from "../jetstream/api.ts"
+import type { PortFailure } from "../port.ts"
+import type { Gone, WatchProgress } from "./watchState.ts"
+
+/** A connected watch looks for removed keys after a random time between these, in milliseconds. */
+const soonestSearch = 40_000
+const latestSearch = 50_000
+
+/** Up to this number of keys that seem to be removed, each is read; above, the names are requested once more. */
+const mostReads = 100
+
+/** Concurrent reads of keys that seem to be removed. */
+const readsAtOnce = 16
+
+interface RemovalOptions {
+  readonly js: JetStream
+  readonly stream: string
+  readonly prefix: string
+  readonly filter: string
+  /** The timeout of one request, in milliseconds. */
+  readonly timeout: number
+  readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
+  /** The reason to report for keys that were removed without a message. */
+  readonly silentRemoval: SilentRemoval
+  /** Takes an event for the reader. */
+  readonly give: (event: BackendEvent) => void
+}
+
+export interface Removals {
+  /** Reports removed keys of the former stream. Runs before the first message of the new stream. */
+  readonly ofFormer: (info: StreamInfo) => Effect.Effect<void, KVStoreReason>
+  /** Reports all removed keys if a comparison is owed. Runs when the consumer has nothing left. */
+  readonly ofAll: (info: StreamInfo) => Effect.Effect<void, KVStoreReason>
+  /** Whether a connected watch has to look for removed keys now. */
+  readonly isDue: () => boolean
+  /** Looks for removed keys, unless the stream is as it was. `now` is its current information. */
+  readonly search: (now: StreamInfo) => Effect.Effect<void, KVStoreReason>
+}
+
+/** Whether a stream has the same messages: each of these numbers changes with every stored or removed message. */
+const isSame = (one: StreamInfo | undefined, other: StreamInfo): boolean =>
+  one !== undefined && one.messages === other.messages && one.lastRevision === other.lastRevision &&
+  one.deleted === other.deleted
+
+export const make = Effect.fnUntraced(function*(
+  options: RemovalOptions,
+  progress: WatchProgress
+): Effect.fn.Return<Removals> {
+  const { filter, give, js, prefix, read, stream, timeout } = options
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const pause = () => soonestSearch + random.nextDoubleUnsafe() * (latestSearch - soonestSearch)
+  let due = monotonicMillis(clock) + pause()
+  let searched: StreamInfo | undefined
+
+  const names = Effect.map(
+    read(js.subjects(stream, `${prefix}${filter}`, timeout)),
+    ({ lastRevision, names }) => ({ lastRevision, present: new Set(names) })
+  )
+
+  const report = (gone: ReadonlyArray<Gone>, info: StreamInfo, reason: SilentRemoval | "reset") => {
+    const created = Date.parse(info.ts ?? info.created)
+    for (const { revision, subject } of gone) {
+      give({ _tag: "Gone", key: subject.slice(prefix.length), revision, created, reason })
+      progress.forget(subject)
+    }
+  }
+
+  /** A page of names can lack a key that is removed and written again meanwhile: the leader has the last word. */
+  const confirmed = (gone: ReadonlyArray<Gone>): Effect.Effect<ReadonlyArray<Gone>, KVStoreReason> =>
+    gone.length > mostReads
+      ? Effect.map(names, ({ present }) => gone.filter(({ subject }) => !present.has(subject)))
+      : Effect.filter(
+        gone,
+        ({ subject }) =>
+          Effect.map(read(js.lastMessage(stream, subject, "leader", timeout)), (last) => last === undefined),
+        { concurrency: readsAtOnce }
+      )
+
+  const ofGiven = (present: ReadonlySet<string>, info: StreamInfo) =>
+    Effect.map(confirmed(progress.givenNotIn(present)), (gone) => {
+      report(gone, info, options.silentRemoval)
+      progress.compared()
+    })
+
+  return {
+    ofFormer: (info) => Effect.map(names, ({ present }) => report(progress.formerNotIn(present), info, "reset")),
+    ofAll: (info) =>
+      Effect.suspend(() =>
+        progress.owesComparison
+          ? Effect.flatMap(names, ({ present }) => {
+            report(progress.formerNotIn(present), info, "reset")
+            return ofGiven(present, info)
+          })
+          : Effect.void
+      ),
+    isDue: () => progress.isReady && progress.hasGiven && monotonicMillis(clock) >= due,
+    search: (now) =>
+      Effect.suspend(() => {
+        due = monotonicMillis(clock) + pause()
+        if (isSame(searched, now)) return Effect.void
+        return Effect.flatMap(names, ({ lastRevision, present }) => {
+          // An answer from before a message that the reader has would lack its key.
+          if (lastRevision < progress.cursor) return Effect.void
+          searched = now
+          return ofGiven(present, now)
+        })
+      })
+  }
+})
