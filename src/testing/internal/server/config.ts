@@ -5,7 +5,9 @@
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { nanosPerMilli } from "../../../internal/time.ts"
 
-export type StreamConfig = Partial<StreamSettings>
+export interface StreamConfig extends Partial<StreamSettings> {
+  readonly metadata?: { readonly [name: string]: string } | undefined
+}
 
 export interface Limits {
   readonly firstRevision: number
@@ -27,6 +29,20 @@ const defaultDuplicateWindow = 120_000
 const shortestMaxAge = 100
 
 const shortestMarkerAge = 1000
+
+/** Metadata that a 2.15 server adds to its answers. It does not store them; a 2.10 server stores what clients send. */
+const ownMetadata = { "_nats.level": "5", "_nats.ver": "2.15.1" }
+
+const withoutOwn = (metadata: StreamConfig["metadata"]): StreamConfig["metadata"] => {
+  const others = Object.entries(metadata ?? {}).filter(([name]) => !(name in ownMetadata))
+  return others.length === 0 ? undefined : Object.fromEntries(others)
+}
+
+/** The configuration as the server answers it. */
+export const shown = (config: StreamConfig, isOld: boolean): StreamConfig =>
+  isOld
+    ? config
+    : { allow_msg_ttl: false, ...config, metadata: { ...config.metadata, ...ownMetadata } }
 
 const positive = (value: number | undefined): number =>
   value === undefined || value <= 0 ? Number.POSITIVE_INFINITY : value
@@ -50,11 +66,13 @@ export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => 
     discard: "old",
     duplicate_window: Math.min(defaultDuplicateWindow, millis(asked.max_age)) * nanosPerMilli,
     ...asked,
+    metadata: isOld ? asked.metadata : withoutOwn(asked.metadata),
     ...(hasMarkers ? { allow_msg_ttl: true, allow_rollup_hdrs: true } : {})
   }
   const known = Object.entries(all).filter(([name, value]) =>
     // The server does not return flags that are off, nor zero values of these two fields.
-    value !== false && !(value === 0 && (name === "first_seq" || name === "subject_delete_marker_ttl")) &&
+    value !== false && value !== undefined &&
+    !(value === 0 && (name === "first_seq" || name === "subject_delete_marker_ttl")) &&
     !(isOld && (name === "allow_msg_ttl" || name === "subject_delete_marker_ttl"))
   )
   return Object.fromEntries(known.toSorted(([a], [b]) => a < b ? -1 : 1))

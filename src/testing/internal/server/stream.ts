@@ -178,11 +178,23 @@ export class SimulatedStream implements Target {
     this.owns = matcherOfAny(config.subjects ?? [])
     this.duplicates.window = this.limits.duplicateWindow
     this.leader.historySize = this.limits.historySize
+    this.scale()
     if (this.follower !== undefined) this.follower.copy.historySize = this.limits.historySize
     for (const message of this.leader.all()) {
       if (this.leader.countOf(message.subject) > this.limits.historySize) this.remove(message)
     }
     this.ages.lookAgain()
+  }
+
+  /** Adds or removes the followers after a change of the replicas. A new follower receives all messages, with its delay. */
+  private scale(): void {
+    if ((this.config.num_replicas ?? 1) > 1 === this.isReplicated) return
+    const { num_replicas: replicas = 1 } = this.config
+    this.work.note(() => `${this.name} has ${replicas} replicas`)
+    if (this.isReplicated) this.dropConsumers()
+    this.follower?.close()
+    this.follower = this.emptyFollower(this.limits.firstRevision)
+    for (const message of this.leader.all()) this.follower?.hears("store", message)
   }
 
   addConsumer(settings: ConsumerSettings): PullConsumer {

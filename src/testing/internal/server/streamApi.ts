@@ -3,7 +3,7 @@
  */
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { matcher } from "../../../internal/subjects.ts"
-import { completed, invalid, type StreamConfig } from "./config.ts"
+import { completed, invalid, shown, type StreamConfig } from "./config.ts"
 import { rfc3339 } from "./kept.ts"
 import { invalidConfig, refusals } from "./messages.ts"
 import type { Refusal } from "./messages.ts"
@@ -28,13 +28,13 @@ const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filt
 }
 
 export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
-  const { config, consumers, created, leader, name, wall } = stream
+  const { config, consumers, created, isOld, leader, name, wall } = stream
   const { subjects, total } = subjectsOf(stream, request)
   const firstRevision = leader.firstFrom(0, () => true)?.revision ?? leader.lastRevision + 1
   return JSON.stringify({
     type: "io.nats.jetstream.api.v1.stream_info_response",
     ...(subjects === undefined ? {} : { total, offset: request.offset ?? 0, limit: pageSize }),
-    config: { name, ...config },
+    config: { name, ...shown(config, isOld) },
     created,
     state: {
       messages: leader.size,

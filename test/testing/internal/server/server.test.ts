@@ -52,6 +52,35 @@ describe("a simulated stream", () => {
     assert.strictEqual(codeOf(client.api("STREAM.UPDATE.KV_b", streamSettings({ storage: "memory" }))), 10052)
   })
 
+  it("reports the version of a 2.15 server, and on 2.10 the metadata that a client has stored", () => {
+    const theirs = { "_nats.ver": "9.9.9", owner: "them" }
+    const asked = streamSettings({ metadata: theirs })
+    const configOf = (version: "2.10.27" | "2.15.1") => {
+      const { client } = start({ version })
+      client.api("STREAM.UPDATE.KV_b", asked)
+      return client.api("STREAM.INFO.KV_b").config
+    }
+    assert.deepInclude(configOf("2.15.1"), {
+      allow_msg_ttl: false,
+      metadata: { "_nats.level": "5", "_nats.ver": "2.15.1", owner: "them" }
+    })
+    const old = configOf("2.10.27")
+    assert.deepStrictEqual([old.metadata, old.allow_msg_ttl], [theirs, undefined])
+  })
+
+  it("gets and loses replicas when it is updated: a new replica lags behind", () => {
+    const { client, server, time } = start()
+    client.put("a", "old")
+    client.api("STREAM.UPDATE.KV_b", streamSettings(replicated))
+    time.pass(10)
+    server.lag("KV_b", 1000)
+    client.put("a", "new")
+    const read = () => client.ask("$JS.API.DIRECT.GET.KV_b.$KV.b.a")!.text
+    assert.deepStrictEqual([...new Set(Array.from({ length: 30 }, read))].toSorted(), ["new", "old"])
+    client.api("STREAM.UPDATE.KV_b", streamSettings())
+    assert.deepStrictEqual([...new Set(Array.from({ length: 30 }, read))], ["new"])
+  })
+
   it("is purged by subject without markers", () => {
     const { client } = start()
     client.put("a.x")
