@@ -43,7 +43,7 @@ const contestants = (
   entries: complete(size, Effect.map(store.entries(), ({ length }) => length)),
   keysAndGets: complete(
     size,
-    Effect.flatMap(store.keys(), Effect.forEach(store.get, { concurrency: "unbounded" })).pipe(
+    Effect.flatMap(store.keys(), Effect.forEach((key) => store.get(key), { concurrency: "unbounded" })).pipe(
       Effect.map(({ length }) => length)
     )
   ),

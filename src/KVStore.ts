@@ -58,9 +58,11 @@ export class KVStore extends Context.Service<KVStore, {
   readonly config: KVStoreConfig
   /**
    * Returns the value of a key; none if the key is absent, deleted, purged or
-   * expired. Sees every write that this store has acknowledged to this process.
+   * expired. Sees every write that this store has acknowledged to this process,
+   * unless the replicas of the bucket were increased within the last minute: see
+   * `ReadOptions`.
    */
-  readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
+  readonly get: (key: string, options?: ReadOptions) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
   /** Writes a value, under a condition if `options` has one, and returns the revision of this write. */
   readonly put: (key: string, value: Uint8Array, options?: KVOptions) => Effect.Effect<number, KVStoreError>
   /** Removes the value of a key by writing a delete marker, also if the key has no value. */
@@ -68,7 +70,10 @@ export class KVStore extends Context.Service<KVStore, {
   /** Removes the value and the history of a key, and writes a purge marker. */
   readonly purge: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
   /** Returns the kept values and markers of a key, newest first. A marker is a `Removed` event. */
-  readonly history: (key: string) => Effect.Effect<ReadonlyArray<KVHistoryEvent>, KVStoreError>
+  readonly history: (
+    key: string,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<KVHistoryEvent>, KVStoreError>
   /**
    * Lists the keys that have a value, in order of their revisions. `filter` is a
    * NATS subject filter over keys, such as `orders.*` or `orders.>`. Default: all
@@ -305,7 +310,8 @@ export type KVOptions =
     /**
      * Writes only if the last message of ANOTHER key has this revision. Else
      * `RevisionMismatch`. The written key is not checked. Needs the memory backend
-     * or nats-server 2.11 or later.
+     * or nats-server 2.11 or later, and `guardedWrites: true` if the bucket has
+     * several replicas. Else `InvalidConfig`.
      */
     readonly whenKey: {
       /** The other key. */
@@ -314,6 +320,23 @@ export type KVOptions =
       readonly revision: number
     }
   }
+
+/**
+ * Options of `get` and `history`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadOptions {
+  /**
+   * Reads the last message of the key from the leader of the bucket's stream. Default
+   * false: with one replica the nearest server answers. The two differ only in the
+   * minute after the replicas were increased, when a replica may not have the last
+   * write yet. Use it for a read that decides, such as the read after
+   * `OutcomeUnknown`. Ignored by the memory backend.
+   */
+  readonly fromLeader?: boolean | undefined
+}
 
 /**
  * The condition of a `delete` or `purge`.
@@ -374,7 +397,7 @@ export interface KVStatus {
   readonly created: DateTime.Utc
   /** Version of the connected server. Undefined for the memory backend. */
   readonly serverVersion?: string | undefined
-  /** Whether the backend supports `expiryMarkers`. */
+  /** Whether the server of the bucket, the leader of its stream, supports `expiryMarkers`. */
   readonly supportsExpiryMarkers: boolean
 }
 
@@ -392,7 +415,7 @@ export interface KVStatus {
  */
 export interface TypedKVStore<A> {
   /** Returns the value of a key. Fails with `UndecodableValue` if the stored bytes do not decode. */
-  readonly get: (key: string) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
+  readonly get: (key: string, options?: ReadOptions) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
   /**
    * Returns the value of a key unless it is older than `maxAge`: see
    * `KVStore.getUnexpired`. An expired value is not decoded.

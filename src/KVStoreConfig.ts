@@ -40,6 +40,16 @@ export interface BucketOptions {
   /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. Ignored by the memory backend. */
   readonly replicas?: number | undefined
   /**
+   * States that the cluster of a replicated bucket has no nats-server before 2.11,
+   * and will have none, not even during an upgrade or a downgrade. `whenKey` on a
+   * bucket with several replicas needs this: an earlier server silently drops such a
+   * write, although the other replicas have acknowledged it, and values are lost when
+   * it becomes the leader. Opening fails with `InvalidConfig` if the server of the
+   * bucket is seen to be earlier. Not needed with one replica. Default false. Ignored
+   * by the memory backend.
+   */
+  readonly guardedWrites?: boolean | undefined
+  /**
    * What to do with an existing bucket that has another configuration. Default
    * `"fail"`. Ignored by the memory backend.
    *
@@ -102,6 +112,8 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   storage: Schema.Literals(["file", "memory"]),
   /** Number of copies of the bucket in a NATS cluster. */
   replicas: intBetween(1, limits.mostReplicas),
+  /** Whether every server of a replicated bucket is stated to be 2.11 or later. */
+  guardedWrites: Schema.Boolean,
   /** What to do with an existing bucket that has another configuration. */
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
   /** Whether the store creates a missing bucket. */

@@ -60,9 +60,12 @@ const countingClient = (asked: Asked) => {
 
 const revision: Pick<Taker, "right"> = { right: { revision: 1 } }
 
+const leader: Pick<Taker, "right" | "takes"> = { right: { fromLeader: true }, takes: { fromLeader: [false] } }
+
 const onTyped = (store: Store): ReadonlyArray<Taker> => {
   const counts = KVStore.typed(store, Schema.Int)
   return [
+    { name: "get of a typed view", run: (options) => counts.get("a", options), ...leader },
     { name: "put of a typed view", run: (options) => counts.put("a", 1, options), ...revision, knows: conditions },
     { name: "delete of a typed view", run: (options) => counts.delete("a", options), ...revision },
     { name: "watch of a typed view", run: (options) => Stream.runDrain(counts.watch("a", options)), ...updates },
@@ -96,6 +99,8 @@ const onStore = (store: Store): ReadonlyArray<Taker> => {
       right: { key: "b", revision: 1 },
       takes: { key: ["wrong"] }
     },
+    { name: "get", run: (options) => store.get("a", options), ...leader },
+    { name: "history", run: (options) => store.history("a", options), ...leader },
     { name: "delete", run: (options) => store.delete("a", options), ...revision },
     { name: "purge", run: (options) => store.purge("a", options), ...revision },
     { name: "watch", run: watch, ...updates },
@@ -119,12 +124,13 @@ const bucket: Pick<Taker, "right" | "needs" | "takes"> = {
     maxBytes: 1,
     storage: "file",
     replicas: 1,
+    guardedWrites: true,
     onMismatch: "fail",
     create: true,
     timeout: "1 second"
   },
   needs: ["bucket"],
-  takes: { bucket: ["wrong"], create: [false], timeout: [1.5] }
+  takes: { bucket: ["wrong"], create: [false], guardedWrites: [false], timeout: [1.5] }
 }
 
 const refusesEach = Effect.fnUntraced(function*(

@@ -125,9 +125,9 @@ export const kv: ReadonlyArray<Mutant> = [
   {
     name: "a replicated bucket is read from the nearest copy",
     from: "nats-server#4710, #6557: 2 to 4 % of reads are stale, K13",
-    file: bucket,
-    find: "isDirect && config.replicas === 1 ?",
-    replace: "isDirect ?",
+    file: "src/internal/nats/bucket/seen.ts",
+    find: "seen.config.allow_direct === true && replicasOf(seen) === 1",
+    replace: "seen.config.allow_direct === true",
     scenario: "replicated"
   },
   {
@@ -136,7 +136,7 @@ export const kv: ReadonlyArray<Mutant> = [
     file: bucket,
     find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
     replace: "Effect.catchIf(js.publish(subjectOf(message.key), message.value, headers, timeout), " +
-      "(failure) => failure._tag === \"Api\" && failure.code === 10164, () => Effect.succeed(1))",
+      "(failure) => failure._tag === \"Api\" && failure.code === 10164, () => Effect.succeed({ stream, seq: 1 }))",
     scenario: "replicated"
   }
 ]

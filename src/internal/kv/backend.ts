@@ -55,15 +55,21 @@ export type BackendEvent =
   }
   | { readonly _tag: "Ready" }
 
+/**
+ * How current a read is (K13). `seen`: sees all acknowledged writes of this connection, if the last STREAM.INFO is still
+ * right; a bucket that has got replicas since may return an older message. `decides`: always sees all acknowledged writes.
+ */
+export type Currency = "seen" | "decides"
+
 export interface Backend {
   readonly config: KVStoreConfig
   readonly clock: Clock.Clock
-  /** The last message of a key. Sees all acknowledged writes of this connection. */
-  readonly last: (key: string) => Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>
+  /** The last message of a key. */
+  readonly last: (key: string, currency: Currency) => Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>
   /** Appends a message and returns its revision. Fails with `RevisionMismatch` if the condition does not hold. */
   readonly append: (message: Append) => Effect.Effect<number, KVStoreReason>
-  /** The kept messages of a key, oldest first. */
-  readonly history: (key: string) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+  /** The kept messages of a key, oldest first. `currency` applies to the last one. */
+  readonly history: (key: string, currency: Currency) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The last message of each key that matches, in order of revisions. With `"names"` the values may be empty. */
   readonly lastOfEach: (
     filter: string,

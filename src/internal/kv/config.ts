@@ -18,6 +18,7 @@ const settings = {
   maxBytes: options.optional(options.integer(1)),
   storage: options.withDefault(options.oneOf(["file", "memory"]), "file"),
   replicas: options.withDefault(options.integer(1, limits.mostReplicas), 1),
+  guardedWrites: options.withDefault(options.flag, false),
   onMismatch: options.withDefault(options.oneOf(["fail", "update", "accept"]), "fail"),
   create: options.withDefault(options.flag, true),
   timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))

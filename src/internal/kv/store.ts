@@ -10,14 +10,21 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { KVEvent, KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
+import type { KVEvent, KVOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import { checkFilter, checkKey, everything, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
-import type { Backend, BackendEvent } from "./backend.ts"
+import type { Backend, BackendEvent, Currency } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
-import { checkOptions, checkRemoveOptions, checkValue, checkWatchOptions, readKeys } from "./validation.ts"
+import {
+  checkOptions,
+  checkReadOptions,
+  checkRemoveOptions,
+  checkValue,
+  checkWatchOptions,
+  readKeys
+} from "./validation.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
 const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.isSuccess(exit) ? "success" : "error"
@@ -112,6 +119,8 @@ const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => 
   }
 }
 
+const currencyOf = (options: ReadOptions | undefined): Currency => options?.fromLeader === true ? "decides" : "seen"
+
 export const make = (backend: Backend) => {
   const { clock, config } = backend
   const failure = failureIn(config.bucket)
@@ -131,12 +140,14 @@ export const make = (backend: Backend) => {
   return {
     config,
     clock,
-    get: (key: string) =>
+    get: (key: string, options?: ReadOptions) =>
       operate(
         "get",
         key,
-        () => checkKey(key),
-        () => Effect.map(backend.last(key), (last) => isLive(last) ? Option.some(toEntry(last.value)) : Option.none()),
+        () => checkKey(key) ?? checkReadOptions("get", options),
+        () =>
+          Effect.map(backend.last(key, currencyOf(options)), (last) =>
+            isLive(last) ? Option.some(toEntry(last.value)) : Option.none()),
         getOutcome
       ),
     put: (key: string, value: Uint8Array, options?: KVOptions) =>
@@ -148,12 +159,12 @@ export const make = (backend: Backend) => {
       ),
     delete: remove("delete"),
     purge: remove("purge"),
-    history: (key: string) =>
+    history: (key: string, options?: ReadOptions) =>
       operate(
         "history",
         key,
-        () => checkKey(key),
-        () => Effect.map(backend.history(key), (all) => all.map(toEvent).toReversed())
+        () => checkKey(key) ?? checkReadOptions("history", options),
+        () => Effect.map(backend.history(key, currencyOf(options)), (all) => all.map(toEvent).toReversed())
       ),
     watch: (filter: string = everything, options?: WatchOptions) => watch(filter, options),
     ...listingsOf(backend, operate),

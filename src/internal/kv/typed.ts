@@ -72,7 +72,8 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
             invalidConfig(`modify: expected a function of the value, got ${kindOf(f)}`)
           )
         }
-        const current = yield* decodeFound("modify", store.get(key))
+        // An outdated "no value" could end the operation without a write, and so without a conflict.
+        const current = yield* decodeFound("modify", store.get(key, { fromLeader: true }))
         const next = f(Option.map(current, (entry) => entry.value))
         if (!Option.isOption(next)) {
           // Any other value would be treated like none, and the key would be deleted.
@@ -90,7 +91,7 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
       }))
 
   return {
-    get: (key) => decodeFound("get", store.get(key)),
+    get: (key, options) => decodeFound("get", store.get(key, options)),
     getUnexpired: (key, options) => decodeFound("getUnexpired", getUnexpired(store, key, options)),
     put: (key, value, options) => put("put", key, value, options),
     delete: store.delete,

@@ -5,7 +5,7 @@
  */
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
-import type { KVOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
+import type { KVOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
 import { checkKey } from "../subjects.ts"
@@ -33,6 +33,8 @@ const conditions = {
 }
 
 const conditionNames = Object.keys(conditions) as ReadonlyArray<keyof typeof conditions>
+
+const reading = { fromLeader: options.optional(options.flag) }
 
 const removal = { revision: options.optional(revision) }
 
@@ -86,6 +88,9 @@ export const checkOptions = (given: KVOptions | undefined): KVStoreReason | unde
   if (named.length === 0) return options.invalidConfig(`${one}, got none`)
   return given.whenKey === undefined ? undefined : checkGuard(given.whenKey.key)
 }
+
+export const checkReadOptions = (operation: string, given: ReadOptions | undefined): KVStoreReason | undefined =>
+  given === undefined ? undefined : problemOf(options.read(operation, given, reading))
 
 export const checkRemoveOptions = (operation: string, given: RemoveOptions | undefined): KVStoreReason | undefined =>
   problemOf(options.read(operation, given, removal))

@@ -28,14 +28,17 @@ export const make = (backend: Backend) => {
       attempt: (writing) => attempt((message) => writing(backend.append(message)))
     })
 
-  /** A key whose last message is a marker has no value: the write is then conditioned on the marker's revision (K5). */
+  /**
+   * A key whose last message is a marker has no value: the write is then conditioned on the marker's revision (K5). The
+   * read decides that the key exists, so an outdated answer would be a wrong refusal; so it is with `updateOnly`.
+   */
   const createOnly = (key: string, value: Uint8Array): Decision =>
     settle((write) =>
       Effect.catchIf(
         write(put(key, value, 0)),
         (reason) => reason._tag === "RevisionMismatch",
         () =>
-          Effect.flatMap(backend.last(key), (last) =>
+          Effect.flatMap(backend.last(key, "decides"), (last) =>
             isLive(last)
               ? Effect.fail(new KeyAlreadyExists({ revision: last.value.revision }))
               : write(put(key, value, revisionOf(last))))
@@ -45,7 +48,7 @@ export const make = (backend: Backend) => {
   const updateOnly = (key: string, value: Uint8Array): Decision =>
     settle((write) =>
       Effect.flatMap(
-        backend.last(key),
+        backend.last(key, "decides"),
         (last) => isLive(last) ? write(put(key, value, last.value.revision)) : Effect.fail(new KeyNotFound({}))
       )
     )

@@ -65,7 +65,7 @@ export const permissions = (test: Test, world: World) => {
 
   test("a denied read fails with PermissionDenied", () =>
     Effect.gen(function*() {
-      const { opened } = yield* as(world, `publish: { deny: "$JS.API.DIRECT.GET.>" }`)
+      const { opened } = yield* as(world, `publish: { deny: ["$JS.API.DIRECT.GET.>", "$JS.API.STREAM.MSG.GET.>"] }`)
       const store = yield* opened
       yield* refused(store.get("a"), {
         at: `get "a"`,
@@ -75,7 +75,7 @@ export const permissions = (test: Test, world: World) => {
       yield* refused(store.put("a", bytes("1"), { updateOnly: true }), {
         at: `put "a"`,
         reason: "PermissionDenied",
-        says: ["$JS.API.DIRECT.GET.KV_orders"]
+        says: ["$JS.API.STREAM.MSG.GET.KV_orders"]
       })
       yield* store.put("a", bytes("1"))
     }))

@@ -5,13 +5,15 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { InvalidConfig, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
+import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
 import type { Append, Backend } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
+import { everything } from "../../subjects.ts"
 import * as jetstream from "../jetstream/api.ts"
 import { fromStored, headersFor } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
@@ -19,21 +21,18 @@ import type { Requester } from "../jetstream/requester.ts"
 import type { MessageHeaders, NatsPort } from "../port.ts"
 import * as listing from "./listing.ts"
 import * as opening from "./opening.ts"
+import { canBatch, hasNoHistory, isNearestCurrent, isRecent, LastSeen, silentRemoval, whyNotGuarded } from "./seen.ts"
 import * as storeClock from "./storeClock.ts"
-import { hasMarkers, openedAs, streamName, subjectPrefix } from "./streamConfig.ts"
-import { follow, type FollowOptions } from "./watch.ts"
+import { mismatchOf, openedAs, settingsFor, streamName, subjectPrefix } from "./streamConfig.ts"
+import { follow } from "./watch.ts"
 
 /** An upper bound for the bytes that the headers add to a message. */
 const sizeOfHeaders = (headers: MessageHeaders): number =>
   headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 32)
 
-/** The reason to refuse a message that the connected server does not support or that exceeds its payload limit. */
-const refusal = (port: NatsPort, message: Append, headers: MessageHeaders): KVStoreReason | undefined => {
-  const { maxPayload, version } = port.server()
-  if (message.condition !== undefined && message.condition.key !== message.key && !hasMarkers(version)) {
-    // Older servers ignore the header with the other key, and compare the revision with the written key (K6).
-    return new InvalidConfig({ problem: `whenKey needs nats-server 2.11 or later, the connected server is ${version}` })
-  }
+/** Why the connected server does not take the message: it exceeds the server's payload limit. */
+const tooLarge = (port: NatsPort, message: Append, headers: MessageHeaders): ValueTooLarge | undefined => {
+  const { maxPayload } = port.server()
   return message.value.length + sizeOfHeaders(headers) > maxPayload
     ? new ValueTooLarge({ size: message.value.length, limit: maxPayload - sizeOfHeaders(headers) })
     : undefined
@@ -42,55 +41,196 @@ const refusal = (port: NatsPort, message: Append, headers: MessageHeaders): KVSt
 const status = (
   port: NatsPort,
   bucket: string,
-  { bytes, created, lastRevision, messages }: jetstream.StreamInfo
-) => {
-  const { version } = port.server()
-  return {
-    bucket,
-    backend: "nats" as const,
-    messages: messages,
-    bytes,
-    lastRevision,
-    created: DateTime.makeUnsafe(created),
-    serverVersion: version,
-    supportsExpiryMarkers: hasMarkers(version)
-  }
-}
+  info: jetstream.StreamInfo
+) => ({
+  bucket,
+  backend: "nats" as const,
+  messages: info.messages,
+  bytes: info.bytes,
+  lastRevision: info.lastRevision,
+  created: DateTime.makeUnsafe(info.created),
+  serverVersion: port.server().version,
+  supportsExpiryMarkers: isRecent(info)
+})
 
-/** Reads of one key, and writes. `again` recreates a lost bucket. */
-const readsAndWrites = (options: {
+interface Access {
   readonly js: jetstream.JetStream
   readonly config: KVStoreConfig
-  readonly isDirect: boolean
+  readonly lastSeen: LastSeen
+  /** Recreates a lost bucket. */
   readonly again: operations.Operations
+  readonly info: Effect.Effect<jetstream.StreamInfo, KVStoreReason>
   readonly saw: (revision: number) => void
-}): Pick<Backend, "append" | "last"> => {
-  const { again, config, isDirect, js, saw } = options
-  const timeout = Duration.toMillis(config.timeout)
+}
+
+const subjectsIn = ({ config }: Access) => (key: string) => `${subjectPrefix(config.bucket)}${key}`
+
+const timeoutOf = ({ config }: Access): number => Duration.toMillis(config.timeout)
+
+/** Reads the last message of one key. */
+const reads = (access: Access): Backend["last"] => {
+  const { again, config, js, lastSeen } = access
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
-  const subjectOf = (key: string) => `${prefix}${key}`
-  // With several replicas, the nearest one may not have our own last write yet (K13).
-  const from = isDirect && config.replicas === 1 ? "nearest" : "leader"
-  return {
-    last: (key) =>
-      Effect.map(
-        again.read(js.lastMessage(stream, subjectOf(key), from, timeout)),
-        (message) => message === undefined ? Option.none() : Option.some(fromStored(message, prefix))
-      ),
-    append: (message) => {
-      const headers = headersFor(message, subjectOf)
-      const refused = refusal(js.port, message, headers)
-      if (refused !== undefined) return Effect.fail(refused)
+  const timeout = timeoutOf(access)
+  const subjectOf = subjectsIn(access)
+  return (key, currency) =>
+    Effect.suspend(() => {
+      const lastMessage = (from: "nearest" | "leader") => js.lastMessage(stream, subjectOf(key), from, timeout)
+      const atLeader = again.read(lastMessage("leader"))
       return Effect.map(
-        again.write(message, js.publish(subjectOf(message.key), message.value, headers, timeout)),
-        (revision) => {
-          saw(revision)
-          return revision
-        }
+        currency === "seen" && lastSeen.isCurrent && isNearestCurrent(lastSeen.now)
+          ? again.readDirect(lastMessage("nearest"), atLeader)
+          : atLeader,
+        (message) => message === undefined ? Option.none() : Option.some(fromStored(message, prefix))
       )
-    }
+    })
+}
+
+/** Another stream has taken the bucket's subjects and stored the message. */
+const storedBy = (stream: string, prefix: string): ConfigMismatch =>
+  new ConfigMismatch({
+    differences: [{ setting: "subjects", expected: `${prefix}${everything}`, actual: `stored by the stream ${stream}` }]
+  })
+
+/** Whether a write was sent and not answered, also because it was interrupted. */
+const isUnknown = (exit: Exit.Exit<unknown, KVStoreReason>): boolean =>
+  Exit.isFailure(exit) &&
+  Option.match(Exit.findErrorOption(exit), { onNone: () => true, onSome: ({ _tag }) => _tag === "OutcomeUnknown" })
+
+const writes = (access: Access): Backend["append"] => {
+  const { again, config, info, js, lastSeen, saw } = access
+  const stream = streamName(config.bucket)
+  const timeout = timeoutOf(access)
+  const subjectOf = subjectsIn(access)
+
+  /**
+   * Fails unless every copy of the stream supports the condition on another key. Before number 0, STREAM.INFO is requested
+   * again: a server that ignores the other key would apply it to the written key, where it often holds.
+   */
+  const checkGuard = ({ condition, key }: Append): Effect.Effect<void, KVStoreReason> => {
+    if (condition === undefined || condition.key === key) return Effect.void
+    const connected = js.port.server().version
+    const check = Effect.suspend(() => {
+      const refused = whyNotGuarded(lastSeen.now, { connected, guardedWrites: config.guardedWrites })
+      return refused === undefined ? Effect.void : Effect.fail(refused)
+    })
+    return lastSeen.isCurrent && condition.revision !== 0 ? check : Effect.andThen(info, check)
   }
+
+  /**
+   * The server refuses a message by its current limit, which may differ from the one at opening. If STREAM.INFO fails,
+   * the refusal counts without the limit.
+   */
+  const withLimit = (headers: MessageHeaders) => (refused: ValueTooLarge): Effect.Effect<never, KVStoreReason> =>
+    Effect.matchEffect(info, {
+      onFailure: () => Effect.fail(refused),
+      onSuccess: ({ config: { max_msg_size: limit = -1 } }) =>
+        Effect.fail(
+          limit < 0
+            ? refused
+            : new ValueTooLarge({ size: refused.size, limit: Math.max(0, limit - sizeOfHeaders(headers)) })
+        )
+    })
+
+  return (message) =>
+    Effect.suspend(() => {
+      const headers = headersFor(message, subjectOf)
+      const refused = tooLarge(js.port, message, headers)
+      if (refused !== undefined) return Effect.fail(refused)
+      return checkGuard(message).pipe(
+        Effect.andThen(
+          again.write(message, js.publish(subjectOf(message.key), message.value, headers, timeout))
+        ),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            if (isUnknown(exit)) lastSeen.doubt()
+          })
+        ),
+        Effect.catchTag("ValueTooLarge", withLimit(headers)),
+        Effect.flatMap((stored) => {
+          if (stored.stream !== stream) return Effect.fail(storedBy(stored.stream, subjectPrefix(config.bucket)))
+          saw(stored.seq)
+          return Effect.succeed(stored.seq)
+        })
+      )
+    })
+}
+
+/** The stream's requests, with each STREAM.INFO answer noted in `lastSeen`. */
+const noting = (js: jetstream.JetStream, lastSeen: LastSeen): jetstream.JetStream => ({
+  ...js,
+  streamInfo: (stream, timeout) =>
+    Effect.suspend(() => {
+      const note = lastSeen.ask()
+      return Effect.tap(js.streamInfo(stream, timeout), (info) => Effect.sync(() => note(info)))
+    })
+})
+
+/** After a reconnect, the stream may have another server or other settings. The store's clock then requests both. */
+const doubtAfterReconnect = (port: NatsPort, lastSeen: LastSeen) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      port.onLink(({ _tag }) => {
+        if (_tag === "Connected") lastSeen.doubt()
+      })
+    ),
+    (end) => Effect.sync(end)
+  )
+
+/** Reads of several messages: listings, histories and watches. */
+const readsOfMany = (access: Access, last: Backend["last"]) => {
+  const { again, config, info, js, lastSeen, saw } = access
+  const stream = streamName(config.bucket)
+  const prefix = subjectPrefix(config.bucket)
+  const timeout = timeoutOf(access)
+  const following = {
+    js,
+    stream,
+    prefix,
+    timeout,
+    info,
+    saw,
+    read: again.read,
+    silentRemoval: silentRemoval(lastSeen.now),
+    onRestart: watchRestarted(config.bucket)
+  }
+  const { collect, lastOf, lastOfEach } = listing.make({
+    js,
+    stream,
+    prefix,
+    timeout,
+    canBatch: () => canBatch(lastSeen.now),
+    last: (key) => last(key, "seen"),
+    read: again.read,
+    readDirect: again.readDirect,
+    followOptions: following
+  })
+
+  /** A consumer can be on a replica that lags behind, so the last message is read apart if the read decides. */
+  const history: Backend["history"] = Effect.fnUntraced(function*(key, currency) {
+    if (hasNoHistory(lastSeen.now)) return Option.toArray(yield* last(key, currency))
+    const kept = yield* collect(key, { revision: 1 }, false)
+    if (currency === "seen") return kept
+    return Option.match(yield* last(key, currency), {
+      onNone: () => [],
+      onSome: (message) => [...kept.filter(({ revision }) => revision < message.revision), message]
+    })
+  })
+
+  const watch: Backend["follow"] = (filter, from) =>
+    follow({
+      ...following,
+      // A getter: the age limit of the stream can change while the watch is open.
+      get silentRemoval() {
+        return silentRemoval(lastSeen.now)
+      },
+      filter,
+      from,
+      purpose: "watch"
+    })
+
+  return { follow: watch, history, lastOf, lastOfEach }
 }
 
 export const make = Effect.fnUntraced(function*(
@@ -101,46 +241,26 @@ export const make = Effect.fnUntraced(function*(
   const { bucket } = asked
   const timeout = Duration.toMillis(asked.timeout)
   const stream = streamName(bucket)
-  const prefix = subjectPrefix(bucket)
   const revisions = yield* SeenRevisions
-  const saw = (revision: number) => revisions.saw(bucket, revision)
-
-  const js = jetstream.make(requester)
-  const plain = operations.make(js, stream, timeout)
+  const lastSeen = new LastSeen()
+  yield* doubtAfterReconnect(port, lastSeen)
+  const js = noting(jetstream.make(requester), lastSeen)
+  const wanted = settingsFor(asked, 0)
+  const plain = operations.make(js, stream, timeout, (info) => mismatchOf(wanted, info.config))
   const door = opening.make({ js, config: asked, operations: plain, timeout, revisions })
   const found = yield* door.open
   const config = openedAs(asked, found.config)
   const again = operations.remaking(plain, door.makeAgain(config))
   const info = again.read(js.streamInfo(stream, timeout))
-  const isDirect = found.config.allow_direct === true
 
-  const { append, last } = readsAndWrites({ js, config, isDirect, again, saw })
-
-  const followOptions: listing.ListingOptions["followOptions"] = {
-    js,
-    stream,
-    prefix,
-    timeout,
-    info,
-    saw,
-    read: again.read,
-    silentRemoval: config.streamMaxAge === undefined && config.expiryMarkers === undefined ? "purge" : "expire",
-    onRestart: watchRestarted(bucket)
-  }
-  const lists = listing.make({ js, stream, prefix, timeout, isDirect, last, read: again.read, followOptions })
-
+  const access = { js, config, lastSeen, again, info, saw: (revision: number) => revisions.saw(bucket, revision) }
+  const last = reads(access)
   return {
     config,
     clock: yield* storeClock.make(port, info),
     last,
-    append,
-    lastOfEach: lists.lastOfEach,
-    lastOf: lists.lastOf,
-    follow: (filter, from) => follow({ ...followOptions, filter, from, purpose: "watch" } satisfies FollowOptions),
-    history: (key) =>
-      config.historySize === 1
-        ? Effect.map(last(key), Option.toArray)
-        : lists.collect(key, { revision: 1 }, false),
+    append: writes(access),
+    ...readsOfMany(access, last),
     status: Effect.map(info, (now) => status(port, bucket, now))
   }
 })

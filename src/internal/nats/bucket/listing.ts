@@ -9,10 +9,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
 import type { Backend, Follow, StoredMessage } from "../../kv/backend.ts"
-import type { JetStream } from "../jetstream/api.ts"
+import type { Batch, JetStream } from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import type { Operations } from "../jetstream/operations.ts"
-import { hasMarkers } from "./streamConfig.ts"
+import { codes } from "../jetstream/reasons.ts"
 import type { FollowOptions } from "./watch.ts"
 import { follow } from "./watch.ts"
 
@@ -46,9 +46,10 @@ export interface ListingOptions {
   /** The timeout of one request, in milliseconds. */
   readonly timeout: number
   readonly read: Operations["read"]
-  /** Whether the stream allows direct access, which batches need. */
-  readonly isDirect: boolean
-  readonly last: Backend["last"]
+  readonly readDirect: Operations["readDirect"]
+  /** Whether the stream allows direct access and its leader supports batches, by the last STREAM.INFO. */
+  readonly canBatch: () => boolean
+  readonly last: (key: string) => ReturnType<Backend["last"]>
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
@@ -84,9 +85,18 @@ const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
 }
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
-const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) => {
+const pagesOf = ({ js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
-  const batch = (subjects: ReadonlyArray<string>) => read(js.lastMessages(stream, subjects, timeout, toMessage))
+  /** Undefined if direct access was turned off, or if the replica that answered does not support batches. */
+  const batch = (subjects: ReadonlyArray<string>): Effect.Effect<Batch<StoredMessage> | undefined, KVStoreReason> =>
+    Effect.catchIf(
+      readDirect<Batch<StoredMessage> | undefined>(
+        js.lastMessages(stream, subjects, timeout, toMessage),
+        Effect.undefined
+      ),
+      (reason) => reason._tag === "Rejected" && reason.code === codes.batchUnsupported,
+      () => Effect.undefined
+    )
   const keyOf = (subject: string) => subject.slice(prefix.length)
 
   const single = (key: string) => Effect.map(last(key), Option.toArray)
@@ -97,7 +107,9 @@ const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) =>
   const page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason> = (
     subjects
   ) =>
-    Effect.flatMap(batch(subjects), ({ isComplete, messages: found }) => {
+    Effect.flatMap(batch(subjects), (answer) => {
+      if (answer === undefined) return singles(subjects.map(keyOf))
+      const { isComplete, messages: found } = answer
       if (isComplete) return Effect.succeed(found)
       const answered = new Set(found.map(({ key }) => key))
       const rest = subjects.filter((subject) => !answered.has(keyOf(subject)))
@@ -115,15 +127,16 @@ const pagesOf = ({ js, last, prefix, read, stream, timeout }: ListingOptions) =>
 }
 
 export const make = (options: ListingOptions): Listing => {
-  const { js, prefix, read, stream, timeout } = options
+  const { canBatch, js, prefix, read, stream, timeout } = options
   const { batch, keyOf, pages, singles } = pagesOf(options)
-  const canBatch = () => options.isDirect && hasMarkers(js.port.server().version)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
   const byBatch = (filter: string) =>
-    Effect.flatMap(batch([`${prefix}${filter}`]), ({ isComplete, messages }) =>
-      isComplete
-        ? Effect.succeed(inOrder(messages))
+    Effect.flatMap(batch([`${prefix}${filter}`]), (answer) =>
+      answer === undefined
+        ? byConsumer(filter, false)
+        : answer.isComplete
+        ? Effect.succeed(inOrder(answer.messages))
         : Effect.flatMap(subjectsOf(filter), ({ names }) => pages(names)))
 
   const namesByBatch = Effect.fnUntraced(function*(filter: string) {

@@ -6,21 +6,22 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { ConfigMismatch, InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
+import { ConfigMismatch, type KVStoreReason } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import { codes } from "../jetstream/reasons.ts"
+import { isRecent, tooOld } from "./seen.ts"
 import {
   differences,
   firstKey,
   hasMarkers,
   losesItsStart,
+  mismatchOf,
   settingsFor,
   streamName,
-  subjectPrefix,
-  unusable
+  subjectPrefix
 } from "./streamConfig.ts"
 
 interface Opening {
@@ -62,7 +63,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
    * bucket does this before its first write, because it cannot know whether another process has done it.
    */
   const keepStart = Effect.fnUntraced(function*(found: StreamInfo) {
-    if (!losesItsStart(version(), found)) return
+    if (!losesItsStart(found)) return
     const first = `${subjectPrefix(bucket)}${firstKey}`
     yield* read(js.publish(first, noBytes, [], timeout))
     yield* read(js.purgeSubject(stream, first, timeout))
@@ -84,16 +85,27 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
       Effect.tap(keepStart)
     )
 
+  /**
+   * Opens or creates the bucket for an option that servers before 2.11 do not support; they ignore the setting of the
+   * stream without an error. An existing stream shows the version of its server. A missing one is not created through an
+   * old server.
+   */
+  const openFor = (option: string) => {
+    const refuse = Effect.suspend(() => Effect.fail(tooOld(option, version())))
+    return Effect.suspend(() =>
+      hasMarkers(version()) ? makeAgain(config) : Effect.catchTag(info, "BucketNotFound", () => refuse)
+    ).pipe(Effect.tap((found) => isRecent(found) ? Effect.void : refuse))
+  }
+
   const open = Effect.gen(function*() {
-    if (config.expiryMarkers !== undefined && !hasMarkers(version())) {
-      return yield* new InvalidConfig({
-        problem: `expiryMarkers needs nats-server 2.11 or later, the connected server is ${version()}`
-      })
-    }
-    const found = yield* makeAgain(config)
+    const found = yield* config.expiryMarkers !== undefined
+      ? openFor("expiryMarkers")
+      : config.guardedWrites
+      ? openFor("guardedWrites")
+      : makeAgain(config)
     const wanted = yield* settings(config)
-    const refused = unusable(wanted, found.config)
-    if (refused.length > 0) return yield* new ConfigMismatch({ differences: refused })
+    const refused = mismatchOf(wanted, found.config)
+    if (refused !== undefined) return yield* refused
     const { list, update } = differences(wanted, found.config)
     if (list.length === 0 || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })

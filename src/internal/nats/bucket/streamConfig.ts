@@ -4,6 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import { KVStoreConfig } from "../../../KVStoreConfig.ts"
+import { ConfigMismatch } from "../../../KVStoreError.ts"
 import { longestAge } from "../../kv/limits.ts"
 import { everything } from "../../subjects.ts"
 import { nanosPerMilli } from "../../time.ts"
@@ -62,8 +63,8 @@ export const firstKey = "_first"
  * restart, as long as its very first message is still stored. They keep the stream
  * once that message has been removed (K3).
  */
-export const losesItsStart = (version: string, { config, lastRevision }: StreamInfo): boolean =>
-  !hasMarkers(version) && config.first_seq !== undefined && lastRevision < config.first_seq
+export const losesItsStart = ({ config, lastRevision, version }: StreamInfo): boolean =>
+  version === undefined && config.first_seq !== undefined && lastRevision < config.first_seq
 
 /** An option of `KVStoreConfig`, the setting of the stream, and the default if the stream does not have the setting. */
 const compared = [
@@ -93,9 +94,9 @@ const shown = (setting: string, value: unknown): string => {
  * stream without the bucket's subjects, such as a mirror, looks empty although it is
  * not. With `no_ack` the outcome of every write is unknown.
  */
-export const unusable = (wanted: StreamSettings, found: Partial<StreamSettings>): ReadonlyArray<Difference> => {
+export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
-  return [
+  const differences = [
     ...isHere ? [] : [{
       setting: "subjects",
       expected: wanted.subjects.join(", "),
@@ -103,9 +104,10 @@ export const unusable = (wanted: StreamSettings, found: Partial<StreamSettings>)
     }],
     ...found.no_ack === true ? [{ setting: "no_ack", expected: "false", actual: "true" }] : []
   ]
+  return differences.length === 0 ? undefined : new ConfigMismatch({ differences })
 }
 
-export interface Difference {
+interface Difference {
   readonly setting: string
   readonly expected: string
   readonly actual: string
@@ -142,11 +144,7 @@ export const differences = (
 export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>): KVStoreConfig =>
   new KVStoreConfig({
     ...config,
-    // A stream can have a longer history than a bucket, or an unlimited one: then the maximum counts.
-    historySize: Math.min(
-      mostHistory,
-      (found.max_msgs_per_subject ?? 1) < 1 ? mostHistory : found.max_msgs_per_subject!
-    ),
+    historySize: keptPerKey(found),
     streamMaxAge: toAge(found.max_age),
     expiryMarkers: toAge(found.subject_delete_marker_ttl),
     storage: found.storage ?? "file",
@@ -154,6 +152,10 @@ export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>):
   })
 
 const mostHistory = 64
+
+/** A stream can have a longer history than a bucket, or an unlimited one: then the maximum counts. */
+export const keptPerKey = ({ max_msgs_per_subject: kept = 1 }: Partial<StreamSettings>): number =>
+  kept < 1 ? mostHistory : Math.min(mostHistory, kept)
 
 const toAge = (nanoseconds: number | undefined): Duration.Duration | undefined =>
   nanoseconds === undefined || nanoseconds <= 0

@@ -45,6 +45,8 @@ export interface StreamSettings {
 
 export interface StreamInfo {
   readonly config: Partial<StreamSettings>
+  /** The version of the server that answered: the stream's leader. Undefined before 2.11 (K33). */
+  readonly version?: string | undefined
   /** When the stream was created, by the server's clock (RFC 3339). */
   readonly created: string
   /** The server's time when it sent this answer (RFC 3339). */
@@ -87,6 +89,12 @@ export interface Batch<A> {
   readonly isComplete: boolean
 }
 
+/** An acknowledged write: the stream that stored the message, and the message's sequence. */
+interface Acknowledged {
+  readonly stream: string
+  readonly seq: number
+}
+
 interface Subjects {
   readonly names: ReadonlyArray<string>
   /** The last revision of the stream when the first names were read. */
@@ -97,13 +105,13 @@ interface Subjects {
 
 export interface JetStream {
   readonly port: Requester["port"]
-  /** Stores a message and returns its sequence. Here and below, `timeout` is in milliseconds. */
+  /** Stores a message. Here and below, `timeout` is in milliseconds. */
   readonly publish: (
     subject: string,
     data: Uint8Array,
     headers: MessageHeaders,
     timeout: number
-  ) => Effect.Effect<number, PortFailure>
+  ) => Effect.Effect<Acknowledged, PortFailure>
   /** The last message of a subject: from any replica (`nearest`) or from the stream's leader. */
   readonly lastMessage: (
     stream: string,
@@ -175,8 +183,12 @@ interface StreamState {
   readonly subjects?: { readonly [subject: string]: number }
 }
 
+interface Metadata {
+  readonly [name: string]: string
+}
+
 interface InfoAnswer {
-  readonly config: Partial<StreamSettings>
+  readonly config: Partial<StreamSettings> & { readonly metadata?: Metadata }
   readonly created: string
   readonly ts?: string
   readonly state: StreamState
@@ -282,6 +294,24 @@ const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFail
   }
 }
 
+/** Metadata that a server from 2.11 on adds to its answers, and does not store. */
+const versionMetadata = "_nats.ver"
+const ownMetadata = new Set([versionMetadata, "_nats.level"])
+
+/**
+ * A server before 2.11 returns all metadata that a client has stored, also under this name; but it drops the setting
+ * `allow_msg_ttl`, which later servers always return.
+ */
+const versionOf = ({ allow_msg_ttl, metadata }: InfoAnswer["config"]): string | undefined =>
+  allow_msg_ttl === undefined ? undefined : metadata?.[versionMetadata]
+
+/** The settings without the metadata that a server before 2.11 would store and return as if it were its own. */
+const withoutVersion = (config: InfoAnswer["config"]): InfoAnswer["config"] => {
+  if (config.metadata === undefined) return config
+  const metadata = Object.entries(config.metadata).filter(([name]) => !ownMetadata.has(name))
+  return { ...config, metadata: Object.fromEntries(metadata) }
+}
+
 /** Sends a request of the JSON API and parses its answer. */
 type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effect<A, PortFailure>
 
@@ -368,6 +398,7 @@ const streamCalls = (
     streamInfo: (stream, timeout) =>
       Effect.map(info(stream, undefined, timeout), ({ config, created, state, ts }) => ({
         config,
+        version: versionOf(config),
         created,
         ts,
         messages: state.messages,
@@ -380,7 +411,8 @@ const streamCalls = (
       Effect.flatMap(
         info(stream, undefined, timeout),
         // An update replaces the whole configuration, so the other settings are sent unchanged.
-        ({ config }) => Effect.asVoid(call(`STREAM.UPDATE.${stream}`, { ...config, ...settings }, timeout))
+        ({ config }) =>
+          Effect.asVoid(call(`STREAM.UPDATE.${stream}`, { ...withoutVersion(config), ...settings }, timeout))
       ),
     purgeSubject: (stream, subject, timeout) =>
       Effect.asVoid(call(`STREAM.PURGE.${stream}`, { filter: subject }, timeout)),
@@ -417,7 +449,7 @@ export const make = (requester: Requester): JetStream => {
     publish: (subject, data, headers, timeout) =>
       Effect.flatMap(
         requester.request(subject, data, headers, timeout),
-        (message) => Effect.map(readAnswer<{ readonly seq: number }>(message), ({ seq }) => seq)
+        readAnswer<Acknowledged>
       ),
     ...messageReads(requester, call),
     ...streamCalls(call),

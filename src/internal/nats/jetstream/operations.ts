@@ -8,38 +8,59 @@ import * as Effect from "effect/Effect"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
 import type { Append } from "../../kv/backend.ts"
 import type { PortFailure } from "../port.ts"
-import type { JetStream } from "./api.ts"
+import type { JetStream, StreamInfo } from "./api.ts"
 import { readReason, writeReason } from "./reasons.ts"
 
 export interface Operations {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
-  readonly write: (message: Append, request: Effect.Effect<number, PortFailure>) => Effect.Effect<number, KVStoreReason>
+  /**
+   * A request for direct access, which any replica answers. If none does although the stream exists, direct access was
+   * turned off: `otherwise` then replaces the request.
+   */
+  readonly readDirect: <A>(
+    request: Effect.Effect<A, PortFailure>,
+    otherwise: Effect.Effect<A, KVStoreReason>
+  ) => Effect.Effect<A, KVStoreReason>
+  readonly write: <A>(message: Append, request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
 }
 
-/** `timeout` is in milliseconds. */
-export const make = (js: JetStream, stream: string, timeout: number): Operations => {
-  /** Without responders, the stream has no leader or does not exist. Only its INFO shows which (K12). */
-  const whyNobodyAnswers = js.streamInfo(stream, timeout).pipe(
+/**
+ * `timeout` is in milliseconds. `unusable` returns why an existing stream cannot be used; undefined if it can.
+ */
+export const make = (
+  js: JetStream,
+  stream: string,
+  timeout: number,
+  unusable: (info: StreamInfo) => KVStoreReason | undefined = () => undefined
+): Operations => {
+  /** Without responders, only STREAM.INFO shows whether the stream exists and has the bucket's subjects (K12). */
+  const usableInfo = js.streamInfo(stream, timeout).pipe(
     Effect.mapError(readReason),
-    Effect.andThen(Effect.fail(new Unavailable({ problem: "the stream has no leader" })))
+    Effect.flatMap((info) => {
+      const reason = unusable(info)
+      return reason === undefined ? Effect.succeed(info) : Effect.fail(reason)
+    })
   )
+  const noLeader = Effect.andThen(usableInfo, Effect.fail(new Unavailable({ problem: "the stream has no leader" })))
 
   const run = <A>(
     request: Effect.Effect<A, PortFailure>,
-    toReason: (failure: PortFailure) => KVStoreReason
+    toReason: (failure: PortFailure) => KVStoreReason,
+    withoutResponders: Effect.Effect<A, KVStoreReason> = noLeader
   ): Effect.Effect<A, KVStoreReason> =>
     Effect.suspend(() =>
       js.port.isConnected()
         ? Effect.catch(
           request,
           (failure): Effect.Effect<A, KVStoreReason> =>
-            failure._tag === "NoResponders" ? whyNobodyAnswers : Effect.fail(toReason(failure))
+            failure._tag === "NoResponders" ? withoutResponders : Effect.fail(toReason(failure))
         )
         : Effect.fail(new Unavailable({ problem: "not connected" }))
     )
 
   return {
     read: (request) => run(request, readReason),
+    readDirect: (request, otherwise) => run(request, readReason, Effect.andThen(usableInfo, otherwise)),
     write: (message, request) => run(request, (failure) => writeReason(failure, message))
   }
 }
@@ -50,6 +71,7 @@ export const remaking = (plain: Operations, makeAgain: Effect.Effect<unknown, KV
     Effect.catchIf(operation, (reason) => reason._tag === "BucketNotFound", () => Effect.andThen(makeAgain, operation))
   return {
     read: (request) => again(plain.read(request)),
+    readDirect: (request, otherwise) => again(plain.readDirect(request, otherwise)),
     write: (message, request) => again(plain.write(message, request))
   }
 }

@@ -18,6 +18,8 @@ import { type PortFailure, reported } from "../port.ts"
 
 /** The JetStream error codes that are distinguished here. */
 export const codes = {
+  /** The status of a server before 2.11 for a batch: it ignores `multi_last`, so the request seems empty. */
+  batchUnsupported: 408,
   accountResources: 10002,
   clusterWithoutLeader: 10008,
   consumerNotFound: 10014,

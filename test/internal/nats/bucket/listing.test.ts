@@ -6,6 +6,8 @@ import * as Option from "effect/Option"
 import { make } from "../../../../src/internal/nats/bucket/listing.ts"
 import type { Batch, JetStream, KeptMessage } from "../../../../src/internal/nats/jetstream/api.ts"
 import type { PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
+import { readReason } from "../../../../src/internal/nats/jetstream/reasons.ts"
+import type { PortFailure } from "../../../../src/internal/nats/port.ts"
 import type { KVStoreReason } from "../../../../src/KVStoreError.ts"
 import { Unavailable } from "../../../../src/KVStoreError.ts"
 import { makeServer as makeFakeServer, pass } from "../../../support/fakeServer.ts"
@@ -21,7 +23,10 @@ const kept = (subject: string, revision: number): KeptMessage => ({
 })
 
 /** A server that has these keys, and answers a batch request with the result of `give`. */
-const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage>) => {
+const makeServer = (
+  names: ReadonlyArray<string>,
+  give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage> | PortFailure
+) => {
   const asked: Array<ReadonlyArray<string>> = []
   const singles: Array<string> = []
   const unused = (): never => assert.fail("a listing must not call this here")
@@ -42,10 +47,12 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
     publish: unused,
     lastMessage: unused,
     lastMessages: (_stream, subjects, _timeout, read) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         asked.push(subjects)
-        const { isComplete, messages } = give(subjects)
-        return { isComplete, messages: messages.map(read) }
+        const given = give(subjects)
+        return "_tag" in given
+          ? Effect.fail(given)
+          : Effect.succeed({ isComplete: given.isComplete, messages: given.messages.map(read) })
       }),
     streamInfo: unused,
     createStream: unused,
@@ -56,15 +63,20 @@ const makeServer = (names: ReadonlyArray<string>, give: (subjects: ReadonlyArray
     consumerInfo: unused,
     deleteConsumer: unused
   }
-  const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
-    Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
+  const read = <A>(request: Effect.Effect<A, PortFailure>): Effect.Effect<A, KVStoreReason> =>
+    Effect.mapError(request, readReason)
   const listing = make({
     js,
     stream: "KV_b",
     prefix,
     timeout: 1000,
     read,
-    isDirect: true,
+    readDirect: (request, otherwise) =>
+      Effect.catch(
+        request,
+        (failure) => failure._tag === "NoResponders" ? otherwise : Effect.fail(readReason(failure))
+      ),
+    canBatch: () => true,
     last: (key) =>
       Effect.sync(() => {
         singles.push(key)
@@ -132,6 +144,30 @@ describe("a listing", () => {
       assert.deepStrictEqual(server.singles, ["a", "b", "c"])
     }))
 
+  const refusals: ReadonlyArray<readonly [string, PortFailure]> = [
+    ["an older replica answers with status 408", { _tag: "Api", code: 408, description: "Empty Request" }],
+    ["no replica answers, because direct access is off", { _tag: "NoResponders" }]
+  ]
+  for (const [when, refusal] of refusals) {
+    it.effect(`reads the keys of a page one by one if ${when}`, () =>
+      Effect.gen(function*() {
+        const names = Array.from({ length: 1500 }, (_, index) => `k${index}`)
+        const server = makeServer(names, (subjects) =>
+          subjects.length === 1000
+            ? refusal
+            : { isComplete: true, messages: subjects.map((subject) => kept(subject, 1)) })
+        const messages = yield* server.listing.lastOf(names)
+        assert.deepStrictEqual(messages.map(({ key }) => key).toSorted(), names.toSorted())
+        assert.deepStrictEqual(server.singles, names.slice(0, 1000))
+      }))
+  }
+
+  it.effect("fails with another refusal of the server", () =>
+    Effect.gen(function*() {
+      const server = makeServer(["a"], () => ({ _tag: "Api", code: 10026, description: "a limit" }))
+      assert.strictEqual((yield* Effect.flip(server.listing.lastOf(["a"])))._tag, "Rejected")
+    }))
+
   it.effect("sends no request for no keys", () =>
     Effect.gen(function*() {
       const server = makeServer([], () => assert.fail("no request is expected"))
@@ -150,7 +186,8 @@ describe("a listing", () => {
       const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
       const listing = make({
         ...common,
-        isDirect: false,
+        readDirect: unused,
+        canBatch: () => false,
         last: unused,
         followOptions: { ...common, info, silentRemoval: "purge", saw: unused, onRestart: () => Effect.void }
       })

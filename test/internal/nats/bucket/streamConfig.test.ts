@@ -149,18 +149,20 @@ describe("markers", () => {
 })
 
 describe("losesItsStart", () => {
-  const cases: ReadonlyArray<readonly [version: string, first: number | undefined, last: number, loses: boolean]> = [
-    ["2.10.27", 1000, 999, true],
-    ["2.10.27", 1000, 1000, false],
-    ["2.10.27", 1000, 1050, false],
-    ["2.10.27", undefined, 0, false],
+  const cases: ReadonlyArray<
+    readonly [version: string | undefined, first: number | undefined, last: number, loses: boolean]
+  > = [
+    [undefined, 1000, 999, true],
+    [undefined, 1000, 1000, false],
+    [undefined, 1000, 1050, false],
+    [undefined, undefined, 0, false],
     ["2.15.1", 1000, 999, false]
   ]
   for (const [version, first_seq, lastRevision, loses] of cases) {
-    it(`is ${loses ? "true" : "false"} on ${version} for first_seq ${first_seq ?? "1"}, now at ${lastRevision}`, () => {
+    it(`is ${loses ? "true" : "false"} on ${version ?? "a server before 2.11"} for first_seq ${first_seq ?? "1"}, now at ${lastRevision}`, () => {
       const config = first_seq === undefined ? {} : { first_seq }
-      const info = { config, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision, deleted: 0 }
-      assert.strictEqual(losesItsStart(version, info), loses)
+      const info = { config, version, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision, deleted: 0 }
+      assert.strictEqual(losesItsStart(info), loses)
     })
   }
 })

@@ -211,4 +211,28 @@ describe("JetStream", () => {
         body: { name: "KV_b", max_age: 7, description: "theirs" }
       })
     }))
+
+  it.effect("does not store the version of a server in a stream that it updates", () =>
+    Effect.gen(function*() {
+      const metadata = { "_nats.ver": "2.15.1", "_nats.level": "5", "_nats.req.level": "0", owner: "them" }
+      const { asked, js } = answering(json({ config: { metadata }, state: {} }), json({}))
+      yield* js.updateStream("KV_b", { max_age: 7 }, 1000)
+      assert.deepStrictEqual(asked[1]?.body, { max_age: 7, metadata: { "_nats.req.level": "0", owner: "them" } })
+    }))
+
+  it.effect("reads the version of the server only if the answer also has a setting of 2.11", () =>
+    Effect.gen(function*() {
+      const metadata = { "_nats.ver": "2.15.1" }
+      const { js } = answering(
+        json({ config: { allow_msg_ttl: false, metadata }, state: {} }),
+        json({ config: { allow_msg_ttl: true, metadata }, state: {} }),
+        json({ config: { metadata }, state: {} }),
+        json({ config: {}, state: {} })
+      )
+      const versions = yield* Effect.replicateEffect(
+        Effect.map(js.streamInfo("KV_b", 1000), ({ version }) => version),
+        4
+      )
+      assert.deepStrictEqual(versions, ["2.15.1", "2.15.1", undefined, undefined])
+    }))
 })

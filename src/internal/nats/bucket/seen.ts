@@ -1,0 +1,96 @@
+/**
+ * The last STREAM.INFO answer of a store, and the decisions that it makes. The
+ * settings of a stream can change while the store is open, so each operation decides
+ * by the last answer (docs/protocols/kv.md, K33).
+ */
+import { InvalidConfig } from "../../../KVStoreError.ts"
+import type { SilentRemoval } from "../../kv/backend.ts"
+import type { StreamInfo } from "../jetstream/api.ts"
+import { hasMarkers, keptPerKey } from "./streamConfig.ts"
+
+// -----------------------------------------------------------------------------
+// decisions
+// -----------------------------------------------------------------------------
+
+/** The part of a STREAM.INFO answer that decides. */
+export type Seen = Pick<StreamInfo, "config" | "version">
+
+const replicasOf = ({ config }: Seen): number => config.num_replicas ?? 1
+
+/** Whether the stream's leader runs 2.11 or later. With several replicas that says nothing about the others. */
+export const isRecent = ({ version }: Seen): boolean => version !== undefined && hasMarkers(version)
+
+/** With several replicas, the nearest one may not have our own last write yet (K13). */
+export const isNearestCurrent = (seen: Seen): boolean => seen.config.allow_direct === true && replicasOf(seen) === 1
+
+/** Whether a batch is worth a try. Another replica can be older than the leader, and refuse it (K15). */
+export const canBatch = (seen: Seen): boolean => seen.config.allow_direct === true && isRecent(seen)
+
+/** The reason to report for keys that were removed without a message (K23). */
+export const silentRemoval = ({ config }: Seen): SilentRemoval =>
+  (config.max_age ?? 0) > 0 || (config.subject_delete_marker_ttl ?? 0) > 0 ? "expire" : "purge"
+
+/** Whether a key has no other message than its last one. */
+export const hasNoHistory = ({ config }: Seen): boolean => keptPerKey(config) === 1
+
+/** The refusal of an option that needs 2.11. `connected` is the version of the connected server. */
+export const tooOld = (option: string, connected: string): InvalidConfig =>
+  new InvalidConfig({
+    problem: `${option}: expected nats-server 2.11 or later on every server of the bucket, got an earlier one ` +
+      `(connected to ${connected}): upgrade the servers, or leave the option out`
+  })
+
+/**
+ * The reason to refuse a write with `whenKey`, which every copy of the stream must support (K6). `connected` is the
+ * version of the connected server, for the error.
+ */
+export const whyNotGuarded = (
+  seen: Seen,
+  { connected, guardedWrites }: { readonly connected: string; readonly guardedWrites: boolean }
+): InvalidConfig | undefined => {
+  if (!isRecent(seen)) return tooOld("whenKey", connected)
+  const replicas = replicasOf(seen)
+  return replicas === 1 || guardedWrites ? undefined : new InvalidConfig({
+    problem: `whenKey: expected guardedWrites: true, because the bucket has ${replicas} replicas and a server before ` +
+      "2.11 would drop the write: set it if the cluster has no such server and will have none"
+  })
+}
+
+// -----------------------------------------------------------------------------
+// the last answer
+// -----------------------------------------------------------------------------
+
+/** Holds the last STREAM.INFO answer of a store. */
+export class LastSeen {
+  private seen: Seen = { config: {}, version: undefined }
+  /** The number of STREAM.INFO requests, and the number of the one that `seen` is the answer of. */
+  private asked = 0
+  private answered = 0
+  /** The number of requests that were sent before the last doubt. */
+  private doubted = 0
+
+  get now(): Seen {
+    return this.seen
+  }
+
+  /** Whether STREAM.INFO was requested since the last doubt, and answered. */
+  get isCurrent(): boolean {
+    return this.answered > this.doubted
+  }
+
+  /** To be called before each request. Returns the function that takes its answer. */
+  ask(): (info: StreamInfo) => void {
+    const number = ++this.asked
+    return ({ config, version }) => {
+      // The answers of concurrent requests can arrive in another order.
+      if (number < this.answered) return
+      this.answered = number
+      this.seen = { config, version }
+    }
+  }
+
+  /** To be called if the stream may be another one by now: after a reconnect, and after a write of unknown outcome. */
+  doubt(): void {
+    this.doubted = this.asked
+  }
+}

@@ -1,0 +1,105 @@
+/** The decisions by what was last seen of the stream, and which answers count. */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  canBatch,
+  hasNoHistory,
+  isNearestCurrent,
+  LastSeen,
+  type Seen,
+  silentRemoval,
+  whyNotGuarded
+} from "../../../../src/internal/nats/bucket/seen.ts"
+import type { StreamSettings } from "../../../../src/internal/nats/jetstream/api.ts"
+
+const seen = (config: Partial<StreamSettings>, version: string | undefined = "2.15.1"): Seen => ({ config, version })
+
+describe("what was seen of a stream", () => {
+  const reads: ReadonlyArray<readonly [Partial<StreamSettings>, string | undefined, nearest: boolean, batch: boolean]> =
+    [
+      [{ allow_direct: true, num_replicas: 1 }, "2.15.1", true, true],
+      [{ allow_direct: true }, "2.11.0", true, true],
+      [{ allow_direct: true, num_replicas: 1 }, undefined, true, false],
+      [{ allow_direct: true, num_replicas: 3 }, "2.15.1", false, true],
+      [{ allow_direct: false, num_replicas: 1 }, "2.15.1", false, false],
+      [{}, undefined, false, false]
+    ]
+  for (const [config, version, nearest, batch] of reads) {
+    it(`decides where ${JSON.stringify(config)} of ${version ?? "a server before 2.11"} is read`, () => {
+      assert.deepStrictEqual(
+        [isNearestCurrent({ config, version }), canBatch({ config, version })],
+        [nearest, batch]
+      )
+    })
+  }
+
+  it("decides the reason for silent removals and whether there is a history", () => {
+    assert.strictEqual(silentRemoval(seen({ max_age: 0 })), "purge")
+    assert.strictEqual(silentRemoval(seen({ max_age: 1 })), "expire")
+    assert.strictEqual(silentRemoval(seen({ subject_delete_marker_ttl: 1 })), "expire")
+    const sizes = [undefined, -1, 1, 2].map((size) =>
+      hasNoHistory(seen(size === undefined ? {} : { max_msgs_per_subject: size }))
+    )
+    assert.deepStrictEqual(sizes, [true, false, true, false])
+  })
+
+  const guards: ReadonlyArray<
+    readonly [replicas: number, version: string | undefined, guardedWrites: boolean, refused: RegExp | undefined]
+  > = [
+    [1, "2.15.1", false, undefined],
+    [1, "2.11.0", false, undefined],
+    [1, undefined, false, /whenKey.*2\.11.*connected to 2\.14\.9/],
+    [1, undefined, true, /whenKey.*2\.11/],
+    [1, "2.10.27", true, /whenKey.*2\.11/],
+    [3, "2.15.1", false, /guardedWrites: true.*3 replicas.*2\.11/],
+    [3, "2.15.1", true, undefined],
+    [3, undefined, true, /whenKey.*2\.11/]
+  ]
+  for (const [replicas, version, guardedWrites, refused] of guards) {
+    const stated = guardedWrites ? "with" : "without"
+    it(`${refused ? "refuses" : "allows"} whenKey on ${replicas} of ${version ?? "?"} ${stated} guardedWrites`, () => {
+      const reason = whyNotGuarded({ config: { num_replicas: replicas }, version }, {
+        connected: "2.14.9",
+        guardedWrites
+      })
+      if (refused === undefined) assert.isUndefined(reason)
+      else assert.match(reason?.problem ?? "", refused)
+    })
+  }
+})
+
+describe("the last answer", () => {
+  const info = (num_replicas: number) => ({
+    config: { num_replicas },
+    version: "2.15.1",
+    created: "",
+    ts: undefined,
+    messages: 0,
+    bytes: 0,
+    lastRevision: 0
+  })
+  const replicas = (last: LastSeen) => last.now.config.num_replicas
+
+  it("is that of the last request that was answered", () => {
+    const last = new LastSeen()
+    assert.isFalse(last.isCurrent)
+    const [first, second, third] = [last.ask(), last.ask(), last.ask()]
+    second(info(3))
+    assert.deepStrictEqual([replicas(last), last.isCurrent], [3, true])
+    first(info(1))
+    assert.strictEqual(replicas(last), 3)
+    third(info(5))
+    assert.strictEqual(replicas(last), 5)
+  })
+
+  it("is not current after a doubt, until a request that was sent later is answered", () => {
+    const last = new LastSeen()
+    last.ask()(info(1))
+    const before = last.ask()
+    last.doubt()
+    assert.isFalse(last.isCurrent)
+    before(info(3))
+    assert.deepStrictEqual([replicas(last), last.isCurrent], [3, false])
+    last.ask()(info(1))
+    assert.deepStrictEqual([replicas(last), last.isCurrent], [1, true])
+  })
+})
