@@ -151,7 +151,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
             const reason = invalidConfig(`${method}: expected a function of the value, got ${kindOf(f)}`)
             return yield* new KVStoreError({ bucket: store.config.bucket, operation: method, key, reason })
           }
-          const found = yield* store.get(stored)
+          const found = yield* store.get(stored, { fromLeader: true })
           if (Option.isNone(found)) return undefined
           const next = f(decode(found.value.value))
           const bytes = yield* encode(method, key, next)

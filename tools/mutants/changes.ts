@@ -116,6 +116,24 @@ export const changes: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "elections read from the nearest replica",
+    from: "K13",
+    file: "src/internal/election/tenure.ts",
+    find: "this.options.store.get(this.key, { fromLeader: true })",
+    replace: "this.options.store.get(this.key)",
+    ...unaffected,
+    test: { file: "test/KVStore/decidingReads.test.ts", name: "in elections" }
+  },
+  {
+    name: "the registry reads from the nearest replica",
+    from: "K13",
+    file: "src/internal/registry/access.ts",
+    find: "store.history(key, { fromLeader: true })",
+    replace: "store.history(key)",
+    ...unaffected,
+    test: { file: "test/KVStore/decidingReads.test.ts", name: "in the registry" }
+  },
+  {
     name: "whenKey is sent to a replicated bucket without guardedWrites",
     from: "4 of 4: a copy on 2.10.27 drops the write, and assigns its revision twice, K6",
     file: seen,

@@ -38,7 +38,7 @@ export const leader = (
   election: string
 ): Effect.Effect<Option.Option<LeaderRecord>, KVStoreError> =>
   Effect.gen(function*() {
-    const seen = fromRead(yield* store.get(keyOf(election)))
+    const seen = fromRead(yield* store.get(keyOf(election), { fromLeader: true }))
     if (seen._tag !== "Held") return Option.none()
     const epoch = yield* epochOf(store)
     // The lease may have ended while the epoch was read.

@@ -144,7 +144,7 @@ export class Tenure {
 
   /** Reads the key from the stream's leader. */
   readonly look: Effect.Effect<Seen, KVStoreError> = Effect.suspend(() =>
-    Effect.map(this.bounded("get", this.options.store.get(this.key)), fromRead)
+    Effect.map(this.bounded("get", this.options.store.get(this.key, { fromLeader: true })), fromRead)
   )
 
   private send(write: Term.Write): Effect.Effect<void, KVStoreError> {

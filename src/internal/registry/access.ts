@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*(
     expired: (subject, maxAge) => isOlder(clock, maxAge ?? options.maxAge)(subject.lastHeartbeat),
     expiredByStore: (entry, maxAge) => isOlder(store.clock, maxAge ?? options.maxAge)(entry.created),
     lastOf: (key) =>
-      Effect.map(store.history(key), ([last]): LastOf => {
+      Effect.map(store.history(key, { fromLeader: true }), ([last]): LastOf => {
         if (last === undefined) return gone({ _tag: "Nothing" })
         if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
         if (last._tag === "Undecodable") return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0 }

@@ -72,7 +72,7 @@ const reading = ({ access }: Parts) => {
   const get: Service["get"] = Effect.fnUntraced(function*(serviceName, instanceId, readOptions) {
     const names = yield* accepted("get", options.toNames(serviceName, instanceId))
     const { includeExpired, maxAge } = yield* accepted("get", options.toReadOptions(readOptions))
-    const entry = yield* Effect.mapError(store.get(record.keyOf(names)), failure("get"))
+    const entry = yield* Effect.mapError(store.get(record.keyOf(names), { fromLeader: true }), failure("get"))
     if (Option.isNone(entry)) return Option.none()
     const { instance } = yield* accepted(
       "get",
@@ -134,7 +134,7 @@ const registering = (parts: Parts) => {
  * with a heartbeat. A record with another nonce than the first one is kept (R19).
  */
 const removeInstance = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
-  Effect.flatMap(access.store.get(key), (entry) => {
+  Effect.flatMap(access.store.get(key, { fromLeader: true }), (entry) => {
     if (Option.isNone(entry)) return Effect.succeed(false)
     const nonce = Result.getOrUndefined(access.decode(entry.value))?.nonce
     if (first !== undefined && nonce !== first) return Effect.succeed(false)
