@@ -80,7 +80,7 @@ export const changes: ReadonlyArray<Mutant> = [
     test: { file: onSimulatedServers, name: "a read is current after a write of unknown outcome" }
   },
   {
-    name: "createOnly and updateOnly decide by an outdated replica",
+    name: "createOnly decides by an outdated replica",
     from: "K5, K13",
     file: "src/internal/kv/writes.ts",
     find: "Effect.flatMap(backend.last(key, \"decides\"), (last) => isLive(last) ? Effect.fail(new KeyAlreadyExists(",
@@ -88,8 +88,17 @@ export const changes: ReadonlyArray<Mutant> = [
     ...unaffected,
     test: {
       file: onSimulatedServers,
-      name: "createOnly, updateOnly, modify and a decisive history are not misled by an outdated replica"
+      name: "createOnly, updateOnly and modify are not misled by an outdated replica"
     }
+  },
+  {
+    name: "updateOnly decides by an outdated replica",
+    from: "K5, K13",
+    file: "src/internal/kv/writes.ts",
+    find: "backend.last(key, \"decides\"), (last) => isLive(last) ? write(",
+    replace: "backend.last(key, \"seen\"), (last) => isLive(last) ? write(",
+    ...unaffected,
+    test: { file: onSimulatedServers, name: "createOnly, updateOnly and modify are not misled by an outdated replica" }
   },
   {
     name: "modify decides by an outdated replica",
@@ -100,7 +109,7 @@ export const changes: ReadonlyArray<Mutant> = [
     ...unaffected,
     test: {
       file: onSimulatedServers,
-      name: "createOnly, updateOnly, modify and a decisive history are not misled by an outdated replica"
+      name: "createOnly, updateOnly and modify are not misled by an outdated replica"
     }
   },
   {
@@ -112,7 +121,7 @@ export const changes: ReadonlyArray<Mutant> = [
     ...unaffected,
     test: {
       file: onSimulatedServers,
-      name: "createOnly, updateOnly, modify and a decisive history are not misled by an outdated replica"
+      name: "a history that decides ends with the last message"
     }
   },
   {

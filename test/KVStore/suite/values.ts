@@ -29,6 +29,22 @@ export const values = (test: Test, backend: Backend) => {
       assert.isTrue(Option.isNone(yield* store.get("a.b")))
     }))
 
+  test("get and history with fromLeader return the same as without, also for keys without a value", () =>
+    Effect.gen(function*() {
+      for (const historySize of [1, 3]) {
+        const store = yield* openBucket({ historySize })
+        yield* Effect.forEach(numbers(3), (n) => store.put("a", bytes(`${n}`)))
+        yield* store.put("b", bytes("1"))
+        yield* store.delete("b")
+        for (const key of ["a", "b", "c"]) {
+          for (const fromLeader of [true, false]) {
+            assert.deepStrictEqual(yield* store.get(key, { fromLeader }), yield* store.get(key))
+            assert.deepStrictEqual(yield* store.history(key, { fromLeader }), yield* store.history(key))
+          }
+        }
+      }
+    }))
+
   test("get returns the latest of several puts", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })

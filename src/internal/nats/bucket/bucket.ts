@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
-import type { Append, Backend } from "../../kv/backend.ts"
+import type { Append, Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
 import { everything } from "../../subjects.ts"
@@ -178,6 +178,11 @@ const doubtAfterReconnect = (port: NatsPort, lastSeen: LastSeen) =>
     (end) => Effect.sync(end)
   )
 
+/** A replica that lags behind can still have the messages before a purge or an expiry. */
+const removesHistory = ({ operation }: StoredMessage): boolean => operation === "purge" || operation === "expire"
+
+const isBefore = (one: StoredMessage) => ({ revision }: StoredMessage): boolean => revision < one.revision
+
 /** Reads of several messages: listings, histories and watches. */
 const readsOfMany = (access: Access, last: Backend["last"]) => {
   const { again, config, info, js, lastSeen, saw } = access
@@ -214,7 +219,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     if (currency === "seen") return kept
     return Option.match(yield* last(key, currency), {
       onNone: () => [],
-      onSome: (message) => [...kept.filter(({ revision }) => revision < message.revision), message]
+      onSome: (message) => [...removesHistory(message) ? [] : kept.filter(isBefore(message)), message]
     })
   })
 
