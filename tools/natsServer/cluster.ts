@@ -1,4 +1,4 @@
-/** Clusters of three servers for tests. */
+/** Clusters of three servers for tests and measurements. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,9 +9,8 @@ import * as Scope from "effect/Scope"
 import { type AddressInfo, createServer } from "node:net"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
-import type { Line } from "../../tools/natsServer/binaries.ts"
-import { startNatsServer } from "../../tools/natsServer/server.ts"
-import { freshName } from "./suite.ts"
+import type { Line } from "./binaries.ts"
+import { startNatsServer } from "./server.ts"
 
 /** Servers of a cluster need each other's ports before they start. */
 const freePort = Effect.callback<number>((resume) => {
@@ -49,7 +48,7 @@ class NotReady extends Data.TaggedError("NotReady")<{ readonly message: string }
 /** Opens a bucket with three replicas, retrying until the servers have formed a cluster. */
 const openReplicated = Effect.fnUntraced(function*(servers: ReadonlyArray<string>) {
   const client = yield* Layer.build(NatsClient.layer({ servers }))
-  const store = yield* NatsKVStore.make({ bucket: freshName(), replicas: 3, timeout: "2 seconds" }).pipe(
+  const store = yield* NatsKVStore.make({ bucket: "replicated", replicas: 3, timeout: "2 seconds" }).pipe(
     Effect.provideContext(client),
     Effect.retry(Schedule.spaced("100 millis")),
     Effect.timeoutOrElse({
