@@ -1,8 +1,8 @@
 /**
- * Removals without a message, by other clients and by age: a connected watch reports them within a minute. All cases of
- * a server wait at the same time.
+ * Removals without a message, by other clients and by age: a connected watch reports them within a minute. All cases
+ * wait at the same time.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { headers } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -108,34 +108,42 @@ const worlds = [...lines.map((line) => ({ line, client: "current" }) as const), 
   client: "legacy"
 }] as const
 
-for (const { client, line } of worlds) {
+type World = (typeof worlds)[number]
+
+const reports = Effect.fnUntraced(function*({ client, line }: World, { reason, remove, settings, what }: Removal) {
+  const bucket = freshName()
+  yield* createStream(bucket, settings)
+  const store = yield* Effect.map(
+    Layer.build(NatsKVStore.layer({ bucket, onMismatch: "accept" })),
+    Context.get(KVStore.KVStore)
+  )
+  yield* store.put("before", bytes("1"))
+  const watch = yield* record(store.watch())
+  yield* until(Effect.sync(() => watch.events.length), (count) => count >= 2)
+  yield* remove(bucket)
+  const events = () => watch.events.map(shown)
+  const where = `${line} ${client}, ${what}`
+  yield* until(Effect.sync(events), (all) => all.includes(`${reason} gone`), patience).pipe(
+    Effect.catchCause(() => Effect.die(new Error(`${where}: ${events().join(", ")}`)))
+  )
+  assert.deepStrictEqual(events().filter((event) => event.includes("gone")), ["gone=1", `${reason} gone`], where)
+})
+
+const onWorld = (world: World) => {
+  const { client, line } = world
   const shared = Layer.merge(clients[client], layerRaw).pipe(Layer.provideMerge(layerNatsServer(line)))
-  const name = client === "legacy" ? `${line} legacy` : line
   const possible = removals.filter(({ isNew }) => line !== "2.10" || !isNew)
-
-  const reports = Effect.fnUntraced(function*({ reason, remove, settings, what }: Removal) {
-    const bucket = freshName()
-    yield* createStream(bucket, settings)
-    const store = yield* Effect.map(
-      Layer.build(NatsKVStore.layer({ bucket, onMismatch: "accept" })),
-      Context.get(KVStore.KVStore)
+  return Effect.forEach(possible, (removal) => reports(world, removal), { concurrency: "unbounded", discard: true })
+    .pipe(
+      Effect.scoped,
+      Effect.provide(shared)
     )
-    yield* store.put("before", bytes("1"))
-    const watch = yield* record(store.watch())
-    yield* until(Effect.sync(() => watch.events.length), (count) => count >= 2)
-    yield* remove(bucket)
-    const events = () => watch.events.map(shown)
-    yield* until(Effect.sync(events), (all) => all.includes(`${reason} gone`), patience).pipe(
-      Effect.catchCause(() => Effect.die(new Error(`${what}: ${events().join(", ")}`)))
-    )
-    assert.deepStrictEqual(events().filter((event) => event.includes("gone")), ["gone=1", `${reason} gone`], what)
-  })
-
-  layer(shared, { excludeTestServices: true, timeout: "90 seconds" })(`${name}: a connected watch`, (it) => {
-    it.effect(
-      `reports a key that was removed by ${possible.map(({ what }) => what).join(", or ")}`,
-      () => Effect.scoped(Effect.forEach(possible, reports, { concurrency: "unbounded", discard: true })),
-      90_000
-    )
-  })
 }
+
+describe("a connected watch, on 2.10, on 2.15, and on 2.15 through the legacy client,", () => {
+  it.live(
+    `reports a key that was removed by ${removals.map(({ what }) => what).join(", or ")}`,
+    () => Effect.forEach(worlds, onWorld, { concurrency: "unbounded", discard: true }),
+    90_000
+  )
+})

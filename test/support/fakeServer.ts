@@ -191,7 +191,7 @@ export const startWatch = Effect.fnUntraced(function*(
     from,
     purpose: "watch",
     timeout: 1000,
-    silentRemoval: "expire",
+    silentRemoval: () => "expire",
     info: Effect.suspend(() =>
       server.state.infoFails === undefined
         ? Effect.succeed({

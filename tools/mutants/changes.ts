@@ -62,7 +62,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "the settings found at opening decide where get reads",
-    from: "K33",
+    from: "K34",
     file: seen,
     find: "      this.seen = { config, version }",
     replace: "      if (this.seen.version === undefined) this.seen = { config, version }",
@@ -177,7 +177,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "the metadata of a client is taken for the version of the server",
-    from: "nats-server 2.10.27 stores and returns `_nats.ver`, K33",
+    from: "nats-server 2.10.27 stores and returns `_nats.ver`, K34",
     file: api,
     find: "allow_msg_ttl === undefined ? undefined : metadata",
     replace: "false ? undefined : metadata",
@@ -189,7 +189,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "an update of a stream stores the version of the server",
-    from: "nats-server 2.10.27 stores `_nats.ver`, K33",
+    from: "nats-server 2.10.27 stores `_nats.ver`, K34",
     file: api,
     find: "{ ...withoutVersion(config), ...settings }",
     replace: "{ ...config, ...settings }",
@@ -213,7 +213,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "the answer to an earlier STREAM.INFO replaces that to a later one",
-    from: "K33",
+    from: "K34",
     file: seen,
     find: "if (number < this.answered) return",
     replace: "",
@@ -222,7 +222,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "the answer to a request sent before a doubt ends it",
-    from: "K33",
+    from: "K34",
     file: seen,
     find: "return this.answered > this.doubted",
     replace: "return this.answered > 0",
@@ -231,7 +231,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "history does not follow the history size of the bucket",
-    from: "K33",
+    from: "K34",
     file: bucket,
     find: "if (hasNoHistory(lastSeen.now))",
     replace: "if (config.historySize === 1)",
@@ -240,7 +240,7 @@ export const changes: ReadonlyArray<Mutant> = [
   },
   {
     name: "an open watch does not follow the age limit of the bucket",
-    from: "K23, K33",
+    from: "K23, K34",
     file: bucket,
     find: "      get silentRemoval() { return silentRemoval(lastSeen.now) },",
     replace: "",

@@ -197,7 +197,8 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     info,
     saw,
     read: again.read,
-    silentRemoval: silentRemoval(lastSeen.now),
+    // The age limit of the stream can change while a watch is open.
+    silentRemoval: () => silentRemoval(lastSeen.now),
     onRestart: watchRestarted(config.bucket)
   }
   const { collect, lastOf, lastOfEach } = listing.make({
@@ -223,17 +224,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     })
   })
 
-  const watch: Backend["follow"] = (filter, from) =>
-    follow({
-      ...following,
-      // A getter: the age limit of the stream can change while the watch is open.
-      get silentRemoval() {
-        return silentRemoval(lastSeen.now)
-      },
-      filter,
-      from,
-      purpose: "watch"
-    })
+  const watch: Backend["follow"] = (filter, from) => follow({ ...following, filter, from, purpose: "watch" })
 
   return { follow: watch, history, lastOf, lastOfEach }
 }

@@ -32,7 +32,7 @@ interface RemovalOptions {
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
   /** The reason to report for keys that were removed without a message. */
-  readonly silentRemoval: SilentRemoval
+  readonly silentRemoval: () => SilentRemoval
   /** Takes an event for the reader. */
   readonly give: (event: BackendEvent) => void
 }
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function*(
 
   const ofGiven = (present: ReadonlySet<string>, info: StreamInfo) =>
     Effect.map(confirmed(progress.givenNotIn(present)), (gone) => {
-      report(gone, info, options.silentRemoval)
+      report(gone, info, options.silentRemoval())
       progress.compared()
     })
 

@@ -1,7 +1,7 @@
 /**
  * The last STREAM.INFO answer of a store, and the decisions that it makes. The
  * settings of a stream can change while the store is open, so each operation decides
- * by the last answer (docs/protocols/kv.md, K33).
+ * by the last answer (docs/protocols/kv.md, K34).
  */
 import { InvalidConfig } from "../../../KVStoreError.ts"
 import type { SilentRemoval } from "../../kv/backend.ts"

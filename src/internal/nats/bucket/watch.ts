@@ -63,7 +63,7 @@ export interface FollowOptions {
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
   /** The reason to report for keys that were removed without a message. */
-  readonly silentRemoval: SilentRemoval
+  readonly silentRemoval: () => SilentRemoval
   /** Called with the revision of every received message. */
   readonly saw: (revision: number) => void
   /** Called before an interrupted consumer is replaced, with the reason. */

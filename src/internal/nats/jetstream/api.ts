@@ -45,7 +45,7 @@ export interface StreamSettings {
 
 export interface StreamInfo {
   readonly config: Partial<StreamSettings>
-  /** The version of the server that answered: the stream's leader. Undefined before 2.11 (K33). */
+  /** The version of the server that answered: the stream's leader. Undefined before 2.11 (K34). */
   readonly version?: string | undefined
   /** When the stream was created, by the server's clock (RFC 3339). */
   readonly created: string

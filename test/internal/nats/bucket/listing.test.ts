@@ -90,7 +90,7 @@ const makeServer = (
       timeout: 1000,
       read,
       info: Effect.never,
-      silentRemoval: "purge",
+      silentRemoval: () => "purge",
       saw: unused,
       onRestart: () => Effect.void
     }
@@ -189,7 +189,7 @@ describe("a listing", () => {
         readDirect: unused,
         canBatch: () => false,
         last: unused,
-        followOptions: { ...common, info, silentRemoval: "purge", saw: unused, onRestart: () => Effect.void }
+        followOptions: { ...common, info, silentRemoval: () => "purge", saw: unused, onRestart: () => Effect.void }
       })
       const fiber = yield* Effect.forkScoped(Effect.flip(listing.collect(">", "snapshot", false)))
       yield* pass(2900)

@@ -75,7 +75,8 @@ describe("the last answer", () => {
     ts: undefined,
     messages: 0,
     bytes: 0,
-    lastRevision: 0
+    lastRevision: 0,
+    deleted: 0
   })
   const replicas = (last: LastSeen) => last.now.config.num_replicas
 

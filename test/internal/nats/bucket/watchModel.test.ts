@@ -104,7 +104,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     from,
     purpose: "watch",
     timeout: 1000,
-    silentRemoval: "expire",
+    silentRemoval: () => "expire",
     info: read(js.streamInfo("KV_b", 1000)),
     read,
     saw: () => undefined,
