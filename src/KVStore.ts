@@ -83,6 +83,14 @@ export class KVStore extends Context.Service<KVStore, {
   /** Lists the values of the keys that match, in order of their revisions. May lag behind on a replicated bucket. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   /**
+   * Emits the values of the keys that match, each key once, in no particular order,
+   * and ends. For buckets that do not fit into memory: it reads about 1,000 keys or
+   * 8 MiB ahead, and only while the stream is consumed. A value that is written
+   * meanwhile may be emitted in its old or its new state. May lag behind on a
+   * replicated bucket.
+   */
+  readonly stream: (filter?: string) => Stream.Stream<KVEntry, KVStoreError>
+  /**
    * Returns the values of several keys, by key. Keys without a value are left
    * out. The list is read once, when `getMany` is called. On nats-server 2.11 and
    * later it takes one request for each 1,000 keys or 8 MiB, otherwise one for each
@@ -427,6 +435,8 @@ export interface TypedKVStore<A> {
   readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
   /** Lists the values of the keys that match. Fails with `UndecodableValue` and the key if a value does not decode. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
+  /** Emits decoded values: see `KVStore.stream`. Fails with `UndecodableValue` if a value does not decode. */
+  readonly stream: (filter?: string) => Stream.Stream<KVEntry<A>, KVStoreError>
   /**
    * Changes the value of a key atomically: reads the value, applies `f`, and
    * writes the result by compare-and-set. Returns the revision of the write.

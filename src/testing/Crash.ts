@@ -138,23 +138,23 @@ const cutOff = (
 ): KVStore["Service"] => {
   const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.flatMap(isCrashed, (is) => is ? Effect.interrupt : Effect.raceFirst(effect, Deferred.await(crashed)))
+  const guardStream = <A, E>(make: () => Stream.Stream<A, E>): Stream.Stream<A, E> =>
+    Stream.unwrap(
+      Effect.map(isCrashed, (is) =>
+        is ? Stream.fromEffect(Effect.interrupt) : Stream.interruptWhen(make(), Deferred.await(crashed)))
+    )
   return {
     config: store.config,
-    get: (key) => guard(store.get(key)),
+    get: (key, options) => guard(store.get(key, options)),
     put: (key, value, options) => guard(store.put(key, value, options)),
     delete: (key, options) => guard(store.delete(key, options)),
     purge: (key, options) => guard(store.purge(key, options)),
-    history: (key) => guard(store.history(key)),
+    history: (key, options) => guard(store.history(key, options)),
     keys: (filter) => guard(store.keys(filter)),
     entries: (filter) => guard(store.entries(filter)),
     getMany: (keys) => guard(store.getMany(keys)),
-    watch: (filter, options) =>
-      Stream.unwrap(
-        Effect.map(isCrashed, (is) =>
-          is
-            ? Stream.fromEffect(Effect.interrupt)
-            : Stream.interruptWhen(store.watch(filter, options), Deferred.await(crashed)))
-      ),
+    stream: (filter) => guardStream(() => store.stream(filter)),
+    watch: (filter, options) => guardStream(() => store.watch(filter, options)),
     status: guard(store.status),
     clock: store.clock
   }

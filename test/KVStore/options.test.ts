@@ -37,6 +37,7 @@ const countingStore = Effect.fnUntraced(function*(asked: Asked) {
     history: () => ask,
     lastOfEach: () => ask,
     lastOf: () => ask,
+    streamOfEach: () => Stream.fromEffect(ask),
     follow: () => Stream.fromEffect(ask),
     status: ask
   }

@@ -119,15 +119,16 @@ export const makeLink = (): Link => {
       Effect.map(KVStore.KVStore, (store) => ({
         config: store.config,
         clock: store.clock,
-        get: (key) => through({ operation: "get", key }, store.get(key)),
+        get: (key, options) => through({ operation: "get", key }, store.get(key, options)),
         put: (key, value, options) =>
           through({ operation: "put", key, value, options }, store.put(key, value, options)),
         delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
         purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
-        history: (key) => through({ operation: "history", key }, store.history(key)),
+        history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
         keys: (filter = ">") => through({ operation: "keys", key: filter }, store.keys(filter)),
         entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
         getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
+        stream: (filter) => store.stream(filter),
         watch: (filter = ">", options) =>
           Stream.unwrap(through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options))))
             .pipe(

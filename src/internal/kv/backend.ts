@@ -75,6 +75,8 @@ export interface Backend {
     filter: string,
     want: "values" | "names"
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+  /** The last message of each key that matches, each key once, in any order. Reads ahead a limited number of bytes. */
+  readonly streamOfEach: (filter: string) => Stream.Stream<StoredMessage, KVStoreReason>
   /** The last message of each of these keys that has a message. */
   readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The messages that match, from `from` on. `Ready` follows the existing ones, again if the log was recreated. */

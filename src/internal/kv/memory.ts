@@ -163,6 +163,7 @@ export const make = Effect.fnUntraced(function*(
     last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
     history: (key) => look(() => log.history(key)),
     lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),
+    streamOfEach: (filter) => Stream.unwrap(look(() => Stream.fromIterable(log.lastOfEach(matcher(filter))))),
     lastOf: (keys) =>
       look(() =>
         keys.map((key) => log.last(key)).filter((message) => message !== undefined)

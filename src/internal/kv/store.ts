@@ -167,6 +167,11 @@ export const make = (backend: Backend) => {
         () => Effect.map(backend.history(key, currencyOf(options)), (all) => all.map(toEvent).toReversed())
       ),
     watch: (filter: string = everything, options?: WatchOptions) => watch(filter, options),
+    stream: (filter: string = everything) => {
+      const problem = checkFilter(filter)
+      const found = problem === undefined ? backend.streamOfEach(filter) : Stream.fail(problem)
+      return found.pipe(Stream.filter(isValue), Stream.map(toEntry), Stream.mapError(failure("stream", filter)))
+    },
     ...listingsOf(backend, operate),
     status: operate("status", undefined, () => undefined, () => backend.status)
   }

@@ -97,6 +97,7 @@ export const makeTyped = <A>(store: KVStore["Service"], codec: Schema.Codec<A, U
     delete: store.delete,
     entries: (filter) =>
       Effect.flatMap(store.entries(filter), (entries) => Effect.forEach(entries, decodeOrFail("entries"))),
+    stream: (filter) => Stream.mapEffect(store.stream(filter), decodeOrFail("stream")),
     modify,
     watch: (filter, options) =>
       Stream.mapEffect(store.watch(filter, options), (event): Effect.Effect<KVEvent<A>> =>

@@ -97,9 +97,11 @@ const badKeys = ([
 const withFilter = (filter: never): ReadonlyArray<Attempt> => [
   ["keys", (store) => store.keys(filter)],
   ["entries", (store) => store.entries(filter)],
+  ["stream", (store) => Stream.runDrain(store.stream(filter))],
   ["watch", (store) => watch(store, filter)],
   ["watch", (store) => watch(store, filter, { from: "updates" })],
   ["entries", (store) => priced(store, (prices) => prices.entries(filter))],
+  ["stream", (store) => priced(store, (prices) => Stream.runDrain(prices.stream(filter)))],
   ["keys", (store) => KVStore.clear(store, filter)]
 ]
 

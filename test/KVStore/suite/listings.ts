@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { bytes, textOf } from "../../../tools/values.ts"
 import { numbers, openBucket } from "../../support/suite.ts"
 import { keepWriting, shown, type Test } from "./fixture.ts"
@@ -139,6 +140,31 @@ export const listings = (test: Test) => {
       assert.deepStrictEqual(yield* store.keys(), entries.map((entry) => entry.key))
       const many = yield* store.getMany([...keys, "k.unwritten"])
       assert.deepStrictEqual([...many.values()], entries)
+    }))
+
+  test("a stream emits each value that matches once, also while clients write, and ends", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      assert.deepStrictEqual(yield* Stream.runCollect(store.stream()), [])
+      const keys = numbers(1200).map((n) => `k.${n}`)
+      yield* Effect.forEach([...keys, "other"], (key) => store.put(key, bytes(key)), { concurrency: 64 })
+      yield* store.delete("k.1")
+      const live = keys.filter((key) => key !== "k.1").toSorted()
+      const all = yield* Stream.runCollect(store.stream("k.*"))
+      assert.deepStrictEqual(all.map(({ value }) => textOf(value)).toSorted(), live)
+      yield* keepWriting(4, (n) => store.put(live[(n * 7) % live.length]!, bytes("new")))
+      for (let times = 0; times < 3; times++) {
+        const streamed = yield* Stream.runCollect(store.stream("k.*"))
+        assert.deepStrictEqual(streamed.map(({ key }) => key).toSorted(), live)
+      }
+      assert.strictEqual((yield* Stream.runCollect(Stream.take(store.stream(), 3))).length, 3)
+    }))
+
+  test("a stream with an invalid filter fails before anything is sent", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const { operation, reason } = yield* Effect.flip(Stream.runDrain(store.stream("a..b")))
+      assert.deepStrictEqual([operation, reason._tag], ["stream", "InvalidKey"])
     }))
 
   test("during concurrent writes a listing larger than one answer of the server has each key once", () =>

@@ -28,6 +28,7 @@ const scripted = Effect.fnUntraced(function*(
     history: () => unused,
     lastOfEach: () => unused,
     lastOf: () => unused,
+    streamOfEach: () => Stream.die("not used in this test"),
     follow: () => Stream.die("not used in this test"),
     status: unused
   }

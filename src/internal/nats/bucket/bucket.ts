@@ -201,7 +201,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     silentRemoval: () => silentRemoval(lastSeen.now),
     onRestart: watchRestarted(config.bucket)
   }
-  const { collect, lastOf, lastOfEach } = listing.make({
+  const { collect, lastOf, lastOfEach, streamOfEach } = listing.make({
     js,
     stream,
     prefix,
@@ -226,7 +226,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
 
   const watch: Backend["follow"] = (filter, from) => follow({ ...following, filter, from, purpose: "watch" })
 
-  return { follow: watch, history, lastOf, lastOfEach }
+  return { follow: watch, history, lastOf, lastOfEach, streamOfEach }
 }
 
 export const make = Effect.fnUntraced(function*(

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
-import type { Backend, Follow, StoredMessage } from "../../kv/backend.ts"
+import type { Backend, BackendEvent, Follow, StoredMessage } from "../../kv/backend.ts"
 import type { Batch, JetStream } from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import type { Operations } from "../jetstream/operations.ts"
@@ -56,6 +56,7 @@ export interface ListingOptions {
 interface Listing {
   readonly lastOfEach: Backend["lastOfEach"]
   readonly lastOf: Backend["lastOf"]
+  readonly streamOfEach: Backend["streamOfEach"]
   /** The messages that a watch emits before `Ready`. */
   readonly collect: (
     filter: string,
@@ -123,12 +124,60 @@ const pagesOf = ({ js, last, prefix, readDirect, stream, timeout }: ListingOptio
       (all) => inOrder(all.flat())
     )
 
-  return { batch, keyOf, pages, singles }
+  return { batch, keyOf, page, pages, singles }
+}
+
+/** Pages that are read before the reader asks for them. */
+const pagesAhead = 1
+
+const isMessage = (event: BackendEvent): event is Extract<BackendEvent, { readonly _tag: "Message" }> =>
+  event._tag === "Message"
+
+/** Reads one page ahead of the reader. */
+const streaming = (
+  { canBatch, keyOf, messagesOf, page, subjectsOf }: {
+    readonly canBatch: () => boolean
+    readonly keyOf: (subject: string) => string
+    readonly messagesOf: (
+      filter: string,
+      from: Follow,
+      headersOnly: boolean
+    ) => Stream.Stream<StoredMessage, KVStoreReason>
+    readonly page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+    readonly subjectsOf: (filter: string) => Effect.Effect<{ readonly names: ReadonlyArray<string> }, KVStoreReason>
+  }
+): Backend["streamOfEach"] => {
+  const pages = (names: ReadonlyArray<string>) =>
+    Stream.fromIterable(paged(names)).pipe(
+      Stream.mapEffect(page),
+      Stream.bufferArray({ capacity: pagesAhead }),
+      Stream.flatMap(Stream.fromIterable)
+    )
+
+  const byNames = (filter: string) => Stream.unwrap(Effect.map(subjectsOf(filter), ({ names }) => pages(names)))
+
+  /** A key that the snapshot repeats is emitted as it came first. Missing keys are found by the names in the stream. */
+  const byConsumer = (filter: string) =>
+    Stream.suspend(() => {
+      const found = new Set<string>()
+      const emitted = new Set<string>()
+      const isFirst = ({ key, operation }: StoredMessage) => {
+        found.add(key)
+        return operation === "put" && !emitted.has(key) && emitted.add(key).size > 0
+      }
+      const missing = Effect.map(
+        subjectsOf(filter),
+        ({ names }) => pages(names.filter((subject) => !found.has(keyOf(subject))))
+      )
+      return Stream.concat(Stream.filter(messagesOf(filter, "snapshot", false), isFirst), Stream.unwrap(missing))
+    })
+
+  return (filter) => Stream.suspend(() => canBatch() ? byNames(filter) : byConsumer(filter))
 }
 
 export const make = (options: ListingOptions): Listing => {
   const { canBatch, js, prefix, read, stream, timeout } = options
-  const { batch, keyOf, pages, singles } = pagesOf(options)
+  const { batch, keyOf, page, pages, singles } = pagesOf(options)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
   const byBatch = (filter: string) =>
@@ -145,13 +194,16 @@ export const make = (options: ListingOptions): Listing => {
     return meanSize * names.length > mostValueBytes ? yield* byConsumer(filter, true) : yield* pages(names)
   })
 
-  const collect: Listing["collect"] = (filter, from, headersOnly) =>
+  const messagesOf = (filter: string, from: Follow, headersOnly: boolean) =>
     follow({ ...options.followOptions, filter, from, headersOnly, purpose: "listing" }).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
       Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
-      Stream.runCollect,
-      Effect.map((events) => events.flatMap((event) => event._tag === "Message" ? [event.message] : []))
+      Stream.filter(isMessage),
+      Stream.map(({ message }) => message)
     )
+
+  const collect: Listing["collect"] = (filter, from, headersOnly) =>
+    Stream.runCollect(messagesOf(filter, from, headersOnly))
 
   /**
    * During concurrent writes a snapshot can contain a key twice; the later message counts. A key that is rewritten
@@ -169,6 +221,7 @@ export const make = (options: ListingOptions): Listing => {
 
   return {
     collect,
+    streamOfEach: streaming({ canBatch, keyOf, messagesOf, page, subjectsOf }),
     lastOfEach: (filter, want) =>
       Effect.suspend(() =>
         canBatch() ? want === "names" ? namesByBatch(filter) : byBatch(filter) : byConsumer(filter, want === "names")
