@@ -39,7 +39,8 @@ const countingStore = Effect.fnUntraced(function*(asked: Asked) {
     lastOf: () => ask,
     streamOfEach: () => Stream.fromEffect(ask),
     follow: () => Stream.fromEffect(ask),
-    status: ask
+    status: ask,
+    reachability: Stream.fromEffect(ask)
   }
   return KVStore.KVStore.of(makeStore(backend))
 })

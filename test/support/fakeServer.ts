@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type { BackendEvent, Follow } from "../../src/internal/kv/backend.ts"
+import { Reach } from "../../src/internal/nats/bucket/reach.ts"
 import { follow } from "../../src/internal/nats/bucket/watch.ts"
 import type { ConsumerSettings, JetStream, PullSettings } from "../../src/internal/nats/jetstream/api.ts"
 import { PullWindow } from "../../src/internal/nats/jetstream/pullWindow.ts"
@@ -183,6 +184,7 @@ export const startWatch = Effect.fnUntraced(function*(
 ) {
   const words: Array<string> = []
   const restarts: Array<string> = []
+  const reach = new Reach(yield* Clock.Clock, true)
   const fiber = yield* follow({
     js: server.js,
     stream: "KV_b",
@@ -206,7 +208,8 @@ export const startWatch = Effect.fnUntraced(function*(
     ),
     read: (request) => Effect.mapError(request, () => new Unavailable({ problem: "not connected" })),
     saw: () => undefined,
-    onRestart: (cause) => Effect.sync(() => restarts.push(cause))
+    onRestart: (cause) => Effect.sync(() => restarts.push(cause)),
+    reach
   }).pipe(
     Stream.runForEach((event) => {
       words.push(shown(event))
@@ -215,7 +218,7 @@ export const startWatch = Effect.fnUntraced(function*(
     Effect.forkScoped
   )
   yield* settle
-  return { words, fiber, restarts }
+  return { words, fiber, restarts, reach }
 })
 
 /** Lets pending promises and fibers run, without advancing time. */

@@ -61,6 +61,14 @@ export type BackendEvent =
  */
 export type Currency = "seen" | "decides"
 
+/**
+ * Whether the store is in reach, and since when, in milliseconds by the monotonic clock. `Unreachable` since the last
+ * message from the store, which is earlier than the time at which the loss was noticed.
+ */
+export type Reachability =
+  | { readonly _tag: "Reachable"; readonly at: number }
+  | { readonly _tag: "Unreachable"; readonly at: number }
+
 export interface Backend {
   readonly config: KVStoreConfig
   readonly clock: Clock.Clock
@@ -82,4 +90,6 @@ export interface Backend {
   /** The messages that match, from `from` on. `Ready` follows the existing ones, again if the log was recreated. */
   readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
+  /** The current reachability, then each change. */
+  readonly reachability: Stream.Stream<Reachability>
 }

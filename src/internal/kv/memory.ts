@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import { matcher } from "../subjects.ts"
-import { optionalMillis } from "../time.ts"
+import { monotonicMillis, optionalMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { type Revisions, SeenRevisions } from "./firstRevision.ts"
 import { Log } from "./log.ts"
@@ -175,6 +175,8 @@ export const make = Effect.fnUntraced(function*(
         announce()
         return Effect.succeed(outcome)
       }),
+    // The memory of this process is always in reach.
+    reachability: Stream.concat(Stream.succeed({ _tag: "Reachable", at: monotonicMillis(clock) }), Stream.never),
     status: look(() => ({
       bucket: config.bucket,
       backend: "memory" as const,

@@ -30,7 +30,8 @@ const scripted = Effect.fnUntraced(function*(
     lastOf: () => unused,
     streamOfEach: () => Stream.die("not used in this test"),
     follow: () => Stream.die("not used in this test"),
-    status: unused
+    status: unused,
+    reachability: Stream.die("not used in this test")
   }
   return writes.make(backend)
 })

@@ -2,6 +2,7 @@
  * The backend on a NATS server. A bucket is the stream `KV_<bucket>` in the layout
  * of all NATS KV clients, so other clients can read and write it too.
  */
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,6 +22,7 @@ import type { Requester } from "../jetstream/requester.ts"
 import type { MessageHeaders, NatsPort } from "../port.ts"
 import * as listing from "./listing.ts"
 import * as opening from "./opening.ts"
+import { make as makeReach, type Reach } from "./reach.ts"
 import { canBatch, hasNoHistory, isNearestCurrent, isRecent, LastSeen, silentRemoval, whyNotGuarded } from "./seen.ts"
 import * as storeClock from "./storeClock.ts"
 import { mismatchOf, openedAs, settingsFor, streamName, subjectPrefix } from "./streamConfig.ts"
@@ -61,6 +63,7 @@ interface Access {
   readonly again: operations.Operations
   readonly info: Effect.Effect<jetstream.StreamInfo, KVStoreReason>
   readonly saw: (revision: number) => void
+  readonly reach: Reach
 }
 
 const subjectsIn = ({ config }: Access) => (key: string) => `${subjectPrefix(config.bucket)}${key}`
@@ -185,12 +188,13 @@ const isBefore = (one: StoredMessage) => ({ revision }: StoredMessage): boolean 
 
 /** Reads of several messages: listings, histories and watches. */
 const readsOfMany = (access: Access, last: Backend["last"]) => {
-  const { again, config, info, js, lastSeen, saw } = access
+  const { again, config, info, js, lastSeen, reach, saw } = access
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
   const timeout = timeoutOf(access)
   const following = {
     js,
+    reach,
     stream,
     prefix,
     timeout,
@@ -249,7 +253,9 @@ export const make = Effect.fnUntraced(function*(
   const again = operations.remaking(plain, door.makeAgain(config))
   const info = again.read(js.streamInfo(stream, timeout))
 
-  const access = { js, config, lastSeen, again, info, saw: (revision: number) => revisions.saw(bucket, revision) }
+  const reach = yield* makeReach(port, yield* Clock.Clock)
+  const saw = (revision: number) => revisions.saw(bucket, revision)
+  const access = { js, config, lastSeen, again, info, reach, saw }
   const last = reads(access)
   return {
     config,
@@ -257,6 +263,7 @@ export const make = Effect.fnUntraced(function*(
     last,
     append: writes(access),
     ...readsOfMany(access, last),
-    status: Effect.map(info, (now) => status(port, bucket, now))
+    status: Effect.map(info, (now) => status(port, bucket, now)),
+    reachability: reach.changes
   }
 })

@@ -27,6 +27,7 @@ import {
 } from "../jetstream/consumer.ts"
 import { fromDelivered } from "../jetstream/messages.ts"
 import type { PortFailure } from "../port.ts"
+import type { Reach } from "./reach.ts"
 import { make as makeRemovals, type Removals } from "./removals.ts"
 import { WatchProgress } from "./watchState.ts"
 
@@ -64,6 +65,8 @@ export interface FollowOptions {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
   /** The reason to report for keys that were removed without a message. */
   readonly silentRemoval: () => SilentRemoval
+  /** Told what a watch knows of its consumer. */
+  readonly reach: Pick<Reach, "watch">
   /** Called with the revision of every received message. */
   readonly saw: (revision: number) => void
   /** Called before an interrupted consumer is replaced, with the reason. */
@@ -204,7 +207,7 @@ const session = Effect.fnUntraced(function*(
   options: FollowOptions,
   progress: WatchProgress,
   outbox: Outbox,
-  opened: () => void
+  opened: (consumer: Consumer) => void
 ): Effect.fn.Return<never, KVStoreReason | Interrupted, Scope.Scope> {
   const removals = yield* makeRemovals({ ...options, give: (event) => outbox.add(event) }, progress)
   const info = yield* options.info
@@ -220,7 +223,7 @@ const session = Effect.fnUntraced(function*(
     headersOnly: options.headersOnly === true,
     startAt: progress.startAt
   })
-  opened()
+  opened(consumer)
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
   if (options.purpose === "watch") yield* sameStream(options, progress)
 
@@ -239,17 +242,23 @@ const session = Effect.fnUntraced(function*(
 const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
   purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
+/** Whether the server did not answer. After a gap or on another stream it did. */
+const isOutage = ({ cause }: Interrupted): boolean => cause !== "gap" && cause !== "reset"
+
 const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
   const progress = new WatchProgress(options.from, options.purpose)
   const outbox = new Outbox(out, () => progress.delayed())
+  const reach = options.purpose === "watch" ? options.reach.watch() : undefined
 
   /** Creates a consumer, retrying while the server is unavailable, and runs it. */
   const oneConsumer = Effect.suspend(() => {
     let isOpen = false
-    const opened = () => {
+    const opened = ({ lastHeard }: Consumer) => {
       isOpen = true
+      reach?.hears(lastHeard)
     }
     return Effect.scoped(session(options, progress, outbox, opened)).pipe(
+      Effect.tapErrorTag("Unavailable", () => Effect.sync(() => reach?.lost())),
       Effect.mapError((error) =>
         isOpen && error._tag === "Unavailable"
           ? new Interrupted({ cause: "unavailable", problem: error.message })
@@ -263,13 +272,19 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
     )
   })
 
-  return Effect.raceFirst(oneConsumer, linkChanges(options.js)).pipe(
-    Effect.catchTag("Interrupted", (ended) =>
-      Effect.andThen(
+  const restarts = (ended: Interrupted) =>
+    Effect.suspend(() => {
+      if (isOutage(ended)) reach?.lost()
+      return Effect.andThen(
         options.onRestart(ended.cause),
         Effect.logDebug(`the watch of ${options.filter} in stream ${options.stream} restarts: ${ended.message}`)
-      )),
-    Effect.repeat(Schedule.spaced(shortestPause))
+      )
+    })
+
+  return Effect.raceFirst(oneConsumer, linkChanges(options.js)).pipe(
+    Effect.catchTag("Interrupted", restarts),
+    Effect.repeat(Schedule.spaced(shortestPause)),
+    Effect.ensuring(Effect.sync(() => reach?.end()))
   )
 }
 

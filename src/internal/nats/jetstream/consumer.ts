@@ -101,6 +101,8 @@ export interface Consumer {
   readonly next: Effect.Effect<ReadonlyArray<Arrival>, KVStoreReason | Interrupted>
   /** Call when the first messages are complete: heartbeats become less frequent. */
   readonly complete: () => void
+  /** The monotonic time of the last message from the server, in milliseconds. */
+  readonly lastHeard: () => number
   /** Fails if the consumer sends nothing for too long. */
   readonly silence: Effect.Effect<never, Interrupted>
 }
@@ -305,13 +307,16 @@ export const open = Effect.fnUntraced(function*(
   const name = address.slice(address.lastIndexOf(".") + 1)
   const arrived: Arrivals = yield* Queue.unbounded<Arrival, KVStoreReason | Interrupted>()
   const interrupt = (interrupted: Interrupted) => Queue.failCauseUnsafe(arrived, Cause.fail(interrupted))
+  /** The time from which the silence counts. */
   let lastHeard = monotonicMillis(clock)
+  let lastArrived = lastHeard
   const heard = () => {
     lastHeard = monotonicMillis(clock)
   }
   let onMessage: (message: NatsMessage) => void = () => undefined
   yield* receive(options, name, `${address}.*`, arrived, (message) => onMessage(message))
   const pending = yield* create(options, name)
+  lastArrived = monotonicMillis(clock)
   const puller = new Puller({
     what,
     clock,
@@ -330,6 +335,7 @@ export const open = Effect.fnUntraced(function*(
   const reader = new Reader(puller, clock)
   onMessage = (message) => {
     heard()
+    lastArrived = lastHeard
     const arrival = reader.read(message)
     if (arrival === undefined) return
     if (arrival._tag === "Interrupted") interrupt(arrival)
@@ -340,6 +346,7 @@ export const open = Effect.fnUntraced(function*(
   return {
     pending,
     complete: () => puller.complete(),
+    lastHeard: () => lastArrived,
     next: Effect.suspend(() => {
       puller.processed(unprocessed)
       unprocessed = 0

@@ -91,6 +91,7 @@ const makeServer = (
       read,
       info: Effect.never,
       silentRemoval: () => "purge",
+      reach: { watch: unused },
       saw: unused,
       onRestart: () => Effect.void
     }
@@ -189,7 +190,14 @@ describe("a listing", () => {
         readDirect: unused,
         canBatch: () => false,
         last: unused,
-        followOptions: { ...common, info, silentRemoval: () => "purge", saw: unused, onRestart: () => Effect.void }
+        followOptions: {
+          ...common,
+          info,
+          silentRemoval: () => "purge",
+          reach: { watch: unused },
+          saw: unused,
+          onRestart: () => Effect.void
+        }
       })
       const fiber = yield* Effect.forkScoped(Effect.flip(listing.collect(">", "snapshot", false)))
       yield* pass(2900)

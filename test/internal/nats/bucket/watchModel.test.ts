@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type { BackendEvent, Follow } from "../../../../src/internal/kv/backend.ts"
+import { Reach } from "../../../../src/internal/nats/bucket/reach.ts"
 import { follow } from "../../../../src/internal/nats/bucket/watch.ts"
 import * as operations from "../../../../src/internal/nats/jetstream/operations.ts"
 import { matcher } from "../../../../src/internal/subjects.ts"
@@ -105,6 +106,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     purpose: "watch",
     timeout: 1000,
     silentRemoval: () => "expire",
+    reach: new Reach(clock, true),
     info: read(js.streamInfo("KV_b", 1000)),
     read,
     saw: () => undefined,
