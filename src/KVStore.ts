@@ -86,8 +86,8 @@ export class KVStore extends Context.Service<KVStore, {
    * Emits the values of the keys that match, each key once, in no particular order,
    * and ends. For buckets that do not fit into memory: it reads about 1,000 keys or
    * 8 MiB ahead, and only while the stream is consumed. A value that is written
-   * meanwhile may be emitted in its old or its new state. May lag behind on a
-   * replicated bucket.
+   * during the listing may be emitted in its old or its new state. May lag behind
+   * on a replicated bucket.
    */
   readonly stream: (filter?: string) => Stream.Stream<KVEntry, KVStoreError>
   /**

@@ -28,7 +28,8 @@ const { gc } = globalThis
 if (gc === undefined) throw new Error("expected node --expose-gc")
 
 /** The second collection also frees what finalizers of the first one have released. */
-const collect = Effect.andThen(Effect.sync(gc), rest).pipe(Effect.andThen(Effect.sync(gc)))
+const collectOnce = Effect.sync(() => void gc())
+const collect = collectOnce.pipe(Effect.andThen(rest), Effect.andThen(collectOnce))
 
 const complete = (entries: number, expected: number) => {
   if (entries !== expected) throw new Error(`the snapshot has ${entries} of ${expected} entries`)

@@ -94,8 +94,8 @@ const ours: WatchClientMaker = {
 }
 
 /** Calls the other client. Its errors are kept as they are. */
-const call = <A>(run: () => Promise<A>): Effect.Effect<A, unknown> =>
-  Effect.tryPromise({ try: run, catch: (error) => error })
+const call = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
+  Effect.tryPromise({ try: run, catch: (error) => error instanceof Error ? error : new Error(String(error)) })
 
 const nextOf = (entries: AsyncIterator<KvEntry & { readonly isUpdate: boolean }>): Watch =>
   Effect.map(

@@ -64,7 +64,7 @@ export class Reach {
     ), { bufferSize: Number.POSITIVE_INFINITY })
 
   link(isUp: boolean): void {
-    // What was heard over a lost connection shows nothing about the next one.
+    // A consumer that was heard over the lost connection may not exist any more.
     if (!isUp) { for (const watch of this.watches) watch.isHeard = false }
     this.isLinkUp = isUp
     this.decide()

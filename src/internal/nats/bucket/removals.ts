@@ -1,7 +1,7 @@
 /**
  * Finds keys that were removed without a message: after a gap, on another stream, and
- * while the watch is connected (docs/protocols/kv.md, K17, K23, K24). A message of the
- * consumer tells of all other removals.
+ * while the watch is connected (docs/protocols/kv.md, K17, K23, K24). The consumer
+ * delivers a message for every other removal.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ import type { Gone, WatchProgress } from "./watchState.ts"
 const soonestSearch = 40_000
 const latestSearch = 50_000
 
-/** Up to this number of keys that seem to be removed, each is read; above, the names are requested once more. */
+/** Up to this number of keys that seem to be removed, each is read; above it, the names are requested again. */
 const mostReads = 100
 
 /** Concurrent reads of keys that seem to be removed. */
@@ -44,7 +44,7 @@ export interface Removals {
   readonly ofAll: (info: StreamInfo) => Effect.Effect<void, KVStoreReason>
   /** Whether a connected watch has to look for removed keys now. */
   readonly isDue: () => boolean
-  /** Looks for removed keys, unless the stream is as it was. `now` is its current information. */
+  /** Looks for removed keys, unless the stream has not changed. `now` is its current information. */
   readonly search: (now: StreamInfo) => Effect.Effect<void, KVStoreReason>
 }
 
@@ -77,7 +77,7 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  /** A page of names can lack a key that is removed and written again meanwhile: the leader has the last word. */
+  /** Pages of names can omit a key that was removed and written again between them, so the leader is asked. */
   const confirmed = (gone: ReadonlyArray<Gone>): Effect.Effect<ReadonlyArray<Gone>, KVStoreReason> =>
     gone.length > mostReads
       ? Effect.map(names, ({ present }) => gone.filter(({ subject }) => !present.has(subject)))

@@ -158,7 +158,7 @@ const caughtUp = ({ consumer, info, options, outbox, progress, removals }: Sessi
   return next
 }
 
-/** Processes what has arrived, then gives the events to the reader. */
+/** Processes arrivals, then gives the events to the reader. */
 const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
   const { options, outbox, progress, removals } = session
   const search = Effect.andThen(Effect.flatMap(sameStream(options, progress), removals.search), outbox.flush)

@@ -34,7 +34,7 @@ export const nextState = (state: WatchState, change: WatchChange): WatchState =>
 /** Whether `Ready` has been emitted for the current stream. */
 const isReadyIn = (state: WatchState): boolean => state === "Live" || state === "Resuming"
 
-/** What is known when the consumer has no more messages. */
+/** The facts that decide when the consumer has no more messages. */
 export interface CaughtUp {
   /** Whether the reader's keys must be compared with the keys of the stream. */
   readonly owesComparison: boolean

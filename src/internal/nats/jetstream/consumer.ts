@@ -122,7 +122,7 @@ const settingsFor = (options: ConsumerOptions, name: string): ConsumerSettings =
 })
 
 /**
- * Fails when the connection is restored (what was pulled is lost, and the server may have removed the consumer) or closed.
+ * Fails when the connection is restored (messages under way are lost, and the server may have removed the consumer) or closed.
  */
 export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
   Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
@@ -142,7 +142,7 @@ export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupt
   })
 
 /**
- * The status of a message that no one has stored. A pull ends with "no messages" or "timeout" if the consumer has no more
+ * The status of a message that is not a stored one. A pull ends with "no messages" or "timeout" if the consumer has no more
  * messages, and with "conflict" if the next message does not fit; other conflicts have no header with the bytes left.
  */
 const status = { heartbeat: 100, noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 } as const
@@ -295,13 +295,41 @@ const watchSilence = Effect.fnUntraced(function*(
   }
 })
 
+/** Creates the puller of a consumer. `heard` is called for each pull: the silence counts from then on. */
+const pullerOf = (
+  { js, stream, what }: ConsumerOptions,
+  { address, clock, heard, interrupt, name, pending }: {
+    readonly name: string
+    /** The inbox without the last token, which is that of the pull. */
+    readonly address: string
+    readonly pending: number
+    readonly clock: Clock.Clock
+    readonly heard: () => void
+    readonly interrupt: (interrupted: Interrupted) => void
+  }
+) =>
+  new Puller({
+    what,
+    clock,
+    window: js.window,
+    maxPayload: () => js.port.server().maxPayload,
+    pending,
+    send: (settings, token) => {
+      heard()
+      try {
+        js.pull(stream, name, settings, `${address}.${token}`)
+      } catch (cause) {
+        interrupt(new Interrupted({ cause: "link", problem: `pulling failed (${String(cause)})` }))
+      }
+    }
+  })
+
 export const open = Effect.fnUntraced(function*(
   options: ConsumerOptions
 ): Effect.fn.Return<Consumer, KVStoreReason, Scope.Scope> {
-  const { js, stream, what } = options
-  const { port } = js
+  const { js } = options
   const clock = yield* Clock.Clock
-  const address = port.inbox()
+  const address = js.port.inbox()
   // The last token of an inbox is unique. With a name that the client chooses, a consumer can be deleted even if its
   // creation was interrupted. If the deletion fails, the server removes the consumer after `inactiveThreshold`.
   const name = address.slice(address.lastIndexOf(".") + 1)
@@ -317,21 +345,7 @@ export const open = Effect.fnUntraced(function*(
   yield* receive(options, name, `${address}.*`, arrived, (message) => onMessage(message))
   const pending = yield* create(options, name)
   lastArrived = monotonicMillis(clock)
-  const puller = new Puller({
-    what,
-    clock,
-    window: js.window,
-    maxPayload: () => port.server().maxPayload,
-    pending,
-    send: (settings, token) => {
-      heard()
-      try {
-        js.pull(stream, name, settings, `${address}.${token}`)
-      } catch (cause) {
-        interrupt(new Interrupted({ cause: "link", problem: `pulling failed (${String(cause)})` }))
-      }
-    }
-  })
+  const puller = pullerOf(options, { name, address, pending, clock, heard, interrupt })
   const reader = new Reader(puller, clock)
   onMessage = (message) => {
     heard()

@@ -185,7 +185,7 @@ export class PullWindow {
       const usual = lane === this.small ? smallPull : Math.min(largestPull, Math.floor(limit / 2))
       const asked = lane.waiting[0]!
       const bytes = Math.max(usual, asked.atLeast)
-      // What is larger than the window goes alone.
+      // A pull that is larger than the window is granted when no other one is under way.
       if (lane.used > 0 && lane.used + bytes > limit) return
       lane.waiting.shift()
       asked.granted(this.grant(lane, asked.what, bytes))

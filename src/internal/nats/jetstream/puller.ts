@@ -1,6 +1,6 @@
 /**
- * The pulls of one consumer, of a size that fits what the consumer has, within the
- * window of the connection (docs/protocols/kv.md, K33).
+ * The pulls of one consumer: their sizes follow its messages, within the window of
+ * the connection (docs/protocols/kv.md, K33).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -42,7 +42,7 @@ const mostUnread = 3
 /** How a pull ended: the consumer had no more messages, or the next message does not fit. */
 export type PullEnd = "drained" | "full"
 
-/** What the last pull has shown. */
+/** The outcome of the last pull. */
 export interface Shown {
   readonly end: PullEnd | undefined
   /** Whether the pull was in the window's part for large pulls. */
