@@ -75,7 +75,11 @@ const status = { heartbeat: 100, noMessages: 404, timeout: 408, conflict: 409, n
 
 export const makeModel = (
   chance: Chance,
-  { historySize, waitsForStart }: { readonly historySize: number; readonly waitsForStart: boolean }
+  { historySize, isReplicated, waitsForStart }: {
+    readonly historySize: number
+    readonly isReplicated: boolean
+    readonly waitsForStart: boolean
+  }
 ) => {
   const life = { number: 1, created: "2026-11-01T00:00:01Z" }
   const state = {
@@ -210,7 +214,7 @@ export const makeModel = (
   const notFound = (code: number): PortFailure => ({ _tag: "Api", code, description: "not found" })
 
   const createConsumer = (settings: ConsumerSettings, now: number): number => {
-    const isFar = chance.is(0.5)
+    const isFar = isReplicated && chance.is(0.5)
     const copy = isFar ? follower : leader
     const matches = matcher(settings.filter_subject.slice(prefix.length))
     const start = settings.opt_start_seq
@@ -277,7 +281,7 @@ export const makeModel = (
     purgeSubject: unused,
     streamInfo: () =>
       request(() => ({
-        config: { num_replicas: 3 },
+        config: { num_replicas: isReplicated ? 3 : 1, max_msgs_per_subject: historySize },
         created: life.created,
         ts: undefined,
         messages: leader.kept.length,

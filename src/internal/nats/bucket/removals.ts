@@ -11,7 +11,8 @@ import type { BackendEvent, SilentRemoval } from "../../kv/backend.ts"
 import { monotonicMillis } from "../../time.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { PortFailure } from "../port.ts"
-import type { Gone, WatchProgress } from "./watchState.ts"
+import type { Gone } from "./givenSubjects.ts"
+import type { WatchProgress } from "./watchState.ts"
 
 /** A connected watch looks for removed keys after a random time between these, in milliseconds. */
 const soonestSearch = 40_000

@@ -5,6 +5,7 @@
  */
 import type { Follow, StoredMessage } from "../../kv/backend.ts"
 import type { StreamInfo } from "../jetstream/api.ts"
+import { GivenSubjects, type Gone } from "./givenSubjects.ts"
 
 /**
  * The state of a watch.
@@ -59,58 +60,6 @@ export const whenCaughtUp = (state: WatchState, known: CaughtUp): CaughtUpStep =
   return known.isComplete ? "become ready" : "wait"
 }
 
-/** The subject of a key that was removed without a message, and the revision under which it was last seen. */
-export interface Gone {
-  readonly subject: string
-  readonly revision: number
-}
-
-/**
- * The subjects whose value the reader has, with the revisions. It takes the most memory of a watch: whole subjects are
- * kept, because a key that is cut out of its subject would need an object more, and differences of revisions, because
- * V8 needs an object for each larger number.
- */
-class GivenSubjects {
-  private readonly revisions = new Map<string, number>()
-  private readonly base: number
-
-  constructor(base: number) {
-    this.base = base
-  }
-
-  get size(): number {
-    return this.revisions.size
-  }
-
-  has(subject: string): boolean {
-    return this.revisions.has(subject)
-  }
-
-  set(subject: string, revision: number): void {
-    this.revisions.set(subject, revision - this.base)
-  }
-
-  delete(subject: string): void {
-    this.revisions.delete(subject)
-  }
-
-  /** Adds those of another list that this one does not have. */
-  addOlder(older: GivenSubjects): void {
-    for (const [subject, revision] of older.revisions) {
-      if (!this.revisions.has(subject)) this.set(subject, revision + older.base)
-    }
-  }
-
-  /** Those that are not among the present subjects, by revision. */
-  notIn(present: ReadonlySet<string>): ReadonlyArray<Gone> {
-    const gone: Array<Gone> = []
-    for (const [subject, revision] of this.revisions) {
-      if (!present.has(subject)) gone.push({ subject, revision: revision + this.base })
-    }
-    return gone.toSorted((a, b) => a.revision - b.revision)
-  }
-}
-
 export class WatchProgress {
   /** The last revision processed. Messages at or below it are dropped. */
   cursor = 0
@@ -127,10 +76,12 @@ export class WatchProgress {
   /** Whether messages may have been stored and removed unseen, during a gap or while the reader was slow. */
   private doubtful = false
 
+  /** The last revision of the stream at its first `begin`: up to it, a snapshot delivers each key at most once. */
+  private snapshotEnd = 0
   /** The last revision of the stream at the last `begin`. */
   private lastAtStart = 0
-  /** The same, if the consumer is on the only copy of the stream; otherwise 0. */
-  private begunAt = 0
+  /** Whether the stream has one replica, as far as is known, since the beginning of the watch or of the stream. */
+  private isOnlyCopy = false
   /** The last revision that the consumer has reported to have passed, also of messages that do not match. */
   private reported = 0
   /** The last revision of the stream when the snapshot was complete; undefined before. */
@@ -152,13 +103,15 @@ export class WatchProgress {
     this.created = info.created
     this.known = info.lastRevision
     this.lastAtStart = info.lastRevision
-    this.begunAt = info.config.num_replicas === 1 ? info.lastRevision : 0
+    const hasOneCopy = info.config.num_replicas === 1
+    this.isOnlyCopy = hasOneCopy && (isFirst || isAnother || this.isOnlyCopy)
     this.reported = 0
     this.end = undefined
     this.keepsOne = info.config.max_msgs_per_subject === 1
     this.state = nextState(this.state, isAnother ? "another stream" : "same stream")
     if (isFirst) {
       this.given = new GivenSubjects(info.lastRevision)
+      this.snapshotEnd = info.lastRevision
       if (this.from === "updates") this.cursor = info.lastRevision
       if (typeof this.from === "object") this.cursor = Math.max(0, this.from.revision - 1)
       return "first"
@@ -169,6 +122,7 @@ export class WatchProgress {
     this.given.addOlder(this.former)
     this.former = this.given
     this.given = new GivenSubjects(info.lastRevision)
+    this.snapshotEnd = info.lastRevision
     return "reset"
   }
 
@@ -192,7 +146,13 @@ export class WatchProgress {
   isNews(message: StoredMessage, subject: string): boolean {
     if (message.revision <= this.cursor) return false
     return message.operation === "put" || this.purpose === "listing" || !this.isInSnapshot ||
-      this.given.has(subject) || this.former.has(subject)
+      (!this.isOnce(message.revision) && this.given.has(subject)) ||
+      (this.former.hasAny && this.former.has(subject))
+  }
+
+  /** Whether a message is the only one of its key up to now. A replica that lags behind can deliver a later one. */
+  private isOnce(revision: number): boolean {
+    return this.isInSnapshot && revision <= this.snapshotEnd && this.isOnlyCopy
   }
 
   /**
@@ -209,8 +169,10 @@ export class WatchProgress {
     this.cursor = revision
     this.known = Math.max(this.known, revision)
     if (this.purpose === "listing") return
-    if (this.former.size > 0) this.former.delete(subject)
-    if (operation === "put") this.given.set(subject, revision)
+    if (this.former.hasAny) this.former.delete(subject)
+    if (this.isOnce(revision)) {
+      if (operation === "put") this.given.add(subject, revision)
+    } else if (operation === "put") this.given.set(subject, revision)
     else this.given.delete(subject)
   }
 
@@ -233,7 +195,8 @@ export class WatchProgress {
    * nothing left does the reader have every key: a key may have been overwritten beyond the end before its turn.
    */
   private get isComplete(): boolean {
-    return this.end !== undefined && Math.max(this.cursor, this.reported, this.begunAt) >= this.end
+    return this.end !== undefined &&
+      Math.max(this.cursor, this.reported, this.isOnlyCopy ? this.lastAtStart : 0) >= this.end
   }
 
   /** Call with the revision in a heartbeat of an idle consumer: it has delivered all that matches up to this revision. */
@@ -256,7 +219,7 @@ export class WatchProgress {
 
   /** Whether the reader has a value. */
   get hasGiven(): boolean {
-    return this.given.size > 0
+    return this.given.hasAny
   }
 
   /** Call if messages were delayed so long that a marker may have been removed unseen. */
@@ -266,7 +229,7 @@ export class WatchProgress {
 
   /** Whether the reader's keys must be compared with the keys of the stream. */
   get owesComparison(): boolean {
-    return (this.doubtful && this.hasGiven) || this.former.size > 0
+    return (this.doubtful && this.hasGiven) || this.former.hasAny
   }
 
   /** Keys that the reader has from the former stream and that are missing in the new one. */

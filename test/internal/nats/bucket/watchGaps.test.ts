@@ -106,9 +106,10 @@ describe("a watch after a gap", () => {
       yield* settle
       server.state.present = ["a", "x"]
       server.state.pending = 2
+      server.stream.lastRevision = 102
       yield* pass(3000)
-      server.consumers[1]!.tombstone(90, 1, 1, "a")
-      server.consumers[1]!.tombstone(91, 2, 0, "x")
+      server.consumers[1]!.tombstone(101, 1, 1, "a")
+      server.consumers[1]!.tombstone(102, 2, 0, "x")
       yield* settle
       assert.deepStrictEqual(words, ["a", "b", "delete a", "expire b@51", "ready"])
     }))

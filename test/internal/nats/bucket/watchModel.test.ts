@@ -84,7 +84,11 @@ const run = Effect.fnUntraced(function*(seed: number) {
   const chance = new Chance(seed)
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
-  const model = makeModel(chance, { historySize: chance.pick([1, 1, 3]), waitsForStart: chance.is(0.5) })
+  const model = makeModel(chance, {
+    historySize: chance.pick([1, 1, 3]),
+    isReplicated: chance.is(0.6),
+    waitsForStart: chance.is(0.5)
+  })
   for (let n = chance.below(12); n > 0; n--) model.put(chance.pick(keys))
   for (let n = chance.below(4); n > 0; n--) model.remove(chance.pick(keys))
   const filter = chance.pick(filters)
