@@ -171,7 +171,7 @@ class Reader {
     if (place === undefined) return this.readStatus(message)
     if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
     this.last = place.consumerSequence
-    this.puller.received(message.data.length + message.subject.length + message.reply!.length)
+    this.puller.received(message.data.length + message.subject.length + message.reply!.length, place.pending)
     return { _tag: "Message", message, place }
   }
 

@@ -86,6 +86,7 @@ interface UnderWay {
   readonly kind: "small" | "large" | "wait"
   readonly bytes: number
   received: number
+  messages: number
 }
 
 const nanos = (duration: Duration.Duration): number => Duration.toMillis(duration) * nanosPerMilli
@@ -129,14 +130,20 @@ export class Puller {
     }
   }
 
-  /** Counts a received message. */
-  received(bytes: number): void {
+  /** Counts a received message, after which the consumer has `pending` more. */
+  received(bytes: number, pending: number): void {
     let oldest: UnderWay | undefined
     for (const pull of this.underWay.values()) {
       oldest ??= pull
       pull.received += bytes
+      pull.messages++
     }
     oldest?.grant?.arrived(bytes)
+    const isHalfUsed = oldest?.kind === "wait" && this.underWay.size === 1 &&
+      (oldest.messages * 2 >= mostMessages || oldest.received * 2 >= waitingPull)
+    // The next one follows without a pause, in which a value could be overwritten. A consumer that is behind needs a
+    // large pull instead.
+    if (isHalfUsed && pending < mostMessages / 2 && this.mayPull) this.wait()
   }
 
   /** Whether a token is that of a pull under way. */
@@ -214,7 +221,7 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0 })
+    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0, messages: 0 })
     this.send(settings, token)
   }
 

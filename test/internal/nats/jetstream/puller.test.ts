@@ -63,11 +63,11 @@ describe("the pulls of a consumer", () => {
       const { puller, sent, sizes } = yield* makePuller()
       puller.proceed()
       assert.deepStrictEqual(sizes(), [64])
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("1", "full")
       assert.deepStrictEqual([sizes(), puller.isUnderWay("1"), puller.isUnderWay("3")], [[64, 1024, 1024], false, true])
       puller.processed(1)
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("2", "full")
       assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024])
       puller.processed(1)
@@ -82,7 +82,7 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       for (let n = 1; n <= 5; n++) {
-        puller.received(1000)
+        puller.received(1000, 9999)
         puller.ended(String(n), "full")
       }
       assert.strictEqual(sent.length, 3)
@@ -96,9 +96,28 @@ describe("the pulls of a consumer", () => {
       const { puller, sizes } = yield* makePuller()
       puller.ended("1", "full")
       assert.deepStrictEqual(sizes(), [64, 1040])
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("2", "full")
       assert.deepStrictEqual(sizes(), [64, 1040, 1024])
+    }))
+
+  it.effect("that wait are followed by the next one when half of it is used, unless the consumer is behind", () =>
+    Effect.gen(function*() {
+      const one = yield* makePuller(0)
+      for (let n = 0; n < 255; n++) one.puller.received(10, 3)
+      assert.strictEqual(one.sent.length, 1)
+      for (let n = 0; n < 100; n++) one.puller.received(10, 3)
+      assert.deepStrictEqual(one.sizes(), [32, 32])
+      one.puller.ended("1", "full")
+      assert.deepStrictEqual(one.sizes(), [32, 32])
+      const large = yield* makePuller(0)
+      large.puller.received(16 * kibibyte, 255)
+      assert.deepStrictEqual(large.sizes(), [32, 32])
+      const behind = yield* makePuller(0)
+      behind.puller.received(20 * kibibyte, 256)
+      assert.deepStrictEqual(behind.sizes(), [32])
+      behind.puller.ended("1", "full")
+      assert.deepStrictEqual(behind.sizes(), [32, 1024, 1024])
     }))
 
   it.effect("that wait have a frequent heartbeat until the first messages are complete", () =>
