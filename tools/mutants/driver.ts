@@ -1,4 +1,4 @@
-/** Bugs of watches, listings, requests and the store's clock. */
+/** Bugs of watches, listings, requests and the store's clock. Those of pulls are in `pulls.ts`. */
 import type { Mutant } from "./models.ts"
 
 const consumer = "src/internal/nats/jetstream/consumer.ts"
@@ -30,7 +30,7 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "keys that a recreated bucket lacks are not reported as removed",
     from: "nats.deno#688, K24",
     file: progress,
-    find: "this.former = new Map([...this.former, ...this.given])",
+    find: "this.former = this.given",
     replace: "",
     scenario: "losing"
   },
@@ -38,15 +38,15 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a watch does not detect a gap between two messages",
     from: "nats.rs#795, K21",
     file: consumer,
-    find: "place === undefined || place.consumerSequence !== this.last + 1",
-    replace: "place === undefined || place.consumerSequence < 0",
+    find: "if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)",
+    replace: "",
     scenario: "single"
   },
   {
     name: "a watch does not detect that the last message was lost",
     from: "nats.rs#1596, K21",
     file: consumer,
-    find: "if (Number(told) !== this.last) return this.lost(told)",
+    find: "if (Number(last) !== this.last) return this.lost(last)",
     replace: "",
     scenario: "single",
     // One in about 1,200 runs loses the last message of a watch and nothing after it.
@@ -61,16 +61,20 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a watch does not detect that its consumer is silent",
     from: "nats.go#1094, nats.c#988, K21",
     file: consumer,
-    find: "silence: watchSilence(options, name, clock, () => lastHeard)",
+    find: `silence: watchSilence(options, name, clock, {
+      lastHeard: () => lastHeard,
+      isExpecting: () => puller.isExpecting,
+      touch: () => puller.touchAfter(Duration.toMillis(touchAfter))
+    })`,
     replace: "silence: Effect.never",
     scenario: "single"
   },
   {
     name: "a watch skips one message when it resumes",
     from: "nats.deno#691, K22",
-    file: follow,
-    find: "progress.cursor + 1",
-    replace: "progress.cursor + 2",
+    file: progress,
+    find: "this.cursor + 1",
+    replace: "this.cursor + 2",
     scenario: "single"
   },
   {
@@ -127,16 +131,16 @@ export const driver: ReadonlyArray<Mutant> = [
     }
   },
   {
-    name: "a stored message with the status of a heartbeat is taken for a heartbeat",
+    name: "a stored message with the status of a heartbeat or of an end is taken for one",
     from: "nats-server 2.10 stores the status of a published message, K32",
     file: consumer,
-    find: "place === undefined && message.status === heartbeatStatus",
-    replace: "message.status === heartbeatStatus",
+    find: "if (place === undefined) return this.readStatus(message)",
+    replace: "if (place === undefined || message.status !== 0) return this.readStatus(message)",
     scenario: "single",
     runs: 1,
     test: {
       file: "test/internal/nats/bucket/watch.test.ts",
-      name: "emits a stored message that has the status of a heartbeat"
+      name: "emits a stored message with status 404"
     }
   },
   {
@@ -155,9 +159,9 @@ export const driver: ReadonlyArray<Mutant> = [
   {
     name: "Ready does not wait for the revisions that were stored during the snapshot",
     from: "17 to 86 of 150 watches of 300 keys lacked keys while clients overwrote them, K20",
-    file: follow,
-    find: "if (progress.isComplete) yield* becomeReady",
-    replace: "yield* becomeReady",
+    file: progress,
+    find: "return known.isComplete ? \"become ready\" : \"wait\"",
+    replace: "return \"become ready\"",
     scenario: "mixed",
     runs: 50,
     test: {
@@ -167,10 +171,10 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "Ready follows the message that reaches the end, although keys are pending",
-    from: "a lagging replica pushes a key after the end if it was overwritten, K20",
-    file: follow,
-    find: "return said.place.pending === 0 ? Effect.andThen(given, whenCaughtUp) : given",
-    replace: "return said.place.pending === 0 || progress.hasEnd ? Effect.andThen(given, whenCaughtUp) : given",
+    from: "a lagging replica delivers a key after the end if it was overwritten, K20",
+    file: progress,
+    find: "return this.purpose === \"listing\" && message.revision > this.lastAtStart",
+    replace: "return this.end !== undefined || (this.purpose === \"listing\" && message.revision > this.lastAtStart)",
     scenario: "mixed",
     runs: 50,
     test: {
@@ -182,8 +186,8 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a watch that waits for Ready does not notice a roll-back",
     from: "the end of the snapshot is never reached, K20",
     file: follow,
-    find: "waitsForEnd && progress.hasEnd && !progress.isComplete ? sameStream : Effect.void",
-    replace: "Effect.void",
+    find: "if (!progress.waitsForEnd) return whenCaughtUp()",
+    replace: "if (options.timeout > 0) return whenCaughtUp()",
     scenario: "mixed",
     runs: 50,
     test: {
@@ -202,19 +206,6 @@ export const driver: ReadonlyArray<Mutant> = [
     test: {
       file: "test/internal/nats/jetstream/requester.test.ts",
       name: "requestMany times out when no answer has come for its timeout, however long it took until then"
-    }
-  },
-  {
-    name: "keys that were removed while a consumer was stalled are not reported",
-    from: "found by the simulation: a machine was suspended for 20 s, and markers live for 1 s, K23",
-    file: follow,
-    find: "return Effect.sync(() => progress.stalled())",
-    replace: "return Effect.void",
-    scenario: "aging",
-    runs: 50,
-    test: {
-      file: "test/internal/nats/bucket/watchGaps.test.ts",
-      name: "looks for removed keys after its consumer was stalled, because markers may have expired unseen"
     }
   }
 ]

@@ -4,6 +4,14 @@ import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
 import { kv } from "./kv.ts"
 import type { Mutant } from "./models.ts"
+import { pulling } from "./pulls.ts"
 import { registry } from "./registry.ts"
 
-export const mutants: ReadonlyArray<Mutant> = [...kv, ...changes, ...driver, ...registry, ...elections]
+export const mutants: ReadonlyArray<Mutant> = [
+  ...kv,
+  ...changes,
+  ...driver,
+  ...pulling,
+  ...registry,
+  ...elections
+]

@@ -10,7 +10,7 @@ import { readReason } from "../../../../src/internal/nats/jetstream/reasons.ts"
 import type { PortFailure } from "../../../../src/internal/nats/port.ts"
 import type { KVStoreReason } from "../../../../src/KVStoreError.ts"
 import { Unavailable } from "../../../../src/KVStoreError.ts"
-import { makeServer as makeFakeServer, pass } from "../../../support/fakeServer.ts"
+import { type FakeConsumer, makeServer as makeFakeServer, pass, settle } from "../../../support/fakeServer.ts"
 
 const prefix = "$KV.b."
 
@@ -176,34 +176,56 @@ describe("a listing", () => {
       assert.deepStrictEqual(yield* server.listing.lastOfEach(">", "names"), [])
     }))
 
+  /** Starts a listing by a consumer of a server that the test controls. */
+  const collect = Effect.fnUntraced(function*(pending: number) {
+    const server = yield* makeFakeServer
+    server.state.pending = pending
+    const unused = (): never => assert.fail("a listing by a consumer must not call this")
+    const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
+      Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
+    const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0, deleted: 0 })
+    const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
+    const saw = () => undefined
+    const listing = make({
+      ...common,
+      readDirect: unused,
+      canBatch: () => false,
+      last: unused,
+      followOptions: {
+        ...common,
+        info,
+        silentRemoval: () => "purge",
+        reach: { watch: unused },
+        saw,
+        onRestart: () => Effect.void
+      }
+    })
+    const fiber = yield* Effect.forkScoped(listing.collect(">", "snapshot", false))
+    yield* settle
+    return { server, fiber }
+  })
+
+  it.effect("by a consumer ends with the first message that was stored after its beginning", () =>
+    Effect.gen(function*() {
+      const { fiber, server } = yield* collect(2)
+      const [{ value }] = server.consumers as [FakeConsumer]
+      value(50, 1, 1)
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      // Clients write as fast as the listing reads, so nothing pending is never reported.
+      value(101, 2, 5)
+      yield* settle
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(({ key }) => key), ["k50", "k101"])
+      assert.deepStrictEqual(server.deleted, [server.consumers[0]!.settings.name])
+    }))
+
   it.effect("by a consumer that delivers nothing fails with Unavailable after three timeouts", () =>
     Effect.gen(function*() {
-      const server = yield* makeFakeServer
-      server.state.pending = 1
-      const unused = (): never => assert.fail("a listing by a consumer must not call this")
-      const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
-        Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
-      const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0, deleted: 0 })
-      const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
-      const listing = make({
-        ...common,
-        readDirect: unused,
-        canBatch: () => false,
-        last: unused,
-        followOptions: {
-          ...common,
-          info,
-          silentRemoval: () => "purge",
-          reach: { watch: unused },
-          saw: unused,
-          onRestart: () => Effect.void
-        }
-      })
-      const fiber = yield* Effect.forkScoped(Effect.flip(listing.collect(">", "snapshot", false)))
+      const { fiber } = yield* collect(1)
       yield* pass(2900)
       assert.isUndefined(fiber.pollUnsafe())
       yield* pass(200)
-      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Unavailable")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber)))._tag, "Unavailable")
     }))
 })
 

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { open } from "../../../../src/internal/nats/jetstream/consumer.ts"
+import type { Grant } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { BucketNotFound, Unavailable } from "../../../../src/KVStoreError.ts"
 import { type FakeConsumer, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
@@ -21,15 +22,17 @@ describe("a watch", () => {
       assert.deepStrictEqual(full.words, ["k50", "k60", "ready"])
     }))
 
-  it.effect("emits a stored message that has the status of a heartbeat", () =>
-    Effect.gen(function*() {
-      const server = yield* makeServer
-      const { words } = yield* startWatch(server)
-      const place = "$JS.ACK.KV_b.c.1.101.1.1000000.0"
-      server.consumers[0]!.push({ subject: "$KV.b.k101", reply: place, status: 100, description: "Idle Heartbeat" })
-      yield* settle
-      assert.deepStrictEqual(words, ["ready", "k101"])
-    }))
+  for (const status of [100, 404, 408, 409, 503]) {
+    it.effect(`emits a stored message with status ${status}`, () =>
+      Effect.gen(function*() {
+        const server = yield* makeServer
+        const { restarts, words } = yield* startWatch(server)
+        const place = "$JS.ACK.KV_b.c.1.101.1.1000000.0"
+        server.consumers[0]!.push({ subject: "$KV.b.k101", reply: place, status, description: "stored" })
+        yield* settle
+        assert.deepStrictEqual([words, restarts], [["ready", "k101"], []])
+      }))
+  }
 
   it.effect("is ready with a heartbeat, if pending messages expired or were purged before they were pushed", () =>
     Effect.gen(function*() {
@@ -192,6 +195,24 @@ describe("a watch", () => {
       assert.strictEqual(server.consumers.length, 2)
     }))
 
+  it.effect("keeps a silent consumer for 10 s while large pulls of the connection arrive", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      yield* startWatch(server)
+      const grants: Array<Grant> = []
+      server.js.window.ask("large", { what: "another", atLeast: 0, granted: (grant) => grants.push(grant) })
+      const passBusy = Effect.fnUntraced(function*(millis: number) {
+        for (let passed = 0; passed < millis; passed += 200) {
+          grants[0]!.arrived(1)
+          yield* pass(200)
+        }
+      })
+      yield* passBusy(9800)
+      assert.deepStrictEqual([server.consumers.length, server.state.doubts], [1, 0])
+      yield* passBusy(2000)
+      assert.deepStrictEqual([server.consumers.length, server.state.doubts], [2, 1])
+    }))
+
   it.effect("starts the snapshot again if it is interrupted before Ready, and emits nothing twice", () =>
     Effect.gen(function*() {
       const server = yield* makeServer
@@ -257,6 +278,22 @@ describe("a watch", () => {
       const subject = `_INBOX.${server.consumers[0]!.settings.name}.*`
       const cause = new Error("reported by the client")
       server.tell({ _tag: "Denied", operation: "subscription", subject, cause })
+      yield* settle
+      const failure = yield* Effect.flip(Fiber.join(fiber))
+      assert.deepStrictEqual([failure._tag, failure.message.includes(subject)], ["PermissionDenied", true])
+      assert.strictEqual(failure._tag === "PermissionDenied" && failure.cause, cause)
+    }))
+
+  it.effect("fails with PermissionDenied if it may not pull", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      const { fiber } = yield* startWatch(server)
+      const subject = server.js.pullSubject("KV_b", server.consumers[0]!.settings.name)
+      server.tell({ _tag: "Denied", operation: "publish", subject: "another subject", cause: new Error() })
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      const cause = new Error("reported by the client")
+      server.tell({ _tag: "Denied", operation: "publish", subject, cause })
       yield* settle
       const failure = yield* Effect.flip(Fiber.join(fiber))
       assert.deepStrictEqual([failure._tag, failure.message.includes(subject)], ["PermissionDenied", true])

@@ -175,6 +175,25 @@ describe("a watch after a gap", () => {
       assert.strictEqual(server.state.comparisons, 1)
     }))
 
+  it.effect("counts the time behind from the first full pull", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      const { words } = yield* startWatch(server)
+      const { end, heartbeat, value } = server.consumers[0]!
+      value(101, 1, 0, "a")
+      for (let pulls = 0; pulls < 4; pulls++) {
+        value(102 + pulls, 2 + pulls, 1, "b")
+        end(409)
+        yield* pass(200)
+      }
+      server.state.present = ["b"]
+      end(404)
+      yield* settle
+      heartbeat(5)
+      yield* settle
+      assert.strictEqual(words.at(-1), "expire a@101")
+    }))
+
   it.effect("resumes after its last message, even if that was a tombstone that it did not emit", () =>
     Effect.gen(function*() {
       const server = yield* makeServer

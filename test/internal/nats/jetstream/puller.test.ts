@@ -5,15 +5,15 @@ import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import type { PullSettings } from "../../../../src/internal/nats/jetstream/api.ts"
 import { type NextPull, nextPull, Puller, type Shown } from "../../../../src/internal/nats/jetstream/puller.ts"
-import { PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
+import { type Grant, PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
 
-const makePuller = Effect.fnUntraced(function*(pending = 1) {
+const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow) {
   const clock = yield* Clock.Clock
   const sent: Array<PullSettings & { readonly token: string }> = []
-  const window = new PullWindow(clock)
+  const window = shared ?? new PullWindow(clock)
   const puller = new Puller({
     what: "a watch",
     clock,
@@ -153,5 +153,32 @@ describe("the pulls of a consumer", () => {
       puller.close()
       puller.proceed()
       assert.strictEqual(takeAll(), 32)
+    }))
+
+  it.effect("that wait for the window are withdrawn when the consumer is closed", () =>
+    Effect.gen(function*() {
+      const { puller, sent, window } = yield* makePuller()
+      const grants: Array<Grant> = []
+      for (let n = 0; n < 6; n++) window.ask("large", { what: "", atLeast: 0, granted: (grant) => grants.push(grant) })
+      puller.received(1000, 9999)
+      puller.ended("1", "full")
+      assert.strictEqual(sent.length, 1)
+      puller.close()
+      for (const grant of grants) grant.end()
+      assert.strictEqual(sent.length, 1)
+    }))
+
+  it.effect("leave the window to other consumers, although their messages are unread", () =>
+    Effect.gen(function*() {
+      const window = new PullWindow(yield* Clock.Clock)
+      for (let n = 1; n <= 50; n++) {
+        const { puller, sent } = yield* makePuller(1, window)
+        for (let pull = 1; pull <= 3; pull++) {
+          assert.strictEqual(sent[pull - 1]?.token, String(pull), `pull ${pull} of consumer ${n}`)
+          puller.received(sent[pull - 1]!.max_bytes, 9999)
+          puller.ended(String(pull), "full")
+        }
+        assert.isFalse(puller.isExpecting)
+      }
     }))
 })

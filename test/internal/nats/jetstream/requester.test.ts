@@ -62,9 +62,30 @@ const failureOf = <A>(fiber: Fiber.Fiber<A, PortFailure>) => {
   return Effect.flip(Fiber.join(fiber))
 }
 
+/** How many large pulls are granted now. */
+const grantsOf = ({ window }: Requester) => {
+  let granted = 0
+  for (let n = 0; n < 20; n++) window.ask("large", { what: "", atLeast: 0, granted: () => granted++ })()
+  return granted
+}
+
 const settle = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
 
 describe("requests", () => {
+  it.effect("tells the window that the connection was lost, and ends its pause in time", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      yield* settle
+      assert.strictEqual(grantsOf(requester), 6)
+      link.tell({ _tag: "Disconnected" })
+      yield* settle
+      assert.strictEqual(grantsOf(requester), 0)
+      yield* TestClock.adjust("1 second")
+      link.tell({ _tag: "Connected" })
+      assert.isAbove(grantsOf(requester), 0)
+    }))
+
   it.effect("a request without time left ends at once and is not sent; later requests still time out", () =>
     Effect.gen(function*() {
       const link = makeLink()

@@ -1,0 +1,427 @@
+/** Bugs of pull consumers: of their pulls and window, of their supervision, and of what a watch does with a slow reader. */
+import type { Edit, Mutant } from "./models.ts"
+
+const consumer = "src/internal/nats/jetstream/consumer.ts"
+const puller = "src/internal/nats/jetstream/puller.ts"
+const requester = "src/internal/nats/jetstream/requester.ts"
+const watch = "src/internal/nats/bucket/watch.ts"
+const watchState = "src/internal/nats/bucket/watchState.ts"
+const window = "src/internal/nats/jetstream/pullWindow.ts"
+
+const tests = {
+  listing: "test/internal/nats/bucket/listing.test.ts",
+  puller: "test/internal/nats/jetstream/puller.test.ts",
+  requester: "test/internal/nats/jetstream/requester.test.ts",
+  watch: "test/internal/nats/bucket/watch.test.ts",
+  watchGaps: "test/internal/nats/bucket/watchGaps.test.ts",
+  watchReaders: "test/internal/nats/bucket/watchReaders.test.ts",
+  watchState: "test/internal/nats/bucket/watchState.test.ts",
+  window: "test/internal/nats/jetstream/pullWindow.test.ts"
+} as const
+
+interface Bug extends Omit<Edit, "file"> {
+  readonly name: string
+  readonly from: string
+  /** The name of the test that detects the bug. */
+  readonly test: string
+  readonly also?: ReadonlyArray<Edit>
+}
+
+/**
+ * Bugs of one file, and the file of the tests that detect them. The scenarios write little, and their readers are fast:
+ * they detect few of these bugs, so they run only once.
+ */
+const bugsOf = (file: string, tests: string, bugs: ReadonlyArray<Bug>): ReadonlyArray<Mutant> =>
+  bugs.map((bug) => ({ ...bug, file, scenario: "single", runs: 1, test: { file: tests, name: bug.test } }))
+
+const pulls = bugsOf(puller, tests.puller, [
+  {
+    name: "the end of a pull is not counted as unread",
+    from: "a slow reader would keep a whole bucket in memory, K25",
+    find: "this.unread++",
+    replace: "",
+    test: "stop when the messages of three are unread, and go on when one was processed"
+  },
+  {
+    name: "the window counts the bytes that a reader has not read",
+    from: "a reader of two watches in turn would wait for ever, K33",
+    find: "pull.grant?.end()\n    this.proceed()",
+    replace: "this.proceed()",
+    also: [{ file: puller, find: "oldest?.grant?.arrived(bytes)", replace: "" }],
+    test: "leave the window to other consumers, although their messages are unread"
+  },
+  {
+    name: "a message that does not fit into a pull is never pulled",
+    from: "a value larger than a pull would stop its watch, K33",
+    find: "if (received > 0) return",
+    replace: "if (received >= 0) return",
+    test: "has room for any message if the next one did not fit"
+  },
+  {
+    name: "a message that is larger than the server accepts now is never pulled",
+    from: "the limit of a server can be lowered, K33",
+    find: "return wasLarge && bytes >= whole",
+    replace: "return wasLarge && bytes > largestMessage",
+    test: "is of one message of any size if that did not suffice"
+  },
+  {
+    name: "large pulls are sent beside the one for a large message",
+    from: "two pulls would be granted for one message, K33",
+    find: "return kind === \"large\" && atLeast === 0 && first!.kind === \"large\"",
+    replace: "return kind === \"large\" && first!.bytes > 0",
+    test: "are one at a time for a message that is larger than the pull"
+  },
+  {
+    name: "a consumer that has more than one pull pulls one at a time",
+    from: "each pull would wait for the round trip of the next one, K33",
+    find: "const mostUnderWay = 2",
+    replace: "const mostUnderWay = 1",
+    test: "are a small one, then two large ones at a time, then one that waits"
+  },
+  {
+    name: "a consumer that has nothing left does not pull any more",
+    from: "the watch would not receive changes, K33",
+    find: "if (this.underWay.size === 0) this.wait()",
+    replace: "",
+    test: "are a small one, then two large ones at a time, then one that waits"
+  },
+  {
+    name: "a closed consumer keeps its part of the window",
+    from: "each closed watch would leave less for the others, K33",
+    find: "for (const { grant } of this.underWay.values()) grant?.end()",
+    replace: "",
+    test: "leave the window free when the consumer is closed"
+  },
+  {
+    name: "a closed consumer keeps its place in the queue of the window",
+    from: "it would be granted a pull that never ends, K33",
+    find: "this.withdraw?.()",
+    replace: "",
+    test: "that wait for the window are withdrawn when the consumer is closed"
+  },
+  {
+    name: "the heartbeat remains frequent after the snapshot",
+    from: "each idle watch would get 5 messages a second, K21",
+    find: "this.isStarting = false",
+    replace: "",
+    test: "that wait have a frequent heartbeat until the first messages are complete"
+  },
+  {
+    name: "a sign of life is sent without need",
+    from: "each consumer without a pull would send one every 1.2 s, K21",
+    find: "if (this.isClosed || monotonicMillis(this.options.clock) - this.lastSent < millis) return",
+    replace: "void millis",
+    test: "are followed by a sign of life if none was sent for long"
+  }
+])
+
+const windows = bugsOf(window, tests.window, [
+  {
+    name: "the window never shrinks",
+    from: "the renewal of a lease would wait behind the messages of a slow link, K33",
+    find: "if (millis > longestDrain)",
+    replace: "if (millis > longestDrain && bytes < leastBytes)",
+    test: "shrinks while pulls take long, once for all that were under way, and grows again"
+  },
+  {
+    name: "the window shrinks once for each pull that was under way",
+    from: "one pause of the link would shrink it to its minimum, K33",
+    find: "if (begun < this.changedAt) return",
+    replace: "",
+    test: "shrinks while pulls take long, once for all that were under way, and grows again"
+  },
+  {
+    name: "the window does not grow again",
+    from: "one pause of the link would slow down all later reads, K33",
+    find: "{ ceiling, bytes: Math.min(ceiling, bytes + pulled) }",
+    replace: "{ ceiling, bytes: Math.min(ceiling, bytes + 0 * pulled) }",
+    test: "shrinks while pulls take long, once for all that were under way, and grows again"
+  },
+  {
+    name: "the window grows again to the size at which the server has cut the connection",
+    from: "the server would cut it again and again, K33",
+    find: "return { ceiling: lower, bytes: Math.min(bytes, lower) }",
+    replace: "return { ceiling, bytes: Math.min(bytes, lower) }",
+    test: "is at most a quarter of what was under way when the connection was lost, at least 128 KiB"
+  },
+  {
+    name: "large pulls do not pause after a cut",
+    from: "the server would cut the new connection at once, K33",
+    find: "if (lane === this.large && this.isPausing) return",
+    replace: "",
+    test: "after a loss with much under way pauses large pulls, longer after each loss, and names the largest"
+  },
+  {
+    name: "the pause after a cut does not grow",
+    from: "a server that cuts each time would be asked each second, K33",
+    find: "Duration.min(longestPause, Duration.times(this.pause, 2))",
+    replace: "Duration.min(longestPause, this.pause)",
+    test: "after a loss with much under way pauses large pulls, longer after each loss, and names the largest"
+  },
+  {
+    name: "a loss with little under way counts as a cut",
+    from: "each restart of a server would pause the large pulls, K33",
+    find: "if (underWay < leastSuspect) return",
+    replace: "",
+    test: "ignores a loss with little under way"
+  },
+  {
+    name: "small pulls wait behind large ones",
+    from: "a small bucket would be read after the large ones, K33",
+    find: "const lane = kind === \"small\" ? this.small : this.large",
+    replace: "const lane = this.large",
+    test: "grants small pulls although the large ones are used up"
+  },
+  {
+    name: "a pull that is larger than the window is never granted",
+    from: "a large message would stop its watch, K33",
+    find: "if (lane.used > 0 && lane.used + bytes > limit) return",
+    replace: "if (lane.used + bytes > limit) return",
+    test: "grants a pull that is larger than the window when no other one is under way"
+  },
+  {
+    name: "the window counts bytes that have arrived",
+    from: "pulls would wait for nothing, K33",
+    find: "lane.used -= less",
+    replace: "",
+    test: "counts what is requested and not received"
+  },
+  {
+    name: "the window counts bytes that were lost with the connection",
+    from: "reads would stop after some losses, K33",
+    find: "lane.used = 0",
+    replace: "",
+    test: "after a loss with much under way pauses large pulls, longer after each loss, and names the largest"
+  },
+  {
+    name: "the bytes of a pull that was lost with the connection are freed twice",
+    from: "the window would grow with each loss, K33",
+    find: "if (!lane.underWay.delete(grant)) return",
+    replace: "lane.underWay.delete(grant)",
+    test: "grants nothing twice that was under way when the connection was lost"
+  }
+])
+
+const told = bugsOf(requester, tests.requester, [
+  {
+    name: "the window does not know that the connection was lost",
+    from: "large pulls would not pause, and the lost bytes would count, K33",
+    find: "if (event._tag === \"Disconnected\") window.lost()",
+    replace: "",
+    test: "tells the window that the connection was lost"
+  }
+])
+
+const supervision = [
+  ...bugsOf(consumer, tests.watchReaders, [
+    {
+      name: "a watch that waits for its reader gives no sign of life",
+      from: "the server removes a consumer without pulls after 10 s, K21",
+      find: "touch()\n      continue",
+      replace: "continue",
+      test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
+    },
+    {
+      name: "a consumer without a pull counts as silent",
+      from: "each slow reader would replace its consumer every 2.2 s, K21",
+      find: "isExpecting: () => puller.isExpecting",
+      replace: "isExpecting: () => true",
+      test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
+    },
+    {
+      name: "the end of a sign of life counts as the end of the consumer",
+      from: "a slow reader would replace its consumer every 3 s, K21",
+      find: "return isOfPull ? this.ended(token, false) : undefined",
+      replace: "return isOfPull ? this.ended(token, false) : silent(token)",
+      test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
+    },
+    {
+      name: "messages count as processed when the watch has taken them",
+      from: "a slow reader would keep more than the messages of three pulls in memory, K25",
+      find: "if (_tag === \"Ended\") unprocessed++",
+      replace: "if (_tag === \"Ended\") puller.processed(1)",
+      test: "pulls no more than it may buffer, and goes on when the reader does"
+    },
+    {
+      name: "messages never count as processed",
+      from: "each watch would stop after three pulls, K25",
+      find: "puller.processed(unprocessed)",
+      replace: "puller.processed(0)",
+      test: "pulls no more than it may buffer, and goes on when the reader does"
+    }
+  ]),
+  ...bugsOf(consumer, tests.watch, [
+    {
+      name: "a silent consumer is replaced although large pulls arrive",
+      from: "its heartbeat waits behind them, and the new consumer starts again, K21",
+      find: "if (js.window.isBusy && until(busySilenceLimit) > 0)",
+      replace: "if (js.window.isBusy && until(silenceLimit) > 0)",
+      test: "keeps a silent consumer for 10 s while large pulls of the connection arrive"
+    },
+    {
+      name: "a silent consumer is never replaced while large pulls arrive",
+      from: "a small watch would be silent until the large ones are ready, K21",
+      find: "if (js.window.isBusy && until(busySilenceLimit) > 0)",
+      replace: "if (js.window.isBusy)",
+      test: "keeps a silent consumer for 10 s while large pulls of the connection arrive"
+    },
+    {
+      name: "a denied pull is not reported",
+      from: "the watch would wait for ever, K26",
+      find: "const refusable = new Set([inbox, js.pullSubject(stream, name)])",
+      replace: "const refusable = new Set([inbox])",
+      test: "fails with PermissionDenied if it may not pull"
+    }
+  ])
+]
+
+const readers = [
+  ...bugsOf(watch, tests.watch, [
+    {
+      name: "Ready does not follow the last pending message",
+      from: "it would wait for a heartbeat, K20",
+      find: "return place.pending === 0 || progress.endsListing(message)",
+      replace: "return progress.endsListing(message)",
+      test: "is ready when nothing is pending, or when the last pending message has arrived"
+    },
+    {
+      name: "the heartbeat of a watch remains frequent after Ready",
+      from: "each idle watch would get 5 messages a second, K21",
+      find: "consumer.complete()",
+      replace: "",
+      test: "creates a consumer with a unique name, pulls with a heartbeat, and deletes it at the end"
+    }
+  ]),
+  ...bugsOf(watch, tests.listing, [
+    {
+      name: "a listing by a consumer waits until nothing is left",
+      from: "it would not end while clients write, K15",
+      find: "return place.pending === 0 || progress.endsListing(message)",
+      replace: "return place.pending === 0",
+      test: "by a consumer ends with the first message that was stored after its beginning"
+    }
+  ]),
+  ...bugsOf(watch, tests.watchReaders, [
+    {
+      name: "a watch that is interrupted while its reader is slow loses what it held back",
+      from: "the new consumer starts after these messages, K22",
+      find: "const { held } = this\n    if",
+      replace: "const { held } = this\n    this.held = []\n    if",
+      test: "gives its reader everything once, although its consumer is replaced in the meantime"
+    },
+    {
+      name: "a watch that is interrupted while its reader is slow repeats what the reader has",
+      from: "the rest of a group is given twice, K22",
+      find: "this.held = []\n        if",
+      replace: "if",
+      test: "gives its reader everything once, although its consumer is replaced in the meantime"
+    }
+  ]),
+  ...bugsOf(watch, tests.watchGaps, [
+    {
+      name: "keys that were removed while a consumer was behind are not reported",
+      from: "found by the simulation: a machine was suspended for 20 s, and markers live for 1 s, K23",
+      find: "if (progress.isReady && arrival.behind > Duration.toMillis(patience)) progress.delayed()",
+      replace: "",
+      test: "looks for removed keys after it was behind for long, because markers may have expired unseen"
+    },
+    {
+      name: "keys that were removed while a reader was slow are not reported",
+      from: "their markers may have expired unseen, K23",
+      find: "if (Duration.isGreaterThan(waited, patience)) this.onDelay()",
+      replace: "void waited",
+      test: "looks for removed keys after a slow reader, because markers may have expired unseen"
+    }
+  ]),
+  ...bugsOf(consumer, tests.watchGaps, [
+    {
+      name: "each full pull begins the time behind anew",
+      from: "a consumer that is behind for long would count as quick, K23",
+      find: "this.behindSince = isDrained ? undefined : this.behindSince ?? now",
+      replace: "this.behindSince = isDrained ? undefined : now",
+      test: "counts the time behind from the first full pull"
+    }
+  ])
+]
+
+const states = bugsOf(watchState, tests.watchState, [
+  {
+    name: "a snapshot goes on after the last message although the stream keeps several for each key",
+    from: "keys overwritten before their turn would be missing before Ready, K22",
+    find: "(this.cursor === 0 || !this.keepsOne)",
+    replace: "this.cursor === 0",
+    test: "goes on with a snapshot after the cursor if the stream keeps one message per key, else starts it again"
+  },
+  {
+    name: "an interrupted snapshot always starts again",
+    from: "a large snapshot on a flapping link would never be complete, K22",
+    find: "(this.cursor === 0 || !this.keepsOne)",
+    replace: "this.cursor >= 0",
+    test: "goes on with a snapshot after the cursor if the stream keeps one message per key, else starts it again"
+  },
+  {
+    name: "a snapshot of another stream begins after the last message of the former one",
+    from: "it would skip the messages of the new stream, K24",
+    find: "this.cursor = 0\n    this.given.addOlder",
+    replace: "this.given.addOlder",
+    test: "starts with a snapshot on another stream"
+  },
+  {
+    name: "a key that is gone is reported with a wrong revision",
+    from: "revisions are kept as differences, K23",
+    find: "gone.push({ subject, revision: revision + this.base })",
+    replace: "gone.push({ subject, revision })",
+    test: "starts with a snapshot on another stream"
+  },
+  {
+    name: "after a second reset a key of the first stream is reported with a wrong revision",
+    from: "revisions are kept as differences, K24",
+    find: "this.set(subject, revision + older.base)",
+    replace: "this.set(subject, revision)",
+    test: "after two resets reports the keys of both former streams, each with its last revision"
+  },
+  {
+    name: "a second reset forgets the keys of the first stream",
+    from: "the reader would keep them for ever, K24",
+    find: "this.given.addOlder(this.former)",
+    replace: "",
+    test: "after two resets reports the keys of both former streams, each with its last revision"
+  },
+  {
+    name: "a watch that has caught up remains in its state",
+    from: "Ready would be repeated, K20",
+    find: "return state === \"First\" ? \"First\" : \"Live\"",
+    replace: "return state",
+    test: "after Snapshot and \"caught up\" is Live"
+  },
+  {
+    name: "a watch of another stream resumes instead of starting again",
+    from: "neither its snapshot nor Ready would follow, K24",
+    find: "return state === \"First\" ? \"Snapshot\" : \"Resetting\"",
+    replace: "return state === \"First\" ? \"Snapshot\" : \"Resuming\"",
+    test: "after Live and \"another stream\" is Resetting"
+  },
+  {
+    name: "a new consumer of a watch that is ready does not compare the keys",
+    from: "keys removed during the gap would remain, K23",
+    find: "if (state === \"Resuming\") return \"compare\"",
+    replace: "if (state === \"Resuming\") return \"nothing\"",
+    test: "in Resuming with {}: compare"
+  },
+  {
+    name: "a connected watch does not compare its keys after a delay",
+    from: "keys whose markers expired unseen would remain, K23",
+    find: "if (state === \"Live\") return known.owesComparison ? \"compare\" : \"nothing\"",
+    replace: "if (state === \"Live\") return \"nothing\"",
+    test: "in Live with {\"owesComparison\":true}: compare"
+  },
+  {
+    name: "Ready does not ask for the end of the snapshot",
+    from: "keys overwritten before their turn would be missing, K20",
+    find: "if (!known.hasEnd) return \"find end\"",
+    replace: "if (!known.hasEnd) return \"become ready\"",
+    test: "in Snapshot with {}: find end"
+  }
+])
+
+export const pulling: ReadonlyArray<Mutant> = [...pulls, ...windows, ...told, ...supervision, ...readers, ...states]
