@@ -54,7 +54,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     /** Whether the connection accepts a pull. */
     accepts: true,
     replicas: 1,
-    messages: 0
+    messages: 0,
+    historySize: 1
   }
   const unused = (): never => assert.fail("a watch does not call this")
 
@@ -198,7 +199,7 @@ export const startWatch = Effect.fnUntraced(function*(
       server.state.infoFails === undefined
         ? Effect.succeed({
           ...server.stream,
-          config: { num_replicas: server.state.replicas },
+          config: { num_replicas: server.state.replicas, max_msgs_per_subject: server.state.historySize },
           ts: undefined,
           messages: server.state.messages,
           bytes: 0,

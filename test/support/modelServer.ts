@@ -68,8 +68,11 @@ interface Consumer {
   lastSaid: number
 }
 
-/** The probability that the next message does not fit into a pull. */
+/** The probability that a pull ends before the next message: that does not fit, or the pull has all its messages. */
 const full = 0.2
+
+/** Every message fits into a pull of this many bytes. */
+const fitsAny = 64 * 1024 * 1024
 
 const status = { heartbeat: 100, noMessages: 404, timeout: 408, conflict: 409, noResponders: 503 }
 
@@ -157,6 +160,15 @@ export const makeModel = (
     })
   }
 
+  /**
+   * What nats-server 2.10.27 and 2.15.1 do with a message that does not fit into a pull, if it is one of the last messages
+   * of each key: they skip it, unless the stream keeps one message of each key.
+   */
+  const skip = (consumer: Consumer, { revision }: Kept) => {
+    if (historySize === 1 || consumer.snapshot.length === 0) return
+    consumer.snapshot = consumer.snapshot.filter((one) => one > revision)
+  }
+
   const endPull = (consumer: Consumer, { replyTo }: Pull, code: number) => {
     consumer.pull = undefined
     sayStatus(consumer.settings.name, replyTo, code, code === status.conflict ? { "Nats-Pending-Bytes": "1" } : {})
@@ -176,7 +188,10 @@ export const makeModel = (
         if (no_wait === true) return endPull(consumer, pull, status.noMessages)
         break
       }
-      if (chance.is(full)) return endPull(consumer, pull, status.conflict)
+      if (chance.is(full)) {
+        if (pull.settings.max_bytes < fitsAny) skip(consumer, message)
+        return endPull(consumer, pull, status.conflict)
+      }
       deliver(consumer, message, rest.length)
       consumer.lastSaid = now
     }
@@ -242,7 +257,12 @@ export const makeModel = (
     const consumer = consumers.get(name)
     if (consumer === undefined) return sayStatus(name, replyTo, status.noResponders)
     // The smallest pull is a sign of life only: no message fits.
-    if (settings.max_bytes > 1) consumer.pull = { settings, replyTo, begun }
+    if (settings.max_bytes > 1) {
+      consumer.pull = { settings, replyTo, begun }
+      return
+    }
+    const [message] = remaining(consumer)
+    if (message !== undefined) skip(consumer, message)
   }
 
   const js = (clock: Clock.Clock): JetStream => ({

@@ -65,6 +65,34 @@ const pulls = bugsOf(puller, tests.puller, [
     test: "is of one message of any size if that did not suffice"
   },
   {
+    name: "a sign of life is sent while the server would skip a message then",
+    from: "nats-server 2.10.27 and 2.15.1, K36",
+    find: "this.isClosed || this.mustFit ||",
+    replace: "this.isClosed ||",
+    test: "into which every message must fit have few messages and no limit of bytes, until the first are complete"
+  },
+  {
+    name: "in a bucket with history the pulls remain small after Ready",
+    from: "a watch would need many round trips for many changes, K36",
+    find: "return this.options.largest !== undefined && this.isStarting",
+    replace: "return this.options.largest !== undefined",
+    test: "into which every message must fit have few messages and no limit of bytes, until the first are complete"
+  },
+  {
+    name: "in a bucket with history the size of messages does not limit the pulls",
+    from: "the window would not hold for large messages, K36",
+    find: "this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)",
+    replace: "",
+    test: "into which every message must fit have few messages and no limit of bytes, until the first are complete"
+  },
+  {
+    name: "in a bucket with history the largest size of messages does not limit the pulls",
+    from: "a server cut the link when large values followed small ones, K36",
+    find: "Math.floor(Math.min(bytes / this.expected, mostTooLarge * bytes / largest))",
+    replace: "Math.floor(bytes / this.expected)",
+    test: "into which every message must fit have few messages and no limit of bytes, until the first are complete"
+  },
+  {
     name: "large pulls are sent beside the one for a large message",
     from: "two pulls would be granted for one message, K33",
     find: "return kind === \"large\" && atLeast === 0 && first!.kind === \"large\"",
@@ -109,8 +137,8 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a sign of life is sent without need",
     from: "each consumer without a pull would send one every 1.2 s, K21",
-    find: "if (this.isClosed || monotonicMillis(this.options.clock) - this.lastSent < millis) return",
-    replace: "void millis",
+    find: "if (this.isClosed || this.mustFit || monotonicMillis(this.options.clock) - this.lastSent < millis) return",
+    replace: "if (this.mustFit) return",
     test: "are followed by a sign of life if none was sent for long"
   }
 ])
@@ -276,6 +304,15 @@ const supervision = [
 ]
 
 const readers = [
+  ...bugsOf(consumer, "test/internal/nats/bucket/watchModel.test.ts", [
+    {
+      name: "in a bucket with history the pulls of a snapshot end before messages that do not fit",
+      from: "nats-server 2.10.27 and 2.15.1 skip them, K36",
+      find: "largest: largestUnlessSkipped(options)",
+      replace: "largest: undefined",
+      test: "reports the final state of the stream, in order, without duplicates, and is ready, under random faults"
+    }
+  ]),
   ...bugsOf(watch, tests.watch, [
     {
       name: "Ready does not follow the last pending message",

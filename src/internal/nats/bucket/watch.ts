@@ -221,7 +221,8 @@ const session = Effect.fnUntraced(function*(
     subject: `${options.prefix}${options.filter}`,
     what: `the ${options.purpose} of ${options.filter} in stream ${options.stream}`,
     headersOnly: options.headersOnly === true,
-    startAt: progress.startAt
+    startAt: progress.startAt,
+    config: info.config
   })
   opened(consumer)
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.

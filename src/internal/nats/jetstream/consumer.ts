@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import { type KVStoreReason, PermissionDenied, Unavailable } from "../../../KVStoreError.ts"
 import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
 import { type NatsMessage, type PortFailure, reported } from "../port.ts"
-import type { ConsumerSettings, JetStream } from "./api.ts"
+import type { ConsumerSettings, JetStream, StreamInfo } from "./api.ts"
 import { type MessagePlace, placeReader } from "./messages.ts"
 import { Puller } from "./puller.ts"
 import { codes } from "./reasons.ts"
@@ -79,6 +79,8 @@ interface ConsumerOptions {
   readonly headersOnly: boolean
   /** The sequence of the first message. Undefined: the last message of each subject. */
   readonly startAt: number | undefined
+  /** The settings of the stream. */
+  readonly config: StreamInfo["config"]
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -240,6 +242,13 @@ const receive = Effect.fnUntraced(function*(
   )
 })
 
+/** The largest size of a message, if the server skips one that does not fit into a pull (K36); otherwise undefined. */
+const largestUnlessSkipped = ({ config, js, startAt }: ConsumerOptions): number | undefined => {
+  if (startAt !== undefined || config.max_msgs_per_subject === 1) return undefined
+  const { max_msg_size = 0 } = config
+  return max_msg_size > 0 ? max_msg_size : js.port.server().maxPayload
+}
+
 /** Creates the consumer, and deletes it with the scope, even if the creation was interrupted. */
 const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: string) {
   const { js, stream, timeout } = options
@@ -297,7 +306,7 @@ const watchSilence = Effect.fnUntraced(function*(
 
 /** Creates the puller of a consumer. `heard` is called for each pull: the silence counts from then on. */
 const pullerOf = (
-  { js, stream, what }: ConsumerOptions,
+  options: ConsumerOptions,
   { address, clock, heard, interrupt, name, pending }: {
     readonly name: string
     /** The inbox without the last token, which is that of the pull. */
@@ -307,13 +316,15 @@ const pullerOf = (
     readonly heard: () => void
     readonly interrupt: (interrupted: Interrupted) => void
   }
-) =>
-  new Puller({
+): Puller => {
+  const { js, stream, what } = options
+  return new Puller({
     what,
     clock,
     window: js.window,
     maxPayload: () => js.port.server().maxPayload,
     pending,
+    largest: largestUnlessSkipped(options),
     send: (settings, token) => {
       heard()
       try {
@@ -323,6 +334,7 @@ const pullerOf = (
       }
     }
   })
+}
 
 export const open = Effect.fnUntraced(function*(
   options: ConsumerOptions

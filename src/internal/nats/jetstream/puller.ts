@@ -1,6 +1,6 @@
 /**
  * The pulls of one consumer: their sizes follow its messages, within the window of
- * the connection (docs/protocols/kv.md, K33).
+ * the connection (docs/protocols/kv.md, K33 and K36).
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -32,6 +32,19 @@ const messageOverhead = 16 * 1024
 
 /** More than any server accepts. The server reports the end only of a pull with a limit of bytes. */
 const largestMessage = 128 * 1024 * 1024
+
+/**
+ * A pull that every message must fit into has no limit of bytes. It has so few messages that, if all have the largest
+ * size, they are at most this many times larger than the window: then all pulls together are smaller than the default
+ * `max_pending` of a server.
+ */
+const mostTooLarge = 8
+
+/** The smallest size that a message is expected to have. */
+const leastExpected = 2 * 1024
+
+/** After a large message the expected size decreases by this factor with each message. */
+const forgetting = 0.9
 
 /** Large pulls under way: the server sends one while the end of the other and the next one are under way. */
 const mostUnderWay = 2
@@ -77,6 +90,11 @@ export interface PullerOptions {
   readonly maxPayload: () => number
   /** The number of messages at the beginning. */
   readonly pending: number
+  /**
+   * The largest size of a message, if every message must fit into its pull until the first messages are complete, because
+   * the server would skip it; otherwise undefined.
+   */
+  readonly largest: number | undefined
   /** Sends a pull. Its messages and its end have this token. */
   readonly send: (settings: PullSettings, token: string) => void
 }
@@ -106,6 +124,8 @@ export class Puller {
   private isClosed = false
   private isStarting = true
   private lastSent = Number.NEGATIVE_INFINITY
+  /** The expected size of a message. */
+  private expected = leastExpected
 
   constructor(options: PullerOptions) {
     this.options = options
@@ -139,6 +159,7 @@ export class Puller {
       pull.messages++
     }
     oldest?.grant?.arrived(bytes)
+    this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
     const isHalfUsed = oldest?.kind === "wait" && this.underWay.size === 1 &&
       (oldest.messages * 2 >= mostMessages || oldest.received * 2 >= waitingPull)
     // The next one follows without a pause, in which a value could be overwritten. A consumer that is behind needs a
@@ -173,9 +194,9 @@ export class Puller {
     this.isStarting = false
   }
 
-  /** Sends a sign of life if nothing was sent for `millis`. */
+  /** Sends a sign of life if nothing was sent for `millis`, unless the server would skip a message then. */
   touchAfter(millis: number): void {
-    if (this.isClosed || monotonicMillis(this.options.clock) - this.lastSent < millis) return
+    if (this.isClosed || this.mustFit || monotonicMillis(this.options.clock) - this.lastSent < millis) return
     this.send(touch, touchToken)
   }
 
@@ -206,7 +227,7 @@ export class Puller {
       granted: (grant) => {
         isGranted = true
         this.withdraw = undefined
-        this.begin({ batch, max_bytes: grant.bytes, no_wait: true }, kind, grant)
+        this.begin({ ...this.limitsOf(batch, grant.bytes), no_wait: true }, kind, grant)
         this.proceed()
       }
     })
@@ -216,7 +237,20 @@ export class Puller {
   private wait(): void {
     const [expiry, heartbeat] = this.isStarting ? [startExpiry, startHeartbeat] : [watchExpiry, watchHeartbeat]
     const times = { expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) }
-    this.begin({ batch: mostMessages, max_bytes: waitingPull, ...times }, "wait", undefined)
+    this.begin({ ...this.limitsOf(mostMessages, waitingPull), ...times }, "wait", undefined)
+  }
+
+  private get mustFit(): boolean {
+    return this.options.largest !== undefined && this.isStarting
+  }
+
+  /** The limits of a pull. If every message must fit, only the number of messages limits it. */
+  private limitsOf(batch: number, bytes: number): Pick<PullSettings, "batch" | "max_bytes"> {
+    const { largest } = this.options
+    if (largest === undefined || !this.mustFit) return { batch, max_bytes: bytes }
+    const fitting = Math.floor(Math.min(bytes / this.expected, mostTooLarge * bytes / largest))
+    const messages = Math.max(1, Math.min(batch, fitting))
+    return { batch: messages, max_bytes: messages * largestMessage }
   }
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {

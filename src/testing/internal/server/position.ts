@@ -50,6 +50,17 @@ export class Position {
     else this.at++
   }
 
+  /** Whether the next message is one of the last messages of each subject at the creation. */
+  get isInSnapshot(): boolean {
+    return this.snapshot !== undefined
+  }
+
+  /** Leaves out the message that `next` has returned. */
+  skip(): void {
+    this.pending--
+    this.at++
+  }
+
   /** The revision up to which all matching messages were taken, as a heartbeat reports it. */
   get passed(): number {
     return this.pending === 0 ? this.copy.lastRevision : this.lastTaken

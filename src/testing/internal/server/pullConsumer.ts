@@ -33,6 +33,8 @@ export interface PullConsumerOptions {
   readonly interest: Interest
   /** Whether the server is of the 2.10 line. */
   readonly isOld: boolean
+  /** Whether the stream keeps one message of each subject. */
+  readonly keepsOne: () => boolean
   /** Called when the consumer had no pull for `inactive_threshold`. */
   readonly onAbandoned: (consumer: PullConsumer) => void
 }
@@ -158,6 +160,7 @@ export class PullConsumer {
     const size = this.weight * (subject.length + reply.length + sizeOfHeaders(headers) + value.length)
     if (size > pull.bytes) {
       this.options.work.injected("pull full")
+      this.skip()
       this.end(pull, 409, "Message Size Exceeds MaxBytes", this.left(pull))
       return true
     }
@@ -167,6 +170,16 @@ export class PullConsumer {
     this.pulls.push(this.pulls.shift()!)
     if (--pull.messages === 0) this.end(pull, 409, "Batch Completed", this.left(pull))
     return true
+  }
+
+  /**
+   * What nats-server 2.10.27 and 2.15.1 do with a message that does not fit into a pull, if it is one of the last messages
+   * of each subject: they skip it, unless the stream keeps one message of each subject.
+   */
+  private skip(): void {
+    if (!this.position.isInSnapshot || this.options.keepsOne()) return
+    this.options.work.injected("message skipped")
+    this.position.skip()
   }
 
   private deliver(pull: Pull, message: Kept, reply: string): void {

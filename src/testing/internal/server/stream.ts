@@ -209,6 +209,7 @@ export class SimulatedStream implements Target {
       work,
       interest,
       isOld,
+      keepsOne: () => this.limits.historySize === 1,
       onAbandoned: (abandoned) => this.removeConsumer(abandoned, true)
     })
     this.consumers.set(settings.name, consumer)

@@ -216,6 +216,7 @@ describe("a watch", () => {
   it.effect("starts the snapshot again if it is interrupted before Ready, and emits nothing twice", () =>
     Effect.gen(function*() {
       const server = yield* makeServer
+      server.state.historySize = 5
       server.state.pending = 3
       const { words } = yield* startWatch(server)
       server.consumers[0]!.value(50, 1, 2)
@@ -314,6 +315,7 @@ describe("a watch", () => {
         what: "a watch",
         headersOnly: false,
         startAt: undefined,
+        config: {},
         timeout: 1000,
         read: Effect.mapError(() => new Unavailable({ problem: "not connected" }))
       })))

@@ -10,7 +10,7 @@ import { type Grant, PullWindow } from "../../../../src/internal/nats/jetstream/
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
 
-const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow) {
+const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow, largest?: number) {
   const clock = yield* Clock.Clock
   const sent: Array<PullSettings & { readonly token: string }> = []
   const window = shared ?? new PullWindow(clock)
@@ -20,6 +20,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow)
     window,
     maxPayload: () => mebibyte,
     pending,
+    largest,
     send: (settings, token) => sent.push({ ...settings, token })
   })
   puller.proceed()
@@ -153,6 +154,52 @@ describe("the pulls of a consumer", () => {
       puller.close()
       puller.proceed()
       assert.strictEqual(takeAll(), 32)
+    }))
+
+  it.effect("into which every message must fit have few messages and no limit of bytes, until the first are complete", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller(1, undefined, mebibyte)
+      const shown = () => {
+        const { batch, max_bytes } = sent.at(-1)!
+        assert.strictEqual(max_bytes, batch * 128 * mebibyte)
+        return batch
+      }
+      const end = (token: number, end: "full" | "drained" = "full") => {
+        puller.ended(String(token), end)
+        puller.processed(1)
+        return shown()
+      }
+      assert.strictEqual(shown(), 1)
+      puller.received(1000, 9999)
+      assert.strictEqual(end(1), 8)
+      puller.received(200_000, 9999)
+      assert.strictEqual(end(2), 5)
+      puller.received(mebibyte, 9999)
+      assert.strictEqual(end(3), 1)
+      for (let n = 0; n < 20; n++) puller.received(100, 9999)
+      assert.isAbove(end(4), 1)
+      yield* TestClock.adjust("1 minute")
+      puller.touchAfter(3000)
+      assert.strictEqual(sent.filter(({ token }) => token === "touch").length, 0)
+      const drain = () => {
+        for (const { token } of sent.filter(({ token }) => puller.isUnderWay(token))) puller.ended(token, "drained")
+        puller.processed(2)
+      }
+      drain()
+      assert.deepStrictEqual([sent.at(-1)!.no_wait, shown() > 0], [undefined, true])
+      puller.complete()
+      drain()
+      assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [512, 32 * kibibyte])
+    }))
+
+  it.effect("into which every message must fit have more messages if the largest message is small", () =>
+    Effect.gen(function*() {
+      for (const [largest, batches] of [[4 * kibibyte, [32, 512, 512]], [64 * kibibyte, [8, 128, 128]]] as const) {
+        const { puller, sent } = yield* makePuller(1, undefined, largest)
+        puller.received(100, 9999)
+        puller.ended("1", "full")
+        assert.deepStrictEqual(sent.map(({ batch }) => batch), [...batches])
+      }
     }))
 
   it.effect("that wait for the window are withdrawn when the consumer is closed", () =>

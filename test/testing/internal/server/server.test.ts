@@ -391,6 +391,30 @@ describe("a simulated consumer", () => {
     assert.strictEqual(received(heard.raw.at(-1)!).header("Nats-Pending-Messages"), "998")
   })
 
+  it("skips the last message of a subject that does not fit into a pull, if the stream keeps earlier ones", () => {
+    const wordsWith = (stream: object, settings: object) => {
+      const { client, time } = start({ stream })
+      for (const key of ["a", "b", "c"]) client.put(key, "x".repeat(100))
+      const heard = client.listen("_deliver.c")
+      const config = consumerSettings("c", settings)
+      client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config })
+      for (const max_bytes of [1, 1e9, 1]) {
+        client.pull("c", { max_bytes, no_wait: true, batch: 1 })
+        time.pass(5)
+      }
+      client.put("d")
+      client.pull("c", { max_bytes: 1, no_wait: true })
+      time.pass(5)
+      client.pull("c", { no_wait: true })
+      time.pass(5)
+      return heard.words.flatMap((word) => /^[a-d]@/.exec(word) === null ? [] : [word[0]]).join("")
+    }
+    assert.strictEqual(wordsWith({ max_msgs_per_subject: 5 }, {}), "bd")
+    assert.strictEqual(wordsWith({ max_msgs_per_subject: 1 }, {}), "abcd")
+    const byRevision = { deliver_policy: "by_start_sequence", opt_start_seq: 1 }
+    assert.strictEqual(wordsWith({ max_msgs_per_subject: 5 }, byRevision), "abcd")
+  })
+
   it("counts more bytes per message for some consumers, as if the values were large", () => {
     const full = Array.from({ length: 40 }, (_, seed) => {
       const { client, time } = start({ seed })
