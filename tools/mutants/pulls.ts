@@ -65,6 +65,13 @@ const pulls = bugsOf(puller, tests.puller, [
     test: "is of one message of any size if that did not suffice"
   },
   {
+    name: "other messages are pulled together with a large one",
+    from: "a server with a max_pending of 1 MB cut a link whose window had shrunk, K33",
+    find: ": { _tag: \"Take\", kind: \"large\", batch: 1, atLeast: whole }",
+    replace: ": { _tag: \"Take\", kind: \"large\", batch: mostMessages, atLeast: whole }",
+    test: "has room for any message if the next one did not fit"
+  },
+  {
     name: "a sign of life is sent while the server would skip a message then",
     from: "nats-server 2.10.27 and 2.15.1, K36",
     find: "this.isClosed || this.mustFit ||",

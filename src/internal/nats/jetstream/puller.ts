@@ -75,11 +75,12 @@ export const nextPull = ({ bytes, end, received, wasLarge }: Shown, maxPayload: 
   if (end === "drained") return { _tag: "Wait" }
   if (end === undefined) return { _tag: "Take", kind: "small", batch: mostMessages, atLeast: 0 }
   if (received > 0) return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: 0 }
-  // The next message is larger than the pull. The limit of the server may have been higher when it was stored.
+  // The next message is larger than the pull. It is pulled alone: several could exceed a window that has shrunk. The limit
+  // of the server may have been higher when the message was stored.
   const whole = maxPayload + messageOverhead
   return wasLarge && bytes >= whole
     ? { _tag: "Take", kind: "large", batch: 1, atLeast: largestMessage }
-    : { _tag: "Take", kind: "large", batch: mostMessages, atLeast: whole }
+    : { _tag: "Take", kind: "large", batch: 1, atLeast: whole }
 }
 
 export interface PullerOptions {

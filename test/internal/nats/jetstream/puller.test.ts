@@ -43,7 +43,7 @@ describe("the next pull", () => {
     [
       "has room for any message if the next one did not fit",
       { ...shown, end: "full", bytes: 100 },
-      take("large", whole)
+      take("large", whole, 1)
     ],
     ["is of one message of any size if that did not suffice", {
       end: "full",
