@@ -90,6 +90,17 @@ export const permissions = (test: Test, world: World) => {
       assert.isTrue(Option.isSome(yield* store.get("a")))
     }))
 
+  test("a watch whose pulls are denied fails with PermissionDenied", () =>
+    Effect.gen(function*() {
+      const { opened } = yield* as(world, `publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.>" }`)
+      const store = yield* opened
+      const says = ["$JS.API.CONSUMER.MSG.NEXT.KV_orders."]
+      yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "PermissionDenied", says })
+      yield* refused(Stream.runDrain(store.watch("no.key")), { at: `watch "no.key"`, reason: "PermissionDenied", says })
+      yield* refused(store.history("a"), { at: `history "a"`, reason: "PermissionDenied", says })
+      assert.isTrue(Option.isSome(yield* store.get("a")))
+    }))
+
   test("opening without permission for STREAM.INFO fails with PermissionDenied", () =>
     Effect.gen(function*() {
       const { opened } = yield* as(world, `publish: { deny: "$JS.API.STREAM.INFO.>" }`)
