@@ -219,6 +219,17 @@ describe.concurrent("watches", () => {
       assert.deepStrictEqual(yield* restartsOf(store), [])
     }))
 
+  test("of large values behind small ones, in a bucket with history, are ready and lose no link", (world) =>
+    Effect.gen(function*() {
+      const { url } = yield* startNatsServer({ line: world.line })
+      const { client, open } = yield* connected(world, url)
+      const store = yield* open({ bucket: freshName(), storage: "memory", historySize: 3 })
+      const keys = numbers(140).map((n) => `key.${n}`)
+      const sizeOf = (n: number) => n < 100 ? 100 : 1_000_000
+      yield* Effect.forEach(keys.entries(), ([n, key]) => store.put(key, new Uint8Array(sizeOf(n))), { concurrency: 8 })
+      assert.strictEqual(yield* readThreeTimes(client, store, keys), 0)
+    }))
+
   test("of 10 MB, three on a connection that the server cuts at 1 MB, are ready with every key", (world) =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line: world.line, config: "max_pending: 1MB" })

@@ -99,7 +99,12 @@ export const driver: ReadonlyArray<Mutant> = [
     file: requester,
     find: "if (left > 0) yield* Effect.sleep(wholeMillis(left))",
     replace: "if (left <= 0) return yield* Effect.never\n    yield* Effect.sleep(wholeMillis(left))",
-    scenario: "single"
+    scenario: "single",
+    runs: 50,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a request without time left ends at once and is not sent; later requests still time out"
+    }
   },
   {
     name: "the store's clock is extrapolated with the host's wall clock",
