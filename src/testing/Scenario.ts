@@ -188,7 +188,7 @@ const runWith = (
   Effect.suspend(() => {
     const problem = planProblem(plan, asked.nodes)
     if (problem !== undefined) return Effect.fail(problem)
-    const { duration, settleTime, simulation: { bucket, limit, server }, warmUp } = asked
+    const { duration, settleTime, simulation: { bucket, limit, maxPending, server }, warmUp } = asked
     const faults = plan.faults.map((fault) => fault.at + ("for" in fault ? fault.for : 0))
     const needed = Math.max(Duration.toMillis(duration), ...faults) + Duration.toMillis(warmUp) +
       Duration.toMillis(settleTime)
@@ -196,6 +196,7 @@ const runWith = (
       limit: limit ?? Duration.sum(Duration.millis(needed), spare),
       server,
       bucket,
+      maxPending,
       seed: plan.seed,
       timeline
     })

@@ -90,6 +90,12 @@ export interface RunOptions {
    * }`.
    */
   readonly bucket?: BucketOptions | undefined
+  /**
+   * The number of bytes that may wait to be sent to one client, as `max_pending` of nats-server. If more wait, the server
+   * cuts the connection, and the client reconnects. Messages wait while a link has too little bandwidth or is cut.
+   * Default 64 MiB.
+   */
+  readonly maxPending?: number | undefined
   /** The simulated time after which an unfinished run fails with `SimulationStuck`. Default 1 hour. */
   readonly limit?: Duration.Input | undefined
   /** Whether to record a timeline. Recording makes the run slower. Default false. */
@@ -185,8 +191,8 @@ export interface SimulatedNode {
 }
 
 /**
- * The quality of the link between a machine and the server. It applies to each
- * direction.
+ * The quality of the link between a machine and the server. Except for `bandwidth`, it
+ * applies to each direction.
  *
  * @category models
  * @since 0.1.0
@@ -200,6 +206,11 @@ export interface LinkQuality {
   readonly loss?: number | undefined
   /** The probability that later messages overtake a message, from 0 to 1. Default 0: in order, as with TCP. */
   readonly reordering?: number | undefined
+  /**
+   * The bandwidth of each connection from the server to the machine, in bytes per second: messages wait for the messages
+   * before them. Requests to the server do not wait. Default: unlimited.
+   */
+  readonly bandwidth?: number | undefined
 }
 
 /**

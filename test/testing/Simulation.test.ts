@@ -210,11 +210,15 @@ describe("an invalid argument", () => {
   const linked = (quality: unknown) => Effect.flatMap(node("a"), (a) => a.link(quality as Simulation.LinkQuality))
   refuses("of a link (quality) fails with InvalidConfig, which names it", [
     [linked({ loss: 2 }), "loss: expected a number from 0 to 1, got 2"],
+    [linked({ bandwidth: 0 }), "bandwidth: expected a number above 0, got 0"],
     [linked({ loss: Number.NaN }), "loss: expected a number from 0 to 1, got NaN"],
     [linked({ reordering: "often" }), "reordering: expected a number from 0 to 1, got \"often\""],
     [linked({ minDelay: 5, maxDelay: 1 }), "maxDelay: expected a time from minDelay (5 ms) on, got 1 ms"],
     [linked({ minDelay: -5 }), "minDelay: expected a time from 0"],
-    [linked({ least: 5 }), "quality: no option \"least\": the options are minDelay, maxDelay, loss, reordering"],
+    [
+      linked({ least: 5 }),
+      "quality: no option \"least\": the options are minDelay, maxDelay, loss, reordering, bandwidth"
+    ],
     [linked(null), "quality: expected an object with minDelay"]
   ])
 
@@ -254,13 +258,17 @@ describe("an invalid argument", () => {
         [{ seed: {} }, "seed: expected a number or a text, got an object"],
         [{ limit: "soon" }, "limit: expected a time such as"],
         [{ limit: Number.POSITIVE_INFINITY }, "limit: expected a time from 0"],
+        [{ maxPending: 0.5 }, "maxPending: expected a whole number from 1, got 0.5"],
         [{ timeline: "yes" }, "timeline: expected true or false, got \"yes\""],
         [{ bucket: "jobs" }, "bucket: expected an object with the name of a bucket, got a plain string"],
         [{ bucket: null }, "bucket: expected an object with the name of a bucket, got null"],
         [{ bucket: { bucket: "no pe" } }, "bucket"],
         [{ bucket: { bucket: "jobs", replica: 3 } }, "\"replica\""],
-        [{ seeds: 1 }, "options: no option \"seeds\": the options are seed, server, bucket, limit, timeline"],
-        [null, "options: expected an object with seed, server, bucket, limit, timeline, got null"]
+        [
+          { seeds: 1 },
+          "options: no option \"seeds\": the options are seed, server, bucket, maxPending, limit, timeline"
+        ],
+        [null, "options: expected an object with seed, server, bucket, maxPending, limit, timeline, got null"]
       ]
       for (const [wrong, expected] of rows) {
         const error = yield* Effect.flip(Simulation.run(Effect.void, wrong as Simulation.RunOptions))

@@ -21,7 +21,7 @@ import {
 } from "../../../internal/options.ts"
 import * as Faults from "../../Faults.ts"
 import type { Scenario } from "../../Scenario.ts"
-import { bucketOptions, limit, server, time } from "../world/settings.ts"
+import { bucketOptions, limit, maxPending, server, time } from "../world/settings.ts"
 import { buckets, kinds, maxFaults, nodes, planDuration } from "./plan.ts"
 
 /** The default targets: all buckets, the first or the second bucket. */
@@ -44,7 +44,12 @@ const settings = {
   buckets: withDefault(buckets, anyBucket),
   offset: withDefault(time, Duration.days(1)),
   drift: withDefault(share, 0.1),
-  simulation: group({ server: optional(server), bucket: optional(bucketOptions), limit: optional(limit) }),
+  simulation: group({
+    server: optional(server),
+    bucket: optional(bucketOptions),
+    maxPending: optional(maxPending),
+    limit: optional(limit)
+  }),
   setup: thatIs(isSetup, "an Effect")
 }
 

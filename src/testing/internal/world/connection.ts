@@ -3,10 +3,11 @@
  * detects a dead link after some time and then reconnects without a limit.
  */
 import type { LinkEvent, NatsMessage, NatsPort } from "../../../internal/nats/port.ts"
+import { sizeOfHeaders } from "../server/kept.ts"
 import { type Outgoing, received } from "../server/messages.ts"
 import type { Session, SimulatedServer } from "../server/server.ts"
 import type { Timer } from "./environment.ts"
-import { type Quality, Wire } from "./wire.ts"
+import { type Buffer, type Quality, Wire } from "./wire.ts"
 import type { Actor, World } from "./world.ts"
 
 /** A dead link is detected after two unanswered pings, 3 s apart, as `NatsClient.layer` configures. In milliseconds. */
@@ -22,12 +23,18 @@ const arrivedAlready = 0.5
 
 const maxPayload = 1024 * 1024
 
+/** The bytes of a message on the link. The words of the protocol line are not counted. */
+const sizeOf = ({ data, headers, reply, subject }: Outgoing): number =>
+  subject.length + (reply?.length ?? 0) + sizeOfHeaders(headers) + data.length
+
 /** The network of a connection's machine. */
 interface Network {
   readonly quality: () => Quality
   readonly isCut: (direction: "requests" | "replies") => boolean
   /** Whether the server would answer a ping. */
   readonly isAlive: () => boolean
+  /** The server has cut the connection. */
+  readonly onServerCut: () => void
 }
 
 export interface SimulatedConnectionOptions {
@@ -36,6 +43,8 @@ export interface SimulatedConnectionOptions {
   readonly version: string
   readonly network: Network
   readonly process: Actor
+  /** The limit of the server for the bytes that wait to be sent to this client. */
+  readonly maxPending: number
   /** Letters and digits: the prefix of the names of inboxes and consumers. */
   readonly name: string
 }
@@ -62,23 +71,38 @@ export class SimulatedConnection implements NatsPort {
     this.connect()
   }
 
-  private makeWire(direction: "requests" | "replies"): Wire {
+  private makeWire(direction: "requests" | "replies", buffer?: Buffer): Wire {
     const { network, process, world } = this.options
     return new Wire(world, this.chance, {
       direction,
       receiver: direction === "requests" ? undefined : process,
       quality: network.quality,
-      isCut: () => network.isCut(direction)
+      isCut: () => network.isCut(direction),
+      buffer
     })
   }
 
   private connect(): void {
-    this.up = this.makeWire("requests")
-    const down = this.makeWire("replies")
+    const up = this.makeWire("requests")
+    const down = this.makeWire("replies", {
+      limit: this.options.maxPending,
+      onOverflow: () => this.cutByServer(up),
+      onEnd: () => this.disconnect()
+    })
+    this.up = up
     this.down = down
-    const deliver = (message: Outgoing, subscription: string) => down.send(() => this.onMessage(message, subscription))
+    const deliver = (message: Outgoing, subscription: string) =>
+      down.send(() => this.onMessage(message, subscription), sizeOf(message))
     this.session = this.options.server.connect({ deliver })
     for (const subject of this.subscriptions.keys()) this.tellServer((session) => session.subscribe(subject))
+  }
+
+  /** The server cuts the connection as a slow consumer. Nothing passes any more, but the client does not know yet. */
+  private cutByServer(up: Wire): void {
+    const { network, world } = this.options
+    world.injected("cut as a slow consumer")
+    network.onServerCut()
+    up.close(arrivedAlready)
   }
 
   private tellServer(say: (session: Session) => void): void {
@@ -112,6 +136,11 @@ export class SimulatedConnection implements NatsPort {
     }
     this.up.heal()
     this.down.heal()
+  }
+
+  /** To be called when the bandwidth has changed or a cut has begun. */
+  sendAgain(): void {
+    this.down.sendAgain()
   }
 
   /** Breaks the connection and tries to reconnect until it succeeds. */

@@ -98,6 +98,7 @@ export class Fleet {
   private readonly ownClock: NodeClock
   private readonly limit: number
   private readonly bucket: BucketOptions
+  private readonly maxPending: number
   private readonly stored: Array<StoredWrite> = []
   private readonly storeDisruptions: Array<Disruption> = []
   private readonly losses: Array<Loss> = []
@@ -117,11 +118,12 @@ export class Fleet {
     })
   }
 
-  private constructor({ bucket, limit, seed, server, timeline }: Values<typeof runSettings>) {
+  private constructor({ bucket, limit, maxPending, seed, server, timeline }: Values<typeof runSettings>) {
     const version = versions[server]
     this.seed = String(seed)
     this.version = version
     this.bucket = bucket
+    this.maxPending = maxPending
     this.limit = Duration.toMillis(limit)
     const chance = new Chance(this.seed)
     this.world = new World(chance, { isRecorded: timeline })
@@ -246,6 +248,7 @@ export class Fleet {
       server: this.server,
       version: this.version,
       isServerPaused: () => this.world.now() < this.serverPausedUntil,
+      maxPending: this.maxPending,
       id,
       number: this.machines.size,
       epoch,
@@ -417,11 +420,13 @@ const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "clien
   heal: Effect.sync(() => machine.heal())
 })
 
+const millisPerSecond = 1000
+
 const toQuality = (given: LinkQuality): Result.Result<Quality, InvalidConfig> =>
-  Result.flatMap(read("quality", given, linkSettings), ({ loss, reordering, ...delays }) => {
+  Result.flatMap(read("quality", given, linkSettings), ({ bandwidth, loss, reordering, ...delays }) => {
     const minDelay = optionalMillis(delays.minDelay) ?? goodQuality.minDelay
     const maxDelay = optionalMillis(delays.maxDelay) ?? Math.max(minDelay, goodQuality.maxDelay)
     return maxDelay >= minDelay
-      ? Result.succeed({ minDelay, maxDelay, loss, reordering })
+      ? Result.succeed({ minDelay, maxDelay, loss, reordering, bandwidth: bandwidth / millisPerSecond })
       : Result.fail(invalidConfig(`maxDelay: expected a time from minDelay (${minDelay} ms) on, got ${maxDelay} ms`))
   })

@@ -21,6 +21,8 @@ export interface MachineOptions {
   readonly server: SimulatedServer
   readonly version: string
   readonly isServerPaused: () => boolean
+  /** The limit of the server for the bytes that wait to be sent to one client. */
+  readonly maxPending: number
   readonly id: string
   /** The number of this machine in the fleet, from 0. */
   readonly number: number
@@ -183,19 +185,24 @@ export class Machine {
 
   /** Opens a connection of the current process; undefined if the server is unreachable. */
   connect(): SimulatedConnection | undefined {
-    const { server, version, world } = this.options
+    const { maxPending, server, version, world } = this.options
     if (!this.isAlive) return undefined
     const connection = new SimulatedConnection({
       world,
       server,
       version,
+      maxPending,
       process: this.process,
       // The number distinguishes ids that differ only in punctuation.
       name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}n${this.options.number}c${++this.opened}`,
       network: {
         quality: () => this.degradations.at(-1)?.quality ?? goodQuality,
         isCut: (direction) => this.isCut(direction),
-        isAlive: () => this.isAlive
+        isAlive: () => this.isAlive,
+        onServerCut: () => {
+          this.note("the server cuts a connection as a slow consumer")
+          this.connectionLost()
+        }
       }
     })
     this.connections.add(connection)
@@ -233,6 +240,7 @@ export class Machine {
     }
     if (cut.directions.some((one) => !this.isCut(one))) this.world.injected(`cut ${direction}`)
     this.cuts.push(cut)
+    this.sendAgain()
     this.note(`${direction === "both" ? "requests and replies are" : `${direction} are`} blocked`)
     this.doubt()
     if (millis !== undefined) this.world.after(millis, () => this.mend(cut))
@@ -251,12 +259,14 @@ export class Machine {
   setQuality(quality: Quality, millis: number | undefined): void {
     const degradation: Degradation = { quality, since: this.world.now() }
     this.degradations.push(degradation)
+    this.sendAgain()
     this.world.injected("degraded link")
     this.note(
       `the link is degraded: ${quality.minDelay} to ${quality.maxDelay} ms, ${
         Math.round(100 * quality.loss)
       } % lost, ` +
-        `${Math.round(100 * quality.reordering)} % overtaken`
+        `${Math.round(100 * quality.reordering)} % overtaken` +
+        (Number.isFinite(quality.bandwidth) ? `, ${quality.bandwidth} kB/s` : "")
     )
     if (millis !== undefined) this.world.after(millis, () => this.improve(degradation))
   }
@@ -265,6 +275,7 @@ export class Machine {
     const index = this.degradations.indexOf(degradation)
     if (index === -1) return
     this.degradations.splice(index, 1)
+    this.sendAgain()
     this.pastDisruptions.push({ node: this.id, from: degradation.since, until: this.world.now() })
     if (this.degradations.length === 0) this.note("the link is no longer degraded")
   }
@@ -275,10 +286,19 @@ export class Machine {
     for (const cut of Array.from(this.cuts)) this.mend(cut)
   }
 
+  private sendAgain(): void {
+    for (const connection of this.connections) connection.sendAgain()
+  }
+
+  /** Records that a connection is lost until the client has reconnected. */
+  private connectionLost(): void {
+    this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
+  }
+
   /** Breaks all connections; the clients reconnect. */
   disconnect(): void {
     this.note("all connections break")
-    this.pastDisruptions.push({ node: this.id, from: this.world.now(), until: this.world.now() + 1000 })
+    this.connectionLost()
     for (const connection of Array.from(this.connections)) connection.disconnect()
   }
 

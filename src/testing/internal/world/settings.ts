@@ -9,6 +9,7 @@ import {
   between,
   duration,
   flag,
+  integer,
   oneOf,
   optional,
   refuse,
@@ -37,14 +38,15 @@ export const time: Setting<Duration.Duration> = duration(Duration.zero)
 /** How far a clock is set forward, or back if negative: at most 366 days. */
 export const step: Setting<Duration.Duration> = duration(Duration.days(-366), Duration.days(366))
 
-const isRate = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value > 0
+const isAboveZero = (value: unknown): value is number =>
+  typeof value === "number" && Number.isFinite(value) && value > 0
 
-const rate: Setting<number> = (name, value) =>
-  isRate(value) ? Result.succeed(value) : refuse(name, "a number above 0", shown(value))
+const aboveZero: Setting<number> = (name, value) =>
+  isAboveZero(value) ? Result.succeed(value) : refuse(name, "a number above 0", shown(value))
 
 export const nodeSettings = {
   offset: withDefault(step, Duration.zero),
-  rate: withDefault(rate, 1)
+  rate: withDefault(aboveZero, 1)
 }
 
 const chance = withDefault(between(0, 1), 0)
@@ -53,7 +55,9 @@ export const linkSettings = {
   minDelay: optional(time),
   maxDelay: optional(time),
   loss: chance,
-  reordering: chance
+  reordering: chance,
+  /** Bytes per second. */
+  bandwidth: withDefault(aboveZero, Number.POSITIVE_INFINITY)
 }
 
 export const direction = oneOf(["requests", "replies", "both"])
@@ -72,6 +76,12 @@ export const server = oneOf(["2.10", "2.15"])
 
 export const bucketOptions: Setting<BucketOptions> = thatIs(isBucket, "an object with the name of a bucket")
 
+/** Bytes. */
+export const maxPending = integer(1)
+
+/** The default `max_pending` of nats-server. */
+const defaultMaxPending = 64 * 1024 * 1024
+
 /** Long limits are allowed, since simulated time passes fast. */
 export const limit: Setting<Duration.Duration> = duration(Duration.zero, Duration.days(100_000))
 
@@ -79,6 +89,7 @@ export const runSettings = {
   seed: withDefault(seed, 1),
   server: withDefault(server, "2.15"),
   bucket: withDefault<BucketOptions>(bucketOptions, { bucket: "simulation" }),
+  maxPending: withDefault(maxPending, defaultMaxPending),
   limit: withDefault(limit, Duration.hours(1)),
   timeline: withDefault(flag, false)
 }
