@@ -25,6 +25,9 @@ const longestStretch = 32
 const isHeavy = 0.25
 const heavier = [5, 40] as const
 
+/** Messages count as at most this many bytes, or as their size if it is larger. */
+const heaviest = 64 * 1024
+
 export interface PullConsumerOptions {
   readonly stream: string
   readonly settings: ConsumerSettings
@@ -157,7 +160,8 @@ export class PullConsumer {
       this.position.pending - 1
     }`
     const { headers, subject, value } = message
-    const size = this.weight * (subject.length + reply.length + sizeOfHeaders(headers) + value.length)
+    const actual = subject.length + reply.length + sizeOfHeaders(headers) + value.length
+    const size = Math.max(actual, Math.min(heaviest, this.weight * actual))
     if (size > pull.bytes) {
       this.options.work.injected("pull full")
       this.skip()
