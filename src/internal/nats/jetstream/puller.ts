@@ -63,6 +63,8 @@ export interface Shown {
   readonly bytes: number
   /** The bytes received since the pull was sent. */
   readonly received: number
+  /** The bytes of the largest message received since then. */
+  readonly largest: number
 }
 
 /** A pull that waits for messages, or one in the window. */
@@ -71,16 +73,16 @@ export type NextPull =
   | { readonly _tag: "Take"; readonly kind: "small" | "large"; readonly batch: number; readonly atLeast: number }
 
 /** Decides the next pull. `maxPayload` is the limit of the server for a published message. */
-export const nextPull = ({ bytes, end, received, wasLarge }: Shown, maxPayload: number): NextPull => {
+export const nextPull = ({ bytes, end, largest, received, wasLarge }: Shown, maxPayload: number): NextPull => {
   if (end === "drained") return { _tag: "Wait" }
   if (end === undefined) return { _tag: "Take", kind: "small", batch: mostMessages, atLeast: 0 }
-  if (received > 0) return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: 0 }
-  // The next message is larger than the pull. It is pulled alone: several could exceed a window that has shrunk. The limit
-  // of the server may have been higher when the message was stored.
+  // The next message may be as large as the ones before.
+  if (received > 0) return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: largest + messageOverhead }
+  // The next message is larger than the pull. The limit of the server may have been higher when it was stored. Only one
+  // message is pulled, because the pull may be larger than the window.
   const whole = maxPayload + messageOverhead
-  return wasLarge && bytes >= whole
-    ? { _tag: "Take", kind: "large", batch: 1, atLeast: largestMessage }
-    : { _tag: "Take", kind: "large", batch: 1, atLeast: whole }
+  const atLeast = wasLarge && bytes >= whole ? largestMessage : whole
+  return { _tag: "Take", kind: "large", batch: 1, atLeast }
 }
 
 export interface PullerOptions {
@@ -106,6 +108,7 @@ interface UnderWay {
   readonly bytes: number
   received: number
   messages: number
+  largest: number
 }
 
 const nanos = (duration: Duration.Duration): number => Duration.toMillis(duration) * nanosPerMilli
@@ -130,7 +133,13 @@ export class Puller {
 
   constructor(options: PullerOptions) {
     this.options = options
-    this.shown = { end: options.pending === 0 ? "drained" : undefined, wasLarge: false, bytes: 0, received: 0 }
+    this.shown = {
+      end: options.pending === 0 ? "drained" : undefined,
+      wasLarge: false,
+      bytes: 0,
+      received: 0,
+      largest: 0
+    }
   }
 
   /** Whether the server has a pull of this consumer, so that messages or heartbeats must arrive. */
@@ -158,6 +167,7 @@ export class Puller {
       oldest ??= pull
       pull.received += bytes
       pull.messages++
+      pull.largest = Math.max(pull.largest, bytes)
     }
     oldest?.grant?.arrived(bytes)
     this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
@@ -178,7 +188,8 @@ export class Puller {
     const pull = this.underWay.get(token)
     if (pull === undefined) return
     this.underWay.delete(token)
-    this.shown = { end, wasLarge: pull.kind === "large", bytes: pull.bytes, received: pull.received }
+    const { bytes, kind, largest, received } = pull
+    this.shown = { end, wasLarge: kind === "large", bytes, received, largest }
     this.unread++
     pull.grant?.end()
     this.proceed()
@@ -214,10 +225,10 @@ export class Puller {
   }
 
   /** Whether a pull may be sent while another one is under way: both must be large, and not for one large message. */
-  private mayJoin({ atLeast, kind }: Extract<NextPull, { readonly _tag: "Take" }>): boolean {
+  private mayJoin({ batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): boolean {
     if (this.underWay.size === 0) return true
     const [first] = this.underWay.values()
-    return kind === "large" && atLeast === 0 && first!.kind === "large"
+    return kind === "large" && batch > 1 && first!.kind === "large"
   }
 
   private take({ atLeast, batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): void {
@@ -256,7 +267,7 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0, messages: 0 })
+    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0, messages: 0, largest: 0 })
     this.send(settings, token)
   }
 

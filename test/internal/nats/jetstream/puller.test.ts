@@ -28,7 +28,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow,
 })
 
 describe("the next pull", () => {
-  const shown: Shown = { end: undefined, wasLarge: false, bytes: 0, received: 0 }
+  const shown: Shown = { end: undefined, wasLarge: false, bytes: 0, received: 0, largest: 0 }
   const take = (kind: "small" | "large", atLeast = 0, batch = 512): NextPull => ({
     _tag: "Take",
     kind,
@@ -39,19 +39,26 @@ describe("the next pull", () => {
   const table: ReadonlyArray<readonly [when: string, shown: Shown, next: NextPull]> = [
     ["is small for the first messages", shown, take("small")],
     ["waits if nothing is left", { ...shown, end: "drained" }, { _tag: "Wait" }],
-    ["is large if the last one was full", { ...shown, end: "full", bytes: 100, received: 90 }, take("large")],
     [
-      "has room for any message if the next one did not fit",
+      "is large if the last one was full, with room for a message as large as the largest before",
+      { ...shown, end: "full", bytes: 100, received: 90, largest: 50 * kibibyte },
+      take("large", 66 * kibibyte)
+    ],
+    [
+      "is for one message of the limit of the server if the next one did not fit",
       { ...shown, end: "full", bytes: 100 },
       take("large", whole, 1)
     ],
-    ["is of one message of any size if that did not suffice", {
-      end: "full",
-      wasLarge: true,
-      bytes: whole,
-      received: 0
-    }, take("large", 128 * mebibyte, 1)],
-    ["is large again after that", { end: "full", wasLarge: true, bytes: 128 * mebibyte, received: 1 }, take("large")]
+    [
+      "is for one message of any size if that did not suffice",
+      { ...shown, end: "full", wasLarge: true, bytes: whole },
+      take("large", 128 * mebibyte, 1)
+    ],
+    [
+      "has several messages again after that",
+      { end: "full", wasLarge: true, bytes: 128 * mebibyte, received: 1, largest: 1 },
+      take("large", 16 * kibibyte + 1)
+    ]
   ]
   for (const [when, state, next] of table) {
     it(when, () => assert.deepStrictEqual(nextPull(state, mebibyte), next))
@@ -94,12 +101,16 @@ describe("the pulls of a consumer", () => {
 
   it.effect("are one at a time for a message that is larger than the pull", () =>
     Effect.gen(function*() {
-      const { puller, sizes } = yield* makePuller()
+      const { puller, sent } = yield* makePuller()
       puller.ended("1", "full")
-      assert.deepStrictEqual(sizes(), [64, 1040])
+      assert.deepStrictEqual(sent.map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[512, 64], [1, 1040]])
+      puller.processed(1)
       puller.received(1000, 9999)
       puller.ended("2", "full")
-      assert.deepStrictEqual(sizes(), [64, 1040, 1024])
+      assert.deepStrictEqual(sent.slice(2).map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [
+        [512, 1024],
+        [512, 1024]
+      ])
     }))
 
   it.effect("that wait are followed by the next one when half of it is used, unless the consumer is behind", () =>
