@@ -12,8 +12,14 @@ import { monotonicMillis, wholeMillis } from "../../time.ts"
 
 const mebibyte = 1024 * 1024
 
-/** The size at first. The default `max_pending` of a server, at which it cuts a connection, is 64 MiB. */
-const initialBytes = 8 * mebibyte
+/**
+ * The size at first: on a link of 1 MB/s, the answer to the renewal of a lease waits half a second behind it. On a fast
+ * link the window has grown after a few pulls.
+ */
+const initialBytes = mebibyte / 2
+
+/** The largest window. The default `max_pending` of a server, at which it cuts a connection, is 64 MiB. */
+const mostBytes = 8 * mebibyte
 
 /** The smallest window. A smaller one would not protect a connection better, and would slow down every read. */
 const leastBytes = 128 * 1024
@@ -27,7 +33,7 @@ const smallPull = 64 * 1024
 /** The part of the window for small pulls, so that a small bucket is not read after the large ones. */
 const smallPart = 0.25
 
-/** The window shrinks until a pull ends within this time: the answer to the renewal of a lease may wait behind it. */
+/** The window shrinks until a pull ends within this time and a round trip: the answer to the renewal of a lease may wait behind it. */
 const longestDrain = 250
 
 /** The window grows again while pulls end within this time. */
@@ -52,9 +58,9 @@ export interface Size {
   readonly ceiling: number
 }
 
-export const initialSize: Size = { bytes: initialBytes, ceiling: initialBytes }
+export const initialSize: Size = { bytes: initialBytes, ceiling: mostBytes }
 
-/** The size after a pull of `pulled` bytes has taken `millis`. */
+/** The size after a pull of `pulled` bytes has taken `millis`, without the round trip. */
 export const afterPull = ({ bytes, ceiling }: Size, pulled: number, millis: number): Size => {
   if (millis > longestDrain) return { ceiling, bytes: Math.max(leastBytes, Math.floor(bytes / 2)) }
   return millis > shortDrain ? { ceiling, bytes } : { ceiling, bytes: Math.min(ceiling, bytes + pulled) }
@@ -98,6 +104,8 @@ export class PullWindow {
   private readonly large = new Lane()
   /** The time of the last change of the size; pulls that began before do not change it again. */
   private changedAt = Number.NEGATIVE_INFINITY
+  /** The shortest time between a request and its answer since the connection began, in milliseconds. */
+  private roundTrip = Number.POSITIVE_INFINITY
   private lastArrival = Number.NEGATIVE_INFINITY
   private lastLoss = Number.NEGATIVE_INFINITY
   private pause = shortestPause
@@ -125,8 +133,14 @@ export class PullWindow {
     return this.small.used + this.large.used > 0 && monotonicMillis(this.clock) - this.lastArrival < longestDrain * 4
   }
 
+  /** Call when a request was answered after `millis`. A pull takes at least as long as the shortest of these times. */
+  answered(millis: number): void {
+    this.roundTrip = Math.min(this.roundTrip, millis)
+  }
+
   /** Call when the connection was lost: nothing that was requested arrives any more. */
   lost(): void {
+    this.roundTrip = Number.POSITIVE_INFINITY
     const lanes = [this.small, this.large]
     const underWay = lanes.reduce((sum, { used }) => sum + used, 0)
     const [largest] = Array.from(this.large.underWay.values()).toSorted((a, b) => b.left - a.left)
@@ -219,7 +233,8 @@ export class PullWindow {
   private ended(pulled: number, begun: number): void {
     if (begun < this.changedAt) return
     const now = monotonicMillis(this.clock)
-    const size = afterPull(this.size, pulled, now - begun)
+    const roundTrip = Number.isFinite(this.roundTrip) ? this.roundTrip : 0
+    const size = afterPull(this.size, pulled, now - begun - roundTrip)
     if (size.bytes < this.size.bytes) this.changedAt = now
     this.size = size
   }

@@ -181,11 +181,17 @@ interface Question {
   readonly timeout: number
 }
 
+/** What all requests of a connection share. */
+interface Asking {
+  readonly port: NatsPort
+  readonly underWay: UnderWay
+  readonly clock: Clock.Clock
+  readonly window: PullWindow
+}
+
 /** Sends a request with a reply subject. `receive` gets each answer and calls `done` for the last one. */
 const ask = <A>(
-  port: NatsPort,
-  underWay: UnderWay,
-  clock: Clock.Clock,
+  { clock, port, underWay, window }: Asking,
   { data, headers, subject, timeout }: Question,
   receive: (message: NatsMessage, done: (answer: A) => void) => void
 ): Effect.Effect<A, PortFailure> =>
@@ -196,12 +202,14 @@ const ask = <A>(
       underWay.end(token)
       resume(outcome)
     }
-    const deadline = () => monotonicMillis(clock) + timeout
+    const begun = monotonicMillis(clock)
     const pending: Pending = {
       subject,
-      deadline: deadline(),
+      deadline: begun + timeout,
       onMessage: (message) => {
-        pending.deadline = deadline()
+        const now = monotonicMillis(clock)
+        window.answered(now - begun)
+        pending.deadline = now + timeout
         receive(message, (answer) => end(Effect.succeed(answer)))
       },
       onFailure: (failure) => end(Effect.fail(failure))
@@ -238,6 +246,7 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const underWay = new UnderWay(port.inbox())
   const window = new PullWindow(clock)
+  const asking = { port, underWay, clock, window }
   yield* Effect.acquireRelease(
     Effect.sync(() => listen(port, underWay, window)),
     (ends) =>
@@ -253,11 +262,11 @@ export const make = Effect.fnUntraced(function*(
     port,
     window,
     request: (subject, data, headers, timeout) =>
-      ask<NatsMessage>(port, underWay, clock, { subject, data, headers, timeout }, (message, done) => done(message)),
+      ask<NatsMessage>(asking, { subject, data, headers, timeout }, (message, done) => done(message)),
     requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>
       Effect.suspend(() => {
         const answers: Array<A> = []
-        return ask<Many<A>>(port, underWay, clock, { subject, data, headers: [], timeout }, (message, done) => {
+        return ask<Many<A>>(asking, { subject, data, headers: [], timeout }, (message, done) => {
           if (message.status === 0 || isStored(message)) answers.push(read(message))
           else done({ answers, end: message })
         })

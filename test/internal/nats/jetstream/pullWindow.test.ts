@@ -12,11 +12,12 @@ import {
   PullWindow
 } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { settle } from "../../../support/fakeServer.ts"
+import { grow } from "../../../support/pullWindows.ts"
 
 const mebibyte = 1024 * 1024
 
 /** A window, and a function that requests a pull and returns its grant, which is undefined until it is granted. */
-const makeWindow = Effect.gen(function*() {
+const newWindow = Effect.gen(function*() {
   const window = new PullWindow(yield* Clock.Clock)
   const lines: Array<unknown> = []
   const logger = Logger.make<unknown, void>(({ message }) => void lines.push(message))
@@ -36,9 +37,41 @@ const makeWindow = Effect.gen(function*() {
   return { window, ask, lines }
 })
 
+/** The same with a window that has grown to its full size. */
+const makeWindow = Effect.tap(newWindow, ({ window }) => Effect.sync(() => grow(window)))
+
 const bytesOf = (pulls: ReadonlyArray<{ grant: Grant | undefined }>) => pulls.map(({ grant }) => grant?.bytes ?? 0)
 
 describe("the window of a connection", () => {
+  it.effect("has 512 KiB at first, for two large and two small pulls, and grows while pulls end fast", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* newWindow
+      const pulls = [ask("large"), ask("large"), ask("large"), ask("small"), ask("small"), ask("small")]
+      assert.deepStrictEqual(bytesOf(pulls), [192, 192, 0, 64, 64, 0].map((n) => n * 1024))
+      pulls[0]!.grant!.arrived(192 * 1024)
+      pulls[0]!.grant!.end()
+      assert.strictEqual(pulls[2]!.grant!.bytes, 264 * 1024)
+    }))
+
+  it.effect("counts the time of a pull without the round trip of the connection", () =>
+    Effect.gen(function*() {
+      const { ask, window } = yield* newWindow
+      const pullFor = Effect.fnUntraced(function*(millis: number) {
+        const { grant } = ask("large")
+        yield* TestClock.adjust(millis)
+        grant!.arrived(grant!.bytes)
+        grant!.end()
+        return grant!.bytes / 1024
+      })
+      window.answered(500)
+      window.answered(300)
+      window.answered(400)
+      assert.deepStrictEqual([yield* pullFor(400), yield* pullFor(551), yield* pullFor(400)], [192, 264, 132])
+      // Another connection can have another round trip.
+      window.lost()
+      assert.deepStrictEqual([yield* pullFor(400), yield* pullFor(1)], [181.5, 90.75])
+    }))
+
   it.effect("grants large pulls of 1 MiB, six at once, and the others in the order of their requests", () =>
     Effect.gen(function*() {
       const { ask } = yield* makeWindow
@@ -169,16 +202,18 @@ describe("the size of the window", () => {
     assert.deepStrictEqual(afterPull(size, mebibyte, 250), size)
     assert.deepStrictEqual(afterPull(size, mebibyte, 101), size)
     assert.deepStrictEqual(afterPull(size, mebibyte, 100), { ...size, bytes: 5 * mebibyte })
-    assert.deepStrictEqual(afterPull(initialSize, mebibyte, 1), initialSize)
+    assert.strictEqual(afterPull(initialSize, mebibyte, 1).bytes, 1.5 * mebibyte)
+    assert.deepStrictEqual(afterPull({ bytes: 8 * mebibyte, ceiling: 8 * mebibyte }, mebibyte, 1).bytes, 8 * mebibyte)
     assert.strictEqual(afterPull({ bytes: 130 * 1024, ceiling: mebibyte }, 1, 300).bytes, 128 * 1024)
   })
 
   it("is at most a quarter of what was under way when the connection was lost, at least 128 KiB", () => {
-    assert.deepStrictEqual(afterLoss(initialSize, 4 * mebibyte), { bytes: mebibyte, ceiling: mebibyte })
+    const size = { bytes: 4 * mebibyte, ceiling: 8 * mebibyte }
+    assert.deepStrictEqual(afterLoss(size, 4 * mebibyte), { bytes: mebibyte, ceiling: mebibyte })
     assert.deepStrictEqual(afterLoss({ bytes: mebibyte, ceiling: mebibyte }, 8 * mebibyte), {
       bytes: mebibyte,
       ceiling: mebibyte
     })
-    assert.deepStrictEqual(afterLoss(initialSize, 1000), { bytes: 128 * 1024, ceiling: 128 * 1024 })
+    assert.deepStrictEqual(afterLoss(size, 1000), { bytes: 128 * 1024, ceiling: 128 * 1024 })
   })
 })

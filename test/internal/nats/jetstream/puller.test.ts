@@ -6,14 +6,16 @@ import { TestClock } from "effect/testing"
 import type { PullSettings } from "../../../../src/internal/nats/jetstream/api.ts"
 import { type NextPull, nextPull, Puller, type Shown } from "../../../../src/internal/nats/jetstream/puller.ts"
 import { type Grant, PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
+import { grow } from "../../../support/pullWindows.ts"
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
 
-const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow, largest?: number) {
+const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow, largest?: number, isGrown = true) {
   const clock = yield* Clock.Clock
   const sent: Array<PullSettings & { readonly token: string }> = []
   const window = shared ?? new PullWindow(clock)
+  if (isGrown && shared === undefined) grow(window)
   const puller = new Puller({
     what: "a watch",
     clock,
@@ -130,6 +132,15 @@ describe("the pulls of a consumer", () => {
       assert.deepStrictEqual(behind.sizes(), [32])
       behind.puller.ended("1", "full")
       assert.deepStrictEqual(behind.sizes(), [32, 1024, 1024])
+    }))
+
+  it.effect("have room for the largest message of the pull before, also if the window is smaller", () =>
+    Effect.gen(function*() {
+      const { puller, sizes } = yield* makePuller(1, undefined, undefined, false)
+      puller.received(220 * kibibyte, 9999)
+      puller.received(10, 9999)
+      puller.ended("1", "full")
+      assert.deepStrictEqual(sizes(), [64, 236])
     }))
 
   it.effect("that wait have a frequent heartbeat until the first messages are complete", () =>

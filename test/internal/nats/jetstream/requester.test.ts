@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { make, type Requester } from "../../../../src/internal/nats/jetstream/requester.ts"
 import type { LinkEvent, NatsMessage, NatsPort, PortFailure } from "../../../../src/internal/nats/port.ts"
+import { grow } from "../../../support/pullWindows.ts"
 
 const nothing = new Uint8Array(0)
 
@@ -77,6 +78,7 @@ describe("requests", () => {
       const link = makeLink()
       const requester = yield* make(link.port)
       yield* settle
+      grow(requester.window)
       assert.strictEqual(grantsOf(requester), 6)
       link.tell({ _tag: "Disconnected" })
       yield* settle
