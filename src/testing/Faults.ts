@@ -48,12 +48,13 @@ const inBucket = <Fields extends Schema.Struct.Fields>(fields: Fields) => ({
 /** Both bounds are inclusive. */
 type Bounds = readonly [minimum: number, maximum: number]
 
-/** The bounds of each field: `messages` is a count, the others are milliseconds. */
+/** The bounds of each field: `bandwidth` is bytes per second, `messages` is a count, the others are milliseconds. */
 interface Ranges {
   readonly for: Bounds
   readonly gap: Bounds
   readonly pause: Bounds
   readonly delay: Bounds
+  readonly bandwidth: Bounds
   readonly lag: Bounds
   readonly messages: Bounds
 }
@@ -64,6 +65,7 @@ const possible: Ranges = {
   gap: [1, longestPlan],
   pause: [1, longestPlan],
   delay: [1, longestPlan],
+  bandwidth: [1, Number.MAX_SAFE_INTEGER],
   lag: [0, longestPlan],
   messages: [0, Number.MAX_SAFE_INTEGER]
 }
@@ -77,6 +79,7 @@ const drawn: Ranges = {
   gap: [4000, 9000],
   pause: [1, 20_000],
   delay: [1, 5000],
+  bandwidth: [50_000, 2_000_000],
   lag: [0, 2000],
   messages: [20, 100]
 }
@@ -143,6 +146,16 @@ const schemasIn = (ranges: Ranges) =>
         loss: percent,
         /** The percentage of messages that later messages overtake, from 0 to 50. */
         reordering: percent
+      })
+    ),
+    /** The link of a machine has little bandwidth: messages to it wait for the messages before them. */
+    NarrowLink: Schema.TaggedStruct(
+      "NarrowLink",
+      on({
+        /** The duration in milliseconds. */
+        for: whole(ranges.for),
+        /** The bandwidth of each connection of the machine, in bytes per second. */
+        bandwidth: whole(ranges.bandwidth)
       })
     ),
     /** The connections of a machine break. */
@@ -412,6 +425,8 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
         ),
         until(fault.for)
       )
+    case "NarrowLink":
+      return Effect.andThen(node(fault.node).link({ bandwidth: fault.bandwidth }, fault.for), until(fault.for))
     case "Disconnect":
       return node(fault.node).disconnect
     case "NoStoreLeader":
@@ -510,6 +525,8 @@ export const format = (fault: Fault): string => {
     .map(([name, value]) =>
       name === "for" || name === "by" || name === "maxDelay"
         ? `${name} ${seconds(Number(value))}`
+        : name === "bandwidth"
+        ? `${name} ${Number(value) / 1000} kB/s`
         : name === "loss" || name === "reordering"
         ? `${name} ${String(value)} %`
         : `${name} ${String(value)}`

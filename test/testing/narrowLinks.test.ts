@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as KVStore from "../../src/KVStore.ts"
+import * as Faults from "../../src/testing/Faults.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
 
 type Store = KVStore.KVStore["Service"]
@@ -118,6 +119,44 @@ describe("a link with a bandwidth", () => {
     {},
     noCut
   )
+})
+
+describe("the fault NarrowLink", () => {
+  const fault: Faults.Fault = { _tag: "NarrowLink", at: 1500, node: "a", for: 500, bandwidth: 100_000 }
+
+  it.effect("limits the bandwidth of a machine for its duration", () =>
+    Effect.gen(function*() {
+      const run = yield* Simulation.run(Effect.gen(function*() {
+        const { bucket, node, now, pauseServer } = yield* Simulation.Simulation
+        const a = yield* node("a")
+        const times = a.run(Effect.provide(
+          Effect.gen(function*() {
+            const store = yield* KVStore.KVStore
+            yield* store.put("k", new Uint8Array(large))
+            yield* Effect.sleep(1600)
+            return yield* Effect.all([now, Effect.andThen(store.get("k"), now), Effect.andThen(store.get("k"), now)])
+          }),
+          a.layer
+        ))
+        const injecting = yield* Effect.forkChild(Faults.injectAll([fault], { node: () => a, bucket, pauseServer }))
+        const result = yield* times
+        yield* Fiber.join(injecting)
+        return result
+      }))
+      const [, second, third] = run.value
+      assert.closeTo(second, 2000, 20)
+      assert.closeTo(third, 2000, 20)
+      assert.strictEqual(run.faults.get("narrow link"), 1)
+    }))
+
+  it("is printed with its bandwidth", () => {
+    assert.strictEqual(Faults.format(fault), "at 1.5 s        NarrowLink     a  for 0.5 s  bandwidth 100 kB/s")
+  })
+
+  it("is not among the default faults, so that their plans stay the same", () => {
+    assert.notInclude(Faults.survivable, "NarrowLink")
+    assert.include(Faults.kinds, "NarrowLink")
+  })
 })
 
 describe("the limit of the server for what waits to be sent", () => {

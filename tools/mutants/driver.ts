@@ -4,6 +4,8 @@ import type { Mutant } from "./models.ts"
 const consumer = "src/internal/nats/jetstream/consumer.ts"
 const follow = "src/internal/nats/bucket/watch.ts"
 const jetstream = "src/internal/nats/jetstream/api.ts"
+const puller = "src/internal/nats/jetstream/puller.ts"
+const pullWindow = "src/internal/nats/jetstream/pullWindow.ts"
 const progress = "src/internal/nats/bucket/watchState.ts"
 const requester = "src/internal/nats/jetstream/requester.ts"
 const timekeeper = "src/internal/nats/bucket/storeClock.ts"
@@ -204,13 +206,29 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "the timeout of a batch counts from its request",
     from: "a large listing over a slow link never ended, K11",
     file: requester,
-    find: "pending.deadline = deadline()",
-    replace: "void deadline",
+    find: "pending.deadline = now + timeout",
+    replace: "",
     scenario: "single",
     runs: 50,
     test: {
       file: "test/internal/nats/jetstream/requester.test.ts",
       name: "requestMany times out when no answer has come for its timeout, however long it took until then"
     }
+  },
+  {
+    name: "a message that is larger than the pull is not pulled",
+    from: "the pulls of this library, K33",
+    file: puller,
+    find: "const atLeast = wasLarge && bytes >= whole ? largestMessage : whole",
+    replace: "const atLeast = 0",
+    scenario: "narrow"
+  },
+  {
+    name: "large pulls do not continue after a cut connection",
+    from: "the pulls of this library, K33",
+    file: pullWindow,
+    find: "this.isPausing = false",
+    replace: "",
+    scenario: "narrow"
   }
 ]

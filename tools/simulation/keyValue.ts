@@ -4,6 +4,7 @@
  * watch must show the contents of the bucket.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -200,6 +201,53 @@ const givenTwice = ({ losses, stored }: Facts): ReadonlySet<string> => {
   return keys
 }
 
+/** Large values beside the others, in a bucket of their own, which every process watches over the same connection. */
+const ballastBucket = "ballast"
+const ballastKeys = Array.from({ length: 60 }, (_, index) => `large.${index}`)
+const largestBallast = 64 * 1024
+
+/**
+ * The limit of the server for what waits to be sent: less than the driver asks for at first, so that the server cuts some
+ * connections.
+ */
+const ballastPending = 300_000
+
+/** Writes all large values, then one of them at random from time to time. */
+const writeBallast = (store: Store, goesOn: Effect.Effect<boolean>) =>
+  Effect.gen(function*() {
+    const write = (key: string) =>
+      Effect.flatMap(
+        Random.nextIntBetween(1, largestBallast),
+        (size) => Effect.ignore(store.put(key, new Uint8Array(size)))
+      )
+    yield* Effect.forEach(ballastKeys, write)
+    while (yield* goesOn) {
+      yield* pause(10, 1000)
+      yield* Effect.flatMap(Random.choice(ballastKeys), write)
+    }
+  })
+
+/** The last revision of each large value that a watch has emitted. */
+type Weights = Map<string, number>
+
+const followBallast = (store: Store, weights: Weights) =>
+  Stream.runForEach(store.watch(), (event) =>
+    Effect.sync(() => {
+      if (event._tag === "Put") weights.set(event.entry.key, event.entry.revision)
+    })).pipe(Effect.retry(Schedule.spaced("1 second")))
+
+/** Reports watches that have not emitted the last revision of each large value. */
+const ballastMissing = ({ stored }: Facts, watches: ReadonlyMap<string, Weights>): ReadonlyArray<string> => {
+  const last = new Map<string, number>()
+  for (const { bucket, key, revision } of stored) if (bucket === ballastBucket) last.set(key, revision)
+  if (last.size === 0) return ["no large value was written"]
+  return [...watches].flatMap(([node, weights]) =>
+    [...last].filter(([key, revision]) => weights.get(key) !== revision).map(([key, revision]) =>
+      `the watch on ${node} shows revision ${weights.get(key)} of "${key}", but the last one is ${revision}`
+    )
+  )
+}
+
 interface Options {
   readonly replicas: number
   readonly faults: Scenario.Scenario["faults"]
@@ -207,19 +255,23 @@ interface Options {
   readonly keepsAll: boolean
   /** Milliseconds. The bucket then has expiry markers, which are kept for one second. */
   readonly maxAge?: number
+  /** Whether the processes also watch large values. */
+  readonly hasBallast?: boolean
 }
 
-const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Scenario => ({
+const scenario = ({ faults, hasBallast = false, keepsAll, maxAge, replicas }: Options): Scenario.Scenario => ({
   nodes: ["a", "b", "c", "d"],
   duration: "70 seconds",
   settleTime: "30 seconds",
-  buckets: [bucket],
+  buckets: hasBallast ? [bucket, ballastBucket] : [bucket],
+  ...(hasBallast ? { simulation: { maxPending: ballastPending } } : {}),
   faults,
   setup: Effect.gen(function*() {
     const simulation = yield* Simulation
     const clock = yield* Clock.Clock
     const history: Array<Linearizability.Operation> = []
     const watches = new Map<string, Shown>()
+    const ballast = new Map<string, Weights>()
     let written = 0
     const problems: Array<string> = []
     const judge = judgeFor(problems, maxAge ?? Number.POSITIVE_INFINITY)
@@ -235,6 +287,15 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
     )
     const services = (node: SimulatedNode) => Layer.provideMerge(NatsKVStore.layer(options), node.client)
 
+    const watchBallast = Effect.fnUntraced(function*(node: SimulatedNode) {
+      const context = yield* Layer.build(NatsKVStore.layer({ bucket: ballastBucket }))
+      const store = Context.get(context, KVStore.KVStore)
+      const weights: Weights = new Map()
+      ballast.set(node.id, weights)
+      yield* Effect.forkScoped(followBallast(store, weights))
+      if (node.id === "a") yield* Effect.forkScoped(writeBallast(store, goesOn))
+    })
+
     const process = (node: SimulatedNode) =>
       Effect.gen(function*() {
         const plain = yield* KVStore.KVStore
@@ -242,6 +303,7 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
         const shown: Shown = { values: new Map(), last: 0 }
         watches.set(node.id, shown)
         yield* Effect.forkScoped(follow(plain, shown, keepsAll, problems))
+        if (hasBallast) yield* watchBallast(node)
         if (node.id === "d") yield* Effect.forkScoped(writeWithIds(() => written++, goesOn))
         const seen = new Map<string, number>()
         while (yield* goesOn) {
@@ -272,7 +334,8 @@ const scenario = ({ faults, keepsAll, maxAge, replicas }: Options): Scenario.Sce
       return [
         ...problems,
         ...(story === undefined || story._tag === "Linearizable" ? [] : [Linearizability.format(story)]),
-        ...(yield* atLast)
+        ...(yield* atLast),
+        ...(hasBallast ? ballastMissing(yield* simulation.facts, ballast) : [])
       ]
     })
     return { process, violations }
@@ -304,3 +367,14 @@ export const losing = scenario({
 
 /** Values expire after five seconds: no read returns an older value, and expiry markers are not read as values. */
 export const aging = scenario({ replicas: 1, faults: Faults.survivable, keepsAll: true, maxAge: 5000 })
+
+/**
+ * Every process also watches large values over its connection. Links often have little bandwidth, and the server cuts
+ * connections for which too much waits.
+ */
+export const narrow = scenario({
+  replicas: 1,
+  faults: [...Faults.survivable, "NarrowLink", "NarrowLink", "NarrowLink", "NarrowLink"],
+  keepsAll: true,
+  hasBallast: true
+})

@@ -1,6 +1,6 @@
 /** The scenarios by name, and for each the faults that must take effect in a long run. */
 import type * as Scenario from "../../src/testing/Scenario.ts"
-import { aging, losing, replicated, single } from "./keyValue.ts"
+import { aging, losing, narrow, replicated, single } from "./keyValue.ts"
 import { bereft, mixed } from "./mixed.ts"
 
 export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
@@ -9,7 +9,8 @@ export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
   single,
   replicated,
   losing,
-  aging
+  aging,
+  narrow
 }
 
 /** Faults of machines, their links, and any bucket. */
@@ -51,5 +52,6 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   losing: [...everywhere, ...losses],
   aging: [...everywhere, "late expiry", "marker"],
+  narrow: [...everywhere, "narrow link", "cut as a slow consumer"],
   bereft: ["consumers lost", "disconnected", "stream lost", "stream recreated from 1"]
 }

@@ -260,7 +260,7 @@ export class Machine {
     const degradation: Degradation = { quality, since: this.world.now() }
     this.degradations.push(degradation)
     this.sendAgain()
-    this.world.injected("degraded link")
+    this.world.injected(Number.isFinite(quality.bandwidth) ? "narrow link" : "degraded link")
     this.note(
       `the link is degraded: ${quality.minDelay} to ${quality.maxDelay} ms, ${
         Math.round(100 * quality.loss)
