@@ -53,6 +53,21 @@ export const watches = (test: Test, until: Until) => {
       assert.deepStrictEqual(yield* watch.words, ["ready"])
     }))
 
+  test("a watch emits values of all sizes up to the limit of the server, as values and as changes", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const sizes = [100, 70_000, 1_000_000, 10, 1_000_000, 300_000, 40_000, 40_000, 66_000, 1]
+      const putAll = (prefix: string) =>
+        Effect.forEach(sizes, (size, index) => store.put(`${prefix}.${index}`, new Uint8Array(size)), { discard: true })
+      yield* putAll("before")
+      const { events } = yield* record(store.watch())
+      yield* until(Effect.sync(() => events.length), (count) => count === sizes.length + 1)
+      yield* putAll("after")
+      yield* until(Effect.sync(() => events.length), (count) => count === 2 * sizes.length + 1)
+      const emitted = events.map((event) => event._tag === "Put" ? event.entry.value.length : event._tag)
+      assert.deepStrictEqual(emitted, [...sizes, "Ready", ...sizes])
+    }))
+
   test("a snapshot contains no removed keys, and no older values of them", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
