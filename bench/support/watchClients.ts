@@ -5,6 +5,7 @@
 import { type KvEntry, Kvm } from "@nats-io/kv"
 import { connect } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -93,9 +94,12 @@ const ours: WatchClientMaker = {
   })
 }
 
-/** Calls the other client. Its errors are kept as they are. */
-const call = <A>(run: () => Promise<A>): Effect.Effect<A, Error> =>
-  Effect.tryPromise({ try: run, catch: (error) => error instanceof Error ? error : new Error(String(error)) })
+/** An error of the other client. */
+class CallFailed extends Data.TaggedError("CallFailed")<{ readonly cause: unknown }> {}
+
+/** Calls the other client. */
+const call = <A>(run: () => Promise<A>): Effect.Effect<A, CallFailed> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new CallFailed({ cause }) })
 
 const nextOf = (entries: AsyncIterator<KvEntry & { readonly isUpdate: boolean }>): Watch =>
   Effect.map(

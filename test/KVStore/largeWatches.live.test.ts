@@ -70,7 +70,7 @@ const readThreeTimes = Effect.fnUntraced(function*(
   keys: ReadonlyArray<string>
 ) {
   const { events: status } = yield* record(client.status)
-  const read = yield* Effect.all([1, 2, 3].map(() => keysBeforeReady(store)), { concurrency: "unbounded" })
+  const read = yield* Effect.forEach([1, 2, 3], () => keysBeforeReady(store), { concurrency: "unbounded" })
   for (const found of read) assert.deepStrictEqual([...found].toSorted(), keys.toSorted())
   return status.filter((one) => one === "disconnected").length
 })

