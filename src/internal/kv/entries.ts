@@ -5,6 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import type { KVEntry, KVEvent, KVHistoryEvent } from "../../KVStore.ts"
+import { copyOf } from "../copies.ts"
 import type { BackendEvent, StoredMessage } from "./backend.ts"
 
 export const isLive = (message: Option.Option<StoredMessage>): message is Option.Some<StoredMessage> =>
@@ -21,7 +22,7 @@ const timeOf = (millis: number): DateTime.Utc =>
 
 export const toEntry = (message: StoredMessage): KVEntry => ({
   key: message.key,
-  value: new Uint8Array(message.value),
+  value: copyOf(message.value),
   revision: message.revision,
   created: timeOf(message.created)
 })

@@ -291,6 +291,8 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
 
 /** Emits the matching messages from the given start, without end. A watch fails only if a new consumer cannot help. */
 export const follow = (options: FollowOptions): Stream.Stream<BackendEvent, KVStoreReason> =>
-  Stream.callback<Group, KVStoreReason>((out) => follower(options, out), { bufferSize: bufferedGroups }).pipe(
-    Stream.flattenArray
-  )
+  Stream.unwrap(Effect.gen(function*() {
+    const out = yield* Queue.bounded<Group, KVStoreReason>(bufferedGroups)
+    yield* Effect.forkScoped(Effect.onError(follower(options, out), (cause) => Queue.failCause(out, cause)))
+    return Stream.fromPull(Effect.succeed(Queue.take(out)))
+  }))

@@ -39,6 +39,15 @@ const longestDrain = 250
 /** The window grows again while pulls end within this time. */
 const shortDrain = 100
 
+/**
+ * The bytes of a pull that waits for messages. Such pulls are not in the window, because nothing is under way; but all
+ * consumers of a connection can get messages at the same time, so that together they have at most the first, unless
+ * that would be less than the last for each.
+ */
+const mostWaitingTogether = 4 * mebibyte
+const mostWaiting = 256 * 1024
+const leastWaiting = 16 * 1024
+
 /** A connection that was lost with at least this much under way may have been cut by the server. */
 const leastSuspect = 64 * 1024
 
@@ -70,6 +79,12 @@ export const afterPull = ({ bytes, ceiling }: Size, pulled: number, millis: numb
 export const afterLoss = ({ bytes, ceiling }: Size, underWay: number): Size => {
   const lower = Math.max(leastBytes, Math.min(ceiling, Math.floor(underWay * partOfCut)))
   return { ceiling: lower, bytes: Math.min(bytes, lower) }
+}
+
+/** The bytes of a pull that waits, with this number of consumers. */
+export const waitingBytes = ({ ceiling }: Size, consumers: number): number => {
+  const together = Math.min(mostWaitingTogether, ceiling / 2)
+  return Math.max(leastWaiting, Math.min(mostWaiting, Math.floor(together / consumers)))
 }
 
 /** The permission for one pull. */
@@ -111,10 +126,24 @@ export class PullWindow {
   private pause = shortestPause
   private readonly hasLost = Latch.makeUnsafe(false)
   private isPausing = false
+  private consumers = 0
   private report = ""
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
+  }
+
+  /** Counts a consumer. Returns the function that ends this. */
+  join(): () => void {
+    this.consumers++
+    return () => {
+      this.consumers--
+    }
+  }
+
+  /** The bytes of a pull that waits for messages. */
+  get waiting(): number {
+    return waitingBytes(this.size, Math.max(1, this.consumers))
   }
 
   /** Requests a pull that is granted in its turn. Returns the function that withdraws the request. */

@@ -18,14 +18,11 @@ const startHeartbeat = Duration.millis(200)
 const watchExpiry = Duration.minutes(1)
 const startExpiry = Duration.seconds(2)
 
-/**
- * The bytes of a pull that waits. It is not in the window, because nothing is under way. Small, because all watches of a
- * connection can get messages at the same time.
- */
-const waitingPull = 32 * 1024
-
-/** The messages of a pull. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
+/** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 512
+
+/** The bytes for each message of a pull that waits. Its messages arrive one by one, so there may be more of them. */
+const leastBytes = 64
 
 /** The subject, the reply subject and the headers of a message count as its bytes, too. */
 const messageOverhead = 16 * 1024
@@ -105,6 +102,7 @@ export interface PullerOptions {
 interface UnderWay {
   readonly grant: Grant | undefined
   readonly kind: "small" | "large" | "wait"
+  readonly batch: number
   readonly bytes: number
   received: number
   messages: number
@@ -128,11 +126,13 @@ export class Puller {
   private isClosed = false
   private isStarting = true
   private lastSent = Number.NEGATIVE_INFINITY
+  private readonly leave: () => void
   /** The expected size of a message. */
   private expected = leastExpected
 
   constructor(options: PullerOptions) {
     this.options = options
+    this.leave = options.window.join()
     this.shown = {
       end: options.pending === 0 ? "drained" : undefined,
       wasLarge: false,
@@ -172,10 +172,10 @@ export class Puller {
     oldest?.grant?.arrived(bytes)
     this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
     const isHalfUsed = oldest?.kind === "wait" && this.underWay.size === 1 &&
-      (oldest.messages * 2 >= mostMessages || oldest.received * 2 >= waitingPull)
+      (oldest.messages * 2 >= oldest.batch || oldest.received * 2 >= oldest.bytes)
     // The next one follows without a pause, in which a value could be overwritten. A consumer that is behind needs a
     // large pull instead.
-    if (isHalfUsed && pending < mostMessages / 2 && this.mayPull) this.wait()
+    if (isHalfUsed && pending < mostMessages && this.mayPull) this.wait()
   }
 
   /** Whether a token is that of a pull under way. */
@@ -213,6 +213,7 @@ export class Puller {
   }
 
   close(): void {
+    if (!this.isClosed) this.leave()
     this.isClosed = true
     this.withdraw?.()
     for (const { grant } of this.underWay.values()) grant?.end()
@@ -249,7 +250,8 @@ export class Puller {
   private wait(): void {
     const [expiry, heartbeat] = this.isStarting ? [startExpiry, startHeartbeat] : [watchExpiry, watchHeartbeat]
     const times = { expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) }
-    this.begin({ ...this.limitsOf(mostMessages, waitingPull), ...times }, "wait", undefined)
+    const { waiting } = this.options.window
+    this.begin({ ...this.limitsOf(Math.floor(waiting / leastBytes), waiting), ...times }, "wait", undefined)
   }
 
   private get mustFit(): boolean {
@@ -267,7 +269,8 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.underWay.set(token, { grant, kind, bytes: settings.max_bytes, received: 0, messages: 0, largest: 0 })
+    const { batch, max_bytes: bytes } = settings
+    this.underWay.set(token, { grant, kind, batch, bytes, received: 0, messages: 0, largest: 0 })
     this.send(settings, token)
   }
 

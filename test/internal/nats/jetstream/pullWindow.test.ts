@@ -9,7 +9,8 @@ import {
   afterPull,
   type Grant,
   initialSize,
-  PullWindow
+  PullWindow,
+  waitingBytes
 } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { settle } from "../../../support/fakeServer.ts"
 import { grow } from "../../../support/pullWindows.ts"
@@ -216,4 +217,28 @@ describe("the size of the window", () => {
     })
     assert.deepStrictEqual(afterLoss(size, 1000), { bytes: 128 * 1024, ceiling: 128 * 1024 })
   })
+})
+
+describe("the bytes of a pull that waits", () => {
+  const table: ReadonlyArray<readonly [consumers: number, ceiling: number, kibibytes: number]> = [
+    [1, 8 * mebibyte, 256],
+    [16, 8 * mebibyte, 256],
+    [32, 8 * mebibyte, 128],
+    [1000, 8 * mebibyte, 16],
+    [1, 128 * 1024, 64],
+    [2, 128 * 1024, 32]
+  ]
+  for (const [consumers, ceiling, kibibytes] of table) {
+    it(`are ${kibibytes} KiB with ${consumers} consumers and a window of at most ${ceiling / 1024} KiB`, () =>
+      assert.strictEqual(waitingBytes({ bytes: 1, ceiling }, consumers), kibibytes * 1024))
+  }
+
+  it.effect("follow the consumers of the connection", () =>
+    Effect.gen(function*() {
+      const window = new PullWindow(yield* Clock.Clock)
+      const leave = Array.from({ length: 64 }, () => window.join())
+      assert.strictEqual(window.waiting, 64 * 1024)
+      for (const one of leave) one()
+      assert.strictEqual(window.waiting, 256 * 1024)
+    }))
 })

@@ -84,7 +84,7 @@ describe("the pulls of a consumer", () => {
       puller.ended("3", "drained")
       assert.strictEqual(sent.length, 4)
       puller.ended("4", "drained")
-      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024, 32])
+      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024, 256])
       assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, true, true, undefined])
     }))
 
@@ -118,20 +118,20 @@ describe("the pulls of a consumer", () => {
   it.effect("that wait are followed by the next one when half of it is used, unless the consumer is behind", () =>
     Effect.gen(function*() {
       const one = yield* makePuller(0)
-      for (let n = 0; n < 255; n++) one.puller.received(10, 3)
-      assert.strictEqual(one.sent.length, 1)
-      for (let n = 0; n < 100; n++) one.puller.received(10, 3)
-      assert.deepStrictEqual(one.sizes(), [32, 32])
+      for (let n = 0; n < 2047; n++) one.puller.received(10, 3)
+      assert.deepStrictEqual(one.sent.map(({ batch }) => batch), [4096])
+      for (let n = 0; n < 1000; n++) one.puller.received(10, 3)
+      assert.deepStrictEqual(one.sizes(), [256, 256])
       one.puller.ended("1", "full")
-      assert.deepStrictEqual(one.sizes(), [32, 32])
+      assert.deepStrictEqual(one.sizes(), [256, 256])
       const large = yield* makePuller(0)
-      large.puller.received(16 * kibibyte, 255)
-      assert.deepStrictEqual(large.sizes(), [32, 32])
+      large.puller.received(128 * kibibyte, 511)
+      assert.deepStrictEqual(large.sizes(), [256, 256])
       const behind = yield* makePuller(0)
-      behind.puller.received(20 * kibibyte, 256)
-      assert.deepStrictEqual(behind.sizes(), [32])
+      behind.puller.received(200 * kibibyte, 512)
+      assert.deepStrictEqual(behind.sizes(), [256])
       behind.puller.ended("1", "full")
-      assert.deepStrictEqual(behind.sizes(), [32, 1024, 1024])
+      assert.deepStrictEqual(behind.sizes(), [256, 1024, 1024])
     }))
 
   it.effect("have room for the largest message of the pull before, also if the window is smaller", () =>
@@ -211,7 +211,7 @@ describe("the pulls of a consumer", () => {
       assert.deepStrictEqual([sent.at(-1)!.no_wait, shown() > 0], [undefined, true])
       puller.complete()
       drain()
-      assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [512, 32 * kibibyte])
+      assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [4096, 256 * kibibyte])
     }))
 
   it.effect("into which every message must fit have more messages if the largest message is small", () =>
