@@ -158,7 +158,7 @@ export class KVStore extends Context.Service<KVStore, {
 export interface KVEntry<A = Uint8Array> {
   /** The key. */
   readonly key: string
-  /** The value: bytes, or the decoded value in a typed view. */
+  /** The value: bytes, or the decoded value in a typed view. The `buffer` of bytes may hold other values, too. */
   readonly value: A
   /** The number of this write in the sequence of the bucket. */
   readonly revision: number
