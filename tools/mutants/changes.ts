@@ -242,8 +242,8 @@ export const changes: ReadonlyArray<Mutant> = [
     name: "an open watch does not follow the age limit of the bucket",
     from: "K23, K34",
     file: bucket,
-    find: "      get silentRemoval() { return silentRemoval(lastSeen.now) },",
-    replace: "",
+    find: "silentRemoval: () => silentRemoval(lastSeen.now),",
+    replace: "silentRemoval: ((reason) => () => reason)(silentRemoval(lastSeen.now)),",
     ...unaffected,
     test: {
       file: onSimulatedServers,

@@ -273,9 +273,9 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "a failed read counts as a removed record",
     from: "E14, AegisSDK 0.4: one failed read ends the term of a healthy leader",
     file: tenure,
-    find: "Effect.map(this.bounded(\"get\", this.options.store.get(this.key)), fromRead)",
+    find: "this.bounded(\"get\", this.options.store.get(this.key, { fromLeader: true })), fromRead)",
     replace:
-      "Effect.map(Effect.orElseSucceed(this.bounded(\"get\", this.options.store.get(this.key)), () => Option.none()), fromRead)",
+      "Effect.orElseSucceed(this.bounded(\"get\", this.options.store.get(this.key)), () => Option.none()), fromRead)",
     scenario: "flapping"
   },
   {

@@ -28,8 +28,8 @@ export const kv: ReadonlyArray<Mutant> = [
     name: "a failed read is reported as an absent key",
     from: "AegisSDK 0.4: get returns None for any error (K14)",
     file: store,
-    find: "Effect.map(backend.last(key), (last) => isLive(last)",
-    replace: "Effect.map(Effect.orElseSucceed(backend.last(key), () => Option.none()), (last) => isLive(last)",
+    find: "Effect.map(backend.last(key, currencyOf(options)), (last) =>",
+    replace: "Effect.map(Effect.orElseSucceed(backend.last(key, currencyOf(options)), () => Option.none()), (last) =>",
     scenario: "single"
   },
   {

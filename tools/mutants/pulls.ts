@@ -3,12 +3,17 @@ import type { Edit, Mutant } from "./models.ts"
 
 const consumer = "src/internal/nats/jetstream/consumer.ts"
 const puller = "src/internal/nats/jetstream/puller.ts"
+const givenSubjects = "src/internal/nats/bucket/givenSubjects.ts"
+const reach = "src/internal/nats/bucket/reach.ts"
+const removals = "src/internal/nats/bucket/removals.ts"
 const requester = "src/internal/nats/jetstream/requester.ts"
 const watch = "src/internal/nats/bucket/watch.ts"
 const watchState = "src/internal/nats/bucket/watchState.ts"
 const window = "src/internal/nats/jetstream/pullWindow.ts"
 
 const tests = {
+  givenSubjects: "test/internal/nats/bucket/givenSubjects.test.ts",
+  reach: "test/internal/nats/bucket/reach.test.ts",
   listing: "test/internal/nats/bucket/listing.test.ts",
   puller: "test/internal/nats/jetstream/puller.test.ts",
   requester: "test/internal/nats/jetstream/requester.test.ts",
@@ -60,16 +65,16 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a message that is larger than the server accepts now is never pulled",
     from: "the limit of a server can be lowered, K33",
-    find: "return wasLarge && bytes >= whole",
-    replace: "return wasLarge && bytes > largestMessage",
-    test: "is of one message of any size if that did not suffice"
+    find: "wasLarge && bytes >= whole ?",
+    replace: "wasLarge && bytes > largestMessage ?",
+    test: "is for one message of any size if that did not suffice"
   },
   {
     name: "other messages are pulled together with a large one",
     from: "a server with a max_pending of 1 MB cut a link whose window had shrunk, K33",
-    find: ": { _tag: \"Take\", kind: \"large\", batch: 1, atLeast: whole }",
-    replace: ": { _tag: \"Take\", kind: \"large\", batch: mostMessages, atLeast: whole }",
-    test: "has room for any message if the next one did not fit"
+    find: "return { _tag: \"Take\", kind: \"large\", batch: 1, atLeast }",
+    replace: "return { _tag: \"Take\", kind: \"large\", batch: mostMessages, atLeast }",
+    test: "is for one message of the limit of the server if the next one did not fit"
   },
   {
     name: "a sign of life is sent while the server would skip a message then",
@@ -102,9 +107,16 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "large pulls are sent beside the one for a large message",
     from: "two pulls would be granted for one message, K33",
-    find: "return kind === \"large\" && atLeast === 0 && first!.kind === \"large\"",
+    find: "return kind === \"large\" && batch > 1 && first!.kind === \"large\"",
     replace: "return kind === \"large\" && first!.bytes > 0",
     test: "are one at a time for a message that is larger than the pull"
+  },
+  {
+    name: "the pull that waits is used up before the next one is sent",
+    from: "a watch saw 86 % of the values of a fast writer, K33",
+    find: "if (isHalfUsed && pending < mostMessages && this.mayPull) this.wait()",
+    replace: "",
+    test: "that wait are followed by the next one when half of it is used, unless the consumer is behind"
   },
   {
     name: "a consumer that has more than one pull pulls one at a time",
@@ -411,20 +423,6 @@ const states = bugsOf(watchState, tests.watchState, [
     test: "starts with a snapshot on another stream"
   },
   {
-    name: "a key that is gone is reported with a wrong revision",
-    from: "revisions are kept as differences, K23",
-    find: "gone.push({ subject, revision: revision + this.base })",
-    replace: "gone.push({ subject, revision })",
-    test: "starts with a snapshot on another stream"
-  },
-  {
-    name: "after a second reset a key of the first stream is reported with a wrong revision",
-    from: "revisions are kept as differences, K24",
-    find: "this.set(subject, revision + older.base)",
-    replace: "this.set(subject, revision)",
-    test: "after two resets reports the keys of both former streams, each with its last revision"
-  },
-  {
     name: "a second reset forgets the keys of the first stream",
     from: "the reader would keep them for ever, K24",
     find: "this.given.addOlder(this.former)",
@@ -468,4 +466,100 @@ const states = bugsOf(watchState, tests.watchState, [
   }
 ])
 
-export const pulling: ReadonlyArray<Mutant> = [...pulls, ...windows, ...told, ...supervision, ...readers, ...states]
+const subjects = bugsOf(givenSubjects, tests.givenSubjects, [
+  {
+    name: "a key that is gone is reported with a wrong revision",
+    from: "revisions are kept as differences, K23",
+    find: "f(subject, this.revisions[index]! + this.base)",
+    replace: "f(subject, this.revisions[index]!)",
+    test: "are those of a Map after any changes"
+  },
+  {
+    name: "a listed key that was removed later counts as given",
+    from: "it would be reported as removed twice, K23",
+    find: "if (!hasLater || !this.later.has(subject)) f(",
+    replace: "f(",
+    test: "are those of a Map after any changes"
+  },
+  {
+    name: "removed keys stay in memory",
+    from: "keys that come and go would fill the memory, K25",
+    find: "if (this.removed >= compactAfter && this.removed * 2 >= this.subjects.length) this.compact()",
+    replace: "",
+    test: "do not grow while keys come and go"
+  },
+  {
+    name: "after a second reset the revisions of the first stream replace those of the second",
+    from: "a key would be reported with a wrong revision, K24",
+    find: "if (!this.has(subject)) this.set(subject, revision)",
+    replace: "this.set(subject, revision)",
+    test: "take over those of an older list that they do not have"
+  }
+])
+
+const removed = bugsOf(removals, tests.watchGaps, [
+  {
+    name: "a connected watch never looks for removed keys",
+    from: "a value that another client purged remained for ever, K23",
+    find: "progress.hasGiven && monotonicMillis(clock) >= due",
+    replace: "false",
+    test: "reports a key that was removed without a message, within a minute"
+  },
+  {
+    name: "a connected watch requests all names although the stream has not changed",
+    from: "each watch of a large bucket would transfer its names each minute, K23",
+    find: "if (isSame(searched, now)) return Effect.void",
+    replace: "",
+    test: "does not request the names again while the stream is as it was"
+  },
+  {
+    name: "names from before a delivered message count",
+    from: "a key would be reported as removed although it was just written, K23",
+    find: "if (lastRevision < progress.cursor) return Effect.void",
+    replace: "",
+    test: "does not report a key that the leader has, or that an answer from before its message lacks"
+  },
+  {
+    name: "a key that is missing in the names is reported without asking the leader",
+    from: "pages of names can omit a key, K23",
+    find: "(last) => last === undefined)",
+    replace: "() => true)",
+    test: "does not report a key that the leader has, or that an answer from before its message lacks"
+  }
+])
+
+const reached = bugsOf(reach, tests.reach, [
+  {
+    name: "a watch that hears nothing does not put the store out of reach",
+    from: "a frozen server is noticed by the connection after 6 to 9 s only, K35",
+    find: "return !isWatched",
+    replace: "return true",
+    test: "not with watches that hear nothing"
+  },
+  {
+    name: "the store is out of reach since the loss was noticed",
+    from: "instances would be judged by heartbeats from the outage, K35",
+    find: "this.watches.size === 0 ? now : Math.min(now, lastHeard)",
+    replace: "now",
+    test: "ends with the last message of a consumer that is not heard any more, and begins with the next consumer"
+  },
+  {
+    name: "a new connection alone puts the store in reach",
+    from: "the stream may have no leader, K35",
+    find: "if (!isUp) { for (const watch of this.watches) watch.isHeard = false }",
+    replace: "",
+    test: "ends with the connection, and returns with the consumer, not with the connection alone"
+  }
+])
+
+export const pulling: ReadonlyArray<Mutant> = [
+  ...pulls,
+  ...windows,
+  ...told,
+  ...supervision,
+  ...readers,
+  ...states,
+  ...subjects,
+  ...removed,
+  ...reached
+]
