@@ -79,12 +79,12 @@ const ageLimit = Effect.gen(function*() {
   yield* waitFor("the expiry of price", store.get("price"), Option.isNone)
   const { length } = yield* store.history("price")
   yield* print(`price has expired, its latest value too: its history has ${length} values`)
-  yield* print(`a watch has reported ${removals.length} removals: the age limit alone sends no events`)
+  yield* print(`a watch has reported ${removals.length} removals: without markers it may take a minute on a server`)
 }).pipe(Effect.scoped)
 
 /** Servers before 2.11 have no expiry markers: opening a bucket with them fails with `InvalidConfig`. */
 const expiryMarkers = Effect.gen(function*() {
-  yield* printTitle("   The age limit with events for watches: expiryMarkers")
+  yield* printTitle("   The age limit with events at once: expiryMarkers")
   const store = yield* open({
     bucket: "aegis_example_marking",
     streamMaxAge: "1 second",
