@@ -120,9 +120,10 @@ export class PullConsumer {
 
   stored(message: Kept): void {
     if (!this.position.stored(message)) return
-    // The usual case: this is the only pending message, and it is delivered at once.
+    // The usual case: this is the only pending message, and it is delivered at once. If it ends a pull that it does not
+    // fit into, it remains for the next pull.
     if (this.position.pending === 1 && this.turn === undefined) this.deliverOne()
-    else this.takeTurn()
+    if (this.position.pending > 0) this.takeTurn()
   }
 
   removed(message: Kept): void {

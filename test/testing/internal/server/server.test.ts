@@ -415,6 +415,17 @@ describe("a simulated consumer", () => {
     assert.strictEqual(wordsWith({ max_msgs_per_subject: 5 }, byRevision), "abcd")
   })
 
+  it("delivers a message that does not fit into a waiting pull to the next one", () => {
+    const { client, time } = start()
+    const heard = client.listen("_deliver.c")
+    client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config: consumerSettings("c") })
+    for (const max_bytes of [500, 1e9]) client.pull("c", { expires: seconds(1000), max_bytes })
+    time.pass(5)
+    client.put("a", "x".repeat(1000))
+    time.pass(5)
+    assert.deepStrictEqual(heard.words, ["409 Message Size Exceeds MaxBytes", "a@1 #1 -0"])
+  })
+
   it("counts more bytes per message for some consumers, as if the values were large", () => {
     const full = Array.from({ length: 40 }, (_, seed) => {
       const { client, time } = start({ seed })
