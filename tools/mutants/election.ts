@@ -109,6 +109,19 @@ const challengers: ReadonlyArray<Mutant> = [
     scenario: "bereft"
   },
   {
+    name: "the wait for a record that disappeared counts from the observation of the record",
+    from: "E8, the leader renewed its lease between that observation and the removal",
+    file: challenger,
+    find: "lastHeld === undefined ? inTurn : since +",
+    replace: "lastHeld === undefined ? inTurn : since - 1000 +",
+    scenario: "bereft",
+    runs: 50,
+    test: {
+      file: "test/internal/election/challenger.test.ts",
+      name: "tries to win after the lease of a removed live record, from the first observation without it"
+    }
+  },
+  {
     name: "all candidates have the same nonce",
     from: "E2, curator#1211: bind leadership to an incarnation",
     file: campaign,

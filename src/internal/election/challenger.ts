@@ -13,7 +13,7 @@ export interface Observation {
    * The last held record that was observed, because its leader may be valid after the record has disappeared.
    * `leaseMillis` is undefined if the record could not be decoded. A hand-over clears it.
    */
-  readonly lastHeld: { readonly leaseMillis: number | undefined; readonly since: number } | undefined
+  readonly lastHeld: { readonly leaseMillis: number | undefined } | undefined
   /** The highest term that was observed. */
   readonly term: number
 }
@@ -35,9 +35,9 @@ export const nextObservation = (known: Observation | undefined, seen: Seen, now:
   const term = Math.max(known?.term ?? 0, "record" in seen ? seen.record.term : 0)
   switch (seen._tag) {
     case "Held":
-      return { seen, since: now, lastHeld: { leaseMillis: seen.record.leaseMillis, since: now }, term }
+      return { seen, since: now, lastHeld: { leaseMillis: seen.record.leaseMillis }, term }
     case "Undecodable":
-      return { seen, since: now, lastHeld: { leaseMillis: undefined, since: now }, term }
+      return { seen, since: now, lastHeld: { leaseMillis: undefined }, term }
     case "Vacant":
       return { seen, since: now, lastHeld: undefined, term }
     case "Absent":
@@ -72,8 +72,9 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
     case "Undecodable":
       return { at: since + candidate.leaseDuration, on: seen.revision }
     case "Absent":
+      // The leader may have renewed its lease after the last observation, until the record disappeared.
       return {
-        at: lastHeld === undefined ? inTurn : lastHeld.since + (lastHeld.leaseMillis ?? candidate.leaseDuration),
+        at: lastHeld === undefined ? inTurn : since + (lastHeld.leaseMillis ?? candidate.leaseDuration),
         on: "nothing"
       }
   }

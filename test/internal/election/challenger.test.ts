@@ -59,27 +59,26 @@ describe("an observation", () => {
 
   const believed: ReadonlyArray<readonly [what: string, Observation, Observation["lastHeld"]]> = [
     ["the key was never present", observed(absent), undefined],
-    ["a live record is present", observed(held(10, { leaseMillis: 7 })), { leaseMillis: 7, since: 0 }],
+    ["a live record is present", observed(held(10, { leaseMillis: 7 })), { leaseMillis: 7 }],
     [
       "a live record was removed",
       observed(absent, held(10, { leaseMillis: 7 }), absent),
-      { leaseMillis: 7, since: 1000 }
+      { leaseMillis: 7 }
     ],
     [
       "a record was renewed, and removed",
       observed(held(10), held(11, { attempt: 6, leaseMillis: 7 }), absent),
-      { leaseMillis: 7, since: 1000 }
+      { leaseMillis: 7 }
     ],
     ["a record that cannot be decoded was removed", observed(undecodable(10), absent), {
-      leaseMillis: undefined,
-      since: 0
+      leaseMillis: undefined
     }],
     ["a record was handed over", observed(held(10), vacant(11)), undefined],
     ["a record was handed over, and removed", observed(held(10), vacant(11), absent), undefined],
     [
       "a candidate won after a hand-over, and its record was removed",
       observed(held(10), vacant(11), held(12, { leaseMillis: 7 }), absent),
-      { leaseMillis: 7, since: 2000 }
+      { leaseMillis: 7 }
     ]
   ]
   for (const [what, { lastHeld }, expected] of believed) {
@@ -116,7 +115,7 @@ describe("an observation", () => {
       : absent
 
   it.prop(
-    "counts from the first of the last equal observations, and a live record from its own first observation",
+    "counts from the first of the last equal observations, and knows whether a live record was the last one",
     { looks: Schema.NonEmptyArray(Look) },
     ({ looks }) => {
       const all = looks.map(seenOf)
@@ -127,7 +126,7 @@ describe("an observation", () => {
       assert.strictEqual(since, startOf(all.length - 1) * 1000)
       const lastTold = all.findLastIndex(({ _tag }) => _tag !== "Absent")
       const believed = lastTold >= 0 && all[lastTold]?._tag !== "Vacant"
-      assert.strictEqual(lastHeld?.since, believed ? startOf(lastTold) * 1000 : undefined)
+      assert.strictEqual(lastHeld !== undefined, believed)
     },
     { arbitrary: { runs: 300 } }
   )
@@ -167,17 +166,17 @@ describe("a challenger", () => {
       10
     ],
     [
-      "after the lease of a removed live record, from its first observation",
-      observed(held(9), held(10, { attempt: 6, leaseMillis: 7000 }), absent),
+      "after the lease of a removed live record, from the first observation without it",
+      observed(held(9), held(10, { attempt: 6, leaseMillis: 7000 }), absent, absent),
       candidate,
-      8000,
+      9000,
       "nothing"
     ],
     [
-      "after its own lease from the first observation of a removed record that could not be decoded",
+      "after its own lease from the first observation without a record that could not be decoded",
       observed(absent, undecodable(10), absent),
       candidate,
-      51_000,
+      52_000,
       "nothing"
     ],
     [
