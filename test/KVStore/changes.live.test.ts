@@ -61,7 +61,7 @@ describe.concurrent("clusters", () => {
             yield* store.put("guarded", bytes("1"), whenKey("guard", guard))
             yield* change(store.config.bucket, { num_replicas: 3 })
             assert.strictEqual(yield* outdatedReads(store, 500, { fromLeader: true }), 0)
-            // Number 0 asks for the present settings by itself.
+            // Number 0 requests the present settings.
             const reason = yield* reasonOf(store.put("guarded", bytes("2"), whenKey("none", 0)), "InvalidConfig")
             assert.match(reason.problem, /guardedWrites: true.*3 replicas/)
             yield* reasonOf(store.put("guarded", bytes("2"), whenKey("guard", guard)), "InvalidConfig")

@@ -126,7 +126,7 @@ describe("simulated: a bucket that gets replicas", () => {
           yield* change(bucket, { num_replicas: 3 })
           const guarded = store.put("a", bytes("2"), whenKey("guard", guard))
           if (how === "a minute") {
-            // Number 0 asks by itself.
+            // Number 0 requests them.
             yield* guarded
             yield* reasonOf(store.put("a", bytes("2"), whenKey("none", 0)), "InvalidConfig")
             yield* reasonOf(guarded, "InvalidConfig")

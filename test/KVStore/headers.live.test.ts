@@ -107,7 +107,7 @@ for (const { client, line } of worlds) {
   const name = client === "legacy" ? `${line} legacy` : line
   layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${name}: a foreign message`, (it) => {
     for (const [what, message] of foreign) {
-      it.effect(`with ${what} is read by every operation as it was stored`, () => readEverywhere(message))
+      it.effect(`with ${what} is read unchanged by every operation`, () => readEverywhere(message))
     }
 
     it.effect("in the registry's bucket does not hide the instances", () =>

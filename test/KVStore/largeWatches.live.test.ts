@@ -1,6 +1,6 @@
 /**
  * Watches of large buckets and of large values, and watches whose reader or bucket rests for longer than the server keeps
- * a consumer that no one uses.
+ * a consumer without pulls.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -191,7 +191,7 @@ describe.concurrent("watches", () => {
     }
   }
 
-  test("go on with every change after the reader or the bucket has rested for long", (world) =>
+  test("continue with every change after a long rest of the reader or the bucket", (world) =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line: world.line })
       const { open } = yield* connected(world, url)

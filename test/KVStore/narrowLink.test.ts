@@ -173,7 +173,7 @@ describe("large watches over a narrow link", () => {
         const reading = yield* Effect.forEach(keysOf(12), () => Effect.forkChild(untilReady(large.watch())))
         for (const wait of [0, 2000, 2000]) {
           yield* Effect.sleep(wait)
-          // Its requests wait behind what is under way, at most half a second each.
+          // Its requests wait behind the messages under way, at most half a second each.
           assert.isBelow(yield* took(now, untilReady(small.watch())), 4000)
         }
         assert.isTrue(reading.every((fiber) => fiber.pollUnsafe() === undefined))
@@ -260,7 +260,7 @@ describe("a watch over a narrow link", () => {
               })
           )
           assert.deepStrictEqual(sizes, [size])
-          // A put waits at most for this value and for what is in the window.
+          // A put waits at most for this value and for the messages in the window.
           assert.isBelow(yield* longestPut, 1500)
         }))
       assert.strictEqual(disconnects(outcome), 0)

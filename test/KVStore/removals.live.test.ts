@@ -70,7 +70,7 @@ const removals: ReadonlyArray<Removal> = [
     reason: "purge"
   },
   {
-    what: "a Nats-TTL of its own",
+    what: "its Nats-TTL",
     isNew: true,
     settings: { allow_msg_ttl: true },
     remove: (bucket) => put(bucket, [["Nats-TTL", "1s"]]),

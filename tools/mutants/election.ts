@@ -191,7 +191,7 @@ const leaders: ReadonlyArray<Mutant> = [
     find: "return this.elapsed",
     replace: "return this.clock.currentTimeMillisUnsafe()",
     scenario: "mixed",
-    // One in about 1,400 runs sets a leader's wall clock back within a term so that another candidate leads meanwhile.
+    // One in about 1,400 runs sets a leader's wall clock back within a term so that another candidate leads at the same time.
     runs: 500,
     test: {
       file: "test/internal/election/elapsed.test.ts",

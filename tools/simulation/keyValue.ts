@@ -201,7 +201,7 @@ const givenTwice = ({ losses, stored }: Facts): ReadonlySet<string> => {
   return keys
 }
 
-/** Large values beside the others, in a bucket of their own, which every process watches over the same connection. */
+/** Large values in a separate bucket, which every process watches over the same connection. */
 const ballastBucket = "ballast"
 const ballastKeys = Array.from({ length: 60 }, (_, index) => `large.${index}`)
 const largestBallast = 64 * 1024

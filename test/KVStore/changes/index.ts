@@ -70,7 +70,7 @@ const reading = (test: Test) => {
         yield* store.put("b", bytes("2"))
         yield* readEverywhere(store)
         yield* change(bucket, { allow_direct: false })
-        // Each kind of read notices the change by itself.
+        // Each kind of read notices the change without the others.
         const count = {
           get: Effect.map(store.get("a"), Option.toArray),
           getMany: Effect.map(store.getMany(["a"]), (found) => [...found.keys()]),

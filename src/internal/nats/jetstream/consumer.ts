@@ -173,7 +173,7 @@ class Reader {
     if (place === undefined) return this.readStatus(message)
     if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
     this.last = place.consumerSequence
-    this.puller.received(message.data.length + message.subject.length + message.reply!.length, place.pending)
+    this.puller.received(message.data.length + message.subject.length + message.reply!.length)
     return { _tag: "Message", message, place }
   }
 
@@ -189,20 +189,20 @@ class Reader {
       }
       case status.noMessages:
       case status.timeout:
-        return isOfPull ? this.ended(token, true) : undefined
+        return isOfPull ? this.ended(true) : undefined
       case status.noResponders:
         return silent("the consumer no longer exists")
       case status.conflict:
-        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(token, false) : undefined
+        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(false) : undefined
     }
     return silent(`the consumer has ended: ${message.status} ${message.description}`)
   }
 
-  private ended(token: string, isDrained: boolean): Arrival {
+  private ended(isDrained: boolean): Arrival {
     const now = monotonicMillis(this.clock)
     const behind = this.behindSince === undefined ? 0 : now - this.behindSince
     this.behindSince = isDrained ? undefined : this.behindSince ?? now
-    this.puller.ended(token, isDrained ? "drained" : "full")
+    this.puller.ended(isDrained ? "drained" : "full")
     return { _tag: "Ended", behind }
   }
 

@@ -19,7 +19,7 @@ const watchExpiry = Duration.minutes(1)
 const startExpiry = Duration.seconds(2)
 
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
-const mostMessages = 512
+const mostMessages = 1000
 
 /** The bytes for each message of a pull that waits. Its messages arrive one by one, so there may be more of them. */
 const leastBytes = 64
@@ -43,11 +43,8 @@ const leastExpected = 2 * 1024
 /** After a large message the expected size decreases by this factor with each message. */
 const forgetting = 0.9
 
-/** Large pulls under way: the server sends one while the end of the other and the next one are under way. */
-const mostUnderWay = 2
-
-/** Pulls under way, and ended ones whose messages the reader has not processed. */
-const mostUnread = 3
+/** The pull under way, and ended ones whose messages the reader has not processed: one arrives while one is processed. */
+const mostUnread = 2
 
 /** How a pull ended: the consumer had no more messages, or the next message does not fit. */
 export type PullEnd = "drained" | "full"
@@ -100,12 +97,11 @@ export interface PullerOptions {
 }
 
 interface UnderWay {
+  readonly token: string
   readonly grant: Grant | undefined
   readonly kind: "small" | "large" | "wait"
-  readonly batch: number
   readonly bytes: number
   received: number
-  messages: number
   largest: number
 }
 
@@ -115,10 +111,13 @@ const nanos = (duration: Duration.Duration): number => Duration.toMillis(duratio
 const touchToken = "touch"
 const touch: PullSettings = { batch: 1, max_bytes: 1, no_wait: true }
 
+/**
+ * At most one pull is under way: of two pulls that a message does not fit into, nats-server 2.10.27 and 2.15.1 drop one
+ * without a message.
+ */
 export class Puller {
   private readonly options: PullerOptions
-  /** By their tokens, in the order in which they were sent. */
-  private readonly underWay = new Map<string, UnderWay>()
+  private underWay: UnderWay | undefined
   private shown: Shown
   private count = 0
   private unread = 0
@@ -144,54 +143,40 @@ export class Puller {
 
   /** Whether the server has a pull of this consumer, so that messages or heartbeats must arrive. */
   get isExpecting(): boolean {
-    return this.underWay.size > 0
+    return this.underWay !== undefined
   }
 
-  /** Sends the pulls that are due. */
+  /** Sends the next pull if it is due. */
   proceed(): void {
-    while (this.mayPull) {
-      const next = nextPull(this.shown, this.options.maxPayload())
-      if (next._tag === "Wait") {
-        if (this.underWay.size === 0) this.wait()
-        return
-      }
-      if (!this.mayJoin(next)) return
-      this.take(next)
-    }
+    if (!this.mayPull) return
+    const next = nextPull(this.shown, this.options.maxPayload())
+    if (next._tag === "Wait") this.wait()
+    else this.take(next)
   }
 
-  /** Counts a received message, after which the consumer has `pending` more. */
-  received(bytes: number, pending: number): void {
-    let oldest: UnderWay | undefined
-    for (const pull of this.underWay.values()) {
-      oldest ??= pull
-      pull.received += bytes
-      pull.messages++
-      pull.largest = Math.max(pull.largest, bytes)
-    }
-    oldest?.grant?.arrived(bytes)
+  /** Counts a received message. */
+  received(bytes: number): void {
     this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
-    const isHalfUsed = oldest?.kind === "wait" && this.underWay.size === 1 &&
-      (oldest.messages * 2 >= oldest.batch || oldest.received * 2 >= oldest.bytes)
-    // The next one follows without a pause, in which a value could be overwritten. A consumer that is behind needs a
-    // large pull instead.
-    if (isHalfUsed && pending < mostMessages && this.mayPull) this.wait()
+    const { underWay } = this
+    if (underWay === undefined) return
+    underWay.received += bytes
+    underWay.largest = Math.max(underWay.largest, bytes)
+    underWay.grant?.arrived(bytes)
   }
 
-  /** Whether a token is that of a pull under way. */
+  /** Whether a token is that of the pull under way. */
   isUnderWay(token: string): boolean {
-    return this.underWay.has(token)
+    return this.underWay?.token === token
   }
 
-  /** A pull has ended. */
-  ended(token: string, end: PullEnd): void {
-    const pull = this.underWay.get(token)
-    if (pull === undefined) return
-    this.underWay.delete(token)
-    const { bytes, kind, largest, received } = pull
+  /** The pull under way has ended. */
+  ended(end: PullEnd): void {
+    if (this.underWay === undefined) return
+    const { bytes, grant, kind, largest, received } = this.underWay
+    this.underWay = undefined
     this.shown = { end, wasLarge: kind === "large", bytes, received, largest }
     this.unread++
-    pull.grant?.end()
+    grant?.end()
     this.proceed()
   }
 
@@ -216,20 +201,12 @@ export class Puller {
     if (!this.isClosed) this.leave()
     this.isClosed = true
     this.withdraw?.()
-    for (const { grant } of this.underWay.values()) grant?.end()
-    this.underWay.clear()
+    this.underWay?.grant?.end()
+    this.underWay = undefined
   }
 
   private get mayPull(): boolean {
-    return !this.isClosed && this.withdraw === undefined && this.underWay.size < mostUnderWay &&
-      this.underWay.size + this.unread < mostUnread
-  }
-
-  /** Whether a pull may be sent while another one is under way: both must be large, and not for one large message. */
-  private mayJoin({ batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): boolean {
-    if (this.underWay.size === 0) return true
-    const [first] = this.underWay.values()
-    return kind === "large" && batch > 1 && first!.kind === "large"
+    return !this.isClosed && this.withdraw === undefined && this.underWay === undefined && this.unread < mostUnread
   }
 
   private take({ atLeast, batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): void {
@@ -241,7 +218,6 @@ export class Puller {
         isGranted = true
         this.withdraw = undefined
         this.begin({ ...this.limitsOf(batch, grant.bytes), no_wait: true }, kind, grant)
-        this.proceed()
       }
     })
     if (!isGranted) this.withdraw = withdraw
@@ -269,8 +245,7 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    const { batch, max_bytes: bytes } = settings
-    this.underWay.set(token, { grant, kind, batch, bytes, received: 0, messages: 0, largest: 0 })
+    this.underWay = { token, grant, kind, bytes: settings.max_bytes, received: 0, largest: 0 }
     this.send(settings, token)
   }
 

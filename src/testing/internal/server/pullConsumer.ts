@@ -166,7 +166,7 @@ export class PullConsumer {
     if (size > pull.bytes) {
       this.options.work.injected("pull full")
       this.skip()
-      this.end(pull, 409, "Message Size Exceeds MaxBytes", this.left(pull))
+      this.endTooSmall(size)
       return true
     }
     this.position.take(message)
@@ -175,6 +175,19 @@ export class PullConsumer {
     this.pulls.push(this.pulls.shift()!)
     if (--pull.messages === 0) this.end(pull, 409, "Batch Completed", this.left(pull))
     return true
+  }
+
+  /**
+   * Ends the pulls before the next one that a message fits into. If there are several, nats-server 2.10.27 and 2.15.1
+   * report the end of the last one only.
+   */
+  private endTooSmall(size: number): void {
+    const fitting = this.pulls.findIndex(({ bytes }) => size <= bytes)
+    const tooSmall = fitting === -1 ? this.pulls : this.pulls.slice(0, fitting)
+    for (const pull of tooSmall) {
+      if (pull === tooSmall.at(-1)) this.end(pull, 409, "Message Size Exceeds MaxBytes", this.left(pull))
+      else this.forget(pull)
+    }
   }
 
   /**

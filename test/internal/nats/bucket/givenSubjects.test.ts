@@ -64,7 +64,7 @@ describe("the given subjects", () => {
     assert.deepStrictEqual(all(given), [`a@${base + 1}`, `b@${base + 101}`, `d@${base + 102}`])
   })
 
-  it("are none at the beginning, and after all were removed", () => {
+  it("are empty at the beginning, and after all were removed", () => {
     const given = new GivenSubjects(base)
     assert.isFalse(given.hasAny)
     given.set("a", base)

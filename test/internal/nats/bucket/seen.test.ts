@@ -1,4 +1,4 @@
-/** The decisions by what was last seen of the stream, and which answers count. */
+/** The decisions by the last STREAM.INFO, and which answers count. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   canBatch,
@@ -13,7 +13,7 @@ import type { StreamSettings } from "../../../../src/internal/nats/jetstream/api
 
 const seen = (config: Partial<StreamSettings>, version: string | undefined = "2.15.1"): Seen => ({ config, version })
 
-describe("what was seen of a stream", () => {
+describe("the last STREAM.INFO", () => {
   const reads: ReadonlyArray<readonly [Partial<StreamSettings>, string | undefined, nearest: boolean, batch: boolean]> =
     [
       [{ allow_direct: true, num_replicas: 1 }, "2.15.1", true, true],

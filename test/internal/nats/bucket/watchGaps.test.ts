@@ -328,7 +328,7 @@ describe("a connected watch", () => {
       assert.strictEqual(words.filter((word) => word !== "b").join(), "ready,a,expire a@101")
     }))
 
-  it.effect("does not request the names again while the stream is as it was", () =>
+  it.effect("does not request the names again while the stream has not changed", () =>
     Effect.gen(function*() {
       const { minute, server } = yield* watching
       for (let minutes = 0; minutes < 5; minutes++) yield* minute

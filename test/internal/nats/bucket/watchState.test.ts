@@ -75,7 +75,7 @@ describe("the next consumer of a watch", () => {
     value: new Uint8Array()
   })
 
-  it("goes on with a snapshot after the cursor if the stream keeps one message per key, else starts it again", () => {
+  it("continues a snapshot after the cursor if the stream keeps one message per key, else starts it again", () => {
     for (const [max_msgs_per_subject, startAt] of [[1, 51], [5, undefined], [-1, undefined]] as const) {
       const progress = new WatchProgress("snapshot", "watch")
       progress.begin(info({ max_msgs_per_subject }))

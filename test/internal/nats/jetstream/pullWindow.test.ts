@@ -91,7 +91,7 @@ describe("the window of a connection", () => {
       assert.strictEqual(bytesOf(small).filter((bytes) => bytes === 64 * 1024).length, 32)
     }))
 
-  it.effect("counts what is requested and not received", () =>
+  it.effect("counts the bytes requested and not received", () =>
     Effect.gen(function*() {
       const { ask } = yield* makeWindow
       const pulls = Array.from({ length: 6 }, () => ask("large"))
@@ -208,7 +208,7 @@ describe("the size of the window", () => {
     assert.strictEqual(afterPull({ bytes: 130 * 1024, ceiling: mebibyte }, 1, 300).bytes, 128 * 1024)
   })
 
-  it("is at most a quarter of what was under way when the connection was lost, at least 128 KiB", () => {
+  it("is at most a quarter of the bytes under way when the connection was lost, at least 128 KiB", () => {
     const size = { bytes: 4 * mebibyte, ceiling: 8 * mebibyte }
     assert.deepStrictEqual(afterLoss(size, 4 * mebibyte), { bytes: mebibyte, ceiling: mebibyte })
     assert.deepStrictEqual(afterLoss({ bytes: mebibyte, ceiling: mebibyte }, 8 * mebibyte), {

@@ -31,7 +31,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow,
 
 describe("the next pull", () => {
   const shown: Shown = { end: undefined, wasLarge: false, bytes: 0, received: 0, largest: 0 }
-  const take = (kind: "small" | "large", atLeast = 0, batch = 512): NextPull => ({
+  const take = (kind: "small" | "large", atLeast = 0, batch = 1000): NextPull => ({
     _tag: "Take",
     kind,
     batch,
@@ -68,78 +68,55 @@ describe("the next pull", () => {
 })
 
 describe("the pulls of a consumer", () => {
-  it.effect("are a small one, then two large ones at a time, then one that waits", () =>
+  it.effect("are one at a time: a small one, then large ones, then one that waits", () =>
     Effect.gen(function*() {
       const { puller, sent, sizes } = yield* makePuller()
       puller.proceed()
       assert.deepStrictEqual(sizes(), [64])
-      puller.received(1000, 9999)
-      puller.ended("1", "full")
-      assert.deepStrictEqual([sizes(), puller.isUnderWay("1"), puller.isUnderWay("3")], [[64, 1024, 1024], false, true])
+      puller.received(1000)
+      puller.ended("full")
+      puller.proceed()
+      assert.deepStrictEqual([sizes(), puller.isUnderWay("1"), puller.isUnderWay("2")], [[64, 1024], false, true])
       puller.processed(1)
-      puller.received(1000, 9999)
-      puller.ended("2", "full")
-      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024])
+      puller.received(1000)
+      puller.ended("full")
+      assert.deepStrictEqual(sizes(), [64, 1024, 1024])
       puller.processed(1)
-      puller.ended("3", "drained")
-      assert.strictEqual(sent.length, 4)
-      puller.ended("4", "drained")
-      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 1024, 256])
-      assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, true, true, undefined])
+      puller.ended("drained")
+      assert.deepStrictEqual(sizes(), [64, 1024, 1024, 256])
+      assert.deepStrictEqual(sent.map(({ no_wait }) => no_wait), [true, true, true, undefined])
     }))
 
-  it.effect("stop when the messages of three are unread, and go on when one was processed", () =>
+  it.effect("stop when the messages of two are unread, and continue when one was processed", () =>
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       for (let n = 1; n <= 5; n++) {
-        puller.received(1000, 9999)
-        puller.ended(String(n), "full")
+        puller.received(1000)
+        puller.ended("full")
       }
-      assert.strictEqual(sent.length, 3)
+      assert.strictEqual(sent.length, 2)
       assert.isFalse(puller.isExpecting)
       puller.processed(1)
-      assert.strictEqual(sent.length, 4)
+      assert.strictEqual(sent.length, 3)
     }))
 
-  it.effect("are one at a time for a message that is larger than the pull", () =>
+  it.effect("have one message after a message that was larger than the pull, and then many again", () =>
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
-      puller.ended("1", "full")
-      assert.deepStrictEqual(sent.map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[512, 64], [1, 1040]])
+      puller.ended("full")
+      assert.deepStrictEqual(sent.map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[1000, 64], [1, 1040]])
       puller.processed(1)
-      puller.received(1000, 9999)
-      puller.ended("2", "full")
-      assert.deepStrictEqual(sent.slice(2).map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [
-        [512, 1024],
-        [512, 1024]
-      ])
-    }))
-
-  it.effect("that wait are followed by the next one when half of it is used, unless the consumer is behind", () =>
-    Effect.gen(function*() {
-      const one = yield* makePuller(0)
-      for (let n = 0; n < 2047; n++) one.puller.received(10, 3)
-      assert.deepStrictEqual(one.sent.map(({ batch }) => batch), [4096])
-      for (let n = 0; n < 1000; n++) one.puller.received(10, 3)
-      assert.deepStrictEqual(one.sizes(), [256, 256])
-      one.puller.ended("1", "full")
-      assert.deepStrictEqual(one.sizes(), [256, 256])
-      const large = yield* makePuller(0)
-      large.puller.received(128 * kibibyte, 511)
-      assert.deepStrictEqual(large.sizes(), [256, 256])
-      const behind = yield* makePuller(0)
-      behind.puller.received(200 * kibibyte, 512)
-      assert.deepStrictEqual(behind.sizes(), [256])
-      behind.puller.ended("1", "full")
-      assert.deepStrictEqual(behind.sizes(), [256, 1024, 1024])
+      puller.received(1000)
+      puller.ended("full")
+      assert.deepStrictEqual(sent.slice(2).map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[1000, 1024]])
     }))
 
   it.effect("have room for the largest message of the pull before, also if the window is smaller", () =>
     Effect.gen(function*() {
       const { puller, sizes } = yield* makePuller(1, undefined, undefined, false)
-      puller.received(220 * kibibyte, 9999)
-      puller.received(10, 9999)
-      puller.ended("1", "full")
+      puller.received(220 * kibibyte)
+      puller.received(10)
+      puller.ended("full")
       assert.deepStrictEqual(sizes(), [64, 236])
     }))
 
@@ -147,7 +124,7 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller(0)
       puller.complete()
-      puller.ended("1", "drained")
+      puller.ended("drained")
       assert.deepStrictEqual(sent.map(({ expires, idle_heartbeat }) => [expires, idle_heartbeat]), [
         [2_000_000_000, 200_000_000],
         [60_000_000_000, 1_000_000_000]
@@ -186,26 +163,26 @@ describe("the pulls of a consumer", () => {
         assert.strictEqual(max_bytes, batch * 128 * mebibyte)
         return batch
       }
-      const end = (token: number, end: "full" | "drained" = "full") => {
-        puller.ended(String(token), end)
+      const end = () => {
+        puller.ended("full")
         puller.processed(1)
         return shown()
       }
       assert.strictEqual(shown(), 1)
-      puller.received(1000, 9999)
-      assert.strictEqual(end(1), 8)
-      puller.received(200_000, 9999)
-      assert.strictEqual(end(2), 5)
-      puller.received(mebibyte, 9999)
-      assert.strictEqual(end(3), 1)
-      for (let n = 0; n < 20; n++) puller.received(100, 9999)
-      assert.isAbove(end(4), 1)
+      puller.received(1000)
+      assert.strictEqual(end(), 8)
+      puller.received(200_000)
+      assert.strictEqual(end(), 5)
+      puller.received(mebibyte)
+      assert.strictEqual(end(), 1)
+      for (let n = 0; n < 20; n++) puller.received(100)
+      assert.isAbove(end(), 1)
       yield* TestClock.adjust("1 minute")
       puller.touchAfter(3000)
       assert.strictEqual(sent.filter(({ token }) => token === "touch").length, 0)
       const drain = () => {
-        for (const { token } of sent.filter(({ token }) => puller.isUnderWay(token))) puller.ended(token, "drained")
-        puller.processed(2)
+        puller.ended("drained")
+        puller.processed(1)
       }
       drain()
       assert.deepStrictEqual([sent.at(-1)!.no_wait, shown() > 0], [undefined, true])
@@ -216,10 +193,10 @@ describe("the pulls of a consumer", () => {
 
   it.effect("into which every message must fit have more messages if the largest message is small", () =>
     Effect.gen(function*() {
-      for (const [largest, batches] of [[4 * kibibyte, [32, 512, 512]], [64 * kibibyte, [8, 128, 128]]] as const) {
+      for (const [largest, batches] of [[4 * kibibyte, [32, 512]], [64 * kibibyte, [8, 128]]] as const) {
         const { puller, sent } = yield* makePuller(1, undefined, largest)
-        puller.received(100, 9999)
-        puller.ended("1", "full")
+        puller.received(100)
+        puller.ended("full")
         assert.deepStrictEqual(sent.map(({ batch }) => batch), [...batches])
       }
     }))
@@ -229,8 +206,8 @@ describe("the pulls of a consumer", () => {
       const { puller, sent, window } = yield* makePuller()
       const grants: Array<Grant> = []
       for (let n = 0; n < 6; n++) window.ask("large", { what: "", atLeast: 0, granted: (grant) => grants.push(grant) })
-      puller.received(1000, 9999)
-      puller.ended("1", "full")
+      puller.received(1000)
+      puller.ended("full")
       assert.strictEqual(sent.length, 1)
       puller.close()
       for (const grant of grants) grant.end()
@@ -242,10 +219,10 @@ describe("the pulls of a consumer", () => {
       const window = new PullWindow(yield* Clock.Clock)
       for (let n = 1; n <= 50; n++) {
         const { puller, sent } = yield* makePuller(1, window)
-        for (let pull = 1; pull <= 3; pull++) {
+        for (let pull = 1; pull <= 2; pull++) {
           assert.strictEqual(sent[pull - 1]?.token, String(pull), `pull ${pull} of consumer ${n}`)
-          puller.received(sent[pull - 1]!.max_bytes, 9999)
-          puller.ended(String(pull), "full")
+          puller.received(sent[pull - 1]!.max_bytes)
+          puller.ended("full")
         }
         assert.isFalse(puller.isExpecting)
       }

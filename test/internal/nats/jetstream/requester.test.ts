@@ -73,7 +73,7 @@ const grantsOf = ({ window }: Requester) => {
 const settle = Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
 
 describe("requests", () => {
-  it.effect("tells the window that the connection was lost, and ends its pause in time", () =>
+  it.effect("report a lost connection to the window, whose pause ends in time", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)

@@ -426,6 +426,20 @@ describe("a simulated consumer", () => {
     assert.deepStrictEqual(heard.words, ["409 Message Size Exceeds MaxBytes", "a@1 #1 -0"])
   })
 
+  it("reports the end of only one of two pulls that a message does not fit into", () => {
+    const { client, time } = start()
+    const heard = client.listen("_deliver.c")
+    client.api("CONSUMER.CREATE.KV_b.c.$KV.b.>", { stream_name: "KV_b", config: consumerSettings("c") })
+    for (const max_bytes of [500, 600]) client.pull("c", { expires: seconds(1000), max_bytes })
+    time.pass(5)
+    client.put("a", "x".repeat(1000))
+    time.pass(5)
+    assert.deepStrictEqual(heard.words, ["409 Message Size Exceeds MaxBytes"])
+    client.pull("c", { no_wait: true })
+    time.pass(5)
+    assert.deepStrictEqual(heard.words.slice(1, 2), ["a@1 #1 -0"])
+  })
+
   it("counts more bytes per message for some consumers, as if the values were large", () => {
     const full = Array.from({ length: 40 }, (_, seed) => {
       const { client, time } = start({ seed })
