@@ -264,8 +264,8 @@ const supervision = [
     {
       name: "the end of a sign of life counts as the end of the consumer",
       from: "a slow reader would replace its consumer every 3 s, K21",
-      find: "return isOfPull ? this.ended(false) : undefined",
-      replace: "return isOfPull ? this.ended(false) : silent(token)",
+      find: "return isOfPull ? this.ended(\"full\") : undefined",
+      replace: "return isOfPull ? this.ended(\"full\") : silent(token)",
       test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
     },
     {

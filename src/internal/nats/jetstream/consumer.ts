@@ -16,7 +16,7 @@ import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
 import { type NatsMessage, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream, StreamInfo } from "./api.ts"
 import { type MessagePlace, placeReader } from "./messages.ts"
-import { Puller } from "./puller.ts"
+import { type PullEnd, Puller } from "./puller.ts"
 import { codes } from "./reasons.ts"
 
 /** After one missed heartbeat, with 200 ms for the network, the server is asked whether the consumer exists. */
@@ -158,6 +158,8 @@ class Reader {
   /** The consumer sequence of the last received message. */
   private last = 0
   private readonly placeOf = placeReader()
+  /** The end of the pull with the message that was read last. */
+  private pullEnd: PullEnd | undefined
   /** Since when the consumer has more messages than were pulled. */
   private behindSince: number | undefined
 
@@ -173,8 +175,16 @@ class Reader {
     if (place === undefined) return this.readStatus(message)
     if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
     this.last = place.consumerSequence
-    this.puller.received(message.data.length + message.subject.length + message.reply!.length)
+    const bytes = message.data.length + message.subject.length + message.reply!.length
+    this.pullEnd = this.puller.received(bytes, place.pending)
     return { _tag: "Message", message, place }
+  }
+
+  /** The end of the pull, if the message that was read last was its last one. */
+  endOfPull(): Arrival | undefined {
+    const end = this.pullEnd
+    this.pullEnd = undefined
+    return end === undefined ? undefined : this.ended(end)
   }
 
   private readStatus(message: NatsMessage): Arrival | Interrupted | undefined {
@@ -189,20 +199,20 @@ class Reader {
       }
       case status.noMessages:
       case status.timeout:
-        return isOfPull ? this.ended(true) : undefined
+        return isOfPull ? this.ended("drained") : undefined
       case status.noResponders:
         return silent("the consumer no longer exists")
       case status.conflict:
-        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended(false) : undefined
+        if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended("full") : undefined
     }
     return silent(`the consumer has ended: ${message.status} ${message.description}`)
   }
 
-  private ended(isDrained: boolean): Arrival {
+  private ended(end: PullEnd): Arrival {
     const now = monotonicMillis(this.clock)
     const behind = this.behindSince === undefined ? 0 : now - this.behindSince
-    this.behindSince = isDrained ? undefined : this.behindSince ?? now
-    this.puller.ended(isDrained ? "drained" : "full")
+    this.behindSince = end === "drained" ? undefined : this.behindSince ?? now
+    this.puller.ended(end)
     return { _tag: "Ended", behind }
   }
 
@@ -364,8 +374,13 @@ export const open = Effect.fnUntraced(function*(
     lastArrived = lastHeard
     const arrival = reader.read(message)
     if (arrival === undefined) return
-    if (arrival._tag === "Interrupted") interrupt(arrival)
-    else Queue.offerUnsafe(arrived, arrival)
+    if (arrival._tag === "Interrupted") {
+      interrupt(arrival)
+      return
+    }
+    Queue.offerUnsafe(arrived, arrival)
+    const end = reader.endOfPull()
+    if (end !== undefined) Queue.offerUnsafe(arrived, end)
   }
   yield* Effect.addFinalizer(() => Effect.sync(() => puller.close()))
   let unprocessed = 0

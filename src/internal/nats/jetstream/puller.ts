@@ -21,8 +21,16 @@ const startExpiry = Duration.seconds(2)
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 1000
 
-/** The bytes for each message of a pull that waits. Its messages arrive one by one, so there may be more of them. */
-const leastBytes = 64
+/**
+ * The room for each message of a pull: this many times the largest one of the pull before, and at least the second. So a
+ * pull ends by the number of its messages, which the client counts. If it ends by its bytes, nats-server 2.10.27 and
+ * 2.15.1 now and then drop it without a message (1 of about 80 beside 36,000 writes per second).
+ */
+const room = 1.1
+const leastRoom = 256
+
+/** The room for each message before the first one has arrived. */
+const usualRoom = 1024
 
 /** The subject, the reply subject and the headers of a message count as its bytes, too. */
 const messageOverhead = 16 * 1024
@@ -101,6 +109,8 @@ interface UnderWay {
   readonly grant: Grant | undefined
   readonly kind: "small" | "large" | "wait"
   readonly bytes: number
+  /** The number of messages that are still to come. */
+  left: number
   received: number
   largest: number
 }
@@ -154,14 +164,19 @@ export class Puller {
     else this.take(next)
   }
 
-  /** Counts a received message. */
-  received(bytes: number): void {
+  /**
+   * Counts a received message, after which the consumer has `pending` more. Returns the end of the pull if it was the last
+   * one of it, which the server need not report: `drained` if a pull that waits has room for the rest.
+   */
+  received(bytes: number, pending: number): PullEnd | undefined {
     this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
     const { underWay } = this
-    if (underWay === undefined) return
+    if (underWay === undefined) return undefined
     underWay.received += bytes
     underWay.largest = Math.max(underWay.largest, bytes)
     underWay.grant?.arrived(bytes)
+    if (--underWay.left > 0) return undefined
+    return pending * underWay.largest * 2 <= this.options.window.waiting ? "drained" : "full"
   }
 
   /** Whether a token is that of the pull under way. */
@@ -174,7 +189,8 @@ export class Puller {
     if (this.underWay === undefined) return
     const { bytes, grant, kind, largest, received } = this.underWay
     this.underWay = undefined
-    this.shown = { end, wasLarge: kind === "large", bytes, received, largest }
+    // A pull that received nothing shows no size.
+    this.shown = { end, wasLarge: kind === "large", bytes, received, largest: largest || this.shown.largest }
     this.unread++
     grant?.end()
     this.proceed()
@@ -227,7 +243,8 @@ export class Puller {
     const [expiry, heartbeat] = this.isStarting ? [startExpiry, startHeartbeat] : [watchExpiry, watchHeartbeat]
     const times = { expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) }
     const { waiting } = this.options.window
-    this.begin({ ...this.limitsOf(Math.floor(waiting / leastBytes), waiting), ...times }, "wait", undefined)
+    // Its messages arrive one by one, so there may be more of them.
+    this.begin({ ...this.limitsOf(waiting, waiting), ...times }, "wait", undefined)
   }
 
   private get mustFit(): boolean {
@@ -237,7 +254,10 @@ export class Puller {
   /** The limits of a pull. If every message must fit, only the number of messages limits it. */
   private limitsOf(batch: number, bytes: number): Pick<PullSettings, "batch" | "max_bytes"> {
     const { largest } = this.options
-    if (largest === undefined || !this.mustFit) return { batch, max_bytes: bytes }
+    if (largest === undefined || !this.mustFit) {
+      const each = this.shown.largest === 0 ? usualRoom : Math.max(leastRoom, this.shown.largest * room)
+      return { batch: Math.max(1, Math.min(batch, Math.floor(bytes / each))), max_bytes: bytes }
+    }
     const fitting = Math.floor(Math.min(bytes / this.expected, mostTooLarge * bytes / largest))
     const messages = Math.max(1, Math.min(batch, fitting))
     return { batch: messages, max_bytes: messages * largestMessage }
@@ -245,7 +265,7 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.underWay = { token, grant, kind, bytes: settings.max_bytes, received: 0, largest: 0 }
+    this.underWay = { token, grant, kind, bytes: settings.max_bytes, left: settings.batch, received: 0, largest: 0 }
     this.send(settings, token)
   }
 

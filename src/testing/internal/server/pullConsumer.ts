@@ -25,8 +25,8 @@ const longestStretch = 32
 const isHeavy = 0.25
 const heavier = [5, 40] as const
 
-/** Messages count as at most this many bytes, or as their size if it is larger. */
-const heaviest = 64 * 1024
+/** Messages of up to this many bytes count as more; with the factor they are at most 40 KiB. */
+const lightest = 1024
 
 export interface PullConsumerOptions {
   readonly stream: string
@@ -162,7 +162,7 @@ export class PullConsumer {
     }`
     const { headers, subject, value } = message
     const actual = subject.length + reply.length + sizeOfHeaders(headers) + value.length
-    const size = Math.max(actual, Math.min(heaviest, this.weight * actual))
+    const size = actual > lightest ? actual : this.weight * actual
     if (size > pull.bytes) {
       this.options.work.injected("pull full")
       this.skip()

@@ -323,6 +323,24 @@ describe("a watch", () => {
       assert.include(failure.message, "draining")
     }))
 
+  it.effect("pulls again after the last message of a pull, although the server does not report its end", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      const { restarts, words } = yield* startWatch(server)
+      const { pulls, value } = server.consumers[0]!
+      for (let n = 1; n <= 1000; n++) {
+        const before = pulls.length
+        for (let left = pulls.at(-1)!.batch; left > 1; left--) value(100 + n, n++, 0)
+        yield* settle
+        assert.strictEqual(pulls.length, before)
+        value(100 + n, n, 0)
+        yield* settle
+        assert.strictEqual(pulls.length, before + 1)
+      }
+      assert.strictEqual(words.length, 1 + new Set(words.slice(1)).size)
+      assert.deepStrictEqual(restarts, [])
+    }))
+
   it.effect("replaces a consumer after the same short pause each time", () =>
     Effect.gen(function*() {
       const server = yield* makeServer

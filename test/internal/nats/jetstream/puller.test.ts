@@ -73,12 +73,12 @@ describe("the pulls of a consumer", () => {
       const { puller, sent, sizes } = yield* makePuller()
       puller.proceed()
       assert.deepStrictEqual(sizes(), [64])
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("full")
       puller.proceed()
       assert.deepStrictEqual([sizes(), puller.isUnderWay("1"), puller.isUnderWay("2")], [[64, 1024], false, true])
       puller.processed(1)
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("full")
       assert.deepStrictEqual(sizes(), [64, 1024, 1024])
       puller.processed(1)
@@ -91,7 +91,7 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       for (let n = 1; n <= 5; n++) {
-        puller.received(1000)
+        puller.received(1000, 9999)
         puller.ended("full")
       }
       assert.strictEqual(sent.length, 2)
@@ -104,18 +104,34 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       puller.ended("full")
-      assert.deepStrictEqual(sent.map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[1000, 64], [1, 1040]])
+      assert.deepStrictEqual(sent.map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[64, 64], [1, 1040]])
       puller.processed(1)
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("full")
-      assert.deepStrictEqual(sent.slice(2).map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[1000, 1024]])
+      assert.deepStrictEqual(sent.slice(2).map(({ batch, max_bytes }) => [batch, max_bytes / kibibyte]), [[953, 1024]])
+    }))
+
+  it.effect("have as many messages as their bytes have room for, and end with the last one", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller(0)
+      assert.strictEqual(sent[0]!.batch, 256)
+      for (let n = 1; n < 256; n++) assert.isUndefined(puller.received(n, 9999))
+      // The rest, of up to 2,000 bytes each, fits into half of a pull that waits.
+      assert.strictEqual(puller.received(2000, 65), "drained")
+      puller.ended("drained")
+      assert.strictEqual(sent[1]!.batch, Math.floor(256 * kibibyte / 2200))
+      puller.processed(1)
+      for (let n = 1; n < sent[1]!.batch; n++) assert.isUndefined(puller.received(100, 9999))
+      assert.strictEqual(puller.received(100, 2000), "full")
+      puller.ended("drained")
+      assert.strictEqual(sent[2]!.batch, 1024)
     }))
 
   it.effect("have room for the largest message of the pull before, also if the window is smaller", () =>
     Effect.gen(function*() {
       const { puller, sizes } = yield* makePuller(1, undefined, undefined, false)
-      puller.received(220 * kibibyte)
-      puller.received(10)
+      puller.received(220 * kibibyte, 9999)
+      puller.received(10, 9999)
       puller.ended("full")
       assert.deepStrictEqual(sizes(), [64, 236])
     }))
@@ -169,13 +185,13 @@ describe("the pulls of a consumer", () => {
         return shown()
       }
       assert.strictEqual(shown(), 1)
-      puller.received(1000)
+      puller.received(1000, 9999)
       assert.strictEqual(end(), 8)
-      puller.received(200_000)
+      puller.received(200_000, 9999)
       assert.strictEqual(end(), 5)
-      puller.received(mebibyte)
+      puller.received(mebibyte, 9999)
       assert.strictEqual(end(), 1)
-      for (let n = 0; n < 20; n++) puller.received(100)
+      for (let n = 0; n < 20; n++) puller.received(100, 9999)
       assert.isAbove(end(), 1)
       yield* TestClock.adjust("1 minute")
       puller.touchAfter(3000)
@@ -188,14 +204,14 @@ describe("the pulls of a consumer", () => {
       assert.deepStrictEqual([sent.at(-1)!.no_wait, shown() > 0], [undefined, true])
       puller.complete()
       drain()
-      assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [4096, 256 * kibibyte])
+      assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [1024, 256 * kibibyte])
     }))
 
   it.effect("into which every message must fit have more messages if the largest message is small", () =>
     Effect.gen(function*() {
       for (const [largest, batches] of [[4 * kibibyte, [32, 512]], [64 * kibibyte, [8, 128]]] as const) {
         const { puller, sent } = yield* makePuller(1, undefined, largest)
-        puller.received(100)
+        puller.received(100, 9999)
         puller.ended("full")
         assert.deepStrictEqual(sent.map(({ batch }) => batch), [...batches])
       }
@@ -206,7 +222,7 @@ describe("the pulls of a consumer", () => {
       const { puller, sent, window } = yield* makePuller()
       const grants: Array<Grant> = []
       for (let n = 0; n < 6; n++) window.ask("large", { what: "", atLeast: 0, granted: (grant) => grants.push(grant) })
-      puller.received(1000)
+      puller.received(1000, 9999)
       puller.ended("full")
       assert.strictEqual(sent.length, 1)
       puller.close()
@@ -221,7 +237,7 @@ describe("the pulls of a consumer", () => {
         const { puller, sent } = yield* makePuller(1, window)
         for (let pull = 1; pull <= 2; pull++) {
           assert.strictEqual(sent[pull - 1]?.token, String(pull), `pull ${pull} of consumer ${n}`)
-          puller.received(sent[pull - 1]!.max_bytes)
+          puller.received(sent[pull - 1]!.max_bytes, 9999)
           puller.ended("full")
         }
         assert.isFalse(puller.isExpecting)
