@@ -210,7 +210,7 @@ const largestBallast = 64 * 1024
  * The limit of the server for what waits to be sent: less than the driver asks for at first, so that the server cuts some
  * connections.
  */
-const ballastPending = 300_000
+const ballastPending = 150_000
 
 /** Writes all large values, then one of them at random from time to time. */
 const writeBallast = (store: Store, goesOn: Effect.Effect<boolean>) =>
