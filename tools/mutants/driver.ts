@@ -3,7 +3,7 @@ import type { Mutant } from "./models.ts"
 
 const consumer = "src/internal/nats/jetstream/consumer.ts"
 const follow = "src/internal/nats/bucket/watch.ts"
-const jetstream = "src/internal/nats/jetstream/api.ts"
+const reads = "src/internal/nats/jetstream/reads.ts"
 const puller = "src/internal/nats/jetstream/puller.ts"
 const pullWindow = "src/internal/nats/jetstream/pullWindow.ts"
 const progress = "src/internal/nats/bucket/watchState.ts"
@@ -90,7 +90,7 @@ export const driver: ReadonlyArray<Mutant> = [
   {
     name: "a listing with a lost part is treated as complete",
     from: "found by the simulation, 9cb81d0, K15",
-    file: jetstream,
+    file: reads,
     find: "chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)",
     replace: "toBatch(many)",
     scenario: "single"

@@ -379,8 +379,8 @@ const readers = [
     {
       name: "each full pull restarts the time behind",
       from: "a consumer that is behind for long would count as quick, K23",
-      find: "this.behindSince = isDrained ? undefined : this.behindSince ?? now",
-      replace: "this.behindSince = isDrained ? undefined : now",
+      find: "this.behindSince = end === \"drained\" ? undefined : this.behindSince ?? now",
+      replace: "this.behindSince = end === \"drained\" ? undefined : now",
       test: "counts the time behind from the first full pull"
     }
   ])

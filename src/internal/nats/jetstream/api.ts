@@ -3,22 +3,10 @@
  * answers. They are the same for every client.
  */
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
-import * as Result from "effect/Result"
-import { noBytes } from "../../utf8.ts"
-import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "../port.ts"
-import { headerReader, isStored } from "./messages.ts"
-import type { Many, Requester } from "./requester.ts"
-
-/** A stored message. */
-export interface KeptMessage {
-  readonly subject: string
-  readonly revision: number
-  /** Unix milliseconds, by the server's clock. */
-  readonly created: number
-  readonly header: (name: string) => string
-  readonly data: Uint8Array
-}
+import type { MessageHeaders, PortFailure } from "../port.ts"
+import { api, type Call, callsOver, noHeaders, readAnswer, toJson } from "./calls.ts"
+import { type MessageReads, messageReads } from "./reads.ts"
+import type { Requester } from "./requester.ts"
 
 /** The settings of a stream that a bucket determines. Durations are in nanoseconds, sizes in bytes. */
 export interface StreamSettings {
@@ -83,12 +71,6 @@ export interface PullSettings {
   readonly idle_heartbeat?: number
 }
 
-/** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
-export interface Batch<A> {
-  readonly messages: ReadonlyArray<A>
-  readonly isComplete: boolean
-}
-
 /** An acknowledged write: the stream that stored the message, and the message's sequence. */
 interface Acknowledged {
   readonly stream: string
@@ -103,7 +85,7 @@ interface Subjects {
   readonly meanSize: number
 }
 
-export interface JetStream {
+export interface JetStream extends MessageReads {
   readonly port: Requester["port"]
   /** Stores a message. Here and below, `timeout` is in milliseconds. */
   readonly publish: (
@@ -112,20 +94,6 @@ export interface JetStream {
     headers: MessageHeaders,
     timeout: number
   ) => Effect.Effect<Acknowledged, PortFailure>
-  /** The last message of a subject: from any replica (`nearest`) or from the stream's leader. */
-  readonly lastMessage: (
-    stream: string,
-    subject: string,
-    from: "nearest" | "leader",
-    timeout: number
-  ) => Effect.Effect<KeptMessage | undefined, PortFailure>
-  /** The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access. */
-  readonly lastMessages: <A>(
-    stream: string,
-    subjects: ReadonlyArray<string>,
-    timeout: number,
-    read: (message: KeptMessage) => A
-  ) => Effect.Effect<Batch<A>, PortFailure>
   readonly streamInfo: (stream: string, timeout: number) => Effect.Effect<StreamInfo, PortFailure>
   readonly createStream: (settings: StreamSettings, timeout: number) => Effect.Effect<void, PortFailure>
   readonly updateStream: (
@@ -157,23 +125,8 @@ export interface JetStream {
   readonly deleteConsumer: (stream: string, consumer: string, timeout: number) => Effect.Effect<void, PortFailure>
 }
 
-const api = "$JS.API"
-
-const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
-
-/** The largest batch, so that it does not delay other answers on the connection. The server's own limit is 64 MiB. */
-const mostBatchBytes = 8 * 1024 * 1024
-
 /** Names that two successive pages (of 100,000 names) share. Assumption: fewer are removed between the two requests. */
 const pageOverlap = 1000
-
-/** The error code for a subject without a message. */
-const noMessageFound = 10037
-
-/** The fields of JetStream's answers that are read here. */
-interface ApiError {
-  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string }
-}
 
 interface StreamState {
   readonly messages: number
@@ -196,104 +149,6 @@ interface InfoAnswer {
   readonly total?: number
 }
 
-interface KeptAnswer {
-  readonly message: {
-    readonly subject: string
-    readonly seq: number
-    readonly time: string
-    /** Base64. */
-    readonly hdrs?: string
-    /** Base64. */
-    readonly data?: string
-  }
-}
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-const noHeaders: MessageHeaders = []
-
-const toJson = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value))
-
-/** The failure for an answer that violates the protocol. A write may have been stored, as after a lost connection. */
-const unreadable = (cause: unknown): PortFailure => ({
-  _tag: "ConnectionLost",
-  problem: "the answer cannot be read",
-  ...reported(cause)
-})
-
-/** Parses an answer. Fails if it contains an error. */
-const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailure> => {
-  const parsed = Result.try(() => JSON.parse(decoder.decode(message.data)) as A & ApiError)
-  if (Result.isFailure(parsed)) return Effect.fail(unreadable(parsed.failure))
-  const { error } = parsed.success
-  return error === undefined ? Effect.succeed(parsed.success) : Effect.fail({
-    _tag: "Api",
-    code: error.err_code ?? error.code,
-    description: error.description ?? "no description"
-  })
-}
-
-/** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
-const fromDirect = (message: NatsMessage): KeptMessage => ({
-  subject: message.header("Nats-Subject"),
-  revision: Number(message.header("Nats-Sequence")),
-  created: Date.parse(message.header("Nats-Time-Stamp")),
-  header: message.header,
-  data: message.data
-})
-
-const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailure> => {
-  const headers = Base64.decode(message.hdrs ?? "")
-  const data = Base64.decode(message.data ?? "")
-  if (Result.isFailure(headers)) return Effect.fail(unreadable(headers.failure))
-  if (Result.isFailure(data)) return Effect.fail(unreadable(data.failure))
-  return Effect.succeed({
-    subject: message.subject,
-    revision: message.seq,
-    created: Date.parse(message.time),
-    header: headerReader(decoder.decode(headers.success)),
-    data: data.success
-  })
-}
-
-const statusFailure = (message: NatsMessage): PortFailure => ({
-  _tag: "Api",
-  code: message.status,
-  description: message.description
-})
-
-/** The result for a subject without a message. */
-const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
-
-/** Detects lost answers of a batch: each answer contains the sequence of the previous one. */
-class Chain {
-  private last = 0
-  private isWhole = true
-
-  follows(message: NatsMessage, revision: number | undefined): boolean {
-    const before = message.header("Nats-Last-Sequence")
-    if (before !== "" && Number(before) !== this.last) this.isWhole = false
-    this.last = revision ?? this.last
-    return this.isWhole
-  }
-}
-
-const torn: PortFailure = { _tag: "ConnectionLost", problem: "a part of the answer was lost" }
-
-/** Whether a batch is complete is in the message that ends it. */
-const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFailure> => {
-  switch (end.status) {
-    case status.endOfBatch:
-      return Effect.succeed({ messages: answers, isComplete: Number(end.header("Nats-Num-Pending")) === 0 })
-    case status.notFound:
-      return Effect.succeed({ messages: [], isComplete: true })
-    case status.tooManyResults:
-      return Effect.succeed({ messages: [], isComplete: false })
-    default:
-      return Effect.fail(statusFailure(end))
-  }
-}
-
 /** Metadata that a server from 2.11 on adds to its answers, and does not store. */
 const versionMetadata = "_nats.ver"
 const ownMetadata = new Set([versionMetadata, "_nats.level"])
@@ -310,63 +165,6 @@ const withoutVersion = (config: InfoAnswer["config"]): InfoAnswer["config"] => {
   if (config.metadata === undefined) return config
   const metadata = Object.entries(config.metadata).filter(([name]) => !ownMetadata.has(name))
   return { ...config, metadata: Object.fromEntries(metadata) }
-}
-
-/** Sends a request of the JSON API and parses its answer. */
-type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effect<A, PortFailure>
-
-const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: unknown, timeout: number) =>
-  Effect.flatMap(
-    request(`${api}.${subject}`, body === undefined ? noBytes : toJson(body), noHeaders, timeout),
-    readAnswer<A>
-  )
-
-/** Reads one message from the nearest replica or from the leader, or many messages in one batch. */
-const messageReads = (
-  { request, requestMany }: Requester,
-  call: Call
-): Pick<JetStream, "lastMessage" | "lastMessages"> => {
-  const nearest = (stream: string, subject: string, timeout: number) =>
-    Effect.flatMap(
-      request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
-      (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
-        isStored(message)
-          ? Effect.succeed(fromDirect(message))
-          : message.status === status.notFound
-          ? noMessage
-          : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
-    )
-
-  const atLeader = (stream: string, subject: string, timeout: number) =>
-    call<KeptAnswer>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeout).pipe(
-      Effect.flatMap(fromKept),
-      Effect.catchIf(
-        (failure) => failure._tag === "Api" && failure.code === noMessageFound,
-        () => noMessage
-      )
-    )
-
-  return {
-    lastMessage: (stream, subject, from, timeout) =>
-      from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
-    lastMessages: (stream, list, timeout, read) =>
-      Effect.suspend(() => {
-        const chain = new Chain()
-        return Effect.flatMap(
-          requestMany(
-            `${api}.DIRECT.GET.${stream}`,
-            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
-            timeout,
-            (message) => {
-              const kept = fromDirect(message)
-              chain.follows(message, kept.revision)
-              return read(kept)
-            }
-          ),
-          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
-        )
-      })
-  }
 }
 
 /** Requests for the stream and for the subjects in it. */

@@ -4,7 +4,16 @@
  */
 import type { Append, MessageOperation, StoredMessage } from "../../kv/backend.ts"
 import type { MessageHeaders, NatsMessage } from "../port.ts"
-import type { KeptMessage } from "./api.ts"
+
+/** A stored message. */
+export interface KeptMessage {
+  readonly subject: string
+  readonly revision: number
+  /** Unix milliseconds, by the server's clock. */
+  readonly created: number
+  readonly header: (name: string) => string
+  readonly data: Uint8Array
+}
 
 const operationHeader = "KV-Operation"
 const markerHeader = "Nats-Marker-Reason"

@@ -1,0 +1,166 @@
+/**
+ * Reads stored messages: one from the nearest replica or from the stream's leader, or
+ * many in one batch.
+ */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Result from "effect/Result"
+import { noBytes } from "../../utf8.ts"
+import type { NatsMessage, PortFailure } from "../port.ts"
+import { api, type Call, noHeaders, toJson, unreadable } from "./calls.ts"
+import { headerReader, isStored, type KeptMessage } from "./messages.ts"
+import type { Many, Requester } from "./requester.ts"
+
+/** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
+export interface Batch<A> {
+  readonly messages: ReadonlyArray<A>
+  readonly isComplete: boolean
+}
+
+/** `timeout` is in milliseconds. */
+export interface MessageReads {
+  /** The last message of a subject: from any replica (`nearest`) or from the stream's leader. */
+  readonly lastMessage: (
+    stream: string,
+    subject: string,
+    from: "nearest" | "leader",
+    timeout: number
+  ) => Effect.Effect<KeptMessage | undefined, PortFailure>
+  /** The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access. */
+  readonly lastMessages: <A>(
+    stream: string,
+    subjects: ReadonlyArray<string>,
+    timeout: number,
+    read: (message: KeptMessage) => A
+  ) => Effect.Effect<Batch<A>, PortFailure>
+}
+
+const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
+
+/** The largest batch, so that it does not delay other answers on the connection. The server's own limit is 64 MiB. */
+const mostBatchBytes = 8 * 1024 * 1024
+
+/** The error code for a subject without a message. */
+const noMessageFound = 10037
+
+interface KeptAnswer {
+  readonly message: {
+    readonly subject: string
+    readonly seq: number
+    readonly time: string
+    /** Base64. */
+    readonly hdrs?: string
+    /** Base64. */
+    readonly data?: string
+  }
+}
+
+const decoder = new TextDecoder()
+
+/** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
+const fromDirect = (message: NatsMessage): KeptMessage => ({
+  subject: message.header("Nats-Subject"),
+  revision: Number(message.header("Nats-Sequence")),
+  created: Date.parse(message.header("Nats-Time-Stamp")),
+  header: message.header,
+  data: message.data
+})
+
+const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailure> => {
+  const headers = Base64.decode(message.hdrs ?? "")
+  const data = Base64.decode(message.data ?? "")
+  if (Result.isFailure(headers)) return Effect.fail(unreadable(headers.failure))
+  if (Result.isFailure(data)) return Effect.fail(unreadable(data.failure))
+  return Effect.succeed({
+    subject: message.subject,
+    revision: message.seq,
+    created: Date.parse(message.time),
+    header: headerReader(decoder.decode(headers.success)),
+    data: data.success
+  })
+}
+
+const statusFailure = (message: NatsMessage): PortFailure => ({
+  _tag: "Api",
+  code: message.status,
+  description: message.description
+})
+
+/** The result for a subject without a message. */
+const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
+
+/** Detects lost answers of a batch: each answer contains the sequence of the previous one. */
+class Chain {
+  private last = 0
+  private isWhole = true
+
+  follows(message: NatsMessage, revision: number | undefined): boolean {
+    const before = message.header("Nats-Last-Sequence")
+    if (before !== "" && Number(before) !== this.last) this.isWhole = false
+    this.last = revision ?? this.last
+    return this.isWhole
+  }
+}
+
+const torn: PortFailure = { _tag: "ConnectionLost", problem: "a part of the answer was lost" }
+
+/** Whether a batch is complete is in the message that ends it. */
+const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFailure> => {
+  switch (end.status) {
+    case status.endOfBatch:
+      return Effect.succeed({ messages: answers, isComplete: Number(end.header("Nats-Num-Pending")) === 0 })
+    case status.notFound:
+      return Effect.succeed({ messages: [], isComplete: true })
+    case status.tooManyResults:
+      return Effect.succeed({ messages: [], isComplete: false })
+    default:
+      return Effect.fail(statusFailure(end))
+  }
+}
+
+export const messageReads = (
+  { request, requestMany }: Requester,
+  call: Call
+): MessageReads => {
+  const nearest = (stream: string, subject: string, timeout: number) =>
+    Effect.flatMap(
+      request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
+      (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
+        isStored(message)
+          ? Effect.succeed(fromDirect(message))
+          : message.status === status.notFound
+          ? noMessage
+          : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
+    )
+
+  const atLeader = (stream: string, subject: string, timeout: number) =>
+    call<KeptAnswer>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeout).pipe(
+      Effect.flatMap(fromKept),
+      Effect.catchIf(
+        (failure) => failure._tag === "Api" && failure.code === noMessageFound,
+        () => noMessage
+      )
+    )
+
+  return {
+    lastMessage: (stream, subject, from, timeout) =>
+      from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
+    lastMessages: (stream, list, timeout, read) =>
+      Effect.suspend(() => {
+        const chain = new Chain()
+        return Effect.flatMap(
+          requestMany(
+            `${api}.DIRECT.GET.${stream}`,
+            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
+            timeout,
+            (message) => {
+              const kept = fromDirect(message)
+              chain.follows(message, kept.revision)
+              return read(kept)
+            }
+          ),
+          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
+        )
+      })
+  }
+}
