@@ -112,6 +112,34 @@ const pulls = bugsOf(puller, tests.puller, [
     test: "are one at a time: a small one, then large ones, then one that waits"
   },
   {
+    name: "a pull does not end with its last message",
+    from: "the server may drop a pull that ends by its bytes, K33",
+    find: "if (--underWay.left > 0) return undefined",
+    replace: "if (--underWay.left >= 0) return undefined",
+    test: "have as many messages as their bytes have room for, and end with the last one"
+  },
+  {
+    name: "a pull has more messages than its bytes have room for",
+    from: "the server may drop a pull that ends by its bytes, K33",
+    find: "Math.min(batch, Math.floor(bytes / each))",
+    replace: "batch",
+    test: "have as many messages as their bytes have room for, and end with the last one"
+  },
+  {
+    name: "a pull that received nothing makes the next one have too many messages",
+    from: "the server may drop a pull that ends by its bytes, K33",
+    find: "largest: largest || this.shown.largest",
+    replace: "largest",
+    test: "have as many messages as their bytes have room for, and end with the last one"
+  },
+  {
+    name: "a consumer far behind its writers waits for messages",
+    from: "with few bytes for each pull it would miss overwritten values, K33",
+    find: "return pending * underWay.largest * 2 <= this.options.window.waiting ? \"drained\" : \"full\"",
+    replace: "return \"drained\"",
+    test: "have as many messages as their bytes have room for, and end with the last one"
+  },
+  {
     name: "a consumer that has nothing left does not pull any more",
     from: "the watch would not receive changes, K33",
     find: "if (next._tag === \"Wait\") this.wait()\n    else this.take(next)",

@@ -125,6 +125,10 @@ describe("the pulls of a consumer", () => {
       assert.strictEqual(puller.received(100, 2000), "full")
       puller.ended("drained")
       assert.strictEqual(sent[2]!.batch, 1024)
+      puller.processed(1)
+      // A pull that received nothing shows no size.
+      puller.ended("drained")
+      assert.strictEqual(sent[3]!.batch, 1024)
     }))
 
   it.effect("have room for the largest message of the pull before, also if the window is smaller", () =>
