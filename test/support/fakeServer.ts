@@ -47,6 +47,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     namesFail: false,
     /** Runs between the STREAM.INFO request and the creation of the consumer. */
     beforeConsumer: () => {},
+    /** Number of requests for the information of the stream. */
+    infos: 0,
     /** Number of requests for the state of a consumer. */
     doubts: 0,
     isConsumerGone: false,
@@ -195,8 +197,9 @@ export const startWatch = Effect.fnUntraced(function*(
     purpose: "watch",
     timeout: 1000,
     silentRemoval: () => "expire",
-    info: Effect.suspend(() =>
-      server.state.infoFails === undefined
+    info: Effect.suspend(() => {
+      server.state.infos++
+      return server.state.infoFails === undefined
         ? Effect.succeed({
           ...server.stream,
           config: { num_replicas: server.state.replicas, max_msgs_per_subject: server.state.historySize },
@@ -206,7 +209,7 @@ export const startWatch = Effect.fnUntraced(function*(
           deleted: 0
         })
         : Effect.fail(server.state.infoFails)
-    ),
+    }),
     read: (request) => Effect.mapError(request, () => new Unavailable({ problem: "not connected" })),
     saw: () => undefined,
     onRestart: (cause) => Effect.sync(() => restarts.push(cause)),

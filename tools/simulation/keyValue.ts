@@ -250,6 +250,8 @@ const ballastMissing = ({ stored }: Facts, watches: ReadonlyMap<string, Weights>
 
 interface Options {
   readonly replicas: number
+  /** The number of values that the bucket keeps of each key. */
+  readonly historySize?: number
   readonly faults: Scenario.Scenario["faults"]
   /** Whether writes are lost only by expiry. */
   readonly keepsAll: boolean
@@ -259,7 +261,9 @@ interface Options {
   readonly hasBallast?: boolean
 }
 
-const scenario = ({ faults, hasBallast = false, keepsAll, maxAge, replicas }: Options): Scenario.Scenario => ({
+const scenario = (
+  { faults, hasBallast = false, historySize = 1, keepsAll, maxAge, replicas }: Options
+): Scenario.Scenario => ({
   nodes: ["a", "b", "c", "d"],
   duration: "70 seconds",
   settleTime: "30 seconds",
@@ -276,7 +280,7 @@ const scenario = ({ faults, hasBallast = false, keepsAll, maxAge, replicas }: Op
     const problems: Array<string> = []
     const judge = judgeFor(problems, maxAge ?? Number.POSITIVE_INFINITY)
     const ages = maxAge === undefined ? {} : { streamMaxAge: maxAge, expiryMarkers: 1000 }
-    const options = { bucket, replicas, ...ages }
+    const options = { bucket, replicas, historySize, ...ages }
     const now = () => Number(clock.monotonicTimeNanosUnsafe())
     // After a roll-back nothing is written: once new writes have reached the last revision that a watch has seen, the
     // watch cannot detect the roll-back.
@@ -288,7 +292,7 @@ const scenario = ({ faults, hasBallast = false, keepsAll, maxAge, replicas }: Op
     const services = (node: SimulatedNode) => Layer.provideMerge(NatsKVStore.layer(options), node.client)
 
     const watchBallast = Effect.fnUntraced(function*(node: SimulatedNode) {
-      const context = yield* Layer.build(NatsKVStore.layer({ bucket: ballastBucket }))
+      const context = yield* Layer.build(NatsKVStore.layer({ bucket: ballastBucket, historySize: 2 }))
       const store = Context.get(context, KVStore.KVStore)
       const weights: Weights = new Map()
       ballast.set(node.id, weights)
@@ -370,10 +374,11 @@ export const aging = scenario({ replicas: 1, faults: Faults.survivable, keepsAll
 
 /**
  * Every process also watches large values over its connection. Links often have little bandwidth, and the server cuts
- * connections for which too much waits.
+ * connections for which too much waits. The buckets keep two values of each key.
  */
 export const narrow = scenario({
   replicas: 1,
+  historySize: 2,
   faults: [...Faults.survivable, "NarrowLink", "NarrowLink", "NarrowLink", "NarrowLink"],
   keepsAll: true,
   hasBallast: true

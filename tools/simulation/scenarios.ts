@@ -52,6 +52,12 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   losing: [...everywhere, ...losses],
   aging: [...everywhere, "late expiry", "marker"],
-  narrow: [...everywhere, "narrow link", "cut as a slow consumer"],
+  narrow: [
+    ...everywhere,
+    "narrow link",
+    "cut as a slow consumer",
+    "removed message in a snapshot",
+    "pending messages miscounted"
+  ],
   bereft: ["consumers lost", "disconnected", "stream lost", "stream recreated from 1"]
 }

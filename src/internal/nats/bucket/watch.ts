@@ -172,7 +172,7 @@ const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
 
   const onIdle = (lastRevision: number): Work | undefined => {
     progress.passedBy(lastRevision)
-    if (!progress.waitsForEnd) return whenCaughtUp()
+    if (!progress.waitsForEnd && !progress.hasMore) return whenCaughtUp()
     // Without this an end that a roll-back has removed would never be reached.
     return Effect.andThen(sameStream(options, progress), Effect.suspend(() => whenCaughtUp() ?? Effect.void))
   }

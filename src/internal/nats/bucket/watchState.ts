@@ -37,6 +37,8 @@ const isReadyIn = (state: WatchState): boolean => state === "Live" || state === 
 
 /** The facts that decide when the consumer has no more messages. */
 export interface CaughtUp {
+  /** Whether messages of the snapshot are pending. */
+  readonly hasMore: boolean
   /** Whether the reader's keys must be compared with the keys of the stream. */
   readonly owesComparison: boolean
   /** Whether `Ready` waits for the end of the snapshot. */
@@ -55,6 +57,7 @@ export type CaughtUpStep = "nothing" | "compare" | "find end" | "wait" | "become
 export const whenCaughtUp = (state: WatchState, known: CaughtUp): CaughtUpStep => {
   if (state === "Resuming") return "compare"
   if (state === "Live") return known.owesComparison ? "compare" : "nothing"
+  if (known.hasMore) return "wait"
   if (!known.waitsForEnd) return "become ready"
   if (!known.hasEnd) return "find end"
   return known.isComplete ? "become ready" : "wait"
@@ -196,10 +199,18 @@ export class WatchProgress {
    */
   private get isComplete(): boolean {
     return this.end !== undefined &&
-      Math.max(this.cursor, this.reported, this.isOnlyCopy ? this.lastAtStart : 0) >= this.end
+      Math.max(this.cursor, this.reported, this.isOnlyCopy && this.keepsOne ? this.lastAtStart : 0) >= this.end
   }
 
-  /** Call with the revision in a heartbeat of an idle consumer: it has delivered all that matches up to this revision. */
+  /**
+   * Whether messages of the snapshot are pending. With several messages a key the server miscounts the pending ones, and
+   * a consumer that stops at a removed message sends heartbeats, too: only the revisions show it (K36).
+   */
+  get hasMore(): boolean {
+    return this.isInSnapshot && !this.keepsOne && Math.max(this.cursor, this.reported) < this.lastAtStart
+  }
+
+  /** Call with the revision in a heartbeat: the consumer has delivered all that matches up to this revision. */
   passedBy(revision: number): void {
     this.reported = Math.max(this.reported, revision)
   }
@@ -208,8 +219,14 @@ export class WatchProgress {
   get whenCaughtUp(): CaughtUpStep {
     // A listing compares its keys with the stream's names instead (K15), and updates have no snapshot.
     const waitsForEnd = this.purpose === "watch" && this.from !== "updates"
-    const { isComplete, owesComparison } = this
-    return whenCaughtUp(this.state, { owesComparison, waitsForEnd, hasEnd: this.end !== undefined, isComplete })
+    const { hasMore, isComplete, owesComparison } = this
+    return whenCaughtUp(this.state, {
+      hasMore,
+      owesComparison,
+      waitsForEnd,
+      hasEnd: this.end !== undefined,
+      isComplete
+    })
   }
 
   /** Whether `Ready` has been emitted for the current stream. */

@@ -34,6 +34,9 @@ const inactiveThreshold = Duration.seconds(10)
 /** A consumer that waits for its reader or for its turn shows the server after this time that it is in use. */
 const touchAfter = Duration.seconds(3)
 
+/** The shortest time between heartbeats that are passed on to the watch, while there are many. */
+const rarely = Duration.millis(50)
+
 /** The end of a watch waits at most this long for the deletion of its consumer. */
 const goodbye = Duration.millis(250)
 
@@ -88,7 +91,7 @@ interface ConsumerOptions {
 
 export type Arrival =
   | { readonly _tag: "Message"; readonly message: NatsMessage; readonly place: MessagePlace }
-  /** The consumer has no more messages, and has passed this revision of the stream, also if it does not match. */
+  /** The consumer delivers nothing at the moment, and has passed this revision of the stream, also if it does not match. */
   | { readonly _tag: "Idle"; readonly lastRevision: number }
   /** A pull has ended. `behind` is how long the consumer had more messages than were pulled, in milliseconds. */
   | { readonly _tag: "Ended"; readonly behind: number }
@@ -160,6 +163,8 @@ class Reader {
   private readonly placeOf = placeReader()
   /** The end of the pull with the message that was read last. */
   private pullEnd: PullEnd | undefined
+  /** When a heartbeat was last passed on. */
+  private lastTold = Number.NEGATIVE_INFINITY
   /** Since when the consumer has more messages than were pulled. */
   private behindSince: number | undefined
 
@@ -195,6 +200,7 @@ class Reader {
         const last = message.header("Nats-Last-Consumer")
         if (!isOfPull || last === "") return undefined
         if (Number(last) !== this.last) return this.lost(last)
+        if (!this.mayTell()) return undefined
         return { _tag: "Idle", lastRevision: Number(message.header("Nats-Last-Stream")) }
       }
       case status.noMessages:
@@ -206,6 +212,14 @@ class Reader {
         if (message.header("Nats-Pending-Bytes") !== "") return isOfPull ? this.ended("full") : undefined
     }
     return silent(`the consumer has ended: ${message.status} ${message.description}`)
+  }
+
+  /** While heartbeats only let a consumer continue, they are rarely passed on: the watch asks the server after each. */
+  private mayTell(): boolean {
+    const now = monotonicMillis(this.clock)
+    if (this.puller.readsLast && now - this.lastTold < Duration.toMillis(rarely)) return false
+    this.lastTold = now
+    return true
   }
 
   private ended(end: PullEnd): Arrival {

@@ -126,7 +126,8 @@ export class PullWindow {
   private pause = shortestPause
   private readonly hasLost = Latch.makeUnsafe(false)
   private isPausing = false
-  private consumers = 0
+  /** The number of consumers of the connection. */
+  consumers = 0
   private report = ""
 
   constructor(clock: Clock.Clock) {

@@ -18,6 +18,14 @@ const startHeartbeat = Duration.millis(200)
 const watchExpiry = Duration.minutes(1)
 const startExpiry = Duration.seconds(2)
 
+/**
+ * The shortest interval of heartbeats, for consumers that stop at removed messages: they continue after a heartbeat. It
+ * grows with the number of consumers, so that together they get at most 10,000 heartbeats a second.
+ */
+const shortestHeartbeat = Duration.millis(1)
+const mostHeartbeats = 10_000
+const shortExpiry = Duration.millis(500)
+
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 1000
 
@@ -54,8 +62,14 @@ const forgetting = 0.9
 /** The pull under way, and ended ones whose messages the reader has not processed: one arrives while one is processed. */
 const mostUnread = 2
 
-/** How a pull ended: the consumer had no more messages, or the next message does not fit. */
-export type PullEnd = "drained" | "full"
+/**
+ * How a pull ended.
+ *
+ * - `drained`: the consumer had no more messages
+ * - `full`: the next message does not fit
+ * - `stopped`: messages are pending, but the consumer has stopped at a removed one
+ */
+export type PullEnd = "drained" | "full" | "stopped"
 
 /** The outcome of the last pull. */
 export interface Shown {
@@ -72,19 +86,28 @@ export interface Shown {
 /** A pull that waits for messages, or one in the window. */
 export type NextPull =
   | { readonly _tag: "Wait" }
-  | { readonly _tag: "Take"; readonly kind: "small" | "large"; readonly batch: number; readonly atLeast: number }
+  | {
+    readonly _tag: "Take"
+    readonly kind: "small" | "large"
+    readonly batch: number
+    readonly atLeast: number
+    /** Whether a message is known to be pending. */
+    readonly isCertain: boolean
+  }
 
 /** Decides the next pull. `maxPayload` is the limit of the server for a published message. */
 export const nextPull = ({ bytes, end, largest, received, wasLarge }: Shown, maxPayload: number): NextPull => {
   if (end === "drained") return { _tag: "Wait" }
-  if (end === undefined) return { _tag: "Take", kind: "small", batch: mostMessages, atLeast: 0 }
+  if (end === undefined) return { _tag: "Take", kind: "small", batch: mostMessages, atLeast: 0, isCertain: false }
   // The next message may be as large as the ones before.
-  if (received > 0) return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: largest + messageOverhead }
+  if (received > 0 || end === "stopped") {
+    return { _tag: "Take", kind: "large", batch: mostMessages, atLeast: largest + messageOverhead, isCertain: false }
+  }
   // The next message is larger than the pull. The limit of the server may have been higher when it was stored. Only one
   // message is pulled, because the pull may be larger than the window.
   const whole = maxPayload + messageOverhead
   const atLeast = wasLarge && bytes >= whole ? largestMessage : whole
-  return { _tag: "Take", kind: "large", batch: 1, atLeast }
+  return { _tag: "Take", kind: "large", batch: 1, atLeast, isCertain: true }
 }
 
 export interface PullerOptions {
@@ -117,6 +140,13 @@ interface UnderWay {
 
 const nanos = (duration: Duration.Duration): number => Duration.toMillis(duration) * nanosPerMilli
 
+const timesOf = (expiry: Duration.Duration, heartbeat: Duration.Duration) => ({
+  expires: nanos(expiry),
+  idle_heartbeat: nanos(heartbeat)
+})
+
+const noWait = { no_wait: true } as const
+
 /** A pull that receives nothing: it ends at once, and shows the server that the consumer is in use. */
 const touchToken = "touch"
 const touch: PullSettings = { batch: 1, max_bytes: 1, no_wait: true }
@@ -136,12 +166,15 @@ export class Puller {
   private isStarting = true
   private lastSent = Number.NEGATIVE_INFINITY
   private readonly leave: () => void
+  /** The number of messages that the consumer has to deliver, as far as is known. */
+  private pending: number
   /** The expected size of a message. */
   private expected = leastExpected
 
   constructor(options: PullerOptions) {
     this.options = options
     this.leave = options.window.join()
+    this.pending = options.pending
     this.shown = {
       end: options.pending === 0 ? "drained" : undefined,
       wasLarge: false,
@@ -170,12 +203,14 @@ export class Puller {
    */
   received(bytes: number, pending: number): PullEnd | undefined {
     this.expected = Math.max(bytes, this.expected * forgetting, leastExpected)
+    this.pending = pending
     const { underWay } = this
     if (underWay === undefined) return undefined
     underWay.received += bytes
     underWay.largest = Math.max(underWay.largest, bytes)
     underWay.grant?.arrived(bytes)
     if (--underWay.left > 0) return undefined
+    if (this.readsLast && pending > 0) return "full"
     return pending * underWay.largest * 2 <= this.options.window.waiting ? "drained" : "full"
   }
 
@@ -189,8 +224,9 @@ export class Puller {
     if (this.underWay === undefined) return
     const { bytes, grant, kind, largest, received } = this.underWay
     this.underWay = undefined
+    const how = end === "drained" && this.readsLast && this.pending > 0 ? "stopped" : end
     // A pull that received nothing shows no size.
-    this.shown = { end, wasLarge: kind === "large", bytes, received, largest: largest || this.shown.largest }
+    this.shown = { end: how, wasLarge: kind === "large", bytes, received, largest: largest || this.shown.largest }
     this.unread++
     grant?.end()
     this.proceed()
@@ -209,7 +245,7 @@ export class Puller {
 
   /** Sends a sign of life if nothing was sent for `millis`, unless the server would skip a message then. */
   touchAfter(millis: number): void {
-    if (this.isClosed || this.mustFit || monotonicMillis(this.options.clock) - this.lastSent < millis) return
+    if (this.isClosed || this.readsLast || monotonicMillis(this.options.clock) - this.lastSent < millis) return
     this.send(touch, touchToken)
   }
 
@@ -225,7 +261,7 @@ export class Puller {
     return !this.isClosed && this.withdraw === undefined && this.underWay === undefined && this.unread < mostUnread
   }
 
-  private take({ atLeast, batch, kind }: Extract<NextPull, { readonly _tag: "Take" }>): void {
+  private take({ atLeast, batch, isCertain, kind }: Extract<NextPull, { readonly _tag: "Take" }>): void {
     let isGranted = false
     const withdraw = this.options.window.ask(kind, {
       what: this.options.what,
@@ -233,33 +269,46 @@ export class Puller {
       granted: (grant) => {
         isGranted = true
         this.withdraw = undefined
-        this.begin({ ...this.limitsOf(batch, grant.bytes), no_wait: true }, kind, grant)
+        // A server that miscounts the pending messages would end a pull that does not wait (K36).
+        const times = isCertain || this.readsLast ? this.times : noWait
+        this.begin({ ...this.limitsOf(batch, grant.bytes), ...times }, kind, grant)
       }
     })
     if (!isGranted) this.withdraw = withdraw
   }
 
   private wait(): void {
-    const [expiry, heartbeat] = this.isStarting ? [startExpiry, startHeartbeat] : [watchExpiry, watchHeartbeat]
-    const times = { expires: nanos(expiry), idle_heartbeat: nanos(heartbeat) }
     const { waiting } = this.options.window
     // Its messages arrive one by one, so there may be more of them.
-    this.begin({ ...this.limitsOf(waiting, waiting), ...times }, "wait", undefined)
+    this.begin({ ...this.limitsOf(waiting, waiting), ...this.times }, "wait", undefined)
   }
 
-  private get mustFit(): boolean {
+  /**
+   * Whether the consumer delivers the last one of several messages of each key. Then it skips messages that do not fit into
+   * a pull, and stops at removed ones until a heartbeat (K36).
+   */
+  get readsLast(): boolean {
     return this.options.largest !== undefined && this.isStarting
+  }
+
+  /** The expiry and the heartbeat of a pull that waits. */
+  private get times() {
+    if (!this.isStarting) return timesOf(watchExpiry, watchHeartbeat)
+    if (!this.readsLast) return timesOf(startExpiry, startHeartbeat)
+    const shared = Duration.millis(Math.ceil(this.options.window.consumers * 1000 / mostHeartbeats))
+    return timesOf(shortExpiry, Duration.min(startHeartbeat, Duration.max(shortestHeartbeat, shared)))
   }
 
   /** The limits of a pull. If every message must fit, only the number of messages limits it. */
   private limitsOf(batch: number, bytes: number): Pick<PullSettings, "batch" | "max_bytes"> {
     const { largest } = this.options
-    if (largest === undefined || !this.mustFit) {
+    if (largest === undefined || !this.readsLast) {
       const each = this.shown.largest === 0 ? usualRoom : Math.max(leastRoom, this.shown.largest * room)
       return { batch: Math.max(1, Math.min(batch, Math.floor(bytes / each))), max_bytes: bytes }
     }
     const fitting = Math.floor(Math.min(bytes / this.expected, mostTooLarge * bytes / largest))
-    const messages = Math.max(1, Math.min(batch, fitting))
+    // So the pull ends with the last message, and does not keep its part of the window until it expires.
+    const messages = Math.max(1, Math.min(batch, fitting, this.pending || batch))
     return { batch: messages, max_bytes: messages * largestMessage }
   }
 

@@ -3,7 +3,7 @@
  * the last message of each subject at its creation and continues with all later
  * messages; otherwise it contains all messages from a start sequence on. Messages
  * removed before they are delivered are skipped. The count of pending messages is
- * updated with every change, as the real server does.
+ * updated with every change, as the real server does, and can be too low as there.
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
@@ -16,6 +16,8 @@ export class Position {
   /** The number of messages that remain to be delivered. */
   pending: number
   lastTaken = 0
+  /** Whether more messages may remain than are counted. */
+  private isMiscounted = false
   private readonly copy: Copy
   /** The revisions of the snapshot in ascending order, and the index of the next one. */
   private snapshot: ReadonlyArray<number> | undefined
@@ -39,12 +41,13 @@ export class Position {
 
   /** The next message, which stays pending. */
   next(): Kept | undefined {
-    return this.fromSnapshot() ?? (this.pending > 0 ? this.copy.firstFrom(this.following, this.matches) : undefined)
+    return this.fromSnapshot() ??
+      (this.pending > 0 || this.isMiscounted ? this.copy.firstFrom(this.following, this.matches) : undefined)
   }
 
   /** Takes the message that `next` has returned. */
   take(message: Kept): void {
-    this.pending--
+    this.pending = Math.max(0, this.pending - 1)
     this.lastTaken = message.revision
     if (this.snapshot === undefined) this.following = message.revision + 1
     else this.at++
@@ -57,13 +60,29 @@ export class Position {
 
   /** Leaves out the message that `next` has returned. */
   skip(): void {
-    this.pending--
+    this.pending = Math.max(0, this.pending - 1)
     this.at++
   }
 
   /** The revision up to which all matching messages were taken, as a heartbeat reports it. */
   get passed(): number {
-    return this.pending === 0 ? this.copy.lastRevision : this.lastTaken
+    return this.pending === 0 && (!this.isMiscounted || this.next() === undefined)
+      ? this.copy.lastRevision
+      : this.lastTaken
+  }
+
+  /** Passes the next message of the snapshot if it was removed. */
+  passRemoved(): boolean {
+    const revision = this.snapshot?.[this.at]
+    if (revision === undefined || this.copy.at(revision) !== undefined) return false
+    this.at++
+    return true
+  }
+
+  /** Counts one pending message less, although none was removed. */
+  miscount(): void {
+    this.isMiscounted = true
+    this.pending = Math.max(0, this.pending - 1)
   }
 
   private fromSnapshot(): Kept | undefined {
@@ -83,9 +102,11 @@ export class Position {
     return true
   }
 
-  /** Counts a removed message that matches. */
-  removed({ revision }: Kept): void {
-    if (this.pending > 0 && (revision >= this.following || this.isAhead(revision))) this.pending--
+  /** Counts a removed message that matches. Returns whether it was pending. */
+  removed({ revision }: Kept): boolean {
+    const wasPending = revision >= this.following || this.isAhead(revision)
+    if (this.pending > 0 && wasPending) this.pending--
+    return wasPending
   }
 
   private isAhead(revision: number): boolean {

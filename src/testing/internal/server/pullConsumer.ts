@@ -28,6 +28,13 @@ const heavier = [5, 40] as const
 /** Messages of up to this many bytes count as more; with the factor they are at most 40 KiB. */
 const lightest = 1024
 
+/**
+ * The probability that the removal of a message that is not to be delivered is subtracted from the pending ones, for a
+ * consumer that delivers the last one of several messages of each subject. (nats-server 2.10.27 and 2.15.1 do so after
+ * a purge of a subject, and while clients write.)
+ */
+const isMiscounted = 0.3
+
 export interface PullConsumerOptions {
   readonly stream: string
   readonly settings: ConsumerSettings
@@ -127,7 +134,18 @@ export class PullConsumer {
   }
 
   removed(message: Kept): void {
-    this.position.removed(message)
+    const wasPending = this.position.removed(message)
+    if (!wasPending && this.readsLast && this.options.work.chance.is(isMiscounted)) this.miscount()
+  }
+
+  private miscount(): void {
+    this.options.work.injected("pending messages miscounted")
+    this.position.miscount()
+  }
+
+  /** Whether the consumer delivers the last one of several messages of each subject. */
+  private get readsLast(): boolean {
+    return this.position.isInSnapshot && !this.options.keepsOne()
   }
 
   private takeTurn(): void {
@@ -150,6 +168,10 @@ export class PullConsumer {
   private deliverOne(): boolean {
     if (this.isClosed) return false
     this.dropUnheard()
+    if (this.pulls.length > 0 && this.readsLast && this.position.passRemoved()) {
+      this.stop()
+      return false
+    }
     const message = this.position.next()
     if (message === undefined) {
       for (const pull of this.pulls.filter(({ noWait }) => noWait)) this.drained(pull)
@@ -195,9 +217,20 @@ export class PullConsumer {
    * of each subject: they skip it, unless the stream keeps one message of each subject.
    */
   private skip(): void {
-    if (!this.position.isInSnapshot || this.options.keepsOne()) return
+    if (!this.readsLast) return
     this.options.work.injected("message skipped")
     this.position.skip()
+  }
+
+  /**
+   * What both lines do at a removed message, if they deliver the last one of several messages of each subject: they continue
+   * after the next heartbeat, pull or message. Pulls that do not wait end, but not those of 2.10 that received nothing.
+   */
+  private stop(): void {
+    this.options.work.injected("removed message in a snapshot")
+    for (const pull of this.pulls.filter(({ noWait }) => noWait)) {
+      if (!this.options.isOld || pull.delivered > 0) this.drained(pull)
+    }
   }
 
   private deliver(pull: Pull, message: Kept, reply: string): void {
@@ -255,7 +288,10 @@ export class PullConsumer {
     pull.nextHeartbeat = work.after(Math.max(0.01, pull.lastSaid + pull.heartbeat - work.now), () => {
       if (!this.pulls.includes(pull)) return
       // With a delivery scheduled no heartbeat is needed.
-      if (work.now - pull.lastSaid >= pull.heartbeat - 0.001 && this.turn === undefined) this.sayIdle(pull)
+      if (work.now - pull.lastSaid >= pull.heartbeat - 0.001 && this.turn === undefined) {
+        this.sayIdle(pull)
+        this.takeTurn()
+      }
       this.planHeartbeat(pull)
     })
   }

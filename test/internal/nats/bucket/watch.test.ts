@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
 import { open } from "../../../../src/internal/nats/jetstream/consumer.ts"
 import type { Grant } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { BucketNotFound, Unavailable } from "../../../../src/KVStoreError.ts"
@@ -228,7 +229,47 @@ describe("a watch", () => {
       value(60, 2, 1)
       value(70, 3, 0)
       yield* settle
+      server.consumers[1]!.heartbeat(3)
+      yield* settle
       assert.deepStrictEqual(words, ["k50", "k60", "k70", "ready"])
+    }))
+
+  it.effect("of a bucket with history is ready by a revision, not by the number of pending messages", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      server.state.historySize = 5
+      server.state.pending = 4
+      const { words } = yield* startWatch(server)
+      const { heartbeat, value } = server.consumers[0]!
+      value(50, 1, 0)
+      heartbeat(1, 55)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50"])
+      value(60, 2, 2)
+      yield* pass(60)
+      heartbeat(2, 90)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60"])
+      yield* pass(60)
+      heartbeat(2)
+      yield* settle
+      assert.deepStrictEqual(words, ["k50", "k60", "ready"])
+    }))
+
+  it.effect("asks the server rarely while heartbeats let a snapshot continue after removed messages", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      server.state.historySize = 5
+      server.state.pending = 4
+      const { words } = yield* startWatch(server)
+      const before = server.state.infos
+      for (let n = 0; n < 100; n++) {
+        server.consumers[0]!.heartbeat(0, n)
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+      }
+      assert.isAtMost(server.state.infos - before, 3)
+      assert.deepStrictEqual(words, [])
     }))
 
   it.effect("creates a new consumer as soon as the connection is restored", () =>

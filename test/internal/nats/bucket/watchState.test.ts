@@ -31,7 +31,13 @@ describe("the next state of a watch", () => {
 })
 
 describe("when the consumer has nothing left, a watch", () => {
-  const nothing: CaughtUp = { owesComparison: false, waitsForEnd: true, hasEnd: false, isComplete: false }
+  const nothing: CaughtUp = {
+    hasMore: false,
+    owesComparison: false,
+    waitsForEnd: true,
+    hasEnd: false,
+    isComplete: false
+  }
   const beforeReady: ReadonlyArray<readonly [known: Partial<CaughtUp>, step: CaughtUpStep]> = [
     [{}, "find end"],
     [{ owesComparison: true }, "find end"],
@@ -40,7 +46,10 @@ describe("when the consumer has nothing left, a watch", () => {
     [{ hasEnd: true, isComplete: true }, "become ready"],
     [{ hasEnd: true, isComplete: true, owesComparison: true }, "become ready"],
     [{ waitsForEnd: false }, "become ready"],
-    [{ waitsForEnd: false, owesComparison: true }, "become ready"]
+    [{ waitsForEnd: false, owesComparison: true }, "become ready"],
+    [{ hasMore: true }, "wait"],
+    [{ hasMore: true, waitsForEnd: false }, "wait"],
+    [{ hasMore: true, hasEnd: true, isComplete: true }, "wait"]
   ]
   const table: ReadonlyArray<readonly [WatchState, Partial<CaughtUp>, CaughtUpStep]> = [
     ...(["First", "Snapshot", "Resetting"] as const).flatMap((state) =>
@@ -48,6 +57,7 @@ describe("when the consumer has nothing left, a watch", () => {
     ),
     ["Live", {}, "nothing"],
     ["Live", { owesComparison: true }, "compare"],
+    ["Live", { hasMore: true }, "nothing"],
     ["Resuming", {}, "compare"],
     ["Resuming", { owesComparison: true }, "compare"]
   ]

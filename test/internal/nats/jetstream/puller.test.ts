@@ -35,7 +35,8 @@ describe("the next pull", () => {
     _tag: "Take",
     kind,
     batch,
-    atLeast
+    atLeast,
+    isCertain: batch === 1
   })
   const whole = mebibyte + 16 * kibibyte
   const table: ReadonlyArray<readonly [when: string, shown: Shown, next: NextPull]> = [
@@ -55,6 +56,11 @@ describe("the next pull", () => {
       "is for one message of any size if that did not suffice",
       { ...shown, end: "full", wasLarge: true, bytes: whole },
       take("large", 128 * mebibyte, 1)
+    ],
+    [
+      "is large if the consumer has stopped at a removed message",
+      { ...shown, end: "stopped", largest: 50 * kibibyte },
+      take("large", 66 * kibibyte)
     ],
     [
       "has several messages again after that",
@@ -211,10 +217,49 @@ describe("the pulls of a consumer", () => {
       assert.deepStrictEqual([sent.at(-1)!.batch, sent.at(-1)!.max_bytes], [1024, 256 * kibibyte])
     }))
 
+  it.effect("for a message that is there wait for it: the server may count too few pending ones", () =>
+    Effect.gen(function*() {
+      const { puller, sent } = yield* makePuller()
+      puller.ended("full")
+      assert.deepInclude(sent[1]!, { batch: 1, expires: 2e9, idle_heartbeat: 2e8 })
+      assert.isUndefined(sent[1]!.no_wait)
+    }))
+
+  it.effect("of a consumer that stops at removed messages wait, with a heartbeat that lets it continue", () =>
+    Effect.gen(function*() {
+      const { puller, sent, window } = yield* makePuller(9999, undefined, 64 * kibibyte)
+      const continues = (heartbeat: number) => {
+        const { expires, idle_heartbeat, no_wait } = sent.at(-1)!
+        assert.deepStrictEqual([expires, idle_heartbeat, no_wait], [5e8, heartbeat, undefined])
+      }
+      const drain = () => {
+        puller.ended("drained")
+        puller.processed(1)
+      }
+      continues(1e6)
+      puller.received(1000, 3)
+      drain()
+      // It was not drained: it has stopped, and has three more messages.
+      continues(1e6)
+      assert.strictEqual(sent.at(-1)!.batch, 3)
+      puller.received(1000, 0)
+      drain()
+      continues(1e6)
+      assert.isAbove(sent.at(-1)!.batch, 3)
+      for (const [consumers, heartbeat] of [[101, 11e6], [100_000, 200e6]] as const) {
+        while (window.consumers < consumers) window.join()
+        drain()
+        continues(heartbeat)
+      }
+      puller.complete()
+      drain()
+      assert.deepStrictEqual([sent.at(-1)!.idle_heartbeat, puller.readsLast], [1e9, false])
+    }))
+
   it.effect("into which every message must fit have more messages if the largest message is small", () =>
     Effect.gen(function*() {
       for (const [largest, batches] of [[4 * kibibyte, [32, 512]], [64 * kibibyte, [8, 128]]] as const) {
-        const { puller, sent } = yield* makePuller(1, undefined, largest)
+        const { puller, sent } = yield* makePuller(9999, undefined, largest)
         puller.received(100, 9999)
         puller.ended("full")
         assert.deepStrictEqual(sent.map(({ batch }) => batch), [...batches])
