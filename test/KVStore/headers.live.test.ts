@@ -3,19 +3,20 @@
  * headers, and on nats-server 2.10 its status, so a reader must not take them for the server's.
  */
 import { assert, layer } from "@effect/vitest"
-import { headers } from "@nats-io/transport-node"
+import { createInbox, headers } from "@nats-io/transport-node"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { connect } from "node:net"
 import { keyOf } from "../../src/internal/registry/record.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 import { eventually } from "../../tools/eventually.ts"
 import { lines } from "../../tools/natsServer/binaries.ts"
-import { layerNatsServer } from "../../tools/natsServer/server.ts"
+import { layerNatsServer, NatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, textOf } from "../../tools/values.ts"
 import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
 import { freshName, record } from "../support/suite.ts"
@@ -24,6 +25,8 @@ interface Foreign {
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>
   readonly status?: number
   readonly value?: string
+  /** A block of headers in wire format, instead of the others. */
+  readonly raw?: string
 }
 
 const serverHeaders: ReadonlyArray<readonly [name: string, value: string]> = [
@@ -41,9 +44,24 @@ const serverHeaders: ReadonlyArray<readonly [name: string, value: string]> = [
   ["Nats-Msg-Size", "1"]
 ]
 
+/** Headers that the clients refuse to read and to send, but that servers store. */
+const raw = [
+  "Bad Name: x",
+  "Größe: 1",
+  "Note: line one\nline two",
+  "no colon",
+  ": no name",
+  "KV-Operation",
+  "A: \u0000",
+  "Two: 1\r\nTwo words: 2",
+  "A:b\r\n\r\nB:c"
+]
+
 const foreign: ReadonlyArray<readonly [what: string, message: Foreign]> = [
   ...serverHeaders.map((header) => [`the header ${header[0]}`, { headers: [header] }] as const),
   ["all headers of the server", { headers: serverHeaders }],
+  ...raw.map((line) => [`the header ${JSON.stringify(line)}`, { raw: `NATS/1.0\r\n${line}\r\n\r\n` }] as const),
+  ["a first line of its own", { raw: "NATS/1.0 x y\r\nBad Name: 1\r\n\r\n" }],
   ...[100, 204, 404, 408, 413, 503].flatMap((status) => [
     [`status ${status}`, { status }] as const,
     [`status ${status} and no value`, { status, value: "" }] as const
@@ -52,8 +70,35 @@ const foreign: ReadonlyArray<readonly [what: string, message: Foreign]> = [
 
 const until = eventually(false)
 
+/** Publishes a message with headers that no client would send. */
+const publishRaw = Effect.fnUntraced(function*(subject: string, block: string, value: string) {
+  const { url } = yield* NatsServer
+  const inbox = createInbox()
+  const { connection } = yield* Raw
+  const answers = connection.subscribe(inbox, { max: 1 })
+  yield* Effect.promise(() => connection.flush())
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  const size = Buffer.byteLength(block)
+  const line = `HPUB ${subject} ${inbox} ${size} ${size + Buffer.byteLength(value)}`
+  socket.on(
+    "connect",
+    () => socket.write(`CONNECT {"headers":true,"verbose":false}\r\n${line}\r\n${block}${value}\r\n`)
+  )
+  const answer = yield* Effect.promise(async () => {
+    for await (const message of answers) return message.json<{ readonly seq: number }>()
+    throw new Error("no answer")
+  })
+  socket.destroy()
+  return answer.seq
+})
+
 /** Publishes a message as a client without this library does, and returns its revision. */
-const publish = Effect.fnUntraced(function*(subject: string, { headers: list = [], status = 0, value = "b" }: Foreign) {
+const publish = Effect.fnUntraced(function*(
+  subject: string,
+  { headers: list = [], raw, status = 0, value = "b" }: Foreign
+) {
+  if (raw !== undefined) return yield* publishRaw(subject, raw, value)
   const { connection } = yield* Raw
   const all = status === 0 ? headers() : headers(status, "a status")
   for (const [name, text] of list) all.append(name, text)

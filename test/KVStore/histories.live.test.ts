@@ -111,13 +111,13 @@ describe("a watch of a bucket with history", () => {
         () =>
           Effect.gen(function*() {
             const { store } = yield* openBucket(4)
-            const few = keys.slice(0, 20)
+            const few = keys.slice(0, 40)
             const write = Effect.flatMap(
               Effect.all([Random.choice(few), Random.choice(sizes)]),
               ([key, size]) => store.put(key, new Uint8Array(size))
             )
-            yield* Effect.forEach(numbers(100), () => write, { concurrency: 8, discard: true })
-            for (let round = 0; round < 3; round++) {
+            yield* Effect.forEach(numbers(240), () => write, { concurrency: 8, discard: true })
+            for (let round = 0; round < 2; round++) {
               const shown = new Map<string, number>()
               let isReady = false
               const watch = yield* Effect.forkScoped(Stream.runForEach(store.watch(), (event) =>
@@ -126,12 +126,12 @@ describe("a watch of a bucket with history", () => {
                   if (event._tag === "Put") shown.set(event.entry.key, event.entry.revision)
                 })))
               // Faster writers would keep the watch from catching up.
-              const spaced = Effect.andThen(write, Effect.sleep("2 millis"))
+              const spaced = Effect.andThen(write, Effect.sleep("1 millis"))
               const writing = Effect.scoped(Effect.andThen(
                 keepWriting(1, () => Effect.orDie(spaced)),
-                until(Effect.sync(() => isReady), (is) => is)
+                Effect.andThen(until(Effect.sync(() => isReady), (is) => is), Effect.sleep("400 millis"))
               ))
-              yield* Effect.andThen(writing, Effect.sleep("100 millis"))
+              yield* writing
               const last = new Map((yield* store.entries()).map(({ key, revision }) => [key, revision]))
               yield* until(
                 Effect.sync(() => [...last].filter(([key, revision]) => shown.get(key) !== revision)),

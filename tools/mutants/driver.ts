@@ -138,6 +138,19 @@ export const driver: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "a header that the client refuses to read ends the connection",
+    from: "one stored message kept a whole connection from working, K32",
+    file: "src/internal/nats/client/portOver.ts",
+    find: "if (block === undefined) throw cause",
+    replace: "if (block === undefined || cause !== undefined) throw cause",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/client/portOver.test.ts",
+      name: "has its headers although the client refuses to read them, which would end the connection"
+    }
+  },
+  {
     name: "a stored message with the status of a heartbeat or of an end is taken for one",
     from: "nats-server 2.10 stores the status of a published message, K32",
     file: consumer,
@@ -193,7 +206,7 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a watch that waits for Ready does not notice a roll-back",
     from: "the end of the snapshot is never reached, K20",
     file: follow,
-    find: "if (!progress.waitsForEnd) return whenCaughtUp()",
+    find: "if (!progress.waitsForEnd && !progress.hasMore) return whenCaughtUp()",
     replace: "if (options.timeout > 0) return whenCaughtUp()",
     scenario: "mixed",
     runs: 50,

@@ -58,8 +58,8 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a message that does not fit into a pull is never pulled",
     from: "a value larger than a pull would stop its watch, K33",
-    find: "if (received > 0) return",
-    replace: "if (received >= 0) return",
+    find: "if (received > 0 || end",
+    replace: "if (received >= 0 || end",
     test: "is for one message of the limit of the server if the next one did not fit"
   },
   {
@@ -72,14 +72,14 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "other messages are pulled together with a large one",
     from: "a server with a max_pending of 1 MB cut a link whose window had shrunk, K33",
-    find: "return { _tag: \"Take\", kind: \"large\", batch: 1, atLeast }",
-    replace: "return { _tag: \"Take\", kind: \"large\", batch: mostMessages, atLeast }",
+    find: "return { _tag: \"Take\", kind: \"large\", batch: 1, atLeast, isCertain: true }",
+    replace: "return { _tag: \"Take\", kind: \"large\", batch: mostMessages, atLeast, isCertain: true }",
     test: "is for one message of the limit of the server if the next one did not fit"
   },
   {
     name: "a sign of life is sent while the server would skip a message then",
     from: "nats-server 2.10.27 and 2.15.1, K36",
-    find: "this.isClosed || this.mustFit ||",
+    find: "this.isClosed || this.readsLast ||",
     replace: "this.isClosed ||",
     test: "into which every message must fit have few messages and no limit of bytes, until the first are complete"
   },
@@ -140,6 +140,34 @@ const pulls = bugsOf(puller, tests.puller, [
     test: "have as many messages as their bytes have room for, and end with the last one"
   },
   {
+    name: "a pull for a message that is there does not wait",
+    from: "the server counts too few pending messages and ends it: the watch asked without end, K36",
+    find: "isCertain || this.readsLast ? this.times",
+    replace: "this.readsLast ? this.times",
+    test: "for a message that is there wait for it: the server may count too few pending ones"
+  },
+  {
+    name: "a consumer that stops at removed messages has rare heartbeats",
+    from: "100 purged keys delayed Ready by 20 s, K36",
+    find: "if (!this.readsLast) return timesOf(startExpiry, startHeartbeat)",
+    replace: "return timesOf(startExpiry, startHeartbeat)",
+    test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
+  },
+  {
+    name: "many consumers that stop at removed messages have a heartbeat every millisecond each",
+    from: "1,000 watches would get a million heartbeats a second, K36",
+    find: "Duration.max(shortestHeartbeat, shared)",
+    replace: "shortestHeartbeat",
+    test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
+  },
+  {
+    name: "a consumer that has stopped at a removed message counts as drained",
+    from: "its next pull would be small, K36",
+    find: "end === \"drained\" && this.readsLast && this.pending > 0 ? \"stopped\" : end",
+    replace: "end",
+    test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
+  },
+  {
     name: "a consumer that has nothing left does not pull any more",
     from: "the watch would not receive changes, K33",
     find: "if (next._tag === \"Wait\") this.wait()\n    else this.take(next)",
@@ -170,8 +198,8 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a sign of life is sent without need",
     from: "each consumer without a pull would send one every 1.2 s, K21",
-    find: "if (this.isClosed || this.mustFit || monotonicMillis(this.options.clock) - this.lastSent < millis) return",
-    replace: "if (this.mustFit) return",
+    find: "if (this.isClosed || this.readsLast || monotonicMillis(this.options.clock) - this.lastSent < millis) return",
+    replace: "if (this.readsLast) return",
     test: "are followed by a sign of life if none was sent for long"
   }
 ])
@@ -414,6 +442,27 @@ const readers = [
   ])
 ]
 
+const histories = [
+  ...bugsOf(watchState, tests.watch, [
+    {
+      name: "in a bucket with history the number of pending messages decides about Ready",
+      from: "Ready came before the keys behind a purged one, K36",
+      find: "if (known.hasMore) return \"wait\"",
+      replace: "",
+      test: "of a bucket with history is ready by a revision, not by the number of pending messages"
+    }
+  ]),
+  ...bugsOf(consumer, tests.watch, [
+    {
+      name: "a watch asks the server after each frequent heartbeat",
+      from: "1,000 requests a second, K36",
+      find: "if (this.puller.readsLast && now - this.lastTold < Duration.toMillis(rarely)) return false",
+      replace: "",
+      test: "asks the server rarely while heartbeats let a snapshot continue after removed messages"
+    }
+  ])
+]
+
 const states = bugsOf(watchState, tests.watchState, [
   {
     name: "a snapshot continues after the last message although the stream keeps several for each key",
@@ -572,6 +621,7 @@ export const pulling: ReadonlyArray<Mutant> = [
   ...told,
   ...supervision,
   ...readers,
+  ...histories,
   ...states,
   ...subjects,
   ...removed,

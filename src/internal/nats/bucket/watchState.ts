@@ -199,7 +199,7 @@ export class WatchProgress {
    */
   private get isComplete(): boolean {
     return this.end !== undefined &&
-      Math.max(this.cursor, this.reported, this.isOnlyCopy && this.keepsOne ? this.lastAtStart : 0) >= this.end
+      Math.max(this.cursor, this.reported, this.isOnlyCopy ? this.lastAtStart : 0) >= this.end
   }
 
   /**

@@ -2,6 +2,7 @@
  * The port over a connection of either client. The connections of both clients
  * have the same shape; they differ in their errors and in how they report a refusal.
  */
+import { readHeaderBlock } from "../headerBlock.ts"
 import { type LinkEvent, type MessageHeaders, type NatsMessage, type NatsPort, reported } from "../port.ts"
 
 interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
@@ -142,14 +143,37 @@ const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
   }
 }
 
-const toMessage = ({ data, headers, reply, subject }: Incoming): NatsMessage => ({
-  subject,
-  reply: reply === "" ? undefined : reply,
-  status: headers?.code ?? 0,
-  description: headers?.description ?? "",
-  header: headers === undefined ? noHeader : readerOf(headers),
-  data
-})
+/**
+ * The bytes of the headers: they precede the value in the same buffer. In both clients a message has a method `size`,
+ * which its type does not declare: the bytes of subject, reply subject, headers and value.
+ */
+const headerBytes = (message: Incoming): Uint8Array => {
+  const { data, reply = "", subject } = message
+  const size: unknown = Reflect.get(message, "size")
+  const all: unknown = typeof size === "function" ? Reflect.apply(size, message, []) : 0
+  const length = Number(all) - Buffer.byteLength(subject) - Buffer.byteLength(reply) - data.length
+  return new Uint8Array(data.buffer, data.byteOffset - length, length)
+}
+
+/** The headers as the client reads them. It throws at a header that it does not accept, but servers store any. */
+const headersOf = (message: Incoming): Pick<NatsMessage, "status" | "description" | "header"> => {
+  try {
+    const { headers } = message
+    return headers === undefined
+      ? { status: 0, description: "", header: noHeader }
+      : { status: headers.code, description: headers.description, header: readerOf(headers) }
+  } catch (cause) {
+    const block = readHeaderBlock(headerBytes(message))
+    if (block === undefined) throw cause
+    return block
+  }
+}
+
+const toMessage = (message: Incoming): NatsMessage => {
+  const { data, reply, subject } = message
+  const { description, header, status } = headersOf(message)
+  return { subject, reply: reply === "" ? undefined : reply, status, description, header, data }
+}
 
 export const portOver = <Status extends { readonly type: string }, List extends HeaderList>(
   connection: ClientConnection<Status, List>,

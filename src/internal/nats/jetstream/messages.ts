@@ -42,17 +42,6 @@ export const headersFor = (message: Append, subjectOf: (key: string) => string):
   return headers
 }
 
-/** Parses a block of headers in wire format. */
-export const headerReader = (block: string): (name: string) => string => {
-  const headers = new Map(
-    block.split("\r\n").slice(1).flatMap((line) => {
-      const colon = line.indexOf(":")
-      return colon < 1 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()] as const]
-    })
-  )
-  return (name) => headers.get(name) ?? ""
-}
-
 /**
  * Whether an answer contains a stored message, even if it has a status: nats-server 2.10 stores the status of a
  * published message. The server appends the sequence to every stored message, and to nothing else (K32).

@@ -6,9 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import { noBytes } from "../../utf8.ts"
+import { readHeaderBlock } from "../headerBlock.ts"
 import type { NatsMessage, PortFailure } from "../port.ts"
 import { api, type Call, noHeaders, toJson, unreadable } from "./calls.ts"
-import { headerReader, isStored, type KeptMessage } from "./messages.ts"
+import { isStored, type KeptMessage } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
 
 /** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
@@ -55,7 +56,7 @@ interface KeptAnswer {
   }
 }
 
-const decoder = new TextDecoder()
+const noHeader = () => ""
 
 /** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
 const fromDirect = (message: NatsMessage): KeptMessage => ({
@@ -75,7 +76,7 @@ const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailu
     subject: message.subject,
     revision: message.seq,
     created: Date.parse(message.time),
-    header: headerReader(decoder.decode(headers.success)),
+    header: readHeaderBlock(headers.success)?.header ?? noHeader,
     data: data.success
   })
 }

@@ -4,7 +4,7 @@ import { errors, headers as makeHeaders } from "@nats-io/transport-node"
 import * as legacy from "../../../../src/internal/nats/client/legacy.ts"
 import * as natsIo from "../../../../src/internal/nats/client/natsIo.ts"
 import type { LinkEvent, NatsPort } from "../../../../src/internal/nats/port.ts"
-import { untyped } from "../../../../tools/values.ts"
+import { bytes, untyped } from "../../../../tools/values.ts"
 
 /** A connection with status events that the test sends. */
 const makeConnection = () => {
@@ -59,6 +59,29 @@ describe("a message", () => {
     const port = natsIo.make(untyped({ ...connection, subscribe }))
     port.subscribe("a", ({ header }) => values.push(header("Nats-Sequence"), header("Nats-Stream")))
     assert.deepStrictEqual(values, ["40", ""])
+  })
+
+  it("has its headers although the client refuses to read them, which would end the connection", () => {
+    const subject = "größe"
+    const block = bytes("NATS/1.0 404 none\r\nBad Name: 1\r\nA: 2\r\n\r\n")
+    const received = new Uint8Array([...bytes("before"), ...block, 7, 8])
+    const message = {
+      subject,
+      reply: "r",
+      data: received.subarray(received.length - 2),
+      get headers(): never {
+        throw new Error("invalid character")
+      },
+      size: () => bytes(subject).length + 1 + block.length + 2
+    }
+    const { connection } = makeConnection()
+    const subscribe = (_subject: string, { callback }: { callback: (error: null, message: unknown) => void }) =>
+      callback(null, message)
+    const seen: Array<unknown> = []
+    natsIo.make(untyped({ ...connection, subscribe })).subscribe("a", ({ data, description, header, status }) => {
+      seen.push(status, description, header("Bad Name"), header("A"), [...data])
+    })
+    assert.deepStrictEqual(seen, [404, "none", "1", "2", [7, 8]])
   })
 })
 

@@ -1,0 +1,30 @@
+/**
+ * Reads a block of headers in wire format. Unlike the clients' decoders it accepts
+ * whatever a server has stored: names with spaces, values with line feeds, and any
+ * bytes (docs/protocols/kv.md, K32).
+ */
+
+export interface HeaderBlock {
+  /** The status of the first line, or 0. */
+  readonly status: number
+  readonly description: string
+  /** The last value of a header; "" if there is none. */
+  readonly header: (name: string) => string
+}
+
+const firstLine = /^NATS\/1\.0(?: +(\d{3})(?: (.*))?)? *$/s
+
+const decoder = new TextDecoder()
+
+/** Returns undefined if the bytes are no block of headers. */
+export const readHeaderBlock = (bytes: Uint8Array): HeaderBlock | undefined => {
+  const text = decoder.decode(bytes)
+  if (!text.startsWith("NATS/1.0")) return undefined
+  const [first = "", ...lines] = text.split("\r\n")
+  const [, status = "0", description = ""] = firstLine.exec(first) ?? []
+  const headers = new Map(lines.flatMap((line) => {
+    const colon = line.indexOf(":")
+    return colon < 1 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()] as const]
+  }))
+  return { status: Number(status), description: description.trim(), header: (name) => headers.get(name) ?? "" }
+}

@@ -1,0 +1,37 @@
+/** Blocks of headers as servers store them, also those that no client would send. */
+import { assert, describe, it } from "@effect/vitest"
+import { readHeaderBlock } from "../../../src/internal/nats/headerBlock.ts"
+import { bytes } from "../../../tools/values.ts"
+
+const read = (text: string) => readHeaderBlock(bytes(text))
+
+describe("a block of headers", () => {
+  for (
+    const [line, status, description] of [
+      ["NATS/1.0", 0, ""],
+      ["NATS/1.0 404", 404, ""],
+      ["NATS/1.0 404 No Messages", 404, "No Messages"],
+      ["NATS/1.0   100 Idle Heartbeat ", 100, "Idle Heartbeat"],
+      ["NATS/1.0 x y", 0, ""],
+      ["NATS/1.0 4040", 0, ""]
+    ] as const
+  ) {
+    it(`that begins with "${line}" has status ${status}`, () => {
+      const block = read(`${line}\r\nA: 1\r\n\r\n`)
+      assert.deepStrictEqual([block?.status, block?.description, block?.header("A")], [status, description, "1"])
+    })
+  }
+
+  it("has the last value of each name, whatever the characters of names and values", () => {
+    const block = read(
+      "NATS/1.0\r\nA: 1\r\nBad Name: 2\r\nGröße: 3\r\nno colon\r\n: x\r\nA:4\nfour\r\n\r\nB: 5\r\n\r\n"
+    )
+    const values = ["A", "Bad Name", "Größe", "B", "no colon", ""].map((name) => block?.header(name))
+    assert.deepStrictEqual(values, ["4\nfour", "2", "3", "5", "", ""])
+  })
+
+  it("does not throw for other bytes", () => {
+    for (const text of ["", "N", "HTTP/1.1 200\r\n\r\n"]) assert.isUndefined(read(text))
+    assert.strictEqual(readHeaderBlock(new Uint8Array([...bytes("NATS/1.0\r\nA: "), 255, 0, 254]))?.header("B"), "")
+  })
+})
