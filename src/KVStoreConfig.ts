@@ -118,6 +118,6 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
   /** Whether the store creates a missing bucket. */
   create: Schema.Boolean,
-  /** Timeout of each request, of each listing, and of the retries after conflicts. */
+  /** Timeout of each request, and of the retries after conflicts. A listing takes several requests. */
   timeout: durationBetween(limits.shortestTimeout, limits.longestTimeout)
 }) {}

@@ -230,6 +230,36 @@ describe.concurrent("watches", () => {
       assert.strictEqual(yield* readThreeTimes(client, store, keys), 0)
     }))
 
+  test("and 25 listings of 5 MB at once lose no link, also if they are interrupted, and puts beside them succeed", (world) =>
+    Effect.gen(function*() {
+      const { url } = yield* startNatsServer({ line: world.line, config: "max_pending: 16MB" })
+      const { client, open } = yield* connected(world, url)
+      const store = yield* open({ bucket: freshName(), storage: "memory" })
+      const beside = yield* open({ bucket: freshName(), storage: "memory" })
+      const keys = keysOf(5)
+      yield* fill(store, keys)
+      const { events: status } = yield* record(client.status)
+      const watch = yield* record(store.watch())
+      yield* until(Effect.sync(() => watch.events.length), (count) => count === keys.length + 1)
+      const puts = Effect.repeat(beside.put("a", new Uint8Array(10)), Schedule.spaced("50 millis"))
+      const listings = Effect.forEach(
+        numbers(25),
+        (n) => n % 2 === 0 ? store.entries() : Effect.map(store.getMany(keys), (found) => [...found.values()]),
+        { concurrency: "unbounded" }
+      )
+      const interrupted = Effect.forEach(
+        numbers(200),
+        (n) => Effect.timeoutOption(store.entries(), Duration.millis(n % 20)),
+        { concurrency: 20 }
+      )
+      const read = yield* Effect.raceFirst(
+        Effect.andThen(interrupted, listings),
+        Effect.andThen(puts, Effect.never)
+      )
+      assert.deepStrictEqual(read.map((entries) => entries.length), numbers(25).map(() => keys.length))
+      assert.deepStrictEqual(status.filter((one) => one === "disconnected"), [])
+    }))
+
   test("of 10 MB, three on a connection that the server cuts at 1 MB, are ready with every key", (world) =>
     Effect.gen(function*() {
       const { url } = yield* startNatsServer({ line: world.line, config: "max_pending: 1MB" })

@@ -301,6 +301,37 @@ const told = bugsOf(requester, tests.requester, [
   }
 ])
 
+const listings = bugsOf(requester, tests.requester, [
+  {
+    name: "an interrupted listing gives its part of the window back at once",
+    from: "its messages arrive nevertheless: the server cut the connection, K15",
+    find: "if (grant !== undefined) return\n",
+    replace: "grant?.end()\n",
+    test: "requestMany keeps its part of the window until the last answer, also if its caller was interrupted"
+  },
+  {
+    name: "a listing keeps its part of the window",
+    from: "no other one would be granted, K15",
+    find: "withdraw()\n      grant?.end()",
+    replace: "withdraw()",
+    test: "requestMany waits for its part of the window, and gives it back with the last answer"
+  },
+  {
+    name: "a listing that was interrupted keeps its place in the queue of the window",
+    from: "it would be sent for nobody, K15",
+    find: "withdraw()\n      cancel()",
+    replace: "cancel()",
+    test: "requestMany that waits for the window ends with its timeout, with the connection, and with its caller"
+  },
+  {
+    name: "the listing of a small bucket waits behind large reads",
+    from: "a registry's list would wait for all large watches of the connection, K15",
+    find: "const isSmall = expected <= mostSmall",
+    replace: "const isSmall = expected <= 0",
+    test: "requestMany waits for its part of the window, and gives it back with the last answer"
+  }
+])
+
 const supervision = [
   ...bugsOf(consumer, tests.watchReaders, [
     {
@@ -619,6 +650,7 @@ export const pulling: ReadonlyArray<Mutant> = [
   ...pulls,
   ...windows,
   ...told,
+  ...listings,
   ...supervision,
   ...readers,
   ...histories,

@@ -8,7 +8,7 @@ export interface HeaderBlock {
   /** The status of the first line, or 0. */
   readonly status: number
   readonly description: string
-  /** The last value of a header; "" if there is none. */
+  /** The last value of a header, or "". */
   readonly header: (name: string) => string
 }
 

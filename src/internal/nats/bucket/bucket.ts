@@ -211,6 +211,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     prefix,
     timeout,
     canBatch: () => canBatch(lastSeen.now),
+    bytes: () => lastSeen.bytes,
     last: (key) => last(key, "seen"),
     read: again.read,
     readDirect: again.readDirect,

@@ -50,6 +50,8 @@ export interface ListingOptions {
   readonly readDirect: Operations["readDirect"]
   /** Whether the stream allows direct access and its leader supports batches, by the last STREAM.INFO. */
   readonly canBatch: () => boolean
+  /** The bytes of the stream, by the last STREAM.INFO. */
+  readonly bytes: () => number
   readonly last: (key: string) => ReturnType<Backend["last"]>
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
@@ -87,21 +89,30 @@ const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string
 }
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
-const pagesOf = ({ js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
+const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
+  /** Whether an answer had no room for all messages: then the bytes of the last STREAM.INFO are too few. */
+  let hasExceeded = false
+  const received = (answer: Batch<StoredMessage>) => {
+    if (!answer.isComplete) hasExceeded = true
+    return answer
+  }
   /** Undefined if direct access was turned off, or if the replica that answered does not support batches. */
   const batch = (subjects: ReadonlyArray<string>): Effect.Effect<Batch<StoredMessage> | undefined, KVStoreReason> =>
-    Effect.catchIf(
-      readDirect<Batch<StoredMessage> | undefined>(
-        js.lastMessages(stream, subjects, timeout, toMessage),
-        Effect.undefined
-      ),
-      (reason) => reason._tag === "Rejected" && reason.code === codes.batchUnsupported,
-      () => Effect.undefined
-    )
+    Effect.suspend(() => {
+      const expected = hasExceeded ? Number.POSITIVE_INFINITY : bytes()
+      return Effect.catchIf(
+        readDirect<Batch<StoredMessage> | undefined>(
+          Effect.map(js.lastMessages({ stream, subjects, expected }, timeout, toMessage), received),
+          Effect.undefined
+        ),
+        (reason) => reason._tag === "Rejected" && reason.code === codes.batchUnsupported,
+        () => Effect.undefined
+      )
+    })
   const keyOf = (subject: string) => subject.slice(prefix.length)
 
-  const single = (key: string) => Effect.map(last(key), Option.toArray)
+  const single = (key: string) => js.window.singles.withPermit(Effect.map(last(key), Option.toArray))
   const singles = (keys: ReadonlyArray<string>) =>
     Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
 

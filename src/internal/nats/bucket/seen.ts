@@ -69,6 +69,9 @@ export class LastSeen {
   /** The number of requests that were sent before the last doubt. */
   private doubted = 0
 
+  /** The bytes of the stream. */
+  bytes = 0
+
   get now(): Seen {
     return this.seen
   }
@@ -81,11 +84,12 @@ export class LastSeen {
   /** To be called before each request. Returns the function that takes its answer. */
   ask(): (info: StreamInfo) => void {
     const number = ++this.asked
-    return ({ config, version }) => {
+    return ({ bytes, config, version }) => {
       // The answers of concurrent requests can arrive in another order.
       if (number < this.answered) return
       this.answered = number
       this.seen = { config, version }
+      this.bytes = bytes
     }
   }
 

@@ -8,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import * as Semaphore from "effect/Semaphore"
 import { monotonicMillis, wholeMillis } from "../../time.ts"
 
 const mebibyte = 1024 * 1024
@@ -28,7 +29,7 @@ const leastBytes = 128 * 1024
 const largestPull = mebibyte
 
 /** The largest pull of a consumer that has not shown to have more: its messages go before the large ones. */
-const smallPull = 64 * 1024
+export const smallPull = 64 * 1024
 
 /** The part of the window for small pulls, so that a small bucket is not read after the large ones. */
 const smallPart = 0.25
@@ -47,6 +48,9 @@ const shortDrain = 100
 const mostWaitingTogether = 4 * mebibyte
 const mostWaiting = 256 * 1024
 const leastWaiting = 16 * 1024
+
+/** Reads of single keys by all listings of the connection at once: each answer can have the largest size. */
+const mostSingles = 16
 
 /** A connection that was lost with at least this much under way may have been cut by the server. */
 const leastSuspect = 64 * 1024
@@ -113,6 +117,8 @@ class Lane {
 }
 
 export class PullWindow {
+  /** Has a permit for each read of a single key by a listing. */
+  readonly singles = Semaphore.makeUnsafe(mostSingles)
   private readonly clock: Clock.Clock
   private size = initialSize
   private readonly small = new Lane()
@@ -145,6 +151,11 @@ export class PullWindow {
   /** The bytes of a pull that waits for messages. */
   get waiting(): number {
     return waitingBytes(this.size, Math.max(1, this.consumers))
+  }
+
+  /** The bytes that a read should request at most, so that it does not exceed the limit of the server. */
+  get largestRead(): number {
+    return Math.min(largestPull, this.size.ceiling)
   }
 
   /** Requests a pull that is granted in its turn. Returns the function that withdraws the request. */

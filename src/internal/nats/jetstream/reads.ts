@@ -12,7 +12,7 @@ import { api, type Call, noHeaders, toJson, unreadable } from "./calls.ts"
 import { isStored, type KeptMessage } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
 
-/** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or 8 MiB. */
+/** The last messages of several subjects. `isComplete` is false if they exceed 1,024 messages or the granted bytes. */
 export interface Batch<A> {
   readonly messages: ReadonlyArray<A>
   readonly isComplete: boolean
@@ -27,19 +27,18 @@ export interface MessageReads {
     from: "nearest" | "leader",
     timeout: number
   ) => Effect.Effect<KeptMessage | undefined, PortFailure>
-  /** The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access. */
+  /**
+   * The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access.
+   * `expected` is the number of bytes of all messages; the window of the connection limits it.
+   */
   readonly lastMessages: <A>(
-    stream: string,
-    subjects: ReadonlyArray<string>,
+    request: { readonly stream: string; readonly subjects: ReadonlyArray<string>; readonly expected: number },
     timeout: number,
     read: (message: KeptMessage) => A
   ) => Effect.Effect<Batch<A>, PortFailure>
 }
 
 const status = { endOfBatch: 204, notFound: 404, tooManyResults: 413 } as const
-
-/** The largest batch, so that it does not delay other answers on the connection. The server's own limit is 64 MiB. */
-const mostBatchBytes = 8 * 1024 * 1024
 
 /** The error code for a subject without a message. */
 const noMessageFound = 10037
@@ -146,13 +145,17 @@ export const messageReads = (
   return {
     lastMessage: (stream, subject, from, timeout) =>
       from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
-    lastMessages: (stream, list, timeout, read) =>
+    lastMessages: ({ expected, stream, subjects }, timeout, read) =>
       Effect.suspend(() => {
         const chain = new Chain()
         return Effect.flatMap(
           requestMany(
-            `${api}.DIRECT.GET.${stream}`,
-            toJson({ multi_last: list, max_bytes: mostBatchBytes }),
+            {
+              subject: `${api}.DIRECT.GET.${stream}`,
+              what: `a listing of stream ${stream}`,
+              expected,
+              data: (limit) => toJson({ multi_last: subjects, max_bytes: limit })
+            },
             timeout,
             (message) => {
               const kept = fromDirect(message)

@@ -18,7 +18,7 @@ import {
   reported
 } from "../port.ts"
 import { isStored } from "./messages.ts"
-import { PullWindow } from "./pullWindow.ts"
+import { type Grant, PullWindow, smallPull } from "./pullWindow.ts"
 
 /**
  * The longest sleep of the timer, in milliseconds, and so the maximum delay of a timeout: a request that begins during
@@ -42,9 +42,19 @@ export interface Many<A> {
   readonly end: NatsMessage
 }
 
+interface ManyRequest {
+  readonly subject: string
+  /** The reader, for the log. */
+  readonly what: string
+  /** The expected bytes of all answers. */
+  readonly expected: number
+  /** The data of the request, with the limit for the bytes of the answers. */
+  readonly data: (limit: number) => Uint8Array
+}
+
 export interface Requester {
   readonly port: NatsPort
-  /** The window for pulls of all consumers of the connection. */
+  /** The window of the connection for the pulls of consumers, and for requests with many answers. */
   readonly window: PullWindow
   /** Sends a request and returns its answer, with any status but "no responders". `timeout` is in milliseconds. */
   readonly request: (
@@ -55,11 +65,11 @@ export interface Requester {
   ) => Effect.Effect<NatsMessage, PortFailure>
   /**
    * Returns all answers before the one with a status that is not a stored message. `timeout` limits the time between two
-   * answers. Each answer is converted on arrival, which saves memory.
+   * answers. Each answer is converted on arrival, which saves memory. The request waits for its part of the window, and
+   * keeps it until the last answer, also if the caller was interrupted: the answers arrive nevertheless.
    */
   readonly requestMany: <A>(
-    subject: string,
-    data: Uint8Array,
+    request: ManyRequest,
     timeout: number,
     read: (message: NatsMessage) => A
   ) => Effect.Effect<Many<A>, PortFailure>
@@ -176,7 +186,6 @@ const keepTime = Effect.fnUntraced(function*(underWay: UnderWay, clock: Clock.Cl
 /** A request. `timeout` is in milliseconds. */
 interface Question {
   readonly subject: string
-  readonly data: Uint8Array
   readonly headers: MessageHeaders
   readonly timeout: number
 }
@@ -189,40 +198,105 @@ interface Asking {
   readonly window: PullWindow
 }
 
-/** Sends a request with a reply subject. `receive` gets each answer and calls `done` for the last one. */
-const ask = <A>(
+/** A request that has begun, and ends even if it is never sent. */
+interface Exchange {
+  /** Sends the request, and begins its timeout again. Does nothing if it has ended. */
+  readonly send: (data: Uint8Array) => void
+  /** Ends the request without an outcome. */
+  readonly cancel: () => void
+}
+
+/** Begins a request. `receive` gets each answer and calls `done` for the last one. `finish` is called once. */
+const begin = <A>(
   { clock, port, underWay, window }: Asking,
-  { data, headers, subject, timeout }: Question,
-  receive: (message: NatsMessage, done: (answer: A) => void) => void
-): Effect.Effect<A, PortFailure> =>
-  Effect.callback<A, PortFailure>((resume) => {
-    if (underWay.refused !== undefined) return resume(Effect.fail(underWay.refused))
-    const token = underWay.nextToken()
-    const end = (outcome: Effect.Effect<A, PortFailure>) => {
-      underWay.end(token)
-      resume(outcome)
-    }
-    const begun = monotonicMillis(clock)
-    const pending: Pending = {
-      subject,
-      deadline: begun + timeout,
-      onMessage: (message) => {
-        const now = monotonicMillis(clock)
-        window.answered(now - begun)
-        pending.deadline = now + timeout
-        receive(message, (answer) => end(Effect.succeed(answer)))
-      },
-      onFailure: (failure) => end(Effect.fail(failure))
-    }
-    underWay.begin(token, pending)
+  { headers, subject, timeout }: Question,
+  receive: (message: NatsMessage, done: (answer: A) => void) => void,
+  finish: (outcome: Effect.Effect<A, PortFailure>) => void
+): Exchange => {
+  const token = underWay.nextToken()
+  const cancel = () => underWay.end(token)
+  const end = (outcome: Effect.Effect<A, PortFailure>) => {
+    cancel()
+    finish(outcome)
+  }
+  let begun = monotonicMillis(clock)
+  const pending: Pending = {
+    subject,
+    deadline: begun + timeout,
+    onMessage: (message) => {
+      const now = monotonicMillis(clock)
+      window.answered(now - begun)
+      pending.deadline = now + timeout
+      receive(message, (answer) => end(Effect.succeed(answer)))
+    },
+    onFailure: (failure) => end(Effect.fail(failure))
+  }
+  const send = (data: Uint8Array) => {
     // A request whose deadline has passed already is not sent.
     if (!underWay.has(token)) return
+    begun = monotonicMillis(clock)
+    pending.deadline = begun + timeout
     try {
       port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
     } catch (cause) {
       end(Effect.fail(held(cause)))
     }
-    return Effect.sync(() => underWay.end(token))
+  }
+  if (underWay.refused === undefined) underWay.begin(token, pending)
+  else finish(Effect.fail(underWay.refused))
+  return { send, cancel }
+}
+
+const ask = (asking: Asking, question: Question, data: Uint8Array): Effect.Effect<NatsMessage, PortFailure> =>
+  Effect.callback((resume) => {
+    const { cancel, send } = begin<NatsMessage>(asking, question, (message, done) => done(message), resume)
+    send(data)
+    return Effect.sync(cancel)
+  })
+
+/** The largest size of a request that does not wait behind large reads. */
+const mostSmall = smallPull * 0.75
+
+const askMany = <A>(
+  asking: Asking,
+  { data, expected, subject, what }: ManyRequest,
+  timeout: number,
+  read: (message: NatsMessage) => A
+): Effect.Effect<Many<A>, PortFailure> =>
+  Effect.callback((resume) => {
+    const { window } = asking
+    const answers: Array<A> = []
+    let isWanted = true
+    let hasEnded = false
+    let grant: Grant | undefined
+    let withdraw = () => {}
+    const receive = (message: NatsMessage, done: (answer: Many<A>) => void) => {
+      if (message.status !== 0 && !isStored(message)) return done({ answers, end: message })
+      grant?.arrived(message.data.length)
+      if (isWanted) answers.push(read(message))
+    }
+    const { cancel, send } = begin<Many<A>>(asking, { subject, headers: [], timeout }, receive, (outcome) => {
+      hasEnded = true
+      withdraw()
+      grant?.end()
+      resume(outcome)
+    })
+    if (hasEnded) return
+    const isSmall = expected <= mostSmall
+    withdraw = window.ask(isSmall ? "small" : "large", {
+      what,
+      atLeast: isSmall ? 0 : Math.min(expected, window.largestRead),
+      granted: (granted) => {
+        grant = granted
+        send(data(granted.bytes))
+      }
+    })
+    return Effect.sync(() => {
+      isWanted = false
+      if (grant !== undefined) return
+      withdraw()
+      cancel()
+    })
   })
 
 /** Listens for answers and for events of the connection. */
@@ -261,15 +335,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     port,
     window,
-    request: (subject, data, headers, timeout) =>
-      ask<NatsMessage>(asking, { subject, data, headers, timeout }, (message, done) => done(message)),
-    requestMany: <A>(subject: string, data: Uint8Array, timeout: number, read: (message: NatsMessage) => A) =>
-      Effect.suspend(() => {
-        const answers: Array<A> = []
-        return ask<Many<A>>(asking, { subject, data, headers: [], timeout }, (message, done) => {
-          if (message.status === 0 || isStored(message)) answers.push(read(message))
-          else done({ answers, end: message })
-        })
-      })
+    request: (subject, data, headers, timeout) => ask(asking, { subject, headers, timeout }, data),
+    requestMany: (request, timeout, read) => askMany(asking, request, timeout, read)
   }
 })

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
 import { make } from "../../../../src/internal/nats/bucket/listing.ts"
 import type { JetStream } from "../../../../src/internal/nats/jetstream/api.ts"
 import type { KeptMessage } from "../../../../src/internal/nats/jetstream/messages.ts"
@@ -43,12 +44,12 @@ const makeServer = (
       onLink: unused,
       release: unused
     },
-    window: {} as PullWindow,
+    window: { singles: Semaphore.makeUnsafe(16) } as PullWindow,
     pull: unused,
     pullSubject: unused,
     publish: unused,
     lastMessage: unused,
-    lastMessages: (_stream, subjects, _timeout, read) =>
+    lastMessages: ({ subjects }, _timeout, read) =>
       Effect.suspend(() => {
         asked.push(subjects)
         const given = give(subjects)
@@ -79,6 +80,7 @@ const makeServer = (
         (failure) => failure._tag === "NoResponders" ? otherwise : Effect.fail(readReason(failure))
       ),
     canBatch: () => true,
+    bytes: () => 0,
     last: (key) =>
       Effect.sync(() => {
         singles.push(key)
@@ -192,6 +194,7 @@ describe("a listing", () => {
       ...common,
       readDirect: unused,
       canBatch: () => false,
+      bytes: () => 0,
       last: unused,
       followOptions: {
         ...common,

@@ -39,7 +39,7 @@ const answering = (...answers: ReadonlyArray<NatsMessage>) => {
     port: {} as NatsPort,
     window: {} as PullWindow,
     request: (subject, data) => Effect.sync(() => next(subject, data)),
-    requestMany: (subject, data) => Effect.sync(() => ({ answers: [], end: next(subject, data) }))
+    requestMany: ({ data, subject }) => Effect.sync(() => ({ answers: [], end: next(subject, data(1000)) }))
   }
   return { js: make(requester), asked }
 }
@@ -127,14 +127,18 @@ describe("JetStream", () => {
         ),
         message({ status: 408, description: "Bad Request" })
       )
-      const ask = js.lastMessages("KV_b", ["$KV.b.a", "$KV.b.>"], 1000, ({ subject }) => subject)
+      const ask = js.lastMessages(
+        { stream: "KV_b", subjects: ["$KV.b.a", "$KV.b.>"], expected: 9 },
+        1000,
+        ({ subject }) => subject
+      )
       for (const [, , isComplete] of ends) {
         assert.deepStrictEqual(yield* ask, { messages: [], isComplete })
       }
       assert.include(yield* Effect.flip(ask), { _tag: "Api", code: 408 })
       assert.deepStrictEqual(asked[0], {
         subject: "$JS.API.DIRECT.GET.KV_b",
-        body: { multi_last: ["$KV.b.a", "$KV.b.>"], max_bytes: 8 * 1024 * 1024 }
+        body: { multi_last: ["$KV.b.a", "$KV.b.>"], max_bytes: 1000 }
       })
     }))
 
@@ -154,10 +158,14 @@ describe("JetStream", () => {
           port: {} as NatsPort,
           window: {} as PullWindow,
           request: () => assert.fail("one request is enough"),
-          requestMany: (_subject, _data, _timeout, read) =>
+          requestMany: (_request, _timeout, read) =>
             Effect.sync(() => ({ answers: messages.slice(0, -1).map(read), end: messages.at(-1)! }))
         }
-        return make(requester).lastMessages("KV_b", ["$KV.b.>"], 1000, ({ revision }) => revision)
+        return make(requester).lastMessages(
+          { stream: "KV_b", subjects: ["$KV.b.>"], expected: 9 },
+          1000,
+          ({ revision }) => revision
+        )
       }
       const whole = yield* ask(one(3, 0), one(7, 3), one(9, 7), end(9))
       assert.deepStrictEqual(whole, { messages: [3, 7, 9], isComplete: true })

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import type { Grant } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { make, type Requester } from "../../../../src/internal/nats/jetstream/requester.ts"
 import type { LinkEvent, NatsMessage, NatsPort, PortFailure } from "../../../../src/internal/nats/port.ts"
 import { grow } from "../../../support/pullWindows.ts"
@@ -51,6 +52,8 @@ const makeLink = () => {
     })
   return { port, sent, inboxes, links, state, tell, answer }
 }
+
+const many = (subject: string, expected = 1, what = "a listing") => ({ subject, what, expected, data: () => nothing })
 
 const textOf = ({ data }: NatsMessage) => new TextDecoder().decode(data)
 
@@ -263,14 +266,14 @@ describe("requests", () => {
       const requester = yield* make(link.port)
       const sequence = (name: string) => name === "Nats-Sequence" ? "7" : ""
       const one = yield* ask(requester, "a")
-      const many = yield* Effect.forkScoped(requester.requestMany("b", nothing, 1000, textOf), {
+      const all = yield* Effect.forkScoped(requester.requestMany(many("b"), 1000, textOf), {
         startImmediately: true
       })
       link.answer(0, 503, "", sequence)
       link.answer(1, 404, "1", sequence)
       link.answer(1, 204)
       assert.strictEqual(yield* Fiber.join(one), "")
-      assert.deepStrictEqual((yield* Fiber.join(many)).answers, ["1"])
+      assert.deepStrictEqual((yield* Fiber.join(all)).answers, ["1"])
     }))
 
   it.effect("a request that the client refuses is NotSent", () =>
@@ -297,7 +300,7 @@ describe("requests", () => {
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+      const fiber = yield* Effect.forkScoped(requester.requestMany(many("a"), 1000, textOf), {
         startImmediately: true
       })
       link.answer(0, 0, "1")
@@ -312,7 +315,7 @@ describe("requests", () => {
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+      const fiber = yield* Effect.forkScoped(requester.requestMany(many("a"), 1000, textOf), {
         startImmediately: true
       })
       link.answer(0, 404)
@@ -324,7 +327,7 @@ describe("requests", () => {
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+      const fiber = yield* Effect.forkScoped(requester.requestMany(many("a"), 1000, textOf), {
         startImmediately: true
       })
       for (const n of [1, 2, 3, 4, 5]) {
@@ -337,11 +340,98 @@ describe("requests", () => {
       assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Timeout" })
     }))
 
+  it.effect("requestMany waits for its part of the window, and gives it back with the last answer", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const limits: Array<number> = []
+      const listing = (n: number) =>
+        Effect.forkScoped(
+          requester.requestMany(
+            {
+              ...many(`${n}`, 3_000_000),
+              data: (limit) => {
+                limits.push(limit)
+                return nothing
+              }
+            },
+            1000,
+            textOf
+          ),
+          { startImmediately: true }
+        )
+      const first = yield* listing(1)
+      const second = yield* listing(2)
+      const small = yield* Effect.forkScoped(requester.requestMany(many("small", 1000), 1000, textOf), {
+        startImmediately: true
+      })
+      assert.deepStrictEqual(link.sent.map(({ subject }) => subject), ["1", "small"])
+      link.answer(1, 204)
+      yield* Fiber.join(small)
+      link.answer(0, 0, "1")
+      link.answer(0, 204)
+      yield* Fiber.join(first)
+      assert.deepStrictEqual(link.sent.map(({ subject }) => subject), ["1", "small", "2"])
+      link.answer(2, 204)
+      yield* Fiber.join(second)
+      assert.deepStrictEqual(limits, [1024 * 1024, 1024 * 1024])
+    }))
+
+  it.effect("requestMany that waits for the window ends with its timeout, with the connection, and with its caller", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const listing = Effect.forkScoped(requester.requestMany(many("a", 3_000_000), 1000, textOf), {
+        startImmediately: true
+      })
+      const grants: Array<Grant> = []
+      const ask = () =>
+        requester.window.ask("large", { what: "", atLeast: 1024 * 1024, granted: (grant) => grants.push(grant) })
+      ask()
+      const late = yield* listing
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* failureOf(late), { _tag: "Timeout" })
+      const lost = yield* listing
+      link.tell({ _tag: "Disconnected" })
+      yield* settle
+      assert.strictEqual((yield* failureOf(lost))._tag, "ConnectionLost")
+      // Large reads pause after the loss.
+      yield* TestClock.adjust("1 second")
+      ask()
+      yield* Fiber.interrupt(yield* listing)
+      grants.forEach((grant) => grant.end())
+      assert.deepStrictEqual(link.sent, [])
+      ask()
+      assert.strictEqual(grants.length, 3)
+    }))
+
+  it.effect("requestMany keeps its part of the window until the last answer, also if its caller was interrupted", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const listing = Effect.forkScoped(requester.requestMany(many("a", 3_000_000), 1000, textOf), {
+        startImmediately: true
+      })
+      yield* Fiber.interrupt(yield* listing)
+      const next = yield* listing
+      assert.strictEqual(link.sent.length, 1)
+      link.answer(0, 0, "1")
+      assert.strictEqual(link.sent.length, 1)
+      link.answer(0, 204)
+      assert.strictEqual(link.sent.length, 2)
+      yield* Fiber.interrupt(next)
+      const last = yield* listing
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(link.sent.length, 3)
+      link.answer(2, 204)
+      assert.deepStrictEqual((yield* Fiber.join(last)).answers, [])
+    }))
+
   it.effect("requestMany times out if no answer has a status", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      const fiber = yield* Effect.forkScoped(requester.requestMany("a", nothing, 1000, textOf), {
+      const fiber = yield* Effect.forkScoped(requester.requestMany(many("a"), 1000, textOf), {
         startImmediately: true
       })
       link.answer(0, 0, "1")
