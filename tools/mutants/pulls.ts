@@ -142,8 +142,8 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a pull for a message that is there does not wait",
     from: "the server counts too few pending messages and ends it: the watch asked without end, K36",
-    find: "isCertain || this.readsLast ? this.times",
-    replace: "this.readsLast ? this.times",
+    find: "isCertain ? timesOfCertain : noWait",
+    replace: "isCertain ? noWait : noWait",
     test: "for a message that is there wait for it: the server may count too few pending ones"
   },
   {
@@ -211,6 +211,13 @@ const windows = bugsOf(window, tests.window, [
     find: "if (millis > longestDrain)",
     replace: "if (millis > longestDrain && bytes < leastBytes)",
     test: "shrinks while pulls take long, once for all that were under way, and grows again"
+  },
+  {
+    name: "a pull that waits for messages shrinks the window",
+    from: "pulls of a bucket with history wait up to 500 ms, K33",
+    find: "last - begun - roundTrip",
+    replace: "monotonicMillis(this.clock) - begun - roundTrip",
+    test: "counts the time of a pull until its last message, and nothing of one without messages"
   },
   {
     name: "the window shrinks once for each pull that was under way",

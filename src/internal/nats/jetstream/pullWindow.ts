@@ -250,11 +250,12 @@ export class PullWindow {
   private grant(lane: Lane, what: string, bytes: number): Grant {
     const begun = monotonicMillis(this.clock)
     const held = { what, left: bytes }
+    let last = begun
     lane.used += bytes
     const grant: Grant = {
       bytes,
       arrived: (received) => {
-        this.lastArrival = monotonicMillis(this.clock)
+        this.lastArrival = last = monotonicMillis(this.clock)
         if (!lane.underWay.has(grant)) return
         const less = Math.min(held.left, received)
         held.left -= less
@@ -263,7 +264,7 @@ export class PullWindow {
       end: () => {
         if (!lane.underWay.delete(grant)) return
         lane.used -= held.left
-        this.ended(bytes - held.left, begun)
+        if (held.left < bytes) this.ended(bytes - held.left, begun, last)
         this.grantNext(lane)
       }
     }
@@ -271,12 +272,12 @@ export class PullWindow {
     return grant
   }
 
-  private ended(pulled: number, begun: number): void {
+  /** Changes the size after a pull whose last message arrived at `last`: a pull may also wait for messages. */
+  private ended(pulled: number, begun: number, last: number): void {
     if (begun < this.changedAt) return
-    const now = monotonicMillis(this.clock)
     const roundTrip = Number.isFinite(this.roundTrip) ? this.roundTrip : 0
-    const size = afterPull(this.size, pulled, now - begun - roundTrip)
-    if (size.bytes < this.size.bytes) this.changedAt = now
+    const size = afterPull(this.size, pulled, last - begun - roundTrip)
+    if (size.bytes < this.size.bytes) this.changedAt = monotonicMillis(this.clock)
     this.size = size
   }
 }

@@ -147,6 +147,12 @@ const timesOf = (expiry: Duration.Duration, heartbeat: Duration.Duration) => ({
 
 const noWait = { no_wait: true } as const
 
+/**
+ * A pull for a message that is known to be pending waits, because a server that miscounts the pending messages would end it
+ * at once (K36). The message may be removed meanwhile, so it does not wait for long: it has its part of the window.
+ */
+const timesOfCertain = timesOf(shortExpiry, startHeartbeat)
+
 /** A pull that receives nothing: it ends at once, and shows the server that the consumer is in use. */
 const touchToken = "touch"
 const touch: PullSettings = { batch: 1, max_bytes: 1, no_wait: true }
@@ -269,8 +275,7 @@ export class Puller {
       granted: (grant) => {
         isGranted = true
         this.withdraw = undefined
-        // A server that miscounts the pending messages would end a pull that does not wait (K36).
-        const times = isCertain || this.readsLast ? this.times : noWait
+        const times = this.readsLast ? this.times : isCertain ? timesOfCertain : noWait
         this.begin({ ...this.limitsOf(batch, grant.bytes), ...times }, kind, grant)
       }
     })

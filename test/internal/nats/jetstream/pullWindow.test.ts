@@ -145,6 +145,19 @@ describe("the window of a connection", () => {
       assert.deepStrictEqual([yield* drain(50), yield* drain(50)], [1.5, 2])
     }))
 
+  it.effect("counts the time of a pull until its last message, and nothing of one without messages", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* makeWindow
+      const one = ask("large").grant!
+      const none = ask("large").grant!
+      one.arrived(1000)
+      yield* TestClock.adjust("5 seconds")
+      one.end()
+      none.end()
+      const granted = Array.from({ length: 20 }, () => ask("large")).filter(({ grant }) => grant !== undefined)
+      assert.strictEqual(granted.length, 6)
+    }))
+
   it.effect("after a loss with much under way pauses large pulls, longer after each loss, and names the largest", () =>
     Effect.gen(function*() {
       const { ask, lines, window } = yield* makeWindow

@@ -221,7 +221,7 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       puller.ended("full")
-      assert.deepInclude(sent[1]!, { batch: 1, expires: 2e9, idle_heartbeat: 2e8 })
+      assert.deepInclude(sent[1]!, { batch: 1, expires: 5e8, idle_heartbeat: 2e8 })
       assert.isUndefined(sent[1]!.no_wait)
     }))
 
