@@ -61,7 +61,9 @@ const foreign: ReadonlyArray<readonly [what: string, message: Foreign]> = [
   ...serverHeaders.map((header) => [`the header ${header[0]}`, { headers: [header] }] as const),
   ["all headers of the server", { headers: serverHeaders }],
   ...raw.map((line) => [`the header ${JSON.stringify(line)}`, { raw: `NATS/1.0\r\n${line}\r\n\r\n` }] as const),
-  ["a first line of its own", { raw: "NATS/1.0 x y\r\nBad Name: 1\r\n\r\n" }],
+  ...["NATS/1.0 x y", "HTTP/1.1 200 OK", "nats/1.0", "NATS/2.0", ""].map((line) =>
+    [`the first line "${line}"`, { raw: `${line}\r\nBad Name: 1\r\n\r\n` }] as const
+  ),
   ...[100, 204, 404, 408, 413, 503].flatMap((status) => [
     [`status ${status}`, { status }] as const,
     [`status ${status} and no value`, { status, value: "" }] as const

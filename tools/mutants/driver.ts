@@ -141,8 +141,8 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a header that the client refuses to read ends the connection",
     from: "one stored message kept a whole connection from working, K32",
     file: "src/internal/nats/client/portOver.ts",
-    find: "if (block === undefined) throw cause",
-    replace: "if (block === undefined || cause !== undefined) throw cause",
+    find: "} catch {\n    return readHeaderBlock(headerBytes(message))",
+    replace: "} catch (cause) {\n    throw cause",
     scenario: "single",
     runs: 1,
     test: {

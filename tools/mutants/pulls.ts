@@ -149,14 +149,14 @@ const pulls = bugsOf(puller, tests.puller, [
   {
     name: "a consumer that stops at removed messages has rare heartbeats",
     from: "100 purged keys delayed Ready by 20 s, K36",
-    find: "if (!this.readsLast) return timesOf(startExpiry, startHeartbeat)",
-    replace: "return timesOf(startExpiry, startHeartbeat)",
+    find: "const timesOfStopping = timesOf(shortExpiry, shortestHeartbeat)",
+    replace: "const timesOfStopping = timesOf(shortExpiry, startHeartbeat)",
     test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
   },
   {
     name: "many consumers that stop at removed messages have a heartbeat every millisecond each",
     from: "1,000 watches would get a million heartbeats a second, K36",
-    find: "Duration.max(shortestHeartbeat, shared)",
+    find: "Duration.max(shortestHeartbeat, this.shared(mostHeartbeats))",
     replace: "shortestHeartbeat",
     test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
   },
@@ -166,6 +166,13 @@ const pulls = bugsOf(puller, tests.puller, [
     find: "end === \"drained\" && this.readsLast && this.pending > 0 ? \"stopped\" : end",
     replace: "end",
     test: "of a consumer that stops at removed messages wait, with a heartbeat that lets it continue"
+  },
+  {
+    name: "the first pull of a bucket with large values has as many messages as with small ones",
+    from: "after the limit of the stream was lowered the server cut the connection, K36",
+    find: "this.expected = Math.max(leastExpected, options.meanSize)",
+    replace: "this.expected = leastExpected",
+    test: "of a bucket with large values have few messages from the first one on"
   },
   {
     name: "a consumer that has nothing left does not pull any more",
@@ -260,6 +267,13 @@ const windows = bugsOf(window, tests.window, [
     find: "if (underWay < leastSuspect) return",
     replace: "",
     test: "ignores a loss with little under way"
+  },
+  {
+    name: "listings wait behind all pulls",
+    from: "listings beside 100 large watches timed out, K15",
+    find: "const isListing = this.listings.length > 0 && (this.pulls.length === 0 || !this.wasListing)",
+    replace: "const isListing = this.pulls.length === 0",
+    test: "grants listings in turn with large pulls, each in the order of their requests"
   },
   {
     name: "small pulls wait behind large ones",
@@ -481,6 +495,16 @@ const readers = [
 ]
 
 const histories = [
+  ...bugsOf(watch, tests.watch, [
+    {
+      name: "a consumer that was created after the history size had changed is kept",
+      from: "its pulls skipped large values, K36",
+      find: "(now) => keptPerKey(now.config) === keptPerKey(info.config)",
+      replace: "() => true",
+      test: "replaces a consumer that was created after the history size had changed"
+    }
+  ]),
+
   ...bugsOf(watchState, tests.watch, [
     {
       name: "in a bucket with history the number of pending messages decides about Ready",
@@ -494,7 +518,7 @@ const histories = [
     {
       name: "a watch asks the server after each frequent heartbeat",
       from: "1,000 requests a second, K36",
-      find: "if (this.puller.readsLast && now - this.lastTold < Duration.toMillis(rarely)) return false",
+      find: "if (now - this.lastTold < Duration.toMillis(this.puller.toldInterval)) return false",
       replace: "",
       test: "asks the server rarely while heartbeats let a snapshot continue after removed messages"
     }

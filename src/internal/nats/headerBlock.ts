@@ -16,11 +16,9 @@ const firstLine = /^NATS\/1\.0(?: +(\d{3})(?: (.*))?)? *$/s
 
 const decoder = new TextDecoder()
 
-/** Returns undefined if the bytes are no block of headers. */
-export const readHeaderBlock = (bytes: Uint8Array): HeaderBlock | undefined => {
-  const text = decoder.decode(bytes)
-  if (!text.startsWith("NATS/1.0")) return undefined
-  const [first = "", ...lines] = text.split("\r\n")
+/** Never throws: bytes that are no block of headers have no headers. */
+export const readHeaderBlock = (bytes: Uint8Array): HeaderBlock => {
+  const [first = "", ...lines] = decoder.decode(bytes).split("\r\n")
   const [, status = "0", description = ""] = firstLine.exec(first) ?? []
   const headers = new Map(lines.flatMap((line) => {
     const colon = line.indexOf(":")

@@ -29,6 +29,7 @@ import { fromDelivered } from "../jetstream/messages.ts"
 import type { PortFailure } from "../port.ts"
 import type { Reach } from "./reach.ts"
 import { make as makeRemovals, type Removals } from "./removals.ts"
+import { keptPerKey } from "./streamConfig.ts"
 import { WatchProgress } from "./watchState.ts"
 
 /**
@@ -222,11 +223,18 @@ const session = Effect.fnUntraced(function*(
     what: `the ${options.purpose} of ${options.filter} in stream ${options.stream}`,
     headersOnly: options.headersOnly === true,
     startAt: progress.startAt,
-    config: info.config
+    info
   })
   opened(consumer)
-  // If the stream was recreated after `info`, the consumer starts at a revision of the former stream.
-  if (options.purpose === "watch") yield* sameStream(options, progress)
+  // If the stream was recreated after `info`, the consumer starts at a revision of the former stream; if it keeps more
+  // messages for each key now, the pulls are wrong for the consumer.
+  if (options.purpose === "watch") {
+    yield* Effect.filterOrFail(
+      sameStream(options, progress),
+      (now) => keptPerKey(now.config) === keptPerKey(info.config),
+      () => new Interrupted({ cause: "reset", problem: "the history size of the stream has changed" })
+    )
+  }
 
   const current = { options, progress, outbox, removals, consumer, info }
   const whenCaughtUp = caughtUp(current)

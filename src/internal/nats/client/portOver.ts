@@ -144,15 +144,14 @@ const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
 }
 
 /**
- * The bytes of the headers: they precede the value in the same buffer. In both clients a message has a method `size`,
- * which its type does not declare: the bytes of subject, reply subject, headers and value.
+ * The bytes of the headers. In both clients a message has a field with the bytes of its headers and its value, which its
+ * type does not declare.
  */
 const headerBytes = (message: Incoming): Uint8Array => {
-  const { data, reply = "", subject } = message
-  const size: unknown = Reflect.get(message, "size")
-  const all: unknown = typeof size === "function" ? Reflect.apply(size, message, []) : 0
-  const length = Number(all) - Buffer.byteLength(subject) - Buffer.byteLength(reply) - data.length
-  return new Uint8Array(data.buffer, data.byteOffset - length, length)
+  const received: unknown = Reflect.get(message, "_rdata")
+  return received instanceof Uint8Array
+    ? received.subarray(0, received.length - message.data.length)
+    : new Uint8Array(0)
 }
 
 /** The headers as the client reads them. It throws at a header that it does not accept, but servers store any. */
@@ -162,10 +161,8 @@ const headersOf = (message: Incoming): Pick<NatsMessage, "status" | "description
     return headers === undefined
       ? { status: 0, description: "", header: noHeader }
       : { status: headers.code, description: headers.description, header: readerOf(headers) }
-  } catch (cause) {
-    const block = readHeaderBlock(headerBytes(message))
-    if (block === undefined) throw cause
-    return block
+  } catch {
+    return readHeaderBlock(headerBytes(message))
   }
 }
 

@@ -34,9 +34,6 @@ const inactiveThreshold = Duration.seconds(10)
 /** A consumer that waits for its reader or for its turn shows the server after this time that it is in use. */
 const touchAfter = Duration.seconds(3)
 
-/** The shortest time between heartbeats that are passed on to the watch, while there are many. */
-const rarely = Duration.millis(50)
-
 /** The end of a watch waits at most this long for the deletion of its consumer. */
 const goodbye = Duration.millis(250)
 
@@ -82,8 +79,8 @@ interface ConsumerOptions {
   readonly headersOnly: boolean
   /** The sequence of the first message. Undefined: the last message of each subject. */
   readonly startAt: number | undefined
-  /** The settings of the stream. */
-  readonly config: StreamInfo["config"]
+  /** The information of the stream. */
+  readonly info: StreamInfo
   /** Milliseconds for one request. */
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -217,7 +214,7 @@ class Reader {
   /** While heartbeats only let a consumer continue, they are rarely passed on: the watch asks the server after each. */
   private mayTell(): boolean {
     const now = monotonicMillis(this.clock)
-    if (this.puller.readsLast && now - this.lastTold < Duration.toMillis(rarely)) return false
+    if (now - this.lastTold < Duration.toMillis(this.puller.toldInterval)) return false
     this.lastTold = now
     return true
   }
@@ -266,11 +263,17 @@ const receive = Effect.fnUntraced(function*(
   )
 })
 
-/** The largest size of a message, if the server skips one that does not fit into a pull (K36); otherwise undefined. */
-const largestUnlessSkipped = ({ config, js, startAt }: ConsumerOptions): number | undefined => {
-  if (startAt !== undefined || config.max_msgs_per_subject === 1) return undefined
-  const { max_msg_size = 0 } = config
-  return max_msg_size > 0 ? max_msg_size : js.port.server().maxPayload
+const meanSizeOf = ({ bytes, messages }: StreamInfo): number => messages === 0 ? 0 : bytes / messages
+
+/**
+ * The largest size of a message, if the server skips one that does not fit into a pull (K36); otherwise undefined. The
+ * limit of the stream may have been higher when the messages were stored.
+ */
+const largestUnlessSkipped = ({ info, js, startAt }: ConsumerOptions): number | undefined => {
+  if (startAt !== undefined || info.config.max_msgs_per_subject === 1) return undefined
+  const { max_msg_size = 0 } = info.config
+  const isLimited = max_msg_size > 0 && meanSizeOf(info) <= max_msg_size
+  return isLimited ? max_msg_size : js.port.server().maxPayload
 }
 
 /** Creates the consumer, and deletes it with the scope, even if the creation was interrupted. */
@@ -348,6 +351,7 @@ const pullerOf = (
     window: js.window,
     maxPayload: () => js.port.server().maxPayload,
     pending,
+    meanSize: meanSizeOf(options.info),
     largest: largestUnlessSkipped(options),
     send: (settings, token) => {
       heard()

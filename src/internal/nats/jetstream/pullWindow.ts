@@ -108,10 +108,38 @@ interface Asked {
   readonly granted: (grant: Grant) => void
 }
 
-/** Pulls of one kind, granted in the order of their requests. */
+/** Reads of one part of the window. Pulls and listings that wait are granted in turn, each in the order of their requests. */
 class Lane {
   used = 0
-  readonly waiting: Array<Asked> = []
+  private readonly pulls: Array<Asked> = []
+  private readonly listings: Array<Asked> = []
+  private wasListing = false
+
+  private get queue(): Array<Asked> {
+    const isListing = this.listings.length > 0 && (this.pulls.length === 0 || !this.wasListing)
+    return isListing ? this.listings : this.pulls
+  }
+
+  /** Adds a read. Returns the function that removes it. */
+  add(asked: Asked, isListing: boolean): () => void {
+    const queue = isListing ? this.listings : this.pulls
+    queue.push(asked)
+    return () => {
+      const index = queue.indexOf(asked)
+      if (index >= 0) queue.splice(index, 1)
+    }
+  }
+
+  get next(): Asked | undefined {
+    return this.queue[0]
+  }
+
+  removeNext(): void {
+    const { queue } = this
+    this.wasListing = queue === this.listings
+    queue.shift()
+  }
+
   /** The bytes under way, by the consumer. */
   readonly underWay = new Map<Grant, { readonly what: string; left: number }>()
 }
@@ -158,15 +186,15 @@ export class PullWindow {
     return Math.min(largestPull, this.size.ceiling)
   }
 
-  /** Requests a pull that is granted in its turn. Returns the function that withdraws the request. */
-  ask(kind: "small" | "large", asked: Asked): () => void {
+  /**
+   * Requests a read that is granted in its turn; a listing is as large as a large pull. Returns the function that withdraws
+   * the request.
+   */
+  ask(kind: "small" | "large" | "listing", asked: Asked): () => void {
     const lane = kind === "small" ? this.small : this.large
-    lane.waiting.push(asked)
+    const withdraw = lane.add(asked, kind === "listing")
     this.grantNext(lane)
-    return () => {
-      const index = lane.waiting.indexOf(asked)
-      if (index >= 0) lane.waiting.splice(index, 1)
-    }
+    return withdraw
   }
 
   /** Whether messages of large pulls are arriving: answers to other requests wait behind them. */
@@ -234,15 +262,14 @@ export class PullWindow {
   }
 
   private grantNext(lane: Lane): void {
-    while (lane.waiting.length > 0) {
+    for (let asked = lane.next; asked !== undefined; asked = lane.next) {
       if (lane === this.large && this.isPausing) return
       const limit = this.limitOf(lane)
       const usual = lane === this.small ? smallPull : Math.min(largestPull, Math.floor(limit / 2))
-      const asked = lane.waiting[0]!
       const bytes = Math.max(usual, asked.atLeast)
       // A pull that is larger than the window is granted when no other one is under way.
       if (lane.used > 0 && lane.used + bytes > limit) return
-      lane.waiting.shift()
+      lane.removeNext()
       asked.granted(this.grant(lane, asked.what, bytes))
     }
   }

@@ -19,12 +19,18 @@ const watchExpiry = Duration.minutes(1)
 const startExpiry = Duration.seconds(2)
 
 /**
- * The shortest interval of heartbeats, for consumers that stop at removed messages: they continue after a heartbeat. It
- * grows with the number of consumers, so that together they get at most 10,000 heartbeats a second.
+ * The interval of heartbeats for consumers that stop at removed messages: they continue after a heartbeat. That of pulls
+ * outside of the window grows with the number of consumers, so that together they get at most 10,000 a second.
  */
 const shortestHeartbeat = Duration.millis(1)
 const mostHeartbeats = 10_000
-const shortExpiry = Duration.millis(500)
+
+/** A pull in the window that waits ends after this time: others may wait for its part. */
+const shortExpiry = Duration.millis(200)
+
+/** A watch is told of heartbeats while its consumer stops at removed messages at most this often, all watches 200 times a second. */
+const shortestTold = Duration.millis(50)
+const mostTold = 200
 
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 1000
@@ -118,6 +124,8 @@ export interface PullerOptions {
   readonly maxPayload: () => number
   /** The number of messages at the beginning. */
   readonly pending: number
+  /** The mean size of a message of the stream. */
+  readonly meanSize: number
   /**
    * The largest size of a message, if every message must fit into its pull until the first messages are complete, because
    * the server would skip it; otherwise undefined.
@@ -151,7 +159,10 @@ const noWait = { no_wait: true } as const
  * A pull for a message that is known to be pending waits, because a server that miscounts the pending messages would end it
  * at once (K36). The message may be removed meanwhile, so it does not wait for long: it has its part of the window.
  */
-const timesOfCertain = timesOf(shortExpiry, startHeartbeat)
+const timesOfCertain = timesOf(shortExpiry, Duration.times(shortExpiry, 0.5))
+
+/** The times of a pull in the window of a consumer that stops at removed messages. */
+const timesOfStopping = timesOf(shortExpiry, shortestHeartbeat)
 
 /** A pull that receives nothing: it ends at once, and shows the server that the consumer is in use. */
 const touchToken = "touch"
@@ -175,12 +186,13 @@ export class Puller {
   /** The number of messages that the consumer has to deliver, as far as is known. */
   private pending: number
   /** The expected size of a message. */
-  private expected = leastExpected
+  private expected: number
 
   constructor(options: PullerOptions) {
     this.options = options
     this.leave = options.window.join()
     this.pending = options.pending
+    this.expected = Math.max(leastExpected, options.meanSize)
     this.shown = {
       end: options.pending === 0 ? "drained" : undefined,
       wasLarge: false,
@@ -275,7 +287,7 @@ export class Puller {
       granted: (grant) => {
         isGranted = true
         this.withdraw = undefined
-        const times = this.readsLast ? this.times : isCertain ? timesOfCertain : noWait
+        const times = this.readsLast ? timesOfStopping : isCertain ? timesOfCertain : noWait
         this.begin({ ...this.limitsOf(batch, grant.bytes), ...times }, kind, grant)
       }
     })
@@ -296,12 +308,22 @@ export class Puller {
     return this.options.largest !== undefined && this.isStarting
   }
 
-  /** The expiry and the heartbeat of a pull that waits. */
+  /** The shortest time between two heartbeats that the watch is told of. */
+  get toldInterval(): Duration.Duration {
+    return this.readsLast ? Duration.max(shortestTold, this.shared(mostTold)) : Duration.zero
+  }
+
+  /** The interval at which all consumers of the connection together do something so often a second. */
+  private shared(perSecond: number): Duration.Duration {
+    return Duration.millis(Math.ceil(this.options.window.consumers * 1000 / perSecond))
+  }
+
+  /** The expiry and the heartbeat of a pull outside of the window. */
   private get times() {
     if (!this.isStarting) return timesOf(watchExpiry, watchHeartbeat)
     if (!this.readsLast) return timesOf(startExpiry, startHeartbeat)
-    const shared = Duration.millis(Math.ceil(this.options.window.consumers * 1000 / mostHeartbeats))
-    return timesOf(shortExpiry, Duration.min(startHeartbeat, Duration.max(shortestHeartbeat, shared)))
+    const heartbeat = Duration.max(shortestHeartbeat, this.shared(mostHeartbeats))
+    return timesOf(startExpiry, Duration.min(startHeartbeat, heartbeat))
   }
 
   /** The limits of a pull. If every message must fit, only the number of messages limits it. */
@@ -312,8 +334,7 @@ export class Puller {
       return { batch: Math.max(1, Math.min(batch, Math.floor(bytes / each))), max_bytes: bytes }
     }
     const fitting = Math.floor(Math.min(bytes / this.expected, mostTooLarge * bytes / largest))
-    // So the pull ends with the last message, and does not keep its part of the window until it expires.
-    const messages = Math.max(1, Math.min(batch, fitting, this.pending || batch))
+    const messages = Math.max(1, Math.min(batch, fitting))
     return { batch: messages, max_bytes: messages * largestMessage }
   }
 

@@ -55,8 +55,6 @@ interface KeptAnswer {
   }
 }
 
-const noHeader = () => ""
-
 /** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
 const fromDirect = (message: NatsMessage): KeptMessage => ({
   subject: message.header("Nats-Subject"),
@@ -75,7 +73,7 @@ const fromKept = ({ message }: KeptAnswer): Effect.Effect<KeptMessage, PortFailu
     subject: message.subject,
     revision: message.seq,
     created: Date.parse(message.time),
-    header: readHeaderBlock(headers.success)?.header ?? noHeader,
+    header: readHeaderBlock(headers.success).header,
     data: data.success
   })
 }

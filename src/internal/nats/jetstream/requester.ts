@@ -283,7 +283,7 @@ const askMany = <A>(
     })
     if (hasEnded) return
     const isSmall = expected <= mostSmall
-    withdraw = window.ask(isSmall ? "small" : "large", {
+    withdraw = window.ask(isSmall ? "small" : "listing", {
       what,
       atLeast: isSmall ? 0 : Math.min(expected, window.largestRead),
       granted: (granted) => {

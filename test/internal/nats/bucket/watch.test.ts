@@ -256,6 +256,18 @@ describe("a watch", () => {
       assert.deepStrictEqual(words, ["k50", "k60", "ready"])
     }))
 
+  it.effect("replaces a consumer that was created after the history size had changed", () =>
+    Effect.gen(function*() {
+      const server = yield* makeServer
+      server.state.beforeConsumer = () => {
+        server.state.historySize = 5
+      }
+      const { restarts } = yield* startWatch(server)
+      yield* pass(100)
+      assert.deepStrictEqual([server.consumers.length, restarts], [2, ["reset"]])
+      assert.deepStrictEqual(server.deleted, [server.consumers[0]!.settings.name])
+    }))
+
   it.effect("asks the server rarely while heartbeats let a snapshot continue after removed messages", () =>
     Effect.gen(function*() {
       const server = yield* makeServer
@@ -356,7 +368,7 @@ describe("a watch", () => {
         what: "a watch",
         headersOnly: false,
         startAt: undefined,
-        config: {},
+        info: { config: {}, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision: 0, deleted: 0 },
         timeout: 1000,
         read: Effect.mapError(() => new Unavailable({ problem: "not connected" }))
       })))

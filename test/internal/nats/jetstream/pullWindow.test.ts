@@ -91,6 +91,28 @@ describe("the window of a connection", () => {
       assert.strictEqual(bytesOf(small).filter((bytes) => bytes === 64 * 1024).length, 32)
     }))
 
+  it.effect("grants listings in turn with large pulls, each in the order of their requests", () =>
+    Effect.gen(function*() {
+      const { window } = yield* makeWindow
+      const granted: Array<string> = []
+      const grants: Array<Grant> = []
+      const ask = (kind: "large" | "listing", what: string) =>
+        window.ask(kind, {
+          what,
+          atLeast: 8 * mebibyte,
+          granted: (grant) => {
+            granted.push(what)
+            grants.push(grant)
+          }
+        })
+      for (const what of ["a", "b", "c", "d"]) ask("large", what)
+      const withdraw = ask("listing", "0")
+      for (const what of ["1", "2"]) ask("listing", what)
+      withdraw()
+      for (let n = 0; n < 5; n++) grants[n]!.end()
+      assert.deepStrictEqual(granted, ["a", "1", "b", "2", "c", "d"])
+    }))
+
   it.effect("counts the bytes requested and not received", () =>
     Effect.gen(function*() {
       const { ask } = yield* makeWindow

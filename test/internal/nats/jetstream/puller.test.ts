@@ -22,6 +22,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow,
     window,
     maxPayload: () => mebibyte,
     pending,
+    meanSize: 0,
     largest,
     send: (settings, token) => sent.push({ ...settings, token })
   })
@@ -221,7 +222,7 @@ describe("the pulls of a consumer", () => {
     Effect.gen(function*() {
       const { puller, sent } = yield* makePuller()
       puller.ended("full")
-      assert.deepInclude(sent[1]!, { batch: 1, expires: 5e8, idle_heartbeat: 2e8 })
+      assert.deepInclude(sent[1]!, { batch: 1, expires: 2e8, idle_heartbeat: 1e8 })
       assert.isUndefined(sent[1]!.no_wait)
     }))
 
@@ -230,7 +231,7 @@ describe("the pulls of a consumer", () => {
       const { puller, sent, window } = yield* makePuller(9999, undefined, 64 * kibibyte)
       const continues = (heartbeat: number) => {
         const { expires, idle_heartbeat, no_wait } = sent.at(-1)!
-        assert.deepStrictEqual([expires, idle_heartbeat, no_wait], [5e8, heartbeat, undefined])
+        assert.deepStrictEqual([expires, idle_heartbeat, no_wait], [2e8, heartbeat, undefined])
       }
       const drain = () => {
         puller.ended("drained")
@@ -242,22 +243,36 @@ describe("the pulls of a consumer", () => {
       // It was not drained: it has stopped. Pulls that wait with nothing under way have fewer messages.
       continues(1e6)
       assert.strictEqual(sent.at(-1)!.batch, 128)
-      puller.received(1000, 3)
-      drain()
-      continues(1e6)
-      assert.strictEqual(sent.at(-1)!.batch, 3)
       puller.received(1000, 0)
       drain()
-      continues(1e6)
-      assert.isAbove(sent.at(-1)!.batch, 3)
-      for (const [consumers, heartbeat] of [[101, 11e6], [100_000, 200e6]] as const) {
+      for (const [consumers, heartbeat] of [[1, 1e6], [101, 11e6], [100_000, 200e6]] as const) {
         while (window.consumers < consumers) window.join()
         drain()
-        continues(heartbeat)
+        const { expires, idle_heartbeat, no_wait } = sent.at(-1)!
+        assert.deepStrictEqual([expires, idle_heartbeat, no_wait], [2e9, heartbeat, undefined])
       }
       puller.complete()
       drain()
       assert.deepStrictEqual([sent.at(-1)!.idle_heartbeat, puller.readsLast], [1e9, false])
+    }))
+
+  it.effect("of a bucket with large values have few messages from the first one on", () =>
+    Effect.gen(function*() {
+      const { clock, window } = { clock: yield* Clock.Clock, window: new PullWindow(yield* Clock.Clock) }
+      for (const [meanSize, batch] of [[0, 8], [40_000, 1]] as const) {
+        const sent: Array<number> = []
+        const options = {
+          what: "",
+          clock,
+          window,
+          maxPayload: () => mebibyte,
+          pending: 9,
+          meanSize,
+          largest: 64 * kibibyte
+        }
+        new Puller({ ...options, send: (settings) => sent.push(settings.batch) }).proceed()
+        assert.deepStrictEqual(sent, [batch])
+      }
     }))
 
   it.effect("into which every message must fit have more messages if the largest message is small", () =>
