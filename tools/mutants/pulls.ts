@@ -518,7 +518,7 @@ const histories = [
     {
       name: "a watch asks the server after each frequent heartbeat",
       from: "1,000 requests a second, K36",
-      find: "if (now - this.lastTold < Duration.toMillis(this.puller.toldInterval)) return false",
+      find: "if (now - this.lastTold < Duration.toMillis(this.puller.reactionInterval)) return false",
       replace: "",
       test: "asks the server rarely while heartbeats let a snapshot continue after removed messages"
     }

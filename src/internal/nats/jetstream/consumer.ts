@@ -214,7 +214,7 @@ class Reader {
   /** While heartbeats only let a consumer continue, they are rarely passed on: the watch asks the server after each. */
   private mayTell(): boolean {
     const now = monotonicMillis(this.clock)
-    if (now - this.lastTold < Duration.toMillis(this.puller.toldInterval)) return false
+    if (now - this.lastTold < Duration.toMillis(this.puller.reactionInterval)) return false
     this.lastTold = now
     return true
   }

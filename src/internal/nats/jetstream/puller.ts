@@ -28,9 +28,12 @@ const mostHeartbeats = 10_000
 /** A pull in the window that waits ends after this time: others may wait for its part. */
 const shortExpiry = Duration.millis(200)
 
-/** A watch is told of heartbeats while its consumer stops at removed messages at most this often, all watches 200 times a second. */
-const shortestTold = Duration.millis(50)
-const mostTold = 200
+/**
+ * While its consumer stops at removed messages, a watch reacts to a heartbeat at most this often, and all watches of the
+ * connection together 200 times a second.
+ */
+const shortestReaction = Duration.millis(50)
+const mostReactions = 200
 
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 1000
@@ -157,7 +160,7 @@ const noWait = { no_wait: true } as const
 
 /**
  * A pull for a message that is known to be pending waits, because a server that miscounts the pending messages would end it
- * at once (K36). The message may be removed meanwhile, so it does not wait for long: it has its part of the window.
+ * at once (K36). The message may be removed before its turn, so it does not wait for long: it has its part of the window.
  */
 const timesOfCertain = timesOf(shortExpiry, Duration.times(shortExpiry, 0.5))
 
@@ -308,9 +311,9 @@ export class Puller {
     return this.options.largest !== undefined && this.isStarting
   }
 
-  /** The shortest time between two heartbeats that the watch is told of. */
-  get toldInterval(): Duration.Duration {
-    return this.readsLast ? Duration.max(shortestTold, this.shared(mostTold)) : Duration.zero
+  /** The shortest time between two heartbeats to which the watch reacts. */
+  get reactionInterval(): Duration.Duration {
+    return this.readsLast ? Duration.max(shortestReaction, this.shared(mostReactions)) : Duration.zero
   }
 
   /** The interval at which all consumers of the connection together do something so often a second. */
