@@ -80,7 +80,8 @@ const reads = (access: Access): Backend["last"] => {
   return (key, currency) =>
     Effect.suspend(() => {
       const lastMessage = (from: "nearest" | "leader") => js.lastMessage(stream, subjectOf(key), from, timeout)
-      const atLeader = again.read(lastMessage("leader"))
+      // Suspended, because a usual read does not need this request.
+      const atLeader = Effect.suspend(() => again.read(lastMessage("leader")))
       return Effect.map(
         currency === "seen" && lastSeen.isCurrent && isNearestCurrent(lastSeen.now)
           ? again.readDirect(lastMessage("nearest"), atLeader)
