@@ -185,9 +185,9 @@ export interface Put<A = Uint8Array> {
  * **Details**
  *
  * A watch also reports keys that were removed and left no message in the bucket: after
- * an outage or a slow reader, and within a minute while it is connected. Then `revision` is the last revision
- * that the watch delivered for the key, and `created` is the time at which the watch
- * noticed the removal. The reason is `"reset"` if the bucket was recreated or
+ * an outage or a slow reader, and within a minute while it is connected. Then
+ * `revision` is the last revision that the watch delivered for the key, and `created`
+ * is the time at which the watch noticed the removal. The reason is `"reset"` if the bucket was recreated or
  * rolled back, `"expire"` in a bucket with an age limit or expiry markers, and
  * `"purge"` in other buckets.
  *

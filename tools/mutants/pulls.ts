@@ -339,7 +339,7 @@ const listings = bugsOf(requester, tests.requester, [
   },
   {
     name: "a listing that was interrupted keeps its place in the queue of the window",
-    from: "it would be sent for nobody, K15",
+    from: "it would be sent although its caller has gone, K15",
     find: "withdraw()\n      cancel()",
     replace: "cancel()",
     test: "requestMany that waits for the window ends with its timeout, with the connection, and with its caller"

@@ -1,6 +1,6 @@
 /**
- * The window of a connection: limits the bytes that all its consumers have requested
- * and not received. Without a limit the server would cut a connection whose buffer
+ * The window of a connection: limits the bytes that its consumers and its listings have
+ * requested and not received. Without a limit the server would cut a connection whose buffer
  * overflows, and answers to other requests would wait behind the messages
  * (docs/protocols/kv.md, K33).
  */
@@ -160,8 +160,7 @@ export class PullWindow {
   private pause = shortestPause
   private readonly hasLost = Latch.makeUnsafe(false)
   private isPausing = false
-  /** The number of consumers of the connection. */
-  consumers = 0
+  private joined = 0
   private report = ""
 
   constructor(clock: Clock.Clock) {
@@ -170,10 +169,15 @@ export class PullWindow {
 
   /** Counts a consumer. Returns the function that ends this. */
   join(): () => void {
-    this.consumers++
+    this.joined++
     return () => {
-      this.consumers--
+      this.joined--
     }
+  }
+
+  /** The number of consumers of the connection. */
+  get consumers(): number {
+    return this.joined
   }
 
   /** The bytes of a pull that waits for messages. */
