@@ -42,12 +42,22 @@ export const toldByUs = (event: KVStore.KVHistoryEvent): Told => {
     }
 }
 
-const toldByThem = ({ created, key, operation, revision, value }: KvEntry): Told => ({
-  key,
-  revision,
-  operation,
-  value: hex(value),
-  created: created.getTime()
+/**
+ * When the server stored a message. `@nats-io/kv` reads the nanoseconds of a delivered message as a number, so that its
+ * time is a millisecond late if fewer than 128 ns are left of it. The reply subject of the message has all digits.
+ */
+const createdOf = (entry: KvEntry): number => {
+  const message: unknown = Reflect.get(entry, "sm")
+  const reply: unknown = typeof message === "object" && message !== null ? Reflect.get(message, "reply") : undefined
+  return typeof reply === "string" ? Number(reply.split(".").at(-2)!.slice(0, -6)) : entry.created.getTime()
+}
+
+const toldByThem = (entry: KvEntry): Told => ({
+  key: entry.key,
+  revision: entry.revision,
+  operation: entry.operation,
+  value: hex(entry.value),
+  created: createdOf(entry)
 })
 
 /** An error of `@nats-io/kv`. */
