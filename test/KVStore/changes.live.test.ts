@@ -1,25 +1,16 @@
 /** The settings of a bucket's stream change while a store is open, on real servers and clusters. */
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
-import { lines } from "../../tools/natsServer/binaries.ts"
 import { openOnCluster } from "../../tools/natsServer/cluster.ts"
-import { layerNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
-import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
+import { Raw } from "../support/natsClient.ts"
 import { freshName, numbers, reasonOf } from "../support/suite.ts"
+import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
 import { change, changes, outdatedReads, type World } from "./changes/index.ts"
 
 const { whenKey } = KVStore.KVOptions
-
-const clients = { current: layerClient, legacy: layerLegacyClient }
-
-const worlds = [...lines.map((line) => ({ line, client: "current" }) as const), {
-  line: "2.15",
-  client: "legacy"
-}] as const
 
 const dropConsumers = (bucket: string) =>
   Effect.flatMap(Raw, ({ manager: { consumers } }) =>
@@ -28,22 +19,23 @@ const dropConsumers = (bucket: string) =>
       for (const { name } of await consumers.list(stream).next()) await consumers.delete(stream, name)
     }))
 
-for (const { client, line } of worlds) {
-  const shared = Layer.merge(clients[client], layerRaw).pipe(Layer.provideMerge(layerNatsServer(line)))
-  const name = client === "legacy" ? `${line} legacy` : line
-  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${name}: a bucket that changes`, (it) => {
-    changes((title, body) =>
-      it.effect(title, () =>
-        Effect.gen(function*() {
-          const raw = yield* Raw
-          const world: World = {
-            isOld: line === "2.10",
-            dropConsumers: (bucket) => Effect.provideService(dropConsumers(bucket), Raw, raw)
-          }
-          yield* body(world)
-        }))
-    )
-  })
+for (const place of worlds) {
+  layer(layerWorld(place), { excludeTestServices: true, timeout: "30 seconds" })(
+    `${nameOf(place)}: a bucket that changes`,
+    (it) => {
+      changes((title, body) =>
+        it.effect(title, () =>
+          Effect.gen(function*() {
+            const raw = yield* Raw
+            const world: World = {
+              isOld: place.line === "2.10",
+              dropConsumers: (bucket) => Effect.provideService(dropConsumers(bucket), Raw, raw)
+            }
+            yield* body(world)
+          }))
+      )
+    }
+  )
 }
 
 const onCluster = 120_000

@@ -15,11 +15,11 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 import { eventually } from "../../tools/eventually.ts"
-import { lines } from "../../tools/natsServer/binaries.ts"
-import { layerNatsServer, NatsServer } from "../../tools/natsServer/server.ts"
+import { NatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, textOf } from "../../tools/values.ts"
-import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
+import { Raw } from "../support/natsClient.ts"
 import { freshName, record } from "../support/suite.ts"
+import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
 
 interface Foreign {
   readonly headers?: ReadonlyArray<readonly [name: string, value: string]>
@@ -142,32 +142,26 @@ const readEverywhere = Effect.fnUntraced(function*(message: Foreign) {
   }
 })
 
-const clients = { current: layerClient, legacy: layerLegacyClient }
+for (const world of worlds) {
+  layer(layerWorld(world), { excludeTestServices: true, timeout: "30 seconds" })(
+    `${nameOf(world)}: a foreign message`,
+    (it) => {
+      for (const [what, message] of foreign) {
+        it.effect(`with ${what} is read unchanged by every operation`, () => readEverywhere(message))
+      }
 
-const worlds = [...lines.map((line) => ({ line, client: "current" }) as const), {
-  line: "2.15",
-  client: "legacy"
-}] as const
-
-for (const { client, line } of worlds) {
-  const shared = Layer.merge(clients[client], layerRaw).pipe(Layer.provideMerge(layerNatsServer(line)))
-  const name = client === "legacy" ? `${line} legacy` : line
-  layer(shared, { excludeTestServices: true, timeout: "30 seconds" })(`${name}: a foreign message`, (it) => {
-    for (const [what, message] of foreign) {
-      it.effect(`with ${what} is read unchanged by every operation`, () => readEverywhere(message))
+      it.effect("in the registry's bucket does not hide the instances", () =>
+        Effect.gen(function*() {
+          const bucket = freshName()
+          const store = yield* open(bucket)
+          const subjectOf = (instanceId: string) => `$KV.${bucket}.${keyOf({ serviceName: "orders", instanceId })}`
+          const registry = yield* Registry.make().pipe(Effect.provideService(KVStore.KVStore, store))
+          yield* registry.register({ serviceName: "orders", instanceId: "one", version: "1.0.0" })
+          yield* publish(subjectOf("two"), { headers: serverHeaders })
+          yield* publish(subjectOf("three"), { status: 404 })
+          assert.deepStrictEqual((yield* registry.list("orders")).map(({ instanceId }) => instanceId), ["one"])
+          assert.deepStrictEqual([...(yield* registry.listAll()).keys()], ["orders"])
+        }))
     }
-
-    it.effect("in the registry's bucket does not hide the instances", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        const store = yield* open(bucket)
-        const subjectOf = (instanceId: string) => `$KV.${bucket}.${keyOf({ serviceName: "orders", instanceId })}`
-        const registry = yield* Registry.make().pipe(Effect.provideService(KVStore.KVStore, store))
-        yield* registry.register({ serviceName: "orders", instanceId: "one", version: "1.0.0" })
-        yield* publish(subjectOf("two"), { headers: serverHeaders })
-        yield* publish(subjectOf("three"), { status: 404 })
-        assert.deepStrictEqual((yield* registry.list("orders")).map(({ instanceId }) => instanceId), ["one"])
-        assert.deepStrictEqual([...(yield* registry.listAll()).keys()], ["orders"])
-      }))
-  })
+  )
 }

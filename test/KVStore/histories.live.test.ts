@@ -13,23 +13,15 @@ import * as Stream from "effect/Stream"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { eventually } from "../../tools/eventually.ts"
-import { lines } from "../../tools/natsServer/binaries.ts"
-import { layerNatsServer } from "../../tools/natsServer/server.ts"
-import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
+import { Raw } from "../support/natsClient.ts"
 import { freshName, numbers, type Store } from "../support/suite.ts"
+import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
 import { keepWriting } from "./suite/fixture.ts"
 
 const until = eventually(false)
 
 /** At one removed message each 200 ms, 100 of them took 20 s. */
 const patience = Duration.seconds(15)
-
-const clients = { current: layerClient, legacy: layerLegacyClient }
-
-const worlds = [...lines.map((line) => ({ line, client: "current" }) as const), {
-  line: "2.15",
-  client: "legacy"
-}] as const
 
 const count = 3000
 const keys = numbers(count).map((n) => `k.${n}`)
@@ -73,9 +65,9 @@ const forRemoved = <E, R>(remove: (key: string) => Effect.Effect<unknown, E, R>)
 const sizes = [10, 20_000, 70_000, 1_000_000] as const
 
 describe("a watch of a bucket with history", () => {
-  for (const { client, line } of worlds) {
-    describe(`on ${line}, ${client} client`, () => {
-      const shared = Layer.merge(clients[client], layerRaw).pipe(Layer.provideMerge(layerNatsServer(line)))
+  for (const world of worlds) {
+    describe(`on ${nameOf(world)}`, () => {
+      const shared = layerWorld(world)
 
       it.live(
         "is ready with every other key although keys were removed without a message during its snapshot",

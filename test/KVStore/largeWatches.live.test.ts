@@ -1,59 +1,22 @@
-/**
- * Watches of large buckets and of large values, and watches whose reader or bucket rests for longer than the server keeps
- * a consumer without pulls.
- */
+/** Watches of large buckets and of large values. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
-import * as KVStore from "../../src/KVStore.ts"
-import * as NatsClient from "../../src/NatsClient.ts"
-import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import type * as KVStore from "../../src/KVStore.ts"
+import type * as NatsClient from "../../src/NatsClient.ts"
 import { eventually } from "../../tools/eventually.ts"
-import { lines, temporaryFolder } from "../../tools/natsServer/binaries.ts"
+import { temporaryFolder } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { freshName, numbers, quiet, record, type Store } from "../support/suite.ts"
-import { clientOver, connectionTo, type World } from "./errors/fixture.ts"
-
-const worlds: ReadonlyArray<World> = [
-  ...lines.map((line) => ({ line, client: "current" }) as const),
-  { line: "2.15", client: "legacy" }
-]
+import { nameOf, type World, worlds } from "../support/worlds.ts"
+import { connected, fill, keysOf, restartsOf } from "./watches/fixture.ts"
 
 const until = eventually(false)
-
-/** Opens stores over one connection to a server. */
-const connected = Effect.fnUntraced(function*(world: World, servers: string) {
-  const client = world.client === "current"
-    ? NatsClient.layer({ servers })
-    : clientOver(world, yield* connectionTo(world, { servers }))
-  const context = yield* Layer.build(client)
-  const open = (options: KVStore.BucketOptions) =>
-    Effect.map(
-      Layer.build(Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(context))),
-      Context.get(KVStore.KVStore)
-    )
-  return { open, client: Context.get(context, NatsClient.NatsClient) }
-})
-
-type Open = Effect.Success<ReturnType<typeof connected>>["open"]
-
-/** Bytes of a value of a large bucket. */
-const valueSize = 100_000
-
-const keysOf = (megabytes: number) => numbers(megabytes * 1_000_000 / valueSize).map((n) => `key.${n}`)
-
-const fill = (store: Store, keys: ReadonlyArray<string>) =>
-  Effect.forEach(keys, (key, n) => store.put(key, new Uint8Array(valueSize).fill(n)), { concurrency: 8 })
 
 /** The keys that a new watch emits before Ready. */
 const keysBeforeReady = (store: Store) =>
@@ -73,65 +36,6 @@ const readThreeTimes = Effect.fnUntraced(function*(
   const read = yield* Effect.forEach([1, 2, 3], () => keysBeforeReady(store), { concurrency: "unbounded" })
   for (const found of read) assert.deepStrictEqual([...found].toSorted(), keys.toSorted())
   return status.filter((one) => one === "disconnected").length
-})
-
-/** Why the consumers of the watches of a bucket were replaced: each cause once. */
-const restartsOf = (store: Store) =>
-  Effect.map(Metric.snapshot, (metrics) =>
-    metrics.flatMap(({ attributes, id }) => {
-      const { bucket, cause }: { readonly bucket?: string; readonly cause?: string } = { ...attributes }
-      return id === "kv.watch.restarts" && bucket === store.config.bucket ? [cause] : []
-    }))
-
-/** Longer than the server keeps a consumer that is not in use, 10 s. */
-const readerRests = Duration.seconds(15)
-const bucketRests = Duration.seconds(12)
-
-/** A reader that stops after the first event. Returns the store. */
-const stoppedReader = Effect.fnUntraced(
-  function*(open: Open, historySize: number) {
-    const store = yield* open({ bucket: freshName(), storage: "memory", historySize })
-    const keys = keysOf(12)
-    yield* fill(store, keys)
-    const picture = new Map<string, number>()
-    const isReady = yield* Deferred.make<void>()
-    const fiber = yield* store.watch().pipe(
-      Stream.runForEach((event) => {
-        if (event._tag === "Ready") return Deferred.succeed(isReady, undefined)
-        if (event._tag === "Put") picture.set(event.entry.key, event.entry.value[0]!)
-        if (event._tag === "Removed") picture.delete(event.key)
-        return picture.size === 1 ? Effect.sleep(readerRests) : Effect.void
-      }),
-      Effect.forkScoped
-    )
-    yield* Effect.sleep(Duration.times(readerRests, 0.5))
-    // The reader has not read more than a part of the keys: some changes concern keys that it has, others do not.
-    const expected = new Map(keys.map((key, n) => [key, n % 256]))
-    for (const key of [keys[0]!, keys[3]!, keys[100]!, keys.at(-1)!, "new"]) {
-      yield* store.put(key, new Uint8Array([77]))
-      expected.set(key, 77)
-    }
-    for (const key of [keys[1]!, keys[101]!]) {
-      yield* store.delete(key)
-      expected.delete(key)
-    }
-    yield* Deferred.await(isReady)
-    yield* until(Effect.sync(() => picture.get("new")), (value) => value === 77)
-    assert.deepStrictEqual([...picture].toSorted(), [...expected].toSorted())
-    yield* Fiber.interrupt(fiber)
-    return store
-  }
-)
-
-/** A watch of a bucket that does not change. */
-const idleWatch = Effect.fnUntraced(function*(open: Open) {
-  const store = yield* open({ bucket: freshName(), storage: "memory" })
-  const { events } = yield* record(store.watch())
-  yield* until(Effect.sync(() => events.length), (count) => count === 1)
-  yield* Effect.sleep(bucketRests)
-  yield* store.put("a", new Uint8Array(1))
-  yield* until(Effect.sync(() => events.length), (count) => count === 2, Duration.millis(500))
-  return store
 })
 
 /** Sizes around those of the pulls: 32 KiB, 64 KiB, 1 MiB, and the limit of the server. */
@@ -187,23 +91,9 @@ const readAll = Effect.fnUntraced(function*(store: Store) {
 describe.concurrent("watches", () => {
   const test = (title: string, body: (world: World) => Effect.Effect<void, unknown, Scope.Scope>) => {
     for (const world of worlds) {
-      it.live(`${world.line}${world.client === "legacy" ? " legacy" : ""}: ${title}`, () => body(world), 60_000)
+      it.live(`${nameOf(world)}: ${title}`, () => body(world), 60_000)
     }
   }
-
-  test("continue with every change after a long rest of the reader or the bucket", (world) =>
-    Effect.gen(function*() {
-      const { url } = yield* startNatsServer({ line: world.line })
-      const { open } = yield* connected(world, url)
-      const [once, often, idle] = yield* Effect.all([
-        stoppedReader(open, 1),
-        stoppedReader(open, 3),
-        idleWatch(open)
-      ], { concurrency: "unbounded" })
-      assert.deepStrictEqual([yield* restartsOf(once), yield* restartsOf(idle)], [[], []])
-      // In the snapshot of a bucket with history the server cannot be shown that the consumer is in use.
-      assert.deepStrictEqual(yield* restartsOf(often), ["silence"])
-    }))
 
   test("of 40 MB, three on one connection, are ready with every key, and puts beside them succeed", (world) =>
     Effect.gen(function*() {

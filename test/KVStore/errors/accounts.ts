@@ -2,7 +2,8 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { bytes } from "../../../tools/values.ts"
-import { named, refused, server, type Test, until, type World } from "./fixture.ts"
+import type { World } from "../../support/worlds.ts"
+import { named, refused, server, type Test, until } from "./fixture.ts"
 
 const limited = `accounts {
   SMALL: { users: [ { user: small, password: small } ], jetstream: { max_file: 200KB, max_mem: 200KB, max_streams: 1 } }

@@ -8,8 +8,9 @@ import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
 import { bytes } from "../../../tools/values.ts"
 import { freshName, record } from "../../support/suite.ts"
+import type { World } from "../../support/worlds.ts"
 import { shown } from "../suite/fixture.ts"
-import { addStream, everyOperation, open, refused, type Shared, streams, until, type World } from "./fixture.ts"
+import { addStream, everyOperation, open, refused, type Shared, streams, until } from "./fixture.ts"
 
 export const buckets = (test: Shared, world: World) => {
   test("opening a missing bucket with create false fails with BucketNotFound", () =>

@@ -6,7 +6,8 @@ import * as KVStore from "../../../src/KVStore.ts"
 import { openOnCluster } from "../../../tools/natsServer/cluster.ts"
 import { bytes, textOf } from "../../../tools/values.ts"
 import { numbers } from "../../support/suite.ts"
-import type { Test, World } from "./fixture.ts"
+import type { World } from "../../support/worlds.ts"
+import type { Test } from "./fixture.ts"
 
 const tally = (tags: ReadonlyArray<string>) =>
   [...new Set(tags)].toSorted().map((tag) => [tag, tags.filter((one) => one === tag).length])

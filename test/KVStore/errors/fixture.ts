@@ -14,16 +14,10 @@ import * as NatsClient from "../../../src/NatsClient.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import * as NatsLegacy from "../../../src/NatsLegacy.ts"
 import { eventually } from "../../../tools/eventually.ts"
-import type { Line } from "../../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../../tools/natsServer/server.ts"
 import { Raw } from "../../support/natsClient.ts"
 import type { Store } from "../../support/suite.ts"
-
-/** The line of the server, and the NATS client under this library. */
-export interface World {
-  readonly line: Line
-  readonly client: "current" | "legacy"
-}
+import type { World } from "../../support/worlds.ts"
 
 export type Test<R = never> = (title: string, body: () => Effect.Effect<void, unknown, R | Scope.Scope>) => void
 

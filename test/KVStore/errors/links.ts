@@ -10,8 +10,9 @@ import * as KVStore from "../../../src/KVStore.ts"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import { bytes } from "../../../tools/values.ts"
 import { record } from "../../support/suite.ts"
+import type { World } from "../../support/worlds.ts"
 import { shown } from "../suite/fixture.ts"
-import { clientOver, connectionTo, everyOperation, refused, server, type Test, until, type World } from "./fixture.ts"
+import { clientOver, connectionTo, everyOperation, refused, server, type Test, until } from "./fixture.ts"
 
 /** A store over an existing connection. */
 const overTheirs = Effect.fnUntraced(function*(world: World) {

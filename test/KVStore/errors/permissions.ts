@@ -6,7 +6,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as NatsKVStore from "../../../src/NatsKVStore.ts"
 import { bytes } from "../../../tools/values.ts"
-import { named, refused, server, type Test, type World } from "./fixture.ts"
+import type { World } from "../../support/worlds.ts"
+import { named, refused, server, type Test } from "./fixture.ts"
 
 const user = (name: string, permissions: string) =>
   `{ user: ${name}, password: ${name}, permissions: { ${permissions} } }`

@@ -86,7 +86,7 @@ export const ages = (test: Test, backend: Backend, until: Until) => {
       assert.isAbove(yield* store.put("a", bytes("2"), KVStore.KVOptions.atRevision(0)), first)
     }))
 
-  // On a server and on real time: removals.live.test.ts.
+  // On a server and on real time: longWaits.live.test.ts.
   if (backend.virtual || backend.within !== undefined) {
     test("a watch reports a value that expires without a marker, within a minute, and not one that is put again", () =>
       Effect.gen(function*() {
