@@ -4,7 +4,7 @@
  *   node bench/run.ts <measurement> | long [--quick] [--patience <seconds>] [--only <text>]
  *
  * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, replicas, simulation,
- * snapshot.
+ * snapshot, stored-records.
  * `long` runs all of them. `faults` runs each fault five times.
  *
  * With `--quick`, `snapshot` and `big-watches` read less data. `big-watches` waits 60 s, or `--patience`, for the watches
@@ -24,6 +24,7 @@ import { overhead } from "./overhead.ts"
 import { replicas } from "./replicas.ts"
 import { simulation } from "./simulation.ts"
 import { quickSizes, snapshot, usualSizes } from "./snapshot.ts"
+import { storedRecords } from "./storedRecords.ts"
 import { compareWatch, repeatedFaults } from "./watches.ts"
 
 /** The result of a measurement: a table to print, numbers to save, and violated expectations. */
@@ -58,7 +59,8 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   overhead,
   replicas,
   simulation,
-  snapshot: snapshot(quick ? quickSizes : usualSizes)
+  snapshot: snapshot(quick ? quickSizes : usualSizes),
+  "stored-records": storedRecords
 }
 
 /** Prints the table and the problems. Problems set the exit code. */

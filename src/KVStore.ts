@@ -35,6 +35,7 @@ import * as memory from "./internal/kv/memory.ts"
 import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
+import { isDeeperThan, mostLevels } from "./internal/storedJson.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import type { BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 import type { KVStoreError } from "./KVStoreError.ts"
@@ -622,9 +623,21 @@ export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStor
 const isStore = ({ 0: first }: IArguments): boolean =>
   Predicate.hasProperty(first, "config") && Predicate.hasProperty(first, "watch")
 
+/** JSON text of any schema. A deeper value could be stored by one function and make another one throw. */
+const JsonText = StringFromUtf8.check(
+  Schema.makeFilter((text) =>
+    isDeeperThan(mostLevels, text) ? `expected JSON of at most ${mostLevels} levels of objects and arrays` : undefined
+  )
+)
+
 /**
  * Returns a view of a store whose values are encoded by a Schema, as JSON text in
  * UTF-8.
+ *
+ * **Details**
+ *
+ * JSON of more than 256 levels of objects and arrays is neither stored
+ * (`InvalidValue`) nor decoded (`UndecodableValue`, or an `Undecodable` event).
  *
  * **Example** (Storing values of a Schema)
  *
@@ -655,7 +668,7 @@ export const typed: {
 } = dual(
   isStore,
   <A, I>(store: KVStore["Service"], schema: Schema.Codec<A, I>): TypedKVStore<A> =>
-    makeTyped(store, StringFromUtf8.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema)))))
+    makeTyped(store, JsonText.pipe(Schema.decodeTo(Schema.fromJsonString(Schema.toCodecJson(schema)))))
 )
 
 /**

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { InvalidValue } from "../AegisError.ts"
 import { Metadata } from "../ServiceInstance.ts"
 import { kindOf, shown } from "./options.ts"
+import { isDeeperThan, mostLevelsOfMetadata } from "./storedJson.ts"
 
 const decode = Schema.decodeUnknownResult(Metadata)
 const isJson = Schema.is(Schema.Json)
@@ -23,9 +24,11 @@ const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
   const decoded = decode(value)
   if (Result.isFailure(decoded)) return refused(`another value: ${decoded.failure.message.replaceAll(/\s+/g, " ")}`)
   // JSON.stringify would turn an instance of a class, such as a Map, into an empty object.
-  return isJson(value)
-    ? Result.succeed(JSON.parse(JSON.stringify(decoded.success)))
-    : refused("an object that contains an instance of a class")
+  if (!isJson(value)) return refused("an object that contains an instance of a class")
+  const text = JSON.stringify(decoded.success)
+  return isDeeperThan(mostLevelsOfMetadata, text)
+    ? refused(`an object of more than ${mostLevelsOfMetadata} levels`)
+    : Result.succeed(JSON.parse(text))
 }
 
 export const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {

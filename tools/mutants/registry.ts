@@ -13,6 +13,32 @@ const service = "src/internal/registry/service.ts"
 
 export const registry: ReadonlyArray<Mutant> = [
   {
+    name: "a record of any number of levels is decoded",
+    from: "a record of 9 kB that made every comparison exceed the stack (R3, E5)",
+    file: "src/internal/storedJson.ts",
+    find: "(text) => !isDeeperThan(mostLevels, text)",
+    replace: "(text) => text.length >= 0",
+    scenario: "mixed",
+    runs: 1,
+    test: {
+      file: "test/tools/storedRecords.test.ts",
+      name: "of 50,000 hostile records none makes a decoder, a comparison or an encoder throw"
+    }
+  },
+  {
+    name: "metadata can have as many levels as a record",
+    from: "R3",
+    file: "src/internal/storedJson.ts",
+    find: "mostLevelsOfMetadata = mostLevels - 1",
+    replace: "mostLevelsOfMetadata = mostLevels",
+    scenario: "mixed",
+    runs: 1,
+    test: {
+      file: "test/internal/storedJson.test.ts",
+      name: "of the most levels can be stored in a record that is decoded"
+    }
+  },
+  {
     name: "the wall clock of this host measures ages",
     from: "AegisTrader: the sender's timestamp against the local time.time() (R4)",
     file: access,

@@ -1,7 +1,6 @@
 /** The record of an election as it is stored, and the states of its key. Pure. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -9,6 +8,7 @@ import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { nonceLength } from "../identity.ts"
 import { longest } from "../options.ts"
+import { textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "election"
 
@@ -86,9 +86,8 @@ export const absent: Seen = { _tag: "Absent" }
 const hasRoom = ({ attempt, term }: StoredRecord): boolean => term <= largestCounter && attempt <= largestCounter
 
 const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
-  // `TextDecoder` replaces bytes that are not UTF-8. Inside a JSON string the replacement characters are accepted: only
-  // another writer can have written them. Elsewhere they do not parse. JSON that is nested too deep throws.
-  Result.flatMap(Result.try(() => decodeText(new TextDecoder().decode(value))), identity).pipe(
+  textOfRecord(value).pipe(
+    Result.flatMap(decodeText),
     Result.filterOrFail(hasRoom, () => "a counter is too large")
   )
 

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { InvalidValue, ValueTooLarge } from "../../AegisError.ts"
 import type { KVEntry } from "../../KVStore.ts"
 import { ServiceInstance } from "../../ServiceInstance.ts"
+import { textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "service-instances"
 
@@ -55,11 +56,11 @@ export const toBytes = (
       bytes.length > limit ? Result.fail(new ValueTooLarge({ size: bytes.length, limit })) : Result.succeed(bytes)
   )
 
-/** Catches exceptions: a decoder throws if JSON is nested too deeply. */
+/** Catches exceptions: JSON.parse throws. */
 const attempt = <A>(read: () => A): Result.Result<A, unknown> => Result.try({ try: read, catch: (cause) => cause })
 
 const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
-  attempt(() => Object(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))))
+  Result.flatMap(textOfRecord(bytes), (text) => attempt(() => Object(JSON.parse(text))))
 
 /** Decodes a stored object. A group that is not a string stays in `rest`, as any other field of another writer. */
 const read = (stored: object): Result.Result<InstanceRecord, unknown> => {
@@ -82,7 +83,7 @@ const read = (stored: object): Result.Result<InstanceRecord, unknown> => {
  */
 export const decode = (entry: KVEntry): Result.Result<InstanceRecord, unknown> =>
   parse(entry.value).pipe(
-    Result.flatMap((stored) => Result.flatMap(attempt(() => read(stored)), (record) => record)),
+    Result.flatMap(read),
     Result.flatMap((record) =>
       keyOf(record.instance) === entry.key
         ? Result.succeed(record)

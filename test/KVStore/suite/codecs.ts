@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Stream from "effect/Stream"
 import * as KVStore from "../../../src/KVStore.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import { bytes, textOf, untyped } from "../../../tools/values.ts"
@@ -108,6 +109,22 @@ export const codecs = (test: Test, until: Until) => {
       const revision = yield* store.put("name", Uint8Array.of(0x61, 0xff))
       assert.strictEqual((yield* reasonOf(names.get("name"), "UndecodableValue")).revision, revision)
       yield* refusal(store, names.modify("name", () => Option.none()), "UndecodableValue")
+    }))
+
+  test("JSON of 256 levels is stored and read, and deeper JSON is neither stored nor decoded", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const lists = KVStore.typed(store, Schema.Json)
+      const textOfLevels = (levels: number) => `${"[".repeat(levels)}"${"[".repeat(300)}"${"]".repeat(levels)}`
+      yield* lists.put("deepest", JSON.parse(textOfLevels(256)))
+      assert.strictEqual(JSON.stringify(Option.getOrThrow(yield* lists.get("deepest")).value), textOfLevels(256))
+      for (const levels of [257, 1000, 1500, 2500, 5000, 100_000]) {
+        if (levels < 5000) yield* refusal(store, lists.put("deepest", JSON.parse(textOfLevels(levels))), "InvalidValue")
+        yield* store.put("deeper", bytes(textOfLevels(levels)))
+        yield* reasonOf(lists.get("deeper"), "UndecodableValue")
+        const [event] = yield* Stream.runCollect(Stream.take(lists.watch("deeper"), 1))
+        assert.strictEqual(event?._tag, "Undecodable")
+      }
     }))
 
   test("StringFromUtf8 composes with codecs of text: a number, base64", () =>

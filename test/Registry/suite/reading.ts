@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { isExpired } from "../../../src/Expiration.ts"
 import type * as Registry from "../../../src/Registry.ts"
-import { bytes } from "../../../tools/values.ts"
+import { bytes, textOf } from "../../../tools/values.ts"
 
 import { away } from "../../support/links.ts"
 import { record } from "../../support/suite.ts"
@@ -53,6 +53,32 @@ export const reading = ({ finish, test, until }: Tools) => {
       assert.strictEqual(reason.revision, revision)
       yield* reasonOf(process.registry.get("orders", "wrong"), "UndecodableValue")
       assert.isTrue(Option.isSome(yield* process.registry.get("orders", "two")))
+    }))
+
+  test("records of many levels stop neither a list nor a watch, also if they change", () =>
+    Effect.gen(function*() {
+      const [store, process] = yield* world(calm)
+      yield* process.registry.heartbeat(named("orders", "one"))
+      const text = textOf((yield* entryOf(store, keyOf("orders", "one"))).value)
+      const deep = (levels: number, last: number) =>
+        bytes(text.replace(`"metadata":{`, `"metadata":{"deep":${"[".repeat(levels)}${last}${"]".repeat(levels)}`))
+      const events = yield* watched(process)
+      yield* until(events.all, contains("ready"))
+      for (const levels of [254, 255, 1000, 1500, 2500, 4000, 9000]) {
+        for (const last of [1, 2]) {
+          yield* store.put(keyOf("orders", "one"), deep(levels, last))
+          // Its event shows that the watch has processed the put.
+          yield* process.registry.heartbeat(named("orders", `beside-${levels}-${last}`))
+          yield* until(events.all, contains(`up orders/beside-${levels}-${last}`))
+        }
+        assert.strictEqual((yield* listed(process)).includes("one"), levels === 254)
+      }
+      assert.deepStrictEqual(events.events.filter((event) => !event.includes("beside")), [
+        "up orders/one",
+        "ready",
+        "changed orders/one from ACTIVE to ACTIVE",
+        "changed orders/one from ACTIVE to ACTIVE"
+      ])
     }))
 
   test("a watch skips records that do not decode", () =>
