@@ -86,7 +86,7 @@ export class KVStore extends Context.Service<KVStore, {
   /**
    * Emits the values of the keys that match, each key once, in no particular order,
    * and ends. For buckets that do not fit into memory: it reads about 1,000 keys or
-   * 8 MiB ahead, and only while the stream is consumed. A value that is written
+   * 1 MiB ahead, and only while the stream is consumed. A value that is written
    * during the listing may be emitted in its old or its new state. May lag behind
    * on a replicated bucket.
    */
@@ -94,7 +94,7 @@ export class KVStore extends Context.Service<KVStore, {
   /**
    * Returns the values of several keys, by key. Keys without a value are left
    * out. The list is read once, when `getMany` is called. On nats-server 2.11 and
-   * later it takes one request for each 1,000 keys or 8 MiB, otherwise one for each
+   * later it takes one request for each 1,000 keys or 1 MiB, otherwise one for each
    * key. May lag behind on a replicated bucket.
    */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry>, KVStoreError>
@@ -144,6 +144,50 @@ export class KVStore extends Context.Service<KVStore, {
    * ```
    */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
+  /**
+   * Removes the tombstones of keys that have had no value for an hour, or for
+   * `olderThan`, and returns their number.
+   *
+   * **When to use**
+   *
+   * In a bucket whose keys are created and deleted again, such as sessions. Each
+   * deleted, purged or expired key leaves a marker, its tombstone: it takes space, and
+   * a bucket can be full of them. `streamMaxAge` removes tombstones too, but also values.
+   *
+   * **Details**
+   *
+   * A key that has been written again keeps its messages, also if that happens during
+   * the call. A failed call may have removed a part, and can be repeated. A write
+   * conditioned on the revision of a removed tombstone is refused with
+   * `RevisionMismatch`; `createOnly` succeeds.
+   *
+   * **Gotchas**
+   *
+   * Do not call it on the buckets of a registry or of elections with a short
+   * `olderThan`: there, the tombstone of a deregistered instance keeps a late heartbeat
+   * from registering it again.
+   *
+   * **Example** (Removing the tombstones of ended sessions)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { TestClock } from "effect/testing"
+   * import { KVStore } from "effect-aegis"
+   *
+   * const program = Effect.scoped(Effect.gen(function*() {
+   *   const store = yield* KVStore.makeMemory({ bucket: "sessions" })
+   *   yield* store.put("session.42", new TextEncoder().encode("ann"))
+   *   yield* store.delete("session.42")
+   *   yield* TestClock.adjust("2 hours")
+   *   const removed = yield* store.purgeTombstones()
+   *   return `${removed} removed, ${(yield* store.status).messages} messages left`
+   * }))
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, TestClock.layer())))
+   * // => 1 removed, 0 messages left
+   * ```
+   */
+  readonly purgeTombstones: (options?: PurgeTombstonesOptions) => Effect.Effect<number, KVStoreError>
   /** The state of the bucket. */
   readonly status: Effect.Effect<KVStatus, KVStoreError>
   /** A clock that reads the store's time. Compare it with `created` only. */
@@ -362,6 +406,23 @@ export interface RemoveOptions {
   readonly updateOnly?: never
   /** A condition of `put` only. */
   readonly whenKey?: never
+}
+
+/**
+ * Options of `purgeTombstones`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PurgeTombstonesOptions {
+  /**
+   * The age from which a tombstone is removed, by the store's clock. 1 hour to 366
+   * days. Default 1 hour. A write that was sent earlier could still arrive after a
+   * shorter time, and would create the key again.
+   */
+  readonly olderThan?: Duration.Input | undefined
+  /** The keys, as in `keys`. Default: all keys. */
+  readonly filter?: string | undefined
 }
 
 /**

@@ -35,7 +35,10 @@ export interface BucketOptions {
   readonly expiryMarkers?: Duration.Input | undefined
   /** Maximum size of the whole bucket in bytes. Default: only the limits of the account and the server. */
   readonly maxBytes?: number | undefined
-  /** Storage of the bucket on the server. Default `"file"`. Ignored by the memory backend. */
+  /**
+   * Storage of the bucket on the server. Default `"file"`. The memory backend only counts the bytes of a message as a
+   * server with this storage does.
+   */
   readonly storage?: "file" | "memory" | undefined
   /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. Ignored by the memory backend. */
   readonly replicas?: number | undefined

@@ -42,6 +42,11 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
  * The storage limit of the bucket (`maxBytes`), the account or the server is
  * reached. Nothing was stored.
  *
+ * **Details**
+ *
+ * A `delete` and a `purge` store a marker of some 80 bytes and the key. In a full
+ * bucket they are refused for a value that is smaller than that.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -64,7 +69,8 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
       server: "the server's storage is full"
     }
     const remedy = {
-      bucket: "purge keys, or raise maxBytes",
+      bucket:
+        "raise maxBytes, call purgeTombstones, or delete large values (a delete stores a marker, which takes space)",
       account: "remove streams or data of this account, or raise its limit",
       server: "remove streams or data on the server, or give it more storage"
     }

@@ -155,6 +155,7 @@ const cutOff = (
     getMany: (keys) => guard(store.getMany(keys)),
     stream: (filter) => guardStream(() => store.stream(filter)),
     watch: (filter, options) => guardStream(() => store.watch(filter, options)),
+    purgeTombstones: (options) => guard(store.purgeTombstones(options)),
     status: guard(store.status),
     clock: store.clock
   }

@@ -375,7 +375,7 @@ const onServers = (line: Line, connection: Connection): void =>
     it.effect("a value larger than the server's max_payload fails with ValueTooLarge, and nothing is written", () =>
       Effect.gen(function*() {
         const store = yield* openBucket({ maxValueSize: 4 * 1024 * 1024 })
-        const large = new Uint8Array(1024 * 1024)
+        const large = new Uint8Array(1024 * 1024 + 1)
         for (const [key, options] of [["b", undefined], ["c", KVStore.KVOptions.createOnly]] as const) {
           const reason = yield* reasonOf(store.put("a", large, options), "ValueTooLarge")
           assert.strictEqual(reason.size, large.length)

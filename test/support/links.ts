@@ -135,6 +135,7 @@ export const makeLink = (): Link => {
               Stream.tap(() => lag),
               Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
             ),
+        purgeTombstones: (options) => store.purgeTombstones(options),
         status: through({ operation: "status", key: "" }, store.status)
       }))
     )

@@ -4,6 +4,7 @@ import type { Mutant } from "./models.ts"
 const store = "src/internal/kv/store.ts"
 const writes = "src/internal/kv/writes.ts"
 const bucket = "src/internal/nats/bucket/bucket.ts"
+const headers = "src/internal/kv/headers.ts"
 const messages = "src/internal/nats/jetstream/messages.ts"
 const reasons = "src/internal/nats/jetstream/reasons.ts"
 
@@ -116,10 +117,10 @@ export const kv: ReadonlyArray<Mutant> = [
   {
     name: "conditioned writes of the same key and revision have the same message id",
     from: "K10: a reused Nats-Msg-Id is answered with an old sequence and stores nothing",
-    file: messages,
-    find: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)])",
-    replace: "headers.push([\"Nats-Expected-Last-Subject-Sequence\", String(condition.revision)], " +
-      "[\"Nats-Msg-Id\", `${condition.key}-${condition.revision}`])",
+    file: headers,
+    find: "...operationHeaders[operation],",
+    replace:
+      "...operationHeaders[operation], ...condition === undefined ? [] : [[\"Nats-Msg-Id\", `${key} ${condition.revision}`] as const],",
     scenario: "replicated"
   },
   {
@@ -138,5 +139,57 @@ export const kv: ReadonlyArray<Mutant> = [
     replace: "Effect.catchIf(js.publish(subjectOf(message.key), message.value, headers, timeout), " +
       "(failure) => failure._tag === \"Api\" && failure.code === 10164, () => Effect.succeed({ stream, seq: 1 }))",
     scenario: "replicated"
+  },
+  {
+    name: "purgeTombstones removes keys that were written again meanwhile",
+    from: "K7",
+    file: "src/internal/nats/jetstream/api.ts",
+    find: "{ seq: upTo + 1 }",
+    replace: "{}",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/simulated.test.ts",
+      name: "purgeTombstones keeps a key that is written again between the listing and the removal"
+    }
+  },
+  {
+    name: "purgeTombstones removes values, too",
+    from: "K7",
+    file: "src/internal/kv/tombstones.ts",
+    find: "!isValue(message) && message.created < before",
+    replace: "message.created < before",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/KVStore.test.ts",
+      name: "purgeTombstones removes old tombstones with the history of their keys, with historySize 1"
+    }
+  },
+  {
+    name: "purgeTombstones removes tombstones of any age",
+    from: "K7",
+    file: "src/internal/kv/tombstones.ts",
+    find: "!isValue(message) && message.created < before",
+    replace: "!isValue(message) && before < Number.POSITIVE_INFINITY",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/KVStore.test.ts",
+      name: "purgeTombstones removes no tombstone that is younger than an hour"
+    }
+  },
+  {
+    name: "the memory backend does not count the headers of markers",
+    from: "K7",
+    file: "src/internal/kv/memory.ts",
+    find: "sizeOfHeaders(headersFor({ condition, key, operation }, subjectOf))",
+    replace: "0",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/KVStore.test.ts",
+      name: "with storage: \"file\", the bytes of a bucket are those of its messages with headers and overhead"
+    }
   }
 ]

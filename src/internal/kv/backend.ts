@@ -89,6 +89,8 @@ export interface Backend {
   readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The messages that match, from `from` on. `Ready` follows the existing ones, again if the log was recreated. */
   readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
+  /** Removes the messages of a key up to a revision, and leaves no marker. */
+  readonly removeUpTo: (key: string, revision: number) => Effect.Effect<void, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
   /** The current reachability, then each change. */
   readonly reachability: Stream.Stream<Reachability>

@@ -12,6 +12,9 @@ export const shortestAge = Duration.millis(100)
 /** Servers refuse a shorter lifetime of markers. */
 export const shortestMarker = Duration.seconds(1)
 
+/** A write that was sent earlier must not arrive after the tombstone is gone. */
+export const shortestTombstone = Duration.hours(1)
+
 /** Values per key: the maximum of NATS KV. */
 export const longestHistory = 64
 

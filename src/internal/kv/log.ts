@@ -20,15 +20,18 @@ export interface LogOptions {
   /** Lifetime of an expiry marker in milliseconds; undefined: no markers. */
   readonly markerAge: number | undefined
   readonly maxBytes: number | undefined
+  /** The size of a message in bytes. */
+  readonly sizeOf: (message: Sized) => number
   /** Called with an expired value that was the last message of its key, and left no marker. */
   readonly onSilentExpiry?: (message: StoredMessage) => void
 }
 
-const sizeOf = (message: { readonly key: string; readonly value: Uint8Array }): number =>
-  message.key.length + message.value.length
+/** What determines the size of a message. */
+export type Sized = Pick<StoredMessage, "key" | "operation" | "value"> & Pick<Append, "condition">
 
 interface Slot {
   readonly revision: number
+  readonly size: number
   message: StoredMessage | undefined
 }
 
@@ -94,8 +97,13 @@ export class Log {
         description: `maximum bytes of ${this.options.maxBytes} exceeded`
       })
     }
-    if (message.operation === "purge") this.forget(message.key)
+    if (message.operation === "purge") this.removeUpTo(message.key, this.lastRevision)
     return this.write({ ...message, value: message.value.slice() }, now)
+  }
+
+  /** Removes the messages of a key up to a revision, and leaves no marker. */
+  removeUpTo(key: string, revision: number): void {
+    for (const message of this.history(key)) if (message.revision <= revision) this.remove(message)
   }
 
   /** Removes expired messages, leaves markers, and returns a time before which no other message expires. */
@@ -116,7 +124,8 @@ export class Log {
     const wasLast = this.last(message.key) === message
     this.remove(message)
     if (!wasLast) return
-    if (this.leavesMarker(message)) this.write({ key: message.key, operation: "expire", value: noBytes }, now)
+    const marker = { key: message.key, operation: "expire", value: noBytes, condition: undefined } as const
+    if (this.leavesMarker(message)) this.write(marker, now)
     else if (message.operation === "put") this.options.onSilentExpiry?.(message)
   }
 
@@ -130,15 +139,16 @@ export class Log {
     return this.options.markerAge !== undefined && (message.operation === "put" || message.operation === "delete")
   }
 
+  /** Markers take space, too. Like a server, a purge does not count the space that it frees, except one message. */
   private isFullFor(message: Append): boolean {
-    const { historySize, maxBytes } = this.options
-    if (maxBytes === undefined || message.operation !== "put") return false
+    const { historySize, maxBytes, sizeOf } = this.options
+    if (maxBytes === undefined) return false
     const kept = this.byKey.get(message.key) ?? []
-    const dropped = kept.length >= historySize ? kept[0] : undefined
-    return this.bytes + sizeOf(message) - (dropped === undefined ? 0 : sizeOf(dropped)) > maxBytes
+    const freed = kept.length >= historySize ? this.slotOf(kept[0]!).size : 0
+    return this.bytes + sizeOf(message) - freed > maxBytes
   }
 
-  private write(message: Omit<StoredMessage, "revision" | "created">, now: number): number {
+  private write(message: Sized, now: number): number {
     const stored: StoredMessage = {
       key: message.key,
       operation: message.operation,
@@ -147,8 +157,9 @@ export class Log {
       created: now
     }
     const kept = this.byKey.get(stored.key)
-    this.slots.push({ revision: stored.revision, message: stored })
-    this.bytes += sizeOf(stored)
+    const size = this.options.sizeOf(message)
+    this.slots.push({ revision: stored.revision, size, message: stored })
+    this.bytes += size
     if (this.options.maxAge !== undefined) this.nextDue = Math.min(this.nextDue ?? Infinity, this.dueAt(stored))
     if (kept === undefined) {
       this.byKey.set(stored.key, [stored])
@@ -159,21 +170,22 @@ export class Log {
     return stored.revision
   }
 
-  private forget(key: string): void {
-    for (const message of this.history(key)) this.remove(message)
-  }
-
   private remove(message: StoredMessage): void {
     const kept = this.byKey.get(message.key)!
     kept.splice(kept.indexOf(message), 1)
     if (kept.length === 0) this.byKey.delete(message.key)
-    this.slots[this.firstSlotAfter(message.revision - 1)]!.message = undefined
+    const slot = this.slotOf(message)
+    slot.message = undefined
     this.removed++
-    this.bytes -= sizeOf(message)
+    this.bytes -= slot.size
     if (this.removed >= compactAfter && this.removed * 2 > this.slots.length) {
       this.slots = this.slots.filter((slot) => slot.message !== undefined)
       this.removed = 0
     }
+  }
+
+  private slotOf({ revision }: StoredMessage): Slot {
+    return this.slots[this.firstSlotAfter(revision - 1)]!
   }
 
   /** The index of the first slot with a revision above `revision`. */

@@ -17,7 +17,8 @@ import { matcher } from "../subjects.ts"
 import { monotonicMillis, optionalMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { type Revisions, SeenRevisions } from "./firstRevision.ts"
-import { Log } from "./log.ts"
+import { headersFor, markerHeaders, sizeOfHeaders, sizeOfStored, subjectPrefix } from "./headers.ts"
+import { Log, type Sized } from "./log.ts"
 
 const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
 
@@ -52,6 +53,18 @@ interface HeldLog {
   readonly look: <A>(f: () => A) => Effect.Effect<A>
 }
 
+/** The size of a message in the file storage or the memory storage of a server. */
+const sizesOf = ({ bucket, expiryMarkers, storage }: KVStoreConfig) => {
+  const subjectOf = (key: string) => `${subjectPrefix(bucket)}${key}`
+  const ofMarker = sizeOfHeaders(markerHeaders(optionalMillis(expiryMarkers) ?? 0))
+  return ({ condition, key, operation, value }: Sized): number => {
+    const headers = operation === "expire"
+      ? ofMarker
+      : sizeOfHeaders(headersFor({ condition, key, operation }, subjectOf))
+    return sizeOfStored(storage, subjectOf(key), headers, value)
+  }
+}
+
 const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): HeldLog => {
   const now = () => clock.currentTimeMillisUnsafe()
   const followers = new Set<Follower>()
@@ -61,7 +74,8 @@ const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): 
     historySize: config.historySize,
     maxAge: optionalMillis(config.streamMaxAge),
     markerAge: optionalMillis(config.expiryMarkers),
-    maxBytes: config.maxBytes
+    maxBytes: config.maxBytes,
+    sizeOf: sizesOf(config)
   })
   const announce = () => {
     revisions.saw(config.bucket, log.lastRevision)
@@ -175,6 +189,7 @@ export const make = Effect.fnUntraced(function*(
         announce()
         return Effect.succeed(outcome)
       }),
+    removeUpTo: (key, revision) => look(() => log.removeUpTo(key, revision)),
     // The memory of this process is always in reach.
     reachability: Stream.concat(Stream.succeed({ _tag: "Reachable", at: monotonicMillis(clock) }), Stream.never),
     status: look(() => ({

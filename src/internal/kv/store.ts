@@ -10,20 +10,29 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { KVEvent, KVOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
+import type {
+  KVEvent,
+  KVOptions,
+  PurgeTombstonesOptions,
+  ReadOptions,
+  RemoveOptions,
+  WatchOptions
+} from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import { checkFilter, checkKey, everything, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent, Currency } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
+import { purgeTombstones } from "./tombstones.ts"
 import {
   checkOptions,
   checkReadOptions,
   checkRemoveOptions,
   checkValue,
   checkWatchOptions,
-  readKeys
+  readKeys,
+  readPurgeTombstonesOptions
 } from "./validation.ts"
 import { make as makeWrites, put } from "./writes.ts"
 
@@ -127,6 +136,7 @@ export const make = (backend: Backend) => {
   const operate = operateIn(config.bucket, failure)
   const watch = watchOf(backend, failure)
   const write = makeWrites(backend)
+  const purge = purgeTombstones(backend)
 
   const remove = (operation: "delete" | "purge") => (key: string, options?: RemoveOptions) =>
     Effect.asVoid(operate(
@@ -173,6 +183,11 @@ export const make = (backend: Backend) => {
       return found.pipe(Stream.filter(isValue), Stream.map(toEntry), Stream.mapError(failure("stream", filter)))
     },
     ...listingsOf(backend, operate),
+    purgeTombstones: (options?: PurgeTombstonesOptions) => {
+      const read = readPurgeTombstonesOptions(options)
+      const check = () => Result.isFailure(read) ? read.failure : undefined
+      return operate("purgeTombstones", undefined, check, () => Effect.flatMap(Effect.fromResult(read), purge))
+    },
     status: operate("status", undefined, () => undefined, () => backend.status)
   }
 }

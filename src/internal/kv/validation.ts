@@ -5,10 +5,11 @@
  */
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
-import type { KVOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
+import type { KVOptions, PurgeTombstonesOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
 import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
-import { checkKey } from "../subjects.ts"
+import { checkFilter, checkKey, everything } from "../subjects.ts"
+import * as limits from "./limits.ts"
 
 /** A buffer that was transferred to another thread has length 0 and would be stored as an empty value. */
 const isDetached = ({ buffer }: Uint8Array): boolean => "detached" in buffer && buffer.detached
@@ -37,6 +38,14 @@ const conditionNames = Object.keys(conditions) as ReadonlyArray<keyof typeof con
 const reading = { fromLeader: options.optional(options.flag) }
 
 const removal = { revision: options.optional(revision) }
+
+const tombstones = {
+  olderThan: options.withDefault(
+    options.duration(limits.shortestTombstone, limits.longestAge),
+    limits.shortestTombstone
+  ),
+  filter: options.withDefault(options.anything, everything)
+}
 
 const beginnings = options.oneOf(["snapshot", "updates"])
 const fromRevision = options.group({ revision })
@@ -94,6 +103,14 @@ export const checkReadOptions = (operation: string, given: ReadOptions | undefin
 
 export const checkRemoveOptions = (operation: string, given: RemoveOptions | undefined): KVStoreReason | undefined =>
   problemOf(options.read(operation, given, removal))
+
+/** Reads the options of `purgeTombstones`. */
+export const readPurgeTombstonesOptions = (given: PurgeTombstonesOptions | undefined) =>
+  Result.flatMap(options.read("purgeTombstones", given ?? {}, tombstones), ({ filter, olderThan }) => {
+    if (typeof filter !== "string") return Result.fail(checkFilter("")!)
+    const problem = checkFilter(filter)
+    return problem === undefined ? Result.succeed({ filter, olderThan }) : Result.fail(problem)
+  })
 
 export const checkWatchOptions = (given: WatchOptions | undefined): InvalidConfig | undefined =>
   problemOf(options.read("watch", given, watching))

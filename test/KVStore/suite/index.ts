@@ -23,6 +23,7 @@ import { misuse } from "./misuse.ts"
 import { modifying } from "./modifying.ts"
 import { removals } from "./removals.ts"
 import { fullOverwrites, sizes } from "./sizes.ts"
+import { tombstones } from "./tombstones.ts"
 import { typedViews } from "./typedViews.ts"
 import { values } from "./values.ts"
 import { watches } from "./watches.ts"
@@ -43,8 +44,9 @@ export const suite = (name: string, backend: Backend): void =>
     removals(test)
     histories(test)
     listings(test)
-    sizes(test)
+    sizes(test, backend)
     fullOverwrites(test, backend)
+    tombstones(test, backend)
     ages(test, backend, until)
     markers(test, backend, until)
     watches(test, until)

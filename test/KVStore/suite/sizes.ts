@@ -7,7 +7,7 @@ import { numbers, openBucket } from "../../support/suite.ts"
 import { reasonOf } from "../../support/suite.ts"
 import { type Backend, refusal, type Test } from "./fixture.ts"
 
-export const sizes = (test: Test) => {
+export const sizes = (test: Test, backend: Backend) => {
   test("put accepts a value of maxValueSize with any condition, and refuses one byte more", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxValueSize: 100 })
@@ -22,16 +22,27 @@ export const sizes = (test: Test) => {
       assert.deepStrictEqual(Option.getOrThrow(yield* store.get(key)).value, new Uint8Array(100).fill(7))
     }))
 
-  test("the default maxValueSize is 1 MiB, less the server's headers", () =>
+  test("the default maxValueSize is 1 MiB, on a server less the headers of a condition", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
-      const size = 1024 * 1024 - 1024
-      yield* store.put("a", new Uint8Array(size).fill(7))
+      const size = 1024 * 1024
+      const largest = store.config.maxValueSize
+      assert.strictEqual(largest, size)
+      const revision = yield* store.put("a", new Uint8Array(size).fill(7))
       assert.strictEqual(Option.getOrThrow(yield* store.get("a")).value.length, size)
-      yield* refusal(store, store.put("a", new Uint8Array(1024 * 1024 + 1)), "ValueTooLarge")
+      yield* refusal(store, store.put("a", new Uint8Array(size + 1)), "ValueTooLarge")
+      const block = `NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: ${revision}\r\n\r\n`
+      const conditioned = backend.kind === "memory" ? size : size - block.length
+      yield* store.put("a", new Uint8Array(conditioned), { revision })
+      const reason = yield* refusal(
+        store,
+        store.put("a", new Uint8Array(conditioned + 1), { revision }),
+        "ValueTooLarge"
+      )
+      assert.deepStrictEqual([reason.size, reason.limit], [conditioned + 1, conditioned])
     }))
 
-  test("a bucket at maxBytes refuses new keys, and delete and purge still work and free space", () =>
+  test("a bucket at maxBytes refuses new keys; delete and purge of large values still work and free space", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ maxBytes: 10_000, maxValueSize: 2000 })
       const fill = Effect.forEach(numbers(20), (n) => store.put(`k.${n}`, new Uint8Array(1000)))
@@ -46,6 +57,64 @@ export const sizes = (test: Test) => {
       assert.deepStrictEqual(yield* store.keys(), held.slice(2))
       yield* store.put("k.next", new Uint8Array(1000))
     }))
+
+  test("a bucket full of small values refuses delete and purge, which store a marker, until it may be larger", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ maxBytes: 20_000, maxValueSize: 2000 })
+      const fill = Effect.forEach(numbers(2000), (n) => store.put(`session.${n}`, new Uint8Array(20)))
+      yield* reasonOf(fill, "StorageFull")
+      // A few markers fit into what is left.
+      yield* reasonOf(Effect.forEach(yield* store.keys(), (key) => store.delete(key)), "StorageFull")
+      const held = yield* store.keys()
+      assert.isAbove(held.length, 100)
+      for (const remove of [store.delete(held[0]!), store.purge(held[0]!), store.delete("none")]) {
+        const full = yield* refusal(store, remove, "StorageFull")
+        assert.deepStrictEqual([full.scope, full.code], ["bucket", 10077])
+        assert.include(full.message, "raise maxBytes")
+      }
+      assert.deepStrictEqual(yield* store.keys(), held)
+      yield* store.put(held[0]!, new Uint8Array(10))
+    }))
+
+  for (const storage of ["file", "memory"] as const) {
+    test(`with storage: "${storage}", the bytes of a bucket are those of its messages with headers and overhead`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ storage, historySize: 5 })
+        const subject = (key: string) => `$KV.${store.config.bucket}.${key}`.length
+        const [message, headers] = storage === "file" ? [30, 4] : [16, 0]
+        const grows = Effect.fnUntraced(function*(
+          write: Effect.Effect<unknown, KVStore.KVStoreError>,
+          key: string,
+          block: string,
+          size: number
+        ) {
+          const before = (yield* store.status).bytes
+          yield* write
+          const more = message + subject(key) + (block === "" ? 0 : headers + block.length) + size
+          assert.strictEqual((yield* store.status).bytes, before + more, `${key} ${block}`)
+        })
+        const block = (...lines: ReadonlyArray<string>) =>
+          `NATS/1.0\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`
+        const expected = "Nats-Expected-Last-Subject-Sequence"
+        yield* grows(store.put("a", new Uint8Array(7)), "a", "", 7)
+        yield* grows(store.put("bb", new Uint8Array(0)), "bb", "", 0)
+        yield* grows(
+          store.put("c", new Uint8Array(3), KVStore.KVOptions.createOnly),
+          "c",
+          block(`${expected}: 0`),
+          3
+        )
+        yield* grows(store.delete("a"), "a", block("KV-Operation: DEL"), 0)
+        const revision = yield* store.put("d", new Uint8Array(1))
+        yield* grows(
+          store.delete("d", { revision }),
+          "d",
+          block("KV-Operation: DEL", `${expected}: ${revision}`),
+          0
+        )
+        yield* grows(store.purge("e"), "e", block("KV-Operation: PURGE", "Nats-Rollup: sub"), 0)
+      }))
+  }
 }
 
 /** A server of the line 2.10 does not count the space that an overwrite frees. */

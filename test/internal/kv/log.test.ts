@@ -12,6 +12,7 @@ const makeLog = (options: Partial<LogOptions> = {}) =>
     maxAge: undefined,
     markerAge: undefined,
     maxBytes: undefined,
+    sizeOf: ({ key, value }) => key.length + value.length,
     ...options
   })
 
@@ -275,6 +276,20 @@ describe("age", () => {
   })
 })
 
+describe("removal without a marker", () => {
+  it("removes the messages of a key up to a revision", () => {
+    const log = makeLog({ historySize: 3 })
+    for (const value of ["1", "2", "3"]) write(log, put("a", value))
+    write(log, put("b", "4"))
+    log.removeUpTo("a", 2)
+    log.removeUpTo("none", 9)
+    assert.deepStrictEqual(history(log, "a"), ["3 put a=3"])
+    assert.deepStrictEqual(keys(log), ["3 put a=3", "4 put b=4"])
+    log.removeUpTo("a", 9)
+    assert.deepStrictEqual([log.size, log.bytes, keys(log), log.lastRevision], [1, 2, ["4 put b=4"], 4])
+  })
+})
+
 describe("free space", () => {
   it("is counted in bytes of keys and values", () => {
     const log = makeLog({ maxBytes: 10 })
@@ -286,15 +301,30 @@ describe("free space", () => {
     assert.strictEqual(log.size, 2)
   })
 
-  it("includes the message that a put drops, and is not required for markers", () => {
+  it("includes the message that a write drops, and is required for markers, too", () => {
     const log = makeLog({ maxBytes: 10 })
     write(log, put("a", "123456789"))
     write(log, put("a", "987654321"))
     assert.strictEqual(refused(log, put("a", "1234567890")), "StorageFull")
-    write(log, remove("delete", "b"))
-    assert.strictEqual(log.bytes, 11)
+    assert.strictEqual(refused(log, remove("delete", "b")), "StorageFull")
+    assert.strictEqual(refused(log, remove("purge", "b")), "StorageFull")
     write(log, remove("delete", "a"))
-    assert.strictEqual(log.bytes, 2)
+    assert.strictEqual(log.bytes, 1)
+  })
+
+  it("includes one of the values that a purge removes, if the history of the key is full", () => {
+    const purgeIn = (historySize: number) => {
+      const log = makeLog({
+        maxBytes: 10,
+        historySize,
+        sizeOf: ({ operation, value }) => operation === "put" ? value.length : 3
+      })
+      write(log, put("a", "1234"))
+      write(log, put("a", "567890"))
+      return log.append(remove("purge", "a"), 0)
+    }
+    assert.strictEqual(purgeIn(2), 3)
+    assert.include(purgeIn(3), { _tag: "StorageFull" })
   })
 
   it("is named in the error with its limit", () => {

@@ -8,6 +8,11 @@ import { put, remove } from "../../support/appends.ts"
 
 const everyKey = () => true
 
+const markerSize = 3
+
+const sizeOf = ({ key, operation, value }: Pick<StoredMessage, "key" | "operation" | "value">): number =>
+  key.length + value.length + (operation === "put" ? 0 : markerSize)
+
 /** The rules of the log, implemented on one list. */
 class Model {
   readonly options: LogOptions
@@ -24,7 +29,7 @@ class Model {
   }
 
   get bytes(): number {
-    return this.kept.reduce((sum, message) => sum + message.key.length + message.value.length, 0)
+    return this.kept.reduce((sum, message) => sum + sizeOf(message), 0)
   }
 
   dueAt({ created, operation }: StoredMessage): number {
@@ -56,8 +61,8 @@ class Model {
     }
     const { historySize, maxBytes = Infinity } = this.options
     const [oldest] = this.of(key).length >= historySize ? this.of(key) : []
-    const room = maxBytes - this.bytes + (oldest === undefined ? 0 : key.length + oldest.value.length)
-    if (operation === "put" && key.length + value.length > room) return "StorageFull"
+    const room = maxBytes - this.bytes + (oldest === undefined ? 0 : sizeOf(oldest))
+    if (sizeOf({ key, operation, value }) > room) return "StorageFull"
     if (operation === "purge") this.kept = this.kept.filter((message) => message.key !== key)
     return this.add(key, operation, value, now)
   }
@@ -133,8 +138,8 @@ describe("the log and its model", () => {
     { options: Options, steps: Schema.Array(Step).check(Schema.isMaxLength(60)) },
     ({ options, steps }) =>
       Effect.sync(() => {
-        const log = new Log(options)
-        const model = new Model(options)
+        const log = new Log({ ...options, sizeOf })
+        const model = new Model({ ...options, sizeOf })
         let now = 1000
         for (const step of steps) {
           now += step.wait
@@ -156,7 +161,7 @@ describe("the log and its model", () => {
   )
 
   it("have the same content during thousands of writes and removals", () => {
-    const options = { firstRevision: 1, historySize: 2, maxAge: 50, markerAge: 20, maxBytes: undefined }
+    const options = { firstRevision: 1, historySize: 2, maxAge: 50, markerAge: 20, maxBytes: undefined, sizeOf }
     const log = new Log(options)
     const model = new Model(options)
     for (let n = 0; n < 3000; n++) {

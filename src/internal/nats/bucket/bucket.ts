@@ -13,10 +13,11 @@ import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
 import type { Append, Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
+import { headersFor, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
 import { everything } from "../../subjects.ts"
 import * as jetstream from "../jetstream/api.ts"
-import { fromStored, headersFor } from "../jetstream/messages.ts"
+import { fromStored } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
 import type { Requester } from "../jetstream/requester.ts"
 import type { MessageHeaders, NatsPort } from "../port.ts"
@@ -25,12 +26,8 @@ import * as opening from "./opening.ts"
 import { make as makeReach, type Reach } from "./reach.ts"
 import { canBatch, hasNoHistory, isNearestCurrent, isRecent, LastSeen, silentRemoval, whyNotGuarded } from "./seen.ts"
 import * as storeClock from "./storeClock.ts"
-import { mismatchOf, openedAs, settingsFor, streamName, subjectPrefix } from "./streamConfig.ts"
+import { mismatchOf, openedAs, settingsFor, streamName } from "./streamConfig.ts"
 import { follow } from "./watch.ts"
-
-/** An upper bound for the bytes that the headers add to a message. */
-const sizeOfHeaders = (headers: MessageHeaders): number =>
-  headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 32)
 
 /** Why the connected server does not take the message: it exceeds the server's payload limit. */
 const tooLarge = (port: NatsPort, message: Append, headers: MessageHeaders): ValueTooLarge | undefined => {
@@ -264,6 +261,10 @@ export const make = Effect.fnUntraced(function*(
     clock: yield* storeClock.make(port, info),
     last,
     append: writes(access),
+    removeUpTo: (key, revision) =>
+      Effect.suspend(() =>
+        again.read(js.purgeSubject(stream, { subject: subjectsIn(access)(key), upTo: revision }, timeout))
+      ),
     ...readsOfMany(access, last),
     status: Effect.map(info, (now) => status(port, bucket, now)),
     reachability: reach.changes

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type KVStoreReason } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
+import { subjectPrefix } from "../../kv/headers.ts"
 import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
@@ -20,8 +21,7 @@ import {
   losesItsStart,
   mismatchOf,
   settingsFor,
-  streamName,
-  subjectPrefix
+  streamName
 } from "./streamConfig.ts"
 
 interface Opening {
@@ -66,7 +66,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
     if (!losesItsStart(found)) return
     const first = `${subjectPrefix(bucket)}${firstKey}`
     yield* read(js.publish(first, noBytes, [], timeout))
-    yield* read(js.purgeSubject(stream, first, timeout))
+    yield* read(js.purgeSubject(stream, { subject: first }, timeout))
   })
 
   const create = (config: KVStoreConfig) =>

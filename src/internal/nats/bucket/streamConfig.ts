@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch } from "../../../KVStoreError.ts"
+import { subjectPrefix } from "../../kv/headers.ts"
 import { longestAge } from "../../kv/limits.ts"
 import { everything } from "../../subjects.ts"
 import { nanosPerMilli } from "../../time.ts"
@@ -26,8 +27,6 @@ const nanos = (duration: Duration.Duration | undefined): number =>
   duration === undefined ? 0 : Math.round(Duration.toMillis(duration)) * nanosPerMilli
 
 export const streamName = (bucket: string): string => `KV_${bucket}`
-
-export const subjectPrefix = (bucket: string): string => `$KV.${bucket}.`
 
 export const settingsFor = (config: KVStoreConfig, firstRevision: number): StreamSettings => ({
   name: streamName(config.bucket),

@@ -101,8 +101,12 @@ export interface JetStream extends MessageReads {
     settings: Partial<StreamSettings>,
     timeout: number
   ) => Effect.Effect<void, PortFailure>
-  /** Removes all messages of a subject, without leaving a marker. */
-  readonly purgeSubject: (stream: string, subject: string, timeout: number) => Effect.Effect<void, PortFailure>
+  /** Removes the messages of a subject up to a revision, or all, without leaving a marker. */
+  readonly purgeSubject: (
+    stream: string,
+    purged: { readonly subject: string; readonly upTo?: number },
+    timeout: number
+  ) => Effect.Effect<void, PortFailure>
   /** The subjects that match a subject with wildcards and have a message. */
   readonly subjects: (stream: string, subject: string, timeout: number) => Effect.Effect<Subjects, PortFailure>
   /** The window of the connection for pulls. */
@@ -212,8 +216,11 @@ const streamCalls = (
         ({ config }) =>
           Effect.asVoid(call(`STREAM.UPDATE.${stream}`, { ...withoutVersion(config), ...settings }, timeout))
       ),
-    purgeSubject: (stream, subject, timeout) =>
-      Effect.asVoid(call(`STREAM.PURGE.${stream}`, { filter: subject }, timeout)),
+    purgeSubject: (stream, { subject, upTo }, timeout) => {
+      // The server removes the messages before `seq`.
+      const body = { filter: subject, ...(upTo === undefined ? {} : { seq: upTo + 1 }) }
+      return Effect.asVoid(call(`STREAM.PURGE.${stream}`, body, timeout))
+    },
     subjects
   }
 }

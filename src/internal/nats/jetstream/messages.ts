@@ -1,9 +1,10 @@
 /**
- * Converts between the store's messages and JetStream messages: headers, and the
- * place of a delivered message, which is in its reply subject. Pure.
+ * Converts JetStream messages into the store's messages: their headers, and the place
+ * of a delivered message, which is in its reply subject. Pure.
  */
-import type { Append, MessageOperation, StoredMessage } from "../../kv/backend.ts"
-import type { MessageHeaders, NatsMessage } from "../port.ts"
+import type { MessageOperation, StoredMessage } from "../../kv/backend.ts"
+import { markerHeader, operationHeader } from "../../kv/headers.ts"
+import type { NatsMessage } from "../port.ts"
 
 /** A stored message. */
 export interface KeptMessage {
@@ -15,9 +16,6 @@ export interface KeptMessage {
   readonly data: Uint8Array
 }
 
-const operationHeader = "KV-Operation"
-const markerHeader = "Nats-Marker-Reason"
-
 const operationNames = new Map<string, MessageOperation>([["DEL", "delete"], ["PURGE", "purge"]])
 const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], ["Purge", "purge"], [
   "Remove",
@@ -27,20 +25,6 @@ const markerReasons = new Map<string, MessageOperation>([["MaxAge", "expire"], [
 /** The reason of a marker takes precedence over an operation; a message with neither is a value (K16). */
 const operationOf = (header: (name: string) => string): MessageOperation =>
   markerReasons.get(header(markerHeader)) ?? operationNames.get(header(operationHeader)) ?? "put"
-
-export const headersFor = (message: Append, subjectOf: (key: string) => string): MessageHeaders => {
-  const headers: Array<readonly [string, string]> = []
-  if (message.operation === "delete") headers.push([operationHeader, "DEL"])
-  if (message.operation === "purge") headers.push([operationHeader, "PURGE"], ["Nats-Rollup", "sub"])
-  const { condition } = message
-  if (condition !== undefined) {
-    headers.push(["Nats-Expected-Last-Subject-Sequence", String(condition.revision)])
-    if (condition.key !== message.key) {
-      headers.push(["Nats-Expected-Last-Subject-Sequence-Subject", subjectOf(condition.key)])
-    }
-  }
-  return headers
-}
 
 /**
  * Whether an answer contains a stored message, even if it has a status: nats-server 2.10 stores the status of a

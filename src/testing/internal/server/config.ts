@@ -19,6 +19,7 @@ export interface Limits {
   readonly maxMessageSize: number
   readonly maxConsumers: number
   readonly duplicateWindow: number
+  readonly storage: "file" | "memory"
 }
 
 /** The limit of the 2.15 server for streams without `max_consumers`. */
@@ -96,5 +97,6 @@ export const limitsOf = (config: StreamConfig, isOld: boolean): Limits => ({
   maxBytes: positive(config.max_bytes),
   maxMessageSize: positive(config.max_msg_size),
   maxConsumers: isOld || (config.max_consumers ?? -1) > 0 ? positive(config.max_consumers) : defaultMaxConsumers,
-  duplicateWindow: (config.duplicate_window ?? 0) / nanosPerMilli
+  duplicateWindow: (config.duplicate_window ?? 0) / nanosPerMilli,
+  storage: config.storage === "memory" ? "memory" : "file"
 })

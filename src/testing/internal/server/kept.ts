@@ -2,32 +2,16 @@
  * A stored message, and its encodings in answers.
  */
 import type { MessageOperation } from "../../../internal/kv/backend.ts"
+import { markerHeaders, sizeOfHeaders, sizeOfStored } from "../../../internal/kv/headers.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
 import { noBytes } from "../../../internal/utf8.ts"
-
-/** Bytes of a stored message besides its subject, headers and value (file storage). */
-const recordOverhead = 30
-
-/** The first line of a header block, and the empty line at its end. */
-const blockOverhead = "NATS/1.0\r\n\r\n".length
-
-const lineOverhead = ": \r\n".length
-
-/** The size of the encoded header block, in bytes. */
-export const sizeOfHeaders = (headers: MessageHeaders): number => {
-  if (headers.length === 0) return 0
-  let size = blockOverhead
-  for (const [name, value] of headers) size += name.length + value.length + lineOverhead
-  return size
-}
-
-export const sizeOfRecord = (subject: string, headerSize: number, value: Uint8Array): number =>
-  recordOverhead + subject.length + headerSize + value.length
 
 export const rfc3339 = (millis: number): string => new Date(millis).toISOString()
 
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
+
+type Storage = "file" | "memory"
 
 /** A stored message, shared by all copies of its stream. `value` is the publisher's array: it must not be modified. */
 export class Kept {
@@ -47,7 +31,8 @@ export class Kept {
     created: number,
     operation: MessageOperation,
     headers: MessageHeaders,
-    value: Uint8Array
+    value: Uint8Array,
+    storage: Storage
   ) {
     this.subject = subject
     this.revision = revision
@@ -55,7 +40,7 @@ export class Kept {
     this.operation = operation
     this.headers = headers
     this.value = value
-    this.size = sizeOfRecord(subject, sizeOfHeaders(headers), value)
+    this.size = sizeOfStored(storage, subject, sizeOfHeaders(headers), value)
   }
 
   /** The headers of the answer to a direct get: its stream, subject, revision and time, then its own headers. */
@@ -84,11 +69,5 @@ export class Kept {
 }
 
 /** The expiry marker that replaces an expired value; it expires itself after `age` ms. */
-export const marker = (subject: string, revision: number, created: number, age: number): Kept => {
-  const headers: MessageHeaders = [
-    ["Nats-Marker-Reason", "MaxAge"],
-    ["Nats-Rollup", "sub"],
-    ["Nats-TTL", `${Math.floor(age / 1000)}s`]
-  ]
-  return new Kept(subject, revision, created, "expire", headers, noBytes)
-}
+export const marker = (subject: string, revision: number, created: number, age: number, storage: Storage): Kept =>
+  new Kept(subject, revision, created, "expire", markerHeaders(age), noBytes, storage)

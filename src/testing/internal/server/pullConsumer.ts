@@ -3,6 +3,7 @@
  * reports how each pull ends, sends idle heartbeats to pulls that wait, and ends
  * after `inactive_threshold` without a pull.
  */
+import { sizeOfHeaders } from "../../../internal/kv/headers.ts"
 import type { ConsumerSettings, PullSettings } from "../../../internal/nats/jetstream/api.ts"
 import type { MessageHeaders } from "../../../internal/nats/port.ts"
 import { nanosPerMilli } from "../../../internal/time.ts"
@@ -10,7 +11,7 @@ import { noBytes } from "../../../internal/utf8.ts"
 import type { Timer } from "../world/environment.ts"
 import type { Copy } from "./copy.ts"
 import type { Interest } from "./interest.ts"
-import { type Kept, sizeOfHeaders } from "./kept.ts"
+import type { Kept } from "./kept.ts"
 import { statusOf } from "./messages.ts"
 import { Position } from "./position.ts"
 import type { Work } from "./work.ts"

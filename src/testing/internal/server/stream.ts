@@ -156,8 +156,9 @@ export class SimulatedStream implements Target {
   }
 
   /** Removes all matching messages without markers; returns their number. */
-  purge(matches: Matches): number {
-    const found = this.leader.all().filter(({ subject }) => matches(subject))
+  /** Removes the messages that match, up to a revision. */
+  purge(matches: Matches, upTo = Number.POSITIVE_INFINITY): number {
+    const found = this.leader.all().filter(({ revision, subject }) => matches(subject) && revision <= upTo)
     for (const message of found) this.remove(message)
     this.work.note(() => `${found.length} messages purged`)
     return found.length
@@ -321,7 +322,7 @@ export class SimulatedStream implements Target {
       return true
     }
     this.work.injected("marker")
-    this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge), true)
+    this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge, this.limits.storage), true)
     return true
   }
 }

@@ -80,8 +80,10 @@ export const update = (stream: SimulatedStream, asked: StreamConfig): Answer => 
   return info(stream, {})
 }
 
-export const purge = (stream: SimulatedStream, { filter = ">" }: { readonly filter?: string }): Answer =>
-  `{"success":true,"purged":${stream.purge(matcher(filter))}}`
+export const purge = (
+  stream: SimulatedStream,
+  { filter = ">", seq }: { readonly filter?: string; readonly seq?: number }
+): Answer => `{"success":true,"purged":${stream.purge(matcher(filter), seq === undefined ? undefined : seq - 1)}}`
 
 export const messageGet = (
   stream: SimulatedStream,

@@ -3,11 +3,12 @@
  * duplicate, stores a message at once (one replica), or proposes it to the
  * replicas and stores it when it is committed.
  */
+import { sizeOfHeaders, sizeOfStored } from "../../../internal/kv/headers.ts"
 import type { Limits, StreamConfig } from "./config.ts"
 import type { Copy } from "./copy.ts"
 import type { Duplicates } from "./duplicates.ts"
 import type { Interest } from "./interest.ts"
-import { Kept, sizeOfHeaders, sizeOfRecord } from "./kept.ts"
+import { Kept } from "./kept.ts"
 import { json, noResponders, type Refusal, refusals, refused, wrongLast } from "./messages.ts"
 import type { Publication } from "./publication.ts"
 import type { Work } from "./work.ts"
@@ -185,13 +186,17 @@ export class Writes {
       : undefined
   }
 
-  /** Only values are refused if the stream is full. The space of a replaced value counts as free, except on 2.10. */
-  private isFullFor({ operation, subject, value }: Publication, headerSize: number): boolean {
+  /**
+   * Markers are refused, too, if the stream is full. The space of a replaced message counts as free. In the file storage
+   * of 2.10 it does not: there a message may only replace a larger one.
+   */
+  private isFullFor({ subject, value }: Publication, headerSize: number): boolean {
     const { config, isOld, leader, limits } = this.stream
-    if (operation !== "put" || config.discard !== "new") return false
-    const replaces = !isOld && leader.countOf(subject) >= limits.historySize
-    const freed = replaces ? leader.oldest(subject)?.size ?? 0 : 0
-    return leader.bytes + sizeOfRecord(subject, headerSize, value) - freed > limits.maxBytes
+    if (config.discard !== "new") return false
+    const replaced = leader.countOf(subject) >= limits.historySize ? leader.oldest(subject)?.size ?? 0 : 0
+    const size = sizeOfStored(limits.storage, subject, headerSize, value)
+    if (isOld && limits.storage === "file") return leader.bytes + size > limits.maxBytes && replaced <= size
+    return leader.bytes + size - replaced > limits.maxBytes
   }
 
   private propose(publication: Publication): void {
@@ -228,7 +233,7 @@ export class Writes {
   private store({ headers, id, isRollup, operation, subject, value }: Publication, created: number): number {
     const { stream } = this
     const revision = stream.leader.lastRevision + 1
-    stream.store(new Kept(subject, revision, created, operation, headers, value), isRollup)
+    stream.store(new Kept(subject, revision, created, operation, headers, value, stream.limits.storage), isRollup)
     if (id !== undefined) stream.duplicates.remember(id, revision)
     return revision
   }

@@ -2,8 +2,8 @@
  * A client's connection to the simulated server, as a port for the driver. It
  * detects a dead link after some time and then reconnects without a limit.
  */
+import { sizeOfHeaders } from "../../../internal/kv/headers.ts"
 import type { LinkEvent, NatsMessage, NatsPort } from "../../../internal/nats/port.ts"
-import { sizeOfHeaders } from "../server/kept.ts"
 import { type Outgoing, received } from "../server/messages.ts"
 import type { Session, SimulatedServer } from "../server/server.ts"
 import type { Timer } from "./environment.ts"

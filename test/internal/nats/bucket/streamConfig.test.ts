@@ -2,13 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Config from "../../../../src/internal/kv/config.ts"
+import { subjectPrefix } from "../../../../src/internal/kv/headers.ts"
 import {
   differences,
   hasMarkers,
   losesItsStart,
   settingsFor,
-  streamName,
-  subjectPrefix
+  streamName
 } from "../../../../src/internal/nats/bucket/streamConfig.ts"
 import type { StreamSettings } from "../../../../src/internal/nats/jetstream/api.ts"
 import type { BucketOptions } from "../../../../src/KVStoreConfig.ts"

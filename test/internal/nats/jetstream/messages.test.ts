@@ -1,7 +1,8 @@
 /** The subjects and headers that the NATS backend sends and reads. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Append, MessageOperation } from "../../../../src/internal/kv/backend.ts"
-import { fromDelivered, fromStored, headersFor, placeReader } from "../../../../src/internal/nats/jetstream/messages.ts"
+import { headersFor } from "../../../../src/internal/kv/headers.ts"
+import { fromDelivered, fromStored, placeReader } from "../../../../src/internal/nats/jetstream/messages.ts"
 import { bytes } from "../../../../tools/values.ts"
 import { append } from "../../../support/appends.ts"
 

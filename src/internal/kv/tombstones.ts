@@ -1,0 +1,29 @@
+/** Removes the tombstones of keys that have had no value for some time (docs/protocols/kv.md, K7). */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Backend } from "./backend.ts"
+import { isValue } from "./entries.ts"
+
+/** Concurrent removals. */
+const removalsAtOnce = 16
+
+interface Options {
+  readonly filter: string
+  readonly olderThan: Duration.Duration
+}
+
+/**
+ * Returns the number of removed tombstones. A listing may be outdated, so a removal ends at the revision of the
+ * tombstone: a later value is kept.
+ */
+export const purgeTombstones = (backend: Backend) =>
+  Effect.fnUntraced(function*({ filter, olderThan }: Options) {
+    const last = yield* backend.lastOfEach(filter, "names")
+    const before = backend.clock.currentTimeMillisUnsafe() - Duration.toMillis(olderThan)
+    const tombstones = last.filter((message) => !isValue(message) && message.created < before)
+    yield* Effect.forEach(tombstones, ({ key, revision }) => backend.removeUpTo(key, revision), {
+      concurrency: removalsAtOnce,
+      discard: true
+    })
+    return tombstones.length
+  })
