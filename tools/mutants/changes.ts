@@ -155,7 +155,7 @@ export const changes: ReadonlyArray<Mutant> = [
     name: "whenKey is sent to a bucket that has just got replicas",
     from: "K6",
     file: bucket,
-    find: "return lastSeen.isCurrent && condition.revision !== 0 ? check : Effect.andThen(info, check)",
+    find: "return lastSeen.isCurrent && revision !== 0 ? check : Effect.andThen(info, check)",
     replace: "return lastSeen.isCurrent ? check : Effect.andThen(info, check)",
     ...unaffected,
     test: {
@@ -278,8 +278,8 @@ export const changes: ReadonlyArray<Mutant> = [
     name: "ValueTooLarge does not have the present limit of the bucket",
     from: "K8",
     file: bucket,
-    find: "Effect.catchTag(\"ValueTooLarge\", withLimit(headers)),",
-    replace: "",
+    find: "reason._tag === \"ValueTooLarge\" ? withLimit(reason, headers) : Effect.fail(reason)",
+    replace: "Effect.fail(reason)",
     ...unaffected,
     test: {
       file: onSimulatedServers,

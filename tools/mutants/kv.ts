@@ -53,8 +53,8 @@ export const kv: ReadonlyArray<Mutant> = [
     name: "a write without an answer is sent again",
     from: "retries in clients: RetryAttempts of nats.go for a publish (K10)",
     file: bucket,
-    find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
-    replace: "Effect.retry(js.publish(subjectOf(message.key), message.value, headers, timeout), { times: 1 })",
+    find: "js.publish(subjectOf(key), value, headers, timeout)",
+    replace: "Effect.retry(js.publish(subjectOf(key), value, headers, timeout), { times: 1 })",
     scenario: "single"
   },
   {
@@ -135,8 +135,8 @@ export const kv: ReadonlyArray<Mutant> = [
     name: "a conflict with the error code 10164 is reported as a success",
     from: "K4",
     file: bucket,
-    find: "js.publish(subjectOf(message.key), message.value, headers, timeout)",
-    replace: "Effect.catchIf(js.publish(subjectOf(message.key), message.value, headers, timeout), " +
+    find: "js.publish(subjectOf(key), value, headers, timeout)",
+    replace: "Effect.catchIf(js.publish(subjectOf(key), value, headers, timeout), " +
       "(failure) => failure._tag === \"Api\" && failure.code === 10164, () => Effect.succeed({ stream, seq: 1 }))",
     scenario: "replicated"
   },

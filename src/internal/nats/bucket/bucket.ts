@@ -109,21 +109,20 @@ const writes = (access: Access): Backend["append"] => {
    * Fails unless every copy of the stream supports the condition on another key. Before number 0, STREAM.INFO is requested
    * again: a server that ignores the other key would apply it to the written key, where it often holds.
    */
-  const checkGuard = ({ condition, key }: Append): Effect.Effect<void, KVStoreReason> => {
-    if (condition === undefined || condition.key === key) return Effect.void
+  const checkGuard = (revision: number): Effect.Effect<void, KVStoreReason> => {
     const connected = js.port.server().version
     const check = Effect.suspend(() => {
       const refused = whyNotGuarded(lastSeen.now, { connected, guardedWrites: config.guardedWrites })
       return refused === undefined ? Effect.void : Effect.fail(refused)
     })
-    return lastSeen.isCurrent && condition.revision !== 0 ? check : Effect.andThen(info, check)
+    return lastSeen.isCurrent && revision !== 0 ? check : Effect.andThen(info, check)
   }
 
   /**
    * The server refuses a message by its current limit, which may differ from the one at opening. If STREAM.INFO fails,
    * the refusal counts without the limit.
    */
-  const withLimit = (headers: MessageHeaders) => (refused: ValueTooLarge): Effect.Effect<never, KVStoreReason> =>
+  const withLimit = (refused: ValueTooLarge, headers: MessageHeaders): Effect.Effect<never, KVStoreReason> =>
     Effect.matchEffect(info, {
       onFailure: () => Effect.fail(refused),
       onSuccess: ({ config: { max_msg_size: limit = -1 } }) =>
@@ -134,27 +133,26 @@ const writes = (access: Access): Backend["append"] => {
         )
     })
 
+  const doubtIfUnknown = (exit: Exit.Exit<unknown, KVStoreReason>): Effect.Effect<void> =>
+    isUnknown(exit) ? Effect.sync(() => lastSeen.doubt()) : Effect.void
+
   return (message) =>
     Effect.suspend(() => {
       const headers = headersFor(message, subjectOf)
       const refused = tooLarge(js.port, message, headers)
       if (refused !== undefined) return Effect.fail(refused)
-      return checkGuard(message).pipe(
-        Effect.andThen(
-          again.write(message, js.publish(subjectOf(message.key), message.value, headers, timeout))
-        ),
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            if (isUnknown(exit)) lastSeen.doubt()
-          })
-        ),
-        Effect.catchTag("ValueTooLarge", withLimit(headers)),
-        Effect.flatMap((stored) => {
+      const { condition, key, value } = message
+      const write = again.write(message, js.publish(subjectOf(key), value, headers, timeout))
+      const isGuarded = condition !== undefined && condition.key !== key
+      const written = isGuarded ? Effect.andThen(checkGuard(condition.revision), write) : write
+      return Effect.matchEffect(Effect.onExit(written, doubtIfUnknown), {
+        onFailure: (reason) => reason._tag === "ValueTooLarge" ? withLimit(reason, headers) : Effect.fail(reason),
+        onSuccess: (stored) => {
           if (stored.stream !== stream) return Effect.fail(storedBy(stored.stream, subjectPrefix(config.bucket)))
           saw(stored.seq)
           return Effect.succeed(stored.seq)
-        })
-      )
+        }
+      })
     })
 }
 
