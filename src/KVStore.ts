@@ -476,9 +476,8 @@ export interface KVStatus {
  *
  * **Details**
  *
- * The view has the operations that read or write values. For `keys`, `purge`,
- * `history`, `getMany` and `status`, use the store itself: it has the same keys, and
- * values as bytes.
+ * The view has the operations on keys and values. For `status` and `purgeTombstones`,
+ * use the store itself: it has the same keys, and values as bytes.
  *
  * @category models
  * @since 0.1.0
@@ -495,6 +494,17 @@ export interface TypedKVStore<A> {
   readonly put: (key: string, value: A, options?: KVOptions) => Effect.Effect<number, KVStoreError>
   /** Removes the value of a key: see `KVStore.delete`. */
   readonly delete: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
+  /** Removes the value and the history of a key: see `KVStore.purge`. */
+  readonly purge: (key: string, options?: RemoveOptions) => Effect.Effect<void, KVStoreError>
+  /** Returns the kept values and markers of a key, newest first. A value that does not decode is an `Undecodable` event. */
+  readonly history: (
+    key: string,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<KVHistoryEvent<A>>, KVStoreError>
+  /** Lists the keys that have a value, whether or not it decodes: see `KVStore.keys`. */
+  readonly keys: (filter?: string) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
+  /** Returns the values of several keys: see `KVStore.getMany`. Fails with `UndecodableValue` and the key if one does not decode. */
+  readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry<A>>, KVStoreError>
   /** Lists the values of the keys that match. Fails with `UndecodableValue` and the key if a value does not decode. */
   readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
   /** Emits decoded values: see `KVStore.stream`. Fails with `UndecodableValue` if a value does not decode. */
@@ -510,8 +520,8 @@ export interface TypedKVStore<A> {
    * return it: `modify` then writes it again. If `f` throws, `modify` dies with that
    * error and writes nothing.
    *
-   * If the new value needs an effect, or if a writer may have to give up, read the
-   * value with `get` and write it with `put` and `KVOptions.atRevision(revision)`.
+   * If the new value needs an effect, or if a writer may have to give up, use
+   * `modifyEffect`.
    *
    * After a conflict with another writer, `modify` reads again and calls `f` again,
    * until the store's `timeout`: then it fails with `Unavailable`, or with
@@ -522,8 +532,72 @@ export interface TypedKVStore<A> {
     key: string,
     f: (current: Option.Option<A>) => Option.Option<A>
   ) => Effect.Effect<number, KVStoreError>
+  /**
+   * Changes the value of a key atomically, with an effect: reads the value, runs the
+   * effect, and writes the second element of its result by compare-and-set. Returns the
+   * first element, and the revision of the write.
+   *
+   * **Details**
+   *
+   * As with `modify`, `f` receives `none` if the key has no value, and `none` as the
+   * second element DELETES the key if it has a value; the revision is then 0. If the
+   * effect fails, dies or is interrupted, nothing is written.
+   *
+   * After a conflict with another writer, `modifyEffect` reads again and runs the effect
+   * again, for the store's `timeout` from the first conflict: then it fails with
+   * `Unavailable`. It does not interrupt the effect. A write that was sent and not
+   * answered fails with `OutcomeUnknown` and is not repeated.
+   *
+   * **Gotchas**
+   *
+   * The effect runs once for each attempt: what it does beside computing the value
+   * may be done several times.
+   *
+   * **Example** (Taking from a stock)
+   *
+   * ```ts
+   * import { Data, Effect, Option, Schema } from "effect"
+   * import { KVStore } from "effect-aegis"
+   *
+   * class OutOfStock extends Data.TaggedError("OutOfStock")<{}> {}
+   *
+   * const program = Effect.gen(function*() {
+   *   const stock = KVStore.typed(yield* KVStore.KVStore, Schema.Int)
+   *   yield* stock.put("apples", 1)
+   *   const take = stock.modifyEffect("apples", (current) => {
+   *     const left = Option.getOrElse(current, () => 0)
+   *     return left === 0 ? Effect.fail(new OutOfStock()) : Effect.succeed([left, Option.some(left - 1)])
+   *   })
+   *   const { value } = yield* take
+   *   return yield* take.pipe(
+   *     Effect.as("another apple"),
+   *     Effect.catchTag("OutOfStock", () => Effect.succeed(`apple ${value} was the last one`))
+   *   )
+   * })
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, KVStore.layerMemory({ bucket: "stock" }))))
+   * // => apple 1 was the last one
+   * ```
+   */
+  readonly modifyEffect: <B, E = never, R = never>(
+    key: string,
+    f: (current: Option.Option<A>) => Effect.Effect<readonly [result: B, next: Option.Option<A>], E, R>
+  ) => Effect.Effect<Modified<B>, KVStoreError | E, R>
   /** Emits decoded values: see `KVStore.watch`. A value that does not decode is an `Undecodable` event. */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
+}
+
+/**
+ * The result of `modifyEffect`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Modified<B> {
+  /** The revision of the write; 0 if the key was deleted, or had no value and got none. */
+  readonly revision: number
+  /** The first element of the result of the effect whose value was written. */
+  readonly value: B
 }
 
 /**

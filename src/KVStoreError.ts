@@ -395,7 +395,7 @@ export const KVStoreReason = Schema.Union([
  */
 export type KVStoreReason = typeof KVStoreReason.Type
 
-const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify"])
+const writes: ReadonlySet<string> = new Set(["put", "delete", "purge", "modify", "modifyEffect"])
 
 /**
  * The error of all operations of a store.

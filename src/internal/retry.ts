@@ -1,6 +1,7 @@
 /**
  * Retries after failures and conflicts, and timeouts of requests.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -128,3 +129,36 @@ export const retryOperation = <A>(
     tooLate: (reason) => new KVStoreError({ bucket, operation, key, reason }),
     attempt
   })
+
+/** A conflict of a write in `retryOwnConflicts`, apart from the errors of the caller's effect. */
+class OwnConflict extends Data.Error {}
+
+const isOwnConflict = (error: unknown): error is OwnConflict => error instanceof OwnConflict
+
+/** Marks the write of an attempt of `retryOwnConflicts`. */
+export const ownConflicts = <A>(
+  write: Effect.Effect<A, KVStoreError>
+): Effect.Effect<A, KVStoreError | OwnConflict> =>
+  Effect.mapError(write, (error) => isConflict(error) ? new OwnConflict() : error)
+
+/**
+ * Runs an attempt, which runs an effect of the caller and then writes, until the write has no conflict, for the store's
+ * timeout from the first conflict. Then it fails with `Unavailable`. Interrupts no attempt.
+ */
+export const retryOwnConflicts = <A, E, R>(
+  { bucket, timeout }: KVStoreConfig,
+  operation: string,
+  key: string,
+  attempt: Effect.Effect<A, E | OwnConflict, R>
+): Effect.Effect<A, E | KVStoreError, R> =>
+  Effect.mapError(
+    Effect.retry(attempt, {
+      while: isOwnConflict,
+      schedule: Schedule.upTo(backoff(shortestConflictPause, longestConflictPause), { duration: timeout })
+    }),
+    (error) => {
+      if (!isOwnConflict(error)) return error
+      const problem = `conflicts with other writers for ${Duration.format(timeout)}`
+      return new KVStoreError({ bucket, operation, key, reason: new Unavailable({ problem }) })
+    }
+  )

@@ -191,5 +191,31 @@ export const kv: ReadonlyArray<Mutant> = [
       file: "test/KVStore/KVStore.test.ts",
       name: "with storage: \"file\", the bytes of a bucket are those of its messages with headers and overhead"
     }
+  },
+  {
+    name: "modifyEffect repeats an effect whose own error is a conflict",
+    from: "K5",
+    file: "src/internal/retry.ts",
+    find: "while: isOwnConflict,",
+    replace: "while: (error) => isOwnConflict(error) || (error instanceof KVStoreError && isConflict(error)),",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/KVStore.test.ts",
+      name: "modifyEffect does not repeat an effect whose own error is a conflict of a store"
+    }
+  },
+  {
+    name: "modifyEffect retries conflicts without end",
+    from: "K5",
+    file: "src/internal/retry.ts",
+    find: "Schedule.upTo(backoff(shortestConflictPause, longestConflictPause), { duration: timeout })",
+    replace: "backoff(shortestConflictPause, longestConflictPause)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/KVStore.test.ts",
+      name: "modifyEffect fails with Unavailable after conflicts for the timeout, and writes nothing"
+    }
   }
 ]

@@ -20,7 +20,7 @@ import { type Backend, type Test } from "./fixture.ts"
 import { histories } from "./histories.ts"
 import { listings } from "./listings.ts"
 import { misuse } from "./misuse.ts"
-import { modifying } from "./modifying.ts"
+import { modifying, modifyingByEffect } from "./modifying.ts"
 import { removals } from "./removals.ts"
 import { fullOverwrites, sizes } from "./sizes.ts"
 import { tombstones } from "./tombstones.ts"
@@ -53,6 +53,7 @@ export const suite = (name: string, backend: Backend): void =>
     typedViews(test, until)
     codecs(test, until)
     modifying(test, backend, until)
+    modifyingByEffect(test, until)
     expireOnRead(test, backend, until)
     combinators(test)
     descriptions(test, backend)

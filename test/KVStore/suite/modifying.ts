@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -10,8 +11,8 @@ import * as Schema from "effect/Schema"
 import * as KVStore from "../../../src/KVStore.ts"
 import type { Until } from "../../../tools/eventually.ts"
 import { bytes, untyped } from "../../../tools/values.ts"
-import { numbers, openBucket, type Store } from "../../support/suite.ts"
-import { type Backend, refusal, type Test } from "./fixture.ts"
+import { finisher, numbers, openBucket, reasonOf, type Store } from "../../support/suite.ts"
+import { type Backend, refusal, shown, type Test } from "./fixture.ts"
 
 const count = (store: Store) => KVStore.typed(store, Schema.Int)
 
@@ -336,4 +337,118 @@ export const modifying = (test: Test, backend: Backend, until: Until) => {
       }
       assert.isAbove(new Set(pauses.slice(-10)).size, 1)
     }))
+}
+
+class Refused extends Data.TaggedError("Refused")<{ readonly found: number | undefined }> {}
+
+/** `modifyEffect`: as `modify`, with an effect that may fail, and a result. */
+export const modifyingByEffect = (test: Test, until: Until) => {
+  const finish = finisher(until)
+
+  const adding = (amount: number) => (current: Option.Option<number>) =>
+    Effect.succeed([`had ${Option.getOrElse(current, () => "none")}`, plus(amount)(current)] as const)
+
+  test("modifyEffect creates, updates and deletes, and returns the result and the revision, or 0 after a delete", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      const counts = count(store)
+      const { revision, value } = yield* counts.modifyEffect("a", adding(1))
+      assert.strictEqual(value, "had none")
+      assert.deepStrictEqual(yield* counts.modifyEffect("a", adding(1)), { value: "had 1", revision: revision + 1 })
+      const none = () => Effect.succeed(["deleted", Option.none<number>()] as const)
+      assert.deepStrictEqual(yield* counts.modifyEffect("a", none), { value: "deleted", revision: 0 })
+      assert.deepStrictEqual(yield* counts.modifyEffect("b", none), { value: "deleted", revision: 0 })
+      assert.deepStrictEqual((yield* store.history("a")).map(shown), ["delete a", "a=2", "a=1"])
+      assert.deepStrictEqual(yield* store.history("b"), [])
+    }))
+
+  test("modifyEffect writes nothing if the effect fails or dies, and passes its error on", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("a", 1)
+      const before = (yield* store.status).lastRevision
+      const refuse = (current: Option.Option<number>) => new Refused({ found: Option.getOrUndefined(current) })
+      const refused = yield* Effect.flip(counts.modifyEffect("a", (current) => Effect.fail(refuse(current))))
+      assert.deepStrictEqual(refused, new Refused({ found: 1 }))
+      const died = yield* Effect.exit(counts.modifyEffect("a", () => Effect.die("a defect")))
+      assert.isTrue(Exit.isFailure(died) && Cause.hasDies(died.cause))
+      assert.strictEqual((yield* store.status).lastRevision, before)
+    }))
+
+  test("modifyEffect does not repeat an effect whose own error is a conflict of a store", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const counts = count(store)
+      yield* counts.put("other", 1)
+      let runs = 0
+      const failing = counts.modifyEffect("a", () => {
+        runs++
+        return Effect.as(counts.put("other", 2, KVStore.KVOptions.createOnly), [undefined, Option.some(1)] as const)
+      })
+      assert.strictEqual((yield* reasonOf(failing, "KeyAlreadyExists"))._tag, "KeyAlreadyExists")
+      assert.strictEqual(runs, 1)
+    }))
+
+  test("modifyEffect runs the effect again after a conflict, and no concurrent change is lost", () =>
+    Effect.gen(function*() {
+      const store = interleaved(yield* openBucket({ timeout: "30 seconds" }))
+      const counts = count(store)
+      let runs = 0
+      const add = counts.modifyEffect("a", (current) =>
+        Effect.sync(() => {
+          runs++
+          return [runs, plus(1)(current)] as const
+        }))
+      const all = yield* finish(Effect.replicateEffect(add, 20, { concurrency: 20 }))
+      assert.deepStrictEqual(Option.map(yield* counts.get("a"), ({ value }) => value), Option.some(20))
+      assert.strictEqual(new Set(all.map(({ revision }) => revision)).size, 20)
+      assert.isAbove(runs, 20)
+    }))
+
+  test("modifyEffect fails with Unavailable after conflicts for the timeout, and writes nothing", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket(short)
+      const counts = count(store)
+      const always = counts.modifyEffect(
+        "a",
+        (current) => Effect.as(counts.put("a", 7), [undefined, plus(1)(current)] as const)
+      )
+      const { message } = yield* finish(reasonOf(always, "Unavailable"))
+      assert.include(message, "conflicts with other writers for 300ms")
+      assert.deepStrictEqual(Option.map(yield* counts.get("a"), ({ value }) => value), Option.some(7))
+    }))
+
+  test("modifyEffect does not interrupt an effect that takes longer than the timeout", () =>
+    Effect.gen(function*() {
+      const counts = count(yield* openBucket(short))
+      const slow = counts.modifyEffect("a", (current) => Effect.delay(adding(1)(current), "800 millis"))
+      assert.strictEqual((yield* finish(slow)).value, "had none")
+    }))
+
+  test("modifyEffect fails with UndecodableValue, and the effect does not run, if the value does not decode", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("no number"))
+      yield* refusal(store, count(store).modifyEffect("a", () => Effect.die("it ran")), "UndecodableValue")
+    }))
+
+  const wrong: ReadonlyArray<readonly [what: string, f: unknown, tag: "InvalidConfig" | "InvalidValue", said: string]> =
+    [
+      ["no function", undefined, "InvalidConfig", "expected a function of the value, got undefined"],
+      ["a function that returns an Option", () => Option.some(1), "InvalidValue", "to return an Effect"],
+      ["an effect of an Option", () => Effect.succeed(Option.some(1)), "InvalidValue", "to return [result, Option]"],
+      ["an effect of a value", () => Effect.succeed(["x", 5]), "InvalidValue", "to return [result, Option]"],
+      ["an effect of nothing", () => Effect.void, "InvalidValue", "to return [result, Option]"]
+    ]
+  for (const [what, f, tag, said] of wrong) {
+    test(`modifyEffect with ${what} is refused, and deletes nothing`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        yield* count(store).put("a", 1)
+        const reason = yield* refusal(store, count(store).modifyEffect("a", untyped(f)), tag)
+        assert.include(reason.message, said)
+        assert.deepStrictEqual(yield* store.keys(), ["a"])
+      }))
+  }
 }

@@ -45,6 +45,37 @@ export const typedViews = (test: Test, until: Until) => {
       yield* refusal(store, prices.delete("apple", { revision }), "RevisionMismatch")
     }))
 
+  test("keys, purge, getMany and history of a typed view are those of the store, with decoded values", () =>
+    Effect.gen(function*() {
+      const { prices, store } = yield* priced({ historySize: 5 })
+      yield* prices.put("fruit.apple", { cents: 1 })
+      yield* prices.put("fruit.pear", { cents: 2 })
+      yield* prices.put("bread", { cents: 3 })
+      assert.deepStrictEqual(yield* prices.keys("fruit.*"), ["fruit.apple", "fruit.pear"])
+      const found = yield* prices.getMany(["bread", "none", "fruit.pear"])
+      assert.deepStrictEqual([...found].map(([key, { value }]) => [key, value.cents]).toSorted(), [
+        ["bread", 3],
+        ["fruit.pear", 2]
+      ])
+      yield* prices.put("bread", { cents: 4 })
+      const bad = yield* store.put("bread", bytes("no json"))
+      yield* prices.delete("bread")
+      const history = yield* prices.history("bread")
+      assert.deepStrictEqual(
+        history.map((event) => event._tag === "Put" ? event.entry.value.cents : event._tag),
+        ["Removed", "Undecodable", 4, 3]
+      )
+      assert.include(history[1], { key: "bread", revision: bad })
+      yield* prices.purge("bread")
+      assert.deepStrictEqual((yield* prices.history("bread")).map(({ _tag }) => _tag), ["Removed"])
+      const revision = yield* store.put("fruit.pear", bytes("no json"))
+      assert.deepStrictEqual(yield* prices.keys(), ["fruit.apple", "fruit.pear"])
+      const error = yield* Effect.flip(prices.getMany(["fruit.apple", "fruit.pear"]))
+      assert.deepStrictEqual([error.operation, error.key], ["getMany", "fruit.pear"])
+      assert.include(error.reason, { _tag: "UndecodableValue", revision })
+      yield* refusal(store, prices.purge("fruit.pear", { revision: 1 }), "RevisionMismatch")
+    }))
+
   test("put of a typed view fails with InvalidValue if the value does not encode, and writes nothing", () =>
     Effect.gen(function*() {
       const { prices, store } = yield* priced()
