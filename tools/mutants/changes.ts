@@ -103,9 +103,9 @@ export const changes: ReadonlyArray<Mutant> = [
   {
     name: "modify decides by an outdated replica",
     from: "K5, K13",
-    file: "src/internal/kv/typed.ts",
-    find: "decodeFound(\"modify\", store.get(key, { fromLeader: true }))",
-    replace: "decodeFound(\"modify\", store.get(key))",
+    file: "src/internal/kv/modify.ts",
+    find: "decodeFound(operation, store.get(key, { fromLeader: true }))",
+    replace: "decodeFound(operation, store.get(key))",
     ...unaffected,
     test: {
       file: onSimulatedServers,
