@@ -36,6 +36,7 @@ import { countActive } from "./internal/kv/metrics.ts"
 import { make as makeStore } from "./internal/kv/store.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
 import { isDeeperThan, mostLevels } from "./internal/storedJson.ts"
+import { checkKey } from "./internal/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import type { BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 import type { KVStoreError } from "./KVStoreError.ts"
@@ -61,9 +62,10 @@ export class KVStore extends Context.Service<KVStore, {
    * Returns the value of a key; none if the key is absent, deleted, purged or
    * expired. Sees every write that this store has acknowledged to this process,
    * unless the replicas of the bucket were increased within the last minute: see
-   * `ReadOptions`.
+   * `ReadOptions`. Here and in `getMany` and `history`, the key may also be one of
+   * another client that `put` would refuse, such as `größe`.
    */
-  readonly get: (key: string, options?: ReadOptions) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
+  readonly get: (key: string, options?: GetOptions) => Effect.Effect<Option.Option<KVEntry>, KVStoreError>
   /** Writes a value, under a condition if `options` has one, and returns the revision of this write. */
   readonly put: (key: string, value: Uint8Array, options?: KVOptions) => Effect.Effect<number, KVStoreError>
   /** Removes the value of a key by writing a delete marker, also if the key has no value. */
@@ -375,6 +377,22 @@ export type KVOptions =
   }
 
 /**
+ * Options of `get`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GetOptions extends ReadOptions {
+  /**
+   * Returns the value that the write with this revision has stored under the key; none
+   * if the revision is a marker, belongs to another key, or is not kept any more: a
+   * bucket keeps the last `historySize` messages of each key. Such a read always asks
+   * the leader of the bucket's stream. Default: the last revision of the key.
+   */
+  readonly revision?: number | undefined
+}
+
+/**
  * Options of `get` and `history`.
  *
  * @category models
@@ -484,7 +502,7 @@ export interface KVStatus {
  */
 export interface TypedKVStore<A> {
   /** Returns the value of a key. Fails with `UndecodableValue` if the stored bytes do not decode. */
-  readonly get: (key: string, options?: ReadOptions) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
+  readonly get: (key: string, options?: GetOptions) => Effect.Effect<Option.Option<KVEntry<A>>, KVStoreError>
   /**
    * Returns the value of a key unless it is older than `maxAge`: see
    * `KVStore.getUnexpired`. An expired value is not decoded.
@@ -911,13 +929,27 @@ export const getUnexpired: {
 const deletesAtOnce = 16
 
 /**
- * Deletes all keys that match a filter, and returns their number. Default: all
- * keys of the bucket.
+ * The result of `clear`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClearReport {
+  /** The number of deleted keys. */
+  readonly removed: number
+  /** The number of keys of other clients that are not valid keys of this library, such as `größe`: they are kept. */
+  readonly skipped: number
+}
+
+/**
+ * Deletes all keys that match a filter, and returns how many. Default: all keys of
+ * the bucket.
  *
  * **Details**
  *
  * Lists the keys once and deletes each without a condition. A key that is written
- * during the run may be deleted or kept.
+ * during the run may be deleted or kept. Each deleted key leaves a tombstone: see
+ * `purgeTombstones`.
  *
  * **Example** (Emptying a part of a bucket)
  *
@@ -929,7 +961,7 @@ const deletesAtOnce = 16
  *   const store = yield* KVStore.KVStore
  *   yield* store.put("orders.1", new TextEncoder().encode("new"))
  *   yield* store.put("customers.1", new TextEncoder().encode("ann"))
- *   const removed = yield* KVStore.clear(store, "orders.>")
+ *   const { removed } = yield* KVStore.clear(store, "orders.>")
  *   return `${removed} removed, left: ${yield* store.keys()}`
  * })
  *
@@ -941,16 +973,17 @@ const deletesAtOnce = 16
  * @since 0.1.0
  */
 export const clear: {
-  (filter?: string): (store: KVStore["Service"]) => Effect.Effect<number, KVStoreError>
-  (store: KVStore["Service"], filter?: string): Effect.Effect<number, KVStoreError>
+  (filter?: string): (store: KVStore["Service"]) => Effect.Effect<ClearReport, KVStoreError>
+  (store: KVStore["Service"], filter?: string): Effect.Effect<ClearReport, KVStoreError>
 } = dual(
   isStore,
   Effect.fnUntraced(function*(
     store: KVStore["Service"],
     filter?: string
-  ): Effect.fn.Return<number, KVStoreError> {
-    const keys = yield* store.keys(filter)
+  ): Effect.fn.Return<ClearReport, KVStoreError> {
+    const all = yield* store.keys(filter)
+    const keys = all.filter((key) => checkKey(key) === undefined)
     yield* Effect.forEach(keys, (key) => store.delete(key), { concurrency: deletesAtOnce, discard: true })
-    return keys.length
+    return { removed: keys.length, skipped: all.length - keys.length }
   })
 )

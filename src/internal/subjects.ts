@@ -3,6 +3,7 @@
  */
 import { format } from "effect/Formatter"
 import { InvalidKey } from "../KVStoreError.ts"
+import { toUtf8 } from "./utf8.ts"
 
 /** In characters. A server closes the connection at a subject above 4 KiB, its control line (observed on 2.15.1). */
 export const longestKey = 1024
@@ -22,6 +23,18 @@ const tokenIsValid = (token: string, index: number, tokens: ReadonlyArray<string
 
 export const checkKey = (key: string): InvalidKey | undefined =>
   typeof key === "string" && key.length <= longestKey && keyPattern.test(key)
+    ? undefined
+    : new InvalidKey({ expected: expectedKey })
+
+/** A space or a control character ends a subject in the protocol of NATS. */
+const isInSubject = (character: string): boolean => character > " " && character !== "\u007f"
+
+const isStorable = (token: string): boolean =>
+  token !== "" && token !== "*" && token !== ">" && Array.from(token).every(isInSubject)
+
+/** Checks a key to be read: other clients can have stored keys that `checkKey` refuses. */
+export const checkStoredKey = (key: string): InvalidKey | undefined =>
+  typeof key === "string" && (toUtf8(key)?.length ?? Infinity) <= longestKey && key.split(".").every(isStorable)
     ? undefined
     : new InvalidKey({ expected: expectedKey })
 

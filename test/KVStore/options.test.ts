@@ -39,6 +39,7 @@ const countingStore = Effect.fnUntraced(function*(asked: Asked) {
     lastOf: () => ask,
     streamOfEach: () => Stream.fromEffect(ask),
     follow: () => Stream.fromEffect(ask),
+    at: () => ask,
     removeUpTo: () => ask,
     status: ask,
     reachability: Stream.fromEffect(ask)

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { checkFilter, checkKey, everything, matcher } from "../../src/internal/subjects.ts"
-import { badKeys, tooLong } from "../support/badKeys.ts"
+import { checkFilter, checkKey, checkStoredKey, everything, matcher } from "../../src/internal/subjects.ts"
+import { badKeys, foreignKeys, tooLong, unreadableKeys } from "../support/badKeys.ts"
 
 const goodKeys = [
   "foo",
@@ -76,6 +76,13 @@ describe("a key", () => {
       assert.strictEqual(checkKey(key)?._tag, "InvalidKey")
     })
   }
+
+  it("to be read may be one of another client, but nothing that no server stores", () => {
+    for (const key of [...goodKeys, ...foreignKeys]) assert.isUndefined(checkStoredKey(key), key)
+    for (const key of [...unreadableKeys, ...notText.map(untyped)]) {
+      assert.strictEqual(checkStoredKey(key)?._tag, "InvalidKey", key)
+    }
+  })
 
   it("is text", () => {
     for (const key of notText) assert.strictEqual(checkKey(untyped(key))?._tag, "InvalidKey")

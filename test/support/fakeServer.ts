@@ -132,6 +132,7 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
         if (!state.present.includes(key) && !state.atLeader.includes(key)) return undefined
         return { subject, revision: 1, created: 0, header: () => "", data: new Uint8Array(0) }
       }),
+    messageAt: unused,
     lastMessages: unused,
     streamInfo: unused,
     createStream: unused,

@@ -295,6 +295,7 @@ export const makeModel = (
         if (kept === undefined) return undefined
         return { subject, revision: kept.revision, created: 0, header: () => "", data: new Uint8Array(0) }
       }),
+    messageAt: unused,
     lastMessages: unused,
     createStream: unused,
     updateStream: unused,

@@ -140,7 +140,7 @@ export const expiringReads = (store: KVStore.KVStore["Service"], prices: Prices)
 ]
 
 export const clearing = (store: KVStore.KVStore["Service"]) => {
-  const removed: ReadonlyArray<Effect.Effect<number, KVStore.KVStoreError>> = [
+  const removed: ReadonlyArray<Effect.Effect<KVStore.ClearReport, KVStore.KVStoreError>> = [
     KVStore.clear(store),
     KVStore.clear(store, "orders.*"),
     pipe(store, KVStore.clear()),

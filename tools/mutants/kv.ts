@@ -29,8 +29,8 @@ export const kv: ReadonlyArray<Mutant> = [
     name: "a failed read is reported as an absent key",
     from: "AegisSDK 0.4: get returns None for any error (K14)",
     file: store,
-    find: "Effect.map(backend.last(key, currencyOf(options)), (last) =>",
-    replace: "Effect.map(Effect.orElseSucceed(backend.last(key, currencyOf(options)), () => Option.none()), (last) =>",
+    find: "Effect.map(messageOf(key, options), (found) =>",
+    replace: "Effect.map(Effect.orElseSucceed(messageOf(key, options), () => Option.none()), (found) =>",
     scenario: "single"
   },
   {
@@ -216,6 +216,19 @@ export const kv: ReadonlyArray<Mutant> = [
     test: {
       file: "test/KVStore/KVStore.test.ts",
       name: "modifyEffect fails with Unavailable after conflicts for the timeout, and writes nothing"
+    }
+  },
+  {
+    name: "get at a revision returns the value of another key",
+    from: "nats.js: get with revision (K13)",
+    file: bucket,
+    find: "message === undefined || message.subject !== `${prefix}${key}`",
+    replace: "message === undefined",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/simulated.test.ts",
+      name: "get at a revision returns that value of the key while it is kept, with historySize 5"
     }
   }
 ]

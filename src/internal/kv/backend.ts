@@ -74,6 +74,8 @@ export interface Backend {
   readonly clock: Clock.Clock
   /** The last message of a key. */
   readonly last: (key: string, currency: Currency) => Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>
+  /** The message with this revision, if it is one of this key and is kept. */
+  readonly at: (key: string, revision: number) => Effect.Effect<Option.Option<StoredMessage>, KVStoreReason>
   /** Appends a message and returns its revision. Fails with `RevisionMismatch` if the condition does not hold. */
   readonly append: (message: Append) => Effect.Effect<number, KVStoreReason>
   /** The kept messages of a key, oldest first. `currency` applies to the last one. */

@@ -175,6 +175,8 @@ export const make = Effect.fnUntraced(function*(
     clock,
     follow: follow(held),
     last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
+    at: (key, revision) =>
+      look(() => Option.fromUndefinedOr(log.history(key).find((message) => message.revision === revision))),
     history: (key) => look(() => log.history(key)),
     lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),
     streamOfEach: (filter) => Stream.unwrap(look(() => Stream.fromIterable(log.lastOfEach(matcher(filter))))),

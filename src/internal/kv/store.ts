@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type {
+  GetOptions,
   KVEvent,
   KVOptions,
   PurgeTombstonesOptions,
@@ -19,13 +20,14 @@ import type {
   WatchOptions
 } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
-import { checkFilter, checkKey, everything, shownKey } from "../subjects.ts"
+import { checkFilter, checkKey, checkStoredKey, everything, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent, Currency } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
 import { purgeTombstones } from "./tombstones.ts"
 import {
+  checkGetOptions,
   checkOptions,
   checkReadOptions,
   checkRemoveOptions,
@@ -120,8 +122,8 @@ const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => 
       const list = Result.getOrElse(read, (): ReadonlyArray<string> => [])
       return operate(
         "getMany",
-        list.find((key) => checkKey(key) !== undefined),
-        () => Result.isFailure(read) ? read.failure : list.map(checkKey).find((problem) => problem !== undefined),
+        list.find((key) => checkStoredKey(key) !== undefined),
+        () => Result.isFailure(read) ? read.failure : list.map(checkStoredKey).find((problem) => problem !== undefined),
         () => Effect.map(backend.lastOf(list), toEntries)
       )
     }
@@ -129,6 +131,31 @@ const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => 
 }
 
 const currencyOf = (options: ReadOptions | undefined): Currency => options?.fromLeader === true ? "decides" : "seen"
+
+/** Reads of one key. */
+const readsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
+  const messageOf = (key: string, options: GetOptions | undefined) =>
+    options?.revision === undefined ? backend.last(key, currencyOf(options)) : backend.at(key, options.revision)
+  return {
+    get: (key: string, options?: GetOptions) =>
+      operate(
+        "get",
+        key,
+        () => checkStoredKey(key) ?? checkGetOptions(options),
+        () =>
+          Effect.map(messageOf(key, options), (found) =>
+            isLive(found) ? Option.some(toEntry(found.value)) : Option.none()),
+        getOutcome
+      ),
+    history: (key: string, options?: ReadOptions) =>
+      operate(
+        "history",
+        key,
+        () => checkStoredKey(key) ?? checkReadOptions("history", options),
+        () => Effect.map(backend.history(key, currencyOf(options)), (all) => all.map(toEvent).toReversed())
+      )
+  }
+}
 
 export const make = (backend: Backend) => {
   const { clock, config } = backend
@@ -150,16 +177,7 @@ export const make = (backend: Backend) => {
   return {
     config,
     clock,
-    get: (key: string, options?: ReadOptions) =>
-      operate(
-        "get",
-        key,
-        () => checkKey(key) ?? checkReadOptions("get", options),
-        () =>
-          Effect.map(backend.last(key, currencyOf(options)), (last) =>
-            isLive(last) ? Option.some(toEntry(last.value)) : Option.none()),
-        getOutcome
-      ),
+    ...readsOf(backend, operate),
     put: (key: string, value: Uint8Array, options?: KVOptions) =>
       operate(
         "put",
@@ -169,13 +187,6 @@ export const make = (backend: Backend) => {
       ),
     delete: remove("delete"),
     purge: remove("purge"),
-    history: (key: string, options?: ReadOptions) =>
-      operate(
-        "history",
-        key,
-        () => checkKey(key) ?? checkReadOptions("history", options),
-        () => Effect.map(backend.history(key, currencyOf(options)), (all) => all.map(toEvent).toReversed())
-      ),
     watch: (filter: string = everything, options?: WatchOptions) => watch(filter, options),
     stream: (filter: string = everything) => {
       const problem = checkFilter(filter)

@@ -5,7 +5,14 @@
  */
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
-import type { KVOptions, PurgeTombstonesOptions, ReadOptions, RemoveOptions, WatchOptions } from "../../KVStore.ts"
+import type {
+  GetOptions,
+  KVOptions,
+  PurgeTombstonesOptions,
+  ReadOptions,
+  RemoveOptions,
+  WatchOptions
+} from "../../KVStore.ts"
 import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
 import { checkFilter, checkKey, everything } from "../subjects.ts"
@@ -36,6 +43,8 @@ const conditions = {
 const conditionNames = Object.keys(conditions) as ReadonlyArray<keyof typeof conditions>
 
 const reading = { fromLeader: options.optional(options.flag) }
+
+const getting = { ...reading, revision: options.optional(options.integer(1)) }
 
 const removal = { revision: options.optional(revision) }
 
@@ -100,6 +109,9 @@ export const checkOptions = (given: KVOptions | undefined): KVStoreReason | unde
 
 export const checkReadOptions = (operation: string, given: ReadOptions | undefined): KVStoreReason | undefined =>
   given === undefined ? undefined : problemOf(options.read(operation, given, reading))
+
+export const checkGetOptions = (given: GetOptions | undefined): KVStoreReason | undefined =>
+  given === undefined ? undefined : problemOf(options.read("get", given, getting))
 
 export const checkRemoveOptions = (operation: string, given: RemoveOptions | undefined): KVStoreReason | undefined =>
   problemOf(options.read(operation, given, removal))

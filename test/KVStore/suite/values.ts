@@ -3,11 +3,12 @@ import { assert } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../../src/KVStore.ts"
-import { bytes, textOf } from "../../../tools/values.ts"
-import { Buckets, freshName, numbers, openBucket } from "../../support/suite.ts"
+import { bytes, textOf, untyped } from "../../../tools/values.ts"
+import { Buckets, freshName, numbers, openBucket, reasonOf } from "../../support/suite.ts"
 import { type Backend, read, refusal, type Test } from "./fixture.ts"
 
 export const values = (test: Test, backend: Backend) => {
@@ -27,6 +28,53 @@ export const values = (test: Test, backend: Backend) => {
       yield* store.put("a", bytes("1"))
       assert.isTrue(Option.isNone(yield* store.get("b")))
       assert.isTrue(Option.isNone(yield* store.get("a.b")))
+    }))
+
+  for (const [historySize, kept] of [[1, false], [5, true]] as const) {
+    test(`get at a revision returns that value of the key while it is kept, with historySize ${historySize}`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ historySize })
+        const first = yield* store.put("a", bytes("1"))
+        const other = yield* store.put("b", bytes("2"))
+        const second = yield* store.put("a", bytes("3"))
+        const at = (key: string, revision: number) =>
+          Effect.map(
+            store.get(key, { revision }),
+            Option.map(({ key, revision, value }) => [key, revision, textOf(value)])
+          )
+        assert.deepStrictEqual(yield* at("a", second), Option.some(["a", second, "3"]))
+        assert.deepStrictEqual(yield* at("b", other), Option.some(["b", other, "2"]))
+        assert.deepStrictEqual(yield* at("a", first), kept ? Option.some(["a", first, "1"]) : Option.none())
+        for (
+          const [key, revision] of [["a", other], ["b", first], ["c", first], ["a", second + 1], [
+            "a",
+            second + 999
+          ]] as const
+        ) {
+          assert.deepStrictEqual(yield* at(key, revision), Option.none(), `${key} at ${revision}`)
+        }
+        assert.deepStrictEqual(
+          yield* store.get("a", { revision: second, fromLeader: true }),
+          yield* store.get("a", { revision: second })
+        )
+        yield* store.delete("a")
+        assert.deepStrictEqual(yield* at("a", second), kept ? Option.some(["a", second, "3"]) : Option.none())
+        assert.deepStrictEqual(yield* at("a", second + 1), Option.none())
+        yield* store.purge("a")
+        assert.deepStrictEqual(yield* at("a", second), Option.none())
+        const prices = KVStore.typed(store, Schema.Int)
+        assert.strictEqual(Option.getOrThrow(yield* prices.get("b", { revision: other })).value, 2)
+      }))
+  }
+
+  test("get at a revision that is no positive whole number is refused", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      for (const revision of [0, -1, 1.5, Number.NaN, 2 ** 53, untyped("1"), untyped(null)]) {
+        const { message } = yield* reasonOf(store.get("a", { revision }), "InvalidConfig")
+        assert.include(message, "revision: expected a whole number from 1")
+      }
+      yield* reasonOf(store.history("a", untyped({ revision: 1 })), "InvalidConfig")
     }))
 
   test("get and history with fromLeader return the same as without, also for keys without a value", () =>

@@ -30,6 +30,7 @@ const scripted = Effect.fnUntraced(function*(
     lastOf: () => unused,
     streamOfEach: () => Stream.die("not used in this test"),
     follow: () => Stream.die("not used in this test"),
+    at: () => unused,
     removeUpTo: () => unused,
     status: unused,
     reachability: Stream.die("not used in this test")

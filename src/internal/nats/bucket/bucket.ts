@@ -88,6 +88,27 @@ const reads = (access: Access): Backend["last"] => {
     })
 }
 
+/** Reads the message with a revision, if it is one of the key. */
+const readsAt = (access: Access): Backend["at"] => {
+  const { again, config, js } = access
+  const prefix = subjectPrefix(config.bucket)
+  return (key, revision) =>
+    Effect.map(
+      again.read(js.messageAt(streamName(config.bucket), revision, timeoutOf(access))),
+      (message) =>
+        message === undefined || message.subject !== `${prefix}${key}`
+          ? Option.none()
+          : Option.some(fromStored(message, prefix))
+    )
+}
+
+const removals = (access: Access): Backend["removeUpTo"] => {
+  const { again, config, js } = access
+  const subjectOf = subjectsIn(access)
+  return (key, upTo) =>
+    again.read(js.purgeSubject(streamName(config.bucket), { subject: subjectOf(key), upTo }, timeoutOf(access)))
+}
+
 /** Another stream has taken the bucket's subjects and stored the message. */
 const storedBy = (stream: string, prefix: string): ConfigMismatch =>
   new ConfigMismatch({
@@ -258,11 +279,9 @@ export const make = Effect.fnUntraced(function*(
     config,
     clock: yield* storeClock.make(port, info),
     last,
+    at: readsAt(access),
     append: writes(access),
-    removeUpTo: (key, revision) =>
-      Effect.suspend(() =>
-        again.read(js.purgeSubject(stream, { subject: subjectsIn(access)(key), upTo: revision }, timeout))
-      ),
+    removeUpTo: removals(access),
     ...readsOfMany(access, last),
     status: Effect.map(info, (now) => status(port, bucket, now)),
     reachability: reach.changes

@@ -27,6 +27,12 @@ export interface MessageReads {
     from: "nearest" | "leader",
     timeout: number
   ) => Effect.Effect<KeptMessage | undefined, PortFailure>
+  /** The message with a sequence, from the stream's leader. */
+  readonly messageAt: (
+    stream: string,
+    sequence: number,
+    timeout: number
+  ) => Effect.Effect<KeptMessage | undefined, PortFailure>
   /**
    * The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access.
    * `expected` is the number of bytes of all messages; the window of the connection limits it.
@@ -131,8 +137,12 @@ export const messageReads = (
           : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
     )
 
-  const atLeader = (stream: string, subject: string, timeout: number) =>
-    call<KeptAnswer>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, timeout).pipe(
+  const atLeader = (
+    stream: string,
+    which: { readonly last_by_subj: string } | { readonly seq: number },
+    timeout: number
+  ) =>
+    call<KeptAnswer>(`STREAM.MSG.GET.${stream}`, which, timeout).pipe(
       Effect.flatMap(fromKept),
       Effect.catchIf(
         (failure) => failure._tag === "Api" && failure.code === noMessageFound,
@@ -142,7 +152,10 @@ export const messageReads = (
 
   return {
     lastMessage: (stream, subject, from, timeout) =>
-      from === "nearest" ? nearest(stream, subject, timeout) : atLeader(stream, subject, timeout),
+      from === "nearest"
+        ? nearest(stream, subject, timeout)
+        : atLeader(stream, { last_by_subj: subject }, timeout),
+    messageAt: (stream, seq, timeout) => atLeader(stream, { seq }, timeout),
     lastMessages: ({ expected, stream, subjects }, timeout, read) =>
       Effect.suspend(() => {
         const chain = new Chain()

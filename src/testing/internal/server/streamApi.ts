@@ -87,9 +87,9 @@ export const purge = (
 
 export const messageGet = (
   stream: SimulatedStream,
-  { last_by_subj: subject }: { readonly last_by_subj?: string }
+  { last_by_subj: subject, seq }: { readonly last_by_subj?: string; readonly seq?: number }
 ): Answer => {
-  if (subject === undefined) return refusals.badRequest
-  const message = stream.leader.last(subject)
+  if (subject === undefined && seq === undefined) return refusals.badRequest
+  const message = subject === undefined ? stream.leader.at(seq!) : stream.leader.last(subject)
   return message === undefined ? refusals.noMessage : `{"message":${message.json()}}`
 }

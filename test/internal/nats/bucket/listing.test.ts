@@ -49,6 +49,7 @@ const makeServer = (
     pullSubject: unused,
     publish: unused,
     lastMessage: unused,
+    messageAt: unused,
     lastMessages: ({ subjects }, _timeout, read) =>
       Effect.suspend(() => {
         asked.push(subjects)
