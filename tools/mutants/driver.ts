@@ -243,5 +243,18 @@ export const driver: ReadonlyArray<Mutant> = [
     find: "this.isPausing = false",
     replace: "",
     scenario: "narrow"
+  },
+  {
+    name: "a listing by a consumer is compared with no names, although the stream has changed",
+    from: "K15",
+    file: "src/internal/nats/bucket/seen.ts",
+    find: "replicasOf(after) === 1 && before?.created === after.created && isSame(before, after)",
+    replace: "replicasOf(after) === 1 && before?.created === after.created",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/seen.test.ts",
+      name: "is undisturbed if the stream has the same messages and one replica"
+    }
   }
 ]

@@ -9,11 +9,13 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "../../kv/backend.ts"
-import type { JetStream } from "../jetstream/api.ts"
+import { everything } from "../../subjects.ts"
+import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import type { Batch } from "../jetstream/reads.ts"
 import { codes } from "../jetstream/reasons.ts"
+import { isUndisturbed } from "./seen.ts"
 import type { FollowOptions } from "./watch.ts"
 import { follow } from "./watch.ts"
 
@@ -192,22 +194,38 @@ export const make = (options: ListingOptions): Listing => {
   const { batch, keyOf, page, pages, singles } = pagesOf(options)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
-  const byBatch = (filter: string) =>
+  const byBatch = (filter: string, want: "values" | "names") =>
     Effect.flatMap(batch([`${prefix}${filter}`]), (answer) =>
       answer === undefined
-        ? byConsumer(filter, false)
+        ? byConsumer(filter, want)
         : answer.isComplete
         ? Effect.succeed(inOrder(answer.messages))
+        : want === "names"
+        ? namesByNames(filter)
         : Effect.flatMap(subjectsOf(filter), ({ names }) => pages(names)))
 
-  const namesByBatch = Effect.fnUntraced(function*(filter: string) {
+  /** Reads the last messages by their names, or by a consumer without their values if these are large together. */
+  const namesByNames = Effect.fnUntraced(function*(filter: string) {
     const { meanSize, names } = yield* subjectsOf(filter)
     if (names.length === 0) return []
-    return meanSize * names.length > mostValueBytes ? yield* byConsumer(filter, true) : yield* pages(names)
+    return meanSize * names.length > mostValueBytes ? yield* byConsumer(filter, "names") : yield* pages(names)
   })
 
-  const messagesOf = (filter: string, from: Follow, headersOnly: boolean) =>
-    follow({ ...options.followOptions, filter, from, headersOnly, purpose: "listing" }).pipe(
+  /** The names of all keys of a large stream are as large as its messages without values, so they are not read first. */
+  const names = (filter: string) =>
+    options.bytes() <= mostValueBytes
+      ? byBatch(filter, "names")
+      : filter === everything
+      ? byConsumer(filter, "names")
+      : namesByNames(filter)
+
+  const messagesOf = (
+    filter: string,
+    from: Follow,
+    headersOnly: boolean,
+    info: FollowOptions["info"] = options.followOptions.info
+  ) =>
+    follow({ ...options.followOptions, filter, from, headersOnly, info, purpose: "listing" }).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
       Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
       Stream.filter(isMessage),
@@ -220,11 +238,18 @@ export const make = (options: ListingOptions): Listing => {
   /**
    * During concurrent writes a snapshot can contain a key twice; the later message counts. A key that is rewritten
    * before the consumer reaches it can be missing from the snapshot. Missing keys are found by the names in the stream,
-   * and read one by one.
+   * and read one by one, unless the stream has not changed.
    */
-  const byConsumer = Effect.fnUntraced(function*(filter: string, headersOnly: boolean) {
-    const byKey = new Map<string, StoredMessage>()
-    for (const message of yield* collect(filter, "snapshot", headersOnly)) byKey.set(message.key, message)
+  const byConsumer = Effect.fnUntraced(function*(filter: string, want: "values" | "names") {
+    const { info } = options.followOptions
+    let before: StreamInfo | undefined
+    const firstInfo = Effect.tap(info, (found) =>
+      Effect.sync(() => {
+        before ??= found
+      }))
+    const messages = yield* Stream.runCollect(messagesOf(filter, "snapshot", want === "names", firstInfo))
+    if (isUndisturbed(before, yield* info)) return messages
+    const byKey = new Map(messages.map((message) => [message.key, message]))
     const { names } = yield* subjectsOf(filter)
     const missing = yield* singles(names.map(keyOf).filter((key) => !byKey.has(key)))
     for (const message of missing) byKey.set(message.key, message)
@@ -236,7 +261,7 @@ export const make = (options: ListingOptions): Listing => {
     streamOfEach: streaming({ canBatch, keyOf, messagesOf, page, subjectsOf }),
     lastOfEach: (filter, want) =>
       Effect.suspend(() =>
-        canBatch() ? want === "names" ? namesByBatch(filter) : byBatch(filter) : byConsumer(filter, want === "names")
+        canBatch() ? want === "names" ? names(filter) : byBatch(filter, want) : byConsumer(filter, want)
       ),
     lastOf: (keys) =>
       Effect.suspend(() =>

@@ -12,6 +12,7 @@ import { monotonicMillis } from "../../time.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { PortFailure } from "../port.ts"
 import type { Gone } from "./givenSubjects.ts"
+import { isSame } from "./seen.ts"
 import type { WatchProgress } from "./watchState.ts"
 
 /** A connected watch looks for removed keys after a random time between these, in milliseconds. */
@@ -48,11 +49,6 @@ export interface Removals {
   /** Looks for removed keys, unless the stream has not changed. `now` is its current information. */
   readonly search: (now: StreamInfo) => Effect.Effect<void, KVStoreReason>
 }
-
-/** Whether a stream has the same messages: each of these numbers changes with every stored or removed message. */
-const isSame = (one: StreamInfo | undefined, other: StreamInfo): boolean =>
-  one !== undefined && one.messages === other.messages && one.lastRevision === other.lastRevision &&
-  one.deleted === other.deleted
 
 export const make = Effect.fnUntraced(function*(
   options: RemovalOptions,

@@ -33,6 +33,18 @@ export const silentRemoval = ({ config }: Seen): SilentRemoval =>
 /** Whether a key has no other message than its last one. */
 export const hasNoHistory = ({ config }: Seen): boolean => keptPerKey(config) === 1
 
+/** Whether a stream has the same messages: each of these numbers changes with every stored or removed message. */
+export const isSame = (one: StreamInfo | undefined, other: StreamInfo): boolean =>
+  one !== undefined && one.messages === other.messages && one.lastRevision === other.lastRevision &&
+  one.deleted === other.deleted
+
+/**
+ * Whether the snapshot of a consumer is complete if the stream was `before` at its beginning and `after` at its end: no
+ * key can have been overwritten before its turn, and no replica can lag behind.
+ */
+export const isUndisturbed = (before: StreamInfo | undefined, after: StreamInfo): boolean =>
+  replicasOf(after) === 1 && before?.created === after.created && isSame(before, after)
+
 /** The refusal of an option that needs 2.11. `connected` is the version of the connected server. */
 export const tooOld = (option: string, connected: string): InvalidConfig =>
   new InvalidConfig({

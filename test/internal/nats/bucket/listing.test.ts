@@ -178,7 +178,21 @@ describe("a listing", () => {
     Effect.gen(function*() {
       const server = makeServer([], () => assert.fail("no request is expected"))
       assert.deepStrictEqual(yield* server.listing.lastOf([]), [])
-      assert.deepStrictEqual(yield* server.listing.lastOfEach(">", "names"), [])
+    }))
+
+  it.effect("of names is one request in a small bucket, and reads pages of names if the answer has not all", () =>
+    Effect.gen(function*() {
+      const names = ["a", "b", "c"]
+      const messages = names.map((name, n) => kept(`${prefix}${name}`, n + 1))
+      const small = makeServer(names, () => ({ isComplete: true, messages }))
+      assert.strictEqual((yield* small.listing.lastOfEach(">", "names")).length, 3)
+      assert.deepStrictEqual(small.asked, [[`${prefix}>`]])
+      const grown = makeServer(
+        names,
+        (subjects) => isPattern(subjects) ? { isComplete: false, messages: [] } : { isComplete: true, messages }
+      )
+      assert.strictEqual((yield* grown.listing.lastOfEach(">", "names")).length, 3)
+      assert.deepStrictEqual(grown.asked, [[`${prefix}>`], names.map((name) => `${prefix}${name}`)])
     }))
 
   /** Starts a listing by a consumer of a server that the test controls. */

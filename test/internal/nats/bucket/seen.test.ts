@@ -4,6 +4,7 @@ import {
   canBatch,
   hasNoHistory,
   isNearestCurrent,
+  isUndisturbed,
   LastSeen,
   type Seen,
   silentRemoval,
@@ -67,17 +68,38 @@ describe("the last STREAM.INFO", () => {
   }
 })
 
-describe("the last answer", () => {
-  const info = (num_replicas: number) => ({
-    config: { num_replicas },
-    version: "2.15.1",
-    created: "",
-    ts: undefined,
-    messages: 0,
-    bytes: 0,
-    lastRevision: 0,
-    deleted: 0
+const info = (num_replicas: number) => ({
+  config: { num_replicas },
+  version: "2.15.1",
+  created: "",
+  ts: undefined,
+  messages: 0,
+  bytes: 0,
+  lastRevision: 0,
+  deleted: 0
+})
+
+describe("the snapshot of a consumer", () => {
+  const before = { ...info(1), messages: 5, lastRevision: 9, deleted: 4 }
+
+  it("is undisturbed if the stream has the same messages and one replica", () => {
+    assert.isTrue(isUndisturbed(before, { ...before, ts: "later", bytes: 1 }))
+    const changes = [
+      { lastRevision: 10, messages: 6 },
+      { messages: 4 },
+      { deleted: 5 },
+      { lastRevision: 10, deleted: 5 },
+      { created: "another" },
+      { config: { num_replicas: 3 } }
+    ]
+    for (const change of changes) {
+      assert.isFalse(isUndisturbed(before, { ...before, ...change }), JSON.stringify(change))
+    }
+    assert.isFalse(isUndisturbed(undefined, before))
   })
+})
+
+describe("the last answer", () => {
   const replicas = (last: LastSeen) => last.now.config.num_replicas
 
   it("is that of the last request that was answered", () => {
