@@ -189,9 +189,37 @@ const streaming = (
   return (filter) => Stream.suspend(() => canBatch() ? byNames(filter) : byConsumer(filter))
 }
 
+/** Reads messages by a short-lived consumer. */
+const byConsumerOf = (options: ListingOptions) => {
+  const { followOptions, timeout } = options
+  const { info } = followOptions
+
+  const messagesOf = (filter: string, from: Follow, headersOnly: boolean, firstInfo: FollowOptions["info"] = info) =>
+    follow({ ...followOptions, filter, from, headersOnly, info: firstInfo, purpose: "listing" }).pipe(
+      Stream.takeWhile((event) => event._tag !== "Ready"),
+      Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
+      Stream.filter(isMessage),
+      Stream.map(({ message }) => message)
+    )
+
+  /** The last messages, and whether no key can be missing or repeated, because the stream has not changed. */
+  const snapshot = Effect.fnUntraced(function*(filter: string, headersOnly: boolean) {
+    let before: StreamInfo | undefined
+    const firstInfo = Effect.tap(info, (found) =>
+      Effect.sync(() => {
+        before ??= found
+      }))
+    const messages = yield* Stream.runCollect(messagesOf(filter, "snapshot", headersOnly, firstInfo))
+    return { messages, isComplete: isUndisturbed(before, yield* info) }
+  })
+
+  return { messagesOf, snapshot }
+}
+
 export const make = (options: ListingOptions): Listing => {
   const { canBatch, js, prefix, read, stream, timeout } = options
   const { batch, keyOf, page, pages, singles } = pagesOf(options)
+  const { messagesOf, snapshot } = byConsumerOf(options)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
   const byBatch = (filter: string, want: "values" | "names") =>
@@ -219,19 +247,6 @@ export const make = (options: ListingOptions): Listing => {
       ? byConsumer(filter, "names")
       : namesByNames(filter)
 
-  const messagesOf = (
-    filter: string,
-    from: Follow,
-    headersOnly: boolean,
-    info: FollowOptions["info"] = options.followOptions.info
-  ) =>
-    follow({ ...options.followOptions, filter, from, headersOnly, info, purpose: "listing" }).pipe(
-      Stream.takeWhile((event) => event._tag !== "Ready"),
-      Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
-      Stream.filter(isMessage),
-      Stream.map(({ message }) => message)
-    )
-
   const collect: Listing["collect"] = (filter, from, headersOnly) =>
     Stream.runCollect(messagesOf(filter, from, headersOnly))
 
@@ -241,14 +256,8 @@ export const make = (options: ListingOptions): Listing => {
    * and read one by one, unless the stream has not changed.
    */
   const byConsumer = Effect.fnUntraced(function*(filter: string, want: "values" | "names") {
-    const { info } = options.followOptions
-    let before: StreamInfo | undefined
-    const firstInfo = Effect.tap(info, (found) =>
-      Effect.sync(() => {
-        before ??= found
-      }))
-    const messages = yield* Stream.runCollect(messagesOf(filter, "snapshot", want === "names", firstInfo))
-    if (isUndisturbed(before, yield* info)) return messages
+    const { isComplete, messages } = yield* snapshot(filter, want === "names")
+    if (isComplete) return messages
     const byKey = new Map(messages.map((message) => [message.key, message]))
     const { names } = yield* subjectsOf(filter)
     const missing = yield* singles(names.map(keyOf).filter((key) => !byKey.has(key)))
