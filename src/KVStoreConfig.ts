@@ -19,8 +19,12 @@ export interface BucketOptions {
   readonly bucket: string
   /** Number of values kept per key, 1 to 64. Default 1: only the latest value. */
   readonly historySize?: number | undefined
-  /** Maximum size of a value in bytes, 1 byte to 64 MiB. Default 1 MiB. The limit of the server may be lower. */
-  readonly maxValueSize?: number | undefined
+  /**
+   * Maximum size of a value in bytes, 1 byte to 64 MiB, or `"unlimited"`: then only the
+   * limit of the server applies, `max_payload`, which may also be the lower one. Default
+   * 1 MiB.
+   */
+  readonly maxValueSize?: number | "unlimited" | undefined
   /**
    * Maximum age of EVERY message in the bucket, the latest value of a key included.
    * Older messages are removed. 100 ms to 366 days. Default: no limit.
@@ -42,6 +46,15 @@ export interface BucketOptions {
   readonly storage?: "file" | "memory" | undefined
   /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. Ignored by the memory backend. */
   readonly replicas?: number | undefined
+  /** Text about the bucket for operators, up to 4 KiB. Not compared with that of an existing bucket. Ignored by the memory backend. */
+  readonly description?: string | undefined
+  /**
+   * Metadata of the bucket's stream for operators and tools: texts by name, together up to
+   * 64 KiB. Names must not begin with `_nats`. Not compared with that of an existing
+   * bucket; `onMismatch: "update"` sets it, and the description. Ignored by the memory
+   * backend.
+   */
+  readonly metadata?: { readonly [name: string]: string } | undefined
   /**
    * States that the cluster of a replicated bucket has no nats-server before 2.11,
    * and will have none, not even during an upgrade or a downgrade. `whenKey` on a
@@ -60,8 +73,8 @@ export interface BucketOptions {
    * - `"update"`: change the settings that differ
    * - `"accept"`: use the settings of the existing bucket
    *
-   * A stream without the subjects of the bucket, or with `no_ack`, always fails with
-   * `ConfigMismatch`.
+   * A mirror, a stream with sources, without the subjects of the bucket, or with
+   * `no_ack`, always fails with `ConfigMismatch`.
    */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
   /**
@@ -103,8 +116,8 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   bucket: Schema.String.check(Schema.isPattern(limits.bucketForm, { expected: limits.bucketFormInWords })),
   /** Number of values kept per key. */
   historySize: intBetween(1, limits.longestHistory),
-  /** Maximum size of a value in bytes. */
-  maxValueSize: intBetween(1, limits.largestValue),
+  /** Maximum size of a value in bytes; undefined if only the limit of the server applies. */
+  maxValueSize: Schema.UndefinedOr(intBetween(1, Number.MAX_SAFE_INTEGER)),
   /** Maximum age of a message; undefined if there is no limit. */
   streamMaxAge: Schema.UndefinedOr(durationBetween(limits.shortestAge, limits.longestAge)),
   /** Lifetime of expiry markers; undefined if expired values leave no marker. */
@@ -115,6 +128,10 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   storage: Schema.Literals(["file", "memory"]),
   /** Number of copies of the bucket in a NATS cluster. */
   replicas: intBetween(1, limits.mostReplicas),
+  /** Text about the bucket; undefined if there is none. */
+  description: Schema.UndefinedOr(Schema.String),
+  /** Metadata of the bucket's stream; undefined if there is none. */
+  metadata: Schema.UndefinedOr(Schema.Record(Schema.String, Schema.String)),
   /** Whether every server of a replicated bucket is stated to be 2.11 or later. */
   guardedWrites: Schema.Boolean,
   /** What to do with an existing bucket that has another configuration. */

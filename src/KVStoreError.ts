@@ -112,6 +112,9 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
   }
 }
 
+/** Settings with which a stream is no bucket for this library. */
+const unusable = new Set(["subjects", "no_ack", "mirror and sources"])
+
 /**
  * The bucket exists with another configuration.
  *
@@ -135,7 +138,10 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
   /** What failed, why, and what to do. */
   override get message(): string {
     const list = this.differences.map((d) => `${d.setting} is ${d.actual}, not ${d.expected}`).join("; ")
-    return `the bucket exists with another configuration (${list}): use the existing values, or set onMismatch: "update" or "accept"`
+    const remedy = this.differences.some((d) => unusable.has(d.setting))
+      ? "no option can accept that: use another bucket, or change the stream"
+      : `use the existing values, or set onMismatch: "update" or "accept"`
+    return `the bucket exists with another configuration (${list}): ${remedy}`
   }
 
   /**

@@ -15,6 +15,10 @@ export const mostLevelsOfMetadata = mostLevels - 1
 /** The largest record of an instance or a leader that is decoded. Parsing a larger one would block the event loop. */
 const largestRecord = 1024 * 1024
 
+/** The largest record that can be stored in a bucket and decoded. */
+export const recordLimit = ({ maxValueSize = largestRecord }: { readonly maxValueSize: number | undefined }): number =>
+  Math.min(maxValueSize, largestRecord)
+
 const quote = 34
 const backslash = 92
 const openers = new Set([91, 123])

@@ -103,7 +103,7 @@ const makeId = Effect.map(
   ([process, name]) => `${process}-${name}`
 )
 
-/** `times` are the timings of the service, for a candidate without its own. `limit` is the bucket's `maxValueSize`. */
+/** `times` are the timings of the service, for a candidate without its own. `limit` is that of a record. */
 export const toCandidate = (
   election: string,
   options: CandidateOptions | undefined,

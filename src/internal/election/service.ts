@@ -13,6 +13,7 @@ import type { ElectionError } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { invalidConfig, kindOf } from "../options.ts"
+import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
 import { checkName, failure, toCandidate, toLayerTimes } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
@@ -108,7 +109,7 @@ const enter = (
   options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
   Effect.mapError(
-    toCandidate(election, options, times, store.config.maxValueSize),
+    toCandidate(election, options, times, recordLimit(store.config)),
     failure(operation, election)
   )
 

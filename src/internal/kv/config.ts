@@ -9,15 +9,51 @@ import { type InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
 import * as limits from "./limits.ts"
 
+const size = options.integer(1, limits.largestValue)
+
+/** Undefined for "unlimited". */
+const sizeOrUnlimited: options.Setting<number | undefined> = (name, value) =>
+  value === "unlimited"
+    ? Result.succeed(undefined)
+    : Result.mapError(
+      size(name, value),
+      ({ problem }) => options.invalidConfig(problem.replace(/, got /, ", or \"unlimited\", got "))
+    )
+
+const byteLength = (text: string): number => new TextEncoder().encode(text).length
+
+const describing: options.Setting<string> = (name, value) =>
+  Result.flatMap(
+    options.text(name, value),
+    (text) =>
+      byteLength(text) <= limits.longestDescription
+        ? Result.succeed(text)
+        : options.refuse(name, `a text of at most ${limits.longestDescription} bytes`, `one of ${byteLength(text)}`)
+  )
+
+const isLabels = (value: unknown): value is { readonly [name: string]: string } =>
+  typeof value === "object" && value !== null && !Array.isArray(value) &&
+  Object.entries(value).every(([name, text]) => typeof text === "string" && !name.startsWith("_nats"))
+
+const labels: options.Setting<{ readonly [name: string]: string }> = (name, value) =>
+  !isLabels(value)
+    ? options.refuse(name, "texts by names that do not begin with _nats", options.kindOf(value))
+    : byteLength(JSON.stringify(value)) > limits.largestMetadata
+    ? options.refuse(name, `at most ${limits.largestMetadata} bytes of JSON`, "more")
+    // A copy: the caller's object can change later.
+    : Result.succeed({ ...value })
+
 const settings = {
   bucket: options.textLike(limits.bucketForm, limits.bucketFormInWords),
   historySize: options.withDefault(options.integer(1, limits.longestHistory), 1),
-  maxValueSize: options.withDefault(options.integer(1, limits.largestValue), 1024 * 1024),
+  maxValueSize: options.withDefault(sizeOrUnlimited, 1024 * 1024),
   streamMaxAge: options.optional(options.duration(limits.shortestAge, limits.longestAge)),
   expiryMarkers: options.optional(options.duration(limits.shortestMarker, limits.longestAge)),
   maxBytes: options.optional(options.integer(1)),
   storage: options.withDefault(options.oneOf(["file", "memory"]), "file"),
   replicas: options.withDefault(options.integer(1, limits.mostReplicas), 1),
+  description: options.optional(describing),
+  metadata: options.optional(labels),
   guardedWrites: options.withDefault(options.flag, false),
   onMismatch: options.withDefault(options.oneOf(["fail", "update", "accept"]), "fail"),
   create: options.withDefault(options.flag, true),

@@ -21,6 +21,12 @@ export const longestHistory = 64
 /** In bytes: the largest `max_payload` that a server can be configured with. */
 export const largestValue = 64 * 1024 * 1024
 
+/** In bytes: the maximum of JetStream for the description of a stream. */
+export const longestDescription = 4096
+
+/** In bytes: half of what JetStream allows for the metadata of a stream. */
+export const largestMetadata = 64 * 1024
+
 /** Copies of a stream: the maximum of JetStream. */
 export const mostReplicas = 5
 

@@ -127,7 +127,7 @@ export const readPurgeTombstonesOptions = (given: PurgeTombstonesOptions | undef
 export const checkWatchOptions = (given: WatchOptions | undefined): InvalidConfig | undefined =>
   problemOf(options.read("watch", given, watching))
 
-export const checkValue = (value: Uint8Array, limit: number): KVStoreReason | undefined =>
+export const checkValue = (value: Uint8Array, limit = Number.POSITIVE_INFINITY): KVStoreReason | undefined =>
   !(value instanceof Uint8Array)
     ? new InvalidValue({ problem: "expected a Uint8Array; a typed view stores other values" })
     : isDetached(value)

@@ -15,6 +15,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { answeredWithin, conflictPause } from "../retry.ts"
+import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
 import {
@@ -251,7 +252,7 @@ export class OwnRecord {
       change === undefined ? Result.succeed(record.instance) : change(record.instance),
       (instance) => {
         const stamped = { ...record, instance: changed(instance, { lastHeartbeat: now }) }
-        return Result.map(toBytes(stamped, config.maxValueSize), (bytes) => ({ record: stamped, bytes }))
+        return Result.map(toBytes(stamped, recordLimit(config)), (bytes) => ({ record: stamped, bytes }))
       }
     )
   }

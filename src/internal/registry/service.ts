@@ -18,6 +18,7 @@ import { RegistryError, type RegistryReason, UndecodableValue } from "../../Regi
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
 import { conflictPause } from "../retry.ts"
+import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
@@ -107,7 +108,7 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
     instanceId: fields.instanceId ?? InstanceId.make(`${fields.serviceName}-${yield* makeIdSuffix}`),
     lastHeartbeat: yield* DateTime.now
   })
-  yield* Effect.fromResult(record.toBytes({ instance, nonce, rest: {} }, access.store.config.maxValueSize))
+  yield* Effect.fromResult(record.toBytes({ instance, nonce, rest: {} }, recordLimit(access.store.config)))
   return instance
 })
 

@@ -26,7 +26,7 @@ import * as opening from "./opening.ts"
 import { make as makeReach, type Reach } from "./reach.ts"
 import { canBatch, hasNoHistory, isNearestCurrent, isRecent, LastSeen, silentRemoval, whyNotGuarded } from "./seen.ts"
 import * as storeClock from "./storeClock.ts"
-import { mismatchOf, openedAs, settingsFor, streamName } from "./streamConfig.ts"
+import { mismatchOf, openedAs, settingsFor, settingsOfLost, streamName } from "./streamConfig.ts"
 import { follow } from "./watch.ts"
 
 /** Why the connected server does not take the message: it exceeds the server's payload limit. */
@@ -268,7 +268,10 @@ export const make = Effect.fnUntraced(function*(
   const door = opening.make({ js, config: asked, operations: plain, timeout, revisions })
   const found = yield* door.open
   const config = openedAs(asked, found.config)
-  const again = operations.remaking(plain, door.makeAgain(config))
+  const again = operations.remaking(
+    plain,
+    door.makeAgain((firstRevision) => settingsOfLost(config, lastSeen.now.config, firstRevision))
+  )
   const info = again.read(js.streamInfo(stream, timeout))
 
   const reach = yield* makeReach(port, yield* Clock.Clock)

@@ -10,12 +10,13 @@ import { ConfigMismatch, type KVStoreReason } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
 import { noBytes } from "../../utf8.ts"
-import type { JetStream, StreamInfo } from "../jetstream/api.ts"
+import type { JetStream, StreamInfo, StreamSettings } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import { codes } from "../jetstream/reasons.ts"
 import { isRecent, tooOld } from "./seen.ts"
 import {
   differences,
+  differingLabels,
   firstKey,
   hasMarkers,
   losesItsStart,
@@ -24,13 +25,16 @@ import {
   streamName
 } from "./streamConfig.ts"
 
+/** The settings of a stream, with its first revision. */
+type SettingsFrom = (firstRevision: number) => StreamSettings
+
 interface Opening {
   /** The current information of the stream. */
   readonly info: Effect.Effect<StreamInfo, KVStoreReason>
   /** Opens or creates the bucket. If it differs from the options: fails, updates it or accepts it, by `onMismatch`. */
   readonly open: Effect.Effect<StreamInfo, KVStoreReason>
-  /** Creates the bucket with this configuration if it is missing. Fails with `BucketNotFound` if `create` is false. */
-  readonly makeAgain: (config: KVStoreConfig) => Effect.Effect<StreamInfo, KVStoreReason>
+  /** Creates the bucket with these settings if it is missing. Fails with `BucketNotFound` if `create` is false. */
+  readonly makeAgain: (settings: SettingsFrom) => Effect.Effect<StreamInfo, KVStoreReason>
 }
 
 interface OpeningOptions {
@@ -52,11 +56,10 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
     (found) => Effect.sync(() => revisions.saw(bucket, found.lastRevision))
   )
 
-  const settings = (config: KVStoreConfig) =>
-    Effect.map(
-      Clock.currentTimeMillis,
-      (now) => settingsFor(config, revisions.first(bucket, now))
-    )
+  const own: SettingsFrom = (firstRevision) => settingsFor(config, firstRevision)
+
+  const withFirst = (settings: SettingsFrom) =>
+    Effect.map(Clock.currentTimeMillis, (now) => settings(revisions.first(bucket, now)))
 
   /**
    * Protects the stream from a restart of a server before 2.11 (see `losesItsStart`). Each process that opens the empty
@@ -69,8 +72,8 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
     yield* read(js.purgeSubject(stream, { subject: first }, timeout))
   })
 
-  const create = (config: KVStoreConfig) =>
-    Effect.flatMap(settings(config), (wanted) => read(js.createStream(wanted, timeout))).pipe(
+  const create = (settings: SettingsFrom) =>
+    Effect.flatMap(withFirst(settings), (wanted) => read(js.createStream(wanted, timeout))).pipe(
       // Another client created the bucket at the same time: open that one.
       Effect.catchIf(
         (reason) => reason._tag === "Rejected" && reason.code === codes.streamExists,
@@ -79,9 +82,9 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
       Effect.andThen(info)
     )
 
-  const makeAgain = (as: KVStoreConfig) =>
+  const makeAgain = (settings: SettingsFrom) =>
     info.pipe(
-      Effect.catchTag("BucketNotFound", (lost) => config.create ? create(as) : Effect.fail(lost)),
+      Effect.catchTag("BucketNotFound", (lost) => config.create ? create(settings) : Effect.fail(lost)),
       Effect.tap(keepStart)
     )
 
@@ -93,7 +96,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
   const openFor = (option: string) => {
     const refuse = Effect.suspend(() => Effect.fail(tooOld(option, version())))
     return Effect.suspend(() =>
-      hasMarkers(version()) ? makeAgain(config) : Effect.catchTag(info, "BucketNotFound", () => refuse)
+      hasMarkers(version()) ? makeAgain(own) : Effect.catchTag(info, "BucketNotFound", () => refuse)
     ).pipe(Effect.tap((found) => isRecent(found) ? Effect.void : refuse))
   }
 
@@ -102,14 +105,16 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
       ? openFor("expiryMarkers")
       : config.guardedWrites
       ? openFor("guardedWrites")
-      : makeAgain(config)
-    const wanted = yield* settings(config)
+      : makeAgain(own)
+    const wanted = own(0)
     const refused = mismatchOf(wanted, found.config)
     if (refused !== undefined) return yield* refused
     const { list, update } = differences(wanted, found.config)
-    if (list.length === 0 || config.onMismatch === "accept") return found
+    const labels = differingLabels(wanted, found.config)
+    const differs = list.length > 0 || (config.onMismatch === "update" && Object.keys(labels).length > 0)
+    if (!differs || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
-    yield* read(js.updateStream(stream, update, timeout))
+    yield* read(js.updateStream(stream, { ...update, ...labels }, timeout))
     return yield* info
   })
 

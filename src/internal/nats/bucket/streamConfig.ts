@@ -32,7 +32,7 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   name: streamName(config.bucket),
   subjects: [`${subjectPrefix(config.bucket)}${everything}`],
   max_msgs_per_subject: config.historySize,
-  max_msg_size: config.maxValueSize + headerAllowance,
+  max_msg_size: config.maxValueSize === undefined ? -1 : config.maxValueSize + headerAllowance,
   max_bytes: config.maxBytes ?? -1,
   max_age: nanos(config.streamMaxAge),
   max_consumers: mostConsumers,
@@ -51,8 +51,28 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   no_ack: false,
   allow_msg_ttl: config.expiryMarkers !== undefined,
   subject_delete_marker_ttl: nanos(config.expiryMarkers),
-  first_seq: firstRevision
+  first_seq: firstRevision,
+  ...labelsOf(config)
 })
+
+/** The description and the metadata in the options. */
+const labelsOf = ({ description, metadata }: KVStoreConfig): Pick<StreamSettings, "description" | "metadata"> => ({
+  ...(description === undefined ? {} : { description }),
+  ...(metadata === undefined ? {} : { metadata })
+})
+
+/**
+ * The settings with which a lost bucket is recreated: those that its stream had last, also those that a bucket of this
+ * library does not have.
+ */
+export const settingsOfLost = (
+  config: KVStoreConfig,
+  last: Partial<StreamSettings>,
+  firstRevision: number
+): StreamSettings => {
+  const wanted = settingsFor(config, firstRevision)
+  return mismatchOf(wanted, last) === undefined ? { ...wanted, ...last, first_seq: firstRevision } : wanted
+}
 
 /** A placeholder key, written and purged before the bucket is used: see `losesItsStart`. */
 export const firstKey = "_first"
@@ -89,12 +109,20 @@ const shown = (setting: string, value: unknown): string => {
 }
 
 /**
- * Differences that make a stream unusable, and that `onMismatch` cannot accept. A
- * stream without the bucket's subjects, such as a mirror, looks empty although it is
- * not. With `no_ack` the outcome of every write is unknown.
+ * Differences that make a stream unusable, and that `onMismatch` cannot accept. The
+ * messages of a mirror or of sources have the subjects and revisions of another bucket,
+ * and nobody can write to a mirror. A stream without the bucket's subjects looks empty
+ * although it is not. With `no_ack` the outcome of every write is unknown.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
+  const sources = [...found.mirror === undefined ? [] : [found.mirror], ...found.sources ?? []]
+  const copied = sources.map(({ name }) => name).join(", ")
+  if (copied !== "") {
+    return new ConfigMismatch({
+      differences: [{ setting: "mirror and sources", expected: "none", actual: `a copy of ${copied}` }]
+    })
+  }
   const differences = [
     ...isHere ? [] : [{
       setting: "subjects",
@@ -104,6 +132,20 @@ export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings
     ...found.no_ack === true ? [{ setting: "no_ack", expected: "false", actual: "true" }] : []
   ]
   return differences.length === 0 ? undefined : new ConfigMismatch({ differences })
+}
+
+/** The description and the metadata in the options, if they differ from those of the stream. */
+export const differingLabels = (
+  wanted: StreamSettings,
+  { description, metadata = {} }: Partial<StreamSettings>
+): Pick<StreamSettings, "description" | "metadata"> => {
+  const isSame = Object.entries(wanted.metadata ?? {}).every(([name, text]) => metadata[name] === text)
+  return {
+    ...(wanted.description === undefined || wanted.description === description
+      ? {}
+      : { description: wanted.description }),
+    ...(isSame ? {} : { metadata: { ...metadata, ...wanted.metadata } })
+  }
 }
 
 interface Difference {
@@ -138,17 +180,26 @@ export const differences = (
 
 /**
  * The effective configuration of an opened bucket: the options, with the history,
- * age, markers, storage and replicas of the stream.
+ * limits, age, markers, storage and replicas of the stream.
  */
 export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>): KVStoreConfig =>
   new KVStoreConfig({
     ...config,
+    maxValueSize: valueSizeOf(config, found),
+    maxBytes: positive(found.max_bytes),
     historySize: keptPerKey(found),
     streamMaxAge: toAge(found.max_age),
     expiryMarkers: toAge(found.subject_delete_marker_ttl),
     storage: found.storage ?? "file",
     replicas: found.num_replicas ?? 1
   })
+
+const positive = (limit: number | undefined): number | undefined =>
+  limit === undefined || limit <= 0 ? undefined : limit
+
+/** The limit of another client includes the headers; the server checks that. */
+const valueSizeOf = (config: KVStoreConfig, found: Partial<StreamSettings>): number | undefined =>
+  found.max_msg_size === settingsFor(config, 0).max_msg_size ? config.maxValueSize : positive(found.max_msg_size)
 
 const mostHistory = 64
 

@@ -8,6 +8,10 @@ import { api, type Call, callsOver, noHeaders, readAnswer, toJson } from "./call
 import { type MessageReads, messageReads } from "./reads.ts"
 import type { Requester } from "./requester.ts"
 
+interface Metadata {
+  readonly [name: string]: string
+}
+
 /** The settings of a stream that a bucket determines. Durations are in nanoseconds, sizes in bytes. */
 export interface StreamSettings {
   readonly name: string
@@ -29,6 +33,11 @@ export interface StreamSettings {
   readonly allow_msg_ttl: boolean
   readonly subject_delete_marker_ttl: number
   readonly first_seq: number
+  readonly description?: string
+  readonly metadata?: Metadata
+  /** The streams whose messages the stream copies. */
+  readonly mirror?: { readonly name: string }
+  readonly sources?: ReadonlyArray<{ readonly name: string }>
 }
 
 export interface StreamInfo {
@@ -140,12 +149,8 @@ interface StreamState {
   readonly subjects?: { readonly [subject: string]: number }
 }
 
-interface Metadata {
-  readonly [name: string]: string
-}
-
 interface InfoAnswer {
-  readonly config: Partial<StreamSettings> & { readonly metadata?: Metadata }
+  readonly config: Partial<StreamSettings>
   readonly created: string
   readonly ts?: string
   readonly state: StreamState
@@ -165,7 +170,7 @@ const versionOf = ({ allow_msg_ttl, metadata }: InfoAnswer["config"]): string | 
   allow_msg_ttl === undefined ? undefined : metadata?.[versionMetadata]
 
 /** The settings without the metadata that a server before 2.11 would store and return as if it were its own. */
-const withoutVersion = (config: InfoAnswer["config"]): InfoAnswer["config"] => {
+const withoutVersion = <A extends Partial<StreamSettings>>(config: A): A => {
   if (config.metadata === undefined) return config
   const metadata = Object.entries(config.metadata).filter(([name]) => !ownMetadata.has(name))
   return { ...config, metadata: Object.fromEntries(metadata) }
@@ -208,7 +213,8 @@ const streamCalls = (
         lastRevision: state.last_seq,
         deleted: state.num_deleted ?? 0
       })),
-    createStream: (settings, timeout) => Effect.asVoid(call(`STREAM.CREATE.${settings.name}`, settings, timeout)),
+    createStream: (settings, timeout) =>
+      Effect.asVoid(call(`STREAM.CREATE.${settings.name}`, withoutVersion(settings), timeout)),
     updateStream: (stream, settings, timeout) =>
       Effect.flatMap(
         info(stream, undefined, timeout),

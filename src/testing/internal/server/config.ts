@@ -5,9 +5,7 @@
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { nanosPerMilli } from "../../../internal/time.ts"
 
-export interface StreamConfig extends Partial<StreamSettings> {
-  readonly metadata?: { readonly [name: string]: string } | undefined
-}
+export type StreamConfig = Partial<StreamSettings>
 
 export interface Limits {
   readonly firstRevision: number
@@ -56,6 +54,7 @@ const millis = (nanos: number | undefined): number => positive(nanos) / nanosPer
  */
 export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => {
   const hasMarkers = !isOld && (asked.subject_delete_marker_ttl ?? 0) > 0
+  const metadata = isOld ? asked.metadata : withoutOwn(asked.metadata)
   const all: StreamConfig = {
     max_msgs_per_subject: -1,
     max_msg_size: -1,
@@ -67,7 +66,7 @@ export const completed = (asked: StreamConfig, isOld: boolean): StreamConfig => 
     discard: "old",
     duplicate_window: Math.min(defaultDuplicateWindow, millis(asked.max_age)) * nanosPerMilli,
     ...asked,
-    metadata: isOld ? asked.metadata : withoutOwn(asked.metadata),
+    ...(metadata === undefined ? {} : { metadata }),
     ...(hasMarkers ? { allow_msg_ttl: true, allow_rollup_hdrs: true } : {})
   }
   const known = Object.entries(all).filter(([name, value]) =>
