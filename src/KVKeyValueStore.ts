@@ -41,9 +41,12 @@ const wellFormed = "well-formed text (no unpaired surrogates)"
 
 const checkKey = (key: string): string | InvalidKey => {
   const stored = typeof key === "string" ? encodeKey(key) : undefined
-  if (stored === undefined) return new InvalidKey({ expected: wellFormed })
+  if (stored === undefined) return new InvalidKey({ expected: wellFormed, kind: "key" })
   return stored.length > longestKey
-    ? new InvalidKey({ expected: `a key whose stored form has at most ${longestKey} characters, not ${stored.length}` })
+    ? new InvalidKey({
+      expected: `a key whose stored form has at most ${longestKey} characters, not ${stored.length}`,
+      kind: "key"
+    })
     : stored
 }
 
@@ -170,7 +173,7 @@ export const make = (store: KVStore["Service"]): KeyValueStore.KeyValueStore => 
     Effect.mapError(
       typeof prefix === "string"
         ? removeAll((key) => key.startsWith(prefix))
-        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as a prefix of keys" }))),
+        : Effect.fail(refusal(method, prefix, new InvalidKey({ expected: "text as a prefix of keys", kind: "key" }))),
       failed(method, shownKey(prefix))
     )
 

@@ -147,8 +147,8 @@ export class KVStore extends Context.Service<KVStore, {
    */
   readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
   /**
-   * Removes the tombstones of keys that have had no value for an hour, or for
-   * `olderThan`, and returns their number.
+   * Removes the tombstones that are older than an hour, or than `olderThan`, with the
+   * history of their keys, and returns their number.
    *
    * **When to use**
    *
@@ -165,9 +165,9 @@ export class KVStore extends Context.Service<KVStore, {
    *
    * **Gotchas**
    *
-   * Do not call it on the buckets of a registry or of elections with a short
-   * `olderThan`: there, the tombstone of a deregistered instance keeps a late heartbeat
-   * from registering it again.
+   * In the bucket of a registry, the tombstone of a deregistered instance keeps a late
+   * heartbeat from registering it again: use an `olderThan` of days there. A repeated
+   * `delete` of a key without a value writes a new tombstone.
    *
    * **Example** (Removing the tombstones of ended sessions)
    *
@@ -384,8 +384,8 @@ export type KVOptions =
  */
 export interface GetOptions extends ReadOptions {
   /**
-   * Returns the value that the write with this revision has stored under the key; none
-   * if the revision is a marker, belongs to another key, or is not kept any more: a
+   * Returns the value that the write with this revision has stored under the key, also
+   * if the key was overwritten or deleted since; none if the revision is a marker, belongs to another key, or is not kept any more: a
    * bucket keeps the last `historySize` messages of each key. Such a read always asks
    * the leader of the bucket's stream. Default: the last revision of the key.
    */
@@ -434,9 +434,9 @@ export interface RemoveOptions {
  */
 export interface PurgeTombstonesOptions {
   /**
-   * The age from which a tombstone is removed, by the store's clock. 1 hour to 366
-   * days. Default 1 hour. A write that was sent earlier could still arrive after a
-   * shorter time, and would create the key again.
+   * A tombstone that is older, by the store's clock, is removed. 1 hour to 366 days.
+   * Default 1 hour: a write that was sent before the deletion could still arrive after
+   * a shorter time, and would create the key again.
    */
   readonly olderThan?: Duration.Input | undefined
   /** The keys, as in `keys`. Default: all keys. */
@@ -569,7 +569,8 @@ export interface TypedKVStore<A> {
    * **Gotchas**
    *
    * The effect runs once for each attempt: what it does beside computing the value
-   * may be done several times.
+   * may be done several times. Of several writers of a key at once, one succeeds per
+   * attempt, so their `timeout` has to be as long as all of their effects together.
    *
    * **Example** (Taking from a stock)
    *
@@ -949,7 +950,8 @@ export interface ClearReport {
  *
  * Lists the keys once and deletes each without a condition. A key that is written
  * during the run may be deleted or kept. Each deleted key leaves a tombstone: see
- * `purgeTombstones`.
+ * `purgeTombstones`. If a deletion fails, so does `clear`: other keys may have been
+ * deleted, and it can be repeated.
  *
  * **Example** (Emptying a part of a bucket)
  *

@@ -17,7 +17,7 @@ import * as limits from "./internal/kv/limits.ts"
 export interface BucketOptions {
   /** The name of the bucket: 1 to 200 letters, digits, `_` and `-`. */
   readonly bucket: string
-  /** Number of values kept per key, 1 to 64. Default 1: only the latest value. */
+  /** Number of messages kept per key, values and markers, 1 to 64. Default 1: only the latest one. */
   readonly historySize?: number | undefined
   /**
    * Maximum size of a value in bytes, 1 byte to 64 MiB, or `"unlimited"`: then only the
@@ -114,7 +114,7 @@ const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration)
 export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVStoreConfig")({
   /** The name of the bucket. */
   bucket: Schema.String.check(Schema.isPattern(limits.bucketForm, { expected: limits.bucketFormInWords })),
-  /** Number of values kept per key. */
+  /** Number of messages kept per key. */
   historySize: intBetween(1, limits.longestHistory),
   /** Maximum size of a value in bytes; undefined if only the limit of the server applies. */
   maxValueSize: Schema.UndefinedOr(intBetween(1, Number.MAX_SAFE_INTEGER)),

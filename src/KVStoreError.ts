@@ -21,11 +21,13 @@ export { InvalidConfig, InvalidValue, UndecodableValue, ValueTooLarge } from "./
  */
 export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVStoreError/InvalidKey")("InvalidKey", {
   /** The form of a valid key or filter. */
-  expected: Schema.String
+  expected: Schema.String,
+  /** Whether a key or a filter is not valid. */
+  kind: Schema.Literals(["key", "filter"])
 }) {
   /** What failed, why, and what to do. */
   override get message(): string {
-    return `the key is not valid: use ${this.expected}`
+    return `the ${this.kind} is not valid: use ${this.expected}`
   }
 
   /**
@@ -44,8 +46,10 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
  *
  * **Details**
  *
- * A `delete` and a `purge` store a marker of some 80 bytes and the key. In a full
- * bucket they are refused for a value that is smaller than that.
+ * A write that does not fit into the free space may only replace a message that is at
+ * least as large, if the key has `historySize` messages. `delete` and `purge` store a
+ * marker of some 80 bytes and the key: so in a full bucket they are refused for a
+ * smaller value, and with a history for most keys.
  *
  * @category errors
  * @since 0.1.0
@@ -70,7 +74,8 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
     }
     const remedy = {
       bucket:
-        "raise maxBytes, call purgeTombstones, or delete large values (a delete stores a marker, which takes space)",
+        "raise maxBytes (open the bucket with onMismatch: \"update\"), call purgeTombstones (it removes those older than " +
+        "an hour), or replace large values with smaller ones; a delete stores a marker, which has to fit, too",
       account: "remove streams or data of this account, or raise its limit",
       server: "remove streams or data on the server, or give it more storage"
     }

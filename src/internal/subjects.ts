@@ -16,7 +16,7 @@ export const everything = ">"
 const expectedKey =
   `1 to ${longestKey} letters, digits and - / _ =, in tokens separated by single dots (no dot at either end)`
 
-const expectedFilter = `a key in which whole tokens may be *, and the last token may be >`
+const expectedFilter = `a key (${expectedKey}) in which whole tokens may be *, and the last token may be >`
 
 const tokenIsValid = (token: string, index: number, tokens: ReadonlyArray<string>): boolean =>
   token === "*" || (token === ">" && index === tokens.length - 1) || keyPattern.test(token)
@@ -24,7 +24,7 @@ const tokenIsValid = (token: string, index: number, tokens: ReadonlyArray<string
 export const checkKey = (key: string): InvalidKey | undefined =>
   typeof key === "string" && key.length <= longestKey && keyPattern.test(key)
     ? undefined
-    : new InvalidKey({ expected: expectedKey })
+    : new InvalidKey({ expected: expectedKey, kind: "key" })
 
 /** A space or a control character ends a subject in the protocol of NATS. */
 const isInSubject = (character: string): boolean => character > " " && character !== "\u007f"
@@ -36,12 +36,12 @@ const isStorable = (token: string): boolean =>
 export const checkStoredKey = (key: string): InvalidKey | undefined =>
   typeof key === "string" && (toUtf8(key)?.length ?? Infinity) <= longestKey && key.split(".").every(isStorable)
     ? undefined
-    : new InvalidKey({ expected: expectedKey })
+    : new InvalidKey({ expected: expectedKey, kind: "key" })
 
 export const checkFilter = (filter: string): InvalidKey | undefined =>
   typeof filter === "string" && filter.length <= longestKey && filter.split(".").every(tokenIsValid)
     ? undefined
-    : new InvalidKey({ expected: expectedFilter })
+    : new InvalidKey({ expected: expectedFilter, kind: "filter" })
 
 /** A key for an error. A key that is not a string is formatted as text. */
 export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)

@@ -6,6 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Struct from "effect/Struct"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { Raw } from "../support/natsClient.ts"
@@ -75,8 +76,7 @@ const create = (bucket: string, settings: object) =>
 
 const configOf = (bucket: string) =>
   Effect.map(api(`STREAM.INFO.KV_${bucket}`, ""), ({ config }) => {
-    const { first_seq: _, ...rest } = config!
-    return rest
+    return Struct.omit(config!, ["first_seq"])
   })
 
 const open = (options: KVStore.BucketOptions) =>
@@ -152,8 +152,12 @@ for (const world of worlds) {
         Effect.gen(function*() {
           const [origin, mirror, copies] = [freshName(), freshName(), freshName()]
           yield* create(origin, ofGo)
-          const { allow_rollup_hdrs: _, ...rest } = ofGo
-          yield* api(`STREAM.CREATE.KV_${mirror}`, { ...rest, name: `KV_${mirror}`, mirror: { name: `KV_${origin}` } })
+          const ofMirror = Struct.omit(ofGo, ["allow_rollup_hdrs"])
+          yield* api(`STREAM.CREATE.KV_${mirror}`, {
+            ...ofMirror,
+            name: `KV_${mirror}`,
+            mirror: { name: `KV_${origin}` }
+          })
           yield* create(copies, { ...ofGo, sources: [{ name: `KV_${origin}` }] })
           for (const bucket of [mirror, copies]) {
             for (const onMismatch of ["fail", "update", "accept"] as const) {

@@ -15,7 +15,7 @@ import * as KVStore from "../../src/KVStore.ts"
 import { NatsClient } from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { bytes, untyped } from "../../tools/values.ts"
-import { refusesAll, type Taker } from "../support/wrongOptions.ts"
+import { bare, nothingInIt, refusesAll, type Taker } from "../support/wrongOptions.ts"
 
 type Store = KVStore.KVStore["Service"]
 
@@ -128,13 +128,22 @@ const bucket: Pick<Taker, "right" | "needs" | "takes"> = {
     maxBytes: 1,
     storage: "file",
     replicas: 1,
+    description: "orders",
+    metadata: { owner: "shop" },
     guardedWrites: true,
     onMismatch: "fail",
     create: true,
     timeout: "1 second"
   },
   needs: ["bucket"],
-  takes: { bucket: ["wrong"], create: [false], guardedWrites: [false], timeout: [1.5] }
+  takes: {
+    bucket: ["wrong"],
+    create: [false],
+    description: ["wrong"],
+    guardedWrites: [false],
+    metadata: [nothingInIt, bare],
+    timeout: [1.5]
+  }
 }
 
 const refusesEach = Effect.fnUntraced(function*(

@@ -285,5 +285,29 @@ export const changes: ReadonlyArray<Mutant> = [
       file: onSimulatedServers,
       name: "a value over the present limit of the bucket fails with ValueTooLarge, which has that limit"
     }
+  },
+  {
+    name: "a lost bucket is recreated with the options, not as it was",
+    from: "K29",
+    file: "src/internal/nats/bucket/streamConfig.ts",
+    find: "mismatchOf(wanted, last) === undefined ? { ...wanted, ...last, first_seq: firstRevision } : wanted",
+    replace: "mismatchOf(wanted, last) === undefined ? wanted : wanted",
+    ...unaffected,
+    test: {
+      file: "test/internal/nats/bucket/streamConfig.test.ts",
+      name: "that was lost is recreated with the settings that it had, and another first revision"
+    }
+  },
+  {
+    name: "a stream with sources is opened as a bucket",
+    from: "K28",
+    file: "src/internal/nats/bucket/streamConfig.ts",
+    find: "if (copied !== \"\") {",
+    replace: "if (copied.length < 0) {",
+    ...unaffected,
+    test: {
+      file: "test/internal/nats/bucket/streamConfig.test.ts",
+      name: "that is a mirror or has sources is refused"
+    }
   }
 ]

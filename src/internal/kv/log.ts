@@ -139,13 +139,17 @@ export class Log {
     return this.options.markerAge !== undefined && (message.operation === "put" || message.operation === "delete")
   }
 
-  /** Markers take space, too. Like a server, a purge does not count the space that it frees, except one message. */
+  /**
+   * Like nats-server 2.15: a message that does not fit into the free space may only replace one that is at least as large.
+   * That holds for markers, too; the other messages that a purge removes do not count.
+   */
   private isFullFor(message: Append): boolean {
     const { historySize, maxBytes, sizeOf } = this.options
     if (maxBytes === undefined) return false
     const kept = this.byKey.get(message.key) ?? []
-    const freed = kept.length >= historySize ? this.slotOf(kept[0]!).size : 0
-    return this.bytes + sizeOf(message) - freed > maxBytes
+    const replaced = kept.length >= historySize ? this.slotOf(kept[0]!).size : 0
+    const size = sizeOf(message)
+    return this.bytes + size > maxBytes && size > replaced
   }
 
   private write(message: Sized, now: number): number {

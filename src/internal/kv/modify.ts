@@ -13,6 +13,10 @@ import type { TypedValues } from "./typedValues.ts"
 /** Whether the effect of an untyped caller returned a result and an Option. */
 const isPair = (result: unknown): boolean => Array.isArray(result) && result.length === 2 && Option.isOption(result[1])
 
+/** Of a list of two elements the second one is wrong. */
+const shownResult = (result: unknown): string =>
+  Array.isArray(result) && result.length === 2 ? `[result, ${kindOf(result[1])}]` : kindOf(result)
+
 export const make = <A>(
   store: KVStore["Service"],
   { decodeFound, failure, put }: TypedValues<A>
@@ -35,11 +39,11 @@ export const make = <A>(
     failure(operation, key, invalidConfig(`${operation}: expected a function of the value, got ${kindOf(given)}`))
 
   /** Any other value would be treated like none, and the key would be deleted. */
-  const unexpected = (operation: string, key: string, expected: string, given: unknown) =>
+  const unexpected = (operation: string, key: string, expected: string, got: string) =>
     failure(
       operation,
       key,
-      new InvalidValue({ problem: `expected the function of ${operation} to return ${expected}, got ${kindOf(given)}` })
+      new InvalidValue({ problem: `expected the function of ${operation} to return ${expected}, got ${got}` })
     )
 
   const modify: TypedKVStore<A>["modify"] = (key, f) =>
@@ -50,7 +54,7 @@ export const make = <A>(
         const next = f(Option.map(current, ({ value }) => value))
         return yield* Option.isOption(next)
           ? writing(replace("modify", key, current, next))
-          : unexpected("modify", key, "an Option", next)
+          : unexpected("modify", key, "an Option", kindOf(next))
       }))
 
   const modifyEffect: TypedKVStore<A>["modifyEffect"] = (key, f) =>
@@ -62,9 +66,9 @@ export const make = <A>(
         if (typeof f !== "function") return yield* notAFunction("modifyEffect", key, f)
         const current = yield* currentOf("modifyEffect", key)
         const effect = f(Option.map(current, ({ value }) => value))
-        if (!Effect.isEffect(effect)) return yield* unexpected("modifyEffect", key, "an Effect", effect)
+        if (!Effect.isEffect(effect)) return yield* unexpected("modifyEffect", key, "an Effect", kindOf(effect))
         const result = yield* effect
-        if (!isPair(result)) return yield* unexpected("modifyEffect", key, "[result, Option]", result)
+        if (!isPair(result)) return yield* unexpected("modifyEffect", key, "[result, Option]", shownResult(result))
         const [value, next] = result
         return { value, revision: yield* ownConflicts(replace("modifyEffect", key, current, next)) }
       })

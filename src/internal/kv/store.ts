@@ -157,6 +157,10 @@ const readsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
   }
 }
 
+/** The filter in the options, for errors and spans. */
+const filterOf = (options: PurgeTombstonesOptions | undefined): string | undefined =>
+  typeof options === "object" && options !== null ? options.filter : undefined
+
 export const make = (backend: Backend) => {
   const { clock, config } = backend
   const failure = failureIn(config.bucket)
@@ -197,7 +201,7 @@ export const make = (backend: Backend) => {
     purgeTombstones: (options?: PurgeTombstonesOptions) => {
       const read = readPurgeTombstonesOptions(options)
       const check = () => Result.isFailure(read) ? read.failure : undefined
-      return operate("purgeTombstones", undefined, check, () => Effect.flatMap(Effect.fromResult(read), purge))
+      return operate("purgeTombstones", filterOf(options), check, () => Effect.flatMap(Effect.fromResult(read), purge))
     },
     status: operate("status", undefined, () => undefined, () => backend.status)
   }

@@ -71,7 +71,8 @@ const watching = {
   )
 }
 
-const expectedList = (given: string): InvalidKey => new InvalidKey({ expected: `a list of keys, got ${given}` })
+const expectedList = (given: string): InvalidKey =>
+  new InvalidKey({ expected: `a list of keys, got ${given}`, kind: "key" })
 
 /**
  * Reads a list of keys, each key once. Refuses a string: it is iterable too, and would be read as one key per character.
@@ -89,7 +90,7 @@ export const readKeys = (keys: Iterable<string>): Result.Result<ReadonlyArray<st
 /** Checks the key of `whenKey` and adds it to the message: the error itself has the written key. */
 const checkGuard = (key: string): KVStoreReason | undefined => {
   const problem = checkKey(key)
-  return problem && new InvalidKey({ expected: `${problem.expected}; whenKey.key is ${format(key)}` })
+  return problem && new InvalidKey({ expected: `${problem.expected}; whenKey.key is ${format(key)}`, kind: "key" })
 }
 
 /** Refuses options without a valid condition: ignoring them would write unconditionally. */
@@ -118,11 +119,14 @@ export const checkRemoveOptions = (operation: string, given: RemoveOptions | und
 
 /** Reads the options of `purgeTombstones`. */
 export const readPurgeTombstonesOptions = (given: PurgeTombstonesOptions | undefined) =>
-  Result.flatMap(options.read("purgeTombstones", given ?? {}, tombstones), ({ filter, olderThan }) => {
-    if (typeof filter !== "string") return Result.fail(checkFilter("")!)
-    const problem = checkFilter(filter)
-    return problem === undefined ? Result.succeed({ filter, olderThan }) : Result.fail(problem)
-  })
+  Result.flatMap(
+    options.read("purgeTombstones", given === undefined ? {} : given, tombstones),
+    ({ filter, olderThan }) => {
+      if (typeof filter !== "string") return Result.fail(checkFilter("")!)
+      const problem = checkFilter(filter)
+      return problem === undefined ? Result.succeed({ filter, olderThan }) : Result.fail(problem)
+    }
+  )
 
 export const checkWatchOptions = (given: WatchOptions | undefined): InvalidConfig | undefined =>
   problemOf(options.read("watch", given, watching))

@@ -89,7 +89,7 @@ export const openings = (test: Test) => {
       for (const onMismatch of ["fail", "update", "accept"] as const) {
         const error = yield* Effect.flip(ours({ bucket, onMismatch }))
         assert.strictEqual(error.reason._tag, "ConfigMismatch")
-        assert.include(error.message, `$KV.${bucket}.>`)
+        assert.include(error.message, `a copy of KV_${origin.bucket}`)
       }
     }))
 

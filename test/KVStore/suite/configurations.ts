@@ -44,6 +44,16 @@ export const configurations = (test: Test) => {
     ["expiryMarkers", true],
     ["expiryMarkers", "367 days"],
     ["expiryMarkers", null],
+    ["maxValueSize", "unbounded"],
+    ["description", ""],
+    ["description", 5],
+    ["description", "ü".repeat(2049)],
+    ["metadata", "shop"],
+    ["metadata", ["shop"]],
+    ["metadata", null],
+    ["metadata", { owner: 5 }],
+    ["metadata", { "_nats.ver": "2.9" }],
+    ["metadata", { owner: "x".repeat(70_000) }],
     ["maxBytes", 0],
     ["maxBytes", -1],
     ["maxBytes", 1.5],
@@ -111,7 +121,9 @@ export const configurations = (test: Test) => {
         maxValueSize: 1,
         streamMaxAge: "366 days",
         maxBytes: 100_000_000,
-        timeout: "1 hour"
+        timeout: "1 hour",
+        description: "ü".repeat(2048),
+        metadata: { owner: "x".repeat(60_000) }
       })
       yield* store.put("a", bytes("1"))
       assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))

@@ -76,6 +76,38 @@ export const sizes = (test: Test, backend: Backend) => {
       yield* store.put(held[0]!, new Uint8Array(10))
     }))
 
+  test("a write that does not fit into the free space may only replace a message that is at least as large", () =>
+    Effect.gen(function*() {
+      const room = 10_000
+      const store = yield* openBucket({ maxBytes: room, maxValueSize: room, storage: "memory" })
+      // Also in a bucket that is little more than half full.
+      yield* store.put("doc", new Uint8Array(6000))
+      yield* refusal(store, store.put("doc", new Uint8Array(6001)), "StorageFull")
+      yield* refusal(store, store.put("doc", new Uint8Array(6000), KVStore.KVOptions.updateOnly), "StorageFull")
+      yield* store.put("doc", new Uint8Array(6000))
+      yield* store.put("doc", new Uint8Array(10))
+      const used = (yield* store.status).bytes
+      const subject = `$KV.${store.config.bucket}.`.length
+      const marker = 16 + subject + "doc".length + "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n".length
+      // Leaves one byte too few for a delete marker.
+      yield* store.put("rest", new Uint8Array(room - used - 16 - subject - "rest".length - marker + 1))
+      yield* refusal(store, store.delete("doc"), "StorageFull")
+      yield* refusal(store, store.delete("new"), "StorageFull")
+      yield* store.put("doc", new Uint8Array(8))
+      yield* store.delete("doc")
+    }))
+
+  test("a full bucket with a history refuses to delete keys with fewer messages than it keeps", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ maxBytes: 20_000, maxValueSize: 2000, historySize: 3 })
+      yield* reasonOf(Effect.forEach(numbers(20), (n) => store.put(`big.${n}`, new Uint8Array(1000))), "StorageFull")
+      yield* reasonOf(Effect.forEach(numbers(20), (n) => store.put(`s.${n}`, new Uint8Array(20))), "StorageFull")
+      for (const write of [store.delete("big.0"), store.purge("big.0"), store.put("big.0", new Uint8Array(50))]) {
+        const { message } = yield* refusal(store, write, "StorageFull")
+        assert.include(message, "raise maxBytes")
+      }
+    }))
+
   for (const storage of ["file", "memory"] as const) {
     test(`with storage: "${storage}", the bytes of a bucket are those of its messages with headers and overhead`, () =>
       Effect.gen(function*() {

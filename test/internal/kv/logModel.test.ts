@@ -61,8 +61,8 @@ class Model {
     }
     const { historySize, maxBytes = Infinity } = this.options
     const [oldest] = this.of(key).length >= historySize ? this.of(key) : []
-    const room = maxBytes - this.bytes + (oldest === undefined ? 0 : sizeOf(oldest))
-    if (sizeOf({ key, operation, value }) > room) return "StorageFull"
+    const size = sizeOf({ key, operation, value })
+    if (this.bytes + size > maxBytes && (oldest === undefined || size > sizeOf(oldest))) return "StorageFull"
     if (operation === "purge") this.kept = this.kept.filter((message) => message.key !== key)
     return this.add(key, operation, value, now)
   }

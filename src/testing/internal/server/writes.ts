@@ -187,16 +187,17 @@ export class Writes {
   }
 
   /**
-   * Markers are refused, too, if the stream is full. The space of a replaced message counts as free. In the file storage
-   * of 2.10 it does not: there a message may only replace a larger one.
+   * A message, also a marker, that does not fit into the free space may only replace one that is at least as large (K7).
+   * 2.10 needs one byte more, and in its file storage a larger one.
    */
   private isFullFor({ subject, value }: Publication, headerSize: number): boolean {
     const { config, isOld, leader, limits } = this.stream
     if (config.discard !== "new") return false
     const replaced = leader.countOf(subject) >= limits.historySize ? leader.oldest(subject)?.size ?? 0 : 0
     const size = sizeOfStored(limits.storage, subject, headerSize, value)
-    if (isOld && limits.storage === "file") return leader.bytes + size > limits.maxBytes && replaced <= size
-    return leader.bytes + size - replaced > limits.maxBytes
+    const fits = isOld ? leader.bytes + size < limits.maxBytes : leader.bytes + size <= limits.maxBytes
+    const fitsInto = isOld && limits.storage === "file" ? size < replaced : size <= replaced
+    return !fits && !fitsInto
   }
 
   private propose(publication: Publication): void {

@@ -7,7 +7,10 @@ import {
   differences,
   hasMarkers,
   losesItsStart,
+  mismatchOf,
+  openedAs,
   settingsFor,
+  settingsOfLost,
   streamName
 } from "../../../../src/internal/nats/bucket/streamConfig.ts"
 import type { StreamSettings } from "../../../../src/internal/nats/jetstream/api.ts"
@@ -122,6 +125,55 @@ describe("the differences of two configurations", () => {
       const { list, update } = differences(wanted, { ...wanted, allow_rollup_hdrs: false })
       assert.deepStrictEqual(list, [{ setting: "rollups (needed for purge)", expected: "true", actual: "false" }])
       assert.deepStrictEqual(update, { allow_rollup_hdrs: true })
+    }))
+})
+
+describe("a stream", () => {
+  it.effect("that was lost is recreated with the settings that it had, and another first revision", () =>
+    Effect.gen(function*() {
+      const config = yield* Config.make({ bucket: "b" })
+      const theirs = {
+        ...yield* settings(),
+        max_msg_size: -1,
+        description: "theirs",
+        discard: "old",
+        first_seq: 5
+      } as const
+      assert.deepStrictEqual(settingsOfLost(config, theirs, 9), { ...theirs, first_seq: 9 })
+      // Settings with which it would be no bucket are not restored, nor those of a stream that was never seen.
+      for (const last of [{ ...theirs, no_ack: true }, { ...theirs, sources: [{ name: "KV_a" }] }, {}]) {
+        assert.deepStrictEqual(settingsOfLost(config, last, 9), settingsFor(config, 9))
+      }
+    }))
+
+  it.effect("that is a mirror or has sources is refused", () =>
+    Effect.gen(function*() {
+      const wanted = yield* settings()
+      assert.isUndefined(mismatchOf(wanted, wanted))
+      assert.isUndefined(mismatchOf(wanted, { ...wanted, sources: [] }))
+      const refusalOf = (found: Partial<StreamSettings>) => mismatchOf(wanted, found)?.differences
+      const copyOf = (
+        names: string
+      ) => [{ setting: "mirror and sources", expected: "none", actual: `a copy of ${names}` }]
+      assert.deepStrictEqual(refusalOf({ mirror: { name: "KV_a" } }), copyOf("KV_a"))
+      const sources = [{ name: "KV_a" }, { name: "KV_c" }]
+      assert.deepStrictEqual(refusalOf({ ...wanted, sources }), copyOf("KV_a, KV_c"))
+    }))
+
+  it.effect("has the limits of another client, or those of the options that it was created with", () =>
+    Effect.gen(function*() {
+      const config = yield* Config.make({ bucket: "b", maxValueSize: 1000 })
+      const limitsOf = (found: Partial<StreamSettings>) => {
+        const { maxBytes, maxValueSize } = openedAs(config, found)
+        return [maxValueSize, maxBytes]
+      }
+      assert.deepStrictEqual(limitsOf(settingsFor(config, 1)), [1000, undefined])
+      assert.deepStrictEqual(limitsOf({ max_msg_size: 500, max_bytes: 9000 }), [500, 9000])
+      assert.deepStrictEqual(limitsOf({ max_msg_size: -1, max_bytes: -1 }), [undefined, undefined])
+      assert.deepStrictEqual(limitsOf({}), [undefined, undefined])
+      const unlimited = yield* Config.make({ bucket: "b", maxValueSize: "unlimited" })
+      assert.strictEqual(settingsFor(unlimited, 1).max_msg_size, -1)
+      assert.isUndefined(openedAs(unlimited, { max_msg_size: -1 }).maxValueSize)
     }))
 })
 

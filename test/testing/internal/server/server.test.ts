@@ -153,7 +153,7 @@ describe("a simulated write", () => {
     assert.strictEqual(client.refusal("a", "01234", expecting(1)), 10054)
   })
 
-  it("is refused if the stream is full, except delete markers; a replaced value frees space, except on 2.10", () => {
+  it("is refused if it does not fit, except into the place of a message of its size, on 2.10 of a larger one", () => {
     for (const [version, overwriting] of [["2.15.1", 0], ["2.10.27", 10077]] as const) {
       const { client } = start({ version, stream: { max_bytes: 200 } })
       client.put("a", "x".repeat(100))
