@@ -568,8 +568,8 @@ export interface TypedKVStore<A> {
    *
    * **Gotchas**
    *
-   * The effect runs once for each attempt: what it does beside computing the value
-   * may be done several times. Of several writers of a key at once, one succeeds per
+   * The effect runs once for each attempt: its other actions, such as requests, may be
+   * repeated. Of several writers of a key at once, one succeeds per
    * attempt, so their `timeout` has to be as long as all of their effects together.
    *
    * **Example** (Taking from a stock)

@@ -128,9 +128,9 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   storage: Schema.Literals(["file", "memory"]),
   /** Number of copies of the bucket in a NATS cluster. */
   replicas: intBetween(1, limits.mostReplicas),
-  /** Text about the bucket; undefined if there is none. */
+  /** Text about the bucket; undefined if the options have none. */
   description: Schema.UndefinedOr(Schema.String),
-  /** Metadata of the bucket's stream; undefined if there is none. */
+  /** Metadata of the bucket's stream; undefined if the options have none. */
   metadata: Schema.UndefinedOr(Schema.Record(Schema.String, Schema.String)),
   /** Whether every server of a replicated bucket is stated to be 2.11 or later. */
   guardedWrites: Schema.Boolean,

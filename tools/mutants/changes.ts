@@ -287,7 +287,7 @@ export const changes: ReadonlyArray<Mutant> = [
     }
   },
   {
-    name: "a lost bucket is recreated with the options, not as it was",
+    name: "a lost bucket is recreated with the options, not with its settings",
     from: "K29",
     file: "src/internal/nats/bucket/streamConfig.ts",
     find: "mismatchOf(wanted, last) === undefined ? { ...wanted, ...last, first_seq: firstRevision } : wanted",

@@ -141,7 +141,7 @@ export const kv: ReadonlyArray<Mutant> = [
     scenario: "replicated"
   },
   {
-    name: "purgeTombstones removes keys that were written again meanwhile",
+    name: "purgeTombstones removes keys that were written again during the call",
     from: "K7",
     file: "src/internal/nats/jetstream/api.ts",
     find: "{ seq: upTo + 1 }",

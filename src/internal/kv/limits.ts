@@ -12,7 +12,7 @@ export const shortestAge = Duration.millis(100)
 /** Servers refuse a shorter lifetime of markers. */
 export const shortestMarker = Duration.seconds(1)
 
-/** A write that was sent earlier must not arrive after the tombstone is gone. */
+/** A write that was sent before the deletion must not arrive after the tombstone was removed. */
 export const shortestTombstone = Duration.hours(1)
 
 /** Values per key: the maximum of NATS KV. */

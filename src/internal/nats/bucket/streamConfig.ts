@@ -111,7 +111,7 @@ const shown = (setting: string, value: unknown): string => {
 /**
  * Differences that make a stream unusable, and that `onMismatch` cannot accept. The
  * messages of a mirror or of sources have the subjects and revisions of another bucket,
- * and nobody can write to a mirror. A stream without the bucket's subjects looks empty
+ * and clients cannot write to a mirror. A stream without the bucket's subjects looks empty
  * although it is not. With `no_ack` the outcome of every write is unknown.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
