@@ -3,6 +3,7 @@
  * tombstones are old.
  */
 import { assert, layer } from "@effect/vitest"
+import { headers } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,6 +18,7 @@ import { eventually } from "../../tools/eventually.ts"
 import { lines, temporaryFolder } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
+import { Raw } from "../support/natsClient.ts"
 import { freshName, numbers, reasonOf, record } from "../support/suite.ts"
 import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
 import { shown } from "./suite/fixture.ts"
@@ -79,6 +81,26 @@ for (const world of worlds) {
             assert.strictEqual(written.filter((event) => event.endsWith("=2")).length, 100)
           }))
       }
+
+      it.effect("keeps every value, whatever tombstones other clients have left", () =>
+        Effect.gen(function*() {
+          const { jump, store } = yield* open({})
+          const keys = ["a", "b", "c.d"]
+          yield* Effect.forEach(keys, (key) => store.put(key, bytes("1")))
+          const { connection } = yield* Raw
+          const tombstone = headers()
+          tombstone.set("KV-Operation", "DEL")
+          const theirs = ["*", ">", "c.*", "a\u00a0", "\ufeffa", "größe"]
+          for (const key of theirs) {
+            const subject = `$KV.${store.config.bucket}.${key}`
+            yield* Effect.promise(() => connection.request(subject, "", { headers: tombstone, timeout: 5000 }))
+          }
+          yield* store.delete("b")
+          yield* jump
+          assert.strictEqual(yield* store.purgeTombstones(), 1)
+          assert.deepStrictEqual(yield* store.keys(), ["a", "c.d"])
+          assert.strictEqual((yield* store.status).messages, 2 + theirs.length)
+        }))
 
       it.effect("empties a bucket that is full of tombstones", () =>
         Effect.gen(function*() {

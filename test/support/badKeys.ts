@@ -16,6 +16,10 @@ export const foreignKeys: ReadonlyArray<string> = [
   "a\\b",
   "a@b",
   "$",
+  "ours\u00a0",
+  "\ufeffours",
+  "ours\u2003",
+  "**",
   "a.größe.*x"
 ]
 

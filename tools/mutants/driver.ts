@@ -141,8 +141,8 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a header that the client refuses to read ends the connection",
     from: "one stored message kept a whole connection from working, K32",
     file: "src/internal/nats/client/portOver.ts",
-    find: "} catch {\n    return readHeaderBlock(headerBytes(message))",
-    replace: "} catch (cause) {\n    throw cause",
+    find: "if (block !== undefined) return block.length === 0 ? noHeaders : readHeaderBlock(block)",
+    replace: "if (block !== undefined && block.length === 0) return noHeaders",
     scenario: "single",
     runs: 1,
     test: {
@@ -255,6 +255,19 @@ export const driver: ReadonlyArray<Mutant> = [
     test: {
       file: "test/internal/nats/bucket/seen.test.ts",
       name: "is undisturbed if the stream has the same messages and one replica"
+    }
+  },
+  {
+    name: "white space of Unicode is removed from the key of a message that is read directly",
+    from: "K32: a foreign value took the place of another key's",
+    file: "src/internal/nats/headerBlock.ts",
+    find: "line.slice(colon + 1).replace(spaces, \"\")",
+    replace: "line.slice(colon + 1).trim().replace(spaces, \"\")",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/headerBlock.test.ts",
+      name: "keeps white space of Unicode at the ends of a value, which can be that of a key"
     }
   }
 ]

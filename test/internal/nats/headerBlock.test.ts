@@ -6,6 +6,14 @@ import { bytes } from "../../../tools/values.ts"
 const read = (text: string) => readHeaderBlock(bytes(text))
 
 describe("a block of headers", () => {
+  it("keeps white space of Unicode at the ends of a value, which can be that of a key", () => {
+    for (const key of ["a\u00a0", "\ufeffa", "a\u2003", "\u2028"]) {
+      const block = `NATS/1.0\r\nNats-Subject: $KV.b.${key}\r\nNats-Sequence:\t7 \r\n\r\n`
+      const { header } = readHeaderBlock(bytes(block))
+      assert.deepStrictEqual([header("Nats-Subject"), header("Nats-Sequence")], [`$KV.b.${key}`, "7"])
+    }
+  })
+
   for (
     const [line, status, description] of [
       ["NATS/1.0", 0, ""],

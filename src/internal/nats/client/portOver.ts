@@ -147,23 +147,21 @@ const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
  * The bytes of the headers. In both clients a message has a field with the bytes of its headers and its value, which its
  * type does not declare.
  */
-const headerBytes = (message: Incoming): Uint8Array => {
+const headerBytes = (message: Incoming): Uint8Array | undefined => {
   const received: unknown = Reflect.get(message, "_rdata")
-  return received instanceof Uint8Array
-    ? received.subarray(0, received.length - message.data.length)
-    : new Uint8Array(0)
+  return received instanceof Uint8Array ? received.subarray(0, received.length - message.data.length) : undefined
 }
 
-/** The headers as the client reads them. It throws at a header that it does not accept, but servers store any. */
+const noHeaders = { status: 0, description: "", header: noHeader }
+
+/** The clients' own decoder throws at a header that it does not accept, but servers store any, and it changes values. */
 const headersOf = (message: Incoming): Pick<NatsMessage, "status" | "description" | "header"> => {
-  try {
-    const { headers } = message
-    return headers === undefined
-      ? { status: 0, description: "", header: noHeader }
-      : { status: headers.code, description: headers.description, header: readerOf(headers) }
-  } catch {
-    return readHeaderBlock(headerBytes(message))
-  }
+  const block = headerBytes(message)
+  if (block !== undefined) return block.length === 0 ? noHeaders : readHeaderBlock(block)
+  const { headers } = message
+  return headers === undefined
+    ? noHeaders
+    : { status: headers.code, description: headers.description, header: readerOf(headers) }
 }
 
 const toMessage = (message: Incoming): NatsMessage => {
