@@ -141,8 +141,8 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "a header that the client refuses to read ends the connection",
     from: "one stored message kept a whole connection from working, K32",
     file: "src/internal/nats/client/portOver.ts",
-    find: "if (block !== undefined) return block.length === 0 ? noHeaders : readHeaderBlock(block)",
-    replace: "if (block !== undefined && block.length === 0) return noHeaders",
+    find: "if (received === undefined) {",
+    replace: "if (received === undefined || received.length > message.data.length) {",
     scenario: "single",
     runs: 1,
     test: {
@@ -261,8 +261,8 @@ export const driver: ReadonlyArray<Mutant> = [
     name: "white space of Unicode is removed from the key of a message that is read directly",
     from: "K32: a foreign value took the place of another key's",
     file: "src/internal/nats/headerBlock.ts",
-    find: "line.slice(colon + 1).replace(spaces, \"\")",
-    replace: "line.slice(colon + 1).trim().replace(spaces, \"\")",
+    find: "return text.slice(start, end)\n}",
+    replace: "return text.slice(start, end).trim()\n}",
     scenario: "single",
     runs: 1,
     test: {

@@ -16,6 +16,8 @@ interface Incoming {
   readonly reply?: string
   readonly headers?: Omit<HeaderList, "set">
   readonly data: Uint8Array
+  /** The bytes of the headers and the value. A field of the messages of both clients that their types do not declare. */
+  readonly _rdata?: Uint8Array
 }
 
 interface ClientConnection<Status, List> {
@@ -143,25 +145,19 @@ const readerOf = (headers: Omit<HeaderList, "set">): NatsMessage["header"] => {
   }
 }
 
-/**
- * The bytes of the headers. In both clients a message has a field with the bytes of its headers and its value, which its
- * type does not declare.
- */
-const headerBytes = (message: Incoming): Uint8Array | undefined => {
-  const received: unknown = Reflect.get(message, "_rdata")
-  return received instanceof Uint8Array ? received.subarray(0, received.length - message.data.length) : undefined
-}
-
 const noHeaders = { status: 0, description: "", header: noHeader }
 
 /** The clients' own decoder throws at a header that it does not accept, but servers store any, and it changes values. */
 const headersOf = (message: Incoming): Pick<NatsMessage, "status" | "description" | "header"> => {
-  const block = headerBytes(message)
-  if (block !== undefined) return block.length === 0 ? noHeaders : readHeaderBlock(block)
-  const { headers } = message
-  return headers === undefined
-    ? noHeaders
-    : { status: headers.code, description: headers.description, header: readerOf(headers) }
+  const { _rdata: received } = message
+  if (received === undefined) {
+    const { headers } = message
+    return headers === undefined
+      ? noHeaders
+      : { status: headers.code, description: headers.description, header: readerOf(headers) }
+  }
+  const length = received.length - message.data.length
+  return length === 0 ? noHeaders : readHeaderBlock(received.subarray(0, length))
 }
 
 const toMessage = (message: Incoming): NatsMessage => {
