@@ -38,10 +38,12 @@ export const checkStoredKey = (key: string): InvalidKey | undefined =>
     ? undefined
     : new InvalidKey({ expected: expectedKey, kind: "key" })
 
-export const checkFilter = (filter: string): InvalidKey | undefined =>
+export const isFilter = (filter: unknown): filter is string =>
   typeof filter === "string" && filter.length <= longestKey && filter.split(".").every(tokenIsValid)
-    ? undefined
-    : new InvalidKey({ expected: expectedFilter, kind: "filter" })
+
+export const invalidFilter = (): InvalidKey => new InvalidKey({ expected: expectedFilter, kind: "filter" })
+
+export const checkFilter = (filter: string): InvalidKey | undefined => isFilter(filter) ? undefined : invalidFilter()
 
 /** A key for an error. A key that is not a string is formatted as text. */
 export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)

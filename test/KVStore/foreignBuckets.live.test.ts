@@ -1,6 +1,6 @@
 /**
  * Buckets that other clients create with their defaults: with which advice they are refused, that they are used with their
- * own limits, and that a lost one is recreated as it was.
+ * own limits, and that a lost one is recreated with all its settings.
  */
 import { assert, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -35,7 +35,7 @@ const ofGo = {
   allow_direct: true
 }
 
-/** The settings of a stream by default, and what the clients' defaults and options make of it. */
+/** The settings of buckets by their clients. */
 const bodies: ReadonlyArray<readonly [client: string, settings: object]> = [
   ["nats.go, nats.py and the command nats", ofGo],
   ["@nats-io/kv", {
@@ -87,7 +87,7 @@ for (const world of worlds) {
     `${nameOf(world)}: a bucket of another client`,
     (it) => {
       for (const [client, settings] of bodies) {
-        it.effect(`(${client}) is accepted, used with its limits, and recreated as it was`, () =>
+        it.effect(`(${client}) is accepted, used with its limits, and recreated with all its settings`, () =>
           Effect.gen(function*() {
             const bucket = freshName()
             yield* create(bucket, settings)

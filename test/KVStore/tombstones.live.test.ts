@@ -56,7 +56,7 @@ for (const world of worlds) {
     `${nameOf(world)}: purgeTombstones`,
     (it) => {
       for (const historySize of [1, 3]) {
-        it.effect(`removes tombstones, and keeps keys that are written again meanwhile, with historySize ${historySize}`, () =>
+        it.effect(`removes tombstones, and keeps keys that are written again during the call, with historySize ${historySize}`, () =>
           Effect.gen(function*() {
             const { jump, store } = yield* open({ historySize })
             const keys = numbers(300).map((n) => `k.${n}`)
@@ -119,7 +119,7 @@ for (const world of worlds) {
 
 layer(Layer.empty, { excludeTestServices: true })("purgeTombstones", (it) => {
   for (const line of lines) {
-    it.effect(`${line}: revisions go on after a restart of a server whose bucket it has emptied`, () =>
+    it.effect(`${line}: revisions continue after a restart of a server whose bucket it has emptied`, () =>
       Effect.gen(function*() {
         const storeDir = yield* temporaryFolder(Path.join(tmpdir(), "effect-aegis-nats-"))
         const bucket = freshName()

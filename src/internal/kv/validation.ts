@@ -15,7 +15,7 @@ import type {
 } from "../../KVStore.ts"
 import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
-import { checkFilter, checkKey, everything } from "../subjects.ts"
+import { checkKey, everything, invalidFilter, isFilter } from "../subjects.ts"
 import * as limits from "./limits.ts"
 
 /** A buffer that was transferred to another thread has length 0 and would be stored as an empty value. */
@@ -121,11 +121,7 @@ export const checkRemoveOptions = (operation: string, given: RemoveOptions | und
 export const readPurgeTombstonesOptions = (given: PurgeTombstonesOptions | undefined) =>
   Result.flatMap(
     options.read("purgeTombstones", given === undefined ? {} : given, tombstones),
-    ({ filter, olderThan }) => {
-      if (typeof filter !== "string") return Result.fail(checkFilter("")!)
-      const problem = checkFilter(filter)
-      return problem === undefined ? Result.succeed({ filter, olderThan }) : Result.fail(problem)
-    }
+    ({ filter, olderThan }) => isFilter(filter) ? Result.succeed({ filter, olderThan }) : Result.fail(invalidFilter())
   )
 
 export const checkWatchOptions = (given: WatchOptions | undefined): InvalidConfig | undefined =>

@@ -63,7 +63,7 @@ export const sizes = (test: Test, backend: Backend) => {
       const store = yield* openBucket({ maxBytes: 20_000, maxValueSize: 2000 })
       const fill = Effect.forEach(numbers(2000), (n) => store.put(`session.${n}`, new Uint8Array(20)))
       yield* reasonOf(fill, "StorageFull")
-      // A few markers fit into what is left.
+      // A few markers fit into the rest.
       yield* reasonOf(Effect.forEach(yield* store.keys(), (key) => store.delete(key)), "StorageFull")
       const held = yield* store.keys()
       assert.isAbove(held.length, 100)

@@ -86,7 +86,7 @@ export const tombstones = (test: Test, backend: Backend) => {
         assert.deepStrictEqual(yield* store.keys(), ["live", "again"])
         assert.strictEqual(Option.getOrThrow(yield* store.get("again")).revision, again)
         const before = watch.events.length
-        // Revisions go on, and each condition sees a key without a message.
+        // Revisions continue, and each condition sees a key without a message.
         assert.isAbove(yield* store.put("deleted", bytes("3"), KVStore.KVOptions.createOnly), again)
         yield* store.put("purged", bytes("3"), KVStore.KVOptions.atRevision(0))
         yield* wait("2 minutes")

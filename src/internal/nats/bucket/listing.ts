@@ -114,11 +114,7 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
     })
   const keyOf = (subject: string) => subject.slice(prefix.length)
 
-  /** As a pattern, the name of a key such as `*` has the last message of another key. */
-  const single = (key: string) =>
-    js.window.singles.withPermit(
-      Effect.map(last(key), (message) => Option.toArray(Option.filter(message, (found) => found.key === key)))
-    )
+  const single = (key: string) => js.window.singles.withPermit(Effect.map(last(key), Option.toArray))
   const singles = (keys: ReadonlyArray<string>) =>
     Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
 
@@ -129,7 +125,7 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
     Effect.flatMap(batch(subjects), (answer) => {
       if (answer === undefined) return singles(subjects.map(keyOf))
       const { isComplete } = answer
-      // A server takes the name of a key such as `*` for a pattern, and answers with other keys, too.
+      // To a server the name of the key `*` is a pattern: it answers with other keys, too.
       const requested = new Set(subjects.map(keyOf))
       const found = answer.messages.filter(({ key }) => requested.has(key))
       if (isComplete) return Effect.succeed(found)

@@ -90,6 +90,10 @@ const statusFailure = (message: NatsMessage): PortFailure => ({
   description: message.description
 })
 
+/** To a server the subject of the key `*` is a pattern: it answers with the last message of another key. */
+const ifOf = (subject: string, message: KeptMessage): KeptMessage | undefined =>
+  message.subject === subject ? message : undefined
+
 /** The result for a subject without a message. */
 const noMessage: Effect.Effect<KeptMessage | undefined> = Effect.undefined
 
@@ -131,7 +135,7 @@ export const messageReads = (
       request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
       (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
         isStored(message)
-          ? Effect.succeed(fromDirect(message))
+          ? Effect.succeed(ifOf(subject, fromDirect(message)))
           : message.status === status.notFound
           ? noMessage
           : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
@@ -154,7 +158,10 @@ export const messageReads = (
     lastMessage: (stream, subject, from, timeout) =>
       from === "nearest"
         ? nearest(stream, subject, timeout)
-        : atLeader(stream, { last_by_subj: subject }, timeout),
+        : Effect.map(
+          atLeader(stream, { last_by_subj: subject }, timeout),
+          (message) => message === undefined ? undefined : ifOf(subject, message)
+        ),
     messageAt: (stream, seq, timeout) => atLeader(stream, { seq }, timeout),
     lastMessages: ({ expected, stream, subjects }, timeout, read) =>
       Effect.suspend(() => {
