@@ -17,8 +17,8 @@ export const worlds: ReadonlyArray<World> = [
 
 export const nameOf = ({ client, line }: World): string => client === "legacy" ? `${line} legacy` : line
 
-/** A server of a world, with its client and a raw connection. */
-export const layerWorld = ({ client, line }: World) =>
+/** A server of a world, with its client and a raw connection. `config` is text of the server's configuration. */
+export const layerWorld = ({ client, line }: World, config?: string) =>
   Layer.merge(client === "legacy" ? layerLegacyClient : layerClient, layerRaw).pipe(
-    Layer.provideMerge(layerNatsServer(line))
+    Layer.provideMerge(layerNatsServer(line, { config }))
   )

@@ -12,6 +12,32 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {
+    name: "pages of names do not depend on max_payload",
+    from: "a server with max_payload of 8 KiB: getMany was retried for ever, K15",
+    file: "src/internal/nats/bucket/listing.ts",
+    find: "paged(subjects, Math.min(mostNameBytes, js.port.server().maxPayload - requestOverhead))",
+    replace: "paged(subjects, mostNameBytes)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/listing.test.ts",
+      name: "have at most as many bytes as the server accepts"
+    }
+  },
+  {
+    name: "the headers do not count for max_payload",
+    from: "the server counts them, K8",
+    file: requester,
+    find: "const size = data.length + sizeOfHeaders(headers)",
+    replace: "const size = data.length",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a request whose headers and data exceed max_payload is TooLarge, and is not sent"
+    }
+  },
+  {
     name: "a watch does not detect that its bucket was recreated",
     from: "nats.deno#691, the watches of the NATS clients, K24",
     file: progress,

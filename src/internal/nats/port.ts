@@ -49,6 +49,8 @@ export type PortFailure =
   /** The subject has no subscriber: the stream is missing, it has no leader, or JetStream is off. */
   | { readonly _tag: "NoResponders" }
   | { readonly _tag: "Timeout" }
+  /** The headers and the data of the request exceed the `max_payload` of the server: nothing was sent. */
+  | { readonly _tag: "TooLarge"; readonly size: number; readonly limit: number }
   /** The client refused to send the request: nothing was sent. */
   | { readonly _tag: "NotSent"; readonly problem: string } & Reported
   /** The connection was lost before the answer arrived, or the answer could not be read. */

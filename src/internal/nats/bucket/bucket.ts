@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
-import type { Append, Backend, StoredMessage } from "../../kv/backend.ts"
+import type { Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
 import { headersFor, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
@@ -28,14 +28,6 @@ import { canBatch, hasNoHistory, isNearestCurrent, isRecent, LastSeen, silentRem
 import * as storeClock from "./storeClock.ts"
 import { mismatchOf, openedAs, settingsFor, settingsOfLost, streamName } from "./streamConfig.ts"
 import { follow } from "./watch.ts"
-
-/** Why the connected server does not take the message: it exceeds the server's payload limit. */
-const tooLarge = (port: NatsPort, message: Append, headers: MessageHeaders): ValueTooLarge | undefined => {
-  const { maxPayload } = port.server()
-  return message.value.length + sizeOfHeaders(headers) > maxPayload
-    ? new ValueTooLarge({ size: message.value.length, limit: maxPayload - sizeOfHeaders(headers) })
-    : undefined
-}
 
 const status = (
   port: NatsPort,
@@ -140,8 +132,8 @@ const writes = (access: Access): Backend["append"] => {
   }
 
   /**
-   * The server refuses a message by its current limit, which may differ from the one at opening. If STREAM.INFO fails,
-   * the refusal counts without the limit.
+   * The server refuses a message by the current limit of the stream, which may differ from the one at opening. If
+   * STREAM.INFO fails, the refusal counts without the limit.
    */
   const withLimit = (refused: ValueTooLarge, headers: MessageHeaders): Effect.Effect<never, KVStoreReason> =>
     Effect.matchEffect(info, {
@@ -160,14 +152,15 @@ const writes = (access: Access): Backend["append"] => {
   return (message) =>
     Effect.suspend(() => {
       const headers = headersFor(message, subjectOf)
-      const refused = tooLarge(js.port, message, headers)
-      if (refused !== undefined) return Effect.fail(refused)
       const { condition, key, value } = message
       const write = again.write(message, js.publish(subjectOf(key), value, headers, timeout))
       const isGuarded = condition !== undefined && condition.key !== key
       const written = isGuarded ? Effect.andThen(checkGuard(condition.revision), write) : write
       return Effect.matchEffect(Effect.onExit(written, doubtIfUnknown), {
-        onFailure: (reason) => reason._tag === "ValueTooLarge" ? withLimit(reason, headers) : Effect.fail(reason),
+        onFailure: (reason) =>
+          reason._tag === "ValueTooLarge" && reason.limit === undefined
+            ? withLimit(reason, headers)
+            : Effect.fail(reason),
         onSuccess: (stored) => {
           if (stored.stream !== stream) return Effect.fail(storedBy(stored.stream, subjectPrefix(config.bucket)))
           saw(stored.seq)

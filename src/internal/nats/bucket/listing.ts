@@ -22,8 +22,12 @@ import { follow } from "./watch.ts"
 /** Keys in one batch request. The server answers with at most 1,024 messages. */
 const mostAtOnce = 1000
 
-/** Bytes of names in one batch request. The default payload limit of a server is 1 MiB. */
+/** Bytes of names in one batch request. The default payload limit of a server is 1 MiB, and a lower one limits them. */
 const mostNameBytes = 256 * 1024
+
+/** Bytes of a batch request besides the names, and those of each name. */
+const requestOverhead = 64
+const nameOverhead = "\"\",".length
 
 /** Concurrent requests for pages. */
 const pagesAtOnce = 4
@@ -73,22 +77,25 @@ interface Listing {
 const inOrder = (messages: Iterable<StoredMessage>): ReadonlyArray<StoredMessage> =>
   [...messages].toSorted((a, b) => a.revision - b.revision)
 
-/** Splits names into pages of at most `mostAtOnce` names and `mostNameBytes` bytes. */
-const paged = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+/** Splits names into pages of at most `mostAtOnce` names and about `mostBytes` bytes. */
+const paged = (names: ReadonlyArray<string>, mostBytes: number): ReadonlyArray<ReadonlyArray<string>> => {
   const pages: Array<Array<string>> = []
   let bytes = Number.POSITIVE_INFINITY
   for (const name of names) {
     const page = pages[pages.length - 1]
-    if (page === undefined || page.length === mostAtOnce || bytes + name.length > mostNameBytes) {
+    const size = name.length + nameOverhead
+    if (page === undefined || page.length === mostAtOnce || bytes + size > mostBytes) {
       pages.push([name])
-      bytes = name.length
+      bytes = size
     } else {
       page.push(name)
-      bytes += name.length
+      bytes += size
     }
   }
   return pages
 }
+
+const nothingFit: Batch<never> = { messages: [], isComplete: false }
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
 const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
@@ -103,9 +110,10 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
   const batch = (subjects: ReadonlyArray<string>): Effect.Effect<Batch<StoredMessage> | undefined, KVStoreReason> =>
     Effect.suspend(() => {
       const expected = hasExceeded ? Number.POSITIVE_INFINITY : bytes()
+      const asked = js.lastMessages({ stream, subjects, expected }, timeout, toMessage)
       return Effect.catchIf(
         readDirect<Batch<StoredMessage> | undefined>(
-          Effect.map(js.lastMessages({ stream, subjects, expected }, timeout, toMessage), received),
+          Effect.catchTag(Effect.map(asked, received), "TooLarge", () => Effect.succeed(nothingFit)),
           Effect.undefined
         ),
         (reason) => reason._tag === "Rejected" && reason.code === codes.batchUnsupported,
@@ -118,7 +126,10 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
   const singles = (keys: ReadonlyArray<string>) =>
     Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
 
-  /** Reads one page. Messages that the answer had no room for are requested again. */
+  /**
+   * Reads one page. Messages that the answer had no room for are requested again. If it had room for none, its first
+   * message is too large, or the request was: then the page is halved, and one or two keys are read one by one.
+   */
   const page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason> = (
     subjects
   ) =>
@@ -131,17 +142,25 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
       if (isComplete) return Effect.succeed(found)
       const answered = new Set(found.map(({ key }) => key))
       const rest = subjects.filter((subject) => !answered.has(keyOf(subject)))
-      const more = found.length === 0 ? singles(rest.map(keyOf)) : page(rest)
+      const half = Math.ceil(rest.length / 2)
+      const more = found.length > 0
+        ? page(rest)
+        : half > 1
+        ? Effect.zipWith(page(rest.slice(0, half)), page(rest.slice(half)), (one, other) => [...one, ...other])
+        : singles(rest.map(keyOf))
       return Effect.map(more, (others) => [...found, ...others])
     })
 
+  const pagesFor = (subjects: ReadonlyArray<string>) =>
+    paged(subjects, Math.min(mostNameBytes, js.port.server().maxPayload - requestOverhead))
+
   const pages = (subjects: ReadonlyArray<string>) =>
     Effect.map(
-      Effect.forEach(paged(subjects), page, { concurrency: pagesAtOnce }),
+      Effect.forEach(pagesFor(subjects), page, { concurrency: pagesAtOnce }),
       (all) => inOrder(all.flat())
     )
 
-  return { batch, keyOf, page, pages, singles }
+  return { batch, keyOf, page, pages, pagesFor, singles }
 }
 
 /** Pages that are read before the reader asks for them. */
@@ -152,7 +171,7 @@ const isMessage = (event: BackendEvent): event is Extract<BackendEvent, { readon
 
 /** Reads one page ahead of the reader. */
 const streaming = (
-  { canBatch, keyOf, messagesOf, page, subjectsOf }: {
+  { canBatch, keyOf, messagesOf, page, pagesFor, subjectsOf }: {
     readonly canBatch: () => boolean
     readonly keyOf: (subject: string) => string
     readonly messagesOf: (
@@ -161,11 +180,12 @@ const streaming = (
       headersOnly: boolean
     ) => Stream.Stream<StoredMessage, KVStoreReason>
     readonly page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
+    readonly pagesFor: (subjects: ReadonlyArray<string>) => ReadonlyArray<ReadonlyArray<string>>
     readonly subjectsOf: (filter: string) => Effect.Effect<{ readonly names: ReadonlyArray<string> }, KVStoreReason>
   }
 ): Backend["streamOfEach"] => {
   const pages = (names: ReadonlyArray<string>) =>
-    Stream.fromIterable(paged(names)).pipe(
+    Stream.fromIterable(pagesFor(names)).pipe(
       Stream.mapEffect(page),
       Stream.bufferArray({ capacity: pagesAhead }),
       Stream.flatMap(Stream.fromIterable)
@@ -221,7 +241,7 @@ const byConsumerOf = (options: ListingOptions) => {
 
 export const make = (options: ListingOptions): Listing => {
   const { canBatch, js, prefix, read, stream, timeout } = options
-  const { batch, keyOf, page, pages, singles } = pagesOf(options)
+  const { batch, keyOf, page, pages, pagesFor, singles } = pagesOf(options)
   const { messagesOf, snapshot } = byConsumerOf(options)
   const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
 
@@ -270,7 +290,7 @@ export const make = (options: ListingOptions): Listing => {
 
   return {
     collect,
-    streamOfEach: streaming({ canBatch, keyOf, messagesOf, page, subjectsOf }),
+    streamOfEach: streaming({ canBatch, keyOf, messagesOf, page, pagesFor, subjectsOf }),
     lastOfEach: (filter, want) =>
       Effect.suspend(() =>
         canBatch() ? want === "names" ? names(filter) : byBatch(filter, want) : byConsumer(filter, want)

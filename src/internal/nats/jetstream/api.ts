@@ -176,6 +176,13 @@ const withoutVersion = <A extends Partial<StreamSettings>>(config: A): A => {
   return { ...config, metadata: Object.fromEntries(metadata) }
 }
 
+/** For a server these values of a setting are the same as a missing setting. */
+const isDefault = (value: unknown): boolean => value === false || value === 0 || value === -1 || value === ""
+
+/** A server can have a low `max_payload`, which a request with all settings would exceed. */
+const withoutDefaults = (settings: StreamSettings): Partial<StreamSettings> =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => !isDefault(value)))
+
 /** Requests for the stream and for the subjects in it. */
 const streamCalls = (
   call: Call
@@ -214,7 +221,7 @@ const streamCalls = (
         deleted: state.num_deleted ?? 0
       })),
     createStream: (settings, timeout) =>
-      Effect.asVoid(call(`STREAM.CREATE.${settings.name}`, withoutVersion(settings), timeout)),
+      Effect.asVoid(call(`STREAM.CREATE.${settings.name}`, withoutDefaults(withoutVersion(settings)), timeout)),
     updateStream: (stream, settings, timeout) =>
       Effect.flatMap(
         info(stream, undefined, timeout),

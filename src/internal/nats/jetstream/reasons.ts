@@ -4,6 +4,7 @@
  */
 import {
   BucketNotFound,
+  InvalidConfig,
   type KVStoreReason,
   OutcomeUnknown,
   PermissionDenied,
@@ -68,6 +69,10 @@ const problemOf = ({ cause, problem }: Extract<PortFailure, { readonly problem: 
   ...reported(cause)
 })
 
+const tooLarge = ({ limit, size }: Extract<PortFailure, { readonly _tag: "TooLarge" }>): string =>
+  `a request of ${size} bytes exceeds the limit of the server, ${limit} bytes: raise max_payload of the server, or use ` +
+  "a shorter bucket name, key, filter, description or metadata"
+
 export const readReason = (failure: PortFailure): KVStoreReason => {
   switch (failure._tag) {
     case "Api":
@@ -78,6 +83,8 @@ export const readReason = (failure: PortFailure): KVStoreReason => {
       return new Unavailable({ problem: "no responders: the stream has no leader, or JetStream is not enabled" })
     case "Timeout":
       return new Unavailable({ problem: "no answer in time" })
+    case "TooLarge":
+      return new InvalidConfig({ problem: tooLarge(failure) })
     case "NotSent":
     case "ConnectionLost":
       return new Unavailable(problemOf(failure))
@@ -93,6 +100,10 @@ const namedSequence = (description: string): number | undefined => {
 export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
   if (failure._tag === "Timeout") return new OutcomeUnknown({ problem: "no answer in time" })
   if (failure._tag === "ConnectionLost") return new OutcomeUnknown(problemOf(failure))
+  if (failure._tag === "TooLarge") {
+    const size = message.value.length
+    return new ValueTooLarge({ size, limit: Math.max(0, failure.limit - (failure.size - size)) })
+  }
   if (failure._tag !== "Api") return readReason(failure)
   const { code, description } = failure
   if (code === codes.messageTooLarge) return new ValueTooLarge({ size: message.value.length })

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { forkReported } from "../../fibers.ts"
+import { sizeOfHeaders } from "../../kv/headers.ts"
 import { monotonicMillis, wholeMillis } from "../../time.ts"
 import {
   type LinkEvent,
@@ -236,6 +237,9 @@ const begin = <A>(
     if (!underWay.has(token)) return
     begun = monotonicMillis(clock)
     pending.deadline = begun + timeout
+    const size = data.length + sizeOfHeaders(headers)
+    const limit = port.server().maxPayload
+    if (size > limit) return end(Effect.fail({ _tag: "TooLarge", size, limit }))
     try {
       port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
     } catch (cause) {

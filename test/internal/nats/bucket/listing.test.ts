@@ -28,14 +28,15 @@ const kept = (subject: string, revision: number): KeptMessage => ({
 /** A server that has these keys, and answers a batch request with the result of `give`. */
 const makeServer = (
   names: ReadonlyArray<string>,
-  give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage> | PortFailure
+  give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage> | PortFailure,
+  maxPayload = 1_000_000
 ) => {
   const asked: Array<ReadonlyArray<string>> = []
   const singles: Array<string> = []
   const unused = (): never => assert.fail("a listing must not call this here")
   const js: JetStream = {
     port: {
-      server: () => ({ version: "2.11.0", maxPayload: 1_000_000 }),
+      server: () => ({ version: "2.11.0", maxPayload }),
       isConnected: unused,
       isClosed: unused,
       inbox: unused,
@@ -174,6 +175,21 @@ describe("a listing", () => {
       assert.strictEqual((yield* Effect.flip(server.listing.lastOf(["a"])))._tag, "Rejected")
     }))
 
+  it.effect("halves a page whose request is too large, or whose first message is, and reads only the rest one by one", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 100 }, (_, index) => `k${index}`)
+      const server = makeServer(names, (subjects) =>
+        subjects.length > 30
+          ? { _tag: "TooLarge", size: 600, limit: 512 }
+          : subjects[0] === `${prefix}k50`
+          ? { isComplete: false, messages: [] }
+          : { isComplete: true, messages: subjects.map((subject) => kept(subject, 1)) })
+      const messages = yield* server.listing.lastOf(names)
+      assert.deepStrictEqual(messages.map(({ key }) => key).toSorted(), names.toSorted())
+      assert.deepStrictEqual(server.singles, ["k50", "k51"])
+      assert.isBelow(server.asked.length, 20)
+    }))
+
   it.effect("sends no request for no keys", () =>
     Effect.gen(function*() {
       const server = makeServer([], () => assert.fail("no request is expected"))
@@ -250,11 +266,11 @@ describe("a listing", () => {
 })
 
 describe("pages of names", () => {
-  const sizes = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
+  const sizes = Effect.fnUntraced(function*(names: ReadonlyArray<string>, maxPayload?: number) {
     const { asked, listing } = makeServer(names, (subjects) => ({
       isComplete: true,
       messages: subjects.map((subject, index) => kept(subject, index))
-    }))
+    }), maxPayload)
     const found = yield* listing.lastOf(names)
     assert.deepStrictEqual(found.map(({ key }) => key).toSorted(), names.toSorted())
     assert.deepStrictEqual(asked.flat(), names.map((name) => `${prefix}${name}`))
@@ -266,7 +282,14 @@ describe("pages of names", () => {
       const short = Array.from({ length: 2001 }, (_, index) => `k${index}`)
       assert.deepStrictEqual(yield* sizes(short), [1000, 1000, 1])
       const long = Array.from({ length: 600 }, (_, index) => String(index).padStart(1024 - prefix.length, "k"))
-      assert.deepStrictEqual(yield* sizes(long), [256, 256, 88])
+      assert.deepStrictEqual(yield* sizes(long), [255, 255, 90])
       assert.deepStrictEqual(yield* sizes([]), [])
+    }))
+
+  it.effect("have at most as many bytes as the server accepts", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 20 }, (_, index) => String(index).padStart(97 - prefix.length, "k"))
+      assert.deepStrictEqual(yield* sizes(names, 512), [4, 4, 4, 4, 4])
+      assert.deepStrictEqual(yield* sizes(names, 64), names.map(() => 1))
     }))
 })

@@ -35,6 +35,13 @@ describe("a failure", () => {
       "PermissionDenied"
     ],
     ["no responders", { _tag: "NoResponders" }, "Unavailable", "Unavailable", "Unavailable"],
+    [
+      "a request above max_payload",
+      { _tag: "TooLarge", size: 600, limit: 512 },
+      "InvalidConfig",
+      "ValueTooLarge",
+      "ValueTooLarge"
+    ],
     ["a request not sent", { _tag: "NotSent", problem: "closed" }, "Unavailable", "Unavailable", "Unavailable"],
     ["a timeout", { _tag: "Timeout" }, "Unavailable", "OutcomeUnknown", "OutcomeUnknown"],
     [

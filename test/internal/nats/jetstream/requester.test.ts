@@ -21,7 +21,7 @@ const makeLink = () => {
   const port: NatsPort = {
     isConnected: unused,
     isClosed: unused,
-    server: unused,
+    server: () => ({ version: "2.15.1", maxPayload: 100 }),
     inbox: () => "_INBOX.x",
     publish: (subject, _data, _headers, reply) => {
       if (state.refuses !== undefined) throw state.refuses
@@ -283,6 +283,21 @@ describe("requests", () => {
       link.state.refuses = new Error("draining")
       const failure = yield* Effect.flip(requester.request("a", nothing, [], 1000))
       assert.deepStrictEqual(failure, { _tag: "NotSent", problem: "draining", cause: link.state.refuses })
+    }))
+
+  it.effect("a request whose headers and data exceed max_payload is TooLarge, and is not sent", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const headers = [["N", "1"]] as const
+      const headerSize = "NATS/1.0\r\nN: 1\r\n\r\n".length
+      const failure = yield* Effect.flip(requester.request("a", new Uint8Array(101 - headerSize), headers, 1000))
+      assert.deepStrictEqual(failure, { _tag: "TooLarge", size: 101, limit: 100 })
+      assert.deepStrictEqual(link.sent, [])
+      yield* Effect.forkScoped(requester.request("a", new Uint8Array(100 - headerSize), headers, 1000), {
+        startImmediately: true
+      })
+      assert.strictEqual(link.sent.length, 1)
     }))
 
   it.effect("an interrupted request ignores answers, events and its deadline", () =>
