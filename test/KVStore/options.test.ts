@@ -57,6 +57,7 @@ const countingClient = (asked: Asked) => {
     publish: () => void asked.count++,
     subscribe: () => () => undefined,
     onLink: () => () => undefined,
+    ping: () => undefined,
     release: () => undefined
   }
   return Layer.effect(NatsClient, client.make({}, port))

@@ -116,6 +116,7 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
         links.add(listener)
         return () => links.delete(listener)
       },
+      ping: unused,
       release: unused
     },
     window: new PullWindow(clock),

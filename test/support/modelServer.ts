@@ -280,6 +280,7 @@ export const makeModel = (
         links.add(listener)
         return () => links.delete(listener)
       },
+      ping: unused,
       release: unused
     },
     window: new PullWindow(clock),

@@ -81,6 +81,17 @@ for (const line of lines) {
         assert.strictEqual((yield* readInfo(port)).port, port)
       }))
 
+    it.live(`${line}: reloads its configuration`, () =>
+      Effect.gen(function*() {
+        const server = yield* startNatsServer({ line })
+        const first = server.pid
+        yield* server.reload("max_payload: 4096")
+        yield* server.reload("max_payload: 8192")
+        assert.strictEqual(server.pid, first)
+        const refusal = yield* Effect.flip(server.reload("max_payload: many"))
+        assert.include(refusal.message, "refused the configuration")
+      }))
+
     it.live(`${line}: can be restarted while it runs`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line })

@@ -7,10 +7,50 @@ const reads = "src/internal/nats/jetstream/reads.ts"
 const puller = "src/internal/nats/jetstream/puller.ts"
 const pullWindow = "src/internal/nats/jetstream/pullWindow.ts"
 const progress = "src/internal/nats/bucket/watchState.ts"
+const inbox = "src/internal/nats/jetstream/inbox.ts"
 const requester = "src/internal/nats/jetstream/requester.ts"
 const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
+  {
+    name: "a denied inbox stays denied until the connection is lost",
+    from: "rights that were denied for 1.5 s, K37",
+    file: inbox,
+    find: "this.state._tag === \"Denied\" && monotonicMillis(this.clock) >= this.state.nextTry",
+    replace: "this.state._tag === \"Denied\" && this.state.nextTry === 0",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a denied inbox is subscribed again after 2 s, and requests are sent when the server has answered a ping"
+    }
+  },
+  {
+    name: "a write under way when the inbox is denied is reported as refused",
+    from: "it was executed, K37",
+    file: requester,
+    find: "return this.fail({ ...failure, wasSent: true }, everyOne)",
+    replace: "return this.fail(failure, everyOne)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a pending request ends at once when its inbox is refused"
+    }
+  },
+  {
+    name: "a denied inbox is subscribed again by every request",
+    from: "the server logs each denial, K37",
+    file: inbox,
+    find: "this.state._tag === \"Trying\" ? tryInterval : firstTry",
+    replace: "this.state._tag === \"Trying\" ? Duration.zero : firstTry",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "an inbox that is denied again is subscribed at most every 10 s"
+    }
+  },
   {
     name: "pages of names do not depend on max_payload",
     from: "a server with max_payload of 8 KiB: getMany was retried for ever, K15",

@@ -52,6 +52,8 @@ export interface NatsServer {
   readonly pause: Effect.Effect<void, NatsServerError>
   /** Continues a paused process with SIGCONT. */
   readonly resume: Effect.Effect<void, NatsServerError>
+  /** Replaces the text of the configuration, and waits until the running server has reloaded it. */
+  readonly reload: (config: string) => Effect.Effect<void, NatsServerError>
 }
 
 /** Options of a server. */
@@ -93,12 +95,12 @@ export const startNatsServer = (
     const { path: binary, version } = yield* provideNatsServer(options.line)
     const folder = yield* temporaryFolder(Path.join(tmpdir(), "effect-aegis-nats-"))
     const storeDir = options.storeDir ?? Path.join(folder, "store")
-    yield* attempt("write the configuration", () => Fs.writeFile(configurationOf(folder), configure(options.config)))
+    yield* writeConfiguration(folder, storeDir, options.config)
     const slot = yield* makeSlot
     const spawnWith = spawnServer(binary, options.detached ?? false)
-    const launch = (port: number) => start(slot, spawnWith, folder, storeDir, port)
+    const launch = (port: number) => start(slot, spawnWith, folder, port)
     const { port, url } = yield* launch(options.port ?? chosenByServer)
-    return {
+    const server: NatsServer = {
       url,
       port,
       version,
@@ -109,8 +111,10 @@ export const startNatsServer = (
       kill: realTime(end(slot, ["SIGKILL"])),
       restart: realTime(Effect.andThen(end(slot, gently), relaunch(launch(port)))),
       pause: realTime(pause(slot)),
-      resume: Effect.asVoid(signal(slot, "SIGCONT"))
+      resume: Effect.asVoid(signal(slot, "SIGCONT")),
+      reload: (config) => realTime(reload(slot, writeConfiguration(folder, storeDir, config)))
     }
+    return server
   }).pipe(
     realTime,
     Effect.catchTag("StepFailed", ({ message }) => new NatsServerError({ message }))
@@ -163,13 +167,18 @@ const chosenByServer = -1
 const configurationOf = (folder: string) => Path.join(folder, "server.conf")
 
 /** The last of two equal keys in a configuration applies, so a test can disable or limit JetStream. */
-const configure = (config = "") => `jetstream: enabled\n${config}\n`
+const configure = (storeDir: string, config = "") =>
+  // A store folder on the command line would be a change at each reload.
+  `jetstream: enabled\nstore_dir: ${JSON.stringify(storeDir)}\n${config}\n`
 
-const start = (slot: Slot, spawnWith: Spawn, folder: string, storeDir: string, port: number) =>
+const writeConfiguration = (folder: string, storeDir: string, config: string | undefined) =>
+  attempt("write the configuration", () => Fs.writeFile(configurationOf(folder), configure(storeDir, config)))
+
+const start = (slot: Slot, spawnWith: Spawn, folder: string, port: number) =>
   Effect.gen(function*() {
     const child = yield* Effect.sync(() => {
-      // Options on the command line override the file, so a test cannot change the address or the store folder.
-      const args = ["-c", configurationOf(folder), "-a", "127.0.0.1", "-p", `${port}`, "-sd", storeDir]
+      // Options on the command line override the file, so a test cannot change the address.
+      const args = ["-c", configurationOf(folder), "-a", "127.0.0.1", "-p", `${port}`]
       return slot.child = spawnWith([...args, "--ports_file_dir", folder])
     })
     const early = Effect.flatMap(Deferred.await(child.gone), (how) => failed(child, `${how} before it listened`))
@@ -212,6 +221,8 @@ interface Child {
   readonly gone: Deferred.Deferred<string>
   /** The end of the server's log. */
   readonly log: () => string
+  /** How often the server has reloaded its configuration, and has refused to. */
+  readonly reloads: () => { readonly done: number; readonly refused: number }
 }
 
 /** The process of a server. It is set in the same step that spawns the process, so that no process is leaked. */
@@ -222,14 +233,24 @@ interface Slot {
 /** Characters of the log that are kept: enough for the error of a server that does not start. */
 const logLimit = 16_384
 
+/** The server writes each line of its log at once, so it arrives whole. */
+const reloaded = "Reloaded server configuration"
+const notReloaded = "Failed to reload server configuration"
+
+/** A reload takes some milliseconds. */
+const reloadTimeout = "5 seconds"
+
 type Spawn = (args: ReadonlyArray<string>) => Child
 
 const spawnServer = (binary: string, detached: boolean): Spawn => (args) => {
   const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], detached })
   const gone = Deferred.makeUnsafe<string>()
   let log = ""
+  const reloads = { done: 0, refused: 0 }
   const write = (text: string) => {
     log = (log + text).slice(-logLimit)
+    reloads.done += text.split(reloaded).length - 1
+    reloads.refused += text.split(notReloaded).length - 1
   }
   child.stderr.setEncoding("utf8").on("data", write)
   child.on("error", (error) => {
@@ -240,7 +261,7 @@ const spawnServer = (binary: string, detached: boolean): Spawn => (args) => {
   child.once("close", (code, signal) => {
     Deferred.doneUnsafe(gone, Effect.succeed(`ended (${signal ?? `exit code ${code}`})`))
   })
-  return { process: child, gone, log: () => log }
+  return { process: child, gone, log: () => log, reloads: () => ({ ...reloads }) }
 }
 
 const runs = ({ process }: Child) =>
@@ -283,7 +304,7 @@ const whenGone = (child: Child, duration: Duration.Input, orElse: Effect.Effect<
     Effect.timeoutOrElse({ duration, orElse: () => orElse })
   )
 
-const signal = (slot: Slot, name: "SIGSTOP" | "SIGCONT"): Effect.Effect<Child, NatsServerError> =>
+const signal = (slot: Slot, name: "SIGSTOP" | "SIGCONT" | "SIGHUP"): Effect.Effect<Child, NatsServerError> =>
   Effect.suspend(() => {
     const { child } = slot
     if (child?.process.kill(name) === true) return Effect.succeed(child)
@@ -318,3 +339,21 @@ const pause = (slot: Slot): Effect.Effect<void, NatsServerError> =>
       Effect.catchTag("NotYet", () => failed(child, "ended while it was being paused"))
     )
   })
+
+const reload = Effect.fnUntraced(function*(slot: Slot, write: ReturnType<typeof writeConfiguration>) {
+  const before = slot.child?.reloads()
+  yield* Effect.mapError(write, ({ message }) => new NatsServerError({ message }))
+  const child = yield* signal(slot, "SIGHUP")
+  const late = failed(child, `did not reload its configuration within ${reloadTimeout}`)
+  const refused = failed(child, "refused the configuration")
+  const outcome = Effect.suspend((): Effect.Effect<void, NatsServerError | NotYet> => {
+    const now = child.reloads()
+    if (now.refused > (before?.refused ?? 0)) return refused
+    return now.done > (before?.done ?? 0) ? Effect.void : Effect.fail(new NotYet())
+  })
+  yield* outcome.pipe(
+    Effect.retry({ schedule: Schedule.spaced(pollInterval), while: ({ _tag }) => _tag === "NotYet" && runs(child) }),
+    Effect.timeoutOrElse({ duration: reloadTimeout, orElse: () => late }),
+    Effect.catchTag("NotYet", () => failed(child, "ended while it reloaded its configuration"))
+  )
+})

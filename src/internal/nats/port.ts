@@ -55,7 +55,8 @@ export type PortFailure =
   | { readonly _tag: "NotSent"; readonly problem: string } & Reported
   /** The connection was lost before the answer arrived, or the answer could not be read. */
   | { readonly _tag: "ConnectionLost"; readonly problem: string } & Reported
-  | { readonly _tag: "Denied"; readonly subject: string } & Reported
+  /** `wasSent`: the denial concerns the answer, or one of several requests: the request may have been executed. */
+  | { readonly _tag: "Denied"; readonly subject: string; readonly wasSent?: true } & Reported
 
 export interface NatsPort {
   readonly isConnected: () => boolean
@@ -72,6 +73,11 @@ export interface NatsPort {
    * the server arrives as a `Denied` event.
    */
   readonly subscribe: (subject: string, onMessage: (message: NatsMessage) => void) => () => void
+  /**
+   * Pings the server, which answers after it has processed everything sent before. Calls `done` once with the answer, or
+   * with the error of the client.
+   */
+  readonly ping: (done: (error?: unknown) => void) => void
   /** Adds a listener and returns the function that removes it. */
   readonly onLink: (listener: (event: LinkEvent) => void) => () => void
   /** Detaches the port from the connection, which stays open. The listeners get a `Closed` event. */

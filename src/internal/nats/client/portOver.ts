@@ -25,6 +25,7 @@ interface ClientConnection<Status, List> {
   readonly status: () => AsyncIterable<Status>
   readonly closed: () => Promise<unknown>
   readonly isClosed: () => boolean
+  readonly flush: () => Promise<void>
   readonly publish: (subject: string, data: Uint8Array, options: { headers?: List; reply?: string }) => void
   readonly subscribe: (
     subject: string,
@@ -191,6 +192,9 @@ export const portOver = <Status extends { readonly type: string }, List extends 
         }
       })
       return () => subscription.unsubscribe()
+    },
+    ping: (done) => {
+      connection.flush().then(() => done(), (error: unknown) => done(error ?? new Error("the ping failed")))
     }
   }
 }
@@ -200,4 +204,4 @@ export const hasMethods = (value: unknown, names: ReadonlyArray<string>): value 
   typeof value === "object" && value !== null && names.every((name) => typeof Reflect.get(value, name) === "function")
 
 /** The methods that the connections of both clients have. */
-export const connectionMethods = ["publish", "subscribe", "status", "closed", "drain", "isClosed"]
+export const connectionMethods = ["publish", "subscribe", "status", "closed", "drain", "isClosed", "flush"]

@@ -100,6 +100,9 @@ const namedSequence = (description: string): number | undefined => {
 export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
   if (failure._tag === "Timeout") return new OutcomeUnknown({ problem: "no answer in time" })
   if (failure._tag === "ConnectionLost") return new OutcomeUnknown(problemOf(failure))
+  if (failure._tag === "Denied" && failure.wasSent === true) {
+    return new OutcomeUnknown({ problem: `permission for ${failure.subject} was denied`, ...reported(failure.cause) })
+  }
   if (failure._tag === "TooLarge") {
     const size = message.value.length
     return new ValueTooLarge({ size, limit: Math.max(0, failure.limit - (failure.size - size)) })

@@ -18,6 +18,7 @@ import {
   type PortFailure,
   reported
 } from "../port.ts"
+import { held, Inbox } from "./inbox.ts"
 import { isStored } from "./messages.ts"
 import { type Grant, PullWindow, smallPull } from "./pullWindow.ts"
 
@@ -76,27 +77,18 @@ export interface Requester {
   ) => Effect.Effect<Many<A>, PortFailure>
 }
 
-/** The failure if the client refused to send: it is closed, it is draining, or it rejected the message. */
-const held = (cause: unknown): PortFailure => ({
-  _tag: "NotSent",
-  problem: cause instanceof Error ? cause.message : String(cause),
-  ...reported(cause)
-})
-
 const everyOne = () => true
 
 /** The pending requests, by the last token of their reply subject. */
 class UnderWay {
-  readonly inbox: string
+  readonly inbox: Inbox
   /** Open while there are pending requests. */
   readonly any = Latch.makeUnsafe(false)
-  /** Why requests cannot be sent: the inbox was denied (until the next connection), or the connection was closed. */
-  refused: PortFailure | undefined
   private readonly pending = new Map<string, Pending>()
   private begun = 0
 
-  constructor(inbox: string) {
-    this.inbox = inbox
+  constructor(port: NatsPort, clock: Clock.Clock) {
+    this.inbox = new Inbox(port, clock, (message) => this.onMessage(message))
   }
 
   /** A new token for a request. */
@@ -131,7 +123,7 @@ class UnderWay {
   }
 
   onMessage(message: NatsMessage): void {
-    const one = this.pending.get(message.subject.slice(this.inbox.length + 1))
+    const one = this.pending.get(message.subject.slice(this.inbox.address.length + 1))
     if (one === undefined) return
     if (message.status === noResponders && message.data.length === 0 && !isStored(message)) {
       one.onFailure({ _tag: "NoResponders" })
@@ -141,9 +133,9 @@ class UnderWay {
   onLink(event: LinkEvent): void {
     switch (event._tag) {
       case "Connected":
-        this.refused = undefined
-        return
+        return this.inbox.connected()
       case "Disconnected":
+        this.inbox.disconnected(event.cause)
         return this.lose("the connection was lost", event.cause)
       case "Closed":
         return this.lose("the connection was closed", event.cause)
@@ -156,12 +148,18 @@ class UnderWay {
     this.fail({ _tag: "ConnectionLost", problem, ...reported(cause) }, everyOne)
   }
 
-  private deny({ cause, operation, subject }: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
+  private deny(event: Extract<LinkEvent, { readonly _tag: "Denied" }>): void {
+    const { cause, operation, subject } = event
     const failure: PortFailure = { _tag: "Denied", subject, ...reported(cause) }
-    if (operation === "publish") return this.fail(failure, (one) => one.subject === subject)
-    if (!subject.startsWith(this.inbox)) return
-    this.refused = failure
-    this.fail(failure, everyOne)
+    if (this.inbox.isDenied(event)) {
+      this.inbox.deny(failure)
+      return this.fail({ ...failure, wasSent: true }, everyOne)
+    }
+    if (operation !== "publish") return
+    const isRefused = (one: Pending) => one.subject === subject
+    // The right may have been taken away between two requests, and nothing shows which of them was refused.
+    const isOne = Array.from(this.pending.values()).filter(isRefused).length === 1
+    this.fail(isOne ? failure : { ...failure, wasSent: true }, isRefused)
   }
 
   private fail(failure: PortFailure, which: (one: Pending) => boolean): void {
@@ -241,13 +239,12 @@ const begin = <A>(
     const limit = port.server().maxPayload
     if (size > limit) return end(Effect.fail({ _tag: "TooLarge", size, limit }))
     try {
-      port.publish(subject, data, headers, `${underWay.inbox}.${token}`)
+      port.publish(subject, data, headers, `${underWay.inbox.address}.${token}`)
     } catch (cause) {
       end(Effect.fail(held(cause)))
     }
   }
-  if (underWay.refused === undefined) underWay.begin(token, pending)
-  else finish(Effect.fail(underWay.refused))
+  underWay.begin(token, pending)
   return { send, cancel }
 }
 
@@ -303,18 +300,15 @@ const askMany = <A>(
     })
   })
 
-/** Listens for answers and for events of the connection. */
-const listen = (port: NatsPort, underWay: UnderWay, window: PullWindow): ReadonlyArray<() => void> => {
+/** Listens for answers and for events of the connection. Returns what ends it. */
+const listen = (port: NatsPort, underWay: UnderWay, window: PullWindow): () => void => {
   const endLink = port.onLink((event) => {
     if (event._tag === "Disconnected") window.lost()
     underWay.onLink(event)
   })
-  try {
-    return [port.subscribe(`${underWay.inbox}.*`, (message) => underWay.onMessage(message)), endLink]
-  } catch (cause) {
-    // The connection is closed or draining, so it accepts no requests either.
-    underWay.refused = held(cause)
-    return [endLink]
+  return () => {
+    underWay.inbox.close()
+    endLink()
   }
 }
 
@@ -322,24 +316,29 @@ export const make = Effect.fnUntraced(function*(
   port: NatsPort
 ): Effect.fn.Return<Requester, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const underWay = new UnderWay(port.inbox())
   const window = new PullWindow(clock)
-  const asking = { port, underWay, clock, window }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => listen(port, underWay, window)),
-    (ends) =>
+  const { underWay } = yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const underWay = new UnderWay(port, clock)
+      return { underWay, end: listen(port, underWay, window) }
+    }),
+    ({ end, underWay }) =>
       Effect.sync(() => {
-        ends.forEach((end) => end())
+        end()
         underWay.lose("the NATS client was released")
         port.release()
       })
   )
+  const asking = { port, underWay, clock, window }
+  /** Sends a request if the inbox is subscribed. */
+  const whenOpen = <A>(timeout: number, request: Effect.Effect<A, PortFailure>): Effect.Effect<A, PortFailure> =>
+    Effect.suspend(() => underWay.inbox.isOpen ? request : Effect.andThen(underWay.inbox.regain(timeout), request))
   yield* forkReported("the timer of NATS requests", keepTime(underWay, clock))
   yield* forkReported("the pauses of large reads", window.keepPauses())
   return {
     port,
     window,
-    request: (subject, data, headers, timeout) => ask(asking, { subject, headers, timeout }, data),
-    requestMany: (request, timeout, read) => askMany(asking, request, timeout, read)
+    request: (subject, data, headers, timeout) => whenOpen(timeout, ask(asking, { subject, headers, timeout }, data)),
+    requestMany: (request, timeout, read) => whenOpen(timeout, askMany(asking, request, timeout, read))
   }
 })

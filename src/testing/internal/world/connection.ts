@@ -220,6 +220,11 @@ export class SimulatedConnection implements NatsPort {
     }
   }
 
+  readonly ping: NatsPort["ping"] = (done) => {
+    const { down } = this
+    this.tellServer(() => down.send(() => done(), 0))
+  }
+
   readonly onLink: NatsPort["onLink"] = (listener) => {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)

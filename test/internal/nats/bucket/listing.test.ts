@@ -43,6 +43,7 @@ const makeServer = (
       publish: unused,
       subscribe: unused,
       onLink: unused,
+      ping: unused,
       release: unused
     },
     window: { singles: Semaphore.makeUnsafe(16) } as PullWindow,

@@ -34,6 +34,13 @@ describe("a failure", () => {
       "PermissionDenied",
       "PermissionDenied"
     ],
+    [
+      "a permission denied for the answer",
+      { _tag: "Denied", subject: "_INBOX.x.*", wasSent: true },
+      "PermissionDenied",
+      "OutcomeUnknown",
+      "OutcomeUnknown"
+    ],
     ["no responders", { _tag: "NoResponders" }, "Unavailable", "Unavailable", "Unavailable"],
     [
       "a request above max_payload",

@@ -15,6 +15,7 @@ const nothing = new Uint8Array(0)
 const makeLink = () => {
   const sent: Array<{ readonly subject: string; readonly reply: string | undefined }> = []
   const links = new Set<(event: LinkEvent) => void>()
+  const pings: Array<(error?: unknown) => void> = []
   const inboxes = new Map<string, (message: NatsMessage) => void>()
   const state = { refuses: undefined as Error | undefined, released: false }
   const unused = (): never => assert.fail("a request must not call this")
@@ -35,11 +36,17 @@ const makeLink = () => {
       links.add(listener)
       return () => links.delete(listener)
     },
+    ping: (done) => void pings.push(done),
     release: () => {
       state.released = true
     }
   }
   const tell = (event: LinkEvent) => [...links].forEach((listener) => listener(event))
+  /** A client drops a subscription that the server denies. */
+  const deny = () => {
+    inboxes.delete("_INBOX.x.*")
+    tell({ _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" })
+  }
   /** Answers the n-th request. */
   const answer = (index: number, status = 0, data = "", header = (_name: string) => "") =>
     inboxes.get("_INBOX.x.*")?.({
@@ -50,7 +57,7 @@ const makeLink = () => {
       header,
       data: new TextEncoder().encode(data)
     })
-  return { port, sent, inboxes, links, state, tell, answer }
+  return { port, sent, inboxes, links, pings, state, tell, deny, answer }
 }
 
 const many = (subject: string, expected = 1, what = "a listing") => ({ subject, what, expected, data: () => nothing })
@@ -174,7 +181,7 @@ describe("requests", () => {
     [
       "its inbox is refused",
       { _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" },
-      { _tag: "Denied", subject: "_INBOX.x.*" }
+      { _tag: "Denied", subject: "_INBOX.x.*", wasSent: true }
     ],
     [
       "the connection is lost for a reason that the client reports",
@@ -231,20 +238,110 @@ describe("requests", () => {
       assert.strictEqual(yield* Fiber.join(fiber), "fine")
     }))
 
-  it.effect("while its inbox is denied no request is sent, until the next connection", () =>
+  it.effect("of several requests with a denied subject any may have been executed", () =>
     Effect.gen(function*() {
       const link = makeLink()
       const requester = yield* make(link.port)
-      link.tell({ _tag: "Denied", operation: "subscription", subject: "_INBOX.x.*" })
-      assert.deepStrictEqual(yield* Effect.flip(requester.request("a", nothing, [], 1000)), {
-        _tag: "Denied",
-        subject: "_INBOX.x.*"
-      })
+      const fibers = [yield* ask(requester, "a"), yield* ask(requester, "a")]
+      link.tell({ _tag: "Denied", operation: "publish", subject: "a" })
+      yield* settle
+      for (const fiber of fibers) {
+        assert.deepStrictEqual(yield* failureOf(fiber), { _tag: "Denied", subject: "a", wasSent: true })
+      }
+    }))
+
+  const denied: PortFailure = { _tag: "Denied", subject: "_INBOX.x.*" }
+
+  it.effect("while its inbox is denied no request is sent, until the next connection, which has the inbox again", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.deny()
+      assert.deepStrictEqual(yield* Effect.flip(requester.request("a", nothing, [], 1000)), denied)
       assert.deepStrictEqual(link.sent, [])
       link.tell({ _tag: "Connected" })
       const fiber = yield* ask(requester, "a")
       link.answer(0, 0, "fine")
       assert.strictEqual(yield* Fiber.join(fiber), "fine")
+    }))
+
+  it.effect("a denied inbox is subscribed again after 2 s, and requests are sent when the server has answered a ping", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.deny()
+      yield* TestClock.adjust(1999)
+      assert.deepStrictEqual(yield* Effect.flip(requester.request("a", nothing, [], 1000)), denied)
+      assert.deepStrictEqual([link.inboxes.size, link.pings.length], [0, 0])
+      yield* TestClock.adjust(1)
+      const fibers = [yield* ask(requester, "a"), yield* ask(requester, "b")]
+      assert.deepStrictEqual([link.inboxes.size, link.pings.length, link.sent.length], [1, 1, 0])
+      link.pings[0]!()
+      yield* settle
+      assert.deepStrictEqual(link.sent.map(({ subject }) => subject), ["a", "b"])
+      for (const [index, fiber] of fibers.entries()) {
+        link.answer(index, 0, `fine ${index}`)
+        assert.strictEqual(yield* Fiber.join(fiber), `fine ${index}`)
+      }
+    }))
+
+  it.effect("an inbox that is denied again is subscribed at most every 10 s", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.deny()
+      yield* TestClock.adjust(2000)
+      for (const tries of [1, 2, 3]) {
+        const fiber = yield* ask(requester, "a")
+        assert.strictEqual(link.pings.length, tries)
+        link.deny()
+        link.pings.at(-1)!()
+        assert.deepStrictEqual(yield* failureOf(fiber), denied)
+        yield* TestClock.adjust(9999)
+        assert.deepStrictEqual(yield* Effect.flip(requester.request("a", nothing, [], 1000)), denied)
+        assert.strictEqual(link.pings.length, tries)
+        yield* TestClock.adjust(1)
+      }
+      assert.deepStrictEqual(link.sent, [])
+    }))
+
+  const unanswered: ReadonlyArray<readonly [string, (link: ReturnType<typeof makeLink>) => void, string]> = [
+    ["the server does not answer the ping", () => undefined, "the server does not answer a ping"],
+    ["the connection is lost", ({ tell }) => tell({ _tag: "Disconnected" }), "the connection was lost"],
+    ["the client cannot ping", ({ pings }) => pings[0]!(new Error("closing")), "the connection was lost"]
+  ]
+  for (const [when, happen, problem] of unanswered) {
+    it.effect(`a request that waits for its inbox was not sent if ${when}`, () =>
+      Effect.gen(function*() {
+        const link = makeLink()
+        const requester = yield* make(link.port)
+        link.deny()
+        yield* TestClock.adjust(2000)
+        const fiber = yield* ask(requester, "a")
+        happen(link)
+        yield* TestClock.adjust(1000)
+        const failure = yield* failureOf(fiber)
+        assert.strictEqual(failure._tag, "NotSent")
+        assert.deepInclude(failure, { problem })
+        assert.deepStrictEqual(link.sent, [])
+        link.tell({ _tag: "Connected" })
+        link.pings[0]!()
+        const later = yield* ask(requester, "a")
+        link.answer(0, 0, "fine")
+        assert.strictEqual(yield* Fiber.join(later), "fine")
+      }))
+  }
+
+  it.effect("an interrupted request does not wait for its inbox", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      link.deny()
+      yield* TestClock.adjust(2000)
+      yield* Fiber.interrupt(yield* ask(requester, "a"))
+      link.pings[0]!()
+      yield* settle
+      assert.deepStrictEqual(link.sent, [])
     }))
 
   it.effect("status 503 is NoResponders, and an empty answer is an answer", () =>
