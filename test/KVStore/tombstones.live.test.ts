@@ -5,7 +5,6 @@
 import { assert, layer } from "@effect/vitest"
 import { headers } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -18,30 +17,13 @@ import { eventually } from "../../tools/eventually.ts"
 import { lines, temporaryFolder } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
+import { jumpingClock } from "../support/jumpingClock.ts"
 import { Raw } from "../support/natsClient.ts"
 import { freshName, numbers, reasonOf, record } from "../support/suite.ts"
 import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
 import { shown } from "./suite/fixture.ts"
 
 const until = eventually(false)
-
-/** The clock of the host, which `jump` puts ahead by two hours. */
-const jumpingClock = (clock: Clock.Clock) => {
-  let ahead = 0
-  const jumping: Clock.Clock = {
-    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + ahead,
-    currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + ahead),
-    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(ahead) * 1_000_000n,
-    currentTimeNanos: Effect.map(clock.currentTimeNanos, (nanos) => nanos + BigInt(ahead) * 1_000_000n),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(ahead) * 1_000_000n,
-    monotonicTimeNanos: Effect.map(clock.monotonicTimeNanos, (nanos) => nanos + BigInt(ahead) * 1_000_000n),
-    sleep: (duration) => clock.sleep(duration)
-  }
-  const jump = Effect.sync(() => {
-    ahead += Duration.toMillis("2 hours")
-  })
-  return { jumping, jump }
-}
 
 const open = Effect.fnUntraced(function*(options: Partial<KVStore.BucketOptions>) {
   const { jump, jumping } = jumpingClock(yield* Clock.Clock)
