@@ -73,8 +73,9 @@ export interface BucketOptions {
    * - `"update"`: change the settings that differ
    * - `"accept"`: use the settings of the existing bucket
    *
-   * A mirror, a stream with sources, without the subjects of the bucket, or with
-   * `no_ack`, always fails with `ConfigMismatch`.
+   * A mirror, a stream with sources, without the subjects of the bucket, with `no_ack`,
+   * with a `retention` other than `limits`, or with `discard_new_per_subject`, always
+   * fails with `ConfigMismatch`.
    */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
   /**

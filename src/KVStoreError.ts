@@ -74,7 +74,7 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
     }
     const remedy = {
       bucket:
-        "raise maxBytes (open the bucket with onMismatch: \"update\"), call purgeTombstones (it removes those older than " +
+        "raise maxBytes, or max_msgs of another client's bucket (open it with onMismatch: \"update\"), call purgeTombstones (it removes those older than " +
         "an hour), or replace large values with smaller ones; a delete stores a marker, which has to fit, too",
       account: "remove streams or data of this account, or raise its limit",
       server: "remove streams or data on the server, or give it more storage"
@@ -118,7 +118,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 }
 
 /** Settings with which a stream is no bucket for this library. */
-const unusable = new Set(["subjects", "no_ack", "mirror and sources"])
+const unusable = new Set(["subjects", "no_ack", "mirror and sources", "retention", "discard_new_per_subject"])
 
 /**
  * The bucket exists with another configuration.

@@ -170,6 +170,46 @@ for (const world of worlds) {
           }
         }))
 
+      const losing: ReadonlyArray<readonly [what: string, settings: object, says: string]> = [
+        ["removes old values when it is full", { discard: "old", max_bytes: 100_000 }, "discard"],
+        ["keeps only some messages", { max_msgs: 3 }, "max_msgs is 3, not unlimited"],
+        ["keeps only the newest messages", { discard: "old", max_msgs: 3 }, "max_msgs is 3, not unlimited"]
+      ]
+      for (const [what, settings, says] of losing) {
+        it.effect(`that ${what} is refused, unless it is accepted or updated`, () =>
+          Effect.gen(function*() {
+            const bucket = freshName()
+            const options = { bucket, maxValueSize: "unlimited", maxBytes: 100_000 } as const
+            yield* create(bucket, { ...ofGo, max_bytes: 100_000, ...settings })
+            const error = yield* Effect.flip(open(options))
+            assert.strictEqual(error.reason._tag, "ConfigMismatch")
+            assert.include(error.message, says)
+            yield* open({ ...options, onMismatch: "accept" })
+            yield* open({ ...options, onMismatch: "update" })
+            assert.deepInclude(yield* configOf(bucket), { discard: "new", max_msgs: -1 })
+            yield* open(options)
+          }))
+      }
+
+      const unusable: ReadonlyArray<readonly [what: string, settings: object, says: string]> = [
+        ["keeps values only for consumers", { retention: "interest" }, "retention is interest, not limits"],
+        ["is a queue", { retention: "workqueue" }, "retention is workqueue, not limits"],
+        ["cannot replace values", { discard_new_per_subject: true }, "discard_new_per_subject is true, not false"]
+      ]
+      for (const [what, settings, says] of unusable) {
+        it.effect(`that ${what} is always refused`, () =>
+          Effect.gen(function*() {
+            const bucket = freshName()
+            yield* create(bucket, { ...ofGo, ...settings })
+            for (const onMismatch of ["fail", "update", "accept"] as const) {
+              const error = yield* Effect.flip(open({ bucket, onMismatch }))
+              assert.strictEqual(error.reason._tag, "ConfigMismatch")
+              assert.include(error.message, says)
+              assert.include(error.message, "no option can accept that")
+            }
+          }))
+      }
+
       it.effect("keeps its description and metadata, which onMismatch update sets", () =>
         Effect.gen(function*() {
           const bucket = freshName()

@@ -211,23 +211,6 @@ for (const world of worlds) {
           assert.match(subject, /\.CREATE\.KV_[^.]+\.[^.]+\.\$KV\.[^.]+\.a\.>$/)
         }))
 
-      it.effect("is read from its leader with fromLeader although a mirror answers other reads", () =>
-        Effect.gen(function*() {
-          const store = yield* open()
-          const { bucket } = store.config
-          yield* store.put("a", bytes("0"))
-          const mirror = `mirror-${bucket}`
-          yield* createStream(mirror, { mirror: { name: `KV_${bucket}` }, mirror_direct: true })
-          yield* until(infoOf(mirror), ({ state }) => state?.messages === 1)
-          yield* Effect.forEach(numbers(100), (n) =>
-            Effect.gen(function*() {
-              const revision = yield* store.put("a", bytes(`${n}`))
-              const entry = Option.getOrThrow(yield* store.get("a", { fromLeader: true }))
-              assert.strictEqual(entry.revision, revision)
-              assert.isTrue(Option.isSome(yield* store.get("a")))
-            }))
-        }))
-
       if (world.line === "2.10") return
 
       it.effect("with expiryMarkers lets a watch from updates report that a value from before has expired", () =>

@@ -13,6 +13,32 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {
+    name: "the answers of a mirror are used",
+    from: "a mirror with mirror_direct that lags behind, K13",
+    file: reads,
+    find: "return answering === stream ? undefined",
+    replace: "return answering !== \"\" || stream === \"\" ? undefined",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/api.test.ts",
+      name: "fails for a direct read that another stream has answered"
+    }
+  },
+  {
+    name: "a bucket of a server before 2.10 is opened",
+    from: "the documentation of NatsKVStore.make, K28",
+    file: "src/internal/nats/bucket/opening.ts",
+    find: "leader: ({ ts }) => ts !== undefined",
+    replace: "leader: ({ ts }) => ts !== \"\"",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/opening.test.ts",
+      name: "is refused if the leader of the bucket is before 2.10, whatever server is connected"
+    }
+  },
+  {
     name: "a denied inbox stays denied until the connection is lost",
     from: "rights that were denied for 1.5 s, K37",
     file: inbox,

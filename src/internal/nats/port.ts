@@ -51,6 +51,8 @@ export type PortFailure =
   | { readonly _tag: "Timeout" }
   /** The headers and the data of the request exceed the `max_payload` of the server: nothing was sent. */
   | { readonly _tag: "TooLarge"; readonly size: number; readonly limit: number }
+  /** Another stream has answered a direct read: a mirror with `mirror_direct` answers for its origin. */
+  | { readonly _tag: "OtherStream"; readonly stream: string }
   /** The client refused to send the request: nothing was sent. */
   | { readonly _tag: "NotSent"; readonly problem: string } & Reported
   /** The connection was lost before the answer arrived, or the answer could not be read. */

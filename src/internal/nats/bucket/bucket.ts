@@ -20,7 +20,7 @@ import * as jetstream from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
 import type { Requester } from "../jetstream/requester.ts"
-import type { MessageHeaders, NatsPort } from "../port.ts"
+import type { MessageHeaders, NatsPort, PortFailure } from "../port.ts"
 import * as listing from "./listing.ts"
 import * as opening from "./opening.ts"
 import { make as makeReach, type Reach } from "./reach.ts"
@@ -71,9 +71,14 @@ const reads = (access: Access): Backend["last"] => {
       const lastMessage = (from: "nearest" | "leader") => js.lastMessage(stream, subjectOf(key), from, timeout)
       // Suspended, because a usual read does not need this request.
       const atLeader = Effect.suspend(() => again.read(lastMessage("leader")))
+      // A mirror may have answered that it has no message.
+      const nearest = Effect.flatMap(
+        again.readDirect(lastMessage("nearest"), atLeader),
+        (message) => message === undefined ? atLeader : Effect.succeed(message)
+      )
       return Effect.map(
-        currency === "seen" && lastSeen.isCurrent && isNearestCurrent(lastSeen.now)
-          ? again.readDirect(lastMessage("nearest"), atLeader)
+        currency === "seen" && lastSeen.isCurrent && !lastSeen.isMirrored && isNearestCurrent(lastSeen.now)
+          ? nearest
           : atLeader,
         (message) => message === undefined ? Option.none() : Option.some(fromStored(message, prefix))
       )
@@ -170,9 +175,18 @@ const writes = (access: Access): Backend["append"] => {
     })
 }
 
-/** The stream's requests, with each STREAM.INFO answer noted in `lastSeen`. */
+const notingMirrors = <A>(request: Effect.Effect<A, PortFailure>, lastSeen: LastSeen): Effect.Effect<A, PortFailure> =>
+  Effect.tapErrorTag(request, "OtherStream", () =>
+    Effect.sync(() => {
+      lastSeen.isMirrored = true
+    }))
+
+/** The stream's requests, with each STREAM.INFO answer and each answer of a mirror noted in `lastSeen`. */
 const noting = (js: jetstream.JetStream, lastSeen: LastSeen): jetstream.JetStream => ({
   ...js,
+  lastMessage: (stream, subject, from, timeout) =>
+    notingMirrors(js.lastMessage(stream, subject, from, timeout), lastSeen),
+  lastMessages: (request, timeout, read) => notingMirrors(js.lastMessages(request, timeout, read), lastSeen),
   streamInfo: (stream, timeout) =>
     Effect.suspend(() => {
       const note = lastSeen.ask()
@@ -220,9 +234,9 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     stream,
     prefix,
     timeout,
-    canBatch: () => canBatch(lastSeen.now),
+    canBatch: () => !lastSeen.isMirrored && canBatch(lastSeen.now),
     bytes: () => lastSeen.bytes,
-    last: (key) => last(key, "seen"),
+    last,
     read: again.read,
     readDirect: again.readDirect,
     followOptions: following

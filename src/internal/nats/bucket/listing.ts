@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
-import type { Backend, BackendEvent, Follow, StoredMessage } from "../../kv/backend.ts"
+import type { Backend, BackendEvent, Currency, Follow, StoredMessage } from "../../kv/backend.ts"
 import { everything } from "../../subjects.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import { fromStored } from "../jetstream/messages.ts"
@@ -58,7 +58,7 @@ export interface ListingOptions {
   readonly canBatch: () => boolean
   /** The bytes of the stream, by the last STREAM.INFO. */
   readonly bytes: () => number
-  readonly last: (key: string) => ReturnType<Backend["last"]>
+  readonly last: Backend["last"]
   readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
 }
 
@@ -97,6 +97,9 @@ const paged = (names: ReadonlyArray<string>, mostBytes: number): ReadonlyArray<R
 
 const nothingFit: Batch<never> = { messages: [], isComplete: false }
 
+/** Whether there are no messages, or a mirror without them has answered. */
+const hasNone = ({ isComplete, messages }: Batch<unknown>): boolean => isComplete && messages.length === 0
+
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
 const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
@@ -122,9 +125,10 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
     })
   const keyOf = (subject: string) => subject.slice(prefix.length)
 
-  const single = (key: string) => js.window.singles.withPermit(Effect.map(last(key), Option.toArray))
-  const singles = (keys: ReadonlyArray<string>) =>
-    Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
+  const singles = (keys: ReadonlyArray<string>, currency: Currency = "seen") => {
+    const single = (key: string) => js.window.singles.withPermit(Effect.map(last(key, currency), Option.toArray))
+    return Effect.map(Effect.forEach(keys, single, { concurrency: readsAtOnce }), (found) => found.flat())
+  }
 
   /**
    * Reads one page. Messages that the answer had no room for are requested again. If it had room for none, its first
@@ -136,6 +140,7 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
     Effect.flatMap(batch(subjects), (answer) => {
       if (answer === undefined) return singles(subjects.map(keyOf))
       const { isComplete } = answer
+      if (hasNone(answer)) return singles(subjects.map(keyOf), "decides")
       // To a server the name of the key `*` is a pattern: it answers with other keys, too.
       const requested = new Set(subjects.map(keyOf))
       const found = answer.messages.filter(({ key }) => requested.has(key))
@@ -249,11 +254,16 @@ export const make = (options: ListingOptions): Listing => {
     Effect.flatMap(batch([`${prefix}${filter}`]), (answer) =>
       answer === undefined
         ? byConsumer(filter, want)
+        : hasNone(answer)
+        ? unlessEmpty(filter, byConsumer(filter, want))
         : answer.isComplete
         ? Effect.succeed(inOrder(answer.messages))
         : want === "names"
         ? namesByNames(filter)
         : Effect.flatMap(subjectsOf(filter), ({ names }) => pages(names)))
+
+  const unlessEmpty = (filter: string, listing: ReturnType<Backend["lastOfEach"]>) =>
+    Effect.flatMap(subjectsOf(filter), ({ names }) => names.length === 0 ? Effect.succeed([]) : listing)
 
   /** Reads the last messages by their names, or by a consumer without their values if these are large together. */
   const namesByNames = Effect.fnUntraced(function*(filter: string) {

@@ -6,19 +6,20 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { ConfigMismatch, type KVStoreReason } from "../../../KVStoreError.ts"
+import { ConfigMismatch, type InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
 import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo, StreamSettings } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import { codes } from "../jetstream/reasons.ts"
-import { isRecent, tooOld } from "./seen.ts"
+import { isRecent, tooOld, unsupported } from "./seen.ts"
 import {
   differences,
   differingLabels,
   firstKey,
   hasMarkers,
+  isSupported,
   losesItsStart,
   mismatchOf,
   settingsFor,
@@ -45,6 +46,29 @@ interface OpeningOptions {
   readonly timeout: number
   readonly revisions: Revisions
 }
+
+/** What a server must support, and the refusal otherwise. */
+interface Requirement {
+  readonly connected: (version: string) => boolean
+  readonly leader: (info: StreamInfo) => boolean
+  readonly refusal: (connected: string) => InvalidConfig
+}
+
+/** Servers before 2.11 ignore the setting of the stream for some options, without an error. */
+const recentFor = (option: string): Requirement => ({
+  connected: hasMarkers,
+  leader: isRecent,
+  refusal: (connected) => tooOld(option, connected)
+})
+
+const supported: Requirement = {
+  connected: isSupported,
+  leader: ({ ts }) => ts !== undefined,
+  refusal: unsupported
+}
+
+const requirementOf = ({ expiryMarkers, guardedWrites }: KVStoreConfig): Requirement =>
+  expiryMarkers !== undefined ? recentFor("expiryMarkers") : guardedWrites ? recentFor("guardedWrites") : supported
 
 export const make = ({ config, js, operations: { read }, revisions, timeout }: OpeningOptions): Opening => {
   const { bucket } = config
@@ -89,23 +113,18 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
     )
 
   /**
-   * Opens or creates the bucket for an option that servers before 2.11 do not support; they ignore the setting of the
-   * stream without an error. An existing stream shows the version of its server. A missing one is not created through an
-   * old server.
+   * Opens the bucket if its leader suffices, which may be another server than the connected one. A missing bucket is only
+   * created if the connected one suffices, too.
    */
-  const openFor = (option: string) => {
-    const refuse = Effect.suspend(() => Effect.fail(tooOld(option, version())))
+  const openIf = ({ connected, leader, refusal }: Requirement) => {
+    const refuse = Effect.suspend(() => Effect.fail(refusal(version())))
     return Effect.suspend(() =>
-      hasMarkers(version()) ? makeAgain(own) : Effect.catchTag(info, "BucketNotFound", () => refuse)
-    ).pipe(Effect.tap((found) => isRecent(found) ? Effect.void : refuse))
+      connected(version()) ? makeAgain(own) : Effect.catchTag(info, "BucketNotFound", () => refuse)
+    ).pipe(Effect.tap((found) => leader(found) ? Effect.void : refuse))
   }
 
   const open = Effect.gen(function*() {
-    const found = yield* config.expiryMarkers !== undefined
-      ? openFor("expiryMarkers")
-      : config.guardedWrites
-      ? openFor("guardedWrites")
-      : makeAgain(own)
+    const found = yield* openIf(requirementOf(config))
     const wanted = own(0)
     const refused = mismatchOf(wanted, found.config)
     if (refused !== undefined) return yield* refused

@@ -45,6 +45,14 @@ export const isSame = (one: StreamInfo | undefined, other: StreamInfo): boolean 
 export const isUndisturbed = (before: StreamInfo | undefined, after: StreamInfo): boolean =>
   replicasOf(after) === 1 && before?.created === after.created && isSame(before, after)
 
+/** The refusal of a server that this library does not support. Only servers from 2.10 on send their time. */
+export const unsupported = (version: string): InvalidConfig =>
+  new InvalidConfig({
+    problem:
+      `expected nats-server 2.10 or later on every server of the bucket, got an earlier one (connected to ${version}): ` +
+      "upgrade the servers"
+  })
+
 /** The refusal of an option that needs 2.11. `connected` is the version of the connected server. */
 export const tooOld = (option: string, connected: string): InvalidConfig =>
   new InvalidConfig({
@@ -83,6 +91,8 @@ export class LastSeen {
 
   /** The bytes of the stream. */
   bytes = 0
+  /** Whether a mirror has answered a direct read. It may do so again, also after other answers. */
+  isMirrored = false
 
   get now(): Seen {
     return this.seen

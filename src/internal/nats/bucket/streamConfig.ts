@@ -34,6 +34,7 @@ export const settingsFor = (config: KVStoreConfig, firstRevision: number): Strea
   max_msgs_per_subject: config.historySize,
   max_msg_size: config.maxValueSize === undefined ? -1 : config.maxValueSize + headerAllowance,
   max_bytes: config.maxBytes ?? -1,
+  max_msgs: -1,
   max_age: nanos(config.streamMaxAge),
   max_consumers: mostConsumers,
   storage: config.storage,
@@ -94,8 +95,14 @@ const compared = [
   ["expiryMarkers", "subject_delete_marker_ttl", 0],
   ["storage", "storage", "file"],
   ["replicas", "num_replicas", 1],
-  ["rollups (needed for purge)", "allow_rollup_hdrs", false]
+  ["rollups (needed for purge)", "allow_rollup_hdrs", false],
+  ["max_msgs", "max_msgs", -1],
+  ["discard (whether a full bucket refuses new values or removes old ones)", "discard", "old"]
 ] as const
+
+/** A stream without a limit discards nothing. */
+const isRelevant = (name: keyof StreamSettings, found: Partial<StreamSettings>): boolean =>
+  name !== "discard" || (found.max_bytes ?? -1) > 0 || (found.max_msgs ?? -1) > 0
 
 const shown = (setting: string, value: unknown): string => {
   if (typeof value !== "number") return String(value)
@@ -112,7 +119,9 @@ const shown = (setting: string, value: unknown): string => {
  * Differences that make a stream unusable, and that `onMismatch` cannot accept. The
  * messages of a mirror or of sources have the subjects and revisions of another bucket,
  * and clients cannot write to a mirror. A stream without the bucket's subjects looks empty
- * although it is not. With `no_ack` the outcome of every write is unknown.
+ * although it is not. With `no_ack` the outcome of every write is unknown. With a retention
+ * by interest or as a queue, values are removed that nobody deleted, and with
+ * `discard_new_per_subject` a value cannot be replaced.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
@@ -123,13 +132,16 @@ export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings
       differences: [{ setting: "mirror and sources", expected: "none", actual: `a copy of ${copied}` }]
     })
   }
+  const { discard_new_per_subject: isFirstKept = false, no_ack: isUnanswered = false, retention = "limits" } = found
   const differences = [
     ...isHere ? [] : [{
       setting: "subjects",
       expected: wanted.subjects.join(", "),
       actual: found.subjects?.join(", ") || "none"
     }],
-    ...found.no_ack === true ? [{ setting: "no_ack", expected: "false", actual: "true" }] : []
+    ...isUnanswered ? [{ setting: "no_ack", expected: "false", actual: "true" }] : [],
+    ...retention === "limits" ? [] : [{ setting: "retention", expected: "limits", actual: retention }],
+    ...isFirstKept ? [{ setting: "discard_new_per_subject", expected: "false", actual: "true" }] : []
   ]
   return differences.length === 0 ? undefined : new ConfigMismatch({ differences })
 }
@@ -159,7 +171,9 @@ export const differences = (
   wanted: StreamSettings,
   found: Partial<StreamSettings>
 ): { readonly list: ReadonlyArray<Difference>; readonly update: Partial<StreamSettings> } => {
-  const differing = compared.filter(([, name, absent]) => (found[name] ?? absent) !== wanted[name])
+  const differing = compared.filter(([, name, absent]) =>
+    (found[name] ?? absent) !== wanted[name] && isRelevant(name, found)
+  )
   return {
     list: differing.map(([setting, name, absent]) => ({
       setting,
@@ -212,8 +226,13 @@ const toAge = (nanoseconds: number | undefined): Duration.Duration | undefined =
     ? undefined
     : Duration.min(Duration.millis(nanoseconds / nanosPerMilli), longestAge)
 
-/** Whether a server of this version supports expiry markers, batches and conditions on another key (K6, K15, K18). */
-export const hasMarkers = (version: string): boolean => {
+const isFrom = (version: string, from: number): boolean => {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
-  return major > 2 || (major === 2 && minor >= 11)
+  return major > 2 || (major === 2 && minor >= from)
 }
+
+/** Whether a server of this version supports expiry markers, batches and conditions on another key (K6, K15, K18). */
+export const hasMarkers = (version: string): boolean => isFrom(version, 11)
+
+/** Whether this library supports a server of this version. */
+export const isSupported = (version: string): boolean => isFrom(version, 10)

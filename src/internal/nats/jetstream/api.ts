@@ -19,6 +19,7 @@ export interface StreamSettings {
   readonly max_msgs_per_subject: number
   readonly max_msg_size: number
   readonly max_bytes: number
+  readonly max_msgs: number
   readonly max_age: number
   readonly max_consumers: number
   readonly storage: "file" | "memory"
@@ -33,6 +34,8 @@ export interface StreamSettings {
   readonly allow_msg_ttl: boolean
   readonly subject_delete_marker_ttl: number
   readonly first_seq: number
+  readonly retention?: "limits" | "interest" | "workqueue"
+  readonly discard_new_per_subject?: boolean
   readonly description?: string
   readonly metadata?: Metadata
   /** The streams whose messages the stream copies. */

@@ -15,7 +15,7 @@ export interface Operations {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
   /**
    * A request for direct access, which any replica answers. If none does although the stream exists, direct access was
-   * turned off: `otherwise` then replaces the request.
+   * turned off, and if a mirror does, its answer may be outdated: `otherwise` then replaces the request.
    */
   readonly readDirect: <A>(
     request: Effect.Effect<A, PortFailure>,
@@ -46,21 +46,23 @@ export const make = (
   const run = <A>(
     request: Effect.Effect<A, PortFailure>,
     toReason: (failure: PortFailure) => KVStoreReason,
-    withoutResponders: Effect.Effect<A, KVStoreReason> = noLeader
-  ): Effect.Effect<A, KVStoreReason> =>
-    Effect.suspend(() =>
+    otherwise?: Effect.Effect<A, KVStoreReason>
+  ): Effect.Effect<A, KVStoreReason> => {
+    const onFailure = (failure: PortFailure): Effect.Effect<A, KVStoreReason> => {
+      if (failure._tag === "OtherStream" && otherwise !== undefined) return otherwise
+      if (failure._tag !== "NoResponders") return Effect.fail(toReason(failure))
+      return otherwise === undefined ? noLeader : Effect.andThen(usableInfo, otherwise)
+    }
+    return Effect.suspend(() =>
       js.port.isConnected()
-        ? Effect.catch(
-          request,
-          (failure): Effect.Effect<A, KVStoreReason> =>
-            failure._tag === "NoResponders" ? withoutResponders : Effect.fail(toReason(failure))
-        )
+        ? Effect.catch(request, onFailure)
         : Effect.fail(new Unavailable({ problem: "not connected" }))
     )
+  }
 
   return {
     read: (request) => run(request, readReason),
-    readDirect: (request, otherwise) => run(request, readReason, Effect.andThen(usableInfo, otherwise)),
+    readDirect: (request, otherwise) => run(request, readReason, otherwise),
     write: (message, request) => run(request, (failure) => writeReason(failure, message))
   }
 }

@@ -20,7 +20,10 @@ export interface Batch<A> {
 
 /** `timeout` is in milliseconds. */
 export interface MessageReads {
-  /** The last message of a subject: from any replica (`nearest`) or from the stream's leader. */
+  /**
+   * The last message of a subject: from any replica (`nearest`) or from the stream's leader. `nearest` fails with
+   * `OtherStream` if a mirror has answered; none may also be the answer of a mirror.
+   */
   readonly lastMessage: (
     stream: string,
     subject: string,
@@ -35,7 +38,8 @@ export interface MessageReads {
   ) => Effect.Effect<KeptMessage | undefined, PortFailure>
   /**
    * The last messages of subjects, wildcards allowed. Requires a server from 2.11 and a stream with direct access.
-   * `expected` is the number of bytes of all messages; the window of the connection limits it.
+   * `expected` is the number of bytes of all messages; the window of the connection limits it. Fails with `OtherStream` if
+   * a mirror has answered; no messages may also be the answer of a mirror.
    */
   readonly lastMessages: <A>(
     request: { readonly stream: string; readonly subjects: ReadonlyArray<string>; readonly expected: number },
@@ -59,6 +63,12 @@ interface KeptAnswer {
     /** Base64. */
     readonly data?: string
   }
+}
+
+/** The failure if another stream than the requested one has answered. */
+const ifOther = (stream: string, message: NatsMessage): PortFailure | undefined => {
+  const answering = message.header("Nats-Stream")
+  return answering === stream ? undefined : { _tag: "OtherStream", stream: answering }
 }
 
 /** Reads a stored message from the answer to a direct get: its subject, sequence and time are in headers. */
@@ -126,6 +136,35 @@ const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFail
   }
 }
 
+const batches =
+  (requestMany: Requester["requestMany"]): MessageReads["lastMessages"] =>
+  ({ expected, stream, subjects }, timeout, read) =>
+    Effect.suspend(() => {
+      const chain = new Chain()
+      let other: PortFailure | undefined
+      return Effect.flatMap(
+        requestMany(
+          {
+            subject: `${api}.DIRECT.GET.${stream}`,
+            what: `a listing of stream ${stream}`,
+            expected,
+            data: (limit) => toJson({ multi_last: subjects, max_bytes: limit })
+          },
+          timeout,
+          (message) => {
+            other ??= ifOther(stream, message)
+            const kept = fromDirect(message)
+            chain.follows(message, kept.revision)
+            return read(kept)
+          }
+        ),
+        (many): Effect.Effect<Batch<ReturnType<typeof read>>, PortFailure> => {
+          if (other !== undefined) return Effect.fail(other)
+          return chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
+        }
+      )
+    })
+
 export const messageReads = (
   { request, requestMany }: Requester,
   call: Call
@@ -133,12 +172,15 @@ export const messageReads = (
   const nearest = (stream: string, subject: string, timeout: number) =>
     Effect.flatMap(
       request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
-      (message): Effect.Effect<KeptMessage | undefined, PortFailure> =>
-        isStored(message)
-          ? Effect.succeed(ifOf(subject, fromDirect(message)))
-          : message.status === status.notFound
-          ? noMessage
-          : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
+      (message): Effect.Effect<KeptMessage | undefined, PortFailure> => {
+        if (!isStored(message)) {
+          return message.status === status.notFound
+            ? noMessage
+            : Effect.fail(message.status === 0 ? unreadable("no sequence") : statusFailure(message))
+        }
+        const other = ifOther(stream, message)
+        return other === undefined ? Effect.succeed(ifOf(subject, fromDirect(message))) : Effect.fail(other)
+      }
     )
 
   const atLeader = (
@@ -163,26 +205,6 @@ export const messageReads = (
           (message) => message === undefined ? undefined : ifOf(subject, message)
         ),
     messageAt: (stream, seq, timeout) => atLeader(stream, { seq }, timeout),
-    lastMessages: ({ expected, stream, subjects }, timeout, read) =>
-      Effect.suspend(() => {
-        const chain = new Chain()
-        return Effect.flatMap(
-          requestMany(
-            {
-              subject: `${api}.DIRECT.GET.${stream}`,
-              what: `a listing of stream ${stream}`,
-              expected,
-              data: (limit) => toJson({ multi_last: subjects, max_bytes: limit })
-            },
-            timeout,
-            (message) => {
-              const kept = fromDirect(message)
-              chain.follows(message, kept.revision)
-              return read(kept)
-            }
-          ),
-          (many) => chain.follows(many.end, undefined) ? toBatch(many) : Effect.fail(torn)
-        )
-      })
+    lastMessages: batches(requestMany)
   }
 }

@@ -83,6 +83,8 @@ export const readReason = (failure: PortFailure): KVStoreReason => {
       return new Unavailable({ problem: "no responders: the stream has no leader, or JetStream is not enabled" })
     case "Timeout":
       return new Unavailable({ problem: "no answer in time" })
+    case "OtherStream":
+      return new Unavailable({ problem: `the stream ${failure.stream} has answered, which is a mirror of the bucket` })
     case "TooLarge":
       return new InvalidConfig({ problem: tooLarge(failure) })
     case "NotSent":

@@ -30,6 +30,7 @@ describe("a bucket's stream", () => {
         max_msgs_per_subject: 1,
         max_msg_size: 1024 * 1024 + 2048,
         max_bytes: -1,
+        max_msgs: -1,
         max_age: 0,
         max_consumers: 100_000,
         storage: "file",

@@ -104,13 +104,21 @@ describe("JetStream", () => {
 
   it.effect("reads a stored message of any status, and fails for an answer without a sequence", () =>
     Effect.gen(function*() {
-      const stored: Record<string, string> = { "Nats-Subject": "$KV.b.a", "Nats-Sequence": "7" }
+      const stored: Record<string, string> = { "Nats-Stream": "KV_b", "Nats-Subject": "$KV.b.a", "Nats-Sequence": "7" }
       const header = (name: string) => stored[name] ?? ""
       const { js } = answering(message({ status: 404, header }), message({ status: 404 }), message({}))
       const nearest = js.lastMessage("KV_b", "$KV.b.a", "nearest", 1000)
       assert.deepInclude(yield* nearest, { subject: "$KV.b.a", revision: 7 })
       assert.isUndefined(yield* nearest)
       assert.strictEqual((yield* Effect.flip(nearest))._tag, "ConnectionLost")
+    }))
+
+  it.effect("fails for a direct read that another stream has answered", () =>
+    Effect.gen(function*() {
+      const stored: Record<string, string> = { "Nats-Stream": "copy", "Nats-Subject": "$KV.b.a", "Nats-Sequence": "7" }
+      const { js } = answering(message({ header: (name) => stored[name] ?? "" }))
+      const failure = yield* Effect.flip(js.lastMessage("KV_b", "$KV.b.a", "nearest", 1000))
+      assert.deepStrictEqual(failure, { _tag: "OtherStream", stream: "copy" })
     }))
 
   it.effect("reports whether a batch is complete, by the message that ends it", () =>
@@ -146,7 +154,8 @@ describe("JetStream", () => {
     Effect.gen(function*() {
       const one = (sequence: number, before: number) =>
         message({
-          header: (name) => ({ "Nats-Sequence": `${sequence}`, "Nats-Last-Sequence": `${before}` })[name] ?? ""
+          header: (name) =>
+            ({ "Nats-Stream": "KV_b", "Nats-Sequence": `${sequence}`, "Nats-Last-Sequence": `${before}` })[name] ?? ""
         })
       const end = (before: number) =>
         message({
