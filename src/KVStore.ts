@@ -78,13 +78,13 @@ export class KVStore extends Context.Service<KVStore, {
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyArray<KVHistoryEvent>, KVStoreError>
   /**
-   * Lists the keys that have a value, in order of their revisions. `filter` is a
-   * NATS subject filter over keys, such as `orders.*` or `orders.>`. Default: all
-   * keys. May lag behind on a replicated bucket.
+   * Lists the keys that have a value, in order of their revisions. `filter` selects
+   * keys, such as `orders.*`, or `["orders.*", "customers.>"]`: see `Filter`. Default:
+   * all keys. May lag behind on a replicated bucket.
    */
-  readonly keys: (filter?: string) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
+  readonly keys: (filter?: Filter) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
   /** Lists the values of the keys that match, in order of their revisions. May lag behind on a replicated bucket. */
-  readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
+  readonly entries: (filter?: Filter) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   /**
    * Emits the values of the keys that match, each key once, in no particular order,
    * and ends. For buckets that do not fit into memory: it reads about 1,000 keys or
@@ -92,7 +92,7 @@ export class KVStore extends Context.Service<KVStore, {
    * during the listing may be emitted in its old or its new state. May lag behind
    * on a replicated bucket.
    */
-  readonly stream: (filter?: string) => Stream.Stream<KVEntry, KVStoreError>
+  readonly stream: (filter?: Filter) => Stream.Stream<KVEntry, KVStoreError>
   /**
    * Returns the values of several keys, by key. Keys without a value are left
    * out. The list is read once, when `getMany` is called. On nats-server 2.11 and
@@ -145,7 +145,7 @@ export class KVStore extends Context.Service<KVStore, {
    * // => orders.1 was removed: delete
    * ```
    */
-  readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
+  readonly watch: (filter?: Filter, options?: WatchOptions) => Stream.Stream<KVEvent, KVStoreError>
   /**
    * Removes the tombstones that are older than an hour, or than `olderThan`, with the
    * history of their keys, and returns their number.
@@ -440,8 +440,28 @@ export interface PurgeTombstonesOptions {
    */
   readonly olderThan?: Duration.Input | undefined
   /** The keys, as in `keys`. Default: all keys. */
-  readonly filter?: string | undefined
+  readonly filter?: Filter | undefined
 }
+
+/**
+ * Selects keys: a NATS subject filter, or a list of up to 1,000 filters. A key matches
+ * the list if it matches one of them.
+ *
+ * **Details**
+ *
+ * A filter is a key in which `*` stands for one token, and `>` at the end for one or
+ * more: `orders.42`, `orders.*`, `orders.>`. Filters may overlap: each key is listed or
+ * watched once. An empty list is refused with `InvalidKey`.
+ *
+ * A watch with several filters has one consumer. On a server before 2.15, or with
+ * several replicas, the consumer has one filter that matches them all, and the others
+ * are applied by the client: `orders.1` and `orders.2` are read as `orders.*`, but
+ * `orders.1` and `customers.2` as `*.*`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Filter = string | ReadonlyArray<string>
 
 /**
  * Options of `watch`.
@@ -520,13 +540,13 @@ export interface TypedKVStore<A> {
     options?: ReadOptions
   ) => Effect.Effect<ReadonlyArray<KVHistoryEvent<A>>, KVStoreError>
   /** Lists the keys that have a value, whether or not it decodes: see `KVStore.keys`. */
-  readonly keys: (filter?: string) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
+  readonly keys: (filter?: Filter) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
   /** Returns the values of several keys: see `KVStore.getMany`. Fails with `UndecodableValue` and the key if one does not decode. */
   readonly getMany: (keys: Iterable<string>) => Effect.Effect<ReadonlyMap<string, KVEntry<A>>, KVStoreError>
   /** Lists the values of the keys that match. Fails with `UndecodableValue` and the key if a value does not decode. */
-  readonly entries: (filter?: string) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
+  readonly entries: (filter?: Filter) => Effect.Effect<ReadonlyArray<KVEntry<A>>, KVStoreError>
   /** Emits decoded values: see `KVStore.stream`. Fails with `UndecodableValue` if a value does not decode. */
-  readonly stream: (filter?: string) => Stream.Stream<KVEntry<A>, KVStoreError>
+  readonly stream: (filter?: Filter) => Stream.Stream<KVEntry<A>, KVStoreError>
   /**
    * Changes the value of a key atomically: reads the value, applies `f`, and
    * writes the result by compare-and-set. Returns the revision of the write.
@@ -603,7 +623,7 @@ export interface TypedKVStore<A> {
     f: (current: Option.Option<A>) => Effect.Effect<readonly [result: B, next: Option.Option<A>], E, R>
   ) => Effect.Effect<Modified<B>, KVStoreError | E, R>
   /** Emits decoded values: see `KVStore.watch`. A value that does not decode is an `Undecodable` event. */
-  readonly watch: (filter?: string, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
+  readonly watch: (filter?: Filter, options?: WatchOptions) => Stream.Stream<KVEvent<A>, KVStoreError>
 }
 
 /**
@@ -975,13 +995,13 @@ export interface ClearReport {
  * @since 0.1.0
  */
 export const clear: {
-  (filter?: string): (store: KVStore["Service"]) => Effect.Effect<ClearReport, KVStoreError>
-  (store: KVStore["Service"], filter?: string): Effect.Effect<ClearReport, KVStoreError>
+  (filter?: Filter): (store: KVStore["Service"]) => Effect.Effect<ClearReport, KVStoreError>
+  (store: KVStore["Service"], filter?: Filter): Effect.Effect<ClearReport, KVStoreError>
 } = dual(
   isStore,
   Effect.fnUntraced(function*(
     store: KVStore["Service"],
-    filter?: string
+    filter?: Filter
   ): Effect.fn.Return<ClearReport, KVStoreError> {
     const all = yield* store.keys(filter)
     const keys = all.filter((key) => checkKey(key) === undefined)

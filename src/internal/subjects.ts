@@ -16,7 +16,7 @@ export const everything = ">"
 const expectedKey =
   `1 to ${longestKey} letters, digits and - / _ =, in tokens separated by single dots (no dot at either end)`
 
-const expectedFilter = `a key (${expectedKey}) in which whole tokens may be *, and the last token may be >`
+export const expectedFilter = `a key (${expectedKey}) in which whole tokens may be *, and the last token may be >`
 
 const tokenIsValid = (token: string, index: number, tokens: ReadonlyArray<string>): boolean =>
   token === "*" || (token === ">" && index === tokens.length - 1) || keyPattern.test(token)
@@ -40,10 +40,6 @@ export const checkStoredKey = (key: string): InvalidKey | undefined =>
 
 export const isFilter = (filter: unknown): filter is string =>
   typeof filter === "string" && filter.length <= longestKey && filter.split(".").every(tokenIsValid)
-
-export const invalidFilter = (): InvalidKey => new InvalidKey({ expected: expectedFilter, kind: "filter" })
-
-export const checkFilter = (filter: string): InvalidKey | undefined => isFilter(filter) ? undefined : invalidFilter()
 
 /** A key for an error. A key that is not a string is formatted as text. */
 export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)

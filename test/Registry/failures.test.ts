@@ -186,7 +186,7 @@ describe("Registry in memory, failures", () => {
         ...store,
         watch: (filter = ">", options) =>
           Stream.suspend(() => {
-            const isFirst = watches.push(filter) === 1
+            const isFirst = watches.push(String(filter)) === 1
             const watch = store.watch(filter, options)
             return isFirst ? Stream.interruptWhen(watch, Deferred.await(broken)) : watch
           })

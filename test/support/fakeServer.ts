@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { one } from "../../src/internal/filters.ts"
 import type { BackendEvent, Follow } from "../../src/internal/kv/backend.ts"
 import { Reach } from "../../src/internal/nats/bucket/reach.ts"
 import { follow } from "../../src/internal/nats/bucket/watch.ts"
@@ -194,7 +195,7 @@ export const startWatch = Effect.fnUntraced(function*(
     js: server.js,
     stream: "KV_b",
     prefix: "$KV.b.",
-    filter: ">",
+    filters: one(">"),
     from,
     purpose: "watch",
     timeout: 1000,

@@ -125,12 +125,14 @@ export const makeLink = (): Link => {
         delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
         purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
         history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
-        keys: (filter = ">") => through({ operation: "keys", key: filter }, store.keys(filter)),
-        entries: (filter = ">") => through({ operation: "entries", key: filter }, store.entries(filter)),
+        keys: (filter = ">") => through({ operation: "keys", key: String(filter) }, store.keys(filter)),
+        entries: (filter = ">") => through({ operation: "entries", key: String(filter) }, store.entries(filter)),
         getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
         stream: (filter) => store.stream(filter),
         watch: (filter = ">", options) =>
-          Stream.unwrap(through({ operation: "watch", key: filter }, Effect.sync(() => store.watch(filter, options))))
+          Stream.unwrap(
+            through({ operation: "watch", key: String(filter) }, Effect.sync(() => store.watch(filter, options)))
+          )
             .pipe(
               Stream.tap(() => lag),
               Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))

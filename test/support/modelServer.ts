@@ -231,7 +231,7 @@ export const makeModel = (
   const createConsumer = (settings: ConsumerSettings, now: number): number => {
     const isFar = isReplicated && chance.is(0.5)
     const copy = isFar ? follower : leader
-    const matches = matcher(settings.filter_subject.slice(prefix.length))
+    const matches = matcher(settings.filter_subject!.slice(prefix.length))
     const start = settings.opt_start_seq
     const lastOfEach = copy.kept.filter((message) => matches(message.key) && copy.of(message.key).at(-1) === message)
     const consumer: Consumer = {

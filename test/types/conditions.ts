@@ -168,8 +168,8 @@ export const watches = (store: Store) => [
   store.watch("a", { revision: 1 }),
   // @ts-expect-error ignoreDeletes is an option of other clients.
   store.watch("a", { ignoreDeletes: true }),
-  // @ts-expect-error A watch takes one filter.
-  store.watch(["a", "b"])
+  // @ts-expect-error A filter is text.
+  store.watch(["a", 7])
 ]
 
 export const configurations = [

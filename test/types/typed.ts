@@ -149,8 +149,10 @@ export const clearing = (store: KVStore.KVStore["Service"]) => {
   return [
     removed,
     Effect.flatMap(KVStore.KVStore, KVStore.clear("orders.*")),
-    // @ts-expect-error clear takes one filter, not a list.
-    KVStore.clear(store, ["orders.*"])
+    KVStore.clear(store, ["orders.*", "customers.*"]),
+    pipe(store, KVStore.clear(["orders.*"])),
+    // @ts-expect-error A filter is text.
+    KVStore.clear(store, [7])
   ]
 }
 

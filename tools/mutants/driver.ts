@@ -13,6 +13,45 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {
+    name: "a consumer has several filters on any server",
+    from: "nats-server 2.10.27 loses messages of such a consumer, K20",
+    file: "src/internal/nats/bucket/seen.ts",
+    find: "seen.version !== undefined && hasSafeFilters(seen.version) && size <= maxPayload",
+    replace: "hasSafeFilters(\"2.15.0\") && size <= maxPayload",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/seen.test.ts",
+      name: "decides whether a consumer can have several filters"
+    }
+  },
+  {
+    name: "a watch emits what its consumer delivers beside its filters",
+    from: "K20",
+    file: follow,
+    find: "const isWanted = isExact ? () => true : filters.matches",
+    replace: "const isWanted = isExact ? filters.matches : () => true",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/KVStore/simulated.test.ts",
+      name: "a watch with several filters emits each matching key once, in order, with historySize 1"
+    }
+  },
+  {
+    name: "a message that a watch does not want does not move it on",
+    from: "K20",
+    file: progress,
+    find: "skipped(revision: number): void { this.cursor = Math.max(this.cursor, revision)",
+    replace: "skipped(revision: number): void {",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/bucket/watchState.test.ts",
+      name: "continues after messages that the reader does not want, and does not count their keys as given"
+    }
+  },
+  {
     name: "the answers of a mirror are used",
     from: "a mirror with mirror_direct that lags behind, K13",
     file: reads,

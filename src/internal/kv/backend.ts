@@ -10,6 +10,7 @@ import type * as Stream from "effect/Stream"
 import type { KVStatus } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
+import type { Filters } from "../filters.ts"
 
 /** The kind of a message. `put` is a value, the others are markers; `expire` is the marker of an expired value. */
 export type MessageOperation = "put" | "delete" | "purge" | "expire"
@@ -82,15 +83,15 @@ export interface Backend {
   readonly history: (key: string, currency: Currency) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The last message of each key that matches, in order of revisions. With `"names"` the values may be empty. */
   readonly lastOfEach: (
-    filter: string,
+    filters: Filters,
     want: "values" | "names"
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The last message of each key that matches, each key once, in any order. Reads ahead a limited number of bytes. */
-  readonly streamOfEach: (filter: string) => Stream.Stream<StoredMessage, KVStoreReason>
+  readonly streamOfEach: (filters: Filters) => Stream.Stream<StoredMessage, KVStoreReason>
   /** The last message of each of these keys that has a message. */
   readonly lastOf: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
   /** The messages that match, from `from` on. `Ready` follows the existing ones, again if the log was recreated. */
-  readonly follow: (filter: string, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
+  readonly follow: (filters: Filters, from: Follow) => Stream.Stream<BackendEvent, KVStoreReason>
   /** Removes the messages of a key up to a revision, and leaves no marker. */
   readonly removeUpTo: (key: string, revision: number) => Effect.Effect<void, KVStoreReason>
   readonly status: Effect.Effect<KVStatus, KVStoreReason>

@@ -13,7 +13,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
-import { matcher } from "../subjects.ts"
 import { monotonicMillis, optionalMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { type Revisions, SeenRevisions } from "./firstRevision.ts"
@@ -127,10 +126,9 @@ const expireOnTime = (held: HeldLog): Effect.Effect<never, never, Scope.Scope> =
     }
   })
 
-const follow = (held: HeldLog): Backend["follow"] => (filter, from) =>
+const follow = (held: HeldLog): Backend["follow"] => ({ matches }, from) =>
   Stream.unwrap(Effect.gen(function*() {
     const { expire, log, look, now } = held
-    const matches = matcher(filter)
     const follower = yield* addFollower(held)
     const first = yield* look(() => {
       const events = beginning(log, matches, from)
@@ -178,8 +176,8 @@ export const make = Effect.fnUntraced(function*(
     at: (key, revision) =>
       look(() => Option.fromUndefinedOr(log.history(key).find((message) => message.revision === revision))),
     history: (key) => look(() => log.history(key)),
-    lastOfEach: (filter) => look(() => log.lastOfEach(matcher(filter))),
-    streamOfEach: (filter) => Stream.unwrap(look(() => Stream.fromIterable(log.lastOfEach(matcher(filter))))),
+    lastOfEach: ({ matches }) => look(() => log.lastOfEach(matches)),
+    streamOfEach: ({ matches }) => Stream.unwrap(look(() => Stream.fromIterable(log.lastOfEach(matches)))),
     lastOf: (keys) =>
       look(() =>
         keys.map((key) => log.last(key)).filter((message) => message !== undefined)

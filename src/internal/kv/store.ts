@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type {
+  Filter,
   GetOptions,
   KVEvent,
   KVOptions,
@@ -20,7 +21,8 @@ import type {
   WatchOptions
 } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
-import { checkFilter, checkKey, checkStoredKey, everything, shownKey } from "../subjects.ts"
+import * as filters from "../filters.ts"
+import { checkKey, checkStoredKey, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent, Currency } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
@@ -81,9 +83,12 @@ const operateIn = (bucket: string, failure: Fail) => {
 /** Turns messages of the backend into events, and records the lag of each message after `Ready`. */
 const watchOf = (backend: Backend, failure: Fail) => {
   const lag = watchLag(backend.config.bucket, backend.clock)
-  return (filter: string, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
-    const problem = checkFilter(filter) ?? checkWatchOptions(options)
-    if (problem !== undefined) return Stream.fail(failure("watch", filter)(problem))
+  return (filter: Filter | undefined, options: WatchOptions | undefined): Stream.Stream<KVEvent, KVStoreError> => {
+    const fail = failure("watch", filters.shown(filter))
+    const read = filters.read(filter)
+    if (Result.isFailure(read)) return Stream.fail(fail(read.failure))
+    const problem = checkWatchOptions(options)
+    if (problem !== undefined) return Stream.fail(fail(problem))
     const from = options?.from ?? "snapshot"
     return Stream.unwrap(Effect.contextWith((context: Context.Context<never>) => {
       // Messages before `Ready` can be older than the watch: they have no lag.
@@ -97,25 +102,34 @@ const watchOf = (backend: Backend, failure: Fail) => {
         if (isReady) lag(event.message.created, context)
         return toEvent(event.message)
       }
-      const events = backend.follow(filter, from)
-      return Effect.succeed(Stream.mapError(Stream.map(events, seen), failure("watch", filter)))
+      const events = backend.follow(read.success, from)
+      return Effect.succeed(Stream.mapError(Stream.map(events, seen), fail))
     }))
   }
 }
 
+const failureOf = (read: Result.Result<unknown, KVStoreReason>): KVStoreReason | undefined =>
+  Result.isFailure(read) ? read.failure : undefined
+
 /** Reads of several keys: by a filter, or by a list of keys. */
 const listingsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
-  const list = (operation: string, filter: string, want: "values" | "names") =>
-    operate(
+  const list = (operation: string, filter: Filter | undefined, want: "values" | "names") => {
+    // Read now: the list may be another one when the effect is run.
+    const read = filters.read(filter)
+    return operate(
       operation,
-      filter,
-      () => checkFilter(filter),
-      () => Effect.map(backend.lastOfEach(filter, want), (all) => all.filter(isValue))
+      filters.shown(filter),
+      () => failureOf(read),
+      () =>
+        Effect.map(
+          Effect.flatMap(Effect.fromResult(read), (all) => backend.lastOfEach(all, want)),
+          (all) => all.filter(isValue)
+        )
     )
+  }
   return {
-    keys: (filter: string = everything) =>
-      Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
-    entries: (filter: string = everything) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
+    keys: (filter?: Filter) => Effect.map(list("keys", filter, "names"), (all) => all.map((message) => message.key)),
+    entries: (filter?: Filter) => Effect.map(list("entries", filter, "values"), (all) => all.map(toEntry)),
     getMany: (keys: Iterable<string>) => {
       // Read now: an iterable that can be read once only would be empty when the effect is retried.
       const read = readKeys(keys)
@@ -159,7 +173,9 @@ const readsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
 
 /** The filter in the options, for errors and spans. */
 const filterOf = (options: PurgeTombstonesOptions | undefined): string | undefined =>
-  typeof options === "object" && options !== null ? options.filter : undefined
+  typeof options === "object" && options !== null && options.filter !== undefined
+    ? filters.shown(options.filter)
+    : undefined
 
 export const make = (backend: Backend) => {
   const { clock, config } = backend
@@ -191,17 +207,22 @@ export const make = (backend: Backend) => {
       ),
     delete: remove("delete"),
     purge: remove("purge"),
-    watch: (filter: string = everything, options?: WatchOptions) => watch(filter, options),
-    stream: (filter: string = everything) => {
-      const problem = checkFilter(filter)
-      const found = problem === undefined ? backend.streamOfEach(filter) : Stream.fail(problem)
-      return found.pipe(Stream.filter(isValue), Stream.map(toEntry), Stream.mapError(failure("stream", filter)))
+    watch: (filter?: Filter, options?: WatchOptions) => watch(filter, options),
+    stream: (filter?: Filter) => {
+      const read = filters.read(filter)
+      const found = Result.isFailure(read) ? Stream.fail(read.failure) : backend.streamOfEach(read.success)
+      const fail = failure("stream", filters.shown(filter))
+      return found.pipe(Stream.filter(isValue), Stream.map(toEntry), Stream.mapError(fail))
     },
     ...listingsOf(backend, operate),
     purgeTombstones: (options?: PurgeTombstonesOptions) => {
       const read = readPurgeTombstonesOptions(options)
-      const check = () => Result.isFailure(read) ? read.failure : undefined
-      return operate("purgeTombstones", filterOf(options), check, () => Effect.flatMap(Effect.fromResult(read), purge))
+      return operate(
+        "purgeTombstones",
+        filterOf(options),
+        () => failureOf(read),
+        () => Effect.flatMap(Effect.fromResult(read), purge)
+      )
     },
     status: operate("status", undefined, () => undefined, () => backend.status)
   }

@@ -1,6 +1,7 @@
 /** Removes the tombstones of keys that have had no value for some time (docs/protocols/kv.md, K7). */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Filters } from "../filters.ts"
 import { checkKey } from "../subjects.ts"
 import type { Backend } from "./backend.ts"
 import { isValue } from "./entries.ts"
@@ -9,7 +10,7 @@ import { isValue } from "./entries.ts"
 const removalsAtOnce = 16
 
 interface Options {
-  readonly filter: string
+  readonly filters: Filters
   readonly olderThan: Duration.Duration
 }
 
@@ -19,8 +20,8 @@ interface Options {
  * subject `$KV.<bucket>.>`, and a removal of that subject would be one of all keys.
  */
 export const purgeTombstones = (backend: Backend) =>
-  Effect.fnUntraced(function*({ filter, olderThan }: Options) {
-    const last = yield* backend.lastOfEach(filter, "names")
+  Effect.fnUntraced(function*({ filters, olderThan }: Options) {
+    const last = yield* backend.lastOfEach(filters, "names")
     const before = backend.clock.currentTimeMillisUnsafe() - Duration.toMillis(olderThan)
     const tombstones = last.filter((message) =>
       checkKey(message.key) === undefined && !isValue(message) && message.created < before

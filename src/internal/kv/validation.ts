@@ -14,8 +14,9 @@ import type {
   WatchOptions
 } from "../../KVStore.ts"
 import { type InvalidConfig, InvalidKey, InvalidValue, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
+import * as filters from "../filters.ts"
 import * as options from "../options.ts"
-import { checkKey, everything, invalidFilter, isFilter } from "../subjects.ts"
+import { checkKey } from "../subjects.ts"
 import * as limits from "./limits.ts"
 
 /** A buffer that was transferred to another thread has length 0 and would be stored as an empty value. */
@@ -53,7 +54,7 @@ const tombstones = {
     options.duration(limits.shortestTombstone, limits.longestAge),
     limits.shortestTombstone
   ),
-  filter: options.withDefault(options.anything, everything)
+  filter: options.optional(options.anything)
 }
 
 const beginnings = options.oneOf(["snapshot", "updates"])
@@ -121,7 +122,7 @@ export const checkRemoveOptions = (operation: string, given: RemoveOptions | und
 export const readPurgeTombstonesOptions = (given: PurgeTombstonesOptions | undefined) =>
   Result.flatMap(
     options.read("purgeTombstones", given === undefined ? {} : given, tombstones),
-    ({ filter, olderThan }) => isFilter(filter) ? Result.succeed({ filter, olderThan }) : Result.fail(invalidFilter())
+    ({ filter, olderThan }) => Result.map(filters.read(filter), (filters) => ({ filters, olderThan }))
   )
 
 export const checkWatchOptions = (given: WatchOptions | undefined): InvalidConfig | undefined =>

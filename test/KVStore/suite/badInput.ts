@@ -110,7 +110,8 @@ const badFilters = ([
   ["with * inside a token", "ord*", `"ord*"`],
   ["with a line break followed by a command of the NATS protocol", "a\r\nPUB b 1\r\n2", rightFilter],
   ["that is null", null, rightFilter],
-  ["that is a list of filters", ["a", "b"], rightFilter],
+  ["that is a list with a list of filters", [["a", "b"]], rightFilter],
+  ["that is an empty list", [], rightFilter],
   ["that is an object without a prototype", bare(), rightFilter]
 ] as const).map(([what, filter, says]): BadInput => ({
   title: `every listing and watch refuses a filter ${what}`,

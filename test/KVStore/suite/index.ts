@@ -22,6 +22,7 @@ import { listings } from "./listings.ts"
 import { misuse } from "./misuse.ts"
 import { modifying, modifyingByEffect } from "./modifying.ts"
 import { removals } from "./removals.ts"
+import { severalFilters } from "./severalFilters.ts"
 import { fullOverwrites, sizes } from "./sizes.ts"
 import { tombstones } from "./tombstones.ts"
 import { typedViews } from "./typedViews.ts"
@@ -50,6 +51,7 @@ export const suite = (name: string, backend: Backend): void =>
     ages(test, backend, until)
     markers(test, backend, until)
     watches(test, until)
+    severalFilters(test, until)
     typedViews(test, until)
     codecs(test, until)
     modifying(test, backend, until)

@@ -3,13 +3,14 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Filter } from "../../../src/KVStore.ts"
 import { bytes, textOf } from "../../../tools/values.ts"
 import { numbers, openBucket } from "../../support/suite.ts"
 import { keepWriting, shown, type Test } from "./fixture.ts"
 
 export const listings = (test: Test) => {
   const keys = ["a", "a.b", "a.c", "a.b.c", "b", "b.b", "x.y.z.w"]
-  const found: ReadonlyArray<readonly [filter: string | undefined, keys: ReadonlyArray<string>]> = [
+  const found: ReadonlyArray<readonly [filter: Filter | undefined, keys: ReadonlyArray<string>]> = [
     [undefined, keys],
     [">", keys],
     ["*", ["a", "b"]],
@@ -22,7 +23,15 @@ export const listings = (test: Test) => {
     ["a.*.c", ["a.b.c"]],
     ["x.>", ["x.y.z.w"]],
     ["x.*", []],
-    ["unwritten", []]
+    ["unwritten", []],
+    [["b"], ["b"]],
+    [["b", "a"], ["a", "b"]],
+    [["a.*", "x.>"], ["a.b", "a.c", "x.y.z.w"]],
+    [["a.*", "*.b", "a.b"], ["a.b", "a.c", "b.b"]],
+    [[">", "a.>"], keys],
+    [["unwritten", "unwritten.>"], []],
+    [["unwritten", "a"], ["a"]],
+    [numbers(1000).map((n) => n === 500 ? "a.b.c" : `unwritten.${n}`), ["a.b.c"]]
   ]
 
   test("keys and entries of an empty bucket are empty lists", () =>
@@ -37,8 +46,10 @@ export const listings = (test: Test) => {
       const store = yield* openBucket()
       yield* Effect.forEach(keys, (key) => store.put(key, bytes(key)))
       for (const [filter, expected] of found) {
-        assert.deepStrictEqual(yield* store.keys(filter), expected, filter)
-        assert.deepStrictEqual((yield* store.entries(filter)).map((entry) => entry.key), expected, filter)
+        const names = (entries: ReadonlyArray<{ readonly key: string }>) => entries.map(({ key }) => key)
+        assert.deepStrictEqual(yield* store.keys(filter), expected, String(filter))
+        assert.deepStrictEqual(names(yield* store.entries(filter)), expected, String(filter))
+        assert.deepStrictEqual(names(yield* Stream.runCollect(store.stream(filter))).toSorted(), expected.toSorted())
       }
     }))
 

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
+import * as filters from "../../filters.ts"
 import type { Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
 import { headersFor, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
@@ -245,7 +246,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
   /** A consumer can be on a replica that lags behind, so the last message is read apart if the read decides. */
   const history: Backend["history"] = Effect.fnUntraced(function*(key, currency) {
     if (hasNoHistory(lastSeen.now)) return Option.toArray(yield* last(key, currency))
-    const kept = yield* collect(key, { revision: 1 }, false)
+    const kept = yield* collect(filters.one(key), { revision: 1 }, false)
     if (currency === "seen") return kept
     return Option.match(yield* last(key, currency), {
       onNone: () => [],
@@ -253,7 +254,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     })
   })
 
-  const watch: Backend["follow"] = (filter, from) => follow({ ...following, filter, from, purpose: "watch" })
+  const watch: Backend["follow"] = (wanted, from) => follow({ ...following, filters: wanted, from, purpose: "watch" })
 
   return { follow: watch, history, lastOf, lastOfEach, streamOfEach }
 }

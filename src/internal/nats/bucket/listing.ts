@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
+import type { Filters } from "../../filters.ts"
 import type { Backend, BackendEvent, Currency, Follow, StoredMessage } from "../../kv/backend.ts"
 import { everything } from "../../subjects.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
@@ -15,6 +16,7 @@ import { fromStored } from "../jetstream/messages.ts"
 import type { Operations } from "../jetstream/operations.ts"
 import type { Batch } from "../jetstream/reads.ts"
 import { codes } from "../jetstream/reasons.ts"
+import { namesOf } from "./names.ts"
 import { isUndisturbed } from "./seen.ts"
 import type { FollowOptions } from "./watch.ts"
 import { follow } from "./watch.ts"
@@ -59,7 +61,7 @@ export interface ListingOptions {
   /** The bytes of the stream, by the last STREAM.INFO. */
   readonly bytes: () => number
   readonly last: Backend["last"]
-  readonly followOptions: Omit<FollowOptions, "filter" | "from" | "purpose">
+  readonly followOptions: Omit<FollowOptions, "filters" | "from" | "purpose">
 }
 
 interface Listing {
@@ -68,7 +70,7 @@ interface Listing {
   readonly streamOfEach: Backend["streamOfEach"]
   /** The messages that a watch emits before `Ready`. */
   readonly collect: (
-    filter: string,
+    filters: Filters,
     from: Follow,
     headersOnly: boolean
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
@@ -180,13 +182,13 @@ const streaming = (
     readonly canBatch: () => boolean
     readonly keyOf: (subject: string) => string
     readonly messagesOf: (
-      filter: string,
+      filters: Filters,
       from: Follow,
       headersOnly: boolean
     ) => Stream.Stream<StoredMessage, KVStoreReason>
     readonly page: (subjects: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, KVStoreReason>
     readonly pagesFor: (subjects: ReadonlyArray<string>) => ReadonlyArray<ReadonlyArray<string>>
-    readonly subjectsOf: (filter: string) => Effect.Effect<{ readonly names: ReadonlyArray<string> }, KVStoreReason>
+    readonly subjectsOf: (filters: Filters) => Effect.Effect<{ readonly names: ReadonlyArray<string> }, KVStoreReason>
   }
 ): Backend["streamOfEach"] => {
   const pages = (names: ReadonlyArray<string>) =>
@@ -196,10 +198,10 @@ const streaming = (
       Stream.flatMap(Stream.fromIterable)
     )
 
-  const byNames = (filter: string) => Stream.unwrap(Effect.map(subjectsOf(filter), ({ names }) => pages(names)))
+  const byNames = (filters: Filters) => Stream.unwrap(Effect.map(subjectsOf(filters), ({ names }) => pages(names)))
 
   /** A key that the snapshot repeats is emitted as it came first. Missing keys are found by the names in the stream. */
-  const byConsumer = (filter: string) =>
+  const byConsumer = (filters: Filters) =>
     Stream.suspend(() => {
       const found = new Set<string>()
       const emitted = new Set<string>()
@@ -208,13 +210,13 @@ const streaming = (
         return operation === "put" && !emitted.has(key) && emitted.add(key).size > 0
       }
       const missing = Effect.map(
-        subjectsOf(filter),
+        subjectsOf(filters),
         ({ names }) => pages(names.filter((subject) => !found.has(keyOf(subject))))
       )
-      return Stream.concat(Stream.filter(messagesOf(filter, "snapshot", false), isFirst), Stream.unwrap(missing))
+      return Stream.concat(Stream.filter(messagesOf(filters, "snapshot", false), isFirst), Stream.unwrap(missing))
     })
 
-  return (filter) => Stream.suspend(() => canBatch() ? byNames(filter) : byConsumer(filter))
+  return (filters) => Stream.suspend(() => canBatch() ? byNames(filters) : byConsumer(filters))
 }
 
 /** Reads messages by a short-lived consumer. */
@@ -222,8 +224,8 @@ const byConsumerOf = (options: ListingOptions) => {
   const { followOptions, timeout } = options
   const { info } = followOptions
 
-  const messagesOf = (filter: string, from: Follow, headersOnly: boolean, firstInfo: FollowOptions["info"] = info) =>
-    follow({ ...followOptions, filter, from, headersOnly, info: firstInfo, purpose: "listing" }).pipe(
+  const messagesOf = (filters: Filters, from: Follow, headersOnly: boolean, firstInfo: FollowOptions["info"] = info) =>
+    follow({ ...followOptions, filters, from, headersOnly, info: firstInfo, purpose: "listing" }).pipe(
       Stream.takeWhile((event) => event._tag !== "Ready"),
       Stream.timeoutOrElse({ duration: timeout * requestsBeforeMessage, orElse: () => silent }),
       Stream.filter(isMessage),
@@ -231,13 +233,13 @@ const byConsumerOf = (options: ListingOptions) => {
     )
 
   /** The last messages, and whether no key can be missing or repeated, because the stream has not changed. */
-  const snapshot = Effect.fnUntraced(function*(filter: string, headersOnly: boolean) {
+  const snapshot = Effect.fnUntraced(function*(filters: Filters, headersOnly: boolean) {
     let before: StreamInfo | undefined
     const firstInfo = Effect.tap(info, (found) =>
       Effect.sync(() => {
         before ??= found
       }))
-    const messages = yield* Stream.runCollect(messagesOf(filter, "snapshot", headersOnly, firstInfo))
+    const messages = yield* Stream.runCollect(messagesOf(filters, "snapshot", headersOnly, firstInfo))
     return { messages, isComplete: isUndisturbed(before, yield* info) }
   })
 
@@ -245,54 +247,54 @@ const byConsumerOf = (options: ListingOptions) => {
 }
 
 export const make = (options: ListingOptions): Listing => {
-  const { canBatch, js, prefix, read, stream, timeout } = options
+  const { canBatch, prefix } = options
   const { batch, keyOf, page, pages, pagesFor, singles } = pagesOf(options)
   const { messagesOf, snapshot } = byConsumerOf(options)
-  const subjectsOf = (filter: string) => read(js.subjects(stream, `${prefix}${filter}`, timeout))
+  const subjectsOf = (filters: Filters) => namesOf(options, filters)
 
-  const byBatch = (filter: string, want: "values" | "names") =>
-    Effect.flatMap(batch([`${prefix}${filter}`]), (answer) =>
+  const byBatch = (filters: Filters, want: "values" | "names") =>
+    Effect.flatMap(batch(filters.list.map((filter) => `${prefix}${filter}`)), (answer) =>
       answer === undefined
-        ? byConsumer(filter, want)
+        ? byConsumer(filters, want)
         : hasNone(answer)
-        ? unlessEmpty(filter, byConsumer(filter, want))
+        ? unlessEmpty(filters, byConsumer(filters, want))
         : answer.isComplete
         ? Effect.succeed(inOrder(answer.messages))
         : want === "names"
-        ? namesByNames(filter)
-        : Effect.flatMap(subjectsOf(filter), ({ names }) => pages(names)))
+        ? namesByNames(filters)
+        : Effect.flatMap(subjectsOf(filters), ({ names }) => pages(names)))
 
-  const unlessEmpty = (filter: string, listing: ReturnType<Backend["lastOfEach"]>) =>
-    Effect.flatMap(subjectsOf(filter), ({ names }) => names.length === 0 ? Effect.succeed([]) : listing)
+  const unlessEmpty = (filters: Filters, listing: ReturnType<Backend["lastOfEach"]>) =>
+    Effect.flatMap(subjectsOf(filters), ({ names }) => names.length === 0 ? Effect.succeed([]) : listing)
 
   /** Reads the last messages by their names, or by a consumer without their values if these are large together. */
-  const namesByNames = Effect.fnUntraced(function*(filter: string) {
-    const { meanSize, names } = yield* subjectsOf(filter)
+  const namesByNames = Effect.fnUntraced(function*(filters: Filters) {
+    const { meanSize, names } = yield* subjectsOf(filters)
     if (names.length === 0) return []
-    return meanSize * names.length > mostValueBytes ? yield* byConsumer(filter, "names") : yield* pages(names)
+    return meanSize * names.length > mostValueBytes ? yield* byConsumer(filters, "names") : yield* pages(names)
   })
 
   /** The names of all keys of a large stream are as large as its messages without values, so they are not read first. */
-  const names = (filter: string) =>
+  const names = (filters: Filters) =>
     options.bytes() <= mostValueBytes
-      ? byBatch(filter, "names")
-      : filter === everything
-      ? byConsumer(filter, "names")
-      : namesByNames(filter)
+      ? byBatch(filters, "names")
+      : filters.list[0] === everything
+      ? byConsumer(filters, "names")
+      : namesByNames(filters)
 
-  const collect: Listing["collect"] = (filter, from, headersOnly) =>
-    Stream.runCollect(messagesOf(filter, from, headersOnly))
+  const collect: Listing["collect"] = (filters, from, headersOnly) =>
+    Stream.runCollect(messagesOf(filters, from, headersOnly))
 
   /**
    * During concurrent writes a snapshot can contain a key twice; the later message counts. A key that is rewritten
    * before the consumer reaches it can be missing from the snapshot. Missing keys are found by the names in the stream,
    * and read one by one, unless the stream has not changed.
    */
-  const byConsumer = Effect.fnUntraced(function*(filter: string, want: "values" | "names") {
-    const { isComplete, messages } = yield* snapshot(filter, want === "names")
+  const byConsumer = Effect.fnUntraced(function*(filters: Filters, want: "values" | "names") {
+    const { isComplete, messages } = yield* snapshot(filters, want === "names")
     if (isComplete) return messages
     const byKey = new Map(messages.map((message) => [message.key, message]))
-    const { names } = yield* subjectsOf(filter)
+    const { names } = yield* subjectsOf(filters)
     const missing = yield* singles(names.map(keyOf).filter((key) => !byKey.has(key)))
     for (const message of missing) byKey.set(message.key, message)
     return inOrder(byKey.values())
@@ -301,9 +303,9 @@ export const make = (options: ListingOptions): Listing => {
   return {
     collect,
     streamOfEach: streaming({ canBatch, keyOf, messagesOf, page, pagesFor, subjectsOf }),
-    lastOfEach: (filter, want) =>
+    lastOfEach: (filters, want) =>
       Effect.suspend(() =>
-        canBatch() ? want === "names" ? names(filter) : byBatch(filter, want) : byConsumer(filter, want)
+        canBatch() ? want === "names" ? names(filters) : byBatch(filters, want) : byConsumer(filters, want)
       ),
     lastOf: (keys) =>
       Effect.suspend(() =>

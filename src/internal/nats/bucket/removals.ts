@@ -7,11 +7,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { KVStoreReason } from "../../../KVStoreError.ts"
+import type { Filters } from "../../filters.ts"
 import type { BackendEvent, SilentRemoval } from "../../kv/backend.ts"
 import { monotonicMillis } from "../../time.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import type { PortFailure } from "../port.ts"
 import type { Gone } from "./givenSubjects.ts"
+import { namesOf } from "./names.ts"
 import { isSame } from "./seen.ts"
 import type { WatchProgress } from "./watchState.ts"
 
@@ -29,7 +31,7 @@ interface RemovalOptions {
   readonly js: JetStream
   readonly stream: string
   readonly prefix: string
-  readonly filter: string
+  readonly filters: Filters
   /** The timeout of one request, in milliseconds. */
   readonly timeout: number
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -54,7 +56,7 @@ export const make = Effect.fnUntraced(function*(
   options: RemovalOptions,
   progress: WatchProgress
 ): Effect.fn.Return<Removals> {
-  const { filter, give, js, prefix, read, stream, timeout } = options
+  const { filters, give, js, prefix, read, stream, timeout } = options
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const pause = () => soonestSearch + random.nextDoubleUnsafe() * (latestSearch - soonestSearch)
@@ -62,7 +64,7 @@ export const make = Effect.fnUntraced(function*(
   let searched: StreamInfo | undefined
 
   const names = Effect.map(
-    read(js.subjects(stream, `${prefix}${filter}`, timeout)),
+    namesOf(options, filters),
     ({ lastRevision, names }) => ({ lastRevision, present: new Set(names) })
   )
 

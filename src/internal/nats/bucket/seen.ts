@@ -4,9 +4,10 @@
  * by the last answer (docs/protocols/kv.md, K34).
  */
 import { InvalidConfig } from "../../../KVStoreError.ts"
+import type { Filters } from "../../filters.ts"
 import type { SilentRemoval } from "../../kv/backend.ts"
 import type { StreamInfo } from "../jetstream/api.ts"
-import { hasMarkers, keptPerKey } from "./streamConfig.ts"
+import { hasMarkers, hasSafeFilters, keptPerKey } from "./streamConfig.ts"
 
 // -----------------------------------------------------------------------------
 // decisions
@@ -25,6 +26,23 @@ export const isNearestCurrent = (seen: Seen): boolean => seen.config.allow_direc
 
 /** Whether a batch is worth a try. Another replica can be older than the leader, and refuse it (K15). */
 export const canBatch = (seen: Seen): boolean => seen.config.allow_direct === true && isRecent(seen)
+
+/** Bytes of the request for a consumer besides its filters, and those of a filter besides its subject. */
+const consumerOverhead = 512
+const filterOverhead = "\"\",".length
+
+/**
+ * Whether a consumer can have several filters. On 2.10.27 it then skips messages when one of its keys is purged (2.15.1
+ * does not), and any server of a cluster can have the consumer.
+ */
+export const canFilter = (
+  { list }: Filters,
+  seen: Seen,
+  { maxPayload, prefix }: { readonly maxPayload: number; readonly prefix: string }
+): boolean => {
+  const size = list.reduce((sum, filter) => sum + prefix.length + filter.length + filterOverhead, consumerOverhead)
+  return replicasOf(seen) === 1 && seen.version !== undefined && hasSafeFilters(seen.version) && size <= maxPayload
+}
 
 /** The reason to report for keys that were removed without a message (K23). */
 export const silentRemoval = ({ config }: Seen): SilentRemoval =>

@@ -234,5 +234,8 @@ const isFrom = (version: string, from: number): boolean => {
 /** Whether a server of this version supports expiry markers, batches and conditions on another key (K6, K15, K18). */
 export const hasMarkers = (version: string): boolean => isFrom(version, 11)
 
+/** Whether consumers with several filters are known to lose nothing on a server of this version (K20). */
+export const hasSafeFilters = (version: string): boolean => isFrom(version, 15)
+
 /** Whether this library supports a server of this version. */
 export const isSupported = (version: string): boolean => isFrom(version, 10)

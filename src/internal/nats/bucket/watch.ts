@@ -14,8 +14,10 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVStoreReason } from "../../../KVStoreError.ts"
+import { type Filters, shown } from "../../filters.ts"
 import type { BackendEvent, Follow, SilentRemoval } from "../../kv/backend.ts"
 import { backoff } from "../../retry.ts"
+import type { Matches } from "../../subjects.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import {
   type Arrival,
@@ -29,6 +31,7 @@ import { fromDelivered } from "../jetstream/messages.ts"
 import type { PortFailure } from "../port.ts"
 import type { Reach } from "./reach.ts"
 import { make as makeRemovals, type Removals } from "./removals.ts"
+import { canFilter } from "./seen.ts"
 import { keptPerKey } from "./streamConfig.ts"
 import { WatchProgress } from "./watchState.ts"
 
@@ -54,7 +57,7 @@ export interface FollowOptions {
   readonly js: JetStream
   readonly stream: string
   readonly prefix: string
-  readonly filter: string
+  readonly filters: Filters
   readonly from: Follow
   /** A listing is read until `Ready`. Its snapshot includes markers, and it fails if the server is unavailable. */
   readonly purpose: "watch" | "listing"
@@ -120,6 +123,8 @@ interface Session {
   readonly removals: Removals
   readonly consumer: Consumer
   readonly info: StreamInfo
+  /** Whether a key matches: a consumer can have one filter in the place of several. */
+  readonly isWanted: Matches
 }
 
 /** Requests the stream's information again, and ends the session if the stream is another one. */
@@ -161,13 +166,15 @@ const caughtUp = ({ consumer, info, options, outbox, progress, removals }: Sessi
 
 /** Processes arrivals, then gives the events to the reader. */
 const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
-  const { options, outbox, progress, removals } = session
+  const { isWanted, options, outbox, progress, removals } = session
   const search = Effect.andThen(Effect.flatMap(sameStream(options, progress), removals.search), outbox.flush)
   const onMessage = ({ message: received, place }: Extract<Arrival, { readonly _tag: "Message" }>) => {
     const message = fromDelivered(received, place, options.prefix)
     options.saw(message.revision)
-    if (progress.isNews(message, received.subject)) outbox.add({ _tag: "Message", message })
-    progress.passed(message, received.subject)
+    if (isWanted(message.key)) {
+      if (progress.isNews(message, received.subject)) outbox.add({ _tag: "Message", message })
+      progress.passed(message, received.subject)
+    } else progress.skipped(message.revision)
     return place.pending === 0 || progress.endsListing(message) ? whenCaughtUp() : undefined
   }
 
@@ -214,13 +221,17 @@ const session = Effect.fnUntraced(function*(
   const info = yield* options.info
   const beginning = progress.begin(info)
   if (beginning === "reset") yield* removals.ofFormer(info)
+  const { filters, prefix } = options
+  const isExact = filters.list.length === 1 ||
+    canFilter(filters, info, { prefix, maxPayload: options.js.port.server().maxPayload })
+  const isWanted = isExact ? () => true : filters.matches
   const consumer = yield* open({
     js: options.js,
     stream: options.stream,
     read: options.read,
     timeout: requestTimeout(options),
-    subject: `${options.prefix}${options.filter}`,
-    what: `the ${options.purpose} of ${options.filter} in stream ${options.stream}`,
+    subjects: Arr.map(isExact ? filters.list : Arr.of(filters.cover), (filter) => `${prefix}${filter}`),
+    what: `the ${options.purpose} of ${shown(options.filters.list)} in stream ${options.stream}`,
     headersOnly: options.headersOnly === true,
     startAt: progress.startAt,
     info
@@ -236,7 +247,7 @@ const session = Effect.fnUntraced(function*(
     )
   }
 
-  const current = { options, progress, outbox, removals, consumer, info }
+  const current = { options, progress, outbox, removals, consumer, info, isWanted }
   const whenCaughtUp = caughtUp(current)
   const pump = Effect.forever(Effect.flatMap(consumer.next, processing(current, whenCaughtUp)))
   // A watch of updates only has nothing to catch up with on its first consumer.
@@ -286,7 +297,9 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
       if (isOutage(ended)) reach?.lost()
       return Effect.andThen(
         options.onRestart(ended.cause),
-        Effect.logDebug(`the watch of ${options.filter} in stream ${options.stream} restarts: ${ended.message}`)
+        Effect.logDebug(
+          `the watch of ${shown(options.filters.list)} in stream ${options.stream} restarts: ${ended.message}`
+        )
       )
     })
 

@@ -179,6 +179,12 @@ export class WatchProgress {
     else this.given.delete(subject)
   }
 
+  /** Call for a message that the reader does not want. */
+  skipped(revision: number): void {
+    this.cursor = Math.max(this.cursor, revision)
+    this.known = Math.max(this.known, revision)
+  }
+
   /**
    * Call when the consumer had nothing left, with the stream's information from after that. Messages that were
    * stored during the snapshot have revisions up to the end. Among them can be a key that was overwritten before its turn.

@@ -60,7 +60,9 @@ export interface StreamInfo {
 
 export interface ConsumerSettings {
   readonly name: string
-  readonly filter_subject: string
+  readonly filter_subject?: string
+  /** Several filters, of which none covers another one. */
+  readonly filter_subjects?: ReadonlyArray<string>
   readonly deliver_policy: "last_per_subject" | "by_start_sequence"
   readonly opt_start_seq?: number
   readonly ack_policy: "none"
@@ -89,7 +91,7 @@ interface Acknowledged {
   readonly seq: number
 }
 
-interface Subjects {
+export interface Subjects {
   readonly names: ReadonlyArray<string>
   /** The last revision of the stream when the first names were read. */
   readonly lastRevision: number
@@ -245,7 +247,13 @@ const consumerCalls = (call: Call): Pick<JetStream, "createConsumer" | "consumer
   createConsumer: (stream, settings, timeout) =>
     Effect.map(
       call<{ readonly num_pending: number }>(
-        `CONSUMER.CREATE.${stream}.${settings.name}.${settings.filter_subject}`,
+        [
+          "CONSUMER.CREATE",
+          stream,
+          settings.name,
+          ...settings.filter_subject === undefined ? [] : [settings.filter_subject]
+        ]
+          .join("."),
         { stream_name: stream, config: settings, action: "create" },
         timeout
       ),

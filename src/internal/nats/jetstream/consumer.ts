@@ -3,6 +3,7 @@
  * without gaps. It is deleted when its scope closes (docs/protocols/kv.md, K21, K26
  * and K33).
  */
+import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -79,7 +80,7 @@ interface ConsumerOptions {
   readonly js: JetStream
   readonly stream: string
   /** The subjects of the messages, wildcards allowed. */
-  readonly subject: string
+  readonly subjects: Arr.NonEmptyReadonlyArray<string>
   /** The reader, for the log. */
   readonly what: string
   readonly headersOnly: boolean
@@ -117,7 +118,9 @@ export interface Consumer {
 
 const settingsFor = (options: ConsumerOptions, name: string): ConsumerSettings => ({
   name,
-  filter_subject: options.subject,
+  ...(options.subjects.length === 1
+    ? { filter_subject: options.subjects[0] }
+    : { filter_subjects: options.subjects }),
   ...(options.startAt === undefined
     ? { deliver_policy: "last_per_subject" }
     : { deliver_policy: "by_start_sequence", opt_start_seq: options.startAt }),

@@ -5,6 +5,7 @@
 import type { Matches } from "../../../internal/subjects.ts"
 import type { Audience } from "./copy.ts"
 import type { Kept } from "./kept.ts"
+import { filtersOf } from "./position.ts"
 import type { PullConsumer } from "./pullConsumer.ts"
 
 interface Group {
@@ -12,12 +13,14 @@ interface Group {
   readonly members: Set<PullConsumer>
 }
 
+const filterOf = ({ settings }: PullConsumer): string => filtersOf(settings).join()
+
 export class Crowd implements Audience {
   size = 0
   private readonly groups = new Map<string, Group>()
 
   add(consumer: PullConsumer): void {
-    const filter = consumer.settings.filter_subject
+    const filter = filterOf(consumer)
     const group = this.groups.get(filter)
     if (group === undefined) {
       this.groups.set(filter, { matches: consumer.position.matches, members: new Set([consumer]) })
@@ -26,7 +29,7 @@ export class Crowd implements Audience {
   }
 
   remove(consumer: PullConsumer): void {
-    const filter = consumer.settings.filter_subject
+    const filter = filterOf(consumer)
     const group = this.groups.get(filter)
     if (group === undefined || !group.members.delete(consumer)) return
     this.size--

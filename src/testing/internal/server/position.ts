@@ -7,9 +7,12 @@
  */
 import { countPassing } from "../../../internal/binarySearch.ts"
 import type { ConsumerSettings } from "../../../internal/nats/jetstream/api.ts"
-import { matcher, type Matches } from "../../../internal/subjects.ts"
+import { everything, matcherOfAny, type Matches } from "../../../internal/subjects.ts"
 import type { Copy } from "./copy.ts"
 import type { Kept } from "./kept.ts"
+
+export const filtersOf = ({ filter_subject: one, filter_subjects: several }: ConsumerSettings): ReadonlyArray<string> =>
+  several ?? [one ?? everything]
 
 export class Position {
   readonly matches: Matches
@@ -27,9 +30,11 @@ export class Position {
 
   constructor(copy: Copy, settings: ConsumerSettings, startsAtNext: boolean) {
     this.copy = copy
-    this.matches = matcher(settings.filter_subject)
+    const filters = filtersOf(settings)
+    this.matches = matcherOfAny(filters)
     if (settings.deliver_policy === "last_per_subject") {
-      this.snapshot = copy.lastOfEach(settings.filter_subject).map(({ revision }) => revision)
+      const revisions = filters.flatMap((filter) => copy.lastOfEach(filter).map(({ revision }) => revision))
+      this.snapshot = filters.length === 1 ? revisions : [...new Set(revisions)].toSorted((a, b) => a - b)
       this.following = copy.lastRevision + 1
       this.pending = this.snapshot.length
     } else {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
+import { one } from "../../../../src/internal/filters.ts"
 import { make } from "../../../../src/internal/nats/bucket/listing.ts"
 import type { JetStream } from "../../../../src/internal/nats/jetstream/api.ts"
 import type { KeptMessage } from "../../../../src/internal/nats/jetstream/messages.ts"
@@ -115,7 +116,7 @@ describe("a listing", () => {
         isComplete: true,
         messages: [kept(`${prefix}b`, 2), kept(`${prefix}a`, 1)]
       }))
-      const messages = yield* server.listing.lastOfEach(">", "values")
+      const messages = yield* server.listing.lastOfEach(one(">"), "values")
       assert.deepStrictEqual(messages.map(({ key }) => key), ["a", "b"])
       assert.deepStrictEqual(server.asked, [[`${prefix}>`]])
     }))
@@ -127,7 +128,7 @@ describe("a listing", () => {
         isPattern(subjects)
           ? { isComplete: false, messages: [] }
           : { isComplete: true, messages: subjects.map((subject) => kept(subject, Number(subject.slice(6)))) })
-      const messages = yield* server.listing.lastOfEach(">", "values")
+      const messages = yield* server.listing.lastOfEach(one(">"), "values")
       assert.deepStrictEqual(messages.map(({ key }) => key), names)
       assert.deepStrictEqual(server.asked.map((subjects) => subjects.length), [1, 1000, 1000, 500])
     }))
@@ -202,13 +203,13 @@ describe("a listing", () => {
       const names = ["a", "b", "c"]
       const messages = names.map((name, n) => kept(`${prefix}${name}`, n + 1))
       const small = makeServer(names, () => ({ isComplete: true, messages }))
-      assert.strictEqual((yield* small.listing.lastOfEach(">", "names")).length, 3)
+      assert.strictEqual((yield* small.listing.lastOfEach(one(">"), "names")).length, 3)
       assert.deepStrictEqual(small.asked, [[`${prefix}>`]])
       const grown = makeServer(
         names,
         (subjects) => isPattern(subjects) ? { isComplete: false, messages: [] } : { isComplete: true, messages }
       )
-      assert.strictEqual((yield* grown.listing.lastOfEach(">", "names")).length, 3)
+      assert.strictEqual((yield* grown.listing.lastOfEach(one(">"), "names")).length, 3)
       assert.deepStrictEqual(grown.asked, [[`${prefix}>`], names.map((name) => `${prefix}${name}`)])
     }))
 
@@ -237,7 +238,7 @@ describe("a listing", () => {
         onRestart: () => Effect.void
       }
     })
-    const fiber = yield* Effect.forkScoped(listing.collect(">", "snapshot", false))
+    const fiber = yield* Effect.forkScoped(listing.collect(one(">"), "snapshot", false))
     yield* settle
     return { server, fiber }
   })

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { one } from "../../../../src/internal/filters.ts"
 import * as config from "../../../../src/internal/kv/config.ts"
 import { make as makeBackend } from "../../../../src/internal/nats/bucket/bucket.ts"
 import { isInReach, type Reach } from "../../../../src/internal/nats/bucket/reach.ts"
@@ -121,7 +122,7 @@ describe("the reachability of a store in a simulation", () => {
           yield* Effect.forkScoped(
             Stream.runForEach(backend.reachability, ({ _tag }) => Effect.sync(() => changes.push(_tag)))
           )
-          yield* Effect.forkScoped(Stream.runDrain(backend.follow(">", "snapshot")))
+          yield* Effect.forkScoped(Stream.runDrain(backend.follow(one(">"), "snapshot")))
           yield* Effect.sleep("20 seconds")
           assert.deepStrictEqual(changes, ["Reachable"])
           for (const direction of ["both", "replies"] as const) {

@@ -1,7 +1,10 @@
 /** The decisions by the last STREAM.INFO, and which answers count. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as filters from "../../../../src/internal/filters.ts"
 import {
   canBatch,
+  canFilter,
   hasNoHistory,
   isNearestCurrent,
   isUndisturbed,
@@ -32,6 +35,18 @@ describe("the last STREAM.INFO", () => {
       )
     })
   }
+
+  it("decides whether a consumer can have several filters", () => {
+    const two = Result.getOrThrow(filters.read(["a", "b"]))
+    const can = (config: Partial<StreamSettings>, version?: string, maxPayload = 1_000_000) =>
+      canFilter(two, { config, version }, { maxPayload, prefix: "$KV.b." })
+    assert.isTrue(can({ num_replicas: 1 }, "2.15.1"))
+    // A consumer of 2.10.27 with several filters loses messages, and servers between the two are not measured.
+    for (const version of [undefined, "2.11.0", "2.14.9"]) assert.isFalse(can({ num_replicas: 1 }, version))
+    // Another server of the cluster can have the consumer.
+    assert.isFalse(can({ num_replicas: 3 }, "2.15.1"))
+    assert.isFalse(can({ num_replicas: 1 }, "2.15.1", 512))
+  })
 
   it("decides the reason for silent removals and whether there is a history", () => {
     assert.strictEqual(silentRemoval(seen({ max_age: 0 })), "purge")

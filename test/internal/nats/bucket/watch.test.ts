@@ -364,7 +364,7 @@ describe("a watch", () => {
       const failure = yield* Effect.flip(Effect.scoped(open({
         js: { ...js, port: { ...js.port, subscribe } },
         stream: "KV_b",
-        subject: "$KV.b.>",
+        subjects: ["$KV.b.>"],
         what: "a watch",
         headersOnly: false,
         startAt: undefined,

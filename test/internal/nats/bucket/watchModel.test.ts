@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { one } from "../../../../src/internal/filters.ts"
 import type { BackendEvent, Follow } from "../../../../src/internal/kv/backend.ts"
 import { Reach } from "../../../../src/internal/nats/bucket/reach.ts"
 import { follow } from "../../../../src/internal/nats/bucket/watch.ts"
@@ -105,7 +106,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     js,
     stream: "KV_b",
     prefix,
-    filter,
+    filters: one(filter),
     from,
     purpose: "watch",
     timeout: 1000,

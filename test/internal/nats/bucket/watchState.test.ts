@@ -98,6 +98,15 @@ describe("the next consumer of a watch", () => {
     }
   })
 
+  it("continues after messages that the reader does not want, and does not count their keys as given", () => {
+    const progress = new WatchProgress("snapshot", "watch")
+    progress.begin(info({ max_msgs_per_subject: 1 }))
+    progress.skipped(60)
+    assert.strictEqual(progress.startAt, 61)
+    assert.isFalse(progress.hasGiven)
+    assert.isTrue(progress.isAnother({ ...info({ max_msgs_per_subject: 1 }), lastRevision: 59 }))
+  })
+
   it("starts with a snapshot on another stream", () => {
     const progress = new WatchProgress("snapshot", "watch")
     progress.begin(info({ max_msgs_per_subject: 1 }))

@@ -1,0 +1,135 @@
+/** Watches with several filters, and `clear` and `purgeTombstones` with them. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as KVStore from "../../../src/KVStore.ts"
+import type { Until } from "../../../tools/eventually.ts"
+import { bytes } from "../../../tools/values.ts"
+import { numbers, openBucket, reasonOf, record, type Store } from "../../support/suite.ts"
+import { keepWriting, shown, type Test } from "./fixture.ts"
+
+export const severalFilters = (test: Test, until: Until) => {
+  const watching = Effect.fnUntraced(function*(store: Store, ...options: Parameters<Store["watch"]>) {
+    const { events } = yield* record(store.watch(...options))
+    const words = Effect.sync(() => events.map(shown))
+    return { words, has: (word: string) => until(words, (all) => all.includes(word)) }
+  })
+
+  for (const historySize of [1, 5]) {
+    test(`a watch with several filters emits each matching key once, in order, with historySize ${historySize}`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ historySize })
+        yield* Effect.forEach(["a.1", "b.1", "c", "a.2", "d.e.f", "b.2"], (key) => store.put(key, bytes("1")))
+        yield* store.delete("a.2")
+        const watch = yield* watching(store, ["a.*", "c", "*.1", "d.>", "a.1"])
+        yield* watch.has("ready")
+        assert.deepStrictEqual(yield* watch.words, ["a.1=1", "b.1=1", "c=1", "d.e.f=1", "ready"])
+        yield* store.put("b.2", bytes("2"))
+        yield* store.put("e", bytes("2"))
+        yield* store.put("c", bytes("2"))
+        yield* store.purge("a.1")
+        yield* store.delete("b.1")
+        yield* store.put("d.x", bytes("2"))
+        yield* watch.has("d.x=2")
+        assert.deepStrictEqual((yield* watch.words).slice(5), ["c=2", "purge a.1", "delete b.1", "d.x=2"])
+      }))
+
+    test(`a watch with several filters loses nothing when one of its keys is purged, with historySize ${historySize}`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket({ historySize })
+        const keys = ["a.a", "a.b", "b.b", "b.c", "c"]
+        for (const round of numbers(10)) {
+          yield* Effect.forEach(keys, (key) => store.put(key, bytes(`${round}`)))
+          const watch = yield* watching(store, keys)
+          yield* store.purge("a.a")
+          yield* store.put("end", bytes("1"))
+          yield* watch.has("ready")
+          yield* store.put("c", bytes("last"))
+          yield* watch.has("c=last")
+          const words = yield* watch.words
+          for (const key of ["a.b", "b.b", "b.c", "c"]) assert.include(words, `${key}=${round}`)
+        }
+      }))
+  }
+
+  test("a watch with several filters becomes ready while clients write other keys", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a", "b"], (key) => store.put(key, bytes("1")))
+      yield* keepWriting(8, (n) => store.put(`k.${n % 5}`, bytes(`${n}`)))
+      const first = store.watch(["a", "b"]).pipe(Stream.takeUntil(({ _tag }) => _tag === "Ready"), Stream.runCollect)
+      for (const events of yield* Effect.replicateEffect(first, 5)) {
+        assert.deepStrictEqual(events.map(shown), ["a=1", "b=1", "ready"])
+      }
+    }))
+
+  test("a watch with several filters starts at a revision, or with updates", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ historySize: 5 })
+      yield* Effect.forEach(["a", "b", "x"], (key) => store.put(key, bytes("1")))
+      const revision = yield* store.put("a", bytes("2"))
+      yield* store.put("x", bytes("2"))
+      yield* store.put("b", bytes("2"))
+      const later = yield* watching(store, ["a", "b"], { from: { revision } })
+      yield* later.has("ready")
+      assert.deepStrictEqual(yield* later.words, ["a=2", "b=2", "ready"])
+      const updates = yield* watching(store, ["a", "b"], { from: "updates" })
+      yield* updates.has("ready")
+      yield* store.put("x", bytes("3"))
+      yield* store.put("b", bytes("3"))
+      yield* updates.has("b=3")
+      assert.deepStrictEqual(yield* updates.words, ["ready", "b=3"])
+    }))
+
+  test("clear with several filters removes the keys that match", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a.1", "b.1", "c.1"], (key) => store.put(key, bytes("1")))
+      assert.deepStrictEqual(yield* KVStore.clear(store, ["a.>", "c.*"]), { removed: 2, skipped: 0 })
+      assert.deepStrictEqual(yield* store.keys(), ["b.1"])
+      assert.strictEqual(yield* store.purgeTombstones({ filter: ["a.>", "b.>"] }), 0)
+    }))
+
+  test("a list of filters is read when the operation is called", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* Effect.forEach(["a", "b"], (key) => store.put(key, bytes("1")))
+      const filters = ["a"]
+      const [keys, watch] = [store.keys(filters), store.watch(filters)]
+      filters[0] = "b"
+      assert.deepStrictEqual(yield* keys, ["a"])
+      assert.deepStrictEqual((yield* Stream.runCollect(Stream.take(watch, 1))).map(shown), ["a=1"])
+    }))
+
+  test("an empty list, too many filters, and a list with a wrong one are InvalidKey", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      yield* store.put("a", bytes("1"))
+      const wrong: ReadonlyArray<unknown> = [
+        [],
+        ["a", "a..b"],
+        ["a", 7],
+        [["a"]],
+        numbers(1001).map((n) => `k${n}`),
+        Array(3),
+        new Set(["a"]),
+        null
+      ]
+      for (const filter of wrong as ReadonlyArray<KVStore.Filter>) {
+        for (
+          const attempt of [
+            store.keys(filter),
+            store.entries(filter),
+            Stream.runDrain(store.stream(filter)),
+            Stream.runDrain(store.watch(filter)),
+            KVStore.clear(store, filter),
+            store.purgeTombstones({ filter })
+          ]
+        ) {
+          const { message } = yield* reasonOf<unknown, KVStore.KVStoreError, never, "InvalidKey">(attempt, "InvalidKey")
+          assert.include(message, "or a list of 1 to 1000 of them")
+        }
+      }
+      assert.deepStrictEqual(yield* store.keys(), ["a"])
+    }))
+}
