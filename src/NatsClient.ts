@@ -207,10 +207,12 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
  *   verified, or if the client and the server cannot agree on TLS
  * - `PermissionDenied` if the server refuses the credentials or the client
  *   certificate
- * - `Unavailable`, which is retryable, if no server can be reached
+ * - `Unavailable`, which is retryable, if no server can be reached, or a server has
+ *   reached its `max_connections`
  *
- * If the server refuses the credentials during a later reconnect, the client
- * continues to reconnect. Until it succeeds, operations fail with `Unavailable`.
+ * If an attempt to reconnect fails later, also because the server refuses the
+ * credentials or a certificate has expired, the client continues to reconnect. Until
+ * it succeeds, operations fail with `Unavailable`, which names the failures.
  *
  * @category constructors
  * @since 0.1.0

@@ -52,7 +52,8 @@ const countingClient = (asked: Asked) => {
   const port: NatsPort = {
     isConnected: () => true,
     isClosed: () => false,
-    server: () => ({ version: "2.15.0", maxPayload: 1_000_000 }),
+    outage: () => undefined,
+    server: () => ({ version: "2.15.0", maxPayload: 1_000_000, jetstream: true, cluster: undefined }),
     inbox: () => "_INBOX.x",
     publish: () => void asked.count++,
     subscribe: () => () => undefined,

@@ -106,7 +106,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     port: {
       isConnected: () => true,
       isClosed: () => state.closed,
-      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024 }),
+      outage: () => undefined,
+      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024, jetstream: true, cluster: undefined }),
       inbox: () => `_INBOX.${inboxes.size}`,
       publish: unused,
       subscribe: (subject, onMessage) => {

@@ -269,7 +269,8 @@ export const makeModel = (
     port: {
       isConnected: () => state.isLinkUp,
       isClosed: () => false,
-      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024 }),
+      outage: () => undefined,
+      server: () => ({ version: "2.15.1", maxPayload: 1024 * 1024, jetstream: true, cluster: undefined }),
       inbox: () => `_INBOX.${++names}`,
       publish: unused,
       subscribe: (subject, onMessage) => {

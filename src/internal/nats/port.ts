@@ -9,6 +9,11 @@ interface Reported {
   readonly cause?: unknown
 }
 
+/** Why a connection is down: a text for all that is known, and the last error. */
+export interface Outage extends Reported {
+  readonly problem: string
+}
+
 /** Wraps a cause for a failure or an event. An undefined cause adds no field. */
 export const reported = (cause: unknown): Reported => cause === undefined ? {} : { cause }
 
@@ -60,12 +65,25 @@ export type PortFailure =
   /** `wasSent`: the denial concerns the answer, or one of several requests: the request may have been executed. */
   | { readonly _tag: "Denied"; readonly subject: string; readonly wasSent?: true } & Reported
 
+/** The connected server. */
+export interface ServerInfo {
+  readonly version: string
+  /** Bytes. */
+  readonly maxPayload: number
+  /** Whether this server has JetStream. Without it, another server of its cluster can still answer. */
+  readonly jetstream: boolean
+  /** The name of the server's cluster; undefined for a server without a cluster and without leaf nodes. */
+  readonly cluster: string | undefined
+}
+
 export interface NatsPort {
   readonly isConnected: () => boolean
   /** Whether the connection is closed. A closed connection does not reconnect. */
   readonly isClosed: () => boolean
-  /** The connected server, or the last connected one. `maxPayload` is bytes. */
-  readonly server: () => { readonly version: string; readonly maxPayload: number }
+  /** Why the connection is down; undefined while it is up, and if no cause is known. */
+  readonly outage: () => Outage | undefined
+  /** The connected server, or the last connected one. */
+  readonly server: () => ServerInfo
   /** Returns a new, unique subject for replies to this client. */
   readonly inbox: () => string
   /** Passes a message to the connection. Throws if the connection does not accept it. */

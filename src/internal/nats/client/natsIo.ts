@@ -2,6 +2,7 @@
  * The port over connections of `@nats-io/*`.
  */
 import { createInbox, errors, headers as makeHeaders, type NatsConnection, type Status } from "@nats-io/transport-node"
+import type { LinkCause } from "../outage.ts"
 import type { NatsPort } from "../port.ts"
 import { connectionMethods, hasMethods, portOver } from "./portOver.ts"
 
@@ -13,13 +14,17 @@ const errorOf = (status: Status) =>
     }
     : undefined
 
+/** The cause of an error of this client; undefined for errors of the system. */
+export const linkCauseOf = (error: unknown): LinkCause | undefined => {
+  if (error instanceof errors.UserAuthenticationExpiredError) return { _tag: "LoginExpired", said: error.message }
+  if (error instanceof errors.AuthorizationError) return { _tag: "LoginRefused", said: error.message }
+  if (error instanceof errors.ProtocolError) return { _tag: "ServerRefuses", said: error.message }
+  return error instanceof errors.TimeoutError ? { _tag: "NoAnswer" } : undefined
+}
+
 export const make = (connection: NatsConnection): NatsPort =>
-  portOver(connection, { makeHeaders, createInbox, errorOf })
+  portOver(connection, { makeHeaders, createInbox, errorOf, linkCauseOf })
 
 /** Whether a value is a connection of `@nats-io/*`. Connections of the package `nats` have a method `jetstream`. */
 export const isConnection = (value: unknown): value is NatsConnection =>
   hasMethods(value, connectionMethods) && !("jetstream" in value)
-
-/** Whether connecting failed because the server refused the credentials. */
-export const isAuthorizationFailure = (cause: unknown): boolean =>
-  cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError

@@ -3,7 +3,16 @@
  * have the same shape; they differ in their errors and in how they report a refusal.
  */
 import { readHeaderBlock } from "../headerBlock.ts"
-import { type LinkEvent, type MessageHeaders, type NatsMessage, type NatsPort, reported } from "../port.ts"
+import { causeOf, Failures, type LinkCause } from "../outage.ts"
+import {
+  type LinkEvent,
+  type MessageHeaders,
+  type NatsMessage,
+  type NatsPort,
+  reported,
+  type ServerInfo
+} from "../port.ts"
+import { onFailedAttempt } from "./attempts.ts"
 
 interface HeaderList extends Iterable<readonly [name: string, values: ReadonlyArray<string>]> {
   readonly code: number
@@ -21,7 +30,12 @@ interface Incoming {
 }
 
 interface ClientConnection<Status, List> {
-  readonly info?: { readonly version: string; readonly max_payload: number } | undefined
+  readonly info?: {
+    readonly version: string
+    readonly max_payload: number
+    readonly jetstream?: boolean
+    readonly cluster?: string
+  } | undefined
   readonly status: () => AsyncIterable<Status>
   readonly closed: () => Promise<unknown>
   readonly isClosed: () => boolean
@@ -47,6 +61,8 @@ interface Dialect<Status, List> {
   readonly createInbox: (prefix?: string) => string
   /** The error in a status event; undefined for other events. */
   readonly errorOf: (status: Status) => ServerError | undefined
+  /** The cause, if the error is one of the client's own; undefined for errors of the system. */
+  readonly linkCauseOf: (error: unknown) => LinkCause | undefined
 }
 
 /** The inbox prefix in the options of a connection. Users without permission for `_INBOX.>` connect with one. */
@@ -64,18 +80,36 @@ const linkEvents: { readonly [type: string]: LinkEvent } = {
   reconnect: { _tag: "Connected" }
 }
 
+/** Collects the errors of a connection and of the attempts to reconnect. */
+const makeFailures = (connection: object, linkCauseOf: (error: unknown) => LinkCause | undefined) => {
+  const failures = new Failures()
+  const failureOf = (error: unknown) => ({ cause: causeOf(error, linkCauseOf), error })
+  const end = onFailedAttempt(connection, (server, error) => failures.fail(server, failureOf(error)))
+  return {
+    lose: (error: unknown) => failures.lose(error === undefined ? undefined : failureOf(error)),
+    clear: () => failures.clear(),
+    outage: () => failures.outage,
+    end
+  }
+}
+
 /** Follows the status events of a connection until it is closed or released. */
 const listen = <Status extends { readonly type: string }, List>(
   connection: ClientConnection<Status, List>,
-  { errorOf }: Dialect<Status, List>
-): Pick<NatsPort, "isConnected" | "isClosed" | "onLink" | "release"> => {
+  { errorOf, linkCauseOf }: Dialect<Status, List>
+): Pick<NatsPort, "isConnected" | "isClosed" | "outage" | "onLink" | "release"> => {
   const listeners = new Set<(event: LinkEvent) => void>()
   const statuses = connection.status()
   let state: "up" | "down" | "closed" = connection.isClosed() ? "closed" : "up"
   // After an error that concerns no single subject the server disconnects. The client reports the error and the
-  // disconnect separately.
+  // disconnect separately, and may report in between that it has reconnected. So an error counts until the next
+  // disconnect or attempt.
   let lastError: unknown
+  const failures = makeFailures(connection, linkCauseOf)
   const tell = (event: LinkEvent) => {
+    // The client also reports a disconnect for each refused login.
+    if (event._tag === "Disconnected" && state === "up") failures.lose(event.cause)
+    if (event._tag === "Connected") failures.clear()
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
     // Iterates over a copy, because a listener may add or remove listeners.
@@ -88,9 +122,10 @@ const listen = <Status extends { readonly type: string }, List>(
       return { _tag: "Denied", operation, subject: error.refused.subject, ...reported(error.cause) }
     }
     const event = linkEvents[status.type]
+    const before = lastError
     if (error !== undefined) lastError = error.cause
-    if (event?._tag === "Connected") lastError = undefined
-    return event?._tag === "Disconnected" ? { ...event, ...reported(lastError) } : event
+    if (event?._tag === "Reconnecting" || event?._tag === "Disconnected") lastError = undefined
+    return event?._tag === "Disconnected" ? { ...event, ...reported(before) } : event
   }
   const follow = async () => {
     for await (const status of statuses) {
@@ -101,6 +136,7 @@ const listen = <Status extends { readonly type: string }, List>(
   const closed = (cause: unknown) => {
     if (state === "closed") return
     state = "closed"
+    if (cause !== undefined) failures.lose(cause)
     tell({ _tag: "Closed", ...reported(cause) })
   }
   // When the connection ends, the status iterator fails or ends; `closed()` settles in either case.
@@ -109,12 +145,14 @@ const listen = <Status extends { readonly type: string }, List>(
   return {
     isConnected: () => state === "up" && !connection.isClosed(),
     isClosed: () => connection.isClosed(),
+    outage: failures.outage,
     onLink: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     release: () => {
       closed(undefined)
+      failures.end()
       listeners.clear()
       // In both clients the status iterator is a queue with a method `stop`, which its type does not declare.
       const stop: unknown = Reflect.get(statuses, "stop")
@@ -125,10 +163,18 @@ const listen = <Status extends { readonly type: string }, List>(
 
 /** The info of the connected server; while disconnected, the info of the last one. */
 const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): NatsPort["server"] => {
-  let last: ReturnType<NatsPort["server"]> = { version: "unknown", maxPayload: Number.POSITIVE_INFINITY }
+  let last: ServerInfo = {
+    version: "unknown",
+    maxPayload: Number.POSITIVE_INFINITY,
+    jetstream: true,
+    cluster: undefined
+  }
   const current = () => {
     const { info } = connection
-    if (info !== undefined && info !== null) last = { version: info.version, maxPayload: info.max_payload }
+    if (info !== undefined && info !== null) {
+      const { cluster, jetstream, max_payload, version } = info
+      last = { version, maxPayload: max_payload, jetstream: jetstream === true, cluster }
+    }
     return last
   }
   current()

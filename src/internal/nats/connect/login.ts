@@ -25,6 +25,8 @@ import type { UrlLogin } from "./servers.ts"
 export interface ResolvedLogin {
   /** The login as errors show it: the method, and the user or the public key. */
   readonly shown: string
+  /** When the credentials expire, in milliseconds; undefined if never, or if unknown. */
+  readonly expires: () => number | undefined
   /** `report` receives problems that occur during later reconnects. */
   readonly authenticator: (report: (problem: string) => void) => Authenticator | undefined
 }
@@ -47,20 +49,25 @@ const encoder = new TextEncoder()
 // passwords and tokens
 // -----------------------------------------------------------------------------
 
+/** Passwords, tokens and nkeys do not expire. */
+const never = () => undefined
+
 const withPassword = (user: string, password: string): ResolvedLogin => ({
   shown: `user ${JSON.stringify(user)}`,
+  expires: never,
   authenticator: () => usernamePasswordAuthenticator(user, password)
 })
 
 const withToken = (token: string): ResolvedLogin => ({
   shown: "a token",
+  expires: never,
   authenticator: () => tokenAuthenticator(token)
 })
 
 const fromUrl = ({ password, user }: UrlLogin): ResolvedLogin =>
   password === undefined ? withToken(user) : withPassword(user, password)
 
-const nobody: ResolvedLogin = { shown: "no login", authenticator: () => undefined }
+const nobody: ResolvedLogin = { shown: "no login", expires: never, authenticator: () => undefined }
 
 // -----------------------------------------------------------------------------
 // keys
@@ -85,6 +92,7 @@ const withNkey = (given: string): Result.Result<ResolvedLogin, InvalidConfig> =>
     onSome: (publicKey) =>
       Result.succeed({
         shown: `nkey ${publicKey}`,
+        expires: never,
         authenticator: () => nkeyAuthenticator(encoder.encode(seed))
       })
   })
@@ -98,10 +106,14 @@ interface Credentials {
   readonly shown: string
   readonly jwt: string
   readonly seed: string
+  /** In milliseconds. */
+  readonly expires: number | undefined
 }
 
 const Claims = Schema.fromJsonString(Schema.Struct({
   sub: Schema.String,
+  /** When the JWT expires, in seconds; 0 or missing: never. */
+  exp: Schema.optionalKey(Schema.Finite),
   name: Schema.optionalKey(Schema.String),
   nats: Schema.Struct({ type: Schema.Literal("user") })
 }))
@@ -124,9 +136,14 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
   if (Option.isNone(claims)) return Result.fail("expected the JWT of a user in the first part")
   const publicKey = publicKeyOf(seed)
   if (Option.isNone(publicKey)) return Result.fail(`expected ${seedForm} in the second part`)
-  const { name = "a user", sub } = claims.value
+  const { exp = 0, name = "a user", sub } = claims.value
   return sub === publicKey.value
-    ? Result.succeed({ shown: `credentials of ${name} (${sub})`, jwt, seed })
+    ? Result.succeed({
+      shown: `credentials of ${name} (${sub})`,
+      jwt,
+      seed,
+      expires: exp === 0 ? undefined : exp * 1000
+    })
     : Result.fail(
       `expected the JWT and the seed of the same user, got the JWT of ${sub} and the seed of ${publicKey.value}`
     )
@@ -135,8 +152,9 @@ const parseCredentials = (text: string): Result.Result<Credentials, string> => {
 const credentialsOf = (name: string, text: string): Result.Result<Credentials, InvalidConfig> =>
   Result.mapError(parseCredentials(text), (problem) => invalidConfig(`${name}: ${problem}`))
 
-const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
+const withCredentials = ({ expires, jwt, seed, shown }: Credentials): ResolvedLogin => ({
   shown,
+  expires: () => expires,
   authenticator: () => jwtAuthenticator(jwt, encoder.encode(seed))
 })
 
@@ -147,6 +165,7 @@ const withCredentials = ({ jwt, seed, shown }: Credentials): ResolvedLogin => ({
  */
 const withFile = (file: string, first: Credentials): ResolvedLogin => ({
   shown: first.shown,
+  expires: () => first.expires,
   authenticator: (report) => {
     let last = first
     const latest = () => {

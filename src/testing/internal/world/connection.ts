@@ -197,7 +197,10 @@ export class SimulatedConnection implements NatsPort {
 
   readonly isClosed = (): boolean => this.hasClosed
 
-  readonly server = () => ({ version: this.options.version, maxPayload })
+  readonly server = () => ({ version: this.options.version, maxPayload, jetstream: true, cluster: undefined })
+
+  /** A simulated link has no error. */
+  readonly outage = () => undefined
 
   readonly inbox = (): string => `_INBOX.${this.options.name}x${++this.inboxes}`
 

@@ -37,7 +37,8 @@ const makeServer = (
   const unused = (): never => assert.fail("a listing must not call this here")
   const js: JetStream = {
     port: {
-      server: () => ({ version: "2.11.0", maxPayload }),
+      outage: unused,
+      server: () => ({ version: "2.11.0", maxPayload, jetstream: true, cluster: undefined }),
       isConnected: unused,
       isClosed: unused,
       inbox: unused,

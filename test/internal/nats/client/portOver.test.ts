@@ -99,6 +99,18 @@ describe("a connection of @nats-io", () => {
     ])
   })
 
+  it("is disconnected with an error that the server sent during a new login, before the client reported it", async () => {
+    const expired = new errors.UserAuthenticationExpiredError("User Authentication Expired")
+    const events = await eventsOf(natsIo.make, ({ report }) => {
+      report({ type: "error", error }, { type: "reconnecting" }, { type: "reconnect" }, { type: "disconnect" })
+      report({ type: "reconnecting" }, { type: "error", error: expired }, { type: "reconnect" }, { type: "disconnect" })
+    })
+    assert.deepStrictEqual(events.filter(({ _tag }) => _tag === "Disconnected"), [
+      { _tag: "Disconnected" },
+      { _tag: "Disconnected", cause: expired }
+    ])
+  })
+
   it("is denied a subject with the server's error, which is not the cause of a later disconnect", async () => {
     const denied = new errors.PermissionViolationError("denied", "publish", "a", undefined)
     const events = await eventsOf(natsIo.make, ({ report }) => {
@@ -113,6 +125,86 @@ describe("a connection of @nats-io", () => {
   it("is closed with the error that closed it, if any", async () => {
     assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close(error)), [{ _tag: "Closed", cause: error }])
     assert.deepStrictEqual(await eventsOf(natsIo.make, ({ close }) => close()), [{ _tag: "Closed" }])
+  })
+})
+
+/** A connection whose client fails to reconnect. */
+const makeDialing = () => {
+  const made = makeConnection()
+  const protocol: { lastError?: unknown; transport?: unknown; _doDial: (server: unknown) => Promise<void> } = {
+    _doDial: () => Promise.reject(new Error("of the client"))
+  }
+  const fails = async (during: () => void = () => {}) => {
+    const dial = protocol._doDial("a:1")
+    during()
+    await dial.then(() => assert.fail("the attempt has succeeded"), () => {})
+  }
+  return { ...made, protocol, fails, connection: { ...made.connection, protocol } }
+}
+
+describe("the outage of a connection", () => {
+  it("is what the server said in the last attempt, else why it ended the connection, else the client's error", async () => {
+    const { connection, fails, protocol } = makeDialing()
+    const port = natsIo.make(untyped(connection))
+    assert.isUndefined(port.outage())
+    protocol.lastError = new errors.ProtocolError("of an earlier connection")
+    await fails()
+    assert.deepInclude(port.outage(), { problem: "a:1: of the client" })
+    const ended = Object.assign(new Error("alert"), { code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" })
+    protocol.transport = { closeError: ended }
+    await fails()
+    assert.include(port.outage()?.problem, "requires a client certificate")
+    assert.strictEqual(port.outage()?.cause, ended)
+    const said = new errors.AuthorizationError("Authorization Violation")
+    await fails(() => {
+      protocol.lastError = said
+    })
+    assert.include(port.outage()?.problem, "the server refuses the login (Authorization Violation)")
+    assert.strictEqual(port.outage()?.cause, said)
+  })
+
+  it("is none again after a new connection, and none without the method of the client", async () => {
+    const { connection, fails, report } = makeDialing()
+    const port = natsIo.make(untyped(connection))
+    report({ type: "disconnect" })
+    await fails()
+    assert.isDefined(port.outage())
+    report({ type: "reconnect" })
+    await new Promise((resume) => setImmediate(resume))
+    assert.isUndefined(port.outage())
+    assert.isUndefined(natsIo.make(untyped(makeConnection().connection)).outage())
+  })
+
+  it("is known to each port of a connection until the port is released", async () => {
+    const { connection, fails } = makeDialing()
+    const [released, kept] = [natsIo.make(untyped(connection)), natsIo.make(untyped(connection))]
+    released.release()
+    await fails()
+    assert.isUndefined(released.outage())
+    assert.include(kept.outage()?.problem, "a:1")
+  })
+
+  it("of a closed connection is the error that closed it", async () => {
+    const { close, connection } = makeDialing()
+    const port = natsIo.make(untyped(connection))
+    close(new errors.AuthorizationError("Authorization Violation"))
+    await new Promise((resume) => setImmediate(resume))
+    assert.include(port.outage()?.problem, "the server refuses the login")
+  })
+})
+
+describe("the connected server", () => {
+  it("has JetStream only if its INFO says so, and the name of its cluster", () => {
+    const info = { version: "2.15.1", max_payload: 1024 }
+    const serverOf = (more: object) =>
+      natsIo.make(untyped({ ...makeConnection().connection, info: { ...info, ...more } })).server()
+    const server = { version: "2.15.1", maxPayload: 1024 }
+    assert.deepStrictEqual(serverOf({}), { ...server, jetstream: false, cluster: undefined })
+    assert.deepStrictEqual(serverOf({ jetstream: true, cluster: "lab" }), {
+      ...server,
+      jetstream: true,
+      cluster: "lab"
+    })
   })
 })
 

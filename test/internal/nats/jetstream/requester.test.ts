@@ -22,7 +22,8 @@ const makeLink = () => {
   const port: NatsPort = {
     isConnected: unused,
     isClosed: unused,
-    server: () => ({ version: "2.15.1", maxPayload: 100 }),
+    outage: unused,
+    server: () => ({ version: "2.15.1", maxPayload: 100, jetstream: true, cluster: undefined }),
     inbox: () => "_INBOX.x",
     publish: (subject, _data, _headers, reply) => {
       if (state.refuses !== undefined) throw state.refuses
