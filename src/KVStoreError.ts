@@ -40,9 +40,12 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("effect-aegis/KVS
   }
 }
 
+/** The codes of a server that cannot reserve the maximum size of a new bucket, in memory or in files. */
+const reservations = new Set([10_028, 10_047])
+
 /**
  * The storage limit of the bucket (`maxBytes`), the account or the server is
- * reached. Nothing was stored.
+ * reached, or the disk of the server is full. Nothing was stored.
  *
  * **Details**
  *
@@ -72,12 +75,22 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
       account: "the account's storage limit is reached",
       server: "the server's storage is full"
     }
+    const freed = this.scope === "account" ? "of this account" : "on the server"
+    if (reservations.has(this.code)) {
+      return `the ${this.scope} has not enough space left for the maxBytes of a new bucket (${this.description}, code ` +
+        `${this.code}): choose a smaller maxBytes, remove streams ${freed} that have a size limit, or raise the limit ` +
+        (this.scope === "account" ? "of the account" : "of the server")
+    }
     const remedy = {
       bucket:
         "raise maxBytes, or max_msgs of another client's bucket (open it with onMismatch: \"update\"), call purgeTombstones (it removes those older than " +
         "an hour), or replace large values with smaller ones; a delete stores a marker, which has to fit, too",
-      account: "remove streams or data of this account, or raise its limit",
-      server: "remove streams or data on the server, or give it more storage"
+      account:
+        "remove streams of this account, delete values (a delete stores a marker, which has to fit, too), or raise " +
+        "the account's limit",
+      server:
+        "remove streams on the server, or give it more storage (a larger disk, max_file_store or max_memory_store); " +
+        "a delete stores a marker, which has to fit, too"
     }
     return `${what[this.scope]} (${this.description}, code ${this.code}): ${remedy[this.scope]}`
   }
@@ -282,8 +295,9 @@ export class RevisionMismatch
 }
 
 /**
- * The store cannot be reached: the connection is down, the stream has no leader, the
- * server has no JetStream, or a read got no answer in time. Also the error of `createOnly`, `updateOnly` and
+ * The store cannot be reached: the connection is down, the stream has no leader, no
+ * server with JetStream answers, or a read got no answer in time. While the connection
+ * is down, `problem` has the last failure of each server. Also the error of `createOnly`, `updateOnly` and
  * `modify` if conflicts with other writers last until the `timeout`. Nothing was
  * written, so the operation can be retried safely.
  *

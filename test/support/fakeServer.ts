@@ -138,6 +138,7 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     messageAt: unused,
     lastMessages: unused,
     streamInfo: unused,
+    account: unused,
     createStream: unused,
     purgeSubject: unused,
     updateStream: unused,

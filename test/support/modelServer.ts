@@ -299,6 +299,7 @@ export const makeModel = (
       }),
     messageAt: unused,
     lastMessages: unused,
+    account: unused,
     createStream: unused,
     updateStream: unused,
     purgeSubject: unused,

@@ -24,16 +24,24 @@ const freePort = Effect.callback<number>((resume) => {
 /** The line of each server of a cluster. */
 type Lines = readonly [Line, Line, Line]
 
+/** Starts the servers. `join` adds a server without JetStream. */
 const startServers = (lines: Lines) =>
   Effect.gen(function*() {
     const ports = yield* Effect.replicateEffect(freePort, lines.length)
     const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(", ")
-    const servers = yield* Effect.forEach(ports, (port, index) =>
+    const start = (line: Line, name: string, port: number, more = "") =>
       startNatsServer({
-        line: lines[index]!,
-        config: `server_name: n${index}\ncluster { name: lab, host: "127.0.0.1", port: ${port}, routes: [ ${routes} ] }`
-      }), { concurrency: lines.length })
-    return servers.map(({ url }) => url)
+        line,
+        config:
+          `server_name: ${name}\ncluster { name: lab, host: "127.0.0.1", port: ${port}, routes: [ ${routes} ] }\n${more}`
+      })
+    const servers = yield* Effect.forEach(
+      ports,
+      (port, index) => start(lines[index]!, `n${index}`, port),
+      { concurrency: lines.length }
+    )
+    const join = (line: Line) => start(line, "joined", -1, "jetstream: disabled")
+    return { servers, join }
   })
 
 /**
@@ -46,8 +54,8 @@ const readyWithin = Duration.seconds(20)
 class NotReady extends Data.TaggedError("NotReady")<{ readonly message: string }> {}
 
 /** Opens a bucket with three replicas, retrying until the servers have formed a cluster. */
-const openReplicated = Effect.fnUntraced(function*(servers: ReadonlyArray<string>) {
-  const client = yield* Layer.build(NatsClient.layer({ servers }))
+const openReplicated = Effect.fnUntraced(function*(cluster: Effect.Success<ReturnType<typeof startServers>>) {
+  const client = yield* Layer.build(NatsClient.layer({ servers: cluster.servers.map(({ url }) => url) }))
   const store = yield* NatsKVStore.make({ bucket: "replicated", replicas: 3, timeout: "2 seconds" }).pipe(
     Effect.provideContext(client),
     Effect.retry(Schedule.spaced("100 millis")),
@@ -56,7 +64,7 @@ const openReplicated = Effect.fnUntraced(function*(servers: ReadonlyArray<string
       orElse: () => new NotReady({ message: `the cluster was not ready within ${Duration.format(readyWithin)}` })
     })
   )
-  return { client, store }
+  return { client, store, ...cluster }
 })
 
 /** Runs an effect in a child scope, which closes with the test, or at once if the effect fails. */

@@ -65,6 +65,8 @@ export interface Options {
   readonly storeDir?: string | undefined
   /** Default: chosen by the server. */
   readonly port?: number | undefined
+  /** A command that runs the server, given before the binary: that of a small disk. */
+  readonly through?: ReadonlyArray<string> | undefined
   /** Runs the server in a separate process group, which Ctrl-C in a terminal does not reach. Default false. */
   readonly detached?: boolean | undefined
 }
@@ -97,7 +99,7 @@ export const startNatsServer = (
     const storeDir = options.storeDir ?? Path.join(folder, "store")
     yield* writeConfiguration(folder, storeDir, options.config)
     const slot = yield* makeSlot
-    const spawnWith = spawnServer(binary, options.detached ?? false)
+    const spawnWith = spawnServer([...options.through ?? [], binary], options.detached ?? false)
     const launch = (port: number) => start(slot, spawnWith, folder, port)
     const { port, url } = yield* launch(options.port ?? chosenByServer)
     const server: NatsServer = {
@@ -242,8 +244,9 @@ const reloadTimeout = "5 seconds"
 
 type Spawn = (args: ReadonlyArray<string>) => Child
 
-const spawnServer = (binary: string, detached: boolean): Spawn => (args) => {
-  const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], detached })
+const spawnServer = (command: ReadonlyArray<string>, detached: boolean): Spawn => (args) => {
+  const [file, ...before] = command
+  const child = spawn(file!, [...before, ...args], { stdio: ["ignore", "ignore", "pipe"], detached })
   const gone = Deferred.makeUnsafe<string>()
   let log = ""
   const reloads = { done: 0, refused: 0 }

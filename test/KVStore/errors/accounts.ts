@@ -16,26 +16,26 @@ cluster { name: lab, host: "127.0.0.1", port: -1
   routes: [ "nats-route://127.0.0.1:1", "nats-route://127.0.0.1:2" ] }`
 
 export const accounts = (test: Test, world: World) => {
-  test("opening a bucket on a server without JetStream fails with Unavailable", () =>
+  test("opening a bucket on a server without JetStream fails with InvalidConfig", () =>
     Effect.gen(function*() {
-      const { openAs } = yield* server(world, "jetstream: disabled")
-      yield* refused(openAs(undefined, { bucket: "orders" }), {
-        at: "open",
-        reason: "Unavailable",
-        says: ["orders", "no responders"],
-        isRetryable: true
-      })
+      for (const accounts of ["", limited.replaceAll(/, jetstream: {[^}]*}/g, "")]) {
+        const { openAs } = yield* server(world, `jetstream: disabled\n${accounts}`)
+        yield* refused(openAs(accounts === "" ? undefined : named("small"), { bucket: "orders" }), {
+          at: "open",
+          reason: "InvalidConfig",
+          says: ["orders", "this server runs without JetStream", "start it with --jetstream", "10076"]
+        })
+      }
     }))
 
-  test("opening a bucket in an account without JetStream fails with Rejected", () =>
+  test("opening a bucket in an account without JetStream fails with InvalidConfig", () =>
     Effect.gen(function*() {
       const { openAs } = yield* server(world, limited)
-      const { code } = yield* refused(openAs(named("none"), { bucket: "orders" }), {
+      yield* refused(openAs(named("none"), { bucket: "orders" }), {
         at: "open",
-        reason: "Rejected",
-        says: ["orders", "not enabled for account", "10039"]
+        reason: "InvalidConfig",
+        says: ["orders", "this account has no JetStream", "enable it for the account", "10039"]
       })
-      assert.strictEqual(code, 10039)
     }))
 
   test("opening a bucket beyond the account's limit of streams fails with Rejected", () =>

@@ -1,4 +1,4 @@
-/** A bucket with three replicas, where a conflict has another error code (10164) and names no revision. */
+/** Clusters: a conflict has another error code (10164) and names no revision, and a server may have no JetStream. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -7,7 +7,7 @@ import { openOnCluster } from "../../../tools/natsServer/cluster.ts"
 import { bytes, textOf } from "../../../tools/values.ts"
 import { numbers } from "../../support/suite.ts"
 import type { World } from "../../support/worlds.ts"
-import type { Test } from "./fixture.ts"
+import { openAt, refused, type Test, until } from "./fixture.ts"
 
 const tally = (tags: ReadonlyArray<string>) =>
   [...new Set(tags)].toSorted().map((tag) => [tag, tags.filter((one) => one === tag).length])
@@ -18,10 +18,33 @@ const outcome = <A>(effect: Effect.Effect<A, KVStore.KVStoreError>) =>
     onSuccess: () => "done"
   })
 
+type Cluster = Effect.Success<ReturnType<typeof openOnCluster>>
+
+const failure = <A, R>(effect: Effect.Effect<A, KVStore.KVStoreError, R>) =>
+  Effect.match(effect, { onFailure: ({ message }) => message, onSuccess: () => "" })
+
+/** A server without JetStream opens the buckets of its cluster. If no other server answers, its errors say so. */
+const withoutJetStream = Effect.fnUntraced(function*({ join, servers }: Cluster, { line }: World) {
+  const { url } = yield* join(line)
+  const opened = openAt(url, { bucket: "replicated", replicas: 3, timeout: "1 second" })
+  // The other servers answer once the routes are up.
+  const store = yield* Effect.fromResult(yield* until(Effect.result(opened), ({ _tag }) => _tag === "Success"))
+  const write = store.put("a", bytes("1"))
+  yield* until(failure(write), (message) => message === "")
+  yield* Effect.forEach(servers, ({ kill }) => kill)
+  const says = "the server has no JetStream, and no other server answers for it (cluster lab)"
+  // Not final: the other servers may be starting again.
+  const expected = { reason: "Unavailable", isRetryable: true, says: [says] } as const
+  yield* until(failure(write), (message) => message.includes(says))
+  yield* refused(write, { at: `put "a"`, ...expected })
+  yield* refused(opened, { at: "open", ...expected })
+})
+
 export const clusters = (test: Test, world: World) => {
-  test("with three replicas one of 100 concurrent conditioned writes succeeds, and reads are current", () =>
+  test("with three replicas one of 100 concurrent conditioned writes succeeds, reads are current, and a server without JetStream opens the bucket", () =>
     Effect.gen(function*() {
-      const { store } = yield* openOnCluster([world.line, world.line, world.line])
+      const cluster = yield* openOnCluster([world.line, world.line, world.line])
+      const { store } = cluster
       const atOnce = 100
       const together = { concurrency: "unbounded" } as const
 
@@ -50,5 +73,7 @@ export const clusters = (test: Test, world: World) => {
         yield* store.put("own", bytes(`${n}`))
         assert.strictEqual(textOf(Option.getOrThrow(yield* store.get("own")).value), `${n}`)
       }
+
+      yield* withoutJetStream(cluster, world)
     }))
 }

@@ -1,6 +1,6 @@
 /** Fixtures of this folder: servers, clients, and the check of an error's reason, `isRetryable` and message. */
 import { assert } from "@effect/vitest"
-import type { StreamConfig } from "@nats-io/jetstream"
+import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -80,6 +80,23 @@ export const open = (options: KVStore.BucketOptions) =>
   Effect.map(Layer.build(NatsKVStore.layer(options)), Context.get(KVStore.KVStore))
 
 export const streams = Effect.map(Raw, ({ manager }) => manager.streams)
+
+/** Opens a store over a client of its own. */
+export const openAt = (url: string, options: KVStore.BucketOptions) =>
+  Effect.map(
+    Layer.build(Layer.provide(NatsKVStore.layer(options), NatsClient.layer({ servers: url }))),
+    Context.get(KVStore.KVStore)
+  )
+
+/** The streams of a server, without this library. */
+export const managerAt = (url: string) =>
+  Effect.flatMap(
+    Effect.acquireRelease(
+      Effect.promise(() => connect({ servers: url })),
+      (connection) => Effect.promise(() => connection.close())
+    ),
+    (connection) => Effect.promise(() => jetstreamManager(connection))
+  )
 
 /** Creates a bucket as another client could, with any settings. */
 export const addStream = (bucket: string, settings: Partial<StreamConfig> = {}) =>

@@ -6,13 +6,14 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { ConfigMismatch, type InvalidConfig, type KVStoreReason } from "../../../KVStoreError.ts"
+import { ConfigMismatch, type InvalidConfig, type KVStoreReason, StorageFull } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
 import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo, StreamSettings } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
-import { codes } from "../jetstream/reasons.ts"
+import { asNotEnabled, codes, isReservation, openingReason, reservationScope } from "../jetstream/reasons.ts"
+import type { PortFailure } from "../port.ts"
 import { isRecent, tooOld, unsupported } from "./seen.ts"
 import {
   differences,
@@ -70,15 +71,34 @@ const supported: Requirement = {
 const requirementOf = ({ expiryMarkers, guardedWrites }: KVStoreConfig): Requirement =>
   expiryMarkers !== undefined ? recentFor("expiryMarkers") : guardedWrites ? recentFor("guardedWrites") : supported
 
-export const make = ({ config, js, operations: { read }, revisions, timeout }: OpeningOptions): Opening => {
+/**
+ * Creates a stream. If there is no space for its `maxBytes`, the limits of the account show whether the account or the
+ * server has none; if they cannot be read, the server counts.
+ */
+const creating = ({ js, operations: { read }, timeout }: OpeningOptions) => (wanted: StreamSettings) =>
+  Effect.catchTag(read(js.createStream(wanted, timeout)), "StorageFull", (full) =>
+    isReservation(full)
+      ? Effect.matchEffect(js.account(timeout), {
+        onFailure: () => Effect.fail(full),
+        onSuccess: (account) => {
+          const { code, description } = full
+          return Effect.fail(new StorageFull({ scope: reservationScope(account, wanted), code, description }))
+        }
+      })
+      : Effect.fail(full))
+
+export const make = (options: OpeningOptions): Opening => {
+  const { config, js, operations: { read }, revisions, timeout } = options
   const { bucket } = config
   const stream = streamName(bucket)
   const version = () => js.port.server().version
 
-  const info = Effect.tap(
-    read(js.streamInfo(stream, timeout)),
-    (found) => Effect.sync(() => revisions.saw(bucket, found.lastRevision))
-  )
+  const request = js.streamInfo(stream, timeout)
+  const noting = (request: Effect.Effect<StreamInfo, PortFailure>) =>
+    Effect.tap(read(request), ({ lastRevision }) => Effect.sync(() => revisions.saw(bucket, lastRevision)))
+  const info = noting(request)
+  /** The first request of an opening, which fails for good on a server without JetStream. */
+  const firstInfo = noting(Effect.mapError(request, (failure) => asNotEnabled(failure, js.port.server())))
 
   const own: SettingsFrom = (firstRevision) => settingsFor(config, firstRevision)
 
@@ -97,7 +117,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
   })
 
   const create = (settings: SettingsFrom) =>
-    Effect.flatMap(withFirst(settings), (wanted) => read(js.createStream(wanted, timeout))).pipe(
+    Effect.flatMap(withFirst(settings), creating(options)).pipe(
       // Another client created the bucket at the same time: open that one.
       Effect.catchIf(
         (reason) => reason._tag === "Rejected" && reason.code === codes.streamExists,
@@ -106,8 +126,8 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
       Effect.andThen(info)
     )
 
-  const makeAgain = (settings: SettingsFrom) =>
-    info.pipe(
+  const makeIfMissing = (found: typeof info, settings: SettingsFrom) =>
+    found.pipe(
       Effect.catchTag("BucketNotFound", (lost) => config.create ? create(settings) : Effect.fail(lost)),
       Effect.tap(keepStart)
     )
@@ -119,7 +139,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
   const openIf = ({ connected, leader, refusal }: Requirement) => {
     const refuse = Effect.suspend(() => Effect.fail(refusal(version())))
     return Effect.suspend(() =>
-      connected(version()) ? makeAgain(own) : Effect.catchTag(info, "BucketNotFound", () => refuse)
+      connected(version()) ? makeIfMissing(firstInfo, own) : Effect.catchTag(firstInfo, "BucketNotFound", () => refuse)
     ).pipe(Effect.tap((found) => leader(found) ? Effect.void : refuse))
   }
 
@@ -135,7 +155,7 @@ export const make = ({ config, js, operations: { read }, revisions, timeout }: O
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
     yield* read(js.updateStream(stream, { ...update, ...labels }, timeout))
     return yield* info
-  })
+  }).pipe(Effect.mapError(openingReason))
 
-  return { info, open, makeAgain }
+  return { info, open, makeAgain: (settings) => makeIfMissing(info, settings) }
 }

@@ -91,6 +91,18 @@ interface Acknowledged {
   readonly seq: number
 }
 
+/** The space that is reserved by the `max_bytes` of streams, and the limit; -1: no limit. */
+interface Reserved {
+  readonly reserved_memory?: number
+  readonly reserved_storage?: number
+  readonly limits: { readonly max_memory: number; readonly max_storage: number }
+}
+
+/** The limits of the account: one for all streams, or one for each number of replicas (`R1`, `R3`). */
+export interface AccountLimits extends Reserved {
+  readonly tiers?: { readonly [tier: string]: Reserved | undefined }
+}
+
 export interface Subjects {
   readonly names: ReadonlyArray<string>
   /** The last revision of the stream when the first names were read. */
@@ -109,6 +121,7 @@ export interface JetStream extends MessageReads {
     timeout: number
   ) => Effect.Effect<Acknowledged, PortFailure>
   readonly streamInfo: (stream: string, timeout: number) => Effect.Effect<StreamInfo, PortFailure>
+  readonly account: (timeout: number) => Effect.Effect<AccountLimits, PortFailure>
   readonly createStream: (settings: StreamSettings, timeout: number) => Effect.Effect<void, PortFailure>
   readonly updateStream: (
     stream: string,
@@ -280,6 +293,7 @@ export const make = (requester: Requester): JetStream => {
         requester.request(subject, data, headers, timeout),
         readAnswer<Acknowledged>
       ),
+    account: (timeout) => call<AccountLimits>("INFO", undefined, timeout),
     ...messageReads(requester, call),
     ...streamCalls(call),
     ...consumerCalls(call)

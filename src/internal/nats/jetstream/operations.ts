@@ -5,11 +5,11 @@
  * K12 and K29).
  */
 import * as Effect from "effect/Effect"
-import { type KVStoreReason, Unavailable } from "../../../KVStoreError.ts"
+import { type KVStoreReason, StorageFull, Unavailable } from "../../../KVStoreError.ts"
 import type { Append } from "../../kv/backend.ts"
 import type { PortFailure } from "../port.ts"
 import type { JetStream, StreamInfo } from "./api.ts"
-import { readReason, writeReason } from "./reasons.ts"
+import { codes, fullScope, notConnected, readReason, unanswered, writeReason } from "./reasons.ts"
 
 export interface Operations {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -35,7 +35,7 @@ export const make = (
 ): Operations => {
   /** Without responders, only STREAM.INFO shows whether the stream exists and has the bucket's subjects (K12). */
   const usableInfo = js.streamInfo(stream, timeout).pipe(
-    Effect.mapError(readReason),
+    Effect.mapError((failure) => failure._tag === "NoResponders" ? unanswered(js.port.server()) : readReason(failure)),
     Effect.flatMap((info) => {
       const reason = unusable(info)
       return reason === undefined ? Effect.succeed(info) : Effect.fail(reason)
@@ -56,14 +56,27 @@ export const make = (
     return Effect.suspend(() =>
       js.port.isConnected()
         ? Effect.catch(request, onFailure)
-        : Effect.fail(new Unavailable({ problem: "not connected" }))
+        : Effect.fail(notConnected(js.port.outage()))
     )
   }
+
+  /** Asks for the limits of the stream, because the code of the error does not show what is full. */
+  const withScope = (size: number) => (reason: KVStoreReason): Effect.Effect<never, KVStoreReason> =>
+    reason._tag === "StorageFull" && reason.code === codes.storeFailed
+      ? Effect.matchEffect(js.streamInfo(stream, timeout), {
+        onFailure: () => Effect.fail(reason),
+        onSuccess: (info) =>
+          Effect.fail(
+            new StorageFull({ scope: fullScope(info, size), code: reason.code, description: reason.description })
+          )
+      })
+      : Effect.fail(reason)
 
   return {
     read: (request) => run(request, readReason),
     readDirect: (request, otherwise) => run(request, readReason, otherwise),
-    write: (message, request) => run(request, (failure) => writeReason(failure, message))
+    write: (message, request) =>
+      Effect.catch(run(request, (failure) => writeReason(failure, message)), withScope(message.value.length))
   }
 }
 

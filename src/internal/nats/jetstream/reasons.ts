@@ -15,7 +15,8 @@ import {
   ValueTooLarge
 } from "../../../KVStoreError.ts"
 import type { Append } from "../../kv/backend.ts"
-import { type PortFailure, reported } from "../port.ts"
+import { type Outage, type PortFailure, reported, type ServerInfo } from "../port.ts"
+import type { AccountLimits, StreamInfo, StreamSettings } from "./api.ts"
 
 /** The JetStream error codes that are distinguished here. */
 export const codes = {
@@ -24,22 +25,24 @@ export const codes = {
   accountResources: 10002,
   clusterWithoutLeader: 10008,
   consumerNotFound: 10014,
-  messageTooLarge: 10054,
   insufficientResources: 10023,
   memoryFull: 10028,
   notEnabledForAccount: 10039,
   storageFull: 10047,
+  streamNotCreated: 10049,
+  messageTooLarge: 10054,
   streamExists: 10058,
   streamNotFound: 10059,
   wrongLastSequence: 10071,
   notEnabled: 10076,
-  bucketFull: 10077,
+  /** The store refused a message: by a limit of the stream, or (before 2.15) because its disk is full. */
+  storeFailed: 10077,
   /** The same refusal while another write of the key is in progress. Its text has no sequence. */
   wrongLastSequenceUnnamed: 10164
 } as const
 
 const fullScopes = new Map<number, StorageFull["scope"]>([
-  [codes.bucketFull, "bucket"],
+  [codes.storeFailed, "bucket"],
   [codes.accountResources, "account"],
   [codes.insufficientResources, "server"],
   [codes.memoryFull, "server"],
@@ -52,7 +55,8 @@ const remedies = new Map<number, string>([
     codes.notEnabledForAccount,
     "this account has no JetStream: enable it for the account, or log in as a user of another account"
   ],
-  [codes.notEnabled, "this server runs without JetStream: enable it, or connect to a server with JetStream"]
+  [codes.notEnabled, "this server runs without JetStream: start it with --jetstream, or connect to another server"],
+  [codes.streamNotCreated, "look into the log of the server: its disk may be full, or its store_dir not writable"]
 ])
 
 const finalReason = (code: number, description: string): KVStoreReason => {
@@ -62,6 +66,75 @@ const finalReason = (code: number, description: string): KVStoreReason => {
   if (scope !== undefined) return new StorageFull({ scope, code, description })
   const remedy = remedies.get(code)
   return new Rejected({ code, description: remedy === undefined ? description : `${description}: ${remedy}` })
+}
+
+/** The reason of an operation while there is no connection. */
+export const notConnected = (outage: Outage | undefined): Unavailable =>
+  new Unavailable({
+    problem: outage === undefined ? "not connected" : `not connected; ${outage.problem}`,
+    ...reported(outage?.cause)
+  })
+
+/**
+ * The reason if no server answers a request about a stream. Only here does it count whether the connected server has
+ * JetStream: in a cluster, another server may have it.
+ */
+export const unanswered = ({ cluster, jetstream }: ServerInfo): Unavailable => {
+  if (jetstream) {
+    return new Unavailable({
+      problem:
+        "no responders: JetStream of the server is starting, ending, or was turned off after an error, see its log"
+    })
+  }
+  const others = cluster === undefined ? "" : `, and no other server answers for it (cluster ${cluster})`
+  return new Unavailable({ problem: `no responders: the server has no JetStream${others}; start it with --jetstream` })
+}
+
+/**
+ * At opening, no responders mean the same as the error 10076 if the server has no JetStream, and no cluster in which
+ * another server could have it.
+ */
+export const asNotEnabled = (failure: PortFailure, { cluster, jetstream }: ServerInfo): PortFailure =>
+  failure._tag === "NoResponders" && !jetstream && cluster === undefined
+    ? { _tag: "Api", code: codes.notEnabled, description: "JetStream not enabled" }
+    : failure
+
+/** At opening, a server or an account without JetStream is a mistake of the configuration. */
+export const openingReason = (reason: KVStoreReason): KVStoreReason =>
+  reason._tag === "Rejected" && (reason.code === codes.notEnabled || reason.code === codes.notEnabledForAccount)
+    ? new InvalidConfig({ problem: `${reason.description} (code ${reason.code})` })
+    : reason
+
+/** More bytes than a stored message has besides its value: its subject and its headers. */
+const besidesValue = 2048
+
+/**
+ * Whose storage is full after the error `storeFailed` for a value of this size. The server has the same code for a limit of the
+ * stream and for an error of its disk; a stream that is below its limits leaves only the disk.
+ */
+export const fullScope = ({ bytes, config, messages }: StreamInfo, size: number): StorageFull["scope"] => {
+  const { discard_new_per_subject = false, max_bytes = -1, max_msgs = -1 } = config
+  const isFull = (max_bytes > 0 && bytes + size + besidesValue > max_bytes) ||
+    (max_msgs > 0 && messages >= max_msgs) || discard_new_per_subject
+  return isFull ? "bucket" : "server"
+}
+
+/** Whether a new stream was refused because its `max_bytes` cannot be reserved. */
+export const isReservation = ({ code }: StorageFull): boolean => code === codes.storageFull || code === codes.memoryFull
+
+/** Whose limit a new stream exceeds: the server has the same codes for its own limit and for the account's. */
+export const reservationScope = (
+  account: AccountLimits,
+  { max_bytes, num_replicas, storage }: Pick<StreamSettings, "max_bytes" | "num_replicas" | "storage">
+): StorageFull["scope"] => {
+  const tier = account.tiers?.[`R${num_replicas}`]
+  const { limits, reserved_memory = 0, reserved_storage = 0 } = tier ?? account
+  const [limit, reserved] = storage === "memory"
+    ? [limits.max_memory, reserved_memory]
+    : [limits.max_storage, reserved_storage]
+  // The limit of a tier counts each stream once, the limit for all streams counts each replica.
+  const asked = tier === undefined ? max_bytes * num_replicas : max_bytes
+  return limit >= 0 && reserved + asked > limit ? "account" : "server"
 }
 
 const problemOf = ({ cause, problem }: Extract<PortFailure, { readonly problem: string }>) => ({
@@ -80,7 +153,7 @@ export const readReason = (failure: PortFailure): KVStoreReason => {
     case "Denied":
       return new PermissionDenied({ subject: failure.subject, ...reported(failure.cause) })
     case "NoResponders":
-      return new Unavailable({ problem: "no responders: the stream has no leader, or JetStream is not enabled" })
+      return new Unavailable({ problem: "no responders: the stream has no leader" })
     case "Timeout":
       return new Unavailable({ problem: "no answer in time" })
     case "OtherStream":

@@ -63,6 +63,7 @@ const makeServer = (
           : Effect.succeed({ isComplete: given.isComplete, messages: given.messages.map(read) })
       }),
     streamInfo: unused,
+    account: unused,
     createStream: unused,
     updateStream: unused,
     purgeSubject: unused,

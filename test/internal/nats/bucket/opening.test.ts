@@ -26,7 +26,10 @@ const open = Effect.fnUntraced(function*(version: string, stream: { readonly ts:
   const missing: PortFailure = { _tag: "Api", code: 10059, description: "stream not found" }
   const js = {
     ...server.js,
-    port: { ...server.js.port, server: () => ({ version, maxPayload: 1_000_000 }) },
+    port: {
+      ...server.js.port,
+      server: () => ({ version, maxPayload: 1_000_000, jetstream: true, cluster: undefined })
+    },
     streamInfo: () => stream === undefined ? Effect.fail(missing) : Effect.succeed({ ...info, ...stream }),
     createStream: ({ name }: { readonly name: string }) => Effect.sync(() => void created.push(name))
   }

@@ -1,8 +1,19 @@
 /** The reasons for the failures that servers and clients report. */
 import { assert, describe, it } from "@effect/vitest"
-import { readReason, writeReason } from "../../../../src/internal/nats/jetstream/reasons.ts"
+import type { AccountLimits, StreamInfo } from "../../../../src/internal/nats/jetstream/api.ts"
+import {
+  asNotEnabled,
+  fullScope,
+  isReservation,
+  notConnected,
+  openingReason,
+  readReason,
+  reservationScope,
+  unanswered,
+  writeReason
+} from "../../../../src/internal/nats/jetstream/reasons.ts"
 import type { PortFailure } from "../../../../src/internal/nats/port.ts"
-import { KVStoreError } from "../../../../src/KVStoreError.ts"
+import { KVStoreError, StorageFull } from "../../../../src/KVStoreError.ts"
 import { append } from "../../../support/appends.ts"
 
 describe("a failure", () => {
@@ -113,6 +124,9 @@ describe("a failure", () => {
   it("of a server or account without JetStream is not retryable, and its message does not advise a retry", () => {
     for (const [code, words] of [[10039, "this account has no JetStream"], [10076, "without JetStream"]] as const) {
       const reason = readReason(api(code, "jetstream not enabled"))
+      const opening = openingReason(reason)
+      assert.strictEqual(opening._tag, "InvalidConfig")
+      for (const word of ["jetstream not enabled", words, String(code)]) assert.include(opening.message, word)
       assert.isTrue(reason._tag === "Rejected" && reason.code === code)
       assert.isFalse(reason.isRetryable)
       for (const word of ["jetstream not enabled", words, String(code)]) assert.include(reason.message, word)
@@ -146,5 +160,112 @@ describe("a failure", () => {
     assert.isTrue(large._tag === "ValueTooLarge" && large.size === 5)
     const denied = readReason({ _tag: "Denied", subject: "$KV.b.a" })
     assert.include(denied.message, "$KV.b.a")
+  })
+})
+
+describe("a server that does not answer", () => {
+  const server = (jetstream: boolean, cluster?: string) => ({ version: "2.15.1", maxPayload: 1, jetstream, cluster })
+  const none: PortFailure = { _tag: "NoResponders" }
+
+  it("at opening has no JetStream, if its INFO says so and no other server can answer for it", () => {
+    assert.deepStrictEqual(asNotEnabled(none, server(false)), {
+      _tag: "Api",
+      code: 10_076,
+      description: "JetStream not enabled"
+    })
+    for (const other of [server(true), server(false, "lab"), server(true, "lab")]) {
+      assert.strictEqual(asNotEnabled(none, other), none)
+    }
+    const timeout: PortFailure = { _tag: "Timeout" }
+    assert.strictEqual(asNotEnabled(timeout, server(false)), timeout)
+  })
+
+  it("later is unavailable, and its INFO decides the text", () => {
+    assert.include(unanswered(server(false)).message, "the server has no JetStream; start it with --jetstream")
+    assert.include(unanswered(server(false, "lab")).message, "no other server answers for it (cluster lab)")
+    assert.include(unanswered(server(true)).message, "see its log")
+  })
+
+  it("for other reasons is not a mistake of the configuration", () => {
+    for (const code of [10_059, 10_026, 10_047]) {
+      const reason = readReason({ _tag: "Api", code, description: "of the server" })
+      assert.strictEqual(openingReason(reason), reason)
+    }
+  })
+})
+
+describe("an operation without a connection", () => {
+  it("has the known causes, and the last error", () => {
+    assert.strictEqual(notConnected(undefined).problem, "not connected")
+    assert.notProperty(notConnected(undefined), "cause")
+    const cause = new Error("refused")
+    const reason = notConnected({ problem: "a:1: connection refused", cause })
+    assert.deepStrictEqual([reason.problem, reason.cause], ["not connected; a:1: connection refused", cause])
+  })
+})
+
+describe("full storage", () => {
+  const info = (config: StreamInfo["config"], bytes: number, messages = 1): StreamInfo => ({
+    config,
+    created: "2026-11-01T00:00:00Z",
+    ts: undefined,
+    messages,
+    bytes,
+    lastRevision: 1,
+    deleted: 0
+  })
+
+  it("is the bucket's if the value does not fit below its limits, and otherwise the server's", () => {
+    const cases: ReadonlyArray<readonly [StreamInfo, number, StorageFull["scope"]]> = [
+      [info({ max_bytes: -1 }, 1_000_000), 50_000, "server"],
+      [info({}, 1_000_000), 50_000, "server"],
+      [info({ max_bytes: 100_000 }, 90_000), 50_000, "bucket"],
+      [info({ max_bytes: 100_000 }, 98_000), 0, "bucket"],
+      [info({ max_bytes: 1_000_000 }, 90_000), 50_000, "server"],
+      [info({ max_bytes: -1, max_msgs: 10 }, 100, 10), 1, "bucket"],
+      [info({ max_bytes: -1, max_msgs: 10 }, 100, 9), 1, "server"],
+      [info({ max_bytes: -1, max_msgs: -1 }, 100, 9), 1, "server"],
+      [info({ discard_new_per_subject: true }, 100), 1, "bucket"]
+    ]
+    for (const [stream, size, scope] of cases) assert.strictEqual(fullScope(stream, size), scope)
+  })
+
+  it("of a new bucket is the account's if maxBytes exceeds what is left of the account's limit", () => {
+    const account = (max_storage: number, reserved_storage: number): AccountLimits => ({
+      reserved_storage,
+      reserved_memory: 0,
+      limits: { max_storage, max_memory: 50 }
+    })
+    const stream = (max_bytes: number, num_replicas = 1, storage: "file" | "memory" = "file") => ({
+      max_bytes,
+      num_replicas,
+      storage
+    })
+    const cases: ReadonlyArray<readonly [AccountLimits, ReturnType<typeof stream>, StorageFull["scope"]]> = [
+      [account(100, 60), stream(41), "account"],
+      [account(100, 60), stream(40), "server"],
+      [account(100, 0), stream(40, 3), "account"],
+      [account(100, 0), stream(33, 3), "server"],
+      // Without a limit a server before 2.11 returns a negative number as a large one.
+      [account(-1, 2 ** 64), stream(40), "server"],
+      [account(-1, 0), stream(51, 1, "memory"), "account"],
+      [account(10, 0), stream(50, 1, "memory"), "server"],
+      [{ ...account(0, 0), tiers: { R3: account(100, 0) } }, stream(40, 3), "server"],
+      [{ ...account(0, 0), tiers: { R3: account(100, 0) } }, stream(101, 3), "account"]
+    ]
+    for (const [limits, settings, scope] of cases) assert.strictEqual(reservationScope(limits, settings), scope)
+  })
+
+  it("of a new bucket has other advice than that of a write", () => {
+    for (const scope of ["account", "server"] as const) {
+      for (const code of [10_028, 10_047]) {
+        const full = new StorageFull({ scope, code, description: "insufficient storage resources available" })
+        assert.isTrue(isReservation(full))
+        for (const word of ["choose a smaller maxBytes", `the ${scope} has not enough space`, `${code}`]) {
+          assert.include(full.message, word)
+        }
+      }
+      assert.isFalse(isReservation(new StorageFull({ scope, code: 10_023, description: "insufficient resources" })))
+    }
   })
 })
