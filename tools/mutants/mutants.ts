@@ -1,4 +1,5 @@
 /** All planted bugs. */
+import { causes } from "./causes.ts"
 import { changes } from "./changes.ts"
 import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
@@ -11,6 +12,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...kv,
   ...changes,
   ...driver,
+  ...causes,
   ...pulling,
   ...registry,
   ...elections
