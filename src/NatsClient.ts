@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { NatsConnection } from "@nats-io/transport-node"
+import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -189,8 +190,15 @@ export type Options = ConnectionOptions & Login
 const connectionError = (operation: string, reason: KVStoreReason): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Service"], never, Scope.Scope> =>
-  Effect.suspend(() => client.make(connection, natsIo.make(connection)))
+/** `expires` is when the credentials of the connection expire, in milliseconds. */
+const makeClient = (
+  connection: NatsConnection,
+  expires: () => number | undefined = () => undefined
+): Effect.Effect<NatsClient["Service"], never, Scope.Scope> =>
+  Clock.clockWith((clock) => {
+    const hasExpired = () => (expires() ?? Number.POSITIVE_INFINITY) <= clock.currentTimeMillisUnsafe()
+    return client.make(connection, natsIo.make(connection, hasExpired))
+  })
 
 /**
  * Connects to NATS. The connection reconnects without limit, and is drained when
@@ -218,10 +226,11 @@ const makeClient = (connection: NatsConnection): Effect.Effect<NatsClient["Servi
  * @since 0.1.0
  */
 export const make = (options: Options): Effect.Effect<NatsClient["Service"], KVStoreError, Scope.Scope> =>
-  Effect.flatMap(readSettings(options), (settings) => Effect.tapError(open(settings), () => connectFailed)).pipe(
-    Effect.mapError((reason) => connectionError("connect", reason)),
-    Effect.flatMap(makeClient)
-  )
+  Effect.gen(function*() {
+    const settings = yield* readSettings(options)
+    const connection = yield* Effect.tapError(open(settings), () => connectFailed)
+    return yield* makeClient(connection, settings.login.expires)
+  }).pipe(Effect.mapError((reason) => connectionError("connect", reason)))
 
 /**
  * A layer that connects to NATS: see `make`.

@@ -85,7 +85,7 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "the failures of an earlier outage are reported in a later one",
     from: "K11",
     file: portOver,
-    find: `if (event._tag === "Connected") failures.clear()`,
+    find: `if (event._tag === "Connected") failures.connect(lastError)`,
     replace: "",
     ...byTest,
     test: onPort("is none again after a new connection, and none without the method of the client")
@@ -94,7 +94,8 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "credentials that expire during a new login are forgotten",
     from: "nats-server accepts credentials in their last second, and the client then reports that it has reconnected",
     file: portOver,
-    find: `if (event?._tag === "Reconnecting" || event?._tag === "Disconnected") lastError = undefined`,
+    find:
+      `if (event?._tag === "Reconnecting" || (event?._tag === "Disconnected" && state === "up")) lastError = undefined`,
     replace: `if (event?._tag === "Connected" || event?._tag === "Disconnected") lastError = undefined`,
     ...byTest,
     test: onPort("is disconnected with an error that the server sent during a new login, before the client reported it")
@@ -114,9 +115,11 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "a connection that ends without an error hides the refused certificate",
     from: "the alert of a server is lost in some attempts, K11",
     file: outage,
-    find: `now.cause._tag === "Reset" && before !== undefined`,
-    replace: `now.cause._tag === "Reset" && before === now`,
+    find: `now._tag === "Reset" || (now._tag === "LoginRefused" && before._tag === "LoginExpired")`,
+    replace: `now._tag === "LoginRefused" && before._tag === "LoginExpired"`,
     ...byTest,
-    test: onOutage("keeps a cause when the server then ends the connection without one")
+    test: onOutage(
+      "keeps a cause when the next one is vaguer: the end of a connection, or refused credentials that had expired"
+    )
   }
 ]

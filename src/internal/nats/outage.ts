@@ -141,7 +141,7 @@ export const problemOf = (cause: LinkCause): string => {
     case "NoAnswer":
       return "no answer in time"
     case "Reset":
-      return `the server ended the connection (${cause.said})`
+      return `the server ended the connection (${cause.said}): its log says why, for instance max_connections`
     case "Unreachable":
       return cause.said
   }
@@ -160,11 +160,14 @@ const mostServers = 3
 const explainsLoss = ({ _tag }: LinkCause): boolean => _tag === "LoginExpired" || _tag === "ServerRefuses"
 
 /**
- * A server that refuses a client certificate ends the connection, and its alert can be lost on the way. So an end
- * without an error does not replace a cause.
+ * Whether a later failure has a vaguer cause than an earlier one. A server that refuses a client certificate ends the
+ * connection, and its alert can be lost on the way. Expired credentials are refused like wrong ones in later attempts.
  */
+const isVaguer = (before: LinkCause, now: LinkCause): boolean =>
+  now._tag === "Reset" || (now._tag === "LoginRefused" && before._tag === "LoginExpired")
+
 const later = (before: Failure | undefined, now: Failure): Failure =>
-  now.cause._tag === "Reset" && before !== undefined ? { ...before, error: now.error } : now
+  before !== undefined && isVaguer(before.cause, now.cause) ? { ...before, error: now.error } : now
 
 /** The failures since the connection was lost: of the connection, and of the last attempt at each server. */
 export class Failures {
@@ -194,12 +197,18 @@ export class Failures {
     this.byServer.clear()
   }
 
+  /** The cause of the lost connection, if the attempts since then do not show it. */
+  private get lossToTell(): LinkCause | undefined {
+    const cause = this.lost?.cause
+    if (cause === undefined || this.byServer.size === 0) return cause
+    const isShown = Array.from(this.byServer.values()).some((failure) => failure.cause._tag === cause._tag)
+    return explainsLoss(cause) && !isShown ? cause : undefined
+  }
+
   /** Undefined if no failure is known. */
   get outage(): Outage | undefined {
     const attempts = Array.from(this.byServer, ([server, { cause }]) => `${server}: ${problemOf(cause)}`)
-    const lost = this.lost !== undefined && (attempts.length === 0 || explainsLoss(this.lost.cause))
-      ? [problemOf(this.lost.cause)]
-      : []
+    const lost = this.lossToTell === undefined ? [] : [problemOf(this.lossToTell)]
     const more = attempts.length - mostServers
     const parts = [...lost, ...attempts.slice(-mostServers), ...more > 0 ? [`${more} more servers failed`] : []]
     return parts.length === 0 ? undefined : { problem: parts.join("; "), ...reported(this.last) }

@@ -111,13 +111,19 @@ describe("an outage", () => {
     )
   })
 
-  it("keeps a cause when the server then ends the connection without one", () => {
+  it("keeps a cause when the next one is vaguer: the end of a connection, or refused credentials that had expired", () => {
     const failures = new Failures()
     failures.fail("a:1", failure(refused))
     failures.fail("a:1", failure(reset, "reset"))
     assert.deepStrictEqual(failures.outage, { problem: `a:1: ${problemOf(refused)}`, cause: "reset" })
     failures.fail("a:1", failure(down))
     assert.strictEqual(failures.outage?.problem, "a:1: connection refused")
+    failures.fail("a:1", failure(expired))
+    failures.fail("a:1", failure(refused))
+    assert.strictEqual(failures.outage?.problem, `a:1: ${problemOf(expired)}`)
+    failures.fail("a:1", failure(down))
+    failures.fail("a:1", failure(refused))
+    assert.strictEqual(failures.outage?.problem, `a:1: ${problemOf(refused)}`)
   })
 
   it("has the loss of the connection until an attempt has failed, and expired credentials also after it", () => {
@@ -129,5 +135,7 @@ describe("an outage", () => {
     failures.lose(failure(expired))
     failures.fail("a:1", failure(refused))
     assert.strictEqual(failures.outage?.problem, `${problemOf(expired)}; a:1: ${problemOf(refused)}`)
+    failures.fail("a:1", failure(expired))
+    assert.strictEqual(failures.outage?.problem, `a:1: ${problemOf(expired)}`)
   })
 })

@@ -22,8 +22,18 @@ export const linkCauseOf = (error: unknown): LinkCause | undefined => {
   return error instanceof errors.TimeoutError ? { _tag: "NoAnswer" } : undefined
 }
 
-export const make = (connection: NatsConnection): NatsPort =>
-  portOver(connection, { makeHeaders, createInbox, errorOf, linkCauseOf })
+/** The server refuses expired credentials with the same error as wrong ones. */
+const expiredOr = (cause: LinkCause | undefined, hasExpired: () => boolean): LinkCause | undefined =>
+  cause?._tag === "LoginRefused" && hasExpired() ? { ...cause, _tag: "LoginExpired" } : cause
+
+/** `hasExpired`: whether the credentials of the connection have expired; unknown for a connection of the program. */
+export const make = (connection: NatsConnection, hasExpired: () => boolean = () => false): NatsPort =>
+  portOver(connection, {
+    makeHeaders,
+    createInbox,
+    errorOf,
+    linkCauseOf: (error) => expiredOr(linkCauseOf(error), hasExpired)
+  })
 
 /** Whether a value is a connection of `@nats-io/*`. Connections of the package `nats` have a method `jetstream`. */
 export const isConnection = (value: unknown): value is NatsConnection =>

@@ -87,7 +87,11 @@ const makeFailures = (connection: object, linkCauseOf: (error: unknown) => LinkC
   const end = onFailedAttempt(connection, (server, error) => failures.fail(server, failureOf(error)))
   return {
     lose: (error: unknown) => failures.lose(error === undefined ? undefined : failureOf(error)),
-    clear: () => failures.clear(),
+    // An error of the new connection can arrive before its event.
+    connect: (error: unknown) => {
+      failures.clear()
+      if (error !== undefined) failures.lose(failureOf(error))
+    },
     outage: () => failures.outage,
     end
   }
@@ -109,7 +113,7 @@ const listen = <Status extends { readonly type: string }, List>(
   const tell = (event: LinkEvent) => {
     // The client also reports a disconnect for each refused login.
     if (event._tag === "Disconnected" && state === "up") failures.lose(event.cause)
-    if (event._tag === "Connected") failures.clear()
+    if (event._tag === "Connected") failures.connect(lastError)
     if (event._tag === "Disconnected") state = "down"
     if (event._tag === "Connected") state = "up"
     // Iterates over a copy, because a listener may add or remove listeners.
@@ -124,7 +128,7 @@ const listen = <Status extends { readonly type: string }, List>(
     const event = linkEvents[status.type]
     const before = lastError
     if (error !== undefined) lastError = error.cause
-    if (event?._tag === "Reconnecting" || event?._tag === "Disconnected") lastError = undefined
+    if (event?._tag === "Reconnecting" || (event?._tag === "Disconnected" && state === "up")) lastError = undefined
     return event?._tag === "Disconnected" ? { ...event, ...reported(before) } : event
   }
   const follow = async () => {

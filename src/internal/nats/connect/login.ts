@@ -163,11 +163,9 @@ const withCredentials = ({ expires, jwt, seed, shown }: Credentials): ResolvedLo
  * the file cannot be read, the previous credentials are used: an authenticator that
  * throws would close the connection permanently.
  */
-const withFile = (file: string, first: Credentials): ResolvedLogin => ({
-  shown: first.shown,
-  expires: () => first.expires,
-  authenticator: (report) => {
-    let last = first
+const withFile = (file: string, first: Credentials): ResolvedLogin => {
+  let last = first
+  const authenticator: ResolvedLogin["authenticator"] = (report) => {
     const latest = () => {
       const parsed = Result.flatMap(
         Result.mapError(Result.try(() => readFileSync(file, "utf8")), () => "the file cannot be read"),
@@ -182,7 +180,8 @@ const withFile = (file: string, first: Credentials): ResolvedLogin => ({
       return jwtAuthenticator(jwt, encoder.encode(seed))(nonce)
     }
   }
-})
+  return { shown: first.shown, expires: () => last.expires, authenticator }
+}
 
 // -----------------------------------------------------------------------------
 // the choice of the method

@@ -175,6 +175,21 @@ describe("the outage of a connection", () => {
     assert.isUndefined(natsIo.make(untyped(makeConnection().connection)).outage())
   })
 
+  it("is an error that the server sent during the login, in any order of the client's events", async () => {
+    const error = new errors.UserAuthenticationExpiredError("User Authentication Expired")
+    const orders = [
+      [{ type: "error", error }, { type: "reconnect" }],
+      [{ type: "error", error }, { type: "disconnect" }, { type: "reconnect" }]
+    ]
+    for (const order of orders) {
+      const { connection, report } = makeDialing()
+      const port = natsIo.make(untyped(connection))
+      report({ type: "disconnect" }, { type: "reconnecting" }, ...order)
+      await new Promise((resume) => setImmediate(resume))
+      assert.include(port.outage()?.problem, "the credentials have expired")
+    }
+  })
+
   it("is known to each port of a connection until the port is released", async () => {
     const { connection, fails } = makeDialing()
     const [released, kept] = [natsIo.make(untyped(connection)), natsIo.make(untyped(connection))]
