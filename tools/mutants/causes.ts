@@ -34,7 +34,7 @@ export const causes: ReadonlyArray<Mutant> = [
   },
   {
     name: "a full disk is reported as a full bucket",
-    from: "nats-server 2.10.27 has the code 10077 for both, K37",
+    from: "nats-server 2.10.27 has the code 10077 for both, K38",
     file: reasons,
     find: `return isFull ? "bucket" : "server"`,
     replace: `return isFull ? "bucket" : "bucket"`,
@@ -43,7 +43,7 @@ export const causes: ReadonlyArray<Mutant> = [
   },
   {
     name: "a maxBytes beyond the account's limit is reported as a full server",
-    from: "nats-server has the codes 10028 and 10047 for both, K37",
+    from: "nats-server has the codes 10028 and 10047 for both, K38",
     file: reasons,
     find: `return limit >= 0 && reserved + asked > limit ? "account" : "server"`,
     replace: `return limit >= 0 && reserved + asked < 0 ? "account" : "server"`,
