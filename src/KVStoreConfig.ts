@@ -66,6 +66,19 @@ export interface BucketOptions {
    */
   readonly guardedWrites?: boolean | undefined
   /**
+   * The JetStream domain of the bucket, for instance that of the hub for a client of a
+   * leaf node. Not together with `apiPrefix`. Default: that of the connected server.
+   * Ignored by the memory backend.
+   */
+  readonly domain?: string | undefined
+  /**
+   * The prefix with which the account of the connection imports the JetStream API of
+   * the bucket's account, and its keys: `"fromA"` if `$JS.API.>` of the other account is
+   * imported as `fromA.>`, and `$KV.>` as `fromA.$KV.>`. Default `$JS.API`, the own
+   * account. Ignored by the memory backend.
+   */
+  readonly apiPrefix?: string | undefined
+  /**
    * What to do with an existing bucket that has another configuration. Default
    * `"fail"`. Ignored by the memory backend.
    *
@@ -135,6 +148,10 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   metadata: Schema.UndefinedOr(Schema.Record(Schema.String, Schema.String)),
   /** Whether every server of a replicated bucket is stated to be 2.11 or later. */
   guardedWrites: Schema.Boolean,
+  /** The JetStream domain of the bucket; undefined for that of the connected server. */
+  domain: Schema.UndefinedOr(Schema.String),
+  /** The prefix of the JetStream API of another account; undefined for the own account. */
+  apiPrefix: Schema.UndefinedOr(Schema.String),
   /** What to do with an existing bucket that has another configuration. */
   onMismatch: Schema.Literals(["fail", "update", "accept"]),
   /** Whether the store creates a missing bucket. */

@@ -10,6 +10,12 @@ export const longestKey = 1024
 
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/
 
+/** A subject without wildcards, which can be the beginning of others. */
+export const prefixForm = /^[^\s.*>]+(\.[^\s.*>]+)*$/
+
+/** One token of a subject. */
+export const tokenForm = /^[^\s.*>]+$/
+
 /** The filter that matches all keys. */
 export const everything = ">"
 

@@ -9,6 +9,7 @@ import type { BackendEvent, Follow } from "../../src/internal/kv/backend.ts"
 import { Reach } from "../../src/internal/nats/bucket/reach.ts"
 import { follow } from "../../src/internal/nats/bucket/watch.ts"
 import type { ConsumerSettings, JetStream, PullSettings } from "../../src/internal/nats/jetstream/api.ts"
+import { ApiAccess } from "../../src/internal/nats/jetstream/apiAccess.ts"
 import { PullWindow } from "../../src/internal/nats/jetstream/pullWindow.ts"
 import type { LinkEvent, NatsMessage } from "../../src/internal/nats/port.ts"
 import { type KVStoreReason, Unavailable } from "../../src/KVStoreError.ts"
@@ -103,6 +104,7 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
   }
 
   const js: JetStream = {
+    access: new ApiAccess(),
     port: {
       isConnected: () => true,
       isClosed: () => state.closed,

@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { MessageOperation } from "../../src/internal/kv/backend.ts"
 import type { ConsumerSettings, JetStream, PullSettings } from "../../src/internal/nats/jetstream/api.ts"
+import { ApiAccess } from "../../src/internal/nats/jetstream/apiAccess.ts"
 import { PullWindow } from "../../src/internal/nats/jetstream/pullWindow.ts"
 import type { LinkEvent, NatsMessage, PortFailure } from "../../src/internal/nats/port.ts"
 import { matcher } from "../../src/internal/subjects.ts"
@@ -266,6 +267,7 @@ export const makeModel = (
   }
 
   const js = (clock: Clock.Clock): JetStream => ({
+    access: new ApiAccess(),
     port: {
       isConnected: () => state.isLinkUp,
       isClosed: () => false,

@@ -13,6 +13,33 @@ const timekeeper = "src/internal/nats/bucket/storeClock.ts"
 
 export const driver: ReadonlyArray<Mutant> = [
   {
+    name: "a pull through an export for one answer asks for heartbeats",
+    from: "the heartbeat passes, and all messages after it are dropped, K39",
+    file: puller,
+    find: "this.begin({ batch: 1, max_bytes: largestMessage, expires }, \"wait\", undefined)",
+    replace:
+      "this.begin({ batch: 1, max_bytes: largestMessage, expires, idle_heartbeat: expires / 2 }, \"wait\", undefined)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/puller.test.ts",
+      name: "are for one message each, without heartbeats, if only one answer to a request passes"
+    }
+  },
+  {
+    name: "messages are read one by one although several answers pass",
+    from: "K39",
+    file: "src/internal/nats/jetstream/apiAccess.ts",
+    find: "if (this.passing !== \"unknown\") return false",
+    replace: "if (this.passing === \"one\") return false",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/nats/jetstream/puller.test.ts",
+      name: "show that several answers pass by the second answer to one pull"
+    }
+  },
+  {
     name: "a consumer has several filters on any server",
     from: "nats-server 2.10.27 loses messages of such a consumer, K20",
     file: "src/internal/nats/bucket/seen.ts",

@@ -13,7 +13,7 @@ import type { Line } from "./binaries.ts"
 import { startNatsServer } from "./server.ts"
 
 /** Servers of a cluster need each other's ports before they start. */
-const freePort = Effect.callback<number>((resume) => {
+export const freePort = Effect.callback<number>((resume) => {
   const probe = createServer()
   probe.listen(0, "127.0.0.1", () => {
     const { port } = probe.address() as AddressInfo

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import { type BucketOptions, KVStoreConfig } from "../../KVStoreConfig.ts"
 import { type InvalidConfig, KVStoreError } from "../../KVStoreError.ts"
 import * as options from "../options.ts"
+import { prefixForm, tokenForm } from "../subjects.ts"
 import * as limits from "./limits.ts"
 
 const size = options.integer(1, limits.largestValue)
@@ -55,6 +56,10 @@ const settings = {
   description: options.optional(describing),
   metadata: options.optional(labels),
   guardedWrites: options.withDefault(options.flag, false),
+  apiPrefix: options.optional(
+    options.textLike(prefixForm, "words separated by dots, such as fromA, without spaces and wildcards")
+  ),
+  domain: options.optional(options.textLike(tokenForm, "one word without dots, spaces and wildcards")),
   onMismatch: options.withDefault(options.oneOf(["fail", "update", "accept"]), "fail"),
   create: options.withDefault(options.flag, true),
   timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))
@@ -78,7 +83,14 @@ export const make = (given: BucketOptions): Effect.Effect<KVStoreConfig, KVStore
     Effect.fromResult(
       Result.mapBoth(options.read("the bucket", given, settings), {
         onFailure: (reason) => failure(given, reason),
-        onSuccess: (values) => new KVStoreConfig(values)
+        onSuccess: (values) => values
       })
+    ).pipe(
+      Effect.filterOrFail(
+        ({ apiPrefix, domain }) => apiPrefix === undefined || domain === undefined,
+        () =>
+          failure(given, options.invalidConfig("the bucket: expected at most one of apiPrefix and domain, got both"))
+      ),
+      Effect.map((values) => new KVStoreConfig(values))
     )
   )

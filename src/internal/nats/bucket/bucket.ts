@@ -18,6 +18,7 @@ import { headersFor, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
 import { everything } from "../../subjects.ts"
 import * as jetstream from "../jetstream/api.ts"
+import { ApiAccess } from "../jetstream/apiAccess.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
 import type { Requester } from "../jetstream/requester.ts"
@@ -235,7 +236,7 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     stream,
     prefix,
     timeout,
-    canBatch: () => !lastSeen.isMirrored && canBatch(lastSeen.now),
+    canBatch: () => js.access.passesSeveral && !lastSeen.isMirrored && canBatch(lastSeen.now),
     bytes: () => lastSeen.bytes,
     last,
     read: again.read,
@@ -270,7 +271,7 @@ export const make = Effect.fnUntraced(function*(
   const revisions = yield* SeenRevisions
   const lastSeen = new LastSeen()
   yield* doubtAfterReconnect(port, lastSeen)
-  const js = noting(jetstream.make(requester), lastSeen)
+  const js = noting(jetstream.make(requester, new ApiAccess(asked)), lastSeen)
   const wanted = settingsFor(asked, 0)
   const plain = operations.make(js, stream, timeout, (info) => mismatchOf(wanted, info.config))
   const door = opening.make({ js, config: asked, operations: plain, timeout, revisions })

@@ -71,14 +71,25 @@ const supported: Requirement = {
 const requirementOf = ({ expiryMarkers, guardedWrites }: KVStoreConfig): Requirement =>
   expiryMarkers !== undefined ? recentFor("expiryMarkers") : guardedWrites ? recentFor("guardedWrites") : supported
 
+/** Creates a stream, if the account limits consumers with the limit of the account. */
+const creatingWithinLimits = ({ js, operations: { read }, timeout }: OpeningOptions) => (wanted: StreamSettings) =>
+  Effect.catchIf(
+    read(js.createStream(wanted, timeout)),
+    (reason) => reason._tag === "Rejected" && reason.code === codes.mostConsumers,
+    () => read(js.createStream({ ...wanted, max_consumers: accountLimit }, timeout))
+  )
+
+/** For a server: as many consumers as the account allows. */
+const accountLimit = -1
+
 /**
  * Creates a stream. If there is no space for its `maxBytes`, the limits of the account show whether the account or the
  * server has none; if they cannot be read, the server counts.
  */
-const creating = ({ js, operations: { read }, timeout }: OpeningOptions) => (wanted: StreamSettings) =>
-  Effect.catchTag(read(js.createStream(wanted, timeout)), "StorageFull", (full) =>
+const creating = (options: OpeningOptions) => (wanted: StreamSettings) =>
+  Effect.catchTag(creatingWithinLimits(options)(wanted), "StorageFull", (full) =>
     isReservation(full)
-      ? Effect.matchEffect(js.account(timeout), {
+      ? Effect.matchEffect(options.js.account(options.timeout), {
         onFailure: () => Effect.fail(full),
         onSuccess: (account) => {
           const { code, description } = full
@@ -98,7 +109,7 @@ export const make = (options: OpeningOptions): Opening => {
     Effect.tap(read(request), ({ lastRevision }) => Effect.sync(() => revisions.saw(bucket, lastRevision)))
   const info = noting(request)
   /** The first request of an opening, which fails for good on a server without JetStream. */
-  const firstInfo = noting(Effect.mapError(request, (failure) => asNotEnabled(failure, js.port.server())))
+  const firstInfo = noting(Effect.mapError(request, (failure) => asNotEnabled(failure, js.port.server(), js.access)))
 
   const own: SettingsFrom = (firstRevision) => settingsFor(config, firstRevision)
 

@@ -193,7 +193,7 @@ const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
         return onIdle(arrival.lastRevision)
       case "Ended":
         if (progress.isReady && arrival.behind > Duration.toMillis(patience)) progress.delayed()
-        return undefined
+        return arrival.isQuiet ? onIdle(progress.lastKnown) : undefined
     }
   }
 

@@ -221,6 +221,11 @@ export class WatchProgress {
     this.reported = Math.max(this.reported, revision)
   }
 
+  /** The last revision that the reader waits for. */
+  get lastKnown(): number {
+    return this.end ?? this.lastAtStart
+  }
+
   /** What to do when the consumer has no more messages. */
   get whenCaughtUp(): CaughtUpStep {
     // A listing compares its keys with the stream's names instead (K15), and updates have no snapshot.

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
 import * as options from "../../options.ts"
+import { prefixForm } from "../../subjects.ts"
 import { loginSettings, readLogin, type ResolvedLogin } from "./login.ts"
 import { type ServerAddress, servers } from "./servers.ts"
 import { readTls, type Tls, tlsSettings } from "./tls.ts"
@@ -27,9 +28,6 @@ const connectTimeout = Duration.seconds(2)
 const reconnectWait = Duration.millis(250)
 /** A frozen server is noticed after two unanswered pings: after 6 to 9 s, with the client's default after minutes. */
 const pingInterval = Duration.seconds(3)
-
-/** A subject without wildcards. */
-const prefixForm = /^[^\s.*>]+(\.[^\s.*>]+)*$/
 
 /** The range of all times. Its maximum is well below the limit of Node's timers (24 days). */
 const time = options.duration(Duration.millis(1), Duration.hours(1))

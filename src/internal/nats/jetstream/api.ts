@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { MessageHeaders, PortFailure } from "../port.ts"
-import { api, type Call, callsOver, noHeaders, readAnswer, toJson } from "./calls.ts"
+import { ApiAccess } from "./apiAccess.ts"
+import { type Call, callsOver, noHeaders, readAnswer, toJson } from "./calls.ts"
 import { type MessageReads, messageReads } from "./reads.ts"
 import type { Requester } from "./requester.ts"
 
@@ -113,6 +114,7 @@ export interface Subjects {
 
 export interface JetStream extends MessageReads {
   readonly port: Requester["port"]
+  readonly access: ApiAccess
   /** Stores a message. Here and below, `timeout` is in milliseconds. */
   readonly publish: (
     subject: string,
@@ -278,23 +280,23 @@ const consumerCalls = (call: Call): Pick<JetStream, "createConsumer" | "consumer
     Effect.asVoid(call(`CONSUMER.DELETE.${stream}.${consumer}`, undefined, timeout))
 })
 
-const pullSubject = (stream: string, consumer: string) => `${api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`
-
-export const make = (requester: Requester): JetStream => {
-  const call = callsOver(requester)
+export const make = (requester: Requester, access: ApiAccess = new ApiAccess()): JetStream => {
+  const call = callsOver(requester, access)
+  const pullSubject = (stream: string, consumer: string) => `${access.prefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`
   return {
     port: requester.port,
+    access,
     window: requester.window,
     pullSubject,
     pull: (stream, consumer, settings, replyTo) =>
       requester.port.publish(pullSubject(stream, consumer), toJson(settings), noHeaders, replyTo),
     publish: (subject, data, headers, timeout) =>
       Effect.flatMap(
-        requester.request(subject, data, headers, timeout),
+        requester.request(access.written(subject), data, headers, timeout),
         readAnswer<Acknowledged>
       ),
     account: (timeout) => call<AccountLimits>("INFO", undefined, timeout),
-    ...messageReads(requester, call),
+    ...messageReads(requester, access, call),
     ...streamCalls(call),
     ...consumerCalls(call)
   }

@@ -5,10 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { noBytes } from "../../utf8.ts"
 import { type MessageHeaders, type NatsMessage, type PortFailure, reported } from "../port.ts"
+import type { ApiAccess } from "./apiAccess.ts"
 import type { Requester } from "./requester.ts"
-
-/** The prefix of the subjects of all requests. */
-export const api = "$JS.API"
 
 /** The field of an answer that reports a failure. */
 interface ApiError {
@@ -43,8 +41,9 @@ export const readAnswer = <A>(message: NatsMessage): Effect.Effect<A, PortFailur
 /** Sends a request of the JSON API and parses its answer. */
 export type Call = <A>(subject: string, body: unknown, timeout: number) => Effect.Effect<A, PortFailure>
 
-export const callsOver = ({ request }: Requester): Call => <A>(subject: string, body: unknown, timeout: number) =>
-  Effect.flatMap(
-    request(`${api}.${subject}`, body === undefined ? noBytes : toJson(body), noHeaders, timeout),
-    readAnswer<A>
-  )
+export const callsOver =
+  ({ request }: Requester, { prefix }: ApiAccess): Call => <A>(subject: string, body: unknown, timeout: number) =>
+    Effect.flatMap(
+      request(`${prefix}.${subject}`, body === undefined ? noBytes : toJson(body), noHeaders, timeout),
+      readAnswer<A>
+    )

@@ -16,6 +16,7 @@ import { type KVStoreReason, PermissionDenied, Unavailable } from "../../../KVSt
 import { monotonicMillis, nanosPerMilli, wholeMillis } from "../../time.ts"
 import { type NatsMessage, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream, StreamInfo } from "./api.ts"
+import type { ApiAccess } from "./apiAccess.ts"
 import { type MessagePlace, placeReader } from "./messages.ts"
 import { type PullEnd, Puller } from "./puller.ts"
 import { codes } from "./reasons.ts"
@@ -98,7 +99,8 @@ export type Arrival =
   /** The consumer delivers nothing at the moment, and has passed this revision of the stream, also if it does not match. */
   | { readonly _tag: "Idle"; readonly lastRevision: number }
   /** A pull has ended. `behind` is how long the consumer had more messages than were pulled, in milliseconds. */
-  | { readonly _tag: "Ended"; readonly behind: number }
+  /** If only one answer to a request passes, there are no heartbeats: `isQuiet` is true after several pulls without a message. */
+  | { readonly _tag: "Ended"; readonly behind: number; readonly isQuiet: boolean }
 
 export interface Consumer {
   /** The number of messages when it was created. */
@@ -163,6 +165,7 @@ const silent = (problem: string) => new Interrupted({ cause: "silence", problem 
 /** Reads what arrives in order, detects missing messages, and ends pulls. */
 class Reader {
   private readonly puller: Puller
+  private readonly access: ApiAccess
   private readonly clock: Clock.Clock
   /** The consumer sequence of the last received message. */
   private last = 0
@@ -174,8 +177,12 @@ class Reader {
   /** Since when the consumer has more messages than were pulled. */
   private behindSince: number | undefined
 
-  constructor(puller: Puller, clock: Clock.Clock) {
+  /** The number of pulls without a message since the last one. */
+  private empty = 0
+
+  constructor(puller: Puller, access: ApiAccess, clock: Clock.Clock) {
     this.puller = puller
+    this.access = access
     this.clock = clock
   }
 
@@ -186,6 +193,7 @@ class Reader {
     if (place === undefined) return this.readStatus(message)
     if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)
     this.last = place.consumerSequence
+    this.empty = 0
     const bytes = message.data.length + message.subject.length + message.reply!.length
     this.pullEnd = this.puller.received(bytes, place.pending)
     return { _tag: "Message", message, place }
@@ -201,6 +209,7 @@ class Reader {
   private readStatus(message: NatsMessage): Arrival | Interrupted | undefined {
     const token = message.subject.slice(message.subject.lastIndexOf(".") + 1)
     const isOfPull = this.puller.isUnderWay(token)
+    if (isOfPull) this.puller.answered()
     switch (message.status) {
       case status.heartbeat: {
         const last = message.header("Nats-Last-Consumer")
@@ -211,7 +220,9 @@ class Reader {
       }
       case status.noMessages:
       case status.timeout:
-        return isOfPull ? this.ended("drained") : undefined
+        if (!isOfPull) return undefined
+        this.empty++
+        return this.ended("drained")
       case status.noResponders:
         return silent("the consumer no longer exists")
       case status.conflict:
@@ -233,13 +244,19 @@ class Reader {
     const behind = this.behindSince === undefined ? 0 : now - this.behindSince
     this.behindSince = end === "drained" ? undefined : this.behindSince ?? now
     this.puller.ended(end)
-    return { _tag: "Ended", behind }
+    return { _tag: "Ended", behind, isQuiet: this.access.passesOne && this.empty >= quietAfter }
   }
 
   private lost(upTo: number | string): Interrupted {
     return new Interrupted({ cause: "gap", problem: `messages ${this.last + 1} to ${upTo} were lost` })
   }
 }
+
+/**
+ * After this number of pulls without a message, the last one was sent when the reader had processed the first one: at most
+ * two ended pulls are not processed.
+ */
+const quietAfter = 3
 
 type Arrivals = Queue.Queue<Arrival, KVStoreReason | Interrupted>
 
@@ -304,10 +321,16 @@ const create = Effect.fnUntraced(function*(options: ConsumerOptions, name: strin
   return pending
 })
 
+const onlyOneAnswer = (prefix: string, stream: string) =>
+  `only one answer to a request with ${prefix} passes, so the messages of stream ${stream} are read one by one: export ` +
+  "$JS.API.CONSUMER.MSG.NEXT and $JS.API.DIRECT.GET with response_type: stream"
+
 /** When the consumer was heard, and whether the server must send something. */
 interface Life {
   readonly lastHeard: () => number
   readonly isExpecting: () => boolean
+  /** Whether the pull under way has had an answer. */
+  readonly isAnswered: () => boolean
   readonly touch: () => void
 }
 
@@ -316,7 +339,7 @@ const watchSilence = Effect.fnUntraced(function*(
   { js, stream }: ConsumerOptions,
   name: string,
   clock: Clock.Clock,
-  { isExpecting, lastHeard, touch }: Life
+  { isAnswered, isExpecting, lastHeard, touch }: Life
 ): Effect.fn.Return<never, Interrupted> {
   const until = (limit: Duration.Duration) => Duration.toMillis(limit) - (monotonicMillis(clock) - lastHeard())
   while (true) {
@@ -335,6 +358,10 @@ const watchSilence = Effect.fnUntraced(function*(
     const lost = js.port.isConnected() &&
       (yield* Effect.match(asked, { onSuccess: () => false, onFailure: isGone }))
     if (lost) return yield* silent("the consumer no longer exists")
+    if (isAnswered() && js.access.sawOne()) {
+      yield* Effect.logWarning(onlyOneAnswer(js.access.prefix, stream))
+      return yield* silent("only one answer to a request passes")
+    }
     if (lastHeard() === heardAt) yield* Effect.sleep(wholeMillis(until(silenceLimit)))
     if (lastHeard() === heardAt && isExpecting()) return yield* silent("the consumer has sent no heartbeat")
   }
@@ -358,6 +385,7 @@ const pullerOf = (
     what,
     clock,
     window: js.window,
+    access: js.access,
     maxPayload: () => js.port.server().maxPayload,
     pending,
     meanSize: meanSizeOf(options.info),
@@ -395,7 +423,7 @@ export const open = Effect.fnUntraced(function*(
   const pending = yield* create(options, name)
   lastArrived = monotonicMillis(clock)
   const puller = pullerOf(options, { name, address, pending, clock, heard, interrupt })
-  const reader = new Reader(puller, clock)
+  const reader = new Reader(puller, js.access, clock)
   onMessage = (message) => {
     heard()
     lastArrived = lastHeard
@@ -426,6 +454,7 @@ export const open = Effect.fnUntraced(function*(
     silence: watchSilence(options, name, clock, {
       lastHeard: () => lastHeard,
       isExpecting: () => puller.isExpecting,
+      isAnswered: () => puller.isAnswered,
       touch: () => puller.touchAfter(Duration.toMillis(touchAfter))
     })
   }

@@ -35,7 +35,9 @@ export const make = (
 ): Operations => {
   /** Without responders, only STREAM.INFO shows whether the stream exists and has the bucket's subjects (K12). */
   const usableInfo = js.streamInfo(stream, timeout).pipe(
-    Effect.mapError((failure) => failure._tag === "NoResponders" ? unanswered(js.port.server()) : readReason(failure)),
+    Effect.mapError((failure) =>
+      failure._tag === "NoResponders" ? unanswered(js.port.server(), js.access) : readReason(failure)
+    ),
     Effect.flatMap((info) => {
       const reason = unusable(info)
       return reason === undefined ? Effect.succeed(info) : Effect.fail(reason)

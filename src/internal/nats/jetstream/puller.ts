@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import { monotonicMillis, nanosPerMilli } from "../../time.ts"
 import type { PullSettings } from "./api.ts"
+import type { ApiAccess } from "./apiAccess.ts"
 import type { Grant, PullWindow } from "./pullWindow.ts"
 
 /** The interval of the heartbeats of a pull that waits for messages. */
@@ -34,6 +35,9 @@ const shortExpiry = Duration.millis(200)
  */
 const shortestReaction = Duration.millis(50)
 const mostReactions = 200
+
+/** A pull for one message ends after this time. Its end is the sign of life of the consumer, in the place of a heartbeat. */
+const oneExpiry = Duration.seconds(1)
 
 /** The messages of a pull that does not wait. Processing them takes up to some 10 ms, in which the event loop does nothing else. */
 const mostMessages = 1000
@@ -124,6 +128,7 @@ export interface PullerOptions {
   readonly what: string
   readonly clock: Clock.Clock
   readonly window: PullWindow
+  readonly access: ApiAccess
   readonly maxPayload: () => number
   /** The number of messages at the beginning. */
   readonly pending: number
@@ -147,6 +152,8 @@ interface UnderWay {
   left: number
   received: number
   largest: number
+  /** Messages, heartbeats and the end. */
+  answers: number
 }
 
 const nanos = (duration: Duration.Duration): number => Duration.toMillis(duration) * nanosPerMilli
@@ -213,6 +220,10 @@ export class Puller {
   /** Sends the next pull if it is due. */
   proceed(): void {
     if (!this.mayPull) return
+    if (this.options.access.passesOne) {
+      this.waitForOne()
+      return
+    }
     const next = nextPull(this.shown, this.options.maxPayload())
     if (next._tag === "Wait") this.wait()
     else this.take(next)
@@ -227,12 +238,23 @@ export class Puller {
     this.pending = pending
     const { underWay } = this
     if (underWay === undefined) return undefined
+    this.answered()
     underWay.received += bytes
     underWay.largest = Math.max(underWay.largest, bytes)
     underWay.grant?.arrived(bytes)
     if (--underWay.left > 0) return undefined
     if (this.readsLast && pending > 0) return "full"
     return pending * underWay.largest * 2 <= this.options.window.waiting ? "drained" : "full"
+  }
+
+  /** The pull under way has got an answer. */
+  answered(): void {
+    if (this.underWay !== undefined && ++this.underWay.answers > 1) this.options.access.sawSeveral()
+  }
+
+  /** Whether the pull under way has got an answer. */
+  get isAnswered(): boolean {
+    return this.underWay !== undefined && this.underWay.answers > 0
   }
 
   /** Whether a token is that of the pull under way. */
@@ -303,6 +325,12 @@ export class Puller {
     this.begin({ ...this.limitsOf(waiting, waiting), ...this.times }, "wait", undefined)
   }
 
+  /** Waits for one message. A heartbeat would be the only answer to pass. */
+  private waitForOne(): void {
+    const expires = nanos(this.isStarting ? shortExpiry : oneExpiry)
+    this.begin({ batch: 1, max_bytes: largestMessage, expires }, "wait", undefined)
+  }
+
   /**
    * Whether the consumer delivers the last one of several messages of each key. Then it skips messages that do not fit into
    * a pull, and stops at removed ones until a heartbeat (K36).
@@ -343,7 +371,16 @@ export class Puller {
 
   private begin(settings: PullSettings, kind: UnderWay["kind"], grant: Grant | undefined): void {
     const token = String(++this.count)
-    this.underWay = { token, grant, kind, bytes: settings.max_bytes, left: settings.batch, received: 0, largest: 0 }
+    this.underWay = {
+      token,
+      grant,
+      kind,
+      bytes: settings.max_bytes,
+      left: settings.batch,
+      received: 0,
+      largest: 0,
+      answers: 0
+    }
     this.send(settings, token)
   }
 

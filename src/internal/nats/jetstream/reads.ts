@@ -8,7 +8,8 @@ import * as Result from "effect/Result"
 import { noBytes } from "../../utf8.ts"
 import { readHeaderBlock } from "../headerBlock.ts"
 import type { NatsMessage, PortFailure } from "../port.ts"
-import { api, type Call, noHeaders, toJson, unreadable } from "./calls.ts"
+import type { ApiAccess } from "./apiAccess.ts"
+import { type Call, noHeaders, toJson, unreadable } from "./calls.ts"
 import { isStored, type KeptMessage } from "./messages.ts"
 import type { Many, Requester } from "./requester.ts"
 
@@ -137,7 +138,7 @@ const toBatch = <A>({ answers, end }: Many<A>): Effect.Effect<Batch<A>, PortFail
 }
 
 const batches =
-  (requestMany: Requester["requestMany"]): MessageReads["lastMessages"] =>
+  (requestMany: Requester["requestMany"], { prefix }: ApiAccess): MessageReads["lastMessages"] =>
   ({ expected, stream, subjects }, timeout, read) =>
     Effect.suspend(() => {
       const chain = new Chain()
@@ -145,7 +146,7 @@ const batches =
       return Effect.flatMap(
         requestMany(
           {
-            subject: `${api}.DIRECT.GET.${stream}`,
+            subject: `${prefix}.DIRECT.GET.${stream}`,
             what: `a listing of stream ${stream}`,
             expected,
             data: (limit) => toJson({ multi_last: subjects, max_bytes: limit })
@@ -167,11 +168,12 @@ const batches =
 
 export const messageReads = (
   { request, requestMany }: Requester,
+  access: ApiAccess,
   call: Call
 ): MessageReads => {
   const nearest = (stream: string, subject: string, timeout: number) =>
     Effect.flatMap(
-      request(`${api}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
+      request(`${access.prefix}.DIRECT.GET.${stream}.${subject}`, noBytes, noHeaders, timeout),
       (message): Effect.Effect<KeptMessage | undefined, PortFailure> => {
         if (!isStored(message)) {
           return message.status === status.notFound
@@ -205,6 +207,6 @@ export const messageReads = (
           (message) => message === undefined ? undefined : ifOf(subject, message)
         ),
     messageAt: (stream, seq, timeout) => atLeader(stream, { seq }, timeout),
-    lastMessages: batches(requestMany)
+    lastMessages: batches(requestMany, access)
   }
 }

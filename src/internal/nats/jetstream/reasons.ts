@@ -17,6 +17,7 @@ import {
 import type { Append } from "../../kv/backend.ts"
 import { type Outage, type PortFailure, reported, type ServerInfo } from "../port.ts"
 import type { AccountLimits, StreamInfo, StreamSettings } from "./api.ts"
+import type { ApiAccess } from "./apiAccess.ts"
 
 /** The JetStream error codes that are distinguished here. */
 export const codes = {
@@ -25,6 +26,12 @@ export const codes = {
   accountResources: 10002,
   clusterWithoutLeader: 10008,
   consumerNotFound: 10014,
+  /** Too many consumers, or a new stream that allows more consumers than its account. */
+  mostConsumers: 10026,
+  mostStreams: 10027,
+  maxBytesRequired: 10113,
+  noTier: 10120,
+  maxBytesTooLarge: 10122,
   insufficientResources: 10023,
   memoryFull: 10028,
   notEnabledForAccount: 10039,
@@ -51,6 +58,17 @@ const fullScopes = new Map<number, StorageFull["scope"]>([
 
 /** What to do about errors that a retry cannot fix, if the server's description does not say it. */
 const remedies = new Map<number, string>([
+  [
+    codes.mostConsumers,
+    "each watch has a consumer: end other watches, or raise max_consumers of the stream or the account"
+  ],
+  [codes.mostStreams, "remove streams of this account, or raise its max_streams"],
+  [codes.maxBytesRequired, "this account requires maxBytes: set it in the options of the bucket"],
+  [
+    codes.noTier,
+    "the account has no limits for this number of replicas: change replicas, or add the tier to the account"
+  ],
+  [codes.maxBytesTooLarge, "choose a smaller maxBytes, or raise the limit of the account for one stream"],
   [
     codes.notEnabledForAccount,
     "this account has no JetStream: enable it for the account, or log in as a user of another account"
@@ -79,7 +97,12 @@ export const notConnected = (outage: Outage | undefined): Unavailable =>
  * The reason if no server answers a request about a stream. Only here does it count whether the connected server has
  * JetStream: in a cluster, another server may have it.
  */
-export const unanswered = ({ cluster, jetstream }: ServerInfo): Unavailable => {
+export const unanswered = ({ cluster, jetstream }: ServerInfo, { isForeign, prefix }: ApiAccess): Unavailable => {
+  if (isForeign) {
+    return new Unavailable({
+      problem: `no responders for ${prefix}: the account does not import it, or the domain cannot be reached`
+    })
+  }
   if (jetstream) {
     return new Unavailable({
       problem:
@@ -94,8 +117,12 @@ export const unanswered = ({ cluster, jetstream }: ServerInfo): Unavailable => {
  * At opening, no responders mean the same as the error 10076 if the server has no JetStream, and no cluster in which
  * another server could have it.
  */
-export const asNotEnabled = (failure: PortFailure, { cluster, jetstream }: ServerInfo): PortFailure =>
-  failure._tag === "NoResponders" && !jetstream && cluster === undefined
+export const asNotEnabled = (
+  failure: PortFailure,
+  { cluster, jetstream }: ServerInfo,
+  { isForeign }: ApiAccess
+): PortFailure =>
+  failure._tag === "NoResponders" && !isForeign && !jetstream && cluster === undefined
     ? { _tag: "Api", code: codes.notEnabled, description: "JetStream not enabled" }
     : failure
 

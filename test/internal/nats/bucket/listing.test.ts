@@ -7,6 +7,7 @@ import * as Semaphore from "effect/Semaphore"
 import { one } from "../../../../src/internal/filters.ts"
 import { make } from "../../../../src/internal/nats/bucket/listing.ts"
 import type { JetStream } from "../../../../src/internal/nats/jetstream/api.ts"
+import { ApiAccess } from "../../../../src/internal/nats/jetstream/apiAccess.ts"
 import type { KeptMessage } from "../../../../src/internal/nats/jetstream/messages.ts"
 import type { PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import type { Batch } from "../../../../src/internal/nats/jetstream/reads.ts"
@@ -36,6 +37,7 @@ const makeServer = (
   const singles: Array<string> = []
   const unused = (): never => assert.fail("a listing must not call this here")
   const js: JetStream = {
+    access: new ApiAccess(),
     port: {
       outage: unused,
       server: () => ({ version: "2.11.0", maxPayload, jetstream: true, cluster: undefined }),

@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import type { PullSettings } from "../../../../src/internal/nats/jetstream/api.ts"
+import { ApiAccess } from "../../../../src/internal/nats/jetstream/apiAccess.ts"
 import { type NextPull, nextPull, Puller, type Shown } from "../../../../src/internal/nats/jetstream/puller.ts"
 import { type Grant, PullWindow } from "../../../../src/internal/nats/jetstream/pullWindow.ts"
 import { grow } from "../../../support/pullWindows.ts"
@@ -20,6 +21,7 @@ const makePuller = Effect.fnUntraced(function*(pending = 1, shared?: PullWindow,
     what: "a watch",
     clock,
     window,
+    access: new ApiAccess(),
     maxPayload: () => mebibyte,
     pending,
     meanSize: 0,
@@ -265,6 +267,7 @@ describe("the pulls of a consumer", () => {
           what: "",
           clock,
           window,
+          access: new ApiAccess(),
           maxPayload: () => mebibyte,
           pending: 9,
           meanSize,
@@ -273,6 +276,66 @@ describe("the pulls of a consumer", () => {
         new Puller({ ...options, send: (settings) => sent.push(settings.batch) }).proceed()
         assert.deepStrictEqual(sent, [batch])
       }
+    }))
+
+  it.effect("are for one message each, without heartbeats, if only one answer to a request passes", () =>
+    Effect.gen(function*() {
+      const access = new ApiAccess({ apiPrefix: "fromA" })
+      assert.isTrue(access.sawOne())
+      const clock = yield* Clock.Clock
+      const sent: Array<PullSettings> = []
+      const puller = new Puller({
+        what: "a watch",
+        clock,
+        window: new PullWindow(clock),
+        access,
+        maxPayload: () => mebibyte,
+        pending: 5,
+        meanSize: 100,
+        largest: undefined,
+        send: (settings) => sent.push(settings)
+      })
+      puller.proceed()
+      puller.received(100, 4)
+      puller.ended("full")
+      puller.processed(1)
+      puller.ended("drained")
+      puller.processed(1)
+      puller.complete()
+      puller.ended("drained")
+      const shown = sent.map(({ batch, expires, idle_heartbeat, no_wait }) => [batch, expires, idle_heartbeat, no_wait])
+      const millis = 1_000_000
+      assert.deepStrictEqual(shown, [
+        [1, 200 * millis, undefined, undefined],
+        [1, 200 * millis, undefined, undefined],
+        [1, 200 * millis, undefined, undefined],
+        [1, 1000 * millis, undefined, undefined]
+      ])
+    }))
+
+  it.effect("show that several answers pass by the second answer to one pull", () =>
+    Effect.gen(function*() {
+      const access = new ApiAccess({ apiPrefix: "fromA" })
+      const clock = yield* Clock.Clock
+      const puller = new Puller({
+        what: "a watch",
+        clock,
+        window: new PullWindow(clock),
+        access,
+        maxPayload: () => mebibyte,
+        pending: 5,
+        meanSize: 100,
+        largest: undefined,
+        send: () => undefined
+      })
+      puller.proceed()
+      assert.isFalse(puller.isAnswered)
+      puller.received(100, 4)
+      assert.deepStrictEqual([puller.isAnswered, access.passesSeveral], [true, false])
+      puller.answered()
+      assert.isTrue(access.passesSeveral)
+      assert.isFalse(access.sawOne())
+      assert.isFalse(access.passesOne)
     }))
 
   it.effect("into which every message must fit have more messages if the largest message is small", () =>

@@ -1,6 +1,7 @@
 /** The reasons for the failures that servers and clients report. */
 import { assert, describe, it } from "@effect/vitest"
 import type { AccountLimits, StreamInfo } from "../../../../src/internal/nats/jetstream/api.ts"
+import { ApiAccess } from "../../../../src/internal/nats/jetstream/apiAccess.ts"
 import {
   asNotEnabled,
   fullScope,
@@ -166,24 +167,28 @@ describe("a failure", () => {
 describe("a server that does not answer", () => {
   const server = (jetstream: boolean, cluster?: string) => ({ version: "2.15.1", maxPayload: 1, jetstream, cluster })
   const none: PortFailure = { _tag: "NoResponders" }
+  const own = new ApiAccess()
+  const foreign = new ApiAccess({ domain: "hub" })
 
   it("at opening has no JetStream, if its INFO says so and no other server can answer for it", () => {
-    assert.deepStrictEqual(asNotEnabled(none, server(false)), {
+    assert.deepStrictEqual(asNotEnabled(none, server(false), own), {
       _tag: "Api",
       code: 10_076,
       description: "JetStream not enabled"
     })
     for (const other of [server(true), server(false, "lab"), server(true, "lab")]) {
-      assert.strictEqual(asNotEnabled(none, other), none)
+      assert.strictEqual(asNotEnabled(none, other, own), none)
     }
+    assert.strictEqual(asNotEnabled(none, server(false), foreign), none)
     const timeout: PortFailure = { _tag: "Timeout" }
-    assert.strictEqual(asNotEnabled(timeout, server(false)), timeout)
+    assert.strictEqual(asNotEnabled(timeout, server(false), own), timeout)
   })
 
   it("later is unavailable, and its INFO decides the text", () => {
-    assert.include(unanswered(server(false)).message, "the server has no JetStream; start it with --jetstream")
-    assert.include(unanswered(server(false, "lab")).message, "no other server answers for it (cluster lab)")
-    assert.include(unanswered(server(true)).message, "see its log")
+    assert.include(unanswered(server(false), own).message, "the server has no JetStream; start it with --jetstream")
+    assert.include(unanswered(server(false, "lab"), own).message, "no other server answers for it (cluster lab)")
+    assert.include(unanswered(server(true), own).message, "see its log")
+    assert.include(unanswered(server(false), foreign).message, "no responders for $JS.hub.API: ")
   })
 
   it("for other reasons is not a mistake of the configuration", () => {
