@@ -103,7 +103,7 @@ const nothingFit: Batch<never> = { messages: [], isComplete: false }
 const hasNone = ({ isComplete, messages }: Batch<unknown>): boolean => isComplete && messages.length === 0
 
 /** Reads keys by their names in pages. Messages that do not fit into an answer are read one by one. */
-const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
+const pagesOf = ({ bytes, canBatch, js, last, prefix, readDirect, stream, timeout }: ListingOptions) => {
   const toMessage = (kept: Parameters<typeof fromStored>[0]) => fromStored(kept, prefix)
   /** Whether an answer had no room for all messages: then the bytes of the last STREAM.INFO are too few. */
   let hasExceeded = false
@@ -111,9 +111,10 @@ const pagesOf = ({ bytes, js, last, prefix, readDirect, stream, timeout }: Listi
     if (!answer.isComplete) hasExceeded = true
     return answer
   }
-  /** Undefined if direct access was turned off, or if the replica that answered does not support batches. */
+  /** Undefined if batches are not supported: by the stream, by the replica that answered, or by an export of the account. */
   const batch = (subjects: ReadonlyArray<string>): Effect.Effect<Batch<StoredMessage> | undefined, KVStoreReason> =>
     Effect.suspend(() => {
+      if (!canBatch()) return Effect.undefined
       const expected = hasExceeded ? Number.POSITIVE_INFINITY : bytes()
       const asked = js.lastMessages({ stream, subjects, expected }, timeout, toMessage)
       return Effect.catchIf(

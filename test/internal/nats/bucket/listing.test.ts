@@ -33,6 +33,7 @@ const makeServer = (
   give: (subjects: ReadonlyArray<string>) => Batch<KeptMessage> | PortFailure,
   maxPayload = 1_000_000
 ) => {
+  const state = { canBatch: true }
   const asked: Array<ReadonlyArray<string>> = []
   const singles: Array<string> = []
   const unused = (): never => assert.fail("a listing must not call this here")
@@ -87,7 +88,7 @@ const makeServer = (
         request,
         (failure) => failure._tag === "NoResponders" ? otherwise : Effect.fail(readReason(failure))
       ),
-    canBatch: () => true,
+    canBatch: () => state.canBatch,
     bytes: () => 0,
     last: (key) =>
       Effect.sync(() => {
@@ -108,7 +109,7 @@ const makeServer = (
       onRestart: () => Effect.void
     }
   })
-  return { listing, asked, singles }
+  return { listing, asked, singles, state }
 }
 
 const isPattern = (subjects: ReadonlyArray<string>) => subjects[0] === `${prefix}>`
@@ -174,6 +175,17 @@ describe("a listing", () => {
         assert.deepStrictEqual(server.singles, names.slice(0, 1000))
       }))
   }
+
+  it.effect("requests no further batch once batches are known not to be supported", () =>
+    Effect.gen(function*() {
+      const names = Array.from({ length: 3 }, (_, index) => `k${index}`)
+      const server = makeServer(names, () => {
+        server.state.canBatch = false
+        return { isComplete: false, messages: [kept(`${prefix}k0`, 1)] }
+      })
+      assert.strictEqual((yield* server.listing.lastOf(names)).length, 3)
+      assert.deepStrictEqual([server.asked.length, server.singles], [1, ["k1", "k2"]])
+    }))
 
   it.effect("fails with another refusal of the server", () =>
     Effect.gen(function*() {
