@@ -449,7 +449,7 @@ export interface PurgeTombstonesOptions {
  *
  * **Details**
  *
- * A filter is a key in which `*` stands for one token, and `>` at the end for one or
+ * A filter is a key in which `*` matches one token, and `>` at the end one or
  * more: `orders.42`, `orders.*`, `orders.>`. Filters may overlap: each key is listed or
  * watched once. An empty list is refused with `InvalidKey`.
  *

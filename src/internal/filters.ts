@@ -34,7 +34,7 @@ const tokensOf = (filter: string): Tokens => {
 /** Whether every key that matches `other` matches `one`. */
 const covers = (one: Tokens, other: Tokens): boolean => {
   if (other.isOpen && !one.isOpen) return false
-  // The last token of an open filter stands for at least one token.
+  // The last token of an open filter matches one or more tokens.
   const least = other.fixed.length + (other.isOpen ? 1 : 0)
   const fits = one.isOpen ? least > one.fixed.length : least === one.fixed.length
   return fits && one.fixed.every((token, index) => token === "*" || token === other.fixed[index])

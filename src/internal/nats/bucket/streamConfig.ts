@@ -120,7 +120,7 @@ const shown = (setting: string, value: unknown): string => {
  * messages of a mirror or of sources have the subjects and revisions of another bucket,
  * and clients cannot write to a mirror. A stream without the bucket's subjects looks empty
  * although it is not. With `no_ack` the outcome of every write is unknown. With a retention
- * by interest or as a queue, values are removed that nobody deleted, and with
+ * by interest or as a queue, values are removed that no client deleted, and with
  * `discard_new_per_subject` a value cannot be replaced.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {

@@ -62,7 +62,7 @@ export const make = (
     )
   }
 
-  /** Asks for the limits of the stream, because the code of the error does not show what is full. */
+  /** Asks for the limits of the stream, because the code of the error does not show the full part. */
   const withScope = (size: number) => (reason: KVStoreReason): Effect.Effect<never, KVStoreReason> =>
     reason._tag === "StorageFull" && reason.code === codes.storeFailed
       ? Effect.matchEffect(js.streamInfo(stream, timeout), {
