@@ -131,7 +131,7 @@ const over = <E, R>(
 ): Effect.Effect<Layer.Layer<Services, E | RegistryError | ElectionError, R>, RegistryError | ElectionError> =>
   Effect.gen(function*() {
     const { maxAge } = yield* Effect.mapError(
-      Effect.fromResult(toLayerOptions(options.registry, undefined)),
+      Effect.fromResult(toLayerOptions(options.registry, { discard: "new", streamMaxAge: undefined })),
       (reason) => new RegistryError({ operation: "Registry.layer", reason })
     )
     yield* Effect.mapError(

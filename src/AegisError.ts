@@ -125,9 +125,9 @@ export class ValueTooLarge extends Schema.TaggedError<ValueTooLarge>("effect-aeg
    * @since 0.1.0
    */
   override get message(): string {
-    return this.limit === undefined
-      ? `the value of ${this.size} bytes exceeds the limit of the server`
-      : `the value of ${this.size} bytes exceeds the limit of ${this.limit} bytes`
+    const limit = this.limit === undefined ? "the limit of the server" : `the limit of ${this.limit} bytes`
+    return `the value of ${this.size} bytes exceeds ${limit}: store a smaller one, or raise the limit (maxValueSize of the ` +
+      "bucket, max_payload of the server)"
   }
 
   /**

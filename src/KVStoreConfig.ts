@@ -120,7 +120,7 @@ const durationBetween = (minimum: Duration.Duration, maximum: Duration.Duration)
 
 /**
  * The checked configuration of a bucket, with all defaults. The fields are those
- * of `BucketOptions`.
+ * of `BucketOptions`, and `discard`.
  *
  * @category models
  * @since 0.1.0
@@ -138,6 +138,11 @@ export class KVStoreConfig extends Schema.Class<KVStoreConfig>("effect-aegis/KVS
   expiryMarkers: Schema.UndefinedOr(durationBetween(limits.shortestMarker, limits.longestAge)),
   /** Maximum size of the bucket in bytes; undefined if the bucket has no limit. */
   maxBytes: Schema.UndefinedOr(intBetween(1, Number.MAX_SAFE_INTEGER)),
+  /**
+   * Whether a full bucket refuses new values, or removes old ones to store them: an accepted bucket of another client can
+   * do that. Elections and registries refuse such a bucket.
+   */
+  discard: Schema.Literals(["new", "old"]),
   /** Storage of the bucket on the server. */
   storage: Schema.Literals(["file", "memory"]),
   /** Number of copies of the bucket in a NATS cluster. */

@@ -131,7 +131,15 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 }
 
 /** Settings with which a stream is no bucket for this library. */
-const unusable = new Set(["subjects", "no_ack", "mirror and sources", "retention", "discard_new_per_subject"])
+const unusable = new Set([
+  "subjects",
+  "no_ack",
+  "mirror and sources",
+  "retention",
+  "discard_new_per_subject",
+  "subject_transform",
+  "allow_msg_counter"
+])
 
 /**
  * The bucket exists with another configuration.
@@ -172,6 +180,14 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
   }
 }
 
+/** What to do about a refusal. A subject has no spaces, the description of a refused connection has. */
+const remedyFor = (subject: string): string => {
+  if (subject.includes(" ")) return "correct the login or the client certificate, or the users of the server"
+  return subject.startsWith("$")
+    ? "grant it to this user, or connect as another user"
+    : "set inboxPrefix to a prefix of inboxes that this user may subscribe to, or grant the subscription"
+}
+
 /**
  * The user of the connection has no permission for a request, or the server
  * refused the credentials or the client certificate.
@@ -192,7 +208,7 @@ export class PermissionDenied
 {
   /** What failed, why, and what to do. */
   override get message(): string {
-    return `permission denied for ${this.subject}: grant it to this user, or connect as another user`
+    return `permission denied for ${this.subject}: ${remedyFor(this.subject)}`
   }
 
   /**

@@ -488,7 +488,8 @@ export interface Options {
  * **Details**
  *
  * Fails with `InvalidConfig` for an invalid option, a `maxAge` below two heartbeats
- * or above 366 days, or a bucket whose `streamMaxAge` is below twice `maxAge`.
+ * or above 366 days, a bucket whose `streamMaxAge` is below twice `maxAge`, or an
+ * accepted bucket that removes old values when it is full (`discard: "old"`).
  *
  * @category constructors
  * @since 0.1.0

@@ -73,15 +73,35 @@ const of = (filters: Arr.NonEmptyReadonlyArray<string>): Filters => {
 /** A single filter, which is valid. */
 export const one = (filter: string): Filters => of([filter])
 
-/** Reads what a caller has given: a filter or a list of filters. Undefined: all keys. */
+/** Which of the given filters is not valid; undefined if the list is empty or too long. */
+const wrongOf = (list: ReadonlyArray<unknown>): string | undefined => {
+  const index = list.findIndex((one) => !isFilter(one))
+  return index === -1 ? undefined : `filter ${index + 1} of ${list.length} is ${shownOne(list[index])}`
+}
+
+const refusal = (given: unknown, list: ReadonlyArray<unknown>): InvalidKey => {
+  const got = Array.isArray(given) ? ` (${wrongOf(list) ?? `got ${list.length}`})` : ""
+  return new InvalidKey({
+    expected: `${expectedFilter}, or a list of 1 to ${mostFilters} of them${got}`,
+    kind: "filter"
+  })
+}
+
+/** Reads the filter or the list of filters of a caller. Undefined: all keys. */
 export const read = (given: unknown): Result.Result<Filters, InvalidKey> => {
   const list: ReadonlyArray<unknown> = given === undefined ? [everything] : Array.isArray(given) ? [...given] : [given]
   const filters = list.filter(isFilter)
   return Arr.isReadonlyArrayNonEmpty(filters) && filters.length === list.length && filters.length <= mostFilters
     ? Result.succeed(of(filters))
-    : Result.fail(
-      new InvalidKey({ expected: `${expectedFilter}, or a list of 1 to ${mostFilters} of them`, kind: "filter" })
-    )
+    : Result.fail(refusal(given, list))
+}
+
+/** The characters of one filter in an error. */
+const longestOne = 100
+
+const shownOne = (filter: unknown): string => {
+  const text = typeof filter === "string" ? JSON.stringify(filter) : format(filter)
+  return text.length <= longestOne ? text : `${text.slice(0, longestOne)}...`
 }
 
 /** The given filters for errors and spans. */

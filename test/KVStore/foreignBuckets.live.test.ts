@@ -7,8 +7,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Struct from "effect/Struct"
+import * as Election from "../../src/Election.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import * as Registry from "../../src/Registry.ts"
 import { Raw } from "../support/natsClient.ts"
 import { freshName, reasonOf } from "../support/suite.ts"
 import { layerWorld, nameOf, worlds } from "../support/worlds.ts"
@@ -184,7 +186,15 @@ for (const world of worlds) {
             const error = yield* Effect.flip(open(options))
             assert.strictEqual(error.reason._tag, "ConfigMismatch")
             assert.include(error.message, says)
-            yield* open({ ...options, onMismatch: "accept" })
+            const accepted = yield* open({ ...options, onMismatch: "accept" })
+            const isLossy = Reflect.get(settings, "discard") === "old"
+            assert.strictEqual(accepted.config.discard, isLossy ? "old" : "new")
+            if (isLossy) {
+              const on = Layer.succeed(KVStore.KVStore, accepted)
+              const elections = yield* Effect.flip(Layer.build(Layer.provide(Election.layer(), on)))
+              const registries = yield* Effect.flip(Layer.build(Layer.provide(Registry.layer(), on)))
+              for (const { message } of [elections, registries]) assert.include(message, "discard")
+            }
             yield* open({ ...options, onMismatch: "update" })
             assert.deepInclude(yield* configOf(bucket), { discard: "new", max_msgs: -1 })
             yield* open(options)
@@ -194,6 +204,11 @@ for (const world of worlds) {
       const unusable: ReadonlyArray<readonly [what: string, settings: object, says: string]> = [
         ["keeps values only for consumers", { retention: "interest" }, "retention is interest, not limits"],
         ["is a queue", { retention: "workqueue" }, "retention is workqueue, not limits"],
+        [
+          "stores values under other keys",
+          { subject_transform: { src: "$KV.>", dest: "$KV.x.>" } },
+          "subject_transform is one, not none"
+        ],
         ["cannot replace values", { discard_new_per_subject: true }, "discard_new_per_subject is true, not false"]
       ]
       for (const [what, settings, says] of unusable) {

@@ -33,9 +33,10 @@ const table = new Map(
   })
 )
 
-const allowed = (role: string, line: Line): ReadonlyArray<string> => {
+/** The operations of a service that a role may do. */
+const allowed = <A>(role: string, line: Line, operations: Operations<A>): ReadonlyArray<string> => {
   const { also, may } = table.get(role)!
-  return [...may, ...line === "2.10" ? also : []].toSorted()
+  return [...may, ...line === "2.10" ? also : []].filter((operation) => operation in operations).toSorted()
 }
 
 const userOf = (role: string) => {
@@ -181,7 +182,11 @@ describe.concurrent("rights", () => {
         for (const role of ["reader", "writer", "opener"]) {
           yield* all.delete("t")
           const { jump, service } = yield* serviceOf(role, "settings", KVStore.KVStore, layerStore)
-          assert.deepStrictEqual((yield* possible(service, onStore, jump)).toSorted(), allowed(role, line), role)
+          assert.deepStrictEqual(
+            (yield* possible(service, onStore, jump)).toSorted(),
+            allowed(role, line, onStore),
+            role
+          )
           const other = yield* Effect.flip(storeOf(role, { bucket: "prices" }))
           assert.strictEqual(other.reason._tag, "PermissionDenied", role)
         }
@@ -193,10 +198,16 @@ describe.concurrent("rights", () => {
         yield* storeOf("all", { bucket: "service_registry" })
         const registryOf = (role: string) => serviceOf(role, "service_registry", Registry.Registry, Registry.layer())
         const owner = yield* registryOf("all")
-        for (const role of ["observer", "registrant", "cleanup"]) {
-          yield* owner.service.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+        for (const role of ["observer", "registrant", "cleanup", "fleet"]) {
+          for (const serviceName of ["orders", "prices"]) {
+            yield* owner.service.heartbeat({ serviceName, instanceId: `${serviceName}-1`, version: "1.0.0" })
+          }
           const { jump, service } = yield* registryOf(role)
-          assert.deepStrictEqual((yield* possible(service, onRegistry, jump)).toSorted(), allowed(role, line), role)
+          assert.deepStrictEqual(
+            (yield* possible(service, onRegistry, jump)).toSorted(),
+            allowed(role, line, onRegistry),
+            role
+          )
         }
       }))
 
@@ -204,12 +215,14 @@ describe.concurrent("rights", () => {
       Effect.gen(function*() {
         const { serviceOf, storeOf } = yield* serve(line)
         yield* storeOf("all", { bucket: "service_election" })
-        const { service } = yield* serviceOf("candidate", "service_election", Election.Election, Election.layer())
-        assert.deepStrictEqual(
-          (yield* possible(service, onElection)).toSorted(),
-          allowed("candidate", line),
-          "candidate"
-        )
+        for (const role of ["candidate", "fleet"]) {
+          const { service } = yield* serviceOf(role, "service_election", Election.Election, Election.layer())
+          assert.deepStrictEqual(
+            (yield* possible(service, onElection)).toSorted(),
+            allowed(role, line, onElection),
+            role
+          )
+        }
       }))
 
     test("tenants cannot share a bucket: with the right for one key, a client can remove all others", () =>

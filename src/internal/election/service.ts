@@ -35,9 +35,15 @@ const checkBucket = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   times: TermTimings
 ): Effect.fn.Return<void, ElectionError> {
-  const { historySize, replicas, storage, streamMaxAge } = store.config
+  const { discard, historySize, replicas, storage, streamMaxAge } = store.config
   const refuse = (problem: string) => Effect.fail(failure(operation, undefined)(invalidConfig(problem)))
   if (historySize !== 1) return yield* refuse(`historySize: expected 1 for elections, got ${historySize}`)
+  if (discard === "old") {
+    return yield* refuse(
+      "discard: expected \"new\" for elections, because a full bucket would remove the record of a valid leader, got " +
+        "\"old\": open the bucket with onMismatch: \"update\""
+    )
+  }
   if (streamMaxAge !== undefined) {
     return yield* refuse(
       `streamMaxAge: expected none for elections, because it can remove the record of a valid leader, got ${

@@ -91,6 +91,6 @@ export const make = (given: BucketOptions): Effect.Effect<KVStoreConfig, KVStore
         () =>
           failure(given, options.invalidConfig("the bucket: expected at most one of apiPrefix and domain, got both"))
       ),
-      Effect.map((values) => new KVStoreConfig(values))
+      Effect.map((values) => new KVStoreConfig({ ...values, discard: "new" }))
     )
   )

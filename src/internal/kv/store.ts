@@ -173,7 +173,7 @@ const readsOf = (backend: Backend, operate: ReturnType<typeof operateIn>) => {
 
 /** The filter in the options, for errors and spans. */
 const filterOf = (options: PurgeTombstonesOptions | undefined): string | undefined =>
-  typeof options === "object" && options !== null && options.filter !== undefined
+  typeof options === "object" && options !== null && !Array.isArray(options) && options.filter !== undefined
     ? filters.shown(options.filter)
     : undefined
 

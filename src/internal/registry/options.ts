@@ -10,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SemVer from "effect/SemVer"
 import { defaultMaxAge } from "../../Expiration.ts"
+import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { type InvalidConfig, InvalidName, type InvalidValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
 import { toMetadata } from "../metadata.ts"
@@ -92,8 +93,18 @@ const layerSettings = {
 const given = (options: unknown, name: string): unknown => Object(options)[name]
 
 /** Refuses times that would make live instances expire, when the registry is created (R27). */
-export const toLayerOptions = (options: unknown, streamMaxAge: Duration.Duration | undefined) =>
+export const toLayerOptions = (
+  options: unknown,
+  { discard, streamMaxAge }: Pick<KVStoreConfig, "discard" | "streamMaxAge">
+) =>
   Result.gen(function*() {
+    if (discard === "old") {
+      return yield* refuse(
+        "discard of the bucket",
+        "\"new\", because a full bucket would remove live instances (open it with onMismatch: \"update\")",
+        "\"old\""
+      )
+    }
     const values = yield* read("options", options, layerSettings)
     const maxAge = yield* checkMaxAge(given(options, "maxAge"), values.maxAge, values.heartbeat)
     if (streamMaxAge !== undefined && Duration.isLessThan(streamMaxAge, Duration.times(maxAge, 2))) {

@@ -198,7 +198,7 @@ export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   given: Options | undefined
 ): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
-  const { clock, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config.streamMaxAge))
+  const { clock, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config))
   const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
   const nonce = yield* makeNonce
   const parts: Parts = { access, clock: yield* Clock.Clock, times, nonce }

@@ -121,7 +121,8 @@ const shown = (setting: string, value: unknown): string => {
  * and clients cannot write to a mirror. A stream without the bucket's subjects looks empty
  * although it is not. With `no_ack` the outcome of every write is unknown. With a retention
  * by interest or as a queue, values are removed that no client deleted, and with
- * `discard_new_per_subject` a value cannot be replaced.
+ * `discard_new_per_subject` a value cannot be replaced. A stream with transformed subjects
+ * stores a value under another key, and one of counters stores no other values.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
@@ -133,6 +134,8 @@ export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings
     })
   }
   const { discard_new_per_subject: isFirstKept = false, no_ack: isUnanswered = false, retention = "limits" } = found
+  const isCounter = found.allow_msg_counter === true
+  const isTransformed = found.subject_transform !== undefined
   const differences = [
     ...isHere ? [] : [{
       setting: "subjects",
@@ -141,6 +144,8 @@ export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings
     }],
     ...isUnanswered ? [{ setting: "no_ack", expected: "false", actual: "true" }] : [],
     ...retention === "limits" ? [] : [{ setting: "retention", expected: "limits", actual: retention }],
+    ...isCounter ? [{ setting: "allow_msg_counter", expected: "false", actual: "true" }] : [],
+    ...isTransformed ? [{ setting: "subject_transform", expected: "none", actual: "one" }] : [],
     ...isFirstKept ? [{ setting: "discard_new_per_subject", expected: "false", actual: "true" }] : []
   ]
   return differences.length === 0 ? undefined : new ConfigMismatch({ differences })
@@ -204,6 +209,7 @@ export const openedAs = (config: KVStoreConfig, found: Partial<StreamSettings>):
     historySize: keptPerKey(found),
     streamMaxAge: toAge(found.max_age),
     expiryMarkers: toAge(found.subject_delete_marker_ttl),
+    discard: isRelevant("discard", found) ? found.discard ?? "old" : "new",
     storage: found.storage ?? "file",
     replicas: found.num_replicas ?? 1
   })

@@ -37,6 +37,8 @@ export interface StreamSettings {
   readonly first_seq: number
   readonly retention?: "limits" | "interest" | "workqueue"
   readonly discard_new_per_subject?: boolean
+  readonly subject_transform?: object
+  readonly allow_msg_counter?: boolean
   readonly description?: string
   readonly metadata?: Metadata
   /** The streams whose messages the stream copies. */

@@ -9,7 +9,7 @@ import { type KVStoreReason, StorageFull, Unavailable } from "../../../KVStoreEr
 import type { Append } from "../../kv/backend.ts"
 import type { PortFailure } from "../port.ts"
 import type { JetStream, StreamInfo } from "./api.ts"
-import { codes, fullScope, notConnected, readReason, unanswered, writeReason } from "./reasons.ts"
+import { codes, fullScope, notConnected, readReason, unanswered, withoutLeader, writeReason } from "./reasons.ts"
 
 export interface Operations {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -43,7 +43,7 @@ export const make = (
       return reason === undefined ? Effect.succeed(info) : Effect.fail(reason)
     })
   )
-  const noLeader = Effect.andThen(usableInfo, Effect.fail(new Unavailable({ problem: "the stream has no leader" })))
+  const noLeader = Effect.andThen(usableInfo, Effect.fail(new Unavailable({ problem: withoutLeader(js.access) })))
 
   const run = <A>(
     request: Effect.Effect<A, PortFailure>,

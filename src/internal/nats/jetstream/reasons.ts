@@ -71,7 +71,8 @@ const remedies = new Map<number, string>([
   [codes.maxBytesTooLarge, "choose a smaller maxBytes, or raise the limit of the account for one stream"],
   [
     codes.notEnabledForAccount,
-    "this account has no JetStream: enable it for the account, or log in as a user of another account"
+    "this account has no JetStream: enable it for the account, log in as a user of another account, or set apiPrefix if " +
+    "it imports that of another account"
   ],
   [codes.notEnabled, "this server runs without JetStream: start it with --jetstream, or connect to another server"],
   [codes.streamNotCreated, "look into the log of the server: its disk may be full, or its store_dir not writable"]
@@ -110,8 +111,17 @@ export const unanswered = ({ cluster, jetstream }: ServerInfo, { isForeign, pref
     })
   }
   const others = cluster === undefined ? "" : `, and no other server answers for it (cluster ${cluster})`
-  return new Unavailable({ problem: `no responders: the server has no JetStream${others}; start it with --jetstream` })
+  return new Unavailable({
+    problem:
+      `no responders: the server has no JetStream${others}; start it with --jetstream, or on a leaf node set domain`
+  })
 }
+
+/** Why a request to an existing stream has no responders. */
+export const withoutLeader = ({ isForeign, prefix }: ApiAccess): string =>
+  isForeign
+    ? `no responders for the keys or the request (${prefix}): the account does not import them, or the stream has no leader`
+    : "the stream has no leader"
 
 /**
  * At opening, no responders mean the same as the error 10076 if the server has no JetStream, and no cluster in which
