@@ -18,8 +18,8 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "a server without JetStream is refused at opening although its cluster has JetStream",
     from: "K12: other servers of the cluster can be starting",
     file: reasons,
-    find: `failure._tag === "NoResponders" && !jetstream && cluster === undefined`,
-    replace: `failure._tag === "NoResponders" && !jetstream && cluster !== ""`,
+    find: `failure._tag === "NoResponders" && !isForeign && !jetstream && cluster === undefined`,
+    replace: `failure._tag === "NoResponders" && !isForeign && !jetstream && cluster !== ""`,
     ...byTest,
     test: onReasons("at opening has no JetStream, if its INFO says so and no other server can answer for it")
   },
@@ -27,8 +27,8 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "a server with JetStream that does not answer is refused at opening",
     from: "K12",
     file: reasons,
-    find: `failure._tag === "NoResponders" && !jetstream && cluster === undefined`,
-    replace: `failure._tag === "NoResponders" && cluster === undefined && jetstream !== undefined`,
+    find: `failure._tag === "NoResponders" && !isForeign && !jetstream && cluster === undefined`,
+    replace: `failure._tag === "NoResponders" && !isForeign && cluster === undefined && jetstream !== undefined`,
     ...byTest,
     test: onReasons("at opening has no JetStream, if its INFO says so and no other server can answer for it")
   },

@@ -203,8 +203,8 @@ export const changes: ReadonlyArray<Mutant> = [
     name: "guardedWrites is accepted on a server before 2.11",
     from: "K6",
     file: opening,
-    find: ".pipe(Effect.tap((found) => isRecent(found) ? Effect.void : refuse))",
-    replace: "",
+    find: "leader: isRecent,",
+    replace: "leader: () => isRecent !== undefined,",
     ...unaffected,
     test: {
       file: onSimulatedServers,
@@ -278,7 +278,8 @@ export const changes: ReadonlyArray<Mutant> = [
     name: "ValueTooLarge does not have the present limit of the bucket",
     from: "K8",
     file: bucket,
-    find: "reason._tag === \"ValueTooLarge\" ? withLimit(reason, headers) : Effect.fail(reason)",
+    find:
+      "reason._tag === \"ValueTooLarge\" && reason.limit === undefined ? withLimit(reason, headers) : Effect.fail(reason)",
     replace: "Effect.fail(reason)",
     ...unaffected,
     test: {

@@ -224,6 +224,7 @@ export const driver: ReadonlyArray<Mutant> = [
     find: `silence: watchSilence(options, name, clock, {
       lastHeard: () => lastHeard,
       isExpecting: () => puller.isExpecting,
+      isAnswered: () => puller.isAnswered,
       touch: () => puller.touchAfter(Duration.toMillis(touchAfter))
     })`,
     replace: "silence: Effect.never",
