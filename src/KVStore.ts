@@ -453,8 +453,8 @@ export interface PurgeTombstonesOptions {
  * more: `orders.42`, `orders.*`, `orders.>`. Filters may overlap: each key is listed or
  * watched once. An empty list is refused with `InvalidKey`.
  *
- * A watch with several filters has one consumer. On a server before 2.15, or with
- * several replicas, the consumer has one filter that matches them all, and the others
+ * A watch with several filters has one consumer. On a server before 2.15, with several
+ * replicas, or with more than 16 filters, the consumer has one filter that matches them all, and the others
  * are applied by the client: `orders.1` and `orders.2` are read as `orders.*`, but
  * `orders.1` and `customers.2` as `*.*`.
  *

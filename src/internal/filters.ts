@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import { InvalidKey } from "../KVStoreError.ts"
 import { everything, expectedFilter, hasWildcard, isFilter, matcherOfAny, type Matches } from "./subjects.ts"
 
-/** A server takes some 60 ms for a consumer with this number of filters, and the time grows with its square. */
+/** The most filters of a list: each of them is compared with the others, and with each message. */
 const mostFilters = 1000
 
 export interface Filters {
@@ -73,27 +73,37 @@ const of = (filters: Arr.NonEmptyReadonlyArray<string>): Filters => {
 /** A single filter, which is valid. */
 export const one = (filter: string): Filters => of([filter])
 
-/** Which of the given filters is not valid; undefined if the list is empty or too long. */
-const wrongOf = (list: ReadonlyArray<unknown>): string | undefined => {
-  const index = list.findIndex((one) => !isFilter(one))
-  return index === -1 ? undefined : `filter ${index + 1} of ${list.length} is ${shownOne(list[index])}`
+/** The filters of a caller as a list. Undefined if the list is too long, or if reading it throws. */
+const listOf = (given: unknown): ReadonlyArray<unknown> | undefined => {
+  if (given === undefined) return [everything]
+  const copied = Result.try((): ReadonlyArray<unknown> | undefined => {
+    if (!Array.isArray(given)) return [given]
+    // By index, because the iterator of a list can be endless.
+    return given.length > mostFilters ? undefined : Array.from({ length: given.length }, (_, index) => given[index])
+  })
+  return Result.getOrElse(copied, () => undefined)
 }
 
-const refusal = (given: unknown, list: ReadonlyArray<unknown>): InvalidKey => {
-  const got = Array.isArray(given) ? ` (${wrongOf(list) ?? `got ${list.length}`})` : ""
-  return new InvalidKey({
-    expected: `${expectedFilter}, or a list of 1 to ${mostFilters} of them${got}`,
+/** What is wrong with a list. */
+const problemOf = (list: ReadonlyArray<unknown> | undefined): string => {
+  if (list === undefined) return "more, or a list that cannot be read"
+  const index = list.findIndex((one) => !isFilter(one))
+  return index === -1 ? "none" : `${shownOne(list[index])} as filter ${index + 1} of ${list.length}`
+}
+
+const refusal = (list: ReadonlyArray<unknown> | undefined): InvalidKey =>
+  new InvalidKey({
+    expected: `${expectedFilter}, or a list of 1 to ${mostFilters} of them, got ${problemOf(list)}`,
     kind: "filter"
   })
-}
 
 /** Reads the filter or the list of filters of a caller. Undefined: all keys. */
 export const read = (given: unknown): Result.Result<Filters, InvalidKey> => {
-  const list: ReadonlyArray<unknown> = given === undefined ? [everything] : Array.isArray(given) ? [...given] : [given]
-  const filters = list.filter(isFilter)
-  return Arr.isReadonlyArrayNonEmpty(filters) && filters.length === list.length && filters.length <= mostFilters
+  const list = listOf(given)
+  const filters = (list ?? []).filter(isFilter)
+  return Arr.isReadonlyArrayNonEmpty(filters) && filters.length === list?.length
     ? Result.succeed(of(filters))
-    : Result.fail(refusal(given, list))
+    : Result.fail(refusal(list))
 }
 
 /** The characters of one filter in an error. */
@@ -104,13 +114,13 @@ const shownOne = (filter: unknown): string => {
   return text.length <= longestOne ? text : `${text.slice(0, longestOne)}...`
 }
 
-/** The given filters for errors and spans. */
+/** The characters of filters in an error. One filter has at most 1,024. */
+const longestShown = 2048
+
+/** The given filters for errors, logs and spans. */
 export const shown = (given: unknown): string => {
-  if (given === undefined) return everything
-  const list: ReadonlyArray<unknown> = Array.isArray(given) ? given : [given]
+  const list = listOf(given)
+  if (list === undefined) return "a list of filters"
   const text = list.map((one) => typeof one === "string" ? one : format(one)).join(", ")
   return text.length <= longestShown ? text : `${text.slice(0, longestShown)}...`
 }
-
-/** The characters of filters in an error. One filter has at most 1,024. */
-const longestShown = 2048

@@ -63,6 +63,20 @@ export const severalFilters = (test: Test, until: Until) => {
       }
     }))
 
+  test("a watch with a thousand filters of fifty tokens becomes ready", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const tail = Array.from({ length: 49 }, () => "t").join(".")
+      const filters = numbers(1000).map((n) => `k${n}.${tail}`)
+      yield* store.put(filters[500]!, bytes("1"))
+      const events = yield* store.watch(filters).pipe(
+        Stream.takeUntil(({ _tag }) => _tag === "Ready"),
+        Stream.runCollect,
+        Effect.timeout("5 seconds")
+      )
+      assert.deepStrictEqual(events.map(shown), [`${filters[500]}=1`, "ready"])
+    }))
+
   test("a watch with several filters starts at a revision, or with updates", () =>
     Effect.gen(function*() {
       const store = yield* openBucket({ historySize: 5 })
@@ -113,6 +127,12 @@ export const severalFilters = (test: Test, until: Until) => {
         numbers(1001).map((n) => `k${n}`),
         Array(3),
         new Set(["a"]),
+        Array(2 ** 32 - 1),
+        new Proxy(["a"], {
+          get: () => {
+            throw new Error("a hostile list")
+          }
+        }),
         null
       ]
       for (const filter of wrong as ReadonlyArray<KVStore.Filter>) {

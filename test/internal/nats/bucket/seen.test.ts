@@ -46,6 +46,17 @@ describe("the last STREAM.INFO", () => {
     // Another server of the cluster can have the consumer.
     assert.isFalse(can({ num_replicas: 3 }, "2.15.1"))
     assert.isFalse(can({ num_replicas: 1 }, "2.15.1", 512))
+    // A server takes seconds for many filters, and for long ones.
+    const canFor = (list: ReadonlyArray<string>) =>
+      canFilter(
+        Result.getOrThrow(filters.read(list)),
+        { config: { num_replicas: 1 }, version: "2.15.1" },
+        { maxPayload: 1_000_000, prefix: "$KV.b." }
+      )
+    const many = (count: number) => Array.from({ length: count }, (_, index) => `k${index}`)
+    const long = (tokens: number) => ["x", Array.from({ length: tokens }, () => "t").join(".")]
+    assert.deepStrictEqual([canFor(many(16)), canFor(many(17))], [true, false])
+    assert.deepStrictEqual([canFor(long(30)), canFor(long(31))], [true, false])
   })
 
   it("decides the reason for silent removals and whether there is a history", () => {
