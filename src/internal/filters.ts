@@ -84,7 +84,7 @@ const listOf = (given: unknown): ReadonlyArray<unknown> | undefined => {
   return Result.getOrElse(copied, () => undefined)
 }
 
-/** What is wrong with a list. */
+/** The fault of a list, for the error. */
 const problemOf = (list: ReadonlyArray<unknown> | undefined): string => {
   if (list === undefined) return "more, or a list that cannot be read"
   const index = list.findIndex((one) => !isFilter(one))

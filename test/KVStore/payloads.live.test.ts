@@ -1,4 +1,4 @@
-/** Servers with a low `max_payload`: requests are split to fit, and what cannot fit is refused by name. */
+/** Servers with a low `max_payload`: requests are split to fit, and one that cannot fit fails with its reason. */
 import { assert, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

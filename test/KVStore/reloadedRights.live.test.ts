@@ -1,4 +1,4 @@
-/** Rights that are taken away while a store is open, and given back: what fails meanwhile, and that all works again. */
+/** Rights that are taken away while a store is open, and given back: which operations fail, and that all work again. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,7 +17,7 @@ const user = (name: string, permissions: string) =>
 const may = (permissions: string) =>
   `authorization { users: [ { user: all, password: all }, ${user("app", permissions)} ] }`
 
-/** A store of a user whose rights the test changes, and one of a user who has all. */
+/** A store of a user whose rights the test changes, and one of a user with all rights. */
 const open = Effect.fnUntraced(function*(world: World) {
   const { openAs, reload } = yield* server(world, may(""))
   const options = { bucket: "orders", historySize: 2 }

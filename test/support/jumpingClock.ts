@@ -1,4 +1,4 @@
-/** A clock of a host that jumps ahead, so that what is stored becomes old. */
+/** A clock of a host that jumps ahead, so that stored values become old. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

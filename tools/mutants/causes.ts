@@ -48,7 +48,7 @@ export const causes: ReadonlyArray<Mutant> = [
     find: `return limit >= 0 && reserved + asked > limit ? "account" : "server"`,
     replace: `return limit >= 0 && reserved + asked < 0 ? "account" : "server"`,
     ...byTest,
-    test: onReasons("of a new bucket is the account's if maxBytes exceeds what is left of the account's limit")
+    test: onReasons("of a new bucket is the account's if maxBytes exceeds the space left within the account's limit")
   },
   {
     name: "an operation without a connection does not name the cause",
@@ -67,7 +67,7 @@ export const causes: ReadonlyArray<Mutant> = [
     replace: "if (lastError !== undefined && lastError === before) return lastError",
     ...byTest,
     test: onPort(
-      "is what the server said in the last attempt, else why it ended the connection, else the client's error"
+      "is the text of the server in the last attempt, else its reason to end the connection, else the client's error"
     )
   },
   {
@@ -78,7 +78,7 @@ export const causes: ReadonlyArray<Mutant> = [
     replace: "return error ?? transport",
     ...byTest,
     test: onPort(
-      "is what the server said in the last attempt, else why it ended the connection, else the client's error"
+      "is the text of the server in the last attempt, else its reason to end the connection, else the client's error"
     )
   },
   {
@@ -88,7 +88,7 @@ export const causes: ReadonlyArray<Mutant> = [
     find: `if (event._tag === "Connected") failures.connect(lastError)`,
     replace: "",
     ...byTest,
-    test: onPort("is none again after a new connection, and none without the method of the client")
+    test: onPort("is undefined again after a new connection, and without the method of the client")
   },
   {
     name: "credentials that expire during a new login are forgotten",

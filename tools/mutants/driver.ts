@@ -1,6 +1,7 @@
 /** Bugs of watches, listings, requests and the store's clock. Those of pulls are in `pulls.ts`. */
 import type { Mutant } from "./models.ts"
 
+const arrivals = "src/internal/nats/jetstream/arrivals.ts"
 const consumer = "src/internal/nats/jetstream/consumer.ts"
 const follow = "src/internal/nats/bucket/watch.ts"
 const reads = "src/internal/nats/jetstream/reads.ts"
@@ -145,7 +146,7 @@ export const driver: ReadonlyArray<Mutant> = [
   },
   {
     name: "pages of names do not depend on max_payload",
-    from: "a server with max_payload of 8 KiB: getMany was retried for ever, K15",
+    from: "a server with max_payload of 8 KiB: getMany failed with a retryable error each time, K15",
     file: "src/internal/nats/bucket/listing.ts",
     find: "paged(subjects, Math.min(mostNameBytes, js.port.server().maxPayload - requestOverhead))",
     replace: "paged(subjects, mostNameBytes)",
@@ -197,7 +198,7 @@ export const driver: ReadonlyArray<Mutant> = [
   {
     name: "a watch does not detect a gap between two messages",
     from: "nats.rs#795, K21",
-    file: consumer,
+    file: arrivals,
     find: "if (place.consumerSequence !== this.last + 1) return this.lost(place.consumerSequence)",
     replace: "",
     scenario: "single"
@@ -205,7 +206,7 @@ export const driver: ReadonlyArray<Mutant> = [
   {
     name: "a watch does not detect that the last message was lost",
     from: "nats.rs#1596, K21",
-    file: consumer,
+    file: arrivals,
     find: "if (Number(last) !== this.last) return this.lost(last)",
     replace: "",
     scenario: "single",
@@ -312,7 +313,7 @@ export const driver: ReadonlyArray<Mutant> = [
   {
     name: "a stored message with the status of a heartbeat or of an end is taken for one",
     from: "nats-server 2.10 stores the status of a published message, K32",
-    file: consumer,
+    file: arrivals,
     find: "if (place === undefined) return this.readStatus(message)",
     replace: "if (place === undefined || message.status !== 0) return this.readStatus(message)",
     scenario: "single",

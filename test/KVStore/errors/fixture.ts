@@ -81,7 +81,7 @@ export const open = (options: KVStore.BucketOptions) =>
 
 export const streams = Effect.map(Raw, ({ manager }) => manager.streams)
 
-/** Opens a store over a client of its own. */
+/** Opens a store over a separate client. */
 export const openAt = (url: string, options: KVStore.BucketOptions) =>
   Effect.map(
     Layer.build(Layer.provide(NatsKVStore.layer(options), NatsClient.layer({ servers: url }))),

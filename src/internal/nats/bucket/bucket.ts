@@ -74,9 +74,10 @@ const reads = (access: Access): Backend["last"] => {
       // Suspended, because a usual read does not need this request.
       const atLeader = Effect.suspend(() => again.read(lastMessage("leader")))
       // A mirror may have answered that it has no message.
-      const nearest = Effect.flatMap(
+      const nearest = Effect.filterOrElse(
         again.readDirect(lastMessage("nearest"), atLeader),
-        (message) => message === undefined ? atLeader : Effect.succeed(message)
+        (message) => message !== undefined,
+        () => atLeader
       )
       return Effect.map(
         currency === "seen" && lastSeen.isCurrent && !lastSeen.isMirrored && isNearestCurrent(lastSeen.now)

@@ -19,14 +19,8 @@ import type { BackendEvent, Follow, SilentRemoval } from "../../kv/backend.ts"
 import { backoff } from "../../retry.ts"
 import type { Matches } from "../../subjects.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
-import {
-  type Arrival,
-  type Consumer,
-  Interrupted,
-  linkChanges,
-  open,
-  type RestartCause
-} from "../jetstream/consumer.ts"
+import { type Arrival, Interrupted, type RestartCause } from "../jetstream/arrivals.ts"
+import { type Consumer, linkChanges, open } from "../jetstream/consumer.ts"
 import { fromDelivered } from "../jetstream/messages.ts"
 import type { PortFailure } from "../port.ts"
 import type { Reach } from "./reach.ts"

@@ -143,7 +143,7 @@ const makeDialing = () => {
 }
 
 describe("the outage of a connection", () => {
-  it("is what the server said in the last attempt, else why it ended the connection, else the client's error", async () => {
+  it("is the text of the server in the last attempt, else its reason to end the connection, else the client's error", async () => {
     const { connection, fails, protocol } = makeDialing()
     const port = natsIo.make(untyped(connection))
     assert.isUndefined(port.outage())
@@ -163,7 +163,7 @@ describe("the outage of a connection", () => {
     assert.strictEqual(port.outage()?.cause, said)
   })
 
-  it("is none again after a new connection, and none without the method of the client", async () => {
+  it("is undefined again after a new connection, and without the method of the client", async () => {
     const { connection, fails, report } = makeDialing()
     const port = natsIo.make(untyped(connection))
     report({ type: "disconnect" })

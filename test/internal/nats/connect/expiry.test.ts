@@ -13,7 +13,7 @@ describe("expiry", () => {
     assert.isUndefined(expiredAt(expiryOf(certificates.client.cert.text), now))
   })
 
-  it("without a time, or with a later one, is none", () => {
+  it("without a time, or with a later one, is undefined", () => {
     assert.isUndefined(expiredAt(undefined, now))
     assert.isUndefined(expiredAt(now + 1, now))
     assert.strictEqual(expiredAt(now, now), "2026-01-01T00:00:00.000Z")

@@ -278,24 +278,30 @@ describe("the pulls of a consumer", () => {
       }
     }))
 
+  /** A puller of a consumer in another account. */
+  const makeForeign = Effect.fnUntraced(function*(access: ApiAccess) {
+    const clock = yield* Clock.Clock
+    const sent: Array<PullSettings> = []
+    const puller = new Puller({
+      what: "a watch",
+      clock,
+      window: new PullWindow(clock),
+      access,
+      maxPayload: () => mebibyte,
+      pending: 5,
+      meanSize: 100,
+      largest: undefined,
+      send: (settings) => sent.push(settings)
+    })
+    puller.proceed()
+    return { puller, sent }
+  })
+
   it.effect("are for one message each, without heartbeats, if only one answer to a request passes", () =>
     Effect.gen(function*() {
       const access = new ApiAccess({ apiPrefix: "fromA" })
       assert.isTrue(access.sawOne())
-      const clock = yield* Clock.Clock
-      const sent: Array<PullSettings> = []
-      const puller = new Puller({
-        what: "a watch",
-        clock,
-        window: new PullWindow(clock),
-        access,
-        maxPayload: () => mebibyte,
-        pending: 5,
-        meanSize: 100,
-        largest: undefined,
-        send: (settings) => sent.push(settings)
-      })
-      puller.proceed()
+      const { puller, sent } = yield* makeForeign(access)
       puller.received(100, 4)
       puller.ended("full")
       puller.processed(1)
@@ -316,19 +322,7 @@ describe("the pulls of a consumer", () => {
   it.effect("show that several answers pass by the second answer to one pull", () =>
     Effect.gen(function*() {
       const access = new ApiAccess({ apiPrefix: "fromA" })
-      const clock = yield* Clock.Clock
-      const puller = new Puller({
-        what: "a watch",
-        clock,
-        window: new PullWindow(clock),
-        access,
-        maxPayload: () => mebibyte,
-        pending: 5,
-        meanSize: 100,
-        largest: undefined,
-        send: () => undefined
-      })
-      puller.proceed()
+      const { puller } = yield* makeForeign(access)
       assert.isFalse(puller.isAnswered)
       puller.received(100, 4)
       assert.deepStrictEqual([puller.isAnswered, access.passesSeveral], [true, false])

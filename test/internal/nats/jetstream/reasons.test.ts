@@ -235,7 +235,7 @@ describe("full storage", () => {
     for (const [stream, size, scope] of cases) assert.strictEqual(fullScope(stream, size), scope)
   })
 
-  it("of a new bucket is the account's if maxBytes exceeds what is left of the account's limit", () => {
+  it("of a new bucket is the account's if maxBytes exceeds the space left within the account's limit", () => {
     const account = (max_storage: number, reserved_storage: number): AccountLimits => ({
       reserved_storage,
       reserved_memory: 0,
