@@ -1,6 +1,7 @@
 /** Bugs of pull consumers: of their pulls and window, of their supervision, and of what a watch does with a slow reader. */
 import type { Edit, Mutant } from "./models.ts"
 
+const arrivals = "src/internal/nats/jetstream/arrivals.ts"
 const consumer = "src/internal/nats/jetstream/consumer.ts"
 const puller = "src/internal/nats/jetstream/puller.ts"
 const givenSubjects = "src/internal/nats/bucket/givenSubjects.ts"
@@ -354,6 +355,15 @@ const listings = bugsOf(requester, tests.requester, [
 ])
 
 const supervision = [
+  ...bugsOf(arrivals, tests.watchReaders, [
+    {
+      name: "the end of a sign of life counts as the end of the consumer",
+      from: "a slow reader would replace its consumer every 3 s, K21",
+      find: "return isOfPull ? this.ended(\"full\") : undefined",
+      replace: "return isOfPull ? this.ended(\"full\") : silent(token)",
+      test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
+    }
+  ]),
   ...bugsOf(consumer, tests.watchReaders, [
     {
       name: "a watch that waits for its reader gives no sign of life",
@@ -367,13 +377,6 @@ const supervision = [
       from: "each slow reader would replace its consumer every 2.2 s, K21",
       find: "isExpecting: () => puller.isExpecting",
       replace: "isExpecting: () => true",
-      test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
-    },
-    {
-      name: "the end of a sign of life counts as the end of the consumer",
-      from: "a slow reader would replace its consumer every 3 s, K21",
-      find: "return isOfPull ? this.ended(\"full\") : undefined",
-      replace: "return isOfPull ? this.ended(\"full\") : silent(token)",
       test: "that waits for its reader keeps its consumer, and shows the server every 3 s that it is in use"
     },
     {
@@ -483,7 +486,7 @@ const readers = [
       test: "looks for removed keys after a slow reader, because markers may have expired unseen"
     }
   ]),
-  ...bugsOf(consumer, tests.watchGaps, [
+  ...bugsOf(arrivals, tests.watchGaps, [
     {
       name: "each full pull restarts the time behind",
       from: "a consumer that is behind for long would count as quick, K23",
@@ -514,7 +517,7 @@ const histories = [
       test: "of a bucket with history is ready by a revision, not by the number of pending messages"
     }
   ]),
-  ...bugsOf(consumer, tests.watch, [
+  ...bugsOf(arrivals, tests.watch, [
     {
       name: "a watch asks the server after each frequent heartbeat",
       from: "1,000 requests a second, K36",
