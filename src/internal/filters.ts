@@ -5,7 +5,16 @@ import * as Arr from "effect/Array"
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
 import { InvalidKey } from "../KVStoreError.ts"
-import { everything, expectedFilter, hasWildcard, isFilter, matcherOfAny, type Matches } from "./subjects.ts"
+import {
+  cut,
+  everything,
+  expectedFilter,
+  hasWildcard,
+  isFilter,
+  matcherOfAny,
+  type Matches,
+  shownKey
+} from "./subjects.ts"
 
 /** The most filters of a list: each of them is compared with the others, and with each message. */
 const mostFilters = 1000
@@ -109,18 +118,11 @@ export const read = (given: unknown): Result.Result<Filters, InvalidKey> => {
 /** The characters of one filter in an error. */
 const longestOne = 100
 
-const shownOne = (filter: unknown): string => {
-  const text = typeof filter === "string" ? JSON.stringify(filter) : format(filter)
-  return text.length <= longestOne ? text : `${text.slice(0, longestOne)}...`
-}
-
-/** The characters of filters in an error. One filter has at most 1,024. */
-const longestShown = 2048
+const shownOne = (filter: unknown): string =>
+  cut(typeof filter === "string" ? JSON.stringify(filter) : format(filter), longestOne)
 
 /** The given filters for errors, logs and spans. */
 export const shown = (given: unknown): string => {
   const list = listOf(given)
-  if (list === undefined) return "a list of filters"
-  const text = list.map((one) => typeof one === "string" ? one : format(one)).join(", ")
-  return text.length <= longestShown ? text : `${text.slice(0, longestShown)}...`
+  return list === undefined ? "a list of filters" : cut(list.map(shownKey).join(", "))
 }

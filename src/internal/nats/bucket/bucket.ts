@@ -179,10 +179,7 @@ const writes = (access: Access): Backend["append"] => {
 }
 
 const notingMirrors = <A>(request: Effect.Effect<A, PortFailure>, lastSeen: LastSeen): Effect.Effect<A, PortFailure> =>
-  Effect.tapErrorTag(request, "OtherStream", () =>
-    Effect.sync(() => {
-      lastSeen.isMirrored = true
-    }))
+  Effect.tapErrorTag(request, "OtherStream", () => Effect.sync(() => lastSeen.sawMirror()))
 
 /** The stream's requests, with each STREAM.INFO answer and each answer of a mirror noted in `lastSeen`. */
 const noting = (js: jetstream.JetStream, lastSeen: LastSeen): jetstream.JetStream => ({

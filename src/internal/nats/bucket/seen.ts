@@ -119,8 +119,7 @@ export class LastSeen {
 
   /** The bytes of the stream. */
   bytes = 0
-  /** Whether a mirror has answered a direct read. It may do so again, also after other answers. */
-  isMirrored = false
+  private hasMirror = false
 
   get now(): Seen {
     return this.seen
@@ -129,6 +128,16 @@ export class LastSeen {
   /** Whether STREAM.INFO was requested since the last doubt, and answered. */
   get isCurrent(): boolean {
     return this.answered > this.doubted
+  }
+
+  /** Whether a mirror has answered a direct read. It may do so again, also after other answers. */
+  get isMirrored(): boolean {
+    return this.hasMirror
+  }
+
+  /** To be called when a mirror has answered a direct read. */
+  sawMirror(): void {
+    this.hasMirror = true
   }
 
   /** To be called before each request. Returns the function that takes its answer. */
