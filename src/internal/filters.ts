@@ -5,16 +5,7 @@ import * as Arr from "effect/Array"
 import { format } from "effect/Formatter"
 import * as Result from "effect/Result"
 import { InvalidKey } from "../KVStoreError.ts"
-import {
-  cut,
-  everything,
-  expectedFilter,
-  hasWildcard,
-  isFilter,
-  matcherOfAny,
-  type Matches,
-  shownKey
-} from "./subjects.ts"
+import { everything, expectedFilter, hasWildcard, isFilter, matcherOfAny, type Matches, shownKey } from "./subjects.ts"
 
 /** The most filters of a list: each of them is compared with the others, and with each message. */
 const mostFilters = 1000
@@ -115,8 +106,12 @@ export const read = (given: unknown): Result.Result<Filters, InvalidKey> => {
     : Result.fail(refusal(list))
 }
 
-/** The characters of one filter in an error. */
+/** The characters of one filter in an error, and those of all. A valid filter has at most 1,024. */
 const longestOne = 100
+const longestShown = 2048
+
+/** The beginning of a text that is too long for an error. */
+const cut = (text: string, most: number): string => text.length <= most ? text : `${text.slice(0, most)}...`
 
 const shownOne = (filter: unknown): string =>
   cut(typeof filter === "string" ? JSON.stringify(filter) : format(filter), longestOne)
@@ -124,5 +119,5 @@ const shownOne = (filter: unknown): string =>
 /** The given filters for errors, logs and spans. */
 export const shown = (given: unknown): string => {
   const list = listOf(given)
-  return list === undefined ? "a list of filters" : cut(list.map(shownKey).join(", "))
+  return list === undefined ? "a list of filters" : cut(list.map(shownKey).join(", "), longestShown)
 }

@@ -8,9 +8,6 @@ import { toUtf8 } from "./utf8.ts"
 /** In characters. A server closes the connection at a subject above 4 KiB, its control line (observed on 2.15.1). */
 export const longestKey = 1024
 
-/** The longest text of a key, or of a list of filters, in an error, in characters. */
-const longestShown = 2 * longestKey
-
 const keyPattern = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/
 
 /** A subject without wildcards, which can be the beginning of others. */
@@ -50,12 +47,8 @@ export const checkStoredKey = (key: string): InvalidKey | undefined =>
 export const isFilter = (filter: unknown): filter is string =>
   typeof filter === "string" && filter.length <= longestKey && filter.split(".").every(tokenIsValid)
 
-/** The beginning of a text that is too long for an error. */
-export const cut = (text: string, most: number = longestShown): string =>
-  text.length <= most ? text : `${text.slice(0, most)}...`
-
-/** A key for an error. A key that is not a string is formatted as text, and one that is much too long is cut. */
-export const shownKey = (key: unknown): string => cut(typeof key === "string" ? key : format(key))
+/** A key for an error. A key that is not a string is formatted as text. */
+export const shownKey = (key: unknown): string => typeof key === "string" ? key : format(key)
 
 /** Whether a subject or a key matches a filter. */
 export type Matches = (subject: string) => boolean
