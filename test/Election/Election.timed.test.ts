@@ -17,7 +17,6 @@ import { layerNatsServer, NatsServer, startNatsServer } from "../../tools/natsSe
 import { layerClient, layerNatsBuckets, layerRaw } from "../support/natsClient.ts"
 
 import { eventually } from "../../tools/eventually.ts"
-import { countOf } from "../support/links.ts"
 import { Buckets, finisher, freshName, numbers, openBucket, quiet } from "../support/suite.ts"
 import { leaseDuration, now } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
@@ -73,7 +72,7 @@ const onServers = (line: Line): void =>
           const one = yield* stand(yield* startProcess(yield* connect(server.url, bucket)), finish, "one", patient)
           yield* until(one.hasWon, (hasWon) => hasWon)
           const two = yield* stand(yield* startProcess(yield* connect(server.url, bucket)), finish, "two", patient)
-          yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+          yield* until(Effect.sync(() => two.process.link.reads.length), (reads) => reads > 0)
           const { landed } = one.process.link
           yield* server.restart
           const before = landed.length
@@ -118,7 +117,7 @@ const onServers = (line: Line): void =>
           const one = yield* stand(yield* startProcess(store), finish, "one")
           yield* until(one.hasWon, (hasWon) => hasWon)
           const two = yield* stand(yield* startProcess(store), finish, "two")
-          yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+          yield* until(Effect.sync(() => two.process.link.reads.length), (reads) => reads > 0)
           const { bucket } = store.config
           yield* Effect.andThen((yield* Buckets).drop(bucket), openBucket({ bucket }))
           yield* until(Effect.tap(two.hasWon, () => believers([one, two])), (hasWon) => hasWon)

@@ -83,6 +83,8 @@ export interface Link {
   readonly calls: Array<Call>
   /** The puts that succeeded, in order. */
   readonly landed: Array<Call>
+  /** The gets that were answered, in order. */
+  readonly reads: Array<Call>
 }
 
 export const makeLink = (): Link => {
@@ -91,16 +93,19 @@ export const makeLink = (): Link => {
   let watching = Deferred.makeUnsafe<never, KVStore.KVStoreError>()
   const calls: Array<Call> = []
   const landed: Array<Call> = []
+  const reads: Array<Call> = []
+  const succeeded: { readonly [operation: string]: Array<Call> } = { put: landed, get: reads }
   const through = <A>(call: Omit<Call, "sentAt">, run: Effect.Effect<A, KVStore.KVStoreError>) =>
     Effect.clockWith((clock) => {
       const sent = { ...call, sentAt: Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
       calls.push(sent)
       const answer = current === undefined ? run : current(sent, run)
-      return call.operation === "put" ? Effect.tap(answer, () => Effect.sync(() => landed.push(sent))) : answer
+      return Effect.tap(answer, () => Effect.sync(() => succeeded[call.operation]?.push(sent)))
     })
   return {
     calls,
     landed,
+    reads,
     set: (fault) =>
       Effect.sync(() => {
         current = fault

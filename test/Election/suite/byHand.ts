@@ -86,7 +86,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
         timings: { ...timings, leaseDuration: longer }
       })
       const observer = yield* startProcess(store)
-      yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+      yield* until(Effect.sync(() => two.process.link.reads.length), (reads) => reads > 0)
       const writtenAt = yield* now
       yield* store.put(keyOf(only), bytes("{}"))
       yield* until(one.whyLost, is<unknown>("superseded"))

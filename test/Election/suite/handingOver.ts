@@ -74,7 +74,7 @@ export const handingOver = ({ backend, finish, test, until }: Tools) => {
       yield* until(one.hasWon, isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two")
       const { link } = two.process
-      yield* until(Effect.sync(() => countOf(link, "get")), (reads) => reads > 0)
+      yield* until(Effect.sync(() => link.reads.length), (reads) => reads > 0)
       const resignedAt = yield* now
       yield* finish(one.leadership().resign)
       assert.isFalse(yield* one.isValid)

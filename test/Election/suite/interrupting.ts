@@ -16,7 +16,7 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       const one = yield* stand(yield* startProcess(store), finish, "one")
       yield* until(one.hasWon, isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two")
-      yield* until(Effect.sync(() => countOf(two.process.link, "get")), (reads) => reads > 0)
+      yield* until(Effect.sync(() => two.process.link.reads.length), (reads) => reads > 0)
       yield* two.interrupt
       assert.strictEqual(countOf(two.process.link, "put"), 0)
       assert.isTrue(yield* one.isValid)

@@ -2,7 +2,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
-import { countOf } from "../../support/links.ts"
 import { openBucket } from "../../support/suite.ts"
 import { isTrue, now, renewInterval, type Tools } from "./fixture.ts"
 import { believers, type Seat, stand, startProcess } from "./processes.ts"
@@ -18,7 +17,7 @@ export const priorities = ({ finish, test, until }: Tools) => {
         seats.push(yield* stand(yield* startProcess(store), finish, `${priority}`, { priority }))
       }
       for (const { process } of seats) {
-        yield* until(Effect.sync(() => countOf(process.link, "get")), (reads) => reads > 0)
+        yield* until(Effect.sync(() => process.link.reads.length), (reads) => reads > 0)
       }
       const closedAt = yield* now
       yield* one.close

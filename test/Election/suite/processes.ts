@@ -32,6 +32,7 @@ export const startProcess = Effect.fnUntraced(function*(
   ).pipe(Effect.provideService(Clock.Clock, clock))
   // Tests do not count the requests of the layer.
   link.calls.length = 0
+  link.reads.length = 0
   return { link, clock, election: Context.get(context, Election.Election) }
 })
 

@@ -244,7 +244,7 @@ export const working = ({ finish, test, until, wait }: Tools) => {
       yield* until(one.hasWon, isTrue)
       for (const index of numbers(5)) {
         const other = yield* stand(yield* startProcess(store), finish, `${index}`)
-        yield* until(Effect.sync(() => countOf(other.process.link, "get")), (reads) => reads > 0)
+        yield* until(Effect.sync(() => other.process.link.reads.length), (reads) => reads > 0)
         yield* wait(20)
         yield* other.interrupt
         assert.strictEqual(countOf(other.process.link, "put"), 0)
