@@ -29,11 +29,10 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import * as config from "./internal/kv/config.ts"
+import { Buckets } from "./Buckets.ts"
 import { getUnexpired as readUnexpired } from "./internal/kv/expireOnRead.ts"
 import * as memory from "./internal/kv/memory.ts"
-import { countActive } from "./internal/kv/metrics.ts"
-import { make as makeStore } from "./internal/kv/store.ts"
+import { open } from "./internal/kv/open.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
 import { isDeeperThan, mostLevels } from "./internal/storedJson.ts"
 import { checkKey } from "./internal/subjects.ts"
@@ -701,6 +700,40 @@ export const KVOptions: {
 }
 
 /**
+ * Opens a bucket of `Buckets`. The store is usable until the scope closes.
+ *
+ * **Details**
+ *
+ * A missing bucket is created, unless `create` is false. An existing bucket is
+ * compared with the options, and `onMismatch` decides what happens if they differ.
+ * Fails as `Buckets.open` does.
+ *
+ * **Example** (A bucket whose name is known at run time)
+ *
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { Buckets, KVStore } from "effect-aegis"
+ *
+ * const colourOf = (tenant: string) =>
+ *   Effect.scoped(Effect.gen(function*() {
+ *     const store = yield* KVStore.make({ bucket: `settings_${tenant}` })
+ *     const colour = yield* store.get("colour")
+ *     return Option.isSome(colour) ? "has a colour" : "has no colour"
+ *   }))
+ *
+ * console.log(await Effect.runPromise(Effect.provide(colourOf("ann"), Buckets.layerMemory)))
+ * // => has no colour
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: BucketOptions
+): Effect.Effect<KVStore["Service"], KVStoreError, Buckets | Scope.Scope> =>
+  Buckets.use((buckets) => buckets.open(options))
+
+/**
  * Creates an empty store in the memory of this process.
  *
  * **Details**
@@ -731,11 +764,7 @@ export const KVOptions: {
 export const makeMemory = (
   options: BucketOptions
 ): Effect.Effect<KVStore["Service"], KVStoreError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const backend = yield* memory.make(yield* config.make(options))
-    yield* countActive
-    return KVStore.of(makeStore(backend))
-  })
+  Effect.flatMap(memory.make, (buckets) => open(options, buckets.open))
 
 /**
  * Codec between text and its UTF-8 bytes, for `typedWith`. Compose it with other
@@ -784,14 +813,169 @@ const orInvalid = <A>(
   value === undefined ? Effect.fail(new SchemaIssue.InvalidValue({ expected }, input, options)) : Effect.succeed(value)
 
 /**
+ * A layer that opens a bucket of `Buckets`: see `make`. The same layer works in memory
+ * and on a NATS server.
+ *
+ * **Gotchas**
+ *
+ * A program has one `KVStore`. If two layers of it are merged, both parts of the
+ * program use the bucket of the one that was merged last. A program with several
+ * buckets gives each a service of its own: `KVStore.Service`, `KVStore.TypedService`.
+ *
+ * **Example** (The same program in memory and on a server)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Buckets, KVStore, NatsClient } from "effect-aegis"
+ *
+ * const Store = KVStore.layer({ bucket: "settings", historySize: 5 })
+ *
+ * const InProduction = Store.pipe(
+ *   Layer.provide(Buckets.layerNats),
+ *   Layer.provide(NatsClient.layer({ servers: "nats://localhost:4222" }))
+ * )
+ *
+ * const InTests = Layer.provide(Store, Buckets.layerMemory)
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* KVStore.KVStore
+ *   yield* store.put("colour", new TextEncoder().encode("blue"))
+ *   return yield* store.keys()
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, InTests)))
+ * // => colour
+ *
+ * export const run = Effect.provide(program, InProduction)
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError, Buckets> =>
+  Layer.effect(KVStore, make(options))
+
+/**
  * Provides an empty store in the memory of this process. Each build of the layer
- * creates a separate store: see `makeMemory`.
+ * creates a separate store: see `makeMemory`. A shortcut for `KVStore.layer` with a
+ * `Buckets.layerMemory` of its own.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerMemory = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError> =>
   Layer.effect(KVStore, makeMemory(options))
+
+/**
+ * The class of a bucket that is a service of its own: see `Service`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, KVStore["Service"]> {
+  /** Opens the bucket: see `KVStore.make`. */
+  readonly make: Effect.Effect<KVStore["Service"], KVStoreError, Buckets | Scope.Scope>
+  /** A layer that opens the bucket. */
+  readonly layer: Layer.Layer<Self, KVStoreError, Buckets>
+}
+
+/**
+ * The class of a typed bucket that is a service of its own: see `TypedService`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TypedServiceClass<Self, Id extends string, A> extends Context.ServiceClass<Self, Id, TypedKVStore<A>> {
+  /** Opens the bucket, and returns its typed view: see `KVStore.make`. */
+  readonly make: Effect.Effect<TypedKVStore<A>, KVStoreError, Buckets | Scope.Scope>
+  /** A layer that opens the bucket. */
+  readonly layer: Layer.Layer<Self, KVStoreError, Buckets>
+}
+
+/**
+ * Creates a service for one bucket, so that a program can have several.
+ *
+ * **Details**
+ *
+ * The class has the layer of the bucket: `Orders.layer`. It needs `Buckets`, which the
+ * program chooses once: `Buckets.layerMemory`, `Buckets.layerNats`, or a layer of
+ * `Aegis`. With options that are known at run time only, use
+ * `Layer.effect(Orders, KVStore.make(options))`.
+ *
+ * **Example** (Two buckets in one program)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Buckets, KVStore } from "effect-aegis"
+ *
+ * class Orders extends KVStore.Service<Orders>()("app/Orders", { bucket: "orders" }) {}
+ * class Carts extends KVStore.Service<Carts>()("app/Carts", { bucket: "carts", streamMaxAge: "1 day" }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* Orders
+ *   const carts = yield* Carts
+ *   yield* carts.put("ann", new TextEncoder().encode("an apple"))
+ *   return `orders: ${(yield* orders.keys()).length}, carts: ${(yield* carts.keys()).length}`
+ * })
+ *
+ * const Stores = Layer.merge(Orders.layer, Carts.layer).pipe(Layer.provide(Buckets.layerMemory))
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Stores)))
+ * // => orders: 0, carts: 1
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service =
+  <Self>() => <const Id extends string>(id: Id, options: BucketOptions): ServiceClass<Self, Id> => {
+    const service = Context.Service<Self, KVStore["Service"]>()(id)
+    const opened = make(options)
+    return Object.assign(service, { make: opened, layer: Layer.effect(service, opened) })
+  }
+
+/**
+ * Creates a service for the typed view of one bucket: see `Service` and `typed`.
+ *
+ * **Example** (A bucket of prices)
+ *
+ * ```ts
+ * import { Effect, Layer, Option, Schema } from "effect"
+ * import { Buckets, KVStore } from "effect-aegis"
+ *
+ * const Price = Schema.Struct({ cents: Schema.Int })
+ *
+ * class Prices extends KVStore.TypedService<Prices>()("app/Prices", { bucket: "prices", schema: Price }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const prices = yield* Prices
+ *   yield* prices.put("apple", { cents: 120 })
+ *   const price = yield* prices.get("apple")
+ *   return Option.match(price, { onNone: () => "no price", onSome: ({ value }) => `${value.cents} cents` })
+ * })
+ *
+ * const Stores = Layer.provide(Prices.layer, Buckets.layerMemory)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Stores)))
+ * // => 120 cents
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const TypedService = <Self>() =>
+<const Id extends string, A, I>(
+  id: Id,
+  options: BucketOptions & {
+    /** The schema of the values, which are stored as JSON text. */
+    readonly schema: Schema.Codec<A, I>
+  }
+): TypedServiceClass<Self, Id, A> => {
+  const { schema, ...bucket } = options
+  const service = Context.Service<Self, TypedKVStore<A>>()(id)
+  const opened = Effect.map(make(bucket), (store) => typed(store, schema))
+  return Object.assign(service, { make: opened, layer: Layer.effect(service, opened) })
+}
 
 /** Whether the first argument is a store. In the data-last form it is not. */
 const isStore = ({ 0: first }: IArguments): boolean =>

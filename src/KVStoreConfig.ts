@@ -44,7 +44,7 @@ export interface BucketOptions {
    * server with this storage does.
    */
   readonly storage?: "file" | "memory" | undefined
-  /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. Ignored by the memory backend. */
+  /** Number of copies of the bucket in a NATS cluster, 1 to 5. Default 1. The memory backend only compares it. */
   readonly replicas?: number | undefined
   /** Text about the bucket for operators, up to 4 KiB. Not compared with that of an existing bucket. Ignored by the memory backend. */
   readonly description?: string | undefined
@@ -80,7 +80,7 @@ export interface BucketOptions {
   readonly apiPrefix?: string | undefined
   /**
    * What to do with an existing bucket that has another configuration. Default
-   * `"fail"`. Ignored by the memory backend.
+   * `"fail"`.
    *
    * - `"fail"`: fail with `ConfigMismatch`
    * - `"update"`: change the settings that differ
@@ -93,7 +93,7 @@ export interface BucketOptions {
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
   /**
    * Whether the store creates a missing bucket, and recreates the bucket after it
-   * was deleted. Default true. Ignored by the memory backend.
+   * was destroyed. Default true.
    */
   readonly create?: boolean | undefined
   /**

@@ -7,20 +7,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as config from "./internal/kv/config.ts"
-import { countActive } from "./internal/kv/metrics.ts"
-import { make as makeStore } from "./internal/kv/store.ts"
+import { open } from "./internal/kv/open.ts"
 import * as bucket from "./internal/nats/bucket/bucket.ts"
-import { requesterOf } from "./internal/nats/service.ts"
+import { findRequester } from "./internal/nats/service.ts"
 import { KVStore } from "./KVStore.ts"
 import type { BucketOptions } from "./KVStoreConfig.ts"
-import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
+import type { KVStoreError } from "./KVStoreError.ts"
 import { NatsClient } from "./NatsClient.ts"
-
-const noClient = new InvalidConfig({
-  problem: "NatsClient: expected a client created by NatsClient.make, NatsClient.layer, NatsClient.layerConfig or " +
-    "layerFromConnection (NatsClient, NatsLegacy), got another object"
-})
 
 /**
  * Opens a bucket. The store is usable until the scope closes.
@@ -56,22 +49,18 @@ const noClient = new InvalidConfig({
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(
+export const make = (
   options: BucketOptions
-): Effect.fn.Return<KVStore["Service"], KVStoreError, NatsClient | Scope.Scope> {
-  const settings = yield* config.make(options)
-  const requester = requesterOf(yield* NatsClient)
-  const opened = requester === undefined ? Effect.fail(noClient) : bucket.make(requester, settings)
-  const backend = yield* Effect.mapError(
-    opened,
-    (reason) => new KVStoreError({ bucket: settings.bucket, operation: "open", key: undefined, reason })
+): Effect.Effect<KVStore["Service"], KVStoreError, NatsClient | Scope.Scope> =>
+  Effect.flatMap(
+    NatsClient,
+    (client) =>
+      open(options, (config) => Effect.flatMap(findRequester(client), (requester) => bucket.make(requester, config)))
   )
-  yield* countActive
-  return KVStore.of(makeStore(backend))
-})
 
 /**
- * A layer that opens a bucket: see `make`.
+ * A layer that opens a bucket: see `make`. A shortcut for `KVStore.layer` with
+ * `Buckets.layerNats`.
  *
  * **Example** (A store on a local server)
  *

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Aegis from "./Aegis.ts"
+export * as Buckets from "./Buckets.ts"
 export * as Election from "./Election.ts"
 export * as Expiration from "./Expiration.ts"
 export * as FencingToken from "./FencingToken.ts"

@@ -137,8 +137,8 @@ export interface SimulatedNode {
    */
   readonly layer: Layer.Layer<KVStore, KVStoreError>
   /**
-   * A connection of this machine to the simulated server, for `NatsKVStore.layer` with any bucket. The layer also
-   * provides the machine's clocks, random numbers and scheduler.
+   * A connection of this machine to the simulated server, for `Buckets.layerNats`. The layer also provides
+   * the machine's clocks, random numbers and scheduler.
    */
   readonly client: Layer.Layer<NatsClient, KVStoreError>
   /**

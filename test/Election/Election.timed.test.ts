@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Order from "effect/Order"
+import { layerNats } from "../../src/Buckets.ts"
 import * as FencingToken from "../../src/FencingToken.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
@@ -14,10 +15,10 @@ import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
 
-import { layerClient, layerNatsBuckets, layerRaw } from "../support/natsClient.ts"
+import { layerClient, layerRaw } from "../support/natsClient.ts"
 
 import { eventually } from "../../tools/eventually.ts"
-import { Buckets, finisher, freshName, numbers, openBucket, quiet } from "../support/suite.ts"
+import { destroyBucket, finisher, freshName, numbers, openBucket, quiet } from "../support/suite.ts"
 import { leaseDuration, now } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 import { believers, employ, recordIn, type Seat, stand, startProcess } from "./suite/processes.ts"
@@ -26,7 +27,7 @@ const until = eventually(false)
 const finish = finisher(until)
 
 const layerLine = (line: Line) =>
-  layerNatsBuckets.pipe(
+  layerNats.pipe(
     Layer.provideMerge(Layer.merge(layerClient, layerRaw)),
     Layer.provideMerge(layerNatsServer(line))
   )
@@ -119,7 +120,7 @@ const onServers = (line: Line): void =>
           const two = yield* stand(yield* startProcess(store), finish, "two")
           yield* until(Effect.sync(() => two.process.link.reads.length), (reads) => reads > 0)
           const { bucket } = store.config
-          yield* Effect.andThen((yield* Buckets).drop(bucket), openBucket({ bucket }))
+          yield* Effect.andThen(destroyBucket(bucket), openBucket({ bucket }))
           yield* until(Effect.tap(two.hasWon, () => believers([one, two])), (hasWon) => hasWon)
           assert.isFalse(yield* one.isValid)
           const isOlder = Order.isLessThan(FencingToken.Order)(one.leadership().token, two.leadership().token)

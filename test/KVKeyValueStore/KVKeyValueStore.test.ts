@@ -1,5 +1,6 @@
 /** `KVKeyValueStore` on a store in memory. */
-import { memoryBuckets } from "../support/suite.ts"
+
+import { layerMemory } from "../../src/Buckets.ts"
 import { suite } from "./suite/index.ts"
 
-suite("KVKeyValueStore in memory", { kind: "memory", virtual: true, buckets: memoryBuckets })
+suite("KVKeyValueStore in memory", { kind: "memory", virtual: true, buckets: layerMemory })

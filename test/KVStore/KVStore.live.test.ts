@@ -11,14 +11,15 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { layerNats } from "../../src/Buckets.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { layerNatsServer, type NatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
-import { layerClient, layerLegacyClient, layerNatsBuckets, layerRaw, Raw } from "../support/natsClient.ts"
-import { Buckets, freshName, numbers, openBucket, record, type Store } from "../support/suite.ts"
+import { layerClient, layerLegacyClient, layerRaw, Raw } from "../support/natsClient.ts"
+import { destroyBucket, freshName, openBucket, record } from "../support/suite.ts"
 import { reasonOf } from "../support/suite.ts"
 import { read, shown } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
@@ -40,7 +41,7 @@ const ours: Connection = { name: "", layer: layerClient }
 const legacy: Connection = { name: ", legacy", layer: layerLegacyClient }
 
 const layerLine = (line: Line, connection: Connection) =>
-  layerNatsBuckets.pipe(
+  layerNats.pipe(
     Layer.provideMerge(Layer.merge(connection.layer, layerRaw)),
     Layer.provideMerge(layerNatsServer(line))
   )
@@ -56,8 +57,6 @@ const noConsumerOf = (bucket: string) => until(consumers(bucket), (count) => cou
 
 const onServers = (line: Line, connection: Connection): void =>
   layer(layerLine(line, connection), onRealTime)(`${line}${connection.name}: a bucket on a server`, (it) => {
-    const hasMarkers = line !== "2.10"
-
     it.effect("a watch has one consumer, and deletes it when it ends", () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
@@ -104,126 +103,6 @@ const onServers = (line: Line, connection: Connection): void =>
         yield* noConsumerOf(store.config.bucket)
       }))
 
-    it.effect("an existing bucket is opened with its contents", () =>
-      Effect.gen(function*() {
-        const options = {
-          bucket: freshName(),
-          historySize: 3,
-          maxValueSize: 1000,
-          maxBytes: 1_000_000,
-          streamMaxAge: "1 hour",
-          storage: "memory"
-        } as const
-        const first = yield* openBucket(options)
-        const revision = yield* first.put("a", bytes("1"))
-        const second = yield* openBucket(options)
-        assert.strictEqual(Option.getOrThrow(yield* second.get("a")).revision, revision)
-        assert.isAbove(yield* second.put("a", bytes("2")), revision)
-        assert.deepStrictEqual(yield* read(first, "a"), Option.some("2"))
-        assert.deepStrictEqual((yield* first.status).created, (yield* second.status).created)
-      }))
-
-    it.effect("ConfigMismatch lists each difference from an existing bucket", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        yield* openBucket({ bucket, historySize: 3, streamMaxAge: "1 hour" })
-        const other = openBucket({
-          bucket,
-          maxValueSize: 1000,
-          maxBytes: 5000,
-          storage: "memory",
-          streamMaxAge: "1 minute"
-        })
-        const error = yield* Effect.flip(other)
-        assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["ConfigMismatch", "open", bucket])
-        const { differences } = yield* reasonOf(other, "ConfigMismatch")
-        assert.deepStrictEqual(differences, [
-          { setting: "historySize", expected: "1", actual: "3" },
-          { setting: "maxValueSize", expected: "1000", actual: "1048576" },
-          { setting: "maxBytes", expected: "5000", actual: "unlimited" },
-          { setting: "streamMaxAge", expected: "1m", actual: "1h" },
-          { setting: "storage", expected: "memory", actual: "file" }
-        ])
-        for (const { actual, expected, setting } of differences) {
-          assert.include(error.message, `${setting} is ${actual}, not ${expected}`)
-        }
-      }))
-
-    it.effect("onMismatch accept uses an existing bucket with its own configuration", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        yield* openBucket({ bucket, historySize: 3 })
-        const store = yield* openBucket({ bucket, historySize: 5, onMismatch: "accept" })
-        yield* Effect.forEach(["1", "2", "3", "4"], (value) => store.put("a", bytes(value)))
-        assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=4", "a=3", "a=2"])
-      }))
-
-    it.effect("onMismatch update changes the configuration of an existing bucket", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        const before = yield* openBucket({ bucket })
-        yield* before.put("a", bytes("0"))
-        const wanted = {
-          bucket,
-          historySize: 3,
-          maxValueSize: 1000,
-          maxBytes: 100_000,
-          streamMaxAge: "1 minute"
-        } as const
-        const store = yield* openBucket({ ...wanted, onMismatch: "update" })
-        yield* Effect.forEach(["1", "2", "3"], (value) => store.put("a", bytes(value)))
-        assert.deepStrictEqual((yield* store.history("a")).map(shown), ["a=3", "a=2", "a=1"])
-        // The bucket now matches these options.
-        yield* openBucket(wanted)
-        // It can be changed back.
-        yield* openBucket({ bucket, onMismatch: "update" })
-        yield* openBucket({ bucket })
-      }))
-
-    it.effect("onMismatch update fails with Rejected for a setting that no server can change", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        yield* openBucket({ bucket })
-        const error = yield* Effect.flip(openBucket({ bucket, storage: "memory", onMismatch: "update" }))
-        assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Rejected", false])
-        yield* openBucket({ bucket })
-      }))
-
-    if (hasMarkers) {
-      it.effect("onMismatch update turns expiry markers of an existing bucket on and off", () =>
-        Effect.gen(function*() {
-          const bucket = freshName()
-          yield* openBucket({ bucket, streamMaxAge: "300 millis", storage: "memory" })
-          const marked = { bucket, streamMaxAge: "300 millis", storage: "memory", expiryMarkers: "1 second" } as const
-          const { differences } = yield* reasonOf(openBucket(marked), "ConfigMismatch")
-          assert.deepStrictEqual(differences, [{ setting: "expiryMarkers", expected: "1s", actual: "none" }])
-          const store = yield* openBucket({ ...marked, onMismatch: "update" })
-          const { events } = yield* record(store.watch())
-          yield* store.put("a", bytes("1"))
-          yield* until(Effect.sync(() => events.map(shown)), (words) => words.includes("expire a"))
-          yield* openBucket({ bucket, streamMaxAge: "300 millis", storage: "memory", onMismatch: "update" })
-        }))
-    }
-
-    it.effect("a missing bucket is not created if create is false", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        const error = yield* Effect.flip(openBucket({ bucket, create: false }))
-        assert.deepStrictEqual([error.reason._tag, error.operation, error.bucket], ["BucketNotFound", "open", bucket])
-        yield* openBucket({ bucket })
-        yield* openBucket({ bucket, create: false })
-      }))
-
-    it.effect("concurrent openings of a new bucket get the same bucket", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        const stores = yield* Effect.forEach(Array.from({ length: 10 }), () => openBucket({ bucket }), {
-          concurrency: "unbounded"
-        })
-        yield* stores[0]!.put("a", bytes("1"))
-        for (const store of stores) assert.deepStrictEqual(yield* read(store, "a"), Option.some("1"))
-      }))
-
     it.effect("a new bucket starts above every revision that this process has seen in a bucket of that name", () =>
       Effect.gen(function*() {
         const bucket = freshName()
@@ -238,77 +117,9 @@ const onServers = (line: Line, connection: Connection): void =>
         const ahead = yield* openBucket({ bucket, onMismatch: "accept" })
         const last = yield* ahead.put("a", bytes("1"))
         assert.strictEqual(last, first_seq + taken)
-        yield* (yield* Buckets).drop(bucket)
+        yield* destroyBucket(bucket)
         const recreated = yield* openBucket({ bucket })
         assert.strictEqual(yield* recreated.put("a", bytes("1")), last + 1 + taken)
-      }))
-
-    const inEveryWay = (store: Store): ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>> => [
-      store.get("a"),
-      store.put("a", bytes("2")),
-      store.put("a", bytes("2"), KVStore.KVOptions.createOnly),
-      store.put("a", bytes("2"), KVStore.KVOptions.updateOnly),
-      store.delete("a"),
-      store.purge("a"),
-      store.history("a"),
-      store.keys(),
-      store.entries(),
-      store.getMany(["a", "b"]),
-      store.status,
-      Stream.runHead(store.watch())
-    ]
-
-    it.effect("with create false every operation on a lost bucket fails with BucketNotFound", () =>
-      Effect.gen(function*() {
-        const { config: { bucket } } = yield* openBucket({ historySize: 2 })
-        const store = yield* openBucket({ bucket, historySize: 2, create: false })
-        yield* store.put("a", bytes("1"))
-        yield* (yield* Buckets).drop(bucket)
-        for (const attempt of inEveryWay(store)) yield* reasonOf(attempt, "BucketNotFound")
-      }))
-
-    it.effect("a lost bucket is recreated with its configuration by the next operation", () =>
-      Effect.gen(function*() {
-        const count = inEveryWay(yield* openBucket()).length
-        for (let index = 0; index < count; index++) {
-          const store = yield* openBucket({ historySize: 2, streamMaxAge: "1 hour" })
-          const last = yield* store.put("a", bytes("1"))
-          yield* (yield* Buckets).drop(store.config.bucket)
-          // updateOnly recreates the bucket and then finds no value.
-          const asked = Effect.catchReason(inEveryWay(store)[index]!, "KVStoreError", "KeyNotFound", () => Effect.void)
-          yield* asked
-          assert.isAbove(yield* store.put("b", bytes("1")), last)
-          yield* openBucket({ bucket: store.config.bucket, historySize: 2, streamMaxAge: "1 hour", create: false })
-        }
-      }))
-
-    it.effect("concurrent writes to a lost bucket recreate it once, and are all stored", () =>
-      Effect.gen(function*() {
-        const store = yield* openBucket()
-        yield* (yield* Buckets).drop(store.config.bucket)
-        yield* Effect.forEach(numbers(50), (n) => store.put(`k${n}`, bytes(`${n}`)), { concurrency: "unbounded" })
-        assert.strictEqual((yield* store.keys()).length, 50)
-      }))
-
-    it.effect("a recreated bucket refuses a write conditioned on a revision of the lost one", () =>
-      Effect.gen(function*() {
-        const store = yield* openBucket()
-        const revision = yield* store.put("a", bytes("1"))
-        yield* (yield* Buckets).drop(store.config.bucket)
-        const put = store.put("a", bytes("2"), KVStore.KVOptions.atRevision(revision))
-        assert.strictEqual((yield* reasonOf(put, "RevisionMismatch")).actual, 0)
-        assert.isTrue(Option.isNone(yield* store.get("a")))
-      }))
-
-    it.effect("a lost bucket that was opened with onMismatch accept is recreated with its own configuration", () =>
-      Effect.gen(function*() {
-        const bucket = freshName()
-        yield* openBucket({ bucket, historySize: 3 })
-        const store = yield* openBucket({ bucket, historySize: 5, onMismatch: "accept" })
-        yield* (yield* Buckets).drop(bucket)
-        yield* store.put("a", bytes("1"))
-        yield* openBucket({ bucket, historySize: store.config.historySize, create: false })
-        assert.strictEqual(store.config.historySize, 3)
       }))
 
     it.effect("a bucket that another client created without direct access can be read and written", () =>

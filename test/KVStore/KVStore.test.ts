@@ -2,33 +2,27 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
+import { layerMemory } from "../../src/Buckets.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import { bytes } from "../../tools/values.ts"
-import { Buckets, freshName, openBucket, record } from "../support/suite.ts"
+import { freshName, openBucket, record } from "../support/suite.ts"
 import { read, type Services, shown } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
-const buckets = Layer.succeed(Buckets)({
-  layer: KVStore.layerMemory,
-  // Each build of the layer is a new bucket.
-  drop: () => Effect.void
-})
+suite("KVStore in memory", { kind: "memory", virtual: true, markers: true, buckets: layerMemory })
 
-suite("KVStore in memory", { kind: "memory", virtual: true, markers: true, buckets })
-
-layer(buckets, { excludeTestServices: true })("KVStore.layerMemory", (it) => {
+layer(layerMemory, { excludeTestServices: true })("memory", (it) => {
   const test = (title: string, body: () => Effect.Effect<void, unknown, Services>) =>
     it.effect(title, () => body().pipe(Effect.scoped, Effect.provide(TestClock.layer())))
 
-  test("each build of the layer is a separate store", () =>
+  test("makeMemory creates a separate store each time", () =>
     Effect.gen(function*() {
       const bucket = freshName()
-      const one = yield* openBucket({ bucket })
+      const one = yield* KVStore.makeMemory({ bucket })
       yield* one.put("a", bytes("1"))
-      const other = yield* openBucket({ bucket })
+      const other = yield* KVStore.makeMemory({ bucket })
       assert.isTrue(Option.isNone(yield* other.get("a")))
       assert.deepStrictEqual(yield* read(one, "a"), Option.some("1"))
     }))
@@ -46,7 +40,7 @@ layer(buckets, { excludeTestServices: true })("KVStore.layerMemory", (it) => {
       assert.deepStrictEqual(watch.events.map(shown).filter((word) => word !== "ready"), ["a=1", "expire a"])
     }))
 
-  test("a store takes its time from the Clock that its layer was built with", () =>
+  test("a bucket takes its time from the Clock of the fiber that opens it", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_700_000_000_000)
       const store = yield* openBucket()

@@ -5,10 +5,9 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as KVStore from "../../src/KVStore.ts"
-import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import { Buckets, layerNats } from "../../src/Buckets.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { Buckets } from "../support/suite.ts"
+
 import { type Services } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
 
@@ -20,23 +19,16 @@ const within = (server: "2.10" | "2.15") =>
   const program = Effect.gen(function*() {
     const simulation = yield* Simulation.Simulation
     const node = yield* simulation.node("a")
-    const buckets = Layer.effect(
-      Buckets,
-      Effect.map(Layer.build(node.client), (client) => ({
-        layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeedContext(client)),
-        drop: (bucket) => Effect.orDie(simulation.bucket(bucket).loseStream)
-      }))
-    )
+    const buckets = Layer.provide(layerNats, node.client)
     yield* node.run(Effect.scoped(Effect.provide(body, buckets)))
   })
   return Effect.asVoid(Simulation.run(program, { server, limit: Duration.hours(24) }))
 }
 
+const outside = Effect.die("a test ran outside of its simulation")
+
 /** `within` provides the buckets of each test; these must not be used. */
-const none = Layer.succeed(Buckets)({
-  layer: () => Layer.effect(KVStore.KVStore, Effect.die("a test ran outside of its simulation")),
-  drop: () => Effect.void
-})
+const none = Layer.succeed(Buckets)({ open: () => outside, list: () => outside, destroy: () => outside })
 
 suite("KVStore, simulated 2.10", {
   kind: "nats",

@@ -9,6 +9,7 @@ const json = (path: string) => JSON.parse(readFileSync(new URL(path, root), "utf
 const entries = [
   ".",
   "./Aegis",
+  "./Buckets",
   "./KVStore",
   "./NatsKVStore",
   "./NatsClient",

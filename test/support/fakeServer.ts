@@ -47,6 +47,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     /** How far the answer with the names lags behind the stream. */
     namesLag: 0,
     namesFail: false,
+    /** The time that the answer with the names takes, in milliseconds. */
+    namesTake: 0,
     /** Runs between the STREAM.INFO request and the creation of the consumer. */
     beforeConsumer: () => {},
     /** Number of requests for the information of the stream. */
@@ -144,15 +146,18 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
     createStream: unused,
     purgeSubject: unused,
     updateStream: unused,
+    deleteStream: unused,
+    streamNames: unused,
     subjects: () =>
       Effect.suspend(() => {
         if (state.namesFail) return Effect.fail({ _tag: "Timeout" as const })
         state.comparisons++
-        return Effect.succeed({
+        const answer = {
           names: state.present.map((key) => `$KV.b.${key}`),
           lastRevision: stream.lastRevision - state.namesLag,
           meanSize: 0
-        })
+        }
+        return state.namesTake === 0 ? Effect.succeed(answer) : Effect.delay(Effect.succeed(answer), state.namesTake)
       }),
     createConsumer: (_stream, settings) =>
       Effect.sync(() => {

@@ -304,6 +304,8 @@ export const makeModel = (
     account: unused,
     createStream: unused,
     updateStream: unused,
+    deleteStream: unused,
+    streamNames: unused,
     purgeSubject: unused,
     streamInfo: () =>
       request(() => ({

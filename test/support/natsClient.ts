@@ -5,11 +5,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { connect as connectLegacy } from "nats"
+import * as Buckets from "../../src/Buckets.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
-import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as NatsLegacy from "../../src/NatsLegacy.ts"
 import { NatsServer } from "../../tools/natsServer/server.ts"
-import { Buckets } from "./suite.ts"
 
 export const layerClient = Layer.unwrap(Effect.map(NatsServer, ({ url }) => NatsClient.layer({ servers: url })))
 
@@ -43,18 +42,5 @@ export const layerRaw = Layer.effect(
   })
 )
 
-/** The buckets of a server, through the client in the context. */
-export const layerNatsBuckets = Layer.effect(
-  Buckets,
-  Effect.gen(function*() {
-    const client = yield* NatsClient.NatsClient
-    const { manager } = yield* Raw
-    return {
-      layer: (options) => Layer.provide(NatsKVStore.layer(options), Layer.succeed(NatsClient.NatsClient, client)),
-      drop: (bucket) => Effect.promise(() => manager.streams.delete(`KV_${bucket}`))
-    }
-  })
-)
-
-/** The buckets of a server, with their own client and raw connection. */
-export const layerOwnNatsBuckets = Layer.provide(layerNatsBuckets, Layer.merge(layerClient, layerRaw))
+/** The buckets of a server, with their own client. */
+export const layerOwnNatsBuckets = Layer.provide(Buckets.layerNats, layerClient)

@@ -1,25 +1,14 @@
 /** Fixtures shared by the suites: the backend under test, stores, logs, and recorded streams. */
 import { assert } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { Buckets } from "../../src/Buckets.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import type { Until } from "../../tools/eventually.ts"
-
-/** Opens and drops buckets of a backend. */
-export class Buckets extends Context.Service<Buckets, {
-  /** A store on the bucket, which is created if it does not exist. */
-  readonly layer: (options: KVStore.BucketOptions) => Layer.Layer<KVStore.KVStore, KVStore.KVStoreError>
-  /** Deletes the bucket with its contents. */
-  readonly drop: (bucket: string) => Effect.Effect<void>
-}>()("effect-aegis/test/Buckets") {}
-
-/** Buckets in memory; each build of the layer is a new bucket. */
-export const memoryBuckets = Layer.succeed(Buckets)({ layer: KVStore.layerMemory, drop: () => Effect.void })
 
 /** A backend and its features. */
 export interface Backend {
@@ -39,10 +28,11 @@ let buckets = 0
 export const freshName = () => `bucket-${++buckets}`
 
 /** Opens a bucket until the test ends; a new bucket unless a name is given. */
-export const openBucket = Effect.fnUntraced(function*(options: Partial<KVStore.BucketOptions> = {}) {
-  const context = yield* Layer.build((yield* Buckets).layer({ bucket: freshName(), ...options }))
-  return Context.get(context, KVStore.KVStore)
-})
+export const openBucket = (options: Partial<KVStore.BucketOptions> = {}) =>
+  KVStore.make({ bucket: freshName(), ...options })
+
+/** Destroys a bucket, which must exist. */
+export const destroyBucket = (bucket: string) => Effect.orDie(Buckets.use((buckets) => buckets.destroy(bucket)))
 
 /** Runs an effect while time advances, and returns its result. An effect that does not end fails the test. */
 export const finisher = (until: Until) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -44,8 +44,22 @@ const labels: options.Setting<{ readonly [name: string]: string }> = (name, valu
     // A copy: the caller's object can change later.
     : Result.succeed({ ...value })
 
+/** How the JetStream of a bucket is reached, and how long a request may take. */
+const access = {
+  apiPrefix: options.optional(
+    options.textLike(prefixForm, "words separated by dots, such as fromA, without spaces and wildcards")
+  ),
+  domain: options.optional(options.textLike(tokenForm, "one word without dots, spaces and wildcards")),
+  timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))
+}
+
+/** Where a bucket is, and the timeout of a request. */
+export type Access = options.Values<typeof access>
+
+const bucketName = options.textLike(limits.bucketForm, limits.bucketFormInWords)
+
 const settings = {
-  bucket: options.textLike(limits.bucketForm, limits.bucketFormInWords),
+  bucket: bucketName,
   historySize: options.withDefault(options.integer(1, limits.longestHistory), 1),
   maxValueSize: options.withDefault(sizeOrUnlimited, 1024 * 1024),
   streamMaxAge: options.optional(options.duration(limits.shortestAge, limits.longestAge)),
@@ -56,13 +70,9 @@ const settings = {
   description: options.optional(describing),
   metadata: options.optional(labels),
   guardedWrites: options.withDefault(options.flag, false),
-  apiPrefix: options.optional(
-    options.textLike(prefixForm, "words separated by dots, such as fromA, without spaces and wildcards")
-  ),
-  domain: options.optional(options.textLike(tokenForm, "one word without dots, spaces and wildcards")),
   onMismatch: options.withDefault(options.oneOf(["fail", "update", "accept"]), "fail"),
   create: options.withDefault(options.flag, true),
-  timeout: options.withDefault(options.duration(limits.shortestTimeout, limits.longestTimeout), Duration.seconds(5))
+  ...access
 } satisfies { readonly [Name in keyof BucketOptions]-?: options.Setting<unknown> }
 
 /** The bucket name in the options, for the error. Undefined if it is not a string. */
@@ -74,23 +84,28 @@ const bucketOf = (given: unknown): string | undefined => {
 const failure = (given: unknown, reason: InvalidConfig): KVStoreError =>
   new KVStoreError({ bucket: bucketOf(given), operation: "configure", key: undefined, reason })
 
+/** A bucket has either another domain or another account. */
+const checkAccess = <A extends Access>(where: string, values: A): Result.Result<A, InvalidConfig> =>
+  values.apiPrefix === undefined || values.domain === undefined
+    ? Result.succeed(values)
+    : Result.fail(options.invalidConfig(`${where}: expected at most one of apiPrefix and domain, got both`))
+
 /**
  * Checks the options and adds the defaults. Fails with `InvalidConfig`, which
  * names the setting and the valid values.
  */
 export const make = (given: BucketOptions): Effect.Effect<KVStoreConfig, KVStoreError> =>
   Effect.suspend(() =>
-    Effect.fromResult(
-      Result.mapBoth(options.read("the bucket", given, settings), {
-        onFailure: (reason) => failure(given, reason),
-        onSuccess: (values) => values
-      })
-    ).pipe(
-      Effect.filterOrFail(
-        ({ apiPrefix, domain }) => apiPrefix === undefined || domain === undefined,
-        () =>
-          failure(given, options.invalidConfig("the bucket: expected at most one of apiPrefix and domain, got both"))
-      ),
-      Effect.map((values) => new KVStoreConfig({ ...values, discard: "new" }))
+    options.read("the bucket", given, settings).pipe(
+      Result.flatMap((values) => checkAccess("the bucket", values)),
+      Result.map((values) => new KVStoreConfig({ ...values, discard: "new" })),
+      Result.mapError((reason) => failure(given, reason)),
+      Effect.fromResult
     )
   )
+
+/** Checks the options of a request about the buckets of an account, and adds the defaults. */
+export const readAccess = (given: unknown): Result.Result<Access, InvalidConfig> =>
+  Result.flatMap(options.read("Buckets", given, access), (values) => checkAccess("Buckets", values))
+
+export const readName = (given: unknown): Result.Result<string, InvalidConfig> => bucketName("bucket", given)

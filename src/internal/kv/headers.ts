@@ -11,6 +11,9 @@ type Headers = ReadonlyArray<readonly [name: string, value: string]>
 export const operationHeader = "KV-Operation"
 export const markerHeader = "Nats-Marker-Reason"
 
+/** The subjects of all keys of all buckets. */
+export const allSubjects = "$KV.>"
+
 export const subjectPrefix = (bucket: string): string => `$KV.${bucket}.`
 
 const operationHeaders: { readonly [Operation in Append["operation"]]: Headers } = {

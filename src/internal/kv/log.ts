@@ -12,8 +12,8 @@ import type { Append, StoredMessage } from "./backend.ts"
 /** Empty slots are compacted if there are at least this many and they are more than half of all slots. */
 const compactAfter = 64
 
-export interface LogOptions {
-  readonly firstRevision: number
+/** The settings of a log, which can be changed. */
+export interface LogSettings {
   readonly historySize: number
   /** Maximum age of a message in milliseconds; undefined: no limit. */
   readonly maxAge: number | undefined
@@ -22,6 +22,10 @@ export interface LogOptions {
   readonly maxBytes: number | undefined
   /** The size of a message in bytes. */
   readonly sizeOf: (message: Sized) => number
+}
+
+export interface LogOptions extends LogSettings {
+  readonly firstRevision: number
   /** Called with an expired value that was the last message of its key, and left no marker. */
   readonly onSilentExpiry?: (message: StoredMessage) => void
 }
@@ -36,7 +40,7 @@ interface Slot {
 }
 
 export class Log {
-  readonly options: LogOptions
+  private options: LogOptions
   lastRevision: number
   bytes = 0
   /** In order of revisions. A removed message leaves an empty slot until the next compaction. */
@@ -104,6 +108,16 @@ export class Log {
   /** Removes the messages of a key up to a revision, and leaves no marker. */
   removeUpTo(key: string, revision: number): void {
     for (const message of this.history(key)) if (message.revision <= revision) this.remove(message)
+  }
+
+  /** Changes the settings. Removes the messages that a shorter history does not keep; a lower `maxBytes` removes none. */
+  change(settings: LogSettings): void {
+    this.options = { ...this.options, ...settings }
+    // A message can be due earlier than before.
+    this.nextDue = settings.maxAge === undefined ? undefined : Number.NEGATIVE_INFINITY
+    for (const messages of this.byKey.values()) {
+      for (const message of messages.slice(0, -settings.historySize)) this.remove(message)
+    }
   }
 
   /** Removes expired messages, leaves markers, and returns a time before which no other message expires. */

@@ -1,199 +1,134 @@
 /**
- * The memory backend: a `Log`, the `Clock` of the fiber that created it, and
- * watches that read the log at their own pace.
+ * The memory backend: buckets of the memory of this process by name, operations on
+ * their logs, and watches that read a log at their own pace.
  */
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { KVStoreConfig } from "../../KVStoreConfig.ts"
-import type { KVStoreReason } from "../../KVStoreError.ts"
-import { monotonicMillis, optionalMillis } from "../time.ts"
+import { KVStoreConfig } from "../../KVStoreConfig.ts"
+import { BucketNotFound, ConfigMismatch, type KVStoreReason, Rejected, ValueTooLarge } from "../../KVStoreError.ts"
+import { monotonicMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
-import { type Revisions, SeenRevisions } from "./firstRevision.ts"
-import { headersFor, markerHeaders, sizeOfHeaders, sizeOfStored, subjectPrefix } from "./headers.ts"
-import { Log, type Sized } from "./log.ts"
+import { differences } from "./differences.ts"
+import { SeenRevisions } from "./firstRevision.ts"
+import type { Log } from "./log.ts"
+import { type BucketLog, MemoryBucket } from "./memoryBucket.ts"
 
 const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
+
+const isValue = ({ operation }: StoredMessage): boolean => operation === "put"
 
 const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): Array<BackendEvent> => {
   const messages = from === "updates"
     ? []
     : from === "snapshot"
-    ? log.lastOfEach(matches).filter((message) => message.operation === "put")
+    ? log.lastOfEach(matches).filter(isValue)
     : log.after(from.revision - 1, matches)
   return [...messages.map(given), { _tag: "Ready" }]
 }
 
-/** A fiber that waits for the next change of the log. */
-interface Follower {
-  /** Opened when a message is appended, or expires without a marker. */
-  readonly changed: Latch.Latch
-  /** The values that expired without a marker since the follower has looked. */
-  expired: Array<StoredMessage>
-}
-
-/** The log of a bucket, and its watches. */
-interface HeldLog {
-  readonly log: Log
-  readonly now: () => number
-  /** The watches, and the fiber that expires messages. */
-  readonly followers: Set<Follower>
-  /** Wakes all followers. */
-  readonly announce: () => void
-  /** Removes expired messages, and returns a time before which no other message expires. */
-  readonly expire: () => number | undefined
-  /** Removes expired messages, then runs `f`: operations on the log use `look`, so that they see no expired message. */
-  readonly look: <A>(f: () => A) => Effect.Effect<A>
-}
-
-/** The size of a message in the file storage or the memory storage of a server. */
-const sizesOf = ({ bucket, expiryMarkers, storage }: KVStoreConfig) => {
-  const subjectOf = (key: string) => `${subjectPrefix(bucket)}${key}`
-  const ofMarker = sizeOfHeaders(markerHeaders(optionalMillis(expiryMarkers) ?? 0))
-  return ({ condition, key, operation, value }: Sized): number => {
-    const headers = operation === "expire"
-      ? ofMarker
-      : sizeOfHeaders(headersFor({ condition, key, operation }, subjectOf))
-    return sizeOfStored(storage, subjectOf(key), headers, value)
-  }
-}
-
-const hold = (config: KVStoreConfig, clock: Clock.Clock, revisions: Revisions): HeldLog => {
-  const now = () => clock.currentTimeMillisUnsafe()
-  const followers = new Set<Follower>()
-  const log = new Log({
-    onSilentExpiry: (message) => followers.forEach(({ expired }) => expired.push(message)),
-    firstRevision: revisions.first(config.bucket, now()),
-    historySize: config.historySize,
-    maxAge: optionalMillis(config.streamMaxAge),
-    markerAge: optionalMillis(config.expiryMarkers),
-    maxBytes: config.maxBytes,
-    sizeOf: sizesOf(config)
-  })
-  const announce = () => {
-    revisions.saw(config.bucket, log.lastRevision)
-    followers.forEach(({ changed }) => changed.openUnsafe())
-  }
-  // The watches must see the markers of expired values, and the values that leave none.
-  const expire = () => {
-    const [last, size] = [log.lastRevision, log.size]
-    const due = log.expire(now())
-    if (log.lastRevision !== last || log.size !== size) announce()
-    return due
-  }
-  return {
-    log,
-    now,
-    followers,
-    announce,
-    expire,
-    look: (f) =>
-      Effect.sync(() => {
-        expire()
-        return f()
-      })
-  }
-}
-
-/** Adds a follower until the scope closes. */
-const addFollower = ({ followers }: HeldLog): Effect.Effect<Follower, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const follower: Follower = { changed: Latch.makeUnsafe(false), expired: [] }
-      followers.add(follower)
-      return follower
-    }),
-    (follower) => Effect.sync(() => followers.delete(follower))
-  )
-
 /** Expires messages on time, for watches. Without watches that can wait for the next access to the log. */
-const expireOnTime = (held: HeldLog): Effect.Effect<never, never, Scope.Scope> =>
+const expireOnTime = (bucket: MemoryBucket): Effect.Effect<never, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { expire, now } = held
-    const follower = yield* addFollower(held)
+    const follower = yield* bucket.follow
     while (true) {
       follower.changed.closeUnsafe()
       follower.expired = []
-      const due = expire()
-      const untilDue = due === undefined ? Effect.never : Effect.sleep(Duration.millis(Math.ceil(due - now())))
+      const due = bucket.expire()
+      const untilDue = due === undefined ? Effect.never : Effect.sleep(Duration.millis(Math.ceil(due - bucket.now)))
       yield* Effect.raceFirst(follower.changed.await, untilDue)
     }
   })
 
-const follow = (held: HeldLog): Backend["follow"] => ({ matches }, from) =>
+/** Follows a bucket. If the bucket is recreated, reports all keys that the reader has as removed, and begins again. */
+const follow = (bucket: MemoryBucket, config: KVStoreConfig): Backend["follow"] => ({ matches }, from) =>
   Stream.unwrap(Effect.gen(function*() {
-    const { expire, log, look, now } = held
-    const follower = yield* addFollower(held)
-    const first = yield* look(() => {
-      const events = beginning(log, matches, from)
-      follower.expired = []
-      return events
-    })
+    const follower = yield* bucket.follow
+    let followed = yield* bucket.reach(config)
+    const first = beginning(followed.log, matches, from)
+    follower.expired = []
     // A watch can start at a future revision.
-    let cursor = typeof from === "object" ? Math.max(log.lastRevision, from.revision - 1) : log.lastRevision
+    const last = followed.log.lastRevision
+    let cursor = typeof from === "object" ? Math.max(last, from.revision - 1) : last
     /** The first revision that the reader can have. */
-    const start = from === "snapshot" ? 0 : from === "updates" ? log.lastRevision + 1 : from.revision
-    /** The values that the reader has and that expired without a marker. */
-    const gone = (): Array<BackendEvent> => {
+    let start = from === "snapshot" ? 0 : from === "updates" ? last + 1 : from.revision
+
+    const gone = (messages: ReadonlyArray<StoredMessage>, reason: "expire" | "reset"): Array<BackendEvent> =>
+      messages
+        .filter(({ key, revision }) => matches(key) && revision >= start && revision <= cursor)
+        .map(({ key, revision }) => ({ _tag: "Gone", key, revision, created: bucket.now, reason }))
+    /** What the reader does not have of the followed log. */
+    const rest = (): Array<BackendEvent> => {
       const { expired } = follower
       follower.expired = []
-      return expired
-        .filter(({ key, revision }) => matches(key) && revision >= start && revision <= cursor)
-        .map(({ key, revision }) => ({ _tag: "Gone", key, revision, created: now(), reason: "expire" }))
+      const before = gone(expired, "expire")
+      const after = followed.log.after(cursor, matches).map(given)
+      cursor = Math.max(cursor, followed.log.lastRevision)
+      return [...before, ...after]
     }
-    const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>> = Effect.suspend(() => {
-      expire()
-      const events = [...gone(), ...log.after(cursor, matches).map(given)]
-      cursor = Math.max(cursor, log.lastRevision)
-      if (Arr.isArrayNonEmpty(events)) return Effect.succeed(events)
-      follower.changed.closeUnsafe()
-      return Effect.flatMap(follower.changed.await, () => next)
-    })
+    /** The events until the end of the former log, and the beginning of the new one. */
+    const begin = (created: BucketLog): Array<BackendEvent> => {
+      const removed = [...rest(), ...gone(followed.log.lastOfEach(matches).filter(isValue), "reset")]
+      followed = created
+      cursor = created.log.lastRevision
+      start = 0
+      return [...removed, ...beginning(created.log, matches, "snapshot")]
+    }
+    const next: Effect.Effect<Arr.NonEmptyReadonlyArray<BackendEvent>, KVStoreReason> = Effect.flatMap(
+      bucket.reach(config),
+      (current) => {
+        const events = current === followed ? rest() : begin(current)
+        if (Arr.isArrayNonEmpty(events)) return Effect.succeed(events)
+        follower.changed.closeUnsafe()
+        return Effect.flatMap(follower.changed.await, () => next)
+      }
+    )
     return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(next)))
   }))
 
-export const make = Effect.fnUntraced(function*(
-  config: KVStoreConfig
-): Effect.fn.Return<Backend, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const created = clock.currentTimeMillisUnsafe()
-  const held = hold(config, clock, yield* SeenRevisions)
-  const { announce, log, look, now } = held
-  if (config.expiryMarkers !== undefined || config.streamMaxAge !== undefined) {
-    yield* Effect.forkScoped(expireOnTime(held))
-  }
+const backendOf = (bucket: MemoryBucket, config: KVStoreConfig): Backend => {
+  const look = <A>(f: (bucketLog: BucketLog) => A): Effect.Effect<A, KVStoreReason> =>
+    Effect.map(bucket.reach(config), f)
   return {
     config,
-    clock,
-    follow: follow(held),
-    last: (key) => look(() => Option.fromUndefinedOr(log.last(key))),
+    clock: bucket.clock,
+    follow: follow(bucket, config),
+    last: (key) => look(({ log }) => Option.fromUndefinedOr(log.last(key))),
     at: (key, revision) =>
-      look(() => Option.fromUndefinedOr(log.history(key).find((message) => message.revision === revision))),
-    history: (key) => look(() => log.history(key)),
-    lastOfEach: ({ matches }) => look(() => log.lastOfEach(matches)),
-    streamOfEach: ({ matches }) => Stream.unwrap(look(() => Stream.fromIterable(log.lastOfEach(matches)))),
+      look(({ log }) => Option.fromUndefinedOr(log.history(key).find((message) => message.revision === revision))),
+    history: (key) => look(({ log }) => log.history(key)),
+    lastOfEach: ({ matches }) => look(({ log }) => log.lastOfEach(matches)),
+    streamOfEach: ({ matches }) => Stream.unwrap(look(({ log }) => Stream.fromIterable(log.lastOfEach(matches)))),
     lastOf: (keys) =>
-      look(() =>
+      look(({ log }) =>
         keys.map((key) => log.last(key)).filter((message) => message !== undefined)
           .toSorted((a, b) => a.revision - b.revision)
       ),
     append: (message) =>
-      Effect.flatMap(look(() => log.append(message, now())), (outcome) => {
-        if (typeof outcome !== "number") return Effect.fail<KVStoreReason>(outcome)
-        announce()
+      Effect.flatMap(bucket.reach(config), ({ config: { maxValueSize }, log }) => {
+        const { length } = message.value
+        // Another store may have lowered the limit since this one was opened.
+        if (maxValueSize !== undefined && length > maxValueSize) {
+          return Effect.fail(new ValueTooLarge({ size: length, limit: maxValueSize }))
+        }
+        const outcome = log.append(message, bucket.now)
+        if (typeof outcome !== "number") return Effect.fail(outcome)
+        bucket.announce()
         return Effect.succeed(outcome)
       }),
-    removeUpTo: (key, revision) => look(() => log.removeUpTo(key, revision)),
+    removeUpTo: (key, revision) => look(({ log }) => log.removeUpTo(key, revision)),
     // The memory of this process is always in reach.
-    reachability: Stream.concat(Stream.succeed({ _tag: "Reachable", at: monotonicMillis(clock) }), Stream.never),
-    status: look(() => ({
-      bucket: config.bucket,
+    reachability: Stream.concat(
+      Stream.succeed({ _tag: "Reachable", at: monotonicMillis(bucket.clock) }),
+      Stream.never
+    ),
+    status: look(({ created, log }) => ({
+      bucket: bucket.name,
       backend: "memory" as const,
       messages: log.size,
       bytes: log.bytes,
@@ -201,5 +136,96 @@ export const make = Effect.fnUntraced(function*(
       created: DateTime.makeUnsafe(created),
       supportsExpiryMarkers: true
     }))
+  }
+}
+
+/** The configuration of a store on a bucket that exists: its own options, with the limits of the bucket. */
+const openedAs = (asked: KVStoreConfig, found: KVStoreConfig): KVStoreConfig => {
+  const { expiryMarkers, historySize, maxBytes, maxValueSize, replicas, storage, streamMaxAge } = found
+  return new KVStoreConfig({
+    ...asked,
+    expiryMarkers,
+    historySize,
+    maxBytes,
+    maxValueSize,
+    replicas,
+    storage,
+    streamMaxAge
+  })
+}
+
+/** A server refuses to change the storage of a stream. */
+const storageIsFixed = new Rejected({
+  code: 10052,
+  description: "stream configuration update can not change storage type"
+})
+
+/** Opens a bucket that exists. If it differs from the options: fails, updates it or accepts it, by `onMismatch`. */
+const reopen = (
+  bucket: MemoryBucket,
+  found: BucketLog,
+  asked: KVStoreConfig
+): Effect.Effect<KVStoreConfig, KVStoreReason> =>
+  Effect.suspend((): Effect.Effect<KVStoreConfig, KVStoreReason> => {
+    const list = differences(asked, found.config)
+    if (list.length === 0 || asked.onMismatch === "accept") return Effect.succeed(openedAs(asked, found.config))
+    if (asked.onMismatch === "fail") return Effect.fail(new ConfigMismatch({ differences: list }))
+    if (asked.storage !== found.config.storage) return Effect.fail(storageIsFixed)
+    bucket.update(found, asked)
+    return Effect.succeed(asked)
+  })
+
+/** The buckets in memory of one program, by name. */
+export interface MemoryBuckets {
+  /** Opens a bucket, and creates it if it does not exist and `create` is true. */
+  readonly open: (config: KVStoreConfig) => Effect.Effect<Backend, KVStoreReason>
+  /** The names of all buckets, sorted. */
+  readonly list: Effect.Effect<ReadonlyArray<string>>
+  readonly destroy: (name: string) => Effect.Effect<void, KVStoreReason>
+}
+
+const expires = ({ expiryMarkers, streamMaxAge }: KVStoreConfig): boolean =>
+  expiryMarkers !== undefined || streamMaxAge !== undefined
+
+/** Creates an empty set of buckets. Their messages expire until the scope closes. */
+export const make: Effect.Effect<MemoryBuckets, never, Scope.Scope> = Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  const buckets = new Map<string, MemoryBucket>()
+  /** The buckets with a fiber that expires their messages. */
+  const expiring = new Set<MemoryBucket>()
+
+  const bucketOf = Effect.fnUntraced(function*(name: string) {
+    const known = buckets.get(name)
+    if (known !== undefined) return known
+    const made = new MemoryBucket(name, yield* Clock.Clock, yield* SeenRevisions)
+    buckets.set(name, made)
+    return made
+  })
+
+  const open = Effect.fnUntraced(function*(asked: KVStoreConfig) {
+    const bucket = yield* bucketOf(asked.bucket)
+    const found = bucket.current
+    const config = found === undefined
+      ? yield* Effect.as(bucket.reach(asked), asked)
+      : yield* reopen(bucket, found, asked)
+    if (expires(config) && !expiring.has(bucket)) {
+      expiring.add(bucket)
+      yield* Effect.forkIn(Scope.provide(expireOnTime(bucket), scope), scope)
+    }
+    return backendOf(bucket, config)
+  })
+
+  return {
+    open,
+    list: Effect.sync(() =>
+      [...buckets.values()].filter(({ current }) => current !== undefined).map(({ name }) => name).toSorted()
+    ),
+    destroy: (name) =>
+      Effect.suspend(() => {
+        const bucket = buckets.get(name)
+        if (bucket?.current === undefined) return Effect.fail(new BucketNotFound())
+        bucket.destroy()
+        return Effect.void
+      })
   }
 })

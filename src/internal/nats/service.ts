@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { InvalidConfig } from "../../AegisError.ts"
 import type { ConnectionStatus, NatsClient } from "../../NatsClient.ts"
 import * as requester from "./jetstream/requester.ts"
 import type { LinkEvent, NatsPort } from "./port.ts"
@@ -45,8 +46,20 @@ const statusOf = (port: NatsPort): Stream.Stream<ConnectionStatus> =>
 
 const requesters = new WeakMap<Client, requester.Requester>()
 
+const noClient = new InvalidConfig({
+  problem: "NatsClient: expected a client created by NatsClient.make, NatsClient.layer, NatsClient.layerConfig or " +
+    "layerFromConnection (NatsClient, NatsLegacy), got another object"
+})
+
 /** The requester of a client that `make` created; undefined for any other object. */
 export const requesterOf = (client: Client): requester.Requester | undefined => requesters.get(client)
+
+/** The requester of a client. Fails with `InvalidConfig` if `make` has not created it. */
+export const findRequester = (client: Client): Effect.Effect<requester.Requester, InvalidConfig> =>
+  Effect.suspend(() => {
+    const known = requesterOf(client)
+    return known === undefined ? Effect.fail(noClient) : Effect.succeed(known)
+  })
 
 /** Creates the client of a connection. It is usable until the scope closes. */
 export const make = (connection: unknown, port: NatsPort): Effect.Effect<Client, never, Scope.Scope> =>

@@ -7,11 +7,12 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import { Buckets, layerMemory } from "../../../src/Buckets.ts"
 import type * as Election from "../../../src/Election.ts"
 
 import { eventually } from "../../../tools/eventually.ts"
-import { Buckets, finisher, openBucket, quiet } from "../../support/suite.ts"
-import { memoryBuckets } from "../../support/suite.ts"
+import { finisher, openBucket, quiet } from "../../support/suite.ts"
+
 import { timings } from "./fixture.ts"
 import { believers, type Seat, stand, startProcess } from "./processes.ts"
 
@@ -25,7 +26,7 @@ const timeout = 30_000
 
 /** Runs a test on virtual time, with its title as the random seed, so that a failure is reproducible. */
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) => {
-  const services = Layer.mergeAll(memoryBuckets, TestClock.layer({ warningDelay: "1 minute" }), quiet)
+  const services = Layer.mergeAll(layerMemory, TestClock.layer({ warningDelay: "1 minute" }), quiet)
   const run = () => body().pipe(Effect.scoped, Effect.provide(services), Random.withSeed(title))
   return it.live(title, run, { timeout })
 }

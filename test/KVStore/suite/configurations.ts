@@ -1,10 +1,10 @@
 /** Valid and invalid options of a bucket. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { Buckets } from "../../../src/Buckets.ts"
 import { bytes, untyped } from "../../../tools/values.ts"
-import { Buckets, freshName, openBucket } from "../../support/suite.ts"
+import { freshName, openBucket } from "../../support/suite.ts"
 import { read, type Test } from "./fixture.ts"
 
 export const configurations = (test: Test) => {
@@ -97,9 +97,9 @@ export const configurations = (test: Test) => {
 
   test("options of a bucket that are not an object fail with InvalidConfig", () =>
     Effect.gen(function*() {
-      const { layer } = yield* Buckets
+      const { open } = yield* Buckets
       for (const options of [undefined, null, 7, "orders", [], () => ({ bucket: "orders" })]) {
-        const error = yield* Effect.flip(Layer.build(layer(untyped(options))))
+        const error = yield* Effect.flip(open(untyped(options)))
         assert.deepStrictEqual([error.reason._tag, error.operation], ["InvalidConfig", "configure"])
         assert.include(error.message, "bucket")
       }

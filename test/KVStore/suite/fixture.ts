@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { type Buckets } from "../../../src/Buckets.ts"
 import * as KVStore from "../../../src/KVStore.ts"
 import { textOf } from "../../../tools/values.ts"
-import { type Buckets, reasonOf, type Store } from "../../support/suite.ts"
+import { reasonOf, type Store } from "../../support/suite.ts"
 
 /** A backend and its features. */
 export interface Backend {

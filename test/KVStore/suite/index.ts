@@ -10,6 +10,7 @@ import { TestClock } from "effect/testing"
 import { eventually } from "../../../tools/eventually.ts"
 import { ages, markers } from "./ages.ts"
 import { badInput } from "./badInput.ts"
+import { catalog } from "./catalog.ts"
 import { codecs } from "./codecs.ts"
 import { combinators } from "./combinators.ts"
 import { conditions } from "./conditions.ts"
@@ -19,8 +20,10 @@ import { expireOnRead } from "./expireOnRead.ts"
 import { type Backend, type Test } from "./fixture.ts"
 import { histories } from "./histories.ts"
 import { listings } from "./listings.ts"
+import { lostBuckets } from "./lostBuckets.ts"
 import { misuse } from "./misuse.ts"
 import { modifying, modifyingByEffect } from "./modifying.ts"
+import { openings } from "./openings.ts"
 import { removals } from "./removals.ts"
 import { severalFilters } from "./severalFilters.ts"
 import { fullOverwrites, sizes } from "./sizes.ts"
@@ -60,4 +63,7 @@ export const suite = (name: string, backend: Backend): void =>
     combinators(test)
     descriptions(test, backend)
     configurations(test)
+    openings(test, backend, until)
+    lostBuckets(test, until)
+    catalog(test)
   })

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../../src/KVStore.ts"
 import { bytes, textOf, untyped } from "../../../tools/values.ts"
-import { Buckets, freshName, numbers, openBucket, reasonOf } from "../../support/suite.ts"
+import { destroyBucket, freshName, numbers, openBucket, reasonOf } from "../../support/suite.ts"
 import { type Backend, read, refusal, type Test } from "./fixture.ts"
 
 export const values = (test: Test, backend: Backend) => {
@@ -150,7 +150,7 @@ export const values = (test: Test, backend: Backend) => {
       const bucket = freshName()
       const earlier = yield* openBucket({ bucket })
       const last = yield* Effect.forEach(numbers(50), (n) => earlier.put("a", bytes(`${n}`)))
-      yield* (yield* Buckets).drop(bucket)
+      yield* destroyBucket(bucket)
       const later = yield* openBucket({ bucket })
       assert.isTrue(Option.isNone(yield* later.get("a")))
       yield* refusal(later, later.put("a", bytes("x"), KVStore.KVOptions.atRevision(last.at(-1)!)), "RevisionMismatch")

@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
+import { Buckets, layerMemory } from "../../../src/Buckets.ts"
 import { eventually } from "../../../tools/eventually.ts"
-import { Buckets, finisher, quiet } from "../../support/suite.ts"
-import { memoryBuckets } from "../../support/suite.ts"
+import { finisher, quiet } from "../../support/suite.ts"
+
 import { keyOf } from "./processes.ts"
 
 /** Two heartbeats are some hundred steps of the simulated clock apart. */
@@ -14,7 +15,7 @@ export const until = eventually(true)
 export const finish = finisher(until)
 
 export const test = (title: string, body: () => Effect.Effect<void, unknown, Buckets | Scope.Scope>) =>
-  it.effect(title, () => body().pipe(Effect.provide(Layer.merge(memoryBuckets, quiet))))
+  it.effect(title, () => body().pipe(Effect.provide(Layer.merge(layerMemory, quiet))))
 
 /** The default times: maxAge 30 seconds, a heartbeat every 10 seconds. */
 export const defaults = { maxAge: undefined, heartbeat: undefined }

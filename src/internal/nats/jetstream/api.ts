@@ -132,6 +132,9 @@ export interface JetStream extends MessageReads {
     settings: Partial<StreamSettings>,
     timeout: number
   ) => Effect.Effect<void, PortFailure>
+  readonly deleteStream: (stream: string, timeout: number) => Effect.Effect<void, PortFailure>
+  /** The names of the streams that store messages of a subject, which may have wildcards. */
+  readonly streamNames: (subject: string, timeout: number) => Effect.Effect<ReadonlyArray<string>, PortFailure>
   /** Removes the messages of a subject up to a revision, or all, without leaving a marker. */
   readonly purgeSubject: (
     stream: string,
@@ -180,6 +183,13 @@ interface InfoAnswer {
   readonly total?: number
 }
 
+/** A page of the names of streams. */
+interface NamesAnswer {
+  readonly streams: ReadonlyArray<string> | null
+  /** The number of all names. */
+  readonly total: number
+}
+
 /** Metadata that a server from 2.11 on adds to its answers, and does not store. */
 const versionMetadata = "_nats.ver"
 const ownMetadata = new Set([versionMetadata, "_nats.level"])
@@ -205,10 +215,30 @@ const isDefault = (value: unknown): boolean => value === false || value === 0 ||
 const withoutDefaults = (settings: StreamSettings): Partial<StreamSettings> =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => !isDefault(value)))
 
+/** Names that two successive pages of stream names (1,024) share. Assumption: fewer are removed between the two requests. */
+const streamOverlap = 100
+
+/** Reads all pages of the names of streams. Pages overlap, because removed names shift the following ones. */
+const namesOver = (call: Call): JetStream["streamNames"] =>
+  Effect.fnUntraced(function*(subject, timeout) {
+    const found = new Set<string>()
+    let offset = 0
+    while (true) {
+      const { streams, total } = yield* call<NamesAnswer>("STREAM.NAMES", { subject, offset }, timeout)
+      const page = streams ?? []
+      page.forEach((name) => found.add(name))
+      if (page.length <= streamOverlap || offset + page.length >= total) return [...found]
+      offset += page.length - streamOverlap
+    }
+  })
+
 /** Requests for the stream and for the subjects in it. */
 const streamCalls = (
   call: Call
-): Pick<JetStream, "streamInfo" | "createStream" | "updateStream" | "purgeSubject" | "subjects"> => {
+): Pick<
+  JetStream,
+  "streamInfo" | "createStream" | "updateStream" | "deleteStream" | "streamNames" | "purgeSubject" | "subjects"
+> => {
   const info = (stream: string, body: unknown, timeout: number) =>
     call<InfoAnswer>(`STREAM.INFO.${stream}`, body, timeout)
 
@@ -251,6 +281,8 @@ const streamCalls = (
         ({ config }) =>
           Effect.asVoid(call(`STREAM.UPDATE.${stream}`, { ...withoutVersion(config), ...settings }, timeout))
       ),
+    deleteStream: (stream, timeout) => Effect.asVoid(call(`STREAM.DELETE.${stream}`, undefined, timeout)),
+    streamNames: namesOver(call),
     purgeSubject: (stream, { subject, upTo }, timeout) => {
       // The server removes the messages before `seq`.
       const body = { filter: subject, ...(upTo === undefined ? {} : { seq: upTo + 1 }) }

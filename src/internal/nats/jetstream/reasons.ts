@@ -209,12 +209,21 @@ const namedSequence = (description: string): number | undefined => {
   return digits === undefined ? undefined : Number(digits)
 }
 
-export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
+/** The reason of a request that may have changed something although it failed; undefined if it certainly has not. */
+const unknownOutcome = (failure: PortFailure): OutcomeUnknown | undefined => {
   if (failure._tag === "Timeout") return new OutcomeUnknown({ problem: "no answer in time" })
   if (failure._tag === "ConnectionLost") return new OutcomeUnknown(problemOf(failure))
-  if (failure._tag === "Denied" && failure.wasSent === true) {
-    return new OutcomeUnknown({ problem: `permission for ${failure.subject} was denied`, ...reported(failure.cause) })
-  }
+  return failure._tag === "Denied" && failure.wasSent === true
+    ? new OutcomeUnknown({ problem: `permission for ${failure.subject} was denied`, ...reported(failure.cause) })
+    : undefined
+}
+
+/** The reason of a failed request that changes a stream. */
+export const changeReason = (failure: PortFailure): KVStoreReason => unknownOutcome(failure) ?? readReason(failure)
+
+export const writeReason = (failure: PortFailure, message: Append): KVStoreReason => {
+  const unknown = unknownOutcome(failure)
+  if (unknown !== undefined) return unknown
   if (failure._tag === "TooLarge") {
     const size = message.value.length
     return new ValueTooLarge({ size, limit: Math.max(0, failure.limit - (failure.size - size)) })

@@ -33,6 +33,7 @@ export interface Streams {
   readonly interest: Interest
   readonly isOld: boolean
   readonly stream: (name: string) => SimulatedStream | undefined
+  readonly names: () => ReadonlyArray<string>
   readonly make: (config: StreamConfig) => SimulatedStream
   readonly remove: (stream: SimulatedStream) => void
 }
@@ -52,6 +53,7 @@ const handlers: ReadonlyArray<readonly [string, Handler]> = [
 ]
 
 const creation = "STREAM.CREATE."
+const listing = "STREAM.NAMES"
 const pull = "CONSUMER.MSG.NEXT."
 
 const decoder = new TextDecoder()
@@ -75,6 +77,9 @@ export class Api {
     if (subject.startsWith(directPrefix)) return this.direct(subject, data, reply)
     if (subject.startsWith(creation, prefix.length)) return this.create(data, reply)
     if (subject.startsWith(pull, prefix.length)) return this.pull(subject, data, reply)
+    if (subject === `${prefix}${listing}`) {
+      return this.answer(reply, streamApi.names(this.streams.names(), bodyOf(data) as {}))
+    }
     for (const [verb, handler] of handlers) {
       if (!subject.startsWith(verb, prefix.length)) continue
       const [name, rest] = splitOff(subject, prefix.length + verb.length)

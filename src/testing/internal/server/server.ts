@@ -89,6 +89,7 @@ export class SimulatedServer {
       interest,
       isOld,
       stream: (name) => this.streams.get(name),
+      names: () => [...this.streams.keys()],
       make: (config) => this.make(config),
       remove: (stream) => this.remove(stream)
     })

@@ -50,6 +50,15 @@ export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
   })
 }
 
+/** The maximum number of names of streams in one answer. */
+const namesInPage = 1024
+
+/** All streams of a simulation are buckets, so the subject of the request selects all. */
+export const names = (all: ReadonlyArray<string>, { offset = 0 }: { readonly offset?: number }): Answer => {
+  const page = all.toSorted().slice(offset, offset + namesInPage)
+  return JSON.stringify({ total: all.length, offset, limit: namesInPage, streams: page.length === 0 ? null : page })
+}
+
 const isSame = (one: StreamConfig, other: StreamConfig): boolean => JSON.stringify(one) === JSON.stringify(other)
 
 /** Checks a request to create a stream. Returns undefined if a stream with this configuration exists already. */

@@ -69,6 +69,8 @@ const makeServer = (
     account: unused,
     createStream: unused,
     updateStream: unused,
+    deleteStream: unused,
+    streamNames: unused,
     purgeSubject: unused,
     subjects: () => Effect.succeed({ names: names.map((name) => `${prefix}${name}`), lastRevision: 100, meanSize: 10 }),
     createConsumer: unused,
