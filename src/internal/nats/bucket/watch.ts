@@ -7,6 +7,7 @@
  * (K24). The rules are K20 to K26 of docs/protocols/kv.md.
  */
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -18,6 +19,7 @@ import { type Filters, shown } from "../../filters.ts"
 import type { BackendEvent, Follow, SilentRemoval } from "../../kv/backend.ts"
 import { backoff } from "../../retry.ts"
 import type { Matches } from "../../subjects.ts"
+import { monotonicMillis } from "../../time.ts"
 import type { JetStream, StreamInfo } from "../jetstream/api.ts"
 import { type Arrival, Interrupted, type RestartCause } from "../jetstream/arrivals.ts"
 import { type Consumer, linkChanges, open } from "../jetstream/consumer.ts"
@@ -231,6 +233,8 @@ const session = Effect.fnUntraced(function*(
     info
   })
   opened(consumer)
+  const clock = yield* Clock.Clock
+  const openedAt = monotonicMillis(clock)
   // If the stream was recreated after `info`, the consumer starts at a revision of the former stream; if it keeps more
   // messages for each key now, the pulls are wrong for the consumer.
   if (options.purpose === "watch") {
@@ -248,6 +252,8 @@ const session = Effect.fnUntraced(function*(
   if (consumer.pending === 0 || (options.from === "updates" && beginning === "first")) {
     yield* whenCaughtUp() ?? Effect.void
   }
+  // A marker that was stored since then listed its key in the comparison, and may be removed before the first pull.
+  if (monotonicMillis(clock) - openedAt > Duration.toMillis(patience)) progress.delayed()
   yield* outbox.flush
   return yield* Effect.raceFirst(pump, consumer.silence)
 })

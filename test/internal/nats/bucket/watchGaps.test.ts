@@ -175,6 +175,27 @@ describe("a watch after a gap", () => {
       assert.strictEqual(server.state.comparisons, 1)
     }))
 
+  it.effect("looks for removed keys again if a new consumer is not read for long, because markers may have expired unseen", () =>
+    Effect.gen(function*() {
+      for (const [millis, comparisons] of [[450, 1], [550, 2]] as const) {
+        const server = yield* makeServer
+        const { words } = yield* startWatch(server)
+        server.consumers[0]!.value(101, 1, 0, "a")
+        yield* settle
+        server.stream.lastRevision = 101
+        server.state.namesTake = millis
+        // The name of "a" is listed because of its expiry marker, which is removed before the consumer is read.
+        server.state.present = ["a"]
+        yield* pass(3000)
+        server.state.present = comparisons === 1 ? ["a"] : []
+        yield* pass(millis)
+        const heartbeat = Effect.andThen(Effect.sync(() => server.consumers[1]!.heartbeat(0)), pass(millis))
+        yield* Effect.replicateEffect(heartbeat, 3)
+        assert.strictEqual(server.state.comparisons, comparisons)
+        assert.deepStrictEqual(words, ["ready", "a", ...comparisons === 1 ? [] : ["expire a@101"]])
+      }
+    }))
+
   it.effect("counts the time behind from the first full pull", () =>
     Effect.gen(function*() {
       const server = yield* makeServer
