@@ -4,66 +4,115 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "./AegisError.ts"
+import * as Buckets from "./Buckets.ts"
 import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
+import { ageOfRecords, open } from "./internal/aegis/buckets.ts"
+import { connectionFrom, noServers, orVariable, reportUnknown } from "./internal/aegis/variables.ts"
 import { toLayerTimes } from "./internal/election/candidate.ts"
-import { longestAge } from "./internal/kv/limits.ts"
+import { bucketForm, bucketFormInWords } from "./internal/kv/limits.ts"
+import { annotate } from "./internal/logs.ts"
 import { connectionNames } from "./internal/nats/connect/settings.ts"
 import { tlsNames } from "./internal/nats/connect/tls.ts"
-import { anything, group, integer, oneOf, optional, read, readGiven } from "./internal/options.ts"
+import {
+  anything,
+  flag,
+  group,
+  integer,
+  invalidConfig,
+  oneOf,
+  optional,
+  read,
+  readGiven,
+  type Setting,
+  textLike,
+  withDefault
+} from "./internal/options.ts"
 import { toLayerOptions } from "./internal/registry/options.ts"
 import { unwrapConfig } from "./internal/wrappedConfig.ts"
-import * as KVStore from "./KVStore.ts"
-import { type BucketOptions, type InvalidConfig, KVStoreError } from "./KVStore.ts"
+import { KVStore } from "./KVStore.ts"
+import { type BucketOptions, KVStoreError } from "./KVStore.ts"
 import * as NatsClient from "./NatsClient.ts"
-import * as NatsKVStore from "./NatsKVStore.ts"
 import * as Registry from "./Registry.ts"
 import { RegistryError } from "./RegistryError.ts"
 
 /**
- * The services that each layer of this module provides.
+ * The services that the layers of this module provide. `Buckets` opens further buckets
+ * of the program on the same backend.
  *
  * @category models
  * @since 0.1.0
  */
-export type Services = Registry.Registry | Election.Election
+export type Services = Registry.Registry | Election.Election | Buckets.Buckets
 
 /**
  * Options of all layers of this module. Each has a default.
+ *
+ * **Details**
+ *
+ * A rollout can change each of them: see `onMismatch`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /**
-   * Options of the registry. Default: those of `Registry.layer`.
-   *
-   * The `streamMaxAge` of the registry's bucket is 10 times `maxAge`. After a change
-   * of `maxAge`, opening the existing bucket therefore fails with `ConfigMismatch`.
-   * Set `onMismatch: "update"` to change the bucket. Processes that still have the
-   * old `maxAge` continue to run, but fail with `ConfigMismatch` if they restart.
-   */
-  readonly registry?: Registry.Options | undefined
-  /** Options of elections. Default: those of `Election.layer`. */
-  readonly election?: Election.Options | undefined
+  /** Options of the registry, and the name of its bucket. Default: those of `Registry.layer`. */
+  readonly registry?: RegistryOptions | undefined
+  /** Options of elections, and the name of their bucket. Default: those of `Election.layer`. */
+  readonly election?: ElectionOptions | undefined
   /** Number of copies of each bucket in a NATS cluster, 1 to 5. Default 1. */
   readonly replicas?: number | undefined
   /**
    * What to do with an existing bucket that has another configuration, for example
-   * after a change of `replicas` or of the registry's `maxAge`. Default `"fail"`.
+   * after a change of `replicas` or of the registry's `maxAge`.
    *
-   * - `"fail"`: fail with `ConfigMismatch`
+   * Default: the bucket is used as it is, and each start logs the differences as a
+   * warning. The `streamMaxAge` of the registry's bucket, which is 10 times `maxAge`, is
+   * raised if it is lower, and never lowered. So old and new processes of a rollout can
+   * start in any order.
+   *
    * - `"update"`: change the settings that differ
-   * - `"accept"`: use the settings of the existing bucket
+   * - `"accept"`: use the bucket as it is, without a warning
+   * - `"fail"`: fail with `ConfigMismatch`
+   *
+   * A bucket that the services cannot use is always refused, for example one whose
+   * `streamMaxAge` is below twice `maxAge` and cannot be raised.
    */
   readonly onMismatch?: BucketOptions["onMismatch"]
+  /** Whether missing buckets are created. Default true. */
+  readonly create?: boolean | undefined
+  /** The JetStream domain of both buckets: see `BucketOptions`. */
+  readonly domain?: string | undefined
+  /** The prefix of the JetStream API of another account, for both buckets: see `BucketOptions`. */
+  readonly apiPrefix?: string | undefined
+}
+
+/**
+ * Options of the registry in `Options`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegistryOptions extends Registry.Options {
+  /** The name of the bucket: 1 to 200 letters, digits, `_` and `-`. Default `service_registry`. */
+  readonly bucket?: string | undefined
+}
+
+/**
+ * Options of elections in `Options`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ElectionOptions extends Election.Options {
+  /** The name of the bucket: 1 to 200 letters, digits, `_` and `-`. Default `service_election`. */
+  readonly bucket?: string | undefined
 }
 
 /**
@@ -80,69 +129,110 @@ export interface ConfigOptions extends Options {
   readonly nats?: { readonly [Name in keyof NatsClient.Options]?: NatsClient.Options[Name] | undefined } | undefined
 }
 
-/** The registry's bucket removes records that no cleanup removed, after this multiple of maxAge. */
-const agesKept = 10
-
-const registryBucket = (options: Options, maxAge: Duration.Duration): BucketOptions => ({
-  bucket: "service_registry",
-  replicas: options.replicas,
-  onMismatch: options.onMismatch,
-  streamMaxAge: Duration.min(Duration.times(maxAge, agesKept), longestAge)
-})
-
-const electionBucket = (options: Options): BucketOptions => ({
-  bucket: "service_election",
-  replicas: options.replicas,
-  onMismatch: options.onMismatch
-})
-
 const refuse = (operation: string, reason: InvalidConfig): KVStoreError =>
   new KVStoreError({ bucket: undefined, operation, key: undefined, reason })
 
-/** Settings of the options of this module. `over` reads the options of the registry and of elections. */
-const settings = {
-  registry: anything,
-  election: anything,
+/** The name of the bucket, and the options that the service itself checks. */
+const withBucket =
+  (otherwise: string): Setting<{ readonly bucket: string; readonly rest: unknown }> => (name, value) => {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, "bucket")) {
+      return Result.succeed({ bucket: otherwise, rest: value })
+    }
+    const { bucket, ...rest } = value as { readonly bucket: unknown }
+    const read = withDefault(textLike(bucketForm, bucketFormInWords), otherwise)(`${name}.bucket`, bucket)
+    return Result.map(read, (bucket) => ({ bucket, rest }))
+  }
+
+/** A function, so that a bundle has only the settings of the layers that it uses. The buckets check `domain` and `apiPrefix`. */
+const settings = () => ({
+  registry: withBucket("service_registry"),
+  election: withBucket("service_election"),
   replicas: optional(integer(1, 5)),
-  onMismatch: optional(oneOf(["fail", "update", "accept"]))
-}
+  onMismatch: optional(oneOf(["fail", "update", "accept"])),
+  create: optional(flag),
+  domain: anything,
+  apiPrefix: anything
+})
 
-const checked = (operation: string, options: unknown): Effect.Effect<Options, KVStoreError> =>
-  Effect.suspend(() => Effect.fromResult(read(operation, options, settings))).pipe(
-    Effect.mapBoth({
-      onFailure: (reason) => refuse(operation, reason),
-      onSuccess: (values) => values as Options
-    })
+const oneBucket = (name: string) =>
+  invalidConfig(`registry.bucket and election.bucket: expected two buckets, got "${name}" for both`)
+
+type Failure = KVStoreError | RegistryError | ElectionError
+
+/** The checked options of both services, and of their buckets. */
+const checked = Effect.fnUntraced(function*(operation: string, options: Options | undefined) {
+  const { election, registry, ...common } = yield* Effect.mapError(
+    Effect.suspend(() => Effect.fromResult(read(operation, options, settings()))),
+    (reason) => refuse(operation, reason)
+  )
+  if (registry.bucket === election.bucket) return yield* refuse(operation, oneBucket(registry.bucket))
+  const { maxAge } = yield* Effect.mapError(
+    Effect.fromResult(toLayerOptions(registry.rest, { discard: "new", streamMaxAge: undefined })),
+    (reason) => new RegistryError({ operation: "Registry.layer", reason })
+  )
+  const ofElection = election.rest as Election.Options | undefined
+  yield* Effect.mapError(
+    toLayerTimes(ofElection, Election.resilient),
+    (reason) => new ElectionError({ operation: "Election.layer", election: undefined, reason })
+  )
+  const buckets = common as Omit<BucketOptions, "bucket">
+  return {
+    registry: registry.rest as Registry.Options | undefined,
+    election: ofElection,
+    registryBucket: { ...buckets, bucket: registry.bucket, streamMaxAge: ageOfRecords(maxAge) },
+    electionBucket: { ...buckets, bucket: election.bucket }
+  }
+})
+
+const bucketLayer = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError, Buckets.Buckets> =>
+  Layer.effect(KVStore, Buckets.Buckets.use((buckets) => open(buckets, options)))
+
+/** The services over `Buckets`. */
+const services = (known: Effect.Success<ReturnType<typeof checked>>) =>
+  Layer.mergeAll(
+    Registry.layer(known.registry).pipe(Layer.provide(bucketLayer(known.registryBucket))),
+    Election.layer(known.election).pipe(Layer.provide(bucketLayer(known.electionBucket)))
   )
 
-/** Refuses unknown options of `layerNats`. The NATS client checks the values of the connection options. */
-const checkNames = (options: unknown): Effect.Effect<unknown, KVStoreError> => {
-  const names = [...Object.keys(settings), ...connectionNames]
-  return Effect.mapError(
-    Effect.fromResult(readGiven("Aegis.layerNats", options, fieldsOf(names))),
-    (reason) => refuse("Aegis.layerNats", reason)
-  )
-}
-
-/** Checks the options of both services before a connection or a bucket is opened. */
-const over = <E, R>(
-  options: Options,
-  store: (bucket: BucketOptions) => Layer.Layer<KVStore.KVStore, E, R>
-): Effect.Effect<Layer.Layer<Services, E | RegistryError | ElectionError, R>, RegistryError | ElectionError> =>
-  Effect.gen(function*() {
-    const { maxAge } = yield* Effect.mapError(
-      Effect.fromResult(toLayerOptions(options.registry, { discard: "new", streamMaxAge: undefined })),
-      (reason) => new RegistryError({ operation: "Registry.layer", reason })
-    )
-    yield* Effect.mapError(
-      toLayerTimes(options.election, Election.resilient),
-      (reason) => new ElectionError({ operation: "Election.layer", election: undefined, reason })
-    )
-    return Layer.mergeAll(
-      Registry.layer(options.registry).pipe(Layer.provide(store(registryBucket(options, maxAge)))),
-      Election.layer(options.election).pipe(Layer.provide(store(electionBucket(options))))
-    )
-  })
+/**
+ * Provides the registry and elections over the `Buckets` of the context.
+ *
+ * **When to use**
+ *
+ * Use in a program that chooses its backend itself, or that has `Buckets` already.
+ *
+ * **Example** (In memory, with a bucket of the program)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Aegis, Buckets, KVStore, Registry } from "effect-aegis"
+ *
+ * class Orders extends KVStore.Service<Orders>()("app/Orders", { bucket: "orders" }) {}
+ *
+ * const Live = Layer.merge(Aegis.layer({ registry: { maxAge: "1 minute" } }), Orders.layer).pipe(
+ *   Layer.provideMerge(Buckets.layerMemory)
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   const orders = yield* Orders
+ *   yield* registry.register({ serviceName: "orders", version: "1.0.0" })
+ *   yield* orders.put("42", new TextEncoder().encode("new"))
+ *   const buckets = yield* Buckets.Buckets
+ *   return (yield* buckets.list()).join(", ")
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Live)))
+ * // => orders, service_election, service_registry
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<Registry.Registry | Election.Election, Failure, Buckets.Buckets> =>
+  Layer.unwrap(Effect.map(checked("Aegis.layer", options), services))
 
 /**
  * Provides the registry and elections in the memory of this process.
@@ -174,10 +264,11 @@ const over = <E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (
-  options?: Options
-): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
-  Layer.unwrap(Effect.flatMap(checked("Aegis.layerMemory", options), (known) => over(known, KVStore.layerMemory)))
+export const layerMemory = (options?: Options): Layer.Layer<Services, Failure> =>
+  Layer.unwrap(Effect.map(
+    checked("Aegis.layerMemory", options),
+    (known) => Layer.provideMerge(services(known), Buckets.layerMemory)
+  ))
 
 /**
  * Provides the registry and elections on NATS servers, over one connection.
@@ -219,76 +310,47 @@ export const layerMemory = (
  */
 export const layerNats = (
   options: NatsClient.Options & Options
-): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
+): Layer.Layer<Services | NatsClient.NatsClient, Failure> =>
   Layer.unwrap(Effect.gen(function*() {
-    yield* checkNames(options)
-    const { election, onMismatch, registry, replicas, ...connection } = options
-    const known = yield* checked("Aegis.layerNats", { election, onMismatch, registry, replicas })
-    const services = yield* over(known, NatsKVStore.layer)
-    return Layer.provide(services, NatsClient.layer(connection))
+    const [given, connection] = yield* apart(options)
+    const known = yield* checked("Aegis.layerNats", given)
+    return services(known).pipe(
+      Layer.provideMerge(Buckets.layerNats),
+      Layer.provideMerge(NatsClient.layer(connection))
+    )
   }))
+
+const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
+
+/** Separates the options of this module from those of the connection, and refuses unknown ones. The NATS client checks the values of its own. */
+const apart = (
+  options: NatsClient.Options & Options
+): Effect.Effect<readonly [Options, NatsClient.Options], KVStoreError> => {
+  const own = Object.keys(settings())
+  return Effect.suspend(() =>
+    Effect.fromResult(readGiven("Aegis.layerNats", options, fieldsOf([...own, ...connectionNames])))
+  ).pipe(
+    Effect.mapError((reason) => refuse("Aegis.layerNats", reason)),
+    Effect.map((fields) => {
+      const given = Object.entries(fields).filter(([, value]) => value !== undefined)
+      const isOwn = ([name]: readonly [string, unknown]) => own.includes(name)
+      return [
+        Object.fromEntries(given.filter(isOwn)),
+        Object.fromEntries(given.filter((one) => !isOwn(one))) as unknown as NatsClient.Options
+      ] as const
+    })
+  )
+}
 
 // -----------------------------------------------------------------------------
 // configuration
 // -----------------------------------------------------------------------------
 
-const variables = {
-  backend: Config.schema(Schema.Literals(["nats", "memory"]), "AEGIS_BACKEND"),
-  replicas: Config.schema(
-    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 })),
-    "AEGIS_REPLICAS"
-  )
-}
-
-const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
-
 /** Of `nats` only the names are checked here, also for the memory backend. The NATS client checks the values. */
-const configSettings = {
-  ...settings,
+const configSettings = () => ({
+  ...settings(),
   backend: optional(oneOf(["nats", "memory"])),
   nats: optional(group({ ...fieldsOf(connectionNames), tls: optional(group(fieldsOf(tlsNames))) }))
-}
-
-const connectionVariables = {
-  servers: Config.String("AEGIS_NATS_URL"),
-  user: Config.String("AEGIS_NATS_USER"),
-  password: Config.Redacted("AEGIS_NATS_PASSWORD"),
-  token: Config.Redacted("AEGIS_NATS_TOKEN"),
-  nkey: Config.Redacted("AEGIS_NATS_NKEY"),
-  credentialsFile: Config.String("AEGIS_NATS_CREDS")
-}
-
-const tlsVariables = {
-  caFile: Config.String("AEGIS_NATS_CA"),
-  certFile: Config.String("AEGIS_NATS_CERT"),
-  keyFile: Config.String("AEGIS_NATS_KEY")
-}
-
-/** The given value, else the value of the variable, else undefined. */
-const orVariable = <A>(given: A | undefined, variable: Config.Config<A>): Config.Config<A | undefined> =>
-  given === undefined ? Config.withDefault(variable, undefined) : Config.succeed(given)
-
-/** The given fields, completed by the variables of the other fields. */
-const fillFrom = (
-  given: object | undefined,
-  byName: { readonly [name: string]: Config.Config<unknown> }
-): Config.Config<{ readonly [name: string]: unknown }> =>
-  Config.all(Object.fromEntries(
-    Object.entries(byName).map(([name, variable]) => [name, orVariable(Reflect.get(given ?? {}, name), variable)])
-  ))
-
-const defined = (fields: object): { readonly [name: string]: unknown } =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-
-const connectionFrom = Effect.fnUntraced(function*(
-  given: ConfigOptions["nats"]
-): Effect.fn.Return<{ readonly [name: string]: unknown }, Config.ConfigError> {
-  const tls = { ...given?.tls, ...defined(yield* fillFrom(given?.tls, tlsVariables)) }
-  return {
-    ...given,
-    ...defined(yield* fillFrom(given, connectionVariables)),
-    ...(Object.keys(tls).length === 0 && given?.tls === undefined ? {} : { tls })
-  }
 })
 
 const configured = (
@@ -296,26 +358,35 @@ const configured = (
 ): Effect.Effect<ConfigOptions, KVStoreError | Config.ConfigError> =>
   Effect.suspend(() => Effect.fromResult(unwrapConfig("config", config))).pipe(
     Effect.flatMap(identity),
-    Effect.tap((given) => Effect.fromResult(read("Aegis.layerConfig", given, configSettings))),
+    Effect.tap((given) => Effect.fromResult(read("Aegis.layerConfig", given, configSettings()))),
     Effect.catchTag("InvalidConfig", (reason) => Effect.fail(refuse("Aegis.layerConfig", reason)))
   )
 
-/** Memory must be requested: it is no fallback for a missing URL. */
-const noServers = new Config.ConfigError(
-  new Schema.SchemaError(
-    new SchemaIssue.Pointer(
-      ["AEGIS_NATS_URL"],
-      new SchemaIssue.InvalidValue(
-        {
-          expected:
-            "nats://host:port of the servers, or AEGIS_BACKEND=memory to coordinate in this process's memory only"
-        },
-        undefined,
-        {}
-      )
-    )
-  )
-)
+const presets = { resilient: Election.resilient, balanced: Election.balanced, fast: Election.fast }
+
+/** The given options, completed by their variables. */
+const optionsFrom = Effect.fnUntraced(function*(
+  { backend: _, nats: __, ...given }: ConfigOptions
+): Effect.fn.Return<Options, Config.ConfigError> {
+  const { election, registry } = given
+  const timings = election?.timings === undefined ? yield* orVariable("timings", undefined) : undefined
+  return {
+    ...given,
+    replicas: yield* orVariable("replicas", given.replicas),
+    onMismatch: yield* orVariable("onMismatch", given.onMismatch),
+    registry: {
+      ...registry,
+      bucket: yield* orVariable("registryBucket", registry?.bucket),
+      maxAge: registry?.maxAge ?? (yield* orVariable("maxAge", undefined)),
+      heartbeat: registry?.heartbeat ?? (yield* orVariable("heartbeat", undefined))
+    },
+    election: {
+      ...election,
+      bucket: yield* orVariable("electionBucket", election?.bucket),
+      timings: timings === undefined ? election?.timings : presets[timings]
+    }
+  }
+})
 
 /**
  * Provides the registry and elections as configured by `Config`, by default by
@@ -327,6 +398,12 @@ const noServers = new Config.ConfigError(
  *   this process only
  * - `AEGIS_NATS_URL`: the servers, separated by commas
  * - `AEGIS_REPLICAS`: number of copies of each bucket, 1 to 5. Default 1
+ * - `AEGIS_MAX_AGE`, `AEGIS_HEARTBEAT`: times of the registry, such as `30 seconds`
+ * - `AEGIS_TIMINGS`: timings of elections, `resilient` (default), `balanced` or `fast`
+ * - `AEGIS_REGISTRY_BUCKET`, `AEGIS_ELECTION_BUCKET`: the names of the buckets
+ * - `AEGIS_ON_MISMATCH`: `update`, `accept` or `fail`: see `Options.onMismatch`
+ * - `AEGIS_NATS_NAME`: the name of the connection in the server's list
+ * - `AEGIS_NATS_INBOX_PREFIX`: see `NatsClient.ConnectionOptions`
  * - Authentication, none or one method: `AEGIS_NATS_CREDS` (path of a JWT
  *   credentials file), `AEGIS_NATS_USER` with `AEGIS_NATS_PASSWORD`,
  *   `AEGIS_NATS_TOKEN`, or `AEGIS_NATS_NKEY` (the seed)
@@ -340,7 +417,8 @@ const noServers = new Config.ConfigError(
  * incomplete credentials fail with `InvalidConfig`, which names the option of the
  * client.
  *
- * Each option given here is a `Config`: `Config.succeed(value)` for a fixed value.
+ * Each option given here is a `Config`: `Config.succeed(value)` for a fixed value. A
+ * variable `AEGIS_*` that is not in this list is reported as a warning.
  *
  * **Example** (Some options in the program, the others from the environment)
  *
@@ -372,26 +450,26 @@ const noServers = new Config.ConfigError(
  */
 export const layerConfig = (
   config: Config.Wrap<ConfigOptions> = {}
-): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError | Config.ConfigError> =>
+): Layer.Layer<Services, Failure | Config.ConfigError> =>
   Layer.unwrap(Effect.gen(function*() {
     const given = yield* configured(config)
-    const backend = yield* orVariable(given.backend, variables.backend)
-    const replicas = yield* orVariable(given.replicas, variables.replicas)
+    const backend = yield* orVariable("backend", given.backend)
+    const options = yield* optionsFrom(given)
     const connection = yield* connectionFrom(given.nats)
-    const options: Options = {
-      registry: given.registry,
-      election: given.election,
-      onMismatch: given.onMismatch,
-      replicas
-    }
+    yield* annotate("Aegis")(reportUnknown)
     if (backend === "memory") {
-      if (Object.keys(connection).length > 0) {
-        yield* Effect.logWarning("the backend is memory: the NATS connection settings (AEGIS_NATS_*, nats) are ignored")
-      }
-      yield* Effect.logInfo("the backend is memory: other processes do not see this registry and these elections")
+      yield* annotate("Aegis")(reportMemory(connection))
       return layerMemory(options)
     }
-    if (connection["servers"] === undefined) return yield* Effect.fail(noServers)
+    if (connection["servers"] === undefined) return yield* Effect.fail(noServers())
     // The NATS client checks that the credentials are complete and of one method.
     return layerNats({ ...(connection as unknown as NatsClient.Options), ...options })
   }))
+
+/** Memory is not shared, so the log says that it is in use, and that settings of a connection are not. */
+const reportMemory = Effect.fnUntraced(function*(connection: object) {
+  if (Object.keys(connection).length > 0) {
+    yield* Effect.logWarning("the backend is memory: the NATS connection settings (AEGIS_NATS_*, nats) are ignored")
+  }
+  yield* Effect.logInfo("the backend is memory: other processes do not see this registry and these elections")
+})

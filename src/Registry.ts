@@ -465,7 +465,7 @@ export interface Options {
    * `heartbeat` (200 ms if that is a Schedule), and at most half of the bucket's
    * `streamMaxAge` and 366 days; a number is milliseconds. Default 30 seconds.
    *
-   * With `Aegis`, the bucket depends on this option: see `Aegis.Options.registry`.
+   * With `Aegis`, the bucket follows this option: see `Aegis.Options.onMismatch`.
    */
   readonly maxAge?: Duration.Input | undefined
   /**

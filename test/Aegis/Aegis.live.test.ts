@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Aegis, Election, Registry } from "effect-aegis"
+import { Aegis, Buckets, Election, KVStore, NatsClient, Registry } from "effect-aegis"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { address, ca, serverTls } from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
@@ -31,6 +33,20 @@ for (const line of ["2.10", "2.15"] as const) {
   describe(`Aegis, ${line}`, () => {
     it.live("layerNats: one process sees the instance and the leader of another", () =>
       Effect.flatMap(startNatsServer({ line }), ({ url }) => twice(Aegis.layerNats({ servers: url }))))
+
+    it.live("layerNats: the services and the buckets of the program share one connection", () =>
+      Effect.gen(function*() {
+        class Orders extends KVStore.Service<Orders>()("test/Orders", { bucket: "orders" }) {}
+        const { url } = yield* startNatsServer({ line, config: "max_connections: 1" })
+        const layer = Layer.provideMerge(Orders.layer, Aegis.layerNats({ servers: url }))
+        yield* Effect.gen(function*() {
+          yield* (yield* Orders).put("a", new Uint8Array(1))
+          const { list } = yield* Buckets.Buckets
+          assert.deepStrictEqual(yield* list(), ["orders", "service_election", "service_registry"])
+          const { status } = yield* NatsClient.NatsClient
+          assert.deepStrictEqual(yield* Stream.runHead(status), Option.some("connected"))
+        }).pipe(Effect.provide(layer))
+      }))
 
     it.live("layerConfig: connects by AEGIS_NATS_URL with several servers", () =>
       Effect.flatMap(startNatsServer({ line }), ({ url }) =>

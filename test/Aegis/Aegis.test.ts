@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Aegis, Election, Registry } from "effect-aegis"
+import { Aegis, Buckets, Election, KVStore, Registry } from "effect-aegis"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -17,6 +18,7 @@ import { temporaryFile } from "../support/files.ts"
 import { startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
+import { logged } from "../support/suite.ts"
 
 /** A port without a listener: a connection attempt takes longer than the refusal of an option. */
 const nowhere = "nats://127.0.0.1:1"
@@ -118,6 +120,146 @@ describe("Aegis, memory is never a fallback", () => {
         assert.include(error.message, name)
       }))
   }
+})
+
+/** What a program learns about its services: ages and timings by what happens in virtual time. */
+const isListedAfter = (duration: Duration.Input) =>
+  Effect.gen(function*() {
+    const registry = yield* Registry.Registry
+    yield* registry.heartbeat({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
+    yield* TestClock.adjust(duration)
+    return (yield* registry.list("orders")).length === 1
+  })
+
+const warningsOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const { layer, lines } = logged()
+    return Effect.map(Effect.provide(effect, layer), () => lines.filter((line) => line.startsWith("Warn")))
+  })
+
+describe("Aegis, by variables", () => {
+  it.effect("AEGIS_MAX_AGE sets the age at which an instance expires", () =>
+    Effect.gen(function*() {
+      const memory = { AEGIS_BACKEND: "memory", AEGIS_MAX_AGE: "2 minutes" }
+      assert.isTrue(yield* Effect.provide(isListedAfter("119 seconds"), withConfig(memory)))
+      assert.isFalse(yield* Effect.provide(isListedAfter("121 seconds"), withConfig(memory)))
+    }))
+
+  it.effect("AEGIS_HEARTBEAT sets the time between heartbeats", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        Layer.build(withConfig({ AEGIS_BACKEND: "memory", AEGIS_HEARTBEAT: "20 seconds" }))
+      )
+      assert.match(error.message, /maxAge: expected at least 40s, twice the heartbeat, got 30s/)
+    }))
+
+  it.effect("AEGIS_TIMINGS sets the timings of elections", () =>
+    Effect.gen(function*() {
+      for (const [name, millis] of [["fast", 3000], ["balanced", 10_000], ["resilient", 20_000]] as const) {
+        const lease = Effect.gen(function*() {
+          const election = yield* Election.Election
+          yield* election.campaign("job")
+          const buckets = yield* Buckets.Buckets
+          const store = yield* buckets.open({ bucket: "service_election" })
+          return (yield* store.entries()).map(({ value }) => JSON.parse(new TextDecoder().decode(value)).leaseMillis)
+        })
+        const leases = yield* Effect.scoped(
+          Effect.provide(lease, withConfig({ AEGIS_BACKEND: "memory", AEGIS_TIMINGS: name }))
+        )
+        assert.deepStrictEqual(leases, [millis])
+      }
+    }))
+
+  it.effect("AEGIS_REGISTRY_BUCKET and AEGIS_ELECTION_BUCKET set the names of the buckets", () =>
+    Effect.gen(function*() {
+      const names = Effect.flatMap(Buckets.Buckets, ({ list }) => list())
+      const variables = { AEGIS_BACKEND: "memory", AEGIS_REGISTRY_BUCKET: "ours", AEGIS_ELECTION_BUCKET: "leaders" }
+      assert.deepStrictEqual(yield* Effect.provide(names, withConfig({ AEGIS_BACKEND: "memory" })), [
+        "service_election",
+        "service_registry"
+      ])
+      assert.deepStrictEqual(yield* Effect.provide(names, withConfig(variables)), ["leaders", "ours"])
+    }))
+
+  it.effect("an option in the code replaces each variable", () =>
+    Effect.gen(function*() {
+      const names = Effect.flatMap(Buckets.Buckets, ({ list }) => list())
+      const variables = {
+        AEGIS_BACKEND: "memory",
+        AEGIS_REGISTRY_BUCKET: "ours",
+        AEGIS_MAX_AGE: "1 second",
+        AEGIS_TIMINGS: "fast"
+      }
+      const layer = withConfig(variables, {
+        registry: { bucket: Config.succeed("mine"), maxAge: Config.succeed("1 minute" as const) },
+        election: Config.succeed({ timings: Election.resilient })
+      })
+      assert.deepStrictEqual(yield* Effect.provide(names, layer), ["mine", "service_election"])
+      assert.isTrue(yield* Effect.provide(isListedAfter("59 seconds"), layer))
+    }))
+
+  for (
+    const [name, value] of [
+      ["AEGIS_MAX_AGE", "soon"],
+      ["AEGIS_HEARTBEAT", "x"],
+      ["AEGIS_TIMINGS", "slow"],
+      ["AEGIS_ON_MISMATCH", "ignore"]
+    ] as const
+  ) {
+    it.effect(`${name}=${value} fails with a ConfigError that names the variable`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Layer.build(withConfig({ AEGIS_BACKEND: "memory", [name]: value })))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.include(error.message, name)
+      }))
+  }
+
+  it.effect("AEGIS_REGISTRY_BUCKET with a name that is not valid, or that of the other bucket, fails with InvalidConfig", () =>
+    Effect.gen(function*() {
+      for (const name of ["a.b", "service_election"]) {
+        const error = yield* Effect.flip(
+          Layer.build(withConfig({ AEGIS_BACKEND: "memory", AEGIS_REGISTRY_BUCKET: name }))
+        )
+        assert.include(error.message, "registry.bucket")
+      }
+    }))
+
+  it.effect("an unknown variable AEGIS_* is a warning, in the environment and in another provider", () =>
+    Effect.gen(function*() {
+      const env = {
+        AEGIS_BACKEND: "memory",
+        AEGIS_NATS_ULR: "nats://x",
+        AEGIS_MAXAGE: "1 second",
+        HOME: "/",
+        AEGISX: "1"
+      }
+      for (const provider of [ConfigProvider.fromEnv({ env }), ConfigProvider.fromUnknown(env)]) {
+        const lines = yield* warningsOf(
+          Effect.scoped(Layer.build(Layer.provide(Aegis.layerConfig(), ConfigProvider.layer(provider))))
+        )
+        assert.strictEqual(lines.length, 1, lines.join())
+        assert.match(lines[0]!, /unknown variables are ignored: AEGIS_MAXAGE, AEGIS_NATS_ULR; known are AEGIS_BACKEND,/)
+      }
+      const known = ConfigProvider.fromEnv({ env: { AEGIS_BACKEND: "memory", AEGIS_MAX_AGE: "1 minute" } })
+      const lines = yield* warningsOf(
+        Effect.scoped(Layer.build(Layer.provide(Aegis.layerConfig(), ConfigProvider.layer(known))))
+      )
+      assert.deepStrictEqual(lines, [])
+    }))
+})
+
+describe("Aegis, over Buckets", () => {
+  it.effect("a bucket of the program is on the same backend as the services", () =>
+    Effect.gen(function*() {
+      class Orders extends KVStore.Service<Orders>()("test/Orders", { bucket: "orders" }) {}
+      const program = Effect.gen(function*() {
+        const orders = yield* Orders
+        yield* orders.put("a", new Uint8Array(1))
+        return yield* (yield* Buckets.Buckets).list()
+      })
+      const layer = Layer.provideMerge(Orders.layer, Aegis.layerMemory())
+      assert.deepStrictEqual(yield* Effect.provide(program, layer), ["orders", "service_election", "service_registry"])
+    }))
 })
 
 describe("Aegis, by configuration", () => {

@@ -62,7 +62,7 @@ const follow = (bucket: MemoryBucket, config: KVStoreConfig): Backend["follow"] 
       messages
         .filter(({ key, revision }) => matches(key) && revision >= start && revision <= cursor)
         .map(({ key, revision }) => ({ _tag: "Gone", key, revision, created: bucket.now, reason }))
-    /** What the reader does not have of the followed log. */
+    /** The events of the followed log that the reader does not have. */
     const rest = (): Array<BackendEvent> => {
       const { expired } = follower
       follower.expired = []

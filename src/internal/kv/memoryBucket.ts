@@ -92,7 +92,7 @@ export class MemoryBucket {
     return this.existing
   }
 
-  /** Changes the settings of the bucket, which removes what the new ones do not keep. */
+  /** Changes the settings of the bucket, which removes the messages that the new ones do not keep. */
   update(bucketLog: BucketLog, config: KVStoreConfig): void {
     bucketLog.config = config
     bucketLog.log.change(logSettings(config))
