@@ -328,21 +328,24 @@ export class Unavailable
      * The error of the NATS client or the system, if there is one. After a refused connection it is an error of the
      * client, whose `cause` is the error of the system with the code `ECONNREFUSED`.
      */
-    cause: Schema.optional(Schema.Defect())
+    cause: Schema.optional(Schema.Defect()),
+    /** True if the program has closed the connection: it does not reconnect. */
+    isClosed: Schema.optional(Schema.Boolean)
   })
 {
   /** What failed, why, and what to do. */
   override get message(): string {
-    return `the store cannot be reached (${this.problem}): try again`
+    const remedy = this.isRetryable ? "try again" : "open a new connection"
+    return `the store cannot be reached (${this.problem}): ${remedy}`
   }
 
   /**
-   * True: nothing was written, and the next attempt can succeed.
+   * Whether the next attempt can succeed: true, unless the connection is closed. Nothing was written.
    *
    * @since 0.1.0
    */
   get isRetryable(): boolean {
-    return true
+    return this.isClosed !== true
   }
 }
 

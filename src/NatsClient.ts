@@ -18,9 +18,8 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import { connectFailed } from "./internal/kv/metrics.ts"
 import * as natsIo from "./internal/nats/client/natsIo.ts"
-import { open } from "./internal/nats/connect/dial.ts"
+import { openFirst } from "./internal/nats/connect/first.ts"
 import { readSettings } from "./internal/nats/connect/settings.ts"
 import * as client from "./internal/nats/service.ts"
 import { unwrapConfig } from "./internal/wrappedConfig.ts"
@@ -104,6 +103,13 @@ export interface ConnectionOptions {
    * Default 3 s: a server that does not respond is noticed after 6 to 9 s.
    */
   readonly pingInterval?: Duration.Input | undefined
+  /**
+   * Whether a start before the server waits for it: failures that may end by themselves
+   * (no server can be reached, or it has reached its `max_connections`) are logged and
+   * retried without limit, after `reconnectWait`. A refused login or certificate fails at
+   * once. Default false: the first connection is tried once, with each of the servers.
+   */
+  readonly waitOnFirstConnect?: boolean | undefined
 }
 
 /**
@@ -206,9 +212,8 @@ const makeClient = (
  *
  * **Details**
  *
- * The first connection is tried once, with each of the servers. Retry `make`, or see
- * docs/kvstore.md for a layer that retries, if the program may start before the
- * server. Fails with
+ * The first connection is tried once, with each of the servers; with
+ * `waitOnFirstConnect` until it succeeds. Fails with
  *
  * - `InvalidConfig` if an option is invalid or more than one authentication method
  *   is given (nothing has been sent then), if the server's certificate cannot be
@@ -228,7 +233,7 @@ const makeClient = (
 export const make = (options: Options): Effect.Effect<NatsClient["Service"], KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const settings = yield* readSettings(options)
-    const connection = yield* Effect.tapError(open(settings), () => connectFailed)
+    const connection = yield* openFirst(settings)
     return yield* makeClient(connection, settings.login.expires)
   }).pipe(Effect.mapError((reason) => connectionError("connect", reason)))
 

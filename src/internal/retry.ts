@@ -30,6 +30,9 @@ export const inWholeMillis = <Output, Input>(
 export const backoff = (shortest: Duration.Duration, longest: Duration.Duration) =>
   Schedule.min([Schedule.exponential(shortest), Schedule.spaced(longest)]).pipe(Schedule.jittered, inWholeMillis)
 
+/** Whether the connection of the store is closed: then no attempt can succeed. */
+export const isClosed = ({ reason }: KVStoreError): boolean => reason._tag === "Unavailable" && !reason.isRetryable
+
 // -----------------------------------------------------------------------------
 // answers
 // -----------------------------------------------------------------------------

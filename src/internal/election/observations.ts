@@ -3,14 +3,16 @@
  * so that observing the same record again does not restart the wait (docs/protocols/election.md, E6 and E7).
  */
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEvent, KVStore } from "../../KVStore.ts"
+import type { KVStoreError } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
-import { backoff } from "../retry.ts"
+import { backoff, isClosed } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import { isSame, nextObservation, type Observation } from "./challenger.ts"
 import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
@@ -26,6 +28,8 @@ export class Observations {
   private readonly waiting = new Map<string, Set<() => void>>()
   /** Open once the snapshot of the watch is complete: from then on, a key that was not delivered is absent. */
   private readonly complete = Latch.makeUnsafe(false)
+  /** Fails when the connection of the store is closed: then nothing is observed any more. */
+  private readonly closed = Deferred.makeUnsafe<never, KVStoreError>()
   /** The watch that may close `complete`: a former watch may still be closing after the next watch has begun. */
   private current: object | undefined
 
@@ -45,9 +49,9 @@ export class Observations {
     return known !== undefined && isSame(known.seen, seen) ? monotonicMillis(this.clock) - known.since : 0
   }
 
-  /** Waits until the snapshot of the watch is complete. */
-  get upToDate(): Effect.Effect<void> {
-    return this.complete.await
+  /** Waits until the snapshot of the watch is complete. Fails if the connection of the store is closed. */
+  get upToDate(): Effect.Effect<void, KVStoreError> {
+    return Effect.raceFirst(this.complete.await, Deferred.await(this.closed))
   }
 
   /** Takes in the state of a key, from the watch or from a read. */
@@ -62,8 +66,12 @@ export class Observations {
     return observation
   }
 
-  /** Waits until the observation differs from `known`. */
-  changed(election: string, known: Observation | undefined): Effect.Effect<void> {
+  /** Waits until the observation differs from `known`. Fails if the connection of the store is closed. */
+  changed(election: string, known: Observation | undefined): Effect.Effect<void, KVStoreError> {
+    return Effect.raceFirst(this.differs(election, known), Deferred.await(this.closed))
+  }
+
+  private differs(election: string, known: Observation | undefined): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.byElection.get(election) !== known) return resume(Effect.void)
       const waiting = this.waiting.get(election) ?? new Set()
@@ -116,8 +124,13 @@ export class Observations {
     return forkReported(
       "the watch of elections",
       watch.pipe(
-        Effect.tapError((error) => Effect.logWarning("the watch of elections failed and is reopened:", error.message)),
-        Effect.retry(backoff(shortestPause, longestPause))
+        Effect.tapError((error) =>
+          isClosed(error)
+            ? Effect.void
+            : Effect.logWarning("the watch of elections failed and is reopened:", error.message)
+        ),
+        Effect.retry({ while: (error) => !isClosed(error), schedule: backoff(shortestPause, longestPause) }),
+        Effect.catch((error) => Deferred.fail(this.closed, error))
       )
     )
   })

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidConfig } from "../../AegisError.ts"
 import type { ConnectionStatus, NatsClient } from "../../NatsClient.ts"
+import { logConnection } from "./connectionLog.ts"
 import * as requester from "./jetstream/requester.ts"
 import type { LinkEvent, NatsPort } from "./port.ts"
 
@@ -63,7 +64,7 @@ export const findRequester = (client: Client): Effect.Effect<requester.Requester
 
 /** Creates the client of a connection. It is usable until the scope closes. */
 export const make = (connection: unknown, port: NatsPort): Effect.Effect<Client, never, Scope.Scope> =>
-  Effect.map(requester.make(port), (requester) => {
+  Effect.map(Effect.tap(requester.make(port), () => logConnection(port)), (requester) => {
     const client = { connection, status: statusOf(port) }
     requesters.set(client, requester)
     return client

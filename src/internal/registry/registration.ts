@@ -7,17 +7,17 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { backoff, conflictPause } from "../retry.ts"
+import { backoff, conflictPause, isClosed } from "../retry.ts"
+import { inChildScope } from "../scopes.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
@@ -42,7 +42,8 @@ export interface RegistrationOptions {
 }
 
 const isFinal = (reason: RegistryReason): boolean =>
-  reason._tag === "DuplicateInstance" || reason._tag === "Deregistered"
+  reason._tag === "DuplicateInstance" || reason._tag === "Deregistered" ||
+  (reason._tag === "KVStoreError" && isClosed(reason))
 
 /**
  * Whether the outcome of a write is unknown. An unknown outcome of a read is an
@@ -122,12 +123,7 @@ const watchVisibility = (
  * registration fails or is interrupted.
  */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const own = yield* Scope.fork(yield* Effect.scope)
-    return yield* Scope.provide(begin(options), own).pipe(
-      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, exit))
-    )
-  })
+  inChildScope(begin(options))
 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions

@@ -22,7 +22,7 @@ const request = <A>(
 ): Effect.Effect<A, KVStoreReason> =>
   Effect.suspend(() => {
     const { port } = requester
-    if (!port.isConnected()) return Effect.fail(notConnected(port.outage()))
+    if (!port.isConnected()) return Effect.fail(notConnected(port))
     const js = jetstream.make(requester, new ApiAccess(access))
     return Effect.mapError(
       run(js, Duration.toMillis(access.timeout)),

@@ -262,6 +262,9 @@ const session = Effect.fnUntraced(function*(
 const requestTimeout = ({ purpose, timeout }: FollowOptions): number =>
   purpose === "watch" ? Math.min(timeout, longestQuestion) : timeout
 
+/** Whether the store may be available again: its connection is not closed. */
+const isTransient = (error: KVStoreReason | Interrupted): boolean => error._tag === "Unavailable" && error.isRetryable
+
 /** Whether the server did not answer. After a gap or on another stream it did. */
 const isOutage = ({ cause }: Interrupted): boolean => cause !== "gap" && cause !== "reset"
 
@@ -280,13 +283,13 @@ const follower = (options: FollowOptions, out: Queue.Enqueue<Group>) => {
     return Effect.scoped(session(options, progress, outbox, opened)).pipe(
       Effect.tapErrorTag("Unavailable", () => Effect.sync(() => reach?.lost())),
       Effect.mapError((error) =>
-        isOpen && error._tag === "Unavailable"
+        isOpen && isTransient(error)
           ? new Interrupted({ cause: "unavailable", problem: error.message })
           : error
       ),
       Effect.retry({
         // A listing fails instead: its caller waits for it.
-        while: (error) => error._tag === "Unavailable" && options.purpose === "watch",
+        while: (error) => isTransient(error) && options.purpose === "watch",
         schedule: backoff(shortestPause, longestPause)
       })
     )

@@ -37,6 +37,8 @@ interface ClientConnection<Status, List> {
     readonly cluster?: string
   } | undefined
   readonly status: () => AsyncIterable<Status>
+  /** `host:port` of the connected server; empty while disconnected. */
+  readonly getServer?: () => string
   readonly closed: () => Promise<unknown>
   readonly isClosed: () => boolean
   readonly flush: () => Promise<void>
@@ -148,7 +150,7 @@ const listen = <Status extends { readonly type: string }, List>(
   connection.closed().then(closed, closed)
   return {
     isConnected: () => state === "up" && !connection.isClosed(),
-    isClosed: () => connection.isClosed(),
+    isClosed: () => state === "closed" || connection.isClosed(),
     outage: failures.outage,
     onLink: (listener) => {
       listeners.add(listener)
@@ -166,7 +168,7 @@ const listen = <Status extends { readonly type: string }, List>(
 }
 
 /** The info of the connected server; while disconnected, the info of the last one. */
-const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): NatsPort["server"] => {
+const serverOf = (connection: Pick<ClientConnection<never, never>, "info" | "getServer">): NatsPort["server"] => {
   let last: ServerInfo = {
     version: "unknown",
     maxPayload: Number.POSITIVE_INFINITY,
@@ -177,7 +179,13 @@ const serverOf = (connection: Pick<ClientConnection<never, never>, "info">): Nat
     const { info } = connection
     if (info !== undefined && info !== null) {
       const { cluster, jetstream, max_payload, version } = info
-      last = { version, maxPayload: max_payload, jetstream: jetstream === true, cluster }
+      last = {
+        version,
+        maxPayload: max_payload,
+        jetstream: jetstream === true,
+        cluster,
+        address: connection.getServer?.() || undefined
+      }
     }
     return last
   }

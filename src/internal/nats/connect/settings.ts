@@ -20,6 +20,7 @@ export interface ConnectionSettings {
   readonly connectTimeout: Duration.Duration
   readonly reconnectWait: Duration.Duration
   readonly pingInterval: Duration.Duration
+  readonly waitOnFirstConnect: boolean
 }
 
 /** The timeout of one attempt to connect. A server on the same continent answers within a tenth of it. */
@@ -42,7 +43,8 @@ const settings = {
   ),
   connectTimeout: options.withDefault(time, connectTimeout),
   reconnectWait: options.withDefault(time, reconnectWait),
-  pingInterval: options.withDefault(time, pingInterval)
+  pingInterval: options.withDefault(time, pingInterval),
+  waitOnFirstConnect: options.withDefault(options.flag, false)
 }
 
 /** The names of all connection options. */
@@ -56,10 +58,20 @@ export const readSettings = Effect.fnUntraced(function*(
   given: unknown
 ): Effect.fn.Return<ConnectionSettings, InvalidConfig> {
   const values = yield* Effect.fromResult(options.read("the client", given, settings))
-  const { connectTimeout, inboxPrefix, name, pingInterval, reconnectWait, servers } = values
+  const { connectTimeout, inboxPrefix, name, pingInterval, reconnectWait, servers, waitOnFirstConnect } = values
   const login = yield* readLogin(values, servers.login)
   // A `tls://` URL requires TLS, too.
   const asked = values.tls ?? (servers.tls ? {} : undefined)
   const tls = asked && (yield* readTls(asked))
-  return { servers: servers.list, login, tls, name, inboxPrefix, connectTimeout, reconnectWait, pingInterval }
+  return {
+    servers: servers.list,
+    login,
+    tls,
+    name,
+    inboxPrefix,
+    connectTimeout,
+    reconnectWait,
+    pingInterval,
+    waitOnFirstConnect
+  }
 })

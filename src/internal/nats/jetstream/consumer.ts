@@ -17,7 +17,7 @@ import { type NatsMessage, type PortFailure, reported } from "../port.ts"
 import type { ConsumerSettings, JetStream, StreamInfo } from "./api.ts"
 import { type Arrival, Interrupted, Reader, silent } from "./arrivals.ts"
 import { Puller } from "./puller.ts"
-import { codes } from "./reasons.ts"
+import { codes, connectionClosed } from "./reasons.ts"
 
 /** After one missed heartbeat, with 200 ms for the network, the server is asked whether the consumer exists. */
 const doubtAfter = Duration.millis(1200)
@@ -108,8 +108,7 @@ const settingsFor = (options: ConsumerOptions, name: string): ConsumerSettings =
  */
 export const linkChanges = ({ port }: JetStream): Effect.Effect<never, Interrupted | KVStoreReason> =>
   Effect.callback<never, Interrupted | KVStoreReason>((resume) => {
-    const closed = (cause: unknown) =>
-      Effect.fail(new Unavailable({ problem: "the connection was closed", ...reported(cause) }))
+    const closed = (cause: unknown) => Effect.fail(connectionClosed(cause))
     if (port.isClosed()) return resume(closed(undefined))
     const end = port.onLink((event) => {
       if (event._tag !== "Closed" && event._tag !== "Connected") return

@@ -58,7 +58,7 @@ export const make = (
     return Effect.suspend(() =>
       js.port.isConnected()
         ? Effect.catch(request, onFailure)
-        : Effect.fail(notConnected(js.port.outage()))
+        : Effect.fail(notConnected(js.port))
     )
   }
 

@@ -15,7 +15,7 @@ import {
   ValueTooLarge
 } from "../../../KVStoreError.ts"
 import type { Append } from "../../kv/backend.ts"
-import { type Outage, type PortFailure, reported, type ServerInfo } from "../port.ts"
+import { type NatsPort, type PortFailure, reported, type ServerInfo } from "../port.ts"
 import type { AccountLimits, StreamInfo, StreamSettings } from "./api.ts"
 import type { ApiAccess } from "./apiAccess.ts"
 
@@ -87,12 +87,19 @@ const finalReason = (code: number, description: string): KVStoreReason => {
   return new Rejected({ code, description: remedy === undefined ? description : `${description}: ${remedy}` })
 }
 
+/** The reason of an operation on a closed connection, which does not reconnect. */
+export const connectionClosed = (cause: unknown): Unavailable =>
+  new Unavailable({ problem: "the connection was closed", isClosed: true, ...reported(cause) })
+
 /** The reason of an operation while there is no connection. */
-export const notConnected = (outage: Outage | undefined): Unavailable =>
-  new Unavailable({
+export const notConnected = (port: Pick<NatsPort, "isClosed" | "outage">): Unavailable => {
+  const outage = port.outage()
+  if (port.isClosed()) return connectionClosed(outage?.cause)
+  return new Unavailable({
     problem: outage === undefined ? "not connected" : `not connected; ${outage.problem}`,
     ...reported(outage?.cause)
   })
+}
 
 /**
  * The reason if no server answers a request about a stream. Only here does it count whether the connected server has

@@ -213,7 +213,7 @@ describe("the connected server", () => {
     const info = { version: "2.15.1", max_payload: 1024 }
     const serverOf = (more: object) =>
       natsIo.make(untyped({ ...makeConnection().connection, info: { ...info, ...more } })).server()
-    const server = { version: "2.15.1", maxPayload: 1024 }
+    const server = { version: "2.15.1", maxPayload: 1024, address: undefined }
     assert.deepStrictEqual(serverOf({}), { ...server, jetstream: false, cluster: undefined })
     assert.deepStrictEqual(serverOf({ jetstream: true, cluster: "lab" }), {
       ...server,

@@ -13,6 +13,7 @@ import {
   unanswered,
   writeReason
 } from "../../../../src/internal/nats/jetstream/reasons.ts"
+import type { Outage } from "../../../../src/internal/nats/port.ts"
 import type { PortFailure } from "../../../../src/internal/nats/port.ts"
 import { KVStoreError, StorageFull } from "../../../../src/KVStoreError.ts"
 import { append } from "../../../support/appends.ts"
@@ -201,10 +202,11 @@ describe("a server that does not answer", () => {
 
 describe("an operation without a connection", () => {
   it("has the known causes, and the last error", () => {
-    assert.strictEqual(notConnected(undefined).problem, "not connected")
-    assert.notProperty(notConnected(undefined), "cause")
+    const down = (outage: Outage | undefined) => ({ isClosed: () => false, outage: () => outage })
+    assert.strictEqual(notConnected(down(undefined)).problem, "not connected")
+    assert.notProperty(notConnected(down(undefined)), "cause")
     const cause = new Error("refused")
-    const reason = notConnected({ problem: "a:1: connection refused", cause })
+    const reason = notConnected(down({ problem: "a:1: connection refused", cause }))
     assert.deepStrictEqual([reason.problem, reason.cause], ["not connected; a:1: connection refused", cause])
   })
 })

@@ -1,0 +1,96 @@
+/**
+ * Logs what happens to a connection: one line for each change, and one for each new
+ * reason of failed attempts to reconnect, at most one a minute.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { annotate } from "../logs.ts"
+import { monotonicMillis } from "../time.ts"
+import type { LinkEvent, NatsPort } from "./port.ts"
+
+/** A reason that stays the same is not logged again; reasons that alternate are logged this often. */
+const quietFor = Duration.toMillis(Duration.minutes(1))
+
+const shownServer = (port: NatsPort): string => {
+  const { address, version } = port.server()
+  return address === undefined ? `a nats-server ${version}` : `${address} (nats-server ${version})`
+}
+
+/** What has been logged of the current outage; undefined while connected. */
+interface OutageLog {
+  readonly since: number
+  problem: string | undefined
+  reportedAt: number
+}
+
+class ConnectionLog {
+  private readonly port: NatsPort
+  private readonly clock: Clock.Clock
+  private outage: OutageLog | undefined
+
+  constructor(port: NatsPort, clock: Clock.Clock) {
+    this.port = port
+    this.clock = clock
+  }
+
+  /** The line for an event; undefined if it says nothing new. */
+  lineOf(event: LinkEvent): Effect.Effect<void> | undefined {
+    const now = monotonicMillis(this.clock)
+    switch (event._tag) {
+      case "Disconnected":
+        return this.outage === undefined ? this.disconnected(now) : undefined
+      case "Reconnecting":
+        return this.outage === undefined ? this.disconnected(now) : this.stillDown(this.outage, now)
+      case "Connected":
+        return this.connected(now)
+      case "Closed":
+        return Effect.logWarning("the connection was closed by the program: it does not reconnect")
+      case "Denied":
+        return undefined
+    }
+  }
+
+  private disconnected(now: number): Effect.Effect<void> {
+    const problem = this.port.outage()?.problem
+    this.outage = { since: now, problem, reportedAt: now }
+    const why = problem === undefined ? "" : `: ${problem}`
+    return Effect.logWarning(`disconnected from ${shownServer(this.port)}${why}; reconnecting`)
+  }
+
+  private stillDown(outage: OutageLog, now: number): Effect.Effect<void> | undefined {
+    const problem = this.port.outage()?.problem
+    const isNew = problem !== undefined && problem !== outage.problem
+    const isFirst = outage.reportedAt === outage.since
+    if (!isNew || (!isFirst && now - outage.reportedAt < quietFor)) return undefined
+    outage.problem = problem
+    outage.reportedAt = now
+    return Effect.logWarning(`cannot reconnect: ${problem}`)
+  }
+
+  private connected(now: number): Effect.Effect<void> | undefined {
+    const { outage } = this
+    if (outage === undefined) return undefined
+    this.outage = undefined
+    const lasted = Duration.format(Duration.millis(Math.round((now - outage.since) / 100) * 100))
+    return Effect.logInfo(`reconnected to ${shownServer(this.port)} after ${lasted}`)
+  }
+}
+
+/** Logs that the connection is up, and what happens to it until the scope closes. */
+export const logConnection = Effect.fnUntraced(function*(
+  port: NatsPort
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const log = new ConnectionLog(port, yield* Clock.Clock)
+  const events = yield* Queue.unbounded<LinkEvent>()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => port.onLink((event) => Queue.offerUnsafe(events, event))),
+    (end) => Effect.sync(end)
+  )
+  if (port.isConnected()) yield* Effect.logInfo(`connected to ${shownServer(port)}`)
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.flatMap(Queue.take(events), (event) => log.lineOf(event) ?? Effect.void))
+  )
+}, annotate("NatsClient"))
