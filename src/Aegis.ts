@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -15,8 +16,9 @@ import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
 import { ageOfRecords, open } from "./internal/aegis/buckets.ts"
 import { connectionFrom, noServers, orVariable, reportUnknown } from "./internal/aegis/variables.ts"
-import { toLayerTimes } from "./internal/election/candidate.ts"
+import { toLayerOptions as toElectionOptions } from "./internal/election/candidate.ts"
 import { bucketForm, bucketFormInWords } from "./internal/kv/limits.ts"
+import { LeaveBudget, leaveTimeout, SharedLeaveBudget } from "./internal/leaving.ts"
 import { annotate } from "./internal/logs.ts"
 import { connectionNames } from "./internal/nats/connect/settings.ts"
 import { tlsNames } from "./internal/nats/connect/tls.ts"
@@ -85,6 +87,12 @@ export interface Options {
    * `streamMaxAge` is below twice `maxAge` and cannot be raised.
    */
   readonly onMismatch?: BucketOptions["onMismatch"]
+  /**
+   * The longest time for which a program that ends waits for the store, to hand over its
+   * leaderships and to deregister its instances, all together. 0 to 1 minute. Default 2
+   * seconds.
+   */
+  readonly leaveTimeout?: Duration.Input | undefined
   /** Whether missing buckets are created. Default true. */
   readonly create?: boolean | undefined
   /** The JetStream domain of both buckets: see `BucketOptions`. */
@@ -150,6 +158,7 @@ const settings = () => ({
   replicas: optional(integer(1, 5)),
   onMismatch: optional(oneOf(["fail", "update", "accept"])),
   create: optional(flag),
+  leaveTimeout,
   domain: anything,
   apiPrefix: anything
 })
@@ -161,7 +170,7 @@ type Failure = KVStoreError | RegistryError | ElectionError
 
 /** The checked options of both services, and of their buckets. */
 const checked = Effect.fnUntraced(function*(operation: string, options: Options | undefined) {
-  const { election, registry, ...common } = yield* Effect.mapError(
+  const { election, leaveTimeout, registry, ...common } = yield* Effect.mapError(
     Effect.suspend(() => Effect.fromResult(read(operation, options, settings()))),
     (reason) => refuse(operation, reason)
   )
@@ -172,13 +181,13 @@ const checked = Effect.fnUntraced(function*(operation: string, options: Options 
   )
   const ofElection = election.rest as Election.Options | undefined
   yield* Effect.mapError(
-    toLayerTimes(ofElection, Election.resilient),
+    toElectionOptions(ofElection, Election.resilient),
     (reason) => new ElectionError({ operation: "Election.layer", election: undefined, reason })
   )
   const buckets = common as Omit<BucketOptions, "bucket">
   return {
-    registry: registry.rest as Registry.Options | undefined,
-    election: ofElection,
+    registry: { leaveTimeout, ...registry.rest as Registry.Options | undefined },
+    election: { leaveTimeout, ...ofElection },
     registryBucket: { ...buckets, bucket: registry.bucket, streamMaxAge: ageOfRecords(maxAge) },
     electionBucket: { ...buckets, bucket: election.bucket }
   }
@@ -187,12 +196,12 @@ const checked = Effect.fnUntraced(function*(operation: string, options: Options 
 const bucketLayer = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError, Buckets.Buckets> =>
   Layer.effect(KVStore, Buckets.Buckets.use((buckets) => open(buckets, options)))
 
-/** The services over `Buckets`. */
+/** The services over `Buckets`. They share the time that they have to leave. */
 const services = (known: Effect.Success<ReturnType<typeof checked>>) =>
   Layer.mergeAll(
     Registry.layer(known.registry).pipe(Layer.provide(bucketLayer(known.registryBucket))),
     Election.layer(known.election).pipe(Layer.provide(bucketLayer(known.electionBucket)))
-  )
+  ).pipe(Layer.provide(Layer.sync(SharedLeaveBudget, () => new LeaveBudget())))
 
 /**
  * Provides the registry and elections over the `Buckets` of the context.
@@ -322,7 +331,7 @@ export const layerNats = (
 
 const fieldsOf = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((name) => [name, anything]))
 
-/** Separates the options of this module from those of the connection, and refuses unknown ones. The NATS client checks the values of its own. */
+/** Separates the options of this module from those of the connection, and refuses unknown ones. The NATS client checks the values of the others. */
 const apart = (
   options: NatsClient.Options & Options
 ): Effect.Effect<readonly [Options, NatsClient.Options], KVStoreError> => {

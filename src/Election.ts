@@ -222,6 +222,13 @@ export class Election extends Context.Service<Election, {
 export interface Options {
   /** The timings of candidates that do not set `CandidateOptions.timings`. Default: `resilient`. */
   readonly timings?: Timings | undefined
+  /**
+   * The longest time for which the end of a leadership's scope waits for the store, to
+   * hand leadership over. After it, another candidate wins when the lease has ended. The
+   * work has stopped before. 0 to 1 minute. Default 2 seconds. With `Aegis`, the time of
+   * all registrations and leaderships that end together.
+   */
+  readonly leaveTimeout?: Duration.Input | undefined
 }
 
 /**

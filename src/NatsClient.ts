@@ -104,7 +104,7 @@ export interface ConnectionOptions {
    */
   readonly pingInterval?: Duration.Input | undefined
   /**
-   * Whether a start before the server waits for it: failures that may end by themselves
+   * Whether a start before the server waits for it: retryable failures
    * (no server can be reached, or it has reached its `max_connections`) are logged and
    * retried without limit, after `reconnectWait`. A refused login or certificate fails at
    * once. Default false: the first connection is tried once, with each of the servers.

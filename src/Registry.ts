@@ -480,6 +480,13 @@ export interface Options {
    * agree.
    */
   readonly clock?: "store" | "local" | undefined
+  /**
+   * The longest time for which the end of a registration waits for the store, to
+   * deregister the instance. After it, the instance stays listed until its last
+   * heartbeat is older than `maxAge`. 0 to 1 minute. Default 2 seconds. With `Aegis`, the
+   * time of all registrations and leaderships that end together.
+   */
+  readonly leaveTimeout?: Duration.Input | undefined
 }
 
 /**

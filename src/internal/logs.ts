@@ -1,10 +1,10 @@
 /**
- * Log lines of operation. Each line is one sentence, with its module and what it is
- * about as annotations.
+ * Log lines of operation. Each line is one sentence, annotated with its module and its
+ * subject.
  */
 import * as Effect from "effect/Effect"
 
-/** What a line is about. A field that is undefined is left out. */
+/** The subject of a line. A field that is undefined is left out. */
 export interface Subject {
   readonly bucket?: string | undefined
   readonly service?: string | undefined
@@ -14,7 +14,7 @@ export interface Subject {
   readonly term?: number | undefined
 }
 
-/** Adds the module and what a line is about to the lines of an effect. */
+/** Annotates the lines of an effect with the module and the subject. */
 export const annotate = (module: string, subject: Subject = {}) => {
   const annotations = Object.fromEntries(
     Object.entries({ module, ...subject }).filter(([, value]) => value !== undefined)

@@ -236,9 +236,18 @@ describe("Registry in memory, options", () => {
     ["a heartbeat of 0", { heartbeat: 0 }, "heartbeat: expected a time from 100ms"],
     ["a heartbeat of 99 ms", { heartbeat: 99 }, "heartbeat: expected a time from 100ms"],
     ["a clock of another case", { clock: "Store" }, `clock: expected "store" or "local", got "Store"`],
+    [
+      "a leaveTimeout of 2 minutes",
+      { leaveTimeout: "2 minutes" },
+      "leaveTimeout: expected a time from 0 to 1m, got 2m"
+    ],
     ["a clock that is null", { clock: null }, `clock: expected "store" or "local", got null`],
-    ["an unknown option", { maxage: 5 }, `options: no option "maxage": the options are maxAge, heartbeat, clock`],
-    ["null", null, "options: expected an object with maxAge, heartbeat, clock, got null"]
+    [
+      "an unknown option",
+      { maxage: 5 },
+      `options: no option "maxage": the options are maxAge, heartbeat, clock, leaveTimeout`
+    ],
+    ["null", null, "options: expected an object with maxAge, heartbeat, clock, leaveTimeout, got null"]
   ]
 
   for (const [what, options, said] of badLayers) {

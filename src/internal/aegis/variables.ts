@@ -1,6 +1,6 @@
 /**
- * The environment variables of `Aegis.layerConfig`. Each stands for one option, which
- * replaces it if it is given. A variable that is not known is reported.
+ * The environment variables of `Aegis.layerConfig`, one for each option. An option that
+ * is given replaces its variable. A variable that is not known is reported.
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { FencingToken } from "../../FencingToken.ts"
@@ -13,6 +14,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeNonce } from "../identity.ts"
+import type { LeaveBudget } from "../leaving.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -37,6 +39,7 @@ export interface CampaignServices {
   readonly store: Tenure["options"]["store"]
   readonly clock: Tenure["options"]["clock"]
   readonly observations: Observations
+  readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
   /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
   readonly sitsOut: Map<string, number>
 }
@@ -165,7 +168,7 @@ const tryOnce = (
     const nonce = yield* makeNonce
     const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
     // Added before the first attempt: an attempt that is interrupted may have landed.
-    yield* Effect.addFinalizer(() => release(services, candidate, tenure))
+    yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
     yield* stand(services, candidate, tenure)
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
@@ -183,6 +186,15 @@ export const release = (services: CampaignServices, candidate: Candidate, tenure
       sitOut(services, candidate, tenure)
     )
   })
+
+/** Hands leadership over at the end of its scope, for at most `leaveTimeout` (E20). */
+const leave = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> => {
+  const { budget, timeout } = services.leaving
+  return Effect.flatMap(
+    budget.run(timeout, release(services, candidate, tenure)),
+    (released) => Option.isSome(released) ? Effect.void : tenure.giveUp(`no answer within ${Duration.format(timeout)}`)
+  )
+}
 
 const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.sync(() => {

@@ -12,6 +12,7 @@ import {
 } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
+import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
 import {
   anything,
@@ -75,13 +76,18 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
 export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(timingsSetting("timings", timings))
 
-/** The timings of the service: those in `options`, or else `otherwise`. */
-export const toLayerTimes = (
+/** The options of the service. Its timings are those in `options`, or else `otherwise`. */
+export const toLayerOptions = (
   options: Options | undefined,
   otherwise: Timings
-): Effect.Effect<TermTimings, InvalidConfig> =>
-  Effect.fromResult(read("options", options, { timings: optional(timingsSetting) })).pipe(
-    Effect.flatMap(({ timings }) => timings === undefined ? toTimes(otherwise) : Effect.succeed(timings))
+): Effect.Effect<{ readonly times: TermTimings; readonly leaveTimeout: Duration.Duration }, InvalidConfig> =>
+  Effect.fromResult(read("options", options, { timings: optional(timingsSetting), leaveTimeout })).pipe(
+    Effect.flatMap(({ leaveTimeout, timings }) =>
+      Effect.map(
+        timings === undefined ? toTimes(otherwise) : Effect.succeed(timings),
+        (times) => ({ times, leaveTimeout })
+      )
+    )
   )
 
 const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)

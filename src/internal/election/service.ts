@@ -12,10 +12,11 @@ import type { CandidateOptions, Election, Leadership, Options, Timings } from ".
 import type { ElectionError } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
-import { checkName, failure, toCandidate, toLayerTimes } from "./candidate.ts"
+import { checkName, failure, toCandidate, toLayerOptions } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
@@ -81,12 +82,17 @@ export const make = Effect.fnUntraced(function*(
   options: Options | undefined,
   otherwise: Timings
 ): Effect.fn.Return<Election["Service"], ElectionError, Scope.Scope> {
-  const times = yield* Effect.mapError(toLayerTimes(options, otherwise), failure(operation, undefined))
+  const { leaveTimeout, times } = yield* Effect.mapError(
+    toLayerOptions(options, otherwise),
+    failure(operation, undefined)
+  )
   yield* checkBucket(operation, store, times)
   const clock = yield* Clock.Clock
   const observations = new Observations(store, clock)
   const followed = RcRef.get(yield* RcRef.make({ acquire: Effect.as(observations.follow, observations) }))
-  const elections: Elections = { services: { store, clock, observations, sitsOut: new Map() }, followed, times }
+  const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
+  const services = { store, clock, observations, leaving, sitsOut: new Map<string, number>() }
+  const elections: Elections = { services, followed, times }
   return {
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),

@@ -276,7 +276,7 @@ export class Tenure {
 
   /**
    * Hands leadership over: writes the vacant record by compare-and-set until it has landed or the term has ended, at
-   * the deadline at the latest (E20).
+   * the deadline at the latest, unless the store refuses it for good (E20).
    */
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.beginRelease()
@@ -293,9 +293,14 @@ export class Tenure {
     while (true) {
       const write = this.step(Term.vacate(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
       if (write._tag === "Nothing") return
-      const outcome = yield* Effect.match(this.send(write), {
-        onFailure: (error) => isConflict(error) ? "conflict" : "unanswered",
-        onSuccess: () => "landed"
+      const outcome = yield* Effect.matchEffect(this.send(write), {
+        onFailure: (error) =>
+          isConflict(error)
+            ? Effect.succeed("conflict")
+            : isRefusal(error)
+            ? Effect.as(this.giveUp(error.message), "refused")
+            : Effect.succeed("unanswered"),
+        onSuccess: () => Effect.succeed("landed")
       })
       // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
       // record is kept.
@@ -303,6 +308,18 @@ export class Tenure {
       if (outcome === "unanswered") yield* pause
     }
   })
+
+  /** Ends the term without a hand-over. `why` is the reason in the log. */
+  giveUp(why: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.state._tag !== "Releasing" && this.state._tag !== "Withdrawing") return Effect.void
+      this.become(Term.giveUp(this.state))
+      return Effect.logWarning(
+        `could not hand over the leadership of "${this.options.election}" (${why}): another candidate wins when its ` +
+          "lease has ended"
+      )
+    })
+  }
 
   /** Finds out whether an attempt of an interrupted campaign has won. */
   private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {

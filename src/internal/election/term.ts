@@ -377,5 +377,20 @@ export const release = (state: Term): Term => {
   }
 }
 
+/**
+ * Leadership was not handed over: the store is away, or refuses the hand-over for good. Other candidates wait until the
+ * lease ends, so nothing may extend it.
+ */
+export const giveUp = (state: Term): Term => {
+  switch (state._tag) {
+    case "Releasing":
+      return end(state, "resigned")
+    case "Withdrawing":
+      return withdrawn
+    default:
+      return state
+  }
+}
+
 /** The outcome of an interrupted campaign is unknown. If its attempt wins, other candidates wait for its lease. */
 export const abandon = (state: Term): Term => state._tag === "Withdrawing" ? withdrawn : state

@@ -19,7 +19,7 @@ const shownServer = (port: NatsPort): string => {
   return address === undefined ? `a nats-server ${version}` : `${address} (nats-server ${version})`
 }
 
-/** What has been logged of the current outage; undefined while connected. */
+/** The current outage, as far as it is logged. */
 interface OutageLog {
   readonly since: number
   problem: string | undefined

@@ -72,7 +72,7 @@ export interface ServerInfo {
   readonly maxPayload: number
   /** Whether this server has JetStream. Without it, another server of its cluster can still answer. */
   readonly jetstream: boolean
-  /** `host:port`; undefined if the client does not tell it. */
+  /** `host:port`; undefined if it is unknown. */
   readonly address?: string | undefined
   /** The name of the server's cluster; undefined for a server without a cluster and without leaf nodes. */
   readonly cluster: string | undefined

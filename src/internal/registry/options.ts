@@ -13,6 +13,7 @@ import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { type InvalidConfig, InvalidName, type InvalidValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
+import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
 import {
   anything,
@@ -87,7 +88,8 @@ const positive = duration(Duration.nanos(1n), Duration.infinity, "a time of more
 const layerSettings = {
   maxAge: withDefault(positive, defaultMaxAge),
   heartbeat: withDefault(scheduleOr(duration(shortestInterval)), defaultHeartbeat),
-  clock: withDefault(oneOf(["store", "local"]), "store")
+  clock: withDefault(oneOf(["store", "local"]), "store"),
+  leaveTimeout
 }
 
 const given = (options: unknown, name: string): unknown => Object(options)[name]

@@ -93,6 +93,11 @@ export class OwnRecord {
     return this.state.landedAt
   }
 
+  /** Whether a record of this process may be stored. False before the first write. */
+  get mayBeStored(): boolean {
+    return this.state._tag !== "Enrolling"
+  }
+
   get isLeaving(): boolean {
     return this.state._tag === "Leaving"
   }

@@ -3,10 +3,12 @@
  * at the end (docs/protocols/registry.md, R7 to R18). `OwnRecord` writes and deletes
  * the record.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -16,6 +18,7 @@ import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import type { LeaveBudget } from "../leaving.ts"
 import { backoff, conflictPause, isClosed } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -30,6 +33,10 @@ import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
 const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
 
+/** Backoff of a failed removal at the end, with jitter. */
+const shortestLeaveRetry = Duration.millis(50)
+const longestLeaveRetry = Duration.millis(250)
+
 /** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
 
@@ -39,6 +46,7 @@ export interface RegistrationOptions {
   readonly nonce: string
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
   readonly onDuplicate: OnDuplicate
+  readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
 }
 
 const isFinal = (reason: RegistryReason): boolean =>
@@ -118,6 +126,34 @@ const watchVisibility = (
     }
   })
 
+const isTransient = (reason: RegistryReason): boolean =>
+  reason._tag === "KVStoreError" && (reason.isRetryable || reason.reason._tag === "OutcomeUnknown")
+
+/** Removes the record at the end of the scope, for at most `leaveTimeout`: the store may come back within it. */
+const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: OwnRecord): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    // Without a write there is nothing to remove, so a failed registration does not wait for the store.
+    const { mayBeStored } = own
+    const failed = (why: string, ...cause: ReadonlyArray<Cause.Cause<never>>) =>
+      mayBeStored
+        ? Effect.logWarning(
+          `${own.label} could not be deregistered (${why}): it stays listed until its last heartbeat is older than maxAge`,
+          ...cause
+        )
+        : Effect.void
+    const leave = Effect.retry(own.leave, {
+      while: (reason) => mayBeStored && isTransient(reason),
+      schedule: backoff(shortestLeaveRetry, longestLeaveRetry)
+    })
+    return budget.run(timeout, leave).pipe(
+      Effect.flatMap((left) =>
+        Option.isSome(left) ? Effect.void : failed(`no answer within ${Duration.format(timeout)}`)
+      ),
+      Effect.catch((reason) => failed(reason.message)),
+      Effect.catchCause((cause) => failed("a defect", cause))
+    )
+  })
+
 /**
  * Registers an instance. The finalizers run when the scope closes, or at once if the
  * registration fails or is interrupted.
@@ -128,7 +164,7 @@ export const make = (options: RegistrationOptions): Effect.Effect<Registration, 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
-  const { access: { maxAge, store }, heartbeat, onDuplicate } = options
+  const { access: { maxAge }, heartbeat, onDuplicate } = options
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
@@ -144,17 +180,7 @@ const begin = Effect.fnUntraced(function*(
     })
 
   // Added before the first write: an interrupted write may have landed.
-  yield* Effect.addFinalizer(() =>
-    own.leave.pipe(
-      Effect.timeout(Duration.times(store.config.timeout, 2)),
-      Effect.catchCause((cause) =>
-        Effect.logWarning(
-          `${own.label} could not be deregistered: it stays listed until its last heartbeat is older than maxAge`,
-          cause
-        )
-      )
-    )
-  )
+  yield* Effect.addFinalizer(() => deregister(options, own))
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))

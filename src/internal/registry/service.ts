@@ -17,6 +17,7 @@ import type { Options, Registry } from "../../Registry.ts"
 import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
+import { makeLeaveBudget } from "../leaving.ts"
 import { conflictPause } from "../retry.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
@@ -46,6 +47,7 @@ interface Parts {
   readonly access: accessTo.Access
   readonly clock: Clock.Clock
   readonly times: options.RegistryTimings
+  readonly leaving: registration.RegistrationOptions["leaving"]
   /** Identifies the records that `heartbeat` of this registry writes. */
   readonly nonce: string
 }
@@ -121,7 +123,14 @@ const registering = (parts: Parts) => {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
     const { heartbeat, onDuplicate } = yield* accepted("register", options.toRegisterOptions(registerOptions, times))
     const ownNonce = yield* makeNonce
-    return yield* registration.make({ access, instance, nonce: ownNonce, heartbeat, onDuplicate })
+    return yield* registration.make({
+      access,
+      instance,
+      nonce: ownNonce,
+      heartbeat,
+      onDuplicate,
+      leaving: parts.leaving
+    })
   })
 
   const heartbeat: Service["heartbeat"] = (given) =>
@@ -198,10 +207,11 @@ export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   given: Options | undefined
 ): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
-  const { clock, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config))
+  const { clock, leaveTimeout, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config))
   const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
   const nonce = yield* makeNonce
-  const parts: Parts = { access, clock: yield* Clock.Clock, times, nonce }
+  const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
+  const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, nonce }
   const registry: Service = {
     ...registering(parts),
     ...deregistering(parts),

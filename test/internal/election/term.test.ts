@@ -71,6 +71,7 @@ const confirm = (seen: Seen): Event => (state) => Term.confirm(state, "mine", se
 const tick = (now: number): Event => (state) => Term.tick(state, now, renewDeadline)
 const release: Event = (state) => [Term.release(state), undefined]
 const abandon: Event = (state) => [Term.abandon(state), undefined]
+const giveUp: Event = (state) => [Term.giveUp(state), undefined]
 const landed = (attempt: number, revision: number, vacant = false): Event => (state) => [
   Term.landed(state, write(attempt, { vacant }), revision),
   undefined
@@ -508,6 +509,13 @@ const tables: Record<string, ReadonlyArray<Row>> = {
     ["does not end a campaign that was not given up", standing(7, one), abandon, standing(7, one), undefined],
     ["does not end leadership", leading(), abandon, leading(), undefined],
     ["does not end a release", releasing(), abandon, releasing(), undefined]
+  ],
+  "a hand-over that is given up": [
+    ["ends a release", releasing(), giveUp, ended("resigned"), undefined],
+    ["ends a campaign that was given up", withdrawing(7, one), giveUp, withdrawn, undefined],
+    ["does not end leadership", leading(), giveUp, leading(), undefined],
+    ["does not end a campaign", standing(7, one), giveUp, standing(7, one), undefined],
+    ["does not change a term that has ended", ended("expired"), giveUp, ended("expired"), undefined]
   ]
 }
 
@@ -572,7 +580,8 @@ describe("any events in any order", () => {
       confirm(look),
       tick(now),
       release,
-      abandon
+      abandon,
+      giveUp
     ]
     return events[kind % events.length]!
   }

@@ -19,6 +19,9 @@ const pingsUnanswered = 2
 /** The largest random addition to the wait between two attempts, as a multiple of that wait. */
 const jitter = 3
 
+/** A server that answers drains a connection within some milliseconds; a frozen one must not delay the end of a program. */
+const longestDrain = Duration.millis(500)
+
 /** Node publishes every client socket of the process on this channel. */
 const opened = channel("net.client.socket")
 
@@ -132,7 +135,8 @@ const close = (connection: NatsConnection, patience: Duration.Duration): Effect.
 const end = (attempt: Attempt, settings: ConnectionSettings): Effect.Effect<void> =>
   Effect.suspend(() => {
     const connection = attempt.current()
-    return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, settings.connectTimeout)
+    const patience = Duration.min(settings.connectTimeout, longestDrain)
+    return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, patience)
   })
 
 /** Connects, and closes the connection with the scope. An interrupted attempt leaves no socket open. */

@@ -31,7 +31,7 @@ const makeReport = (settings: ConnectionSettings) => {
     })
 }
 
-/** Connects. With `waitOnFirstConnect` a failure that may end by itself is logged and retried. */
+/** Connects. With `waitOnFirstConnect` a retryable failure is logged and retried. */
 export const openFirst = (
   settings: ConnectionSettings
 ): Effect.Effect<NatsConnection, KVStoreReason, Scope.Scope> => {
