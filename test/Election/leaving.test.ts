@@ -40,14 +40,15 @@ describe("Election in memory: leaving", () => {
 
   test("hands over if the store comes back within leaveTimeout", () =>
     Effect.gen(function*() {
-      const { link, one, store } = yield* two({ timings: Election.resilient })
+      const { link, one, two: other } = yield* two({ timings: Election.resilient })
       yield* link.set(away)
       const fiber = yield* Effect.forkChild(closing(one))
       yield* TestClock.adjust("1 second")
       yield* link.set(undefined)
       yield* TestClock.adjust("900 millis")
       assert.isBelow(yield* Fiber.join(fiber), 2000)
-      assert.notStrictEqual(yield* tagIn(store), "Held")
+      yield* settled
+      assert.isTrue(yield* other.hasWon)
     }))
 
   test("gives up at once if the store refuses the hand-over for good", () =>
