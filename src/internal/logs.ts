@@ -2,7 +2,10 @@
  * Log lines of operation. Each line is one sentence, annotated with its module and its
  * subject.
  */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "./time.ts"
 
 /** The subject of a line. A field that is undefined is left out. */
 export interface Subject {
@@ -20,4 +23,51 @@ export const annotate = (module: string, subject: Subject = {}) => {
     Object.entries({ module, ...subject }).filter(([, value]) => value !== undefined)
   )
   return <A, E, R>(lines: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => Effect.annotateLogs(lines, annotations)
+}
+
+/** A failure that repeats for the same reason is logged this often. */
+const quietFor = Duration.toMillis(Duration.minutes(1))
+
+/** Different reasons that are remembered. A reason can contain a time, and would otherwise be kept for ever. */
+const mostReasons = 16
+
+/** Logs a failure that repeats: once per reason and minute. */
+export class Repeated {
+  private readonly loggedAt = new Map<string, number>()
+
+  /** Runs `line`, unless a line for this reason is less than a minute old. */
+  log(reason: string, line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.clockWith((clock: Clock.Clock) => {
+      const now = monotonicMillis(clock)
+      const last = this.loggedAt.get(reason)
+      if (last !== undefined && now - last < quietFor) return Effect.void
+      if (this.loggedAt.size >= mostReasons) this.loggedAt.clear()
+      this.loggedAt.set(reason, now)
+      return line
+    })
+  }
+
+  /** The failure has ended: its next occurrence is logged at once. */
+  readonly ended: Effect.Effect<void> = Effect.sync(() => this.loggedAt.clear())
+}
+
+/** Records that are remembered as logged. */
+const mostRecords = 1000
+
+/** Logs records that do not decode: once per record and revision, and at most 1,000 records. */
+export class Undecodables {
+  private readonly revisions = new Map<string, number>()
+  private isFull = false
+
+  log(key: string, revision: number, cause: unknown): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.revisions.get(key) === revision || this.isFull) return Effect.void
+      if (this.revisions.size >= mostRecords && !this.revisions.has(key)) {
+        this.isFull = true
+        return Effect.logWarning(`more than ${mostRecords} records do not decode: further ones are not logged`)
+      }
+      this.revisions.set(key, revision)
+      return Effect.logWarning(`the record ${key} does not decode (revision ${revision})`, cause)
+    })
+  }
 }

@@ -480,13 +480,13 @@ describe("Registry in memory, schedules without delays", () => {
   for (const [what, schedule] of soon) {
     test(`heartbeats are at least 100 ms apart, and one warning is logged: ${what}`, () =>
       Effect.gen(function*() {
-        const { layer, lines } = logged()
+        const { layer, troubles } = logged()
         const process = yield* startProcess(yield* openBucket(), defaults)
         yield* process.enter(one, { heartbeat: schedule }).pipe(Effect.provide(layer))
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(countOf(process.link, "put"), 1 + 100)
-        assert.strictEqual(lines.length, 1, lines.join("\n"))
-        assert.match(lines[0]!, /^Warn .*orders\/one .*100ms/)
+        assert.strictEqual(troubles().length, 1, troubles().join("\n"))
+        assert.match(troubles()[0]!, /^Warn .*orders\/one .*100ms/)
       }))
 
     test(`runs of the cleanup are at least 100 ms apart, and one warning is logged: ${what}`, () =>
@@ -513,7 +513,7 @@ describe("Registry in memory, schedules without delays", () => {
 
   test("a Schedule of 100 ms is followed without a warning", () =>
     Effect.gen(function*() {
-      const { layer, lines } = logged()
+      const { layer, troubles } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)
       yield* process.enter(one, { heartbeat: Schedule.spaced("100 millis") }).pipe(Effect.provide(layer))
       const schedule = Schedule.spaced("100 millis")
@@ -521,19 +521,19 @@ describe("Registry in memory, schedules without delays", () => {
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(countOf(process.link, "put"), 1 + 100)
       assert.strictEqual(countOf(process.link, "entries"), 100)
-      assert.deepStrictEqual(lines, [])
+      assert.deepStrictEqual(troubles(), [])
     }))
 
   test("a fixed Schedule that is late recurs at once, without a warning", () =>
     Effect.gen(function*() {
-      const { layer, lines } = logged()
+      const { layer, troubles } = logged()
       const process = yield* startProcess(yield* openBucket(), { ...defaults, maxAge: "1 hour" })
       yield* process.enter(one, { heartbeat: Schedule.fixed("1 second") }).pipe(Effect.provide(layer))
       yield* process.link.set((call, run) => call.operation === "put" ? Effect.delay(run, "1500 millis") : run)
       yield* TestClock.adjust("10 seconds")
       // Each heartbeat takes 1.5 seconds; the next one is due before it ends.
       assert.isAtLeast(countOf(process.link, "put"), 1 + 6)
-      assert.deepStrictEqual(lines, [])
+      assert.deepStrictEqual(troubles(), [])
     }))
 
   test("the end of the Schedule of layerCleanup is logged", () =>

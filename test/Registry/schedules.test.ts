@@ -66,17 +66,17 @@ describe("Registry in memory, schedules", () => {
 
   test("a Schedule with a delay above half of maxAge logs a warning, and a delay of half does not", () =>
     Effect.gen(function*() {
-      const { layer, lines } = logged()
+      const { layer, troubles } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)
       const enter = (id: string, heartbeat: Schedule.Schedule<unknown>) =>
         process.enter(named("orders", id), { heartbeat }).pipe(Effect.provide(layer))
       yield* enter("one", Schedule.spaced("15 seconds"))
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(lines, [])
+      assert.deepStrictEqual(troubles(), [])
       yield* enter("two", Schedule.spaced("16 seconds"))
       yield* TestClock.adjust("1 minute")
-      assert.isTrue(lines.length > 0)
-      for (const line of lines) assert.match(line, /^Warn .*orders\/two/)
+      assert.isTrue(troubles().length > 0)
+      for (const line of troubles()) assert.match(line, /^Warn .*orders\/two/)
     }))
 
   const impossible = ["15001 millis", 0, -1, Number.POSITIVE_INFINITY] as const

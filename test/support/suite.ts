@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Buckets } from "../../src/Buckets.ts"
@@ -47,13 +48,16 @@ export type Finish = ReturnType<typeof finisher>
 /** Discards logs, unless a test provides `logged`. */
 export const quiet = Logger.layer([])
 
-/** A logger that records each line with its level. */
+/** A logger that records each line with its level; `troubles` are the lines above Info, `subjects` the annotations. */
 export const logged = () => {
   const lines: Array<string> = []
-  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+  const subjects: Array<Readonly<Record<string, unknown>>> = []
+  const logger = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {
     lines.push(`${logLevel} ${(Array.isArray(message) ? message : [message]).map(String).join(" ")}`)
+    subjects.push(fiber.getRef(References.CurrentLogAnnotations))
   })
-  return { lines, layer: Logger.layer([logger]) }
+  const troubles = () => lines.filter((line) => !line.startsWith("Info "))
+  return { lines, subjects, troubles, layer: Logger.layer([logger]) }
 }
 
 export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)

@@ -15,6 +15,7 @@ import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
+import { annotate, Repeated } from "../logs.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -83,6 +84,20 @@ const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, K
     )
   )
 
+/** A leader with other timings decides how long its candidates wait: this is seldom meant. */
+const reportLongLease = (
+  election: string,
+  { candidateId, leaseMillis }: { readonly candidateId: string; readonly leaseMillis: number },
+  { leaseDuration }: TermTimings
+): Effect.Effect<void> =>
+  Effect.logWarning(
+    `the leader of "${election}", ${candidateId}, has a lease of ${
+      Duration.format(Duration.millis(leaseMillis))
+    }, which is ` +
+      `longer than the own leaseDuration of ${Duration.format(Duration.millis(leaseDuration))}: if it crashes, this ` +
+      "candidate waits for that time"
+  )
+
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
 const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
@@ -92,6 +107,8 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(services, tenure)
+    const health = new Repeated()
+    const waits = new Repeated()
     while (true) {
       const observation = observations.observation(election)
       if (observation !== undefined && tenure.claim(observation.seen) === "won") return
@@ -105,11 +122,20 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
       const may = standing(observation, { ...times, priority: candidate.priority })
       const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
       if (now < at) {
+        const { seen } = observation
+        if (seen._tag === "Held" && seen.record.leaseMillis > times.leaseDuration) {
+          yield* waits.log(seen.record.candidateId, reportLongLease(election, seen.record, times))
+        }
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* isHealthy(candidate)) {
+        yield* health.ended
         if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
+        yield* health.log(
+          "unhealthy",
+          Effect.logWarning(`not campaigning for "${election}": the health check is false`)
+        )
         yield* Effect.sleep(wholeMillis(times.renewInterval))
       }
     }
@@ -157,6 +183,30 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
     return undefined
   })
 
+/** Logs the beginning of a term, and its end unless leadership was handed over. */
+const reportTerm = ({ elected: { term }, tenure }: Won): Effect.Effect<void, never, Scope.Scope> => {
+  const { election } = tenure.options
+  let isReported = false
+  const report = Effect.suspend(() => {
+    const reason = tenure.lossReason
+    if (isReported || reason === undefined || reason === "resigned") return Effect.void
+    isReported = true
+    return Effect.logWarning(`lost the leadership of "${election}" in term ${term}: ${losses[reason]}`)
+  })
+  return Effect.logInfo(`elected leader of "${election}" in term ${term}`).pipe(
+    // The scope can close before the fiber has run.
+    Effect.andThen(Effect.addFinalizer(() => report)),
+    Effect.andThen(forkReported(`the loss of "${election}"`, Effect.andThen(tenure.lost, report))),
+    Effect.asVoid
+  )
+}
+
+const losses = {
+  expired: "no renewal was stored within renewDeadline",
+  superseded: "another candidate has written the record",
+  removed: "the record was removed"
+}
+
 /** Campaigns with one nonce, until it leads or is known to have never led. */
 const tryOnce = (
   services: CampaignServices,
@@ -172,7 +222,9 @@ const tryOnce = (
     yield* stand(services, candidate, tenure)
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
-    return yield* announce(services, tenure)
+    const won = yield* announce(services, tenure)
+    if (won !== undefined) yield* reportTerm(won)
+    return won
   })
 
 /** Hands leadership over (E20), and makes the former leader wait (E21). */
@@ -213,6 +265,7 @@ export const campaign = (
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
+    yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)
       const won = yield* Scope.provide(tryOnce(services, candidate), own).pipe(
@@ -220,4 +273,4 @@ export const campaign = (
       )
       if (won !== undefined) return won
     }
-  })
+  }).pipe(annotate("Election", { election: candidate.election, candidateId: candidate.candidateId }))

@@ -15,6 +15,7 @@ import type { LossReason } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
+import { Repeated } from "../logs.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { ElapsedTime } from "./elapsed.ts"
@@ -76,6 +77,8 @@ export class Tenure {
   /** Runs one write at a time, together with the read that follows a conflict. */
   private readonly queue = Semaphore.makeUnsafe(1)
   private readonly ended = Deferred.makeUnsafe<LossReason>()
+  /** The failed renewals. */
+  private readonly failures = new Repeated()
   private state: Term.Term = Term.watching
   /** The metadata in each attempt. */
   private metadata: Metadata
@@ -224,17 +227,15 @@ export class Tenure {
       const write = this.step(Term.renew(this.state, this.elapsed.sample()))
       if (write._tag === "Nothing") return Effect.succeed("settled")
       return Effect.catch(
-        Effect.as(this.send(write), "settled" as const),
+        Effect.as(Effect.andThen(this.send(write), this.failures.ended), "settled" as const),
         (error) => isConflict(error) ? this.readBack : this.missed(error)
       )
     }))
   )
 
   private missed(error: KVStoreError): Effect.Effect<"retry"> {
-    return Effect.as(
-      Effect.logDebug(`a renewal of "${this.options.election}" failed and is retried: ${error.message}`),
-      "retry"
-    )
+    const line = Effect.logWarning(`a renewal of "${this.options.election}" failed and is retried: ${error.message}`)
+    return Effect.as(this.failures.log(error.reason._tag, line), "retry")
   }
 
   /** Resolves the attempts by reading the key after a conflict. */
@@ -300,7 +301,7 @@ export class Tenure {
             : isRefusal(error)
             ? Effect.as(this.giveUp(error.message), "refused")
             : Effect.succeed("unanswered"),
-        onSuccess: () => Effect.succeed("landed")
+        onSuccess: () => Effect.as(Effect.logInfo(`handed over the leadership of "${this.options.election}"`), "landed")
       })
       // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
       // record is kept.

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { annotate, Undecodables } from "../logs.ts"
 import { isOlder } from "../time.ts"
 import type { LastSeen } from "./decisions.ts"
 import { changed, decode, type InstanceRecord } from "./record.ts"
@@ -32,6 +33,8 @@ export interface Access {
   /** Expiry of a record that does not decode: its only known time is the store's. */
   readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Duration | undefined) => boolean
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
+  /** Logs an entry that does not decode, once per revision. */
+  readonly reportUndecodable: (entry: KVEntry, cause: unknown) => Effect.Effect<void>
 }
 
 /** The last message of a key. */
@@ -57,8 +60,12 @@ export const make = Effect.fnUntraced(function*(
       : decode(entry)
   const since = (from: Clock.Clock, time: DateTime.Utc) => from.currentTimeMillisUnsafe() - time.epochMilliseconds
 
+  const undecodables = new Undecodables()
+  const { bucket } = store.config
   return {
     store,
+    reportUndecodable: ({ key, revision }, cause) =>
+      annotate("Registry", { bucket })(undecodables.log(key, revision, cause)),
     maxAge: options.maxAge,
     decode: decodeEntry,
     ageOf: (record) => since(clock, record.instance.lastHeartbeat),

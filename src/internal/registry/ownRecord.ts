@@ -116,7 +116,10 @@ export class OwnRecord {
     const enroll: Effect.Effect<void, RegistryReason> = Effect.flatMap(
       this.queue.withPermits(1)(Effect.suspend(() => this.enrolled(operation))),
       // The wait is outside the queue, so that leaving does not wait for it.
-      (end) => end._tag === "Wait" ? Effect.andThen(this.silence(end.revision, end.silentFor), enroll) : Effect.void
+      (end) =>
+        end._tag === "Wait"
+          ? Effect.andThen(this.waiting, Effect.andThen(this.silence(end.revision, end.silentFor), enroll))
+          : Effect.void
     )
     return enroll
   }
@@ -203,6 +206,16 @@ export class OwnRecord {
         onDuplicate: operation.onDuplicate
       }, operation))
   }
+
+  private readonly waiting: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.logWarning(
+      `${this.label} is registered by another process, whose last heartbeat is not older than maxAge ` +
+        `(${
+          Duration.format(this.options.access.maxAge)
+        }): waiting until it expires. If this is not a restart, give each ` +
+        "process its own instanceId"
+    )
+  )
 
   /**
    * Waits until the process with the id has sent no heartbeat for maxAge, or until its

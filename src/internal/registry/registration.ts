@@ -19,6 +19,7 @@ import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import type { LeaveBudget } from "../leaving.ts"
+import { annotate, Repeated } from "../logs.ts"
 import { backoff, conflictPause, isClosed } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -79,11 +80,15 @@ const heartbeats = (
   onLost: (reason: RegistryReason) => Effect.Effect<unknown>
 ): Effect.Effect<void> => {
   const { access: { maxAge }, heartbeat } = options
-  const send = own.write(Result.succeed).pipe(
+  const failures = new Repeated()
+  const send = Effect.andThen(own.write(Result.succeed), failures.ended).pipe(
     Effect.tapError((reason) =>
       isFinal(reason)
         ? Effect.void
-        : Effect.logDebug(`a heartbeat of ${own.label} failed and is retried: ${reason.message}`)
+        : failures.log(
+          reason._tag === "KVStoreError" ? reason.reason._tag : reason._tag,
+          Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${reason.message}`)
+        )
     ),
     Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
   )
@@ -126,6 +131,8 @@ const watchVisibility = (
     }
   })
 
+const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: serviceName, instanceId })
+
 const isTransient = (reason: RegistryReason): boolean =>
   reason._tag === "KVStoreError" && (reason.isRetryable || reason.reason._tag === "OutcomeUnknown")
 
@@ -133,7 +140,7 @@ const isTransient = (reason: RegistryReason): boolean =>
 const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: OwnRecord): Effect.Effect<void> =>
   Effect.suspend(() => {
     // Without a write there is nothing to remove, so a failed registration does not wait for the store.
-    const { mayBeStored } = own
+    const { isOver: wasOver, mayBeStored } = own
     const failed = (why: string, ...cause: ReadonlyArray<Cause.Cause<never>>) =>
       mayBeStored
         ? Effect.logWarning(
@@ -147,7 +154,11 @@ const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: 
     })
     return budget.run(timeout, leave).pipe(
       Effect.flatMap((left) =>
-        Option.isSome(left) ? Effect.void : failed(`no answer within ${Duration.format(timeout)}`)
+        Option.isNone(left)
+          ? failed("no answer in time")
+          : mayBeStored && !wasOver
+          ? Effect.logInfo(`deregistered ${own.label}`)
+          : Effect.void
       ),
       Effect.catch((reason) => failed(reason.message)),
       Effect.catchCause((cause) => failed("a defect", cause))
@@ -159,7 +170,7 @@ const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: 
  * registration fails or is interrupted.
  */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
-  inChildScope(begin(options))
+  inChildScope(begin(options)).pipe(annotate("Registry", subjectOf(options.instance)))
 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
@@ -182,6 +193,7 @@ const begin = Effect.fnUntraced(function*(
   // Added before the first write: an interrupted write may have landed.
   yield* Effect.addFinalizer(() => deregister(options, own))
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
+  yield* Effect.logInfo(`registered ${own.label}`)
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))
 
@@ -199,6 +211,7 @@ const begin = Effect.fnUntraced(function*(
           )
         )
         yield* own.leave
+        yield* Effect.logInfo(`deregistered ${own.label}`)
       }).pipe(Effect.mapError(failure("drain"))),
     lost: Deferred.await(lost),
     visibility: Stream.changes(SubscriptionRef.changes(visibility))

@@ -58,7 +58,7 @@ const reading = ({ access }: Parts) => {
   /** Logs a record that does not decode and skips it, so that the other records are returned. */
   const decodeOrLog = (entry: KVEntry) =>
     Result.match(access.decode(entry), {
-      onFailure: (cause) => Effect.as(Effect.logWarning(`the record ${entry.key} does not decode`, cause), []),
+      onFailure: (cause) => Effect.as(access.reportUndecodable(entry, cause), []),
       onSuccess: ({ instance }) => Effect.succeed([instance])
     })
 

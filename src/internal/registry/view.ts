@@ -147,7 +147,7 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
     switch (event._tag) {
       case "Put":
         return Result.match(access.decode(event.entry), {
-          onFailure: (cause) => Effect.logWarning(`the record ${event.entry.key} does not decode`, cause),
+          onFailure: (cause) => access.reportUndecodable(event.entry, cause),
           onSuccess: (record) => onRecord(event.entry.key, record)
         })
       case "Removed":

@@ -9,6 +9,7 @@ import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type InvalidConfig, type KVStoreReason, StorageFull } from "../../../KVStoreError.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
+import { annotate } from "../../logs.ts"
 import { noBytes } from "../../utf8.ts"
 import type { JetStream, StreamInfo, StreamSettings } from "../jetstream/api.ts"
 import type { Operations } from "../jetstream/operations.ts"
@@ -98,6 +99,18 @@ const creating = (options: OpeningOptions) => (wanted: StreamSettings) =>
       })
       : Effect.fail(full))
 
+/**
+ * Protects the stream from a restart of a server before 2.11 (see `losesItsStart`). Each process that opens the empty
+ * bucket does this before its first write, because it cannot know whether another process has done it.
+ */
+const keepingStart = ({ config: { bucket }, js, operations: { read }, timeout }: OpeningOptions) =>
+  Effect.fnUntraced(function*(found: StreamInfo) {
+    if (!losesItsStart(found)) return
+    const first = `${subjectPrefix(bucket)}${firstKey}`
+    yield* read(js.publish(first, noBytes, [], timeout))
+    yield* read(js.purgeSubject(streamName(bucket), { subject: first }, timeout))
+  })
+
 export const make = (options: OpeningOptions): Opening => {
   const { config, js, operations: { read }, revisions, timeout } = options
   const { bucket } = config
@@ -116,19 +129,9 @@ export const make = (options: OpeningOptions): Opening => {
   const withFirst = (settings: SettingsFrom) =>
     Effect.map(Clock.currentTimeMillis, (now) => settings(revisions.first(bucket, now)))
 
-  /**
-   * Protects the stream from a restart of a server before 2.11 (see `losesItsStart`). Each process that opens the empty
-   * bucket does this before its first write, because it cannot know whether another process has done it.
-   */
-  const keepStart = Effect.fnUntraced(function*(found: StreamInfo) {
-    if (!losesItsStart(found)) return
-    const first = `${subjectPrefix(bucket)}${firstKey}`
-    yield* read(js.publish(first, noBytes, [], timeout))
-    yield* read(js.purgeSubject(stream, { subject: first }, timeout))
-  })
-
-  const create = (settings: SettingsFrom) =>
+  const create = (settings: SettingsFrom, created: Effect.Effect<void>) =>
     Effect.flatMap(withFirst(settings), creating(options)).pipe(
+      Effect.andThen(annotate("KVStore", { bucket })(created)),
       // Another client created the bucket at the same time: open that one.
       Effect.catchIf(
         (reason) => reason._tag === "Rejected" && reason.code === codes.streamExists,
@@ -137,10 +140,10 @@ export const make = (options: OpeningOptions): Opening => {
       Effect.andThen(info)
     )
 
-  const makeIfMissing = (found: typeof info, settings: SettingsFrom) =>
+  const makeIfMissing = (found: typeof info, settings: SettingsFrom, created: Effect.Effect<void>) =>
     found.pipe(
-      Effect.catchTag("BucketNotFound", (lost) => config.create ? create(settings) : Effect.fail(lost)),
-      Effect.tap(keepStart)
+      Effect.catchTag("BucketNotFound", (lost) => config.create ? create(settings, created) : Effect.fail(lost)),
+      Effect.tap(keepingStart(options))
     )
 
   /**
@@ -150,7 +153,9 @@ export const make = (options: OpeningOptions): Opening => {
   const openIf = ({ connected, leader, refusal }: Requirement) => {
     const refuse = Effect.suspend(() => Effect.fail(refusal(version())))
     return Effect.suspend(() =>
-      connected(version()) ? makeIfMissing(firstInfo, own) : Effect.catchTag(firstInfo, "BucketNotFound", () => refuse)
+      connected(version())
+        ? makeIfMissing(firstInfo, own, Effect.logInfo(`created the bucket "${bucket}"`))
+        : Effect.catchTag(firstInfo, "BucketNotFound", () => refuse)
     ).pipe(Effect.tap((found) => leader(found) ? Effect.void : refuse))
   }
 
@@ -168,5 +173,13 @@ export const make = (options: OpeningOptions): Opening => {
     return yield* info
   }).pipe(Effect.mapError(openingReason))
 
-  return { info, open, makeAgain: (settings) => makeIfMissing(info, settings) }
+  /** A lost bucket is empty afterwards: what depended on its contents has to know. */
+  const makeAgain = (settings: SettingsFrom) =>
+    makeIfMissing(
+      info,
+      settings,
+      Effect.logWarning(`the bucket "${bucket}" was lost, and is recreated without its contents`)
+    )
+
+  return { info, open, makeAgain }
 }

@@ -2,7 +2,6 @@
  * The first connection: tried once, or until it succeeds.
  */
 import type { NatsConnection } from "@nats-io/transport-node"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -10,26 +9,10 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { KVStoreReason } from "../../../KVStoreError.ts"
 import { connectFailed } from "../../kv/metrics.ts"
-import { annotate } from "../../logs.ts"
+import { annotate, Repeated } from "../../logs.ts"
 import { inChildScope } from "../../scopes.ts"
-import { monotonicMillis } from "../../time.ts"
 import { open } from "./dial.ts"
 import { type ConnectionSettings, shownServers } from "./settings.ts"
-
-/** A reason that stays the same is logged this often while the program waits for a server. */
-const quietFor = Duration.minutes(1)
-
-/** Logs a failed attempt, unless the last line had the same reason and is less than a minute old. */
-const makeReport = (settings: ConnectionSettings) => {
-  let last: { readonly message: string; readonly at: number } | undefined
-  return ({ message }: KVStoreReason) =>
-    Effect.clockWith((clock: Clock.Clock) => {
-      const at = monotonicMillis(clock)
-      if (last?.message === message && at - last.at < Duration.toMillis(quietFor)) return Effect.void
-      last = { message, at }
-      return Effect.logWarning(`waiting for a server, ${shownServers(settings)}: ${message}`)
-    })
-}
 
 /** Connects. With `waitOnFirstConnect` a retryable failure is logged and retried. */
 export const openFirst = (
@@ -37,7 +20,9 @@ export const openFirst = (
 ): Effect.Effect<NatsConnection, KVStoreReason, Scope.Scope> => {
   const once = Effect.tapError(inChildScope(open(settings)), () => connectFailed)
   if (!settings.waitOnFirstConnect) return once
-  const report = makeReport(settings)
+  const failures = new Repeated()
+  const report = ({ message }: KVStoreReason) =>
+    failures.log(message, Effect.logWarning(`waiting for a server, ${shownServers(settings)}: ${message}`))
   // As between two attempts to reconnect: up to three times as long again.
   const pause = Effect.map(Random.next, (random) => Duration.times(settings.reconnectWait, 1 + 3 * random))
   return Effect.tapError(once, (reason) => reason.isRetryable ? report(reason) : Effect.void).pipe(

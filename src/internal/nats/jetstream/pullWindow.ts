@@ -162,6 +162,8 @@ export class PullWindow {
   private isPausing = false
   private joined = 0
   private report = ""
+  /** Whether the last loss followed another one soon. */
+  private isRepeated = false
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
@@ -223,9 +225,8 @@ export class PullWindow {
     }
     if (underWay < leastSuspect) return
     const now = monotonicMillis(this.clock)
-    this.pause = now - this.lastLoss > Duration.toMillis(calm)
-      ? shortestPause
-      : Duration.min(longestPause, Duration.times(this.pause, 2))
+    this.isRepeated = now - this.lastLoss <= Duration.toMillis(calm)
+    this.pause = this.isRepeated ? Duration.min(longestPause, Duration.times(this.pause, 2)) : shortestPause
     this.lastLoss = now
     this.size = afterLoss(this.size, underWay)
     this.report = `the connection was lost while ${underWay} requested bytes were under way` +
@@ -252,7 +253,8 @@ export class PullWindow {
     const untilNextLoss = Effect.raceFirst(resume, this.hasLost.await)
     const report = Effect.suspend(() => {
       this.hasLost.closeUnsafe()
-      return Effect.logWarning(this.report)
+      // Any loss of the connection is a first one: the server may have been stopped.
+      return this.isRepeated ? Effect.logWarning(this.report) : Effect.logDebug(this.report)
     })
     return Effect.forever(Effect.andThen(this.hasLost.await, Effect.andThen(report, untilNextLoss)))
   }

@@ -190,23 +190,25 @@ describe("the window of a connection", () => {
       }
       lose()
       yield* settle
-      assert.match(
-        String(lines[0]),
-        /lost while 20\d+ requested bytes .*most of them for the watch of > in stream KV_large/
-      )
+      // The server may have been stopped: only a loss that follows another one is a warning.
+      assert.deepStrictEqual(lines, [])
       const paused = ask("large")
       assert.isDefined(ask("small").grant)
       yield* TestClock.adjust("950 millis")
       assert.isUndefined(paused.grant)
       yield* TestClock.adjust("100 millis")
-      assert.isDefined(paused.grant)
+      paused.grant!.end()
       lose()
       const again = ask("large")
       yield* TestClock.adjust("1950 millis")
       assert.isUndefined(again.grant)
       yield* TestClock.adjust("100 millis")
       assert.isDefined(again.grant)
-      assert.strictEqual(lines.length, 2)
+      assert.strictEqual(lines.length, 1)
+      assert.match(
+        String(lines[0]),
+        /lost while \d+ requested bytes .*most of them for the watch of > in stream KV_large/
+      )
     }))
 
   it.effect("ignores a loss with little under way", () =>

@@ -1,0 +1,72 @@
+/** What a registry logs: each line once, with the instance, and bounded. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import { bytes } from "../../tools/values.ts"
+import { away, on } from "../support/links.ts"
+import { logged, numbers } from "../support/suite.ts"
+import { defaults, finish, test } from "./suite/inMemory.ts"
+import { keyOf, listed, named, world } from "./suite/processes.ts"
+
+describe("Registry in memory: log", () => {
+  test("a heartbeat that fails is logged once per reason and minute, and again after it has succeeded", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [, process] = yield* world({ maxAge: "10 minutes", heartbeat: "1 second" })
+        const scope = yield* Scope.make()
+        yield* Scope.provide(process.registry.register(named("orders", "one")), scope)
+        yield* process.link.set(on("put", away))
+        yield* TestClock.adjust("50 seconds")
+        assert.strictEqual(log.troubles().length, 1, log.troubles().join("\n"))
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(log.troubles().length, 2)
+        yield* process.link.set(undefined)
+        yield* TestClock.adjust("5 seconds")
+        yield* process.link.set(on("put", away))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(log.troubles().length, 3)
+        yield* process.link.set(undefined)
+        yield* TestClock.adjust("5 seconds")
+        yield* finish(Scope.close(scope, Exit.void))
+      }).pipe(Effect.provide(log.layer))
+      for (const line of log.troubles()) assert.match(line, /^Warn a heartbeat of orders\/one failed and is retried: /)
+      assert.deepStrictEqual([log.lines[0], log.lines.at(-1)], [
+        "Info registered orders/one",
+        "Info deregistered orders/one"
+      ])
+      for (const subject of log.subjects) {
+        assert.deepStrictEqual(subject, { module: "Registry", service: "orders", instanceId: "one" })
+      }
+    }))
+
+  test("a record that does not decode is logged once per revision, by lists and watches together", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [store, process] = yield* world(defaults)
+        yield* store.put(keyOf("orders", "bad"), bytes("nonsense"))
+        yield* Effect.replicateEffect(listed(process), 5)
+        assert.strictEqual(log.troubles().length, 1)
+        yield* store.put(keyOf("orders", "bad"), bytes("nonsense"))
+        yield* Effect.replicateEffect(listed(process), 5)
+      }).pipe(Effect.provide(log.layer))
+      assert.strictEqual(log.troubles().length, 2, log.troubles().join("\n"))
+      for (const line of log.troubles()) assert.match(line, /^Warn the record .*bad does not decode \(revision \d+\)/)
+    }))
+
+  test("of more than a thousand records that do not decode a thousand are logged, and one line says so", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [store, process] = yield* world(defaults)
+        yield* Effect.forEach(numbers(1010), (index) => store.put(keyOf("orders", `bad${index}`), bytes("x")))
+        yield* listed(process)
+        yield* listed(process)
+      }).pipe(Effect.provide(log.layer))
+      assert.strictEqual(log.troubles().length, 1001)
+      assert.include(log.troubles().at(-1)!, "more than 1000 records do not decode")
+    }))
+})
