@@ -104,7 +104,7 @@ export class Election extends Context.Service<Election, {
    * After a loss, `work` is interrupted and awaited. It runs again from the
    * beginning when this candidate wins again. It must stop within `leaseDuration
    * - renewDeadline`: after this time another candidate may lead, and the overrun
-   * is logged as an error and counted in the metric `election.overrun`.
+   * is logged as an error and counted in `Metrics.electionOverruns`.
    * Interrupting `whileLeader` first stops the work, with renewals until the work
    * has stopped, and then hands leadership over.
    *

@@ -126,7 +126,10 @@ describe("Election in memory: overruns", () => {
     const logger = Logger.make(({ logLevel, message }) => {
       if (logLevel === "Error") errors.push(message)
     })
-    const count = Effect.map(Metric.snapshot, (all) => all.filter(({ id }) => id === "election.overrun"))
+    const count = Effect.map(
+      Metric.snapshot,
+      (all) => all.filter(({ id }) => id === "effect_aegis_election_overruns_total")
+    )
     const began = Deferred.makeUnsafe<void>()
     const log: Array<string> = []
     return yield* Effect.gen(function*() {

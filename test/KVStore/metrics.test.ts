@@ -24,8 +24,11 @@ const measured = <A, E, R>(program: Effect.Effect<A, E, R>) =>
     program,
     Effect.map(Metric.snapshot, (all) =>
       new Map(all.map(({ attributes, id, state }) => {
-        const { bucket, operation }: { readonly bucket?: string; readonly operation?: string } = { ...attributes }
-        return [operation === undefined ? id : `${id} ${operation}`, { bucket, state }] as const
+        const { bucket, operation, outcome, unit }: { readonly [name: string]: string } = { ...attributes }
+        const name = [id.replace("effect_aegis_", ""), operation, outcome].filter((part) => part !== undefined).join(
+          " "
+        )
+        return [name, { bucket, state, unit }] as const
       })))
   ).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
 
@@ -60,38 +63,42 @@ describe("metrics", () => {
         "count" in state && !("buckets" in state) ? [[name, Number(state.count), bucket] as const] : []
       ).toSorted(([a], [b]) => a < b ? -1 : 1)
       assert.deepStrictEqual(counted, [
-        ["kv.delete.error", 1, bucket],
-        ["kv.delete.miss", 1, bucket],
-        ["kv.delete.success", 1, bucket],
-        ["kv.entries.success", 1, bucket],
-        ["kv.get.error", 1, bucket],
-        ["kv.get.miss", 2, bucket],
-        ["kv.get.success", 1, bucket],
-        ["kv.getMany.success", 1, bucket],
-        ["kv.history.success", 1, bucket],
-        ["kv.keys.success", 1, bucket],
-        ["kv.purge", 1, bucket],
-        ["kv.put.error", 2, bucket],
-        ["kv.put.success", 2, bucket],
-        ["kv.status.success", 1, bucket]
+        ["kv_operations_total delete error", 1, bucket],
+        ["kv_operations_total delete miss", 1, bucket],
+        ["kv_operations_total delete success", 1, bucket],
+        ["kv_operations_total entries success", 1, bucket],
+        ["kv_operations_total get error", 1, bucket],
+        ["kv_operations_total get miss", 2, bucket],
+        ["kv_operations_total get success", 1, bucket],
+        ["kv_operations_total getMany success", 1, bucket],
+        ["kv_operations_total history success", 1, bucket],
+        ["kv_operations_total keys success", 1, bucket],
+        ["kv_operations_total purge success", 1, bucket],
+        ["kv_operations_total put error", 2, bucket],
+        ["kv_operations_total put success", 2, bucket],
+        ["kv_operations_total status success", 1, bucket]
       ])
     }))
 
-  it.effect("measure the duration of each operation in milliseconds", () =>
+  it.effect("measure the duration of each operation in seconds", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.gen(function*() {
         const store = yield* openStore
         yield* store.put("a", bytes("1"))
         yield* store.put("a", bytes("1"))
       }))
-      const { state } = metrics.get("kv.duration put")!
+      const { state, unit } = metrics.get("kv_operation_duration_seconds put")!
+      assert.strictEqual(unit, "seconds")
       assert.include(state, { count: 2, min: 0, max: 0 })
     }))
 
   it.effect("show the number of open stores", () =>
     Effect.gen(function*() {
       const registry: Metric.MetricRegistry = new Map()
-      const open = Effect.map(Metric.snapshot, (all) => all.find(({ id }) => id === "kv.buckets.active")?.state)
+      const open = Effect.map(
+        Metric.snapshot,
+        (all) => all.find(({ id }) => id === "effect_aegis_kv_open_stores")?.state
+      )
       yield* Effect.gen(function*() {
         yield* Effect.scoped(Effect.gen(function*() {
           yield* openStore
@@ -113,13 +120,13 @@ describe("metrics", () => {
         yield* store.put("a", bytes("2"))
         yield* TestClock.adjust("1 second")
       }))
-      assert.include(metrics.get("kv.watch.lag")!.state, { count: 1, max: 0 })
+      assert.include(metrics.get("kv_watch_lag_seconds")!.state, { count: 1, max: 0 })
     }))
 
   it.effect("count connections that could not be opened", () =>
     Effect.gen(function*() {
       const metrics = yield* measured(Effect.flip(Layer.build(NatsClient.layer({ servers: "nats://127.0.0.1:1" }))))
-      assert.include(metrics.get("kv.connect.error")!.state, { count: 1 })
+      assert.include(metrics.get("nats_connect_failures_total")!.state, { count: 1 })
     }))
 })
 

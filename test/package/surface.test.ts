@@ -18,6 +18,7 @@ const entries = [
   "./Election",
   "./FencingToken",
   "./Expiration",
+  "./Metrics",
   "./KVKeyValueStore",
   "./testing"
 ]

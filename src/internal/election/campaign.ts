@@ -11,11 +11,13 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { electionIsLeader, electionLastRenewal, electionLosses, electionTerms } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
+import { series, update } from "../metrics.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -189,11 +191,18 @@ const reportTerm = ({ elected: { term }, tenure }: Won): Effect.Effect<void, nev
   let isReported = false
   const report = Effect.suspend(() => {
     const reason = tenure.lossReason
-    if (isReported || reason === undefined || reason === "resigned") return Effect.void
+    if (isReported || reason === undefined) return Effect.void
     isReported = true
-    return Effect.logWarning(`lost the leadership of "${election}" in term ${term}: ${losses[reason]}`)
+    const counted = update(electionLosses, { election, reason })
+    return reason === "resigned"
+      ? counted
+      : Effect.andThen(
+        counted,
+        Effect.logWarning(`lost the leadership of "${election}" in term ${term}: ${losses[reason]}`)
+      )
   })
-  return Effect.logInfo(`elected leader of "${election}" in term ${term}`).pipe(
+  return update(electionTerms, { election }).pipe(
+    Effect.andThen(Effect.logInfo(`elected leader of "${election}" in term ${term}`)),
     // The scope can close before the fiber has run.
     Effect.andThen(Effect.addFinalizer(() => report)),
     Effect.andThen(forkReported(`the loss of "${election}"`, Effect.andThen(tenure.lost, report))),
@@ -219,11 +228,20 @@ const tryOnce = (
     const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
     // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
+    const isLeader = yield* series(electionIsLeader, { election, candidate: candidateId })
+    yield* isLeader.set(0)
     yield* stand(services, candidate, tenure)
+    const lastRenewal = yield* series(electionLastRenewal, { election, candidate: candidateId })
+    yield* lastRenewal.setNow
+    tenure.onRenewed = lastRenewal.setNow
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
     const won = yield* announce(services, tenure)
-    if (won !== undefined) yield* reportTerm(won)
+    if (won !== undefined) {
+      yield* isLeader.set(1)
+      yield* forkReported(`the gauge of "${election}"`, Effect.andThen(tenure.released, isLeader.set(0)))
+      yield* reportTerm(won)
+    }
     return won
   })
 

@@ -7,13 +7,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Leadership } from "../../Election.ts"
 import { type ElectionError, LeadershipLost } from "../../ElectionError.ts"
+import { electionOverruns } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { toMetadata } from "../metadata.ts"
+import { update } from "../metrics.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { wholeMillis } from "../time.ts"
@@ -80,16 +81,12 @@ export const lead = (
 // work
 // -----------------------------------------------------------------------------
 
-const overruns = Metric.counter("election.overrun", {
-  description: "Number of times that work was still running when its lease ended"
-})
-
 /** Reports work that still runs when the lease ends. */
 const watchOverrun = (tenure: Tenure) =>
   Effect.gen(function*() {
     // Renewals continue while the work stops, so the end of the lease moves.
     while (tenure.untilLeaseEnds > 0) yield* Effect.sleep(wholeMillis(tenure.untilLeaseEnds))
-    yield* Metric.update(overruns, 1)
+    yield* update(electionOverruns, { election: tenure.options.election })
     yield* Effect.logError(
       `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have ` +
         "started. Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"

@@ -8,14 +8,17 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Semaphore from "effect/Semaphore"
 import type { LossReason } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { electionRenewalDuration, electionRenewals } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { Repeated } from "../logs.ts"
+import { update } from "../metrics.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { ElapsedTime } from "./elapsed.ts"
@@ -79,6 +82,10 @@ export class Tenure {
   private readonly ended = Deferred.makeUnsafe<LossReason>()
   /** The failed renewals. */
   private readonly failures = new Repeated()
+  /** Runs after each renewal that was stored. */
+  onRenewed: Effect.Effect<void> = Effect.void
+  /** Open once the candidate does not lead any more, although its term may not have ended. */
+  private readonly releasing = Latch.makeUnsafe(false)
   private state: Term.Term = Term.watching
   /** The metadata in each attempt. */
   private metadata: Metadata
@@ -95,6 +102,11 @@ export class Tenure {
   /** Waits for the end of the term and returns the reason. */
   get lost(): Effect.Effect<LossReason> {
     return Deferred.await(this.ended)
+  }
+
+  /** Waits until the candidate does not lead any more. */
+  get released(): Effect.Effect<void> {
+    return this.releasing.await
   }
 
   /** Why the term has ended. Undefined until then. */
@@ -121,6 +133,7 @@ export class Tenure {
    */
   private become(next: Term.Term): void {
     this.state = next
+    if (next._tag === "Releasing" || next._tag === "Ended") this.releasing.openUnsafe()
     if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))
   }
 
@@ -226,12 +239,29 @@ export class Tenure {
     this.queue.withPermits(1)(Effect.suspend(() => {
       const write = this.step(Term.renew(this.state, this.elapsed.sample()))
       if (write._tag === "Nothing") return Effect.succeed("settled")
-      return Effect.catch(
-        Effect.as(Effect.andThen(this.send(write), this.failures.ended), "settled" as const),
-        (error) => isConflict(error) ? this.readBack : this.missed(error)
-      )
+      return Effect.matchEffect(Effect.timed(this.send(write)), {
+        onFailure: (error) =>
+          Effect.andThen(
+            this.renewed(isConflict(error) ? "conflict" : "error"),
+            isConflict(error) ? this.readBack : this.missed(error)
+          ),
+        onSuccess: ([took]) =>
+          Effect.as(Effect.andThen(this.failures.ended, this.renewedAfter(took)), "settled" as const)
+      })
     }))
   )
+
+  private renewed(outcome: "success" | "conflict" | "error"): Effect.Effect<void> {
+    return update(electionRenewals, { election: this.options.election, outcome })
+  }
+
+  private renewedAfter(took: Duration.Duration): Effect.Effect<void> {
+    const { election } = this.options
+    return this.renewed("success").pipe(
+      Effect.andThen(update(electionRenewalDuration, { election }, Duration.toSeconds(took))),
+      Effect.andThen(Effect.suspend(() => this.onRenewed))
+    )
+  }
 
   private missed(error: KVStoreError): Effect.Effect<"retry"> {
     const line = Effect.logWarning(`a renewal of "${this.options.election}" failed and is retried: ${error.message}`)

@@ -10,6 +10,8 @@ import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import * as Metrics from "../../Metrics.ts"
+import { update } from "../metrics.ts"
 import { monotonicMillis } from "../time.ts"
 
 /** How an operation ended. `miss`: a `get` found no value, or a `delete` or `purge` found another revision. */
@@ -22,42 +24,22 @@ interface Observed<A, E> {
   readonly outcomeOf: (exit: Exit.Exit<A, E>) => OperationOutcome
 }
 
-/** From 0.1 ms, faster than any server, to 13 s, doubling. */
-const durationBoundaries = Metric.exponentialBoundaries({ start: 0.1, factor: 2, count: 18 })
-
-/** From 1 ms to 2 min, doubling. */
-const lagBoundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
-
 const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "error"]
-
-/** A successful purge has the metric name `kv.purge`, without the outcome. */
-const counterName = (operation: string, outcome: OperationOutcome): string =>
-  operation === "purge" && outcome === "success" ? "kv.purge" : `kv.${operation}.${outcome}`
 
 const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)
 
-const millis = { unit: "milliseconds" }
-
 /** The metrics of one operation on one bucket. */
-const metersOf = (bucket: string, operation: string) => {
-  const attributes = { bucket }
-  const counters = outcomes.map((outcome) =>
-    [
-      outcome,
-      Metric.counter(counterName(operation, outcome), {
-        attributes,
-        incremental: true,
-        description: `Number of ${operation} operations with the outcome ${outcome}`
-      })
-    ] as const
-  )
-  const duration = Metric.histogram("kv.duration", {
-    description: "Duration of an operation, in milliseconds",
-    attributes: { bucket, operation, ...millis },
-    boundaries: durationBoundaries
-  })
-  return { counters: new Map(counters), duration }
-}
+const metersOf = (bucket: string, operation: string) => ({
+  counters: new Map(
+    outcomes.map((outcome) =>
+      [outcome, Metric.withAttributes(Metrics.kvOperations, { bucket, operation, outcome })] as const
+    )
+  ),
+  duration: Metric.withAttributes(Metrics.kvOperationDuration, { bucket, operation })
+})
+
+/** Milliseconds in a second: metrics of times are in seconds. */
+const perSecond = 1000
 
 /** Counts, times and traces the operations of a store. */
 export const observer = (bucket: string) => {
@@ -78,7 +60,7 @@ export const observer = (bucket: string) => {
       const began = monotonicMillis(clock)
       const counted = Effect.onExit(run, (exit) => {
         counters.get(outcomeOf(exit))!.updateUnsafe(1, context)
-        duration.updateUnsafe(monotonicMillis(clock) - began, context)
+        duration.updateUnsafe((monotonicMillis(clock) - began) / perSecond, context)
         return Effect.void
       })
       if (Context.get(context, Tracer.Tracer) === defaultTracer) return counted
@@ -97,36 +79,17 @@ export const observer = (bucket: string) => {
 
 /** Counts the replaced consumers of watches and listings, by cause. */
 export const watchRestarted = (bucket: string) => (cause: string): Effect.Effect<void> =>
-  Metric.update(
-    Metric.counter("kv.watch.restarts", {
-      description: "Number of times that a watch needed a new consumer on the server",
-      attributes: { bucket, cause },
-      incremental: true
-    }),
-    1
-  )
+  update(Metrics.kvWatchRestarts, { bucket, cause })
 
 /** Records the age of an event, by the store's clock, when a watch emits it. */
 export const watchLag = (bucket: string, clock: Clock.Clock) => {
-  const lag = Metric.histogram("kv.watch.lag", {
-    description: "Time from a write to its event in a watch, in milliseconds by the store's clock",
-    attributes: { bucket, ...millis },
-    boundaries: lagBoundaries
-  })
+  const lag = Metric.withAttributes(Metrics.kvWatchLag, { bucket })
   return (created: number, context: Context.Context<never>): void =>
-    lag.updateUnsafe(Math.max(0, clock.currentTimeMillisUnsafe() - created), context)
+    lag.updateUnsafe(Math.max(0, clock.currentTimeMillisUnsafe() - created) / perSecond, context)
 }
-
-const active = Metric.gauge("kv.buckets.active", { description: "Number of open stores in this process" })
 
 /** Counts a store until its scope closes. */
 export const countActive: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
-  Metric.modify(active, 1),
-  () => Metric.modify(active, -1)
-)
-
-/** Counts a failure to connect when a `NatsClient` is created. Failed reconnects are not counted. */
-export const connectFailed: Effect.Effect<void> = Metric.update(
-  Metric.counter("kv.connect.error", { description: "Number of failed connection attempts", incremental: true }),
-  1
+  Metric.modify(Metrics.kvOpenStores, 1),
+  () => Metric.modify(Metrics.kvOpenStores, -1)
 )

@@ -1,13 +1,15 @@
 /**
- * Logs what happens to a connection: one line for each change, and one for each new
- * reason of failed attempts to reconnect, at most one a minute.
+ * Logs and measures what happens to a connection: one line for each change, and one for
+ * each new reason of failed attempts to reconnect, at most one a minute.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import { natsConnected, natsDisconnects } from "../../Metrics.ts"
 import { annotate } from "../logs.ts"
+import { series, update } from "../metrics.ts"
 import { monotonicMillis } from "../time.ts"
 import type { LinkEvent, NatsPort } from "./port.ts"
 
@@ -79,11 +81,26 @@ class ConnectionLog {
   }
 }
 
-/** Logs that the connection is up, and what happens to it until the scope closes. */
-export const logConnection = Effect.fnUntraced(function*(
-  port: NatsPort
+/** Counts the losses of a connection, and keeps the gauge of its state. */
+const measure = Effect.fnUntraced(function*(port: NatsPort, connection: string) {
+  const connected = yield* series(natsConnected, { connection })
+  const setState = Effect.suspend(() => connected.set(port.isConnected() ? 1 : 0))
+  yield* setState
+  let wasConnected = port.isConnected()
+  return Effect.suspend(() => {
+    const isLost = wasConnected && !port.isConnected()
+    wasConnected = port.isConnected()
+    return Effect.andThen(setState, isLost ? update(natsDisconnects, { connection }) : Effect.void)
+  })
+})
+
+/** Logs and measures that the connection is up, and what happens to it until the scope closes. */
+export const observeConnection = Effect.fnUntraced(function*(
+  port: NatsPort,
+  name: string
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const log = new ConnectionLog(port, yield* Clock.Clock)
+  const measured = yield* measure(port, name)
   const events = yield* Queue.unbounded<LinkEvent>()
   yield* Effect.acquireRelease(
     Effect.sync(() => port.onLink((event) => Queue.offerUnsafe(events, event))),
@@ -91,6 +108,9 @@ export const logConnection = Effect.fnUntraced(function*(
   )
   if (port.isConnected()) yield* Effect.logInfo(`connected to ${shownServer(port)}`)
   yield* Effect.forkScoped(
-    Effect.forever(Effect.flatMap(Queue.take(events), (event) => log.lineOf(event) ?? Effect.void))
+    Effect.forever(Effect.flatMap(
+      Queue.take(events),
+      (event) => Effect.andThen(measured, log.lineOf(event) ?? Effect.void)
+    ))
   )
 }, annotate("NatsClient"))

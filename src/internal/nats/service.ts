@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidConfig } from "../../AegisError.ts"
 import type { ConnectionStatus, NatsClient } from "../../NatsClient.ts"
-import { logConnection } from "./connectionLog.ts"
+import { observeConnection } from "./connectionLog.ts"
 import * as requester from "./jetstream/requester.ts"
 import type { LinkEvent, NatsPort } from "./port.ts"
 
@@ -62,9 +62,16 @@ export const findRequester = (client: Client): Effect.Effect<requester.Requester
     return known === undefined ? Effect.fail(noClient) : Effect.succeed(known)
   })
 
+/** The name of a connection in its options; empty if it has none. */
+const nameOf = (connection: unknown): string => {
+  const options: unknown = Reflect.get(Object(connection), "options")
+  const name: unknown = Reflect.get(Object(options), "name")
+  return typeof name === "string" ? name : ""
+}
+
 /** Creates the client of a connection. It is usable until the scope closes. */
 export const make = (connection: unknown, port: NatsPort): Effect.Effect<Client, never, Scope.Scope> =>
-  Effect.map(Effect.tap(requester.make(port), () => logConnection(port)), (requester) => {
+  Effect.map(Effect.tap(requester.make(port), () => observeConnection(port, nameOf(connection))), (requester) => {
     const client = { connection, status: statusOf(port) }
     requesters.set(client, requester)
     return client

@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { registryCleanup } from "../../Metrics.ts"
 import type { CleanupReport } from "../../Registry.ts"
+import { update } from "../metrics.ts"
 import type { Access } from "./access.ts"
 import { keyPrefix, namesOf } from "./record.ts"
 
@@ -132,7 +134,7 @@ export const run = Effect.fnUntraced(function*(
   const outcomes = options.dryRun
     ? going.map((): RemovalOutcome => "removed")
     : yield* Effect.forEach(going, (one) => remove(access, one), { concurrency: removalsAtOnce })
-  return {
+  const report = {
     scanned: entries.length,
     removed: going.flatMap((one, index) =>
       outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
@@ -144,4 +146,10 @@ export const run = Effect.fnUntraced(function*(
     undecodable: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
     preserved
   }
+  if (!options.dryRun) {
+    yield* update(registryCleanup, { outcome: "removed" }, report.removed.length)
+    yield* update(registryCleanup, { outcome: "failed" }, report.failed.length)
+  }
+  yield* update(registryCleanup, { outcome: "preserved" }, preserved.length)
+  return report
 })

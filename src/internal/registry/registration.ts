@@ -14,12 +14,14 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { registryHeartbeats, registryLastHeartbeat, registryLost } from "../../Metrics.ts"
 import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
+import { series, update } from "../metrics.ts"
 import { backoff, conflictPause, isClosed } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -77,16 +79,23 @@ const heartbeats = (
   options: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock,
-  onLost: (reason: RegistryReason) => Effect.Effect<unknown>
+  { onLost, stored }: {
+    readonly onLost: (reason: RegistryReason) => Effect.Effect<unknown>
+    /** Called after each heartbeat that was stored. */
+    readonly stored: Effect.Effect<void>
+  }
 ): Effect.Effect<void> => {
   const { access: { maxAge }, heartbeat } = options
   const failures = new Repeated()
-  const send = Effect.andThen(own.write(Result.succeed), failures.ended).pipe(
+  const { serviceName: service } = options.instance
+  const sentOne = Effect.andThen(failures.ended, stored)
+  const send = Effect.andThen(own.write(Result.succeed), sentOne).pipe(
+    Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
     Effect.tapError((reason) =>
       isFinal(reason)
         ? Effect.void
         : failures.log(
-          reason._tag === "KVStoreError" ? reason.reason._tag : reason._tag,
+          tagOf(reason),
           Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${reason.message}`)
         )
     ),
@@ -133,6 +142,8 @@ const watchVisibility = (
 
 const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: serviceName, instanceId })
 
+const tagOf = (reason: RegistryReason): string => reason._tag === "KVStoreError" ? reason.reason._tag : reason._tag
+
 const isTransient = (reason: RegistryReason): boolean =>
   reason._tag === "KVStoreError" && (reason.isRetryable || reason.reason._tag === "OutcomeUnknown")
 
@@ -175,7 +186,7 @@ export const make = (options: RegistrationOptions): Effect.Effect<Registration, 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
-  const { access: { maxAge }, heartbeat, onDuplicate } = options
+  const { access: { maxAge }, heartbeat, instance: { serviceName: service }, onDuplicate } = options
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
@@ -187,14 +198,20 @@ const begin = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       if (own.isLeaving) return Effect.void
       const error = failure("heartbeat")(reason)
-      return Effect.andThen(Effect.logWarning(error.message), Deferred.succeed(lost, error))
+      return update(registryLost, { service, reason: tagOf(reason) }).pipe(
+        Effect.andThen(Effect.logWarning(error.message)),
+        Effect.andThen(Deferred.succeed(lost, error))
+      )
     })
 
   // Added before the first write: an interrupted write may have landed.
   yield* Effect.addFinalizer(() => deregister(options, own))
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
+  const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
+  const stored = Effect.andThen(update(registryHeartbeats, { service, outcome: "success" }), lastHeartbeat.setNow)
+  yield* stored
   yield* Effect.logInfo(`registered ${own.label}`)
-  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, onLost))
+  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onLost, stored }))
   yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))
 
   return {

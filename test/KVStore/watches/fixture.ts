@@ -39,5 +39,5 @@ export const restartsOf = (store: Store) =>
   Effect.map(Metric.snapshot, (metrics) =>
     metrics.flatMap(({ attributes, id }) => {
       const { bucket, cause }: { readonly bucket?: string; readonly cause?: string } = { ...attributes }
-      return id === "kv.watch.restarts" && bucket === store.config.bucket ? [cause] : []
+      return id === "effect_aegis_kv_watch_restarts_total" && bucket === store.config.bucket ? [cause] : []
     }))

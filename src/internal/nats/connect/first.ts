@@ -8,8 +8,9 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { KVStoreReason } from "../../../KVStoreError.ts"
-import { connectFailed } from "../../kv/metrics.ts"
+import { natsConnectFailures } from "../../../Metrics.ts"
 import { annotate, Repeated } from "../../logs.ts"
+import { update } from "../../metrics.ts"
 import { inChildScope } from "../../scopes.ts"
 import { open } from "./dial.ts"
 import { type ConnectionSettings, shownServers } from "./settings.ts"
@@ -18,7 +19,7 @@ import { type ConnectionSettings, shownServers } from "./settings.ts"
 export const openFirst = (
   settings: ConnectionSettings
 ): Effect.Effect<NatsConnection, KVStoreReason, Scope.Scope> => {
-  const once = Effect.tapError(inChildScope(open(settings)), () => connectFailed)
+  const once = Effect.tapError(inChildScope(open(settings)), () => update(natsConnectFailures, {}))
   if (!settings.waitOnFirstConnect) return once
   const failures = new Repeated()
   const report = ({ message }: KVStoreReason) =>
