@@ -169,7 +169,7 @@ const oneBucket = (name: string) =>
 type Failure = KVStoreError | RegistryError | ElectionError
 
 /** The checked options of both services, and of their buckets. */
-const checked = Effect.fnUntraced(function*(operation: string, options: Options | undefined) {
+const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, options: Options | undefined) {
   const { election, leaveTimeout, registry, ...common } = yield* Effect.mapError(
     Effect.suspend(() => Effect.fromResult(read(operation, options, settings()))),
     (reason) => refuse(operation, reason)
@@ -374,7 +374,7 @@ const configured = (
 const presets = { resilient: Election.resilient, balanced: Election.balanced, fast: Election.fast }
 
 /** The given options, completed by their variables. */
-const optionsFrom = Effect.fnUntraced(function*(
+const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
   { backend: _, nats: __, ...given }: ConfigOptions
 ): Effect.fn.Return<Options, Config.ConfigError> {
   const { election, registry } = given
@@ -476,7 +476,7 @@ export const layerConfig = (
   }))
 
 /** Memory is not shared, so the log says that it is in use, and that settings of a connection are not. */
-const reportMemory = Effect.fnUntraced(function*(connection: object) {
+const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: object) {
   if (Object.keys(connection).length > 0) {
     yield* Effect.logWarning("the backend is memory: the NATS connection settings (AEGIS_NATS_*, nats) are ignored")
   }

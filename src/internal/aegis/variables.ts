@@ -11,12 +11,13 @@ import * as SchemaIssue from "effect/SchemaIssue"
 /** The presets of timings, by name. */
 const timingNames = ["resilient", "balanced", "fast"] as const
 
-const replicas = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 }))
+/** A function, so that a bundle without `layerConfig` does not contain it. */
+const replicas = () => Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 }))
 
 /** By the names of the options. A `Config` has no name that could be read, so each is listed with its variable. */
 const options = {
   backend: ["AEGIS_BACKEND", (name: string) => Config.schema(Schema.Literals(["nats", "memory"]), name)],
-  replicas: ["AEGIS_REPLICAS", (name: string) => Config.schema(replicas, name)],
+  replicas: ["AEGIS_REPLICAS", (name: string) => Config.schema(replicas(), name)],
   onMismatch: [
     "AEGIS_ON_MISMATCH",
     (name: string) => Config.schema(Schema.Literals(["fail", "update", "accept"]), name)
@@ -79,7 +80,7 @@ const defined = (fields: object): Fields =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 /** The options of the connection: the given ones, completed by variables. */
-export const connectionFrom = Effect.fnUntraced(function*(
+export const connectionFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
   given: { readonly tls?: object | undefined } | undefined
 ): Effect.fn.Return<Fields, Config.ConfigError> {
   const ofTls = { ...given?.tls, ...defined(yield* fillFrom(given?.tls, tls)) }
@@ -128,14 +129,18 @@ const namesBelow = (
     )
   })
 
-const known = new Set([options, connection, tls].flatMap((all) => Object.values(all).map(([variable]) => variable)))
-
 /** Warns of variables that no option has: a misspelt name would otherwise be ignored. */
-export const reportUnknown: Effect.Effect<void, Config.ConfigError> = Effect.gen(function*() {
-  const names = yield* namesBelow(yield* ConfigProvider.ConfigProvider, [])
+export const reportUnknown: Effect.Effect<void, Config.ConfigError> = /* @__PURE__ */ Effect.gen(function*() {
+  const known = new Set<string>(
+    [options, connection, tls].flatMap((all) => Object.values(all).map(([variable]) => variable))
+  )
+  const names = yield* Effect.mapError(
+    namesBelow(yield* ConfigProvider.ConfigProvider, []),
+    (error) => new Config.ConfigError(error)
+  )
   const unknown = [...new Set(names)].filter((name) => name.startsWith(`${prefix}_`) && !known.has(name))
   if (unknown.length === 0) return
   yield* Effect.logWarning(
     `unknown variables are ignored: ${unknown.toSorted().join(", ")}; known are ${[...known].join(", ")}`
   )
-}).pipe(Effect.mapError((error) => new Config.ConfigError(error)))
+})
