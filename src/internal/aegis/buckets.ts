@@ -62,13 +62,11 @@ const raiseAge = (buckets: Buckets["Service"], options: BucketOptions, asked: KV
       const [from, to] = [found.streamMaxAge, asked.streamMaxAge]
       const isEnough = from === undefined || to === undefined || Duration.isGreaterThanOrEqualTo(from, to)
       if (isEnough || left === 0) return Effect.void
-      const change = `streamMaxAge of the bucket "${options.bucket}" from ${Duration.format(from)} to ${
-        Duration.format(to)
-      }`
+      const change = `of the bucket "${options.bucket}" from ${Duration.format(from)} to ${Duration.format(to)}`
       return Effect.scoped(buckets.open(withAge(options, found, to))).pipe(
         Effect.matchEffect({
-          onFailure: (error) => Effect.logWarning(`could not raise ${change}: ${error.message}`),
-          onSuccess: () => Effect.andThen(Effect.logInfo(`raised ${change}`), raise(left - 1))
+          onFailure: (error) => Effect.logWarning(`could not raise streamMaxAge ${change}: ${error.message}`),
+          onSuccess: () => Effect.andThen(Effect.logInfo(`raised streamMaxAge ${change}`), raise(left - 1))
         })
       )
     })
