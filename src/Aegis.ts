@@ -5,11 +5,14 @@
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"
+import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import type { InvalidConfig } from "./AegisError.ts"
 import * as Buckets from "./Buckets.ts"
 import * as Election from "./Election.ts"
@@ -482,3 +485,75 @@ const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: obj
   }
   yield* Effect.logInfo("the backend is memory: other processes do not see this registry and these elections")
 })
+
+// -----------------------------------------------------------------------------
+// health
+// -----------------------------------------------------------------------------
+
+/**
+ * What this process knows of its part in the fleet. Ages are by the clock of this host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health {
+  /**
+   * Whether the process should get requests: false while a registration has not begun, and
+   * while one drains. An outage of the store does not change it, so that it does not take a
+   * whole fleet out of its load balancer.
+   */
+  readonly ready: boolean
+  /** Whether the connection to NATS is up. True for the memory backend. */
+  readonly connected: boolean
+  /** The registrations, with the age of their last heartbeats; none before the first. */
+  readonly registrations: ReadonlyArray<
+    Registry.RegistrationStatus & { readonly heartbeatAge: Option.Option<Duration.Duration> }
+  >
+  /** The campaigns and leaderships, with the age of their last renewals; none before the first. */
+  readonly elections: ReadonlyArray<
+    Election.CandidateStatus & { readonly renewalAge: Option.Option<Duration.Duration> }
+  >
+}
+
+/**
+ * Returns what this process knows of its part in the fleet, for an endpoint such as
+ * `/health`. No request is sent, so it answers also during an outage.
+ *
+ * **Example** (Reading the health of a process)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Aegis, Election, Registry } from "effect-aegis"
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   const election = yield* Election.Election
+ *   yield* registry.register({ serviceName: "orders", version: "1.0.0" })
+ *   yield* election.campaign("invoices")
+ *   const { connected, elections, ready } = yield* Aegis.health
+ *   return `ready: ${ready}, connected: ${connected}, ${elections.map(({ election, state }) => `${election}: ${state}`)}`
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+ * // => ready: true, connected: true, invoices: Leading
+ * ```
+ *
+ * @category health
+ * @since 0.1.0
+ */
+export const health: Effect.Effect<Health, never, Registry.Registry | Election.Election> = /* @__PURE__ */ Effect.gen(
+  function*() {
+    const registrations = yield* Effect.flatMap(Registry.Registry, ({ status }) => status)
+    const elections = yield* Effect.flatMap(Election.Election, ({ status }) => status)
+    const client = yield* Effect.serviceOption(NatsClient.NatsClient)
+    const link = Option.isNone(client) ? Option.none() : yield* Stream.runHead(client.value.status)
+    const now = yield* DateTime.now
+    const age = Option.map((since: DateTime.Utc) => DateTime.distance(since, now))
+    return {
+      ready: registrations.every(({ lastHeartbeat, status }) => Option.isSome(lastHeartbeat) && status !== "DRAINING"),
+      connected: Option.isNone(client) || Option.contains(link, "connected"),
+      registrations: registrations.map((one) => ({ ...one, heartbeatAge: age(one.lastHeartbeat) })),
+      elections: elections.map((one) => ({ ...one, renewalAge: age(one.lastRenewal) }))
+    }
+  }
+)

@@ -211,7 +211,34 @@ export class Election extends Context.Service<Election, {
    * ```
    */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
+  /** The campaigns and leaderships of this service in this process. No request is sent. */
+  readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>>
 }>()("effect-aegis/Election") {}
+
+/**
+ * A campaign or a leadership in this process. Times are by the clock of this host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CandidateStatus {
+  /** The name of the election. */
+  readonly election: string
+  /** The candidate. */
+  readonly candidateId: string
+  /**
+   * - `Campaigning`: the candidate waits until it is elected
+   * - `Leading`: it was elected, and its term has not ended
+   * - `Releasing`: its term has ended, or its work is stopping
+   */
+  readonly state: "Campaigning" | "Leading" | "Releasing"
+  /** When the candidate came into this state. */
+  readonly since: DateTime.Utc
+  /** When the last renewal was stored; none before the first. */
+  readonly lastRenewal: Option.Option<DateTime.Utc>
+  /** The time until another candidate may lead, if nothing is renewed; none without a lease. */
+  readonly leaseEndsIn: Option.Option<Duration.Duration>
+}
 
 /**
  * Options of an `Election` service.

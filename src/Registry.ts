@@ -13,6 +13,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -238,7 +239,28 @@ export class Registry extends Context.Service<Registry, {
    * `InvalidConfig`, or with `KVStoreError` if the records cannot be read.
    */
   readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
+  /** The registrations of this registry in this process, without those of `heartbeat`. No request is sent. */
+  readonly status: Effect.Effect<ReadonlyArray<RegistrationStatus>>
 }>()("effect-aegis/Registry") {}
+
+/**
+ * A registration in this process.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegistrationStatus {
+  /** The service of the instance. */
+  readonly serviceName: string
+  /** The instance. */
+  readonly instanceId: string
+  /** Whether the instance is registered: false while it waits for the record of another process, and after a loss. */
+  readonly isRegistered: boolean
+  /** The status of the instance, as last stored. */
+  readonly status: ServiceInstance["status"]
+  /** When its last heartbeat was stored, by the clock of this host; none before the first. */
+  readonly lastHeartbeat: Option.Option<DateTime.Utc>
+}
 
 /**
  * A change of the instances, emitted by `watch`. A heartbeat that changes only the

@@ -30,8 +30,11 @@ it.live(
         yield* server.kill
         yield* until(count("lost the leadership"), (lines) => lines === 1)
         yield* Effect.sleep("1 second")
+        const { connected, ready } = yield* Aegis.health
+        assert.deepStrictEqual([connected, ready], [false, true])
         yield* server.restart
         yield* until(count("elected leader of \"job\" in term 2"), (lines) => lines === 1)
+        assert.isTrue((yield* Aegis.health).connected)
       }).pipe(
         Effect.scoped,
         Effect.provide(Aegis.layerNats({

@@ -3,6 +3,7 @@
  * its own record back. The rules are E6 to E12 in docs/protocols/election.md. `challenger.ts` decides when a
  * candidate may try.
  */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,6 +22,7 @@ import { series, update } from "../metrics.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
+import { type Candidacies, enter } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
@@ -42,6 +44,7 @@ export interface CampaignServices {
   readonly store: Tenure["options"]["store"]
   readonly clock: Tenure["options"]["clock"]
   readonly observations: Observations
+  readonly candidacies: Candidacies
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
   /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
   readonly sitsOut: Map<string, number>
@@ -229,17 +232,23 @@ const tryOnce = (
     // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
     const isLeader = yield* series(electionIsLeader, { election, candidate: candidateId })
+    const candidacy = yield* services.candidacies.add(election, candidateId)
     yield* isLeader.set(0)
     yield* stand(services, candidate, tenure)
     const lastRenewal = yield* series(electionLastRenewal, { election, candidate: candidateId })
-    yield* lastRenewal.setNow
-    tenure.onRenewed = lastRenewal.setNow
+    candidacy.tenure = tenure
+    tenure.onRenewed = Effect.flatMap(DateTime.now, (now) => {
+      candidacy.lastRenewal = now
+      return lastRenewal.setNow
+    })
+    yield* tenure.onRenewed
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
     const won = yield* announce(services, tenure)
     if (won !== undefined) {
-      yield* isLeader.set(1)
-      yield* forkReported(`the gauge of "${election}"`, Effect.andThen(tenure.released, isLeader.set(0)))
+      yield* Effect.andThen(isLeader.set(1), enter(candidacy, "Leading"))
+      const released = Effect.andThen(isLeader.set(0), enter(candidacy, "Releasing"))
+      yield* forkReported(`the status of "${election}"`, Effect.andThen(tenure.released, released))
       yield* reportTerm(won)
     }
     return won

@@ -16,6 +16,7 @@ import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
+import { Candidacies } from "./candidacies.ts"
 import { checkName, failure, toCandidate, toLayerOptions } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
@@ -91,9 +92,11 @@ export const make = Effect.fnUntraced(function*(
   const observations = new Observations(store, clock)
   const followed = RcRef.get(yield* RcRef.make({ acquire: Effect.as(observations.follow, observations) }))
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
-  const services = { store, clock, observations, leaving, sitsOut: new Map<string, number>() }
+  const candidacies = new Candidacies()
+  const services = { store, clock, observations, candidacies, leaving, sitsOut: new Map<string, number>() }
   const elections: Elections = { services, followed, times }
   return {
+    status: candidacies.status,
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),
     leader: (election) =>

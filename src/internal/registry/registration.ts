@@ -5,6 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -30,6 +31,7 @@ import { toChanged, toDrainOptions } from "./options.ts"
 import { OwnRecord } from "./ownRecord.ts"
 import type { OnDuplicate } from "./ownState.ts"
 import { changed } from "./record.ts"
+import type { Registrations } from "./registrations.ts"
 import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
 
 /** Backoff of failed heartbeats, with jitter, while the store is not available. */
@@ -49,6 +51,7 @@ export interface RegistrationOptions {
   readonly nonce: string
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
   readonly onDuplicate: OnDuplicate
+  readonly registrations: Registrations
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
 }
 
@@ -206,9 +209,16 @@ const begin = Effect.fnUntraced(function*(
 
   // Added before the first write: an interrupted write may have landed.
   yield* Effect.addFinalizer(() => deregister(options, own))
+  const entry = yield* options.registrations.add(own)
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
-  const stored = Effect.andThen(update(registryHeartbeats, { service, outcome: "success" }), lastHeartbeat.setNow)
+  const stored = update(registryHeartbeats, { service, outcome: "success" }).pipe(
+    Effect.andThen(lastHeartbeat.setNow),
+    Effect.andThen(DateTime.now),
+    Effect.map((now) => {
+      entry.lastHeartbeat = now
+    })
+  )
   yield* stored
   yield* Effect.logInfo(`registered ${own.label}`)
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onLost, stored }))

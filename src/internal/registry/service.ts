@@ -27,6 +27,7 @@ import { makeHeartbeat } from "./heartbeat.ts"
 import * as options from "./options.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
+import { Registrations } from "./registrations.ts"
 import { attemptTimeout } from "./schedule.ts"
 import * as view from "./view.ts"
 
@@ -48,6 +49,7 @@ interface Parts {
   readonly clock: Clock.Clock
   readonly times: options.RegistryTimings
   readonly leaving: registration.RegistrationOptions["leaving"]
+  readonly registrations: Registrations
   /** Identifies the records that `heartbeat` of this registry writes. */
   readonly nonce: string
 }
@@ -129,7 +131,8 @@ const registering = (parts: Parts) => {
       nonce: ownNonce,
       heartbeat,
       onDuplicate,
-      leaving: parts.leaving
+      leaving: parts.leaving,
+      registrations: parts.registrations
     })
   })
 
@@ -211,13 +214,15 @@ export const make = Effect.fnUntraced(function*(
   const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
   const nonce = yield* makeNonce
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
-  const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, nonce }
+  const registrations = new Registrations()
+  const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, nonce }
   const registry: Service = {
     ...registering(parts),
     ...deregistering(parts),
     ...reading(parts),
     ...(yield* watching(parts)),
-    ...cleaning(parts)
+    ...cleaning(parts),
+    status: registrations.status
   }
   timesOf.set(registry, times)
   return registry
