@@ -169,8 +169,6 @@ const settings = () => ({
 const oneBucket = (name: string) =>
   invalidConfig(`registry.bucket and election.bucket: expected two buckets, got "${name}" for both`)
 
-type Failure = KVStoreError | RegistryError | ElectionError
-
 /** The checked options of both services, and of their buckets. */
 const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, options: Options | undefined) {
   const { election, leaveTimeout, registry, ...common } = yield* Effect.mapError(
@@ -243,7 +241,7 @@ const services = (known: Effect.Success<ReturnType<typeof checked>>) =>
  */
 export const layer = (
   options?: Options
-): Layer.Layer<Registry.Registry | Election.Election, Failure, Buckets.Buckets> =>
+): Layer.Layer<Registry.Registry | Election.Election, KVStoreError | RegistryError | ElectionError, Buckets.Buckets> =>
   Layer.unwrap(Effect.map(checked("Aegis.layer", options), services))
 
 /**
@@ -276,7 +274,7 @@ export const layer = (
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (options?: Options): Layer.Layer<Services, Failure> =>
+export const layerMemory = (options?: Options): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
   Layer.unwrap(Effect.map(
     checked("Aegis.layerMemory", options),
     (known) => Layer.provideMerge(services(known), Buckets.layerMemory)
@@ -322,7 +320,7 @@ export const layerMemory = (options?: Options): Layer.Layer<Services, Failure> =
  */
 export const layerNats = (
   options: NatsClient.Options & Options
-): Layer.Layer<Services | NatsClient.NatsClient, Failure> =>
+): Layer.Layer<Services | NatsClient.NatsClient, KVStoreError | RegistryError | ElectionError> =>
   Layer.unwrap(Effect.gen(function*() {
     const [given, connection] = yield* apart(options)
     const known = yield* checked("Aegis.layerNats", given)
@@ -462,7 +460,7 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
  */
 export const layerConfig = (
   config: Config.Wrap<ConfigOptions> = {}
-): Layer.Layer<Services, Failure | Config.ConfigError> =>
+): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError | Config.ConfigError> =>
   Layer.unwrap(Effect.gen(function*() {
     const given = yield* configured(config)
     const backend = yield* orVariable("backend", given.backend)
@@ -505,14 +503,32 @@ export interface Health {
   readonly ready: boolean
   /** Whether the connection to NATS is up. True for the memory backend. */
   readonly connected: boolean
-  /** The registrations, with the age of their last heartbeats; none before the first. */
-  readonly registrations: ReadonlyArray<
-    Registry.RegistrationStatus & { readonly heartbeatAge: Option.Option<Duration.Duration> }
-  >
-  /** The campaigns and leaderships, with the age of their last renewals; none before the first. */
-  readonly elections: ReadonlyArray<
-    Election.CandidateStatus & { readonly renewalAge: Option.Option<Duration.Duration> }
-  >
+  /** The registrations. */
+  readonly registrations: ReadonlyArray<RegistrationHealth>
+  /** The campaigns and leaderships. */
+  readonly elections: ReadonlyArray<ElectionHealth>
+}
+
+/**
+ * A registration in `Health`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RegistrationHealth extends Registry.RegistrationStatus {
+  /** The age of the last heartbeat; none before the first. */
+  readonly heartbeatAge: Option.Option<Duration.Duration>
+}
+
+/**
+ * A campaign or a leadership in `Health`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ElectionHealth extends Election.CandidateStatus {
+  /** The age of the last renewal; none before the first. */
+  readonly renewalAge: Option.Option<Duration.Duration>
 }
 
 /**
@@ -552,8 +568,8 @@ export const health: Effect.Effect<Health, never, Registry.Registry | Election.E
     return {
       ready: registrations.every(({ lastHeartbeat, status }) => Option.isSome(lastHeartbeat) && status !== "DRAINING"),
       connected: Option.isNone(client) || Option.contains(link, "connected"),
-      registrations: registrations.map((one) => ({ ...one, heartbeatAge: age(one.lastHeartbeat) })),
-      elections: elections.map((one) => ({ ...one, renewalAge: age(one.lastRenewal) }))
+      registrations: Array.from(registrations, (one) => ({ ...one, heartbeatAge: age(one.lastHeartbeat) })),
+      elections: Array.from(elections, (one) => ({ ...one, renewalAge: age(one.lastRenewal) }))
     }
   }
 )

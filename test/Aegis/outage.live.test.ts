@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Aegis from "../../src/Aegis.ts"
 import * as Election from "../../src/Election.ts"
 import * as Registry from "../../src/Registry.ts"
@@ -37,12 +38,14 @@ it.live(
         assert.isTrue((yield* Aegis.health).connected)
       }).pipe(
         Effect.scoped,
-        Effect.provide(Aegis.layerNats({
-          servers: server.url,
-          registry: { maxAge: "3 seconds", heartbeat: "500 millis" },
-          election: { timings: Election.fast }
-        })),
-        Effect.provide(log.layer)
+        Effect.provide(Layer.provideMerge(
+          Aegis.layerNats({
+            servers: server.url,
+            registry: { maxAge: "3 seconds", heartbeat: "500 millis" },
+            election: { timings: Election.fast }
+          }),
+          log.layer
+        ))
       )
       const expected = [
         /^Warn disconnected from /,

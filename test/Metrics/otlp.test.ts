@@ -143,8 +143,7 @@ describe("Metrics", () => {
         const leads = Metric.withAttributes(Metrics.electionTerms, { election: "job" })
         assert.strictEqual((yield* Metric.value(leads)).count, 1)
       }).pipe(
-        Effect.provide(Aegis.layerMemory()),
-        Effect.provide(logged().layer),
+        Effect.provide(Layer.provideMerge(Aegis.layerMemory(), logged().layer)),
         Effect.provideService(Metric.MetricRegistry, new Map())
       )
     }))

@@ -114,8 +114,7 @@ for (const world of worlds) {
         }).pipe(
           Effect.scoped,
           Effect.timeout("15 seconds"),
-          Effect.provide(Layer.provideMerge(Buckets.layerNats, layer)),
-          Effect.provide(log.layer)
+          Effect.provide(Buckets.layerNats.pipe(Layer.provideMerge(layer), Layer.provideMerge(log.layer)))
         )
         assert.strictEqual(linesOf(log, "closed by the program").length, 1, log.lines.join("\n"))
       }), 30_000)
