@@ -1,0 +1,80 @@
+/**
+ * One process of a service: it counts orders in a bucket, registers with its port, and one of all processes writes the
+ * report. Start several with the same `AEGIS_NATS_URL`; `npm run example:service` starts two, with a server.
+ */
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Layer, Option } from "effect"
+import { Aegis, Election, KVStore, Registry } from "effect-aegis"
+import { HttpRouter, HttpServer } from "effect/http"
+import { HttpApiBuilder, HttpApiError } from "effect/http-api"
+import { createServer } from "node:http"
+import { Api, Count } from "./api.ts"
+
+const name = process.argv[2] ?? "orders-1"
+
+// -----------------------------------------------------------------------------
+// coordination
+// -----------------------------------------------------------------------------
+
+/** The counts are a bucket of the program, on the connection of the registry and the elections. */
+class Counts extends KVStore.TypedService<Counts>()("example/Counts", { bucket: "counts", schema: Count }) {}
+
+/** The instance is registered once the HTTP server listens, with its port, and deregistered before it stops. */
+const Instance = Layer.unwrap(Effect.map(HttpServer.HttpServer, ({ address }) =>
+  Registry.layerInstance({
+    serviceName: "orders",
+    instanceId: name,
+    version: "1.0.0",
+    metadata: { port: "port" in address ? address.port : 0 }
+  })))
+
+/** Runs in one process at a time; another process takes over if that one ends, crashes or is cut off. */
+const Report = Layer.effectDiscard(Effect.gen(function*() {
+  const election = yield* Election.Election
+  const counts = yield* Counts
+  const report = Effect.flatMap(
+    counts.entries(),
+    (all) => Console.log(`${name} reports ${all.map(({ key, value }) => `${value} ${key}`).join(", ") || "no orders"}`)
+  )
+  const logged = Effect.catchCause(report, (cause) => Effect.logWarning("the report failed", cause))
+  const work = Effect.forever(Effect.delay(logged, "1 second"))
+  yield* Effect.forkScoped(election.whileLeader("report", () => work, { candidateId: name }))
+}))
+
+const Coordination = Layer.merge(Instance, Report)
+
+// -----------------------------------------------------------------------------
+// HTTP
+// -----------------------------------------------------------------------------
+
+const Handlers = HttpApiBuilder.group(Api, "orders", (handlers) =>
+  handlers
+    .handle("order", ({ params: { article } }) =>
+      Effect.gen(function*() {
+        const counts = yield* Counts
+        // Repeated by compare-and-set if another process has counted meanwhile.
+        const { value } = yield* counts.modifyEffect(article, (count) => {
+          const next = Option.getOrElse(count, () => 0) + 1
+          return Effect.succeed([next, Option.some(next)])
+        })
+        return value
+      }).pipe(Effect.orDie))
+    .handle("health", () =>
+      Effect.flatMap(Aegis.health, ({ connected, elections, ready, registrations }) =>
+        ready
+          ? Effect.succeed({
+            connected,
+            registrations: registrations.map(({ instanceId }): string => instanceId),
+            elections: elections.map(({ election, state }) => `${election}: ${state}`)
+          })
+          : Effect.fail(new HttpApiError.ServiceUnavailable()))))
+
+const Http = HttpRouter.serve(HttpApiBuilder.layer(Api).pipe(Layer.provide(Handlers)), { disableLogger: true })
+
+const Live = Layer.merge(Http, Coordination).pipe(
+  Layer.provide(Counts.layer),
+  Layer.provide(NodeHttpServer.layer(createServer, { port: 0 })),
+  Layer.provide(Aegis.layerConfig())
+)
+
+NodeRuntime.runMain(Layer.launch(Live))
