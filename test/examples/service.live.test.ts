@@ -44,7 +44,7 @@ it.live(
             env,
             stdio: ["ignore", "pipe", 2]
           })
-          child.stdout.setEncoding("utf8").on("data", (text) => {
+          child.stdout!.setEncoding("utf8").on("data", (text) => {
             output += text
           })
           child.once("close", (code, signal) => Deferred.doneUnsafe(ended, Effect.succeed(code ?? signal)))
@@ -59,9 +59,9 @@ it.live(
         const response = await fetch(`http://127.0.0.1:${port}/health`)
         return [response.status, await response.json() as unknown] as const
       })
-      const state = (connected: boolean, ...elections: ReadonlyArray<string>) => [
+      const state = (connected: boolean, election: string): readonly [number, unknown] => [
         200,
-        { connected, registrations: ["orders-1"], elections }
+        { connected, registrations: ["orders-1"], elections: [election] }
       ]
       assert.deepStrictEqual(yield* health, state(true, "report: Leading"))
       yield* server.kill

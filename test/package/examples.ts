@@ -10,8 +10,12 @@ const withServer = fileURLToPath(new URL("../../tools/withServer.ts", import.met
 const lastLines: Readonly<Record<string, RegExp>> = {
   "fleet.ts": /orders-\d +deregistered\n$/,
   "kv-expiration.ts": /getUnexpired has removed it: get returns none\n$/,
+  "service.ts": /no live instances\n$/,
   "simulation.ts": /claimThenPay: 150 runs, [^\n]* no order was paid twice\n$/
 }
+
+/** It needs processes, and so a server. */
+const onServerOnly = "service.ts"
 
 const expectMatch = (printed: string, pattern: RegExp) => {
   if (!pattern.test(printed)) throw new Error(`expected ${pattern}, got ${printed}`)
@@ -26,10 +30,12 @@ export const checkExamples = (check: Check, folder: string, run: Run): void => {
     run("npx", "tsc", "-p", "copied/tsconfig.json")
   })
   for (const file of readdirSync(copied).filter((name) => name.endsWith(".ts"))) {
-    check(`examples/${file} runs in memory`, () => {
+    const isOnServer = file === onServerOnly
+    check(`examples/${file} runs ${isOnServer ? "on a server" : "in memory"}`, () => {
       const lastLine = lastLines[file]
       if (lastLine === undefined) throw new Error(`lastLines has no entry for ${file}: add one`)
-      expectMatch(run(process.execPath, `copied/${file}`), lastLine)
+      const command = [process.execPath, `copied/${file}`] as const
+      expectMatch(isOnServer ? run(process.execPath, withServer, "--", ...command) : run(...command), lastLine)
     })
   }
   check("examples/fleet.ts runs on a server", () => {
