@@ -182,7 +182,7 @@ export const kv: ReadonlyArray<Mutant> = [
   {
     name: "the memory backend does not count the headers of markers",
     from: "K7",
-    file: "src/internal/kv/memory.ts",
+    file: "src/internal/kv/memoryBucket.ts",
     find: "sizeOfHeaders(headersFor({ condition, key, operation }, subjectOf))",
     replace: "0",
     scenario: "single",

@@ -5,6 +5,7 @@ import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
 import { kv } from "./kv.ts"
 import type { Mutant } from "./models.ts"
+import { operation } from "./operation.ts"
 import { pulling } from "./pulls.ts"
 import { registry } from "./registry.ts"
 
@@ -15,5 +16,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...causes,
   ...pulling,
   ...registry,
-  ...elections
+  ...elections,
+  ...operation
 ]
