@@ -93,7 +93,8 @@ export interface Options {
   /**
    * The longest time for which a program that ends waits for the store, to hand over its
    * leaderships and to deregister its instances, all together. 0 to 1 minute. Default 2
-   * seconds.
+   * seconds. To close the connection to a server that does not answer takes up to 350 ms
+   * more.
    */
   readonly leaveTimeout?: Duration.Input | undefined
   /** Whether missing buckets are created. Default true. */
@@ -136,7 +137,7 @@ export interface ElectionOptions extends Election.Options {
 export interface ConfigOptions extends Options {
   /** Backend of the buckets. Default: the variable `AEGIS_BACKEND`, else `"nats"`. */
   readonly backend?: "nats" | "memory" | undefined
-  /** Options of the connection. The default of each is its variable `AEGIS_NATS_*`. */
+  /** Options of the connection. The default of each is its variable `AEGIS_NATS_*`, if it has one: see `layerConfig`. */
   readonly nats?: { readonly [Name in keyof NatsClient.Options]?: NatsClient.Options[Name] | undefined } | undefined
 }
 
@@ -384,6 +385,7 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
     ...given,
     replicas: yield* orVariable("replicas", given.replicas),
     onMismatch: yield* orVariable("onMismatch", given.onMismatch),
+    leaveTimeout: given.leaveTimeout ?? (yield* orVariable("leaveTimeout", undefined)),
     registry: {
       ...registry,
       bucket: yield* orVariable("registryBucket", registry?.bucket),
@@ -412,6 +414,9 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
  * - `AEGIS_TIMINGS`: timings of elections, `resilient` (default), `balanced` or `fast`
  * - `AEGIS_REGISTRY_BUCKET`, `AEGIS_ELECTION_BUCKET`: the names of the buckets
  * - `AEGIS_ON_MISMATCH`: `update`, `accept` or `fail`: see `Options.onMismatch`
+ * - `AEGIS_LEAVE_TIMEOUT`: see `Options.leaveTimeout`
+ * - `AEGIS_NATS_WAIT_ON_FIRST_CONNECT`: whether a start before the server waits for it,
+ *   `true` or `false`
  * - `AEGIS_NATS_NAME`: the name of the connection in the server's list
  * - `AEGIS_NATS_INBOX_PREFIX`: see `NatsClient.ConnectionOptions`
  * - Authentication, none or one method: `AEGIS_NATS_CREDS` (path of a JWT
@@ -421,8 +426,9 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
  *   `AEGIS_NATS_CERT` with `AEGIS_NATS_KEY` (client certificate). A `tls://` URL
  *   enables TLS without these variables
  *
- * Fails with a `ConfigError` that names the variable if its value is not valid, or
- * if `AEGIS_NATS_URL` is missing and the backend is not `memory`. Memory is never
+ * Fails with a `ConfigError` that names the variable if its text cannot be read, or if
+ * `AEGIS_NATS_URL` is missing and the backend is not `memory`. A value that is out of
+ * range fails with `InvalidConfig`, which names the option, such as `maxAge`. Memory is never
  * a fallback. The NATS client checks the connection options: an invalid URL or
  * incomplete credentials fail with `InvalidConfig`, which names the option of the
  * client.

@@ -22,8 +22,10 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { forkReported } from "./internal/fibers.ts"
+import { Repeated } from "./internal/logs.ts"
 import { onSchedule } from "./internal/registry/schedule.ts"
 import * as service from "./internal/registry/service.ts"
+import { isClosed } from "./internal/retry.ts"
 import { KVStore } from "./KVStore.ts"
 import type { RegistryError } from "./RegistryError.ts"
 import type { InstanceOptions, ServiceInstance } from "./ServiceInstance.ts"
@@ -76,7 +78,7 @@ export class Registry extends Context.Service<Registry, {
    * or in this one), `register` waits until that record expires; `onDuplicate`
    * changes this. Heartbeats continue through an
    * outage of the store of any length. Deregistration, when the scope closes, takes
-   * at most twice the store's `timeout`.
+   * at most `leaveTimeout`.
    *
    * Fails before it writes anything with `InvalidName`, `InvalidConfig`,
    * `InvalidValue` (metadata) or `ValueTooLarge`; with `DuplicateInstance` if
@@ -613,8 +615,9 @@ export const layerInstance = (
  * **Details**
  *
  * A run removes only instances that an earlier run found expired at the same
- * revision, unless `confirm` is false. A failed run is logged; the next run tries
- * again. A Schedule is limited to one run every 100 ms, counted from start to start;
+ * revision, unless `confirm` is false. A failed run is logged, once per reason and
+ * minute; the next run tries again. The cleanup ends with an error in the log if the
+ * connection of the store is closed. A Schedule is limited to one run every 100 ms, counted from start to start;
  * its end is logged as a warning. Building the layer fails with `InvalidConfig` for
  * an invalid option.
  *
@@ -656,6 +659,7 @@ export const layerCleanup = (
     const registry = yield* Registry
     const { schedule, ...run } = yield* service.cleanupLayerOptions(registry, options)
     const done = run.dryRun ? "would clean up" : "cleaned up"
+    const failures = new Repeated()
     const cleanup = registry.cleanup(run).pipe(
       Effect.tap(({ failed }) =>
         Effect.forEach(failed, (one) => Effect.logWarning(`could not clean up ${one.instance}: ${one.reason}`))
@@ -663,7 +667,11 @@ export const layerCleanup = (
       Effect.tap(({ removed }) =>
         Effect.forEach(removed, (one) => Effect.logInfo(`${done} ${one.instance}: ${one.reason}`))
       ),
-      Effect.catch((error) => Effect.logWarning(`the cleanup failed: ${error.message}`))
+      Effect.andThen(failures.ended),
+      Effect.catchIf(
+        ({ reason }) => !(reason._tag === "KVStoreError" && isClosed(reason)),
+        (error) => failures.log(error.message, Effect.logWarning(`the cleanup failed: ${error.message}`))
+      )
     )
     const clock = yield* Clock.Clock
     const label = "the schedule of the cleanup"

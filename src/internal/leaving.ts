@@ -17,36 +17,40 @@ const defaultTimeout = Duration.seconds(2)
 /** The setting of both services. */
 export const leaveTimeout = withDefault(duration(Duration.zero, Duration.minutes(1)), defaultTimeout)
 
-/** A store that is there answers within this time. The second service that leaves gets at least this. */
-const shortest = 100
+/** A store that is there answers within this time: the services that leave last get it together, if no time is left. */
+const reserve = 100
+
+/** How a service leaves. */
+interface Leaving<A, E, R> {
+  readonly timeout: Duration.Duration
+  readonly leave: Effect.Effect<A, E, R>
+  /** Whether the store has answered. A service may also have left because there was nothing to do. */
+  readonly hasAnswered: () => boolean
+}
 
 /**
- * The time of services that leave one after the other counts together, until one of them has succeeded, or until twice
- * the time has passed: then the program has continued.
+ * The time of services that leave one after the other counts together, until the store has answered one of them, or until
+ * twice the time has passed: then the program has continued.
  */
 export class LeaveBudget {
-  /** When the first of the services that have not succeeded began to leave, in monotonic milliseconds. */
+  /** When the first of the services without an answer began to leave, in monotonic milliseconds. */
   private began: number | undefined
 
-  /** Runs an effect for at most the time that is left. None if that was too short. */
-  readonly run = <A, E, R>(
-    timeout: Duration.Duration,
-    leave: Effect.Effect<A, E, R>
-  ): Effect.Effect<Option.Option<A>, E, R> =>
+  /** Runs `leave` for at most the time that is left. None if that was too short. */
+  readonly run = <A, E, R>({ hasAnswered, leave, timeout }: Leaving<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
     Effect.clockWith((clock: Clock.Clock) => {
       const now = monotonicMillis(clock)
       const limit = Duration.toMillis(timeout)
-      const isOld = this.began === undefined || now - this.began > 2 * limit
-      const began = isOld ? now : this.began!
-      this.began = began
-      const left = Math.max(Math.min(shortest, limit), began + limit - now)
+      if (this.began === undefined || now - this.began > 2 * limit + reserve) this.began = now
+      const end = this.began + limit
+      const left = Math.max(0, end - now > reserve ? end - now : end + Math.min(reserve, limit) - now)
       // Finalizers are not interruptible by themselves.
-      return Effect.timeoutOption(Effect.interruptible(leave), wholeMillis(left)).pipe(
-        Effect.tap((left) =>
-          Effect.sync(() => {
-            if (left._tag === "Some") this.began = undefined
-          })
-        )
+      const bounded = Effect.timeoutOption(Effect.interruptible(leave), wholeMillis(left))
+      return Effect.ensuring(
+        bounded,
+        Effect.sync(() => {
+          if (hasAnswered()) this.began = undefined
+        })
       )
     })
 }

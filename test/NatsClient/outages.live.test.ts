@@ -116,7 +116,7 @@ for (const world of worlds) {
           Effect.timeout("15 seconds"),
           Effect.provide(Buckets.layerNats.pipe(Layer.provideMerge(layer), Layer.provideMerge(log.layer)))
         )
-        assert.strictEqual(linesOf(log, "closed by the program").length, 1, log.lines.join("\n"))
+        assert.strictEqual(linesOf(log, "is closed and does not reconnect").length, 1, log.lines.join("\n"))
       }), 30_000)
   })
 }
@@ -160,4 +160,28 @@ describe("a client with waitOnFirstConnect", () => {
       )
       assert.isTrue(Option.isNone(ended))
     }))
+})
+
+describe("a client with two servers", () => {
+  for (const waitOnFirstConnect of [false, true]) {
+    it.live(`connects to the one that was down at its start, with waitOnFirstConnect ${waitOnFirstConnect}`, () =>
+      Effect.gen(function*() {
+        const [down, up] = [yield* freePort, yield* freePort]
+        const first = yield* startNatsServer({ line: "2.15", port: up })
+        const log = logged()
+        yield* Effect.gen(function*() {
+          yield* NatsClient.make({
+            servers: [`nats://127.0.0.1:${down}`, `nats://127.0.0.1:${up}`],
+            waitOnFirstConnect,
+            reconnectWait: "50 millis"
+          })
+          yield* startNatsServer({ line: "2.15", port: down })
+          yield* first.kill
+          yield* until(
+            Effect.sync(() => linesOf(log, `reconnected to 127.0.0.1:${down}`).length),
+            (count) => count === 1
+          )
+        }).pipe(Effect.scoped, Effect.provide(log.layer))
+      }))
+  }
 })

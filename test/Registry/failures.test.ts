@@ -34,7 +34,7 @@ describe("Registry in memory, failures", () => {
       assert.isDefined(closing.pollUnsafe(), "the scope closes at once")
       assert.strictEqual(countOf(process.link, "put"), 0)
       assert.deepStrictEqual(lines.map((line) => line.replace(/, whose.*/, "")), [
-        "Warn orders/one is registered by another process"
+        "Warn orders/one has another registration"
       ])
     }).pipe(Effect.provide(layer))
   })

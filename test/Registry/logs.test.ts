@@ -2,10 +2,12 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import * as Registry from "../../src/Registry.ts"
 import { bytes } from "../../tools/values.ts"
-import { away, on } from "../support/links.ts"
+import { away, closed, on } from "../support/links.ts"
 import { logged, numbers } from "../support/suite.ts"
 import { defaults, finish, test } from "./suite/inMemory.ts"
 import { keyOf, listed, named, world } from "./suite/processes.ts"
@@ -40,6 +42,26 @@ describe("Registry in memory: log", () => {
       for (const subject of log.subjects) {
         assert.deepStrictEqual(subject, { module: "Registry", service: "orders", instanceId: "one" })
       }
+    }))
+
+  test("a cleanup that fails is logged once a minute, and ends with an error once the connection is closed", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [, process] = yield* world(defaults)
+        const cleanup = Registry.layerCleanup({ schedule: "2 seconds" })
+        yield* Layer.build(Layer.provide(cleanup, Layer.succeed(Registry.Registry, process.registry)))
+        yield* process.link.set(away)
+        yield* TestClock.adjust("50 seconds")
+        assert.strictEqual(log.troubles().length, 1, log.troubles().join("\n"))
+        yield* process.link.set(closed)
+        yield* TestClock.adjust("10 minutes")
+      }).pipe(Effect.provide(log.layer))
+      const lines = log.troubles().map((line) => line.replace(/:.*/s, ""))
+      assert.deepStrictEqual(lines, [
+        "Warn the cleanup failed",
+        "Error the cleanup failed"
+      ])
     }))
 
   test("a record that does not decode is logged once per revision, by lists and watches together", () =>

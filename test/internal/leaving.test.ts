@@ -10,6 +10,11 @@ import { LeaveBudget } from "../../src/internal/leaving.ts"
 
 const timeout = Duration.seconds(2)
 
+const never = (budget: LeaveBudget) => budget.run({ timeout, leave: Effect.never, hasAnswered: () => false })
+
+const answered = (budget: LeaveBudget) =>
+  budget.run({ timeout, leave: Effect.sleep("1 second"), hasAnswered: () => true })
+
 /** Runs an effect while time passes, and returns its result and how long it took. */
 const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
@@ -26,19 +31,27 @@ describe("a LeaveBudget", () => {
     Effect.gen(function*() {
       const budget = new LeaveBudget()
       const [left, millis] = yield* timed(Effect.all([
-        budget.run(timeout, Effect.never),
-        budget.run(timeout, Effect.never),
-        budget.run(timeout, Effect.never)
+        never(budget),
+        never(budget),
+        never(budget)
       ]))
       assert.deepStrictEqual(left, [Option.none(), Option.none(), Option.none()])
-      assert.strictEqual(millis, 2200)
+      assert.strictEqual(millis, 2100)
+    }))
+
+  it.effect("counts the time of a hundred services together, also if some of them have nothing to do", () =>
+    Effect.gen(function*() {
+      const budget = new LeaveBudget()
+      const nothing = budget.run({ timeout, leave: Effect.void, hasAnswered: () => false })
+      const [, millis] = yield* timed(Effect.replicateEffect(Effect.andThen(never(budget), nothing), 100))
+      assert.strictEqual(millis, 2100)
     }))
 
   it.effect("counts the time of services that leave at once together", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()
       const [, millis] = yield* timed(Effect.all(
-        [budget.run(timeout, Effect.never), budget.run(timeout, Effect.never)],
+        [never(budget), never(budget)],
         { concurrency: "unbounded" }
       ))
       assert.strictEqual(millis, 2000)
@@ -47,16 +60,16 @@ describe("a LeaveBudget", () => {
   it.effect("begins anew after a service has left, and after a while", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()
-      yield* timed(budget.run(timeout, Effect.sleep("1 second")))
-      assert.deepStrictEqual(yield* timed(budget.run(timeout, Effect.never)), [Option.none(), 2000])
+      yield* timed(answered(budget))
+      assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
       yield* TestClock.adjust("1 hour")
-      assert.deepStrictEqual(yield* timed(budget.run(timeout, Effect.never)), [Option.none(), 2000])
+      assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
     }))
 
   it.effect("interrupts what does not end, also in a finalizer", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()
-      const [, millis] = yield* timed(Effect.uninterruptible(budget.run(timeout, Effect.never)))
+      const [, millis] = yield* timed(Effect.uninterruptible(never(budget)))
       assert.strictEqual(millis, 2000)
     }))
 })

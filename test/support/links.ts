@@ -31,6 +31,9 @@ const failing = (reason: KVStore.KVStoreReason): Fault => ({ key, operation }) =
 /** Fails with `Unavailable`; nothing is sent. */
 export const away: Fault = failing(new KVStore.Unavailable({ problem: "disconnected" }))
 
+/** Fails as on a connection that the program has closed. */
+export const closed: Fault = failing(new KVStore.Unavailable({ problem: "the connection was closed", isClosed: true }))
+
 /** Sends nothing, and never answers. */
 export const silent: Fault = () => Effect.never
 

@@ -25,6 +25,7 @@ const options = {
   maxAge: ["AEGIS_MAX_AGE", Config.Duration],
   heartbeat: ["AEGIS_HEARTBEAT", Config.Duration],
   timings: ["AEGIS_TIMINGS", (name: string) => Config.schema(Schema.Literals(timingNames), name)],
+  leaveTimeout: ["AEGIS_LEAVE_TIMEOUT", Config.Duration],
   registryBucket: ["AEGIS_REGISTRY_BUCKET", Config.String],
   electionBucket: ["AEGIS_ELECTION_BUCKET", Config.String]
 } as const
@@ -32,6 +33,7 @@ const options = {
 const connection = {
   servers: ["AEGIS_NATS_URL", Config.String],
   name: ["AEGIS_NATS_NAME", Config.String],
+  waitOnFirstConnect: ["AEGIS_NATS_WAIT_ON_FIRST_CONNECT", Config.Boolean],
   inboxPrefix: ["AEGIS_NATS_INBOX_PREFIX", Config.String],
   user: ["AEGIS_NATS_USER", Config.String],
   password: ["AEGIS_NATS_PASSWORD", Config.Redacted],

@@ -269,10 +269,12 @@ export const release = (services: CampaignServices, candidate: Candidate, tenure
 /** Hands leadership over at the end of its scope, for at most `leaveTimeout` (E20). */
 const leave = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> => {
   const { budget, timeout } = services.leaving
-  return Effect.flatMap(
-    budget.run(timeout, release(services, candidate, tenure)),
-    (released) => Option.isSome(released) ? Effect.void : tenure.giveUp(`no answer within ${Duration.format(timeout)}`)
-  )
+  const left = budget.run({
+    timeout,
+    leave: release(services, candidate, tenure),
+    hasAnswered: () => tenure.wasHandedOver
+  })
+  return Effect.flatMap(left, (released) => Option.isSome(released) ? Effect.void : tenure.giveUp("no answer in time"))
 }
 
 const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>

@@ -82,6 +82,8 @@ export class Tenure {
   private readonly ended = Deferred.makeUnsafe<LossReason>()
   /** The failed renewals. */
   private readonly failures = new Repeated()
+  /** Whether the vacant record was stored. */
+  wasHandedOver = false
   /** Runs after each renewal that was stored. */
   onRenewed: Effect.Effect<void> = Effect.void
   /** Open once the candidate does not lead any more, although its term may not have ended. */
@@ -331,7 +333,10 @@ export class Tenure {
             : isRefusal(error)
             ? Effect.as(this.giveUp(error.message), "refused")
             : Effect.succeed("unanswered"),
-        onSuccess: () => Effect.as(Effect.logInfo(`handed over the leadership of "${this.options.election}"`), "landed")
+        onSuccess: () => {
+          this.wasHandedOver = true
+          return Effect.as(Effect.logInfo(`handed over the leadership of "${this.options.election}"`), "landed")
+        }
       })
       // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
       // record is kept.

@@ -49,7 +49,9 @@ class ConnectionLog {
       case "Connected":
         return this.connected(now)
       case "Closed":
-        return Effect.logWarning("the connection was closed by the program: it does not reconnect")
+        return Effect.logWarning(
+          "the connection is closed and does not reconnect: the program, or its limit of attempts, has ended it"
+        )
       case "Denied":
         return undefined
     }

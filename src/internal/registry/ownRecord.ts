@@ -209,11 +209,11 @@ export class OwnRecord {
 
   private readonly waiting: Effect.Effect<void> = Effect.suspend(() =>
     Effect.logWarning(
-      `${this.label} is registered by another process, whose last heartbeat is not older than maxAge ` +
+      `${this.label} has another registration, whose last heartbeat is not older than maxAge ` +
         `(${
           Duration.format(this.options.access.maxAge)
         }): waiting until it expires. If this is not a restart, give each ` +
-        "process its own instanceId"
+        "registration its own instanceId"
     )
   )
 

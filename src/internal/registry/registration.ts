@@ -166,7 +166,11 @@ const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: 
       while: (reason) => mayBeStored && isTransient(reason),
       schedule: backoff(shortestLeaveRetry, longestLeaveRetry)
     })
-    return budget.run(timeout, leave).pipe(
+    let hasAnswered = false
+    const answered = Effect.sync(() => {
+      hasAnswered = true
+    })
+    return budget.run({ timeout, leave: Effect.andThen(leave, answered), hasAnswered: () => hasAnswered }).pipe(
       Effect.flatMap((left) =>
         Option.isNone(left)
           ? failed("no answer in time")

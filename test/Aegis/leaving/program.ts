@@ -1,4 +1,4 @@
-/** A process that registers an instance and leads, until a signal ends it. Prints `ready` once it does both. */
+/** A process that registers instances and leads, until a signal ends it. Prints `ready` once it does both. */
 import { NodeRuntime } from "@effect/platform-node"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -13,8 +13,11 @@ const [servers = ""] = process.argv.slice(2)
 const Service = Layer.effectDiscard(Effect.gen(function*() {
   const registry = yield* Registry.Registry
   const election = yield* Election.Election
-  yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.0.0" })
-  yield* election.campaign("job", { candidateId: "orders-1" })
+  // Several, one after the other: they share the time that they have to leave.
+  for (let index = 0; index < 20; index++) {
+    yield* registry.register({ serviceName: "orders", instanceId: `orders-${index}`, version: "1.0.0" })
+  }
+  for (const name of ["job", "report", "import"]) yield* election.campaign(name, { candidateId: "orders-1" })
   yield* Console.log("ready")
 }))
 

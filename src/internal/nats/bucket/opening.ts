@@ -111,6 +111,12 @@ const keepingStart = ({ config: { bucket }, js, operations: { read }, timeout }:
     yield* read(js.purgeSubject(streamName(bucket), { subject: first }, timeout))
   })
 
+/** An update can also lower a setting, or one that an operator has set. */
+const reportChange = (bucket: string, list: ReturnType<typeof differences>["list"]): Effect.Effect<void> => {
+  const changes = list.map(({ actual, expected, setting }) => `${setting} from ${actual} to ${expected}`)
+  return Effect.logInfo(`changed the bucket "${bucket}": ${changes.join("; ") || "its description or metadata"}`)
+}
+
 export const make = (options: OpeningOptions): Opening => {
   const { config, js, operations: { read }, revisions, timeout } = options
   const { bucket } = config
@@ -170,6 +176,7 @@ export const make = (options: OpeningOptions): Opening => {
     if (!differs || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
     yield* read(js.updateStream(stream, { ...update, ...labels }, timeout))
+    yield* annotate("KVStore", { bucket })(reportChange(bucket, list))
     return yield* info
   }).pipe(Effect.mapError(openingReason))
 

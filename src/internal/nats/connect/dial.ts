@@ -20,7 +20,7 @@ const pingsUnanswered = 2
 const jitter = 3
 
 /** A server that answers drains a connection within some milliseconds; a frozen one must not delay the end of a program. */
-const longestDrain = Duration.millis(500)
+const longestDrain = Duration.millis(250)
 
 /** Node publishes every client socket of the process on this channel. */
 const opened = channel("net.client.socket")
@@ -139,6 +139,16 @@ const end = (attempt: Attempt, settings: ConnectionSettings): Effect.Effect<void
     return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, patience)
   })
 
+/**
+ * Adds the servers that the first connection has tried in vain: the client forgets them, and would never connect to them
+ * later.
+ */
+const keepServers = (connection: NatsConnection, { servers }: ConnectionSettings): void => {
+  const known = connection.getServers().map(({ listen }) => listen)
+  const forgotten = servers.map(({ shown }) => shown).filter((server) => !known.includes(server))
+  if (forgotten.length > 0) connection.setServers([...known, ...forgotten])
+}
+
 /** Connects, and closes the connection with the scope. An interrupted attempt leaves no socket open. */
 export const open = Effect.fnUntraced(function*(
   settings: ConnectionSettings
@@ -155,6 +165,7 @@ export const open = Effect.fnUntraced(function*(
     (attempt) => end(attempt, settings)
   )
   return yield* Effect.tryPromise(() => connection).pipe(
+    Effect.tap((made) => Effect.sync(() => keepServers(made, settings))),
     Effect.catch(({ cause }) => Effect.flatMap(explain(cause, settings), Effect.fail))
   )
 })
