@@ -9,12 +9,12 @@ const imported = (file: string): ReadonlyArray<string> =>
     ([, name = ""]) => name
   )
 
-it("examples import only the package, Effect, and files beside them, so that they can be copied", () => {
+it("examples import only the package, Effect, modules of Node, and files beside them, so that they can be copied", () => {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
   assert.isAtLeast(files.length, 9)
   const others = files.flatMap((file) =>
     imported(file)
-      .filter((name) => !/^(?:effect-aegis|effect|@effect\/platform-node)(?:\/|$)/.test(name))
+      .filter((name) => !/^(?:effect-aegis|effect|@effect\/platform-node)(?:\/|$)|^node:/.test(name))
       .filter((name) => name.startsWith("./") ? name.startsWith("./../") : true)
       .map((name) => `${file}: ${name}`)
   )
