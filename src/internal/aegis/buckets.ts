@@ -66,7 +66,8 @@ const raiseAge = (buckets: Buckets["Service"], options: BucketOptions, asked: KV
       return Effect.scoped(buckets.open(withAge(options, found, to))).pipe(
         Effect.matchEffect({
           onFailure: (error) => Effect.logWarning(`could not raise streamMaxAge ${change}: ${error.message}`),
-          onSuccess: () => Effect.andThen(Effect.logInfo(`raised streamMaxAge ${change}`), raise(left - 1))
+          // The bucket logs the change.
+          onSuccess: () => raise(left - 1)
         })
       )
     })

@@ -12,6 +12,12 @@ export interface Difference {
   readonly actual: string
 }
 
+/** The line of the log for a changed bucket. An update can also lower a setting, or one that an operator has set. */
+export const shownChange = (bucket: string, list: ReadonlyArray<Difference>): string => {
+  const changes = list.map(({ actual, expected, setting }) => `${setting} from ${actual} to ${expected}`)
+  return `changed the bucket "${bucket}": ${changes.join("; ") || "its description or metadata"}`
+}
+
 /** A value of a setting as a text: a time, a limit, or another value. */
 const shownAge = (age: Duration.Duration | undefined): string => age === undefined ? "none" : Duration.format(age)
 

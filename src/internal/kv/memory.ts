@@ -12,9 +12,10 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { BucketNotFound, ConfigMismatch, type KVStoreReason, Rejected, ValueTooLarge } from "../../KVStoreError.ts"
+import { annotate } from "../logs.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
-import { differences } from "./differences.ts"
+import { differences, shownChange } from "./differences.ts"
 import { SeenRevisions } from "./firstRevision.ts"
 import type { Log } from "./log.ts"
 import { type BucketLog, MemoryBucket } from "./memoryBucket.ts"
@@ -172,7 +173,8 @@ const reopen = (
     if (asked.onMismatch === "fail") return Effect.fail(new ConfigMismatch({ differences: list }))
     if (asked.storage !== found.config.storage) return Effect.fail(storageIsFixed)
     bucket.update(found, asked)
-    return Effect.succeed(asked)
+    const { name } = bucket
+    return Effect.as(annotate("KVStore", { bucket: name })(Effect.logInfo(shownChange(name, list))), asked)
   })
 
 /** The buckets in memory of one program, by name. */

@@ -64,7 +64,7 @@ export const rollouts = (test: Test) => {
               age === 0 || age === wanted
                 ? []
                 : age < wanted
-                ? [`Info raised streamMaxAge of the bucket "${registry}" from ${from} to ${to}`]
+                ? [`Info changed the bucket "${registry}": streamMaxAge from ${from} to ${to}`]
                 : [
                   `Warn the bucket "${registry}" differs from the options and is used as it is (streamMaxAge is ${from}, ` +
                   `not ${to}): set onMismatch: "update" (AEGIS_ON_MISMATCH=update) to change it`
@@ -98,7 +98,7 @@ export const rollouts = (test: Test) => {
         election: { bucket: election },
         onMismatch: "update"
       })
-      assert.deepStrictEqual(lines, [])
+      assert.deepStrictEqual(lines, [`Info changed the bucket "${registry}": streamMaxAge from 5m to 30s`])
       assert.strictEqual(yield* ageOf(registry), "30s")
     }))
 

@@ -145,17 +145,17 @@ export const links = (test: Test, world: World) => {
           yield* refused(attempt, {
             at,
             reason: "Unavailable",
-            isRetryable: true,
+            isRetryable: false,
             says: unwritten[kind],
             within: 500
           })
         }
-        yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "Unavailable", isRetryable: true })
+        yield* refused(Stream.runDrain(store.watch()), { at: `watch ">"`, reason: "Unavailable", isRetryable: false })
         // A running watch fails too, since its connection will not reconnect.
         yield* refused(Fiber.join(watch), {
           at: `watch ">"`,
           reason: "Unavailable",
-          isRetryable: true,
+          isRetryable: false,
           says: ["closed"],
           within: 5000
         })

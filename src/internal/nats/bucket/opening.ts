@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type InvalidConfig, type KVStoreReason, StorageFull } from "../../../KVStoreError.ts"
+import { shownChange } from "../../kv/differences.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
 import { annotate } from "../../logs.ts"
@@ -111,12 +112,6 @@ const keepingStart = ({ config: { bucket }, js, operations: { read }, timeout }:
     yield* read(js.purgeSubject(streamName(bucket), { subject: first }, timeout))
   })
 
-/** An update can also lower a setting, or one that an operator has set. */
-const reportChange = (bucket: string, list: ReturnType<typeof differences>["list"]): Effect.Effect<void> => {
-  const changes = list.map(({ actual, expected, setting }) => `${setting} from ${actual} to ${expected}`)
-  return Effect.logInfo(`changed the bucket "${bucket}": ${changes.join("; ") || "its description or metadata"}`)
-}
-
 export const make = (options: OpeningOptions): Opening => {
   const { config, js, operations: { read }, revisions, timeout } = options
   const { bucket } = config
@@ -176,7 +171,7 @@ export const make = (options: OpeningOptions): Opening => {
     if (!differs || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
     yield* read(js.updateStream(stream, { ...update, ...labels }, timeout))
-    yield* annotate("KVStore", { bucket })(reportChange(bucket, list))
+    yield* annotate("KVStore", { bucket })(Effect.logInfo(shownChange(bucket, list)))
     return yield* info
   }).pipe(Effect.mapError(openingReason))
 
