@@ -18,7 +18,7 @@ import { eventually } from "../../tools/eventually.ts"
 import { freePort } from "../../tools/natsServer/cluster.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes } from "../../tools/values.ts"
-import { logged } from "../support/suite.ts"
+import { logged, record } from "../support/suite.ts"
 import { nameOf, type World, worlds } from "../support/worlds.ts"
 
 const until = eventually(false)
@@ -84,8 +84,10 @@ for (const world of worlds) {
           const watch = yield* Effect.forkChild(Stream.runDrain(store.watch()))
           const changes = yield* Effect.forkChild(Stream.runDrain(registry.watch("orders")))
           const standby = yield* Effect.forkChild(Effect.scoped(elections.campaign("job", { candidateId: "two" })))
-          const observed = yield* Effect.forkChild(Stream.runDrain(elections.observe("job")))
-          yield* until(elections.leader("job"), Option.isSome)
+          const leaders = yield* record(elections.observe("job"))
+          const observed = leaders.fiber
+          // The observer reads the epoch of the bucket before its first event, and nothing after it.
+          yield* until(Effect.sync(() => leaders.events.length), (count) => count > 0)
           yield* Effect.promise(async () => {
             await connection.close()
           })

@@ -9,7 +9,16 @@ import { type KVStoreReason, StorageFull, Unavailable } from "../../../KVStoreEr
 import type { Append } from "../../kv/backend.ts"
 import type { PortFailure } from "../port.ts"
 import type { JetStream, StreamInfo } from "./api.ts"
-import { codes, fullScope, notConnected, readReason, unanswered, withoutLeader, writeReason } from "./reasons.ts"
+import {
+  codes,
+  connectionClosed,
+  fullScope,
+  notConnected,
+  readReason,
+  unanswered,
+  withoutLeader,
+  writeReason
+} from "./reasons.ts"
 
 export interface Operations {
   readonly read: <A>(request: Effect.Effect<A, PortFailure>) => Effect.Effect<A, KVStoreReason>
@@ -52,7 +61,12 @@ export const make = (
   ): Effect.Effect<A, KVStoreReason> => {
     const onFailure = (failure: PortFailure): Effect.Effect<A, KVStoreReason> => {
       if (failure._tag === "OtherStream" && otherwise !== undefined) return otherwise
-      if (failure._tag !== "NoResponders") return Effect.fail(toReason(failure))
+      // A request under way when the connection was closed: no other attempt can succeed either.
+      const isOver = failure._tag === "ConnectionLost" && js.port.isClosed()
+      if (failure._tag !== "NoResponders") {
+        const reason = toReason(failure)
+        return Effect.fail(isOver && reason._tag === "Unavailable" ? connectionClosed(failure.cause) : reason)
+      }
       return otherwise === undefined ? noLeader : Effect.andThen(usableInfo, otherwise)
     }
     return Effect.suspend(() =>
