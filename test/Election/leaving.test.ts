@@ -2,13 +2,15 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
+import { electionLosses, electionTerms } from "../../src/Metrics.ts"
 import { away, denied, on, silent } from "../support/links.ts"
 import { logged } from "../support/suite.ts"
-import { now } from "./suite/fixture.ts"
-import { settled, test, two } from "./suite/inMemory.ts"
-import { tagIn } from "./suite/processes.ts"
+import { leaseDuration, now } from "./suite/fixture.ts"
+import { finish, settled, test, two } from "./suite/inMemory.ts"
+import { only, tagIn, usurp } from "./suite/processes.ts"
 
 /** Closes the scope of the leader, and returns after how many milliseconds it has closed. */
 const closing = (seat: Effect.Success<ReturnType<typeof two>>["one"]) =>
@@ -58,6 +60,52 @@ describe("Election in memory: leaving", () => {
       const fiber = yield* Effect.forkChild(closing(one))
       yield* settled
       assert.isAtMost(yield* Fiber.join(fiber), 100)
+    }))
+
+  test("logs that the term expired before the hand-over, not that leadership was lost", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        // The deadline of these timings is before leaveTimeout.
+        const { link, one } = yield* two()
+        yield* link.set(away)
+        yield* closing(one)
+        const other = yield* two()
+        yield* other.link.set(away)
+        yield* finish(other.one.leadership().resign)
+        yield* other.link.set(undefined)
+      }).pipe(Effect.provide(log.layer))
+      const line =
+        "Warn could not hand over the leadership of \"orders\" before renewDeadline: another candidate wins when " +
+        "its lease has ended"
+      assert.deepStrictEqual(log.troubles().filter((one) => !one.includes("a renewal of")), [line, line])
+    }))
+
+  test("counts each ended term once, by its reason", () =>
+    Effect.gen(function*() {
+      const ends = Effect.gen(function*() {
+        const resigned = yield* two()
+        yield* resigned.one.close
+        const { link, one } = yield* two({ timings: Election.resilient })
+        yield* link.set(away)
+        yield* closing(one)
+        const lost = yield* two()
+        yield* usurp(lost.store)
+        yield* TestClock.adjust(leaseDuration)
+      })
+      const count = (reason: string) =>
+        Effect.map(
+          Metric.value(Metric.withAttributes(electionLosses, { election: only, reason })),
+          ({ count }) => count
+        )
+      yield* Effect.gen(function*() {
+        yield* Effect.scoped(ends)
+        assert.deepStrictEqual([yield* count("superseded"), yield* count("expired")], [1, 0])
+        // One handed over, one gave up, and those that had won when their tests ended.
+        assert.isAtLeast(yield* count("resigned"), 2)
+        const terms = yield* Metric.value(Metric.withAttributes(electionTerms, { election: only }))
+        assert.strictEqual(terms.count, (yield* count("resigned")) + 1)
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
     }))
 
   test("logs why another candidate has to wait, once", () =>

@@ -3,7 +3,6 @@
  * its own record back. The rules are E6 to E12 in docs/protocols/election.md. `challenger.ts` decides when a
  * candidate may try.
  */
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,17 +11,15 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
-import { electionIsLeader, electionLastRenewal, electionLosses, electionTerms } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
-import { series, update } from "../metrics.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
-import { type Candidacies, enter } from "./candidacies.ts"
+import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
@@ -188,37 +185,6 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
     return undefined
   })
 
-/** Logs the beginning of a term, and its end unless leadership was handed over. */
-const reportTerm = ({ elected: { term }, tenure }: Won): Effect.Effect<void, never, Scope.Scope> => {
-  const { election } = tenure.options
-  let isReported = false
-  const report = Effect.suspend(() => {
-    const reason = tenure.lossReason
-    if (isReported || reason === undefined) return Effect.void
-    isReported = true
-    const counted = update(electionLosses, { election, reason })
-    return reason === "resigned"
-      ? counted
-      : Effect.andThen(
-        counted,
-        Effect.logWarning(`lost the leadership of "${election}" in term ${term}: ${losses[reason]}`)
-      )
-  })
-  return update(electionTerms, { election }).pipe(
-    Effect.andThen(Effect.logInfo(`elected leader of "${election}" in term ${term}`)),
-    // The scope can close before the fiber has run.
-    Effect.andThen(Effect.addFinalizer(() => report)),
-    Effect.andThen(forkReported(`the loss of "${election}"`, Effect.andThen(tenure.lost, report))),
-    Effect.asVoid
-  )
-}
-
-const losses = {
-  expired: "no renewal was stored within renewDeadline",
-  superseded: "another candidate has written the record",
-  removed: "the record was removed"
-}
-
 /** Campaigns with one nonce, until it leads or is known to have never led. */
 const tryOnce = (
   services: CampaignServices,
@@ -228,29 +194,20 @@ const tryOnce = (
     const { election, candidateId, metadata, times } = candidate
     const { clock, store } = services
     const nonce = yield* makeNonce
-    const tenure = new Tenure({ store, clock, election, candidateId, nonce, times, metadata })
+    const { candidacy, tenure } = yield* services.candidacies.add(
+      candidate,
+      ({ renewed }) => new Tenure({ store, clock, election, candidateId, nonce, times, metadata, renewed })
+    )
+    // Runs after the release.
+    yield* Effect.addFinalizer(() => candidacy.ended)
     // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
-    const isLeader = yield* series(electionIsLeader, { election, candidate: candidateId })
-    const candidacy = yield* services.candidacies.add(election, candidateId)
-    yield* isLeader.set(0)
     yield* stand(services, candidate, tenure)
-    const lastRenewal = yield* series(electionLastRenewal, { election, candidate: candidateId })
-    candidacy.tenure = tenure
-    tenure.onRenewed = Effect.flatMap(DateTime.now, (now) => {
-      candidacy.lastRenewal = now
-      return lastRenewal.setNow
-    })
-    yield* tenure.onRenewed
+    yield* candidacy.renewed
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
     const won = yield* announce(services, tenure)
-    if (won !== undefined) {
-      yield* Effect.andThen(isLeader.set(1), enter(candidacy, "Leading"))
-      const released = Effect.andThen(isLeader.set(0), enter(candidacy, "Releasing"))
-      yield* forkReported(`the status of "${election}"`, Effect.andThen(tenure.released, released))
-      yield* reportTerm(won)
-    }
+    if (won !== undefined) yield* candidacy.elected(tenure, won.elected.term)
     return won
   })
 

@@ -1,5 +1,6 @@
 /**
- * The campaigns and leaderships of this process, for `Election.status`.
+ * The campaigns and leaderships of this process as others see them: the status, the log
+ * lines and the metrics of their terms. Nothing here decides who leads.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -7,58 +8,127 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { CandidateStatus } from "../../Election.ts"
+import type { LossReason } from "../../ElectionError.ts"
+import { electionIsLeader, electionLastRenewal, electionLosses, electionTerms } from "../../Metrics.ts"
+import { forkReported } from "../fibers.ts"
+import { type Series, series, update } from "../metrics.ts"
 import type { Tenure } from "./tenure.ts"
 
-/** One campaign, and the leadership that it has won. */
-export interface Candidacy {
-  readonly election: string
-  readonly candidateId: string
-  state: CandidateStatus["state"]
-  since: DateTime.Utc
-  lastRenewal: DateTime.Utc | undefined
-  tenure: Tenure | undefined
+const losses: { readonly [Reason in LossReason]: string } = {
+  resigned: "it resigned",
+  expired: "no renewal was stored within renewDeadline",
+  superseded: "another candidate has written the record",
+  removed: "the record was removed"
 }
 
-/** Changes the state of a candidacy, with the time of this host. */
-export const enter = (candidacy: Candidacy, state: Candidacy["state"]): Effect.Effect<void> =>
-  Effect.map(DateTime.now, (now) => {
-    candidacy.state = state
-    candidacy.since = now
-  })
+/** The gauges of a candidate. */
+interface Gauges {
+  readonly isLeader: Series
+  readonly lastRenewal: Series
+}
 
-export class Candidacies {
-  private readonly all = new Set<Candidacy>()
+interface Names {
+  readonly election: string
+  readonly candidateId: string
+}
 
-  /** Adds a campaign until the scope closes. */
-  add(election: string, candidateId: string): Effect.Effect<Candidacy, never, Scope.Scope> {
-    return Effect.acquireRelease(
-      Effect.map(DateTime.now, (since) => {
-        const candidacy: Candidacy = {
-          election,
-          candidateId,
-          state: "Campaigning",
-          since,
-          lastRenewal: undefined,
-          tenure: undefined
-        }
-        this.all.add(candidacy)
-        return candidacy
-      }),
-      (candidacy) => Effect.sync(() => this.all.delete(candidacy))
-    )
+/** One campaign, and the term that it has won. */
+export class Candidacy {
+  private readonly names: Names
+  private readonly gauges: Gauges
+  private state: CandidateStatus["state"] = "Campaigning"
+  private since: DateTime.Utc
+  private lastRenewal: DateTime.Utc | undefined
+  /** The term that was won, until its end is reported. */
+  private open: { readonly tenure: Tenure; readonly term: number } | undefined
+
+  constructor(names: Names, gauges: Gauges, since: DateTime.Utc) {
+    this.names = names
+    this.gauges = gauges
+    this.since = since
   }
 
-  readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>> = Effect.sync(() =>
-    Array.from(this.all, ({ candidateId, election, lastRenewal, since, state, tenure }) => {
-      const left = tenure === undefined ? 0 : tenure.untilLeaseEnds
-      return {
-        election,
-        candidateId,
-        state,
-        since,
-        lastRenewal: Option.fromUndefinedOr(lastRenewal),
-        leaseEndsIn: left > 0 ? Option.some(Duration.millis(left)) : Option.none()
-      }
+  private enter(state: CandidateStatus["state"]): Effect.Effect<void> {
+    return Effect.map(DateTime.now, (now) => {
+      this.state = state
+      this.since = now
     })
+  }
+
+  /** Call after the win, and after each renewal that was stored. */
+  readonly renewed: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.flatMap(DateTime.now, (now) => {
+      this.lastRenewal = now
+      return this.gauges.lastRenewal.setNow
+    })
+  )
+
+  /** Reports the beginning of a term, and follows it until the scope closes. */
+  elected(tenure: Tenure, term: number): Effect.Effect<void, never, Scope.Scope> {
+    const { election } = this.names
+    const { isLeader } = this.gauges
+    this.open = { tenure, term }
+    const released = Effect.andThen(isLeader.set(0), this.enter("Releasing"))
+    return Effect.all([
+      this.enter("Leading"),
+      isLeader.set(1),
+      update(electionTerms, { election }),
+      Effect.logInfo(`elected leader of "${election}" in term ${term}`),
+      forkReported(`the status of "${election}"`, Effect.andThen(tenure.released, released)),
+      forkReported(`the end of a term of "${election}"`, Effect.andThen(tenure.lost, this.ended))
+    ], { discard: true })
+  }
+
+  /** Reports the end of the term once: its scope can close before the fiber of `elected` has seen it. */
+  readonly ended: Effect.Effect<void> = Effect.suspend(() => {
+    const { election } = this.names
+    const { tenure, term } = this.open ?? {}
+    const reason = tenure?.lossReason
+    if (reason === undefined) return Effect.void
+    this.open = undefined
+    const counted = update(electionLosses, { election, reason })
+    if (reason === "resigned") return counted
+    const line = tenure?.hasExpiredInRelease === true
+      ? `could not hand over the leadership of "${election}" before renewDeadline: another candidate wins when its lease ` +
+        "has ended"
+      : `lost the leadership of "${election}" in term ${term}: ${losses[reason]}`
+    return Effect.andThen(counted, Effect.logWarning(line))
+  })
+
+  status(tenure: Tenure): CandidateStatus {
+    const left = tenure.untilLeaseEnds
+    return {
+      ...this.names,
+      state: this.state,
+      since: this.since,
+      lastRenewal: Option.fromUndefinedOr(this.lastRenewal),
+      leaseEndsIn: left > 0 ? Option.some(Duration.millis(left)) : Option.none()
+    }
+  }
+}
+
+export class Candidacies {
+  private readonly all = new Map<Candidacy, Tenure>()
+
+  /** Adds a campaign, with the tenure that `makeTenure` returns, until the scope closes. */
+  readonly add = Effect.fnUntraced({ self: this }, function*(
+    { candidateId, election }: Names,
+    makeTenure: (candidacy: Candidacy) => Tenure
+  ): Effect.fn.Return<{ readonly candidacy: Candidacy; readonly tenure: Tenure }, never, Scope.Scope> {
+    const attributes = { election, candidate: candidateId }
+    const isLeader = yield* series(electionIsLeader, attributes)
+    const lastRenewal = yield* series(electionLastRenewal, attributes)
+    yield* isLeader.set(0)
+    const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
+    const tenure = makeTenure(candidacy)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => this.all.set(candidacy, tenure)),
+      () => Effect.sync(() => this.all.delete(candidacy))
+    )
+    return { candidacy, tenure }
+  })
+
+  readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>> = Effect.sync(() =>
+    Array.from(this.all, ([candidacy, tenure]) => candidacy.status(tenure))
   )
 }

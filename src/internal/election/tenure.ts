@@ -53,6 +53,8 @@ export interface TenureOptions {
   readonly nonce: string
   readonly times: TermTimings
   readonly metadata: Metadata
+  /** Runs after each renewal that was stored. */
+  readonly renewed: Effect.Effect<void>
 }
 
 /** How often an interrupted campaign repeats the read that resolves its last attempt. */
@@ -84,8 +86,8 @@ export class Tenure {
   private readonly failures = new Repeated()
   /** Whether the vacant record was stored. */
   wasHandedOver = false
-  /** Runs after each renewal that was stored. */
-  onRenewed: Effect.Effect<void> = Effect.void
+  /** Whether the term has expired after the candidate had begun to hand over. */
+  hasExpiredInRelease = false
   /** Open once the candidate does not lead any more, although its term may not have ended. */
   private readonly releasing = Latch.makeUnsafe(false)
   private state: Term.Term = Term.watching
@@ -134,6 +136,7 @@ export class Tenure {
    * up.
    */
   private become(next: Term.Term): void {
+    if (this.state._tag === "Releasing" && next._tag === "Ended") this.hasExpiredInRelease = next.reason === "expired"
     this.state = next
     if (next._tag === "Releasing" || next._tag === "Ended") this.releasing.openUnsafe()
     if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))
@@ -261,7 +264,7 @@ export class Tenure {
     const { election } = this.options
     return this.renewed("success").pipe(
       Effect.andThen(update(electionRenewalDuration, { election }, Duration.toSeconds(took))),
-      Effect.andThen(Effect.suspend(() => this.onRenewed))
+      Effect.andThen(this.options.renewed)
     )
   }
 
@@ -345,28 +348,32 @@ export class Tenure {
     }
   })
 
-  /** Ends the term without a hand-over. `why` is the reason in the log. */
+  /** Ends the term without a hand-over, or the campaign without its outcome. `why` is the reason in the log. */
   giveUp(why: string): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.state._tag !== "Releasing" && this.state._tag !== "Withdrawing") return Effect.void
+      const { election } = this.options
+      const { _tag: before } = this.state
       this.become(Term.giveUp(this.state))
-      return Effect.logWarning(
-        `could not hand over the leadership of "${this.options.election}" (${why}): another candidate wins when its ` +
-          "lease has ended"
-      )
+      switch (before) {
+        case "Withdrawing":
+          return Effect.logWarning(
+            `the outcome of an attempt to win "${election}" is unknown (${why}): if it has won, other candidates wait until ` +
+              "its lease has ended"
+          )
+        case "Releasing":
+          return Effect.logWarning(
+            `could not hand over the leadership of "${election}" (${why}): another candidate wins when its lease has ended`
+          )
+        default:
+          return Effect.void
+      }
     })
   }
 
   /** Finds out whether an attempt of an interrupted campaign has won. */
   private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     for (let looks = 0; this.state._tag === "Withdrawing"; looks++) {
-      if (looks > settleLooks) {
-        yield* Effect.logWarning(
-          `the outcome of an attempt to win "${this.options.election}" is unknown: ` +
-            "if it has won, other candidates wait until its lease expires"
-        )
-        return this.become(Term.abandon(this.state))
-      }
+      if (looks > settleLooks) return yield* this.giveUp("no answer")
       if (looks > 0) yield* Effect.sleep(Duration.millis(shortestPause))
       const seen = yield* Effect.option(this.look)
       if (Option.isSome(seen)) this.step(Term.readBack(this.state, this.options.nonce, seen.value))

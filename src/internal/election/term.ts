@@ -378,8 +378,8 @@ export const release = (state: Term): Term => {
 }
 
 /**
- * Leadership was not handed over: the store is away, or refuses the hand-over for good. Other candidates wait until the
- * lease ends, so nothing may extend it.
+ * Leadership was not handed over, or the outcome of an interrupted campaign is unknown: the store is away, or refuses for
+ * good. If there is a lease, other candidates wait until it ends, so nothing may extend it.
  */
 export const giveUp = (state: Term): Term => {
   switch (state._tag) {
@@ -391,6 +391,3 @@ export const giveUp = (state: Term): Term => {
       return state
   }
 }
-
-/** The outcome of an interrupted campaign is unknown. If its attempt wins, other candidates wait for its lease. */
-export const abandon = (state: Term): Term => state._tag === "Withdrawing" ? withdrawn : state

@@ -70,7 +70,6 @@ const readBack = (seen: Seen): Event => (state) => Term.readBack(state, "mine", 
 const confirm = (seen: Seen): Event => (state) => Term.confirm(state, "mine", seen)
 const tick = (now: number): Event => (state) => Term.tick(state, now, renewDeadline)
 const release: Event = (state) => [Term.release(state), undefined]
-const abandon: Event = (state) => [Term.abandon(state), undefined]
 const giveUp: Event = (state) => [Term.giveUp(state), undefined]
 const landed = (attempt: number, revision: number, vacant = false): Event => (state) => [
   Term.landed(state, write(attempt, { vacant }), revision),
@@ -504,12 +503,6 @@ const tables: Record<string, ReadonlyArray<Row>> = {
     ["of a campaign begins once", withdrawing(7, one), release, withdrawing(7, one), undefined],
     ["does not change a term that has ended", ended("expired"), release, ended("expired"), undefined]
   ],
-  "an outcome that cannot be read": [
-    ["ends a campaign that was given up", withdrawing(7, one), abandon, withdrawn, undefined],
-    ["does not end a campaign that was not given up", standing(7, one), abandon, standing(7, one), undefined],
-    ["does not end leadership", leading(), abandon, leading(), undefined],
-    ["does not end a release", releasing(), abandon, releasing(), undefined]
-  ],
   "a hand-over that is given up": [
     ["ends a release", releasing(), giveUp, ended("resigned"), undefined],
     ["ends a campaign that was given up", withdrawing(7, one), giveUp, withdrawn, undefined],
@@ -580,7 +573,6 @@ describe("any events in any order", () => {
       confirm(look),
       tick(now),
       release,
-      abandon,
       giveUp
     ]
     return events[kind % events.length]!
