@@ -177,10 +177,15 @@ const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, o
     (reason) => refuse(operation, reason)
   )
   if (registry.bucket === election.bucket) return yield* refuse(operation, oneBucket(registry.bucket))
-  const { maxAge } = yield* Effect.mapError(
-    Effect.fromResult(toLayerOptions(registry.rest, { discard: "new", streamMaxAge: undefined })),
-    (reason) => new RegistryError({ operation: "Registry.layer", reason })
-  )
+  const ofRegistry = (streamMaxAge: Duration.Duration | undefined) =>
+    Effect.mapError(
+      Effect.fromResult(toLayerOptions(registry.rest, { discard: "new", streamMaxAge })),
+      (reason) => new RegistryError({ operation: "Registry.layer", reason })
+    )
+  const { maxAge } = yield* ofRegistry(undefined)
+  const streamMaxAge = ageOfRecords(maxAge)
+  // A bucket cannot have such an age for the longest values of maxAge: then none is changed.
+  yield* ofRegistry(streamMaxAge)
   const ofElection = election.rest as Election.Options | undefined
   yield* Effect.mapError(
     toElectionOptions(ofElection, Election.resilient),
@@ -190,7 +195,7 @@ const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, o
   return {
     registry: { leaveTimeout, ...registry.rest as Registry.Options | undefined },
     election: { leaveTimeout, ...ofElection },
-    registryBucket: { ...buckets, bucket: registry.bucket, streamMaxAge: ageOfRecords(maxAge) },
+    registryBucket: { ...buckets, bucket: registry.bucket, streamMaxAge },
     electionBucket: { ...buckets, bucket: election.bucket }
   }
 })

@@ -78,7 +78,7 @@ export class Buckets extends Context.Service<Buckets, {
    */
   readonly list: (options?: AccountOptions) => Effect.Effect<ReadonlyArray<string>, KVStoreError>
   /**
-   * Destroys a bucket with all its keys. Fails with `BucketNotFound` if there is none.
+   * Destroys a bucket with all its keys. Fails with `BucketNotFound` if it does not exist.
    *
    * **Gotchas**
    *
@@ -122,7 +122,12 @@ const make = ({ destroy, list, open }: Catalog): Buckets["Service"] => ({
     Effect.suspend(() => Effect.fromResult(Result.all([readName(bucket), readAccess(options)]))).pipe(
       Effect.flatMap(([name, access]) => destroy(name, access)),
       Effect.mapError((reason) =>
-        new KVStoreError({ bucket: String(bucket), operation: "destroy", key: undefined, reason })
+        new KVStoreError({
+          bucket: typeof bucket === "string" ? bucket : undefined,
+          operation: "destroy",
+          key: undefined,
+          reason
+        })
       )
     )
 })

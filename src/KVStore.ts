@@ -34,11 +34,12 @@ import { getUnexpired as readUnexpired } from "./internal/kv/expireOnRead.ts"
 import * as memory from "./internal/kv/memory.ts"
 import { open } from "./internal/kv/open.ts"
 import { makeTyped } from "./internal/kv/typed.ts"
+import { kindOf } from "./internal/options.ts"
 import { isDeeperThan, mostLevels } from "./internal/storedJson.ts"
 import { checkKey } from "./internal/subjects.ts"
 import { fromUtf8, toUtf8 } from "./internal/utf8.ts"
 import type { BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
-import type { KVStoreError } from "./KVStoreError.ts"
+import { InvalidConfig, KVStoreError } from "./KVStoreError.ts"
 
 export { type BucketOptions, KVStoreConfig } from "./KVStoreConfig.ts"
 export * from "./KVStoreError.ts"
@@ -971,10 +972,20 @@ export const TypedService = <Self>() =>
     readonly schema: Schema.Codec<A, I>
   }
 ): TypedServiceClass<Self, Id, A> => {
-  const { schema, ...bucket } = options
   const service = Context.Service<Self, TypedKVStore<A>>()(id)
-  const opened = Effect.map(make(bucket), (store) => typed(store, schema))
+  const opened = Effect.suspend(() => {
+    // Untyped callers can omit it: the options are checked when the bucket is opened.
+    const { schema, ...bucket } = Object(options) as typeof options
+    return Schema.isSchema(schema)
+      ? Effect.map(make(bucket), (store) => typed(store, schema))
+      : Effect.fail(noSchema(bucket, schema))
+  })
   return Object.assign(service, { make: opened, layer: Layer.effect(service, opened) })
+}
+
+const noSchema = ({ bucket }: Partial<BucketOptions>, given: unknown): KVStoreError => {
+  const reason = new InvalidConfig({ problem: `schema: expected a Schema, got ${kindOf(given)}` })
+  return new KVStoreError({ bucket, operation: "configure", key: undefined, reason })
 }
 
 /** Whether the first argument is a store. In the data-last form it is not. */

@@ -2,9 +2,9 @@
  * The metrics of this library, for programs that read them and for dashboards.
  *
  * Each metric is updated by the library itself. Effect's exporters (`effect/observability`)
- * send all of them; nothing has to be turned on. Times are in seconds. What an update is
- * about, such as the bucket or the outcome, is an attribute: each combination is a series
- * of its own. The gauges of an ended registration, candidate or connection are removed.
+ * send all of them; nothing has to be turned on. Times are in seconds. The subject of an
+ * update, such as the bucket, and its outcome are attributes: each combination is a
+ * separate series. The gauges of an ended registration, candidate or connection are removed.
  *
  * **Example** (Reading a metric)
  *

@@ -52,7 +52,7 @@ const Handlers = HttpApiBuilder.group(Api, "orders", (handlers) =>
     .handle("order", ({ params: { article } }) =>
       Effect.gen(function*() {
         const counts = yield* Counts
-        // Repeated by compare-and-set if another process has counted meanwhile.
+        // Repeated by compare-and-set if another process has counted in between.
         const { value } = yield* counts.modifyEffect(article, (count) => {
           const next = Option.getOrElse(count, () => 0) + 1
           return Effect.succeed([next, Option.some(next)])

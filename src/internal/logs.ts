@@ -28,7 +28,7 @@ export const annotate = (module: string, subject: Subject = {}) => {
 /** A failure that repeats for the same reason is logged this often. */
 const quietFor = Duration.toMillis(Duration.minutes(1))
 
-/** Different reasons that are remembered. A reason can contain a time, and would otherwise be kept for ever. */
+/** Different reasons that are remembered. Otherwise reasons that contain a time would accumulate. */
 const mostReasons = 16
 
 /** Logs a failure that repeats: once per reason and minute. */

@@ -57,7 +57,7 @@ describe("a LeaveBudget", () => {
       assert.strictEqual(millis, 2000)
     }))
 
-  it.effect("begins anew after a service has left, and after a while", () =>
+  it.effect("has its full time again after a service has left, and after a while", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()
       yield* timed(answered(budget))

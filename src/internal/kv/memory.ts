@@ -16,13 +16,12 @@ import { annotate } from "../logs.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
 import { differences, shownChange } from "./differences.ts"
+import { isValue } from "./entries.ts"
 import { SeenRevisions } from "./firstRevision.ts"
 import type { Log } from "./log.ts"
 import { type BucketLog, MemoryBucket } from "./memoryBucket.ts"
 
 const given = (message: StoredMessage): BackendEvent => ({ _tag: "Message", message })
-
-const isValue = ({ operation }: StoredMessage): boolean => operation === "put"
 
 const beginning = (log: Log, matches: (key: string) => boolean, from: Follow): Array<BackendEvent> => {
   const messages = from === "updates"

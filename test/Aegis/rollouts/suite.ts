@@ -35,6 +35,18 @@ const ageOf = Effect.fnUntraced(function*(bucket: string) {
   return Duration.format(Option.getOrThrow(Option.fromUndefinedOr(config.streamMaxAge)))
 })
 
+/** Starts processes with one setting of `onMismatch` over the same buckets. */
+const starting = (onMismatch?: "update" | "accept" | "fail") => {
+  const { election, registry } = names()
+  const at = (maxAge: Duration.Input) =>
+    start({
+      registry: { bucket: registry, ...times(maxAge, "1 second") },
+      election: { bucket: election },
+      onMismatch
+    })
+  return { registry, at }
+}
+
 const times = (maxAge: Duration.Input, heartbeat: Duration.Input) => ({ maxAge, heartbeat })
 
 export const rollouts = (test: Test) => {
@@ -88,29 +100,16 @@ export const rollouts = (test: Test) => {
 
   test("with onMismatch update a lower maxAge lowers streamMaxAge", () =>
     Effect.gen(function*() {
-      const { election, registry } = names()
-      yield* start({
-        registry: { bucket: registry, ...times("30 seconds", "10 seconds") },
-        election: { bucket: election }
-      })
-      const lines = yield* start({
-        registry: { bucket: registry, ...times("3 seconds", "1 second") },
-        election: { bucket: election },
-        onMismatch: "update"
-      })
+      const { at, registry } = starting("update")
+      yield* at("30 seconds")
+      const lines = yield* at("3 seconds")
       assert.deepStrictEqual(lines, [`Info changed the bucket "${registry}": streamMaxAge from 5m to 30s`])
       assert.strictEqual(yield* ageOf(registry), "30s")
     }))
 
   test("with onMismatch accept a bucket that suffices is used without a line, and another one is refused", () =>
     Effect.gen(function*() {
-      const { election, registry } = names()
-      const at = (maxAge: Duration.Input) =>
-        start({
-          registry: { bucket: registry, ...times(maxAge, "1 second") },
-          election: { bucket: election },
-          onMismatch: "accept"
-        })
+      const { at } = starting("accept")
       yield* at("3 seconds")
       assert.deepStrictEqual(yield* at("15 seconds"), [])
       const error = yield* Effect.flip(at("16 seconds"))
@@ -119,13 +118,7 @@ export const rollouts = (test: Test) => {
 
   test("with onMismatch fail a changed maxAge fails with ConfigMismatch", () =>
     Effect.gen(function*() {
-      const { election, registry } = names()
-      const at = (maxAge: Duration.Input) =>
-        start({
-          registry: { bucket: registry, ...times(maxAge, "1 second") },
-          election: { bucket: election },
-          onMismatch: "fail"
-        })
+      const { at } = starting("fail")
       yield* at("3 seconds")
       yield* at("3 seconds")
       const error = yield* Effect.flip(at("30 seconds"))
@@ -145,12 +138,19 @@ export const rollouts = (test: Test) => {
 
   test("two processes that start at once with different values of maxAge leave the higher age", () =>
     Effect.gen(function*() {
-      const { election, registry } = names()
-      const at = (maxAge: Duration.Input) =>
-        start({ registry: { bucket: registry, ...times(maxAge, "1 second") }, election: { bucket: election } })
+      const { at, registry } = starting()
       yield* at("3 seconds")
       yield* Effect.all([at("30 seconds"), at("60 seconds"), at("45 seconds")], { concurrency: "unbounded" })
       yield* at("30 seconds")
       assert.strictEqual(yield* ageOf(registry), "10m")
+    }))
+
+  test("a maxAge that no bucket can serve is refused, and changes no bucket", () =>
+    Effect.gen(function*() {
+      const { at, registry } = starting()
+      yield* at("3 seconds")
+      const error = yield* Effect.flip(at("200 days"))
+      assert.match(error.message, /streamMaxAge of the bucket: expected at least twice maxAge/)
+      assert.strictEqual(yield* ageOf(registry), "30s")
     }))
 }

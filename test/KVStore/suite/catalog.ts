@@ -2,7 +2,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { Buckets } from "../../../src/Buckets.ts"
+import * as KVStore from "../../../src/KVStore.ts"
 import { bytes, untyped } from "../../../tools/values.ts"
 import { freshName, openBucket, reasonOf } from "../../support/suite.ts"
 import { read, type Test } from "./fixture.ts"
@@ -49,6 +51,25 @@ export const catalog = (test: Test) => {
       yield* openBucket({ bucket })
       yield* destroy(bucket)
       yield* reasonOf(destroy(bucket), "BucketNotFound")
+    }))
+
+  test("a service of a bucket opens it, and fails with InvalidConfig if its options are not valid", () =>
+    Effect.gen(function*() {
+      class Prices extends KVStore.TypedService<Prices>()("test/Prices", { bucket: freshName(), schema: Schema.Int }) {}
+      const price = Effect.gen(function*() {
+        const prices = yield* Prices
+        yield* prices.put("apple", 120)
+        return Option.map(yield* prices.get("apple"), ({ value }) => value)
+      })
+      assert.deepStrictEqual(yield* Effect.provide(price, Prices.layer), Option.some(120))
+      for (const options of [undefined, null, {}, { bucket: freshName() }, { bucket: freshName(), schema: "int" }]) {
+        const { make } = KVStore.TypedService<Prices>()("test/Other", untyped(options))
+        assert.include((yield* reasonOf(make, "InvalidConfig")).problem, "schema")
+      }
+      for (const options of [undefined, null, {}, { bucket: "a.b" }]) {
+        const { make } = KVStore.Service<Prices>()("test/Other", untyped(options))
+        assert.include((yield* reasonOf(make, "InvalidConfig")).problem, "bucket")
+      }
     }))
 
   test("an invalid name or option of destroy and list fails with InvalidConfig", () =>

@@ -27,20 +27,23 @@ const opened = channel("net.client.socket")
 
 const socketOf = (message: unknown): Socket => (message as { readonly socket: Socket }).socket
 
+/** The wait between two attempts in milliseconds, for a random number below 1. */
+export const attemptDelay = ({ reconnectWait }: ConnectionSettings, random: number): number =>
+  Math.round(Duration.toMillis(reconnectWait) * (1 + jitter * random))
+
 const toClientOptions = (
   settings: ConnectionSettings,
   random: () => number,
   report: (problem: string) => void
 ): NodeConnectionOptions => {
   const authenticator = settings.login.authenticator(report)
-  const wait = Duration.toMillis(settings.reconnectWait)
   return {
     servers: settings.servers.map(({ shown }) => shown),
     timeout: Duration.toMillis(settings.connectTimeout),
     maxReconnectAttempts: -1,
     // By default the client closes the connection after two refused logins; a refused password may become valid again.
     ignoreAuthErrorAbort: true,
-    reconnectDelayHandler: () => Math.round(wait * (1 + jitter * random())),
+    reconnectDelayHandler: () => attemptDelay(settings, random()),
     pingInterval: Duration.toMillis(settings.pingInterval),
     maxPingOut: pingsUnanswered,
     ...(authenticator === undefined ? {} : { authenticator }),

@@ -12,7 +12,7 @@ import { natsConnectFailures } from "../../../Metrics.ts"
 import { annotate, Repeated } from "../../logs.ts"
 import { update } from "../../metrics.ts"
 import { inChildScope } from "../../scopes.ts"
-import { open } from "./dial.ts"
+import { attemptDelay, open } from "./dial.ts"
 import { type ConnectionSettings, shownServers } from "./settings.ts"
 
 /** Connects. With `waitOnFirstConnect` a retryable failure is logged and retried. */
@@ -24,8 +24,7 @@ export const openFirst = (
   const failures = new Repeated()
   const report = ({ message }: KVStoreReason) =>
     failures.log(message, Effect.logWarning(`waiting for a server, ${shownServers(settings)}: ${message}`))
-  // As between two attempts to reconnect: up to three times as long again.
-  const pause = Effect.map(Random.next, (random) => Duration.times(settings.reconnectWait, 1 + 3 * random))
+  const pause = Effect.map(Random.next, (random) => Duration.millis(attemptDelay(settings, random)))
   return Effect.tapError(once, (reason) => reason.isRetryable ? report(reason) : Effect.void).pipe(
     Effect.retry({
       while: (reason) => reason.isRetryable,
