@@ -10,6 +10,7 @@ import * as Tracer from "effect/Tracer"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import { bytes } from "../../tools/values.ts"
+import { collectSpans } from "../support/spans.ts"
 
 const bucket = "metrics"
 
@@ -131,21 +132,9 @@ describe("metrics", () => {
 })
 
 describe("spans", () => {
-  const collect = <A, E, R>(program: Effect.Effect<A, E, R>) => {
-    const spans: Array<Tracer.Span> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
-    return Effect.as(Effect.withTracer(Effect.scoped(program), tracer), spans)
-  }
-
   it.effect("have the name, bucket, key and outcome of each operation", () =>
     Effect.gen(function*() {
-      const spans = yield* collect(everyOutcome)
+      const spans = yield* collectSpans(Effect.scoped(everyOutcome))
       assert.deepStrictEqual(
         spans.map(({ attributes, name }) => [name, attributes.get("kv.key"), attributes.get("kv.outcome")]),
         [
@@ -176,10 +165,10 @@ describe("spans", () => {
 
   it.effect("have the span of the caller as their parent", () =>
     Effect.gen(function*() {
-      const spans = yield* collect(Effect.gen(function*() {
+      const spans = yield* collectSpans(Effect.scoped(Effect.gen(function*() {
         const store = yield* openStore
         yield* Effect.withSpan(store.get("a"), "request")
-      }))
+      })))
       const [request, get] = spans
       assert.deepStrictEqual([request?.name, get?.name], ["request", "kv.get"])
       assert.strictEqual(get?.parent._tag === "Some" ? get.parent.value : undefined, request)

@@ -18,6 +18,7 @@ import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
+import { traced } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
@@ -259,4 +260,7 @@ export const campaign = (
       )
       if (won !== undefined) return won
     }
-  }).pipe(annotate("Election", { election: candidate.election, candidateId: candidate.candidateId }))
+  }).pipe(
+    traced("election.campaign", { "election.name": candidate.election, "election.candidate": candidate.candidateId }),
+    annotate("Election", { election: candidate.election, candidateId: candidate.candidateId })
+  )

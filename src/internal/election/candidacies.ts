@@ -12,6 +12,7 @@ import type { LossReason } from "../../ElectionError.ts"
 import { electionIsLeader, electionLastRenewal, electionLosses, electionTerms } from "../../Metrics.ts"
 import { forkReported } from "../fibers.ts"
 import { type Series, series, update } from "../metrics.ts"
+import { type OpenSpan, start } from "../spans.ts"
 import type { Tenure } from "./tenure.ts"
 
 const losses: { readonly [Reason in LossReason]: string } = {
@@ -40,7 +41,7 @@ export class Candidacy {
   private since: DateTime.Utc
   private lastRenewal: DateTime.Utc | undefined
   /** The term that was won, until its end is reported. */
-  private open: { readonly tenure: Tenure; readonly term: number } | undefined
+  private open: { readonly tenure: Tenure; readonly term: number; readonly span: OpenSpan } | undefined
 
   constructor(names: Names, gauges: Gauges, since: DateTime.Utc) {
     this.names = names
@@ -65,11 +66,15 @@ export class Candidacy {
 
   /** Reports the beginning of a term, and follows it until the scope closes. */
   elected(tenure: Tenure, term: number): Effect.Effect<void, never, Scope.Scope> {
-    const { election } = this.names
+    const { candidateId, election } = this.names
     const { isLeader } = this.gauges
-    this.open = { tenure, term }
+    const attributes = { "election.name": election, "election.candidate": candidateId, "election.term": term }
+    const opened = Effect.map(start("election.term", attributes), (span) => {
+      this.open = { tenure, term, span }
+    })
     const released = Effect.andThen(isLeader.set(0), this.enter("Releasing"))
     return Effect.all([
+      opened,
       this.enter("Leading"),
       isLeader.set(1),
       update(electionTerms, { election }),
@@ -82,13 +87,13 @@ export class Candidacy {
   /** Reports the end of the term once: its scope can close before the fiber of `elected` has seen it. */
   readonly ended: Effect.Effect<void> = Effect.suspend(() => {
     const { election } = this.names
-    const { tenure, term } = this.open ?? {}
-    const reason = tenure?.lossReason
-    if (reason === undefined) return Effect.void
+    const reason = this.open?.tenure.lossReason
+    if (this.open === undefined || reason === undefined) return Effect.void
+    const { span, tenure, term } = this.open
     this.open = undefined
-    const counted = update(electionLosses, { election, reason })
+    const counted = Effect.andThen(update(electionLosses, { election, reason }), span.end({ "election.loss": reason }))
     if (reason === "resigned") return counted
-    const line = tenure?.hasExpiredInRelease === true
+    const line = tenure.hasExpiredInRelease
       ? `could not hand over the leadership of "${election}" before renewDeadline: another candidate wins when its lease ` +
         "has ended"
       : `lost the leadership of "${election}" in term ${term}: ${losses[reason]}`

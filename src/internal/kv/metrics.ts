@@ -1,7 +1,5 @@
 /**
- * Metrics and spans of a store. An update of a metric costs less than a
- * microsecond; a span costs several. Spans are created only if the fiber has a
- * tracer other than the default one, which discards them.
+ * Metrics and spans of a store. An update of a metric costs less than a microsecond.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -9,9 +7,9 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import * as Metrics from "../../Metrics.ts"
 import { update } from "../metrics.ts"
+import { traced } from "../spans.ts"
 import { monotonicMillis } from "../time.ts"
 
 /** How an operation ended. `miss`: a `get` found no value, or a `delete` or `purge` found another revision. */
@@ -25,8 +23,6 @@ interface Observed<A, E> {
 }
 
 const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "error"]
-
-const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)
 
 /** The metrics of one operation on one bucket. */
 const metersOf = (bucket: string, operation: string) => ({
@@ -54,26 +50,22 @@ export const observer = (bucket: string) => {
 
   return <A, E>({ key, operation, outcomeOf, run }: Observed<A, E>): Effect.Effect<A, E> => {
     const { counters, duration } = metersFor(operation)
-    return Effect.withFiber((fiber) => {
-      const { context } = fiber
+    const attributes = { "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) }
+    const spanned = traced(
+      `kv.${operation}`,
+      attributes,
+      (exit: Exit.Exit<A, E>) => ({ "kv.outcome": outcomeOf(exit) })
+    )
+    const counted = Effect.withFiber(({ context }) => {
       const clock = Context.get(context, Clock.Clock)
       const began = monotonicMillis(clock)
-      const counted = Effect.onExit(run, (exit) => {
+      return Effect.onExit(run, (exit) => {
         counters.get(outcomeOf(exit))!.updateUnsafe(1, context)
         duration.updateUnsafe((monotonicMillis(clock) - began) / perSecond, context)
         return Effect.void
       })
-      if (Context.get(context, Tracer.Tracer) === defaultTracer) return counted
-      return Effect.useSpan(
-        `kv.${operation}`,
-        { attributes: { "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) } },
-        (span) =>
-          Effect.onExit(
-            Effect.withParentSpan(counted, span),
-            (exit) => Effect.sync(() => span.attribute("kv.outcome", outcomeOf(exit)))
-          )
-      )
     })
+    return spanned(counted)
   }
 }
 

@@ -25,6 +25,7 @@ import { annotate, Repeated } from "../logs.ts"
 import { series, update } from "../metrics.ts"
 import { backoff, conflictPause, isClosed } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
+import { traced } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
@@ -188,7 +189,13 @@ const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: 
  * registration fails or is interrupted.
  */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
-  inChildScope(begin(options)).pipe(annotate("Registry", subjectOf(options.instance)))
+  inChildScope(begin(options)).pipe(
+    traced("registry.register", {
+      "registry.service": options.instance.serviceName,
+      "registry.instance": options.instance.instanceId
+    }),
+    annotate("Registry", subjectOf(options.instance))
+  )
 
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
