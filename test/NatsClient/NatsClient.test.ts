@@ -20,10 +20,10 @@ import * as NatsClient from "../../src/NatsClient.ts"
 
 import { eventually } from "../../tools/eventually.ts"
 import { temporaryFile } from "../support/files.ts"
-import { introduces, nonce, silent, startListener, welcomes } from "../support/listener.ts"
+import { introduces, nonce, refuses, silent, startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
-import { record } from "../support/suite.ts"
+import { numbers, record } from "../support/suite.ts"
 
 const until = eventually(false)
 
@@ -270,14 +270,53 @@ describe("the error of a client that cannot connect", () => {
 
   it.live("has the server's error as its cause if the login is refused", () =>
     Effect.gen(function*() {
-      const { url: servers } = yield* startListener((socket) => {
-        introduces(socket)
-        socket.on("data", () => socket.end("-ERR 'Authorization Violation'\r\n"))
-      })
+      const { url: servers } = yield* startListener(refuses)
       const error = yield* Effect.flip(Layer.build(NatsClient.layer({ servers, token: Redacted.make(secret) })))
       const { reason } = error
       assert.isTrue(reason._tag === "PermissionDenied" && causesOf(reason.cause).includes("AuthorizationError"))
       assert.notInclude(allShown(error), secret)
+    }))
+})
+
+describe("a client with several servers that fails", () => {
+  // The servers are tried in random order: sixteen attempts try each of them first at least once.
+  const attempts = numbers(16)
+
+  for (const [what, talk] of [["is down", undefined], ["sends nothing", silent]] as const) {
+    it.live(`reports the server that refuses the login, also if another one ${what}`, () =>
+      Effect.gen(function*() {
+        const refusing = yield* startListener(refuses)
+        const other = yield* Effect.scoped(startListener())
+        const { url } = talk === undefined ? other : yield* startListener(talk)
+        const client = NatsClient.layer({ servers: [url, refusing.url], connectTimeout: "50 millis" })
+        for (const _ of attempts) {
+          const { reason } = yield* Effect.flip(Effect.scoped(Layer.build(client)))
+          assert.strictEqual(reason._tag, "PermissionDenied")
+          assert.include(reason.message, refusing.url.slice("nats://".length))
+        }
+      }))
+  }
+
+  it.live("connects to the one that accepts the login", () =>
+    Effect.gen(function*() {
+      const [refusing, good] = [yield* startListener(refuses), yield* startListener(welcomes([]))]
+      const client = NatsClient.layer({ servers: [refusing.url, good.url] })
+      for (const _ of attempts) yield* Effect.scoped(Layer.build(client))
+      assert.strictEqual(good.taken(), 16)
+      assert.isAbove(refusing.taken(), 0)
+    }))
+
+  it.live("has the problem of each server in its message, in the order of the option", () =>
+    Effect.gen(function*() {
+      const mute = yield* startListener()
+      const down = yield* Effect.scoped(startListener())
+      const servers = [down.url, mute.url]
+      const error = yield* Effect.flip(Layer.build(NatsClient.layer({ servers, connectTimeout: "50 millis" })))
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Unavailable", true])
+      assert.include(
+        error.message,
+        `127.0.0.1:${down.port}: connection refused; 127.0.0.1:${mute.port}: no answer within 50ms`
+      )
     }))
 })
 
@@ -322,7 +361,7 @@ describe("a client that stops connecting", () => {
   it.live("leaves no socket at servers that it tried before it connected to another", () =>
     Effect.gen(function*() {
       const [mute, good] = [yield* startListener(), yield* startListener(welcomes([]))]
-      // The client chooses the order at random: in sixteen attempts each server is tried first at least once.
+      // The order is random: in sixteen attempts each server is tried first at least once.
       for (let attempts = 0; attempts < 16; attempts++) {
         const scope = yield* Scope.make()
         const client = NatsClient.layer({ servers: [mute.url, good.url], connectTimeout: "200 millis" })

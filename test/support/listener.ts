@@ -22,6 +22,12 @@ export const introduces: Talk = (socket) => {
   socket.write(`INFO ${JSON.stringify(info)}\r\n`)
 }
 
+/** Refuses every login. */
+export const refuses: Talk = (socket) => {
+  introduces(socket)
+  socket.on("data", () => socket.end("-ERR 'Authorization Violation'\r\n"))
+}
+
 export const nonce = info.nonce
 
 /** Accepts every client, as a server without accounts does, and records the CONNECT messages. */

@@ -4,15 +4,19 @@
  * This module therefore tracks the sockets of an attempt and closes them.
  */
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node"
+import * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { AsyncLocalStorage } from "node:async_hooks"
 import { channel } from "node:diagnostics_channel"
 import type { Socket } from "node:net"
 import type { KVStoreReason } from "../../../KVStoreError.ts"
-import { explain } from "./refusals.ts"
+import { inChildScope } from "../../scopes.ts"
+import { combine, explain } from "./refusals.ts"
+import type { ServerAddress } from "./servers.ts"
 import type { ConnectionSettings } from "./settings.ts"
 
 const pingsUnanswered = 2
@@ -32,13 +36,14 @@ export const attemptDelay = ({ reconnectWait }: ConnectionSettings, random: numb
   Math.round(Duration.toMillis(reconnectWait) * (1 + jitter * random))
 
 const toClientOptions = (
+  server: ServerAddress,
   settings: ConnectionSettings,
   random: () => number,
   report: (problem: string) => void
 ): NodeConnectionOptions => {
   const authenticator = settings.login.authenticator(report)
   return {
-    servers: settings.servers.map(({ shown }) => shown),
+    servers: server.shown,
     timeout: Duration.toMillis(settings.connectTimeout),
     maxReconnectAttempts: -1,
     // By default the client closes the connection after two refused logins; a refused password may become valid again.
@@ -65,7 +70,7 @@ interface Attempt {
 const attempt = (options: NodeConnectionOptions): Attempt => {
   // Identifies the sockets of this attempt among all sockets of the process, those of concurrent attempts included.
   const inside = new AsyncLocalStorage<true>()
-  const sockets: Array<Socket> = []
+  const sockets: globalThis.Array<Socket> = []
   const aborted = new AbortController()
   let current: NatsConnection | undefined
   let isGivenUp = false
@@ -142,23 +147,22 @@ const end = (attempt: Attempt, settings: ConnectionSettings): Effect.Effect<void
     return connection === undefined ? Effect.sync(attempt.giveUp) : close(connection, patience)
   })
 
-/**
- * Adds the servers that the first connection has tried in vain: the client forgets them, and would never connect to them
- * later.
- */
+/** Adds the other servers, for reconnects. */
 const keepServers = (connection: NatsConnection, { servers }: ConnectionSettings): void => {
   const known = connection.getServers().map(({ listen }) => listen)
-  const forgotten = servers.map(({ shown }) => shown).filter((server) => !known.includes(server))
-  if (forgotten.length > 0) connection.setServers([...known, ...forgotten])
+  const others = servers.map(({ shown }) => shown).filter((server) => !known.includes(server))
+  if (others.length > 0) connection.setServers([...known, ...others])
 }
 
-/** Connects, and closes the connection with the scope. An interrupted attempt leaves no socket open. */
-export const open = Effect.fnUntraced(function*(
+/** Connects to a server, and closes the connection with the scope. An interrupted attempt leaves no socket open. */
+const openAt = Effect.fnUntraced(function*(
+  server: ServerAddress,
   settings: ConnectionSettings
 ): Effect.fn.Return<NatsConnection, KVStoreReason, Scope.Scope> {
   const run = Effect.runForkWith(yield* Effect.context())
   const random = yield* Random.Random
   const options = toClientOptions(
+    server,
     settings,
     () => random.nextDoubleUnsafe(),
     (problem) => void run(Effect.logWarning(problem))
@@ -169,6 +173,23 @@ export const open = Effect.fnUntraced(function*(
   )
   return yield* Effect.tryPromise(() => connection).pipe(
     Effect.tap((made) => Effect.sync(() => keepServers(made, settings))),
-    Effect.catch(({ cause }) => Effect.flatMap(explain(cause, settings), Effect.fail))
+    Effect.catch(({ cause }) => Effect.flatMap(explain(cause, server, settings), Effect.fail))
   )
+})
+
+/**
+ * Connects to the first server that answers, in random order, and closes the connection with the scope. The servers are
+ * tried one by one: given all of them, the client reports only the error of the last one, and forgets those that it has
+ * tried in vain.
+ */
+export const open = Effect.fnUntraced(function*(
+  settings: ConnectionSettings
+): Effect.fn.Return<NatsConnection, KVStoreReason, Scope.Scope> {
+  const reasons = new Map<ServerAddress, KVStoreReason>()
+  for (const server of yield* Random.shuffle(settings.servers)) {
+    const opened = yield* Effect.result(inChildScope(openAt(server, settings)))
+    if (Result.isSuccess(opened)) return opened.success
+    reasons.set(server, opened.failure)
+  }
+  return yield* Effect.fail(combine(Array.map(settings.servers, (server) => reasons.get(server)!)))
 })

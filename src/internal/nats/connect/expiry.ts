@@ -9,8 +9,6 @@ import type { DetailedPeerCertificate } from "node:tls"
 export interface Lapsed {
   readonly name: string
   readonly expired: string
-  /** The server, as errors show it. */
-  readonly where: string
 }
 
 /** The end of a certificate's validity, in milliseconds; of the first one in the text. */
@@ -23,18 +21,14 @@ export const expiredAt = (time: number | undefined, now: number): string | undef
   time === undefined || time > now ? undefined : shown(time)
 
 /** The first expired certificate of a chain. A root certificate is its own issuer. */
-export const lapsedIn = (
-  leaf: DetailedPeerCertificate,
-  where: string,
-  now: number
-): Lapsed | undefined => {
+export const lapsedIn = (leaf: DetailedPeerCertificate, now: number): Lapsed | undefined => {
   const seen = new Set<DetailedPeerCertificate>()
   for (let one: DetailedPeerCertificate | undefined = leaf; one !== undefined; one = one.issuerCertificate) {
     if (seen.has(one)) return undefined
     seen.add(one)
     const expired = expiredAt(Date.parse(one.valid_to), now)
     if (expired !== undefined) {
-      return { name: one === leaf ? "the certificate" : `the CA ${String(one.subject.CN)}`, expired, where }
+      return { name: one === leaf ? "the certificate" : `the CA ${String(one.subject.CN)}`, expired }
     }
   }
   return undefined

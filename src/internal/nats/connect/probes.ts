@@ -106,25 +106,26 @@ export const askRefusal = (server: ServerAddress): Effect.Effect<Option.Option<s
     }).on("error", () => end(Option.none())).on("close", () => end(Option.none()))
   })
 
-/** Asks each server for its certificates, and returns an expired one. They are read only. */
+/** Asks a server for its certificates, and returns an expired one. They are read only. */
 export const askLapsed = Effect.fnUntraced(function*(
+  server: ServerAddress,
   settings: ConnectionSettings,
   within: Duration.Duration
 ): Effect.fn.Return<Lapsed | undefined> {
   const now = yield* Clock.currentTimeMillis
-  const answers = yield* Effect.forEach(settings.servers, (server) =>
-    ask<Lapsed>(server, (socket, end) => {
-      const none = () => end(Option.none())
-      const shake = () => {
-        // Without the client's certificate, which a server that is not verified does not get.
-        const secure = connectTls({ socket, servername: nameOf(server), rejectUnauthorized: false })
-        secure.on("error", none).on("close", none).on("secureConnect", () => {
-          end(Option.fromUndefinedOr(lapsedIn(secure.getPeerCertificate(true), server.shown, now)))
-        })
-      }
-      socket.on("error", none).on("close", none)
-      if (isFirst(settings)) socket.on("connect", shake)
-      else whenGreeted(socket, shake)
-    }).pipe(Effect.timeoutOption(within), Effect.map(Option.flatten)), { concurrency: "unbounded" })
-  return Option.getOrUndefined(Option.firstSomeOf(answers))
+  const asked = ask<Lapsed>(server, (socket, end) => {
+    const none = () => end(Option.none())
+    const shake = () => {
+      // Without the client's certificate, which a server that is not verified does not get.
+      const secure = connectTls({ socket, servername: nameOf(server), rejectUnauthorized: false })
+      secure.on("error", none).on("close", none).on("secureConnect", () => {
+        end(Option.fromUndefinedOr(lapsedIn(secure.getPeerCertificate(true), now)))
+      })
+    }
+    socket.on("error", none).on("close", none)
+    if (isFirst(settings)) socket.on("connect", shake)
+    else whenGreeted(socket, shake)
+  })
+  const answer = yield* Effect.timeoutOption(asked, within)
+  return Option.getOrUndefined(Option.flatten(answer))
 })

@@ -1,8 +1,9 @@
 /**
  * The reasons of failed attempts to connect. `Unavailable` is retryable; the other
  * reasons require other options, credentials or certificates. If the client's error
- * does not show the cause, each server is asked again (`probes.ts`).
+ * does not show the cause, the server is asked again (`probes.ts`).
  */
+import type * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,13 +14,13 @@ import { causeOf, type LinkCause, problemOf } from "../outage.ts"
 import { expiredAt, expiryOf, type Lapsed } from "./expiry.ts"
 import { askHandshake, askLapsed, askRefusal } from "./probes.ts"
 import type { ServerAddress } from "./servers.ts"
-import { type ConnectionSettings, shownServers } from "./settings.ts"
+import type { ConnectionSettings } from "./settings.ts"
 
 /** The facts about an attempt, besides its cause. */
 interface Known {
   readonly where: string
   readonly settings: ConnectionSettings
-  /** The error of the client. */
+  /** The error of the client, or of a question to the server. */
   readonly error: unknown
   /** The present time, in milliseconds. */
   readonly now: number
@@ -92,13 +93,6 @@ const hides = (cause: LinkCause): boolean =>
   cause._tag === "NoAnswer" || cause._tag === "Reset" || cause._tag === "Handshake" ||
   (cause._tag === "Unreachable" && cause.code === "")
 
-/** Asks all servers at once, and returns the first reason in the order of the servers. */
-const firstOf = (
-  { servers }: ConnectionSettings,
-  ask: (server: ServerAddress) => Effect.Effect<Option.Option<KVStoreReason>>
-): Effect.Effect<Option.Option<KVStoreReason>> =>
-  Effect.map(Effect.forEach(servers, ask, { concurrency: "unbounded" }), Option.firstSomeOf)
-
 /** The first effect that returns a reason; none if none does. */
 const either = (
   ...effects: ReadonlyArray<Effect.Effect<Option.Option<KVStoreReason>>>
@@ -126,7 +120,7 @@ const askServer = (server: ServerAddress, known: Known): Effect.Effect<Option.Op
       // A failed handshake is no answer yet: the server may refuse the connection in plain text.
       return cause._tag === "Handshake"
         ? Option.none()
-        : finalReason(cause, { ...known, error: answer.error, where: server.shown })
+        : finalReason(cause, { ...known, error: answer.error })
     })
   )
   return Effect.map(Effect.timeoutOption(either(refusal, handshake), within), Option.flatten)
@@ -138,25 +132,36 @@ const askServer = (server: ServerAddress, known: Known): Effect.Effect<Option.Op
  */
 const askFor = 0.5
 
-/** The reason of a failed attempt. If the client's error does not show it, each server is asked. */
+/** The reason of a failed attempt at a server. If the client's error does not show it, the server is asked. */
 export const explain = Effect.fnUntraced(function*(
   error: unknown,
+  server: ServerAddress,
   settings: ConnectionSettings
 ): Effect.fn.Return<KVStoreReason> {
-  const where = shownServers(settings)
   const cause = causeOf(error, linkCauseOf)
-  const known: Known = { where, settings, error, now: yield* Clock.currentTimeMillis }
+  const known: Known = { where: server.shown, settings, error, now: yield* Clock.currentTimeMillis }
   if (cause._tag === "ServerCertificate" && cause.code === "CERT_HAS_EXPIRED") {
-    const lapsed = yield* askLapsed(settings, Duration.times(settings.connectTimeout, askFor))
-    return new InvalidConfig({
-      problem: ofServerCertificate(cause, { ...known, lapsed, where: lapsed?.where ?? where })
-    })
+    const lapsed = yield* askLapsed(server, settings, Duration.times(settings.connectTimeout, askFor))
+    return new InvalidConfig({ problem: ofServerCertificate(cause, { ...known, lapsed }) })
   }
-  const asked = hides(cause) ? yield* firstOf(settings, (server) => askServer(server, known)) : Option.none()
+  const asked = hides(cause) ? yield* askServer(server, known) : Option.none()
   return Option.firstSomeOf([asked, finalReason(cause, known)]).pipe(
-    Option.getOrElse(() => new Unavailable({ problem: `${where}: ${unanswered(cause, settings)}`, cause: error }))
+    Option.getOrElse(() =>
+      new Unavailable({ problem: `${server.shown}: ${unanswered(cause, settings)}`, cause: error })
+    )
   )
 })
+
+/**
+ * The reason of an attempt at several servers: the first one that another attempt does not change, else all together.
+ * `reasons` are in the order of the servers.
+ */
+export const combine = ([first, ...others]: Array.NonEmptyReadonlyArray<KVStoreReason>): KVStoreReason => {
+  const final = [first, ...others].find(({ _tag }) => _tag !== "Unavailable")
+  if (final !== undefined || first._tag !== "Unavailable") return final ?? first
+  const problems = others.flatMap((reason) => reason._tag === "Unavailable" ? [reason.problem] : [])
+  return new Unavailable({ problem: [first.problem, ...problems].join("; "), cause: first.cause })
+}
 
 const unanswered = (cause: LinkCause, { connectTimeout, tls }: ConnectionSettings): string => {
   if (cause._tag !== "NoAnswer") return problemOf(cause)

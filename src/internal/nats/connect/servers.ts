@@ -3,6 +3,7 @@
  * `tls://`. This module extracts both, so that they take effect, and so that errors
  * of the client cannot show the login.
  */
+import * as Array from "effect/Array"
 import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
 import { kindOf, refuse, type Setting } from "../../options.ts"
@@ -22,7 +23,7 @@ export interface UrlLogin {
 }
 
 export interface Servers {
-  readonly list: ReadonlyArray<ServerAddress>
+  readonly list: Array.NonEmptyReadonlyArray<ServerAddress>
   /** Whether one of the URLs has the scheme `tls://`. */
   readonly tls: boolean
   readonly login: UrlLogin | undefined
@@ -92,15 +93,15 @@ const oneLogin = (
 /** One URL, several URLs separated by commas, or a list of URLs. */
 export const servers: Setting<Servers> = (name, given) => {
   const expected = "nats://host:port"
-  const parsed: Array<Parsed> = []
+  const parsed: globalThis.Array<Parsed> = []
   for (const one of split(given)) {
     const server = typeof one === "string" ? parse(one.trim()) : undefined
     if (server === undefined) return refuse(name, expected, shown(one))
     parsed.push(server)
   }
-  if (parsed.length === 0) return refuse(name, expected, "none")
+  if (!Array.isArrayNonEmpty(parsed)) return refuse(name, expected, "none")
   return Result.map(oneLogin(name, parsed.flatMap(({ login }) => login ?? [])), (login) => ({
-    list: parsed.map(({ server }) => server),
+    list: Array.map(parsed, ({ server }) => server),
     tls: parsed.some(({ tls }) => tls),
     login
   }))

@@ -1,6 +1,7 @@
 /**
  * Reads and checks the options of `NatsClient`.
  */
+import type * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { InvalidConfig } from "../../../KVStoreError.ts"
@@ -11,7 +12,7 @@ import { type ServerAddress, servers } from "./servers.ts"
 import { readTls, type Tls, tlsSettings } from "./tls.ts"
 
 export interface ConnectionSettings {
-  readonly servers: ReadonlyArray<ServerAddress>
+  readonly servers: Array.NonEmptyReadonlyArray<ServerAddress>
   readonly login: ResolvedLogin
   /** Undefined: TLS is used only if the server requires it, with the CAs of the system. */
   readonly tls: Tls | undefined
