@@ -18,7 +18,7 @@ import * as Buckets from "./Buckets.ts"
 import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
 import { ageOfRecords, open } from "./internal/aegis/buckets.ts"
-import { connectionFrom, noServers, orVariable, reportUnknown } from "./internal/aegis/variables.ts"
+import { connectionFrom, noServers, orVariable, reportUnknown, withVariables } from "./internal/aegis/variables.ts"
 import { toLayerOptions as toElectionOptions } from "./internal/election/candidate.ts"
 import { bucketForm, bucketFormInWords } from "./internal/kv/limits.ts"
 import { LeaveBudget, leaveTimeout, SharedLeaveBudget } from "./internal/leaving.ts"
@@ -433,10 +433,8 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
  *
  * Fails with a `ConfigError` that names the variable if its text cannot be read, or if
  * `AEGIS_NATS_URL` is missing and the backend is not `memory`. A value that is out of
- * range fails with `InvalidConfig`, which names the option, such as `maxAge`. Memory is never
- * a fallback. The NATS client checks the connection options: an invalid URL or
- * incomplete credentials fail with `InvalidConfig`, which names the option of the
- * client.
+ * range, an invalid URL or incomplete credentials fail with `InvalidConfig`, which names
+ * the option and its variable, as in `maxAge (AEGIS_MAX_AGE)`. Memory is never a fallback.
  *
  * Each option given here is a `Config`: `Config.succeed(value)` for a fixed value. A
  * variable `AEGIS_*` that is not in this list is reported as a warning.
@@ -478,14 +476,42 @@ export const layerConfig = (
     const options = yield* optionsFrom(given)
     const connection = yield* connectionFrom(given.nats)
     yield* annotate("Aegis")(reportUnknown)
+    const failed = (error: LayerError) => Layer.unwrap(failing(naming(error, given)))
     if (backend === "memory") {
       yield* annotate("Aegis")(reportMemory(connection))
-      return layerMemory(options)
+      return Layer.catch(layerMemory(options), failed)
     }
-    if (connection["servers"] === undefined) return yield* Effect.fail(noServers())
+    if (isBlank(connection["servers"])) return yield* Effect.fail(noServers())
     // The NATS client checks that the credentials are complete and of one method.
-    return layerNats({ ...(connection as unknown as NatsClient.Options), ...options })
+    return Layer.catch(layerNats({ ...(connection as unknown as NatsClient.Options), ...options }), failed)
   }))
+
+const isBlank = (servers: unknown): boolean =>
+  servers === undefined || typeof servers === "string" && servers.trim() === ""
+
+/** The value of an option by its path, such as `tls.caFile`. */
+const valueAt = (root: unknown, path: string): unknown =>
+  path.split(".").reduce<unknown>((value, name) => Reflect.get(Object(value), name), root)
+
+type LayerError = KVStoreError | RegistryError | ElectionError
+
+const failing = (error: LayerError): Effect.Effect<Layer.Layer<Services>, LayerError> => Effect.fail(error)
+
+/** An error about an option that names its variable, too. */
+const naming = (error: LayerError, given: ConfigOptions): LayerError => {
+  if (error.reason._tag !== "InvalidConfig") return error
+  const isGiven = (option: string) =>
+    [given, given.registry, given.nats].some((options) => valueAt(options, option) !== undefined)
+  const reason = invalidConfig(withVariables(error.reason.problem, isGiven))
+  switch (error._tag) {
+    case "KVStoreError":
+      return new KVStoreError({ bucket: error.bucket, operation: error.operation, key: error.key, reason })
+    case "RegistryError":
+      return new RegistryError({ operation: error.operation, reason })
+    case "ElectionError":
+      return new ElectionError({ operation: error.operation, election: error.election, reason })
+  }
+}
 
 /** Memory is not shared, so the log says that it is in use, and that settings of a connection are not. */
 const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: object) {

@@ -81,6 +81,7 @@ describe("Aegis, memory is never a fallback", () => {
     const [what, variables] of [
       ["nothing is set", {}],
       ["the URL is empty", { AEGIS_NATS_URL: "" }],
+      ["the URL is a space", { AEGIS_NATS_URL: " " }],
       ["AEGIS_BACKEND is nats", { AEGIS_BACKEND: "nats" }],
       ["AEGIS_REPLICAS is set", { AEGIS_REPLICAS: "3" }],
       ["AEGIS_NATS_CREDS is set", { AEGIS_NATS_CREDS: "/run/orders.creds" }],
@@ -122,6 +123,62 @@ describe("Aegis, memory is never a fallback", () => {
   }
 })
 
+describe("Aegis, values of variables that are refused", () => {
+  const memory = { AEGIS_BACKEND: "memory" }
+  const nats = { AEGIS_NATS_URL: "nats://127.0.0.1:1" }
+  const cases: ReadonlyArray<readonly [variables: Record<string, string>, problem: string]> = [
+    [{ ...memory, AEGIS_MAX_AGE: "1 milli" }, "maxAge (AEGIS_MAX_AGE): expected at least 20s"],
+    [{ ...memory, AEGIS_HEARTBEAT: "-1 seconds" }, "heartbeat (AEGIS_HEARTBEAT): expected"],
+    [{ ...memory, AEGIS_LEAVE_TIMEOUT: "2 hours" }, "leaveTimeout (AEGIS_LEAVE_TIMEOUT): expected"],
+    [{ ...memory, AEGIS_REGISTRY_BUCKET: "a b" }, "registry.bucket (AEGIS_REGISTRY_BUCKET): expected"],
+    [{ ...memory, AEGIS_ELECTION_BUCKET: "a b" }, "election.bucket (AEGIS_ELECTION_BUCKET): expected"],
+    [
+      { ...memory, AEGIS_REGISTRY_BUCKET: "x", AEGIS_ELECTION_BUCKET: "x" },
+      "registry.bucket (AEGIS_REGISTRY_BUCKET) and election.bucket (AEGIS_ELECTION_BUCKET): expected two buckets"
+    ],
+    [{ AEGIS_NATS_URL: "http://a" }, "servers (AEGIS_NATS_URL): expected nats://host:port"],
+    [{ AEGIS_NATS_URL: "," }, "servers (AEGIS_NATS_URL): expected nats://host:port, got \",\""],
+    [{ ...nats, AEGIS_NATS_USER: "u" }, "password (AEGIS_NATS_PASSWORD): expected a password together with user"],
+    [{ ...nats, AEGIS_NATS_INBOX_PREFIX: "a b" }, "inboxPrefix (AEGIS_NATS_INBOX_PREFIX): expected"],
+    [{ ...nats, AEGIS_NATS_CA: "/nowhere.pem" }, "tls.caFile (AEGIS_NATS_CA): cannot read"]
+  ]
+  for (const [variables, problem] of cases) {
+    it.effect(`${problem.replace(/:.*/, "")} is named with its variable: ${Object.values(variables).at(-1)!}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(withConfig(variables))))
+        assert.include(error.message, problem)
+      }))
+  }
+
+  it.effect("an option that is given is named without its variable", () =>
+    Effect.gen(function*() {
+      const ofRegistry = withConfig(memory, { registry: Config.succeed({ maxAge: "1 second" } as const) })
+      const ofClient = withConfig({}, { nats: Config.succeed({ servers: "http://a" }) })
+      const ofTls = withConfig({}, {
+        nats: { servers: Config.succeed("a"), tls: { caFile: Config.succeed("/nowhere") } }
+      })
+      for (
+        const [layer, problem] of [
+          [ofRegistry, "maxAge: expected"],
+          [ofClient, "servers: expected"],
+          [ofTls, "tls.caFile: cannot read"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+        assert.include(error.message, `: ${problem}`)
+        assert.notInclude(error.message, "AEGIS_")
+      }
+    }))
+
+  it.effect("spaces and a comma at the end of a URL are no other server", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        Effect.scoped(Layer.build(withConfig({ AEGIS_NATS_URL: " nats://127.0.0.1:1, " })))
+      )
+      assert.include(error.message, "(127.0.0.1:1: connection refused)")
+    }))
+})
+
 /** What a program learns about its services: ages and timings by what happens in virtual time. */
 const isListedAfter = (duration: Duration.Input) =>
   Effect.gen(function*() {
@@ -150,7 +207,7 @@ describe("Aegis, by variables", () => {
       const error = yield* Effect.flip(
         Layer.build(withConfig({ AEGIS_BACKEND: "memory", AEGIS_HEARTBEAT: "20 seconds" }))
       )
-      assert.match(error.message, /maxAge: expected at least 40s, twice the heartbeat, got 30s/)
+      assert.match(error.message, /maxAge \(AEGIS_MAX_AGE\): expected at least 40s, twice the heartbeat, got 30s/)
     }))
 
   it.effect("AEGIS_TIMINGS sets the timings of elections", () =>
@@ -316,7 +373,11 @@ describe("Aegis, by configuration", () => {
 
   for (
     const [what, config, problem] of [
-      ["an invalid URL", { AEGIS_NATS_URL: "not a url" }, /servers: expected nats:\/\/host:port, got "not a url"/],
+      [
+        "an invalid URL",
+        { AEGIS_NATS_URL: "not a url" },
+        /servers \(AEGIS_NATS_URL\): expected nats:\/\/host:port, got "not a url"/
+      ],
       [
         "two authentication methods",
         { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_TOKEN: "t", AEGIS_NATS_CREDS: "a.creds" },
@@ -325,7 +386,7 @@ describe("Aegis, by configuration", () => {
       [
         "a user without a password",
         { AEGIS_NATS_URL: "nats://127.0.0.1:1", AEGIS_NATS_USER: "u" },
-        /password: expected/
+        /password \(AEGIS_NATS_PASSWORD\): expected/
       ],
       [
         "a certificate without a key",

@@ -93,6 +93,33 @@ export const connectionFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
   }
 })
 
+/** The variables by the names that errors give to their options. */
+const variables = (): ReadonlyMap<string, string> => {
+  const named = (prefix: string, all: object) =>
+    Object.entries(all).map(([name, [variable]]) => [`${prefix}${name}`, variable as string] as const)
+  const { electionBucket, registryBucket, ...others } = options
+  return new Map([
+    ...named("", others),
+    ["registry.bucket", registryBucket[0]],
+    ["election.bucket", electionBucket[0]],
+    ...named("", connection),
+    ...named("tls.", tls)
+  ])
+}
+
+/** A name, or several names joined by "and", before the colon of a problem. */
+const namesForm = /^([\w.]+)( and [\w.]+)*(?=: )/
+
+/** Adds the variables to the names of options with which a problem begins, but for options that were given. */
+export const withVariables = (problem: string, isGiven: (option: string) => boolean): string => {
+  const known = variables()
+  return problem.replace(namesForm, (names) =>
+    names.split(" and ").map((name) => {
+      const variable = known.get(name)
+      return variable === undefined || isGiven(name) ? name : `${name} (${variable})`
+    }).join(" and "))
+}
+
 /** Memory must be requested: it is no fallback for a missing URL. */
 export const noServers = () =>
   new Config.ConfigError(

@@ -74,7 +74,11 @@ const shown = (one: unknown): string => {
 }
 
 const split = (servers: unknown): ReadonlyArray<unknown> =>
-  Array.isArray(servers) ? servers : typeof servers === "string" ? servers.split(",") : [servers]
+  typeof servers === "string"
+    ? servers.split(",").filter((one) => one.trim() !== "")
+    : Array.isArray(servers)
+    ? servers
+    : [servers]
 
 /** The login in the URLs: a connection has one login, so all logins must be equal. Undefined if no URL has one. */
 const oneLogin = (
@@ -99,7 +103,7 @@ export const servers: Setting<Servers> = (name, given) => {
     if (server === undefined) return refuse(name, expected, shown(one))
     parsed.push(server)
   }
-  if (!Array.isArrayNonEmpty(parsed)) return refuse(name, expected, "none")
+  if (!Array.isArrayNonEmpty(parsed)) return refuse(name, expected, typeof given === "string" ? shown(given) : "none")
   return Result.map(oneLogin(name, parsed.flatMap(({ login }) => login ?? [])), (login) => ({
     list: Array.map(parsed, ({ server }) => server),
     tls: parsed.some(({ tls }) => tls),
