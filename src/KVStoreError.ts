@@ -106,7 +106,8 @@ export class StorageFull extends Schema.TaggedError<StorageFull>("effect-aegis/K
 }
 
 /**
- * The bucket does not exist, or was deleted, and the store has `create: false`.
+ * The bucket does not exist, or was deleted. A store fails with this only with
+ * `create: false`.
  *
  * @category errors
  * @since 0.1.0
@@ -117,7 +118,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 ) {
   /** What failed, why, and what to do. */
   override get message(): string {
-    return "the bucket does not exist: create it first, or set create: true"
+    return "the bucket does not exist: a store creates it, unless it is opened with create: false"
   }
 
   /**
@@ -140,6 +141,9 @@ const unusable = new Set([
   "subject_transform",
   "allow_msg_counter"
 ])
+
+/** Settings that no update changes. */
+const fixed = new Set(["storage"])
 
 /**
  * The bucket exists with another configuration.
@@ -164,8 +168,11 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
   /** What failed, why, and what to do. */
   override get message(): string {
     const list = this.differences.map((d) => `${d.setting} is ${d.actual}, not ${d.expected}`).join("; ")
-    const remedy = this.differences.some((d) => unusable.has(d.setting))
+    const differs = (settings: ReadonlySet<string>) => this.differences.some((d) => settings.has(d.setting))
+    const remedy = differs(unusable)
       ? "no option can accept that: use another bucket, or change the stream"
+      : differs(fixed)
+      ? `storage cannot be changed: use the existing values, set onMismatch: "accept", or destroy the bucket`
       : `use the existing values, or set onMismatch: "update" or "accept"`
     return `the bucket exists with another configuration (${list}): ${remedy}`
   }

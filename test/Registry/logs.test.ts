@@ -44,6 +44,26 @@ describe("Registry in memory: log", () => {
       }
     }))
 
+  test("an instance that may be expired is logged, and its next heartbeat, too", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [, process] = yield* world({ maxAge: "10 seconds", heartbeat: "1 second" })
+        yield* process.registry.register(named("orders", "one"))
+        yield* process.link.set(on("put", away))
+        yield* TestClock.adjust("15 seconds")
+        yield* process.link.set(undefined)
+        yield* TestClock.adjust("5 seconds")
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+      assert.deepStrictEqual(log.lines.map((line) => line.replace(/ failed.*/s, "")), [
+        "Info registered orders/one",
+        "Warn a heartbeat of orders/one",
+        "Warn no heartbeat of orders/one has been stored for 10s: other services may consider this instance expired",
+        "Info heartbeats of orders/one are stored again",
+        "Info deregistered orders/one"
+      ])
+    }))
+
   test("a cleanup that fails is logged once a minute, and ends with an error once the connection is closed", () =>
     Effect.gen(function*() {
       const log = logged()

@@ -12,6 +12,9 @@ export interface Difference {
   readonly actual: string
 }
 
+/** Whether no update can remove the difference. */
+export const isFixed = ({ setting }: Difference): boolean => setting === "storage"
+
 /** The line of the log for a changed bucket. An update can also lower a setting, or one that an operator has set. */
 export const shownChange = (bucket: string, list: ReadonlyArray<Difference>): string => {
   const changes = list.map(({ actual, expected, setting }) => `${setting} from ${actual} to ${expected}`)

@@ -11,11 +11,11 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { KVStoreConfig } from "../../KVStoreConfig.ts"
-import { BucketNotFound, ConfigMismatch, type KVStoreReason, Rejected, ValueTooLarge } from "../../KVStoreError.ts"
+import { BucketNotFound, ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../KVStoreError.ts"
 import { annotate } from "../logs.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Backend, BackendEvent, Follow, StoredMessage } from "./backend.ts"
-import { differences, shownChange } from "./differences.ts"
+import { differences, isFixed, shownChange } from "./differences.ts"
 import { isValue } from "./entries.ts"
 import { SeenRevisions } from "./firstRevision.ts"
 import type { Log } from "./log.ts"
@@ -154,12 +154,6 @@ const openedAs = (asked: KVStoreConfig, found: KVStoreConfig): KVStoreConfig => 
   })
 }
 
-/** A server refuses to change the storage of a stream. */
-const storageIsFixed = new Rejected({
-  code: 10052,
-  description: "stream configuration update can not change storage type"
-})
-
 /** Opens a bucket that exists. If it differs from the options: fails, updates it or accepts it, by `onMismatch`. */
 const reopen = (
   bucket: MemoryBucket,
@@ -170,7 +164,8 @@ const reopen = (
     const list = differences(asked, found.config)
     if (list.length === 0 || asked.onMismatch === "accept") return Effect.succeed(openedAs(asked, found.config))
     if (asked.onMismatch === "fail") return Effect.fail(new ConfigMismatch({ differences: list }))
-    if (asked.storage !== found.config.storage) return Effect.fail(storageIsFixed)
+    const fixed = list.filter(isFixed)
+    if (fixed.length > 0) return Effect.fail(new ConfigMismatch({ differences: fixed }))
     bucket.update(found, asked)
     const { name } = bucket
     return Effect.as(annotate("KVStore", { bucket: name })(Effect.logInfo(shownChange(name, list))), asked)

@@ -132,6 +132,7 @@ const watchVisibility = (
       const now = left > 0 ? "visible" : "invisible"
       if (now !== (yield* SubscriptionRef.get(visibility))) {
         yield* SubscriptionRef.set(visibility, now)
+        if (now === "visible") yield* Effect.logInfo(`heartbeats of ${own.label} are stored again`)
         // An instance that has left or ended is invisible on purpose: no warning.
         if (now === "invisible" && !own.isOver) {
           yield* Effect.logWarning(

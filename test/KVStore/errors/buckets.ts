@@ -19,7 +19,7 @@ export const buckets = (test: Shared, world: World) => {
       yield* refused(open({ bucket, create: false }), {
         at: "open",
         reason: "BucketNotFound",
-        says: [bucket, "does not exist", "create: true"]
+        says: [bucket, "does not exist", "create: false"]
       })
     }))
 

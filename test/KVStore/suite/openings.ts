@@ -84,12 +84,15 @@ export const openings = (test: Test, backend: Backend, until: Until) => {
       yield* openBucket({ bucket })
     }))
 
-  test("onMismatch update fails with Rejected for a setting that no server can change", () =>
+  test("onMismatch update fails with ConfigMismatch for the storage, which cannot be changed", () =>
     Effect.gen(function*() {
       const bucket = freshName()
       yield* openBucket({ bucket })
-      const error = yield* Effect.flip(openBucket({ bucket, storage: "memory", onMismatch: "update" }))
-      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["Rejected", false])
+      const options = { bucket, storage: "memory", historySize: 5, onMismatch: "update" } as const
+      const error = yield* Effect.flip(openBucket(options))
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["ConfigMismatch", false])
+      assert.include(error.message, "(storage is file, not memory): storage cannot be changed")
+      // Nothing else was changed.
       yield* openBucket({ bucket })
     }))
 

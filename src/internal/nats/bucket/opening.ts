@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
 import { ConfigMismatch, type InvalidConfig, type KVStoreReason, StorageFull } from "../../../KVStoreError.ts"
-import { shownChange } from "../../kv/differences.ts"
+import { isFixed, shownChange } from "../../kv/differences.ts"
 import type { Revisions } from "../../kv/firstRevision.ts"
 import { subjectPrefix } from "../../kv/headers.ts"
 import { annotate } from "../../logs.ts"
@@ -170,6 +170,8 @@ export const make = (options: OpeningOptions): Opening => {
     const differs = list.length > 0 || (config.onMismatch === "update" && Object.keys(labels).length > 0)
     if (!differs || config.onMismatch === "accept") return found
     if (config.onMismatch === "fail") return yield* new ConfigMismatch({ differences: list })
+    const fixed = list.filter(isFixed)
+    if (fixed.length > 0) return yield* new ConfigMismatch({ differences: fixed })
     yield* read(js.updateStream(stream, { ...update, ...labels }, timeout))
     yield* annotate("KVStore", { bucket })(Effect.logInfo(shownChange(bucket, list)))
     return yield* info
