@@ -12,6 +12,7 @@ import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { InvalidConfig } from "./AegisError.ts"
 import * as Buckets from "./Buckets.ts"
@@ -533,9 +534,10 @@ const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: obj
  */
 export interface Health {
   /**
-   * Whether the process should get requests: false while a registration has not begun, and
-   * while one drains. An outage of the store does not change it, so that it does not take a
-   * whole fleet out of its load balancer.
+   * Whether the process should get requests: false while a call of `register` waits, and while
+   * an instance has the status `STARTING`, `UNHEALTHY` or `DRAINING`. True without a
+   * registration. An outage of the store does not change it, so that it does not take a whole
+   * fleet out of its load balancer.
    */
   readonly ready: boolean
   /** Whether the connection to NATS is up. True for the memory backend. */
@@ -567,6 +569,58 @@ export interface ElectionHealth extends Election.CandidateStatus {
   /** The age of the last renewal; none before the first. */
   readonly renewalAge: Option.Option<Duration.Duration>
 }
+
+// The calls are marked as pure, so that a bundle that does not use the schema does not contain it.
+const ageOrNull = /* @__PURE__ */ Schema.OptionFromNullOr(Schema.DurationFromMillis)
+const timeOrNull = /* @__PURE__ */ Schema.OptionFromNullOr(Schema.DateTimeUtcFromString)
+
+/**
+ * Schema of `Health`, for the endpoint of an HTTP API or for JSON. Ages and times that are left
+ * are encoded as milliseconds, dates as ISO 8601 texts, and none as null.
+ *
+ * **Example** (Encoding the health of a process as JSON)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Aegis } from "effect-aegis"
+ *
+ * const program = Effect.flatMap(Aegis.health, Schema.encodeEffect(Schema.fromJsonString(Aegis.Health)))
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+ * // => {"ready":true,"connected":true,"registrations":[],"elections":[]}
+ * ```
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Health: Schema.Codec<Health, Schema.Json> = /* @__PURE__ */ Schema.Struct({
+  ready: Schema.Boolean,
+  connected: Schema.Boolean,
+  registrations: /* @__PURE__ */ Schema.Array(
+    /* @__PURE__ */ Schema.Struct({
+      serviceName: Schema.String,
+      instanceId: Schema.String,
+      isRegistered: Schema.Boolean,
+      status: Registry.Status,
+      lastHeartbeat: timeOrNull,
+      heartbeatAge: ageOrNull
+    })
+  ),
+  elections: /* @__PURE__ */ Schema.Array(
+    /* @__PURE__ */ Schema.Struct({
+      election: Schema.String,
+      candidateId: Schema.String,
+      state: /* @__PURE__ */ Schema.Literals(["Campaigning", "Leading", "Releasing"]),
+      since: Schema.DateTimeUtcFromString,
+      lastRenewal: timeOrNull,
+      leaseEndsIn: ageOrNull,
+      renewalAge: ageOrNull
+    })
+  )
+})
+
+/** The statuses with which an instance should get no requests. */
+const unready = new Set<Registry.Status>(["STARTING", "UNHEALTHY", "DRAINING"])
 
 /**
  * Returns what this process knows of its part in the fleet, for an endpoint such as
@@ -603,7 +657,7 @@ export const health: Effect.Effect<Health, never, Registry.Registry | Election.E
     const now = yield* DateTime.now
     const age = Option.map((since: DateTime.Utc) => DateTime.distance(since, now))
     return {
-      ready: registrations.every(({ lastHeartbeat, status }) => Option.isSome(lastHeartbeat) && status !== "DRAINING"),
+      ready: registrations.every(({ lastHeartbeat, status }) => Option.isSome(lastHeartbeat) && !unready.has(status)),
       connected: Option.isNone(client) || Option.contains(link, "connected"),
       registrations: Array.from(registrations, (one) => ({ ...one, heartbeatAge: age(one.lastHeartbeat) })),
       elections: Array.from(elections, (one) => ({ ...one, renewalAge: age(one.lastRenewal) }))

@@ -26,6 +26,7 @@ import type * as Stream from "effect/Stream"
 import type { ElectionError, LossReason } from "./ElectionError.ts"
 import type { FencingToken } from "./FencingToken.ts"
 import * as service from "./internal/election/service.ts"
+import { forkReported } from "./internal/fibers.ts"
 import { KVStore } from "./KVStore.ts"
 import type { LeaderRecord } from "./LeaderRecord.ts"
 import type { Metadata } from "./ServiceInstance.ts"
@@ -458,3 +459,62 @@ export const layer = (options?: Options): Layer.Layer<Election, ElectionError, K
     Election,
     Effect.flatMap(KVStore, (store) => service.make("Election.layer", store, options, resilient))
   )
+
+/**
+ * Runs work in one process of the fleet, for as long as the layer is in use. It is started
+ * again after a loss of leadership and after a failure, in this process or in another one.
+ *
+ * **When to use**
+ *
+ * Use for a job, a consumer or a scheduler of which the fleet needs exactly one. For work
+ * that ends, use `whileLeader`.
+ *
+ * **Details**
+ *
+ * Building the layer does not wait until this candidate leads. While it leads, `run` runs; after
+ * a loss it is interrupted and awaited, as in `whileLeader`. A failure or a defect of
+ * `run` hands leadership over, and is logged as an error; this candidate campaigns again after a
+ * pause with jitter, from 1 second up to 1 minute as failures continue. So does a
+ * campaign that fails. Once the connection of the store is closed, the work ends for good,
+ * with an error in the log.
+ *
+ * `run` can be a function of the `Leadership`, whose `token` guards the resources to
+ * which it writes. Building the layer fails with an `ElectionError` if the name or an
+ * option is invalid.
+ *
+ * **Example** (One report for the whole fleet)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Aegis, Election } from "effect-aegis"
+ *
+ * const report = Effect.logInfo("reporting").pipe(Effect.delay("1 second"), Effect.forever)
+ *
+ * const Report = Election.layerSingleton("report", report, { candidateId: "orders-1" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const election = yield* Election.Election
+ *   yield* Effect.sleep("100 millis")
+ *   const [status] = yield* election.status
+ *   return `${status?.candidateId}: ${status?.state}`
+ * })
+ *
+ * const Live = Layer.provideMerge(Report, Aegis.layerMemory())
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Live)))
+ * // => orders-1: Leading
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSingleton = <E, R>(
+  election: string,
+  run: Effect.Effect<never, E, R> | ((leadership: Leadership) => Effect.Effect<never, E, R>),
+  options?: CandidateOptions
+): Layer.Layer<never, ElectionError, Election | Exclude<R, Scope.Scope>> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const elections = yield* Election
+    const work = yield* service.toSingleton(elections, election, run, options)
+    yield* forkReported(`the singleton "${election}"`, work)
+  }))

@@ -388,8 +388,15 @@ export interface Registration {
   readonly update: (f: (current: ServiceInstance) => ServiceInstance) => Effect.Effect<void, RegistryError>
   /**
    * Sets the status to `DRAINING`, waits until `done` ends or `timeout` has passed,
-   * then deregisters. A failure of `done` is logged and ends the wait. If the status
-   * cannot be written, `drain` fails at once: it neither waits nor deregisters.
+   * then deregisters.
+   *
+   * **Details**
+   *
+   * A failure of `done` is logged and ends the wait. During an outage, too, `drain`
+   * waits for `done`: heartbeats that are stored later have the status, and the
+   * record is removed if the store comes back within the registry's `leaveTimeout`.
+   * Fails with `DuplicateInstance` or `Deregistered` if the registration was lost, and
+   * with `KVStoreError` if the record could not be removed.
    */
   readonly drain: (
     done: Effect.Effect<void>,
@@ -540,17 +547,51 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
   Layer.effect(Registry, Effect.flatMap(KVStore, (store) => service.make("Registry.layer", store, options)))
 
 /**
+ * The registration of a process that has one: provided by `layerInstance`. A process with
+ * several uses `register`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class CurrentRegistration extends Context.Service<CurrentRegistration, Registration>()(
+  "effect-aegis/Registry/CurrentRegistration"
+) {}
+
+/**
+ * Options of `layerInstance`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InstanceLayerOptions extends RegisterOptions {
+  /**
+   * Whether the instance drains when the layer is released. It has the status `DRAINING` until
+   * `done` ends, or until `timeout` (from 0 to 366 days; a number is milliseconds) has passed, and is
+   * deregistered then. Default `done`: none, so the time that load balancers and callers
+   * have to notice is `timeout`. Default: the instance is deregistered at once.
+   */
+  readonly drain?: {
+    /** The work that the instance finishes. */
+    readonly done?: Effect.Effect<void> | undefined
+    /** Longest wait for `done`. */
+    readonly timeout: Duration.Input
+  } | undefined
+}
+
+/**
  * Registers an instance while the layer is in use, and deregisters it when the
- * layer is released.
+ * layer is released. Provides the registration.
  *
  * **Details**
  *
- * Fails as `register` does. If the registration is lost, because another process
+ * `instance` can be an effect, for a port that is known once the server listens. Fails
+ * as the effect and as `register` do. If the registration is lost, because another process
  * took the id or deregistered the instance, the layer logs an error and stays in
  * use.
  *
- * `list` and `watch` include this instance. The layer does not return the id that it
- * chose: set `instanceId`, or use `register`, to know which instance is this one.
+ * With `drain`, the instance finishes its work before it leaves. A layer is released before the
+ * layers that it is built on: build this one on that of the HTTP server, as below,
+ * so that the server answers while the instance drains.
  *
  * **Gotchas**
  *
@@ -587,18 +628,54 @@ export const layer = (options?: Options): Layer.Layer<Registry, RegistryError, K
  * // => true
  * ```
  *
+ * **Example** (The port of an HTTP server, and time to drain)
+ *
+ * ```ts
+ * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
+ * import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+ * import { createServer } from "node:http"
+ *
+ * const instance = Effect.map(HttpServer.HttpServer, ({ address }) => ({
+ *   serviceName: "orders",
+ *   version: "1.2.3",
+ *   metadata: { port: "port" in address ? address.port : 0 }
+ * }))
+ *
+ * const Instance = Registry.layerInstance(instance, { drain: { timeout: "5 seconds" } })
+ *
+ * const Routes = HttpRouter.add("GET", "/", HttpServerResponse.text("orders"))
+ *
+ * const Live = Instance.pipe(
+ *   Layer.provideMerge(HttpRouter.serve(Routes)),
+ *   Layer.provide(NodeHttpServer.layer(createServer, { port: 0 })),
+ *   Layer.provide(Aegis.layerConfig())
+ * )
+ *
+ * NodeRuntime.runMain(Layer.launch(Live))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layerInstance = (
-  instance: InstanceOptions,
-  options?: RegisterOptions
-): Layer.Layer<never, RegistryError, Registry> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const registry = yield* Registry
-    const { lost } = yield* registry.register(instance, options)
-    yield* forkReported("the registration of a layerInstance", Effect.flatMap(lost, (error) => Effect.fail(error)))
-  }))
+export const layerInstance = <E = never, R = never>(
+  instance: InstanceOptions | Effect.Effect<InstanceOptions, E, R>,
+  options?: InstanceLayerOptions
+): Layer.Layer<CurrentRegistration, RegistryError | E, Registry | Exclude<R, Scope.Scope>> =>
+  Layer.effect(
+    CurrentRegistration,
+    Effect.gen(function*() {
+      const registry = yield* Registry
+      const { drain, register } = yield* service.instanceLayerOptions(options)
+      const registration = yield* registry.register(Effect.isEffect(instance) ? yield* instance : instance, register)
+      const { lost } = registration
+      yield* forkReported("the registration of a layerInstance", Effect.flatMap(lost, (error) => Effect.fail(error)))
+      // Runs before the registration ends.
+      if (drain !== undefined) yield* Effect.addFinalizer(() => service.drainAtEnd(registration, drain))
+      return registration
+    })
+  )
 
 /**
  * Runs `cleanup` repeatedly while the layer is in use. `schedule` is an interval of
@@ -667,7 +744,7 @@ export const layerCleanup = (
       Effect.tap(({ removed }) =>
         Effect.forEach(removed, (one) => Effect.logInfo(`${done} ${one.instance}: ${one.reason}`))
       ),
-      Effect.andThen(failures.ended),
+      Effect.andThen(failures.ended()),
       Effect.catchIf(
         ({ reason }) => !(reason._tag === "KVStoreError" && isClosed(reason)),
         (error) => failures.log(error.message, Effect.logWarning(`the cleanup failed: ${error.message}`))

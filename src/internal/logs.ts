@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { KVStoreError } from "../KVStoreError.ts"
 import { monotonicMillis } from "./time.ts"
 
 /** The subject of a line. A field that is undefined is left out. */
@@ -47,9 +48,21 @@ export class Repeated {
     })
   }
 
-  /** The failure has ended: its next occurrence is logged at once. */
-  readonly ended: Effect.Effect<void> = Effect.sync(() => this.loggedAt.clear())
+  /** The failure has ended: its next occurrence is logged at once. Runs `line` if the failure was logged. */
+  ended(line: Effect.Effect<void> = Effect.void): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.loggedAt.size === 0) return Effect.void
+      this.loggedAt.clear()
+      return line
+    })
+  }
 }
+
+/** The reason of a failure that is retried, for a line: without the advice to try again, which is for callers. */
+export const causeOf = (error: { readonly _tag: string; readonly message: string }): string =>
+  error instanceof KVStoreError && error.reason._tag === "Unavailable"
+    ? `the store cannot be reached (${error.reason.problem})`
+    : error.message
 
 /** Records that are remembered as logged. */
 const mostRecords = 1000

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Aegis from "../../src/Aegis.ts"
 import * as Buckets from "../../src/Buckets.ts"
@@ -95,5 +96,61 @@ describe("Aegis.health", () => {
       yield* Deferred.succeed(stopping, undefined)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* states, ["two Leading"])
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
+
+  for (
+    const [status, ready] of [["STARTING", false], ["ACTIVE", true], ["STANDBY", true], ["UNHEALTHY", false]] as const
+  ) {
+    it.effect(`of an instance with the status ${status} is ${ready ? "ready" : "not ready"}`, () =>
+      Effect.gen(function*() {
+        const registry = yield* Registry.Registry
+        yield* registry.register({ ...orders, status })
+        assert.strictEqual((yield* Aegis.health).ready, ready)
+      }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
+  }
+
+  it.effect("is JSON through its schema: ages in milliseconds, times as texts, and null for none", () =>
+    Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      const election = yield* Election.Election
+      yield* registry.register(orders)
+      yield* election.campaign("job", { candidateId: "orders-1" })
+      yield* Effect.forkScoped(election.campaign("job", { candidateId: "orders-2" }))
+      yield* TestClock.adjust("2 seconds")
+      const health = yield* Aegis.health
+      const json = yield* Schema.encodeEffect(Schema.fromJsonString(Aegis.Health))(health)
+      assert.deepStrictEqual(JSON.parse(json), {
+        ready: true,
+        connected: true,
+        registrations: [{
+          serviceName: "orders",
+          instanceId: "orders-1",
+          isRegistered: true,
+          status: "ACTIVE",
+          lastHeartbeat: "1970-01-01T00:00:00.000Z",
+          heartbeatAge: 2000
+        }],
+        elections: [
+          {
+            election: "job",
+            candidateId: "orders-1",
+            state: "Leading",
+            since: "1970-01-01T00:00:00.000Z",
+            lastRenewal: "1970-01-01T00:00:00.000Z",
+            leaseEndsIn: 18_000,
+            renewalAge: 2000
+          },
+          {
+            election: "job",
+            candidateId: "orders-2",
+            state: "Campaigning",
+            since: "1970-01-01T00:00:00.000Z",
+            lastRenewal: null,
+            leaseEndsIn: null,
+            renewalAge: null
+          }
+        ]
+      })
+      assert.deepStrictEqual(yield* Schema.decodeEffect(Schema.fromJsonString(Aegis.Health))(json), health)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
 })

@@ -43,9 +43,25 @@ describe("Election in memory: log", () => {
       }).pipe(Effect.provide(log.layer))
       assert.deepStrictEqual(log.troubles(), [
         "Warn lost the leadership of \"orders\" in term 1: another candidate has written the record",
-        "Warn a renewal of \"orders\" failed and is retried: put \"election.orders\" in bucket \"faulty\": the store " +
-        "cannot be reached (disconnected): try again; nothing was written",
+        "Warn a renewal of \"orders\" failed and is retried: the store cannot be reached (disconnected)",
         "Warn lost the leadership of \"orders\" in term 1: no renewal was stored within renewDeadline"
+      ])
+    }))
+
+  test("a leader that renews again before its deadline logs that it kept its leadership", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { link, one } = yield* two()
+        yield* link.set(away)
+        yield* TestClock.adjust(leaseDuration / 4)
+        yield* link.set(undefined)
+        yield* TestClock.adjust(leaseDuration)
+        assert.isUndefined(yield* one.whyLost)
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(log.lines.filter((line) => !line.includes("campaigning")).slice(-2), [
+        "Warn a renewal of \"orders\" failed and is retried: the store cannot be reached (disconnected)",
+        "Info kept the leadership of \"orders\": renewals are stored again"
       ])
     }))
 

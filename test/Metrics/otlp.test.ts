@@ -102,6 +102,7 @@ describe("Metrics", () => {
       const mine = sent().filter(({ name }) => name.startsWith("effect_aegis_")).map(shown).toSorted()
       assert.deepStrictEqual(mine, [
         "counter effect_aegis_election_losses_total 1: election, reason",
+        "counter effect_aegis_election_overruns_total 1: election",
         "counter effect_aegis_election_renewals_total 1: election, outcome",
         "counter effect_aegis_election_terms_total 1: election",
         "counter effect_aegis_kv_operations_total 1: bucket, operation, outcome",

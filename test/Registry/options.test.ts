@@ -137,7 +137,7 @@ const badRegistrations: ReadonlyArray<readonly [what: string, options: unknown, 
   ["onDuplicate Fail", { onDuplicate: "Fail" }, `onDuplicate: expected ${choices}, got "Fail"`],
   ["onDuplicate null", { onDuplicate: null }, `onDuplicate: expected ${choices}, got null`],
   ["an unknown option", { onduplicate: "fail" }, `no option "onduplicate": the options are heartbeat, onDuplicate`],
-  ["null", null, "options: expected an object with heartbeat, onDuplicate, got null"]
+  ["null", null, "options: expected an object with heartbeat, onDuplicate"]
 ]
 
 const build = (layer: Layer.Layer<never, Registry.RegistryError, Registry.Registry>, registry: Process["registry"]) =>

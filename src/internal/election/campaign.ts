@@ -132,7 +132,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* isHealthy(candidate)) {
-        yield* health.ended
+        yield* health.ended()
         if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
         yield* health.log(

@@ -9,7 +9,13 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { CandidateStatus } from "../../Election.ts"
 import type { LossReason } from "../../ElectionError.ts"
-import { electionIsLeader, electionLastRenewal, electionLosses, electionTerms } from "../../Metrics.ts"
+import {
+  electionIsLeader,
+  electionLastRenewal,
+  electionLosses,
+  electionOverruns,
+  electionTerms
+} from "../../Metrics.ts"
 import { forkReported } from "../fibers.ts"
 import { type Series, series, update } from "../metrics.ts"
 import { type OpenSpan, start } from "../spans.ts"
@@ -112,6 +118,13 @@ export class Candidacy {
   }
 }
 
+/** Starts the counters of an election at 0: rates and increases do not see the first event of a series that begins with it. */
+const startCounters = (election: string): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.forEach(Object.keys(losses), (reason) => update(electionLosses, { election, reason }, 0), { discard: true }),
+    Effect.andThen(update(electionTerms, { election }, 0), update(electionOverruns, { election }, 0))
+  )
+
 export class Candidacies {
   private readonly all = new Map<Candidacy, Tenure>()
 
@@ -124,6 +137,7 @@ export class Candidacies {
     const isLeader = yield* series(electionIsLeader, attributes)
     const lastRenewal = yield* series(electionLastRenewal, attributes)
     yield* isLeader.set(0)
+    yield* startCounters(election)
     const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
     const tenure = makeTenure(candidacy)
     yield* Effect.acquireRelease(

@@ -21,6 +21,7 @@ import { checkName, failure, toCandidate, toLayerOptions } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
+import { singleton, toWork, type Work } from "./singleton.ts"
 import type { TermTimings } from "./tenure.ts"
 
 /**
@@ -76,6 +77,29 @@ interface Elections {
   readonly times: TermTimings
 }
 
+/** Checks the arguments of a campaign, for each service created here. */
+const checks = new WeakMap<
+  Election["Service"],
+  (operation: string, election: string, options: CandidateOptions | undefined) => Effect.Effect<unknown, ElectionError>
+>()
+
+/**
+ * Checks the arguments of `layerSingleton`, and returns its effect. A service that this library did not create checks those of
+ * campaigns itself.
+ */
+export const toSingleton = <E, R>(
+  service: Election["Service"],
+  election: string,
+  run: Effect.Effect<never, E, R> | Work<E, R>,
+  options: CandidateOptions | undefined
+): Effect.Effect<Effect.Effect<never, E | ElectionError, R>, ElectionError> => {
+  const operation = "layerSingleton"
+  return (checks.get(service)?.(operation, election, options) ?? Effect.void).pipe(
+    Effect.andThen(Effect.mapError(Effect.fromResult(toWork(run)), failure(operation, election))),
+    Effect.map((work) => singleton(service, election, work, options))
+  )
+}
+
 /** `operation` is the constructor that was called, for errors. */
 export const make = Effect.fnUntraced(function*(
   operation: string,
@@ -95,7 +119,7 @@ export const make = Effect.fnUntraced(function*(
   const candidacies = new Candidacies()
   const services = { store, clock, observations, candidacies, leaving, sitsOut: new Map<string, number>() }
   const elections: Elections = { services, followed, times }
-  return {
+  const service: Election["Service"] = {
     status: candidacies.status,
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),
@@ -115,6 +139,8 @@ export const make = Effect.fnUntraced(function*(
         )
       ))
   }
+  checks.set(service, (operation, election, options) => enter(elections, operation, election, options))
+  return service
 })
 
 const enter = (

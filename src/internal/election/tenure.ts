@@ -17,7 +17,7 @@ import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { electionRenewalDuration, electionRenewals } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
-import { Repeated } from "../logs.ts"
+import { causeOf, Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
@@ -251,7 +251,7 @@ export class Tenure {
             isConflict(error) ? this.readBack : this.missed(error)
           ),
         onSuccess: ([took]) =>
-          Effect.as(Effect.andThen(this.failures.ended, this.renewedAfter(took)), "settled" as const)
+          Effect.as(Effect.andThen(this.failures.ended(this.reportKept), this.renewedAfter(took)), "settled" as const)
       })
     }))
   )
@@ -268,8 +268,12 @@ export class Tenure {
     )
   }
 
+  private readonly reportKept = Effect.suspend(() =>
+    Effect.logInfo(`kept the leadership of "${this.options.election}": renewals are stored again`)
+  )
+
   private missed(error: KVStoreError): Effect.Effect<"retry"> {
-    const line = Effect.logWarning(`a renewal of "${this.options.election}" failed and is retried: ${error.message}`)
+    const line = Effect.logWarning(`a renewal of "${this.options.election}" failed and is retried: ${causeOf(error)}`)
     return Effect.as(this.failures.log(error.reason._tag, line), "retry")
   }
 

@@ -20,6 +20,7 @@ import {
   between,
   duration,
   flag,
+  group,
   hintFor,
   kindOf,
   longest,
@@ -72,11 +73,18 @@ const checkMaxAge = (
     : ["shortest heartbeat", shortestInterval] as const
   const least = Duration.times(interval, 2)
   if (Duration.isLessThan(maxAge, least)) {
-    return refuse(
-      "maxAge",
-      `at least ${Duration.format(least)}, twice the ${which}`,
-      `${Duration.format(maxAge)}${hintFor(given)}`
-    )
+    // Names the option that was given: the other one is its default.
+    return given === undefined && Duration.isDuration(heartbeat)
+      ? refuse(
+        "heartbeat",
+        `at most ${Duration.format(Duration.divideUnsafe(maxAge, 2))}, half of maxAge (${Duration.format(maxAge)})`,
+        Duration.format(heartbeat)
+      )
+      : refuse(
+        "maxAge",
+        `at least ${Duration.format(least)}, twice the ${which}`,
+        `${Duration.format(maxAge)}${hintFor(given)}`
+      )
   }
   return Duration.isGreaterThan(maxAge, longest)
     ? refuse("maxAge", `at most ${Duration.format(longest)}`, Duration.format(maxAge))
@@ -168,6 +176,20 @@ export const toDrainOptions = (done: unknown, options: unknown) =>
   Effect.isEffect(done)
     ? read("options", options, { timeout: duration(Duration.zero) })
     : refuse("done", "an Effect", kindOf(done))
+
+const instanceLayerSettings = {
+  heartbeat: anything,
+  onDuplicate: anything,
+  drain: optional(group({
+    done: optional<Effect.Effect<void>>((name, value) =>
+      Effect.isEffect(value) ? Result.succeed(value as Effect.Effect<void>) : refuse(name, "an Effect", kindOf(value))
+    ),
+    timeout: duration(Duration.zero)
+  }))
+}
+
+/** Reads the options of `layerInstance`, without those of `register`, which that checks. */
+export const toInstanceLayerOptions = (options: unknown) => read("options", options, instanceLayerSettings)
 
 const nameRules = {
   serviceName: [Schema.is(ServiceName), "a letter, then letters, digits, _ and -"],

@@ -62,6 +62,8 @@ export class OwnRecord {
   readonly names: { readonly serviceName: string; readonly instanceId: string }
 
   private state: State
+  /** Whether each record that is written from now on has the status `DRAINING`. */
+  private isDraining = false
   private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
   /** Operations run one after the other. */
@@ -80,9 +82,18 @@ export class OwnRecord {
     return `${this.names.serviceName}/${this.names.instanceId}`
   }
 
-  /** The instance as last stored; before the first write, the instance to write. */
+  /** The instance as last stored; before the first write, and while it drains, the instance to write. */
   get instance(): ServiceInstance {
-    return this.state.record.instance
+    return this.withStatus(this.state.record.instance)
+  }
+
+  /** Begins to drain. It lasts until the process leaves, also if no write succeeds. */
+  readonly beginDraining: Effect.Effect<void> = Effect.sync(() => {
+    this.isDraining = true
+  })
+
+  private withStatus(instance: ServiceInstance): ServiceInstance {
+    return this.isDraining ? changed(instance, { status: "DRAINING" }) : instance
   }
 
   /**
@@ -269,7 +280,7 @@ export class OwnRecord {
     return Result.flatMap(
       change === undefined ? Result.succeed(record.instance) : change(record.instance),
       (instance) => {
-        const stamped = { ...record, instance: changed(instance, { lastHeartbeat: now }) }
+        const stamped = { ...record, instance: changed(this.withStatus(instance), { lastHeartbeat: now }) }
         return Result.map(toBytes(stamped, recordLimit(config)), (bytes) => ({ record: stamped, bytes }))
       }
     )

@@ -3,13 +3,11 @@
  * at the end (docs/protocols/registry.md, R7 to R18). `OwnRecord` writes and deletes
  * the record.
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -20,28 +18,20 @@ import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import type { LeaveBudget } from "../leaving.ts"
-import { annotate, Repeated } from "../logs.ts"
+import { annotate, causeOf, Repeated } from "../logs.ts"
 import { series, update } from "../metrics.ts"
-import { backoff, conflictPause, isClosed } from "../retry.ts"
+import { conflictPause } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
 import { traced } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
+import { deregister, drain, type Leaving } from "./leave.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
 import { OwnRecord } from "./ownRecord.ts"
 import type { OnDuplicate } from "./ownState.ts"
-import { changed } from "./record.ts"
+import { isFinal, isUnknownWrite, tagOf } from "./reasons.ts"
 import type { Registrations } from "./registrations.ts"
-import { attemptTimeout, onSchedule, steadily, watchGaps } from "./schedule.ts"
-
-/** Backoff of failed heartbeats, with jitter, while the store is not available. */
-const shortestRetry = Duration.millis(250)
-const longestRetry = Duration.seconds(2)
-
-/** Backoff of a failed removal at the end, with jitter. */
-const shortestLeaveRetry = Duration.millis(50)
-const longestLeaveRetry = Duration.millis(250)
+import { attemptTimeout, onSchedule, retrying, shortestRetry, steadily, watchGaps } from "./schedule.ts"
 
 /** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
@@ -53,19 +43,8 @@ export interface RegistrationOptions {
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
   readonly onDuplicate: OnDuplicate
   readonly registrations: Registrations
-  readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
+  readonly leaving: Leaving
 }
-
-const isFinal = (reason: RegistryReason): boolean =>
-  reason._tag === "DuplicateInstance" || reason._tag === "Deregistered" ||
-  (reason._tag === "KVStoreError" && isClosed(reason))
-
-/**
- * Whether the outcome of a write is unknown. An unknown outcome of a read is an
- * ordinary failure: a read has no effect.
- */
-const isUnknownWrite = (reason: RegistryReason): boolean =>
-  reason._tag === "KVStoreError" && reason.operation === "put" && reason.reason._tag === "OutcomeUnknown"
 
 /**
  * Enrols, and repeats that after a first write without an answer: the write may have
@@ -92,7 +71,8 @@ const heartbeats = (
   const { access: { maxAge }, heartbeat } = options
   const failures = new Repeated()
   const { serviceName: service } = options.instance
-  const sentOne = Effect.andThen(failures.ended, stored)
+  const recovered = Effect.logInfo(`heartbeats of ${own.label} are stored again`)
+  const sentOne = Effect.andThen(failures.ended(recovered), stored)
   const send = Effect.andThen(own.write(Result.succeed), sentOne).pipe(
     Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
     Effect.tapError((reason) =>
@@ -100,10 +80,10 @@ const heartbeats = (
         ? Effect.void
         : failures.log(
           tagOf(reason),
-          Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${reason.message}`)
+          Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${causeOf(reason)}`)
         )
     ),
-    Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })
+    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })
   )
   const label = `the heartbeat schedule of ${own.label}`
   const sent = Duration.isDuration(heartbeat)
@@ -132,7 +112,6 @@ const watchVisibility = (
       const now = left > 0 ? "visible" : "invisible"
       if (now !== (yield* SubscriptionRef.get(visibility))) {
         yield* SubscriptionRef.set(visibility, now)
-        if (now === "visible") yield* Effect.logInfo(`heartbeats of ${own.label} are stored again`)
         // An instance that has left or ended is invisible on purpose: no warning.
         if (now === "invisible" && !own.isOver) {
           yield* Effect.logWarning(
@@ -146,44 +125,6 @@ const watchVisibility = (
   })
 
 const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: serviceName, instanceId })
-
-const tagOf = (reason: RegistryReason): string => reason._tag === "KVStoreError" ? reason.reason._tag : reason._tag
-
-const isTransient = (reason: RegistryReason): boolean =>
-  reason._tag === "KVStoreError" && (reason.isRetryable || reason.reason._tag === "OutcomeUnknown")
-
-/** Removes the record at the end of the scope, for at most `leaveTimeout`: the store may come back within it. */
-const deregister = ({ leaving: { budget, timeout } }: RegistrationOptions, own: OwnRecord): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    // Without a write there is nothing to remove, so a failed registration does not wait for the store.
-    const { isOver: wasOver, mayBeStored } = own
-    const failed = (why: string, ...cause: ReadonlyArray<Cause.Cause<never>>) =>
-      mayBeStored
-        ? Effect.logWarning(
-          `${own.label} could not be deregistered (${why}): it stays listed until its last heartbeat is older than maxAge`,
-          ...cause
-        )
-        : Effect.void
-    const leave = Effect.retry(own.leave, {
-      while: (reason) => mayBeStored && isTransient(reason),
-      schedule: backoff(shortestLeaveRetry, longestLeaveRetry)
-    })
-    let hasAnswered = false
-    const answered = Effect.sync(() => {
-      hasAnswered = true
-    })
-    return budget.run({ timeout, leave: Effect.andThen(leave, answered), hasAnswered: () => hasAnswered }).pipe(
-      Effect.flatMap((left) =>
-        Option.isNone(left)
-          ? failed("no answer in time")
-          : mayBeStored && !wasOver
-          ? Effect.logInfo(`deregistered ${own.label}`)
-          : Effect.void
-      ),
-      Effect.catch((reason) => failed(reason.message)),
-      Effect.catchCause((cause) => failed("a defect", cause))
-    )
-  })
 
 /**
  * Registers an instance. The finalizers run when the scope closes, or at once if the
@@ -240,18 +181,11 @@ const begin = Effect.fnUntraced(function*(
     instance: Effect.sync(() => own.instance),
     update: (f) => Effect.mapError(own.write((current) => toChanged(f, current)), failure("update")),
     drain: (done, drainOptions) =>
-      Effect.gen(function*() {
-        const { timeout } = yield* Effect.fromResult(toDrainOptions(done, drainOptions))
-        yield* own.write((current) => Result.succeed(changed(current, { status: "DRAINING" })))
-        yield* Effect.timeoutOption(done, timeout).pipe(
-          // The instance is deregistered also if the work fails.
-          Effect.catchCause((cause) =>
-            Effect.logWarning(`the work of ${own.label} failed while the instance drained`, cause)
-          )
-        )
-        yield* own.leave
-        yield* Effect.logInfo(`deregistered ${own.label}`)
-      }).pipe(Effect.mapError(failure("drain"))),
+      Effect.fromResult(toDrainOptions(done, drainOptions)).pipe(
+        Effect.flatMap(({ timeout }) => drain(options, own, done, timeout)),
+        Effect.mapError(failure("drain")),
+        annotate("Registry", subjectOf(options.instance))
+      ),
     lost: Deferred.await(lost),
     visibility: Stream.changes(SubscriptionRef.changes(visibility))
   }

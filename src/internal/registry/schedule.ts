@@ -7,9 +7,14 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { inWholeMillis } from "../retry.ts"
+import { backoff, inWholeMillis } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { shortestInterval } from "./options.ts"
+
+/** The pauses after failed writes, with jitter, while the store is not available. */
+export const shortestRetry = Duration.millis(250)
+const longestRetry = Duration.seconds(2)
+export const retrying = backoff(shortestRetry, longestRetry)
 
 /** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)

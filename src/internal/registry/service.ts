@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
-import type { Options, Registry } from "../../Registry.ts"
+import type { Options, RegisterOptions, Registration, Registry } from "../../Registry.ts"
 import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
@@ -24,6 +24,7 @@ import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
 import { makeHeartbeat } from "./heartbeat.ts"
+import type { Leaving } from "./leave.ts"
 import * as options from "./options.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
@@ -48,7 +49,7 @@ interface Parts {
   readonly access: accessTo.Access
   readonly clock: Clock.Clock
   readonly times: options.RegistryTimings
-  readonly leaving: registration.RegistrationOptions["leaving"]
+  readonly leaving: Leaving
   readonly registrations: Registrations
   /** Identifies the records that `heartbeat` of this registry writes. */
   readonly nonce: string
@@ -204,6 +205,23 @@ const timesOf = new WeakMap<Service, options.RegistryTimings>()
 /** Reads the options of `layerCleanup`. */
 export const cleanupLayerOptions = (registry: Service, given: unknown) =>
   accepted("Registry.layerCleanup", options.toCleanupLayerOptions(given, timesOf.get(registry)))
+
+/** Reads the options of `layerInstance`. */
+export const instanceLayerOptions = (given: unknown) =>
+  Effect.map(
+    accepted("Registry.layerInstance", options.toInstanceLayerOptions(given)),
+    ({ drain, ...register }) => ({ drain, register: register as RegisterOptions })
+  )
+
+/** Drains a registration at its end. Its scope reports that it cannot be deregistered, so a failure is not repeated here. */
+export const drainAtEnd = (
+  { drain }: Registration,
+  { done = Effect.never, timeout }: {
+    readonly done?: Effect.Effect<void> | undefined
+    readonly timeout: Duration.Duration
+  }
+): Effect.Effect<void> =>
+  Effect.catch(drain(done, { timeout }), (error) => Effect.logDebug("draining has failed", error.message))
 
 export const make = Effect.fnUntraced(function*(
   operation: string,
