@@ -18,7 +18,7 @@ import type { InvalidConfig } from "./AegisError.ts"
 import * as Buckets from "./Buckets.ts"
 import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
-import { ageOfRecords, open } from "./internal/aegis/buckets.ts"
+import { ageOfRecords, open, placed } from "./internal/aegis/buckets.ts"
 import { connectionFrom, noServers, orVariable, reportUnknown, withVariables } from "./internal/aegis/variables.ts"
 import { toLayerOptions as toElectionOptions } from "./internal/election/candidate.ts"
 import { bucketForm, bucketFormInWords } from "./internal/kv/limits.ts"
@@ -72,7 +72,11 @@ export interface Options {
   readonly registry?: RegistryOptions | undefined
   /** Options of elections, and the name of their bucket. Default: those of `Election.layer`. */
   readonly election?: ElectionOptions | undefined
-  /** Number of copies of each bucket in a NATS cluster, 1 to 5. Default 1. */
+  /**
+   * Number of copies of each bucket in a NATS cluster, 1 to 5. Default 1. With the layers that
+   * provide `Buckets`, also of the program's own buckets that do not set it: one that exists with another
+   * number is used as it is, with a warning.
+   */
   readonly replicas?: number | undefined
   /**
    * What to do with an existing bucket that has another configuration, for example
@@ -100,9 +104,9 @@ export interface Options {
   readonly leaveTimeout?: Duration.Input | undefined
   /** Whether missing buckets are created. Default true. */
   readonly create?: boolean | undefined
-  /** The JetStream domain of both buckets: see `BucketOptions`. */
+  /** The JetStream domain of both buckets, and of the program's own by default: see `BucketOptions`. */
   readonly domain?: string | undefined
-  /** The prefix of the JetStream API of another account, for both buckets: see `BucketOptions`. */
+  /** The prefix of the JetStream API of another account, for the same buckets: see `BucketOptions`. */
   readonly apiPrefix?: string | undefined
 }
 
@@ -196,6 +200,7 @@ const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, o
   return {
     registry: { leaveTimeout, ...registry.rest as Registry.Options | undefined },
     election: { leaveTimeout, ...ofElection },
+    placement: { replicas: buckets.replicas, domain: buckets.domain, apiPrefix: buckets.apiPrefix },
     registryBucket: { ...buckets, bucket: registry.bucket, streamMaxAge },
     electionBucket: { ...buckets, bucket: election.bucket }
   }
@@ -203,6 +208,15 @@ const checked = /* @__PURE__ */ Effect.fnUntraced(function*(operation: string, o
 
 const bucketLayer = (options: BucketOptions): Layer.Layer<KVStore, KVStoreError, Buckets.Buckets> =>
   Layer.effect(KVStore, Buckets.Buckets.use((buckets) => open(buckets, options)))
+
+/** The buckets of a preset, which the program's own buckets use, too. */
+const placedBuckets = <R>(
+  { placement }: Effect.Success<ReturnType<typeof checked>>,
+  backend: Layer.Layer<Buckets.Buckets, never, R>
+): Layer.Layer<Buckets.Buckets, never, R> =>
+  Layer.effect(Buckets.Buckets, Buckets.Buckets.useSync((buckets) => placed(buckets, placement))).pipe(
+    Layer.provide(backend)
+  )
 
 /** The services over `Buckets`. They share the time that they have to leave. */
 const services = (known: Effect.Success<ReturnType<typeof checked>>) =>
@@ -284,7 +298,7 @@ export const layer = (
 export const layerMemory = (options?: Options): Layer.Layer<Services, KVStoreError | RegistryError | ElectionError> =>
   Layer.unwrap(Effect.map(
     checked("Aegis.layerMemory", options),
-    (known) => Layer.provideMerge(services(known), Buckets.layerMemory)
+    (known) => Layer.provideMerge(services(known), placedBuckets(known, Buckets.layerMemory))
   ))
 
 /**
@@ -332,7 +346,7 @@ export const layerNats = (
     const [given, connection] = yield* apart(options)
     const known = yield* checked("Aegis.layerNats", given)
     return services(known).pipe(
-      Layer.provideMerge(Buckets.layerNats),
+      Layer.provideMerge(placedBuckets(known, Buckets.layerNats)),
       Layer.provideMerge(NatsClient.layer(connection))
     )
   }))

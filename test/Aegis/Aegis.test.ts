@@ -18,7 +18,7 @@ import { temporaryFile } from "../support/files.ts"
 import { startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
-import { logged } from "../support/suite.ts"
+import { logged, reasonOf } from "../support/suite.ts"
 
 /** A port without a listener: a connection attempt takes longer than the refusal of an option. */
 const nowhere = "nats://127.0.0.1:1"
@@ -309,6 +309,30 @@ describe("Aegis, by variables", () => {
 })
 
 describe("Aegis, over Buckets", () => {
+  const copies = (options: Partial<KVStore.BucketOptions> = {}) =>
+    Effect.map(KVStore.make({ bucket: "orders", ...options }), ({ config }) => config.replicas)
+
+  it.effect("a bucket of the program has the number of copies of the services, unless it sets its own", () =>
+    Effect.gen(function*() {
+      const lines = yield* warningsOf(
+        Effect.gen(function*() {
+          assert.strictEqual(yield* copies(), 3)
+          assert.strictEqual(yield* copies({ bucket: "stock", replicas: 1 }), 1)
+          // One that exists is used as it is, with a warning, unless its own options say otherwise.
+          assert.strictEqual(yield* copies({ bucket: "stock" }), 1)
+          assert.strictEqual(yield* copies({ bucket: "stock", onMismatch: "accept" }), 1)
+          yield* reasonOf(copies({ bucket: "stock", replicas: 5 }), "ConfigMismatch")
+          yield* reasonOf(copies({ bucket: "stock", historySize: 5 }), "ConfigMismatch")
+          assert.strictEqual(yield* copies({ bucket: "stock", onMismatch: "update" }), 3)
+          yield* reasonOf(KVStore.make(untyped(null)), "InvalidConfig")
+        }).pipe(Effect.scoped, Effect.provide(Aegis.layerMemory({ replicas: 3 })))
+      )
+      assert.deepStrictEqual(lines, [
+        "Warn the bucket \"stock\" differs from the options and is used as it is (replicas is 1, not 3): " +
+        "set onMismatch: \"update\" to change it"
+      ])
+    }))
+
   it.effect("a bucket of the program is on the same backend as the services", () =>
     Effect.gen(function*() {
       class Orders extends KVStore.Service<Orders>()("test/Orders", { bucket: "orders" }) {}

@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Buckets } from "../../Buckets.ts"
+import type { AccountOptions, Buckets } from "../../Buckets.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { BucketOptions, KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
@@ -31,13 +31,16 @@ const shown = (list: ReturnType<typeof differences>): string =>
   list.map(({ actual, expected, setting }) => `${setting} is ${actual}, not ${expected}`).join("; ")
 
 /** Logs how the bucket differs from the options. */
-const reportDifferences = (asked: KVStoreConfig, found: KVStoreConfig): Effect.Effect<void> => {
+const reportDifferences = (asked: KVStoreConfig, found: KVStoreConfig, remedy: string): Effect.Effect<void> => {
   const list = differences(asked, found)
   return list.length === 0 ? Effect.void : Effect.logWarning(
     `the bucket "${asked.bucket}" differs from the options and is used as it is (${shown(list)}): ` +
-      `set onMismatch: "update" (AEGIS_ON_MISMATCH=update) to change it`
+      `set ${remedy} to change it`
   )
 }
+
+const ofBucket = `onMismatch: "update"`
+const ofServices = `${ofBucket} (AEGIS_ON_MISMATCH=update)`
 
 /** The options that change nothing but the age of a bucket. */
 const withAge = (options: BucketOptions, found: KVStoreConfig, streamMaxAge: Duration.Duration): BucketOptions => ({
@@ -80,7 +83,8 @@ const raiseAge = (buckets: Buckets["Service"], options: BucketOptions, asked: KV
  */
 export const open = (
   buckets: Buckets["Service"],
-  options: BucketOptions
+  options: BucketOptions,
+  remedy = ofServices
 ): Effect.Effect<Store, KVStoreError, Scope.Scope> => {
   if (options.onMismatch !== undefined) return buckets.open(options)
   const accepting = { ...options, onMismatch: "accept" } as const
@@ -88,7 +92,44 @@ export const open = (
     const asked = yield* config.make(accepting)
     if (asked.streamMaxAge !== undefined) yield* raiseAge(buckets, accepting, asked)
     const store = yield* buckets.open(accepting)
-    yield* reportDifferences(asked, store.config)
+    yield* reportDifferences(asked, store.config, remedy)
     return store
   }).pipe(annotate("Aegis", { bucket: options.bucket }))
 }
+
+/** The settings that the program's own buckets have by default. */
+export type Placement = Pick<BucketOptions, "replicas" | "domain" | "apiPrefix">
+
+const differsInReplicas = ({ reason }: KVStoreError): boolean =>
+  reason._tag === "ConfigMismatch" && reason.differences.every(({ setting }) => setting === "replicas")
+
+/** The domain or the prefix by default, unless one of them is given. */
+const withAccess = <A extends AccountOptions>(
+  options: A | undefined,
+  { apiPrefix, domain }: Placement
+): A | undefined =>
+  options?.domain === undefined && options?.apiPrefix === undefined && (domain ?? apiPrefix) !== undefined
+    ? { ...options, domain, apiPrefix } as A
+    : options
+
+/**
+ * The buckets of the program, beside those of the services. A bucket that exists with another number of copies than the default
+ * is used as it is, because a rollout can change that number.
+ */
+export const placed = (buckets: Buckets["Service"], placement: Placement): Buckets["Service"] => ({
+  open: (given) => {
+    const options = withAccess(given, placement) ?? given
+    const { replicas } = placement
+    if (replicas === undefined || typeof options !== "object" || options?.replicas !== undefined) {
+      return buckets.open(options)
+    }
+    const asked = { ...options, replicas }
+    return Effect.catchIf(
+      buckets.open(asked),
+      differsInReplicas,
+      () => open(buckets, { ...asked, onMismatch: undefined }, ofBucket)
+    )
+  },
+  list: (options) => buckets.list(withAccess(options, placement)),
+  destroy: (bucket, options) => buckets.destroy(bucket, withAccess(options, placement))
+})
