@@ -69,7 +69,9 @@ const program = Effect.gen(function*() {
   const { candidateId: second } = yield* leader((name) => name !== first)
   const [left] = yield* instances(1)
   const { elections, registrations } = yield* Effect.flatMap(clientOf(left!), (client) => client.orders.health())
-  yield* Console.log(`${second} leads; its health: registered ${registrations}, ${elections}`)
+  const registered = registrations.map(({ instanceId }) => instanceId).join(", ")
+  const states = elections.map(({ election, state }) => `${election}: ${state}`).join(", ")
+  yield* Console.log(`${second} leads; its health: registered ${registered}, ${states}`)
   yield* Effect.sleep("1500 millis")
 
   yield* Console.log(`> SIGTERM to ${second}`)

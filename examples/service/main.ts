@@ -19,27 +19,30 @@ const name = process.argv[2] ?? "orders-1"
 /** The counts are a bucket of the program, on the connection of the registry and the elections. */
 class Counts extends KVStore.TypedService<Counts>()("example/Counts", { bucket: "counts", schema: Count }) {}
 
-/** The instance is registered once the HTTP server listens, with its port, and deregistered before it stops. */
-const Instance = Layer.unwrap(Effect.map(HttpServer.HttpServer, ({ address }) =>
-  Registry.layerInstance({
+/** Registered once the HTTP server listens, with its port. Load balancers have a second to notice that it leaves. */
+const Instance = Registry.layerInstance(
+  Effect.map(HttpServer.HttpServer, ({ address }) => ({
     serviceName: "orders",
     instanceId: name,
     version: "1.0.0",
     metadata: { port: "port" in address ? address.port : 0 }
-  })))
+  })),
+  { drain: { timeout: "1 second" } }
+)
 
 /** Runs in one process at a time; another process takes over if that one ends, crashes or is cut off. */
-const Report = Layer.effectDiscard(Effect.gen(function*() {
-  const election = yield* Election.Election
-  const counts = yield* Counts
-  const report = Effect.flatMap(
-    counts.entries(),
-    (all) => Console.log(`${name} reports ${all.map(({ key, value }) => `${value} ${key}`).join(", ") || "no orders"}`)
-  )
-  const logged = Effect.catchCause(report, (cause) => Effect.logWarning("the report failed", cause))
-  const work = Effect.forever(Effect.delay(logged, "1 second"))
-  yield* Effect.forkScoped(election.whileLeader("report", () => work, { candidateId: name }))
-}))
+const Report = Election.layerSingleton(
+  "report",
+  Counts.use((counts) => counts.entries()).pipe(
+    Effect.flatMap((all) =>
+      Console.log(`${name} reports ${all.map(({ key, value }) => `${value} ${key}`).join(", ") || "no orders"}`)
+    ),
+    Effect.catch((error) => Effect.logWarning("no report", error.message)),
+    Effect.delay("1 second"),
+    Effect.forever
+  ),
+  { candidateId: name }
+)
 
 const Coordination = Layer.merge(Instance, Report)
 
@@ -60,18 +63,16 @@ const Handlers = HttpApiBuilder.group(Api, "orders", (handlers) =>
         return value
       }).pipe(Effect.orDie))
     .handle("health", () =>
-      Effect.flatMap(Aegis.health, ({ connected, elections, ready, registrations }) =>
-        ready
-          ? Effect.succeed({
-            connected,
-            registrations: registrations.map(({ instanceId }): string => instanceId),
-            elections: elections.map(({ election, state }) => `${election}: ${state}`)
-          })
-          : Effect.fail(new HttpApiError.ServiceUnavailable()))))
+      Effect.flatMap(
+        Aegis.health,
+        (health) => health.ready ? Effect.succeed(health) : Effect.fail(new HttpApiError.ServiceUnavailable())
+      )))
 
 const Http = HttpRouter.serve(HttpApiBuilder.layer(Api).pipe(Layer.provide(Handlers)), { disableLogger: true })
 
-const Live = Layer.merge(Http, Coordination).pipe(
+// What is built on another layer is released first: the server answers while the instance drains.
+const Live = Coordination.pipe(
+  Layer.provideMerge(Http),
   Layer.provide(Counts.layer),
   Layer.provide(NodeHttpServer.layer(createServer, { port: 0 })),
   Layer.provide(Aegis.layerConfig())

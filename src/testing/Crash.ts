@@ -1,5 +1,5 @@
 /**
- * Simulates the crash of a process, for tests with `KVStore.layerMemory` and a
+ * Simulates the crash of a process, for tests with buckets in memory and a
  * `TestClock`.
  *
  * A test that interrupts a fiber tests a graceful shutdown: finalizers hand over
@@ -20,6 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { Buckets } from "../Buckets.ts"
 import { KVStore } from "../KVStore.ts"
 import { ProcessCrashed } from "./CrashError.ts"
 
@@ -64,9 +65,24 @@ export const make: Effect.Effect<
   KVStore
 > = Effect.gen(function*() {
   const store = yield* KVStore
+  const { crash, guard, ...life } = yield* start
+  return { crash, store: cutOff(store, { guard, ...life }) }
+})
+
+/** A process from its start to its crash. */
+interface Life {
+  readonly crashed: Deferred.Deferred<never>
+  readonly isCrashed: Effect.Effect<boolean>
+  /** Interrupts an effect at the crash: callers would retry an error, even in finalizers. */
+  readonly guard: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+const start: Effect.Effect<Life & { readonly crash: Crash["Service"] }> = Effect.gen(function*() {
   const crashed = yield* Deferred.make<never>()
   const isCrashed = Effect.sync(() => Deferred.isDoneUnsafe(crashed))
-  return { crash: processOf(crashed, isCrashed), store: cutOff(store, crashed, isCrashed) }
+  const guard: Life["guard"] = (effect) =>
+    Effect.flatMap(isCrashed, (is) => is ? Effect.interrupt : Effect.raceFirst(effect, Deferred.await(crashed)))
+  return { crashed, isCrashed, guard, crash: processOf(crashed, isCrashed) }
 })
 
 const processOf = (
@@ -130,14 +146,8 @@ const inOwnScope = <A, E, R>(
     })
   )
 
-/** The store of a process. After the crash it interrupts its callers: they would retry an error, even in finalizers. */
-const cutOff = (
-  store: KVStore["Service"],
-  crashed: Deferred.Deferred<never>,
-  isCrashed: Effect.Effect<boolean>
-): KVStore["Service"] => {
-  const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.flatMap(isCrashed, (is) => is ? Effect.interrupt : Effect.raceFirst(effect, Deferred.await(crashed)))
+/** The store of a process. After the crash it interrupts its callers. */
+const cutOff = (store: KVStore["Service"], { crashed, guard, isCrashed }: Life): KVStore["Service"] => {
   const guardStream = <A, E>(make: () => Stream.Stream<A, E>): Stream.Stream<A, E> =>
     Stream.unwrap(
       Effect.map(isCrashed, (is) =>
@@ -219,4 +229,60 @@ const cutOff = (
  */
 export const layer: Layer.Layer<Crash | KVStore, never, KVStore> = Layer.effectContext(
   Effect.map(make, ({ crash, store }) => Context.make(Crash, crash).pipe(Context.add(KVStore, store)))
+)
+
+/**
+ * Provides a process that can crash, and all its buckets: `Crash`, and the `Buckets` of the
+ * process, for services on several buckets such as those of `Aegis.layer`.
+ *
+ * **Details**
+ *
+ * As `layer`, over the `Buckets` of the context, which all processes of the test share.
+ *
+ * **Example** (An instance with a bucket of its own crashes)
+ *
+ * ```ts
+ * import { assert, it } from "@effect/vitest"
+ * import { Context, Effect, Layer, Option, Schema } from "effect"
+ * import { TestClock } from "effect/testing"
+ * import { Aegis, Buckets, KVStore, Registry } from "effect-aegis"
+ * import { Crash } from "effect-aegis/testing"
+ *
+ * class Counts extends KVStore.TypedService<Counts>()("app/Counts", { bucket: "counts", schema: Schema.Int }) {}
+ *
+ * const process = Layer.fresh(
+ *   Layer.merge(Aegis.layer(), Counts.layer).pipe(Layer.provideMerge(Crash.layerBuckets))
+ * )
+ *
+ * it.effect("what it has counted stays, and it expires", () =>
+ *   Effect.gen(function*() {
+ *     const first = yield* Layer.build(process)
+ *     const second = yield* Layer.build(process)
+ *     const { crash, run } = Context.get(first, Crash.Crash)
+ *     yield* run(Effect.gen(function*() {
+ *       yield* Context.get(first, Registry.Registry).register({ serviceName: "orders", version: "1.0.0" })
+ *       yield* Context.get(first, Counts).put("apples", 1)
+ *     }))
+ *     yield* crash
+ *     yield* TestClock.adjust("31 seconds")
+ *     assert.deepStrictEqual(yield* Context.get(second, Registry.Registry).list("orders"), [])
+ *     const apples = yield* Context.get(second, Counts).get("apples")
+ *     assert.strictEqual(Option.getOrThrow(apples).value, 1)
+ *   }).pipe(Effect.provide(Buckets.layerMemory)))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerBuckets: Layer.Layer<Crash | Buckets, never, Buckets> = Layer.effectContext(
+  Effect.gen(function*() {
+    const buckets = yield* Buckets
+    const { crash, ...life } = yield* start
+    const { guard } = life
+    return Context.make(Crash, crash).pipe(Context.add(Buckets, {
+      open: (options) => Effect.map(guard(buckets.open(options)), (store) => cutOff(store, life)),
+      list: (options) => guard(buckets.list(options)),
+      destroy: (bucket, options) => guard(buckets.destroy(bucket, options))
+    }))
+  })
 )

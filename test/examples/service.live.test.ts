@@ -2,8 +2,10 @@
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import * as Aegis from "../../src/Aegis.ts"
 import { eventually } from "../../tools/eventually.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { linesInOrder, runProgram } from "../support/program.ts"
@@ -31,7 +33,7 @@ it.live("two processes count together, another one leads after a crash, and both
   }), 60_000)
 
 it.live(
-  "a process is healthy and ready during an outage of the server, and ends with SIGTERM",
+  "a process is healthy and ready during an outage of the server, drains after SIGTERM, and ends",
   () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line: "2.15" })
@@ -55,14 +57,19 @@ it.live(
       const has = (text: string) => until(Effect.sync(() => output.includes(text)), (isThere) => isThere)
       yield* has("elected leader of \"report\" in term 1")
       const port = /Listening on \S+:(\d+)/.exec(output)![1]!
-      const health = Effect.promise(async () => {
-        const response = await fetch(`http://127.0.0.1:${port}/health`)
-        return [response.status, await response.json() as unknown] as const
+      const answer = Effect.promise(() => fetch(`http://127.0.0.1:${port}/health`))
+      const decode = Schema.decodeUnknownEffect(Aegis.Health)
+      const health = Effect.gen(function*() {
+        const response = yield* answer
+        const { connected, elections, registrations } = yield* decode(yield* Effect.promise(() => response.json()))
+        return [
+          response.status,
+          connected,
+          ...registrations.map(({ instanceId }) => instanceId),
+          ...elections.map(({ election, state }) => `${election}: ${state}`)
+        ]
       })
-      const state = (connected: boolean, election: string): readonly [number, unknown] => [
-        200,
-        { connected, registrations: ["orders-1"], elections: [election] }
-      ]
+      const state = (connected: boolean, election: string) => [200, connected, "orders-1", election]
       assert.deepStrictEqual(yield* health, state(true, "report: Leading"))
       yield* server.kill
       yield* has("lost the leadership of \"report\"")
@@ -71,6 +78,9 @@ it.live(
       yield* has("elected leader of \"report\" in term 2")
       assert.deepStrictEqual(yield* health, state(true, "report: Leading"))
       child.kill("SIGTERM")
+      yield* has("draining orders/orders-1")
+      // The server answers while the instance drains, so that a load balancer sees it leave.
+      assert.strictEqual((yield* answer).status, 503)
       assert.strictEqual(yield* Deferred.await(ended), 130, output)
       assert.include(output, "deregistered orders/orders-1")
     }),

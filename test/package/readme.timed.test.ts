@@ -99,7 +99,7 @@ describe("the README's program", () => {
             yield* until(Effect.sync(leading), (some) => some.length > 0)
             assert.strictEqual(leading().length, 1, said())
             const first = leading()[0] ?? assert.fail("no process is leader")
-            const token = Option.getOrThrow(yield* election.leader("nightly-report")).token
+            const token = Option.getOrThrow(yield* election.leader("report")).token
 
             const asked = performance.now()
             first.child.kill(signal)
@@ -111,7 +111,7 @@ describe("the README's program", () => {
             // The third process still waits, and the instance was deregistered at once instead of expiring.
             assert.strictEqual(leading().length, 2, said())
             assert.strictEqual((yield* registry.list("orders", { includeExpired: true })).length, 2)
-            const after = Option.getOrThrow(yield* election.leader("nightly-report")).token
+            const after = Option.getOrThrow(yield* election.leader("report")).token
             assert.isAbove(after.revision, token.revision)
           }).pipe(Effect.provide(Aegis.layerNats({ servers: url })))
         }),

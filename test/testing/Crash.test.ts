@@ -11,6 +11,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as Aegis from "../../src/Aegis.ts"
+import * as Buckets from "../../src/Buckets.ts"
 import * as Election from "../../src/Election.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
@@ -43,6 +45,49 @@ const instance = { serviceName: "orders", instanceId: "1", version: "1.0.0" }
 
 const isInterrupted = <A, E>(exit: Exit.Exit<A, E>): boolean =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+
+describe("a process on several buckets that crashes", () => {
+  const own = Layer.fresh(Aegis.layer().pipe(Layer.provideMerge(Crash.layerBuckets)))
+  const startOn = Effect.map(Layer.build(own), (context) => ({
+    crash: Context.get(context, Crash.Crash),
+    buckets: Context.get(context, Buckets.Buckets),
+    election: Context.get(context, Election.Election),
+    registry: Context.get(context, Registry.Registry)
+  }))
+
+  it.effect("neither deregisters nor hands leadership over, and reaches none of its buckets", () =>
+    Effect.gen(function*() {
+      const [one, two] = [yield* startOn, yield* startOn]
+      const store = yield* one.buckets.open({ bucket: "own" })
+      yield* one.crash.run(Effect.gen(function*() {
+        yield* one.registry.register(instance)
+        yield* one.election.campaign("job", { candidateId: "one" })
+        yield* store.put("a", bytes("1"))
+      }))
+      yield* one.crash.crash
+      yield* settle
+      assert.deepStrictEqual((yield* two.registry.list("orders")).map(({ instanceId }) => instanceId), ["1"])
+      assert.isTrue(Option.isSome(yield* two.election.leader("job")))
+      assert.deepStrictEqual(yield* two.buckets.list(), ["own", "service_election", "service_registry"])
+      const attempts = [
+        store.put("a", bytes("2")),
+        one.buckets.list(),
+        one.buckets.destroy("own"),
+        Effect.scoped(one.buckets.open({ bucket: "other" }))
+      ]
+      for (const attempt of attempts) {
+        const fiber = yield* Effect.forkChild(Effect.exit(attempt as Effect.Effect<unknown>))
+        yield* settle
+        yield* Effect.exit(Fiber.join(fiber))
+      }
+      assert.deepStrictEqual(yield* two.buckets.list(), ["own", "service_election", "service_registry"])
+      const kept = yield* two.buckets.open({ bucket: "own" })
+      assert.strictEqual(Option.getOrThrow(yield* kept.get("a")).revision, 1)
+      yield* TestClock.adjust("31 seconds")
+      assert.deepStrictEqual(yield* two.registry.list("orders"), [])
+      assert.isTrue(Option.isNone(yield* two.election.leader("job")))
+    }).pipe(Effect.scoped, Effect.provide(Buckets.layerMemory)))
+})
 
 describe("a leader that crashes", () => {
   const candidates = Effect.gen(function*() {
