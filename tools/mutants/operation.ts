@@ -101,5 +101,70 @@ export const operation: ReadonlyArray<Mutant> = [
       file: "test/Metrics/otlp.test.ts",
       name: "of a running instance and leader are gauges, which are removed when it ends"
     }
+  },
+  {
+    name: "a heartbeat during an outage of a draining instance is written as ACTIVE",
+    from: "drain, which failed in an outage and cut its work, R19",
+    file: "src/internal/registry/ownRecord.ts",
+    find: "changed(this.withStatus(instance), { lastHeartbeat: now })",
+    replace: "changed(instance, { lastHeartbeat: now })",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/Registry/draining.test.ts",
+      name: "the status is DRAINING at once for the process itself, and for others with the first record that is stored"
+    }
+  },
+  {
+    name: "a singleton starts failed work again without a growing pause",
+    from: "a hot loop of failures, E23",
+    file: "src/internal/election/singleton.ts",
+    find: "backoff(shortestPause, longestPause)",
+    replace: "backoff(shortestPause, shortestPause)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/Election/singletons.test.ts",
+      name: "starts work that fails again, after pauses that grow up to a minute, and logs it each time"
+    }
+  },
+  {
+    name: "a singleton campaigns for ever on a closed connection",
+    from: "an error in the log each minute, E23",
+    file: "src/internal/election/singleton.ts",
+    find: "if (Exit.isFailure(exit) && isFinal(exit.cause))",
+    replace: "if (Exit.isFailure(exit) && isFinal(exit.cause) && began < 0)",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/Election/singletons.test.ts",
+      name: "ends with an error in the log once the connection is closed"
+    }
+  },
+  {
+    name: "the first server decides the error of several",
+    from: "a refused login beside a server that is down, which was reported by chance",
+    file: "src/internal/nats/connect/refusals.ts",
+    find: `.find(({ _tag }) => _tag !== "Unavailable")`,
+    replace: `.find((reason) => reason === first && first._tag !== "Unavailable")`,
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/NatsClient/NatsClient.test.ts",
+      name: "reports the server that refuses the login, also if another one is down"
+    }
+  },
+  {
+    name: "background fibers keep the span of their caller",
+    from: "a trace that grows with each heartbeat",
+    file: "src/internal/fibers.ts",
+    find: "Effect.tapCause(withoutParentSpan(effect),",
+    replace: "Effect.tapCause(effect,",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/Metrics/spans.test.ts",
+      name: "of a registration last until it is registered, and heartbeats have no parent"
+    }
   }
 ]

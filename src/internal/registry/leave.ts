@@ -95,9 +95,8 @@ export const drain = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, RegistryReason> {
   yield* own.beginDraining
   yield* Effect.logInfo(`draining ${own.label} for at most ${Duration.format(timeout)}`)
-  const announced = yield* Effect.forkChild(Effect.interruptible(announceDraining(own)))
-  // Interruptible also in a finalizer, which a layer drains in.
-  yield* Effect.timeoutOption(Effect.interruptible(work), timeout).pipe(
+  const announced = yield* Effect.forkChild(announceDraining(own))
+  yield* Effect.timeoutOption(work, timeout).pipe(
     // The instance is deregistered also if the work fails.
     Effect.catchCause((cause) => Effect.logWarning(`the work of ${own.label} failed while the instance drained`, cause))
   )
