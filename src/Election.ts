@@ -463,6 +463,7 @@ export const layer = (options?: Options): Layer.Layer<Election, ElectionError, K
 /**
  * Runs work in one process of the fleet, for as long as the layer is in use. It is started
  * again after a loss of leadership and after a failure, in this process or in another one.
+ * It never ends, as its type says: use `Effect.forever`, or `Effect.never` after the set-up.
  *
  * **When to use**
  *
@@ -473,9 +474,9 @@ export const layer = (options?: Options): Layer.Layer<Election, ElectionError, K
  *
  * Building the layer does not wait until this candidate leads. While it leads, `run` runs; after
  * a loss it is interrupted and awaited, as in `whileLeader`. A failure or a defect of
- * `run` hands leadership over, and is logged as an error; this candidate campaigns again after a
- * pause with jitter, from 1 second up to 1 minute as failures continue. So does a
- * campaign that fails. Once the connection of the store is closed, the work ends for good,
+ * `run` is logged as an error, counted in `Metrics.electionWorkFailures`, and hands leadership over; this
+ * candidate campaigns again after a pause with jitter, from 1 second up to 1 minute as failures continue. So
+ * does a campaign that fails. Work that should outlast an outage handles the errors of its operations. Once the connection of the store is closed, the work ends for good,
  * with an error in the log.
  *
  * `run` can be a function of the `Leadership`, whose `token` guards the resources to

@@ -264,6 +264,17 @@ export const electionLastRenewal: Metric.Gauge<number> = /* @__PURE__ */ seconds
 )
 
 /**
+ * Times that the work of a singleton failed or ended, by `election`: it was started again after a pause.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionWorkFailures: Metric.Counter<number> = /* @__PURE__ */ counter(
+  "election_work_failures_total",
+  "Number of times that the work of a singleton failed or ended"
+)
+
+/**
  * Times that work was still running when its lease ended, by `election`: another leader may
  * have started.
  *

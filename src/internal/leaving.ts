@@ -29,29 +29,47 @@ interface Leaving<A, E, R> {
 }
 
 /**
- * The time of services that leave one after the other counts together, until the store has answered one of them, or until
- * twice the time has passed: then the program has continued.
+ * The times in which services wait for the store count together, until the store has answered one of them, or until nobody
+ * has waited for twice the time: then the program has continued. What a program does between, such as draining,
+ * does not count.
  */
 export class LeaveBudget {
-  /** When the first of the services without an answer began to leave, in monotonic milliseconds. */
-  private began: number | undefined
+  /** The services that wait now, and since when one does without a pause. */
+  private waiting = 0
+  private since = 0
+  /** The time before, in milliseconds, and its end. */
+  private spent = 0
+  private endedAt = Number.NEGATIVE_INFINITY
+
+  private used(now: number): number {
+    return this.spent + (this.waiting > 0 ? now - this.since : 0)
+  }
+
+  private begin(now: number, limit: number): void {
+    if (this.waiting === 0) {
+      if (now - this.endedAt > 2 * limit) this.spent = 0
+      this.since = now
+    }
+    this.waiting++
+  }
+
+  private end(now: number, hasAnswered: boolean): void {
+    this.spent = hasAnswered ? 0 : this.used(now)
+    this.since = now
+    this.waiting--
+    this.endedAt = now
+  }
 
   /** Runs `leave` for at most the time that is left. None if that was too short. */
   readonly run = <A, E, R>({ hasAnswered, leave, timeout }: Leaving<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
     Effect.clockWith((clock: Clock.Clock) => {
-      const now = monotonicMillis(clock)
       const limit = Duration.toMillis(timeout)
-      if (this.began === undefined || now - this.began > 2 * limit + reserve) this.began = now
-      const end = this.began + limit
-      const left = Math.max(0, end - now > reserve ? end - now : end + Math.min(reserve, limit) - now)
+      this.begin(monotonicMillis(clock), limit)
+      const used = this.used(monotonicMillis(clock))
+      const left = Math.max(0, limit - used > reserve ? limit - used : limit + Math.min(reserve, limit) - used)
       // Finalizers are not interruptible by themselves.
       const bounded = Effect.timeoutOption(Effect.interruptible(leave), wholeMillis(left))
-      return Effect.ensuring(
-        bounded,
-        Effect.sync(() => {
-          if (hasAnswered()) this.began = undefined
-        })
-      )
+      return Effect.ensuring(bounded, Effect.sync(() => this.end(monotonicMillis(clock), hasAnswered())))
     })
 }
 

@@ -4,9 +4,11 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
+import * as Metrics from "../../src/Metrics.ts"
 import { untyped } from "../../tools/values.ts"
 import { away, closed } from "../support/links.ts"
 import { logged, openBucket, reasonOf } from "../support/suite.ts"
@@ -99,9 +101,17 @@ describe("Election.layerSingleton", () => {
           assert.isAtLeast(seen.runs - before, 8)
           assert.isAtMost(seen.runs - before, 13)
           assert.strictEqual(log.troubles().length, seen.runs)
-        }).pipe(Effect.provide(log.layer))
+          const failures = Metric.withAttributes(Metrics.electionWorkFailures, { election: "orders" })
+          assert.strictEqual((yield* Metric.value(failures)).count, seen.runs)
+        }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+        for (const subject of log.subjects.filter((_, index) => log.lines[index]!.startsWith("Error"))) {
+          assert.deepStrictEqual(subject, { module: "Election", election: "orders", candidateId: "one" })
+        }
         for (const line of log.troubles()) {
-          assert.match(line, /^Error the work of "orders" has (failed|ended), and is started again after a pause/)
+          assert.match(
+            line,
+            /^Error the work of "orders" (failed in term \d+|failed|has ended, although it must not), and is started again/
+          )
         }
       }))
   }
@@ -131,6 +141,33 @@ describe("Election.layerSingleton", () => {
       assert.deepStrictEqual([first.seen.running, second.seen.running], [1, 0])
       yield* TestClock.adjust("1500 millis")
       assert.deepStrictEqual([first.seen.running, second.seen.running], [0, 1])
+    }))
+
+  test("a failure is logged before leadership is handed over, and lines of the work have no annotations of the library", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const work = Effect.andThen(Effect.logInfo("working"), Effect.fail(new Broken()))
+        yield* build(yield* startProcess(yield* openBucket()), work, { candidateId: "one" })
+        yield* TestClock.adjust("500 millis")
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(log.lines.map((line) => line.replace(/,.*/s, "")).slice(0, 5), [
+        "Info campaigning for \"orders\"",
+        "Info elected leader of \"orders\" in term 1",
+        "Info working",
+        "Error the work of \"orders\" failed in term 1",
+        "Info handed over the leadership of \"orders\""
+      ])
+      assert.deepStrictEqual(log.subjects[2], {})
+    }))
+
+  test("after its pause it does not wait for other candidates again", () =>
+    Effect.gen(function*() {
+      const { seen, work } = makeWork((count) => count === 1 ? Effect.fail(new Broken()) : Effect.never)
+      const process = yield* startProcess(yield* openBucket(), { timings: Election.resilient })
+      yield* build(process, work, { candidateId: "one" })
+      yield* TestClock.adjust("1500 millis")
+      assert.deepStrictEqual([seen.runs, seen.running], [2, 1])
     }))
 
   test("runs its work again after a loss of leadership", () =>

@@ -75,7 +75,8 @@ describe("metrics", () => {
         ["kv_operations_total history success", 1, bucket],
         ["kv_operations_total keys success", 1, bucket],
         ["kv_operations_total purge success", 1, bucket],
-        ["kv_operations_total put error", 2, bucket],
+        ["kv_operations_total put conflict", 1, bucket],
+        ["kv_operations_total put error", 1, bucket],
         ["kv_operations_total put success", 2, bucket],
         ["kv_operations_total status success", 1, bucket]
       ])
@@ -140,7 +141,7 @@ describe("spans", () => {
         [
           ["kv.put", "a", "success"],
           ["kv.put", "a", "success"],
-          ["kv.put", "a", "error"],
+          ["kv.put", "a", "conflict"],
           ["kv.put", "a..b", "error"],
           ["kv.get", "a", "success"],
           ["kv.get", "b", "miss"],

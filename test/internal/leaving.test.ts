@@ -66,6 +66,20 @@ describe("a LeaveBudget", () => {
       assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
     }))
 
+  it.effect("counts only the time in which a service waits for the store", () =>
+    Effect.gen(function*() {
+      const budget = new LeaveBudget()
+      const nothing = budget.run({ timeout, leave: Effect.void, hasAnswered: () => false })
+      yield* timed(nothing)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
+      const other = new LeaveBudget()
+      const waits = other.run({ timeout, leave: Effect.never, hasAnswered: () => false })
+      yield* Effect.forkChild(Effect.timeoutOption(waits, "500 millis"))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* timed(waits), [Option.none(), 1500])
+    }))
+
   it.effect("interrupts what does not end, also in a finalizer", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()

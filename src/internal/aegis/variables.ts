@@ -4,7 +4,9 @@
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 
@@ -14,6 +16,16 @@ const timingNames = ["resilient", "balanced", "fast"] as const
 /** A function, so that a bundle without `layerConfig` does not contain it. */
 const replicas = () => Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 }))
 
+/** Effect's own `Config.Duration` does not say which texts are valid. */
+const time = () =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) =>
+      Option.isSome(Duration.fromInput(text as Duration.Input)) || "Expected a time with its unit, such as 30 seconds"
+    )
+  ).pipe(Schema.decodeTo(Schema.DurationFromString))
+
+const timeFrom = (name: string) => Config.schema(time(), name)
+
 /** By the names of the options. A `Config` has no name that could be read, so each is listed with its variable. */
 const options = {
   backend: ["AEGIS_BACKEND", (name: string) => Config.schema(Schema.Literals(["nats", "memory"]), name)],
@@ -22,10 +34,10 @@ const options = {
     "AEGIS_ON_MISMATCH",
     (name: string) => Config.schema(Schema.Literals(["fail", "update", "accept"]), name)
   ],
-  maxAge: ["AEGIS_MAX_AGE", Config.Duration],
-  heartbeat: ["AEGIS_HEARTBEAT", Config.Duration],
+  maxAge: ["AEGIS_MAX_AGE", timeFrom],
+  heartbeat: ["AEGIS_HEARTBEAT", timeFrom],
   timings: ["AEGIS_TIMINGS", (name: string) => Config.schema(Schema.Literals(timingNames), name)],
-  leaveTimeout: ["AEGIS_LEAVE_TIMEOUT", Config.Duration],
+  leaveTimeout: ["AEGIS_LEAVE_TIMEOUT", timeFrom],
   registryBucket: ["AEGIS_REGISTRY_BUCKET", Config.String],
   electionBucket: ["AEGIS_ELECTION_BUCKET", Config.String]
 } as const

@@ -55,7 +55,8 @@ export interface Won {
   readonly token: FencingToken
 }
 
-const seatOf = (candidate: Candidate): string => `${candidate.election} ${candidate.candidateId}`
+export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" | "election">): string =>
+  `${election} ${candidateId}`
 
 /** A check that hangs, fails or dies counts as false (E22). */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>

@@ -3,7 +3,6 @@
  * lines and the metrics of their terms. Nothing here decides who leads.
  */
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -19,6 +18,7 @@ import {
 import { forkReported } from "../fibers.ts"
 import { type Series, series, update } from "../metrics.ts"
 import { type OpenSpan, start } from "../spans.ts"
+import { wholeMillis } from "../time.ts"
 import type { Tenure } from "./tenure.ts"
 
 const losses: { readonly [Reason in LossReason]: string } = {
@@ -113,7 +113,7 @@ export class Candidacy {
       state: this.state,
       since: this.since,
       lastRenewal: Option.fromUndefinedOr(this.lastRenewal),
-      leaseEndsIn: left > 0 ? Option.some(Duration.millis(left)) : Option.none()
+      leaseEndsIn: left > 0 ? Option.some(wholeMillis(left)) : Option.none()
     }
   }
 }

@@ -104,7 +104,8 @@ const candidateSettings = {
   healthCheck: optional(thatIs(isHealthCheck, "an Effect that succeeds with true or false"))
 }
 
-const makeId = Effect.map(
+/** The default `candidateId`. */
+export const makeId = Effect.map(
   Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )

@@ -15,9 +15,9 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
-import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
+import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
-import { checkName, failure, toCandidate, toLayerOptions } from "./candidate.ts"
+import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
@@ -77,28 +77,35 @@ interface Elections {
   readonly times: TermTimings
 }
 
-/** Checks the arguments of a campaign, for each service created here. */
-const checks = new WeakMap<
-  Election["Service"],
-  (operation: string, election: string, options: CandidateOptions | undefined) => Effect.Effect<unknown, ElectionError>
->()
+/** What `layerSingleton` needs of each service created here. */
+const internals = new WeakMap<Election["Service"], {
+  readonly check: (
+    operation: string,
+    election: string,
+    options: CandidateOptions | undefined
+  ) => Effect.Effect<unknown, ElectionError>
+  /** Ends the wait of a former leader (E21). */
+  readonly returns: (election: string, candidateId: string) => Effect.Effect<void>
+}>()
 
 /**
  * Checks the arguments of `layerSingleton`, and returns its effect. A service that this library did not create checks those of
  * campaigns itself.
  */
-export const toSingleton = <E, R>(
+export const toSingleton = Effect.fnUntraced(function*<E, R>(
   service: Election["Service"],
-  election: string,
+  name: string,
   run: Effect.Effect<never, E, R> | Work<E, R>,
   options: CandidateOptions | undefined
-): Effect.Effect<Effect.Effect<never, E | ElectionError, R>, ElectionError> => {
+): Effect.fn.Return<Effect.Effect<never, E | ElectionError, R>, ElectionError> {
   const operation = "layerSingleton"
-  return (checks.get(service)?.(operation, election, options) ?? Effect.void).pipe(
-    Effect.andThen(Effect.mapError(Effect.fromResult(toWork(run)), failure(operation, election))),
-    Effect.map((work) => singleton(service, election, work, options))
-  )
-}
+  const known = internals.get(service)
+  if (known !== undefined) yield* known.check(operation, name, options)
+  const work = yield* Effect.mapError(Effect.fromResult(toWork(run)), failure(operation, name))
+  const candidateId = options?.candidateId ?? (yield* makeId)
+  const returns = known === undefined ? Effect.void : known.returns(name, candidateId)
+  return singleton(service, { name, work, candidate: { ...options, candidateId }, returns })
+})
 
 /** `operation` is the constructor that was called, for errors. */
 export const make = Effect.fnUntraced(function*(
@@ -139,7 +146,10 @@ export const make = Effect.fnUntraced(function*(
         )
       ))
   }
-  checks.set(service, (operation, election, options) => enter(elections, operation, election, options))
+  internals.set(service, {
+    check: (operation, election, options) => enter(elections, operation, election, options),
+    returns: (election, candidateId) => Effect.sync(() => services.sitsOut.delete(seatOf({ election, candidateId })))
+  })
   return service
 })
 

@@ -11,7 +11,9 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { CandidateOptions, Election, Leadership } from "../../Election.ts"
 import { ElectionError, type InvalidConfig } from "../../ElectionError.ts"
+import { electionWorkFailures } from "../../Metrics.ts"
 import { annotate } from "../logs.ts"
+import { update } from "../metrics.ts"
 import { kindOf, refuse } from "../options.ts"
 import { backoff, isClosed } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
@@ -41,32 +43,67 @@ const isFinal = (cause: Cause.Cause<unknown>): boolean =>
     reason.error.reason._tag === "KVStoreError" && isClosed(reason.error.reason)
   )
 
+export interface Singleton<E, R> {
+  readonly name: string
+  readonly work: Work<E, R>
+  readonly candidate: CandidateOptions & { readonly candidateId: string }
+  /** Lets the candidate try to win at once: the pause after a failure was long enough for others to win first. */
+  readonly returns: Effect.Effect<void>
+}
+
+/** Campaigns and runs the work once, and reports how it ended. Fails with `Ended`, or if no later campaign can succeed. */
+const runOnce = <E, R>(
+  election: Election["Service"],
+  { candidate, name, work }: Singleton<E, R>
+): Effect.Effect<never, E | ElectionError | Ended, R> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const began = monotonicMillis(clock)
+    let isReported = false
+    const report = (how: string, ...cause: ReadonlyArray<Cause.Cause<unknown>>) =>
+      Effect.suspend(() => {
+        isReported = true
+        const line = Effect.logError(`the work of "${name}" ${how}, and is started again after a pause`, ...cause)
+        return Effect.andThen(
+          update(electionWorkFailures, { election: name }),
+          annotate("Election", { election: name, candidateId: candidate.candidateId })(line)
+        )
+      })
+    // Reported at once: the hand-over that follows can take as long as leaveTimeout.
+    const reporting = (leadership: Leadership) => {
+      const running = work(leadership)
+      return Effect.isEffect(running)
+        ? Effect.tapCause(
+          running,
+          (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : report(`failed in term ${leadership.term}`, cause)
+        )
+        : running
+    }
+    const exit: Exit.Exit<unknown, E | ElectionError> = yield* Effect.exit(
+      election.whileLeader(name, reporting, candidate)
+    )
+    if (Exit.isSuccess(exit)) yield* report("has ended, although it must not")
+    else if (isFinal(exit.cause)) return yield* Effect.failCause(exit.cause)
+    else if (!isReported) yield* report("failed", exit.cause)
+    return yield* new Ended({ ranFor: monotonicMillis(clock) - began })
+  })
+
 /**
  * Campaigns and runs the work without end. A failure of the work is logged. Fails once the connection of the store is
  * closed.
  */
 export const singleton = <E, R>(
   election: Election["Service"],
-  name: string,
-  work: Work<E, R>,
-  options: CandidateOptions | undefined
+  options: Singleton<E, R>
 ): Effect.Effect<never, E | ElectionError, R> => {
-  const once = Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const began = monotonicMillis(clock)
-    const exit: Exit.Exit<unknown, E | ElectionError> = yield* Effect.exit(election.whileLeader(name, work, options))
-    if (Exit.isFailure(exit) && isFinal(exit.cause)) return yield* Effect.failCause(exit.cause)
-    yield* Exit.isSuccess(exit)
-      ? Effect.logError(`the work of "${name}" has ended, and is started again after a pause: it must not end`)
-      : Effect.logError(`the work of "${name}" has failed, and is started again after a pause`, exit.cause)
-    return yield* new Ended({ ranFor: monotonicMillis(clock) - began })
-  })
+  const once = Effect.andThen(options.returns, runOnce(election, options))
   const isShort = (error: unknown) => error instanceof Ended && error.ranFor < Duration.toMillis(longestPause)
   const series = Effect.retry(once, { while: isShort, schedule: backoff(shortestPause, longestPause) })
+  const counting = update(electionWorkFailures, { election: options.name }, 0)
   const again = Effect.catchIf(
     series,
     (error): error is Ended => error instanceof Ended,
     () => Effect.sleep(shortestPause)
   )
-  return Effect.forever(again).pipe(annotate("Election", { election: name }))
+  return Effect.andThen(counting, Effect.forever(again))
 }

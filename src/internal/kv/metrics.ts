@@ -12,8 +12,11 @@ import { update } from "../metrics.ts"
 import { traced } from "../spans.ts"
 import { monotonicMillis } from "../time.ts"
 
-/** How an operation ended. `miss`: a `get` found no value, or a `delete` or `purge` found another revision. */
-export type OperationOutcome = "success" | "miss" | "error"
+/**
+ * How an operation ended. `miss`: a `get` found no value, or a `delete` or `purge` found another revision. `conflict`: the
+ * condition of a `put` did not hold, which is part of every compare-and-set.
+ */
+export type OperationOutcome = "success" | "miss" | "conflict" | "error"
 
 interface Observed<A, E> {
   readonly operation: string
@@ -22,7 +25,7 @@ interface Observed<A, E> {
   readonly outcomeOf: (exit: Exit.Exit<A, E>) => OperationOutcome
 }
 
-const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "error"]
+const outcomes: ReadonlyArray<OperationOutcome> = ["success", "miss", "conflict", "error"]
 
 /** The metrics of one operation on one bucket. */
 const metersOf = (bucket: string, operation: string) => ({

@@ -22,6 +22,7 @@ import type {
 } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import * as filters from "../filters.ts"
+import { isConflict } from "../retry.ts"
 import { checkKey, checkStoredKey, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
 import type { Backend, BackendEvent, Currency } from "./backend.ts"
@@ -44,6 +45,10 @@ const outcome = (exit: Exit.Exit<unknown, unknown>): OperationOutcome => Exit.is
 
 const getOutcome = (exit: Exit.Exit<Option.Option<unknown>, unknown>): OperationOutcome =>
   Exit.isFailure(exit) ? "error" : Option.isSome(exit.value) ? "success" : "miss"
+
+/** A write whose condition did not hold wrote nothing: `conflict`. */
+const putOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome =>
+  Exit.isSuccess(exit) ? "success" : Option.exists(Exit.findErrorOption(exit), isConflict) ? "conflict" : "error"
 
 /** A removal whose revision did not match removed nothing: `miss`. */
 const removeOutcome = (exit: Exit.Exit<unknown, KVStoreError>): OperationOutcome =>
@@ -203,7 +208,8 @@ export const make = (backend: Backend) => {
         "put",
         key,
         () => checkKey(key) ?? checkValue(value, config.maxValueSize) ?? checkOptions(options),
-        () => write(key, value, options)
+        () => write(key, value, options),
+        putOutcome
       ),
     delete: remove("delete"),
     purge: remove("purge"),

@@ -54,7 +54,7 @@ const leave = (
       bucket: store.config.bucket,
       operation: "delete",
       key: own.key,
-      reason: new Unavailable({ problem: `no answer within ${Duration.format(timeout)}` })
+      reason: new Unavailable({ problem: "no answer in time" })
     })
     return budget.run({ timeout, leave: Effect.andThen(left, answered), hasAnswered: () => hasAnswered }).pipe(
       Effect.flatMap((left) => Option.isSome(left) || !mayBeStored ? Effect.void : Effect.fail(late)),

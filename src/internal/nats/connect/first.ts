@@ -22,8 +22,10 @@ export const openFirst = (
   const once = Effect.tapError(inChildScope(open(settings)), () => update(natsConnectFailures, {}))
   if (!settings.waitOnFirstConnect) return once
   const failures = new Repeated()
-  const report = ({ message }: KVStoreReason) =>
-    failures.log(message, Effect.logWarning(`waiting for a server, ${shownServers(settings)}: ${message}`))
+  const report = (reason: KVStoreReason) => {
+    const problem = reason._tag === "Unavailable" ? reason.problem : reason.message
+    return failures.log(problem, Effect.logWarning(`waiting for a server, ${shownServers(settings)}: ${problem}`))
+  }
   const pause = Effect.map(Random.next, (random) => Duration.millis(attemptDelay(settings, random)))
   return Effect.tapError(once, (reason) => reason.isRetryable ? report(reason) : Effect.void).pipe(
     Effect.retry({
