@@ -6,7 +6,7 @@
  */
 import type * as Config from "effect/Config"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -554,7 +554,10 @@ export interface Health {
    * fleet out of its load balancer.
    */
   readonly ready: boolean
-  /** Whether the connection to NATS is up. True for the memory backend. */
+  /**
+   * Whether the connection of the `NatsClient` in the context is up. True without one, as with the
+   * memory backend.
+   */
   readonly connected: boolean
   /** The registrations. */
   readonly registrations: ReadonlyArray<RegistrationHealth>
@@ -669,7 +672,8 @@ export const health: Effect.Effect<Health, never, Registry.Registry | Election.E
     const client = yield* Effect.serviceOption(NatsClient.NatsClient)
     const link = Option.isNone(client) ? Option.none() : yield* Stream.runHead(client.value.status)
     const now = yield* DateTime.now
-    const age = Option.map((since: DateTime.Utc) => DateTime.distance(since, now))
+    // The clock of the host can be set back.
+    const age = Option.map((since: DateTime.Utc) => Duration.max(DateTime.distance(since, now), Duration.zero))
     return {
       ready: registrations.every(({ lastHeartbeat, status }) => Option.isSome(lastHeartbeat) && !unready.has(status)),
       connected: Option.isNone(client) || Option.contains(link, "connected"),

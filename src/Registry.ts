@@ -380,8 +380,8 @@ export interface Registration {
    * fields that `f` does not change keep their values. `f` can be called again
    * after a conflict.
    *
-   * Fails with `InvalidConfig`, `InvalidValue` (metadata) or `ValueTooLarge` before
-   * it writes anything; with `DuplicateInstance` or `Deregistered` if the
+   * Fails with `InvalidConfig` (also for another status while the instance drains),
+   * `InvalidValue` (metadata) or `ValueTooLarge` before it writes anything; with `DuplicateInstance` or `Deregistered` if the
    * registration is lost; and with `KVStoreError` if the write fails. If the reason
    * of that `KVStoreError` is `OutcomeUnknown`, the change may have been stored.
    */
@@ -392,11 +392,13 @@ export interface Registration {
    *
    * **Details**
    *
-   * A failure of `done` is logged and ends the wait. During an outage, too, `drain`
-   * waits for `done`: heartbeats that are stored later have the status, and the
-   * record is removed if the store comes back within the registry's `leaveTimeout`.
-   * Fails with `DuplicateInstance` or `Deregistered` if the registration was lost, and
-   * with `KVStoreError` if the record could not be removed.
+   * Draining is final: the status stays `DRAINING`, also if `drain` is interrupted. A failure of
+   * `done` is logged and ends the wait. Work that is not done at the timeout is interrupted, and is
+   * not waited for. During an outage, too, `drain` waits for `done`: heartbeats that are
+   * stored later have the status, and the record is removed if the store comes back
+   * within the registry's `leaveTimeout`. Fails with `DuplicateInstance` or `Deregistered`
+   * if the registration was lost (at once, if before the call) or has ended, and with `KVStoreError` if the record could not be
+   * removed.
    */
   readonly drain: (
     done: Effect.Effect<void>,
@@ -586,7 +588,7 @@ export interface InstanceLayerOptions extends RegisterOptions {
  *
  * `instance` can be an effect, for a port that is known once the server listens. Fails
  * as the effect and as `register` do. If the registration is lost, because another process
- * took the id or deregistered the instance, the layer logs an error and stays in
+ * took the id or deregistered the instance, an error is logged and the layer stays in
  * use.
  *
  * With `drain`, the instance finishes its work before it leaves. A layer is released before the
@@ -669,8 +671,6 @@ export const layerInstance = <E = never, R = never>(
       const registry = yield* Registry
       const { drain, register } = yield* service.instanceLayerOptions(options)
       const registration = yield* registry.register(Effect.isEffect(instance) ? yield* instance : instance, register)
-      const { lost } = registration
-      yield* forkReported("the registration of a layerInstance", Effect.flatMap(lost, (error) => Effect.fail(error)))
       // Runs before the registration ends.
       if (drain !== undefined) yield* Effect.addFinalizer(() => service.drainAtEnd(registration, drain))
       return registration

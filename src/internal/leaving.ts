@@ -29,27 +29,22 @@ interface Leaving<A, E, R> {
 }
 
 /**
- * The times in which services wait for the store count together, until the store has answered one of them, or until nobody
- * has waited for twice the time: then the program has continued. What a program does between, such as draining,
- * does not count.
+ * The times in which services wait for the store count together, until the store has answered one of them or a write of the
+ * services. What a program does between, such as draining, does not count.
  */
 export class LeaveBudget {
   /** The services that wait now, and since when one does without a pause. */
   private waiting = 0
   private since = 0
-  /** The time before, in milliseconds, and its end. */
+  /** The time before, in milliseconds. */
   private spent = 0
-  private endedAt = Number.NEGATIVE_INFINITY
 
   private used(now: number): number {
     return this.spent + (this.waiting > 0 ? now - this.since : 0)
   }
 
-  private begin(now: number, limit: number): void {
-    if (this.waiting === 0) {
-      if (now - this.endedAt > 2 * limit) this.spent = 0
-      this.since = now
-    }
+  private begin(now: number): void {
+    if (this.waiting === 0) this.since = now
     this.waiting++
   }
 
@@ -57,15 +52,23 @@ export class LeaveBudget {
     this.spent = hasAnswered ? 0 : this.used(now)
     this.since = now
     this.waiting--
-    this.endedAt = now
   }
+
+  /** The store has stored a write: services have their whole time again. */
+  readonly answered: Effect.Effect<void> = Effect.clockWith((clock: Clock.Clock) =>
+    Effect.sync(() => {
+      this.spent = 0
+      this.since = monotonicMillis(clock)
+    })
+  )
 
   /** Runs `leave` for at most the time that is left. None if that was too short. */
   readonly run = <A, E, R>({ hasAnswered, leave, timeout }: Leaving<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
     Effect.clockWith((clock: Clock.Clock) => {
       const limit = Duration.toMillis(timeout)
-      this.begin(monotonicMillis(clock), limit)
-      const used = this.used(monotonicMillis(clock))
+      const now = monotonicMillis(clock)
+      this.begin(now)
+      const used = this.used(now)
       const left = Math.max(0, limit - used > reserve ? limit - used : limit + Math.min(reserve, limit) - used)
       // Finalizers are not interruptible by themselves.
       const bounded = Effect.timeoutOption(Effect.interruptible(leave), wholeMillis(left))

@@ -153,4 +153,24 @@ describe("Aegis.health", () => {
       })
       assert.deepStrictEqual(yield* Schema.decodeEffect(Schema.fromJsonString(Aegis.Health))(json), health)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
+
+  it.effect("of a leadership that was handed over has no lease", () =>
+    Effect.gen(function*() {
+      const election = yield* Election.Election
+      const { resign } = yield* election.campaign("job", { candidateId: "orders-1" })
+      yield* TestClock.adjust("1 second")
+      yield* resign
+      const [status] = (yield* Aegis.health).elections
+      assert.deepStrictEqual([status?.state, status?.leaseEndsIn], ["Releasing", Option.none()])
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
+
+  it.effect("has no negative ages after the clock of the host was set back", () =>
+    Effect.gen(function*() {
+      const registry = yield* Registry.Registry
+      yield* TestClock.setTime(3_600_000)
+      yield* registry.register(orders)
+      yield* TestClock.setTime(0)
+      const [registration] = (yield* Aegis.health).registrations
+      assert.deepStrictEqual(registration?.heartbeatAge, Option.some(Duration.zero))
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(Aegis.layerMemory(), quiet))))
 })

@@ -97,6 +97,22 @@ describe("spans", () => {
       assert.isAtLeast(millis(ours[2]!), 9000)
     }))
 
+  it.effect("of a candidate that waits for hours do not collect its reads", () =>
+    Effect.gen(function*() {
+      const spans = yield* collected(Effect.gen(function*() {
+        const { campaign } = yield* Election
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* campaign("report", { candidateId: "a" })
+          yield* Effect.forkScoped(campaign("report", { candidateId: "b", healthCheck: Effect.succeed(true) }))
+          yield* TestClock.adjust("1 hour")
+        }))
+      }))
+      const waiting = spans.find(({ attributes, name }) =>
+        name === "election.campaign" && attributes.get("election.candidate") === "b"
+      )!
+      assert.isBelow(spans.filter((span) => parentOf(span) === waiting).length, 5)
+    }))
+
   it.effect("of a campaign that is interrupted end, and no term is started", () =>
     Effect.gen(function*() {
       const spans = yield* collected(Effect.gen(function*() {

@@ -216,7 +216,7 @@ const timings = ["connectTimeout", "reconnectWait", "pingInterval"].flatMap((nam
 const others: ReadonlyArray<Row> = [
   ["an unknown option", { maxReconnectAttempts: 3 }, `"maxReconnectAttempts"`, "servers", "pingInterval"],
   ["an empty name", { name: "" }, "name", "a text"],
-  ["a name that is a number", { name: 7 }, "name", "a number"],
+  ["a name that is a number", { name: 7 }, "name", "1 to 256 characters"],
   ...["", " ", "a b", "a.*", ">", ".a", "a.", "a..b", "a\r\nPUB", 7, null].map((inboxPrefix): Row => [
     `the inbox prefix ${JSON.stringify(inboxPrefix)}`,
     { inboxPrefix },
@@ -268,6 +268,15 @@ describe("a NatsClient layer", () => {
     ["a path", (port) => `nats://127.0.0.1:${port}/bucket`, "nats://host:port"],
     ["port 0", () => "nats://127.0.0.1:0", "127.0.0.1:0"]
   ]
+  it.live("refuses a login in a later URL only, which may be the rest of a login with a comma, and does not show it", () =>
+    Effect.gen(function*() {
+      for (const servers of ["nats://S3cret,x@127.0.0.1:1", "nats://a:S3cret,x@127.0.0.1:1"]) {
+        const message = yield* refusal({ servers })
+        assert.notInclude(message.toLowerCase(), "s3cret")
+      }
+      assert.include(yield* refusal({ servers: "nats://S3cret,x@127.0.0.1:1" }), "%2C")
+    }))
+
   for (const [what, servers, word] of urls) {
     it.live(`refuses URLs with ${what}, and does not connect`, () =>
       Effect.gen(function*() {

@@ -59,8 +59,10 @@ describe("Registry in memory, draining during an outage", () => {
       yield* process.link.set(undefined)
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual((yield* fieldsOf(store, key))["status"], "DRAINING")
-      // An update of the metadata does not end the draining.
-      yield* finish(update((current) => ({ ...current, status: "ACTIVE", metadata: { a: 1 } })))
+      // An update does not end the draining.
+      yield* finish(update((current) => ({ ...current, metadata: { a: 1 } })))
+      const refused = yield* reasonOf(update((current) => ({ ...current, status: "ACTIVE" })), "InvalidConfig")
+      assert.include(refused.problem, "status: expected \"DRAINING\", because the instance drains, got \"ACTIVE\"")
       const { metadata, status } = yield* fieldsOf(store, key)
       assert.deepStrictEqual([status, metadata], ["DRAINING", { a: 1 }])
       yield* Fiber.interrupt(fiber)
@@ -80,16 +82,70 @@ describe("Registry in memory, draining during an outage", () => {
       assert.strictEqual(reason._tag, "Unavailable")
     }))
 
-  test("drain of an instance that another process has deregistered waits for its work, and fails with Deregistered", () =>
+  test("drain of an instance that another process deregisters meanwhile waits for its work, and fails with Deregistered", () =>
     Effect.gen(function*() {
       const [, process, other] = yield* world(defaults)
       const { drain } = yield* process.enter(one)
+      const fiber = yield* Effect.forkScoped(drain(Effect.sleep("25 seconds"), { timeout: "1 hour" }))
+      yield* TestClock.adjust("1 second")
       yield* other.registry.deregister("orders", "one")
-      const fiber = yield* Effect.forkScoped(drain(Effect.sleep("5 seconds"), { timeout: "1 hour" }))
-      yield* TestClock.adjust("4 seconds")
+      yield* TestClock.adjust("23 seconds")
       assert.isFalse(yield* hasEnded(fiber))
       yield* TestClock.adjust("2 seconds")
       yield* reasonOf(Fiber.join(fiber), "Deregistered")
+    }))
+
+  test("drain of an instance that has left or was lost fails at once, without its work", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const [, process, other] = yield* world(defaults)
+      const left = yield* process.enter(one).pipe(Effect.provide(log.layer))
+      yield* finish(left.drain(Effect.void, { timeout: "1 second" }))
+      const lost = yield* process.enter(named("orders", "two"))
+      yield* other.registry.deregister("orders", "two")
+      yield* TestClock.adjust("11 seconds")
+      const before = log.lines.length
+      for (const { drain } of [left, lost]) {
+        yield* reasonOf(drain(Effect.die("not run"), { timeout: "1 hour" }), "Deregistered")
+      }
+      assert.strictEqual(log.lines.length, before)
+    }))
+
+  for (
+    const [what, work] of [
+      ["cannot be interrupted", Effect.uninterruptible(Effect.never)],
+      ["hangs when it is interrupted", Effect.onInterrupt(Effect.never, () => Effect.never)]
+    ] as const
+  ) {
+    test(`drain ends at its timeout if its work ${what}`, () =>
+      Effect.gen(function*() {
+        const [store, process] = yield* world(defaults)
+        const { drain } = yield* process.enter(one)
+        const fiber = yield* Effect.forkScoped(Effect.uninterruptible(drain(work, { timeout: "5 seconds" })))
+        yield* TestClock.adjust("5100 millis")
+        assert.isTrue(yield* hasEnded(fiber))
+        yield* Fiber.join(fiber)
+        assert.strictEqual(yield* lastOf(store, key), "delete")
+      }))
+  }
+
+  test("drain that is interrupted interrupts its work, and the instance stays DRAINING until it leaves", () =>
+    Effect.gen(function*() {
+      let isInterrupted = false
+      const [store, process] = yield* world(defaults)
+      const { close, drain } = yield* process.enter(one)
+      const work = Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          isInterrupted = true
+        }))
+      const fiber = yield* Effect.forkScoped(drain(work, { timeout: "1 hour" }))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(isInterrupted)
+      assert.strictEqual(yield* statusOf(process), "DRAINING")
+      yield* finish(close)
+      assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
 
   test("draining is logged with the instance, and ends with one line", () =>

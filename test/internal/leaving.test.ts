@@ -57,12 +57,23 @@ describe("a LeaveBudget", () => {
       assert.strictEqual(millis, 2000)
     }))
 
-  it.effect("has its full time again after a service has left, and after a while", () =>
+  it.effect("has its full time again after a service has left, and after a write was stored", () =>
     Effect.gen(function*() {
       const budget = new LeaveBudget()
       yield* timed(answered(budget))
       assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
       yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 100])
+      yield* budget.answered
+      assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
+    }))
+
+  it.effect("leaves a store that is back a moment to answer, after its time was spent", () =>
+    Effect.gen(function*() {
+      const budget = new LeaveBudget()
+      yield* timed(never(budget))
+      const soon = budget.run({ timeout, leave: Effect.sleep("50 millis"), hasAnswered: () => true })
+      assert.deepStrictEqual(yield* timed(soon), [Option.some(undefined), 50])
       assert.deepStrictEqual(yield* timed(never(budget)), [Option.none(), 2000])
     }))
 

@@ -14,7 +14,10 @@ import * as SchemaIssue from "effect/SchemaIssue"
 const timingNames = ["resilient", "balanced", "fast"] as const
 
 /** A function, so that a bundle without `layerConfig` does not contain it. */
-const replicas = () => Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 5 }))
+const replicas = () =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) => /^\s*[1-5]\s*$/.test(text) || "Expected a whole number from 1 to 5")
+  ).pipe(Schema.decodeTo(Schema.FiniteFromString))
 
 /** Effect's own `Config.Duration` does not say which texts are valid. */
 const time = () =>

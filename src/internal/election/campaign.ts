@@ -18,7 +18,7 @@ import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
 import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
-import { traced } from "../spans.ts"
+import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
@@ -78,7 +78,8 @@ export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
 
 /** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
-  tenure.look.pipe(
+  // A candidate reads for as long as it waits: the span of its campaign would collect all of that.
+  withoutParentSpan(tenure.look).pipe(
     Effect.map((seen) => {
       services.observations.see(tenure.options.election, seen)
     }),
@@ -132,7 +133,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         }
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
-      } else if (yield* isHealthy(candidate)) {
+      } else if (yield* withoutParentSpan(isHealthy(candidate))) {
         yield* health.ended()
         if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
@@ -198,7 +199,17 @@ const tryOnce = (
     const nonce = yield* makeNonce
     const { candidacy, tenure } = yield* services.candidacies.add(
       candidate,
-      ({ renewed }) => new Tenure({ store, clock, election, candidateId, nonce, times, metadata, renewed })
+      ({ renewed }) =>
+        new Tenure({
+          store,
+          clock,
+          election,
+          candidateId,
+          nonce,
+          times,
+          metadata,
+          renewed: Effect.andThen(services.leaving.budget.answered, renewed)
+        })
     )
     // Runs after the release.
     yield* Effect.addFinalizer(() => candidacy.ended)

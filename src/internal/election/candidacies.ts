@@ -107,10 +107,11 @@ export class Candidacy {
   })
 
   status(tenure: Tenure): CandidateStatus {
-    const left = tenure.untilLeaseEnds
+    const { untilLeaseEnds, wasHandedOver } = tenure
+    const left = wasHandedOver ? 0 : untilLeaseEnds
     return {
       ...this.names,
-      state: this.state,
+      state: wasHandedOver ? "Releasing" : this.state,
       since: this.since,
       lastRenewal: Option.fromUndefinedOr(this.lastRenewal),
       leaseEndsIn: left > 0 ? Option.some(wholeMillis(left)) : Option.none()

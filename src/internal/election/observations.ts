@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { KVEvent, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
+import { causeOf, Repeated } from "../logs.ts"
 import { backoff, isClosed } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import { isSame, nextObservation, type Observation } from "./challenger.ts"
@@ -121,13 +122,17 @@ export class Observations {
         }))
       )
     })
+    const failures = new Repeated()
     return forkReported(
       "the watch of elections",
       watch.pipe(
         Effect.tapError((error) =>
           isClosed(error)
             ? Effect.void
-            : Effect.logWarning("the watch of elections failed and is reopened:", error.message)
+            : failures.log(
+              error.reason._tag,
+              Effect.logWarning(`the watch of elections failed and is reopened: ${causeOf(error)}`)
+            )
         ),
         Effect.retry({ while: (error) => !isClosed(error), schedule: backoff(shortestPause, longestPause) }),
         Effect.catch((error) => Deferred.fail(this.closed, error))

@@ -59,18 +59,23 @@ const runOnce = <E, R>(
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const began = monotonicMillis(clock)
+    let hasRun = false
     let isReported = false
+    const log = (what: string, ...cause: ReadonlyArray<Cause.Cause<unknown>>) =>
+      annotate("Election", { election: name, candidateId: candidate.candidateId })(
+        Effect.logError(`${what}, and is started again after a pause`, ...cause)
+      )
     const report = (how: string, ...cause: ReadonlyArray<Cause.Cause<unknown>>) =>
       Effect.suspend(() => {
         isReported = true
-        const line = Effect.logError(`the work of "${name}" ${how}, and is started again after a pause`, ...cause)
         return Effect.andThen(
           update(electionWorkFailures, { election: name }),
-          annotate("Election", { election: name, candidateId: candidate.candidateId })(line)
+          log(`the work of "${name}" ${how}`, ...cause)
         )
       })
     // Reported at once: the hand-over that follows can take as long as leaveTimeout.
     const reporting = (leadership: Leadership) => {
+      hasRun = true
       const running = work(leadership)
       return Effect.isEffect(running)
         ? Effect.tapCause(
@@ -83,7 +88,10 @@ const runOnce = <E, R>(
       election.whileLeader(name, reporting, candidate)
     )
     if (Exit.isSuccess(exit)) yield* report("has ended, although it must not")
-    else if (isFinal(exit.cause)) return yield* Effect.failCause(exit.cause)
+    // A store interrupts its callers when a simulated process crashes.
+    else if (isFinal(exit.cause) || (!hasRun && Cause.hasInterruptsOnly(exit.cause))) {
+      return yield* Effect.failCause(exit.cause)
+    } else if (!hasRun) yield* log(`the campaign for "${name}" failed`, exit.cause)
     else if (!isReported) yield* report("failed", exit.cause)
     return yield* new Ended({ ranFor: monotonicMillis(clock) - began })
   })

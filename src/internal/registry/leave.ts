@@ -78,10 +78,28 @@ export const deregister = (options: LeaveOptions, own: OwnRecord): Effect.Effect
 }
 
 /** Writes the status, and repeats that after a failure: the store may come back while the work ends. */
-const announceDraining = (own: OwnRecord): Effect.Effect<void, RegistryReason> =>
+const announceDraining = ({ leaving: { budget } }: LeaveOptions, own: OwnRecord): Effect.Effect<void> =>
   own.write(Result.succeed).pipe(
-    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })
+    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying }),
+    Effect.andThen(budget.answered),
+    // The end of the registration is reported by its heartbeat, and by `drain` itself.
+    Effect.ignore
   )
+
+/**
+ * Waits until the work has ended, or for `timeout`. Work that cannot be interrupted goes on: the instance leaves without it.
+ */
+const awaitWork = Effect.fnUntraced(function*(own: OwnRecord, work: Effect.Effect<void>, timeout: Duration.Duration) {
+  const working = yield* Effect.forkDetach(work)
+  const exit = yield* Fiber.await(working).pipe(
+    Effect.timeoutOption(timeout),
+    Effect.ensuring(Effect.sync(() => working.interruptUnsafe()))
+  )
+  // The instance is deregistered also if the work fails.
+  if (Option.isSome(exit) && Exit.isFailure(exit.value)) {
+    yield* Effect.logWarning(`the work of ${own.label} failed while the instance drained`, exit.value.cause)
+  }
+})
 
 /**
  * Drains an instance: sets its status, waits for the work, and leaves. The work is waited for also if the status cannot be
@@ -93,15 +111,13 @@ export const drain = Effect.fnUntraced(function*(
   work: Effect.Effect<void>,
   timeout: Duration.Duration
 ): Effect.fn.Return<void, RegistryReason> {
+  if (own.refusal !== undefined) return yield* Effect.fail(own.refusal)
   yield* own.beginDraining
   yield* Effect.logInfo(`draining ${own.label} for at most ${Duration.format(timeout)}`)
-  const announced = yield* Effect.forkChild(announceDraining(own))
-  yield* Effect.timeoutOption(work, timeout).pipe(
-    // The instance is deregistered also if the work fails.
-    Effect.catchCause((cause) => Effect.logWarning(`the work of ${own.label} failed while the instance drained`, cause))
-  )
-  const refused = announced.pollUnsafe()
+  const announced = yield* Effect.forkChild(announceDraining(options, own))
+  yield* awaitWork(own, work, timeout)
   yield* Fiber.interrupt(announced)
-  if (refused !== undefined && Exit.isFailure(refused)) return yield* refused
+  // Another process may have taken the id or deregistered the instance meanwhile.
+  if (own.refusal !== undefined) return yield* Effect.fail(own.refusal)
   yield* leave(options, own)
 })

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { refuse } from "../options.ts"
 import { answeredWithin, conflictPause } from "../retry.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -87,10 +88,22 @@ export class OwnRecord {
     return this.withStatus(this.state.record.instance)
   }
 
+  /** Why nothing can be written any more; undefined while something can. */
+  get refusal(): RegistryReason | undefined {
+    if (!isOver(this.state)) return undefined
+    return this.errorOf(this.state._tag === "Ended" ? this.state.reason : "Deregistered")
+  }
+
   /** Begins to drain. It lasts until the process leaves, also if no write succeeds. */
   readonly beginDraining: Effect.Effect<void> = Effect.sync(() => {
     this.isDraining = true
   })
+
+  /** Draining is final. */
+  private readonly kept = (instance: ServiceInstance): Result.Result<ServiceInstance, RegistryReason> =>
+    this.isDraining && instance.status !== "DRAINING"
+      ? refuse("status", "\"DRAINING\", because the instance drains", `"${instance.status}"`)
+      : Result.succeed(instance)
 
   private withStatus(instance: ServiceInstance): ServiceInstance {
     return this.isDraining ? changed(instance, { status: "DRAINING" }) : instance
@@ -278,9 +291,9 @@ export class OwnRecord {
     const { record } = this.state
     const { config } = this.options.access.store
     return Result.flatMap(
-      change === undefined ? Result.succeed(record.instance) : change(record.instance),
+      change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), this.kept),
       (instance) => {
-        const stamped = { ...record, instance: changed(this.withStatus(instance), { lastHeartbeat: now }) }
+        const stamped = { ...record, instance: changed(instance, { lastHeartbeat: now }) }
         return Result.map(toBytes(stamped, recordLimit(config)), (bytes) => ({ record: stamped, bytes }))
       }
     )

@@ -155,7 +155,7 @@ const begin = Effect.fnUntraced(function*(
       if (own.isLeaving) return Effect.void
       const error = failure("heartbeat")(reason)
       return update(registryLost, { service, reason: tagOf(reason) }).pipe(
-        Effect.andThen(Effect.logWarning(error.message)),
+        Effect.andThen(Effect.logError(`lost the registration of ${own.label}: ${reason.message}`)),
         Effect.andThen(Deferred.succeed(lost, error))
       )
     })
@@ -166,6 +166,7 @@ const begin = Effect.fnUntraced(function*(
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
   const stored = update(registryHeartbeats, { service, outcome: "success" }).pipe(
+    Effect.andThen(options.leaving.budget.answered),
     Effect.andThen(lastHeartbeat.setNow),
     Effect.andThen(DateTime.now),
     Effect.map((now) => {

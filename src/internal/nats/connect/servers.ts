@@ -103,6 +103,14 @@ export const servers: Setting<Servers> = (name, given) => {
     if (server === undefined) return refuse(name, expected, shown(one))
     parsed.push(server)
   }
+  // A comma within a login splits it, and its first part would be looked up as a host.
+  if (parsed.findIndex(({ login }) => login !== undefined) > 0) {
+    return refuse(
+      name,
+      "the login in the first URL too, with a comma within it written as %2C",
+      "a later URL with a login"
+    )
+  }
   if (!Array.isArrayNonEmpty(parsed)) return refuse(name, expected, typeof given === "string" ? shown(given) : "none")
   return Result.map(oneLogin(name, parsed.flatMap(({ login }) => login ?? [])), (login) => ({
     list: Array.map(parsed, ({ server }) => server),

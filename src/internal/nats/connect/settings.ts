@@ -36,7 +36,7 @@ const time = options.duration(Duration.millis(1), Duration.hours(1))
 
 const settings = {
   servers,
-  name: options.optional(options.text),
+  name: options.optional(options.textLike(/^[\s\S]{1,256}$/, "a text of 1 to 256 characters")),
   ...loginSettings,
   tls: options.optional(options.group(tlsSettings)),
   inboxPrefix: options.optional(
