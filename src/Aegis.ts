@@ -12,9 +12,9 @@ import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { InvalidConfig } from "./AegisError.ts"
+import type { Health } from "./AegisHealth.ts"
 import * as Buckets from "./Buckets.ts"
 import * as Election from "./Election.ts"
 import { ElectionError } from "./ElectionError.ts"
@@ -47,6 +47,8 @@ import { type BucketOptions, KVStoreError } from "./KVStore.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as Registry from "./Registry.ts"
 import { RegistryError } from "./RegistryError.ts"
+
+export * from "./AegisHealth.ts"
 
 /**
  * The services that the layers of this module provide. `Buckets` opens further buckets
@@ -539,102 +541,6 @@ const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: obj
 // -----------------------------------------------------------------------------
 // health
 // -----------------------------------------------------------------------------
-
-/**
- * What this process knows of its part in the fleet. Ages are by the clock of this host.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Health {
-  /**
-   * Whether the process should get requests: false while a call of `register` waits, and while
-   * an instance has the status `STARTING`, `UNHEALTHY` or `DRAINING`. True without a
-   * registration. An outage of the store does not change it, so that it does not take a whole
-   * fleet out of its load balancer.
-   */
-  readonly ready: boolean
-  /**
-   * Whether the connection of the `NatsClient` in the context is up. True without one, as with the
-   * memory backend.
-   */
-  readonly connected: boolean
-  /** The registrations. */
-  readonly registrations: ReadonlyArray<RegistrationHealth>
-  /** The campaigns and leaderships. */
-  readonly elections: ReadonlyArray<ElectionHealth>
-}
-
-/**
- * A registration in `Health`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RegistrationHealth extends Registry.RegistrationStatus {
-  /** The age of the last heartbeat; none before the first. */
-  readonly heartbeatAge: Option.Option<Duration.Duration>
-}
-
-/**
- * A campaign or a leadership in `Health`.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ElectionHealth extends Election.CandidateStatus {
-  /** The age of the last renewal; none before the first. */
-  readonly renewalAge: Option.Option<Duration.Duration>
-}
-
-// The calls are marked as pure, so that a bundle that does not use the schema does not contain it.
-const ageOrNull = /* @__PURE__ */ Schema.OptionFromNullOr(Schema.DurationFromMillis)
-const timeOrNull = /* @__PURE__ */ Schema.OptionFromNullOr(Schema.DateTimeUtcFromString)
-
-/**
- * Schema of `Health`, for the endpoint of an HTTP API or for JSON. Ages and times that are left
- * are encoded as milliseconds, dates as ISO 8601 texts, and none as null.
- *
- * **Example** (Encoding the health of a process as JSON)
- *
- * ```ts
- * import { Effect, Schema } from "effect"
- * import { Aegis } from "effect-aegis"
- *
- * const program = Effect.flatMap(Aegis.health, Schema.encodeEffect(Schema.fromJsonString(Aegis.Health)))
- *
- * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
- * // => {"ready":true,"connected":true,"registrations":[],"elections":[]}
- * ```
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Health: Schema.Codec<Health, Schema.Json> = /* @__PURE__ */ Schema.Struct({
-  ready: Schema.Boolean,
-  connected: Schema.Boolean,
-  registrations: /* @__PURE__ */ Schema.Array(
-    /* @__PURE__ */ Schema.Struct({
-      serviceName: Schema.String,
-      instanceId: Schema.String,
-      isRegistered: Schema.Boolean,
-      status: Registry.Status,
-      lastHeartbeat: timeOrNull,
-      heartbeatAge: ageOrNull
-    })
-  ),
-  elections: /* @__PURE__ */ Schema.Array(
-    /* @__PURE__ */ Schema.Struct({
-      election: Schema.String,
-      candidateId: Schema.String,
-      state: /* @__PURE__ */ Schema.Literals(["Campaigning", "Leading", "Releasing"]),
-      since: Schema.DateTimeUtcFromString,
-      lastRenewal: timeOrNull,
-      leaseEndsIn: ageOrNull,
-      renewalAge: ageOrNull
-    })
-  )
-})
 
 /** The statuses with which an instance should get no requests. */
 const unready = new Set<Registry.Status>(["STARTING", "UNHEALTHY", "DRAINING"])

@@ -183,6 +183,18 @@ export const registryLost: Metric.Counter<number> = /* @__PURE__ */ counter(
 )
 
 /**
+ * Live instances as the watches of this process see them, by `bucket`, `service` and `status`. It exists
+ * while the process has a watch.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const registryInstances: Metric.Gauge<number> = /* @__PURE__ */ gauge(
+  "registry_instances",
+  "Number of live instances"
+)
+
+/**
  * Results of the cleanups of this process, by `outcome`: instances that were `removed`,
  * removals that `failed`, and services that were `preserved`, because too many of their
  * instances were expired at once.

@@ -1,10 +1,14 @@
 /** The metrics as a collector gets them from Effect's OTLP exporter: names, units and attributes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { OtlpMetrics, OtlpSerialization } from "effect/observability"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as Aegis from "../../src/Aegis.ts"
@@ -12,6 +16,7 @@ import * as Buckets from "../../src/Buckets.ts"
 import * as Election from "../../src/Election.ts"
 import * as Metrics from "../../src/Metrics.ts"
 import * as Registry from "../../src/Registry.ts"
+import { eventually } from "../../tools/eventually.ts"
 import { bytes } from "../../tools/values.ts"
 import { logged } from "../support/suite.ts"
 
@@ -83,6 +88,8 @@ const program = Effect.gen(function*() {
   yield* Effect.sleep("300 millis")
 })
 
+const until = eventually(false)
+
 describe("Metrics", () => {
   it.live("reach a collector with their names, units and attributes", () =>
     Effect.gen(function*() {
@@ -114,6 +121,37 @@ describe("Metrics", () => {
         "histogram effect_aegis_kv_watch_lag_seconds s: bucket"
       ])
     }), 20_000)
+
+  it.live("of the instances that a watch sees are a gauge by service and status, which ends with the watch", () =>
+    Effect.gen(function*() {
+      const gauges = Effect.map(
+        Metric.snapshot,
+        (all) =>
+          all.filter(({ id }) => id === "effect_aegis_registry_instances").map(({ attributes, state }) =>
+            `${attributes?.["service"]} ${attributes?.["status"]} ${Object(state).value}`
+          ).toSorted()
+      )
+      const expect = (...lines: ReadonlyArray<string>) => until(gauges, (all) => all.join() === lines.join())
+      yield* Effect.gen(function*() {
+        const registry = yield* Registry.Registry
+        const watching = yield* Effect.forkChild(Stream.runDrain(registry.watch()))
+        const instance = { serviceName: "orders", version: "1.0.0" } as const
+        const scope = yield* Scope.make()
+        const { update } = yield* Scope.provide(registry.register({ ...instance, instanceId: "a" }), scope)
+        yield* registry.heartbeat({ ...instance, instanceId: "b" })
+        yield* registry.heartbeat({ ...instance, serviceName: "stock", instanceId: "c" })
+        yield* expect("orders ACTIVE 2", "stock ACTIVE 1")
+        yield* update((current) => ({ ...current, status: "STANDBY" }))
+        yield* expect("orders ACTIVE 1", "orders STANDBY 1", "stock ACTIVE 1")
+        yield* Scope.close(scope, Exit.void)
+        yield* expect("orders ACTIVE 1", "stock ACTIVE 1")
+        yield* Fiber.interrupt(watching)
+        yield* expect()
+      }).pipe(
+        Effect.provide(Layer.provideMerge(Aegis.layerMemory(), logged().layer)),
+        Effect.provideService(Metric.MetricRegistry, new Map())
+      )
+    }))
 
   it.live("of a running instance and leader are gauges, which are removed when it ends", () =>
     Effect.gen(function*() {

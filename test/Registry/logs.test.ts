@@ -9,8 +9,9 @@ import * as Registry from "../../src/Registry.ts"
 import { bytes } from "../../tools/values.ts"
 import { away, closed, on } from "../support/links.ts"
 import { logged, numbers } from "../support/suite.ts"
-import { defaults, finish, test } from "./suite/inMemory.ts"
-import { keyOf, listed, named, world } from "./suite/processes.ts"
+import { contains } from "./suite/fixture.ts"
+import { defaults, finish, test, until } from "./suite/inMemory.ts"
+import { keyOf, listed, named, watched, world } from "./suite/processes.ts"
 
 describe("Registry in memory: log", () => {
   test("a heartbeat that fails is logged once per reason and minute, and again after it has succeeded", () =>
@@ -61,6 +62,28 @@ describe("Registry in memory: log", () => {
         "Warn no heartbeat of orders/one has been stored for 10s: other services may consider this instance expired",
         "Info heartbeats of orders/one are stored again",
         "Info deregistered orders/one"
+      ])
+    }))
+
+  test("a replacement, and the instances of a service that expire at once, are one line each", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [, process, other] = yield* world(defaults)
+        const events = yield* watched(other)
+        for (const index of numbers(12)) yield* process.registry.heartbeat(named("orders", `i${index}`))
+        yield* process.registry.heartbeat(named("stock", "one"))
+        yield* Effect.scoped(other.registry.register(named("stock", "one"), { onDuplicate: "replace" }))
+        yield* process.registry.heartbeat(named("stock", "two"))
+        yield* until(events.all, contains("up stock/two"))
+        yield* TestClock.adjust("31 seconds")
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+      const some = (labels: ReadonlyArray<string>) => `${labels.join(", ")} and 2 more`
+      const orders = numbers(10).map((index) => `orders/i${index}`)
+      assert.deepStrictEqual(log.lines.filter((line) => /replaced|expired/.test(line)), [
+        "Info replaced another registration of stock/one",
+        `Info expired: no heartbeat of ${some(orders)} for 30s`,
+        "Info expired: no heartbeat of stock/two for 30s"
       ])
     }))
 

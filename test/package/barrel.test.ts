@@ -7,6 +7,7 @@ const src = new URL("../../src/", import.meta.url)
 /** Modules that are re-exported by another module, mapped to that module. */
 const parts = new Map([
   ["AegisError", "KVStoreError"],
+  ["AegisHealth", "Aegis"],
   ["KVStoreConfig", "KVStore"],
   ["KVStoreError", "KVStore"],
   ["RegistryError", "Registry"],

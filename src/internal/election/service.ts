@@ -92,7 +92,7 @@ const internals = new WeakMap<Election["Service"], {
  * Checks the arguments of `layerSingleton`, and returns its effect. A service that this library did not create checks those of
  * campaigns itself.
  */
-export const toSingleton = Effect.fnUntraced(function*<E, R>(
+export const toSingleton = /* @__PURE__ */ Effect.fnUntraced(function*<E, R>(
   service: Election["Service"],
   name: string,
   run: Effect.Effect<never, E, R> | Work<E, R>,

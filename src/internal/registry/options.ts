@@ -162,22 +162,24 @@ const withMaxAge = <A extends { readonly maxAge: Duration.Duration | undefined }
 export const toCleanupOptions = (options: unknown, times: RegistryTimings) =>
   Result.flatMap(read("options", options, cleanupSettings), (values) => withMaxAge(options, values, times))
 
-const cleanupLayerSettings = {
+/** A function, so that a bundle without this layer does not contain it. */
+const cleanupLayerSettings = () => ({
   ...cleanupSettings,
   confirm: withDefault(flag, true),
   schedule: withDefault(scheduleOr(duration(shortestInterval)), defaultMaxAge)
-}
+})
 
 /** `times` is undefined for a registry that this library did not create, such as a mock. */
 export const toCleanupLayerOptions = (options: unknown, times: RegistryTimings | undefined) =>
-  Result.flatMap(read("options", options, cleanupLayerSettings), (values) => withMaxAge(options, values, times))
+  Result.flatMap(read("options", options, cleanupLayerSettings()), (values) => withMaxAge(options, values, times))
 
 export const toDrainOptions = (done: unknown, options: unknown) =>
   Effect.isEffect(done)
     ? read("options", options, { timeout: duration(Duration.zero) })
     : refuse("done", "an Effect", kindOf(done))
 
-const instanceLayerSettings = {
+/** A function, for the same reason. */
+const instanceLayerSettings = () => ({
   heartbeat: anything,
   onDuplicate: anything,
   drain: optional(group({
@@ -186,10 +188,10 @@ const instanceLayerSettings = {
     ),
     timeout: duration(Duration.zero)
   }))
-}
+})
 
 /** Reads the options of `layerInstance`, without those of `register`, which that checks. */
-export const toInstanceLayerOptions = (options: unknown) => read("options", options, instanceLayerSettings)
+export const toInstanceLayerOptions = (options: unknown) => read("options", options, instanceLayerSettings())
 
 const nameRules = {
   serviceName: [Schema.is(ServiceName), "a letter, then letters, digits, _ and -"],

@@ -279,6 +279,9 @@ export class OwnRecord {
         )
       )
       const event = yield* this.answered("put", request)
+      if (event._tag === "Landed" && as === "replacement") {
+        yield* Effect.logInfo(`replaced another registration of ${this.label}`)
+      }
       return yield* this.advance(event, operation)
     })
   }

@@ -20,9 +20,11 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { annotate } from "../logs.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { changed, type InstanceRecord, keyPrefix } from "./record.ts"
+import { InstanceCounts, logExpired } from "./reports.ts"
 
 interface LiveInstance {
   readonly instance: ServiceInstance
@@ -97,10 +99,16 @@ interface Shared {
   /** Fails once the watch of the store has failed. */
   readonly failed: Deferred.Deferred<never, KVStoreError>
   readonly alarm: Alarm
+  readonly counts: InstanceCounts
 }
 
-const publish = ({ changes }: Shared, change: ViewChange | undefined) =>
-  change === undefined ? Effect.void : PubSub.publish(changes, change)
+const publish = ({ changes, counts }: Shared, change: ViewChange | undefined) => {
+  if (change === undefined) return Effect.void
+  const { event } = change
+  const before = event._tag === "Changed" ? event.previous : event._tag === "Down" ? event.instance : undefined
+  const after = event._tag === "Down" ? undefined : event.instance
+  return Effect.andThen(counts.change(before, after), PubSub.publish(changes, change))
+}
 
 /** Sleep of the timer until the next expiry. An earlier expiry wakes it. */
 class Alarm {
@@ -175,9 +183,11 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
 /** Removes the instances from the view that have sent no heartbeat for maxAge. */
 const expire = (shared: Shared): Effect.Effect<never> =>
   Effect.gen(function*() {
-    const { alarm, clock, view } = shared
+    const { access, alarm, clock, view } = shared
     while (true) {
-      for (const change of view.expire(monotonicMillis(clock))) yield* publish(shared, change)
+      const expired = view.expire(monotonicMillis(clock))
+      yield* logExpired(expired.map(({ event }) => event.instance), Duration.format(access.maxAge))
+      for (const change of expired) yield* publish(shared, change)
       yield* alarm.sleep(view.nextExpiry(), clock)
     }
   })
@@ -209,6 +219,7 @@ export const make = Effect.fnUntraced(function*(
   access: Access,
   onFailed: Effect.Effect<void>
 ): Effect.fn.Return<RegistryView, never, Scope.Scope> {
+  const { bucket } = access.store.config
   const shared: Shared = {
     access,
     clock: yield* Clock.Clock,
@@ -216,9 +227,11 @@ export const make = Effect.fnUntraced(function*(
     changes: yield* PubSub.unbounded<ViewChange>(),
     ready: yield* Deferred.make<void, KVStoreError>(),
     failed: yield* Deferred.make<never, KVStoreError>(),
-    alarm: new Alarm()
+    alarm: new Alarm(),
+    counts: yield* InstanceCounts.make(bucket)
   }
-  yield* forkReported("the registry's watch", follow(shared, onFailed))
-  yield* forkReported("the registry's timer", expire(shared))
+  const annotated = annotate("Registry", { bucket })
+  yield* annotated(forkReported("the registry's watch", follow(shared, onFailed)))
+  yield* annotated(forkReported("the registry's timer", expire(shared)))
   return { watch: (serviceName) => subscribe(shared, serviceName) }
 })
