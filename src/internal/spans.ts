@@ -14,16 +14,16 @@ const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)
 
 const isTraced = (context: Context.Context<never>): boolean => Context.get(context, Tracer.Tracer) !== defaultTracer
 
-/** Runs an effect in a span. `attributesOf` adds attributes when the effect has ended. */
+/** Runs an effect in a span. `attributesOf` adds attributes when the effect has ended. Nothing is computed without a tracer. */
 export const traced = <A, E>(
   name: string,
-  attributes: Attributes,
+  attributes: () => Attributes,
   attributesOf?: (exit: Exit.Exit<A, E>) => Attributes
 ) =>
 <R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     if (!isTraced(fiber.context)) return effect
-    return Effect.useSpan(name, { attributes }, (span) => {
+    return Effect.useSpan(name, { attributes: attributes() }, (span) => {
       const spanned = Effect.withParentSpan(effect, span)
       if (attributesOf === undefined) return spanned
       return Effect.onExit(spanned, (exit) => Effect.sync(() => annotate(span, attributesOf(exit))))

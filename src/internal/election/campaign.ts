@@ -273,6 +273,9 @@ export const campaign = (
       if (won !== undefined) return won
     }
   }).pipe(
-    traced("election.campaign", { "election.name": candidate.election, "election.candidate": candidate.candidateId }),
+    traced(
+      "election.campaign",
+      () => ({ "election.name": candidate.election, "election.candidate": candidate.candidateId })
+    ),
     annotate("Election", { election: candidate.election, candidateId: candidate.candidateId })
   )

@@ -53,7 +53,7 @@ export const observer = (bucket: string) => {
 
   return <A, E>({ key, operation, outcomeOf, run }: Observed<A, E>): Effect.Effect<A, E> => {
     const { counters, duration } = metersFor(operation)
-    const attributes = { "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) }
+    const attributes = () => ({ "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) })
     const spanned = traced(
       `kv.${operation}`,
       attributes,

@@ -132,10 +132,10 @@ const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: 
  */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
   inChildScope(begin(options)).pipe(
-    traced("registry.register", {
+    traced("registry.register", () => ({
       "registry.service": options.instance.serviceName,
       "registry.instance": options.instance.instanceId
-    }),
+    })),
     annotate("Registry", subjectOf(options.instance))
   )
 
