@@ -127,7 +127,8 @@ export class Registry extends Context.Service<Registry, {
    *
    * The first heartbeat registers the instance. So does a heartbeat whose record was
    * removed by age or by a cleanup. Each heartbeat also writes the version, status,
-   * group and metadata.
+   * group and metadata. A heartbeat of an instance that `register` of this registry has
+   * registered is one of that registration.
    *
    * Fails as `register` does, but never waits: if a live record of another
    * registration has the id, it fails with `DuplicateInstance` at once. If another process
@@ -143,6 +144,9 @@ export class Registry extends Context.Service<Registry, {
    * record was removed. The owner of the instance stops its heartbeats.
    *
    * **Details**
+   *
+   * After the registry of the owner itself has deregistered an instance, its next `heartbeat`
+   * registers it again.
    *
    * If another instance registers under the same id during the removal, that
    * instance is kept. Fails with `InvalidName` or `KVStoreError`.
@@ -190,16 +194,12 @@ export class Registry extends Context.Service<Registry, {
    * **Details**
    *
    * All watches of a registry share one watch of the store. A timer of this process
-   * emits `Down` for an instance once `maxAge` has passed since this process
-   * received the last heartbeat. Fails with `InvalidName`, or with `KVStoreError` if
+   * emits `Down` for an instance whose last heartbeat is older than `maxAge`. Time in which this
+   * process could not hear of the instances does not count: while it is cut off
+   * from the store, paused, or blocked. After its return they have one heartbeat and 2.5 seconds
+   * before any of them expires. Fails with `InvalidName`, or with `KVStoreError` if
    * the watch of the store fails; calling `watch` again then starts a new watch of
    * the store.
-   *
-   * **Gotchas**
-   *
-   * A process that is disconnected from the store for longer than `maxAge` receives
-   * no heartbeats. Its watches emit `Down` with the reason `expired` for every
-   * instance, and `Up` after the connection is back.
    *
    * **Example** (Keeping a set of live instances)
    *

@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { keepReachability, type Reachability } from "../../src/internal/reachability.ts"
 import * as KVStore from "../../src/KVStore.ts"
 
 /** One request to the store. */
@@ -80,6 +82,9 @@ export interface Link {
   readonly set: (fault: Fault | undefined) => Effect.Effect<void>
   /** Sets the pause before each event of a watch. */
   readonly lag: (pause: Effect.Effect<void>) => Effect.Effect<void>
+  /** Cuts the process off: its watches receive nothing until `heal`, and the store knows that it is out of reach. */
+  readonly cut: Effect.Effect<void>
+  readonly heal: Effect.Effect<void>
   /** Fails every open watch. */
   readonly loseWatches: Effect.Effect<void>
   /** All requests so far. */
@@ -93,6 +98,27 @@ export interface Link {
 export const makeLink = (): Link => {
   let current: Fault | undefined
   let lag = Effect.void
+  const reached = Latch.makeUnsafe(true)
+  const listeners = new Set<(state: Reachability) => void>()
+  let reach: Reachability = { _tag: "Reachable", at: 0 }
+  const setReach = (_tag: Reachability["_tag"]) =>
+    Effect.clockWith((clock) =>
+      Effect.sync(() => {
+        reach = { _tag, at: Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
+        listeners.forEach((listener) => listener(reach))
+      })
+    )
+  const reaches = Stream.callback<Reachability>((queue) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const listener = (state: Reachability) => void Queue.offerUnsafe(queue, state)
+        listeners.add(listener)
+        listener(reach)
+        return listener
+      }),
+      (listener) => Effect.sync(() => listeners.delete(listener))
+    )
+  )
   let watching = Deferred.makeUnsafe<never, KVStore.KVStoreError>()
   const calls: Array<Call> = []
   const landed: Array<Call> = []
@@ -117,6 +143,8 @@ export const makeLink = (): Link => {
       Effect.sync(() => {
         lag = pause
       }),
+    cut: Effect.andThen(reached.close, setReach("Unreachable")),
+    heal: Effect.andThen(setReach("Reachable"), reached.open),
     loseWatches: Effect.suspend(() => {
       const lost = watching
       watching = Deferred.makeUnsafe()
@@ -124,30 +152,31 @@ export const makeLink = (): Link => {
     }),
     layer: Layer.effect(
       KVStore.KVStore,
-      Effect.map(KVStore.KVStore, (store) => ({
-        config: store.config,
-        clock: store.clock,
-        get: (key, options) => through({ operation: "get", key }, store.get(key, options)),
-        put: (key, value, options) =>
-          through({ operation: "put", key, value, options }, store.put(key, value, options)),
-        delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
-        purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
-        history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
-        keys: (filter = ">") => through({ operation: "keys", key: String(filter) }, store.keys(filter)),
-        entries: (filter = ">") => through({ operation: "entries", key: String(filter) }, store.entries(filter)),
-        getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
-        stream: (filter) => store.stream(filter),
-        watch: (filter = ">", options) =>
-          Stream.unwrap(
-            through({ operation: "watch", key: String(filter) }, Effect.sync(() => store.watch(filter, options)))
-          )
-            .pipe(
-              Stream.tap(() => lag),
-              Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
-            ),
-        purgeTombstones: (options) => store.purgeTombstones(options),
-        status: through({ operation: "status", key: "" }, store.status)
-      }))
+      Effect.map(KVStore.KVStore, (store) =>
+        keepReachability({
+          config: store.config,
+          clock: store.clock,
+          get: (key, options) => through({ operation: "get", key }, store.get(key, options)),
+          put: (key, value, options) =>
+            through({ operation: "put", key, value, options }, store.put(key, value, options)),
+          delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
+          purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
+          history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
+          keys: (filter = ">") => through({ operation: "keys", key: String(filter) }, store.keys(filter)),
+          entries: (filter = ">") => through({ operation: "entries", key: String(filter) }, store.entries(filter)),
+          getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
+          stream: (filter) => store.stream(filter),
+          watch: (filter = ">", options) =>
+            Stream.unwrap(
+              through({ operation: "watch", key: String(filter) }, Effect.sync(() => store.watch(filter, options)))
+            )
+              .pipe(
+                Stream.tap(() => Effect.andThen(reached.await, lag)),
+                Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
+              ),
+          purgeTombstones: (options) => store.purgeTombstones(options),
+          status: through({ operation: "status", key: "" }, store.status)
+        }, reaches))
     )
   }
 }

@@ -5,6 +5,7 @@ import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
 import { kv } from "./kv.ts"
 import type { Mutant } from "./models.ts"
+import { observers } from "./observers.ts"
 import { operation } from "./operation.ts"
 import { pulling } from "./pulls.ts"
 import { registry } from "./registry.ts"
@@ -17,5 +18,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...pulling,
   ...registry,
   ...elections,
-  ...operation
+  ...operation,
+  ...observers
 ]

@@ -106,8 +106,8 @@ export const operation: ReadonlyArray<Mutant> = [
     name: "a heartbeat during an outage of a draining instance is written as ACTIVE",
     from: "drain, which failed in an outage and cut its work, R19",
     file: "src/internal/registry/ownRecord.ts",
-    find: "changed(this.withStatus(instance), { lastHeartbeat: now })",
-    replace: "changed(instance, { lastHeartbeat: now })",
+    find: "change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), this.kept)",
+    replace: "change === undefined ? Result.succeed(record.instance) : change(record.instance)",
     scenario: "single",
     runs: 1,
     test: {
@@ -132,8 +132,8 @@ export const operation: ReadonlyArray<Mutant> = [
     name: "a singleton campaigns for ever on a closed connection",
     from: "an error in the log each minute, E23",
     file: "src/internal/election/singleton.ts",
-    find: "if (Exit.isFailure(exit) && isFinal(exit.cause))",
-    replace: "if (Exit.isFailure(exit) && isFinal(exit.cause) && began < 0)",
+    find: "else if (isFinal(exit.cause) ||",
+    replace: "else if ((isFinal(exit.cause) && began < 0) ||",
     scenario: "single",
     runs: 1,
     test: {

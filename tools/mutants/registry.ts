@@ -93,7 +93,7 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "heartbeats stop after one failure",
     from: "AegisSDK 1.3: the loop stops, reva#5817 (R12)",
     file: registration,
-    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
+    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })",
     replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.never)",
     scenario: "mixed"
   },
@@ -190,7 +190,7 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "a failed heartbeat is not retried before the next one is due",
     from: "R12",
     file: registration,
-    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: backoff(shortestRetry, longestRetry) })",
+    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })",
     replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.void)",
     scenario: "mixed"
   }

@@ -11,6 +11,7 @@ import type { KVStatus } from "../../KVStore.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import type { KVStoreReason } from "../../KVStoreError.ts"
 import type { Filters } from "../filters.ts"
+import type { Reachability } from "../reachability.ts"
 
 /** The kind of a message. `put` is a value, the others are markers; `expire` is the marker of an expired value. */
 export type MessageOperation = "put" | "delete" | "purge" | "expire"
@@ -61,14 +62,6 @@ export type BackendEvent =
  * right; a bucket that has got replicas since may return an older message. `decides`: always sees all acknowledged writes.
  */
 export type Currency = "seen" | "decides"
-
-/**
- * Whether the store is in reach, and since when, in milliseconds by the monotonic clock. `Unreachable` since the last
- * message from the store, which is earlier than the time at which the loss was noticed.
- */
-export type Reachability =
-  | { readonly _tag: "Reachable"; readonly at: number }
-  | { readonly _tag: "Unreachable"; readonly at: number }
 
 export interface Backend {
   readonly config: KVStoreConfig

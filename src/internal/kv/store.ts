@@ -22,6 +22,7 @@ import type {
 } from "../../KVStore.ts"
 import { KVStoreError, type KVStoreReason } from "../../KVStoreError.ts"
 import * as filters from "../filters.ts"
+import { keepReachability } from "../reachability.ts"
 import { isConflict } from "../retry.ts"
 import { checkKey, checkStoredKey, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
@@ -199,7 +200,7 @@ export const make = (backend: Backend) => {
       removeOutcome
     ))
 
-  return {
+  const store = {
     config,
     clock,
     ...readsOf(backend, operate),
@@ -232,4 +233,5 @@ export const make = (backend: Backend) => {
     },
     status: operate("status", undefined, () => undefined, () => backend.status)
   }
+  return keepReachability(store, backend.reachability)
 }

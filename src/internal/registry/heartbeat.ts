@@ -12,33 +12,65 @@ import type { ServiceInstance } from "../../ServiceInstance.ts"
 import type { Access } from "./access.ts"
 import { OwnRecord } from "./ownRecord.ts"
 import { changed, keyOf } from "./record.ts"
+import type { Registrations } from "./registrations.ts"
 
-/** The first heartbeat enrols the instance like a registration, but fails at once if another process has the id. */
+/** Heartbeats by hand. */
+export interface ByHand {
+  readonly heartbeat: (instance: ServiceInstance) => Effect.Effect<void, RegistryReason>
+  /** This registry has deregistered the instance: its next heartbeat registers it again. */
+  readonly deregistered: (key: string) => Effect.Effect<void>
+}
+
+/**
+ * The first heartbeat enrols the instance like a registration, but fails at once if another process has the id. A heartbeat of
+ * an instance that this registry has registered is one of its registration.
+ */
 export const makeHeartbeat = (
-  access: Access,
-  nonce: string,
-  attemptTimeout: Duration.Duration
-): (instance: ServiceInstance) => Effect.Effect<void, RegistryReason> => {
+  { access, attemptTimeout, nonce, registrations }: {
+    readonly access: Access
+    readonly nonce: string
+    readonly attemptTimeout: Duration.Duration
+    readonly registrations: Registrations
+  }
+): ByHand => {
   const known = new Map<string, OwnRecord>()
 
   const recordOf = (instance: ServiceInstance) =>
     Effect.map(Clock.Clock, (clock) => {
-      const own = known.get(keyOf(instance)) ?? new OwnRecord({ access, instance, nonce, attemptTimeout }, clock)
-      known.set(own.key, own)
+      const key = keyOf(instance)
+      const registered = registrations.find(key)
+      if (registered !== undefined) return registered
+      const own = known.get(key) ?? new OwnRecord({ access, instance, nonce, attemptTimeout }, clock)
+      known.set(key, own)
       return own
     })
 
-  return (instance) =>
-    Effect.flatMap(recordOf(instance), (own) => {
-      const { group, metadata, status, version } = instance
-      return Effect.tapError(
-        own.write((current) => Result.succeed(changed(current, { group, metadata, status, version }))),
-        // After DuplicateInstance the next call enrols again: the other process may have expired by then.
-        // Deregistered is final, so that record is kept.
-        (reason) =>
-          Effect.sync(() => {
-            if (reason._tag === "DuplicateInstance" && own.isOver && known.get(own.key) === own) known.delete(own.key)
-          })
-      )
-    })
+  return {
+    heartbeat: (instance) =>
+      Effect.flatMap(recordOf(instance), (own) => {
+        const { group, metadata, status, version } = instance
+        const write = own.write((current) =>
+          // Draining is final.
+          Result.succeed(
+            changed(current, { group, metadata, version, status: own.isDraining ? current.status : status })
+          )
+        )
+        return Effect.tapError(
+          write,
+          // After DuplicateInstance the next call enrols again: the other process may have expired by then.
+          // Deregistered is final, so that record is kept.
+          (reason) =>
+            Effect.sync(() => {
+              if (reason._tag === "DuplicateInstance" && own.isOver && known.get(own.key) === own) known.delete(own.key)
+            })
+        )
+      }),
+    deregistered: (key) =>
+      Effect.suspend(() => {
+        known.delete(key)
+        const registered = registrations.find(key)
+        // The write finds that the record was removed, and ends the registration.
+        return registered === undefined ? Effect.void : Effect.ignore(registered.write(Result.succeed))
+      })
+  }
 }

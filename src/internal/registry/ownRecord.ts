@@ -64,7 +64,7 @@ export class OwnRecord {
 
   private state: State
   /** Whether each record that is written from now on has the status `DRAINING`. */
-  private isDraining = false
+  isDraining = false
   private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
   /** Operations run one after the other. */

@@ -12,11 +12,11 @@ import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import { registryHeartbeats, registryLastHeartbeat, registryLost } from "../../Metrics.ts"
 import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { Broadcast } from "../broadcast.ts"
 import { forkReported } from "../fibers.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
 import { series, update } from "../metrics.ts"
@@ -35,6 +35,21 @@ import { attemptTimeout, onSchedule, retrying, shortestRetry, steadily, watchGap
 
 /** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
+
+/** The current visibility, and its changes. */
+class VisibilityState {
+  current: Visibility = "visible"
+  private readonly later = new Broadcast<Visibility>()
+
+  set(next: Visibility): void {
+    this.current = next
+    this.later.publish(next)
+  }
+
+  readonly changes: Stream.Stream<Visibility> = Stream.unwrap(
+    Effect.map(this.later.subscribe, (later) => Stream.concat(Stream.sync(() => this.current), later))
+  ).pipe(Stream.changes)
+}
 
 export interface RegistrationOptions {
   readonly access: Access
@@ -103,15 +118,15 @@ const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
   maxAge: Duration.Duration,
-  visibility: SubscriptionRef.SubscriptionRef<Visibility>
+  visibility: VisibilityState
 ) =>
   Effect.gen(function*() {
     const limit = Duration.toMillis(maxAge)
     while (true) {
       const left = own.landedAt + limit - monotonicMillis(clock)
       const now = left > 0 ? "visible" : "invisible"
-      if (now !== (yield* SubscriptionRef.get(visibility))) {
-        yield* SubscriptionRef.set(visibility, now)
+      if (now !== visibility.current) {
+        visibility.set(now)
         // An instance that has left or ended is invisible on purpose: no warning.
         if (now === "invisible" && !own.isOver) {
           yield* Effect.logWarning(
@@ -146,7 +161,7 @@ const begin = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
-  const visibility = yield* SubscriptionRef.make<Visibility>("visible")
+  const visibility = new VisibilityState()
 
   const failure = (operation: string) => (reason: RegistryReason) =>
     new RegistryError({ operation: `${operation} ${own.label}`, reason })
@@ -188,6 +203,6 @@ const begin = Effect.fnUntraced(function*(
         annotate("Registry", subjectOf(options.instance))
       ),
     lost: Deferred.await(lost),
-    visibility: Stream.changes(SubscriptionRef.changes(visibility))
+    visibility: visibility.changes
   }
 })

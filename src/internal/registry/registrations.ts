@@ -1,5 +1,5 @@
 /**
- * The registrations of this process, for `Registry.status`.
+ * The registrations of this process, for `Registry.status` and `Registry.heartbeat`.
  */
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -26,6 +26,12 @@ export class Registrations {
       }),
       (entry) => Effect.sync(() => this.all.delete(entry))
     )
+  }
+
+  /** The record of a registration that has not ended. */
+  find(key: string): OwnRecord | undefined {
+    for (const { own } of this.all) if (own.key === key && !own.isOver) return own
+    return undefined
   }
 
   readonly status: Effect.Effect<ReadonlyArray<RegistrationStatus>> = Effect.sync(() =>

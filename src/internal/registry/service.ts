@@ -23,7 +23,7 @@ import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
-import { makeHeartbeat } from "./heartbeat.ts"
+import { type ByHand, makeHeartbeat } from "./heartbeat.ts"
 import type { Leaving } from "./leave.ts"
 import * as options from "./options.ts"
 import * as record from "./record.ts"
@@ -51,12 +51,18 @@ interface Parts {
   readonly times: options.RegistryTimings
   readonly leaving: Leaving
   readonly registrations: Registrations
+  readonly byHand: ByHand
   /** Identifies the records that `heartbeat` of this registry writes. */
   readonly nonce: string
 }
 
-const reading = ({ access }: Parts) => {
+/** `isKept`: whether a view of this process keeps an instance whose record is old, because it could not be heard of. */
+const reading = ({ access }: Parts, isKept: (key: string) => boolean) => {
   const { store } = access
+
+  /** A read with its own maxAge judges by age alone. */
+  const isLive = (instance: ServiceInstance, maxAge: Duration.Duration | undefined): boolean =>
+    !access.expired(instance, maxAge) || (maxAge === undefined && isKept(record.keyOf(instance)))
 
   /** Logs a record that does not decode and skips it, so that the other records are returned. */
   const decodeOrLog = (entry: KVEntry) =>
@@ -71,7 +77,7 @@ const reading = ({ access }: Parts) => {
     const instances = yield* Effect.forEach(entries, decodeOrLog)
     return instances
       .flat()
-      .filter((instance) => includeExpired || !access.expired(instance, maxAge))
+      .filter((instance) => includeExpired || isLive(instance, maxAge))
       .toSorted(byId)
   })
 
@@ -87,7 +93,7 @@ const reading = ({ access }: Parts) => {
         (cause) => new UndecodableValue({ revision: entry.value.revision, cause })
       )
     )
-    return includeExpired || !access.expired(instance, maxAge) ? Option.some(instance) : Option.none()
+    return includeExpired || isLive(instance, maxAge) ? Option.some(instance) : Option.none()
   })
 
   const list: Service["list"] = (serviceName, readOptions) =>
@@ -119,8 +125,7 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
 
 /** The operations `register` and `heartbeat`. */
 const registering = (parts: Parts) => {
-  const { access, nonce, times } = parts
-  const byHand = makeHeartbeat(access, nonce, attemptTimeout(times.heartbeat, times.maxAge))
+  const { access, byHand, times } = parts
 
   const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
@@ -138,7 +143,7 @@ const registering = (parts: Parts) => {
   })
 
   const heartbeat: Service["heartbeat"] = (given) =>
-    Effect.mapError(Effect.flatMap(toInstance(parts, given, "required"), byHand), failure("heartbeat"))
+    Effect.mapError(Effect.flatMap(toInstance(parts, given, "required"), byHand.heartbeat), failure("heartbeat"))
 
   return { register, heartbeat }
 }
@@ -159,20 +164,47 @@ const removeInstance = (access: accessTo.Access, key: string, first?: string): E
     )
   })
 
-const deregistering = ({ access }: Parts) => {
+const deregistering = ({ access, byHand }: Parts) => {
   const deregister: Service["deregister"] = (serviceName, instanceId) =>
     Effect.flatMap(
       accepted("deregister", options.toNames(serviceName, instanceId)),
-      (names) => Effect.mapError(removeInstance(access, record.keyOf(names)), failure("deregister"))
+      (names) => {
+        const key = record.keyOf(names)
+        const removed = Effect.mapError(removeInstance(access, key), failure("deregister"))
+        return Effect.tap(removed, () => byHand.deregistered(key))
+      }
     )
   return { deregister }
 }
 
+/** The time between two heartbeats. The delays of a Schedule are not known in advance. */
+const heartbeatOf = (heartbeat: options.RegistryTimings["heartbeat"], maxAge: Duration.Duration): Duration.Duration =>
+  Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3)
+
 /** The operation `watch`. All watches share one view, which exists while there is a watch. */
-const watching = Effect.fnUntraced(function*({ access }: Parts) {
+const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAge } }: Parts) {
+  let open: view.RegistryView | undefined
+  const keep = (made: view.RegistryView) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        open = made
+        return made
+      }),
+      () =>
+        Effect.sync(() => {
+          if (open === made) open = undefined
+        })
+    )
   const shared: RcRef.RcRef<view.RegistryView> = yield* RcRef.make({
-    // After the store's watch has failed, all subscribers of the view fail, and the next `watch` creates a new view.
-    acquire: view.make(access, Effect.suspend(() => RcRef.invalidate(shared)))
+    // After the view has failed, all its subscribers fail, and the next `watch` creates a new view.
+    acquire: Effect.flatMap(
+      view.make(
+        access,
+        Duration.toMillis(heartbeatOf(heartbeat, maxAge)),
+        Effect.suspend(() => RcRef.invalidate(shared))
+      ),
+      keep
+    )
   })
   const watch: Service["watch"] = (serviceName) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -180,13 +212,13 @@ const watching = Effect.fnUntraced(function*({ access }: Parts) {
       const current = yield* RcRef.get(shared)
       return Stream.mapError(current.watch(name), failure("watch"))
     }))
-  return { watch }
+  return { watch, isKept: (key: string) => open?.isLive(key) === true }
 })
 
 const cleaning = ({ access, clock, times }: Parts) => {
   const { heartbeat, maxAge } = times
   const suspects: cleanup.Suspects = new Map()
-  const confirmAfter = Duration.toMillis(Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3))
+  const confirmAfter = Duration.toMillis(heartbeatOf(heartbeat, maxAge))
   const cleanUp: Service["cleanup"] = Effect.fnUntraced(function*(cleanupOptions) {
     const { confirm, ...run } = yield* accepted("cleanup", options.toCleanupOptions(cleanupOptions, times))
     const report = cleanup.run(access, {
@@ -233,12 +265,19 @@ export const make = Effect.fnUntraced(function*(
   const nonce = yield* makeNonce
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const registrations = new Registrations()
-  const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, nonce }
+  const byHand = makeHeartbeat({
+    access,
+    nonce,
+    attemptTimeout: attemptTimeout(times.heartbeat, times.maxAge),
+    registrations
+  })
+  const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, byHand, nonce }
+  const { isKept, watch } = yield* watching(parts)
   const registry: Service = {
     ...registering(parts),
     ...deregistering(parts),
-    ...reading(parts),
-    ...(yield* watching(parts)),
+    ...reading(parts, isKept),
+    watch,
     ...cleaning(parts),
     status: registrations.status
   }

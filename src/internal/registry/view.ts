@@ -1,89 +1,37 @@
 /**
  * The live instances of a registry, built from one watch of the store
- * (docs/protocols/registry.md, R24 to R26). Events of the store update the view; a
- * timer removes expired instances. Each subscriber receives the current instances,
- * then `Ready`, then the changes.
+ * (docs/protocols/registry.md, R24 to R26). `viewState.ts` decides; this module applies
+ * the events of the store, the reach of the store, and a timer. Each subscriber receives
+ * the current instances, then `Ready`, then the changes.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Latch from "effect/Latch"
-import * as PubSub from "effect/PubSub"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEvent } from "../../KVStore.ts"
-import type { KVStoreError } from "../../KVStoreError.ts"
+import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
 import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { Broadcast } from "../broadcast.ts"
 import { forkReported } from "../fibers.ts"
 import { annotate } from "../logs.ts"
+import { reachabilityOf } from "../reachability.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
-import { changed, type InstanceRecord, keyPrefix } from "./record.ts"
+import { type InstanceRecord, keyPrefix } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
-
-interface LiveInstance {
-  readonly instance: ServiceInstance
-  /** The instance is expired after this time: milliseconds of this process's monotonic clock. */
-  readonly until: number
-}
-
-/** A change with its number. A subscriber skips the changes that its snapshot already contains. */
-interface ViewChange {
-  readonly number: number
-  readonly event: Exclude<RegistryEvent, { readonly _tag: "Ready" }>
-}
-
-/** Equality without `lastHeartbeat`: a heartbeat that changes nothing else emits no event. */
-const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
-  Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
-const epoch = DateTime.makeUnsafe(0)
+import { View, type ViewChange } from "./viewState.ts"
 
 export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
-}
-
-/**
- * The live instances as plain state. Each method applies one event and returns the
- * resulting change. Exported for its test.
- */
-export class View {
-  readonly live = new Map<string, LiveInstance>()
-  number = 0
-
-  private change(event: ViewChange["event"]): ViewChange {
-    return { number: ++this.number, event }
-  }
-
-  seen(key: string, instance: ServiceInstance, until: number): ViewChange | undefined {
-    const previous = this.live.get(key)?.instance
-    this.live.set(key, { instance, until })
-    if (previous === undefined) return this.change({ _tag: "Up", instance })
-    return sameButTime(previous, instance) ? undefined : this.change({ _tag: "Changed", instance, previous })
-  }
-
-  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
-    const known = this.live.get(key)
-    if (known === undefined) return undefined
-    this.live.delete(key)
-    return this.change({ _tag: "Down", instance: known.instance, reason })
-  }
-
-  /** Removes the instances whose `until` is before `now`. At exactly `until` an instance is still live. */
-  expire(now: number): ReadonlyArray<ViewChange> {
-    const due = [...this.live].filter(([, { until }]) => now > until)
-    return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
-  }
-
-  nextExpiry(): number | undefined {
-    let next: number | undefined
-    for (const { until } of this.live.values()) next = Math.min(next ?? until, until)
-    return next
-  }
+  /** Whether the instance of a key is live in this view, also if its record is old because the process or the store was away. */
+  readonly isLive: (key: string) => boolean
 }
 
 const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
@@ -93,7 +41,7 @@ interface Shared {
   readonly access: Access
   readonly clock: Clock.Clock
   readonly view: View
-  readonly changes: PubSub.PubSub<ViewChange>
+  readonly changes: Broadcast<ViewChange>
   /** Succeeds once the snapshot has been read. */
   readonly ready: Deferred.Deferred<void, KVStoreError>
   /** Fails once the watch of the store has failed. */
@@ -107,10 +55,10 @@ const publish = ({ changes, counts }: Shared, change: ViewChange | undefined) =>
   const { event } = change
   const before = event._tag === "Changed" ? event.previous : event._tag === "Down" ? event.instance : undefined
   const after = event._tag === "Down" ? undefined : event.instance
-  return Effect.andThen(counts.change(before, after), PubSub.publish(changes, change))
+  return Effect.andThen(counts.change(before, after), Effect.sync(() => changes.publish(change)))
 }
 
-/** Sleep of the timer until the next expiry. An earlier expiry wakes it. */
+/** Sleep of the timer until the next expiry. A change of the view can wake it. */
 class Alarm {
   private dueAt = Number.POSITIVE_INFINITY
   private readonly earlier = Latch.makeUnsafe(false)
@@ -120,38 +68,44 @@ class Alarm {
     if (time < this.dueAt) this.earlier.openUnsafe()
   }
 
-  /** Sleeps until `dueAt` (`undefined`: without end), or until `noLaterThan` wakes it. */
-  sleep(dueAt: number | undefined, clock: Clock.Clock): Effect.Effect<void> {
+  /** Wakes the timer at once: its time may have moved. */
+  wake(): void {
+    this.earlier.openUnsafe()
+  }
+
+  /**
+   * Sleeps until after `dueAt` (`undefined`: without end), or until it is woken. Returns by how many milliseconds it is
+   * late.
+   */
+  sleep(dueAt: number | undefined, clock: Clock.Clock): Effect.Effect<number> {
     return Effect.suspend(() => {
       this.dueAt = dueAt ?? Number.POSITIVE_INFINITY
       this.earlier.closeUnsafe()
-      const due = dueAt === undefined
-        ? Effect.never
-        : Effect.sleep(wholeMillis(Math.max(dueAt - monotonicMillis(clock), 0) + 1))
-      return Effect.raceFirst(due, this.earlier.await)
+      if (dueAt === undefined) return Effect.as(this.earlier.await, 0)
+      const now = monotonicMillis(clock)
+      const wakeAt = Math.max(dueAt, now) + 1
+      const due = Effect.map(Effect.sleep(wholeMillis(wakeAt - now)), () => monotonicMillis(clock) - wakeAt)
+      return Effect.raceFirst(due, Effect.as(this.earlier.await, 0))
     })
   }
 }
 
 /** Applies the events of the store to the view. `onFailed` runs before the subscribers fail. */
-const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<void> => {
-  const { access, alarm, clock, failed, ready, view } = shared
-  const maxAge = Duration.toMillis(access.maxAge)
-  let isReady = false
+const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
+  const { access, alarm, clock, ready, view } = shared
 
-  /** A heartbeat received after the snapshot has age 0; a record of the snapshot keeps its age (R25). */
   const onRecord = (key: string, record: InstanceRecord) =>
     Effect.suspend(() => {
-      const age = isReady ? 0 : Math.max(0, access.ageOf(record))
-      if (age > maxAge) return Effect.void
-      const until = monotonicMillis(clock) + maxAge - age
-      const change = view.seen(key, record.instance, until)
+      const now = monotonicMillis(clock)
+      const change = view.seen(key, record.instance, access.ageOf(record), now)
       // Wake the timer after the update: its fiber runs immediately and must see the new instance.
-      alarm.noLaterThan(until)
+      if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
       return publish(shared, change)
     })
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {
+    if (event._tag === "Put") view.heard(event.entry.revision, monotonicMillis(clock))
+    if (event._tag === "Removed") view.heard(event.revision, monotonicMillis(clock))
     switch (event._tag) {
       case "Put":
         return Result.match(access.decode(event.entry), {
@@ -165,32 +119,117 @@ const follow = (shared: Shared, onFailed: Effect.Effect<void>): Effect.Effect<vo
           ? Effect.void
           : publish(shared, view.gone(event.key, removalReasons[event.reason]))
       case "Ready":
-        isReady = true
-        return Deferred.succeed(ready, undefined)
+        return Effect.suspend(() => {
+          view.loaded()
+          alarm.wake()
+          return Deferred.succeed(ready, undefined)
+        })
       case "Undecodable":
         return Effect.void
     }
   }
 
-  return access.store.watch(`${keyPrefix}.*.*`).pipe(
-    Stream.runForEach(onEvent),
-    Effect.catch((error) =>
-      Effect.andThen(onFailed, Effect.andThen(Deferred.fail(ready, error), Deferred.fail(failed, error)))
-    )
+  return Effect.andThen(
+    Stream.runForEach(access.store.watch(`${keyPrefix}.*.*`), onEvent),
+    Effect.suspend(() => Effect.fail(ended(access)))
   )
 }
 
-/** Removes the instances from the view that have sent no heartbeat for maxAge. */
-const expire = (shared: Shared): Effect.Effect<never> =>
+/**
+ * A part of the view that runs in the background. If it ends, for whatever cause, the view is handed to nobody new, and its
+ * subscribers fail. A defect is logged, too.
+ */
+const guarded = (
+  { failed, ready }: Shared,
+  onFailed: Effect.Effect<void>,
+  part: Effect.Effect<unknown, KVStoreError>
+): Effect.Effect<void> =>
+  Effect.asVoid(part).pipe(
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : onFailed.pipe(
+          Effect.andThen(Deferred.failCause(ready, cause)),
+          Effect.andThen(Deferred.failCause(failed, cause)),
+          Effect.andThen(Cause.hasDies(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.void)
+        )
+    )
+  )
+
+/** The error of a watch that ended without one, as that of a test's store can. */
+const ended = ({ store }: Access): KVStoreError =>
+  new KVStoreError({
+    bucket: store.config.bucket,
+    operation: "watch",
+    key: `${keyPrefix}.*.*`,
+    reason: new Unavailable({ problem: "the watch has ended" })
+  })
+
+/** A timer that is late by this much did not run while messages arrived: they are read first. */
+const noticeablyLate = 50
+
+/** The time that they have for it. */
+const readFirst = Duration.millis(250)
+
+/** How often a store that does not answer is asked again. */
+const askAgain = Duration.seconds(1)
+
+/**
+ * No instance has been heard of for half of maxAge: asks the store. If it answers and has received nothing either, the
+ * instances are silent. Otherwise it may be the store, so ages stand still until something is heard, or for maxAge after the
+ * store has answered.
+ */
+const explain = ({ access, clock, view }: Shared): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const ask = Effect.option(Effect.timeout(access.store.status, askAgain))
+    let answer = yield* ask
+    if (Option.isSome(answer) && answer.value.lastRevision <= view.lastRevision) return view.explained()
+    view.suspected()
+    yield* Effect.logWarning(suspectedLine)
+    while (Option.isNone(answer) && view.phase._tag === "CutOff") {
+      yield* Effect.sleep(askAgain)
+      answer = yield* ask
+    }
+    if (view.phase._tag === "CutOff") yield* Effect.sleep(access.maxAge)
+    view.unsuspected(monotonicMillis(clock))
+  })
+
+const suspectedLine =
+  "no heartbeat of any instance for half of maxAge, and the store does not explain it: no instance expires"
+
+/** Removes the instances from the view that have sent no heartbeat for maxAge of connected time. */
+const expire = (shared: Shared, longestPause: number): Effect.Effect<never> =>
   Effect.gen(function*() {
     const { access, alarm, clock, view } = shared
     while (true) {
+      const late = yield* alarm.sleep(view.nextWake(monotonicMillis(clock)), clock)
+      const now = monotonicMillis(clock)
+      if (late > longestPause) {
+        view.paused(now - late, now)
+        continue
+      }
+      if (late > noticeablyLate) yield* Effect.sleep(readFirst)
+      if (view.isSilent(monotonicMillis(clock))) yield* explain(shared)
       const expired = view.expire(monotonicMillis(clock))
       yield* logExpired(expired.map(({ event }) => event.instance), Duration.format(access.maxAge))
       for (const change of expired) yield* publish(shared, change)
-      yield* alarm.sleep(view.nextExpiry(), clock)
     }
   })
+
+/** Stops and continues the ages of the view with the reach of the store. */
+const followReach = ({ access, alarm, clock, view }: Shared): Effect.Effect<void> =>
+  Stream.runForEach(reachabilityOf(access.store), ({ _tag, at }) =>
+    Effect.suspend(() => {
+      const { phase } = view
+      if (_tag === "Unreachable") view.cutOff(at)
+      else view.back(monotonicMillis(clock))
+      alarm.wake()
+      if (_tag === "Unreachable") return phase._tag === "CutOff" ? Effect.void : Effect.logWarning(cutOffLine)
+      return phase._tag === "CutOff" ? Effect.logInfo(backLine) : Effect.void
+    }))
+
+const cutOffLine = "cut off from the registry: no instance expires until it is followed again"
+const backLine = "the registry is followed again: instances have time to send a heartbeat before they expire"
 
 /** Emits `Up` for the current instances, then `Ready`, then the changes. */
 const subscribe = (
@@ -199,7 +238,7 @@ const subscribe = (
 ): Stream.Stream<RegistryEvent, KVStoreError> => {
   const concerns = (instance: ServiceInstance) => serviceName === undefined || instance.serviceName === serviceName
   return Stream.unwrap(Effect.gen(function*() {
-    const subscription = yield* PubSub.subscribe(changes)
+    const subscription = yield* changes.subscribe
     yield* Deferred.await(ready)
     const snapshot = [...view.live.values()].map(({ instance }) => instance).filter(concerns)
     const { number } = view
@@ -207,7 +246,7 @@ const subscribe = (
       ...snapshot.map((instance) => ({ _tag: "Up" as const, instance })),
       { _tag: "Ready" }
     ]
-    const later: Stream.Stream<RegistryEvent> = Stream.fromSubscription(subscription).pipe(
+    const later: Stream.Stream<RegistryEvent> = subscription.pipe(
       Stream.filter((change) => change.number > number && concerns(change.event.instance)),
       Stream.map((change) => change.event)
     )
@@ -215,23 +254,38 @@ const subscribe = (
   }))
 }
 
+/** The time that an owner needs after an outage until its connection is back and its next attempt. */
+const reconnecting = 2500
+
+/** A timer of this process that is later than a fraction of a heartbeat shows that the process was paused. */
+const longestPauseOf = (heartbeat: number): number => Math.max(500, heartbeat / 4)
+
 export const make = Effect.fnUntraced(function*(
   access: Access,
+  heartbeat: number,
   onFailed: Effect.Effect<void>
 ): Effect.fn.Return<RegistryView, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const maxAge = Duration.toMillis(access.maxAge)
   const { bucket } = access.store.config
   const shared: Shared = {
     access,
-    clock: yield* Clock.Clock,
-    view: new View(),
-    changes: yield* PubSub.unbounded<ViewChange>(),
+    clock,
+    view: new View({ maxAge, settling: heartbeat + reconnecting }, monotonicMillis(clock)),
+    changes: new Broadcast<ViewChange>(),
     ready: yield* Deferred.make<void, KVStoreError>(),
     failed: yield* Deferred.make<never, KVStoreError>(),
     alarm: new Alarm(),
     counts: yield* InstanceCounts.make(bucket)
   }
   const annotated = annotate("Registry", { bucket })
-  yield* annotated(forkReported("the registry's watch", follow(shared, onFailed)))
-  yield* annotated(forkReported("the registry's timer", expire(shared)))
-  return { watch: (serviceName) => subscribe(shared, serviceName) }
+  const run = (what: string, part: Effect.Effect<unknown, KVStoreError>) =>
+    annotated(forkReported(what, guarded(shared, onFailed, part)))
+  yield* run("the registry's watch", follow(shared))
+  yield* run("the registry's timer", expire(shared, longestPauseOf(heartbeat)))
+  yield* run("the reach of the registry", followReach(shared))
+  return {
+    watch: (serviceName) => subscribe(shared, serviceName),
+    isLive: (key) => shared.view.live.has(key)
+  }
 })

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Reachability } from "../../kv/backend.ts"
+import type { Reachability } from "../../reachability.ts"
 import { monotonicMillis } from "../../time.ts"
 import type { NatsPort } from "../port.ts"
 

@@ -1,0 +1,223 @@
+/**
+ * The live instances as one process sees them: a state machine without effects. Each method applies one event, and
+ * returns the changes that follow. Instances expire by connected time (`connectedTime.ts`), so a process that was cut
+ * off, paused or blocked judges nobody (docs/protocols/registry.md, R25). Times are milliseconds of the monotonic
+ * clock, unless they are called connected.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Equal from "effect/Equal"
+import type { RegistryEvent } from "../../Registry.ts"
+import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { ConnectedTime } from "./connectedTime.ts"
+import { changed } from "./record.ts"
+
+/** A change with its number. A subscriber skips the changes that its snapshot already contains. */
+export interface ViewChange {
+  readonly number: number
+  readonly event: Exclude<RegistryEvent, { readonly _tag: "Ready" }>
+}
+
+/**
+ * - `Loading`: the snapshot has not been read
+ * - `Live`: instances expire by age
+ * - `CutOff`: the store is out of reach. Ages stand still
+ * - `Settling`: the store is back. Until `until` (connected time) its instances have time to send a heartbeat
+ */
+export type Phase =
+  | { readonly _tag: "Loading" }
+  | { readonly _tag: "Live" }
+  | { readonly _tag: "CutOff"; readonly since: number }
+  | { readonly _tag: "Settling"; readonly until: number }
+
+interface Known {
+  readonly instance: ServiceInstance
+  /** The instance is expired after this connected time. */
+  readonly until: number
+}
+
+export interface ViewTimes {
+  readonly maxAge: number
+  /** How long nobody is judged after a return: a heartbeat, and the time that its owner needs to reconnect. */
+  readonly settling: number
+}
+
+/** Equality without `lastHeartbeat`: a heartbeat that changes nothing else emits no event. */
+const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
+  Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
+const epoch = DateTime.makeUnsafe(0)
+
+export class View {
+  readonly live = new Map<string, Known>()
+  number = 0
+  phase: Phase = { _tag: "Loading" }
+  /** The highest revision that was received. */
+  lastRevision = 0
+  /** When anything was received last. */
+  private heardAt: number
+  /** Whether the present silence of all instances has been explained. */
+  private isExplained = false
+  /** Whether the store is taken for out of reach because of the silence of all. */
+  private isSuspect = false
+  private readonly times: ViewTimes
+  private readonly connected: ConnectedTime
+
+  constructor(times: ViewTimes, now: number) {
+    this.times = times
+    this.connected = new ConnectedTime(now)
+    this.heardAt = now
+  }
+
+  private change(event: ViewChange["event"]): ViewChange {
+    return { number: ++this.number, event }
+  }
+
+  // ---------------------------------------------------------------------------
+  // the process
+  // ---------------------------------------------------------------------------
+
+  /** The snapshot has been read. */
+  loaded(): void {
+    if (this.phase._tag === "Loading") this.phase = { _tag: "Live" }
+  }
+
+  /** The store has been out of reach since `at`. */
+  cutOff(at: number): void {
+    if (!this.connected.isConnected) return
+    this.connected.cut(at)
+    if (this.phase._tag !== "Loading") this.phase = { _tag: "CutOff", since: at }
+  }
+
+  /** The store is in reach again. */
+  back(now: number): void {
+    if (this.connected.isConnected) return
+    this.connected.resume(now)
+    if (this.phase._tag !== "Loading") {
+      this.phase = { _tag: "Settling", until: this.connected.at(now) + this.times.settling }
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // the silence of all
+  // ---------------------------------------------------------------------------
+
+  /** A message of the registry has been received. */
+  heard(revision: number, now: number): void {
+    this.lastRevision = Math.max(this.lastRevision, revision)
+    this.heardAt = now
+    this.isExplained = false
+    if (!this.isSuspect) return
+    this.isSuspect = false
+    this.back(now)
+  }
+
+  /** When the silence of all has to be explained: instances that are silent together may have a store that takes no writes. */
+  private get askAt(): number | undefined {
+    return this.phase._tag === "Live" && this.live.size > 1 && !this.isExplained
+      ? this.heardAt + this.times.maxAge / 2
+      : undefined
+  }
+
+  /** Whether no instance has been heard of for half of maxAge, and nobody knows why. */
+  isSilent(now: number): boolean {
+    const { askAt } = this
+    return askAt !== undefined && now > askAt
+  }
+
+  /** The store answers and has received nothing either: the instances are silent. */
+  explained(): void {
+    this.isExplained = true
+  }
+
+  /** The store does not answer, or has messages that were not received: the instances may live. */
+  suspected(): void {
+    this.isSuspect = true
+    this.isExplained = true
+    this.cutOff(this.heardAt)
+  }
+
+  /** The suspicion is over, although nothing was received. */
+  unsuspected(now: number): void {
+    if (!this.isSuspect) return
+    this.isSuspect = false
+    this.back(now)
+  }
+
+  // ---------------------------------------------------------------------------
+  // pauses
+  // ---------------------------------------------------------------------------
+
+  /** The process did not run since `from`: what arrived meanwhile has not been read. */
+  paused(from: number, now: number): void {
+    if (!this.connected.isConnected) return
+    this.cutOff(from)
+    this.back(now)
+  }
+
+  // ---------------------------------------------------------------------------
+  // the records
+  // ---------------------------------------------------------------------------
+
+  /**
+   * A record has been received, `age` after the store stored it. What a watch replays after a gap is as old as it is:
+   * an instance that is not known is not live with a record older than maxAge.
+   */
+  seen(key: string, instance: ServiceInstance, age: number, now: number): ViewChange | undefined {
+    const { maxAge } = this.times
+    const known = this.live.get(key)
+    if (known === undefined && age > maxAge) return undefined
+    const until = this.connected.at(now) + maxAge - Math.max(0, age)
+    this.live.set(key, { instance, until: Math.max(until, known?.until ?? until) })
+    if (known === undefined) return this.change({ _tag: "Up", instance })
+    const previous = known.instance
+    return sameButTime(previous, instance) ? undefined : this.change({ _tag: "Changed", instance, previous })
+  }
+
+  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
+    const known = this.live.get(key)
+    if (known === undefined) return undefined
+    this.live.delete(key)
+    return this.change({ _tag: "Down", instance: known.instance, reason })
+  }
+
+  // ---------------------------------------------------------------------------
+  // expiry
+  // ---------------------------------------------------------------------------
+
+  /** The connected time at which an instance expires: later while the view settles, but not by more than maxAge. */
+  private dueAt(until: number): number {
+    return this.phase._tag === "Settling"
+      ? Math.max(until, Math.min(this.phase.until, until + this.times.maxAge))
+      : until
+  }
+
+  private get isJudging(): boolean {
+    return this.phase._tag === "Live" || this.phase._tag === "Settling"
+  }
+
+  /** Removes the instances that are expired. At exactly its time an instance is still live. */
+  expire(now: number): ReadonlyArray<ViewChange> {
+    if (!this.isJudging) return []
+    const connected = this.connected.at(now)
+    const due = [...this.live].filter(([, { until }]) => connected > this.dueAt(until))
+    if (this.phase._tag === "Settling" && connected > this.phase.until) this.phase = { _tag: "Live" }
+    return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
+  }
+
+  /** When an instance expires, if nothing changes. */
+  expiryOf(key: string, now: number): number {
+    const known = this.live.get(key)
+    return known === undefined ? Number.POSITIVE_INFINITY : now + this.dueAt(known.until) - this.connected.at(now)
+  }
+
+  /** When there is something to do: the next expiry, or a silence to explain; undefined while there is nothing. */
+  nextWake(now: number): number | undefined {
+    if (!this.isJudging) return undefined
+    let next: number | undefined
+    for (const { until } of this.live.values()) {
+      const at = this.dueAt(until)
+      if (next === undefined || at < next) next = at
+    }
+    if (next === undefined) return undefined
+    return Math.min(now + next - this.connected.at(now), this.askAt ?? Number.POSITIVE_INFINITY)
+  }
+}

@@ -1,0 +1,260 @@
+/** Observers that were cut off, paused or late, in virtual time: they judge nobody for what they have missed. */
+import { assert, describe } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as KVStore from "../../src/KVStore.ts"
+import * as Registry from "../../src/Registry.ts"
+import { away, on, silent } from "../support/links.ts"
+import { logged, numbers, type Store } from "../support/suite.ts"
+import { contains } from "./suite/fixture.ts"
+import { defaults, test, until } from "./suite/inMemory.ts"
+import { listed, named, openBucket, type Process, startProcess, watched } from "./suite/processes.ts"
+
+/** An observer of `count` live instances, each in a process of its own. */
+const fleet = Effect.fnUntraced(function*(count: number, times: Registry.Options = defaults) {
+  const store = yield* openBucket()
+  const observer = yield* startProcess(store, times)
+  const events = yield* watched(observer)
+  const owners: Array<Process> = []
+  for (const index of numbers(count)) {
+    const owner = yield* startProcess(store, times)
+    yield* owner.enter(named("orders", `i${index}`))
+    owners.push(owner)
+  }
+  yield* until(events.all, contains(`up orders/i${count - 1}`))
+  const downs = () => events.events.filter((event) => event.startsWith("down"))
+  const ups = () => events.events.filter((event) => event.startsWith("up"))
+  return { store, observer, owners, events, downs, ups }
+})
+
+/** The owner sends no more heartbeats, and does not deregister. */
+const kill = ({ link }: Process) => link.set(on(["put", "delete"], away))
+
+describe("an observer that is cut off", () => {
+  test("for longer than maxAge keeps its instances, and receives no Down and no Up", () =>
+    Effect.gen(function*() {
+      const { downs, observer, ups } = yield* fleet(5)
+      yield* observer.link.cut
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(downs(), [])
+      yield* observer.link.heal
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual([downs().length, ups().length], [0, 5])
+    }))
+
+  test("expires the instances that died meanwhile within maxAge of its return", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      yield* observer.link.cut
+      yield* kill(owners[0]!)
+      yield* TestClock.adjust("2 minutes")
+      yield* observer.link.heal
+      yield* TestClock.adjust("12 seconds")
+      assert.deepStrictEqual(downs(), [])
+      yield* TestClock.adjust("19 seconds")
+      assert.deepStrictEqual(downs(), ["down orders/i0 expired"])
+    }))
+
+  test("does not announce an instance that was killed 33 seconds before its return", () =>
+    Effect.gen(function*() {
+      const { observer, store, ups } = yield* fleet(2)
+      yield* observer.link.cut
+      const late = yield* startProcess(store, defaults)
+      yield* late.enter(named("orders", "late"))
+      yield* TestClock.adjust("5 seconds")
+      yield* kill(late)
+      yield* TestClock.adjust("33 seconds")
+      yield* observer.link.heal
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(ups(), "up orders/late")
+    }))
+
+  test("still receives removals and new instances after its return", () =>
+    Effect.gen(function*() {
+      const { downs, events, observer, owners, store } = yield* fleet(3)
+      yield* observer.link.cut
+      yield* owners[1]!.registry.deregister("orders", "i1")
+      const next = yield* startProcess(store, defaults)
+      yield* next.enter(named("orders", "new"))
+      yield* TestClock.adjust("1 minute")
+      yield* observer.link.heal
+      yield* until(events.all, contains("up orders/new"))
+      assert.deepStrictEqual(downs(), ["down orders/i1 deregistered"])
+    }))
+
+  test("for 1 second in every 20 expires a dead instance within twice maxAge and a few cuts", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      yield* kill(owners[0]!)
+      let elapsed = 0
+      while (downs().length === 0 && elapsed < 200) {
+        yield* TestClock.adjust("19 seconds")
+        yield* observer.link.cut
+        yield* TestClock.adjust("1 second")
+        yield* observer.link.heal
+        elapsed += 20
+      }
+      assert.deepStrictEqual(downs(), ["down orders/i0 expired"])
+      assert.isAtMost(elapsed, 80)
+    }))
+
+  test("lists its instances also while their records are old, after an outage of the store for all", () =>
+    Effect.gen(function*() {
+      const { observer, owners } = yield* fleet(3)
+      yield* observer.link.cut
+      for (const owner of owners) yield* owner.link.set(away)
+      yield* TestClock.adjust("35 seconds")
+      yield* observer.link.heal
+      assert.deepStrictEqual(yield* listed(observer), ["i0", "i1", "i2"])
+      assert.isTrue(Option.isSome(yield* observer.registry.get("orders", "i1")))
+      assert.strictEqual((yield* observer.registry.listAll()).get("orders")?.length, 3)
+      // A read with its own maxAge judges by age.
+      assert.deepStrictEqual(yield* listed(observer, "orders", { maxAge: "30 seconds" }), [])
+      for (const owner of owners) yield* owner.link.set(undefined)
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(yield* listed(observer), ["i0", "i1", "i2"])
+    }))
+
+  test("logs that it is cut off, and that it follows the registry again", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { observer } = yield* fleet(2)
+        yield* observer.link.cut
+        yield* TestClock.adjust("1 minute")
+        yield* observer.link.heal
+        yield* TestClock.adjust("1 minute")
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+      assert.deepStrictEqual(log.lines.filter((line) => line.includes("expire")), [
+        "Warn cut off from the registry: no instance expires until it is followed again",
+        "Info the registry is followed again: instances have time to send a heartbeat before they expire"
+      ])
+    }))
+})
+
+describe("an observer whose clock jumps, as after SIGSTOP or in a blocked event loop", () => {
+  test("expires nobody before the instances had time to send a heartbeat", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const base = yield* Clock.Clock
+      let behind = 0n
+      // The timers of a process that does not run are late, and its clock is not.
+      const clock: Clock.Clock = {
+        ...base,
+        monotonicTimeNanosUnsafe: () => base.monotonicTimeNanosUnsafe() + behind,
+        monotonicTimeNanos: Effect.sync(() => base.monotonicTimeNanosUnsafe() + behind),
+        sleep: (duration) => base.sleep(duration)
+      }
+      const observer = yield* startProcess(store, defaults).pipe(Effect.provideService(Clock.Clock, clock))
+      const events = yield* watched(observer).pipe(Effect.provideService(Clock.Clock, clock))
+      const owner = yield* startProcess(store, defaults)
+      // Only one: the silence of several would have to be explained first.
+      yield* owner.enter(named("orders", "one"))
+      yield* until(events.all, contains("up orders/one"))
+      yield* TestClock.adjust("5 seconds")
+      // Its timers run before what has arrived meanwhile is read.
+      const gate = Latch.makeUnsafe(false)
+      yield* observer.link.lag(gate.await)
+      behind = 100_000_000_000n
+      yield* TestClock.adjust("30 seconds")
+      yield* gate.open
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), [])
+    }))
+})
+
+describe("the silence of all instances", () => {
+  test("of a service that was killed is their own: they expire after maxAge", () =>
+    Effect.gen(function*() {
+      const { downs, owners } = yield* fleet(5)
+      yield* TestClock.adjust("1 second")
+      for (const owner of owners) yield* kill(owner)
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual(downs().length, 5)
+    }))
+
+  test("is the store's if it does not answer: nobody expires until it is back", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      for (const owner of owners) yield* kill(owner)
+      yield* observer.link.set(on("status", silent))
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(downs(), [])
+      for (const owner of owners) yield* owner.link.set(undefined)
+      yield* observer.link.set(undefined)
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(downs(), [])
+    }))
+
+  test("ends maxAge after the store answers again, if they are dead", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      for (const owner of owners) yield* kill(owner)
+      yield* observer.link.set(on("status", away))
+      yield* TestClock.adjust("2 minutes")
+      yield* observer.link.set(undefined)
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(downs(), [])
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(downs().length, 5)
+    }))
+})
+
+describe("a view that ends", () => {
+  /** A store whose watch ends in a certain way. */
+  const ending = (store: Store, end: Stream.Stream<never, KVStore.KVStoreError>, opened: { count: number }) =>
+    Layer.succeed(KVStore.KVStore, {
+      ...store,
+      watch: (filter = ">", options) =>
+        Stream.suspend(() =>
+          opened.count++ === 0
+            ? Stream.concat(Stream.take(store.watch(filter, options), 1), end)
+            : store.watch(filter, options)
+        )
+    })
+
+  for (
+    const [how, end] of [
+      ["by a defect", Stream.die("broken")],
+      ["without an error", Stream.empty],
+      [
+        "by an error",
+        Stream.fail(
+          new KVStore.KVStoreError({
+            bucket: "a",
+            operation: "watch",
+            key: ">",
+            reason: new KVStore.Unavailable({ problem: "gone" })
+          })
+        )
+      ]
+    ] as const
+  ) {
+    test(`${how} fails its subscribers, expires nobody, and is handed to nobody new`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const opened = { count: 0 }
+        const scope = yield* Scope.make()
+        const context = yield* Layer.build(
+          Layer.provide(Registry.layer(), ending(store, end, opened))
+        ).pipe(Scope.provide(scope))
+        const registry = yield* Effect.provide(Registry.Registry, context)
+        yield* registry.heartbeat(named("orders", "one"))
+        const exit = yield* Effect.exit(Stream.runDrain(registry.watch()))
+        assert.isTrue(Exit.isFailure(exit))
+        const again = yield* Effect.forkScoped(Stream.runCollect(Stream.take(registry.watch(), 2)))
+        const events = yield* Fiber.join(again)
+        assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Up", "Ready"])
+        assert.strictEqual(opened.count, 2)
+        yield* Scope.close(scope, Exit.void)
+      }))
+  }
+})
