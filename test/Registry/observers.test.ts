@@ -194,6 +194,26 @@ describe("the silence of all instances", () => {
       assert.deepStrictEqual(downs(), [])
     }))
 
+  test("ends with a connection that was lost and is back, and the dead expire in time", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      yield* TestClock.adjust("11 seconds")
+      yield* kill(owners[0]!)
+      yield* TestClock.adjust("10 seconds")
+      for (const owner of owners) yield* kill(owner)
+      yield* observer.link.set(on("status", away))
+      yield* TestClock.adjust("1 minute")
+      yield* observer.link.set(undefined)
+      yield* TestClock.adjust("2 seconds")
+      yield* observer.link.cut
+      yield* observer.link.heal
+      // Its age was 10 s when the suspicion began.
+      yield* TestClock.adjust("19 seconds")
+      assert.deepStrictEqual(downs(), [])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(downs(), ["down orders/i0 expired"])
+    }))
+
   test("ends maxAge after the store answers again, if they are dead", () =>
     Effect.gen(function*() {
       const { downs, observer, owners } = yield* fleet(5)

@@ -44,7 +44,7 @@ interface Shared {
   readonly changes: Broadcast<ViewChange>
   /** Succeeds once the snapshot has been read. */
   readonly ready: Deferred.Deferred<void, KVStoreError>
-  /** Fails once the watch of the store has failed. */
+  /** Fails once a part of the view has ended. */
   readonly failed: Deferred.Deferred<never, KVStoreError>
   readonly alarm: Alarm
   readonly counts: InstanceCounts
@@ -90,7 +90,7 @@ class Alarm {
   }
 }
 
-/** Applies the events of the store to the view. `onFailed` runs before the subscribers fail. */
+/** Applies the events of the store to the view. Fails when the watch ends. */
 const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
   const { access, alarm, clock, ready, view } = shared
 
@@ -186,11 +186,13 @@ const explain = ({ access, clock, view }: Shared): Effect.Effect<void> =>
     if (Option.isSome(answer) && answer.value.lastRevision <= view.lastRevision) return view.explained()
     view.suspected()
     yield* Effect.logWarning(suspectedLine)
-    while (Option.isNone(answer) && view.phase._tag === "CutOff") {
+    let left = access.maxAge
+    // A message ends the suspicion, and so does a connection that was lost and is back.
+    while (view.phase._tag === "CutOff" && Duration.isPositive(left)) {
       yield* Effect.sleep(askAgain)
-      answer = yield* ask
+      if (Option.isNone(answer)) answer = yield* ask
+      else left = Duration.subtract(left, askAgain)
     }
-    if (view.phase._tag === "CutOff") yield* Effect.sleep(access.maxAge)
     view.unsuspected(monotonicMillis(clock))
   })
 
