@@ -12,7 +12,9 @@ type Attributes = { readonly [name: string]: unknown }
 
 const defaultTracer = Context.get(Context.empty(), Tracer.Tracer)
 
-const isTraced = (context: Context.Context<never>): boolean => Context.get(context, Tracer.Tracer) !== defaultTracer
+/** Whether the fiber has a tracer that keeps spans. */
+export const isTraced = (context: Context.Context<never>): boolean =>
+  Context.get(context, Tracer.Tracer) !== defaultTracer
 
 /** Runs an effect in a span. `attributesOf` adds attributes when the effect has ended. Nothing is computed without a tracer. */
 export const traced = <A, E>(

@@ -9,7 +9,7 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Metrics from "../../Metrics.ts"
 import { update } from "../metrics.ts"
-import { traced } from "../spans.ts"
+import { isTraced, traced } from "../spans.ts"
 import { monotonicMillis } from "../time.ts"
 
 /**
@@ -53,22 +53,23 @@ export const observer = (bucket: string) => {
 
   return <A, E>({ key, operation, outcomeOf, run }: Observed<A, E>): Effect.Effect<A, E> => {
     const { counters, duration } = metersFor(operation)
-    const attributes = () => ({ "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) })
-    const spanned = traced(
-      `kv.${operation}`,
-      attributes,
-      (exit: Exit.Exit<A, E>) => ({ "kv.outcome": outcomeOf(exit) })
-    )
-    const counted = Effect.withFiber(({ context }) => {
+    return Effect.withFiber(({ context }) => {
       const clock = Context.get(context, Clock.Clock)
       const began = monotonicMillis(clock)
-      return Effect.onExit(run, (exit) => {
+      const counted = Effect.onExit(run, (exit) => {
         counters.get(outcomeOf(exit))!.updateUnsafe(1, context)
         duration.updateUnsafe((monotonicMillis(clock) - began) / perSecond, context)
         return Effect.void
       })
+      // Asked here, so that an operation without a tracer costs nothing more.
+      if (!isTraced(context)) return counted
+      const attributes = () => ({ "kv.bucket": bucket, ...(key === undefined ? {} : { "kv.key": key }) })
+      return traced(
+        `kv.${operation}`,
+        attributes,
+        (exit: Exit.Exit<A, E>) => ({ "kv.outcome": outcomeOf(exit) })
+      )(counted)
     })
-    return spanned(counted)
   }
 }
 
