@@ -31,14 +31,14 @@ export default defineConfig({
           testTimeout: 20_000
         }
       },
-      // Tests on real servers and real time. They mostly wait, so four files run at once.
+      // Tests on real servers and real time. They mostly wait, so three files run at once.
       {
         resolve: { alias },
         test: {
           ...onServers,
           name: "live",
           include: ["test/**/*.live.test.ts"],
-          maxWorkers: 4,
+          maxWorkers: 3,
           // A separate group, as vitest allows only one number of workers per group.
           sequence: { groupOrder: 1 }
         }

@@ -13,7 +13,7 @@ import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 /** The number of runs of each scenario. `mixed` has every kind of fault except `NarrowLink`, the others have some. */
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
-  mixed: 1500,
+  mixed: 1200,
   // A write without an answer as the leader changes takes effect about once in eighty runs (25 of 2,000).
   replicated: 320
 }
