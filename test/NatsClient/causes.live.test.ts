@@ -179,8 +179,6 @@ const reconnecting = (test: Test, world: World) => {
       [" with TLS", certificates.serverTls(certificates.address), { tls: { ca: trusted } }, ["max_connections"]]
     ] as const
   ) {
-    // The older client can make no further attempt after such a handshake: 15 s on a busy machine, in 3 of 4 runs.
-    if (how !== "" && world.client !== "current") continue
     test(`while the server has reached max_connections${how}, errors say so`, () =>
       Effect.gen(function*() {
         const server = yield* startNatsServer({ line: world.line, config })

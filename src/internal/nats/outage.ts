@@ -164,7 +164,21 @@ const explainsLoss = ({ _tag }: LinkCause): boolean => _tag === "LoginExpired" |
  * connection, and its alert can be lost on the way. Expired credentials are refused like wrong ones in later attempts.
  */
 const isVaguer = (before: LinkCause, now: LinkCause): boolean =>
-  now._tag === "Reset" || (now._tag === "LoginRefused" && before._tag === "LoginExpired")
+  (now._tag === "Reset" && !isSilent(before)) || (now._tag === "LoginRefused" && before._tag === "LoginExpired")
+
+/** Whether the server itself has said or shown nothing: a server that ends a connection later is not down any more. */
+const isSilent = ({ _tag }: LinkCause): boolean => _tag === "Unreachable" || _tag === "NoAnswer"
+
+/**
+ * Both clients have an error of their own where Node gives none: the server has ended the connection. The older one takes it for
+ * a refused connection.
+ */
+export const endedWithoutError = (error: unknown): LinkCause | undefined =>
+  error instanceof Error && [error, underlying(error)].some((one) => withoutError.test(messageOf(one)))
+    ? { _tag: "Reset", said: "without an error" }
+    : undefined
+
+const withoutError = /node provided an undefined error/
 
 const later = (before: Failure | undefined, now: Failure): Failure =>
   before !== undefined && isVaguer(before.cause, now.cause) ? { ...before, error: now.error } : now

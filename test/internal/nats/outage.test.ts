@@ -1,6 +1,7 @@
 /** Why a connection is down: causes by codes and classes, and one text for all failures. */
 import { assert, describe, it } from "@effect/vitest"
 import { errors } from "@nats-io/transport-node"
+import { ErrorCode, NatsError } from "nats"
 import * as legacy from "../../../src/internal/nats/client/legacy.ts"
 import * as natsIo from "../../../src/internal/nats/client/natsIo.ts"
 import { causeOf, Failures, type LinkCause, problemOf } from "../../../src/internal/nats/outage.ts"
@@ -66,6 +67,20 @@ describe("a cause", () => {
     }
   })
 
+  it("of a connection that a server ended without an error is an end, not a refusal of the system", () => {
+    const unnamed = "node provided an undefined error"
+    const ofLegacy = NatsError.errorForCode(ErrorCode.ConnectionRefused, new Error(`${unnamed}!`))
+    const ofCurrent = new errors.ConnectionError(`error connecting - ${unnamed}`)
+    for (const cause of [legacy.linkCauseOf(ofLegacy), natsIo.linkCauseOf(ofCurrent)]) {
+      assert.deepStrictEqual(cause, { _tag: "Reset", said: "without an error" })
+      assert.include(problemOf(cause!), "max_connections")
+    }
+    assert.isUndefined(
+      legacy.linkCauseOf(NatsError.errorForCode(ErrorCode.ConnectionRefused, withCode("ECONNREFUSED")))
+    )
+    assert.isUndefined(natsIo.linkCauseOf(new errors.ConnectionError("connection refused")))
+  })
+
   it("of a server at max_connections has a remedy, and other refusals keep the words of the server", () => {
     const problem = (said: string) => problemOf({ _tag: "ServerRefuses", said })
     assert.include(problem("maximum connections exceeded"), "raise its max_connections")
@@ -118,6 +133,9 @@ describe("an outage", () => {
     assert.deepStrictEqual(failures.outage, { problem: `a:1: ${problemOf(refused)}`, cause: "reset" })
     failures.fail("a:1", failure(down))
     assert.strictEqual(failures.outage?.problem, "a:1: connection refused")
+    // A server that has ended a connection is not down any more.
+    failures.fail("a:1", failure(reset))
+    assert.strictEqual(failures.outage?.problem, `a:1: ${problemOf(reset)}`)
     failures.fail("a:1", failure(expired))
     failures.fail("a:1", failure(refused))
     assert.strictEqual(failures.outage?.problem, `a:1: ${problemOf(expired)}`)

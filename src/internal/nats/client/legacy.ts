@@ -2,7 +2,7 @@
  * The port over connections of the package `nats`.
  */
 import { createInbox, headers as makeHeaders, type NatsConnection, type Status } from "nats"
-import type { LinkCause } from "../outage.ts"
+import { endedWithoutError, type LinkCause } from "../outage.ts"
 import type { NatsPort } from "../port.ts"
 import { connectionMethods, hasMethods, portOver } from "./portOver.ts"
 
@@ -30,7 +30,7 @@ const tags: ReadonlyMap<string, LinkCause["_tag"] & ("LoginRefused" | "LoginExpi
 export const linkCauseOf = (error: unknown): LinkCause | undefined => {
   const code: unknown = error instanceof Error ? Reflect.get(error, "code") : error
   const _tag = typeof code === "string" ? tags.get(code) : undefined
-  if (_tag === undefined) return undefined
+  if (_tag === undefined) return endedWithoutError(error)
   // This client keeps the quotes around the words of the server.
   return { _tag, said: error instanceof Error ? error.message.replace(/^'(.*)'$/, "$1") : String(code) }
 }

@@ -2,7 +2,7 @@
  * The port over connections of `@nats-io/*`.
  */
 import { createInbox, errors, headers as makeHeaders, type NatsConnection, type Status } from "@nats-io/transport-node"
-import type { LinkCause } from "../outage.ts"
+import { endedWithoutError, type LinkCause } from "../outage.ts"
 import type { NatsPort } from "../port.ts"
 import { connectionMethods, hasMethods, portOver } from "./portOver.ts"
 
@@ -19,7 +19,7 @@ export const linkCauseOf = (error: unknown): LinkCause | undefined => {
   if (error instanceof errors.UserAuthenticationExpiredError) return { _tag: "LoginExpired", said: error.message }
   if (error instanceof errors.AuthorizationError) return { _tag: "LoginRefused", said: error.message }
   if (error instanceof errors.ProtocolError) return { _tag: "ServerRefuses", said: error.message }
-  return error instanceof errors.TimeoutError ? { _tag: "NoAnswer" } : undefined
+  return error instanceof errors.TimeoutError ? { _tag: "NoAnswer" } : endedWithoutError(error)
 }
 
 /** The server refuses expired credentials with the same error as wrong ones. */
