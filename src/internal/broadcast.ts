@@ -1,6 +1,6 @@
 /**
- * Values that each subscriber receives in a queue of its own. Effect's `PubSub` can do more, and would be 3 % of a
- * bundle.
+ * Values that several subscribers receive, each in its own queue. Effect's `PubSub` and `SubscriptionRef` do more, and
+ * are 3 % of a bundle.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -24,5 +24,25 @@ export class Broadcast<A> {
       (queue) => Effect.andThen(Effect.sync(() => this.queues.delete(queue)), Queue.shutdown(queue))
     ),
     Stream.fromQueue
+  )
+}
+
+/** A value that others follow. */
+export class Current<A> {
+  value: A
+  private readonly later = new Broadcast<A>()
+
+  constructor(value: A) {
+    this.value = value
+  }
+
+  set(next: A): void {
+    this.value = next
+    this.later.publish(next)
+  }
+
+  /** The current value, then each later one. */
+  readonly changes: Stream.Stream<A> = Stream.unwrap(
+    Effect.map(this.later.subscribe, (later) => Stream.concat(Stream.sync(() => this.value), later))
   )
 }

@@ -1,4 +1,4 @@
-/** Observers that were cut off, paused or late, in virtual time: they judge nobody for what they have missed. */
+/** Observers that were cut off, paused or late, in virtual time: no instance expires because of messages that they have missed. */
 import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -141,7 +141,7 @@ describe("an observer that is cut off", () => {
 })
 
 describe("an observer whose clock jumps, as after SIGSTOP or in a blocked event loop", () => {
-  test("expires nobody before the instances had time to send a heartbeat", () =>
+  test("expires no instance before it had time to send a heartbeat", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const base = yield* Clock.Clock
@@ -181,7 +181,7 @@ describe("the silence of all instances", () => {
       assert.strictEqual(downs().length, 5)
     }))
 
-  test("is the store's if it does not answer: nobody expires until it is back", () =>
+  test("is the store's if it does not answer: no instance expires until it is back", () =>
     Effect.gen(function*() {
       const { downs, observer, owners } = yield* fleet(5)
       for (const owner of owners) yield* kill(owner)
@@ -194,7 +194,7 @@ describe("the silence of all instances", () => {
       assert.deepStrictEqual(downs(), [])
     }))
 
-  test("ends with a connection that was lost and is back, and the dead expire in time", () =>
+  test("ends with a connection that was lost and is back, and dead instances expire in time", () =>
     Effect.gen(function*() {
       const { downs, observer, owners } = yield* fleet(5)
       yield* TestClock.adjust("11 seconds")
@@ -258,7 +258,7 @@ describe("a view that ends", () => {
       ]
     ] as const
   ) {
-    test(`${how} fails its subscribers, expires nobody, and is handed to nobody new`, () =>
+    test(`${how} fails its subscribers, expires no instance, and is not given to new ones`, () =>
       Effect.gen(function*() {
         const store = yield* openBucket()
         const opened = { count: 0 }

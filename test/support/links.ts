@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { Current } from "../../src/internal/broadcast.ts"
 import { keepReachability, type Reachability } from "../../src/internal/reachability.ts"
 import * as KVStore from "../../src/KVStore.ts"
 
@@ -99,26 +99,11 @@ export const makeLink = (): Link => {
   let current: Fault | undefined
   let lag = Effect.void
   const reached = Latch.makeUnsafe(true)
-  const listeners = new Set<(state: Reachability) => void>()
-  let reach: Reachability = { _tag: "Reachable", at: 0 }
+  const reach = new Current<Reachability>({ _tag: "Reachable", at: 0 })
   const setReach = (_tag: Reachability["_tag"]) =>
     Effect.clockWith((clock) =>
-      Effect.sync(() => {
-        reach = { _tag, at: Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
-        listeners.forEach((listener) => listener(reach))
-      })
+      Effect.sync(() => reach.set({ _tag, at: Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }))
     )
-  const reaches = Stream.callback<Reachability>((queue) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const listener = (state: Reachability) => void Queue.offerUnsafe(queue, state)
-        listeners.add(listener)
-        listener(reach)
-        return listener
-      }),
-      (listener) => Effect.sync(() => listeners.delete(listener))
-    )
-  )
   let watching = Deferred.makeUnsafe<never, KVStore.KVStoreError>()
   const calls: Array<Call> = []
   const landed: Array<Call> = []
@@ -176,7 +161,7 @@ export const makeLink = (): Link => {
               ),
           purgeTombstones: (options) => store.purgeTombstones(options),
           status: through({ operation: "status", key: "" }, store.status)
-        }, reaches))
+        }, reach.changes))
     )
   }
 }

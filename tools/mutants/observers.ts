@@ -1,4 +1,4 @@
-/** Planted bugs of observers: what they judge while they are cut off, paused or late. */
+/** Planted bugs of observers: expiries while they are cut off, paused or late. */
 import type { Mutant } from "./models.ts"
 
 const state = "src/internal/registry/viewState.ts"
@@ -18,14 +18,14 @@ export const observers: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "does not announce an instance that was killed 33 seconds before its return" }
   },
   {
-    name: "ages go on while an observer is cut off",
+    name: "ages advance while an observer is cut off",
     from: "all instances of an observer without a connection, R25",
     file: "src/internal/registry/connectedTime.ts",
     find: "this.since ??= now",
     replace: "this.since ??= 0",
     scenario: "single",
     runs: 1,
-    test: { file: table, name: "keeps its instances, whose ages stand still, also those since the loss was noticed" }
+    test: { file: table, name: "keeps its instances, whose ages do not advance from the last message on" }
   },
   {
     name: "an observer judges at once after its return",
@@ -37,18 +37,18 @@ export const observers: ReadonlyArray<Mutant> = [
     runs: 1,
     test: {
       file: table,
-      name: "judges nobody for a heartbeat after its return, but the dead for no longer than maxAge"
+      name: "expires no instance for a heartbeat after its return, and dead ones within maxAge"
     }
   },
   {
-    name: "a link that flaps keeps the dead",
+    name: "a link that flaps keeps dead instances",
     from: "the obvious cure of false expiries, R25",
     file: state,
     find: "Math.max(until, Math.min(this.phase.until, until + this.times.maxAge))",
     replace: "Math.max(until, this.phase.until)",
     scenario: "single",
     runs: 1,
-    test: { file: table, name: "that flaps for ever expires the dead at twice maxAge of connected time" }
+    test: { file: table, name: "that flaps without end expires dead instances at twice maxAge of connected time" }
   },
   {
     name: "a late timer is no pause",
@@ -58,7 +58,7 @@ export const observers: ReadonlyArray<Mutant> = [
     replace: "if (late > longestPause && late < 0) {",
     scenario: "single",
     runs: 1,
-    test: { file: tests, name: "expires nobody before the instances had time to send a heartbeat" }
+    test: { file: tests, name: "expires no instance before it had time to send a heartbeat" }
   },
   {
     name: "the silence of all is always their own",
@@ -68,21 +68,21 @@ export const observers: ReadonlyArray<Mutant> = [
     replace: "if (view.lastRevision > 0) return view.explained()",
     scenario: "single",
     runs: 1,
-    test: { file: tests, name: "is the store's if it does not answer: nobody expires until it is back" }
+    test: { file: tests, name: "is the store's if it does not answer: no instance expires until it is back" }
   },
   {
-    name: "a view whose watch has died goes on without it",
+    name: "a view whose watch has died continues without it",
     from: "a record that ended the watch of every process, R25",
     file: view,
     find: "Cause.hasInterruptsOnly(cause)\n        ?",
     replace: "Cause.hasInterruptsOnly(cause) || Cause.hasDies(cause)\n        ?",
     scenario: "single",
     runs: 1,
-    test: { file: tests, name: "by a defect fails its subscribers, expires nobody, and is handed to nobody new" }
+    test: { file: tests, name: "by a defect fails its subscribers, expires no instance, and is not given to new ones" }
   },
   {
     name: "a list forgets what the view of its process keeps",
-    from: "a list of nobody after an outage, R25",
+    from: "an empty list after an outage, R25",
     file: "src/internal/registry/service.ts",
     find: "|| (maxAge === undefined && isKept(record.keyOf(instance)))",
     replace: "|| (maxAge === undefined && isKept(\"\"))",

@@ -129,7 +129,7 @@ export const operation: ReadonlyArray<Mutant> = [
     }
   },
   {
-    name: "a singleton campaigns for ever on a closed connection",
+    name: "a singleton keeps campaigning on a closed connection",
     from: "an error in the log each minute, E23",
     file: "src/internal/election/singleton.ts",
     find: "else if (isFinal(exit.cause) ||",

@@ -1,5 +1,5 @@
 /**
- * Time in which this process could observe the store, in milliseconds. It stands still while the process is cut
+ * Time in which this process could observe the store, in milliseconds. It does not advance while the process is cut
  * off or paused, so that silence which the process itself has caused is no age (docs/protocols/registry.md, R25). Pure.
  */
 export class ConnectedTime {

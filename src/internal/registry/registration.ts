@@ -16,7 +16,7 @@ import { registryHeartbeats, registryLastHeartbeat, registryLost } from "../../M
 import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
-import { Broadcast } from "../broadcast.ts"
+import { Current } from "../broadcast.ts"
 import { forkReported } from "../fibers.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
 import { series, update } from "../metrics.ts"
@@ -35,21 +35,6 @@ import { attemptTimeout, onSchedule, retrying, shortestRetry, steadily, watchGap
 
 /** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
-
-/** The current visibility, and its changes. */
-class VisibilityState {
-  current: Visibility = "visible"
-  private readonly later = new Broadcast<Visibility>()
-
-  set(next: Visibility): void {
-    this.current = next
-    this.later.publish(next)
-  }
-
-  readonly changes: Stream.Stream<Visibility> = Stream.unwrap(
-    Effect.map(this.later.subscribe, (later) => Stream.concat(Stream.sync(() => this.current), later))
-  ).pipe(Stream.changes)
-}
 
 export interface RegistrationOptions {
   readonly access: Access
@@ -118,14 +103,14 @@ const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
   maxAge: Duration.Duration,
-  visibility: VisibilityState
+  visibility: Current<Visibility>
 ) =>
   Effect.gen(function*() {
     const limit = Duration.toMillis(maxAge)
     while (true) {
       const left = own.landedAt + limit - monotonicMillis(clock)
       const now = left > 0 ? "visible" : "invisible"
-      if (now !== visibility.current) {
+      if (now !== visibility.value) {
         visibility.set(now)
         // An instance that has left or ended is invisible on purpose: no warning.
         if (now === "invisible" && !own.isOver) {
@@ -161,7 +146,7 @@ const begin = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
   const lost = yield* Deferred.make<RegistryError>()
-  const visibility = new VisibilityState()
+  const visibility = new Current<Visibility>("visible")
 
   const failure = (operation: string) => (reason: RegistryReason) =>
     new RegistryError({ operation: `${operation} ${own.label}`, reason })
@@ -203,6 +188,6 @@ const begin = Effect.fnUntraced(function*(
         annotate("Registry", subjectOf(options.instance))
       ),
     lost: Deferred.await(lost),
-    visibility: visibility.changes
+    visibility: Stream.changes(visibility.changes)
   }
 })

@@ -136,7 +136,7 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
 }
 
 /**
- * A part of the view that runs in the background. If it ends, for whatever cause, the view is handed to nobody new, and its
+ * A part of the view that runs in the background. If it ends, for whatever cause, the view is given to no new subscriber, and its
  * subscribers fail. A defect is logged, too.
  */
 const guarded = (
@@ -176,7 +176,7 @@ const askAgain = Duration.seconds(1)
 
 /**
  * No instance has been heard of for half of maxAge: asks the store. If it answers and has received nothing either, the
- * instances are silent. Otherwise it may be the store, so ages stand still until something is heard, or for maxAge after the
+ * instances are silent. Otherwise it may be the store, so ages do not advance until something is heard, or for maxAge after the
  * store has answered.
  */
 const explain = ({ access, clock, view }: Shared): Effect.Effect<void> =>

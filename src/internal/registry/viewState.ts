@@ -1,7 +1,7 @@
 /**
  * The live instances as one process sees them: a state machine without effects. Each method applies one event, and
  * returns the changes that follow. Instances expire by connected time (`connectedTime.ts`), so a process that was cut
- * off, paused or blocked judges nobody (docs/protocols/registry.md, R25). Times are milliseconds of the monotonic
+ * off, paused or blocked expires no instance (docs/protocols/registry.md, R25). Times are milliseconds of the monotonic
  * clock, unless they are called connected.
  */
 import * as DateTime from "effect/DateTime"
@@ -20,7 +20,7 @@ export interface ViewChange {
 /**
  * - `Loading`: the snapshot has not been read
  * - `Live`: instances expire by age
- * - `CutOff`: the store is out of reach. Ages stand still
+ * - `CutOff`: the store is out of reach. Ages do not advance
  * - `Settling`: the store is back. Until `until` (connected time) its instances have time to send a heartbeat
  */
 export type Phase =
@@ -37,7 +37,7 @@ interface Known {
 
 export interface ViewTimes {
   readonly maxAge: number
-  /** How long nobody is judged after a return: a heartbeat, and the time that its owner needs to reconnect. */
+  /** How long no instance expires after a return: a heartbeat, and the time that its owner needs to reconnect. */
   readonly settling: number
 }
 
@@ -117,7 +117,7 @@ export class View {
       : undefined
   }
 
-  /** Whether no instance has been heard of for half of maxAge, and nobody knows why. */
+  /** Whether no instance has been heard of for half of maxAge, and the reason is not known. */
   isSilent(now: number): boolean {
     const { askAt } = this
     return askAt !== undefined && now > askAt

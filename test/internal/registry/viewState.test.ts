@@ -119,7 +119,7 @@ describe("an instance in a view", () => {
 })
 
 describe("a process that is cut off", () => {
-  it("keeps its instances, whose ages stand still, also those since the loss was noticed", () => {
+  it("keeps its instances, whose ages do not advance from the last message on", () => {
     const view = makeView()
     view.seen(key, instance, 0, 0)
     view.seen(otherKey, other, 0, 8)
@@ -135,7 +135,7 @@ describe("a process that is cut off", () => {
     assert.deepStrictEqual(expiredAt(view, 1029), [otherKey])
   })
 
-  it("judges nobody for a heartbeat after its return, but the dead for no longer than maxAge", () => {
+  it("expires no instance for a heartbeat after its return, and dead ones within maxAge", () => {
     const view = makeView()
     view.seen(key, instance, 0, 0)
     view.cutOff(29)
@@ -146,7 +146,7 @@ describe("a process that is cut off", () => {
     assert.deepStrictEqual(expiredAt(view, 63), [key])
   })
 
-  it("that flaps for ever expires the dead at twice maxAge of connected time", () => {
+  it("that flaps without end expires dead instances at twice maxAge of connected time", () => {
     const view = makeView()
     view.seen(key, instance, 0, 0)
     let now = 0
@@ -195,7 +195,7 @@ describe("a process that is cut off", () => {
 })
 
 describe("a process that was paused", () => {
-  it("judges nobody until its instances had time to send a heartbeat", () => {
+  it("expires no instance until it had time to send a heartbeat", () => {
     const view = makeView()
     view.seen(key, instance, 0, 0)
     view.paused(31, 500)

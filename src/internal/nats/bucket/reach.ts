@@ -5,9 +5,9 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { Current } from "../../broadcast.ts"
 import type { Reachability } from "../../reachability.ts"
 import { monotonicMillis } from "../../time.ts"
 import type { NatsPort } from "../port.ts"
@@ -41,27 +41,19 @@ export const isInReach = (isLinkUp: boolean, watches: Iterable<{ readonly isHear
 export class Reach {
   private readonly clock: Clock.Clock
   private readonly watches = new Set<Watch>()
-  private readonly listeners = new Set<(state: Reachability) => void>()
   private isLinkUp: boolean
-  private state: Reachability
+  private readonly state: Current<Reachability>
 
   constructor(clock: Clock.Clock, isLinkUp: boolean) {
     this.clock = clock
     this.isLinkUp = isLinkUp
-    this.state = { _tag: isLinkUp ? "Reachable" : "Unreachable", at: monotonicMillis(clock) }
+    this.state = new Current({ _tag: isLinkUp ? "Reachable" : "Unreachable", at: monotonicMillis(clock) })
   }
 
   /** The current state, then each change. */
-  readonly changes: Stream.Stream<Reachability> = Stream.callback<Reachability>((queue) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const listener = (state: Reachability) => void Queue.offerUnsafe(queue, state)
-        this.listeners.add(listener)
-        listener(this.state)
-        return listener
-      }),
-      (listener) => Effect.sync(() => this.listeners.delete(listener))
-    ), { bufferSize: Number.POSITIVE_INFINITY })
+  get changes(): Stream.Stream<Reachability> {
+    return this.state.changes
+  }
 
   link(isUp: boolean): void {
     // A consumer that was heard over the lost connection may not exist any more.
@@ -94,14 +86,16 @@ export class Reach {
 
   private decide(): void {
     const isReachable = isInReach(this.isLinkUp, this.watches)
-    if (isReachable === (this.state._tag === "Reachable")) return
+    const { value } = this.state
+    if (isReachable === (value._tag === "Reachable")) return
     const now = monotonicMillis(this.clock)
     // Since the last message, not since the loss was noticed.
-    const lastHeard = Math.max(...Array.from(this.watches, (watch) => watch.lastHeard()), this.state.at)
-    this.state = isReachable
-      ? { _tag: "Reachable", at: now }
-      : { _tag: "Unreachable", at: this.watches.size === 0 ? now : Math.min(now, lastHeard) }
-    for (const listener of this.listeners) listener(this.state)
+    const lastHeard = Math.max(...Array.from(this.watches, (watch) => watch.lastHeard()), value.at)
+    this.state.set(
+      isReachable
+        ? { _tag: "Reachable", at: now }
+        : { _tag: "Unreachable", at: this.watches.size === 0 ? now : Math.min(now, lastHeard) }
+    )
   }
 }
 
