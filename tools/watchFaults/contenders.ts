@@ -11,11 +11,14 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as NatsClient from "../../src/NatsClient.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as NatsLegacy from "../../src/NatsLegacy.ts"
+import { eventually } from "../eventually.ts"
 import type { Line } from "../natsServer/binaries.ts"
 import { textOf } from "../values.ts"
 import { stopwatch } from "./raw.ts"
 import type { Scenario } from "./scenarios.ts"
 import type { Seen } from "./verdict.ts"
+
+const until = eventually(false)
 
 export interface Contender {
   readonly name: string
@@ -54,6 +57,8 @@ const recordOurs = Effect.fnUntraced(function*(store: KVStore.KVStore["Service"]
     Effect.map((why) => seen.push({ _tag: "Ended", at: now(), why })),
     Effect.forkScoped
   )
+  // A snapshot that a fault interrupts starts again, with the last value of each key. Only then must each value arrive.
+  yield* until(Effect.sync(() => seen.some(({ _tag }) => _tag === "Ready" || _tag === "Ended")), (isReady) => isReady)
   return seen
 })
 
@@ -103,6 +108,8 @@ const recordTheirs = Effect.fnUntraced(function*(kv: KV) {
     Effect.map((why) => seen.push({ _tag: "Ended", at: now(), why })),
     Effect.forkScoped
   )
+  // A snapshot that a fault interrupts starts again, with the last value of each key. Only then must each value arrive.
+  yield* until(Effect.sync(() => seen.some(({ _tag }) => _tag === "Ready" || _tag === "Ended")), (isReady) => isReady)
   return seen
 })
 
