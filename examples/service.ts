@@ -34,9 +34,9 @@ const eventually = <A, E, R>(what: string, effect: Effect.Effect<Option.Option<A
     Effect.retry({ schedule: Schedule.spaced("200 millis"), times: 100 })
   )
 
-/** The client of an instance, by the port in its metadata. */
-const clientOf = ({ metadata }: Registry.ServiceInstance) =>
-  HttpApiClient.make(Api, { baseUrl: `http://127.0.0.1:${String(metadata["port"])}` })
+/** The client of an instance, by its port. */
+const clientOf = ({ port }: Registry.ServiceInstance) =>
+  HttpApiClient.make(Api, { baseUrl: `http://127.0.0.1:${port}` })
 
 const program = Effect.gen(function*() {
   const registry = yield* Registry.Registry

@@ -543,7 +543,7 @@ const reportMemory = /* @__PURE__ */ Effect.fnUntraced(function*(connection: obj
 // -----------------------------------------------------------------------------
 
 /** The statuses with which an instance should get no requests. */
-const unready = new Set<Registry.Status>(["STARTING", "UNHEALTHY", "DRAINING"])
+const unready: ReadonlySet<string> = new Set<Registry.Status>(["STARTING", "UNHEALTHY", "DRAINING"])
 
 /**
  * Returns what this process knows of its part in the fleet, for an endpoint such as

@@ -8,7 +8,6 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { CandidateStatus } from "./Election.ts"
 import type { RegistrationStatus } from "./Registry.ts"
-import { Status } from "./ServiceInstance.ts"
 
 /**
  * What this process knows of its part in the fleet. Ages are by the clock of this host.
@@ -87,7 +86,7 @@ export const Health: Schema.Codec<Health, Schema.Json> = Schema.Struct({
       serviceName: Schema.String,
       instanceId: Schema.String,
       isRegistered: Schema.Boolean,
-      status: Status,
+      status: Schema.String,
       lastHeartbeat: timeOrNull,
       heartbeatAge: ageOrNull
     })

@@ -50,9 +50,9 @@ export * from "./ServiceInstance.ts"
  *
  * const program = Effect.gen(function*() {
  *   const registry = yield* Registry.Registry
- *   yield* registry.register({ serviceName: "orders", version: "1.2.3", metadata: { port: 8080 } })
+ *   yield* registry.register({ serviceName: "orders", version: "1.2.3", port: 8080 })
  *   const instances = yield* registry.list("orders")
- *   return instances.map((instance) => instance.metadata["port"])
+ *   return instances.map(({ port }) => port)
  * }).pipe(Effect.scoped)
  *
  * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
@@ -99,7 +99,7 @@ export class Registry extends Context.Service<Registry, {
    * const program = Effect.gen(function*() {
    *   const registry = yield* Registry.Registry
    *   const registration = yield* registry.register(
-   *     { serviceName: "orders", instanceId: "orders-1", version: "1.2.3", metadata: { port: 8080 } },
+   *     { serviceName: "orders", instanceId: "orders-1", version: "1.2.3", port: 8080 },
    *     { heartbeat: "5 seconds", onDuplicate: "fail" }
    *   )
    *   yield* registration.update((current) => ({ ...current, status: "STANDBY" }))
@@ -271,7 +271,7 @@ export interface RegistrationStatus {
  * **Details**
  *
  * - `Up`: an instance registered, or was live when the watch began
- * - `Changed`: the status, version, group or metadata of an instance changed
+ * - `Changed`: the status, version, group, host, port or metadata of an instance changed, or a process was restarted with its id
  * - `Down`: an instance was deregistered, expired, or was removed by a cleanup
  * - `Ready`: `Up` has been emitted for every instance that was live when the watch
  *   began. Emitted once, also if there was no live instance
@@ -293,6 +293,11 @@ export type RegistryEvent =
     readonly instance: ServiceInstance
     /** The instance before the change. */
     readonly previous: ServiceInstance
+    /**
+     * Whether another registration has the id now: the process was restarted or replaced. Always false for instances of
+     * AegisSDK.
+     */
+    readonly restarted: boolean
   }
   | {
     /** Discriminator of `RegistryEvent`. */
@@ -613,7 +618,7 @@ export interface InstanceLayerOptions extends RegisterOptions {
  *   serviceName: "orders",
  *   instanceId: "orders-1",
  *   version: "1.2.3",
- *   metadata: { port: 8080 }
+ *   port: 8080
  * })
  *
  * const layer = instance.pipe(
@@ -642,7 +647,7 @@ export interface InstanceLayerOptions extends RegisterOptions {
  * const instance = Effect.map(HttpServer.HttpServer, ({ address }) => ({
  *   serviceName: "orders",
  *   version: "1.2.3",
- *   metadata: { port: "port" in address ? address.port : 0 }
+ *   port: "port" in address ? address.port : undefined
  * }))
  *
  * const Instance = Registry.layerInstance(instance, { drain: { timeout: "5 seconds" } })

@@ -45,9 +45,9 @@ export const InstanceId = Schema.String.check(Schema.isPattern(/^[a-zA-Z0-9][a-z
 export type InstanceId = typeof InstanceId.Type
 
 /**
- * Schema of the status that an instance reports. The registry stores the status and
- * does not act on it. By convention `ACTIVE` and `STANDBY` instances accept work,
- * and a `DRAINING` instance only finishes its current work.
+ * Schema of the statuses that an instance of this library can report. The registry stores the
+ * status and does not act on it. By convention an `ACTIVE` instance accepts work, a `STANDBY`
+ * instance waits to become active, and a `DRAINING` instance only finishes its current work.
  *
  * @category schemas
  * @since 0.1.0
@@ -55,7 +55,7 @@ export type InstanceId = typeof InstanceId.Type
 export const Status = Schema.Literals(["STARTING", "ACTIVE", "STANDBY", "UNHEALTHY", "DRAINING"])
 
 /**
- * Status that an instance reports.
+ * Status that an instance of this library can report.
  *
  * @category models
  * @since 0.1.0
@@ -78,14 +78,17 @@ export const Metadata = Schema.Record(Schema.String, Schema.Json)
  */
 export type Metadata = typeof Metadata.Type
 
+const largestPort = 65_535
+
 /**
  * One running instance of a service, as the registry returns it.
  *
  * **Details**
  *
- * `version` is a semantic version if this library registered the instance; another
- * library may have stored any text. `group` is stored as `stickyActiveGroup`, which
- * is its name in AegisSDK.
+ * `version` is a semantic version and `status` a `Status` if this library registered the
+ * instance; another library, or a later version of this one, may have stored any text. An
+ * instance with an unknown status is not `ACTIVE`. `group` is stored as
+ * `stickyActiveGroup`, which is its name in AegisSDK.
  *
  * @category models
  * @since 0.1.0
@@ -97,8 +100,8 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
   instanceId: InstanceId,
   /** Version of the service that the instance runs. */
   version: Schema.String,
-  /** Status that the instance reports. */
-  status: Status,
+  /** Status that the instance reports: a `Status`, or another text that another library has stored. */
+  status: Schema.String,
   /**
    * Time of the last heartbeat. By default, the time at which the store stored it, by the store's clock. In a registry
    * with `clock: "local"`, the time at which the instance sent it, by the clock of the instance's host.
@@ -106,6 +109,15 @@ export class ServiceInstance extends Schema.Class<ServiceInstance>("effect-aegis
   lastHeartbeat: Schema.DateTimeUtc,
   /** Name of a group, as given at the registration. It is only stored. Absent if the instance has no group. */
   group: Schema.optional(Schema.String),
+  /** Host name or address at which the instance can be reached, as given at the registration. */
+  host: Schema.optional(Schema.NonEmptyString),
+  /** Port at which the instance can be reached, from 1 to 65535, as given at the registration. */
+  port: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: largestPort }))),
+  /**
+   * When this process registered the instance, by the same clock as `lastHeartbeat`. Absent if another library registered
+   * it.
+   */
+  startedAt: Schema.optional(Schema.DateTimeUtc),
   /** Metadata of the instance: a JSON object. */
   metadata: Metadata
 }) {}
@@ -134,6 +146,10 @@ export interface InstanceOptions {
    * elects no active instance in a group. Default: no group.
    */
   readonly group?: string | undefined
+  /** Host name or address at which other processes reach the instance. Default: none. */
+  readonly host?: string | undefined
+  /** Port at which other processes reach the instance, an integer from 1 to 65535. Default: none. */
+  readonly port?: number | undefined
   /** JSON object to store with the instance; later changes to the object have no effect. Default: empty. */
   readonly metadata?: Metadata | undefined
 }

@@ -25,7 +25,7 @@ const Instance = Registry.layerInstance(
     serviceName: "orders",
     instanceId: name,
     version: "1.0.0",
-    metadata: { port: "port" in address ? address.port : 0 }
+    port: "port" in address ? address.port : undefined
   })),
   { drain: { timeout: "1 second" } }
 )

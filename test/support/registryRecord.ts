@@ -14,4 +14,12 @@ export const instance = new ServiceInstance({
 
 export const mine = "mine"
 
-export const recordOf = (nonce: string | undefined): InstanceRecord => ({ instance, nonce, rest: { color: "red" } })
+/** The times in a record of another library. */
+export const noTimes: InstanceRecord["times"] = { maxAge: undefined, streakSince: undefined, streakAfter: undefined }
+
+export const recordOf = (nonce: string | undefined): InstanceRecord => ({
+  instance,
+  nonce,
+  rest: { color: "red" },
+  times: noTimes
+})

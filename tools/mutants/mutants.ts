@@ -8,6 +8,7 @@ import type { Mutant } from "./models.ts"
 import { observers } from "./observers.ts"
 import { operation } from "./operation.ts"
 import { pulling } from "./pulls.ts"
+import { records } from "./records.ts"
 import { registry } from "./registry.ts"
 
 export const mutants: ReadonlyArray<Mutant> = [
@@ -19,5 +20,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...registry,
   ...elections,
   ...operation,
-  ...observers
+  ...observers,
+  ...records
 ]

@@ -69,8 +69,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "reads return expired instances",
     from: "ocis#6762, asim/nitro-plugins#465, R23",
     file: service,
-    find: ".filter((instance) => includeExpired ||",
-    replace: ".filter((instance) => !includeExpired ||",
+    find: "(includeExpired ? records : live(records, maxAge))",
+    replace: "(includeExpired ? live(records, maxAge) : records)",
     scenario: "mixed"
   },
   {
@@ -117,8 +117,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "the cleanup removes every instance whose last heartbeat is in the past",
     from: "AegisSDK 1.3: entries without a ttl count as stale (R20)",
     file: cleanup,
-    find: "reason: access.expired(record.instance, maxAge)",
-    replace: "reason: access.ageOf(record) > 0",
+    find: "reason: isExpired(entry.key, one)",
+    replace: "reason: access.ageOf(one.record) > 0",
     scenario: "mixed"
   },
   {

@@ -12,6 +12,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { annotate, Undecodables } from "../logs.ts"
 import { isOlder } from "../time.ts"
 import type { LastSeen } from "./decisions.ts"
+import type { Aged } from "./outages.ts"
 import { changed, decode, type InstanceRecord } from "./record.ts"
 
 export interface Access {
@@ -22,14 +23,16 @@ export interface Access {
    * the store stored the entry.
    */
   readonly decode: (entry: KVEntry) => Result.Result<InstanceRecord, unknown>
+  /** The current time of the registry's clock. */
+  readonly now: () => number
   /** Milliseconds since the last heartbeat. */
   readonly ageOf: (record: InstanceRecord) => number
-  /** Whether a silence of `silentFor` milliseconds is more than maxAge. */
-  readonly isTooOld: (silentFor: number) => boolean
-  readonly expired: (
-    subject: { readonly lastHeartbeat: DateTime.Utc | undefined },
-    maxAge?: Duration.Duration | undefined
-  ) => boolean
+  /** The age at which an instance is expired, in milliseconds: that of its owner, within bounds (R5). */
+  readonly maxAgeOf: (record: InstanceRecord) => number
+  /** The time of the last heartbeat of a record, and the age at which it is expired. */
+  readonly aged: (record: InstanceRecord) => Aged
+  /** Expiry by the age of the record alone. */
+  readonly expired: (record: InstanceRecord, maxAge: Duration.Duration) => boolean
   /** Expiry of a record that does not decode: its only known time is the store's. */
   readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Duration | undefined) => boolean
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
@@ -42,9 +45,22 @@ export interface LastOf {
   readonly seen: LastSeen
   /** Milliseconds since the last heartbeat. Infinite if the key has no value, 0 if the time of the value is unknown. */
   readonly silentFor: number
+  /** The age at which it is expired, in milliseconds. */
+  readonly maxAge: number
 }
 
-const gone = (seen: LastSeen): LastOf => ({ seen, silentFor: Number.POSITIVE_INFINITY })
+/** A maxAge of another process counts up to this many times the own one. */
+const largestFactor = 10
+
+/** The largest maxAge of another process that counts: its record must not be removed by age while it is live. */
+const largestMaxAge = (own: number, streamMaxAge: Duration.Duration | undefined): number =>
+  Math.max(
+    own,
+    Math.min(
+      own * largestFactor,
+      streamMaxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(streamMaxAge) / 2
+    )
+  )
 
 export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
@@ -59,33 +75,48 @@ export const make = Effect.fnUntraced(function*(
       }))
       : decode(entry)
   const since = (from: Clock.Clock, time: DateTime.Utc) => from.currentTimeMillisUnsafe() - time.epochMilliseconds
+  const ageOf = (record: InstanceRecord) => since(clock, record.instance.lastHeartbeat)
 
   const undecodables = new Undecodables()
-  const { bucket } = store.config
+  const { bucket, streamMaxAge } = store.config
+  const ownMaxAge = Duration.toMillis(options.maxAge)
+  const most = largestMaxAge(ownMaxAge, streamMaxAge)
+  const maxAgeOf = ({ times: { maxAge } }: InstanceRecord) => maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)
+  const gone = (seen: LastSeen): LastOf => ({ seen, silentFor: Number.POSITIVE_INFINITY, maxAge: ownMaxAge })
   return {
     store,
     reportUndecodable: ({ key, revision }, cause) =>
       annotate("Registry", { bucket })(undecodables.log(key, revision, cause)),
     maxAge: options.maxAge,
     decode: decodeEntry,
-    ageOf: (record) => since(clock, record.instance.lastHeartbeat),
-    isTooOld: (silentFor) => silentFor > Duration.toMillis(options.maxAge),
-    expired: (subject, maxAge) => isOlder(clock, maxAge ?? options.maxAge)(subject.lastHeartbeat),
+    now: () => clock.currentTimeMillisUnsafe(),
+    ageOf,
+    maxAgeOf,
+    aged: (record) => ({
+      record,
+      heartbeatAt: record.instance.lastHeartbeat.epochMilliseconds,
+      maxAge: maxAgeOf(record)
+    }),
+    expired: (record, maxAge) => ageOf(record) > Duration.toMillis(maxAge),
     expiredByStore: (entry, maxAge) => isOlder(store.clock, maxAge ?? options.maxAge)(entry.created),
     lastOf: (key) =>
       Effect.map(store.history(key, { fromLeader: true }), ([last]): LastOf => {
         if (last === undefined) return gone({ _tag: "Nothing" })
         if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
-        if (last._tag === "Undecodable") return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0 }
+        if (last._tag === "Undecodable") {
+          return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0, maxAge: ownMaxAge }
+        }
         const { entry } = last
         return Result.match(decodeEntry(entry), {
           onFailure: (): LastOf => ({
             seen: { _tag: "Undecodable", revision: entry.revision },
-            silentFor: since(store.clock, entry.created)
+            silentFor: since(store.clock, entry.created),
+            maxAge: ownMaxAge
           }),
           onSuccess: (record): LastOf => ({
             seen: { _tag: "Live", revision: entry.revision, record },
-            silentFor: since(clock, record.instance.lastHeartbeat)
+            silentFor: ageOf(record),
+            maxAge: maxAgeOf(record)
           })
         })
       })

@@ -11,6 +11,7 @@ import { registryCleanup } from "../../Metrics.ts"
 import type { CleanupReport } from "../../Registry.ts"
 import { update } from "../metrics.ts"
 import type { Access } from "./access.ts"
+import { type Aged, ages } from "./outages.ts"
 import { keyPrefix, namesOf } from "./record.ts"
 
 /**
@@ -80,29 +81,41 @@ const instanceName = (key: string): string => {
 const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
 
 /** A record that does not decode is judged by its age too: a newer version of this library may still be writing it. */
-const judge = (access: Access, entry: KVEntry, maxAge: Access["maxAge"]): Judged & { readonly invalid: boolean } => {
-  const { serviceName } = namesOf(entry.key)
-  const base = { key: entry.key, serviceName, revision: entry.revision }
-  return Result.match(access.decode(entry), {
-    onFailure: () => ({
-      ...base,
-      invalid: true,
-      reason: access.expiredByStore(entry, maxAge)
-        ? "the record does not decode and has not been written for maxAge"
-        : undefined
-    }),
-    onSuccess: (record) => ({
-      ...base,
-      invalid: false,
-      reason: access.expired(record.instance, maxAge)
-        ? `expired: no heartbeat for ${seconds(access.ageOf(record))}`
-        : undefined
+const judgeAll = (
+  access: Access,
+  entries: ReadonlyArray<KVEntry>,
+  { isKept, maxAge }: Pick<CleanupRun, "isKept" | "maxAge">
+): ReadonlyArray<Judged & { readonly invalid: boolean }> => {
+  const decoded = entries.map((entry) => ({ entry, record: Result.map(access.decode(entry), access.aged) }))
+  const ageOf = ages(decoded.flatMap(({ record }) => Result.isSuccess(record) ? [record.success] : []), access.now())
+  const isExpired = (key: string, one: Aged): boolean =>
+    maxAge === undefined ? ageOf(one) > one.maxAge && !isKept(key) : access.expired(one.record, maxAge)
+  return decoded.map(({ entry, record }) => {
+    const base = { key: entry.key, serviceName: namesOf(entry.key).serviceName, revision: entry.revision }
+    return Result.match(record, {
+      onFailure: () => ({
+        ...base,
+        invalid: true,
+        reason: access.expiredByStore(entry, maxAge)
+          ? "the record does not decode and has not been written for maxAge"
+          : undefined
+      }),
+      onSuccess: (one) => ({
+        ...base,
+        invalid: false,
+        reason: isExpired(entry.key, one)
+          ? `expired: no heartbeat for ${seconds(access.ageOf(one.record))}`
+          : undefined
+      })
     })
   })
 }
 
 export interface CleanupRun {
-  readonly maxAge: Access["maxAge"]
+  /** An age for all records, which then are judged by it alone. Undefined: the age of each, without outages. */
+  readonly maxAge: Access["maxAge"] | undefined
+  /** Whether a view of this process keeps an instance, although its record is old. */
+  readonly isKept: (key: string) => boolean
   readonly dryRun: boolean
   readonly maxRemovalRatio: number
   /** Selects the records that an earlier run confirms; all of them without `confirm`. */
@@ -123,7 +136,7 @@ export const run = Effect.fnUntraced(function*(
   options: CleanupRun
 ): Effect.fn.Return<CleanupReport, KVStoreError> {
   const entries = yield* access.store.entries(`${keyPrefix}.*.*`)
-  const judged = entries.map((entry) => judge(access, entry, options.maxAge))
+  const judged = judgeAll(access, entries, options)
   const { preserved, remove: all } = plan(judged, options.maxRemovalRatio)
   for (const serviceName of preserved) {
     yield* Effect.logWarning(

@@ -26,10 +26,11 @@ export interface ByHand {
  * an instance that this registry has registered is one of its registration.
  */
 export const makeHeartbeat = (
-  { access, attemptTimeout, nonce, registrations }: {
+  { access, attemptTimeout, interval, nonce, registrations }: {
     readonly access: Access
     readonly nonce: string
     readonly attemptTimeout: Duration.Duration
+    readonly interval: Duration.Duration
     readonly registrations: Registrations
   }
 ): ByHand => {
@@ -40,7 +41,7 @@ export const makeHeartbeat = (
       const key = keyOf(instance)
       const registered = registrations.find(key)
       if (registered !== undefined) return registered
-      const own = known.get(key) ?? new OwnRecord({ access, instance, nonce, attemptTimeout }, clock)
+      const own = known.get(key) ?? new OwnRecord({ access, instance, nonce, attemptTimeout, interval }, clock)
       known.set(key, own)
       return own
     })
@@ -48,11 +49,11 @@ export const makeHeartbeat = (
   return {
     heartbeat: (instance) =>
       Effect.flatMap(recordOf(instance), (own) => {
-        const { group, metadata, status, version } = instance
+        const { group, host, metadata, port, status, version } = instance
         const write = own.write((current) =>
           // Draining is final.
           Result.succeed(
-            changed(current, { group, metadata, version, status: own.isDraining ? current.status : status })
+            changed(current, { group, host, port, metadata, version, status: own.isDraining ? current.status : status })
           )
         )
         return Effect.tapError(

@@ -22,6 +22,7 @@ import {
   flag,
   group,
   hintFor,
+  integer,
   kindOf,
   longest,
   oneOf,
@@ -33,6 +34,7 @@ import {
   type Setting,
   shown,
   text,
+  thatIs,
   time,
   withDefault
 } from "../options.ts"
@@ -219,12 +221,21 @@ const version: Setting<string> = (name, value) =>
 
 const status = oneOf(Status.literals)
 
+const host = thatIs(
+  (value): value is string => typeof value === "string" && value.trim() === value && value !== "",
+  "a host name or an address, such as \"10.0.0.7\""
+)
+
+const port = integer(1, 65_535)
+
 const instanceSettings = {
   serviceName: anything,
   instanceId: anything,
   version,
   status: withDefault(status, "ACTIVE"),
   group: optional(text),
+  host: optional(host),
+  port: optional(port),
   metadata: anything
 }
 
@@ -243,6 +254,8 @@ export const toInstanceFields = (instance: unknown, id: "required" | "optional")
       version: values.version,
       status: values.status,
       group: values.group,
+      host: values.host,
+      port: values.port,
       metadata: yield* toMetadata(values.metadata === undefined ? {} : values.metadata)
     }
   })
@@ -255,8 +268,8 @@ const stays = <A extends string>(current: A): Setting<A> =>
   unchanged(current, (name, value) => refuse(name, `"${current}", which cannot change`, shown(value)))
 
 /**
- * Applies the function of `update` and checks the result. An unchanged version or
- * group is not checked again: another library may have written it.
+ * Applies the function of `update` and checks the result. A field that is not changed is
+ * not checked again: another library may have written it.
  */
 export const toChanged = (
   f: (current: ServiceInstance) => unknown,
@@ -272,11 +285,21 @@ export const toChanged = (
       serviceName: stays(current.serviceName),
       instanceId: stays(current.instanceId),
       version: unchanged(current.version, version),
-      status,
+      status: unchanged(current.status, status),
       lastHeartbeat: anything,
+      startedAt: anything,
       group: unchanged(current.group, optional(text)),
+      host: unchanged(current.host, optional(host)),
+      port: unchanged(current.port, optional(port)),
       metadata: anything
     })
     const metadata = yield* toMetadata(next.metadata)
-    return changed(current, { version: next.version, status: next.status, group: next.group, metadata })
+    return changed(current, {
+      version: next.version,
+      status: next.status,
+      group: next.group,
+      host: next.host,
+      port: next.port,
+      metadata
+    })
   })

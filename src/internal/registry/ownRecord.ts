@@ -30,7 +30,7 @@ import {
   transition,
   type WriteKind
 } from "./ownState.ts"
-import { changed, type InstanceRecord, keyOf, toBytes } from "./record.ts"
+import { changed, type HeartbeatTimes, type InstanceRecord, keyOf, toBytes } from "./record.ts"
 
 export interface OwnRecordOptions {
   readonly access: Access
@@ -39,6 +39,8 @@ export interface OwnRecordOptions {
   readonly nonce: string
   /** Timeout of a write, and of the read after a conflict. */
   readonly attemptTimeout: Duration.Duration
+  /** The time between two heartbeats. */
+  readonly interval: Duration.Duration
 }
 
 /** Returns the instance to write instead of the current one, or the reason to write nothing. */
@@ -58,6 +60,9 @@ const done: End = { _tag: "Done" }
 
 const removal: Operation = { change: undefined, onDuplicate: "fail" }
 
+/** A heartbeat counts as missed if the next one is stored this many intervals after the one before. */
+const missedAfter = 1.5
+
 export class OwnRecord {
   readonly key: string
   readonly names: { readonly serviceName: string; readonly instanceId: string }
@@ -76,7 +81,8 @@ export class OwnRecord {
     this.clock = clock
     this.key = keyOf(instance)
     this.names = { serviceName: instance.serviceName, instanceId: instance.instanceId }
-    this.state = enrolling({ instance, nonce, rest: {} })
+    const times = { maxAge: undefined, streakSince: undefined, streakAfter: undefined }
+    this.state = enrolling({ instance, nonce, rest: {}, times })
   }
 
   get label(): string {
@@ -142,7 +148,7 @@ export class OwnRecord {
       // The wait is outside the queue, so that leaving does not wait for it.
       (end) =>
         end._tag === "Wait"
-          ? Effect.andThen(this.waiting, Effect.andThen(this.silence(end.revision, end.silentFor), enroll))
+          ? Effect.andThen(this.waiting(end.maxAge), Effect.andThen(this.silence(end), enroll))
           : Effect.void
     )
     return enroll
@@ -220,40 +226,42 @@ export class OwnRecord {
   )
 
   private enrolled(operation: Operation): Effect.Effect<End, RegistryReason> {
-    return Effect.flatMap(this.last, ({ seen, silentFor }) =>
+    return Effect.flatMap(this.last, ({ maxAge, seen, silentFor }) =>
       this.advance({
         _tag: "Found",
         seen,
         silentFor,
-        isTooOld: this.options.access.isTooOld(silentFor),
+        maxAge,
         now: monotonicMillis(this.clock),
         onDuplicate: operation.onDuplicate
       }, operation))
   }
 
-  private readonly waiting: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.logWarning(
+  private waiting(maxAge: number): Effect.Effect<void> {
+    return Effect.logWarning(
       `${this.label} has another registration, whose last heartbeat is not older than maxAge ` +
         `(${
-          Duration.format(this.options.access.maxAge)
+          Duration.format(Duration.millis(maxAge))
         }): waiting until it expires. If this is not a restart, give each ` +
         "registration its own instanceId"
     )
-  )
+  }
 
   /**
    * Waits until the process with the id has sent no heartbeat for maxAge, or until its
    * record is removed. Fails with DuplicateInstance if it sends a heartbeat (R8).
    */
-  private silence(revision: number, silentFor: number): Effect.Effect<void, RegistryReason> {
-    const { maxAge, store } = this.options.access
+  private silence(
+    { maxAge, revision, silentFor }: Extract<End, { readonly _tag: "Wait" }>
+  ): Effect.Effect<void, RegistryReason> {
+    const { store } = this.options.access
     const heartbeats = store.watch(this.key, { from: { revision: revision + 1 } }).pipe(
       Stream.filter((event) => event._tag !== "Ready"),
       Stream.runHead,
       Effect.map(Option.exists((event) => event._tag !== "Removed"))
     )
     // One millisecond more, because a record that is exactly maxAge old is live.
-    const silent = Effect.as(Effect.sleep(wholeMillis(Duration.toMillis(maxAge) - silentFor + 1)), false)
+    const silent = Effect.as(Effect.sleep(wholeMillis(maxAge - silentFor + 1)), false)
     return Effect.flatMap(
       Effect.raceFirst(heartbeats, silent),
       (isLive) => isLive ? Effect.fail(this.errorOf("DuplicateInstance")) : Effect.void
@@ -267,8 +275,8 @@ export class OwnRecord {
   private put(on: number, as: WriteKind, operation: Operation): Effect.Effect<End, RegistryReason> {
     const { store } = this.options.access
     return Effect.gen({ self: this }, function*() {
-      const { bytes, record } = yield* Effect.fromResult(this.composed(operation, yield* DateTime.now))
       const at = monotonicMillis(this.clock)
+      const { bytes, record } = yield* Effect.fromResult(this.composed(operation, yield* DateTime.now, at))
       const command = this.apply({ _tag: "Sent", on })
       if (command._tag === "Refuse") return yield* this.run(command, operation)
       const request = store.put(this.key, bytes, { revision: on }).pipe(
@@ -289,17 +297,34 @@ export class OwnRecord {
   /** The record to write, with the operation's change and the current time, and its bytes. */
   private composed(
     { change }: Operation,
-    now: DateTime.Utc
+    now: DateTime.Utc,
+    at: number
   ): Result.Result<{ readonly record: InstanceRecord; readonly bytes: Uint8Array }, RegistryReason> {
     const { record } = this.state
-    const { config } = this.options.access.store
+    const { access: { store: { config } }, instance: { startedAt } } = this.options
     return Result.flatMap(
       change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), this.kept),
       (instance) => {
-        const stamped = { ...record, instance: changed(instance, { lastHeartbeat: now }) }
+        const stamped = {
+          ...record,
+          instance: changed(instance, { lastHeartbeat: now, startedAt }),
+          times: this.timesOf(at)
+        }
         return Result.map(toBytes(stamped, recordLimit(config)), (bytes) => ({ record: stamped, bytes }))
       }
     )
+  }
+
+  /** What the record tells of the heartbeats, if it is written at a monotonic time. */
+  private timesOf(at: number): HeartbeatTimes {
+    const { access, interval } = this.options
+    const { landedAt, record: { times } } = this.state
+    const maxAge = Duration.toMillis(access.maxAge)
+    const silentFor = at - landedAt
+    const now = access.now()
+    if (!Number.isFinite(silentFor)) return { maxAge, streakSince: now, streakAfter: undefined }
+    if (silentFor <= Duration.toMillis(interval) * missedAfter) return { ...times, maxAge }
+    return { maxAge, streakSince: now, streakAfter: now - silentFor }
   }
 
   private readBack(operation: Operation): Effect.Effect<End, RegistryReason> {

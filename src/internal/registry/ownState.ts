@@ -87,7 +87,8 @@ export type Event =
     readonly seen: LastSeen
     /** Milliseconds since the heartbeat that was read. */
     readonly silentFor: number
-    readonly isTooOld: boolean
+    /** The age at which it is expired, in milliseconds. */
+    readonly maxAge: number
     /** Monotonic milliseconds. */
     readonly now: number
     readonly onDuplicate: OnDuplicate
@@ -118,7 +119,7 @@ export type Command =
    * End the operation, wait until the record of another process expires, and enrol again.
    * Fail if that record is written.
    */
-  | { readonly _tag: "Wait"; readonly revision: number; readonly silentFor: number }
+  | { readonly _tag: "Wait"; readonly revision: number; readonly silentFor: number; readonly maxAge: number }
   /** The own record is already stored: write only the change of the operation, if it has one. */
   | { readonly _tag: "Enrolled" }
   /**
@@ -178,9 +179,9 @@ const onAsked = (state: Enrolling | Registered | Unanswered): Transition => {
 const onFound = (
   nonce: string,
   state: State,
-  { isTooOld, now, onDuplicate, seen, silentFor }: EventOf<"Found">
+  { maxAge, now, onDuplicate, seen, silentFor }: EventOf<"Found">
 ): Transition => {
-  const decision = beforeRegistering(nonce, seen, isTooOld)
+  const decision = beforeRegistering(nonce, seen, silentFor > maxAge)
   const { revision } = decision
   switch (decision._tag) {
     case "Own":
@@ -196,7 +197,7 @@ const onFound = (
       return {
         next: state,
         command: onDuplicate === "wait"
-          ? { _tag: "Wait", revision, silentFor }
+          ? { _tag: "Wait", revision, silentFor, maxAge }
           : { _tag: "Write", on: revision, as: "replacement" }
       }
   }

@@ -3,6 +3,7 @@
  * that identifies the process that wrote it. Unknown fields are preserved
  * (docs/protocols/registry.md, R1 to R3). Pure.
  */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { InvalidValue, ValueTooLarge } from "../../AegisError.ts"
@@ -21,8 +22,19 @@ export const namesOf = (key: string): { readonly serviceName: string; readonly i
   return { serviceName, instanceId }
 }
 
+/** What the owner tells readers about its heartbeats. Undefined if another library wrote the record. */
+export interface HeartbeatTimes {
+  /** The age at which its registry takes the instance for expired, in milliseconds. */
+  readonly maxAge: number | undefined
+  /** When its heartbeats began, or began again after one was missed: milliseconds of the registry's clock. */
+  readonly streakSince: number | undefined
+  /** Its last heartbeat before one was missed; undefined if none was missed since it registered. */
+  readonly streakAfter: number | undefined
+}
+
 export interface InstanceRecord {
   readonly instance: ServiceInstance
+  readonly times: HeartbeatTimes
   /** Undefined if another library wrote the record. */
   readonly nonce: string | undefined
   /** Fields of other writers, preserved when the record is written again. */
@@ -36,13 +48,48 @@ const InstanceCodec = Schema.toCodecJson(ServiceInstance)
 const encodeInstance = Schema.encodeSync(InstanceCodec)
 const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
 
-/** Names of the stored fields that this library reads, except the group. */
-const ours = new Set(["nonce", ...Object.keys(ServiceInstance.fields).filter((field) => field !== "group")])
+const toTime = (value: unknown): number | undefined => {
+  const time = typeof value === "string" ? Date.parse(value) : Number.NaN
+  return Number.isNaN(time) ? undefined : time
+}
 
-export const encode = ({ instance, nonce, rest }: InstanceRecord): Uint8Array => {
+const toText = (time: number | undefined): string | undefined =>
+  time === undefined ? undefined : new Date(time).toISOString()
+
+const largestPort = 65_535
+
+/**
+ * The stored fields that a record need not have, and whether a value is one that this library writes. Another value stays
+ * in `rest`, as any other field of another writer.
+ */
+const optionalFields: { readonly [field: string]: Predicate.Predicate<unknown> } = {
+  [groupField]: Predicate.isString,
+  host: (value) => Predicate.isString(value) && value !== "",
+  port: (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= largestPort,
+  startedAt: (value) => toTime(value) !== undefined,
+  nonce: Predicate.isString,
+  maxAge: (value) => Predicate.isNumber(value) && value > 0,
+  streakSince: (value) => toTime(value) !== undefined,
+  streakAfter: (value) => toTime(value) !== undefined
+}
+
+const requiredFields = new Set(["serviceName", "instanceId", "version", "status", "lastHeartbeat", "metadata"])
+
+const isOurs = ([field, value]: readonly [field: string, value: unknown]): boolean =>
+  requiredFields.has(field) || (Object.hasOwn(optionalFields, field) && optionalFields[field]!(value))
+
+export const encode = ({ instance, nonce, rest, times }: InstanceRecord): Uint8Array => {
   const { group, ...fields } = Object(encodeInstance(instance))
-  const grouped = group === undefined ? {} : { [groupField]: group }
-  return new TextEncoder().encode(JSON.stringify({ ...rest, ...fields, ...grouped, nonce }))
+  const { maxAge, streakAfter, streakSince } = times
+  return new TextEncoder().encode(JSON.stringify({
+    ...rest,
+    ...fields,
+    ...(group !== undefined && { [groupField]: group }),
+    ...(nonce !== undefined && { nonce }),
+    ...(maxAge !== undefined && { maxAge }),
+    ...(streakSince !== undefined && { streakSince: toText(streakSince) }),
+    ...(streakAfter !== undefined && { streakAfter: toText(streakAfter) })
+  }))
 }
 
 /** Encodes a record. Fails if it cannot be encoded, or if it has more bytes than `limit`. */
@@ -62,18 +109,16 @@ const attempt = <A>(read: () => A): Result.Result<A, unknown> => Result.try({ tr
 const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
   Result.flatMap(textOfRecord(bytes), (text) => attempt(() => Object(JSON.parse(text))))
 
-/** Decodes a stored object. A group that is not a string stays in `rest`, as any other field of another writer. */
+/** Decodes a stored object. */
 const read = (stored: object): Result.Result<InstanceRecord, unknown> => {
-  const fields = Object.entries(stored)
-  const nonce: unknown = Reflect.get(stored, "nonce")
-  const group: unknown = Reflect.get(stored, groupField)
-  const grouped = typeof group === "string" ? [["group", group]] as const : []
-  const isRead = (field: string) => ours.has(field) || (field === groupField && grouped.length > 0)
-  const named = Object.fromEntries([...fields.filter(([field]) => ours.has(field)), ...grouped])
-  return Result.map(decodeInstance(named), (instance) => ({
+  const fields: ReadonlyArray<readonly [string, unknown]> = Object.entries(stored)
+  const ours = Object.fromEntries(fields.filter(isOurs))
+  const { [groupField]: group, maxAge, nonce, streakAfter, streakSince, ...named } = ours
+  return Result.map(decodeInstance(group === undefined ? named : { ...named, group }), (instance) => ({
     instance,
-    nonce: typeof nonce === "string" ? nonce : undefined,
-    rest: Object.fromEntries(fields.filter(([field]) => !isRead(field)))
+    times: { maxAge: maxAge as number | undefined, streakSince: toTime(streakSince), streakAfter: toTime(streakAfter) },
+    nonce: nonce as string | undefined,
+    rest: Object.fromEntries(fields.filter((field) => !isOurs(field)))
   }))
 }
 
@@ -91,9 +136,11 @@ export const decode = (entry: KVEntry): Result.Result<InstanceRecord, unknown> =
     )
   )
 
-/** Constructs an instance. Omits an undefined group, so that equal instances have the same fields. */
-export const toInstance = ({ group, ...fields }: ServiceInstance): ServiceInstance =>
-  new ServiceInstance(group === undefined ? fields : { ...fields, group })
+const withoutUndefined = <A extends object>(fields: A): A =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
+
+/** Constructs an instance. Omits undefined fields, so that equal instances have the same fields. */
+export const toInstance = (fields: ServiceInstance): ServiceInstance => new ServiceInstance(withoutUndefined(fields))
 
 /** Copies an instance with other values. The constructor of the class checks them. */
 export const changed = (instance: ServiceInstance, fields: Partial<ServiceInstance>): ServiceInstance =>

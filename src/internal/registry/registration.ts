@@ -31,7 +31,7 @@ import { OwnRecord } from "./ownRecord.ts"
 import type { OnDuplicate } from "./ownState.ts"
 import { isFinal, isUnknownWrite, tagOf } from "./reasons.ts"
 import type { Registrations } from "./registrations.ts"
-import { attemptTimeout, onSchedule, retrying, shortestRetry, steadily, watchGaps } from "./schedule.ts"
+import { attemptTimeout, intervalOf, onSchedule, retrying, shortestRetry, steadily, watchGaps } from "./schedule.ts"
 
 /** Whether other processes see the instance as live. */
 type Visibility = "visible" | "invisible"
@@ -144,7 +144,11 @@ const begin = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
   const { access: { maxAge }, heartbeat, instance: { serviceName: service }, onDuplicate } = options
   const clock = yield* Clock.Clock
-  const own = new OwnRecord({ ...options, attemptTimeout: attemptTimeout(heartbeat, maxAge) }, clock)
+  const own = new OwnRecord({
+    ...options,
+    attemptTimeout: attemptTimeout(heartbeat, maxAge),
+    interval: intervalOf(heartbeat, maxAge)
+  }, clock)
   const lost = yield* Deferred.make<RegistryError>()
   const visibility = new Current<Visibility>("visible")
 

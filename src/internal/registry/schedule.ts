@@ -19,6 +19,12 @@ export const retrying = backoff(shortestRetry, longestRetry)
 /** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)
 
+/** The time between two heartbeats. The delays of a Schedule are not known in advance. */
+export const intervalOf = (
+  heartbeat: Schedule.Schedule<unknown> | Duration.Duration,
+  maxAge: Duration.Duration
+): Duration.Duration => Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3)
+
 /**
  * Timeout of one attempt of a heartbeat: half of the interval (for a Schedule: a sixth
  * of maxAge), at most 2 seconds.

@@ -26,10 +26,11 @@ import * as cleanup from "./cleanup.ts"
 import { type ByHand, makeHeartbeat } from "./heartbeat.ts"
 import type { Leaving } from "./leave.ts"
 import * as options from "./options.ts"
+import { ages } from "./outages.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
 import { Registrations } from "./registrations.ts"
-import { attemptTimeout } from "./schedule.ts"
+import { attemptTimeout, intervalOf } from "./schedule.ts"
 import * as view from "./view.ts"
 
 type Service = Registry["Service"]
@@ -43,6 +44,9 @@ const accepted = <A>(operation: string, result: Result.Result<A, RegistryReason>
 /** Order by id. The order of the store may depend on the times of the last heartbeats. */
 const byId = (a: ServiceInstance, b: ServiceInstance): number =>
   a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0
+
+/** The keys of a service. */
+const ofService = (name: string): string => `${record.keyPrefix}.${name}.*`
 
 /** Values that the parts of one registry share. */
 interface Parts {
@@ -60,25 +64,39 @@ interface Parts {
 const reading = ({ access }: Parts, isKept: (key: string) => boolean) => {
   const { store } = access
 
-  /** A read with its own maxAge judges by age alone. */
-  const isLive = (instance: ServiceInstance, maxAge: Duration.Duration | undefined): boolean =>
-    !access.expired(instance, maxAge) || (maxAge === undefined && isKept(record.keyOf(instance)))
+  /**
+   * The records of live instances among all that are known of their services. A read with its own maxAge judges by age
+   * alone.
+   */
+  const live = (
+    records: ReadonlyArray<record.InstanceRecord>,
+    maxAge: Duration.Duration | undefined
+  ): ReadonlyArray<record.InstanceRecord> => {
+    if (maxAge !== undefined) return records.filter((one) => !access.expired(one, maxAge))
+    const all = records.map(access.aged)
+    const ageOf = ages(all, access.now())
+    return all
+      .filter((one) => ageOf(one) <= one.maxAge || isKept(record.keyOf(one.record.instance)))
+      .map((one) => one.record)
+  }
 
   /** Logs a record that does not decode and skips it, so that the other records are returned. */
   const decodeOrLog = (entry: KVEntry) =>
     Result.match(access.decode(entry), {
       onFailure: (cause) => Effect.as(access.reportUndecodable(entry, cause), []),
-      onSuccess: ({ instance }) => Effect.succeed([instance])
+      onSuccess: (decoded) => Effect.succeed([decoded])
     })
+
+  const recordsOf = (filter: string) =>
+    Effect.map(
+      Effect.flatMap(store.entries(filter), (entries) => Effect.forEach(entries, decodeOrLog)),
+      (records) => records.flat()
+    )
 
   const read = Effect.fnUntraced(function*(operation: string, filter: string, readOptions: unknown) {
     const { includeExpired, maxAge } = yield* accepted(operation, options.toReadOptions(readOptions))
-    const entries = yield* Effect.mapError(store.entries(filter), failure(operation))
-    const instances = yield* Effect.forEach(entries, decodeOrLog)
-    return instances
-      .flat()
-      .filter((instance) => includeExpired || isLive(instance, maxAge))
-      .toSorted(byId)
+    const records = yield* Effect.mapError(recordsOf(filter), failure(operation))
+    return (includeExpired ? records : live(records, maxAge)).map(({ instance }) => instance).toSorted(byId)
   })
 
   const get: Service["get"] = Effect.fnUntraced(function*(serviceName, instanceId, readOptions) {
@@ -86,20 +104,26 @@ const reading = ({ access }: Parts, isKept: (key: string) => boolean) => {
     const { includeExpired, maxAge } = yield* accepted("get", options.toReadOptions(readOptions))
     const entry = yield* Effect.mapError(store.get(record.keyOf(names), { fromLeader: true }), failure("get"))
     if (Option.isNone(entry)) return Option.none()
-    const { instance } = yield* accepted(
+    const found = yield* accepted(
       "get",
       Result.mapError(
         access.decode(entry.value),
         (cause) => new UndecodableValue({ revision: entry.value.revision, cause })
       )
     )
-    return includeExpired || isLive(instance, maxAge) ? Option.some(instance) : Option.none()
+    const { instance } = found
+    if (includeExpired || live([found], maxAge).length > 0) return Option.some(instance)
+    if (maxAge !== undefined) return Option.none()
+    // The records of the other instances show whether there was an outage.
+    const records = yield* Effect.mapError(recordsOf(ofService(names.serviceName)), failure("get"))
+    const others = records.filter((one) => one.instance.instanceId !== names.instanceId)
+    return live([found, ...others], undefined).includes(found) ? Option.some(instance) : Option.none()
   })
 
   const list: Service["list"] = (serviceName, readOptions) =>
     Effect.flatMap(
       accepted("list", options.toServiceName(serviceName)),
-      (name) => read("list", `${record.keyPrefix}.${name}.*`, readOptions)
+      (name) => read("list", ofService(name), readOptions)
     )
 
   const listAll: Service["listAll"] = (readOptions) =>
@@ -117,9 +141,13 @@ const toInstance = Effect.fnUntraced(function*({ access, nonce }: Parts, given: 
   const instance = record.toInstance({
     ...fields,
     instanceId: fields.instanceId ?? InstanceId.make(`${fields.serviceName}-${yield* makeIdSuffix}`),
-    lastHeartbeat: yield* DateTime.now
+    lastHeartbeat: yield* DateTime.now,
+    startedAt: DateTime.makeUnsafe(access.now())
   })
-  yield* Effect.fromResult(record.toBytes({ instance, nonce, rest: {} }, recordLimit(access.store.config)))
+  // The record has all times after a missed heartbeat, and must fit then, too.
+  const times = { maxAge: Duration.toMillis(access.maxAge), streakSince: 0, streakAfter: 0 }
+  const composed = { instance, nonce, rest: {}, times }
+  yield* Effect.fromResult(record.toBytes(composed, recordLimit(access.store.config)))
   return instance
 })
 
@@ -177,10 +205,6 @@ const deregistering = ({ access, byHand }: Parts) => {
   return { deregister }
 }
 
-/** The time between two heartbeats. The delays of a Schedule are not known in advance. */
-const heartbeatOf = (heartbeat: options.RegistryTimings["heartbeat"], maxAge: Duration.Duration): Duration.Duration =>
-  Duration.isDuration(heartbeat) ? heartbeat : Duration.divideUnsafe(maxAge, 3)
-
 /** The operation `watch`. All watches share one view, which exists while there is a watch. */
 const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAge } }: Parts) {
   let open: view.RegistryView | undefined
@@ -200,7 +224,7 @@ const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAg
     acquire: Effect.flatMap(
       view.make(
         access,
-        Duration.toMillis(heartbeatOf(heartbeat, maxAge)),
+        Duration.toMillis(intervalOf(heartbeat, maxAge)),
         Effect.suspend(() => RcRef.invalidate(shared))
       ),
       keep
@@ -215,15 +239,15 @@ const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAg
   return { watch, isKept: (key: string) => open?.isLive(key) === true }
 })
 
-const cleaning = ({ access, clock, times }: Parts) => {
+const cleaning = ({ access, clock, times }: Parts, isKept: (key: string) => boolean) => {
   const { heartbeat, maxAge } = times
   const suspects: cleanup.Suspects = new Map()
-  const confirmAfter = Duration.toMillis(heartbeatOf(heartbeat, maxAge))
+  const confirmAfter = Duration.toMillis(intervalOf(heartbeat, maxAge))
   const cleanUp: Service["cleanup"] = Effect.fnUntraced(function*(cleanupOptions) {
     const { confirm, ...run } = yield* accepted("cleanup", options.toCleanupOptions(cleanupOptions, times))
     const report = cleanup.run(access, {
       ...run,
-      maxAge: run.maxAge ?? maxAge,
+      isKept,
       confirmed: (remove) => confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
     })
     return yield* Effect.mapError(report, failure("cleanup"))
@@ -269,6 +293,7 @@ export const make = Effect.fnUntraced(function*(
     access,
     nonce,
     attemptTimeout: attemptTimeout(times.heartbeat, times.maxAge),
+    interval: intervalOf(times.heartbeat, times.maxAge),
     registrations
   })
   const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, byHand, nonce }
@@ -278,7 +303,7 @@ export const make = Effect.fnUntraced(function*(
     ...deregistering(parts),
     ...reading(parts, isKept),
     watch,
-    ...cleaning(parts),
+    ...cleaning(parts, isKept),
     status: registrations.status
   }
   timesOf.set(registry, times)

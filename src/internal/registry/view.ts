@@ -24,6 +24,7 @@ import { annotate } from "../logs.ts"
 import { reachabilityOf } from "../reachability.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
+import { type Aged, ages } from "./outages.ts"
 import { type InstanceRecord, keyPrefix } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
 import { View, type ViewChange } from "./viewState.ts"
@@ -93,15 +94,38 @@ class Alarm {
 /** Applies the events of the store to the view. Fails when the watch ends. */
 const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
   const { access, alarm, clock, ready, view } = shared
+  /** The records of the snapshot. They are judged together, because they can show an outage. */
+  const snapshot = new Map<string, Aged>()
 
-  const onRecord = (key: string, record: InstanceRecord) =>
+  const seen = (key: string, { maxAge, record: { instance, nonce } }: Aged, age: number) =>
     Effect.suspend(() => {
       const now = monotonicMillis(clock)
-      const change = view.seen(key, record.instance, access.ageOf(record), now)
+      const change = view.seen(key, { instance, nonce, maxAge, age }, now)
       // Wake the timer after the update: its fiber runs immediately and must see the new instance.
       if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
       return publish(shared, change)
     })
+
+  const onRecord = (key: string, record: InstanceRecord) =>
+    Effect.suspend(() => {
+      const aged = access.aged(record)
+      if (view.phase._tag !== "Loading") return seen(key, aged, access.ageOf(record))
+      snapshot.set(key, aged)
+      return Effect.void
+    })
+
+  const onReady = Effect.suspend(() => {
+    const records = [...snapshot]
+    snapshot.clear()
+    const ageOf = ages(records.map(([, one]) => one), access.now())
+    return Effect.forEach(records, ([key, one]) => seen(key, one, ageOf(one)), { discard: true })
+  })
+
+  const onRemoved = ({ key, reason }: Extract<KVEvent, { readonly _tag: "Removed" }>) => {
+    snapshot.delete(key)
+    // After a reset of the bucket live instances register again within a heartbeat; the timer removes the others (R26).
+    return reason === "reset" ? Effect.void : publish(shared, view.gone(key, removalReasons[reason]))
+  }
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {
     if (event._tag === "Put") view.heard(event.entry.revision, monotonicMillis(clock))
@@ -113,17 +137,16 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
           onSuccess: (record) => onRecord(event.entry.key, record)
         })
       case "Removed":
-        // After a reset of the bucket live instances register again within a heartbeat; the timer removes the others
-        // (R26).
-        return event.reason === "reset"
-          ? Effect.void
-          : publish(shared, view.gone(event.key, removalReasons[event.reason]))
+        return onRemoved(event)
       case "Ready":
-        return Effect.suspend(() => {
-          view.loaded()
-          alarm.wake()
-          return Deferred.succeed(ready, undefined)
-        })
+        return Effect.andThen(
+          onReady,
+          Effect.suspend(() => {
+            view.loaded()
+            alarm.wake()
+            return Deferred.succeed(ready, undefined)
+          })
+        )
       case "Undecodable":
         return Effect.void
     }

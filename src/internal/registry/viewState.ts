@@ -29,8 +29,18 @@ export type Phase =
   | { readonly _tag: "CutOff"; readonly since: number }
   | { readonly _tag: "Settling"; readonly until: number }
 
-interface Known {
+/** A record that was received. */
+export interface Seen {
   readonly instance: ServiceInstance
+  /** Identifies the registration. Undefined if another library wrote the record. */
+  readonly nonce: string | undefined
+  /** How long ago the store stored it, in milliseconds. */
+  readonly age: number
+  /** The age at which it is expired, in milliseconds. */
+  readonly maxAge: number
+}
+
+interface Known extends Pick<Seen, "instance" | "nonce" | "maxAge"> {
   /** The instance is expired after this connected time. */
   readonly until: number
 }
@@ -158,18 +168,21 @@ export class View {
   // ---------------------------------------------------------------------------
 
   /**
-   * A record has been received, `age` after the store stored it. What a watch replays after a gap is as old as it is:
-   * an instance that is not known is not live with a record older than maxAge.
+   * A record has been received. What a watch replays after a gap is as old as it is: an instance that is not known is not
+   * live with a record older than maxAge.
    */
-  seen(key: string, instance: ServiceInstance, age: number, now: number): ViewChange | undefined {
-    const { maxAge } = this.times
+  seen(key: string, { age, instance, maxAge, nonce }: Seen, now: number): ViewChange | undefined {
     const known = this.live.get(key)
     if (known === undefined && age > maxAge) return undefined
     const until = this.connected.at(now) + maxAge - Math.max(0, age)
-    this.live.set(key, { instance, until: Math.max(until, known?.until ?? until) })
+    this.live.set(key, { instance, nonce, maxAge, until: Math.max(until, known?.until ?? until) })
     if (known === undefined) return this.change({ _tag: "Up", instance })
     const previous = known.instance
-    return sameButTime(previous, instance) ? undefined : this.change({ _tag: "Changed", instance, previous })
+    // AegisSDK's records have no nonce, so they do not show a restart.
+    const restarted = nonce !== undefined && known.nonce !== undefined && nonce !== known.nonce
+    return !restarted && sameButTime(previous, instance)
+      ? undefined
+      : this.change({ _tag: "Changed", instance, previous, restarted })
   }
 
   gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
@@ -184,10 +197,8 @@ export class View {
   // ---------------------------------------------------------------------------
 
   /** The connected time at which an instance expires: later while the view settles, but not by more than maxAge. */
-  private dueAt(until: number): number {
-    return this.phase._tag === "Settling"
-      ? Math.max(until, Math.min(this.phase.until, until + this.times.maxAge))
-      : until
+  private dueAt({ maxAge, until }: Known): number {
+    return this.phase._tag === "Settling" ? Math.max(until, Math.min(this.phase.until, until + maxAge)) : until
   }
 
   private get isJudging(): boolean {
@@ -198,7 +209,7 @@ export class View {
   expire(now: number): ReadonlyArray<ViewChange> {
     if (!this.isJudging) return []
     const connected = this.connected.at(now)
-    const due = [...this.live].filter(([, { until }]) => connected > this.dueAt(until))
+    const due = [...this.live].filter(([, known]) => connected > this.dueAt(known))
     if (this.phase._tag === "Settling" && connected > this.phase.until) this.phase = { _tag: "Live" }
     return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
   }
@@ -206,15 +217,15 @@ export class View {
   /** When an instance expires, if nothing changes. */
   expiryOf(key: string, now: number): number {
     const known = this.live.get(key)
-    return known === undefined ? Number.POSITIVE_INFINITY : now + this.dueAt(known.until) - this.connected.at(now)
+    return known === undefined ? Number.POSITIVE_INFINITY : now + this.dueAt(known) - this.connected.at(now)
   }
 
   /** When there is something to do: the next expiry, or a silence to explain; undefined while there is nothing. */
   nextWake(now: number): number | undefined {
     if (!this.isJudging) return undefined
     let next: number | undefined
-    for (const { until } of this.live.values()) {
-      const at = this.dueAt(until)
+    for (const known of this.live.values()) {
+      const at = this.dueAt(known)
       if (next === undefined || at < next) next = at
     }
     if (next === undefined) return undefined

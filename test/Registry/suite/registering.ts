@@ -41,8 +41,10 @@ export const registering = ({ finish, test, until }: Tools) => {
         status: "STANDBY",
         lastHeartbeat: undefined,
         group: "eu",
+        startedAt: got.startedAt,
         metadata: { zone: "a", ports: [80, 443] }
       } as never)
+      assert.isDefined(got.startedAt)
       assert.deepStrictEqual({ ...(yield* instance), lastHeartbeat: undefined }, { ...got, lastHeartbeat: undefined })
       assert.deepStrictEqual(yield* listed(observer), ["one"])
       const all = yield* observer.registry.listAll()
@@ -63,7 +65,18 @@ export const registering = ({ finish, test, until }: Tools) => {
       })
       assert.deepStrictEqual(
         Object.keys(yield* fieldsOf(store, keyOf("orders", "one"))).toSorted(),
-        ["instanceId", "lastHeartbeat", "metadata", "nonce", "serviceName", "status", "version"]
+        [
+          "instanceId",
+          "lastHeartbeat",
+          "maxAge",
+          "metadata",
+          "nonce",
+          "serviceName",
+          "startedAt",
+          "status",
+          "streakSince",
+          "version"
+        ]
       )
       assert.notProperty(yield* instance, "group")
       const got = Option.getOrThrow(yield* process.registry.get("orders", "one"))

@@ -56,7 +56,7 @@ const found = (seen: LastSeen, silence: "young" | "old" = "young", onDuplicate: 
   _tag: "Found",
   seen,
   silentFor: 300,
-  isTooOld: silence === "old",
+  maxAge: silence === "old" ? 299 : 300,
   now: 2000,
   onDuplicate
 })
@@ -106,7 +106,7 @@ for (const [when, state] of enrolments) {
   ])
 
   for (const [what, seen] of occupants) {
-    const wait: Command = { _tag: "Wait", revision: 9, silentFor: 300 }
+    const wait: Command = { _tag: "Wait", revision: 9, silentFor: 300, maxAge: 300 }
     table(`An own record that enrols while ${when}, and finds ${what}`, [
       ["waits for its expiry with wait", state, found(seen, "young", "wait"), state, wait],
       ["is refused with fail", state, found(seen, "young", "fail"), state, refuse("DuplicateInstance")],
@@ -127,7 +127,7 @@ table("An own record that enrols", [
   [
     "dates its record from now if the record has a time in the future",
     states.enrolling,
-    { _tag: "Found", seen: own, silentFor: -50, isTooOld: false, now: 2000, onDuplicate: "wait" },
+    { _tag: "Found", seen: own, silentFor: -50, maxAge: 300, now: 2000, onDuplicate: "wait" },
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 9 },
     { _tag: "Enrolled" }
   ],

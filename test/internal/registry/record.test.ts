@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { changed, decode, encode, type InstanceRecord, keyOf, namesOf } from "../../../src/internal/registry/record.ts"
 import { textOf } from "../../../tools/values.ts"
-import { instance, mine, recordOf } from "../../support/registryRecord.ts"
+import { instance, mine, noTimes, recordOf } from "../../support/registryRecord.ts"
 
 const entryOf = (value: Uint8Array | string, key = keyOf(instance)) => ({
   key,
@@ -49,7 +49,12 @@ describe("a record", () => {
   })
 
   it("is encoded with its group under AegisSDK's name", () => {
-    const grouped = { instance: changed(instance, { group: "eu", metadata: {} }), nonce: mine, rest: {} }
+    const grouped = {
+      instance: changed(instance, { group: "eu", metadata: {} }),
+      nonce: mine,
+      rest: {},
+      times: noTimes
+    }
     assert.strictEqual(
       textOf(encode(grouped)),
       "{\"serviceName\":\"orders\",\"instanceId\":\"one\",\"version\":\"1.2.3\",\"status\":\"ACTIVE\"," +
@@ -63,6 +68,29 @@ describe("a record", () => {
     assert.deepStrictEqual(read({ stickyActiveGroup: "eu" }).rest, {})
     assert.isUndefined(read({ group: "eu" }).instance.group)
     assert.deepStrictEqual(read({ group: "eu" }).rest, { group: "eu" })
+  })
+
+  it("is decoded with a status that this library does not know", () => {
+    const record = Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, status: "SHUTDOWN" }))))
+    assert.strictEqual(record.instance.status, "SHUTDOWN")
+  })
+
+  it("is encoded with its times, and decoded with the same ones", () => {
+    const times = { maxAge: 30_000, streakSince: 1_000_000, streakAfter: 900_000 }
+    const text = textOf(encode({ ...recordOf(mine), times }))
+    assert.include(JSON.parse(text), {
+      maxAge: 30_000,
+      streakSince: "1970-01-01T00:16:40.000Z",
+      streakAfter: "1970-01-01T00:15:00.000Z"
+    })
+    assert.deepStrictEqual(Result.getOrThrow(decode(entryOf(text))).times, times)
+  })
+
+  it("keeps optional fields of other writers that are of another type", () => {
+    const others = { host: 5, port: 70_000, startedAt: "soon", maxAge: -1, streakSince: 7, streakAfter: {}, nonce: [] }
+    const record = Result.getOrThrow(decode(entryOf(JSON.stringify({ ...stored, ...others }))))
+    assert.deepStrictEqual(record.rest, others)
+    assert.deepStrictEqual(record.times, noTimes)
   })
 
   it("of AegisSDK decodes and keeps its other fields through a change", () => {
@@ -121,7 +149,8 @@ describe("a record", () => {
       const record: InstanceRecord = {
         instance: changed(instance, { metadata }),
         nonce: mine,
-        rest: Object.fromEntries(Object.entries(other).map(([name, value]) => [`x-${name}`, value]))
+        rest: Object.fromEntries(Object.entries(other).map(([name, value]) => [`x-${name}`, value])),
+        times: noTimes
       }
       const text = textOf(encode(record))
       const read = Result.getOrThrow(decode(entryOf(text)))
@@ -160,7 +189,7 @@ describe("a record", () => {
     ["a version that is not a string", JSON.stringify({ ...stored, version: 7 })],
     ["no version", JSON.stringify({ ...stored, version: undefined })],
     ["metadata that is nested too deeply", `{"metadata":{"a":${"[".repeat(9000)}${"]".repeat(9000)}},${rest[0]![1]}}`],
-    ["an unknown status", JSON.stringify({ ...stored, status: "SHUTDOWN" })],
+    ["a status that is not a text", JSON.stringify({ ...stored, status: 5 })],
     ["a lastHeartbeat that is not a time", JSON.stringify({ ...stored, lastHeartbeat: "soon" })],
     ["no lastHeartbeat", JSON.stringify({ ...stored, lastHeartbeat: undefined })],
     ["metadata that is not an object", JSON.stringify({ ...stored, metadata: 5 })]

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { changed, keyOf } from "../../../src/internal/registry/record.ts"
-import { View } from "../../../src/internal/registry/viewState.ts"
+import { type Seen, View } from "../../../src/internal/registry/viewState.ts"
 import { InstanceId, ServiceInstance } from "../../../src/ServiceInstance.ts"
 import { instance } from "../../support/registryRecord.ts"
 
@@ -22,50 +22,75 @@ const makeView = () => {
   return view
 }
 
+/** Receives a record of an age, with the nonce and the maxAge of the others unless given. */
+const seen = (view: View, ofKey: string, of: ServiceInstance, age: number, now: number, rest: Partial<Seen> = {}) =>
+  view.seen(ofKey, { instance: of, age, nonce: "one", maxAge: times.maxAge, ...rest }, now)
+
 /** The keys that expire at a time. */
 const expiredAt = (view: View, now: number) => view.expire(now).map(({ event }) => keyOf(event.instance))
 
 describe("the changes of a view", () => {
   it("are Up for a new instance", () => {
-    assert.deepStrictEqual(makeView().seen(key, instance, 0, 0), { number: 1, event: { _tag: "Up", instance } })
+    assert.deepStrictEqual(seen(makeView(), key, instance, 0, 0), { number: 1, event: { _tag: "Up", instance } })
   })
 
   it("are none for a heartbeat, whose time is kept", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
-    assert.isUndefined(view.seen(key, later, 0, 10))
+    seen(view, key, instance, 0, 0)
+    assert.isUndefined(seen(view, key, later, 0, 10))
     assert.strictEqual(view.number, 1)
     assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
   })
 
   it("are none if the metadata is equal by value", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
-    assert.isUndefined(view.seen(key, changed(later, { metadata: { ports: [80, 443], zone: "a" } }), 0, 10))
+    seen(view, key, instance, 0, 0)
+    assert.isUndefined(seen(view, key, changed(later, { metadata: { ports: [80, 443], zone: "a" } }), 0, 10))
   })
 
   const changes: ReadonlyArray<readonly [what: string, ServiceInstance]> = [
     ["the status", draining],
     ["the version", changed(instance, { version: "1.2.4" })],
     ["the metadata", changed(instance, { metadata: { zone: "a", ports: [80] } })],
-    ["the group", changed(instance, { group: "eu" })]
+    ["the group", changed(instance, { group: "eu" })],
+    ["the host", changed(instance, { host: "10.0.0.7" })],
+    ["the port", changed(instance, { port: 8080 })]
   ]
 
   for (const [what, next] of changes) {
     it(`are Changed with the previous instance for a change of ${what}`, () => {
       const view = makeView()
-      view.seen(key, instance, 0, 0)
-      assert.deepStrictEqual(view.seen(key, next, 0, 10), {
+      seen(view, key, instance, 0, 0)
+      assert.deepStrictEqual(seen(view, key, next, 0, 10), {
         number: 2,
-        event: { _tag: "Changed", instance: next, previous: instance }
+        event: { _tag: "Changed", instance: next, previous: instance, restarted: false }
       })
     })
   }
 
+  it("are Changed with restarted for the record of another registration", () => {
+    const view = makeView()
+    seen(view, key, instance, 0, 0)
+    assert.deepStrictEqual(seen(view, key, later, 0, 10, { nonce: "two" })?.event, {
+      _tag: "Changed",
+      instance: later,
+      previous: instance,
+      restarted: true
+    })
+    assert.isUndefined(seen(view, key, later, 0, 20, { nonce: "two" }))
+  })
+
+  it("are none for records without a nonce, whose registrations cannot be told apart", () => {
+    const view = makeView()
+    seen(view, key, instance, 0, 0)
+    assert.isUndefined(seen(view, key, later, 0, 10, { nonce: undefined }))
+    assert.isUndefined(seen(view, key, later, 0, 20, { nonce: "two" }))
+  })
+
   it("are Down once, and none for an unknown instance", () => {
     const view = makeView()
     assert.isUndefined(view.gone(key, "deregistered"))
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     assert.deepStrictEqual(view.gone(key, "deregistered"), {
       number: 2,
       event: { _tag: "Down", instance, reason: "deregistered" }
@@ -76,17 +101,17 @@ describe("the changes of a view", () => {
 
   it("are Up again for an instance that comes back", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.gone(key, "expired")
-    assert.deepStrictEqual(view.seen(key, later, 0, 60), { number: 3, event: { _tag: "Up", instance: later } })
+    assert.deepStrictEqual(seen(view, key, later, 0, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 })
 
 describe("an instance in a view", () => {
   it("expires after maxAge, not at exactly that time", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
-    view.seen(otherKey, other, 0, 1)
+    seen(view, key, instance, 0, 0)
+    seen(view, otherKey, other, 0, 1)
     assert.deepStrictEqual(expiredAt(view, 30), [])
     assert.deepStrictEqual(view.expire(31), [{ number: 3, event: { _tag: "Down", instance, reason: "expired" } }])
     assert.deepStrictEqual(expiredAt(view, 31), [])
@@ -95,22 +120,22 @@ describe("an instance in a view", () => {
 
   it("is as old as its record: it expires earlier, or is not live at all", () => {
     const view = makeView()
-    view.seen(key, instance, 20, 0)
-    assert.isUndefined(view.seen(otherKey, other, 31, 0))
+    seen(view, key, instance, 20, 0)
+    assert.isUndefined(seen(view, otherKey, other, 31, 0))
     assert.deepStrictEqual(expiredAt(view, 11), [key])
   })
 
   it("does not get younger by a record from the future, nor older by a late one", () => {
     const view = makeView()
-    view.seen(key, instance, -100, 0)
+    seen(view, key, instance, -100, 0)
     assert.strictEqual(view.expiryOf(key, 0), 30)
-    view.seen(key, later, 25, 10)
+    seen(view, key, later, 25, 10)
     assert.strictEqual(view.expiryOf(key, 10), 30)
   })
 
   it("does not expire before the snapshot has been read", () => {
     const view = new View(times, 0)
-    view.seen(key, instance, 29, 0)
+    seen(view, key, instance, 29, 0)
     assert.deepStrictEqual(expiredAt(view, 100), [])
     assert.isUndefined(view.nextWake(100))
     view.loaded()
@@ -121,8 +146,8 @@ describe("an instance in a view", () => {
 describe("a process that is cut off", () => {
   it("keeps its instances, whose ages do not advance from the last message on", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
-    view.seen(otherKey, other, 0, 8)
+    seen(view, key, instance, 0, 0)
+    seen(view, otherKey, other, 0, 8)
     view.cutOff(10)
     assert.deepStrictEqual(view.phase, { _tag: "CutOff", since: 10 })
     assert.deepStrictEqual(expiredAt(view, 1000), [])
@@ -137,7 +162,7 @@ describe("a process that is cut off", () => {
 
   it("expires no instance for a heartbeat after its return, and dead ones within maxAge", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.cutOff(29)
     view.back(50)
     // Until 29 + 12 of connected time.
@@ -148,7 +173,7 @@ describe("a process that is cut off", () => {
 
   it("that flaps without end expires dead instances at twice maxAge of connected time", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     let now = 0
     let lived: number | undefined
     // Connected for 10, cut off for 5, less than it takes to settle.
@@ -167,19 +192,19 @@ describe("a process that is cut off", () => {
 
   it("does not announce an instance whose record is too old when it returns, and keeps one that it knows", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.cutOff(10)
     view.back(100)
-    assert.isUndefined(view.seen(otherKey, other, 33, 100))
-    assert.isUndefined(view.seen(key, later, 33, 100))
+    assert.isUndefined(seen(view, otherKey, other, 33, 100))
+    assert.isUndefined(seen(view, key, later, 33, 100))
     assert.deepStrictEqual([...view.live.keys()], [key])
-    assert.isUndefined(view.seen(key, later, 1, 101))
+    assert.isUndefined(seen(view, key, later, 1, 101))
     assert.strictEqual(view.expiryOf(key, 101), 130)
   })
 
   it("still reports removals", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.cutOff(10)
     assert.strictEqual(view.gone(key, "deregistered")?.event._tag, "Down")
   })
@@ -197,7 +222,7 @@ describe("a process that is cut off", () => {
 describe("a process that was paused", () => {
   it("expires no instance until it had time to send a heartbeat", () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.paused(31, 500)
     assert.deepStrictEqual(expiredAt(view, 500), [])
     assert.deepStrictEqual(expiredAt(view, 512), [])
@@ -208,9 +233,9 @@ describe("a process that was paused", () => {
 describe("the silence of all instances", () => {
   const silentView = () => {
     const view = makeView()
-    view.seen(key, instance, 0, 0)
+    seen(view, key, instance, 0, 0)
     view.heard(1, 0)
-    view.seen(otherKey, other, 0, 1)
+    seen(view, otherKey, other, 0, 1)
     view.heard(2, 1)
     return view
   }

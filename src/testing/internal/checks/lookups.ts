@@ -4,6 +4,7 @@
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../Checks.ts"
 import { disruptionsOf, recovery, silences, unsettledOf } from "./disruptions.ts"
 import { lastBefore, lastUntil, touches } from "./intervals.ts"
+import { mayBeKept } from "./outages.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./timelines.ts"
 
@@ -105,7 +106,9 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
     const mayBeWrong = lookup.how === "watch"
       ? touches(silent, lookup.from - settling, lookup.until)
       : touches(unsettled(lookup.node), lookup.from, lookup.until)
-    return mayBeWrong ? undefined : unduly(record, lookup, absence)
+    return mayBeWrong || mayBeKept(absence.lastHeartbeat, lookup, records.ofService(lookup.service), times)
+      ? undefined
+      : unduly(record, lookup, absence)
   }
 
   return history.lookups.flatMap((lookup) => {

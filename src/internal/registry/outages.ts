@@ -1,0 +1,70 @@
+/**
+ * Outages that the records of a service show (docs/protocols/registry.md, R29). A process that has just started, or has no
+ * watch, finds after an outage of the store only old records, and the first heartbeats after it. Each record tells when
+ * its owner missed a heartbeat, so these first ones show the outage. Pure. Times are milliseconds of the registry's
+ * clock.
+ */
+import type { InstanceRecord } from "./record.ts"
+
+/** No instance of a service could send a heartbeat from after `after` until `since`. */
+export interface Outage {
+  readonly after: number
+  readonly since: number
+}
+
+export interface Aged {
+  readonly record: InstanceRecord
+  /** The time of the last heartbeat. */
+  readonly heartbeatAt: number
+  /** The age at which it is expired. */
+  readonly maxAge: number
+}
+
+const ageAt = ({ heartbeatAt }: Aged, now: number): number => now - heartbeatAt
+
+/** The smallest number of instances that can show an outage, and the part of them that must have missed a heartbeat. */
+const fewest = 2
+const leastPart = 0.5
+
+/** Whether an instance tells anything of the last maxAge: not if it started within it. */
+const isWitness = (one: Aged, now: number): boolean => {
+  const { instance: { startedAt }, times: { streakSince } } = one.record
+  return ageAt(one, now) <= one.maxAge && streakSince !== undefined && startedAt !== undefined &&
+    now - startedAt.epochMilliseconds > one.maxAge
+}
+
+/**
+ * The outage that the records of a service show: half or more of the instances with a fresh heartbeat missed one within
+ * maxAge, all at the same time.
+ */
+export const outageOf = (records: ReadonlyArray<Aged>, now: number): Outage | undefined => {
+  const witnesses = records.filter((one) => isWitness(one, now))
+  let missed = 0
+  let after = Number.NEGATIVE_INFINITY
+  let since = Number.POSITIVE_INFINITY
+  for (const { maxAge, record: { times: { streakAfter, streakSince } } } of witnesses) {
+    if (streakAfter === undefined || streakSince === undefined || now - streakSince > maxAge) continue
+    missed++
+    after = Math.max(after, streakAfter)
+    since = Math.min(since, streakSince)
+  }
+  return witnesses.length >= fewest && missed >= witnesses.length * leastPart && after < since
+    ? { after, since }
+    : undefined
+}
+
+/** The age of a record, without an outage that began while it was live: its owner may not have been able to write. */
+export const ageWithout = (outage: Outage | undefined, one: Aged, now: number): number => {
+  if (outage === undefined) return ageAt(one, now)
+  const { heartbeatAt, maxAge } = one
+  const wasLive = heartbeatAt < outage.since && heartbeatAt + maxAge >= outage.after
+  return ageAt(wasLive ? { ...one, heartbeatAt: outage.since } : one, now)
+}
+
+/** Returns the age of each record, without the outages that the records of its service show. */
+export const ages = (records: ReadonlyArray<Aged>, now: number): (one: Aged) => number => {
+  const byService = Map.groupBy(records, ({ record }) => record.instance.serviceName)
+  const outages = new Map<string, Outage | undefined>()
+  for (const [service, ofService] of byService) outages.set(service, outageOf(ofService, now))
+  return (one) => ageWithout(outages.get(one.record.instance.serviceName), one, now)
+}

@@ -1,0 +1,76 @@
+/** Planted bugs of what records tell: the maxAge of owners, restarts, and outages. */
+import type { Mutant } from "./models.ts"
+
+const access = "src/internal/registry/access.ts"
+const outages = "src/internal/registry/outages.ts"
+const own = "src/internal/registry/ownRecord.ts"
+const tests = "test/Registry/records.test.ts"
+const table = "test/internal/registry/outages.test.ts"
+
+const base = { scenario: "single", runs: 1 } as const
+
+export const records: ReadonlyArray<Mutant> = [
+  {
+    ...base,
+    name: "the maxAge of an owner does not count",
+    from: "an observer with a shorter maxAge, for which the instance flapped for ever, R5",
+    file: access,
+    find: "maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)",
+    replace: "maxAge === undefined ? ownMaxAge : ownMaxAge",
+    test: { file: tests, name: "counts for observers with a shorter one, which list it and emit no Down" }
+  },
+  {
+    ...base,
+    name: "the maxAge of an owner counts without a limit",
+    from: "a record that says that its instance never expires, R5",
+    file: access,
+    find: "maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)",
+    replace: "maxAge === undefined ? ownMaxAge : Math.max(maxAge, most)",
+    test: { file: tests, name: "counts up to 10 times that of the observer, and not against the maxAge of a read" }
+  },
+  {
+    ...base,
+    name: "a restart is told by the nonce of a record without one",
+    from: "AegisSDK's records, R3",
+    file: "src/internal/registry/viewState.ts",
+    find: "nonce !== undefined && known.nonce !== undefined && nonce !== known.nonce",
+    replace: "nonce !== known.nonce",
+    test: { file: tests, name: "takes no record of AegisSDK for a restart" }
+  },
+  {
+    ...base,
+    name: "an outage revives instances that had died before it",
+    from: "the obvious cure of empty lists after an outage, R29",
+    file: outages,
+    find: "heartbeatAt < outage.since && heartbeatAt + maxAge >= outage.after",
+    replace: "heartbeatAt < outage.since",
+    test: { file: tests, name: "an instance that was expired before the outage stays so" }
+  },
+  {
+    ...base,
+    name: "instances that have just started show an outage",
+    from: "a rolling restart, R29",
+    file: outages,
+    find: "now - startedAt.epochMilliseconds > one.maxAge",
+    replace: "now - startedAt.epochMilliseconds >= 0",
+    test: { file: table, name: "the same with instances that have just started" }
+  },
+  {
+    ...base,
+    name: "heartbeats that were missed one after the other show an outage",
+    from: "instances with different troubles of their own, R29",
+    file: outages,
+    find: "&& after < since",
+    replace: "",
+    test: { file: table, name: "nothing if the heartbeats were missed one after the other" }
+  },
+  {
+    ...base,
+    name: "an owner does not tell that it missed heartbeats",
+    from: "a process that starts after an outage and lists nobody, R29",
+    file: own,
+    find: "return { maxAge, streakSince: now, streakAfter: now - silentFor }",
+    replace: "return { maxAge, streakSince: now, streakAfter: undefined }",
+    test: { file: tests, name: "a process that has just started lists and watches all that were live before" }
+  }
+]
