@@ -141,17 +141,42 @@ export class Registry extends Context.Service<Registry, {
   >
   /**
    * Removes an instance, whichever process registered it, and returns whether a
-   * record was removed. The owner of the instance stops its heartbeats.
+   * record was removed.
    *
    * **Details**
    *
-   * After the registry of the owner itself has deregistered an instance, its next `heartbeat`
-   * registers it again.
+   * - A live instance is deregistered on purpose: its owner stops its heartbeats, for as long as
+   *   the delete marker exists (the `streamMaxAge` of the bucket). After the registry of the
+   *   owner itself has deregistered it, its next `heartbeat` registers it again.
+   * - An instance whose last heartbeat is older than `maxAge` is purged, and so is one in doubt:
+   *   it missed heartbeats within `maxAge`, this process was just cut off, or its record does not
+   *   decode. If it was only slow, its next heartbeat registers it again.
+   * - An instance as `list`, `get` or `watch` returned it is removed only if it has sent no
+   *   heartbeat since. Otherwise `deregister` returns false.
    *
-   * If another instance registers under the same id during the removal, that
-   * instance is kept. Fails with `InvalidName` or `KVStoreError`.
+   * If another process registers under the same id during the removal, that registration is
+   * kept. Fails with `InvalidName`, `InvalidConfig` or `KVStoreError`.
+   *
+   * **Example** (Removing the instances that have expired)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Aegis, Registry } from "effect-aegis"
+   *
+   * const program = Effect.gen(function*() {
+   *   const registry = yield* Registry.Registry
+   *   const all = yield* registry.list("orders", { includeExpired: true })
+   *   return yield* Effect.forEach(all, (instance) => registry.deregister(instance, { onlyIfExpired: true }))
+   * })
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+   * // => []
+   * ```
    */
-  readonly deregister: (serviceName: string, instanceId: string) => Effect.Effect<boolean, RegistryError>
+  readonly deregister: (
+    instance: ServiceInstance | { readonly serviceName: string; readonly instanceId: string },
+    options?: DeregisterOptions
+  ) => Effect.Effect<boolean, RegistryError>
   /**
    * Reads one instance. Returns `Option.none()` if the instance is absent or
    * expired.
@@ -349,6 +374,22 @@ export interface RegisterOptions {
    * use `"replace"` if no other process can have this id.
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
+}
+
+/**
+ * Options of `deregister`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeregisterOptions {
+  /**
+   * Age of the last heartbeat above which the instance is expired. Above 0; a number is milliseconds. Default: the `maxAge`
+   * of the instance.
+   */
+  readonly maxAge?: Duration.Input | undefined
+  /** Whether to remove the instance only if it is expired. Default false. */
+  readonly onlyIfExpired?: boolean | undefined
 }
 
 /**

@@ -54,7 +54,7 @@ describe("every read of a record asks the leader", () => {
         const operation of [
           registry.heartbeat(instance),
           registry.get("orders", "one"),
-          registry.deregister("orders", "one"),
+          registry.deregister({ serviceName: "orders", instanceId: "one" }),
           Effect.scoped(registry.register(instance))
         ]
       ) {

@@ -108,7 +108,11 @@ const onRegistry: Operations<Registries> = {
   "register of another service": (registry) =>
     Effect.scoped(registry.register({ serviceName: "prices", version: "1.0.0" })),
   "heartbeat": (registry) => registry.heartbeat(instance),
-  "deregister": (registry) => Effect.andThen(registry.heartbeat(instance), registry.deregister("orders", "orders-9")),
+  "deregister": (registry) =>
+    Effect.andThen(
+      registry.heartbeat(instance),
+      registry.deregister({ serviceName: "orders", instanceId: "orders-9" })
+    ),
   cleanup: (registry, jump) =>
     Effect.flatMap(
       Effect.andThen(jump, registry.cleanup({ maxAge: "1 hour" })),

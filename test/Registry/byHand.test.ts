@@ -48,7 +48,7 @@ describe("deregister by the registry of an instance", () => {
     Effect.gen(function*() {
       const [, process] = yield* world(defaults)
       const { whyLost } = yield* process.enter(one)
-      assert.isTrue(yield* process.registry.deregister("orders", "one"))
+      assert.isTrue(yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" }))
       yield* process.registry.heartbeat(one)
       yield* TestClock.adjust("11 seconds")
       assert.strictEqual(yield* whyLost, "Deregistered")
@@ -59,12 +59,12 @@ describe("deregister by the registry of an instance", () => {
     Effect.gen(function*() {
       const [, process, other] = yield* world(defaults)
       yield* process.registry.heartbeat(one)
-      yield* process.registry.deregister("orders", "one")
+      yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" })
       assert.deepStrictEqual(yield* listed(process), [])
       yield* process.registry.heartbeat(one)
       assert.deepStrictEqual(yield* listed(process), ["one"])
       // That of another process stays final.
-      yield* other.registry.deregister("orders", "one")
+      yield* other.registry.deregister({ serviceName: "orders", instanceId: "one" })
       yield* reasonOf(process.registry.heartbeat(one), "Deregistered")
     }))
 })

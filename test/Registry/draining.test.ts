@@ -88,7 +88,7 @@ describe("Registry in memory, draining during an outage", () => {
       const { drain } = yield* process.enter(one)
       const fiber = yield* Effect.forkScoped(drain(Effect.sleep("25 seconds"), { timeout: "1 hour" }))
       yield* TestClock.adjust("1 second")
-      yield* other.registry.deregister("orders", "one")
+      yield* other.registry.deregister({ serviceName: "orders", instanceId: "one" })
       yield* TestClock.adjust("23 seconds")
       assert.isFalse(yield* hasEnded(fiber))
       yield* TestClock.adjust("2 seconds")
@@ -102,7 +102,7 @@ describe("Registry in memory, draining during an outage", () => {
       const left = yield* process.enter(one).pipe(Effect.provide(log.layer))
       yield* finish(left.drain(Effect.void, { timeout: "1 second" }))
       const lost = yield* process.enter(named("orders", "two"))
-      yield* other.registry.deregister("orders", "two")
+      yield* other.registry.deregister({ serviceName: "orders", instanceId: "two" })
       yield* TestClock.adjust("11 seconds")
       const before = log.lines.length
       for (const { drain } of [left, lost]) {

@@ -81,7 +81,7 @@ describe("an observer that is cut off", () => {
     Effect.gen(function*() {
       const { downs, events, observer, owners, store } = yield* fleet(3)
       yield* observer.link.cut
-      yield* owners[1]!.registry.deregister("orders", "i1")
+      yield* owners[1]!.registry.deregister({ serviceName: "orders", instanceId: "i1" })
       const next = yield* startProcess(store, defaults)
       yield* next.enter(named("orders", "new"))
       yield* TestClock.adjust("1 minute")

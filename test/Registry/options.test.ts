@@ -192,9 +192,19 @@ describe("Registry in memory, options", () => {
   }
 
   const nameless: ReadonlyArray<readonly [what: string, field: string, value: string, ask: Ask]> = [
-    ["deregister without a service", "serviceName", "undefined", (r) => r.deregister(wrong(undefined), "one")],
-    ["deregister without an id", "instanceId", "undefined", (r) => r.deregister("orders", wrong(undefined))],
-    ["deregister of null", "serviceName", "null", (r) => r.deregister(wrong(null), "one")],
+    [
+      "deregister without a service",
+      "serviceName",
+      "undefined",
+      (r) => r.deregister({ serviceName: wrong(undefined), instanceId: "one" })
+    ],
+    [
+      "deregister without an id",
+      "instanceId",
+      "undefined",
+      (r) => r.deregister({ serviceName: "orders", instanceId: wrong(undefined) })
+    ],
+    ["deregister of null", "serviceName", "null", (r) => r.deregister({ serviceName: wrong(null), instanceId: "one" })],
     ["get of a name with a space", "serviceName", "a b", (r) => r.get("a b", "one")],
     ["get without a service", "serviceName", "undefined", (r) => r.get(wrong(undefined), "one")],
     ["get without an id", "instanceId", "undefined", (r) => r.get("orders", wrong(undefined))],

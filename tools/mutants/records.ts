@@ -6,6 +6,7 @@ const outages = "src/internal/registry/outages.ts"
 const own = "src/internal/registry/ownRecord.ts"
 const tests = "test/Registry/records.test.ts"
 const table = "test/internal/registry/outages.test.ts"
+const removals = "test/Registry/deregistering.test.ts"
 
 const base = { scenario: "single", runs: 1 } as const
 
@@ -60,9 +61,18 @@ export const records: ReadonlyArray<Mutant> = [
     name: "heartbeats that were missed one after the other show an outage",
     from: "instances with different troubles of their own, R29",
     file: outages,
-    find: "&& after < since",
-    replace: "",
+    find: "{ at: since, by: -1 }",
+    replace: "{ at: since, by: 0 }",
     test: { file: table, name: "nothing if the heartbeats were missed one after the other" }
+  },
+  {
+    ...base,
+    name: "an outage ends with the last instance that returns",
+    from: "dead instances that were kept for as long as others returned, R29",
+    file: outages,
+    find: "Math.min(least, since), Number.POSITIVE_INFINITY",
+    replace: "Math.max(least, since), Number.NEGATIVE_INFINITY",
+    test: { file: table, name: "its end, also if others return later" }
   },
   {
     ...base,
@@ -72,5 +82,38 @@ export const records: ReadonlyArray<Mutant> = [
     find: "return { maxAge, streakSince: now, streakAfter: now - silentFor }",
     replace: "return { maxAge, streakSince: now, streakAfter: undefined }",
     test: { file: tests, name: "a process that has just started lists and watches all that were live before" }
+  },
+  {
+    ...base,
+    name: "deregister of an expired instance is final",
+    from: "AegisSDK's cleanup loop, which bans whoever was only slow, R19",
+    file: "src/internal/registry/decisions.ts",
+    find: "if (isExpired) return \"purge\"",
+    replace: "if (isExpired) return \"delete\"",
+    test: {
+      file: removals,
+      name: "as the cleanup loop of AegisSDK does it removes the dead, and bans nobody who was slow"
+    }
+  },
+  {
+    ...base,
+    name: "deregister of a listed instance removes a later heartbeat",
+    from: "AegisSDK: a heartbeat between the list and the delete is removed too, R19",
+    file: "src/internal/registry/removal.ts",
+    find: "!DateTime.Equivalence(lastHeartbeat, record.instance.lastHeartbeat)",
+    replace: "false",
+    test: { file: removals, name: "keeps it after another heartbeat" }
+  },
+  {
+    ...base,
+    name: "deregister after an outage is final",
+    from: "a cleanup after an outage, which bans those that have just returned, R19",
+    file: "src/internal/registry/removal.ts",
+    find: "isInDoubt: isUncertain || hasMissed(access, aged)",
+    replace: "isInDoubt: isUncertain",
+    test: {
+      file: removals,
+      name: "purges an instance that missed a heartbeat within maxAge: the store may have been away"
+    }
   }
 ]

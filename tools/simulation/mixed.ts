@@ -131,7 +131,9 @@ const meddle = (history: History.History, nodes: ReadonlyArray<string>) =>
     while (true) {
       yield* pause(10_000, 200_000)
       const id = yield* Random.choice(nodes)
-      yield* Effect.ignore(history.deregistered(`${service}/${id}`, registry.deregister(service, id)))
+      yield* Effect.ignore(
+        history.deregistered(`${service}/${id}`, registry.deregister({ serviceName: service, instanceId: id }))
+      )
     }
   })
 

@@ -67,6 +67,22 @@ export const beforeRegistering = (nonce: string, seen: LastSeen, expired: boolea
   }
 }
 
+/** How `deregister` removes a record. After a purge the owner's next heartbeat registers it again. */
+export type RemovalDecision = "delete" | "purge" | "keep"
+
+export const removalOf = (
+  { isExpired, isInDoubt, onlyIfExpired }: {
+    readonly isExpired: boolean
+    /** Whether the instance may live although it looks dead, or the record cannot be read. */
+    readonly isInDoubt: boolean
+    readonly onlyIfExpired: boolean
+  }
+): RemovalDecision => {
+  if (isExpired) return "purge"
+  if (onlyIfExpired) return "keep"
+  return isInDoubt ? "purge" : "delete"
+}
+
 /** What to do while leaving. */
 export type LeaveDecision =
   /** The record is this process's own: delete it, on the condition of that revision. */

@@ -3,6 +3,7 @@
  * written. Pure: an invalid option is a failed Result, and only documented defaults
  * are filled in (docs/protocols/registry.md, R27 and R28).
  */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -144,6 +145,22 @@ const readSettings = {
 }
 
 export const toReadOptions = (options: unknown) => read("options", options, readSettings)
+
+export const toDeregisterOptions = (options: unknown) =>
+  read("options", options, { maxAge: optional(positive), onlyIfExpired: withDefault(flag, false) })
+
+/** Reads the names of an instance, and its last heartbeat if it is one that a read has returned. */
+export const toInstanceRef = (instance: unknown) =>
+  Result.gen(function*() {
+    if (typeof instance !== "object" || instance === null) {
+      return yield* refuse("instance", "an object with serviceName and instanceId", kindOf(instance))
+    }
+    const { instanceId, lastHeartbeat, serviceName }: { readonly [field: string]: unknown } = { ...instance }
+    const names = yield* toNames(serviceName, instanceId)
+    return { ...names, lastHeartbeat: isUtc(lastHeartbeat) ? lastHeartbeat : undefined }
+  })
+
+const isUtc = (value: unknown): value is DateTime.Utc => DateTime.isDateTime(value) && DateTime.isUtc(value)
 
 const cleanupSettings = {
   maxAge: optional(time),

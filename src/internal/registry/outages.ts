@@ -33,24 +33,36 @@ const isWitness = (one: Aged, now: number): boolean => {
     now - startedAt.epochMilliseconds > one.maxAge
 }
 
+/** When an instance sent no heartbeat, before its present ones. */
+const gapOf = ({ record: { times: { streakAfter, streakSince } } }: Aged): ReadonlyArray<Outage> =>
+  streakAfter === undefined || streakSince === undefined ? [] : [{ after: streakAfter, since: streakSince }]
+
+/** The last time at which at least this many gaps were open. */
+const lastShared = (gaps: ReadonlyArray<Outage>, least: number): number | undefined => {
+  const changes = gaps
+    .flatMap(({ after, since }) => [{ at: after, by: 1 }, { at: since, by: -1 }])
+    .toSorted((one, two) => one.at - two.at || one.by - two.by)
+  let open = 0
+  let last: number | undefined
+  for (const { at, by } of changes) {
+    open += by
+    if (by > 0 && open >= least) last = at
+  }
+  return last
+}
+
 /**
- * The outage that the records of a service show: half or more of the instances with a fresh heartbeat missed one within
- * maxAge, all at the same time.
+ * The last outage that the records of a service show: half or more of the instances with a fresh heartbeat were silent at the
+ * same time. It ended with the first heartbeat of these.
  */
 export const outageOf = (records: ReadonlyArray<Aged>, now: number): Outage | undefined => {
   const witnesses = records.filter((one) => isWitness(one, now))
-  let missed = 0
-  let after = Number.NEGATIVE_INFINITY
-  let since = Number.POSITIVE_INFINITY
-  for (const { maxAge, record: { times: { streakAfter, streakSince } } } of witnesses) {
-    if (streakAfter === undefined || streakSince === undefined || now - streakSince > maxAge) continue
-    missed++
-    after = Math.max(after, streakAfter)
-    since = Math.min(since, streakSince)
-  }
-  return witnesses.length >= fewest && missed >= witnesses.length * leastPart && after < since
-    ? { after, since }
-    : undefined
+  if (witnesses.length < fewest) return undefined
+  const gaps = witnesses.flatMap(gapOf)
+  const after = lastShared(gaps, witnesses.length * leastPart)
+  if (after === undefined) return undefined
+  const open = gaps.filter((gap) => gap.after <= after && after < gap.since)
+  return { after, since: open.reduce((least, { since }) => Math.min(least, since), Number.POSITIVE_INFINITY) }
 }
 
 /** The age of a record, without an outage that began while it was live: its owner may not have been able to write. */

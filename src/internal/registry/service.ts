@@ -12,13 +12,11 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { KVEntry, KVStore } from "../../KVStore.ts"
-import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Options, RegisterOptions, Registration, Registry } from "../../Registry.ts"
 import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
 import { makeLeaveBudget } from "../leaving.ts"
-import { conflictPause } from "../retry.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
@@ -30,6 +28,7 @@ import { ages } from "./outages.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
 import { Registrations } from "./registrations.ts"
+import { remove } from "./removal.ts"
 import { attemptTimeout, intervalOf } from "./schedule.ts"
 import * as view from "./view.ts"
 
@@ -176,32 +175,18 @@ const registering = (parts: Parts) => {
   return { register, heartbeat }
 }
 
-/**
- * Deletes the record, whichever process wrote it, and repeats that after a conflict
- * with a heartbeat. A record with another nonce than the first one is kept (R19).
- */
-const removeInstance = (access: accessTo.Access, key: string, first?: string): Effect.Effect<boolean, KVStoreError> =>
-  Effect.flatMap(access.store.get(key, { fromLeader: true }), (entry) => {
-    if (Option.isNone(entry)) return Effect.succeed(false)
-    const nonce = Result.getOrUndefined(access.decode(entry.value))?.nonce
-    if (first !== undefined && nonce !== first) return Effect.succeed(false)
-    return Effect.catchIf(
-      Effect.as(access.store.delete(key, { revision: entry.value.revision }), true),
-      (error: KVStoreError) => error.reason._tag === "RevisionMismatch",
-      () => Effect.andThen(conflictPause, removeInstance(access, key, nonce))
+const deregistering = ({ access, byHand }: Parts, isUncertain: () => boolean) => {
+  const deregister: Service["deregister"] = Effect.fnUntraced(function*(instance, deregisterOptions) {
+    const { lastHeartbeat, ...names } = yield* accepted("deregister", options.toInstanceRef(instance))
+    const given = yield* accepted("deregister", options.toDeregisterOptions(deregisterOptions))
+    const key = record.keyOf(names)
+    const removal = yield* Effect.mapError(
+      remove(access, key, isUncertain, { ...given, lastHeartbeat }),
+      failure("deregister")
     )
+    if (removal === "deregistered") yield* byHand.deregistered(key)
+    return removal !== "kept"
   })
-
-const deregistering = ({ access, byHand }: Parts) => {
-  const deregister: Service["deregister"] = (serviceName, instanceId) =>
-    Effect.flatMap(
-      accepted("deregister", options.toNames(serviceName, instanceId)),
-      (names) => {
-        const key = record.keyOf(names)
-        const removed = Effect.mapError(removeInstance(access, key), failure("deregister"))
-        return Effect.tap(removed, () => byHand.deregistered(key))
-      }
-    )
   return { deregister }
 }
 
@@ -236,7 +221,11 @@ const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAg
       const current = yield* RcRef.get(shared)
       return Stream.mapError(current.watch(name), failure("watch"))
     }))
-  return { watch, isKept: (key: string) => open?.isLive(key) === true }
+  return {
+    watch,
+    isKept: (key: string) => open?.isLive(key) === true,
+    isUncertain: () => open?.isUncertain() === true
+  }
 })
 
 const cleaning = ({ access, clock, times }: Parts, isKept: (key: string) => boolean) => {
@@ -297,10 +286,10 @@ export const make = Effect.fnUntraced(function*(
     registrations
   })
   const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, byHand, nonce }
-  const { isKept, watch } = yield* watching(parts)
+  const { isKept, isUncertain, watch } = yield* watching(parts)
   const registry: Service = {
     ...registering(parts),
-    ...deregistering(parts),
+    ...deregistering(parts, isUncertain),
     ...reading(parts, isKept),
     watch,
     ...cleaning(parts, isKept),

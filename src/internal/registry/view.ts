@@ -33,6 +33,8 @@ export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
   /** Whether the instance of a key is live in this view, also if its record is old because the process or the store was away. */
   readonly isLive: (key: string) => boolean
+  /** Whether this view could not hear of the instances until a moment ago: it judges none of them yet. */
+  readonly isUncertain: () => boolean
 }
 
 const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
@@ -311,6 +313,7 @@ export const make = Effect.fnUntraced(function*(
   yield* run("the reach of the registry", followReach(shared))
   return {
     watch: (serviceName) => subscribe(shared, serviceName),
-    isLive: (key) => shared.view.live.has(key)
+    isLive: (key) => shared.view.live.has(key),
+    isUncertain: () => shared.view.phase._tag === "CutOff" || shared.view.phase._tag === "Settling"
   }
 })

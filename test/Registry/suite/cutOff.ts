@@ -8,7 +8,7 @@ import type * as Config from "../../../src/KVStoreConfig.ts"
 import { away, countOf, type Fault, silent } from "../../support/links.ts"
 import { record, type Store } from "../../support/suite.ts"
 import { reasonOf } from "../../support/suite.ts"
-import { brisk, clockError, contains, maxAge, type Tools, tough } from "./fixture.ts"
+import { brisk, clockError, contains, maxAge, steady, type Tools, tough } from "./fixture.ts"
 import {
   entryOf,
   fieldsOf,
@@ -160,11 +160,21 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       isBack
     ))
 
-  test("an instance that was deregistered during an outage reports Deregistered and stays deregistered", () =>
+  test("an instance that was deregistered while it was expired, in an outage, registers again", () =>
+    Effect.flatMap(
+      afterAnOutage((_, observer) =>
+        Effect.map(observer.registry.deregister({ serviceName: "orders", instanceId: "one" }), assert.isTrue)
+      ),
+      isBack
+    ))
+
+  test("an instance that was deregistered during a short outage reports Deregistered and stays deregistered", () =>
     Effect.gen(function*() {
-      const { backend, observer, registration, store } = yield* afterAnOutage((_, observer) =>
-        Effect.map(observer.registry.deregister("orders", "one"), assert.isTrue)
-      )
+      const [store, backend, observer] = yield* world(steady)
+      const registration = yield* backend.enter(named("orders", "one"))
+      yield* backend.link.set(away)
+      assert.isTrue(yield* finish(observer.registry.deregister({ serviceName: "orders", instanceId: "one" })))
+      yield* backend.link.set(undefined)
       yield* until(registration.whyLost, (why) => why === "Deregistered")
       yield* staysGone(store, backend, observer)
       yield* reasonOf(finish(registration.update((current) => current)), "Deregistered")
@@ -174,7 +184,7 @@ export const cutOff = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [store, backend, observer] = yield* world(brisk)
       const { lost, whyLost } = yield* backend.enter(named("orders", "one"))
-      assert.isTrue(yield* finish(observer.registry.deregister("orders", "one")))
+      assert.isTrue(yield* finish(observer.registry.deregister({ serviceName: "orders", instanceId: "one" })))
       yield* until(whyLost, (why) => why === "Deregistered")
       assert.include((yield* lost).message, "orders/one")
       yield* staysGone(store, backend, observer)

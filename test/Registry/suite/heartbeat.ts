@@ -79,7 +79,7 @@ export const byHand = ({ finish, test, until }: Tools) => {
     Effect.gen(function*() {
       const [store, process, other] = yield* world(calm)
       yield* process.registry.heartbeat(one)
-      assert.isTrue(yield* other.registry.deregister("orders", "one"))
+      assert.isTrue(yield* other.registry.deregister({ serviceName: "orders", instanceId: "one" }))
       yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
       yield* reasonOf(finish(process.registry.heartbeat(one)), "Deregistered")
       assert.strictEqual(yield* lastOf(store, key), "delete")
@@ -148,7 +148,10 @@ export const byHand = ({ finish, test, until }: Tools) => {
   test("a first heartbeat succeeds although another process registers and deregisters the id concurrently", () =>
     Effect.gen(function*() {
       const [store, process, other] = yield* world(calm)
-      const comeAndGo = Effect.andThen(other.registry.heartbeat(one), other.registry.deregister("orders", "one"))
+      const comeAndGo = Effect.andThen(
+        other.registry.heartbeat(one),
+        other.registry.deregister({ serviceName: "orders", instanceId: "one" })
+      )
       yield* process.link.set(times(1, "put", after(comeAndGo)))
       yield* finish(process.registry.heartbeat(one))
       assert.deepStrictEqual(yield* listed(other), ["one"])

@@ -17,7 +17,7 @@ export const lateWrites = ({ finish, test, until }: Tools) => {
       const { whyLost } = yield* backend.enter(named("orders", "one"))
       yield* backend.link.set(on("put", fault))
       yield* until(Effect.sync(() => countOf(backend.link, "put")), (count) => count >= 2)
-      assert.isTrue(yield* other.registry.deregister("orders", "one"))
+      assert.isTrue(yield* other.registry.deregister({ serviceName: "orders", instanceId: "one" }))
       yield* open
       yield* until(Effect.sync(() => outcomes.length), (count) => count > 0)
       assert.deepStrictEqual(new Set(outcomes), new Set(["RevisionMismatch"]))

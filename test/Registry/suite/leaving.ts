@@ -13,12 +13,12 @@ export const leaving = ({ finish, test, until }: Tools) => {
   test("deregister returns whether it removed an instance, and writes no marker for an absent instance", () =>
     Effect.gen(function*() {
       const [store, process] = yield* world(calm)
-      assert.isFalse(yield* process.registry.deregister("orders", "one"))
+      assert.isFalse(yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" }))
       assert.strictEqual(yield* lastOf(store, key), "nothing")
       yield* process.registry.heartbeat(named("orders", "one"))
-      assert.isTrue(yield* process.registry.deregister("orders", "one"))
+      assert.isTrue(yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" }))
       assert.strictEqual(yield* lastOf(store, key), "delete")
-      assert.isFalse(yield* process.registry.deregister("orders", "one"))
+      assert.isFalse(yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" }))
     }))
 
   test("deregister removes an expired record, and a value that is not a record", () =>
@@ -27,8 +27,8 @@ export const leaving = ({ finish, test, until }: Tools) => {
       yield* sendHeartbeat(process, named("orders", "one"))
       yield* store.put(keyOf("orders", "two"), bytes("nonsense"))
       yield* until(listed(process), (ids) => ids.length === 0)
-      assert.isTrue(yield* process.registry.deregister("orders", "one"))
-      assert.isTrue(yield* process.registry.deregister("orders", "two"))
+      assert.isTrue(yield* process.registry.deregister({ serviceName: "orders", instanceId: "one" }))
+      assert.isTrue(yield* process.registry.deregister({ serviceName: "orders", instanceId: "two" }))
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
@@ -38,7 +38,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       yield* backend.registry.heartbeat(named("orders", "one"))
       const heartbeatSent = backend.registry.heartbeat(named("orders", "one"))
       yield* other.link.set(times(2, "delete", after(heartbeatSent)))
-      assert.isTrue(yield* finish(other.registry.deregister("orders", "one")))
+      assert.isTrue(yield* finish(other.registry.deregister({ serviceName: "orders", instanceId: "one" })))
       assert.strictEqual(countOf(other.link, "delete"), 3)
       assert.strictEqual(yield* lastOf(store, key), "delete")
     }))
@@ -48,7 +48,7 @@ export const leaving = ({ finish, test, until }: Tools) => {
       const [store, backend, other] = yield* world(calm)
       yield* backend.registry.heartbeat(named("orders", "one"))
       yield* other.link.set(times(1, "delete", after(underneath(store, key, { nonce: "successor" }))))
-      assert.isFalse(yield* finish(other.registry.deregister("orders", "one")))
+      assert.isFalse(yield* finish(other.registry.deregister({ serviceName: "orders", instanceId: "one" })))
       assert.strictEqual((yield* fieldsOf(store, key))["nonce"], "successor")
     }))
 

@@ -62,7 +62,7 @@ export const names = ({ test }: Tools) => {
       (registry) => registry.heartbeat(named(name, "one")),
       (registry) => registry.get(name, "one"),
       (registry) => registry.list(name),
-      (registry) => registry.deregister(name, "one"),
+      (registry) => registry.deregister({ serviceName: name, instanceId: "one" }),
       (registry) => Stream.runHead(registry.watch(name))
     ]))
 
@@ -71,7 +71,7 @@ export const names = ({ test }: Tools) => {
       (registry) => registry.register(named("orders", name)),
       (registry) => registry.heartbeat(named("orders", name)),
       (registry) => registry.get("orders", name),
-      (registry) => registry.deregister("orders", name)
+      (registry) => registry.deregister({ serviceName: "orders", instanceId: name })
     ]))
 
   test("a wildcard as a name removes and lists no instances", () =>
@@ -79,8 +79,8 @@ export const names = ({ test }: Tools) => {
       const [, process] = yield* world(calm)
       yield* process.registry.heartbeat(named("orders", "one"))
       for (const wild of ["*", ">"]) {
-        yield* reasonOf(process.registry.deregister("orders", wild), "InvalidName")
-        yield* reasonOf(process.registry.deregister(wild, "one"), "InvalidName")
+        yield* reasonOf(process.registry.deregister({ serviceName: "orders", instanceId: wild }), "InvalidName")
+        yield* reasonOf(process.registry.deregister({ serviceName: wild, instanceId: "one" }), "InvalidName")
         yield* reasonOf(process.registry.list(wild), "InvalidName")
       }
       assert.deepStrictEqual(yield* listed(process), ["one"])

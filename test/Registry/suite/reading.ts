@@ -23,7 +23,7 @@ export const reading = ({ finish, test, until }: Tools) => {
         process.registry.get("orders", "one"),
         process.registry.list("orders"),
         process.registry.listAll(),
-        process.registry.deregister("orders", "one"),
+        process.registry.deregister({ serviceName: "orders", instanceId: "one" }),
         process.registry.heartbeat(named("orders", "two")),
         process.registry.cleanup(),
         Stream.runHead(process.registry.watch())

@@ -247,7 +247,7 @@ export const registering = ({ finish, test, until }: Tools) => {
       }
       const grouped = new Map([...yield* process.registry.listAll()].map(([name, found]) => [name, idsOf(found)]))
       assert.deepStrictEqual(grouped, new Map(expected.filter(([, ids]) => ids.length > 0)))
-      assert.isTrue(yield* process.registry.deregister("a", "b"))
+      assert.isTrue(yield* process.registry.deregister({ serviceName: "a", instanceId: "b" }))
       assert.deepStrictEqual(yield* listed(process, "a"), ["b-c"])
       assert.deepStrictEqual(yield* listed(process, "a_"), ["b"])
       assert.deepStrictEqual(yield* listed(process, "A"), ["b"])

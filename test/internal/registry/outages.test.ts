@@ -50,12 +50,25 @@ const shows: ReadonlyArray<Row> = [
   }],
   ["nothing if the heartbeats were missed one after the other", [
     recovered,
+    steady,
     of({ heartbeatAt: 99, missed: [91, 97] })
   ], undefined],
-  ["nothing of heartbeats that were missed longer ago than maxAge", [
-    of({ heartbeatAt: 98, missed: [20, 69] }),
-    of({ heartbeatAt: 98, missed: [20, 69] })
-  ], undefined],
+  ["the last one of several outages", [
+    of({ heartbeatAt: 98, missed: [70, 80] }),
+    of({ heartbeatAt: 98, missed: [71, 82] }),
+    of({ heartbeatAt: 98, missed: [20, 40] }),
+    of({ heartbeatAt: 98, missed: [21, 42] })
+  ], { after: 71, since: 80 }],
+  ["an outage although one instance missed a heartbeat later, alone", [
+    recovered,
+    alsoRecovered,
+    of({ heartbeatAt: 99, missed: [94, 97] })
+  ], { after: 55, since: 90 }],
+  ["its end, also if others return later", [
+    recovered,
+    alsoRecovered,
+    of({ heartbeatAt: 130, missed: [55, 130] })
+  ], { after: 55, since: 90 }],
   ["nothing by records of another library", [
     { ...recovered, record: { ...recovered.record, times: noTimes } },
     recovered
