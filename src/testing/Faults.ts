@@ -51,6 +51,8 @@ type Bounds = readonly [minimum: number, maximum: number]
 /** The bounds of each field: `bandwidth` is bytes per second, `messages` is a count, the others are milliseconds. */
 interface Ranges {
   readonly for: Bounds
+  readonly flapping: Bounds
+  readonly phase: Bounds
   readonly gap: Bounds
   readonly pause: Bounds
   readonly delay: Bounds
@@ -62,6 +64,8 @@ interface Ranges {
 /** The bounds for plans written by hand. */
 const possible: Ranges = {
   for: [1, longestPlan],
+  flapping: [1, longestPlan],
+  phase: [1, longestPlan],
   gap: [1, longestPlan],
   pause: [1, longestPlan],
   delay: [1, longestPlan],
@@ -72,10 +76,13 @@ const possible: Ranges = {
 
 /**
  * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS
- * clusters need 4 to 9 s to elect a new stream leader.
+ * clusters need 4 to 9 s to elect a new stream leader. A flapping link or store is often longer than `maxAge`; its
+ * phases are shorter and longer than the time that a client needs to notice an outage (2 to 9 s) and to recover.
  */
 const drawn: Ranges = {
   for: [1, 30_000],
+  flapping: [1, 60_000],
+  phase: [200, 10_000],
   gap: [4000, 9000],
   pause: [1, 20_000],
   delay: [1, 5000],
@@ -158,6 +165,18 @@ const schemasIn = (ranges: Ranges) =>
         bandwidth: whole(ranges.bandwidth)
       })
     ),
+    /** The link of a machine is cut repeatedly. */
+    FlappingLink: Schema.TaggedStruct(
+      "FlappingLink",
+      on({
+        /** The time from the begin of the first cut until the link stays up, in milliseconds. */
+        for: whole(ranges.flapping),
+        /** The duration of each cut, in milliseconds. The last one is shorter if `for` ends before it. */
+        down: whole(ranges.phase),
+        /** The time between two cuts, in milliseconds. */
+        up: whole(ranges.phase)
+      })
+    ),
     /** The connections of a machine break. */
     Disconnect: Schema.TaggedStruct("Disconnect", on({})),
     /** The stream of a bucket has no leader. */
@@ -166,6 +185,18 @@ const schemasIn = (ranges: Ranges) =>
       inBucket({
         /** The duration in milliseconds. */
         for: whole(ranges.gap)
+      })
+    ),
+    /** The stream of a bucket repeatedly has no leader. */
+    FlappingStore: Schema.TaggedStruct(
+      "FlappingStore",
+      inBucket({
+        /** The time from the first loss of the leader until the stream keeps its leader, in milliseconds. */
+        for: whole(ranges.flapping),
+        /** The duration of each time without a leader, in milliseconds. The last one is shorter if `for` ends before it. */
+        down: whole(ranges.phase),
+        /** The time between two losses of the leader, in milliseconds. */
+        up: whole(ranges.phase)
       })
     ),
     /** The server is paused. */
@@ -278,8 +309,10 @@ export const survivable: ReadonlyArray<Kind> = [
   "StepClock",
   "Cut",
   "DegradedLink",
+  "FlappingLink",
   "Disconnect",
   "NoStoreLeader",
+  "FlappingStore",
   "PauseServer",
   "DropConsumers",
   "Lag"
@@ -403,6 +436,26 @@ export interface Targets {
   readonly pauseServer: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
+/** The durations of a fault that flaps. */
+interface Flapping {
+  readonly for: number
+  readonly down: number
+  readonly up: number
+}
+
+/** Begins an outage of `down` milliseconds every `down + up` milliseconds, and waits until `for` is over. */
+const flap = (
+  times: Flapping,
+  outage: (down: number) => Effect.Effect<void, InvalidConfig>
+): Effect.Effect<void, InvalidConfig> =>
+  Effect.gen(function*() {
+    const period = times.down + times.up
+    for (let left = times.for; left > 0; left -= period) {
+      yield* outage(Math.min(times.down, left))
+      yield* Effect.sleep(Math.min(period, left))
+    }
+  })
+
 /** Injects a fault and waits until it ends. */
 const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Effect<void, InvalidConfig> => {
   const until = (millis: number, undo: Effect.Effect<void> = Effect.void) => Effect.andThen(Effect.sleep(millis), undo)
@@ -427,10 +480,14 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
       )
     case "NarrowLink":
       return Effect.andThen(node(fault.node).link({ bandwidth: fault.bandwidth }, fault.for), until(fault.for))
+    case "FlappingLink":
+      return flap(fault, (down) => node(fault.node).cut("both", down))
     case "Disconnect":
       return node(fault.node).disconnect
     case "NoStoreLeader":
       return Effect.andThen(bucket(fault.bucket).loseLeader(fault.for), until(fault.for))
+    case "FlappingStore":
+      return flap(fault, (down) => bucket(fault.bucket).loseLeader(down))
     case "PauseServer":
       return Effect.andThen(pauseServer(fault.for), until(fault.for))
     case "DropConsumers":
@@ -511,6 +568,9 @@ export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption
 
 const seconds = (millis: number): string => `${millis / 1000} s`
 
+/** The parameters that are times. */
+const times: ReadonlyArray<string> = ["for", "by", "maxDelay", "down", "up"]
+
 /**
  * Formats a fault as one line: its time, its kind, its target and its parameters.
  *
@@ -523,7 +583,7 @@ export const format = (fault: Fault): string => {
   const details = Object.entries(rest)
     .filter(([name]) => name !== "node" && name !== "bucket")
     .map(([name, value]) =>
-      name === "for" || name === "by" || name === "maxDelay"
+      times.includes(name)
         ? `${name} ${seconds(Number(value))}`
         : name === "bandwidth"
         ? `${name} ${Number(value) / 1000} kB/s`

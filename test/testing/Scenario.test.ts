@@ -70,7 +70,7 @@ describe("a scenario", () => {
         assert.match(violation!, /^order \d+ was paid twice$/)
         assert.isAtMost(failed.plan.faults.length, 2)
         const order = /\d+/.exec(violation!)![0]
-        assert.strictEqual(failed.timeline.match(new RegExp(`pays order ${order}\\n`, "g"))?.length, 2)
+        assert.isAtLeast(failed.timeline.match(new RegExp(`pays order ${order}\\n`, "g"))?.length ?? 0, 2)
         assert.include(failed.message, `seed ${failed.plan.seed}, with these faults`)
         assert.include(failed.message, Faults.format(failed.plan.faults[0]!))
       }),
@@ -288,7 +288,7 @@ describe("a scenario", () => {
         [{ faults: [["LoseStream", []]] }, "faults[0][1]: expected a list with at least one bucket"],
         [
           { faults: ["Crash", ["Pause", ["x"]]] },
-          "faults[1]: expected a pair of one of NoStoreLeader, DropConsumers"
+          "faults[1]: expected a pair of one of NoStoreLeader, FlappingStore"
         ],
         [{ faults: [["LoseStream"]] }, "faults[0][1]: expected a list with at least one bucket, got undefined"],
         [{ duration: "-3 seconds" }, "duration: expected a time from 0 to 1d, got -3s"],
