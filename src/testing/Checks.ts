@@ -244,6 +244,31 @@ export interface Disruption {
 }
 
 /**
+ * A call by which a process deregisters an instance of another process.
+ *
+ * **Details**
+ *
+ * A deregistration may purge a record that is expired or in doubt instead of leaving a delete marker. The store then
+ * shows a `cleanedUp` removal that no cleanup has made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Deregistration {
+  /** The instance as `service/id`. */
+  readonly instance: string
+  /** When the call began, in milliseconds. */
+  readonly from: number
+  /** When the call ended, in milliseconds. If it has not ended: the end of the recording. */
+  readonly until: number
+  /**
+   * Whether the call failed, was interrupted or has not ended. Its removal may then be stored after `until`, unless the
+   * store accepts a heartbeat before: removals are conditioned on the revision that the call has read.
+   */
+  readonly failed: boolean
+}
+
+/**
  * The result of a lookup of one service.
  *
  * @category models
@@ -262,6 +287,12 @@ export interface Lookup {
   readonly instances: ReadonlyArray<string>
   /** `list`: a call of `Registry.list`. `watch`: a view that the node updates from watch events. */
   readonly how: "list" | "watch"
+  /**
+   * When the view began: milliseconds, for `watch`. Lookups with the same `node`, `service` and `since` show one view.
+   * They must contain each change of it: only then can a check tell that the view removed an instance, and when.
+   * Default: the lookup is checked alone.
+   */
+  readonly since?: number | undefined
 }
 
 /**
@@ -277,8 +308,12 @@ export interface RegistryHistory {
   readonly removals: ReadonlyArray<Removal>
   /** The registrations, in any order. */
   readonly lifetimes: ReadonlyArray<Lifetime>
+  /** The calls that deregistered instances of other processes, in any order. Default: none. */
+  readonly deregistrations?: ReadonlyArray<Deregistration> | undefined
   /** The disruptions of nodes and of the store, in any order. */
   readonly disruptions: ReadonlyArray<Disruption>
+  /** The times at which the store deleted the consumers of all watches: milliseconds, in any order. Default: none. */
+  readonly interruptions?: ReadonlyArray<number> | undefined
   /** The lookups, in any order. */
   readonly lookups: ReadonlyArray<Lookup>
   /** When the recording ended, in milliseconds. */

@@ -8,10 +8,11 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { InvalidConfig } from "../AegisError.ts"
 import type { Leadership, LossReason } from "../Election.ts"
 import type { FencingToken } from "../FencingToken.ts"
-import type { Registration } from "../Registry.ts"
+import type { Registration, RegistryEvent } from "../Registry.ts"
 import type { Disruption, GuardedWrite, LeaderHistory, RegistryHistory } from "./Checks.ts"
 import * as registryRecords from "./internal/record/registrations.ts"
 import * as termRecords from "./internal/record/terms.ts"
@@ -63,8 +64,9 @@ export interface History {
     register: Effect.Effect<Registration, E, R>
   ) => Effect.Effect<Registration, E, R | Scope.Scope>
   /**
-   * Runs `deregister`, by which another process deregisters an instance (`service/id`). If it succeeds with true, the
-   * lifetime that was current at the time of the call ends.
+   * Runs `deregister`, by which another process deregisters an instance (`service/id`), and records the call. If it
+   * succeeds with true and has left a delete marker, the lifetime that was current at the time of the call ends. After a
+   * purge the instance may register again, and its lifetime continues.
    */
   readonly deregistered: <E, R>(
     instance: string,
@@ -76,6 +78,15 @@ export interface History {
     service: string,
     read: Effect.Effect<ReadonlyArray<string>, E, R>
   ) => Effect.Effect<ReadonlyArray<string>, E, R>
+  /**
+   * Follows the events of `Registry.watch(service)` and records the view: the instances that it lists after the first
+   * `Ready`, after each change, and once a second on the machine's clock. Ends with the stream.
+   */
+  readonly watched: <E, R>(
+    node: string,
+    service: string,
+    events: Stream.Stream<RegistryEvent, E, R>
+  ) => Effect.Effect<void, E, R>
   /** The losses of leadership in recorded terms, with their reasons. */
   readonly losses: Effect.Effect<ReadonlyArray<TermLoss>>
   /** The history for `Checks.atMostOneLeader` and `Checks.leaderWithin`. */

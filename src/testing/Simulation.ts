@@ -310,6 +310,13 @@ export interface Facts {
   readonly stored: ReadonlyArray<StoredWrite>
   /** The losses of messages in buckets. */
   readonly losses: ReadonlyArray<Loss>
+  /** The times at which all consumers of a bucket were deleted by `SimulatedStore.dropConsumers`. */
+  readonly consumerLosses: ReadonlyArray<{
+    /** The name of the bucket. */
+    readonly bucket: string
+    /** Simulated time in milliseconds. */
+    readonly at: number
+  }>
 }
 
 /**

@@ -1,7 +1,9 @@
-/** The writes to a guarded resource that a history records. */
+/** The writes to a guarded resource, and the views of watches, that a history records. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { FencingToken } from "../../src/FencingToken.ts"
+import * as Registry from "../../src/Registry.ts"
 import * as History from "../../src/testing/History.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
 
@@ -27,4 +29,43 @@ describe("a write to a resource", () => {
       assert.deepStrictEqual(yield* history.writes, [])
       assert.isTrue(yield* history.write("a", "ledger", token))
     })))
+})
+
+describe("a watched view", () => {
+  it.effect("is recorded from the first Ready on, after each change, and once a second", () =>
+    Effect.gen(function*() {
+      const { value } = yield* Simulation.run(Effect.gen(function*() {
+        const simulation = yield* Simulation.Simulation
+        const history = yield* History.make
+        const [a, b] = [yield* simulation.node("a"), yield* simulation.node("b")]
+        const on = <A, E>(node: Simulation.SimulatedNode, process: Effect.Effect<A, E, Registry.Registry>) =>
+          Effect.forkChild(node.run(Effect.provide(process, Layer.provide(Registry.layer(), node.layer))))
+        yield* on(b, Registry.Registry.use((registry) => history.watched("b", "orders", registry.watch("orders"))))
+        yield* Effect.sleep("3500 millis")
+        yield* on(
+          a,
+          Registry.Registry.use((registry) =>
+            Effect.andThen(
+              registry.register({ serviceName: "orders", instanceId: "1", version: "1.0.0" }),
+              Effect.never
+            )
+          ).pipe(Effect.scoped)
+        )
+        yield* Effect.sleep("10 seconds")
+        yield* a.crash
+        yield* simulation.store.dropConsumers
+        yield* Effect.sleep("60 seconds")
+        return yield* history.registry("simulation")
+      }))
+      assert.deepStrictEqual(value.interruptions, [13_500])
+      const { lookups } = value
+      assert.strictEqual(new Set(lookups.map(({ since }) => since)).size, 1)
+      assert.isTrue(lookups.every(({ from, how, until }) => how === "watch" && from === until))
+      const times = lookups.map(({ from }) => from)
+      assert.isTrue(times.every((at, index) => index === 0 || at - times[index - 1]! <= 1001))
+      const listed = lookups.filter(({ instances }) => instances.includes("orders/1")).map(({ from }) => from)
+      assert.closeTo(listed[0]!, 3500, 100)
+      assert.closeTo(listed.at(-1)!, 43_500, 10_000)
+      assert.isTrue(times.some((at) => at > listed.at(-1)! + 10_000))
+    }))
 })

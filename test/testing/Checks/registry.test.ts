@@ -580,6 +580,31 @@ describe("a cleanup", () => {
   })
 })
 
+describe("a purge by a deregistration", () => {
+  const purged = (at: number, call: Partial<Checks.Deregistration> | undefined, ...later: ReadonlyArray<number>) =>
+    rules(check({
+      heartbeats: heartbeats(41_000, ...later),
+      removals: [removal(at, "cleanedUp")],
+      deregistrations: call === undefined
+        ? undefined
+        : [{ instance: "orders/1", from: 50_000, until: 60_000, failed: false, ...call }]
+    }))
+
+  it("is no cleanup: it may remove a record that is not expired, from its call to its return", () => {
+    assert.deepStrictEqual(purged(60_000, undefined), ["only expired instances are cleaned up"])
+    assert.deepStrictEqual(purged(60_000, {}), [])
+    assert.deepStrictEqual(purged(60_000, { instance: "orders/2" }), ["only expired instances are cleaned up"])
+    assert.deepStrictEqual(purged(60_000, { from: 60_001, until: 61_000 }), ["only expired instances are cleaned up"])
+    assert.deepStrictEqual(purged(60_001, {}), ["only expired instances are cleaned up"])
+  })
+
+  it("may be stored after a call that failed, unless a heartbeat was stored since", () => {
+    assert.deepStrictEqual(purged(60_001, { failed: true }), [])
+    assert.deepStrictEqual(purged(65_000, { failed: true }, 60_000), [], "the call may have read it")
+    assert.deepStrictEqual(purged(65_000, { failed: true }, 60_001), ["only expired instances are cleaned up"])
+  })
+})
+
 describe("a cleanup with a confirmation", () => {
   const twice = { ...times, confirmation: 10_000 }
   const cleanedUp = (at: number) =>

@@ -2,7 +2,7 @@
  * Checks of removals: deregistered instances send no heartbeats, losses have their true reason, and cleanups remove
  * only expired instances.
  */
-import type { Lifetime, RegistryHistory, RegistryTimes } from "../../Checks.ts"
+import type { Deregistration, Lifetime, RegistryHistory, RegistryTimes, Removal } from "../../Checks.ts"
 import { type DisruptionsOf, recovery } from "./disruptions.ts"
 import { countUntil, lastBefore, lastTouching, lastUntil, type Span } from "./intervals.ts"
 import { type Finding, seconds } from "./report.ts"
@@ -130,9 +130,23 @@ export const misled = (
 
 // ------------------------------------------------------------ only expired instances are cleaned up
 
+/**
+ * Whether a deregistration may have purged the record. If the call failed, its removal may be stored later, but not
+ * after a heartbeat that the call cannot have read.
+ */
+const isDeregistered = (
+  { at, instance }: Removal,
+  deregistrations: ReadonlyArray<Deregistration>,
+  heartbeats: ReadonlyArray<number>
+): boolean =>
+  deregistrations.some((call) =>
+    call.instance === instance && call.from <= at &&
+    (at <= call.until || (call.failed && lastBefore(heartbeats, at) <= call.until))
+  )
+
 /** Finds cleanups that came before the cleanup can have seen the instance as expired for `confirmation` ms. */
 export const cleanups = (
-  { removals }: RegistryHistory,
+  { deregistrations = [], removals }: RegistryHistory,
   { confirmation = 0, tolerance, maxAge }: RegistryTimes,
   { all }: Timelines
 ): ReadonlyArray<Finding> =>
@@ -145,6 +159,7 @@ export const cleanups = (
     const expired = last + maxAge - tolerance
     // After a roll-back the cleanup did not see the last heartbeat.
     if (at >= expired + confirmation || lastUntil(lost, at) >= last) return []
+    if (isDeregistered(removal, deregistrations, heartbeats)) return []
     const seen = at < expired
       ? { how: `${seconds(at - last)} s after a heartbeat`, facts: [] }
       : {

@@ -3,9 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { keyPrefix } from "../../../internal/registry/record.ts"
-import type { Registration } from "../../../Registry.ts"
-import type { Lifetime, Lookup, RegistryHistory } from "../../Checks.ts"
+import type { Registration, RegistryEvent } from "../../../Registry.ts"
+import type { Deregistration, Lifetime, Lookup, RegistryHistory } from "../../Checks.ts"
 import type { Facts, Simulation } from "../../Simulation.ts"
 import { endedBy } from "./terms.ts"
 
@@ -71,9 +72,24 @@ class RecordedLifetime {
 
 type RegistrySource = Pick<Simulation["Service"], "facts" | "now">
 
-/** Records lifetimes, from the call of `register` to their end. */
+/** One call of `deregister` that is being recorded. */
+interface RecordedCall {
+  readonly instance: string
+  readonly from: number
+  until: number | undefined
+  failed: boolean
+}
+
+/** Whether the last removal of an instance since a time left a delete marker, and not a purge marker. */
+const isDeleted = ({ stored }: Facts, instance: string, since: number): boolean =>
+  stored.findLast(({ at, key, operation }) =>
+    operation !== "put" && at >= since && key.startsWith(prefix) && instanceOf(key) === instance
+  )?.operation !== "purge"
+
+/** Records lifetimes, from the call of `register` to their end, and deregistrations by other processes. */
 const recordLifetimes = ({ facts, now }: RegistrySource) => {
   const lifetimes: Array<RecordedLifetime> = []
+  const calls: Array<RecordedCall> = []
 
   const registered = <E, R>(
     node: string,
@@ -104,25 +120,65 @@ const recordLifetimes = ({ facts, now }: RegistrySource) => {
   ): Effect.Effect<boolean, E, R> =>
     Effect.gen(function*() {
       const asked = yield* now
-      const isGone = yield* deregister
-      const { crashes } = yield* facts
+      const call: RecordedCall = { instance, from: asked, until: undefined, failed: true }
+      calls.push(call)
+      const ended = Effect.map(now, (at) => {
+        call.until = at
+      })
+      const isGone = yield* Effect.ensuring(deregister, ended)
+      call.failed = false
+      const known = yield* facts
       // The reply may be late: ignores a lifetime that began after the call.
       const recorded = lifetimes.findLast((one) =>
         one.instance === instance && one.until === undefined && one.from <= asked
       )
       // The lifetime of a crashed process has ended with the crash.
-      if (isGone && recorded !== undefined && recorded.crashedAt(crashes) === undefined) {
+      if (
+        isGone && recorded !== undefined && recorded.crashedAt(known.crashes) === undefined &&
+        isDeleted(known, instance, asked)
+      ) {
         recorded.end(yield* now, "deregistered")
       }
       return isGone
     })
 
-  return { lifetimes, registered, deregistered }
+  const deregistrations = (end: number): ReadonlyArray<Deregistration> =>
+    calls.map(({ failed, from, instance, until }) => ({ instance, from, until: until ?? end, failed }))
+
+  return { lifetimes, registered, deregistered, deregistrations }
 }
+
+/** The time between two records of a view without a change, on the machine's clock: milliseconds. */
+const viewInterval = 1000
+
+/** Records views: the instances that the events of a watch list. */
+const recordViews =
+  (now: RegistrySource["now"], lookups: Array<Lookup>) =>
+  <E, R>(node: string, service: string, events: Stream.Stream<RegistryEvent, E, R>): Effect.Effect<void, E, R> =>
+    Effect.suspend(() => {
+      const listed = new Set<string>()
+      let since: number | undefined
+      const record = Effect.map(now, (at) => {
+        if (since === undefined) return
+        lookups.push({ node, from: at, until: at, service, instances: [...listed], how: "watch", since })
+      })
+      const apply = (event: RegistryEvent) =>
+        Effect.map(now, (at) => {
+          if (event._tag === "Ready") {
+            since ??= at
+            return
+          }
+          const { instanceId, serviceName } = event.instance
+          if (event._tag === "Down") listed.delete(`${serviceName}/${instanceId}`)
+          else listed.add(`${serviceName}/${instanceId}`)
+        })
+      const following = Stream.runForEach(events, (event) => Effect.andThen(apply(event), record))
+      return Effect.raceFirst(following, Effect.forever(Effect.andThen(Effect.sleep(viewInterval), record)))
+    })
 
 export const make = (source: RegistrySource) => {
   const { facts, now } = source
-  const { deregistered, lifetimes, registered } = recordLifetimes(source)
+  const { deregistered, deregistrations, lifetimes, registered } = recordLifetimes(source)
   const lookups: Array<Lookup> = []
 
   const lookup = <E, R>(
@@ -141,10 +197,12 @@ export const make = (source: RegistrySource) => {
     Effect.zipWith(now, facts, (end, known): RegistryHistory => ({
       ...takenBy(known, bucket),
       lifetimes: lifetimes.map((recorded) => recorded.lifetime(known.crashes, end)),
+      deregistrations: deregistrations(end),
       disruptions: known.disruptions.filter((one) => one.bucket === undefined || one.bucket === bucket),
+      interruptions: known.consumerLosses.filter((one) => one.bucket === bucket).map(({ at }) => at),
       lookups: [...lookups],
       end
     }))
 
-  return { registered, deregistered, lookup, registry }
+  return { registered, deregistered, lookup, watched: recordViews(now, lookups), registry }
 }

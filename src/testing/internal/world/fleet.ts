@@ -103,6 +103,7 @@ export class Fleet {
   private readonly stored: Array<StoredWrite> = []
   private readonly storeDisruptions: Array<Disruption> = []
   private readonly losses: Array<Loss> = []
+  private readonly consumerLosses: Array<Facts["consumerLosses"][number]> = []
   private serverPausedUntil = 0
   private endedAt: number | undefined
   /** The timeline until the end of the run; empty if none is recorded. */
@@ -161,7 +162,8 @@ export class Fleet {
       connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
       buckets: Array.from(this.server.known, bucketOf),
       stored: [...this.stored],
-      losses: [...this.losses]
+      losses: [...this.losses],
+      consumerLosses: [...this.consumerLosses]
     }
   }
 
@@ -366,7 +368,13 @@ export class Fleet {
           messages,
           (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
         ),
-      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
+      dropConsumers: Effect.sync(() =>
+        each((stream) => {
+          if (server.stream(stream) === undefined) return
+          this.consumerLosses.push({ bucket: bucketOf(stream), at: world.now() })
+          server.dropConsumers(stream)
+        })
+      ),
       lag: (duration) =>
         withSetting(time, "lag", duration, (value) => {
           const millis = Duration.toMillis(value)

@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import type { Registration } from "../../../../src/Registry.ts"
 import { Deregistered, RegistryError } from "../../../../src/RegistryError.ts"
 import * as registryRecords from "../../../../src/testing/internal/record/registrations.ts"
+import type { StoredWrite } from "../../../../src/testing/Simulation.ts"
 
 const names = { serviceName: "orders", instanceId: "1" }
 const isOver = new RegistryError({ operation: "heartbeat orders/1", reason: new Deregistered(names) })
@@ -27,7 +28,8 @@ const facts = Effect.succeed({
   connected: [],
   buckets: [],
   stored: [],
-  losses: []
+  losses: [],
+  consumerLosses: []
 })
 
 describe("the recorded lifetime of an instance that another client deregisters", () => {
@@ -68,5 +70,60 @@ describe("the recorded lifetime of an instance that another client deregisters",
         { ended: undefined, from: 0, until: 20 },
         { ended: undefined, from: 30, until: undefined }
       ])
+    }))
+})
+
+describe("a recorded deregistration", () => {
+  const marker = (operation: "delete" | "purge", at: number): StoredWrite => ({
+    bucket: "registry",
+    key: "service-instances.orders.1",
+    revision: 2,
+    operation,
+    value: new Uint8Array(),
+    at
+  })
+  const deregistering = (call: Effect.Effect<boolean, string>, stored: ReadonlyArray<StoredWrite>) =>
+    Effect.gen(function*() {
+      let time = 0
+      const history = registryRecords.make({
+        facts: Effect.map(facts, (known) => ({ ...known, stored })),
+        now: Effect.sync(() => time)
+      })
+      const never = yield* Deferred.make<RegistryError>()
+      yield* history.registered("a", "orders/1", Effect.succeed(registration(never)))
+      time = 10
+      const calling = yield* Effect.forkChild(Effect.exit(history.deregistered("orders/1", call)))
+      yield* Effect.yieldNow
+      time = 40
+      yield* Effect.yieldNow
+      const { deregistrations, lifetimes, removals } = yield* history.registry("registry")
+      yield* Fiber.interrupt(calling)
+      return { deregistrations, ended: lifetimes.map(({ ended }) => ended), how: removals.map(({ how }) => how) }
+    }).pipe(Effect.scoped)
+
+  it.effect("that leaves a delete marker ends the lifetime", () =>
+    Effect.gen(function*() {
+      const recorded = yield* deregistering(Effect.succeed(true), [marker("delete", 10)])
+      assert.deepStrictEqual(recorded, {
+        deregistrations: [{ instance: "orders/1", from: 10, until: 10, failed: false }],
+        ended: ["deregistered"],
+        how: ["deregistered"]
+      })
+    }))
+
+  it.effect("that purges the record does not end the lifetime: the instance registers again", () =>
+    Effect.gen(function*() {
+      const recorded = yield* deregistering(Effect.succeed(true), [marker("delete", 5), marker("purge", 10)])
+      assert.deepStrictEqual(recorded.ended, [undefined])
+      assert.deepStrictEqual(recorded.how, ["deregistered", "cleanedUp"])
+    }))
+
+  it.effect("that fails or has not ended may remove the record later", () =>
+    Effect.gen(function*() {
+      const failed = yield* deregistering(Effect.fail("no"), [])
+      assert.deepStrictEqual(failed.deregistrations, [{ instance: "orders/1", from: 10, until: 10, failed: true }])
+      const going = yield* deregistering(Effect.never, [])
+      assert.deepStrictEqual(going.deregistrations, [{ instance: "orders/1", from: 10, until: 40, failed: true }])
+      assert.deepStrictEqual(going.ended, [undefined])
     }))
 })
