@@ -120,7 +120,11 @@ export class PullConsumer {
     }
     this.pulls.push(pull)
     if (settings.expires !== undefined) {
-      pull.expiry = work.after(settings.expires / nanosPerMilli, () => this.timeOut(pull))
+      pull.expiry = work.after(settings.expires / nanosPerMilli, () => {
+        // The client has time for its next pull, also if the pull ends at the moment at which the time is over.
+        this.stay()
+        this.timeOut(pull)
+      })
     }
     this.planHeartbeat(pull)
     this.takeTurn()

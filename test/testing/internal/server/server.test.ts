@@ -486,6 +486,19 @@ describe("a simulated consumer", () => {
     assert.strictEqual(server.consumers("KV_b"), 1)
   })
 
+  it("is kept when its pull ends at the moment at which the threshold is over again", () => {
+    const { client, server, time } = start()
+    const config = consumerSettings("c")
+    const { words } = client.listen("_deliver.c")
+    client.api(`CONSUMER.CREATE.KV_b.c.${config.filter_subject}`, { stream_name: "KV_b", config })
+    client.pull("c", { expires: seconds(20) })
+    time.pass(20_500)
+    assert.deepStrictEqual(words, ["408 Request Timeout"])
+    assert.strictEqual(server.consumers("KV_b"), 1)
+    time.pass(10_000)
+    assert.strictEqual(server.consumers("KV_b"), 0)
+  })
+
   it("is refused beyond the stream's maximum number of consumers", () => {
     const { client } = start({ stream: { max_consumers: 2 } })
     assert.deepStrictEqual(["c", "d", "e"].map((name) => codeOf(client.consume(name).answer)), [
