@@ -48,6 +48,7 @@ export type Rule =
   | "elections have a leader"
   | "no stale write"
   | "live instances are listed"
+  | "observers keep live instances"
   | "expired instances are not listed"
   | "live instances send heartbeats"
   | "ids are unique"
@@ -482,12 +483,25 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   beginning of a disruption of the node itself until `tolerance + 3 s` after it, and
  *   after disruptions that follow within that time. A suspended machine misses time until
  *   it reads the store's clock.
+ *   A list on a node with a view may contain what the view lists.
  * - `watch`: ages may be wrong by `2 x tolerance`, and a view may show a write `tolerance`
- *   late (a list `readLag`). Views are not checked during a disruption of the node or the
- *   store, nor for `maxAge + tolerance + 3 s` afterwards: a disconnected observer receives
- *   no heartbeats. A view may also keep expired instances if NO instance sends a heartbeat
- *   for half of `maxAge`, because the store may be down, until `maxAge + tolerance + 3 s`
- *   after the next heartbeat. This does not apply to a registry with only one instance.
+ *   late (a list `readLag`). A view is disturbed during a disruption of the node or the
+ *   store, after an interruption and after a loss of the stream, and until
+ *   `tolerance + 3 s` after each. It need not list instances that it did not list before
+ *   while it is disturbed, nor for `maxAge + tolerance + 3 s` afterwards.
+ * - A view may list an instance without heartbeats for `maxAge + 2 x tolerance` in which it
+ *   is not disturbed, and until it has settled: `heartbeat + 2.5 s + tolerance` without a
+ *   disturbance. After `2 x maxAge + 2 x tolerance` without a disturbance it must not, even if
+ *   it never settles. A time counts as a disturbance if NO instance sends a heartbeat for
+ *   half of `maxAge`, because the store may be down, for at most `maxAge` after the store
+ *   can have answered. This does not apply to a registry with only one instance.
+ * - `observers keep live instances`: a view (see `Lookup.since`) removes an instance only if
+ *   its record was removed or lost, or if the store has accepted none of its heartbeats for
+ *   `maxAge - 2 x tolerance`. Disruptions of the observer are no reason, however long they
+ *   are. Outages of the store of 3 s or more do not count as time without heartbeats, and
+ *   until the instances have had `heartbeat + 2.5 s` after one, the limit is
+ *   `2 x (maxAge - tolerance)`. A view that begins after an outage knows nothing of it. A
+ *   list contains the instances that a view of its node lists before and after it.
  *
  * Lifetimes:
  *

@@ -569,7 +569,7 @@ export const decode: (text: string) => Option.Option<Plan> = Schema.decodeOption
 const seconds = (millis: number): string => `${millis / 1000} s`
 
 /** The parameters that are times. */
-const times: ReadonlyArray<string> = ["for", "by", "maxDelay", "down", "up"]
+const times: ReadonlySet<string> = new Set(["for", "by", "maxDelay", "down", "up"])
 
 /**
  * Formats a fault as one line: its time, its kind, its target and its parameters.
@@ -583,7 +583,7 @@ export const format = (fault: Fault): string => {
   const details = Object.entries(rest)
     .filter(([name]) => name !== "node" && name !== "bucket")
     .map(([name, value]) =>
-      times.includes(name)
+      times.has(name)
         ? `${name} ${seconds(Number(value))}`
         : name === "bandwidth"
         ? `${name} ${Number(value) / 1000} kB/s`

@@ -210,24 +210,28 @@ describe("a watch", () => {
     assert.strictEqual(watched(115_001, { removals }), "out")
   })
 
-  it("is not checked during a disruption of its node or the store, nor until maxAge + tolerance + 3 s after it", () => {
+  it("may lack instances while its node or the store is disrupted, and for maxAge + 2 x (tolerance + 3 s) afterwards", () => {
+    const heartbeats = [
+      ...others,
+      ...Array.from({ length: 1200 }, (_, index) => ({ instance: "orders/1", at: index * 100 }))
+    ]
     for (const node of ["a", undefined]) {
-      const disruptions = [{ node, from: 150_500, until: 151_000 }]
-      assert.strictEqual(watched(150_400, { disruptions }), "out")
-      assert.strictEqual(watched(150_600, { disruptions }), "either")
-      assert.strictEqual(watched(194_000, { disruptions }), "either")
-      assert.strictEqual(watched(194_001, { disruptions }), "out")
+      const disruptions = [{ node, from: 50_500, until: 51_000 }]
+      assert.strictEqual(watched(50_400, { heartbeats, disruptions }), "in")
+      assert.strictEqual(watched(50_600, { heartbeats, disruptions }), "either")
+      assert.strictEqual(watched(107_000, { heartbeats, disruptions }), "either")
+      assert.strictEqual(watched(107_100, { heartbeats, disruptions }), "in")
     }
-    assert.strictEqual(watched(150_600, { disruptions: [{ node: "b", from: 150_500, until: 151_000 }] }), "out")
+    assert.strictEqual(watched(50_600, { heartbeats, disruptions: [{ node: "b", from: 50_500, until: 51_000 }] }), "in")
   })
 
   it("may contain expired instances while no instance sends heartbeats for half of maxAge, and soon after", () => {
     const paused = others.filter(({ at }) => at <= 120_000 || at >= 140_000)
-    const silent = { heartbeats: [...paused, ...heartbeats(60_000)] }
+    const silent = { heartbeats: [...paused, ...heartbeats(70_000)] }
     assert.strictEqual(watched(124_000, silent), "out")
     assert.strictEqual(watched(126_000, silent), "either", "from 5 s after the last heartbeat of any instance")
-    assert.strictEqual(watched(183_000, silent), "either")
-    assert.strictEqual(watched(183_001, silent), "out")
+    assert.strictEqual(watched(162_500, silent), "either", "until it has settled: a heartbeat, 2.5 s and the tolerance")
+    assert.strictEqual(watched(162_501, silent), "out")
     assert.strictEqual(
       watched(130_000, { ...silent, removals: [removal(100_000)] }),
       "out",

@@ -41,3 +41,14 @@ export const lastTouching = (merged: ReadonlyArray<Span>, from: number, until: n
 /** Whether one of the merged spans overlaps `from` to `until`. Ends are inclusive. */
 export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean =>
   lastTouching(merged, from, until) !== undefined
+
+/** The duration of the parts of the merged spans between `from` and `until`. */
+export const measure = (merged: ReadonlyArray<Span>, from: number, until: number): number => {
+  let sum = 0
+  for (let index = countPassing(merged, (span) => span.until <= from); index < merged.length; index++) {
+    const span = merged[index]!
+    if (span.from >= until) break
+    sum += Math.min(span.until, until) - Math.max(span.from, from)
+  }
+  return sum
+}

@@ -2,11 +2,13 @@
  * Checks lookups against the heartbeats and removals in the store.
  */
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../Checks.ts"
-import { disruptionsOf, recovery, silences, unsettledOf } from "./disruptions.ts"
+import { recovery, unsettledOf } from "./disruptions.ts"
 import { lastBefore, lastUntil, touches } from "./intervals.ts"
+import { keptInView, nothingKept, observed, observersOf } from "./observers.ts"
 import { mayBeKept } from "./outages.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./timelines.ts"
+import { viewsOf } from "./views.ts"
 
 /** The tolerances of a lookup, in milliseconds. */
 interface Leeway {
@@ -44,6 +46,17 @@ const forbiddenBy = (
   const removedAt = lastBefore(known, lookup.from - lag)
   if (removedAt !== longAgo && last < removedAt && lastUntil(lost, lookup.until) < removedAt) return { removedAt }
   return last < lookup.from - maxAge - age ? { lastHeartbeat: last } : undefined
+}
+
+/** Whether the store certainly has the record of an instance throughout a lookup. */
+const isStored = (
+  { heartbeats, lost, known }: InstanceTimeline,
+  { from, until }: Lookup,
+  { maxAge, readLag = 0 }: RegistryTimes
+): boolean => {
+  const last = lastUntil(heartbeats, from - readLag)
+  // Records may be removed by age from twice `maxAge` on, without a marker.
+  return last > Math.max(until - 2 * maxAge, lastUntil(known, until), lastUntil(lost, until))
 }
 
 const lookedUp = ({ from, how, instances, node, service, until }: Lookup): Fact => ({
@@ -85,49 +98,70 @@ const unduly = (record: InstanceTimeline, lookup: Lookup, absence: Absence): Fin
   return found("expired instances are not listed", lookup, how, [heartbeat(record.instance, absence.lastHeartbeat)])
 }
 
+/** A list that lacks an instance which the view of its own process keeps, and whose record the store has. */
+const unlike = (record: InstanceTimeline, lookup: Lookup, lastHeartbeat: number): Finding =>
+  found(
+    "observers keep live instances",
+    lookup,
+    `lacks ${record.instance}, which the view of ${lookup.node} lists`,
+    [heartbeat(record.instance, lastHeartbeat)]
+  )
+
+/** An instance that no timeline has. */
+const stranger = (lookup: Lookup) => (instance: string): Finding =>
+  found(
+    "expired instances are not listed",
+    lookup,
+    `contains ${instance}, which is not an instance of this service`,
+    []
+  )
+
 export const lookups = (history: RegistryHistory, times: RegistryTimes, records: Timelines): ReadonlyArray<Finding> => {
   const { tolerance, maxAge, readLag = 0 } = times
-  const disruptions = disruptionsOf(history.disruptions)
+  const observers = observersOf(history, times, records)
+  const views = viewsOf(history.lookups)
   // A suspended machine misses time until it reads the store's clock.
   const unsettled = unsettledOf(history.disruptions, tolerance + recovery)
-  // With only one instance, an observer suspects the instance and not the store.
-  const silent = records.all.size > 1 ? silences(history, times) : []
   // After a disruption the observer must reconnect, and live instances must send a heartbeat.
   const settling = maxAge + tolerance + recovery
 
-  const judge = (lookup: Lookup, record: InstanceTimeline, isListed: boolean, leeway: Leeway): Finding | undefined => {
-    if (!isListed) {
-      const lastHeartbeat = requiredBy(record, lookup, maxAge, leeway)
-      return lastHeartbeat === undefined ? undefined : missing(record, lookup, lastHeartbeat)
-    }
+  const lacking = (lookup: Lookup, record: InstanceTimeline, leeway: Leeway, isKept: boolean) => {
+    const { from, how, node, until } = lookup
+    if (isKept && isStored(record, lookup, times)) return unlike(record, lookup, lastUntil(record.heartbeats, until))
+    // After a disturbance, an observer may not know all instances. Those that it knew are judged by `observed`.
+    if (how === "watch" && touches(observers.disturbed(node), from - settling, until)) return undefined
+    const lastHeartbeat = requiredBy(record, lookup, maxAge, leeway)
+    return lastHeartbeat === undefined ? undefined : missing(record, lookup, lastHeartbeat)
+  }
+
+  const listing = (lookup: Lookup, record: InstanceTimeline, leeway: Leeway, isViewed: boolean) => {
+    const { from, how, node, until } = lookup
     const absence = forbiddenBy(record, lookup, maxAge, leeway)
     if (absence === undefined) return undefined
-    if ("removedAt" in absence) return unduly(record, lookup, absence)
-    const mayBeWrong = lookup.how === "watch"
-      ? touches(silent, lookup.from - settling, lookup.until)
-      : touches(unsettled(lookup.node), lookup.from, lookup.until)
-    return mayBeWrong || mayBeKept(absence.lastHeartbeat, lookup, records.ofService(lookup.service), times)
+    if ("removedAt" in absence) {
+      const isTold = how === "list" || !touches(observers.disturbed(node), absence.removedAt - leeway.lag, until)
+      if (isTold) return unduly(record, lookup, absence)
+    }
+    const last = lastUntil(record.heartbeats, until)
+    const mayKeep = how === "watch"
+      ? observers.mayKeep(lookup, last)
+      : isViewed || touches(unsettled(node), from, until)
+    return mayKeep || mayBeKept(last, lookup, records.ofService(lookup.service), times)
       ? undefined
       : unduly(record, lookup, absence)
   }
 
-  return history.lookups.flatMap((lookup) => {
+  const each = history.lookups.flatMap((lookup) => {
     const isWatch = lookup.how === "watch"
-    if (isWatch && touches(disruptions(lookup.node), lookup.from - settling, lookup.until)) return []
     const leeway = isWatch ? { age: 2 * tolerance, lag: tolerance } : { age: tolerance, lag: readLag }
     const listed = new Set(lookup.instances)
-    const known = records.ofService(lookup.service)
-    const judged = known.map((record) => judge(lookup, record, listed.delete(record.instance), leeway))
-    const strangers = Array.from(
-      listed,
-      (instance) =>
-        found(
-          "expired instances are not listed",
-          lookup,
-          `contains ${instance}, which is not an instance of this service`,
-          []
-        )
+    const { kept, seen } = isWatch ? nothingKept : keptInView(views, lookup)
+    const judged = records.ofService(lookup.service).map((record) =>
+      listed.delete(record.instance)
+        ? listing(lookup, record, leeway, seen.has(record.instance))
+        : lacking(lookup, record, leeway, kept.has(record.instance))
     )
-    return [...judged.filter((one) => one !== undefined), ...strangers]
+    return [...judged.filter((one) => one !== undefined), ...Array.from(listed, stranger(lookup))]
   })
+  return [...each, ...observed(views, times, records, observers)]
 }

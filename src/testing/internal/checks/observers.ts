@@ -1,0 +1,192 @@
+/**
+ * What an observer of a registry may and must do with instances that it does not hear of. It keeps them while it was
+ * itself paused or disconnected, and while the store accepted no heartbeats, and forgets dead ones by its connected
+ * time (docs/protocols/registry.md, R25).
+ */
+import type { Lookup, RegistryHistory, RegistryTimes } from "../../Checks.ts"
+import {
+  type DisruptionsOf,
+  disruptionsOf,
+  onceForEach,
+  ownDisruptionsOf,
+  recovery,
+  silencesOf
+} from "./disruptions.ts"
+import { countUntil, lastTouching, measure, merge, type Span, touches } from "./intervals.ts"
+import { type Finding, seconds } from "./report.ts"
+import { heartbeat, type InstanceTimeline, type Timelines } from "./timelines.ts"
+import type { View, Views } from "./views.ts"
+
+/** The time that an owner needs after an outage until its next attempt to send a heartbeat: milliseconds. */
+const reconnecting = 2500
+
+/** A shorter outage of the store may pass unnoticed: a watch misses its consumer after 2.2 s. Milliseconds. */
+const noticed = 3000
+
+/** How long an observer judges nobody after each return. */
+const settlingOf = ({ heartbeat }: RegistryTimes): number => heartbeat + reconnecting
+
+const none = Number.NEGATIVE_INFINITY
+
+export interface Observers {
+  /**
+   * The times in which a watch on a node may miss messages: disruptions of the node and of the store, losses of the
+   * stream and of consumers, each with the time to recover from it.
+   */
+  readonly disturbed: DisruptionsOf
+  /** Whether a view may still list an instance whose last heartbeat was stored at a time. */
+  readonly mayKeep: (lookup: Lookup, lastHeartbeat: number) => boolean
+  /** The disruptions of the node itself. */
+  readonly own: DisruptionsOf
+  /** The outages of the store that every observer notices. */
+  readonly outages: ReadonlyArray<Span>
+}
+
+export const observersOf = (history: RegistryHistory, times: RegistryTimes, records: Timelines): Observers => {
+  const { maxAge, tolerance } = times
+  const disruptions = disruptionsOf(history.disruptions)
+  const late = tolerance + recovery
+  const interruptions = [
+    ...(history.interruptions ?? []),
+    ...history.removals.flatMap(({ at, how }) => how === "lost" ? [at] : [])
+  ].map((at) => ({ from: at, until: at + late }))
+  const disturbed = onceForEach((node) =>
+    merge([...disruptions(node).map(({ from, until }) => ({ from, until: until + late })), ...interruptions])
+  )
+  // With only one instance, an observer suspects the instance and not the store.
+  const silent = records.all.size > 1 ? silencesOf(history, times) : () => []
+  const unsure = onceForEach((node) => merge([...disturbed(node), ...silent(disturbed(node))]))
+  const settling = settlingOf(times) + tolerance
+  const mayKeep = ({ from, node }: Lookup, lastHeartbeat: number): boolean => {
+    if (lastHeartbeat === none) return false
+    const missed = unsure(node)
+    const connected = from - lastHeartbeat - measure(missed, lastHeartbeat, from)
+    const isSettling = touches(missed, from - settling, from)
+    return connected <= (isSettling ? 2 * maxAge : maxAge) + 2 * tolerance
+  }
+  const outages = merge(history.disruptions.filter(({ node }) => node === undefined))
+    .filter(({ from, until }) => until - from >= noticed)
+  return { disturbed, mayKeep, outages, own: ownDisruptionsOf(history.disruptions) }
+}
+
+// ------------------------------------------------------------ observers keep live instances
+
+/** Two consecutive lookups of one view: an instance that only the first one lists was removed between them. */
+interface Step {
+  readonly before: Lookup
+  readonly after: Lookup
+}
+
+/** Whether the record of an instance was removed or lost when the view may have learned of it between two lookups. */
+const isRemoved = (
+  { known, lost }: InstanceTimeline,
+  { after, before }: Step,
+  times: RegistryTimes,
+  disturbed: ReadonlyArray<Span>
+): boolean => {
+  const missing = lastTouching(disturbed, before.until - times.tolerance, before.until)
+  const seenUntil = (missing?.from ?? before.until) - times.tolerance
+  const since = (at: ReadonlyArray<number>, from: number) => countUntil(at, after.until) > countUntil(at, from)
+  // After a loss of the stream live instances register again, and the observer has to find the new stream.
+  return since(known, seenUntil) || since(lost, seenUntil - times.maxAge - settlingOf(times))
+}
+
+/**
+ * Whether a view may have removed an instance because of its age: at some time between the two lookups, the store had
+ * accepted none of its heartbeats for too long. A heartbeat counts when the view has certainly received it. The state of
+ * the observer makes no difference: after each return it gives the instances time to send a heartbeat before it judges,
+ * and by then it has received what was stored meanwhile.
+ */
+const mayHaveExpired = (
+  { heartbeats }: InstanceTimeline,
+  { after, before }: Step,
+  times: RegistryTimes,
+  { disturbed, outages: known, own }: Observers
+): boolean => {
+  const { maxAge, tolerance } = times
+  const missed = disturbed(after.node)
+  // A view that begins after an outage knows nothing of it, and judges by the age of the records.
+  const outages = known.filter(({ from }) => from >= after.since!)
+  const settles = outages.map(({ from, until }) => ({
+    from: from + noticed,
+    until: until + settlingOf(times) - tolerance
+  }))
+  /** Whether the instance may have expired at a time. An observer with a disruption of its own may have settled before. */
+  const mayExpire = (last: number, at: number): boolean => {
+    const age = at - last - measure(outages, last, at)
+    const settle = lastTouching(settles, at, at)
+    const isSettling = settle !== undefined && !touches(own(after.node), settle.from, at)
+    return age > (isSettling ? 2 * maxAge : maxAge) - 2 * tolerance
+  }
+  const lateBy = (at: number) => touches(missed, at - tolerance, at + tolerance) ? 2 * tolerance + recovery : tolerance
+  const first = Math.max(0, countUntil(heartbeats, before.until - 2 * tolerance - recovery) - 1)
+  for (let index = first; index < heartbeats.length && heartbeats[index]! <= after.until; index++) {
+    const last = heartbeats[index]!
+    const next = heartbeats[index + 1]
+    const until = Math.min(after.until, next === undefined ? after.until : next + lateBy(next))
+    if (until < before.until) continue
+    if (mayExpire(last, until)) return true
+    const settle = lastTouching(settles, until, until)
+    if (settle !== undefined && settle.from > before.until && mayExpire(last, settle.from)) return true
+  }
+  return false
+}
+
+const forgotten = (record: InstanceTimeline, { after, before }: Step, last: number): Finding => ({
+  rule: "observers keep live instances",
+  at: after.until,
+  message: `the watch of "${after.service}" on ${after.node} removes ${record.instance}, ` +
+    `whose last heartbeat was ${seconds(after.until - last)} s ago`,
+  facts: [
+    { at: before.until, who: before.node, what: `its view of "${before.service}" is [${before.instances.join(", ")}]` },
+    heartbeat(record.instance, last),
+    { at: after.until, who: after.node, what: `its view of "${after.service}" is [${after.instances.join(", ")}]` }
+  ]
+})
+
+/** Finds live instances that a view has removed. */
+const removedFrom = (
+  view: View,
+  times: RegistryTimes,
+  records: Timelines,
+  observers: Observers
+): ReadonlyArray<Finding> =>
+  view.slice(1).flatMap((after, index) => {
+    const before = view[index]!
+    const listed = new Set(after.instances)
+    return before.instances.flatMap((instance) => {
+      const record = records.all.get(instance)
+      if (listed.has(instance) || record === undefined) return []
+      const step = { before, after }
+      const last = record.heartbeats[countUntil(record.heartbeats, after.until) - 1]
+      if (last === undefined || isRemoved(record, step, times, observers.disturbed(after.node))) return []
+      return mayHaveExpired(record, step, times, observers) ? [] : [forgotten(record, step, last)]
+    })
+  })
+
+/** What the view of a process listed around a call of `list`. */
+export interface Kept {
+  /** The instances that it listed throughout: the list must contain them. */
+  readonly kept: ReadonlySet<string>
+  /** The instances that it listed before or after: the list may contain them. */
+  readonly seen: ReadonlySet<string>
+}
+
+export const nothingKept: Kept = { kept: new Set(), seen: new Set() }
+
+export const keptInView = ({ around }: Views, list: Lookup): Kept => {
+  const { after, before } = around(list)
+  const [first, second] = [before?.instances ?? [], after?.instances ?? []]
+  const isOneView = before !== undefined && before.since === after?.since
+  return {
+    kept: new Set(isOneView ? first.filter((instance) => second.includes(instance)) : []),
+    seen: new Set([...first, ...second])
+  }
+}
+
+export const observed = (
+  { all }: Views,
+  times: RegistryTimes,
+  records: Timelines,
+  observers: Observers
+): ReadonlyArray<Finding> => all.flatMap((view) => removedFrom(view, times, records, observers))
