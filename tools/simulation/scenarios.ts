@@ -2,9 +2,11 @@
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { aging, losing, narrow, replicated, single } from "./keyValue.ts"
 import { bereft, mixed } from "./mixed.ts"
+import { observers } from "./observers.ts"
 
 export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
   mixed,
+  observers,
   bereft,
   single,
   replicated,
@@ -59,5 +61,6 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
     "removed message in a snapshot",
     "pending messages miscounted"
   ],
+  observers: [...everywhere, ...losses, "late expiry", "marker"],
   bereft: ["consumers lost", "disconnected", "stream lost", "stream recreated from 1"]
 }
