@@ -27,7 +27,7 @@ import { onSchedule } from "./internal/registry/schedule.ts"
 import * as service from "./internal/registry/service.ts"
 import { isClosed } from "./internal/retry.ts"
 import { KVStore } from "./KVStore.ts"
-import type { RegistryError } from "./RegistryError.ts"
+import type { RegistryError, RegistryReason } from "./RegistryError.ts"
 import type { InstanceOptions, ServiceInstance } from "./ServiceInstance.ts"
 
 export * from "./RegistryError.ts"
@@ -461,11 +461,36 @@ export interface Registration {
   readonly lost: Effect.Effect<RegistryError>
   /**
    * Emits whether other processes see the instance as live: the current state, then
-   * every change. The state is `invisible` once `maxAge` has passed since the last
-   * stored heartbeat was sent.
+   * every change.
    */
-  readonly visibility: Stream.Stream<"visible" | "invisible">
+  readonly visibility: Stream.Stream<Visibility>
 }
+
+/**
+ * Whether other processes see an instance as live.
+ *
+ * **Details**
+ *
+ * It is `Invisible` once `maxAge` has passed since the last stored heartbeat was sent, and
+ * `Visible` again within 250 ms after the next stored heartbeat. `reason` says why the last
+ * heartbeat failed; none if no heartbeat has failed, because the process did not run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Visibility =
+  | {
+    /** Discriminator of `Visibility`. */
+    readonly _tag: "Visible"
+  }
+  | {
+    /** Discriminator of `Visibility`. */
+    readonly _tag: "Invisible"
+    /** When the instance became invisible, by the clock of this host. */
+    readonly since: DateTime.Utc
+    /** Why the last heartbeat failed. */
+    readonly reason: Option.Option<RegistryReason>
+  }
 
 /**
  * Options of one run of the cleanup.

@@ -476,8 +476,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `expired instances are not listed`: a lookup does not list an instance if its last
  *   heartbeat is older than `maxAge + tolerance` at the beginning of the lookup, or if it
  *   was removed before the lookup and has sent no heartbeat since.
- * - after missed heartbeats: a lookup may contain an instance that is too old if another
- *   instance of its service missed a heartbeat at that time, and has sent one within
+ * - after missed heartbeats: a lookup may contain an instance that is too old if two other
+ *   instances of its service missed a heartbeat at that time, and have sent one within
  *   `maxAge + tolerance` before the lookup. The store may have been down.
  * - `list` after a disruption: a list may contain instances that are too old from the
  *   beginning of a disruption of the node itself until `tolerance + 3 s` after it, and

@@ -30,10 +30,10 @@ describe("Aegis.health", () => {
       const election = yield* Election.Election
       yield* registry.register(orders)
       yield* election.campaign("job", { candidateId: "orders-1" })
-      yield* TestClock.adjust("43 seconds")
+      yield* TestClock.adjust("7 seconds")
       const { elections, ready, registrations } = yield* Aegis.health
       assert.isTrue(ready)
-      assert.deepStrictEqual(registrations.map(({ heartbeatAge }) => seconds(heartbeatAge)), [Option.some(3)])
+      assert.deepStrictEqual(registrations.map(({ heartbeatAge }) => seconds(heartbeatAge)), [Option.some(7)])
       assert.deepStrictEqual(
         registrations.map(({ instanceId, isRegistered, status }) => [instanceId, isRegistered, status]),
         [

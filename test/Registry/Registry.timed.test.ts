@@ -16,7 +16,7 @@ import { countOf } from "../support/links.ts"
 import { finisher, quiet, record } from "../support/suite.ts"
 import { contains } from "./suite/fixture.ts"
 import { suite } from "./suite/index.ts"
-import { hasWritten, keyOf, lastOf, listed, named, openBucket, startProcess } from "./suite/processes.ts"
+import { hasWritten, keyOf, lastOf, listed, named, openBucket, startProcess, tagsOf } from "./suite/processes.ts"
 
 // Each test waits most of the time, so many run concurrently.
 vi.setConfig({ maxConcurrency: 40 })
@@ -112,11 +112,11 @@ describe("Registry on a server that fails", { concurrent: true }, () => {
           const backend = yield* startProcess(store)
           const observer = yield* startProcess(store)
           const entered = yield* Effect.forEach(ids, (id) => backend.enter(named("orders", id)))
-          const told = yield* record(entered[0]!.visibility)
+          const told = yield* record(tagsOf(entered[0]!.visibility))
           yield* server.kill
-          yield* until(told.all, contains("invisible"))
+          yield* until(told.all, contains("Invisible"))
           yield* server.restart
-          yield* until(told.all, (all) => all.at(-1) === "visible")
+          yield* until(told.all, (all) => all.at(-1) === "Visible")
           yield* until(
             Effect.orElseSucceed(listed(observer), () => []),
             (found) => found.length === ids.length

@@ -16,7 +16,7 @@ import { away, countOf, delayed, type Fault, lostOnTheWay, on, silent } from "..
 import { logged, record } from "../support/suite.ts"
 import { reasonOf } from "../support/suite.ts"
 import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
-import { lastOf, listed, named, openBucket, startProcess, underneath } from "./suite/processes.ts"
+import { lastOf, listed, named, openBucket, startProcess, tagsOf, underneath } from "./suite/processes.ts"
 
 describe("Registry in memory, failures", () => {
   test("closing a scope does not wait for a registration that waits for another process's record to expire", () => {
@@ -168,13 +168,13 @@ describe("Registry in memory, failures", () => {
       const { layer, troubles } = logged()
       const process = yield* startProcess(yield* openBucket(), defaults)
       const { drain, visibility, whyLost } = yield* process.enter(named("orders", "one")).pipe(Effect.provide(layer))
-      const told = yield* record(visibility)
+      const told = yield* record(tagsOf(visibility))
       yield* finish(drain(Effect.void, { timeout: "1 minute" }))
       const calls = process.link.calls.length
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(process.link.calls.length, calls)
       assert.isUndefined(yield* whyLost)
-      assert.deepStrictEqual(told.events, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible"])
       assert.deepStrictEqual(troubles(), [])
     }))
 

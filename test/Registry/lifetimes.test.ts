@@ -1,15 +1,20 @@
 /** Times of expiry, heartbeats and takeover, to the millisecond; needs simulated time. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import { isExpired } from "../../src/Expiration.ts"
+import type { ServiceInstance } from "../../src/ServiceInstance.ts"
 
 import { away, countOf, silent, times } from "../support/links.ts"
 import { record } from "../support/suite.ts"
 import { reasonOf } from "../support/suite.ts"
 import { again, defaults, key, test, until } from "./suite/inMemory.ts"
-import { fieldsOf, listed, named, openBucket, startProcess, underneath, watched } from "./suite/processes.ts"
+import { fieldsOf, listed, named, openBucket, startProcess, tagsOf, underneath, watched } from "./suite/processes.ts"
+
+/** An update without a change: a heartbeat at a certain time. */
+const unchanged = (current: ServiceInstance) => current
 
 describe("Registry in memory, to the millisecond", () => {
   test("an instance is live for exactly maxAge after its last heartbeat, in reads and in watches", () =>
@@ -20,9 +25,10 @@ describe("Registry in memory, to the millisecond", () => {
       const late = yield* startProcess(store, defaults)
       const fromTheStart = yield* watched(early)
       yield* until(fromTheStart.all, (all) => all.includes("ready"))
-      yield* backend.enter(named("orders", "one"))
+      const { update } = yield* backend.enter(named("orders", "one"))
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(backend.link.landed.length, 2)
+      yield* update(unchanged)
       yield* backend.link.set(away)
       yield* TestClock.adjust("15 seconds")
       const fromTheMiddle = yield* watched(late)
@@ -45,19 +51,20 @@ describe("Registry in memory, to the millisecond", () => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
-      const { visibility } = yield* backend.enter(named("orders", "one"))
-      const told = yield* record(visibility)
+      const { update, visibility } = yield* backend.enter(named("orders", "one"))
+      const told = yield* record(tagsOf(visibility))
       yield* TestClock.adjust("10 seconds")
+      yield* update(unchanged)
       yield* backend.link.set(away)
       yield* TestClock.adjust("29999 millis")
-      assert.deepStrictEqual(told.events, ["visible"])
+      assert.deepStrictEqual(told.events, ["Visible"])
       yield* TestClock.adjust("1 milli")
-      assert.deepStrictEqual(told.events, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible"])
       yield* TestClock.adjust("5 minutes")
-      assert.deepStrictEqual(told.events, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible"])
       yield* backend.link.set(undefined)
       yield* TestClock.adjust("3 seconds")
-      assert.deepStrictEqual(told.events, ["visible", "invisible", "visible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible", "Visible"])
       assert.deepStrictEqual(yield* listed(backend), ["one"])
     }))
 
@@ -66,17 +73,19 @@ describe("Registry in memory, to the millisecond", () => {
       const store = yield* openBucket()
       const backend = yield* startProcess(store, defaults)
       const observer = yield* startProcess(store, defaults)
-      const { visibility } = yield* backend.enter(named("orders", "one"))
-      const told = yield* record(visibility)
+      const { update, visibility } = yield* backend.enter(named("orders", "one"))
+      const told = yield* record(tagsOf(visibility))
+      yield* TestClock.adjust("1 second")
       yield* backend.link.set(times(1, "put", (_, run) => Effect.tap(run, () => Effect.sleep("1900 millis"))))
-      yield* TestClock.adjust("15 seconds")
-      assert.strictEqual(backend.link.landed.length, 2)
+      const updated = yield* Effect.forkChild(update(unchanged))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(updated)
       yield* backend.link.set(away)
       yield* TestClock.adjust("25 seconds")
       assert.deepStrictEqual(yield* listed(observer), ["one"])
       yield* TestClock.adjust("1 milli")
       assert.deepStrictEqual(yield* listed(observer), [])
-      assert.deepStrictEqual(told.events, ["visible", "invisible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible"])
     }))
 
   test("a cleanup keeps an instance that is exactly maxAge old, and removes it a millisecond later", () =>
@@ -142,11 +151,12 @@ describe("Registry in memory, to the millisecond", () => {
       const backend = yield* startProcess(yield* openBucket(), defaults)
       yield* backend.enter(named("orders", "one"))
       yield* backend.link.set(times(1, "put", silent))
-      yield* TestClock.adjust("10 seconds")
-      yield* TestClock.adjust("1999 millis")
-      assert.strictEqual(countOf(backend.link, "put"), 2)
+      const puts = Effect.sync(() => countOf(backend.link, "put"))
+      yield* until(puts, (count) => count === 2)
+      yield* TestClock.adjust("1989 millis")
+      assert.strictEqual(yield* puts, 2)
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(countOf(backend.link, "put"), 3)
+      assert.strictEqual(yield* puts, 3)
       assert.strictEqual(backend.link.landed.length, 2)
     }))
 

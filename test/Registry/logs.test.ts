@@ -59,7 +59,8 @@ describe("Registry in memory: log", () => {
       assert.deepStrictEqual(log.lines.map((line) => line.replace(/ failed.*/s, "")), [
         "Info registered orders/one",
         "Warn a heartbeat of orders/one",
-        "Warn no heartbeat of orders/one has been stored for 10s: other services may consider this instance expired",
+        "Warn no heartbeat of orders/one has been stored for 10s (the store cannot be reached (disconnected)): " +
+        "other services may consider this instance expired",
         "Info heartbeats of orders/one are stored again",
         "Info deregistered orders/one"
       ])

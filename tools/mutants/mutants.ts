@@ -7,6 +7,7 @@ import { kv } from "./kv.ts"
 import type { Mutant } from "./models.ts"
 import { observers } from "./observers.ts"
 import { operation } from "./operation.ts"
+import { owners } from "./owners.ts"
 import { pulling } from "./pulls.ts"
 import { records } from "./records.ts"
 import { registry } from "./registry.ts"
@@ -21,5 +22,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...elections,
   ...operation,
   ...observers,
-  ...records
+  ...records,
+  ...owners
 ]

@@ -117,7 +117,9 @@ const deregistering = (history: History.History) =>
       yield* pause(20_000, 300_000)
       const service = yield* Random.choice(serviceNames)
       const id = yield* Random.choice(services[service]!)
-      yield* Effect.ignore(history.deregistered(`${service}/${id}`, registry.deregister(service, id)))
+      yield* Effect.ignore(
+        history.deregistered(`${service}/${id}`, registry.deregister({ serviceName: service, instanceId: id }))
+      )
     }
   })
 

@@ -78,9 +78,11 @@ export const deregister = (options: LeaveOptions, own: OwnRecord): Effect.Effect
 }
 
 /** Writes the status, and repeats that after a failure: the store may come back while the work ends. */
-const announceDraining = ({ leaving: { budget } }: LeaveOptions, own: OwnRecord): Effect.Effect<void> =>
-  own.write(Result.succeed).pipe(
-    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying }),
+const announceDraining = (
+  { access: { maxAge, store }, leaving: { budget } }: LeaveOptions,
+  own: OwnRecord
+): Effect.Effect<void> =>
+  retrying(own.write(Result.succeed), { store, maxAge, isFinal }).pipe(
     Effect.andThen(budget.answered),
     // The end of the registration is reported by its heartbeat, and by `drain` itself.
     Effect.ignore

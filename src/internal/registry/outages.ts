@@ -22,7 +22,7 @@ export interface Aged {
 
 const ageAt = ({ heartbeatAt }: Aged, now: number): number => now - heartbeatAt
 
-/** The smallest number of instances that can show an outage, and the part of them that must have missed a heartbeat. */
+/** The number and the part of the instances with a fresh heartbeat that must have been silent at the same time. */
 const fewest = 2
 const leastPart = 0.5
 
@@ -52,14 +52,13 @@ const lastShared = (gaps: ReadonlyArray<Outage>, least: number): number | undefi
 }
 
 /**
- * The last outage that the records of a service show: half or more of the instances with a fresh heartbeat were silent at the
- * same time. It ended with the first heartbeat of these.
+ * The last outage that the records of a service show: two or more, and half or more, of the instances with a fresh heartbeat
+ * were silent at the same time. It ended with the first heartbeat of these.
  */
 export const outageOf = (records: ReadonlyArray<Aged>, now: number): Outage | undefined => {
   const witnesses = records.filter((one) => isWitness(one, now))
-  if (witnesses.length < fewest) return undefined
   const gaps = witnesses.flatMap(gapOf)
-  const after = lastShared(gaps, witnesses.length * leastPart)
+  const after = lastShared(gaps, Math.max(fewest, witnesses.length * leastPart))
   if (after === undefined) return undefined
   const open = gaps.filter((gap) => gap.after <= after && after < gap.since)
   return { after, since: open.reduce((least, { since }) => Math.min(least, since), Number.POSITIVE_INFINITY) }

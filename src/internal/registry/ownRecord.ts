@@ -7,6 +7,8 @@ import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
@@ -70,6 +72,8 @@ export class OwnRecord {
   private state: State
   /** Whether each record that is written from now on has the status `DRAINING`. */
   isDraining = false
+  /** The time that the last answer took, in milliseconds. */
+  private roundTrip = 0
   private readonly options: OwnRecordOptions
   private readonly clock: Clock.Clock
   /** Operations run one after the other. */
@@ -200,7 +204,9 @@ export class OwnRecord {
       case "Write":
         return this.put(command.on, command.as, operation)
       case "ReadBack":
-        return this.readBack(operation)
+        return this.readBack(operation, command.looks)
+      case "ReadBackAgain":
+        return Effect.andThen(conflictPause, this.readBack(operation, command.looks))
       case "WriteAgain":
         return Effect.andThen(conflictPause, askAgain)
       case "RegisterAgain":
@@ -283,15 +289,38 @@ export class OwnRecord {
         Effect.map((revision): Event => ({ _tag: "Landed", record, revision, at })),
         Effect.catchIf(
           ({ reason }) => reason._tag === "RevisionMismatch",
-          () => Effect.succeed<Event>({ _tag: "Conflict", as })
+          () => Effect.succeed<Event>({ _tag: "Conflict", as, on })
         )
       )
-      const event = yield* this.answered("put", request)
+      const event = yield* this.landing(request)
       if (event._tag === "Landed" && as === "replacement") {
         yield* Effect.logInfo(`replaced another registration of ${this.label}`)
       }
       return yield* this.advance(event, operation)
     })
+  }
+
+  /**
+   * Waits for the answer of a write, at most `attemptTimeout`. The answer of a slow store is taken later, too: then the next
+   * write knows what is stored.
+   */
+  private landing(request: Effect.Effect<Event, KVStoreError>): Effect.Effect<Event, KVStoreError | RegistryReason> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.forkDetach(restore(request)), (sent) => {
+        const began = monotonicMillis(this.clock)
+        const takeLate = Effect.sync(() => {
+          sent.addObserver((exit) => {
+            if (Exit.isFailure(exit)) return
+            this.roundTrip = monotonicMillis(this.clock) - began
+            if (exit.value._tag === "Landed" && this.state._tag !== "Ended") this.apply(exit.value)
+          })
+        })
+        return restore(this.answered("put", Fiber.join(sent))).pipe(
+          Effect.tapError(() => takeLate),
+          Effect.onInterrupt(() => Fiber.interrupt(sent))
+        )
+      })
+    )
   }
 
   /** The record to write, with the operation's change and the current time, and its bytes. */
@@ -327,20 +356,29 @@ export class OwnRecord {
     return { maxAge, streakSince: now, streakAfter: now - silentFor }
   }
 
-  private readBack(operation: Operation): Effect.Effect<End, RegistryReason> {
+  private readBack(operation: Operation, looks: number): Effect.Effect<End, RegistryReason> {
     return Effect.flatMap(
       this.answered("history", this.last),
-      ({ seen }) => this.advance({ _tag: "ReadBack", seen }, operation)
+      ({ seen, silentFor }) => {
+        // A negative silence means that the clocks differ: the heartbeat counts as stored now.
+        const at = monotonicMillis(this.clock) - Math.max(0, silentFor)
+        return this.advance({ _tag: "ReadBack", seen, at, looks }, operation)
+      }
     )
   }
 
-  /** Fails if the request has no answer within `attemptTimeout`. */
+  /** Fails if the request has no answer within `attemptTimeout`, or within twice the last round trip of a slow store. */
   private answered<A, E>(
     operation: "put" | "history",
     request: Effect.Effect<A, E>
   ): Effect.Effect<A, E | RegistryReason> {
-    const { access: { store }, attemptTimeout } = this.options
-    return answeredWithin(request, attemptTimeout, {
+    const { access: { maxAge, store }, attemptTimeout } = this.options
+    const slow = Duration.min(wholeMillis(this.roundTrip * 2), Duration.divideUnsafe(maxAge, 2))
+    const timed = Effect.map(Effect.timed(request), ([took, answer]) => {
+      this.roundTrip = Duration.toMillis(took)
+      return answer
+    })
+    return answeredWithin(timed, Duration.max(attemptTimeout, slow), {
       bucket: store.config.bucket,
       operation,
       key: this.key,

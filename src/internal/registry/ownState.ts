@@ -10,6 +10,9 @@ import type { InstanceRecord } from "./record.ts"
 /** Number of reads, one conflict pause apart, that wait for a late write while the process leaves. */
 const leaveLooks = 5
 
+/** Number of further reads after a conflict, one conflict pause apart, if the answer is older than what is known. */
+const staleLooks = 3
+
 // -----------------------------------------------------------------------------
 // states
 // -----------------------------------------------------------------------------
@@ -95,12 +98,22 @@ export type Event =
   }
   /** A write, conditioned on the revision `on`, is about to be sent. */
   | { readonly _tag: "Sent"; readonly on: number }
-  /** A write succeeded. `at`: when it was sent, in monotonic milliseconds. */
+  /**
+   * A write succeeded. `at`: when it was sent, in monotonic milliseconds. The answer can be late: another write may have been
+   * sent since.
+   */
   | { readonly _tag: "Landed"; readonly record: InstanceRecord; readonly revision: number; readonly at: number }
-  /** A write lost its compare-and-set. */
-  | { readonly _tag: "Conflict"; readonly as: WriteKind }
+  /** A write on the revision `on` lost its compare-and-set. */
+  | { readonly _tag: "Conflict"; readonly as: WriteKind; readonly on: number }
   /** After a heartbeat lost its compare-and-set, the key was read. */
-  | { readonly _tag: "ReadBack"; readonly seen: LastSeen }
+  | {
+    readonly _tag: "ReadBack"
+    readonly seen: LastSeen
+    /** When the message that was read was stored, in monotonic milliseconds. */
+    readonly at: number
+    /** Number of reads left, if this one is stale. */
+    readonly looks: number
+  }
   /** The process is to leave. */
   | { readonly _tag: "LeaveAsked" }
   /** A removal has read the key. `looks`: number of reads left to wait for a late write. */
@@ -128,7 +141,9 @@ export type Command =
    */
   | { readonly _tag: "Write"; readonly on: number; readonly as: WriteKind }
   /** Read the key; next event: `ReadBack`. */
-  | { readonly _tag: "ReadBack" }
+  | { readonly _tag: "ReadBack"; readonly looks: number }
+  /** Pause, then as `ReadBack`: the answer was older than what is known to be stored. */
+  | { readonly _tag: "ReadBackAgain"; readonly looks: number }
   /** Pause; next event: `Asked`. */
   | { readonly _tag: "WriteAgain" }
   /** Log that the record is missing (removed by age, by a cleanup, or with the bucket), then as `WriteAgain`. */
@@ -203,12 +218,19 @@ const onFound = (
   }
 }
 
-const onLanded = (state: State, { at, record, revision }: EventOf<"Landed">): Transition => ({
-  next: state._tag === "Leaving"
-    ? { _tag: "Leaving", record, landedAt: at, mayLandOn: undefined }
-    : registered(record, at, revision),
-  command: done
-})
+/** The highest revision that this process knows to be stored. */
+const knownRevision = (state: State): number =>
+  state._tag === "Registered" ? state.revision : state._tag === "Unanswered" ? state.on : -1
+
+const onLanded = (state: State, { at, record, revision }: EventOf<"Landed">): Transition => {
+  const landedAt = Math.max(at, state.landedAt)
+  if (state._tag === "Leaving") {
+    return { next: { _tag: "Leaving", record, landedAt, mayLandOn: undefined }, command: done }
+  }
+  // A late answer, after that of a later write.
+  if (revision <= knownRevision(state)) return { next: state, command: done }
+  return { next: registered(record, landedAt, revision), command: done }
+}
 
 /** The state after the unanswered write got its answer. */
 const answered = (state: State, as: WriteKind): State => {
@@ -218,11 +240,14 @@ const answered = (state: State, as: WriteKind): State => {
   return as === "heartbeat" ? registered(record, landedAt, state.on) : { _tag: "Enrolling", record, landedAt }
 }
 
-const onConflict = (state: State, as: WriteKind): Transition => {
+const onConflict = (state: State, { as, on }: EventOf<"Conflict">): Transition => {
   const next = answered(state, as)
   switch (as) {
     case "heartbeat":
-      return { next, command: { _tag: "ReadBack" } }
+      // The late answer of an earlier write has shown what is stored.
+      return state._tag === "Registered" && state.revision > on
+        ? { next, command: { _tag: "WriteAgain" } }
+        : { next, command: { _tag: "ReadBack", looks: staleLooks } }
     case "first":
       return { next, command: { _tag: "EnrollAgain" } }
     case "replacement":
@@ -231,8 +256,12 @@ const onConflict = (state: State, as: WriteKind): Transition => {
   }
 }
 
-const onReadBack = (nonce: string, state: State, seen: LastSeen): Transition => {
+const onReadBack = (nonce: string, state: State, { at, looks, seen }: EventOf<"ReadBack">): Transition => {
   const { landedAt, record } = state
+  // A stream that was rolled back has lower revisions, too: the last look counts.
+  if (seen._tag !== "Nothing" && seen.revision < knownRevision(state) && looks > 0) {
+    return { next: state, command: { _tag: "ReadBackAgain", looks: looks - 1 } }
+  }
   const ended = (reason: EndReason): Transition =>
     refuse(isOver(state) ? state : { _tag: "Ended", record, landedAt, reason }, reason)
   const decision = afterLostHeartbeat(nonce, seen)
@@ -241,7 +270,7 @@ const onReadBack = (nonce: string, state: State, seen: LastSeen): Transition => 
       return {
         next: isOver(state)
           ? { ...state, record: decision.record }
-          : registered(decision.record, landedAt, decision.revision),
+          : registered(decision.record, Math.max(landedAt, at), decision.revision),
         command: { _tag: "WriteAgain" }
       }
     case "RegisterAgain":
@@ -296,8 +325,8 @@ export const transition = (nonce: string, state: State, event: Event): Transitio
     case "Landed":
       return onLanded(state, event)
     case "Conflict":
-      return onConflict(state, event.as)
+      return onConflict(state, event)
     case "ReadBack":
-      return onReadBack(nonce, state, event.seen)
+      return onReadBack(nonce, state, event)
   }
 }

@@ -8,12 +8,13 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { registryHeartbeats, registryLastHeartbeat, registryLost } from "../../Metrics.ts"
-import type { Registration } from "../../Registry.ts"
+import type { Registration, Visibility } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { Current } from "../broadcast.ts"
@@ -32,9 +33,6 @@ import type { OnDuplicate } from "./ownState.ts"
 import { isFinal, isUnknownWrite, tagOf } from "./reasons.ts"
 import type { Registrations } from "./registrations.ts"
 import { attemptTimeout, intervalOf, onSchedule, retrying, shortestRetry, steadily, watchGaps } from "./schedule.ts"
-
-/** Whether other processes see the instance as live. */
-type Visibility = "visible" | "invisible"
 
 export interface RegistrationOptions {
   readonly access: Access
@@ -62,29 +60,37 @@ const heartbeats = (
   options: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock,
-  { onLost, stored }: {
+  { onFailed, onLost, stored }: {
     readonly onLost: (reason: RegistryReason) => Effect.Effect<unknown>
+    /** Called with the reason of each failed attempt. */
+    readonly onFailed: (reason: RegistryReason) => Effect.Effect<void>
     /** Called after each heartbeat that was stored. */
     readonly stored: Effect.Effect<void>
   }
 ): Effect.Effect<void> => {
-  const { access: { maxAge }, heartbeat } = options
+  const { access: { maxAge, store }, heartbeat } = options
   const failures = new Repeated()
   const { serviceName: service } = options.instance
   const recovered = Effect.logInfo(`heartbeats of ${own.label} are stored again`)
   const sentOne = Effect.andThen(failures.ended(recovered), stored)
-  const send = Effect.andThen(own.write(Result.succeed), sentOne).pipe(
-    Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
-    Effect.tapError((reason) =>
-      isFinal(reason)
-        ? Effect.void
-        : failures.log(
-          tagOf(reason),
-          Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${causeOf(reason)}`)
-        )
-    ),
-    Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })
-  )
+  const failed = (reason: RegistryReason) =>
+    isFinal(reason)
+      ? Effect.void
+      : failures.log(
+        tagOf(reason),
+        Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${causeOf(reason)}`)
+      )
+  const send = Effect.suspend(() => {
+    const began = monotonicMillis(clock)
+    // The answer of a slow store may have come during the pause.
+    const attempt = Effect.suspend(() => own.landedAt >= began ? Effect.void : own.write(Result.succeed)).pipe(
+      Effect.andThen(sentOne),
+      Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
+      Effect.tapError((reason) => onFailed(reason)),
+      Effect.tapError(failed)
+    )
+    return retrying(attempt, { store, maxAge, isFinal })
+  })
   const label = `the heartbeat schedule of ${own.label}`
   const sent = Duration.isDuration(heartbeat)
     ? Effect.schedule(send, steadily(heartbeat, clock))
@@ -95,27 +101,32 @@ const heartbeats = (
   )
 }
 
+const visible: Visibility = { _tag: "Visible" }
+
 /**
- * Sets `invisible` once other processes may see the instance as expired, and `visible`
+ * Sets `Invisible` once other processes may see the instance as expired, and `Visible`
  * after the next stored heartbeat (R14).
  */
 const watchVisibility = (
   own: OwnRecord,
   clock: Clock.Clock,
   maxAge: Duration.Duration,
-  visibility: Current<Visibility>
+  visibility: Current<Visibility>,
+  lastFailure: () => RegistryReason | undefined
 ) =>
   Effect.gen(function*() {
     const limit = Duration.toMillis(maxAge)
     while (true) {
       const left = own.landedAt + limit - monotonicMillis(clock)
-      const now = left > 0 ? "visible" : "invisible"
-      if (now !== visibility.value) {
-        visibility.set(now)
+      if (left > 0 && visibility.value._tag === "Invisible") visibility.set(visible)
+      if (left <= 0 && visibility.value._tag === "Visible") {
+        const reason = Option.fromUndefinedOr(lastFailure())
+        visibility.set({ _tag: "Invisible", since: yield* DateTime.now, reason })
         // An instance that has left or ended is invisible on purpose: no warning.
-        if (now === "invisible" && !own.isOver) {
+        if (!own.isOver) {
+          const why = Option.match(reason, { onNone: () => "", onSome: (reason) => ` (${causeOf(reason)})` })
           yield* Effect.logWarning(
-            `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}: ` +
+            `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}${why}: ` +
               "other services may consider this instance expired"
           )
         }
@@ -150,7 +161,9 @@ const begin = Effect.fnUntraced(function*(
     interval: intervalOf(heartbeat, maxAge)
   }, clock)
   const lost = yield* Deferred.make<RegistryError>()
-  const visibility = new Current<Visibility>("visible")
+  const visibility = new Current<Visibility>(visible)
+  /** Why the last attempt of a heartbeat failed; undefined after one that was stored. */
+  let lastFailure: RegistryReason | undefined
 
   const failure = (operation: string) => (reason: RegistryReason) =>
     new RegistryError({ operation: `${operation} ${own.label}`, reason })
@@ -175,12 +188,20 @@ const begin = Effect.fnUntraced(function*(
     Effect.andThen(DateTime.now),
     Effect.map((now) => {
       entry.lastHeartbeat = now
+      lastFailure = undefined
     })
   )
   yield* stored
+  const onFailed = (reason: RegistryReason) =>
+    Effect.sync(() => {
+      lastFailure = reason
+    })
   yield* Effect.logInfo(`registered ${own.label}`)
-  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onLost, stored }))
-  yield* forkReported(`the visibility of ${own.label}`, watchVisibility(own, clock, maxAge, visibility))
+  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onFailed, onLost, stored }))
+  yield* forkReported(
+    `the visibility of ${own.label}`,
+    watchVisibility(own, clock, maxAge, visibility, () => lastFailure)
+  )
 
   return {
     instance: Effect.sync(() => own.instance),

@@ -6,15 +6,64 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { backoff, inWholeMillis } from "../retry.ts"
+import * as Stream from "effect/Stream"
+import { reachabilityOf } from "../reachability.ts"
+import { inWholeMillis } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { shortestInterval } from "./options.ts"
 
-/** The pauses after failed writes, with jitter, while the store is not available. */
+/** The pauses after failed writes, with jitter, while the store is not available. They are shorter for a short maxAge. */
 export const shortestRetry = Duration.millis(250)
 const longestRetry = Duration.seconds(2)
-export const retrying = backoff(shortestRetry, longestRetry)
+const partOfMaxAge = { shortest: 1 / 40, longest: 1 / 10 }
+
+/** Whether the store has come back, from now on. Never for a store whose reach is not known. */
+const isBack = (store: object): Effect.Effect<void> =>
+  reachabilityOf(store).pipe(
+    Stream.drop(1),
+    Stream.filter(({ _tag }) => _tag === "Reachable"),
+    Stream.take(1),
+    Stream.runDrain
+  )
+
+/** A random part of a time, so that the processes of a fleet do not all write at once. */
+const somewhatOf = (time: Duration.Duration): Effect.Effect<Duration.Duration> =>
+  Effect.map(Random.next, (part) => wholeMillis(Duration.toMillis(time) * part))
+
+/**
+ * Repeats an effect after each failure that is not final. The pauses grow, and a store that comes back ends them.
+ */
+export const retrying = <E, R>(
+  effect: Effect.Effect<void, E, R>,
+  { isFinal, maxAge, store }: {
+    readonly store: object
+    readonly maxAge: Duration.Duration
+    readonly isFinal: (error: E) => boolean
+  }
+): Effect.Effect<void, E, R> => {
+  const millis = Duration.toMillis(maxAge)
+  const shortest = Duration.min(shortestRetry, wholeMillis(millis * partOfMaxAge.shortest))
+  const longest = Duration.min(longestRetry, wholeMillis(millis * partOfMaxAge.longest))
+  return Effect.suspend(() => {
+    let pause = shortest
+    const wait = Effect.suspend(() => {
+      const jittered = Effect.map(
+        Random.nextBetween(0.8, 1.2),
+        (factor) => wholeMillis(Duration.toMillis(pause) * factor)
+      )
+      pause = Duration.min(longest, Duration.times(pause, 2))
+      const back = Effect.andThen(isBack(store), Effect.flatMap(somewhatOf(shortest), Effect.sleep))
+      return Effect.raceFirst(Effect.flatMap(jittered, Effect.sleep), back)
+    })
+    const attempt: Effect.Effect<void, E, R> = Effect.catch(
+      effect,
+      (error) => isFinal(error) ? Effect.fail(error) : Effect.andThen(wait, attempt)
+    )
+    return attempt
+  })
+}
 
 /** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)
@@ -37,20 +86,25 @@ export const attemptTimeout = (
   return Duration.min(longestAttempt, wholeMillis(Duration.toMillis(share)))
 }
 
+/** The shortest part of an interval. Processes that start at the same time, or return after an outage, drift apart. */
+const leastPart = 0.9
+
 /**
- * Recurs at a fixed interval, and at once if an interval was missed. Unlike
+ * Recurs at an interval, or somewhat earlier, and at once if an interval was missed. Unlike
  * `Schedule.fixed` it uses the monotonic clock: `Schedule.fixed` is late after the
  * wall clock is set back.
  */
 export const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
   const millis = Duration.toMillis(interval)
   let due: number | undefined
-  return inWholeMillis(Schedule.modifyDelay(Schedule.spaced(interval), () =>
-    Effect.sync(() => {
-      const now = monotonicMillis(clock)
-      due = Math.max(now, (due ?? now) + millis)
-      return wholeMillis(due - now)
-    })))
+  return inWholeMillis(
+    Schedule.modifyDelay(Schedule.spaced(interval), () =>
+      Effect.map(Random.nextBetween(leastPart, 1), (part) => {
+        const now = monotonicMillis(clock)
+        due = Math.max(now, (due ?? now) + millis * part)
+        return wholeMillis(due - now)
+      }))
+  )
 }
 
 /** Logs a warning for each delay of more than half of maxAge. The delays of a Schedule are not known in advance. */

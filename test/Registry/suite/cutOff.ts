@@ -20,6 +20,7 @@ import {
   openBucket,
   type Process,
   startProcess,
+  tagsOf,
   watched,
   world
 } from "./processes.ts"
@@ -68,14 +69,14 @@ export const cutOff = ({ finish, test, until }: Tools) => {
       const [, backend, observer] = yield* world(brisk)
       const events = yield* watched(observer)
       const { visibility, whyLost } = yield* backend.enter(named("orders", "one"))
-      const told = yield* record(visibility)
+      const told = yield* record(tagsOf(visibility))
       yield* until(...hasWritten(backend, 2))
       yield* backend.link.set(away)
-      yield* until(told.all, (all) => all.includes("invisible"))
+      yield* until(told.all, (all) => all.includes("Invisible"))
       yield* until(events.all, contains("down orders/one expired"))
       yield* backend.link.set(undefined)
       yield* until(told.all, (all) => all.length === 3)
-      assert.deepStrictEqual(told.events, ["visible", "invisible", "visible"])
+      assert.deepStrictEqual(told.events, ["Visible", "Invisible", "Visible"])
       yield* until(listed(observer), contains("one"))
       yield* until(events.all, (all) => all.filter((event) => event === "up orders/one").length === 2)
       assert.isUndefined(yield* whyLost)

@@ -127,6 +127,9 @@ const shown = (event: Registry.RegistryEvent): string => {
 export const watched = (process: Process, serviceName?: string) =>
   record(Stream.map(process.registry.watch(serviceName), shown))
 
+/** The states of a registration's visibility. */
+export const tagsOf = (visibility: Registry.Registration["visibility"]) => Stream.map(visibility, ({ _tag }) => _tag)
+
 /** Arguments for `until`: waits until `writes` more writes of the process have landed. */
 export const hasWritten = (process: Process, writes: number) => {
   const before = process.link.landed.length

@@ -41,8 +41,18 @@ const shows: ReadonlyArray<Row> = [
   ["nothing if no instance missed a heartbeat", [steady, steady], undefined],
   ["nothing by one instance alone", [recovered, old], undefined],
   ["an outage if two missed heartbeats at the same time", [recovered, alsoRecovered, old], { after: 55, since: 90 }],
-  ["an outage if half of the instances missed one", [recovered, steady], { after: 50, since: 90 }],
-  ["nothing if fewer than half missed one", [recovered, steady, steady], undefined],
+  ["nothing by one of two instances", [recovered, steady, old], undefined],
+  ["an outage if half of the instances missed one", [recovered, alsoRecovered, steady, steady], {
+    after: 55,
+    since: 90
+  }],
+  ["nothing if fewer than half missed one", [
+    recovered,
+    alsoRecovered,
+    steady,
+    steady,
+    steady
+  ], undefined],
   ["nothing of the instances that have just started", [young, young, old], undefined],
   ["the same with instances that have just started", [recovered, alsoRecovered, young, young, young], {
     after: 55,

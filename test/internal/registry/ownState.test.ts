@@ -49,8 +49,8 @@ const asked: Event = { _tag: "Asked" }
 const sent: Event = { _tag: "Sent", on: 5 }
 const landed: Event = { _tag: "Landed", record: draining, revision: 6, at: 2000 }
 const leaveAsked: Event = { _tag: "LeaveAsked" }
-const conflict = (as: "first" | "replacement" | "heartbeat"): Event => ({ _tag: "Conflict", as })
-const readBack = (seen: LastSeen): Event => ({ _tag: "ReadBack", seen })
+const conflict = (as: "first" | "replacement" | "heartbeat", on = 5): Event => ({ _tag: "Conflict", as, on })
+const readBack = (seen: LastSeen, at = 1500, looks = 3): Event => ({ _tag: "ReadBack", seen, at, looks })
 const looked = (seen: LastSeen, looks = 2): Event => ({ _tag: "Looked", seen, looks })
 const found = (seen: LastSeen, silence: "young" | "old" = "young", onDuplicate: OnDuplicate = "wait"): Event => ({
   _tag: "Found",
@@ -186,7 +186,7 @@ table("A registered own record", [
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 6 },
     done
   ],
-  ["reads the key after a conflict", unanswered, conflict("heartbeat"), registered, { _tag: "ReadBack" }],
+  ["reads the key after a conflict", unanswered, conflict("heartbeat"), registered, { _tag: "ReadBack", looks: 3 }],
   ["leaves without an unanswered write", registered, leaveAsked, leaving, remove],
   ["is not removed before it leaves", registered, looked(own), registered, done],
   ["is not removed before it leaves, also with an unanswered write", unanswered, looked(own), unanswered, done]
@@ -210,16 +210,31 @@ table("An own record with an unanswered heartbeat", [
     done
   ],
   ["reads the key if the next heartbeat conflicts", unanswered, conflict("heartbeat"), registered, {
-    _tag: "ReadBack"
+    _tag: "ReadBack",
+    looks: 3
   }],
   [
     "reads the key if the first write is unanswered and the next heartbeat conflicts",
     firstUnanswered,
     conflict("heartbeat"),
     { ...registered, landedAt: Number.NEGATIVE_INFINITY, revision: 0 },
-    { _tag: "ReadBack" }
+    { _tag: "ReadBack", looks: 3 }
   ],
-  ["leaves while the heartbeat can still land", unanswered, leaveAsked, leavingUnanswered, remove]
+  ["leaves while the heartbeat can still land", unanswered, leaveAsked, leavingUnanswered, remove],
+  [
+    "writes again without a read if the late answer of the heartbeat arrives before the conflict of the next one",
+    { _tag: "Registered", record: draining, landedAt: 2000, revision: 6 },
+    conflict("heartbeat"),
+    { _tag: "Registered", record: draining, landedAt: 2000, revision: 6 },
+    { _tag: "WriteAgain" }
+  ],
+  [
+    "keeps what a later write has stored if the late answer of the heartbeat arrives after that",
+    { _tag: "Registered", record: draining, landedAt: 3000, revision: 7 },
+    landed,
+    { _tag: "Registered", record: draining, landedAt: 3000, revision: 7 },
+    done
+  ]
 ])
 
 table("A registered own record that has read the key after a conflict", [
@@ -227,7 +242,28 @@ table("A registered own record that has read the key after a conflict", [
     "adopts its own record at another revision",
     registered,
     readBack(own),
+    { ...registered, record: draining, landedAt: 1500, revision: 9 },
+    { _tag: "WriteAgain" }
+  ],
+  [
+    "keeps the time of its last write if that was later",
+    registered,
+    readBack(own, 900),
     { ...registered, record: draining, revision: 9 },
+    { _tag: "WriteAgain" }
+  ],
+  [
+    "reads again if the answer is older than what it has stored",
+    { ...registered, revision: 12 },
+    readBack(own),
+    { ...registered, revision: 12 },
+    { _tag: "ReadBackAgain", looks: 2 }
+  ],
+  [
+    "believes the last of several older answers, because the stream can have been rolled back",
+    { ...registered, revision: 12 },
+    readBack(own, 1500, 0),
+    { ...registered, record: draining, landedAt: 1500, revision: 9 },
     { _tag: "WriteAgain" }
   ],
   ["registers again if the key has no message", registered, readBack(nothing), { ...registered, revision: 0 }, {
@@ -274,7 +310,10 @@ table("An own record that leaves", [
     { _tag: "Leaving", record: draining, landedAt: 2000, mayLandOn: undefined },
     done
   ],
-  ["has no unanswered write after a conflict", leavingUnanswered, conflict("heartbeat"), leaving, { _tag: "ReadBack" }],
+  ["has no unanswered write after a conflict", leavingUnanswered, conflict("heartbeat"), leaving, {
+    _tag: "ReadBack",
+    looks: 3
+  }],
   [
     "keeps leaving if it reads its own record",
     leaving,

@@ -117,19 +117,22 @@ describe("a list", () => {
     ])
   })
 
-  it("may contain an old instance after another one of its service missed heartbeats at the same time", () => {
-    const of = (instance: string, ...at: ReadonlyArray<number>) => at.map((at): Checks.Heartbeat => ({ instance, at }))
-    const missed = of("orders/2", 80_000, 90_000, 150_000, 160_000, 170_000, 180_000)
-    /** Whether a list may contain both instances. */
-    const isAllowed = (time: number, last = 85_000, rest = missed) => {
-      const both = { ...lookup(time, time, true), instances: ["orders/1", "orders/2"] }
-      return check({ heartbeats: [...heartbeats(last), ...rest], lookups: [both] }, exact).length === 0
+  it("may contain an old instance after two others of its service missed heartbeats at the same time", () => {
+    const of = (at: ReadonlyArray<number>, ...instances: ReadonlyArray<string>) =>
+      instances.flatMap((instance) => at.map((at): Checks.Heartbeat => ({ instance, at })))
+    const missed = [80_000, 90_000, 150_000, 160_000, 170_000, 180_000]
+    const steady = [90_000, 104_999, 119_998, 134_997, 149_996, 160_000]
+    const both = of(missed, "orders/2", "orders/3")
+    /** Whether a list may contain all instances. */
+    const isAllowed = (time: number, last = 85_000, rest = both) => {
+      const all = { ...lookup(time, time, true), instances: ["orders/1", "orders/2", "orders/3"] }
+      return check({ heartbeats: [...heartbeats(last), ...rest], lookups: [all] }, exact).length === 0
     }
     assert.deepStrictEqual([150_000, 180_000, 180_001].map((time) => isAllowed(time)), [true, true, false])
-    assert.isTrue(isAllowed(160_000, 60_000), "exactly maxAge old when the other one fell silent")
+    assert.isTrue(isAllowed(160_000, 60_000), "exactly maxAge old when the others fell silent")
     assert.isFalse(isAllowed(160_000, 59_999), "expired before")
-    const steady = of("orders/2", 90_000, 104_999, 119_998, 134_997, 149_996, 160_000)
-    assert.isFalse(isAllowed(160_000, 85_000, steady), "no heartbeat missed")
+    assert.isFalse(isAllowed(160_000, 85_000, of(steady, "orders/2", "orders/3")), "no heartbeat missed")
+    assert.isFalse(isAllowed(160_000, 85_000, [...of(missed, "orders/2"), ...of(steady, "orders/3")]), "only one")
   })
 
   it("is checked during a disruption, too", () => {

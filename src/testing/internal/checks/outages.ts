@@ -9,14 +9,17 @@ import type { InstanceTimeline } from "./timelines.ts"
 /** A heartbeat counts as missed after this many intervals. */
 const missedAfter = 1.5
 
-/** Whether a lookup may list an instance with this last heartbeat, because another one missed heartbeats at that time. */
+/** The number of instances that must have missed heartbeats. */
+const fewest = 2
+
+/** Whether a lookup may list an instance with this last heartbeat, because others missed heartbeats at that time. */
 export const mayBeKept = (
   last: number,
   { from, until }: Lookup,
   ofService: ReadonlyArray<InstanceTimeline>,
   { heartbeat, maxAge, tolerance }: RegistryTimes
 ): boolean =>
-  ofService.some(({ heartbeats }) => {
+  ofService.filter(({ heartbeats }) => {
     for (let index = countUntil(heartbeats, until) - 1; index > 0; index--) {
       const [after, since] = [heartbeats[index - 1]!, heartbeats[index]!]
       if (since < from - maxAge - tolerance) return false
@@ -24,4 +27,4 @@ export const mayBeKept = (
       if (isMissed && last <= since && last + maxAge + tolerance >= after) return true
     }
     return false
-  })
+  }).length >= fewest

@@ -1,0 +1,176 @@
+/** Owners on slow links and in outages, in virtual time: slowness costs freshness, not life, and they are told why. */
+import { assert, describe } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import * as Registry from "../../src/Registry.ts"
+import { answerLost, away, type Fault, on, times } from "../support/links.ts"
+import { numbers, record } from "../support/suite.ts"
+import { again, defaults, key, test, until } from "./suite/inMemory.ts"
+import {
+  entryOf,
+  listed,
+  named,
+  openBucket,
+  startProcess,
+  tagsOf,
+  underneath,
+  watched,
+  world
+} from "./suite/processes.ts"
+
+/** Each request takes this long on its way, and the answer as long. */
+const slow = (oneWay: Duration.Input): Fault => (_, run) =>
+  Effect.sleep(oneWay).pipe(Effect.andThen(run), Effect.tap(() => Effect.sleep(oneWay)))
+
+describe("an owner with a slow link stays listed", () => {
+  const brisk = { maxAge: "3 seconds", heartbeat: "1 second" } as const
+  const cases: ReadonlyArray<readonly [what: string, oneWay: Duration.Input, times: Registry.Options]> = [
+    ["round trips of 2.2 s, by default", "1.1 seconds", defaults],
+    ["round trips of 4.8 s, by default", "2.4 seconds", defaults],
+    ["round trips of 0.7 s, with a heartbeat of 1 s", "350 millis", brisk],
+    ["round trips of 1.4 s, with a heartbeat of 1 s", "700 millis", brisk]
+  ]
+  for (const [what, oneWay, options] of cases) {
+    test(what, () =>
+      Effect.gen(function*() {
+        const [, owner, observer] = yield* world(options)
+        const events = yield* watched(observer)
+        const { visibility, whyLost } = yield* owner.enter(named("orders", "one"))
+        const told = yield* record(tagsOf(visibility))
+        yield* TestClock.adjust("1 minute")
+        yield* owner.link.set(slow(oneWay))
+        const look = Effect.andThen(TestClock.adjust("250 millis"), listed(observer))
+        for (const ids of yield* Effect.forEach(numbers(400), () => look)) assert.deepStrictEqual(ids, ["one"])
+        assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), [])
+        assert.deepStrictEqual(told.events, ["Visible"])
+        assert.isUndefined(yield* whyLost)
+      }))
+  }
+
+  test("although every answer of a write is lost, with round trips of 1.4 s", () =>
+    Effect.gen(function*() {
+      const [, owner, observer] = yield* world(defaults)
+      const { whyLost } = yield* owner.enter(named("orders", "one"))
+      yield* owner.link.set((call, run) =>
+        slow("700 millis")(call, call.operation === "put" ? answerLost(call, run) : run)
+      )
+      const look = Effect.andThen(TestClock.adjust("5 seconds"), listed(observer))
+      for (const ids of yield* Effect.forEach(numbers(60), () => look)) assert.deepStrictEqual(ids, ["one"])
+      assert.isUndefined(yield* whyLost)
+    }))
+})
+
+describe("an owner", () => {
+  test("reads again if the answer is older than its own last write", () =>
+    Effect.gen(function*() {
+      const [store, owner] = yield* world(defaults)
+      const { update, whyLost } = yield* owner.enter(named("orders", "one"))
+      const old = yield* store.history(key)
+      yield* update((current) => ({ ...current, status: "STANDBY" }))
+      yield* underneath(store, key, { color: "red" })
+      // A copy that lags behind answers twice.
+      let stale = 2
+      const lagging: Fault = (call, run) =>
+        call.operation === "history" && stale-- > 0 ? Effect.as(run, old as never) : run
+      yield* owner.link.set(lagging)
+      yield* TestClock.adjust("15 seconds")
+      assert.isUndefined(yield* whyLost)
+      const text = new TextDecoder().decode((yield* entryOf(store, key)).value)
+      assert.include(text, "\"color\":\"red\"")
+      assert.include(text, "STANDBY")
+      assert.isBelow(stale, 1)
+    }))
+
+  test("is told since when it is invisible, and why", () =>
+    Effect.gen(function*() {
+      const [, owner] = yield* world(defaults)
+      const { visibility } = yield* owner.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* owner.link.set(away)
+      yield* TestClock.adjust("1 minute")
+      const invisible = told.events.at(-1)
+      assert(invisible?._tag === "Invisible")
+      assert.strictEqual(DateTime.toEpochMillis(invisible.since), 30_000)
+      const reason = Option.getOrThrow(invisible.reason)
+      assert.strictEqual(reason._tag, "KVStoreError")
+      assert.include(reason.message, "disconnected")
+    }))
+
+  test("is invisible without a reason if its process did not run", () =>
+    Effect.gen(function*() {
+      const [, owner] = yield* world({ maxAge: "30 seconds", heartbeat: "10 seconds" })
+      const { visibility } = yield* owner.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* owner.link.set(on("put", () => Effect.never))
+      yield* TestClock.adjust("1 minute")
+      const invisible = told.events.at(-1)
+      assert(invisible?._tag === "Invisible")
+      assert.include(Option.getOrThrow(invisible.reason).message, "no answer within")
+    }))
+
+  test("writes soon after its store is back, also during the longest pause between its attempts", () =>
+    Effect.gen(function*() {
+      const [, owner] = yield* world(defaults)
+      yield* owner.enter(named("orders", "one"))
+      yield* owner.link.cut
+      yield* owner.link.set(away)
+      yield* TestClock.adjust("2 minutes")
+      const before = owner.link.landed.length
+      yield* again(
+        5,
+        Effect.gen(function*() {
+          // Attempts are 1.6 to 2.4 s apart now.
+          yield* TestClock.adjust("100 millis")
+          yield* owner.link.set(undefined)
+          yield* owner.link.heal
+          yield* TestClock.adjust("300 millis")
+          assert.isAbove(owner.link.landed.length, before)
+          yield* owner.link.cut
+          yield* owner.link.set(away)
+          yield* TestClock.adjust("1 minute")
+        })
+      )
+    }))
+
+  test("retries 3 times a second with a maxAge of 3 s", () =>
+    Effect.gen(function*() {
+      const [, owner] = yield* world({ maxAge: "3 seconds", heartbeat: "700 millis" })
+      yield* owner.enter(named("orders", "one"))
+      yield* owner.link.set(away)
+      yield* TestClock.adjust("10 seconds")
+      const before = owner.link.calls.length
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(owner.link.calls.length - before, 25)
+    }))
+
+  test("started at the same time as others does not write at the same times", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const owners = yield* Effect.forEach(numbers(20), () => startProcess(store, defaults))
+      for (const [index, owner] of owners.entries()) yield* owner.enter(named("orders", `i${index}`))
+      yield* TestClock.adjust("12 seconds")
+      const second = owners.map(({ link }) => Math.round(link.landed[1]!.sentAt))
+      assert.isAbove(new Set(second).size, 15)
+      for (const at of second) {
+        assert.isAtLeast(at, 9000)
+        assert.isAtMost(at, 10_000)
+      }
+    }))
+
+  test("is told of a duplicate once, and by its visibility", () =>
+    Effect.gen(function*() {
+      const [, owner, other] = yield* world(defaults)
+      const { visibility, whyLost } = yield* owner.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* other.enter(named("orders", "one"), { onDuplicate: "replace" })
+      yield* until(whyLost, (why) => why === "DuplicateInstance")
+      yield* owner.link.set(times(0, "put", away))
+      yield* TestClock.adjust("1 minute")
+      const invisible = told.events.at(-1)
+      assert(invisible?._tag === "Invisible")
+      assert.strictEqual(Option.getOrThrow(invisible.reason)._tag, "DuplicateInstance")
+    }))
+})

@@ -1,0 +1,82 @@
+/** Planted bugs of owners: slow links, stale answers, outages. */
+import type { Mutant } from "./models.ts"
+
+const own = "src/internal/registry/ownRecord.ts"
+const state = "src/internal/registry/ownState.ts"
+const schedule = "src/internal/registry/schedule.ts"
+const tests = "test/Registry/owners.test.ts"
+const table = "test/internal/registry/ownState.test.ts"
+
+const base = { scenario: "single", runs: 1 } as const
+
+export const owners: ReadonlyArray<Mutant> = [
+  {
+    ...base,
+    name: "late answers are not taken",
+    from: "a round trip of 0.7 s with a heartbeat of 1 s, which expired living instances, R12",
+    file: own,
+    find: "if (exit.value._tag === \"Landed\" && this.state._tag !== \"Ended\") this.apply(exit.value)",
+    replace: "",
+    test: { file: tests, name: "round trips of 1.4 s, with a heartbeat of 1 s" }
+  },
+  {
+    ...base,
+    name: "the timeout of an attempt does not follow the round trip",
+    from: "a round trip of 2.2 s with the default times, R12",
+    file: own,
+    find: "Duration.max(attemptTimeout, slow)",
+    replace: "Duration.min(attemptTimeout, Duration.max(slow, attemptTimeout))",
+    test: { file: tests, name: "round trips of 1.4 s, with a heartbeat of 1 s" }
+  },
+  {
+    ...base,
+    name: "a late answer replaces what a later write has stored",
+    from: "two answers in the wrong order, R12",
+    file: state,
+    find: "if (revision <= knownRevision(state)) return { next: state, command: done }",
+    replace: "",
+    test: {
+      file: table,
+      name: "keeps what a later write has stored if the late answer of the heartbeat arrives after that"
+    }
+  },
+  {
+    ...base,
+    name: "a stale read-back is taken as final",
+    from: "a copy that lags behind, R11",
+    file: state,
+    find: "seen.revision < knownRevision(state) && looks > 0",
+    replace: "seen.revision < knownRevision(state) && looks > 3",
+    test: { file: table, name: "reads again if the answer is older than what it has stored" }
+  },
+  {
+    ...base,
+    name: "a store that is back does not end the pause of an owner",
+    from: "a restart of 1 s with a maxAge of 3 s, R12",
+    file: schedule,
+    find: "return Effect.raceFirst(Effect.flatMap(jittered, Effect.sleep), back)",
+    replace: "return Effect.andThen(Effect.flatMap(jittered, Effect.sleep), Effect.raceFirst(Effect.void, back))",
+    test: {
+      file: tests,
+      name: "writes soon after its store is back, also during the longest pause between its attempts"
+    }
+  },
+  {
+    ...base,
+    name: "heartbeats have no jitter",
+    from: "a fleet that starts at the same time, R13",
+    file: schedule,
+    find: "const leastPart = 0.9",
+    replace: "const leastPart = 1",
+    test: { file: tests, name: "started at the same time as others does not write at the same times" }
+  },
+  {
+    ...base,
+    name: "an adopted record counts as never stored",
+    from: "an owner that told of missed heartbeats which were stored, R11",
+    file: state,
+    find: "registered(decision.record, Math.max(landedAt, at), decision.revision)",
+    replace: "registered(decision.record, landedAt, decision.revision)",
+    test: { file: table, name: "adopts its own record at another revision" }
+  }
+]
