@@ -313,7 +313,7 @@ export interface RegistryHistory {
   readonly deregistrations?: ReadonlyArray<Deregistration> | undefined
   /** The disruptions of nodes and of the store, in any order. */
   readonly disruptions: ReadonlyArray<Disruption>
-  /** The times at which the store deleted the consumers of all watches: milliseconds, in any order. Default: none. */
+  /** The times at which consumers of watches were lost in the store: milliseconds, in any order. Default: none. */
   readonly interruptions?: ReadonlyArray<number> | undefined
   /** The lookups, in any order. */
   readonly lookups: ReadonlyArray<Lookup>
@@ -495,12 +495,14 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   it never settles. A time counts as a disturbance if NO instance sends a heartbeat for
  *   half of `maxAge`, because the store may be down, for at most `maxAge` after the store
  *   can have answered. This does not apply to a registry with only one instance.
+ * - A view adds an instance only if its last heartbeat is at most `maxAge + 2 x tolerance` old,
+ *   except in the times in which a list may contain instances that are too old.
  * - `observers keep live instances`: a view (see `Lookup.since`) removes an instance only if
  *   its record was removed or lost, or if the store has accepted none of its heartbeats for
  *   `maxAge - 2 x tolerance`. Disruptions of the observer are no reason, however long they
  *   are. Outages of the store of 3 s or more do not count as time without heartbeats, and
  *   until the instances have had `heartbeat + 2.5 s` after one, the limit is
- *   `2 x (maxAge - tolerance)`. A view that begins after an outage knows nothing of it. A
+ *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count. A
  *   list contains the instances that a view of its node lists before and after it.
  *
  * Lifetimes:

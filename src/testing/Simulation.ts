@@ -310,7 +310,10 @@ export interface Facts {
   readonly stored: ReadonlyArray<StoredWrite>
   /** The losses of messages in buckets. */
   readonly losses: ReadonlyArray<Loss>
-  /** The times at which all consumers of a bucket were deleted by `SimulatedStore.dropConsumers`. */
+  /**
+   * The times at which consumers of a bucket were lost that no client had deleted: by a fault of the bucket, or because
+   * they had no pull for 10 s. A watch that loses its consumer creates another one.
+   */
   readonly consumerLosses: ReadonlyArray<{
     /** The name of the bucket. */
     readonly bucket: string

@@ -10,7 +10,10 @@ import * as Scenario from "../../src/testing/Scenario.ts"
 import { startCrew } from "../../tools/simulation/runner.ts"
 import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 
-/** The number of runs of each scenario. `mixed` has every kind of fault except `NarrowLink`, the others have some. 60 runs of `observers` take 9 s. */
+/**
+ * The number of runs of each scenario. `mixed` has every kind of fault except `NarrowLink`, the others have some. 60 runs
+ * of `observers` take 9 s.
+ */
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
   mixed: 1200,

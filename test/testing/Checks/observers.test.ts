@@ -51,9 +51,9 @@ const rules = (history: Partial<Checks.RegistryHistory>) => [...new Set(check(hi
 
 const keep = "observers keep live instances"
 
-/** Whether a view may remove the instance at a time, which it has listed 100 ms before. */
+/** Whether a view may remove the instance at a time, which it has listed from 6 s on and still 100 ms before. */
 const mayRemove = (at: number, history: Partial<Checks.RegistryHistory> = {}, before = at - 100) =>
-  !rules({ ...history, lookups: [view(before, true), view(at, false)] }).includes(keep)
+  !rules({ ...history, lookups: [view(6_000, true), view(before, true), view(at, false)] }).includes(keep)
 
 /** Whether a view may list the instance at a time. */
 const mayList = (at: number, history: Partial<Checks.RegistryHistory>) =>
@@ -122,12 +122,26 @@ describe("a view", () => {
     assert.deepStrictEqual(rules({ disruptions, lookups: [view(99_000, true), view(99_500, false, 99_400)] }), [])
   })
 
-  it("that begins after an outage of the store judges by the age of the records", () => {
+  it("that begins after an outage of the store, or lists the instance after it, judges by the age of the record", () => {
     const disruptions = [outage(95_000, 125_000)]
-    const lookups = (since: number) => [view(130_000, true, since), view(130_500, false, since)]
     const heartbeats = silent(95_000, 140_000)
-    assert.deepStrictEqual(rules({ disruptions, heartbeats, lookups: lookups(90_000) }), [keep])
-    assert.deepStrictEqual(rules({ disruptions, heartbeats, lookups: lookups(126_000) }), [])
+    const removed = (...lookups: ReadonlyArray<Checks.Lookup>) => rules({ disruptions, heartbeats, lookups })
+    assert.deepStrictEqual(removed(view(94_000, true), view(130_000, true), view(130_500, false)), [keep])
+    assert.deepStrictEqual(removed(view(126_000, true, 126_000), view(130_500, false, 126_000)), [])
+    assert.deepStrictEqual(removed(view(94_000, false), view(119_000, true), view(130_500, false)), [
+      "live instances are listed"
+    ], "at 94 s it was missing")
+  })
+
+  it("adds an instance only if its record is not too old, also if a watch replays it", () => {
+    const heartbeats = until(100_000)
+    const adds = (at: number, disruptions: ReadonlyArray<Checks.Disruption>) =>
+      rules({ heartbeats, disruptions, lookups: [view(at - 100, false), view(at, true)] })
+    const disruptions = [cut(99_000, 128_000), outage(100_500, 115_000)]
+    assert.deepStrictEqual(adds(132_000, disruptions), [], "its node does not know the time of the store")
+    assert.deepStrictEqual(adds(132_000, [outage(100_500, 115_000)]), [])
+    assert.deepStrictEqual(adds(132_001, [outage(100_500, 131_000)]), ["expired instances are not listed"])
+    assert.deepStrictEqual(adds(132_001, [outage(100_500, 131_000), cut(129_000, 130_000)]), [])
   })
 
   it("is reported with the last heartbeat and the views before and after", () => {
@@ -236,7 +250,7 @@ describe("a list on a node with a view", () => {
   })
 
   it("need not contain it if the view changes meanwhile, or is another one", () => {
-    assert.deepStrictEqual(listed(false, view(139_900, false), view(140_200, true)), [])
+    assert.deepStrictEqual(listed(false, view(139_900, true), view(140_200, false)), [])
     assert.deepStrictEqual(listed(false, view(139_900, true, 1_000), view(140_200, true, 140_000)), [])
   })
 

@@ -33,7 +33,8 @@ export const disruptionsOf = (disruptions: ReadonlyArray<Disruption>) =>
 export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions, [])
 
 /**
- * The times in which a node may not know the store's time, because a suspension may have stopped its clock: from a
+ * The times in which a node may not know the store's time, because a suspension may have stopped its clock until it reads
+ * the store's clock: from a
  * disruption of the node itself until `settling` milliseconds after it. A disruption that begins within this time
  * extends it.
  */

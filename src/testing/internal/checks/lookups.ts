@@ -2,7 +2,7 @@
  * Checks lookups against the heartbeats and removals in the store.
  */
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../Checks.ts"
-import { recovery, unsettledOf } from "./disruptions.ts"
+import { recovery } from "./disruptions.ts"
 import { lastBefore, lastUntil, touches } from "./intervals.ts"
 import { keptInView, nothingKept, observed, observersOf } from "./observers.ts"
 import { mayBeKept } from "./outages.ts"
@@ -120,8 +120,6 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
   const { tolerance, maxAge, readLag = 0 } = times
   const observers = observersOf(history, times, records)
   const views = viewsOf(history.lookups)
-  // A suspended machine misses time until it reads the store's clock.
-  const unsettled = unsettledOf(history.disruptions, tolerance + recovery)
   // After a disruption the observer must reconnect, and live instances must send a heartbeat.
   const settling = maxAge + tolerance + recovery
 
@@ -145,7 +143,7 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
     const last = lastUntil(record.heartbeats, until)
     const mayKeep = how === "watch"
       ? observers.mayKeep(lookup, last)
-      : isViewed || touches(unsettled(node), from, until)
+      : isViewed || touches(observers.unsettled(node), from, until)
     return mayKeep || mayBeKept(last, lookup, records.ofService(lookup.service), times)
       ? undefined
       : unduly(record, lookup, absence)

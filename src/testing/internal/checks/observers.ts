@@ -10,10 +10,11 @@ import {
   onceForEach,
   ownDisruptionsOf,
   recovery,
-  silencesOf
+  silencesOf,
+  unsettledOf
 } from "./disruptions.ts"
-import { countUntil, lastTouching, measure, merge, type Span, touches } from "./intervals.ts"
-import { type Finding, seconds } from "./report.ts"
+import { countUntil, lastTouching, lastUntil, measure, merge, type Span, touches } from "./intervals.ts"
+import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, type Timelines } from "./timelines.ts"
 import type { View, Views } from "./views.ts"
 
@@ -38,6 +39,8 @@ export interface Observers {
   readonly mayKeep: (lookup: Lookup, lastHeartbeat: number) => boolean
   /** The disruptions of the node itself. */
   readonly own: DisruptionsOf
+  /** The times in which a node may not know the store's time. */
+  readonly unsettled: DisruptionsOf
   /** The outages of the store that every observer notices. */
   readonly outages: ReadonlyArray<Span>
 }
@@ -66,7 +69,8 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   }
   const outages = merge(history.disruptions.filter(({ node }) => node === undefined))
     .filter(({ from, until }) => until - from >= noticed)
-  return { disturbed, mayKeep, outages, own: ownDisruptionsOf(history.disruptions) }
+  const unsettled = unsettledOf(history.disruptions, late)
+  return { disturbed, mayKeep, outages, own: ownDisruptionsOf(history.disruptions), unsettled }
 }
 
 // ------------------------------------------------------------ observers keep live instances
@@ -75,7 +79,15 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
 interface Step {
   readonly before: Lookup
   readonly after: Lookup
+  /** Since when the view has listed the instance. */
+  readonly listedSince: number
 }
+
+const viewed = ({ instances, node, service, until }: Lookup): Fact => ({
+  at: until,
+  who: node,
+  what: `its view of "${service}" is [${instances.join(", ")}]`
+})
 
 /** Whether the record of an instance was removed or lost when the view may have learned of it between two lookups. */
 const isRemoved = (
@@ -99,14 +111,14 @@ const isRemoved = (
  */
 const mayHaveExpired = (
   { heartbeats }: InstanceTimeline,
-  { after, before }: Step,
+  { after, before, listedSince }: Step,
   times: RegistryTimes,
   { disturbed, outages: known, own }: Observers
 ): boolean => {
   const { maxAge, tolerance } = times
   const missed = disturbed(after.node)
-  // A view that begins after an outage knows nothing of it, and judges by the age of the records.
-  const outages = known.filter(({ from }) => from >= after.since!)
+  // An instance that was not listed before an outage is as old as its record.
+  const outages = known.filter(({ from }) => from >= listedSince)
   const settles = outages.map(({ from, until }) => ({
     from: from + noticed,
     until: until + settlingOf(times) - tolerance
@@ -137,32 +149,60 @@ const forgotten = (record: InstanceTimeline, { after, before }: Step, last: numb
   at: after.until,
   message: `the watch of "${after.service}" on ${after.node} removes ${record.instance}, ` +
     `whose last heartbeat was ${seconds(after.until - last)} s ago`,
-  facts: [
-    { at: before.until, who: before.node, what: `its view of "${before.service}" is [${before.instances.join(", ")}]` },
-    heartbeat(record.instance, last),
-    { at: after.until, who: after.node, what: `its view of "${after.service}" is [${after.instances.join(", ")}]` }
-  ]
+  facts: [viewed(before), heartbeat(record.instance, last), viewed(after)]
 })
 
-/** Finds live instances that a view has removed. */
-const removedFrom = (
+/** An instance that a view announces although its record is too old: what a watch replays after a gap is as old as it is. */
+const announced = (record: InstanceTimeline, { after, before }: Step, last: number): Finding => ({
+  rule: "expired instances are not listed",
+  at: after.until,
+  message: `the watch of "${after.service}" on ${after.node} adds ${record.instance}, ` +
+    `which has sent no heartbeat for ${seconds(after.until - last)} s`,
+  facts: [viewed(before), heartbeat(record.instance, last), viewed(after)]
+})
+
+/** An instance that has sent a heartbeat, with the time of its last one at a lookup. */
+const heardOf = (records: Timelines, instance: string, { until }: Lookup) => {
+  const record = records.all.get(instance)
+  const last = record === undefined ? none : lastUntil(record.heartbeats, until)
+  return record === undefined || last === none ? undefined : { record, last }
+}
+
+/** Finds live instances that a view has removed, and dead ones that it has added. */
+const changesOf = (
   view: View,
   times: RegistryTimes,
   records: Timelines,
   observers: Observers
-): ReadonlyArray<Finding> =>
-  view.slice(1).flatMap((after, index) => {
-    const before = view[index]!
-    const listed = new Set(after.instances)
-    return before.instances.flatMap((instance) => {
-      const record = records.all.get(instance)
-      if (listed.has(instance) || record === undefined) return []
-      const step = { before, after }
-      const last = record.heartbeats[countUntil(record.heartbeats, after.until) - 1]
-      if (last === undefined || isRemoved(record, step, times, observers.disturbed(after.node))) return []
-      return mayHaveExpired(record, step, times, observers) ? [] : [forgotten(record, step, last)]
-    })
+): ReadonlyArray<Finding> => {
+  const oldest = times.maxAge + 2 * times.tolerance
+  const found: Array<Finding> = []
+  const remove = (instance: string, step: Step) => {
+    const heard = heardOf(records, instance, step.after)
+    if (heard === undefined || isRemoved(heard.record, step, times, observers.disturbed(step.after.node))) return
+    if (!mayHaveExpired(heard.record, step, times, observers)) found.push(forgotten(heard.record, step, heard.last))
+  }
+  const add = (instance: string, step: Step) => {
+    const { node, until } = step.after
+    const heard = heardOf(records, instance, step.after)
+    if (heard === undefined || until - heard.last <= oldest) return
+    if (!touches(observers.unsettled(node), until, until)) found.push(announced(heard.record, step, heard.last))
+  }
+  /** The instances of the view, with the time since which it has listed each. */
+  let listed: ReadonlyMap<string, number> = new Map()
+  view.forEach((after, index) => {
+    const [former, before] = [listed, view[index - 1]]
+    listed = new Map(after.instances.map((instance) => [instance, former.get(instance) ?? after.until]))
+    if (before === undefined) return
+    for (const [instance, listedSince] of former) {
+      if (!listed.has(instance)) remove(instance, { before, after, listedSince })
+    }
+    for (const [instance, listedSince] of listed) {
+      if (!former.has(instance)) add(instance, { before, after, listedSince })
+    }
   })
+  return found
+}
 
 /** What the view of a process listed around a call of `list`. */
 export interface Kept {
@@ -189,4 +229,4 @@ export const observed = (
   times: RegistryTimes,
   records: Timelines,
   observers: Observers
-): ReadonlyArray<Finding> => all.flatMap((view) => removedFrom(view, times, records, observers))
+): ReadonlyArray<Finding> => all.flatMap((view) => changesOf(view, times, records, observers))

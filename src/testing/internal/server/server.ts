@@ -65,6 +65,7 @@ export class SimulatedServer {
   readonly known = new Set<string>()
   private readonly interest = new Interest()
   private readonly listeners: Array<(event: StoredPublication) => void> = []
+  private readonly lossListeners: Array<(stream: string) => void> = []
   private readonly api: Api
   private readonly surroundings: Surroundings
   /** The number of streams created so far: it makes their creation times unique. */
@@ -82,6 +83,9 @@ export class SimulatedServer {
       epoch: options.epoch,
       stored: (event) => {
         for (const listener of this.listeners) listener(event)
+      },
+      consumersLost: (stream) => {
+        for (const listener of this.lossListeners) listener(stream)
       }
     }
     this.api = new Api({
@@ -168,6 +172,11 @@ export class SimulatedServer {
   /** Registers a listener for every stored message, including expiry markers. */
   onStored(listener: (event: StoredPublication) => void): void {
     this.listeners.push(listener)
+  }
+
+  /** Registers a listener for every loss of consumers of a stream that no client has deleted. */
+  onConsumersLost(listener: (stream: string) => void): void {
+    this.lossListeners.push(listener)
   }
 
   private handle(

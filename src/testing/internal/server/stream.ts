@@ -35,6 +35,8 @@ export interface Surroundings {
   readonly isOld: boolean
   readonly epoch: number
   readonly stored: (event: StoredPublication) => void
+  /** Called when consumers of a stream were removed that no client had deleted. */
+  readonly consumersLost: (stream: string) => void
 }
 
 /** The maximum difference between the wall clocks of two server nodes, in milliseconds. */
@@ -211,7 +213,10 @@ export class SimulatedStream implements Target {
       interest,
       isOld,
       keepsOne: () => this.limits.historySize === 1,
-      onAbandoned: (abandoned) => this.removeConsumer(abandoned, true)
+      onAbandoned: (abandoned) => {
+        this.removeConsumer(abandoned, true)
+        this.surroundings.consumersLost(this.name)
+      }
     })
     this.consumers.set(settings.name, consumer)
     ;(home?.crowd ?? this.crowd).add(consumer)
@@ -237,6 +242,7 @@ export class SimulatedStream implements Target {
     if (lost === 0) return
     this.work.injected("consumers lost")
     this.work.note(() => `${lost} consumers of ${this.name} lost`)
+    this.surroundings.consumersLost(this.name)
   }
 
   /** Leaves the stream without a leader for `gapMillis`. An election in progress then ends `gapMillis` from now. */

@@ -135,6 +135,9 @@ export class Fleet {
       const bucket = bucketOf(stream)
       this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
     })
+    this.server.onConsumersLost((stream) => {
+      this.consumerLosses.push({ bucket: bucketOf(stream), at: now() })
+    })
     this.director = new Actor(this.world, "director")
     this.ownClock = new NodeClock(this.world, "director", { epoch, offset: 0, rate: 1 })
     this.service = {
@@ -368,13 +371,7 @@ export class Fleet {
           messages,
           (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
         ),
-      dropConsumers: Effect.sync(() =>
-        each((stream) => {
-          if (server.stream(stream) === undefined) return
-          this.consumerLosses.push({ bucket: bucketOf(stream), at: world.now() })
-          server.dropConsumers(stream)
-        })
-      ),
+      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
       lag: (duration) =>
         withSetting(time, "lag", duration, (value) => {
           const millis = Duration.toMillis(value)
