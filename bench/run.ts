@@ -3,8 +3,8 @@
  *
  *   node bench/run.ts <measurement> | long [--quick] [--patience <seconds>] [--only <text>]
  *
- * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, replicas, simulation,
- * snapshot, stored-records.
+ * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, registry,
+ * replicas, simulation, snapshot, stored-records.
  * `long` runs all of them. `faults` runs each fault five times.
  *
  * With `--quick`, `snapshot` and `big-watches` read less data. `big-watches` waits 60 s, or `--patience`, for the watches
@@ -21,6 +21,7 @@ import { leftovers } from "./leftovers.ts"
 import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
+import { registry } from "./registry.ts"
 import { replicas } from "./replicas.ts"
 import { simulation } from "./simulation.ts"
 import { quickSizes, snapshot, usualSizes } from "./snapshot.ts"
@@ -57,6 +58,7 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   linearizability,
   listing,
   overhead,
+  registry,
   replicas,
   simulation,
   snapshot: snapshot(quick ? quickSizes : usualSizes),

@@ -3,14 +3,11 @@
  * and how much memory an open watch keeps for each key.
  */
 import { jetstream } from "@nats-io/jetstream"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
-import { whenProcessEnds } from "../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../tools/natsServer/server.ts"
 import { toTable } from "../tools/table.ts"
+import { resultOf } from "./support/forked.ts"
 import { rounded } from "./support/measure.ts"
 import { connection, openStore } from "./support/store.ts"
 
@@ -58,21 +55,8 @@ const Measured = Schema.Struct({ ours: OfWatch, theirs: OfWatch })
 /** The result of one process. */
 export type Measured = typeof Measured.Type
 
-class ProcessFailed extends Data.TaggedError("ProcessFailed")<{ readonly message: string }> {}
-
-const script = fileURLToPath(new URL("support/snapshots.ts", import.meta.url))
-
 const runProcess = (task: Task) =>
-  Effect.callback<unknown, ProcessFailed>((resume) => {
-    const child = fork(script, [JSON.stringify(task)], { execArgv: ["--expose-gc"] })
-    const takeBack = whenProcessEnds(() => child.kill("SIGKILL"))
-    child.once("message", (message) => resume(Effect.succeed(message)))
-    child.once("exit", (code) => {
-      takeBack()
-      resume(new ProcessFailed({ message: `the process ended with code ${code} before it sent its result` }))
-    })
-    return Effect.sync(() => child.kill("SIGKILL"))
-  }).pipe(Effect.flatMap(Schema.decodeUnknownEffect(Measured)))
+  Effect.flatMap(resultOf(new URL("support/snapshots.ts", import.meta.url), task), Schema.decodeUnknownEffect(Measured))
 
 const keyOf = (n: number) => `key.${n}.`.padEnd(keyLength, "x")
 
