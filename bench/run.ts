@@ -4,7 +4,7 @@
  *   node bench/run.ts <measurement> | long [--quick] [--patience <seconds>] [--only <text>]
  *
  * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, registry,
- * replicas, simulation, snapshot, stored-records.
+ * registry-fleet, replicas, simulation, snapshot, stored-records.
  * `long` runs all of them. `faults` runs each fault five times.
  *
  * With `--quick`, `snapshot` and `big-watches` read less data. `big-watches` waits 60 s, or `--patience`, for the watches
@@ -22,6 +22,7 @@ import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
 import { overhead } from "./overhead.ts"
 import { registry } from "./registry.ts"
+import { registryFleet } from "./registryFleet.ts"
 import { replicas } from "./replicas.ts"
 import { simulation } from "./simulation.ts"
 import { quickSizes, snapshot, usualSizes } from "./snapshot.ts"
@@ -59,6 +60,7 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   listing,
   overhead,
   registry,
+  "registry-fleet": registryFleet,
   replicas,
   simulation,
   snapshot: snapshot(quick ? quickSizes : usualSizes),
