@@ -214,10 +214,12 @@ export class View {
     return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
   }
 
-  /** When an instance expires, if nothing changes. */
+  /** When an instance expires, if nothing changes. None does while the view does not judge. */
   expiryOf(key: string, now: number): number {
     const known = this.live.get(key)
-    return known === undefined ? Number.POSITIVE_INFINITY : now + this.dueAt(known) - this.connected.at(now)
+    return known === undefined || !this.isJudging
+      ? Number.POSITIVE_INFINITY
+      : now + this.dueAt(known) - this.connected.at(now)
   }
 
   /** When there is something to do: the next expiry, or a silence to explain; undefined while there is nothing. */

@@ -138,6 +138,7 @@ describe("an instance in a view", () => {
     seen(view, key, instance, 29, 0)
     assert.deepStrictEqual(expiredAt(view, 100), [])
     assert.isUndefined(view.nextWake(100))
+    assert.strictEqual(view.expiryOf(key, 100), Number.POSITIVE_INFINITY)
     view.loaded()
     assert.deepStrictEqual(expiredAt(view, 100), [key])
   })
