@@ -33,7 +33,10 @@ type Counted = Pick<ServiceInstance, "serviceName" | "status">
 /** The numbers of instances by service and status, as a gauge. A series without instances is removed. */
 export class InstanceCounts {
   private readonly bucket: string
-  private readonly counts = new Map<string, { readonly of: Counted; count: number }>()
+  private readonly counts = new Map<
+    string,
+    { readonly series: ReturnType<InstanceCounts["seriesOf"]>; count: number }
+  >()
 
   private constructor(bucket: string) {
     this.bucket = bucket
@@ -43,14 +46,14 @@ export class InstanceCounts {
     return Metric.withAttributes(registryInstances, { bucket: this.bucket, service, status })
   }
 
-  private add({ serviceName, status }: Counted, by: 1 | -1): Effect.Effect<void> {
-    const key = `${serviceName} ${status}`
-    const known = this.counts.get(key) ?? { of: { serviceName, status }, count: 0 }
+  private add(counted: Counted, by: 1 | -1): Effect.Effect<void> {
+    const key = `${counted.serviceName} ${counted.status}`
+    const known = this.counts.get(key) ?? { series: this.seriesOf(counted), count: 0 }
     known.count += by
     this.counts.set(key, known)
-    if (known.count > 0) return Metric.update(this.seriesOf(known.of), known.count)
+    if (known.count > 0) return Metric.update(known.series, known.count)
     this.counts.delete(key)
-    return Effect.asVoid(Metric.remove(this.seriesOf(known.of)))
+    return Effect.asVoid(Metric.remove(known.series))
   }
 
   /** An instance has appeared (no `before`), has changed, or has gone (no `after`). */
@@ -63,7 +66,7 @@ export class InstanceCounts {
   }
 
   private readonly removeAll = Effect.suspend(() =>
-    Effect.forEach(this.counts.values(), (known) => Metric.remove(this.seriesOf(known.of)), { discard: true })
+    Effect.forEach(this.counts.values(), ({ series }) => Metric.remove(series), { discard: true })
   )
 
   /** Counts the instances of a bucket until the scope closes. */
