@@ -25,7 +25,7 @@ const openers = new Set([91, 123])
 const closers = new Set([93, 125])
 
 /** The index of the quote that ends the string which begins at `from`, or the end of the text. */
-const endOfString = (text: string, from: number): number => {
+export const endOfString = (text: string, from: number): number => {
   let at = from + 1
   while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1
   return at

@@ -81,6 +81,19 @@ export const observers: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "by a defect fails its subscribers, expires no instance, and is not given to new ones" }
   },
   {
+    name: "a change of one character is taken for a heartbeat",
+    from: "a comparison of lengths, R24",
+    file: "src/internal/registry/heartbeatText.ts",
+    find: "if (!isDigitOfTime) return undefined",
+    replace: "",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: "test/internal/registry/heartbeatText.test.ts",
+      name: "does not recognise a record with another field"
+    }
+  },
+  {
     name: "a list forgets what the view of its process keeps",
     from: "an empty list after an outage, R25",
     file: "src/internal/registry/service.ts",

@@ -3,7 +3,7 @@
  * (docs/protocols/registry.md, R4 to R6).
  */
 import * as Clock from "effect/Clock"
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -25,6 +25,10 @@ export interface Access {
   readonly decode: (entry: KVEntry) => Result.Result<InstanceRecord, unknown>
   /** The current time of the registry's clock. */
   readonly now: () => number
+  /** The time of a heartbeat whose record has the time `sent`, in milliseconds since 1970. */
+  readonly heartbeatAt: (entry: KVEntry, sent: number) => DateTime.Utc
+  /** Milliseconds since a heartbeat. */
+  readonly ageAt: (heartbeat: DateTime.Utc) => number
   /** Milliseconds since the last heartbeat. */
   readonly ageOf: (record: InstanceRecord) => number
   /** The age at which an instance is expired, in milliseconds: that of its owner, within bounds (R5). */
@@ -89,6 +93,8 @@ export const make = Effect.fnUntraced(function*(
       annotate("Registry", { bucket })(undecodables.log(key, revision, cause)),
     maxAge: options.maxAge,
     decode: decodeEntry,
+    heartbeatAt: (entry, sent) => options.clock === "store" ? entry.created : DateTime.makeUnsafe(sent),
+    ageAt: (heartbeat) => since(clock, heartbeat),
     now: () => clock.currentTimeMillisUnsafe(),
     ageOf,
     maxAgeOf,

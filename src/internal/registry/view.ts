@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { KVEvent } from "../../KVStore.ts"
+import type { KVEntry, KVEvent } from "../../KVStore.ts"
 import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
 import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
@@ -24,6 +24,7 @@ import { annotate } from "../logs.ts"
 import { reachabilityOf } from "../reachability.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
+import { HeartbeatText } from "./heartbeatText.ts"
 import { type Aged, ages } from "./outages.ts"
 import { type InstanceRecord, keyPrefix } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
@@ -93,28 +94,44 @@ class Alarm {
   }
 }
 
+/** A record, and what recognises the next heartbeats of its owner. */
+interface Received extends Aged {
+  readonly text: HeartbeatText | undefined
+}
+
 /** Applies the events of the store to the view. Fails when the watch ends. */
 const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
   const { access, alarm, clock, ready, view } = shared
   /** The records of the snapshot. They are judged together, because they can show an outage. */
-  const snapshot = new Map<string, Aged>()
+  const snapshot = new Map<string, Received>()
 
-  const seen = (key: string, { maxAge, record: { instance, nonce } }: Aged, age: number) =>
-    Effect.suspend(() => {
-      const now = monotonicMillis(clock)
-      const change = view.seen(key, { instance, nonce, maxAge, age }, now)
-      // Wake the timer after the update: its fiber runs immediately and must see the new instance.
-      if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
-      return publish(shared, change)
-    })
+  const seen = (key: string, { maxAge, record: { instance, nonce }, text }: Received, age: number) => {
+    const now = monotonicMillis(clock)
+    const change = view.seen(key, { instance, nonce, maxAge, age, text }, now)
+    // Wake the timer after the update: its fiber runs immediately and must see the new instance.
+    if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
+    return publish(shared, change)
+  }
 
-  const onRecord = (key: string, record: InstanceRecord) =>
-    Effect.suspend(() => {
-      const aged = access.aged(record)
-      if (view.phase._tag !== "Loading") return seen(key, aged, access.ageOf(record))
-      snapshot.set(key, aged)
-      return Effect.void
-    })
+  const onRecord = ({ key, value }: KVEntry, record: InstanceRecord) => {
+    const received = { ...access.aged(record), text: HeartbeatText.of(value) }
+    if (view.phase._tag !== "Loading") return seen(key, received, access.ageOf(record))
+    snapshot.set(key, received)
+    return Effect.void
+  }
+
+  const onPut = (entry: KVEntry): Effect.Effect<unknown> => {
+    const sent = view.heartbeatIn(entry.key, entry.value)
+    if (sent === undefined) {
+      return Result.match(access.decode(entry), {
+        onFailure: (cause) => access.reportUndecodable(entry, cause),
+        onSuccess: (record) => onRecord(entry, record)
+      })
+    }
+    const heartbeat = access.heartbeatAt(entry, sent)
+    view.beat(entry.key, heartbeat, access.ageAt(heartbeat), monotonicMillis(clock))
+    return Effect.void
+  }
 
   const onReady = Effect.suspend(() => {
     const records = [...snapshot]
@@ -134,10 +151,7 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
     if (event._tag === "Removed") view.heard(event.revision, monotonicMillis(clock))
     switch (event._tag) {
       case "Put":
-        return Result.match(access.decode(event.entry), {
-          onFailure: (cause) => access.reportUndecodable(event.entry, cause),
-          onSuccess: (record) => onRecord(event.entry.key, record)
-        })
+        return onPut(event.entry)
       case "Removed":
         return onRemoved(event)
       case "Ready":

@@ -9,6 +9,7 @@ import * as Equal from "effect/Equal"
 import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { ConnectedTime } from "./connectedTime.ts"
+import type { HeartbeatText } from "./heartbeatText.ts"
 import { changed } from "./record.ts"
 
 /** A change with its number. A subscriber skips the changes that its snapshot already contains. */
@@ -38,11 +39,35 @@ export interface Seen {
   readonly age: number
   /** The age at which it is expired, in milliseconds. */
   readonly maxAge: number
+  /** Recognises the next heartbeats. */
+  readonly text: HeartbeatText | undefined
 }
 
-interface Known extends Pick<Seen, "instance" | "nonce" | "maxAge"> {
+/** A live instance. Its heartbeats move the two times only. */
+class Known {
+  private latest: ServiceInstance
+  readonly nonce: string | undefined
+  readonly maxAge: number
+  lastHeartbeat: DateTime.Utc
   /** The instance is expired after this connected time. */
-  readonly until: number
+  until: number
+  readonly text: HeartbeatText | undefined
+
+  constructor({ instance, maxAge, nonce, text }: Seen, until: number) {
+    this.latest = instance
+    this.nonce = nonce
+    this.maxAge = maxAge
+    this.lastHeartbeat = instance.lastHeartbeat
+    this.until = until
+    this.text = text
+  }
+
+  /** The instance with its last heartbeat. */
+  get instance(): ServiceInstance {
+    const { lastHeartbeat, latest } = this
+    if (latest.lastHeartbeat !== lastHeartbeat) this.latest = changed(latest, { lastHeartbeat })
+    return this.latest
+  }
 }
 
 export interface ViewTimes {
@@ -171,11 +196,12 @@ export class View {
    * A record has been received. What a watch replays after a gap is as old as it is: an instance that is not known is not
    * live with a record older than maxAge.
    */
-  seen(key: string, { age, instance, maxAge, nonce }: Seen, now: number): ViewChange | undefined {
+  seen(key: string, seen: Seen, now: number): ViewChange | undefined {
+    const { age, instance, maxAge, nonce } = seen
     const known = this.live.get(key)
     if (known === undefined && age > maxAge) return undefined
-    const until = this.connected.at(now) + maxAge - Math.max(0, age)
-    this.live.set(key, { instance, nonce, maxAge, until: Math.max(until, known?.until ?? until) })
+    const until = this.untilOf(seen, now)
+    this.live.set(key, new Known(seen, Math.max(until, known?.until ?? until)))
     if (known === undefined) return this.change({ _tag: "Up", instance })
     const previous = known.instance
     // AegisSDK's records have no nonce, so they do not show a restart.
@@ -183,6 +209,24 @@ export class View {
     return !restarted && sameButTime(previous, instance)
       ? undefined
       : this.change({ _tag: "Changed", instance, previous, restarted })
+  }
+
+  /** When an instance expires whose last heartbeat was stored `age` ago, by connected time. */
+  private untilOf({ age, maxAge }: Pick<Seen, "age" | "maxAge">, now: number): number {
+    return this.connected.at(now) + maxAge - Math.max(0, age)
+  }
+
+  /** The time in a record, if it is that of a live instance and differs in nothing else; otherwise undefined. */
+  heartbeatIn(key: string, bytes: Uint8Array): number | undefined {
+    return this.live.get(key)?.text?.timeIn(bytes)
+  }
+
+  /** A heartbeat of a live instance, which has changed nothing else, has been received, `age` after the store stored it. */
+  beat(key: string, lastHeartbeat: DateTime.Utc, age: number, now: number): void {
+    const known = this.live.get(key)
+    if (known === undefined) return
+    known.lastHeartbeat = lastHeartbeat
+    known.until = Math.max(known.until, this.untilOf({ age, maxAge: known.maxAge }, now))
   }
 
   gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {

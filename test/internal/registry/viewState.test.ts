@@ -1,10 +1,11 @@
 /** The live instances that a watch keeps: the changes it emits, and when instances expire. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
-import { changed, keyOf } from "../../../src/internal/registry/record.ts"
+import { HeartbeatText } from "../../../src/internal/registry/heartbeatText.ts"
+import { changed, encode, keyOf } from "../../../src/internal/registry/record.ts"
 import { type Seen, View } from "../../../src/internal/registry/viewState.ts"
 import { InstanceId, ServiceInstance } from "../../../src/ServiceInstance.ts"
-import { instance } from "../../support/registryRecord.ts"
+import { instance, mine, recordOf } from "../../support/registryRecord.ts"
 
 const key = keyOf(instance)
 const later = changed(instance, { lastHeartbeat: DateTime.makeUnsafe(1_010_000) })
@@ -24,7 +25,7 @@ const makeView = () => {
 
 /** Receives a record of an age, with the nonce and the maxAge of the others unless given. */
 const seen = (view: View, ofKey: string, of: ServiceInstance, age: number, now: number, rest: Partial<Seen> = {}) =>
-  view.seen(ofKey, { instance: of, age, nonce: "one", maxAge: times.maxAge, ...rest }, now)
+  view.seen(ofKey, { instance: of, age, nonce: "one", maxAge: times.maxAge, text: undefined, ...rest }, now)
 
 /** The keys that expire at a time. */
 const expiredAt = (view: View, now: number) => view.expire(now).map(({ event }) => keyOf(event.instance))
@@ -46,6 +47,22 @@ describe("the changes of a view", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
     assert.isUndefined(seen(view, key, changed(later, { metadata: { ports: [80, 443], zone: "a" } }), 0, 10))
+  })
+
+  it("are none for a heartbeat that is recognised by its bytes, whose time is kept", () => {
+    const view = makeView()
+    const stored = encode({ ...recordOf(mine), instance })
+    seen(view, key, instance, 0, 0, { text: HeartbeatText.of(stored) })
+    assert.isUndefined(view.heartbeatIn(otherKey, stored))
+    assert.isUndefined(view.heartbeatIn(key, encode({ ...recordOf(mine), instance: draining })))
+    assert.strictEqual(view.heartbeatIn(key, encode({ ...recordOf(mine), instance: later })), 1_010_000)
+    view.beat(key, later.lastHeartbeat, 2, 10)
+    assert.strictEqual(view.expiryOf(key, 10), 38)
+    view.beat(key, later.lastHeartbeat, 20, 12)
+    assert.strictEqual(view.expiryOf(key, 12), 38)
+    assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
+    view.beat(key, later.lastHeartbeat, 0, 20)
+    assert.strictEqual(view.live.size, 0)
   })
 
   const changes: ReadonlyArray<readonly [what: string, ServiceInstance]> = [
