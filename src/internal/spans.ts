@@ -59,7 +59,10 @@ export const start = (name: string, attributes: Attributes): Effect.Effect<OpenS
 
 /** Runs a background effect without a parent span: it outlives the span in which it was forked. */
 export const withoutParentSpan = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateContext(
-    effect,
-    (context: Context.Context<R>) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
+  Effect.withFiber((fiber) =>
+    // A context of its own would stay in memory as long as the effect runs.
+    Context.getOrUndefined(fiber.context, Tracer.ParentSpan) === undefined ? effect : Effect.updateContext(
+      effect,
+      (context: Context.Context<R>) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
+    )
   )
