@@ -8,23 +8,27 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 export class Broadcast<A> {
-  private readonly queues = new Set<Queue.Queue<A>>()
+  /** The queues of the subscribers. Most values never have one: an empty set would be a tenth of a registration. */
+  private queues: Set<Queue.Queue<A>> | undefined
 
   publish(value: A): void {
-    for (const queue of this.queues) Queue.offerUnsafe(queue, value)
+    for (const queue of this.queues ?? []) Queue.offerUnsafe(queue, value)
   }
 
   /** The values that are published from now on, until the scope closes. */
-  readonly subscribe: Effect.Effect<Stream.Stream<A>, never, Scope.Scope> = Effect.map(
-    Effect.acquireRelease(
-      Effect.map(Queue.unbounded<A>(), (queue) => {
-        this.queues.add(queue)
-        return queue
-      }),
-      (queue) => Effect.andThen(Effect.sync(() => this.queues.delete(queue)), Queue.shutdown(queue))
-    ),
-    Stream.fromQueue
-  )
+  get subscribe(): Effect.Effect<Stream.Stream<A>, never, Scope.Scope> {
+    const queues = this.queues ??= new Set()
+    return Effect.map(
+      Effect.acquireRelease(
+        Effect.map(Queue.unbounded<A>(), (queue) => {
+          queues.add(queue)
+          return queue
+        }),
+        (queue) => Effect.andThen(Effect.sync(() => queues.delete(queue)), Queue.shutdown(queue))
+      ),
+      Stream.fromQueue
+    )
+  }
 }
 
 /** A value that others follow. */
@@ -42,7 +46,9 @@ export class Current<A> {
   }
 
   /** The current value, then each later one. */
-  readonly changes: Stream.Stream<A> = Stream.unwrap(
-    Effect.map(this.later.subscribe, (later) => Stream.concat(Stream.sync(() => this.value), later))
-  )
+  get changes(): Stream.Stream<A> {
+    return Stream.unwrap(
+      Effect.map(this.later.subscribe, (later) => Stream.concat(Stream.sync(() => this.value), later))
+    )
+  }
 }

@@ -34,16 +34,17 @@ const mostReasons = 16
 
 /** Logs a failure that repeats: once per reason and minute. */
 export class Repeated {
-  private readonly loggedAt = new Map<string, number>()
+  private loggedAt: Map<string, number> | undefined
 
   /** Runs `line`, unless a line for this reason is less than a minute old. */
   log(reason: string, line: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.clockWith((clock: Clock.Clock) => {
       const now = monotonicMillis(clock)
-      const last = this.loggedAt.get(reason)
+      const loggedAt = this.loggedAt ??= new Map()
+      const last = loggedAt.get(reason)
       if (last !== undefined && now - last < quietFor) return Effect.void
-      if (this.loggedAt.size >= mostReasons) this.loggedAt.clear()
-      this.loggedAt.set(reason, now)
+      if (loggedAt.size >= mostReasons) loggedAt.clear()
+      loggedAt.set(reason, now)
       return line
     })
   }
@@ -51,8 +52,8 @@ export class Repeated {
   /** The failure has ended: its next occurrence is logged at once. Runs `line` if the failure was logged. */
   ended(line: Effect.Effect<void> = Effect.void): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.loggedAt.size === 0) return Effect.void
-      this.loggedAt.clear()
+      if (this.loggedAt === undefined) return Effect.void
+      this.loggedAt = undefined
       return line
     })
   }

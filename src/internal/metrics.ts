@@ -30,7 +30,12 @@ export const series = (
   const own = Metric.withAttributes(metric, attributes)
   const set = (value: number) => Metric.update(own, value)
   return Effect.acquireRelease(
-    Effect.succeed({ set, setNow: Effect.flatMap(Clock.currentTimeMillis, (millis) => set(millis / 1000)) }),
+    Effect.succeed({
+      set,
+      get setNow() {
+        return Effect.flatMap(Clock.currentTimeMillis, (millis) => set(millis / 1000))
+      }
+    }),
     () => Metric.remove(own)
   )
 }

@@ -105,15 +105,18 @@ export class OwnRecord {
   }
 
   /** Begins to drain. It lasts until the process leaves, also if no write succeeds. */
-  readonly beginDraining: Effect.Effect<void> = Effect.sync(() => {
-    this.isDraining = true
-  })
+  get beginDraining(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.isDraining = true
+    })
+  }
 
   /** Draining is final. */
-  private readonly kept = (instance: ServiceInstance): Result.Result<ServiceInstance, RegistryReason> =>
-    this.isDraining && instance.status !== "DRAINING"
+  private kept(instance: ServiceInstance): Result.Result<ServiceInstance, RegistryReason> {
+    return this.isDraining && instance.status !== "DRAINING"
       ? refuse("status", "\"DRAINING\", because the instance drains", `"${instance.status}"`)
       : Result.succeed(instance)
+  }
 
   private withStatus(instance: ServiceInstance): ServiceInstance {
     return this.isDraining ? changed(instance, { status: "DRAINING" }) : instance
@@ -173,9 +176,9 @@ export class OwnRecord {
    * Stops all writes, then removes the own record, including late writes of this process.
    * Keeps the record of another process.
    */
-  readonly leave: Effect.Effect<void, RegistryReason> = Effect.suspend(() =>
-    Effect.asVoid(this.advance({ _tag: "LeaveAsked" }, removal))
-  )
+  get leave(): Effect.Effect<void, RegistryReason> {
+    return Effect.suspend(() => Effect.asVoid(this.advance({ _tag: "LeaveAsked" }, removal)))
+  }
 
   private advance(event: Event, operation: Operation): Effect.Effect<End, RegistryReason> {
     return this.run(this.apply(event), operation)
@@ -227,9 +230,9 @@ export class OwnRecord {
     return reason === "DuplicateInstance" ? new DuplicateInstance(this.names) : new Deregistered(this.names)
   }
 
-  private readonly last: Effect.Effect<LastOf, RegistryReason> = Effect.suspend(() =>
-    this.options.access.lastOf(this.key)
-  )
+  private get last(): Effect.Effect<LastOf, RegistryReason> {
+    return Effect.suspend(() => this.options.access.lastOf(this.key))
+  }
 
   private enrolled(operation: Operation): Effect.Effect<End, RegistryReason> {
     return Effect.flatMap(this.last, ({ maxAge, seen, silentFor }) =>
@@ -332,7 +335,9 @@ export class OwnRecord {
     const { record } = this.state
     const { access: { store: { config } }, instance: { startedAt } } = this.options
     return Result.flatMap(
-      change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), this.kept),
+      change === undefined
+        ? Result.succeed(this.instance)
+        : Result.flatMap(change(this.instance), (next) => this.kept(next)),
       (instance) => {
         const stamped = {
           ...record,
