@@ -18,7 +18,7 @@ import { wholeMillis } from "./time.ts"
  * Rounds delays up to whole milliseconds, at least 1 ms. Without it `Schedule.fixed` would spin on a virtual clock that
  * is between two whole milliseconds.
  */
-export const inWholeMillis = <Output, Input>(
+const inWholeMillis = <Output, Input>(
   schedule: Schedule.Schedule<Output, Input>
 ): Schedule.Schedule<Output, Input> =>
   Schedule.modifyDelay(

@@ -55,24 +55,24 @@ const enroll = (own: OwnRecord, onDuplicate: OnDuplicate): Effect.Effect<void, R
     () => Effect.andThen(conflictPause, enroll(own, onDuplicate))
   )
 
-/** Sends heartbeats on the schedule until the registration is lost, then calls `onLost`. */
-const heartbeats = (
-  options: RegistrationOptions,
+interface Sending {
+  readonly onLost: (reason: RegistryReason) => Effect.Effect<unknown>
+  /** Called with the reason of each failed attempt. */
+  readonly onFailed: (reason: RegistryReason) => void
+  /** Called after each heartbeat that was stored. */
+  readonly stored: () => Effect.Effect<void>
+}
+
+/** Sends one heartbeat, and repeats that until it is stored or the registration is lost. */
+const send = (
+  { access: { maxAge, store }, instance: { serviceName: service } }: RegistrationOptions,
   own: OwnRecord,
   clock: Clock.Clock,
-  { onFailed, onLost, stored }: {
-    readonly onLost: (reason: RegistryReason) => Effect.Effect<unknown>
-    /** Called with the reason of each failed attempt. */
-    readonly onFailed: (reason: RegistryReason) => Effect.Effect<void>
-    /** Called after each heartbeat that was stored. */
-    readonly stored: Effect.Effect<void>
-  }
-): Effect.Effect<void> => {
-  const { access: { maxAge, store }, heartbeat } = options
-  const failures = new Repeated()
-  const { serviceName: service } = options.instance
+  failures: Repeated,
+  { onFailed, stored }: Sending
+): Effect.Effect<void, RegistryReason> => {
   const recovered = Effect.logInfo(`heartbeats of ${own.label} are stored again`)
-  const sentOne = Effect.andThen(failures.ended(recovered), stored)
+  const sentOne = Effect.andThen(failures.ended(recovered), Effect.suspend(stored))
   const failed = (reason: RegistryReason) =>
     isFinal(reason)
       ? Effect.void
@@ -80,24 +80,34 @@ const heartbeats = (
         tagOf(reason),
         Effect.logWarning(`a heartbeat of ${own.label} failed and is retried: ${causeOf(reason)}`)
       )
-  const send = Effect.suspend(() => {
-    const began = monotonicMillis(clock)
-    // The answer of a slow store may have come during the pause.
-    const attempt = Effect.suspend(() => own.landedAt >= began ? Effect.void : own.write(Result.succeed)).pipe(
-      Effect.andThen(sentOne),
-      Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
-      Effect.tapError((reason) => onFailed(reason)),
-      Effect.tapError(failed)
-    )
-    return retrying(attempt, { store, maxAge, isFinal })
-  })
+  const began = monotonicMillis(clock)
+  // The answer of a slow store may have come during the pause.
+  const attempt = Effect.suspend(() => own.landedAt >= began ? Effect.void : own.write(Result.succeed)).pipe(
+    Effect.andThen(sentOne),
+    Effect.tapError(() => update(registryHeartbeats, { service, outcome: "error" })),
+    Effect.tapError((reason) => Effect.andThen(Effect.sync(() => onFailed(reason)), failed(reason)))
+  )
+  return retrying(attempt, { store, maxAge, isFinal })
+}
+
+/**
+ * Sends heartbeats on the schedule until the registration is lost, then calls `onLost`. What a heartbeat needs is built for
+ * each: between two heartbeats a process with many registrations would keep it for all of them.
+ */
+const heartbeats = (
+  options: RegistrationOptions,
+  own: OwnRecord,
+  clock: Clock.Clock,
+  sending: Sending
+): Effect.Effect<void> => {
+  const { access: { maxAge }, heartbeat } = options
+  const failures = new Repeated()
+  const sendOne = Effect.suspend(() => send(options, own, clock, failures, sending))
+  if (Duration.isDuration(heartbeat)) return Effect.catch(steadily(sendOne, heartbeat, clock), sending.onLost)
   const label = `the heartbeat schedule of ${own.label}`
-  const sent = Duration.isDuration(heartbeat)
-    ? Effect.schedule(send, steadily(heartbeat, clock))
-    : onSchedule(label, send, watchGaps(label, heartbeat, maxAge), clock)
-  return sent.pipe(
+  return onSchedule(label, sendOne, watchGaps(label, heartbeat, maxAge), clock).pipe(
     Effect.andThen(Effect.logWarning(`${label} has ended: the instance sends no more heartbeats and will expire`)),
-    Effect.catch(onLost)
+    Effect.catch(sending.onLost)
   )
 }
 
@@ -182,20 +192,20 @@ const begin = Effect.fnUntraced(function*(
   const entry = yield* options.registrations.add(own)
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
-  const stored = update(registryHeartbeats, { service, outcome: "success" }).pipe(
-    Effect.andThen(options.leaving.budget.answered),
-    Effect.andThen(lastHeartbeat.setNow),
-    Effect.andThen(DateTime.now),
-    Effect.map((now) => {
-      entry.lastHeartbeat = now
-      lastFailure = undefined
-    })
-  )
-  yield* stored
-  const onFailed = (reason: RegistryReason) =>
-    Effect.sync(() => {
-      lastFailure = reason
-    })
+  const stored = () =>
+    update(registryHeartbeats, { service, outcome: "success" }).pipe(
+      Effect.andThen(options.leaving.budget.answered),
+      Effect.andThen(lastHeartbeat.setNow),
+      Effect.andThen(Clock.currentTimeMillis),
+      Effect.map((now) => {
+        entry.lastHeartbeat = now
+        lastFailure = undefined
+      })
+    )
+  yield* stored()
+  const onFailed = (reason: RegistryReason) => {
+    lastFailure = reason
+  }
   yield* Effect.logInfo(`registered ${own.label}`)
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onFailed, onLost, stored }))
   yield* forkReported(
@@ -213,6 +223,6 @@ const begin = Effect.fnUntraced(function*(
         annotate("Registry", subjectOf(options.instance))
       ),
     lost: Deferred.await(lost),
-    visibility: Stream.changes(visibility.changes)
+    visibility: Stream.suspend(() => Stream.changes(visibility.changes))
   }
 })

@@ -1,7 +1,7 @@
 /**
  * The registrations of this process, for `Registry.status` and `Registry.heartbeat`.
  */
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -10,7 +10,8 @@ import type { OwnRecord } from "./ownRecord.ts"
 
 interface Entry {
   readonly own: OwnRecord
-  lastHeartbeat: DateTime.Utc | undefined
+  /** When the last heartbeat was stored, in milliseconds since 1970 by the clock of this host. */
+  lastHeartbeat: number | undefined
 }
 
 export class Registrations {
@@ -40,7 +41,7 @@ export class Registrations {
       instanceId: instance.instanceId,
       isRegistered: lastHeartbeat !== undefined && !isOver,
       status: instance.status,
-      lastHeartbeat: Option.fromUndefinedOr(lastHeartbeat)
+      lastHeartbeat: Option.map(Option.fromUndefinedOr(lastHeartbeat), (millis) => DateTime.makeUnsafe(millis))
     }))
   )
 }

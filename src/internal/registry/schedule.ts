@@ -10,7 +10,6 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { reachabilityOf } from "../reachability.ts"
-import { inWholeMillis } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { shortestInterval } from "./options.ts"
 
@@ -65,6 +64,9 @@ export const retrying = <E, R>(
   })
 }
 
+/** Even an interval that was missed leaves other fibers their turn. */
+const shortestSleep = Duration.millis(1)
+
 /** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)
 
@@ -90,21 +92,23 @@ export const attemptTimeout = (
 const leastPart = 0.9
 
 /**
- * Recurs at an interval, or somewhat earlier, and at once if an interval was missed. Unlike
- * `Schedule.fixed` it uses the monotonic clock: `Schedule.fixed` is late after the
- * wall clock is set back.
+ * Runs `effect` at an interval, or somewhat earlier, and at once if an interval was missed. Waits before the first run.
+ * Unlike `Schedule.fixed` it uses the monotonic clock: `Schedule.fixed` is late after the wall clock is set back. A loop
+ * without a Schedule, because a process can have many of them at once, and what a Schedule keeps is several kB.
  */
-export const steadily = (interval: Duration.Duration, clock: Clock.Clock): Schedule.Schedule<unknown> => {
+export const steadily = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  interval: Duration.Duration,
+  clock: Clock.Clock
+): Effect.Effect<never, E, R> => {
   const millis = Duration.toMillis(interval)
   let due: number | undefined
-  return inWholeMillis(
-    Schedule.modifyDelay(Schedule.spaced(interval), () =>
-      Effect.map(Random.nextBetween(leastPart, 1), (part) => {
-        const now = monotonicMillis(clock)
-        due = Math.max(now, (due ?? now) + millis * part)
-        return wholeMillis(due - now)
-      }))
-  )
+  const next = Effect.flatMap(Random.nextBetween(leastPart, 1), (part) => {
+    const now = monotonicMillis(clock)
+    due = Math.max(now, (due ?? now) + millis * part)
+    return Effect.sleep(Duration.max(shortestSleep, wholeMillis(due - now)))
+  })
+  return Effect.forever(Effect.andThen(next, effect), { disableYield: true })
 }
 
 /** Logs a warning for each delay of more than half of maxAge. The delays of a Schedule are not known in advance. */
