@@ -4,27 +4,24 @@
  * the record.
  */
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { registryHeartbeats, registryLastHeartbeat, registryLost } from "../../Metrics.ts"
-import type { Registration, Visibility } from "../../Registry.ts"
+import type { Registration } from "../../Registry.ts"
 import { RegistryError, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
-import { Current } from "../broadcast.ts"
 import { forkReported } from "../fibers.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
 import { series, update } from "../metrics.ts"
 import { conflictPause } from "../retry.ts"
 import { inChildScope } from "../scopes.ts"
 import { traced } from "../spans.ts"
-import { monotonicMillis, wholeMillis } from "../time.ts"
+import { monotonicMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { deregister, drain, type Leaving } from "./leave.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
@@ -32,7 +29,7 @@ import { OwnRecord } from "./ownRecord.ts"
 import type { OnDuplicate } from "./ownState.ts"
 import { isFinal, isUnknownWrite, tagOf } from "./reasons.ts"
 import type { Registrations } from "./registrations.ts"
-import { attemptTimeout, intervalOf, onSchedule, retrying, shortestRetry, steadily, watchGaps } from "./schedule.ts"
+import { attemptTimeout, intervalOf, onSchedule, retrying, steadily, watchGaps } from "./schedule.ts"
 
 export interface RegistrationOptions {
   readonly access: Access
@@ -111,40 +108,6 @@ const heartbeats = (
   )
 }
 
-const visible: Visibility = { _tag: "Visible" }
-
-/**
- * Sets `Invisible` once other processes may see the instance as expired, and `Visible`
- * after the next stored heartbeat (R14).
- */
-const watchVisibility = (
-  own: OwnRecord,
-  clock: Clock.Clock,
-  maxAge: Duration.Duration,
-  visibility: Current<Visibility>,
-  lastFailure: () => RegistryReason | undefined
-) =>
-  Effect.gen(function*() {
-    const limit = Duration.toMillis(maxAge)
-    while (true) {
-      const left = own.landedAt + limit - monotonicMillis(clock)
-      if (left > 0 && visibility.value._tag === "Invisible") visibility.set(visible)
-      if (left <= 0 && visibility.value._tag === "Visible") {
-        const reason = Option.fromUndefinedOr(lastFailure())
-        visibility.set({ _tag: "Invisible", since: yield* DateTime.now, reason })
-        // An instance that has left or ended is invisible on purpose: no warning.
-        if (!own.isOver) {
-          const why = Option.match(reason, { onNone: () => "", onSome: (reason) => ` (${causeOf(reason)})` })
-          yield* Effect.logWarning(
-            `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}${why}: ` +
-              "other services may consider this instance expired"
-          )
-        }
-      }
-      yield* Effect.sleep(left > 0 ? wholeMillis(left) : shortestRetry)
-    }
-  })
-
 const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: serviceName, instanceId })
 
 /**
@@ -171,9 +134,6 @@ const begin = Effect.fnUntraced(function*(
     interval: intervalOf(heartbeat, maxAge)
   }, clock)
   const lost = yield* Deferred.make<RegistryError>()
-  const visibility = new Current<Visibility>(visible)
-  /** Why the last attempt of a heartbeat failed; undefined after one that was stored. */
-  let lastFailure: RegistryReason | undefined
 
   const failure = (operation: string) => (reason: RegistryReason) =>
     new RegistryError({ operation: `${operation} ${own.label}`, reason })
@@ -188,8 +148,7 @@ const begin = Effect.fnUntraced(function*(
     })
 
   // Added before the first write: an interrupted write may have landed.
-  yield* Effect.addFinalizer(() => deregister(options, own))
-  const entry = yield* options.registrations.add(own)
+  const entry = yield* options.registrations.add(own, () => deregister(options, own))
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
   const stored = () =>
@@ -199,19 +158,16 @@ const begin = Effect.fnUntraced(function*(
       Effect.andThen(Clock.currentTimeMillis),
       Effect.map((now) => {
         entry.lastHeartbeat = now
-        lastFailure = undefined
+        entry.lastFailure = undefined
       })
     )
   yield* stored()
   const onFailed = (reason: RegistryReason) => {
-    lastFailure = reason
+    entry.lastFailure = reason
   }
   yield* Effect.logInfo(`registered ${own.label}`)
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onFailed, onLost, stored }))
-  yield* forkReported(
-    `the visibility of ${own.label}`,
-    watchVisibility(own, clock, maxAge, visibility, () => lastFailure)
-  )
+  yield* options.registrations.visibilities.follow(entry, maxAge)
 
   return {
     instance: Effect.sync(() => own.instance),
@@ -223,6 +179,6 @@ const begin = Effect.fnUntraced(function*(
         annotate("Registry", subjectOf(options.instance))
       ),
     lost: Deferred.await(lost),
-    visibility: Stream.suspend(() => Stream.changes(visibility.changes))
+    visibility: Stream.suspend(() => Stream.changes(entry.visibility.changes))
   }
 })

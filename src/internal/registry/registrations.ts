@@ -1,31 +1,43 @@
 /**
- * The registrations of this process, for `Registry.status` and `Registry.heartbeat`.
+ * The registrations of this process, for `Registry.status`, `Registry.heartbeat` and their visibility.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { RegistrationStatus } from "../../Registry.ts"
+import type { RegistrationStatus, Visibility } from "../../Registry.ts"
+import { Current } from "../broadcast.ts"
 import type { OwnRecord } from "./ownRecord.ts"
+import { type Followed, Visibilities, visible } from "./visibility.ts"
 
-interface Entry {
-  readonly own: OwnRecord
+interface Entry extends Followed {
   /** When the last heartbeat was stored, in milliseconds since 1970 by the clock of this host. */
   lastHeartbeat: number | undefined
 }
 
 export class Registrations {
   private readonly all = new Set<Entry>()
+  readonly visibilities = new Visibilities()
 
-  /** Adds a registration until the scope closes. */
-  add(own: OwnRecord): Effect.Effect<Entry, never, Scope.Scope> {
+  /** Adds a registration until the scope closes, then calls `leave`. One finalizer for both needs less memory. */
+  add(own: OwnRecord, leave: () => Effect.Effect<void>): Effect.Effect<Entry, never, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.sync(() => {
-        const entry: Entry = { own, lastHeartbeat: undefined }
+      Effect.map(Effect.context<never>(), (context) => {
+        const entry: Entry = {
+          own,
+          context,
+          visibility: new Current<Visibility>(visible),
+          lastHeartbeat: undefined,
+          lastFailure: undefined
+        }
         this.all.add(entry)
         return entry
       }),
-      (entry) => Effect.sync(() => this.all.delete(entry))
+      (entry) =>
+        Effect.suspend(() => {
+          this.all.delete(entry)
+          return Effect.andThen(this.visibilities.end(entry), Effect.suspend(leave))
+        })
     )
   }
 

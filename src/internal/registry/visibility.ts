@@ -1,0 +1,100 @@
+/**
+ * Whether other processes see the registrations of this process as live (docs/protocols/registry.md, R14). One fiber follows
+ * all of them: one for each would be a quarter of what a registration keeps in memory.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type { Visibility } from "../../Registry.ts"
+import type { RegistryReason } from "../../RegistryError.ts"
+import type { Current } from "../broadcast.ts"
+import { forkReported } from "../fibers.ts"
+import { causeOf } from "../logs.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
+import type { OwnRecord } from "./ownRecord.ts"
+import { shortestRetry } from "./schedule.ts"
+
+export const visible: Visibility = { _tag: "Visible" }
+
+export interface Followed {
+  readonly own: OwnRecord
+  readonly visibility: Current<Visibility>
+  /** That of the registration, for its log lines. */
+  readonly context: Context.Context<never>
+  /** Why the last attempt of a heartbeat failed; undefined after one that was stored. */
+  lastFailure: RegistryReason | undefined
+}
+
+export class Visibilities {
+  private readonly all = new Set<Followed>()
+  private readonly added = Latch.makeUnsafe(false)
+  /** The scope of the fiber, while there is a registration. */
+  private scope: Scope.Closeable | undefined
+
+  /**
+   * Follows a stored record until `end`: `Invisible` once other processes may see the instance as expired, and `Visible` after
+   * the next stored heartbeat.
+   */
+  follow(followed: Followed, maxAge: Duration.Duration): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.all.add(followed)
+      this.added.openUnsafe()
+      if (this.scope !== undefined) return Effect.void
+      this.scope = Scope.makeUnsafe()
+      return Effect.asVoid(
+        Scope.provide(forkReported("the visibility of registrations", this.judgeAll(maxAge)), this.scope)
+      )
+    })
+  }
+
+  end(followed: Followed): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.all.delete(followed)
+      const { scope } = this
+      if (this.all.size > 0 || scope === undefined) return Effect.void
+      this.scope = undefined
+      return Scope.close(scope, Exit.void)
+    })
+  }
+
+  private judgeAll(maxAge: Duration.Duration): Effect.Effect<never> {
+    return Effect.gen({ self: this }, function*() {
+      const clock = yield* Clock.Clock
+      while (true) {
+        this.added.closeUnsafe()
+        let next = Duration.toMillis(maxAge)
+        for (const followed of this.all) {
+          const left = followed.own.landedAt + Duration.toMillis(maxAge) - monotonicMillis(clock)
+          yield* judge(followed, left > 0, maxAge)
+          next = Math.min(next, left > 0 ? left : Duration.toMillis(shortestRetry))
+        }
+        yield* Effect.raceFirst(Effect.sleep(wholeMillis(next)), this.added.await)
+      }
+    })
+  }
+}
+
+const judge = (followed: Followed, isVisible: boolean, maxAge: Duration.Duration): Effect.Effect<void> => {
+  const { visibility } = followed
+  if (isVisible === (visibility.value._tag === "Visible")) return Effect.void
+  if (isVisible) return Effect.sync(() => visibility.set(visible))
+  const { context, lastFailure, own } = followed
+  const set = Effect.map(
+    DateTime.now,
+    (since) => visibility.set({ _tag: "Invisible", since, reason: Option.fromUndefinedOr(lastFailure) })
+  )
+  // An instance that has left or ended is invisible on purpose: no warning.
+  if (own.isOver) return set
+  const why = lastFailure === undefined ? "" : ` (${causeOf(lastFailure)})`
+  const warning = Effect.logWarning(
+    `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}${why}: ` +
+      "other services may consider this instance expired"
+  )
+  return Effect.andThen(set, Effect.provideContext(warning, context))
+}
