@@ -11,21 +11,19 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { Election, layerSingleton } from "./Election.ts"
+import type { ElectionError } from "./ElectionError.ts"
 import { forkReported } from "./internal/fibers.ts"
-import { Repeated } from "./internal/logs.ts"
-import { onSchedule } from "./internal/registry/schedule.ts"
 import * as service from "./internal/registry/service.ts"
-import { isClosed } from "./internal/retry.ts"
 import { KVStore } from "./KVStore.ts"
 import type { RegistryError, RegistryReason } from "./RegistryError.ts"
 import type { InstanceOptions, ServiceInstance } from "./ServiceInstance.ts"
@@ -749,13 +747,28 @@ export const layerInstance = <E = never, R = never>(
   )
 
 /**
+ * Options of `layerCleanup` and `layerCleanupOnLeader`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CleanupLayerOptions extends CleanupOptions {
+  /**
+   * Time between two runs, at least 100 ms, or a Schedule. A number is milliseconds. Each interval
+   * varies by up to a fifth, so that the processes of a fleet do not all clean up at once. Default 30 seconds.
+   */
+  readonly schedule?: Schedule.Schedule<unknown> | Duration.Input | undefined
+}
+
+/**
  * Runs `cleanup` repeatedly while the layer is in use. `schedule` is an interval of
  * at least 100 ms or a Schedule. Default: every 30 seconds, starting after the first
  * interval.
  *
  * **When to use**
  *
- * Use with a bucket of your own that has no `streamMaxAge`, because expired records
+ * Use with a bucket of your own that has no `streamMaxAge` (`layerCleanupOnLeader` where every
+ * process has this layer), because expired records
  * would stay in it, or to log the instances that expire. The layers of `Aegis` do not
  * need it: the `streamMaxAge` of their bucket removes a record 10 times `maxAge` after
  * its last heartbeat. Reads leave out expired instances in any case.
@@ -798,38 +811,53 @@ export const layerInstance = <E = never, R = never>(
  * @since 0.1.0
  */
 export const layerCleanup = (
-  options?: CleanupOptions & {
-    /** Time between two runs, at least 100 ms, or a Schedule. A number is milliseconds. Default 30 seconds. */
-    readonly schedule?: Schedule.Schedule<unknown> | Duration.Input | undefined
-  }
+  options?: CleanupLayerOptions
 ): Layer.Layer<never, RegistryError, Registry> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry
-    const { schedule, ...run } = yield* service.cleanupLayerOptions(registry, options)
-    const done = run.dryRun ? "would clean up" : "cleaned up"
-    const failures = new Repeated()
-    const cleanup = registry.cleanup(run).pipe(
-      Effect.tap(({ failed }) =>
-        Effect.forEach(failed, (one) => Effect.logWarning(`could not clean up ${one.instance}: ${one.reason}`))
-      ),
-      Effect.tap(({ removed }) =>
-        Effect.forEach(removed, (one) => Effect.logInfo(`${done} ${one.instance}: ${one.reason}`))
-      ),
-      Effect.andThen(failures.ended()),
-      Effect.catchIf(
-        ({ reason }) => !(reason._tag === "KVStoreError" && isClosed(reason)),
-        (error) => failures.log(error.message, Effect.logWarning(`the cleanup failed: ${error.message}`))
-      )
-    )
-    const clock = yield* Clock.Clock
-    const label = "the schedule of the cleanup"
-    yield* forkReported(
-      "the cleanup",
-      Duration.isDuration(schedule)
-        ? Effect.schedule(cleanup, Schedule.spaced(schedule))
-        : Effect.andThen(
-          onSchedule(label, cleanup, schedule, clock),
-          Effect.logWarning(`${label} has ended: expired instances are no longer removed`)
-        )
-    )
+    const cleanups = yield* service.cleanups("Registry.layerCleanup", registry, options)
+    yield* forkReported("the cleanup", cleanups)
+  }))
+
+/**
+ * Runs `cleanup` repeatedly on the leader of an election, while the layer is in use: one process of
+ * the fleet cleans up, and another one continues if it ends.
+ *
+ * **Details**
+ *
+ * The options and their defaults are those of `layerCleanup`. The confirmation by a second run
+ * begins anew with each leader. Building the layer fails with `InvalidConfig` for an invalid
+ * option, and with `InvalidName` for an invalid name of the election.
+ *
+ * **Example** (Removing expired instances in one process of the fleet)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
+ *
+ * const Live = Registry.layerCleanupOnLeader("cleanup", { schedule: "1 minute" }).pipe(
+ *   Layer.provideMerge(Aegis.layerMemory())
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   return (yield* registry.listAll()).size
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Live)))
+ * // => 0
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerCleanupOnLeader = (
+  election: string,
+  options?: CleanupLayerOptions
+): Layer.Layer<never, RegistryError | ElectionError, Registry | Election> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const registry = yield* Registry
+    const cleanups = yield* service.cleanups("Registry.layerCleanupOnLeader", registry, options)
+    // The cleanup ends with its Schedule, and when the connection is closed.
+    return layerSingleton(election, Effect.andThen(cleanups, Effect.never))
   }))

@@ -7,6 +7,7 @@ const own = "src/internal/registry/ownRecord.ts"
 const tests = "test/Registry/records.test.ts"
 const table = "test/internal/registry/outages.test.ts"
 const removals = "test/Registry/deregistering.test.ts"
+const cleanups = "test/Registry/cleaning.test.ts"
 
 const base = { scenario: "single", runs: 1 } as const
 
@@ -115,5 +116,32 @@ export const records: ReadonlyArray<Mutant> = [
       file: removals,
       name: "purges an instance that missed a heartbeat within maxAge: the store may have been away"
     }
+  },
+  {
+    ...base,
+    name: "a cleanup counts looks from before and after an outage",
+    from: "a cleanup after an outage, R21",
+    file: "src/internal/registry/service.ts",
+    find: "_tag === \"Unreachable\" && memory.forget()",
+    replace: "_tag === \"Reachable\" && memory.skipped([], 0)",
+    test: { file: cleanups, name: "needs both looks in one connected time" }
+  },
+  {
+    ...base,
+    name: "self-preservation never ends",
+    from: "a service that was shut down, whose records stayed for ever, R22",
+    file: "src/internal/registry/cleanup.ts",
+    find: "since === undefined || now - since < maxAge * longestPreservation",
+    replace: "since === undefined || now - since < Number.POSITIVE_INFINITY",
+    test: { file: cleanups, name: "ends after 10 times maxAge: the instances are dead" }
+  },
+  {
+    ...base,
+    name: "a cleanup judges by a view that may not judge",
+    from: "a cleanup of a process that was cut off, R20",
+    file: "src/internal/registry/view.ts",
+    find: "shared.view.phase._tag === \"Live\" ? { live:",
+    replace: "shared.view.phase._tag !== \"Loading\" ? { live:",
+    test: { file: cleanups, name: "reads the records for a maxAge of its own, and while the view may not judge" }
   }
 ]

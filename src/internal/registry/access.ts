@@ -7,7 +7,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { KVEntry, KVStore } from "../../KVStore.ts"
+import type { KVEntry, KVHistoryEvent, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { annotate, Undecodables } from "../logs.ts"
 import { isOlder } from "../time.ts"
@@ -38,7 +38,7 @@ export interface Access {
   /** Expiry by the age of the record alone. */
   readonly expired: (record: InstanceRecord, maxAge: Duration.Duration) => boolean
   /** Expiry of a record that does not decode: its only known time is the store's. */
-  readonly expiredByStore: (entry: KVEntry, maxAge?: Duration.Duration | undefined) => boolean
+  readonly expiredByStore: (entry: Pick<KVEntry, "created">, maxAge?: Duration.Duration | undefined) => boolean
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
   /** Logs an entry that does not decode, once per revision. */
   readonly reportUndecodable: (entry: KVEntry, cause: unknown) => Effect.Effect<void>
@@ -66,6 +66,36 @@ const largestMaxAge = (own: number, streamMaxAge: Duration.Duration | undefined)
     )
   )
 
+const since = (clock: Clock.Clock, time: DateTime.Utc): number =>
+  clock.currentTimeMillisUnsafe() - time.epochMilliseconds
+
+const lastOf = (
+  last: KVHistoryEvent | undefined,
+  { ageOf, decode, maxAgeOf, ownMaxAge, storeNow }: Pick<Access, "decode" | "ageOf" | "maxAgeOf"> & {
+    readonly ownMaxAge: number
+    readonly storeNow: Clock.Clock
+  }
+): LastOf => {
+  const gone = (seen: LastSeen): LastOf => ({ seen, silentFor: Number.POSITIVE_INFINITY, maxAge: ownMaxAge })
+  const undecodable = (revision: number, silentFor: number): LastOf => ({
+    seen: { _tag: "Undecodable", revision },
+    silentFor,
+    maxAge: ownMaxAge
+  })
+  if (last === undefined) return gone({ _tag: "Nothing" })
+  if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
+  if (last._tag === "Undecodable") return undecodable(last.revision, 0)
+  const { entry } = last
+  return Result.match(decode(entry), {
+    onFailure: () => undecodable(entry.revision, since(storeNow, entry.created)),
+    onSuccess: (record): LastOf => ({
+      seen: { _tag: "Live", revision: entry.revision, record },
+      silentFor: ageOf(record),
+      maxAge: maxAgeOf(record)
+    })
+  })
+}
+
 export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   options: { readonly maxAge: Duration.Duration; readonly clock: "store" | "local" }
@@ -78,7 +108,6 @@ export const make = Effect.fnUntraced(function*(
         instance: changed(record.instance, { lastHeartbeat: entry.created })
       }))
       : decode(entry)
-  const since = (from: Clock.Clock, time: DateTime.Utc) => from.currentTimeMillisUnsafe() - time.epochMilliseconds
   const ageOf = (record: InstanceRecord) => since(clock, record.instance.lastHeartbeat)
 
   const undecodables = new Undecodables()
@@ -86,7 +115,6 @@ export const make = Effect.fnUntraced(function*(
   const ownMaxAge = Duration.toMillis(options.maxAge)
   const most = largestMaxAge(ownMaxAge, streamMaxAge)
   const maxAgeOf = ({ times: { maxAge } }: InstanceRecord) => maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)
-  const gone = (seen: LastSeen): LastOf => ({ seen, silentFor: Number.POSITIVE_INFINITY, maxAge: ownMaxAge })
   return {
     store,
     reportUndecodable: ({ key, revision }, cause) =>
@@ -106,25 +134,9 @@ export const make = Effect.fnUntraced(function*(
     expired: (record, maxAge) => ageOf(record) > Duration.toMillis(maxAge),
     expiredByStore: (entry, maxAge) => isOlder(store.clock, maxAge ?? options.maxAge)(entry.created),
     lastOf: (key) =>
-      Effect.map(store.history(key, { fromLeader: true }), ([last]): LastOf => {
-        if (last === undefined) return gone({ _tag: "Nothing" })
-        if (last._tag === "Removed") return gone({ _tag: "Removed", revision: last.revision, reason: last.reason })
-        if (last._tag === "Undecodable") {
-          return { seen: { _tag: "Undecodable", revision: last.revision }, silentFor: 0, maxAge: ownMaxAge }
-        }
-        const { entry } = last
-        return Result.match(decodeEntry(entry), {
-          onFailure: (): LastOf => ({
-            seen: { _tag: "Undecodable", revision: entry.revision },
-            silentFor: since(store.clock, entry.created),
-            maxAge: ownMaxAge
-          }),
-          onSuccess: (record): LastOf => ({
-            seen: { _tag: "Live", revision: entry.revision, record },
-            silentFor: ageOf(record),
-            maxAge: maxAgeOf(record)
-          })
-        })
-      })
+      Effect.map(
+        store.history(key, { fromLeader: true }),
+        ([last]) => lastOf(last, { decode: decodeEntry, ageOf, maxAgeOf, ownMaxAge, storeNow: store.clock })
+      )
   }
 })

@@ -3,6 +3,7 @@
  * record on the condition of its revision: a record that has received a heartbeat
  * since is kept (docs/protocols/registry.md, R20 to R22).
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { KVEntry } from "../../KVStore.ts"
@@ -13,6 +14,7 @@ import { update } from "../metrics.ts"
 import type { Access } from "./access.ts"
 import { type Aged, ages } from "./outages.ts"
 import { keyPrefix, namesOf } from "./record.ts"
+import type { RegistryView } from "./view.ts"
 
 /**
  * Self-preservation applies to services with at least this many records: all instances
@@ -38,13 +40,21 @@ export interface RemovalPlan {
   readonly preserved: ReadonlyArray<string>
 }
 
-/** Chooses the records to remove. Self-preservation skips a service if too many of its instances look expired (R22). */
-export const plan = (judged: ReadonlyArray<Judged>, maxRemovalRatio: number): RemovalPlan => {
+/**
+ * Chooses the records to remove. Self-preservation skips a service if too many of its instances look expired (R22), unless it
+ * has done so for too long.
+ */
+export const plan = (
+  judged: ReadonlyArray<Judged>,
+  maxRemovalRatio: number,
+  mayPreserve: (serviceName: string) => boolean
+): RemovalPlan => {
   const services = Map.groupBy(judged, (one) => one.serviceName)
   const preserved = new Set<string>()
   for (const [serviceName, known] of services) {
     const going = known.filter((one) => one.reason !== undefined).length
-    if (known.length >= smallestGuarded && going > known.length * maxRemovalRatio) preserved.add(serviceName)
+    const isMost = known.length >= smallestGuarded && going > known.length * maxRemovalRatio
+    if (isMost && mayPreserve(serviceName)) preserved.add(serviceName)
   }
   return {
     remove: judged.filter((one) => one.reason !== undefined && !preserved.has(one.serviceName)),
@@ -73,6 +83,37 @@ export const confirm = (suspects: Suspects, remove: ReadonlyArray<Judged>, now: 
   return confirmed
 }
 
+/** Self-preservation of a service ends after this many times maxAge: its instances are dead. */
+const longestPreservation = 10
+
+/** What a registry remembers between two runs. It counts only while the store stays in reach. */
+export class Memory {
+  private readonly suspects: Suspects = new Map()
+  /** By service: when a run skipped it first. */
+  private readonly preserved = new Map<string, number>()
+
+  confirm(remove: ReadonlyArray<Judged>, now: number, after: number): ReadonlyArray<Judged> {
+    return confirm(this.suspects, remove, now, after)
+  }
+
+  mayPreserve(serviceName: string, now: number, maxAge: number): boolean {
+    const since = this.preserved.get(serviceName)
+    return since === undefined || now - since < maxAge * longestPreservation
+  }
+
+  /** These services were skipped, and no others. */
+  skipped(services: ReadonlyArray<string>, now: number): void {
+    for (const known of this.preserved.keys()) if (!services.includes(known)) this.preserved.delete(known)
+    for (const service of services) if (!this.preserved.has(service)) this.preserved.set(service, now)
+  }
+
+  /** The store was out of reach: the instances had no chance to send a heartbeat. */
+  forget(): void {
+    this.suspects.clear()
+    this.preserved.clear()
+  }
+}
+
 const instanceName = (key: string): string => {
   const { instanceId, serviceName } = namesOf(key)
   return `${serviceName}/${instanceId}`
@@ -80,12 +121,34 @@ const instanceName = (key: string): string => {
 
 const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
 
+interface JudgedRecord extends Judged {
+  readonly invalid: boolean
+}
+
+const unreadable = "the record does not decode and has not been written for maxAge"
+
+/** Judges what an open view knows. The run needs no request to read the records then. */
+const judgeKnown = (
+  access: Access,
+  { dead, live }: NonNullable<ReturnType<RegistryView["known"]>>
+): ReadonlyArray<JudgedRecord> => {
+  const judged = new Map<string, JudgedRecord>()
+  const add = (key: string, revision: number, invalid: boolean, reason: string | undefined) =>
+    judged.set(key, { key, serviceName: namesOf(key).serviceName, revision, invalid, reason })
+  for (const key of live) add(key, 0, false, undefined)
+  for (const [key, { isDecodable, revision, storedAt }] of dead) {
+    if (isDecodable) add(key, revision, false, `expired: no heartbeat for ${seconds(access.ageAt(storedAt))}`)
+    else add(key, revision, true, access.expiredByStore({ created: storedAt }) ? unreadable : undefined)
+  }
+  return [...judged.values()]
+}
+
 /** A record that does not decode is judged by its age too: a newer version of this library may still be writing it. */
 const judgeAll = (
   access: Access,
   entries: ReadonlyArray<KVEntry>,
   { isKept, maxAge }: Pick<CleanupRun, "isKept" | "maxAge">
-): ReadonlyArray<Judged & { readonly invalid: boolean }> => {
+): ReadonlyArray<JudgedRecord> => {
   const decoded = entries.map((entry) => ({ entry, record: Result.map(access.decode(entry), access.aged) }))
   const ageOf = ages(decoded.flatMap(({ record }) => Result.isSuccess(record) ? [record.success] : []), access.now())
   const isExpired = (key: string, one: Aged): boolean =>
@@ -97,7 +160,7 @@ const judgeAll = (
         ...base,
         invalid: true,
         reason: access.expiredByStore(entry, maxAge)
-          ? "the record does not decode and has not been written for maxAge"
+          ? unreadable
           : undefined
       }),
       onSuccess: (one) => ({
@@ -116,18 +179,30 @@ export interface CleanupRun {
   readonly maxAge: Access["maxAge"] | undefined
   /** Whether a view of this process keeps an instance, although its record is old. */
   readonly isKept: (key: string) => boolean
+  /** What an open view of this process knows. */
+  readonly known: RegistryView["known"]
+  /** Called with the key of each record that was removed. */
+  readonly removed: RegistryView["removed"]
   readonly dryRun: boolean
   readonly maxRemovalRatio: number
-  /** Selects the records that an earlier run confirms; all of them without `confirm`. */
-  readonly confirmed: (remove: ReadonlyArray<Judged>) => ReadonlyArray<Judged>
+  /** Whether to remove only what an earlier run found, too. */
+  readonly confirm: boolean
+  readonly memory: Memory
+  /** The monotonic time, in milliseconds. */
+  readonly now: () => number
+  /** The least time between two runs that find a record, in milliseconds. */
+  readonly confirmAfter: number
 }
 
 type RemovalOutcome = "removed" | "conflict" | KVStoreError
 
 /** Purges one record. Returns an error as a value, so that it does not stop the other removals. */
-const remove = (access: Access, one: Judged): Effect.Effect<RemovalOutcome> =>
+const remove = (access: Access, one: Judged, removed: CleanupRun["removed"]): Effect.Effect<RemovalOutcome> =>
   Effect.match(access.store.purge(one.key, { revision: one.revision }), {
-    onSuccess: () => "removed" as const,
+    onSuccess: () => {
+      removed(one.key)
+      return "removed" as const
+    },
     onFailure: (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
   })
 
@@ -135,20 +210,30 @@ export const run = Effect.fnUntraced(function*(
   access: Access,
   options: CleanupRun
 ): Effect.fn.Return<CleanupReport, KVStoreError> {
-  const entries = yield* access.store.entries(`${keyPrefix}.*.*`)
-  const judged = judgeAll(access, entries, options)
-  const { preserved, remove: all } = plan(judged, options.maxRemovalRatio)
+  const { memory } = options
+  const known = options.maxAge === undefined ? options.known() : undefined
+  const judged = known === undefined
+    ? judgeAll(access, yield* access.store.entries(`${keyPrefix}.*.*`), options)
+    : judgeKnown(access, known)
+  const now = options.now()
+  const maxAge = Duration.toMillis(access.maxAge)
+  const { preserved, remove: all } = plan(
+    judged,
+    options.maxRemovalRatio,
+    (serviceName) => memory.mayPreserve(serviceName, now, maxAge)
+  )
+  memory.skipped(preserved, now)
   for (const serviceName of preserved) {
     yield* Effect.logWarning(
       `the cleanup skips ${serviceName}: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
     )
   }
-  const going = options.confirmed(all)
+  const going = options.confirm ? memory.confirm(all, now, options.confirmAfter) : all
   const outcomes = options.dryRun
     ? going.map((): RemovalOutcome => "removed")
-    : yield* Effect.forEach(going, (one) => remove(access, one), { concurrency: removalsAtOnce })
+    : yield* Effect.forEach(going, (one) => remove(access, one, options.removed), { concurrency: removalsAtOnce })
   const report = {
-    scanned: entries.length,
+    scanned: judged.length,
     removed: going.flatMap((one, index) =>
       outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
     ),

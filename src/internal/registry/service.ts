@@ -15,12 +15,15 @@ import type { KVEntry, KVStore } from "../../KVStore.ts"
 import type { Options, RegisterOptions, Registration, Registry } from "../../Registry.ts"
 import { RegistryError, type RegistryReason, UndecodableValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance } from "../../ServiceInstance.ts"
+import { forkReported } from "../fibers.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
 import { makeLeaveBudget } from "../leaving.ts"
+import { reachabilityOf } from "../reachability.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
 import * as cleanup from "./cleanup.ts"
+import { repeated } from "./cleanups.ts"
 import { type ByHand, makeHeartbeat } from "./heartbeat.ts"
 import type { Leaving } from "./leave.ts"
 import * as options from "./options.ts"
@@ -224,32 +227,43 @@ const watching = Effect.fnUntraced(function*({ access, times: { heartbeat, maxAg
   return {
     watch,
     isKept: (key: string) => open?.isLive(key) === true,
-    isUncertain: () => open?.isUncertain() === true
+    isUncertain: () => open?.isUncertain() === true,
+    known: () => open?.known(),
+    removed: (key: string) => open?.removed(key)
   }
 })
 
-const cleaning = ({ access, clock, times }: Parts, isKept: (key: string) => boolean) => {
+const cleaning = Effect.fnUntraced(function*(
+  { access, clock, times }: Parts,
+  views: Pick<cleanup.CleanupRun, "isKept" | "known" | "removed">
+) {
   const { heartbeat, maxAge } = times
-  const suspects: cleanup.Suspects = new Map()
+  const memory = new cleanup.Memory()
+  yield* forkReported(
+    "the reach of the cleanup",
+    Stream.runForEach(
+      reachabilityOf(access.store),
+      ({ _tag }) => Effect.sync(() => _tag === "Unreachable" && memory.forget())
+    )
+  )
   const confirmAfter = Duration.toMillis(intervalOf(heartbeat, maxAge))
   const cleanUp: Service["cleanup"] = Effect.fnUntraced(function*(cleanupOptions) {
-    const { confirm, ...run } = yield* accepted("cleanup", options.toCleanupOptions(cleanupOptions, times))
-    const report = cleanup.run(access, {
-      ...run,
-      isKept,
-      confirmed: (remove) => confirm ? cleanup.confirm(suspects, remove, monotonicMillis(clock), confirmAfter) : remove
-    })
+    const run = yield* accepted("cleanup", options.toCleanupOptions(cleanupOptions, times))
+    const report = cleanup.run(access, { ...run, ...views, memory, confirmAfter, now: () => monotonicMillis(clock) })
     return yield* Effect.mapError(report, failure("cleanup"))
   })
   return { cleanup: cleanUp }
-}
+})
 
 /** The times of each registry created here, so that `layerCleanup` can check its options when the layer is built. */
 const timesOf = new WeakMap<Service, options.RegistryTimings>()
 
-/** Reads the options of `layerCleanup`. */
-export const cleanupLayerOptions = (registry: Service, given: unknown) =>
-  accepted("Registry.layerCleanup", options.toCleanupLayerOptions(given, timesOf.get(registry)))
+/** Reads the options of `layerCleanup`, and returns its runs. They end with the Schedule, or when the connection is closed. */
+export const cleanups = (operation: string, registry: Service, given: unknown) =>
+  Effect.map(
+    accepted(operation, options.toCleanupLayerOptions(given, timesOf.get(registry))),
+    (read) => repeated(registry, read)
+  )
 
 /** Reads the options of `layerInstance`. */
 export const instanceLayerOptions = (given: unknown) =>
@@ -286,13 +300,13 @@ export const make = Effect.fnUntraced(function*(
     registrations
   })
   const parts: Parts = { access, clock: yield* Clock.Clock, times, leaving, registrations, byHand, nonce }
-  const { isKept, isUncertain, watch } = yield* watching(parts)
+  const { isUncertain, watch, ...views } = yield* watching(parts)
   const registry: Service = {
     ...registering(parts),
     ...deregistering(parts, isUncertain),
-    ...reading(parts, isKept),
+    ...reading(parts, views.isKept),
     watch,
-    ...cleaning(parts, isKept),
+    ...(yield* cleaning(parts, views)),
     status: registrations.status
   }
   timesOf.set(registry, times)

@@ -28,7 +28,12 @@ import { HeartbeatText } from "./heartbeatText.ts"
 import { type Aged, ages } from "./outages.ts"
 import { type InstanceRecord, keyPrefix } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
-import { View, type ViewChange } from "./viewState.ts"
+import { type Dead, View, type ViewChange } from "./viewState.ts"
+
+interface Known {
+  readonly live: Iterable<string>
+  readonly dead: Iterable<readonly [key: string, Dead]>
+}
 
 export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
@@ -36,9 +41,13 @@ export interface RegistryView {
   readonly isLive: (key: string) => boolean
   /** Whether this view could not hear of the instances until a moment ago: it judges none of them yet. */
   readonly isUncertain: () => boolean
+  /** The keys of the live instances, and the other stored records; undefined while the view may not judge. */
+  readonly known: () => Known | undefined
+  /** This process has removed a record: the message of it comes later. */
+  readonly removed: (key: string) => void
 }
 
-const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired" } as const
+const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired", reset: "reset" } as const
 
 /** State shared by the watch, the timer and the subscribers of one view. */
 interface Shared {
@@ -96,25 +105,26 @@ class Alarm {
 
 /** A record, and what recognises the next heartbeats of its owner. */
 interface Received extends Aged {
+  readonly revision: number
   readonly text: HeartbeatText | undefined
 }
 
-/** Applies the events of the store to the view. Fails when the watch ends. */
-const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
-  const { access, alarm, clock, ready, view } = shared
+/** Applies the records of the store to the view. */
+const receiving = (shared: Shared) => {
+  const { access, alarm, clock, view } = shared
   /** The records of the snapshot. They are judged together, because they can show an outage. */
   const snapshot = new Map<string, Received>()
 
-  const seen = (key: string, { maxAge, record: { instance, nonce }, text }: Received, age: number) => {
+  const seen = (key: string, { maxAge, record: { instance, nonce }, revision, text }: Received, age: number) => {
     const now = monotonicMillis(clock)
-    const change = view.seen(key, { instance, nonce, maxAge, age, text }, now)
+    const change = view.seen(key, { instance, nonce, maxAge, age, revision, text }, now)
     // Wake the timer after the update: its fiber runs immediately and must see the new instance.
     if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
     return publish(shared, change)
   }
 
-  const onRecord = ({ key, value }: KVEntry, record: InstanceRecord) => {
-    const received = { ...access.aged(record), text: HeartbeatText.of(value) }
+  const onRecord = ({ key, revision, value }: KVEntry, record: InstanceRecord) => {
+    const received = { ...access.aged(record), revision, text: HeartbeatText.of(value) }
     if (view.phase._tag !== "Loading") return seen(key, received, access.ageOf(record))
     snapshot.set(key, received)
     return Effect.void
@@ -124,26 +134,39 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
     const sent = view.heartbeatIn(entry.key, entry.value)
     if (sent === undefined) {
       return Result.match(access.decode(entry), {
-        onFailure: (cause) => access.reportUndecodable(entry, cause),
+        onFailure: (cause) => {
+          snapshot.delete(entry.key)
+          view.unreadable(entry.key, entry.revision, entry.created)
+          return access.reportUndecodable(entry, cause)
+        },
         onSuccess: (record) => onRecord(entry, record)
       })
     }
-    const heartbeat = access.heartbeatAt(entry, sent)
-    view.beat(entry.key, heartbeat, access.ageAt(heartbeat), monotonicMillis(clock))
+    const lastHeartbeat = access.heartbeatAt(entry, sent)
+    const { key, revision } = entry
+    view.beat(key, { lastHeartbeat, revision, age: access.ageAt(lastHeartbeat) }, monotonicMillis(clock))
     return Effect.void
   }
 
-  const onReady = Effect.suspend(() => {
+  const judgeSnapshot = Effect.suspend(() => {
     const records = [...snapshot]
     snapshot.clear()
     const ageOf = ages(records.map(([, one]) => one), access.now())
     return Effect.forEach(records, ([key, one]) => seen(key, one, ageOf(one)), { discard: true })
   })
 
+  return { snapshot, onPut, judgeSnapshot }
+}
+
+/** Applies the events of the store to the view. Fails when the watch ends. */
+const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
+  const { access, alarm, clock, ready, view } = shared
+  const { judgeSnapshot, onPut, snapshot } = receiving(shared)
+
   const onRemoved = ({ key, reason }: Extract<KVEvent, { readonly _tag: "Removed" }>) => {
     snapshot.delete(key)
     // After a reset of the bucket live instances register again within a heartbeat; the timer removes the others (R26).
-    return reason === "reset" ? Effect.void : publish(shared, view.gone(key, removalReasons[reason]))
+    return publish(shared, view.removed(key, removalReasons[reason]))
   }
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {
@@ -156,7 +179,7 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
         return onRemoved(event)
       case "Ready":
         return Effect.andThen(
-          onReady,
+          judgeSnapshot,
           Effect.suspend(() => {
             view.loaded()
             alarm.wake()
@@ -328,6 +351,11 @@ export const make = Effect.fnUntraced(function*(
   return {
     watch: (serviceName) => subscribe(shared, serviceName),
     isLive: (key) => shared.view.live.has(key),
+    removed: (key) => {
+      shared.view.dead.delete(key)
+    },
+    known: () =>
+      shared.view.phase._tag === "Live" ? { live: shared.view.live.keys(), dead: shared.view.dead } : undefined,
     isUncertain: () => shared.view.phase._tag === "CutOff" || shared.view.phase._tag === "Settling"
   }
 })

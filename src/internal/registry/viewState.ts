@@ -41,6 +41,15 @@ export interface Seen {
   readonly maxAge: number
   /** Recognises the next heartbeats. */
   readonly text: HeartbeatText | undefined
+  readonly revision: number
+}
+
+/** A stored record whose instance is not live: expired, or not decodable. */
+export interface Dead {
+  readonly revision: number
+  /** When the store stored it. */
+  readonly storedAt: DateTime.Utc
+  readonly isDecodable: boolean
 }
 
 /** A live instance. Its heartbeats move the two times only. */
@@ -48,15 +57,17 @@ class Known {
   private latest: ServiceInstance
   readonly nonce: string | undefined
   readonly maxAge: number
+  revision: number
   lastHeartbeat: DateTime.Utc
   /** The instance is expired after this connected time. */
   until: number
   readonly text: HeartbeatText | undefined
 
-  constructor({ instance, maxAge, nonce, text }: Seen, until: number) {
+  constructor({ instance, maxAge, nonce, revision, text }: Seen, until: number) {
     this.latest = instance
     this.nonce = nonce
     this.maxAge = maxAge
+    this.revision = revision
     this.lastHeartbeat = instance.lastHeartbeat
     this.until = until
     this.text = text
@@ -83,6 +94,8 @@ const epoch = DateTime.makeUnsafe(0)
 
 export class View {
   readonly live = new Map<string, Known>()
+  /** The stored records of instances that are not live, for the cleanup. */
+  readonly dead = new Map<string, Dead>()
   number = 0
   phase: Phase = { _tag: "Loading" }
   /** The highest revision that was received. */
@@ -199,7 +212,11 @@ export class View {
   seen(key: string, seen: Seen, now: number): ViewChange | undefined {
     const { age, instance, maxAge, nonce } = seen
     const known = this.live.get(key)
-    if (known === undefined && age > maxAge) return undefined
+    if (known === undefined && age > maxAge) {
+      this.dead.set(key, { revision: seen.revision, storedAt: instance.lastHeartbeat, isDecodable: true })
+      return undefined
+    }
+    this.dead.delete(key)
     const until = this.untilOf(seen, now)
     this.live.set(key, new Known(seen, Math.max(until, known?.until ?? until)))
     if (known === undefined) return this.change({ _tag: "Up", instance })
@@ -222,14 +239,34 @@ export class View {
   }
 
   /** A heartbeat of a live instance, which has changed nothing else, has been received, `age` after the store stored it. */
-  beat(key: string, lastHeartbeat: DateTime.Utc, age: number, now: number): void {
+  beat(
+    key: string,
+    { age, lastHeartbeat, revision }: {
+      readonly lastHeartbeat: DateTime.Utc
+      readonly age: number
+      readonly revision: number
+    },
+    now: number
+  ): void {
     const known = this.live.get(key)
     if (known === undefined) return
+    known.revision = revision
     known.lastHeartbeat = lastHeartbeat
     known.until = Math.max(known.until, this.untilOf({ age, maxAge: known.maxAge }, now))
   }
 
-  gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
+  /** A record that does not decode has been received. */
+  unreadable(key: string, revision: number, storedAt: DateTime.Utc): void {
+    this.dead.set(key, { revision, storedAt, isDecodable: false })
+  }
+
+  /** The record of a key has been removed: the instance is gone, unless the bucket was lost. */
+  removed(key: string, reason: "deregistered" | "expired" | "cleanedUp" | "reset"): ViewChange | undefined {
+    this.dead.delete(key)
+    return reason === "reset" ? undefined : this.gone(key, reason)
+  }
+
+  private gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {
     const known = this.live.get(key)
     if (known === undefined) return undefined
     this.live.delete(key)
@@ -255,7 +292,10 @@ export class View {
     const connected = this.connected.at(now)
     const due = [...this.live].filter(([, known]) => connected > this.dueAt(known))
     if (this.phase._tag === "Settling" && connected > this.phase.until) this.phase = { _tag: "Live" }
-    return due.flatMap(([key]) => this.gone(key, "expired") ?? [])
+    return due.flatMap(([key, { lastHeartbeat, revision }]) => {
+      if (!this.dead.has(key)) this.dead.set(key, { revision, storedAt: lastHeartbeat, isDecodable: true })
+      return this.gone(key, "expired") ?? []
+    })
   }
 
   /** When an instance expires, if nothing changes. None does while the view does not judge. */

@@ -1,6 +1,6 @@
 /** The plan of a cleanup, as a table, and the confirmation by a second run. */
 import { assert, describe, it } from "@effect/vitest"
-import { confirm, type Judged, plan, type Suspects } from "../../../src/internal/registry/cleanup.ts"
+import { confirm, type Judged, Memory, plan, type Suspects } from "../../../src/internal/registry/cleanup.ts"
 
 /** `known` records of a service, the first `going` of them expired. */
 const judgedOf = (serviceName: string, known: number, going: number): ReadonlyArray<Judged> =>
@@ -10,6 +10,8 @@ const judgedOf = (serviceName: string, known: number, going: number): ReadonlyAr
     revision: index + 1,
     reason: index < going ? "expired" : undefined
   }))
+
+const always = () => true
 
 describe("the plan of a cleanup", () => {
   const cases: ReadonlyArray<readonly [known: number, going: number, maxRemovalRatio: number, isPreserved: boolean]> = [
@@ -36,7 +38,7 @@ describe("the plan of a cleanup", () => {
   for (const [known, going, maxRemovalRatio, isPreserved] of cases) {
     it(`${isPreserved ? "keeps" : "removes"} ${going} expired of ${known} records with a ratio of ${maxRemovalRatio}`, () => {
       const judged = judgedOf("orders", known, going)
-      assert.deepStrictEqual(plan(judged, maxRemovalRatio), {
+      assert.deepStrictEqual(plan(judged, maxRemovalRatio, always), {
         remove: isPreserved ? [] : judged.slice(0, going),
         preserved: isPreserved ? ["orders"] : []
       })
@@ -47,15 +49,41 @@ describe("the plan of a cleanup", () => {
     const small = judgedOf("small", 3, 3)
     const dying = judgedOf("dying", 10, 9)
     const well = judgedOf("well", 10, 1)
-    const { preserved, remove } = plan([...small, ...dying, ...well], 0.5)
+    const { preserved, remove } = plan([...small, ...dying, ...well], 0.5, always)
     assert.deepStrictEqual(preserved, ["dying"])
     assert.deepStrictEqual(remove, [...small, ...well.slice(0, 1)])
   })
 
   it("keeps services apart whose names have a common prefix", () => {
-    const { preserved, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5)
+    const { preserved, remove } = plan([...judgedOf("a", 5, 5), ...judgedOf("a-b", 5, 5)], 0.5, always)
     assert.deepStrictEqual(preserved, [])
     assert.strictEqual(remove.length, 10)
+  })
+})
+
+describe("what a cleanup remembers", () => {
+  const [one] = judgedOf("orders", 1, 1) as [Judged]
+
+  it("lets self-preservation of a service end after 10 times maxAge without a break", () => {
+    const memory = new Memory()
+    memory.skipped(["orders"], 0)
+    memory.skipped(["orders", "mail"], 150_000)
+    const mayPreserve = (now: number) => ["orders", "mail", "new"].map((name) => memory.mayPreserve(name, now, 30_000))
+    assert.deepStrictEqual(mayPreserve(299_999), [true, true, true])
+    assert.deepStrictEqual(mayPreserve(300_000), [false, true, true])
+    memory.skipped(["mail"], 300_000)
+    assert.deepStrictEqual(mayPreserve(300_001), [true, true, true])
+    memory.skipped(["orders"], 300_001)
+    memory.forget()
+    assert.deepStrictEqual(mayPreserve(1_000_000), [true, true, true])
+  })
+
+  it("is forgotten when the store was out of reach: both looks are in one connected time", () => {
+    const memory = new Memory()
+    assert.deepStrictEqual(memory.confirm([one], 0, 10_000), [])
+    memory.forget()
+    assert.deepStrictEqual(memory.confirm([one], 20_000, 10_000), [])
+    assert.deepStrictEqual(memory.confirm([one], 30_000, 10_000), [one])
   })
 })
 

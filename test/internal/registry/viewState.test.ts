@@ -25,7 +25,11 @@ const makeView = () => {
 
 /** Receives a record of an age, with the nonce and the maxAge of the others unless given. */
 const seen = (view: View, ofKey: string, of: ServiceInstance, age: number, now: number, rest: Partial<Seen> = {}) =>
-  view.seen(ofKey, { instance: of, age, nonce: "one", maxAge: times.maxAge, text: undefined, ...rest }, now)
+  view.seen(
+    ofKey,
+    { instance: of, age, nonce: "one", maxAge: times.maxAge, text: undefined, revision: 7, ...rest },
+    now
+  )
 
 /** The keys that expire at a time. */
 const expiredAt = (view: View, now: number) => view.expire(now).map(({ event }) => keyOf(event.instance))
@@ -40,7 +44,11 @@ describe("the changes of a view", () => {
     seen(view, key, instance, 0, 0)
     assert.isUndefined(seen(view, key, later, 0, 10))
     assert.strictEqual(view.number, 1)
-    assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
+    assert.deepStrictEqual(view.removed(key, "cleanedUp")?.event, {
+      _tag: "Down",
+      instance: later,
+      reason: "cleanedUp"
+    })
   })
 
   it("are none if the metadata is equal by value", () => {
@@ -56,12 +64,16 @@ describe("the changes of a view", () => {
     assert.isUndefined(view.heartbeatIn(otherKey, stored))
     assert.isUndefined(view.heartbeatIn(key, encode({ ...recordOf(mine), instance: draining })))
     assert.strictEqual(view.heartbeatIn(key, encode({ ...recordOf(mine), instance: later })), 1_010_000)
-    view.beat(key, later.lastHeartbeat, 2, 10)
+    view.beat(key, { lastHeartbeat: later.lastHeartbeat, age: 2, revision: 9 }, 10)
     assert.strictEqual(view.expiryOf(key, 10), 38)
-    view.beat(key, later.lastHeartbeat, 20, 12)
+    view.beat(key, { lastHeartbeat: later.lastHeartbeat, age: 20, revision: 9 }, 12)
     assert.strictEqual(view.expiryOf(key, 12), 38)
-    assert.deepStrictEqual(view.gone(key, "cleanedUp")?.event, { _tag: "Down", instance: later, reason: "cleanedUp" })
-    view.beat(key, later.lastHeartbeat, 0, 20)
+    assert.deepStrictEqual(view.removed(key, "cleanedUp")?.event, {
+      _tag: "Down",
+      instance: later,
+      reason: "cleanedUp"
+    })
+    view.beat(key, { lastHeartbeat: later.lastHeartbeat, age: 0, revision: 9 }, 20)
     assert.strictEqual(view.live.size, 0)
   })
 
@@ -106,20 +118,20 @@ describe("the changes of a view", () => {
 
   it("are Down once, and none for an unknown instance", () => {
     const view = makeView()
-    assert.isUndefined(view.gone(key, "deregistered"))
+    assert.isUndefined(view.removed(key, "deregistered"))
     seen(view, key, instance, 0, 0)
-    assert.deepStrictEqual(view.gone(key, "deregistered"), {
+    assert.deepStrictEqual(view.removed(key, "deregistered"), {
       number: 2,
       event: { _tag: "Down", instance, reason: "deregistered" }
     })
-    assert.isUndefined(view.gone(key, "deregistered"))
+    assert.isUndefined(view.removed(key, "deregistered"))
     assert.strictEqual(view.number, 2)
   })
 
   it("are Up again for an instance that comes back", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
-    view.gone(key, "expired")
+    view.removed(key, "expired")
     assert.deepStrictEqual(seen(view, key, later, 0, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 })
@@ -224,7 +236,7 @@ describe("a process that is cut off", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
     view.cutOff(10)
-    assert.strictEqual(view.gone(key, "deregistered")?.event._tag, "Down")
+    assert.strictEqual(view.removed(key, "deregistered")?.event._tag, "Down")
   })
 
   it("before its snapshot stays Loading", () => {
@@ -270,7 +282,7 @@ describe("the silence of all instances", () => {
 
   it("of a single instance is its own", () => {
     const view = silentView()
-    view.gone(otherKey, "deregistered")
+    view.removed(otherKey, "deregistered")
     assert.isFalse(view.isSilent(25))
   })
 
