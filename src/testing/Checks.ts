@@ -489,10 +489,11 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   store, after an interruption and after a loss of the stream, and until
  *   `tolerance + 3 s` after each. It need not list instances that it did not list before
  *   while it is disturbed, nor for `maxAge + tolerance + 3 s` afterwards.
- * - A view may list an instance without heartbeats for `maxAge + 2 x tolerance` in which it
- *   is not disturbed, and until it has settled: `heartbeat + 2.5 s + tolerance` without a
- *   disturbance. After `2 x maxAge + 2 x tolerance` without a disturbance it must not, even if
- *   it never settles. A time counts as a disturbance if NO instance sends a heartbeat for
+ * - A view may list an instance without heartbeats for `maxAge + 2 x tolerance` of connected
+ *   time: the time that is later than 3 s after the last disturbance. It may also list it
+ *   until it has settled: `heartbeat + 2.5 s + tolerance` of connected time at one stretch.
+ *   After `2 x maxAge + 2 x tolerance` of connected time it must not, even if it never
+ *   settles. A time counts as a disturbance if NO instance sends a heartbeat for
  *   half of `maxAge`, because the store may be down, for at most `maxAge` after the store
  *   can have answered. This does not apply to a registry with only one instance.
  * - A view adds an instance only if its last heartbeat is at most `maxAge + 2 x tolerance` old,

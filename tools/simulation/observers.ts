@@ -37,13 +37,16 @@ interface Pace {
   readonly heartbeat: Duration.Duration
   /** The age at which the store removes records, in multiples of `maxAge`. */
   readonly storeAges: number
+  /** Whether all machines run the cleanup. Without it a dead instance is listed until the observers forget it. */
+  readonly isCleaned: boolean
 }
 
 /** The seed chooses one of these. Most outages of a plan are shorter than 30 s, so the shorter `maxAge` meets longer ones. */
 const paces: ReadonlyArray<Pace> = [
-  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), storeAges: 10 },
-  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10 },
-  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 2 }
+  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), storeAges: 10, isCleaned: true },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: true },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: false },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 2, isCleaned: false }
 ]
 
 /** Relative error of the clocks' rates. A machine reads the store's time once a minute, so its error is up to 0.6 s. */
@@ -82,7 +85,7 @@ const beating = (node: string, { heartbeat, maxAge }: Pace) =>
   Effect.gen(function*() {
     const registry = yield* Registry.Registry
     const instance = { serviceName: byHand, instanceId: node, version: "1.0.0" }
-    const hanging = pause(Duration.toMillis(maxAge), 4 * Duration.toMillis(maxAge))
+    const hanging = pause(Duration.toMillis(maxAge), 8 * Duration.toMillis(maxAge))
     while (true) {
       yield* Effect.ignore(Effect.timeout(registry.heartbeat(instance), "3 seconds"))
       yield* (yield* Random.next) < 0.08 ? hanging : Effect.sleep(heartbeat)
@@ -135,7 +138,11 @@ const life = (history: History.History, node: SimulatedNode, pace: Pace) => {
     ],
     { concurrency: "unbounded", discard: true }
   ).pipe(
-    Effect.provide(Layer.provideMerge(Registry.layerCleanup({ schedule: pace.maxAge }), registryOn(node, pace)))
+    Effect.provide(
+      pace.isCleaned
+        ? Layer.provideMerge(Registry.layerCleanup({ schedule: pace.maxAge }), registryOn(node, pace))
+        : registryOn(node, pace)
+    )
   )
 }
 
@@ -153,22 +160,30 @@ const seesNothing = ({ end, lookups }: Checks.RegistryHistory): ReadonlyArray<st
   ]
 }
 
-export const observers: Scenario.Scenario = {
+/** Drops the consumers of all watches again and again: before the observers have settled, for many intervals. */
+const unsettling = Effect.gen(function*() {
+  const { bucket: bucketOf } = yield* Simulation
+  const interval = yield* Random.nextIntBetween(4000, 8000)
+  return yield* Effect.forever(Effect.andThen(Effect.sleep(interval), Effect.ignore(bucketOf(bucket).dropConsumers)))
+})
+
+interface Options {
+  readonly faults: Scenario.Scenario["faults"]
+  readonly paces: ReadonlyArray<Pace>
+  /** Whether the observers never settle. */
+  readonly isUnsettling: boolean
+}
+
+const scenario = ({ faults, isUnsettling, paces }: Options): Scenario.Scenario => ({
   nodes: ids,
   duration: "2 minutes",
   settleTime,
   buckets: [bucket],
   drift,
-  faults: [
-    ...Faults.survivable,
-    "FlappingLink",
-    "FlappingStore",
-    ["LoseStream", [bucket]],
-    ["RecreateStream", [bucket]],
-    ["RollBack", [bucket]]
-  ],
+  faults,
   setup: Effect.gen(function*() {
     const { seed } = yield* Simulation
+    if (isUnsettling) yield* Effect.forkDetach(unsettling)
     const history = yield* History.make
     const pace = paces[Number(seed) % paces.length]!
     return {
@@ -186,4 +201,24 @@ export const observers: Scenario.Scenario = {
       ])
     }
   })
-}
+})
+
+export const observers = scenario({
+  faults: [
+    ...Faults.survivable,
+    "FlappingLink",
+    "FlappingStore",
+    ["LoseStream", [bucket]],
+    ["RecreateStream", [bucket]],
+    ["RollBack", [bucket]]
+  ],
+  paces,
+  isUnsettling: false
+})
+
+/** Observers that never settle. They must still forget dead instances. */
+export const unsettled = scenario({
+  faults: ["Crash", "Cut", "Disconnect"],
+  paces: paces.filter(({ isCleaned, storeAges }) => !isCleaned && storeAges > 2),
+  isUnsettling: true
+})

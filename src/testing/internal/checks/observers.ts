@@ -52,13 +52,15 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   const interruptions = [
     ...(history.interruptions ?? []),
     ...history.removals.flatMap(({ at, how }) => how === "lost" ? [at] : [])
-  ].map((at) => ({ from: at, until: at + late }))
-  const disturbed = onceForEach((node) =>
-    merge([...disruptions(node).map(({ from, until }) => ({ from, until: until + late })), ...interruptions])
-  )
+  ].map((at) => ({ from: at, until: at }))
+  const until = (recovered: number) => (node: string) =>
+    merge([...disruptions(node), ...interruptions].map((span) => ({ from: span.from, until: span.until + recovered })))
+  const disturbed = onceForEach(until(late))
+  // The tolerance is part of the bound, and not of each disturbance: there can be many.
+  const disconnected = onceForEach(until(recovery))
   // With only one instance, an observer suspects the instance and not the store.
   const silent = records.all.size > 1 ? silencesOf(history, times) : () => []
-  const unsure = onceForEach((node) => merge([...disturbed(node), ...silent(disturbed(node))]))
+  const unsure = onceForEach((node) => merge([...disconnected(node), ...silent(disturbed(node))]))
   const settling = settlingOf(times) + tolerance
   const mayKeep = ({ from, node }: Lookup, lastHeartbeat: number): boolean => {
     if (lastHeartbeat === none) return false
