@@ -13,9 +13,29 @@ export const observers: ReadonlyArray<Mutant> = [
     file: state,
     find: "if (known === undefined && age > maxAge) return undefined",
     replace: "",
-    scenario: "single",
-    runs: 1,
+    scenario: "observers",
+    runs: 300,
     test: { file: tests, name: "does not announce an instance that was killed 33 seconds before its return" }
+  },
+  {
+    name: "a replayed record of a known instance has no age",
+    from: "a dead instance that each return of an observer kept for another maxAge, R25",
+    file: state,
+    find: "const until = this.connected.at(now) + maxAge - Math.max(0, age)",
+    replace: "const until = this.connected.at(now) + maxAge",
+    scenario: "observers",
+    runs: 300,
+    test: { file: table, name: "is as old as its record: it expires earlier, or is not live at all" }
+  },
+  {
+    name: "an observer takes no notice of the reach of the store",
+    from: "the views of 0.0.1, in which all instances of a process without a connection expired, R25",
+    file: view,
+    find: "if (_tag === \"Unreachable\") view.cutOff(at)",
+    replace: "if (at < 0) view.cutOff(at)",
+    scenario: "observers",
+    runs: 300,
+    test: { file: tests, name: "for longer than maxAge keeps its instances, and receives no Down and no Up" }
   },
   {
     name: "ages advance while an observer is cut off",
@@ -23,8 +43,8 @@ export const observers: ReadonlyArray<Mutant> = [
     file: "src/internal/registry/connectedTime.ts",
     find: "this.since ??= now",
     replace: "this.since ??= 0",
-    scenario: "single",
-    runs: 1,
+    scenario: "observers",
+    runs: 300,
     test: { file: table, name: "keeps its instances, whose ages do not advance from the last message on" }
   },
   {
@@ -33,8 +53,8 @@ export const observers: ReadonlyArray<Mutant> = [
     file: state,
     find: "until: this.connected.at(now) + this.times.settling }",
     replace: "until: this.connected.at(now) }",
-    scenario: "single",
-    runs: 1,
+    scenario: "observers",
+    runs: 300,
     test: {
       file: table,
       name: "expires no instance for a heartbeat after its return, and dead ones within maxAge"
@@ -46,8 +66,8 @@ export const observers: ReadonlyArray<Mutant> = [
     file: state,
     find: "Math.max(until, Math.min(this.phase.until, until + maxAge))",
     replace: "Math.max(until, this.phase.until)",
-    scenario: "single",
-    runs: 1,
+    scenario: "unsettled",
+    runs: 300,
     test: { file: table, name: "that flaps without end expires dead instances at twice maxAge of connected time" }
   },
   {
@@ -99,8 +119,8 @@ export const observers: ReadonlyArray<Mutant> = [
     file: "src/internal/registry/service.ts",
     find: "|| isKept(record.keyOf(one.record.instance))",
     replace: "|| isKept(\"\")",
-    scenario: "single",
-    runs: 1,
+    scenario: "observers",
+    runs: 300,
     test: {
       file: tests,
       name: "lists its instances also while their records are old, after an outage of the store for all"

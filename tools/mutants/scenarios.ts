@@ -1,8 +1,9 @@
 /**
- * The scenarios of the simulation, and two with many faults of the same kinds: for bugs that appear only if a fault
+ * The scenarios of the simulation, and three with many faults of the same kinds: for bugs that appear only if a fault
  * occurs twice within a lease, or at a certain moment.
  */
 import type * as Scenario from "../../src/testing/Scenario.ts"
+import { unsettled } from "../simulation/observers.ts"
 import { scenarios as simulated } from "../simulation/scenarios.ts"
 
 const { mixed } = simulated
@@ -21,4 +22,4 @@ const sluggish: Scenario.Scenario = {
   maxFaults: 60
 }
 
-export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping, sluggish }
+export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping, sluggish, unsettled }
