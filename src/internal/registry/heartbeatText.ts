@@ -5,48 +5,37 @@
  */
 import { endOfString } from "../storedJson.ts"
 
-const field = "lastHeartbeat"
-
-/** The form in which this library stores a time. A zero stands for any digit. */
-const form = "0000-00-00T00:00:00.000Z"
+/** The time of a heartbeat as this library stores it. */
+const stored = /:"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/y
+const timeLength = 24
 
 /** Larger records are decoded with every heartbeat: their texts would be most of the memory of a view. */
 const largestText = 4096
 
-const quote = 34
-const zero = 48
-const nine = 57
-
-const isDigit = (code: number): boolean => code >= zero && code <= nine
-
-/** Whether a time in the form of this library, and the end of its string, are at a place. */
-const hasTime = (text: string, place: number): boolean => {
-  for (let at = 0; at < form.length; at++) {
-    const code = text.charCodeAt(place + at)
-    if (form.charCodeAt(at) === zero ? !isDigit(code) : code !== form.charCodeAt(at)) return false
-  }
-  return text.charCodeAt(place + form.length) === quote
-}
+const isDigit = (code: number): boolean => code >= 48 && code <= 57
 
 /**
- * The index of the time of the heartbeat in the JSON text of a record; undefined if it cannot be told for certain. A string
- * with a backslash beside the fields of the record could be the same name in another spelling.
+ * The index of the time of the heartbeat in the JSON text of a record; -1 if it cannot be told for certain. A string with
+ * a backslash beside the fields of the record could be the same name in another spelling.
  */
-const placeOfTime = (text: string): number | undefined => {
+const placeOfTime = (text: string): number => {
   let depth = 0
-  let place: number | undefined
+  let place = -1
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!
-    if (character === "{" || character === "[") depth++
-    else if (character === "}" || character === "]") depth--
+    if ("{[".includes(character)) depth++
+    if ("}]".includes(character)) depth--
     if (character !== "\"") continue
     const end = endOfString(text, at)
     const name = depth === 1 ? text.slice(at + 1, end) : ""
     at = end
-    if (name.includes("\\") || (name === field && place !== undefined)) return undefined
-    if (name === field) place = end + ":\"".length + 1
+    if (name.includes("\\")) return -1
+    if (name !== "lastHeartbeat") continue
+    stored.lastIndex = end + 1
+    if (place !== -1 || !stored.test(text)) return -1
+    place = end + ":\"".length + 1
   }
-  return place !== undefined && text.startsWith(":\"", place - 2) && hasTime(text, place) ? place : undefined
+  return place
 }
 
 /** Ignores nothing: each ASCII byte becomes one character. */
@@ -63,7 +52,6 @@ export class HeartbeatText {
   private readonly text: string
   /** The index of the time, once it has been looked for: not while a snapshot is read. */
   private place: number | undefined
-  private isSearched = false
 
   private constructor(text: string) {
     this.text = text
@@ -78,17 +66,14 @@ export class HeartbeatText {
   timeIn(bytes: Uint8Array): number | undefined {
     const { text } = this
     if (bytes.length !== text.length) return undefined
-    if (!this.isSearched) {
-      this.place = placeOfTime(text)
-      this.isSearched = true
-    }
-    const { place } = this
-    if (place === undefined) return undefined
-    const end = place + form.length
+    const place = this.place ??= placeOfTime(text)
+    if (place === -1) return undefined
+    const end = place + timeLength
     for (let at = 0; at < bytes.length; at++) {
       const code = bytes[at]!
-      if (code === text.charCodeAt(at)) continue
-      const isDigitOfTime = at >= place && at < end && form.charCodeAt(at - place) === zero && isDigit(code)
+      const known = text.charCodeAt(at)
+      if (code === known) continue
+      const isDigitOfTime = at >= place && at < end && isDigit(code) && isDigit(known)
       if (!isDigitOfTime) return undefined
     }
     const time = Date.parse(String.fromCharCode(...bytes.subarray(place, end)))
