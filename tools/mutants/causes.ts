@@ -115,7 +115,8 @@ export const causes: ReadonlyArray<Mutant> = [
     name: "a connection that ends without an error hides the refused certificate",
     from: "the alert of a server is lost in some attempts, K11",
     file: outage,
-    find: `now._tag === "Reset" || (now._tag === "LoginRefused" && before._tag === "LoginExpired")`,
+    find:
+      `(now._tag === "Reset" && !isSilent(before)) || (now._tag === "LoginRefused" && before._tag === "LoginExpired")`,
     replace: `now._tag === "LoginRefused" && before._tag === "LoginExpired"`,
     ...byTest,
     test: onOutage(

@@ -11,8 +11,8 @@ export const observers: ReadonlyArray<Mutant> = [
     name: "a replayed record counts as a fresh heartbeat",
     from: "an instance killed 33 s before, which a reconnected observer announced, R25",
     file: state,
-    find: "if (known === undefined && age > maxAge) return undefined",
-    replace: "",
+    find: "if (known === undefined && age > maxAge) {",
+    replace: "if (known === undefined && age > Number.MAX_VALUE) {",
     scenario: "observers",
     runs: 300,
     test: { file: tests, name: "does not announce an instance that was killed 33 seconds before its return" }
@@ -21,8 +21,8 @@ export const observers: ReadonlyArray<Mutant> = [
     name: "a replayed record of a known instance has no age",
     from: "a dead instance that each return of an observer kept for another maxAge, R25",
     file: state,
-    find: "const until = this.connected.at(now) + maxAge - Math.max(0, age)",
-    replace: "const until = this.connected.at(now) + maxAge",
+    find: "return this.connected.at(now) + maxAge - Math.max(0, age)",
+    replace: "return this.connected.at(now) + maxAge",
     scenario: "observers",
     runs: 300,
     test: { file: table, name: "is as old as its record: it expires earlier, or is not live at all" }

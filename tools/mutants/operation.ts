@@ -106,7 +106,8 @@ export const operation: ReadonlyArray<Mutant> = [
     name: "a heartbeat during an outage of a draining instance is written as ACTIVE",
     from: "drain, which failed in an outage and cut its work, R19",
     file: "src/internal/registry/ownRecord.ts",
-    find: "change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), this.kept)",
+    find:
+      "change === undefined ? Result.succeed(this.instance) : Result.flatMap(change(this.instance), (next) => this.kept(next))",
     replace: "change === undefined ? Result.succeed(record.instance) : change(record.instance)",
     scenario: "single",
     runs: 1,

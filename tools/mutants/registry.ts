@@ -93,8 +93,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "heartbeats stop after one failure",
     from: "AegisSDK 1.3: the loop stops, reva#5817 (R12)",
     file: registration,
-    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })",
-    replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.never)",
+    find: "return retrying(attempt, { store, maxAge, isFinal })",
+    replace: "return Effect.catchIf(attempt, (reason) => !isFinal(reason), () => Effect.never)",
     scenario: "mixed"
   },
   {
@@ -190,8 +190,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "a failed heartbeat is not retried before the next one is due",
     from: "R12",
     file: registration,
-    find: "Effect.retry({ while: (reason) => !isFinal(reason), schedule: retrying })",
-    replace: "Effect.catchIf((reason) => !isFinal(reason), () => Effect.void)",
+    find: "return retrying(attempt, { store, maxAge, isFinal })",
+    replace: "return Effect.catchIf(attempt, (reason) => !isFinal(reason), () => Effect.void)",
     scenario: "mixed"
   }
 ]
