@@ -133,6 +133,14 @@ describe("a view", () => {
     ], "at 94 s it was missing")
   })
 
+  it("may count an outage for a heartbeat that it receives after the outage: a replayed record is as old as it is", () => {
+    // A heartbeat at 105 s, in a moment between two outages; the observer receives it after the second one.
+    const heartbeats = [...until(90_000), { instance: "orders/1", at: 105_000 }]
+    const disruptions = [outage(95_000, 104_000), outage(106_000, 122_000)]
+    assert.isTrue(mayRemove(136_000, { heartbeats, disruptions }))
+    assert.isFalse(mayRemove(132_000, { heartbeats, disruptions }))
+  })
+
   it("adds an instance only if its record is not too old, also if a watch replays it", () => {
     const heartbeats = until(100_000)
     const adds = (at: number, disruptions: ReadonlyArray<Checks.Disruption>) =>

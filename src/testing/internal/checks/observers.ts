@@ -125,9 +125,11 @@ const mayHaveExpired = (
     from: from + noticed,
     until: until + settlingOf(times) - tolerance
   }))
+  /** When the view has certainly received a heartbeat. One that it receives later, after a gap, is as old as it is. */
+  const received = (last: number): number => lastTouching(missed, last, last)?.until ?? last
   /** Whether the instance may have expired at a time. An observer with a disruption of its own may have settled before. */
   const mayExpire = (last: number, at: number): boolean => {
-    const age = at - last - measure(outages, last, at)
+    const age = at - last - measure(outages, received(last), at)
     const settle = lastTouching(settles, at, at)
     const isSettling = settle !== undefined && !touches(own(after.node), settle.from, at)
     return age > (isSettling ? 2 * maxAge : maxAge) - 2 * tolerance
