@@ -194,8 +194,11 @@ export class Registry extends Context.Service<Registry, {
    *
    * **Details**
    *
-   * A record that does not decode is logged and left out. Fails with `InvalidName`,
-   * `InvalidConfig` or `KVStoreError`; during an outage it fails and never returns
+   * A record that does not decode is logged and left out. A list starts the watch that `watch` uses, and
+   * keeps it for 30 seconds: so the next list contains what was live before an outage, or before the bucket was
+   * deleted, until the instances had time to send a heartbeat.
+   *
+   * Fails with `InvalidName`, `InvalidConfig` or `KVStoreError`; during an outage it fails and never returns
    * an empty list.
    */
   readonly list: (

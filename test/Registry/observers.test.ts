@@ -15,7 +15,7 @@ import * as Registry from "../../src/Registry.ts"
 import { away, on, silent } from "../support/links.ts"
 import { logged, numbers, type Store } from "../support/suite.ts"
 import { contains } from "./suite/fixture.ts"
-import { defaults, test, until } from "./suite/inMemory.ts"
+import { again, defaults, test, until } from "./suite/inMemory.ts"
 import { listed, named, openBucket, type Process, startProcess, watched } from "./suite/processes.ts"
 
 /** An observer of `count` live instances, each in a process of its own. */
@@ -277,4 +277,86 @@ describe("a view that ends", () => {
         yield* Scope.close(scope, Exit.void)
       }))
   }
+})
+
+const watchesOf = ({ link }: Process) => link.calls.filter(({ operation }) => operation === "watch").length
+
+/** A process without a watch that lists, and owners in processes of their own. */
+const lister = Effect.fnUntraced(function*(count: number) {
+  const store = yield* openBucket()
+  const owners = yield* Effect.forEach(numbers(count), () => startProcess(store, defaults))
+  for (const [index, owner] of owners.entries()) yield* owner.enter(named("orders", `i${index}`))
+  const process = yield* startProcess(store, defaults)
+  assert.lengthOf(yield* listed(process), count)
+  // Its view has loaded once it has judged: it answers what it knows then.
+  yield* until(Effect.sync(() => watchesOf(process)), (watches) => watches === 1)
+  yield* again(20, TestClock.adjust("50 millis"))
+  return { store, owners, process }
+})
+
+describe("a process that lists now and then", () => {
+  const lost = on(
+    ["entries", "history"],
+    (call, run) => call.operation === "entries" || call.operation === "history" ? Effect.as(run, [] as never) : run
+  )
+
+  test("lists the instances that it knew while the bucket is lost, and they have not registered again", () =>
+    Effect.gen(function*() {
+      const { process } = yield* lister(20)
+      yield* process.link.set(lost)
+      assert.lengthOf(yield* listed(process), 20)
+      assert.strictEqual((yield* process.registry.listAll()).get("orders")?.length, 20)
+      assert.deepStrictEqual(yield* listed(process, "orders", { maxAge: "30 seconds" }), [])
+    }))
+
+  test("lists no instance that was deregistered, also before its view learns of it", () =>
+    Effect.gen(function*() {
+      const { owners, process } = yield* lister(20)
+      yield* process.link.lag(Effect.never)
+      for (const index of [0, 1]) {
+        yield* owners[index]!.registry.deregister({ serviceName: "orders", instanceId: `i${index}` })
+      }
+      assert.lengthOf(yield* listed(process), 18)
+      for (const index of numbers(20).slice(2)) {
+        yield* owners[index]!.registry.deregister({ serviceName: "orders", instanceId: `i${index}` })
+      }
+      assert.deepStrictEqual(yield* listed(process), [])
+    }))
+
+  test("lists all instances right after an outage of 35 s, during which it tried to list", () =>
+    Effect.gen(function*() {
+      const { owners, process } = yield* lister(3)
+      for (const { link } of [...owners, process]) yield* link.set(away)
+      yield* process.link.cut
+      yield* again(7, Effect.andThen(Effect.ignore(listed(process)), TestClock.adjust("5 seconds")))
+      yield* process.link.set(undefined)
+      yield* process.link.heal
+      assert.deepStrictEqual(yield* listed(process), ["i0", "i1", "i2"])
+    }))
+
+  test("ends its view 30 seconds after the last list", () =>
+    Effect.gen(function*() {
+      const { process } = yield* lister(1)
+      yield* TestClock.adjust("25 seconds")
+      yield* listed(process)
+      yield* TestClock.adjust("25 seconds")
+      yield* listed(process)
+      assert.strictEqual(watchesOf(process), 1)
+      yield* TestClock.adjust("31 seconds")
+      yield* listed(process)
+      yield* until(Effect.sync(() => watchesOf(process)), (watches) => watches === 2)
+    }))
+
+  test("lists without a view if it may not watch", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const owner = yield* startProcess(store, defaults)
+      yield* owner.enter(named("orders", "i0"))
+      const process = yield* startProcess(store, defaults)
+      yield* process.link.loseWatches
+      assert.deepStrictEqual(yield* listed(process), ["i0"])
+      yield* process.link.loseWatches
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* listed(process), ["i0"])
+    }))
 })

@@ -116,14 +116,37 @@ export const observers: ReadonlyArray<Mutant> = [
   {
     name: "a list forgets what the view of its process keeps",
     from: "an empty list after an outage, R25",
-    file: "src/internal/registry/service.ts",
-    find: "|| isKept(record.keyOf(one.record.instance))",
-    replace: "|| isKept(\"\")",
+    file: "src/internal/registry/reads.ts",
+    find: "|| view.current()?.isLive(keyOf(one.record.instance)) === true",
+    replace: "|| view.current()?.isLive(\"\") === true",
     scenario: "observers",
     runs: 300,
     test: {
       file: tests,
       name: "lists its instances also while their records are old, after an outage of the store for all"
     }
+  },
+  {
+    name: "a list of a lost bucket is empty",
+    from: "a deleted bucket, after which a list said \"nobody\" for 6.6 s, R24",
+    file: "src/internal/registry/reads.ts",
+    find: "seen._tag === \"Nothing\" || seen._tag === \"Live\"",
+    replace: "seen._tag === \"Live\"",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: tests,
+      name: "lists the instances that it knew while the bucket is lost, and they have not registered again"
+    }
+  },
+  {
+    name: "a list does not keep the view of its process",
+    from: "an empty list after an outage in a process without a watch, R24",
+    file: "src/internal/registry/reads.ts",
+    find: "yield* view.keep",
+    replace: "yield* Effect.void",
+    scenario: "single",
+    runs: 1,
+    test: { file: tests, name: "lists all instances right after an outage of 35 s, during which it tried to list" }
   }
 ]

@@ -68,9 +68,9 @@ export const registry: ReadonlyArray<Mutant> = [
   {
     name: "reads return expired instances",
     from: "ocis#6762, asim/nitro-plugins#465, R23",
-    file: service,
-    find: "(includeExpired ? records : live(records, maxAge))",
-    replace: "(includeExpired ? live(records, maxAge) : records)",
+    file: "src/internal/registry/reads.ts",
+    find: "(includeExpired ? records : live(access, view, records, maxAge))",
+    replace: "(includeExpired ? live(access, view, records, maxAge) : records)",
     scenario: "mixed"
   },
   {

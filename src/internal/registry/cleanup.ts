@@ -147,12 +147,12 @@ const judgeKnown = (
 const judgeAll = (
   access: Access,
   entries: ReadonlyArray<KVEntry>,
-  { isKept, maxAge }: Pick<CleanupRun, "isKept" | "maxAge">
+  { maxAge, view }: Pick<CleanupRun, "view" | "maxAge">
 ): ReadonlyArray<JudgedRecord> => {
   const decoded = entries.map((entry) => ({ entry, record: Result.map(access.decode(entry), access.aged) }))
   const ageOf = ages(decoded.flatMap(({ record }) => Result.isSuccess(record) ? [record.success] : []), access.now())
   const isExpired = (key: string, one: Aged): boolean =>
-    maxAge === undefined ? ageOf(one) > one.maxAge && !isKept(key) : access.expired(one.record, maxAge)
+    maxAge === undefined ? ageOf(one) > one.maxAge && view()?.isLive(key) !== true : access.expired(one.record, maxAge)
   return decoded.map(({ entry, record }) => {
     const base = { key: entry.key, serviceName: namesOf(entry.key).serviceName, revision: entry.revision }
     return Result.match(record, {
@@ -177,12 +177,8 @@ const judgeAll = (
 export interface CleanupRun {
   /** An age for all records, which then are judged by it alone. Undefined: the age of each, without outages. */
   readonly maxAge: Access["maxAge"] | undefined
-  /** Whether a view of this process keeps an instance, although its record is old. */
-  readonly isKept: (key: string) => boolean
-  /** What an open view of this process knows. */
-  readonly known: RegistryView["known"]
-  /** Called with the key of each record that was removed. */
-  readonly removed: RegistryView["removed"]
+  /** The open view of this process. */
+  readonly view: () => RegistryView | undefined
   readonly dryRun: boolean
   readonly maxRemovalRatio: number
   /** Whether to remove only what an earlier run found, too. */
@@ -197,10 +193,10 @@ export interface CleanupRun {
 type RemovalOutcome = "removed" | "conflict" | KVStoreError
 
 /** Purges one record. Returns an error as a value, so that it does not stop the other removals. */
-const remove = (access: Access, one: Judged, removed: CleanupRun["removed"]): Effect.Effect<RemovalOutcome> =>
+const remove = (access: Access, one: Judged, view: CleanupRun["view"]): Effect.Effect<RemovalOutcome> =>
   Effect.match(access.store.purge(one.key, { revision: one.revision }), {
     onSuccess: () => {
-      removed(one.key)
+      view()?.removed(one.key)
       return "removed" as const
     },
     onFailure: (error) => error.reason._tag === "RevisionMismatch" ? "conflict" as const : error
@@ -211,7 +207,7 @@ export const run = Effect.fnUntraced(function*(
   options: CleanupRun
 ): Effect.fn.Return<CleanupReport, KVStoreError> {
   const { memory } = options
-  const known = options.maxAge === undefined ? options.known() : undefined
+  const known = options.maxAge === undefined ? options.view()?.known() : undefined
   const judged = known === undefined
     ? judgeAll(access, yield* access.store.entries(`${keyPrefix}.*.*`), options)
     : judgeKnown(access, known)
@@ -231,7 +227,7 @@ export const run = Effect.fnUntraced(function*(
   const going = options.confirm ? memory.confirm(all, now, options.confirmAfter) : all
   const outcomes = options.dryRun
     ? going.map((): RemovalOutcome => "removed")
-    : yield* Effect.forEach(going, (one) => remove(access, one, options.removed), { concurrency: removalsAtOnce })
+    : yield* Effect.forEach(going, (one) => remove(access, one, options.view), { concurrency: removalsAtOnce })
   const report = {
     scanned: judged.length,
     removed: going.flatMap((one, index) =>

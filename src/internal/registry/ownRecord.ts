@@ -213,9 +213,9 @@ export class OwnRecord {
       case "WriteAgain":
         return Effect.andThen(conflictPause, askAgain)
       case "RegisterAgain":
-        return Effect.logInfo(`the record of ${this.label} is missing: registering the instance again`).pipe(
-          Effect.andThen(conflictPause),
-          Effect.andThen(askAgain)
+        return Effect.andThen(
+          Effect.logInfo(`the record of ${this.label} is missing: registering the instance again`),
+          askAgain
         )
       case "Remove":
         return this.queue.withPermits(1)(this.look(command.looks))

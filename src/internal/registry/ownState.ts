@@ -146,7 +146,7 @@ export type Command =
   | { readonly _tag: "ReadBackAgain"; readonly looks: number }
   /** Pause; next event: `Asked`. */
   | { readonly _tag: "WriteAgain" }
-  /** Log that the record is missing (removed by age, by a cleanup, or with the bucket), then as `WriteAgain`. */
+  /** Log that the record is missing (removed by age, by a cleanup, or with the bucket); next event: `Asked`. */
   | { readonly _tag: "RegisterAgain" }
   /** Read the key after all other operations have ended; next event: `Looked`. */
   | { readonly _tag: "Remove"; readonly looks: number }

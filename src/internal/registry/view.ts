@@ -39,6 +39,10 @@ export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
   /** Whether the instance of a key is live in this view, also if its record is old because the process or the store was away. */
   readonly isLive: (key: string) => boolean
+  /** The keys of the live instances. */
+  readonly keys: () => Iterable<string>
+  /** The live instance of a key. */
+  readonly instanceOf: (key: string) => ServiceInstance | undefined
   /** Whether this view could not hear of the instances until a moment ago: it judges none of them yet. */
   readonly isUncertain: () => boolean
   /** The keys of the live instances, and the other stored records; undefined while the view may not judge. */
@@ -351,6 +355,8 @@ export const make = Effect.fnUntraced(function*(
   return {
     watch: (serviceName) => subscribe(shared, serviceName),
     isLive: (key) => shared.view.live.has(key),
+    keys: () => shared.view.live.keys(),
+    instanceOf: (key) => shared.view.live.get(key)?.instance,
     removed: (key) => {
       shared.view.dead.delete(key)
     },

@@ -57,6 +57,7 @@ const readsAtLeader = 1 / nodes
 interface ElectionUnderWay {
   readonly began: number
   readonly end: Timer
+  readonly endsAt: number
   isMet: boolean
 }
 
@@ -245,9 +246,10 @@ export class SimulatedStream implements Target {
     this.surroundings.consumersLost(this.name)
   }
 
-  /** Leaves the stream without a leader for `gapMillis`. An election in progress then ends `gapMillis` from now. */
+  /** Leaves the stream without a leader for `gapMillis`. An election in progress does not end earlier because of that. */
   elect(gapMillis: number): void {
     const { chance, now } = this.work
+    const endsAt = Math.max(now + gapMillis, this.election?.endsAt ?? now)
     const began = this.election?.began ?? now
     const isMet = this.election?.isMet === true
     this.election?.end.cancel()
@@ -258,8 +260,8 @@ export class SimulatedStream implements Target {
       if (!this.isReplicated) this.dropConsumers()
       else if (chance.is(nodeDied)) this.dropConsumers(() => chance.below(nodes) === 0)
     }
-    const end = this.work.after(gapMillis, () => this.endElection(end))
-    this.election = { began, isMet, end }
+    const end = this.work.after(endsAt - now, () => this.endElection(end))
+    this.election = { began, isMet, end, endsAt }
   }
 
   private endElection(end: Timer): void {
