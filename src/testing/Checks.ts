@@ -483,7 +483,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   beginning of a disruption of the node itself until `tolerance + 3 s` after it, and
  *   after disruptions that follow within that time. A suspended machine misses time until
  *   it reads the store's clock.
- *   A list on a node with a view may contain what the view lists.
+ *   A list on a node with a view may contain what the view lists. Without a recorded view, it may contain
+ *   what a view may, if the node or the store was disturbed: a list starts a view.
  * - `watch`: ages may be wrong by `2 x tolerance`, and a view may show a write `tolerance`
  *   late (a list `readLag`). A view is disturbed during a disruption of the node or the
  *   store, after an interruption and after a loss of the stream, and until

@@ -3,6 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import * as Registry from "../../src/Registry.ts"
@@ -161,6 +162,41 @@ describe("an owner", () => {
         assert.isAtLeast(at, 9000)
         assert.isAtMost(at, 10_000)
       }
+    }))
+
+  test("keeps its id in an outage, although a process waits for it", () =>
+    Effect.gen(function*() {
+      const [, owner, next] = yield* world(defaults)
+      const { whyLost } = yield* owner.enter(named("orders", "one"))
+      yield* TestClock.adjust("1 minute")
+      yield* owner.link.set(on("put", away))
+      const waiting = yield* Effect.forkChild(Effect.exit(next.enter(named("orders", "one"))))
+      yield* TestClock.adjust("10 seconds")
+      yield* next.link.cut
+      yield* TestClock.adjust("1 minute")
+      yield* next.link.heal
+      yield* TestClock.adjust("12 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* owner.link.set(undefined)
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(waiting.pollUnsafe())
+      assert.isUndefined(yield* whyLost)
+      assert.deepStrictEqual(yield* listed(next), ["one"])
+    }))
+
+  test("that is dead loses its id to the process that waits, soon after the outage", () =>
+    Effect.gen(function*() {
+      const [, owner, next] = yield* world(defaults)
+      yield* owner.enter(named("orders", "one"))
+      yield* owner.link.set(away)
+      const waiting = yield* Effect.forkChild(Effect.exit(next.enter(named("orders", "one"))))
+      yield* TestClock.adjust("10 seconds")
+      yield* next.link.cut
+      yield* TestClock.adjust("1 minute")
+      yield* next.link.heal
+      yield* TestClock.adjust("21 seconds")
+      const exit = waiting.pollUnsafe()
+      assert.isTrue(exit !== undefined && Exit.isSuccess(exit) && Exit.isSuccess(exit.value))
     }))
 
   test("is told of a duplicate once, and by its visibility", () =>

@@ -78,5 +78,14 @@ export const owners: ReadonlyArray<Mutant> = [
     find: "registered(decision.record, Math.max(landedAt, at), decision.revision)",
     replace: "registered(decision.record, landedAt, decision.revision)",
     test: { file: table, name: "adopts its own record at another revision" }
+  },
+  {
+    ...base,
+    name: "a process that waits for an id counts an outage",
+    from: "an owner that could not write, and lost its id, R8",
+    file: own,
+    find: "connectedSleep(store, { millis, grace })",
+    replace: "Effect.race(connectedSleep(store, { millis, grace }), Effect.sleep(wholeMillis(millis)))",
+    test: { file: tests, name: "keeps its id in an outage, although a process waits for it" }
   }
 ]

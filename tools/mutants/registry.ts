@@ -9,7 +9,6 @@ const ownRecord = "src/internal/registry/ownRecord.ts"
 const ownState = "src/internal/registry/ownState.ts"
 const record = "src/internal/registry/record.ts"
 const registration = "src/internal/registry/registration.ts"
-const service = "src/internal/registry/service.ts"
 
 export const registry: ReadonlyArray<Mutant> = [
   {

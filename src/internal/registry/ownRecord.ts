@@ -21,6 +21,7 @@ import { answeredWithin, conflictPause } from "../retry.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
+import { connectedSleep } from "./connectedSleep.ts"
 import {
   type Command,
   type EndReason,
@@ -33,6 +34,7 @@ import {
   type WriteKind
 } from "./ownState.ts"
 import { changed, type HeartbeatTimes, type InstanceRecord, keyOf, toBytes } from "./record.ts"
+import { reconnecting } from "./schedule.ts"
 
 export interface OwnRecordOptions {
   readonly access: Access
@@ -270,7 +272,10 @@ export class OwnRecord {
       Effect.map(Option.exists((event) => event._tag !== "Removed"))
     )
     // One millisecond more, because a record that is exactly maxAge old is live.
-    const silent = Effect.as(Effect.sleep(wholeMillis(maxAge - silentFor + 1)), false)
+    const millis = maxAge - silentFor + 1
+    // After an outage the owner needs time for a heartbeat, too.
+    const grace = Duration.toMillis(this.options.interval) + reconnecting
+    const silent = Effect.as(connectedSleep(store, { millis, grace }), false)
     return Effect.flatMap(
       Effect.raceFirst(heartbeats, silent),
       (isLive) => isLive ? Effect.fail(this.errorOf("DuplicateInstance")) : Effect.void

@@ -67,6 +67,9 @@ export const retrying = <E, R>(
 /** Even an interval that was missed leaves other fibers their turn. */
 const shortestSleep = Duration.millis(1)
 
+/** The time that an owner needs after an outage until its connection is back and its next attempt, in milliseconds. */
+export const reconnecting = 2500
+
 /** Longest timeout of one attempt. A longer one would use up the time for the next attempts before maxAge. */
 const longestAttempt = Duration.seconds(2)
 

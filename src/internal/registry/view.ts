@@ -28,6 +28,7 @@ import { HeartbeatText } from "./heartbeatText.ts"
 import { type Aged, ages } from "./outages.ts"
 import { type InstanceRecord, keyPrefix } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
+import { reconnecting } from "./schedule.ts"
 import { type Dead, View, type ViewChange } from "./viewState.ts"
 
 interface Known {
@@ -321,9 +322,6 @@ const subscribe = (
     return Stream.concat(Stream.fromIterable(known), Stream.interruptWhen(later, Deferred.await(failed)))
   }))
 }
-
-/** The time that an owner needs after an outage until its connection is back and its next attempt. */
-const reconnecting = 2500
 
 /** A timer of this process that is later than a fraction of a heartbeat shows that the process was paused. */
 const longestPauseOf = (heartbeat: number): number => Math.max(500, heartbeat / 4)

@@ -132,7 +132,7 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
     return lastHeartbeat === undefined ? undefined : missing(record, lookup, lastHeartbeat)
   }
 
-  const listing = (lookup: Lookup, record: InstanceTimeline, leeway: Leeway, isViewed: boolean) => {
+  const listing = (lookup: Lookup, record: InstanceTimeline, leeway: Leeway, isViewed: boolean | undefined) => {
     const { from, how, node, until } = lookup
     const absence = forbiddenBy(record, lookup, maxAge, leeway)
     if (absence === undefined) return undefined
@@ -141,10 +141,12 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
       if (isTold) return unduly(record, lookup, absence)
     }
     const last = lastUntil(record.heartbeats, until)
+    // Without a recorded view, the process can have one because of its earlier lists.
     const mayKeep = how === "watch"
       ? observers.mayKeep(lookup, last)
-      : isViewed || touches(observers.unsettled(node), from, until)
-    return mayKeep || mayBeKept(last, lookup, records.ofService(lookup.service), times)
+      : isViewed ?? (observers.isUnsure(lookup, last) && observers.mayKeep(lookup, last))
+    const mayBeWrong = how === "list" && touches(observers.unsettled(node), from, until)
+    return mayKeep || mayBeWrong || mayBeKept(last, lookup, records.ofService(lookup.service), times)
       ? undefined
       : unduly(record, lookup, absence)
   }
@@ -156,7 +158,7 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
     const { kept, seen } = isWatch ? nothingKept : keptInView(views, lookup)
     const judged = records.ofService(lookup.service).map((record) =>
       listed.delete(record.instance)
-        ? listing(lookup, record, leeway, seen.has(record.instance))
+        ? listing(lookup, record, leeway, seen?.has(record.instance))
         : lacking(lookup, record, leeway, kept.has(record.instance))
     )
     return [...judged.filter((one) => one !== undefined), ...Array.from(listed, stranger(lookup))]

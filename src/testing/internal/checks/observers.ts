@@ -37,6 +37,8 @@ export interface Observers {
   readonly disturbed: DisruptionsOf
   /** Whether a view may still list an instance whose last heartbeat was stored at a time. */
   readonly mayKeep: (lookup: Lookup, lastHeartbeat: number) => boolean
+  /** Whether a view may have missed heartbeats since a time. */
+  readonly isUnsure: (lookup: Lookup, since: number) => boolean
   /** The disruptions of the node itself. */
   readonly own: DisruptionsOf
   /** The times in which a node may not know the store's time. */
@@ -62,6 +64,7 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   const silent = records.all.size > 1 ? silencesOf(history, times) : () => []
   const unsure = onceForEach((node) => merge([...disconnected(node), ...silent(disturbed(node))]))
   const settling = settlingOf(times) + tolerance
+  const isUnsure = ({ from, node }: Lookup, since: number): boolean => touches(unsure(node), since, from)
   const mayKeep = ({ from, node }: Lookup, lastHeartbeat: number): boolean => {
     if (lastHeartbeat === none) return false
     const missed = unsure(node)
@@ -72,7 +75,7 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   const outages = merge(history.disruptions.filter(({ node }) => node === undefined))
     .filter(({ from, until }) => until - from >= noticed)
   const unsettled = unsettledOf(history.disruptions, late)
-  return { disturbed, mayKeep, outages, own: ownDisruptionsOf(history.disruptions), unsettled }
+  return { disturbed, isUnsure, mayKeep, outages, own: ownDisruptionsOf(history.disruptions), unsettled }
 }
 
 // ------------------------------------------------------------ observers keep live instances
@@ -212,11 +215,11 @@ const changesOf = (
 export interface Kept {
   /** The instances that it listed throughout: the list must contain them. */
   readonly kept: ReadonlySet<string>
-  /** The instances that it listed before or after: the list may contain them. */
-  readonly seen: ReadonlySet<string>
+  /** The instances that it listed before or after: the list may contain them. Undefined without a recorded view. */
+  readonly seen: ReadonlySet<string> | undefined
 }
 
-export const nothingKept: Kept = { kept: new Set(), seen: new Set() }
+export const nothingKept: Kept = { kept: new Set(), seen: undefined }
 
 export const keptInView = ({ around }: Views, list: Lookup): Kept => {
   const { after, before } = around(list)
@@ -224,7 +227,7 @@ export const keptInView = ({ around }: Views, list: Lookup): Kept => {
   const isOneView = before !== undefined && before.since === after?.since
   return {
     kept: new Set(isOneView ? first.filter((instance) => second.includes(instance)) : []),
-    seen: new Set([...first, ...second])
+    seen: before === undefined && after === undefined ? undefined : new Set([...first, ...second])
   }
 }
 
