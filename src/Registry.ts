@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { Election, layerSingleton } from "./Election.ts"
@@ -375,6 +376,15 @@ export interface RegisterOptions {
    * use `"replace"` if no other process can have this id.
    */
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
+  /**
+   * Reports whether the instance works. It runs once per heartbeat interval (`maxAge/3` with a Schedule). After
+   * `failureThreshold` failures in a row the status of the instance becomes `UNHEALTHY`, and after the next success what
+   * it was before. A check that takes more than a second, fails, dies, or returns a non-boolean counts as a failure.
+   * Heartbeats continue. Default: none.
+   */
+  readonly healthCheck?: Effect.Effect<boolean> | undefined
+  /** The number of failures in a row after which the instance is unhealthy, at least 1. Default 3. */
+  readonly failureThreshold?: number | undefined
 }
 
 /**
@@ -821,6 +831,68 @@ export const layerCleanup = (
     const cleanups = yield* service.cleanups("Registry.layerCleanup", registry, options)
     yield* forkReported("the cleanup", cleanups)
   }))
+
+/**
+ * An instance whose metadata has been decoded by `typed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TypedInstance<A> extends Omit<ServiceInstance, "metadata"> {
+  /** The decoded metadata of the instance. */
+  readonly metadata: A
+}
+
+/**
+ * Reads of instances whose metadata is decoded, returned by `typed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TypedRegistry<A> {
+  /**
+   * Reads the live instances of a service as `Registry.list` does, and decodes their metadata. An instance whose metadata does
+   * not decode is left out, and logged once a minute.
+   */
+  readonly list: (
+    serviceName: string,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<TypedInstance<A>>, RegistryError>
+}
+
+/**
+ * Reads instances whose metadata is decoded by a schema.
+ *
+ * **Example** (Finding the instances of a zone)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Aegis, Registry } from "effect-aegis"
+ *
+ * const Metadata = Schema.Struct({ zone: Schema.String, weight: Schema.Int })
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* Registry.Registry
+ *   yield* registry.register({
+ *     serviceName: "orders",
+ *     instanceId: "orders-1",
+ *     version: "1.2.3",
+ *     metadata: { zone: "a", weight: 3 }
+ *   })
+ *   const orders = yield* Registry.typed(Metadata)
+ *   const instances = yield* orders.list("orders")
+ *   return instances.map(({ instanceId, metadata }) => `${instanceId}: zone ${metadata.zone}, weight ${metadata.weight}`)
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+ * // => [ 'orders-1: zone a, weight 3' ]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const typed = <A, I>(metadata: Schema.Codec<A, I>): Effect.Effect<TypedRegistry<A>, never, Registry> =>
+  Effect.map(Registry, (registry) => service.typed(registry, metadata))
 
 /**
  * Runs `cleanup` repeatedly on the leader of an election, while the layer is in use: one process of

@@ -136,8 +136,18 @@ const badRegistrations: ReadonlyArray<readonly [what: string, options: unknown, 
   ),
   ["onDuplicate Fail", { onDuplicate: "Fail" }, `onDuplicate: expected ${choices}, got "Fail"`],
   ["onDuplicate null", { onDuplicate: null }, `onDuplicate: expected ${choices}, got null`],
-  ["an unknown option", { onduplicate: "fail" }, `no option "onduplicate": the options are heartbeat, onDuplicate`],
-  ["null", null, "options: expected an object with heartbeat, onDuplicate"]
+  [
+    "an unknown option",
+    { onduplicate: "fail" },
+    `no option "onduplicate": the options are heartbeat, onDuplicate, healthCheck, failureThreshold`
+  ],
+  [
+    "a healthCheck that is no Effect",
+    { healthCheck: () => true },
+    "healthCheck: expected an Effect that succeeds with"
+  ],
+  ["a failureThreshold of 0", { failureThreshold: 0 }, "failureThreshold: expected a whole number from 1, got 0"],
+  ["null", null, "options: expected an object with heartbeat, onDuplicate, healthCheck, failureThreshold"]
 ]
 
 const build = (layer: Layer.Layer<never, Registry.RegistryError, Registry.Registry>, registry: Process["registry"]) =>

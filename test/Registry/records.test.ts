@@ -1,11 +1,13 @@
 /** What records tell: fields of instances, restarts, the maxAge of their owners, and outages, in virtual time. */
 import { assert, describe } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Registry from "../../src/Registry.ts"
 import { away, on } from "../support/links.ts"
-import { numbers, record } from "../support/suite.ts"
+import { logged, numbers, record } from "../support/suite.ts"
 import { contains } from "./suite/fixture.ts"
 import { defaults, key, test, until } from "./suite/inMemory.ts"
 import {
@@ -69,6 +71,31 @@ describe("a registered instance", () => {
       assert.isUndefined(found?.host)
       yield* TestClock.adjust("10 seconds")
       assert.include(yield* fieldsOf(store, key), { status: "WARMING", host: 5, port: "80" })
+    }))
+})
+
+describe("typed", () => {
+  const Metadata = Schema.Struct({ zone: Schema.String, since: Schema.DateTimeUtc })
+  const since = "2026-11-01T00:00:00.000Z"
+
+  test("lists instances with decoded metadata, and leaves out and logs once what does not decode", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const [, a, b] = yield* world(defaults)
+        yield* a.enter(named("orders", "one", { port: 80, metadata: { zone: "a", since } }))
+        yield* a.enter(named("orders", "two", { metadata: { zone: 5 } }))
+        const typed = yield* Registry.typed(Metadata).pipe(Effect.provideService(Registry.Registry, b.registry))
+        for (const instances of [yield* typed.list("orders"), yield* typed.list("orders")]) {
+          assert.deepStrictEqual(instances.map(({ instanceId, port }) => `${instanceId}:${port}`), ["one:80"])
+          assert.deepStrictEqual(instances[0]?.metadata, { zone: "a", since: DateTime.makeUnsafe(since) })
+        }
+        const { reason } = yield* Effect.flip(typed.list("no.name"))
+        assert.strictEqual(reason._tag, "InvalidName")
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+      const lines = log.lines.filter((line) => line.includes("does not decode"))
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^Warn the metadata of orders\/two does not decode, so it is left out: .*zone/s)
     }))
 })
 

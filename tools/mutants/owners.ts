@@ -87,5 +87,14 @@ export const owners: ReadonlyArray<Mutant> = [
     find: "connectedSleep(store, { millis, grace })",
     replace: "Effect.race(connectedSleep(store, { millis, grace }), Effect.sleep(wholeMillis(millis)))",
     test: { file: tests, name: "keeps its id in an outage, although a process waits for it" }
+  },
+  {
+    ...base,
+    name: "one failed health check makes an instance unhealthy",
+    from: "a check that fails once, R30",
+    file: "src/internal/registry/health.ts",
+    find: "const isOver = failures + 1 >= threshold",
+    replace: "const isOver = failures + 1 >= Math.min(threshold, 1)",
+    test: { file: "test/Registry/health.test.ts", name: "stays ACTIVE while its failures are not in a row" }
   }
 ]

@@ -13,10 +13,10 @@ import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { isHealthy as isCheckOk } from "../healthCheck.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
-import { shown } from "../options.ts"
 import { conflictPause } from "../retry.ts"
 import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
@@ -25,9 +25,6 @@ import { standing } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
-
-/** A health check that takes longer counts as false. */
-const longestHealthCheck = Duration.seconds(1)
 
 export interface Candidate {
   readonly election: string
@@ -58,23 +55,9 @@ export interface Won {
 export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" | "election">): string =>
   `${election} ${candidateId}`
 
-/** A check that hangs, fails or dies counts as false (E22). */
+/** Whether a candidate is able to lead (E22). */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
-  healthCheck === undefined
-    ? Effect.succeed(true)
-    : healthCheck.pipe(
-      Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
-      // Without this warning, a check that returns no boolean would block the candidate without a trace.
-      Effect.tap((answer: unknown) =>
-        typeof answer === "boolean"
-          ? Effect.void
-          : Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: counted as false`)
-      ),
-      Effect.map((answer: unknown) => answer === true),
-      Effect.catchCause((cause) =>
-        Effect.as(Effect.logWarning("a healthCheck failed and is counted as false", cause), false)
-      )
-    )
+  healthCheck === undefined ? Effect.succeed(true) : isCheckOk(healthCheck)
 
 /** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>

@@ -11,6 +11,7 @@ import {
   ValueTooLarge
 } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
+import { healthCheckSetting } from "../healthCheck.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
 import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
@@ -26,7 +27,6 @@ import {
   type Setting,
   shown,
   text,
-  thatIs,
   withDefault
 } from "../options.ts"
 import type { Candidate } from "./campaign.ts"
@@ -90,8 +90,6 @@ export const toLayerOptions = (
     )
   )
 
-const isHealthCheck = (value: unknown): value is Effect.Effect<boolean> => Effect.isEffect(value)
-
 /** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000
 
@@ -101,7 +99,7 @@ const candidateSettings = {
   // `toMetadata` reads it: metadata is data, not a setting.
   metadata: anything,
   priority: withDefault(integer(0, largestPriority), 0),
-  healthCheck: optional(thatIs(isHealthCheck, "an Effect that succeeds with true or false"))
+  healthCheck: optional(healthCheckSetting)
 }
 
 /** The default `candidateId`. */

@@ -14,6 +14,7 @@ import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { type InvalidConfig, InvalidName, type InvalidValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
+import { healthCheckSetting } from "../healthCheck.ts"
 import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
 import {
@@ -50,6 +51,9 @@ const defaultHeartbeat = Duration.seconds(10)
  * delays would send thousands.
  */
 export const shortestInterval = Duration.millis(100)
+
+/** The failed health checks in a row after which an instance is unhealthy. */
+const defaultFailureThreshold = 3
 
 /** If a larger fraction of a service's instances is expired, a run of the cleanup removes none of them. */
 const defaultMaxRemovalRatio = 0.5
@@ -135,7 +139,9 @@ export const toRegisterOptions = (options: unknown, { heartbeat, maxAge }: Regis
   const range = `a time from ${Duration.format(shortestInterval)} to ${Duration.format(half)} (half of maxAge)`
   return read("options", options, {
     heartbeat: withDefault(scheduleOr(duration(shortestInterval, half, range)), heartbeat),
-    onDuplicate: withDefault(oneOf(["wait", "fail", "replace"]), "wait")
+    onDuplicate: withDefault(oneOf(["wait", "fail", "replace"]), "wait"),
+    healthCheck: optional(healthCheckSetting),
+    failureThreshold: withDefault(integer(1), defaultFailureThreshold)
   })
 }
 
@@ -201,6 +207,8 @@ export const toDrainOptions = (done: unknown, options: unknown) =>
 const instanceLayerSettings = () => ({
   heartbeat: anything,
   onDuplicate: anything,
+  healthCheck: anything,
+  failureThreshold: anything,
   drain: optional(group({
     done: optional<Effect.Effect<void>>((name, value) =>
       Effect.isEffect(value) ? Result.succeed(value as Effect.Effect<void>) : refuse(name, "an Effect", kindOf(value))

@@ -23,6 +23,7 @@ import { inChildScope } from "../scopes.ts"
 import { traced } from "../spans.ts"
 import { monotonicMillis } from "../time.ts"
 import type { Access } from "./access.ts"
+import { watchHealth } from "./health.ts"
 import { deregister, drain, type Leaving } from "./leave.ts"
 import { toChanged, toDrainOptions } from "./options.ts"
 import { OwnRecord } from "./ownRecord.ts"
@@ -37,6 +38,8 @@ export interface RegistrationOptions {
   readonly nonce: string
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
   readonly onDuplicate: OnDuplicate
+  readonly healthCheck: Effect.Effect<boolean> | undefined
+  readonly failureThreshold: number
   readonly registrations: Registrations
   readonly leaving: Leaving
 }
@@ -123,6 +126,16 @@ export const make = (options: RegistrationOptions): Effect.Effect<Registration, 
     annotate("Registry", subjectOf(options.instance))
   )
 
+/** Runs the health check of the instance, if it has one. */
+const checkHealth = (
+  { access: { maxAge }, failureThreshold, healthCheck, heartbeat }: RegistrationOptions,
+  own: OwnRecord
+) =>
+  healthCheck === undefined ? Effect.void : forkReported(
+    `the health check of ${own.label}`,
+    watchHealth(own, { healthCheck, failureThreshold, interval: intervalOf(heartbeat, maxAge) })
+  )
+
 const begin = Effect.fnUntraced(function*(
   options: RegistrationOptions
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
@@ -168,6 +181,7 @@ const begin = Effect.fnUntraced(function*(
   yield* Effect.logInfo(`registered ${own.label}`)
   yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onFailed, onLost, stored }))
   yield* options.registrations.visibilities.follow(entry, maxAge)
+  yield* checkHealth(options, own)
 
   return {
     instance: Effect.sync(() => own.instance),

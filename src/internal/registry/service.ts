@@ -33,6 +33,8 @@ import { remove } from "./removal.ts"
 import { attemptTimeout, intervalOf } from "./schedule.ts"
 import { make as makeShared, type SharedView } from "./sharedView.ts"
 
+export { typed } from "./typed.ts"
+
 type Service = Registry["Service"]
 
 /** Values that the parts of one registry share. */
@@ -69,7 +71,10 @@ const registering = (parts: Parts) => {
 
   const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
-    const { heartbeat, onDuplicate } = yield* accepted("register", options.toRegisterOptions(registerOptions, times))
+    const { failureThreshold, healthCheck, heartbeat, onDuplicate } = yield* accepted(
+      "register",
+      options.toRegisterOptions(registerOptions, times)
+    )
     const ownNonce = yield* makeNonce
     return yield* registration.make({
       access,
@@ -77,6 +82,8 @@ const registering = (parts: Parts) => {
       nonce: ownNonce,
       heartbeat,
       onDuplicate,
+      healthCheck,
+      failureThreshold,
       leaving: parts.leaving,
       registrations: parts.registrations
     })

@@ -1,0 +1,75 @@
+/**
+ * The health check of a registered instance: after several failures in a row its status is `UNHEALTHY`, and after a success
+ * what it was before (docs/protocols/registry.md, R30).
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { isHealthy } from "../healthCheck.ts"
+import type { OwnRecord } from "./ownRecord.ts"
+import { changed } from "./record.ts"
+
+/** What the checks of an instance have shown. Pure. */
+export interface Health {
+  /** The number of failures in a row. */
+  readonly failures: number
+  /** The status before the instance became unhealthy; undefined while it is healthy. */
+  readonly before: ServiceInstance["status"] | undefined
+}
+
+export const healthy: Health = { failures: 0, before: undefined }
+
+/** The health after a check. `status` is that of the instance. */
+export const afterCheck = (
+  { before, failures }: Health,
+  isOk: boolean,
+  status: ServiceInstance["status"],
+  threshold: number
+): Health => {
+  if (isOk) return healthy
+  const isOver = failures + 1 >= threshold
+  return { failures: failures + 1, before: before ?? (isOver ? status : undefined) }
+}
+
+const unhealthy = "UNHEALTHY"
+
+/** Writes the status that follows from the health, if the instance has another one. A failed write is repeated after the next check. */
+const announce = (own: OwnRecord, last: Health, next: Health): Effect.Effect<boolean> => {
+  const { label } = own
+  const { status } = own.instance
+  const isEntering = next.before !== undefined && status !== unhealthy
+  const isLeaving = next.before === undefined && last.before !== undefined
+  if (own.isDraining || !(isEntering || isLeaving)) return Effect.succeed(true)
+  // Another writer may have set another status meanwhile: that one stays.
+  const to = isEntering ? unhealthy : status === unhealthy ? last.before! : status
+  const line = isEntering
+    ? Effect.logWarning(`${label} is unhealthy: ${next.failures} health checks in a row have failed`)
+    : Effect.logInfo(`${label} is healthy again`)
+  return own.write((current) => Result.succeed(changed(current, { status: to }))).pipe(
+    Effect.andThen(line),
+    Effect.as(true),
+    // The heartbeats report why writes fail.
+    Effect.orElseSucceed(() => false)
+  )
+}
+
+export interface HealthOptions {
+  readonly healthCheck: Effect.Effect<boolean>
+  readonly failureThreshold: number
+  readonly interval: Duration.Duration
+}
+
+/** Checks the health once per heartbeat, without end. */
+export const watchHealth = (
+  own: OwnRecord,
+  { failureThreshold, healthCheck, interval }: HealthOptions
+): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    let health = healthy
+    const check = Effect.gen(function*() {
+      const next = afterCheck(health, yield* isHealthy(healthCheck), own.instance.status, failureThreshold)
+      if (yield* announce(own, health, next)) health = next
+    })
+    return Effect.forever(Effect.andThen(check, Effect.sleep(interval)))
+  })
