@@ -1,6 +1,7 @@
 /** Observers that were cut off, paused or late, in virtual time: no instance expires because of messages that they have missed. */
 import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -12,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Registry from "../../src/Registry.ts"
-import { away, on, silent } from "../support/links.ts"
+import { away, type Fault, on, silent } from "../support/links.ts"
 import { logged, numbers, type Store } from "../support/suite.ts"
 import { contains } from "./suite/fixture.ts"
 import { again, defaults, test, until } from "./suite/inMemory.ts"
@@ -295,18 +296,35 @@ const lister = Effect.fnUntraced(function*(count: number) {
 })
 
 describe("a process that lists now and then", () => {
-  const lost = on(
-    ["entries", "history"],
-    (call, run) => call.operation === "entries" || call.operation === "history" ? Effect.as(run, [] as never) : run
-  )
+  /** A bucket that was created a moment ago, or that has these fields in its status. */
+  const lost = (status: Partial<KVStore.KVStatus> = {}): Fault => (call, run) =>
+    call.operation === "entries" || call.operation === "history"
+      ? Effect.as(run, [] as never)
+      : call.operation === "status"
+      ? Effect.zipWith(run, DateTime.now, (known, now) => ({ ...known, created: now, ...status }))
+      : run
 
   test("lists the instances that it knew while the bucket is lost, and they have not registered again", () =>
     Effect.gen(function*() {
       const { process } = yield* lister(20)
-      yield* process.link.set(lost)
+      yield* process.link.set(lost())
       assert.lengthOf(yield* listed(process), 20)
       assert.strictEqual((yield* process.registry.listAll()).get("orders")?.length, 20)
       assert.deepStrictEqual(yield* listed(process, "orders", { maxAge: "30 seconds" }), [])
+    }))
+
+  test("lists the instances that it knew while the bucket is rolled back", () =>
+    Effect.gen(function*() {
+      const { process } = yield* lister(3)
+      yield* process.link.set(lost({ created: DateTime.makeUnsafe(0), lastRevision: 0 }))
+      assert.lengthOf(yield* listed(process), 3)
+    }))
+
+  test("lists no instance whose record and marker were removed by age", () =>
+    Effect.gen(function*() {
+      const { process } = yield* lister(3)
+      yield* process.link.set(lost({ created: DateTime.makeUnsafe(-1) }))
+      assert.lengthOf(yield* listed(process), 0)
     }))
 
   test("lists no instance that was deregistered, also before its view learns of it", () =>

@@ -1,6 +1,7 @@
 /**
  * The reads `get`, `list` and `listAll` (docs/protocols/registry.md, R23).
  */
+import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,6 +16,7 @@ import * as options from "./options.ts"
 import { ages } from "./outages.ts"
 import { type InstanceRecord, keyOf, keyPrefix } from "./record.ts"
 import type { SharedView } from "./sharedView.ts"
+import type { KnownInstance } from "./view.ts"
 
 type Service = Registry["Service"]
 
@@ -35,19 +37,27 @@ const beginning = (filter: string): string => filter.slice(0, filter.indexOf("*"
  */
 const mostLooks = 16
 
-/** The keys of instances that the view lists and the bucket does not have, because it was lost: they register again. */
+/**
+ * The instances that the view lists and the bucket does not have, because it was lost or rolled back: they register again.
+ * Without a marker a key can also have been removed by age, with its marker.
+ */
 const lostWithBucket = Effect.fnUntraced(function*(
   access: Access,
-  missing: ReadonlyArray<string>
-): Effect.fn.Return<ReadonlyArray<string>, KVStoreError> {
-  const looked = missing.slice(0, mostLooks)
+  missing: ReadonlyArray<KnownInstance>
+): Effect.fn.Return<ReadonlyArray<KnownInstance>, KVStoreError> {
+  const { created, lastRevision } = yield* access.store.status
+  const lost = missing.filter(({ instance, revision }) =>
+    lastRevision < revision || DateTime.isGreaterThan(created, instance.lastHeartbeat)
+  )
+  const looked = lost.slice(0, mostLooks)
   const kept = yield* Effect.filter(
     looked,
-    (key) => Effect.map(access.lastOf(key), ({ seen }) => seen._tag === "Nothing" || seen._tag === "Live"),
+    ({ instance }) =>
+      Effect.map(access.lastOf(keyOf(instance)), ({ seen }) => seen._tag === "Nothing" || seen._tag === "Live"),
     { concurrency: "unbounded" }
   )
   // The others were deregistered, and the view learns of it later.
-  return kept.length === looked.length ? missing : kept
+  return kept.length === looked.length ? lost : kept
 })
 
 /**
@@ -94,10 +104,11 @@ const listing = (access: Access, view: SharedView): Pick<Service, "list" | "list
     const open = view.current()
     const missing = Array.from(open?.keys() ?? [])
       .filter((key) => key.startsWith(beginning(filter)) && !keys.has(key))
+      .flatMap((key) => open?.find(key) ?? [])
     const lost = missing.length === 0
       ? missing
       : yield* Effect.mapError(lostWithBucket(access, missing), failure(operation))
-    return [...found, ...lost.flatMap((key) => open?.instanceOf(key) ?? [])].toSorted(byId)
+    return [...found, ...lost.map(({ instance }) => instance)].toSorted(byId)
   })
 
   const list: Service["list"] = (serviceName, readOptions) =>
