@@ -378,3 +378,35 @@ describe("a process that lists now and then", () => {
       assert.deepStrictEqual(yield* listed(process), ["i0"])
     }))
 })
+
+describe("a subscriber that does not read", () => {
+  test("receives what it has to know, when it reads again, and does not grow with the changes", () =>
+    Effect.gen(function*() {
+      const { observer, owners, store } = yield* fleet(3)
+      const gate = Latch.makeUnsafe(false)
+      const seen: Array<string> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(observer.registry.watch("orders"), (event) =>
+          Effect.andThen(
+            gate.await,
+            Effect.sync(() => {
+              if (event._tag !== "Ready") {
+                seen.push(`${event._tag} ${event.instance.instanceId} ${event.instance.version}`)
+              }
+            })
+          ))
+      )
+      yield* TestClock.adjust("1 second")
+      const { update } = yield* (yield* startProcess(store, defaults)).enter(named("orders", "busy"))
+      for (const index of numbers(3000)) {
+        yield* update((current) => ({ ...current, version: `1.${index}.0` }))
+      }
+      yield* owners[0]!.registry.deregister({ serviceName: "orders", instanceId: "i0" })
+      yield* until(listed(observer), (ids) => !ids.includes("i0"))
+      yield* TestClock.adjust("1 second")
+      yield* gate.open
+      yield* until(Effect.sync(() => seen.join("\n")), (all) => all.includes("Down i0"))
+      assert.match(seen.findLast((line) => line.includes("busy")) ?? "", /^(Up|Changed) busy 1\.2999\.0$/)
+      assert.isBelow(seen.length, 1200)
+    }))
+})

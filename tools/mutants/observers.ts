@@ -148,5 +148,18 @@ export const observers: ReadonlyArray<Mutant> = [
     scenario: "single",
     runs: 1,
     test: { file: tests, name: "lists all instances right after an outage of 35 s, during which it tried to list" }
+  },
+  {
+    name: "the changes of a slow subscriber are kept without a limit",
+    from: "a subscriber that hangs, for which the memory of the process grew, R24",
+    file: "src/internal/broadcast.ts",
+    find: "Queue.sizeUnsafe(subscriber.queue) >= subscriber.reduceAt",
+    replace: "Queue.sizeUnsafe(subscriber.queue) >= Number.MAX_VALUE",
+    scenario: "single",
+    runs: 1,
+    test: {
+      file: tests,
+      name: "receives what it has to know, when it reads again, and does not grow with the changes"
+    }
   }
 ]

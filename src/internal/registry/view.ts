@@ -24,6 +24,7 @@ import { annotate } from "../logs.ts"
 import { reachabilityOf } from "../reachability.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
+import { reduce } from "./backlog.ts"
 import { HeartbeatText } from "./heartbeatText.ts"
 import { type Aged, ages } from "./outages.ts"
 import { type InstanceRecord, keyPrefix } from "./record.ts"
@@ -306,6 +307,9 @@ const followReach = ({ access, alarm, clock, view }: Shared): Effect.Effect<void
 const cutOffLine = "cut off from the registry: no instance expires until it is followed again"
 const backLine = "the registry is followed again: instances have time to send a heartbeat before they expire"
 
+/** The changes that are kept for a subscriber as they are. Of more, it receives what it has to know. */
+const mostPending = 1024
+
 /** Emits `Up` for the current instances, then `Ready`, then the changes. */
 const subscribe = (
   { changes, failed, ready, view }: Shared,
@@ -313,8 +317,8 @@ const subscribe = (
 ): Stream.Stream<RegistryEvent, KVStoreError> => {
   const concerns = (instance: ServiceInstance) => serviceName === undefined || instance.serviceName === serviceName
   return Stream.unwrap(Effect.gen(function*() {
-    const subscription = yield* changes.subscribe
     yield* Deferred.await(ready)
+    const subscription = yield* changes.subscribe
     const snapshot = [...view.live.values()].map(({ instance }) => instance).filter(concerns)
     const { number } = view
     const known: ReadonlyArray<RegistryEvent> = [
@@ -344,7 +348,7 @@ export const make = Effect.fnUntraced(function*(
     access,
     clock,
     view: new View({ maxAge, settling: heartbeat + reconnecting }, monotonicMillis(clock)),
-    changes: new Broadcast<ViewChange>(),
+    changes: new Broadcast<ViewChange>({ from: mostPending, reduce }),
     ready: yield* Deferred.make<void, KVStoreError>(),
     failed: yield* Deferred.make<never, KVStoreError>(),
     alarm: new Alarm(),
