@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Aegis from "../../src/Aegis.ts"
@@ -11,6 +12,7 @@ import * as Registry from "../../src/Registry.ts"
 import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { type NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
+import { loseBucket } from "../../tools/watchFaults/raw.ts"
 import { logged, numbers } from "../support/suite.ts"
 
 const until = eventually(false)
@@ -28,6 +30,13 @@ const away = Effect.sleep(3 * maxAge)
 
 const frozen = ({ pause, resume }: NatsServer) => Effect.andThen(pause, Effect.andThen(away, resume))
 const restarted = ({ kill, restart }: NatsServer) => Effect.andThen(kill, Effect.andThen(away, restart))
+const restartedOften = ({ kill, restart }: NatsServer) =>
+  kill.pipe(
+    Effect.andThen(Effect.sleep("1 second")),
+    Effect.andThen(restart),
+    Effect.andThen(Effect.sleep("4 seconds")),
+    Effect.repeat({ times: 2 })
+  )
 
 const announcesNobody = (
   what: string,
@@ -62,6 +71,31 @@ const announcesNobody = (
 describe("an observer", { concurrent: true }, () => {
   for (const line of lines) announcesNobody("while the server is frozen", line, frozen)
   announcesNobody("while the server is away", "2.15", restarted)
+  announcesNobody("while the server is restarted, three times within 1 s", "2.15", restartedOften)
+
+  it.live("2.15: lists all instances while the bucket is deleted", () =>
+    Effect.gen(function*() {
+      const server = yield* startNatsServer({ line: "2.15" })
+      const context = yield* Layer.build(Layer.fresh(Aegis.layerNats({
+        servers: server.url,
+        registry: { maxAge, heartbeat: "700 millis" }
+      })))
+      const registry = yield* Effect.provide(Registry.Registry, context)
+      yield* Effect.forEach(
+        numbers(100),
+        (index) => registry.register({ serviceName: "orders", instanceId: `i${index}`, version: "1.0.0" }),
+        { concurrency: 16 }
+      )
+      const listed = Effect.map(registry.list("orders"), ({ length }) => length)
+      yield* until(listed, (length) => length === 100)
+      // The view of the lists has read its snapshot.
+      yield* Effect.sleep("500 millis")
+      yield* loseBucket(server.url, "service_registry")
+      const lengths = yield* Effect.forEach(numbers(60), () => Effect.delay(Effect.exit(listed), "25 millis"))
+      const answers = lengths.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
+      assert.isAbove(answers.length, 50)
+      assert.deepStrictEqual(answers.filter((length) => length !== 100), [])
+    }).pipe(Effect.scoped, Effect.provide(logged().layer)), 60_000)
 })
 
 describe("an observer whose event loop is blocked", () => {
