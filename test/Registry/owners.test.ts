@@ -65,6 +65,21 @@ describe("an owner with a slow link stays listed", () => {
       for (const ids of yield* Effect.forEach(numbers(60), () => look)) assert.deepStrictEqual(ids, ["one"])
       assert.isUndefined(yield* whyLost)
     }))
+  test("and is not taken for one that returns from an outage", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const brisk = { maxAge: "2 seconds", heartbeat: "500 millis" } as const
+      const slowOwners = yield* Effect.forEach(numbers(3), () => startProcess(store, brisk))
+      for (const [index, owner] of slowOwners.entries()) yield* owner.enter(named("orders", `slow${index}`))
+      const dying = yield* startProcess(store, brisk)
+      yield* dying.enter(named("orders", "dying"))
+      for (const { link } of slowOwners) yield* link.set(slow("450 millis"))
+      yield* TestClock.adjust("10 seconds")
+      yield* dying.link.set(away)
+      yield* TestClock.adjust("2500 millis")
+      const fresh = yield* startProcess(store, brisk)
+      assert.deepStrictEqual(yield* listed(fresh), ["slow0", "slow1", "slow2"])
+    }))
 })
 
 describe("an owner", () => {

@@ -6,13 +6,15 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Registry from "../../src/Registry.ts"
-import { away, on } from "../support/links.ts"
+import { bytes } from "../../tools/values.ts"
+import { away, on, silent } from "../support/links.ts"
 import { logged, numbers, record } from "../support/suite.ts"
 import { contains } from "./suite/fixture.ts"
-import { defaults, key, test, until } from "./suite/inMemory.ts"
+import { again, defaults, key, test, until } from "./suite/inMemory.ts"
 import {
   fieldsOf,
   idsOf,
+  keyOf,
   listed,
   named,
   openBucket,
@@ -143,6 +145,46 @@ describe("the maxAge of an owner", () => {
       assert.deepStrictEqual(yield* Effect.forEach(numbers(20), () => look), numbers(20).map(() => ["one"]))
       assert.deepStrictEqual(events.events.toSorted(), ["ready", "up orders/one"])
       assert.deepStrictEqual((yield* observer.registry.cleanup()).removed, [])
+    }))
+
+  test("of 1 ms counts as 200 ms, and an instance that expires as soon as it is received is Up, then Down", () =>
+    Effect.gen(function*() {
+      const [store, a, b] = yield* world(defaults)
+      yield* a.registry.heartbeat(named("orders", "one"))
+      const events = yield* watched(b)
+      yield* until(events.all, contains("up orders/one"))
+      yield* b.link.lag(Effect.sleep("200 millis"))
+      yield* Effect.forEach(
+        numbers(5),
+        (index) =>
+          Effect.flatMap(fieldsOf(store, key), (fields) =>
+            store.put(
+              keyOf("orders", `m${index}`),
+              bytes(JSON.stringify({ ...fields, instanceId: `m${index}`, maxAge: 1 }))
+            ))
+      )
+      yield* again(100, TestClock.adjust("20 millis"))
+      for (const index of numbers(5)) {
+        const own = events.events.filter((event) => event.includes(`/m${index}`))
+        assert.deepStrictEqual(own.map((event) => event.split(" ")[0]), own.length === 0 ? [] : ["up", "down"])
+      }
+      assert.isTrue(events.events.some((event) => event.includes("/m0")))
+    }))
+
+  test("that is short does not make an observer with a longer one announce Down, while the store is frozen", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const brisk = { maxAge: "2 seconds", heartbeat: "500 millis" } as const
+      const owners = yield* Effect.forEach(numbers(2), () => startProcess(store, brisk))
+      const observer = yield* startProcess(store, defaults)
+      const events = yield* watched(observer)
+      for (const [index, owner] of owners.entries()) yield* owner.enter(named("orders", `i${index}`))
+      yield* until(events.all, contains("up orders/i1"))
+      yield* TestClock.adjust("1 second")
+      // The server is frozen: nothing is answered, and nobody knows it yet.
+      for (const { link } of [...owners, observer]) yield* link.set(silent)
+      yield* again(60, TestClock.adjust("100 millis"))
+      assert.deepStrictEqual(events.events.filter((event) => event.startsWith("down")), [])
     }))
 
   test("counts for its expiry, too", () =>

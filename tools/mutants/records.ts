@@ -17,8 +17,8 @@ export const records: ReadonlyArray<Mutant> = [
     name: "the maxAge of an owner does not count",
     from: "an observer with a shorter maxAge, for which the instance flapped for ever, R5",
     file: access,
-    find: "maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)",
-    replace: "maxAge === undefined ? ownMaxAge : ownMaxAge",
+    find: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(maxAge, most))",
+    replace: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(ownMaxAge, most))",
     test: { file: tests, name: "counts for observers with a shorter one, which list it and emit no Down" }
   },
   {
@@ -26,8 +26,8 @@ export const records: ReadonlyArray<Mutant> = [
     name: "the maxAge of an owner counts without a limit",
     from: "a record that says that its instance never expires, R5",
     file: access,
-    find: "maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)",
-    replace: "maxAge === undefined ? ownMaxAge : Math.max(maxAge, most)",
+    find: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(maxAge, most))",
+    replace: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, maxAge, most)",
     test: { file: tests, name: "counts up to 10 times that of the observer, and not against the maxAge of a read" }
   },
   {

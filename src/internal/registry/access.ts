@@ -53,6 +53,9 @@ export interface LastOf {
   readonly maxAge: number
 }
 
+/** The least maxAge that a registry of this library can have, in milliseconds. */
+const leastMaxAge = 200
+
 /** A maxAge of another process counts up to this many times the own one. */
 const largestFactor = 10
 
@@ -114,7 +117,8 @@ export const make = Effect.fnUntraced(function*(
   const { bucket, streamMaxAge } = store.config
   const ownMaxAge = Duration.toMillis(options.maxAge)
   const most = largestMaxAge(ownMaxAge, streamMaxAge)
-  const maxAgeOf = ({ times: { maxAge } }: InstanceRecord) => maxAge === undefined ? ownMaxAge : Math.min(maxAge, most)
+  const maxAgeOf = ({ times: { maxAge } }: InstanceRecord) =>
+    maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(maxAge, most))
   return {
     store,
     reportUndecodable: ({ key, revision }, cause) =>

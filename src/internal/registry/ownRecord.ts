@@ -64,7 +64,10 @@ const done: End = { _tag: "Done" }
 
 const removal: Operation = { change: undefined, onDuplicate: "fail" }
 
-/** A heartbeat counts as missed if the next one is stored this many intervals after the one before. */
+/**
+ * A heartbeat counts as missed if the next one is stored this many intervals after the one before, and not before others
+ * could have expired meanwhile: on a slow link all heartbeats are late.
+ */
 const missedAfter = 1.5
 
 export class OwnRecord {
@@ -362,7 +365,8 @@ export class OwnRecord {
     const silentFor = at - landedAt
     const now = access.now()
     if (!Number.isFinite(silentFor)) return { maxAge, streakSince: now, streakAfter: undefined }
-    if (silentFor <= Duration.toMillis(interval) * missedAfter) return { ...times, maxAge }
+    const missed = Math.max(Duration.toMillis(interval) * missedAfter, maxAge - Duration.toMillis(interval))
+    if (silentFor <= missed) return { ...times, maxAge }
     return { maxAge, streakSince: now, streakAfter: now - silentFor }
   }
 

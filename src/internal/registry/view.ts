@@ -75,12 +75,17 @@ interface Shared {
   readonly counts: InstanceCounts
 }
 
-const publish = ({ changes, counts }: Shared, change: ViewChange | undefined) => {
+/**
+ * Gives a change to the subscribers, at once: two parts of the view make changes, whose order must not depend on when an effect
+ * runs. The effect counts it.
+ */
+const publish = ({ changes, counts }: Shared, change: ViewChange | undefined): Effect.Effect<void> => {
   if (change === undefined) return Effect.void
+  changes.publish(change)
   const { event } = change
   const before = event._tag === "Changed" ? event.previous : event._tag === "Down" ? event.instance : undefined
   const after = event._tag === "Down" ? undefined : event.instance
-  return Effect.andThen(counts.change(before, after), Effect.sync(() => changes.publish(change)))
+  return counts.change(before, after)
 }
 
 /** Sleep of the timer until the next expiry. A change of the view can wake it. */
@@ -130,9 +135,10 @@ const receiving = (shared: Shared) => {
   const seen = (key: string, { maxAge, record: { instance, nonce }, revision, text }: Received, age: number) => {
     const now = monotonicMillis(clock)
     const change = view.seen(key, { instance, nonce, maxAge, age, revision, text }, now)
-    // Wake the timer after the update: its fiber runs immediately and must see the new instance.
+    const counted = publish(shared, change)
+    // The fiber of the timer runs at once, and can find the new instance expired.
     if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
-    return publish(shared, change)
+    return counted
   }
 
   const onRecord = ({ key, revision, value }: KVEntry, record: InstanceRecord) => {
@@ -287,8 +293,9 @@ const expire = (shared: Shared, longestPause: number): Effect.Effect<never> =>
       if (late > noticeablyLate) yield* Effect.sleep(readFirst)
       if (view.isSilent(monotonicMillis(clock))) yield* explain(shared)
       const expired = view.expire(monotonicMillis(clock))
+      const counted = expired.map((change) => publish(shared, change))
       yield* logExpired(expired.map(({ event }) => event.instance), Duration.format(access.maxAge))
-      for (const change of expired) yield* publish(shared, change)
+      for (const count of counted) yield* count
     }
   })
 

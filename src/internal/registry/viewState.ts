@@ -98,6 +98,8 @@ export class View {
   readonly dead = new Map<string, Dead>()
   number = 0
   phase: Phase = { _tag: "Loading" }
+  /** The shortest maxAge of a live instance, or the own one if that is shorter. */
+  private shortest: number
   /** The highest revision that was received. */
   lastRevision = 0
   /** When anything was received last. */
@@ -111,6 +113,7 @@ export class View {
 
   constructor(times: ViewTimes, now: number) {
     this.times = times
+    this.shortest = times.maxAge
     this.connected = new ConnectedTime(now)
     this.heardAt = now
   }
@@ -161,11 +164,11 @@ export class View {
   /** When the silence of all has to be explained: instances that are silent together may have a store that takes no writes. */
   private get askAt(): number | undefined {
     return this.phase._tag === "Live" && this.live.size > 1 && !this.isExplained
-      ? this.heardAt + this.times.maxAge / 2
+      ? this.heardAt + this.shortest / 2
       : undefined
   }
 
-  /** Whether no instance has been heard of for half of maxAge, and the reason is not known. */
+  /** Whether no instance has been heard of for half of the shortest maxAge, and the reason is not known. */
   isSilent(now: number): boolean {
     const { askAt } = this
     return askAt !== undefined && now > askAt
@@ -217,6 +220,7 @@ export class View {
       return undefined
     }
     this.dead.delete(key)
+    this.shortest = Math.min(this.shortest, maxAge)
     const until = this.untilOf(seen, now)
     this.live.set(key, new Known(seen, Math.max(until, known?.until ?? until)))
     if (known === undefined) return this.change({ _tag: "Up", instance })
@@ -310,7 +314,9 @@ export class View {
   nextWake(now: number): number | undefined {
     if (!this.isJudging) return undefined
     let next: number | undefined
+    this.shortest = this.times.maxAge
     for (const known of this.live.values()) {
+      this.shortest = Math.min(this.shortest, known.maxAge)
       const at = this.dueAt(known)
       if (next === undefined || at < next) next = at
     }

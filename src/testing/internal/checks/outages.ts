@@ -6,7 +6,7 @@ import type { Lookup, RegistryTimes } from "../../Checks.ts"
 import { countUntil } from "./intervals.ts"
 import type { InstanceTimeline } from "./timelines.ts"
 
-/** A heartbeat counts as missed after this many intervals. */
+/** A heartbeat counts as missed after this many intervals, and not before `maxAge` without one interval. */
 const missedAfter = 1.5
 
 /** The number of instances that must have missed heartbeats. */
@@ -23,7 +23,7 @@ export const mayBeKept = (
     for (let index = countUntil(heartbeats, until) - 1; index > 0; index--) {
       const [after, since] = [heartbeats[index - 1]!, heartbeats[index]!]
       if (since < from - maxAge - tolerance) return false
-      const isMissed = since - after > heartbeat * missedAfter - tolerance
+      const isMissed = since - after > Math.max(heartbeat * missedAfter, maxAge - heartbeat) - tolerance
       if (isMissed && last <= since && last + maxAge + tolerance >= after) return true
     }
     return false
