@@ -412,7 +412,7 @@ export interface DeregisterOptions {
 export interface ReadOptions {
   /**
    * Age of the last heartbeat above which an instance is expired, for this read
-   * only. Above 0; a number is milliseconds. Default: the `maxAge` of the registry.
+   * only. Above 0; a number is milliseconds. Default: the `maxAge` of each instance.
    */
   readonly maxAge?: Duration.Input | undefined
   /** Whether to return expired instances too. Default false. */
@@ -432,7 +432,7 @@ export interface Registration {
    */
   readonly instance: Effect.Effect<ServiceInstance>
   /**
-   * Writes a new version, status, group or metadata at once. `f` receives the
+   * Writes a new version, status, group, host, port or metadata at once. `f` receives the
    * stored instance, including changes by other writers, and returns the new one;
    * fields that `f` does not change keep their values. `f` can be called again
    * after a conflict.
@@ -513,7 +513,7 @@ export interface CleanupOptions {
   /**
    * Age of the last heartbeat above which an instance is removed. From twice the
    * registry's `heartbeat` (200 ms if that is a Schedule) to 366 days; a number is
-   * milliseconds. Default: the `maxAge` of the registry.
+   * milliseconds. Default: the `maxAge` of each instance.
    */
   readonly maxAge?: Duration.Input | undefined
   /** Whether to report the expired instances without removing them. Default false. */

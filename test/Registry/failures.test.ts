@@ -16,7 +16,7 @@ import * as Registry from "../../src/Registry.ts"
 import { away, countOf, delayed, type Fault, lostOnTheWay, on, silent } from "../support/links.ts"
 import { logged, record } from "../support/suite.ts"
 import { reasonOf } from "../support/suite.ts"
-import { defaults, finish, key, test, until } from "./suite/inMemory.ts"
+import { again, defaults, finish, key, test, until } from "./suite/inMemory.ts"
 import { lastOf, listed, named, openBucket, startProcess, tagsOf, underneath } from "./suite/processes.ts"
 
 describe("Registry in memory, failures", () => {
@@ -276,7 +276,7 @@ describe("Registry in memory, failures", () => {
         yield* process.registry.heartbeat(named("orders", `i${n}`))
       }
       yield* TestClock.adjust("1 minute")
-      yield* process.registry.cleanup().pipe(Effect.provide(layer))
+      yield* again(5, process.registry.cleanup()).pipe(Effect.provide(layer))
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0]!, /^Warn .*orders/)
     }))

@@ -283,8 +283,8 @@ describe("a view that ends", () => {
 const watchesOf = ({ link }: Process) => link.calls.filter(({ operation }) => operation === "watch").length
 
 /** A process without a watch that lists, and owners in processes of their own. */
-const lister = Effect.fnUntraced(function*(count: number) {
-  const store = yield* openBucket()
+const lister = Effect.fnUntraced(function*(count: number, bucket: Partial<KVStore.BucketOptions> = {}) {
+  const store = yield* openBucket(bucket)
   const owners = yield* Effect.forEach(numbers(count), () => startProcess(store, defaults))
   for (const [index, owner] of owners.entries()) yield* owner.enter(named("orders", `i${index}`))
   const process = yield* startProcess(store, defaults)
@@ -320,10 +320,15 @@ describe("a process that lists now and then", () => {
       assert.lengthOf(yield* listed(process), 3)
     }))
 
-  test("lists no instance whose record and marker were removed by age", () =>
+  test("lists what it knew of a bucket that was emptied, until the record and its marker can be gone by age", () =>
     Effect.gen(function*() {
-      const { process } = yield* lister(3)
-      yield* process.link.set(lost({ created: DateTime.makeUnsafe(-1) }))
+      const { process } = yield* lister(3, { streamMaxAge: "60 seconds" })
+      const emptied = lost({ created: DateTime.makeUnsafe(-1) })
+      yield* process.link.set(emptied)
+      assert.lengthOf(yield* listed(process), 3)
+      yield* process.link.cut
+      yield* TestClock.adjust("1 minute")
+      yield* process.link.heal
       assert.lengthOf(yield* listed(process), 0)
     }))
 

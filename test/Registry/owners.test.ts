@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Registry from "../../src/Registry.ts"
 import { answerLost, away, type Fault, on, times } from "../support/links.ts"
@@ -118,9 +119,9 @@ describe("an owner", () => {
       assert.include(reason.message, "disconnected")
     }))
 
-  test("is invisible without a reason if its process did not run", () =>
+  test("is told that its writes are not answered", () =>
     Effect.gen(function*() {
-      const [, owner] = yield* world({ maxAge: "30 seconds", heartbeat: "10 seconds" })
+      const [, owner] = yield* world(defaults)
       const { visibility } = yield* owner.enter(named("orders", "one"))
       const told = yield* record(visibility)
       yield* owner.link.set(on("put", () => Effect.never))
@@ -128,6 +129,21 @@ describe("an owner", () => {
       const invisible = told.events.at(-1)
       assert(invisible?._tag === "Invisible")
       assert.include(Option.getOrThrow(invisible.reason).message, "no answer within")
+    }))
+
+  test("that waits for its id lets a draining predecessor leave", () =>
+    Effect.gen(function*() {
+      const [, owner, next] = yield* world(defaults)
+      const { drain } = yield* owner.enter(named("orders", "one"))
+      yield* Effect.forkChild(drain(Effect.never, { timeout: "45 seconds" }))
+      yield* TestClock.adjust("1 second")
+      const waiting = yield* Effect.forkChild(Effect.exit(next.enter(named("orders", "one"))))
+      yield* TestClock.adjust("30 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust("20 seconds")
+      const exit = waiting.pollUnsafe()
+      assert.isTrue(exit !== undefined && Exit.isSuccess(exit) && Exit.isSuccess(exit.value))
+      assert.deepStrictEqual(yield* listed(next), ["one"])
     }))
 
   test("writes soon after its store is back, also during the longest pause between its attempts", () =>
@@ -226,5 +242,42 @@ describe("an owner", () => {
       const invisible = told.events.at(-1)
       assert(invisible?._tag === "Invisible")
       assert.strictEqual(Option.getOrThrow(invisible.reason)._tag, "DuplicateInstance")
+    }))
+})
+
+describe("the registrations of a scope that closes", () => {
+  test("leave at once: hundreds on a slow link take no longer than one", () =>
+    Effect.gen(function*() {
+      const [store, owner] = yield* world(defaults)
+      const scope = yield* Scope.make()
+      yield* Effect.forEach(
+        numbers(100),
+        (index) => owner.registry.register(named("orders", `i${index}`)),
+        { concurrency: "unbounded" }
+      ).pipe(Scope.provide(scope))
+      yield* owner.link.set(slow("100 millis"))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* again(50, TestClock.adjust("10 millis"))
+      assert.isDefined(closed.pollUnsafe())
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
+  test("and one that ends alone leaves the others", () =>
+    Effect.gen(function*() {
+      const [, owner, other] = yield* world(defaults)
+      yield* owner.enter(named("orders", "one"))
+      yield* Effect.scoped(owner.registry.register(named("orders", "two")))
+      assert.deepStrictEqual(yield* listed(other), ["one"])
+    }))
+
+  test("are in the status once each, also if one was lost and registered again", () =>
+    Effect.gen(function*() {
+      const [, owner, other] = yield* world(defaults)
+      const { whyLost } = yield* owner.enter(named("orders", "one"))
+      yield* other.registry.deregister({ serviceName: "orders", instanceId: "one" })
+      yield* until(whyLost, (why) => why === "Deregistered")
+      assert.deepStrictEqual((yield* owner.registry.status).map(({ isRegistered }) => isRegistered), [false])
+      yield* owner.enter(named("orders", "one"))
+      assert.deepStrictEqual((yield* owner.registry.status).map(({ isRegistered }) => isRegistered), [true])
     }))
 })

@@ -10,6 +10,7 @@ import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { registryCleanup } from "../../Metrics.ts"
 import type { CleanupReport } from "../../Registry.ts"
+import { Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
 import type { Access } from "./access.ts"
 import { type Aged, ages } from "./outages.ts"
@@ -89,6 +90,8 @@ const longestPreservation = 10
 /** What a registry remembers between two runs. It counts only while the store stays in reach. */
 export class Memory {
   private readonly suspects: Suspects = new Map()
+  /** Logs a service that is skipped once a minute. */
+  readonly skips = new Repeated()
   /** By service: when a run skipped it first. */
   private readonly preserved = new Map<string, number>()
 
@@ -220,8 +223,11 @@ export const run = Effect.fnUntraced(function*(
   )
   memory.skipped(preserved, now)
   for (const serviceName of preserved) {
-    yield* Effect.logWarning(
-      `the cleanup skips ${serviceName}: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
+    yield* memory.skips.log(
+      serviceName,
+      Effect.logWarning(
+        `the cleanup skips ${serviceName}: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
+      )
     )
   }
   const going = options.confirm ? memory.confirm(all, now, options.confirmAfter) : all

@@ -8,7 +8,7 @@ import type * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { CleanupReport, Registry } from "../../Registry.ts"
 import type { RegistryError } from "../../RegistryError.ts"
-import { Repeated } from "../logs.ts"
+import { annotate, Repeated } from "../logs.ts"
 import { isClosed } from "../retry.ts"
 import type { toCleanupLayerOptions } from "./options.ts"
 import { onSchedule } from "./schedule.ts"
@@ -44,4 +44,4 @@ export const repeated = (
     const label = "the schedule of the cleanup"
     yield* onSchedule(label, cleanup, schedule, clock)
     yield* Effect.logWarning(`${label} has ended: expired instances are no longer removed`)
-  })
+  }).pipe(annotate("Registry", {}))

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import type { KVEvent } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { Deregistered, DuplicateInstance, type RegistryReason } from "../../RegistryError.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
@@ -77,6 +78,7 @@ export class OwnRecord {
   private state: State
   /** Whether each record that is written from now on has the status `DRAINING`. */
   isDraining = false
+  private isWaiting = false
   /** The time that the last answer took, in milliseconds. */
   private roundTrip = 0
   private readonly options: OwnRecordOptions
@@ -251,7 +253,10 @@ export class OwnRecord {
       }, operation))
   }
 
+  /** Logs that another registration has the id, once. */
   private waiting(maxAge: number): Effect.Effect<void> {
+    if (this.isWaiting) return Effect.void
+    this.isWaiting = true
     return Effect.logWarning(
       `${this.label} has another registration, whose last heartbeat is not older than maxAge ` +
         `(${
@@ -259,6 +264,13 @@ export class OwnRecord {
         }): waiting until it expires. If this is not a restart, give each ` +
         "registration its own instanceId"
     )
+  }
+
+  /** Whether an event shows that another process keeps the id. One that drains is about to leave. */
+  private isHeld(event: KVEvent): boolean {
+    if (event._tag !== "Put") return event._tag !== "Removed"
+    const record = this.options.access.decode(event.entry)
+    return Result.isFailure(record) || record.success.instance.status !== "DRAINING"
   }
 
   /**
@@ -272,7 +284,7 @@ export class OwnRecord {
     const heartbeats = store.watch(this.key, { from: { revision: revision + 1 } }).pipe(
       Stream.filter((event) => event._tag !== "Ready"),
       Stream.runHead,
-      Effect.map(Option.exists((event) => event._tag !== "Removed"))
+      Effect.map(Option.exists((event) => this.isHeld(event)))
     )
     // One millisecond more, because a record that is exactly maxAge old is live.
     const millis = maxAge - silentFor + 1

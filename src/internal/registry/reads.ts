@@ -2,7 +2,7 @@
  * The reads `get`, `list` and `listAll` (docs/protocols/registry.md, R23).
  */
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -38,16 +38,18 @@ const beginning = (filter: string): string => filter.slice(0, filter.indexOf("*"
 const mostLooks = 16
 
 /**
- * The instances that the view lists and the bucket does not have, because it was lost or rolled back: they register again.
- * Without a marker a key can also have been removed by age, with its marker.
+ * The instances that the view lists and the bucket does not have, because it was lost, rolled back or emptied: they register
+ * again. Without a marker a key can also have been removed by age, with its marker.
  */
 const lostWithBucket = Effect.fnUntraced(function*(
   access: Access,
   missing: ReadonlyArray<KnownInstance>
 ): Effect.fn.Return<ReadonlyArray<KnownInstance>, KVStoreError> {
   const { created, lastRevision } = yield* access.store.status
-  const lost = missing.filter(({ instance, revision }) =>
-    lastRevision < revision || DateTime.isGreaterThan(created, instance.lastHeartbeat)
+  const { streamMaxAge } = access.store.config
+  const longest = streamMaxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(streamMaxAge)
+  const lost = missing.filter(({ instance: { lastHeartbeat }, revision }) =>
+    lastRevision < revision || DateTime.isGreaterThan(created, lastHeartbeat) || access.ageAt(lastHeartbeat) < longest
   )
   const looked = lost.slice(0, mostLooks)
   const kept = yield* Effect.filter(

@@ -118,7 +118,7 @@ const subjectOf = ({ instanceId, serviceName }: ServiceInstance) => ({ service: 
  * registration fails or is interrupted.
  */
 export const make = (options: RegistrationOptions): Effect.Effect<Registration, RegistryError, Scope.Scope> =>
-  inChildScope(begin(options)).pipe(
+  Effect.flatMap(Effect.scope, (owner) => inChildScope(begin(options, owner))).pipe(
     traced("registry.register", () => ({
       "registry.service": options.instance.serviceName,
       "registry.instance": options.instance.instanceId
@@ -137,7 +137,8 @@ const checkHealth = (
   )
 
 const begin = Effect.fnUntraced(function*(
-  options: RegistrationOptions
+  options: RegistrationOptions,
+  owner: Scope.Scope
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
   const { access: { maxAge }, heartbeat, instance: { serviceName: service }, onDuplicate } = options
   const clock = yield* Clock.Clock
@@ -161,7 +162,7 @@ const begin = Effect.fnUntraced(function*(
     })
 
   // Added before the first write: an interrupted write may have landed.
-  const entry = yield* options.registrations.add(own, () => deregister(options, own))
+  const entry = yield* options.registrations.add(own, owner, () => deregister(options, own))
   yield* Effect.mapError(enroll(own, onDuplicate), failure("register"))
   const lastHeartbeat = yield* series(registryLastHeartbeat, { service, instance: options.instance.instanceId })
   const stored = () =>

@@ -59,7 +59,11 @@ export interface RegistryView {
   readonly removed: (key: string) => void
 }
 
-const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired", reset: "reset" } as const
+/**
+ * A record that the store has removed by its age is older than twice maxAge, and its instance has expired before. One that is
+ * reported for a live instance was lost, for instance with all messages of the stream: that is no removal of the instance.
+ */
+const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "lost", reset: "lost" } as const
 
 /** State shared by the watch, the timer and the subscribers of one view. */
 interface Shared {

@@ -264,10 +264,10 @@ export class View {
     this.dead.set(key, { revision, storedAt, isDecodable: false })
   }
 
-  /** The record of a key has been removed: the instance is gone, unless the bucket was lost. */
-  removed(key: string, reason: "deregistered" | "expired" | "cleanedUp" | "reset"): ViewChange | undefined {
+  /** The record of a key has been removed: the instance is gone, unless its record was lost. */
+  removed(key: string, reason: "deregistered" | "cleanedUp" | "lost"): ViewChange | undefined {
     this.dead.delete(key)
-    return reason === "reset" ? undefined : this.gone(key, reason)
+    return reason === "lost" ? undefined : this.gone(key, reason)
   }
 
   private gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {

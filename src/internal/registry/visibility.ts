@@ -70,8 +70,9 @@ export class Visibilities {
         this.added.closeUnsafe()
         let next = Duration.toMillis(maxAge)
         for (const followed of this.all) {
-          const left = followed.own.landedAt + Duration.toMillis(maxAge) - monotonicMillis(clock)
-          yield* judge(followed, left > 0, maxAge)
+          const silentFor = monotonicMillis(clock) - followed.own.landedAt
+          const left = Duration.toMillis(maxAge) - silentFor
+          yield* judge(followed, silentFor, maxAge)
           next = Math.min(next, left > 0 ? left : Duration.toMillis(shortestRetry))
         }
         yield* Effect.raceFirst(Effect.sleep(wholeMillis(next)), this.added.await)
@@ -80,20 +81,33 @@ export class Visibilities {
   }
 }
 
-const judge = (followed: Followed, isVisible: boolean, maxAge: Duration.Duration): Effect.Effect<void> => {
+/** A time for a line, in tenths of a second. */
+const tenths = (millis: number): Duration.Duration => Duration.millis(Math.floor(millis / 100) * 100)
+
+const judge = (followed: Followed, silentFor: number, maxAge: Duration.Duration): Effect.Effect<void> => {
   const { visibility } = followed
+  const isVisible = silentFor < Duration.toMillis(maxAge)
   if (isVisible === (visibility.value._tag === "Visible")) return Effect.void
-  if (isVisible) return Effect.sync(() => visibility.set(visible))
   const { context, lastFailure, own } = followed
-  const set = Effect.map(
-    DateTime.now,
-    (since) => visibility.set({ _tag: "Invisible", since, reason: Option.fromUndefinedOr(lastFailure) })
-  )
+  if (isVisible) {
+    const wasUnexplained = visibility.value._tag === "Invisible" && Option.isNone(visibility.value.reason)
+    visibility.set(visible)
+    // Without a failed heartbeat nothing else says that the instance is back.
+    return wasUnexplained
+      ? Effect.provideContext(Effect.logInfo(`heartbeats of ${own.label} are stored again`), context)
+      : Effect.void
+  }
+  // A process that did not run notices it later.
+  const late = silentFor - Duration.toMillis(maxAge)
+  const set = Effect.map(DateTime.now, (now) => {
+    const since = DateTime.subtractDuration(now, Duration.millis(late))
+    visibility.set({ _tag: "Invisible", since, reason: Option.fromUndefinedOr(lastFailure) })
+  })
   // An instance that has left or ended is invisible on purpose: no warning.
   if (own.isOver) return set
   const why = lastFailure === undefined ? "" : ` (${causeOf(lastFailure)})`
   const warning = Effect.logWarning(
-    `no heartbeat of ${own.label} has been stored for ${Duration.format(maxAge)}${why}: ` +
+    `no heartbeat of ${own.label} has been stored for ${Duration.format(tenths(silentFor))}${why}: ` +
       "other services may consider this instance expired"
   )
   return Effect.andThen(set, Effect.provideContext(warning, context))

@@ -131,7 +131,7 @@ describe("the changes of a view", () => {
   it("are Up again for an instance that comes back", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
-    view.removed(key, "expired")
+    view.removed(key, "cleanedUp")
     assert.deepStrictEqual(seen(view, key, later, 0, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 })
