@@ -59,11 +59,7 @@ export interface RegistryView {
   readonly removed: (key: string) => void
 }
 
-/**
- * A record that the store has removed by its age is older than twice maxAge, and its instance has expired before. One that is
- * reported for a live instance was lost, for instance with all messages of the stream: that is no removal of the instance.
- */
-const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "lost", reset: "lost" } as const
+const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired", reset: "reset" } as const
 
 /** State shared by the watch, the timer and the subscribers of one view. */
 interface Shared {
@@ -185,10 +181,10 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
   const { access, alarm, clock, ready, view } = shared
   const { judgeSnapshot, onPut, snapshot } = receiving(shared)
 
-  const onRemoved = ({ key, reason }: Extract<KVEvent, { readonly _tag: "Removed" }>) => {
+  const onRemoved = ({ key, reason, revision }: Extract<KVEvent, { readonly _tag: "Removed" }>) => {
     snapshot.delete(key)
     // After a reset of the bucket live instances register again within a heartbeat; the timer removes the others (R26).
-    return publish(shared, view.removed(key, removalReasons[reason]))
+    return publish(shared, view.removed(key, removalReasons[reason], revision))
   }
 
   const onEvent = (event: KVEvent): Effect.Effect<unknown> => {

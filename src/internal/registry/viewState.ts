@@ -265,9 +265,16 @@ export class View {
   }
 
   /** The record of a key has been removed: the instance is gone, unless its record was lost. */
-  removed(key: string, reason: "deregistered" | "cleanedUp" | "lost"): ViewChange | undefined {
+  removed(
+    key: string,
+    reason: "deregistered" | "expired" | "cleanedUp" | "reset",
+    revision: number
+  ): ViewChange | undefined {
     this.dead.delete(key)
-    return reason === "lost" ? undefined : this.gone(key, reason)
+    // A removal by age has a marker, with a revision of its own. Without one the record may have been lost, for instance with all
+    // messages of the stream; if it was that old, the timer removes the instance.
+    const isLost = reason === "reset" || (reason === "expired" && revision <= (this.live.get(key)?.revision ?? 0))
+    return isLost ? undefined : this.gone(key, reason)
   }
 
   private gone(key: string, reason: "deregistered" | "expired" | "cleanedUp"): ViewChange | undefined {

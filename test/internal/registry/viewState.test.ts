@@ -44,7 +44,7 @@ describe("the changes of a view", () => {
     seen(view, key, instance, 0, 0)
     assert.isUndefined(seen(view, key, later, 0, 10))
     assert.strictEqual(view.number, 1)
-    assert.deepStrictEqual(view.removed(key, "cleanedUp")?.event, {
+    assert.deepStrictEqual(view.removed(key, "cleanedUp", 99)?.event, {
       _tag: "Down",
       instance: later,
       reason: "cleanedUp"
@@ -68,7 +68,7 @@ describe("the changes of a view", () => {
     assert.strictEqual(view.expiryOf(key, 10), 38)
     view.beat(key, { lastHeartbeat: later.lastHeartbeat, age: 20, revision: 9 }, 12)
     assert.strictEqual(view.expiryOf(key, 12), 38)
-    assert.deepStrictEqual(view.removed(key, "cleanedUp")?.event, {
+    assert.deepStrictEqual(view.removed(key, "cleanedUp", 99)?.event, {
       _tag: "Down",
       instance: later,
       reason: "cleanedUp"
@@ -118,20 +118,29 @@ describe("the changes of a view", () => {
 
   it("are Down once, and none for an unknown instance", () => {
     const view = makeView()
-    assert.isUndefined(view.removed(key, "deregistered"))
+    assert.isUndefined(view.removed(key, "deregistered", 99))
     seen(view, key, instance, 0, 0)
-    assert.deepStrictEqual(view.removed(key, "deregistered"), {
+    assert.deepStrictEqual(view.removed(key, "deregistered", 99), {
       number: 2,
       event: { _tag: "Down", instance, reason: "deregistered" }
     })
-    assert.isUndefined(view.removed(key, "deregistered"))
+    assert.isUndefined(view.removed(key, "deregistered", 99))
     assert.strictEqual(view.number, 2)
+  })
+
+  it("are Down for an expiry marker, and none for a record that is missing without a marker or with its bucket", () => {
+    const view = makeView()
+    seen(view, key, instance, 0, 0)
+    assert.isUndefined(view.removed(key, "expired", 7))
+    assert.isUndefined(view.removed(key, "reset", 7))
+    assert.strictEqual(view.live.size, 1)
+    assert.strictEqual(view.removed(key, "expired", 8)?.event._tag, "Down")
   })
 
   it("are Up again for an instance that comes back", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
-    view.removed(key, "cleanedUp")
+    view.removed(key, "cleanedUp", 99)
     assert.deepStrictEqual(seen(view, key, later, 0, 60), { number: 3, event: { _tag: "Up", instance: later } })
   })
 })
@@ -236,7 +245,7 @@ describe("a process that is cut off", () => {
     const view = makeView()
     seen(view, key, instance, 0, 0)
     view.cutOff(10)
-    assert.strictEqual(view.removed(key, "deregistered")?.event._tag, "Down")
+    assert.strictEqual(view.removed(key, "deregistered", 99)?.event._tag, "Down")
   })
 
   it("before its snapshot stays Loading", () => {
@@ -282,7 +291,7 @@ describe("the silence of all instances", () => {
 
   it("of a single instance is its own", () => {
     const view = silentView()
-    view.removed(otherKey, "deregistered")
+    view.removed(otherKey, "deregistered", 99)
     assert.isFalse(view.isSilent(25))
   })
 
