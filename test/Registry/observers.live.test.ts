@@ -90,7 +90,7 @@ describe("an observer", { concurrent: true }, () => {
       yield* until(listed, (length) => length === 100)
       // The view of the lists has read its snapshot.
       yield* Effect.sleep("500 millis")
-      yield* loseBucket(server.url, "service_registry")
+      yield* Effect.asVoid(loseBucket(server.url, "service_registry"))
       const lengths = yield* Effect.forEach(numbers(60), () => Effect.delay(Effect.exit(listed), "25 millis"))
       const answers = lengths.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
       assert.isAbove(answers.length, 50)

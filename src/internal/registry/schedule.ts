@@ -56,9 +56,10 @@ export const retrying = <E, R>(
       const back = Effect.andThen(isBack(store), Effect.flatMap(somewhatOf(shortest), Effect.sleep))
       return Effect.raceFirst(Effect.flatMap(jittered, Effect.sleep), back)
     })
-    const attempt: Effect.Effect<void, E, R> = Effect.catch(
+    const attempt: Effect.Effect<void, E, R> = Effect.catchIf(
       effect,
-      (error) => isFinal(error) ? Effect.fail(error) : Effect.andThen(wait, attempt)
+      (error) => !isFinal(error),
+      () => Effect.andThen(wait, attempt)
     )
     return attempt
   })
