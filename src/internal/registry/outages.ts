@@ -33,9 +33,14 @@ const isWitness = (one: Aged, now: number): boolean => {
     now - startedAt.epochMilliseconds > one.maxAge
 }
 
-/** When an instance sent no heartbeat, before its present ones. */
-const gapOf = ({ record: { times: { streakAfter, streakSince } } }: Aged): ReadonlyArray<Outage> =>
-  streakAfter === undefined || streakSince === undefined ? [] : [{ after: streakAfter, since: streakSince }]
+/**
+ * When an instance sent no heartbeat, before its present ones. That time ended with its last heartbeat at the latest, whatever the
+ * record tells: another library may have written it.
+ */
+const gapOf = ({ heartbeatAt, record: { times: { streakAfter, streakSince } } }: Aged): ReadonlyArray<Outage> =>
+  streakAfter === undefined || streakSince === undefined
+    ? []
+    : [{ after: streakAfter, since: Math.min(streakSince, heartbeatAt) }]
 
 /** The last time at which at least this many gaps were open. */
 const lastShared = (gaps: ReadonlyArray<Outage>, least: number): number | undefined => {

@@ -79,6 +79,10 @@ const shows: ReadonlyArray<Row> = [
     alsoRecovered,
     of({ heartbeatAt: 130, missed: [55, 130] })
   ], { after: 55, since: 90 }],
+  ["an outage that ended with a heartbeat, although records tell of a later end", [
+    of({ heartbeatAt: 98, missed: [50, 1_000_000] }),
+    of({ heartbeatAt: 99, missed: [55, 1_000_000] })
+  ], { after: 55, since: 98 }],
   ["nothing by records of another library", [
     { ...recovered, record: { ...recovered.record, times: noTimes } },
     recovered
