@@ -262,6 +262,34 @@ describe("the registrations of a scope that closes", () => {
       assert.deepStrictEqual(yield* store.keys(), [])
     }))
 
+  test("drain one after the other, and the work of each is waited for", () =>
+    Effect.gen(function*() {
+      const [store, owner, other] = yield* world(defaults)
+      const scope = yield* Scope.make()
+      const done: Array<string> = []
+      yield* Effect.forEach(["one", "two"], (id) =>
+        Effect.flatMap(owner.registry.register(named("orders", id)), ({ drain }) =>
+          Effect.addFinalizer(() =>
+            Effect.orDie(drain(
+              Effect.andThen(
+                Effect.sleep("5 seconds"),
+                Effect.sync(() =>
+                  done.push(id)
+                )
+              ),
+              { timeout: "10 seconds" }
+            ))
+          ))).pipe(Scope.provide(scope))
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual(done, ["two"])
+      assert.deepStrictEqual(yield* listed(other), ["one"])
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual(done, ["two", "one"])
+      assert.isDefined(closed.pollUnsafe())
+      assert.deepStrictEqual(yield* store.keys(), [])
+    }))
+
   test("and one that ends alone leaves the others", () =>
     Effect.gen(function*() {
       const [, owner, other] = yield* world(defaults)

@@ -15,14 +15,14 @@ interface Entry extends Followed {
   /** The scope of the caller of `register`. */
   readonly owner: Scope.Scope
   readonly leave: () => Effect.Effect<void>
-  /** Leaves, once that has begun. */
-  leaving: Fiber.Fiber<void> | undefined
   /** When the last heartbeat was stored, in milliseconds since 1970 by the clock of this host. */
   lastHeartbeat: number | undefined
 }
 
 export class Registrations {
   private readonly all = new Set<Entry>()
+  /** By a scope that closes: the registrations that leave. */
+  private readonly leaving = new Map<Scope.Scope, ReadonlyArray<Fiber.Fiber<void>>>()
   readonly visibilities = new Visibilities()
 
   /** Adds a registration until the scope closes, then calls `leave`. One finalizer for both needs less memory. */
@@ -33,7 +33,6 @@ export class Registrations {
           own,
           owner,
           leave,
-          leaving: undefined,
           context,
           visibility: new Current<Visibility>(visible),
           lastHeartbeat: undefined,
@@ -47,26 +46,23 @@ export class Registrations {
   }
 
   /**
-   * Waits until a registration has left. If the scope of its owner closes, all of that scope leave at once: its finalizers
-   * run one after the other, and hundreds would take longer than a process has.
+   * Lets a registration leave, and waits for it. If the scope of its owner closes, whose finalizers run one after the other, the
+   * last one waits for all: so they leave at once, but each in its turn, after what its owner has added since, such as a drain.
    */
   private end(entry: Entry): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const isLast = entry.owner.state._tag === "Closed"
-      const ending = isLast ? Array.from(this.all).filter(({ owner }) => owner === entry.owner) : [entry]
-      return Effect.andThen(
-        Effect.forEach(ending, (one) => this.begin(one), { discard: true }),
-        Effect.suspend(() => entry.leaving === undefined ? Effect.void : Fiber.join(entry.leaving))
-      )
-    })
-  }
-
-  private begin(entry: Entry): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (!this.all.delete(entry)) return Effect.void
+      const { owner } = entry
+      this.all.delete(entry)
       const left = Effect.andThen(this.visibilities.end(entry), Effect.suspend(entry.leave))
-      return Effect.map(Effect.forkDetach(Effect.provideContext(left, entry.context)), (fiber) => {
-        entry.leaving = fiber
+      return Effect.flatMap(Effect.forkDetach(left), (fiber) => {
+        const leaving = [...this.leaving.get(owner) ?? [], fiber]
+        const isLast = owner.state._tag !== "Closed" || !Array.from(this.all).some((other) => other.owner === owner)
+        if (!isLast) {
+          this.leaving.set(owner, leaving)
+          return Effect.void
+        }
+        this.leaving.delete(owner)
+        return Effect.asVoid(Fiber.joinAll(leaving))
       })
     })
   }
