@@ -901,7 +901,7 @@ export const typed = <A, I>(metadata: Schema.Codec<A, I>): Effect.Effect<TypedRe
  * **Details**
  *
  * The options and their defaults are those of `layerCleanup`. The confirmation by a second run
- * begins anew with each leader. Building the layer fails with `InvalidConfig` for an invalid
+ * begins again with each leader. Building the layer fails with `InvalidConfig` for an invalid
  * option, and with `InvalidName` for an invalid name of the election.
  *
  * **Example** (Removing expired instances in one process of the fleet)

@@ -32,7 +32,7 @@ const drain = <A>(queue: Queue.Queue<A>): ReadonlyArray<A> => {
 }
 
 export class Broadcast<A> {
-  /** The queues of the subscribers. Most values never have one: an empty set would be a tenth of a registration. */
+  /** Most values never have a subscriber: an empty set would be a tenth of a registration. */
   private subscribers: Set<Subscriber<A>> | undefined
   private readonly backlog: Backlog<A> | undefined
 

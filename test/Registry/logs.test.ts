@@ -83,8 +83,8 @@ describe("Registry in memory: log", () => {
       const orders = numbers(10).map((index) => `orders/i${index}`)
       assert.deepStrictEqual(log.lines.filter((line) => /replaced|expired/.test(line)), [
         "Info replaced another registration of stock/one",
-        `Info expired: no heartbeat of ${some(orders)} for 30s`,
-        "Info expired: no heartbeat of stock/two for 30s"
+        `Info expired: no heartbeat of ${some(orders)} for longer than maxAge`,
+        "Info expired: no heartbeat of stock/two for longer than maxAge"
       ])
     }))
 

@@ -1,13 +1,13 @@
 /**
- * The changes that a subscriber of a view has not received yet. For one that is slow they are reduced to what it has to know, so
- * that they are at most two for each instance (docs/protocols/registry.md, R24). Pure.
+ * Reduces the changes that a slow subscriber of a view has not received yet to at most two for each instance: those that
+ * lead from the state that it knows to the present one (docs/protocols/registry.md, R24). Pure.
  */
 import { keyOf } from "./record.ts"
 import type { ViewChange } from "./viewState.ts"
 
 type ViewEvent = ViewChange["event"]
 
-/** What is left of the changes of one instance, in order. */
+/** Reduces the changes of one instance, given in order. */
 const reduced = (changes: ReadonlyArray<ViewChange>): ReadonlyArray<ViewChange> => {
   const first = changes[0]!
   const last = changes.at(-1)!

@@ -10,7 +10,7 @@ import { isHealthy } from "../healthCheck.ts"
 import type { OwnRecord } from "./ownRecord.ts"
 import { changed } from "./record.ts"
 
-/** What the checks of an instance have shown. Pure. */
+/** The result of the checks so far. */
 export interface Health {
   /** The number of failures in a row. */
   readonly failures: number
@@ -41,7 +41,7 @@ const announce = (own: OwnRecord, last: Health, next: Health): Effect.Effect<boo
   const isEntering = next.before !== undefined && status !== unhealthy
   const isLeaving = next.before === undefined && last.before !== undefined
   if (own.isDraining || !(isEntering || isLeaving)) return Effect.succeed(true)
-  // Another writer may have set another status meanwhile: that one stays.
+  // A status that another writer has set since then stays.
   const to = isEntering ? unhealthy : status === unhealthy ? last.before! : status
   const line = isEntering
     ? Effect.logWarning(`${label} is unhealthy: ${next.failures} health checks in a row have failed`)

@@ -18,12 +18,12 @@ const namesOfSome = (labels: ReadonlyArray<string>): string =>
     : labels.join(", ")
 
 /** Logs the instances that a timer found expired at once: one line, also if a whole service has ended. */
-export const logExpired = (expired: ReadonlyArray<ServiceInstance>, maxAge: string): Effect.Effect<void> =>
+export const logExpired = (expired: ReadonlyArray<ServiceInstance>): Effect.Effect<void> =>
   Effect.forEach(
     Map.groupBy(expired, ({ serviceName }) => serviceName).values(),
     (instances) => {
       const labels = instances.map(({ instanceId, serviceName }) => `${serviceName}/${instanceId}`)
-      return Effect.logInfo(`expired: no heartbeat of ${namesOfSome(labels)} for ${maxAge}`)
+      return Effect.logInfo(`expired: no heartbeat of ${namesOfSome(labels)} for longer than maxAge`)
     },
     { discard: true }
   )

@@ -131,7 +131,10 @@ const cleaning = Effect.fnUntraced(function*(
     "the reach of the cleanup",
     Stream.runForEach(
       reachabilityOf(access.store),
-      ({ _tag }) => Effect.sync(() => _tag === "Unreachable" && memory.forget())
+      ({ _tag }) =>
+        Effect.sync(() => {
+          if (_tag === "Unreachable") memory.forget()
+        })
     )
   )
   const confirmAfter = Duration.toMillis(intervalOf(heartbeat, maxAge))

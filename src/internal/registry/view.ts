@@ -282,7 +282,7 @@ const suspectedLine =
 /** Removes the instances from the view that have sent no heartbeat for maxAge of connected time. */
 const expire = (shared: Shared, longestPause: number): Effect.Effect<never> =>
   Effect.gen(function*() {
-    const { access, alarm, clock, view } = shared
+    const { alarm, clock, view } = shared
     while (true) {
       const late = yield* alarm.sleep(view.nextWake(monotonicMillis(clock)), clock)
       const now = monotonicMillis(clock)
@@ -294,7 +294,7 @@ const expire = (shared: Shared, longestPause: number): Effect.Effect<never> =>
       if (view.isSilent(monotonicMillis(clock))) yield* explain(shared)
       const expired = view.expire(monotonicMillis(clock))
       const counted = expired.map((change) => publish(shared, change))
-      yield* logExpired(expired.map(({ event }) => event.instance), Duration.format(access.maxAge))
+      yield* logExpired(expired.map(({ event }) => event.instance))
       for (const count of counted) yield* count
     }
   })
@@ -314,7 +314,7 @@ const followReach = ({ access, alarm, clock, view }: Shared): Effect.Effect<void
 const cutOffLine = "cut off from the registry: no instance expires until it is followed again"
 const backLine = "the registry is followed again: instances have time to send a heartbeat before they expire"
 
-/** The changes that are kept for a subscriber as they are. Of more, it receives what it has to know. */
+/** The changes that are kept for a slow subscriber as they are. More are reduced (`backlog.ts`). */
 const mostPending = 1024
 
 /** Emits `Up` for the current instances, then `Ready`, then the changes. */
