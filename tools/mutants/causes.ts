@@ -1,5 +1,5 @@
 /** Bugs that hide or confuse the cause of an error: the connection, JetStream, full storage. No simulated fault shows them. */
-import type { Mutant } from "./models.ts"
+import { byTest, type Mutant } from "./models.ts"
 
 const outage = "src/internal/nats/outage.ts"
 const attempts = "src/internal/nats/client/attempts.ts"
@@ -9,9 +9,6 @@ const reasons = "src/internal/nats/jetstream/reasons.ts"
 const onPort = (name: string) => ({ file: "test/internal/nats/client/portOver.test.ts", name })
 const onOutage = (name: string) => ({ file: "test/internal/nats/outage.test.ts", name })
 const onReasons = (name: string) => ({ file: "test/internal/nats/jetstream/reasons.test.ts", name })
-
-/** The number of runs is small, because the named test must catch these bugs. */
-const byTest = { scenario: "single", runs: 1 } as const
 
 export const causes: ReadonlyArray<Mutant> = [
   {

@@ -22,3 +22,6 @@ export interface Mutant extends Edit {
   /** The test that detects the bug if no scenario does. */
   readonly test?: { readonly file: string; readonly name: string }
 }
+
+/** For a bug that only its named test detects: no scenario has it, so the number of runs is small. */
+export const byTest = { scenario: "single", runs: 1 } as const

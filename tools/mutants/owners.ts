@@ -1,5 +1,5 @@
 /** Planted bugs of owners: slow links, stale answers, outages. */
-import type { Mutant } from "./models.ts"
+import { byTest, type Mutant } from "./models.ts"
 
 const own = "src/internal/registry/ownRecord.ts"
 const state = "src/internal/registry/ownState.ts"
@@ -7,11 +7,9 @@ const schedule = "src/internal/registry/schedule.ts"
 const tests = "test/Registry/owners.test.ts"
 const table = "test/internal/registry/ownState.test.ts"
 
-const base = { scenario: "single", runs: 1 } as const
-
 export const owners: ReadonlyArray<Mutant> = [
   {
-    ...base,
+    ...byTest,
     name: "late answers are not taken",
     from: "a round trip of 0.7 s with a heartbeat of 1 s, which expired living instances, R12",
     file: own,
@@ -20,7 +18,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "round trips of 1.4 s, with a heartbeat of 1 s" }
   },
   {
-    ...base,
+    ...byTest,
     name: "the timeout of an attempt does not follow the round trip",
     from: "a round trip of 2.2 s with the default times, R12",
     file: own,
@@ -29,7 +27,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "round trips of 1.4 s, with a heartbeat of 1 s" }
   },
   {
-    ...base,
+    ...byTest,
     name: "a late answer replaces what a later write has stored",
     from: "two answers in the wrong order, R12",
     file: state,
@@ -41,7 +39,7 @@ export const owners: ReadonlyArray<Mutant> = [
     }
   },
   {
-    ...base,
+    ...byTest,
     name: "a stale read-back is taken as final",
     from: "a copy that lags behind, R11",
     file: state,
@@ -50,7 +48,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: table, name: "reads again if the answer is older than what it has stored" }
   },
   {
-    ...base,
+    ...byTest,
     name: "a store that is back does not end the pause of an owner",
     from: "a restart of 1 s with a maxAge of 3 s, R12",
     file: schedule,
@@ -62,7 +60,7 @@ export const owners: ReadonlyArray<Mutant> = [
     }
   },
   {
-    ...base,
+    ...byTest,
     name: "heartbeats have no jitter",
     from: "a fleet that starts at the same time, R13",
     file: schedule,
@@ -71,7 +69,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "started at the same time as others does not write at the same times" }
   },
   {
-    ...base,
+    ...byTest,
     name: "an adopted record counts as never stored",
     from: "an owner that told of missed heartbeats which were stored, R11",
     file: state,
@@ -80,7 +78,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: table, name: "adopts its own record at another revision" }
   },
   {
-    ...base,
+    ...byTest,
     name: "a process that waits for an id counts an outage",
     from: "an owner that could not write, and lost its id, R8",
     file: own,
@@ -89,7 +87,7 @@ export const owners: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "keeps its id in an outage, although a process waits for it" }
   },
   {
-    ...base,
+    ...byTest,
     name: "one failed health check makes an instance unhealthy",
     from: "a check that fails once, R30",
     file: "src/internal/registry/health.ts",

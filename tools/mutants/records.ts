@@ -1,5 +1,5 @@
 /** Planted bugs of what records tell: the maxAge of owners, restarts, and outages. */
-import type { Mutant } from "./models.ts"
+import { byTest, type Mutant } from "./models.ts"
 
 const access = "src/internal/registry/access.ts"
 const outages = "src/internal/registry/outages.ts"
@@ -9,20 +9,18 @@ const table = "test/internal/registry/outages.test.ts"
 const removals = "test/Registry/deregistering.test.ts"
 const cleanups = "test/Registry/cleaning.test.ts"
 
-const base = { scenario: "single", runs: 1 } as const
-
 export const records: ReadonlyArray<Mutant> = [
   {
-    ...base,
+    ...byTest,
     name: "the maxAge of an owner does not count",
-    from: "an observer with a shorter maxAge, for which the instance flapped for ever, R5",
+    from: "an observer with a shorter maxAge, for which the instance flapped without end, R5",
     file: access,
     find: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(maxAge, most))",
     replace: "maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(ownMaxAge, most))",
     test: { file: tests, name: "counts for observers with a shorter one, which list it and emit no Down" }
   },
   {
-    ...base,
+    ...byTest,
     name: "the maxAge of an owner counts without a limit",
     from: "a record that says that its instance never expires, R5",
     file: access,
@@ -31,7 +29,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "counts up to 10 times that of the observer, and not against the maxAge of a read" }
   },
   {
-    ...base,
+    ...byTest,
     name: "a restart is told by the nonce of a record without one",
     from: "AegisSDK's records, R3",
     file: "src/internal/registry/viewState.ts",
@@ -40,7 +38,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "takes no record of AegisSDK for a restart" }
   },
   {
-    ...base,
+    ...byTest,
     name: "an outage revives instances that had died before it",
     from: "the obvious cure of empty lists after an outage, R29",
     file: outages,
@@ -49,7 +47,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "an instance that was expired before the outage stays so" }
   },
   {
-    ...base,
+    ...byTest,
     name: "instances that have just started show an outage",
     from: "a rolling restart, R29",
     file: outages,
@@ -58,7 +56,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: table, name: "the same with instances that have just started" }
   },
   {
-    ...base,
+    ...byTest,
     name: "heartbeats that were missed one after the other show an outage",
     from: "instances with different troubles of their own, R29",
     file: outages,
@@ -67,7 +65,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: table, name: "nothing if the heartbeats were missed one after the other" }
   },
   {
-    ...base,
+    ...byTest,
     name: "an outage ends with the last instance that returns",
     from: "dead instances that were kept for as long as others returned, R29",
     file: outages,
@@ -76,7 +74,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: table, name: "its end, also if others return later" }
   },
   {
-    ...base,
+    ...byTest,
     name: "an owner does not tell that it missed heartbeats",
     from: "a process that starts after an outage and lists nobody, R29",
     file: own,
@@ -85,7 +83,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: tests, name: "a process that has just started lists and watches all that were live before" }
   },
   {
-    ...base,
+    ...byTest,
     name: "deregister of an expired instance is final",
     from: "AegisSDK's cleanup loop, which bans whoever was only slow, R19",
     file: "src/internal/registry/decisions.ts",
@@ -97,7 +95,7 @@ export const records: ReadonlyArray<Mutant> = [
     }
   },
   {
-    ...base,
+    ...byTest,
     name: "deregister of a listed instance removes a later heartbeat",
     from: "AegisSDK: a heartbeat between the list and the delete is removed too, R19",
     file: "src/internal/registry/removal.ts",
@@ -106,7 +104,7 @@ export const records: ReadonlyArray<Mutant> = [
     test: { file: removals, name: "keeps it after another heartbeat" }
   },
   {
-    ...base,
+    ...byTest,
     name: "deregister after an outage is final",
     from: "a cleanup after an outage, which bans those that have just returned, R19",
     file: "src/internal/registry/removal.ts",
@@ -118,25 +116,25 @@ export const records: ReadonlyArray<Mutant> = [
     }
   },
   {
-    ...base,
+    ...byTest,
     name: "a cleanup counts looks from before and after an outage",
     from: "a cleanup after an outage, R21",
     file: "src/internal/registry/service.ts",
-    find: "_tag === \"Unreachable\" && memory.forget()",
-    replace: "_tag === \"Reachable\" && memory.skipped([], 0)",
+    find: "if (_tag === \"Unreachable\") memory.forget()",
+    replace: "if (_tag === \"Unreachable\") return",
     test: { file: cleanups, name: "needs both looks in one connected time" }
   },
   {
-    ...base,
+    ...byTest,
     name: "self-preservation never ends",
-    from: "a service that was shut down, whose records stayed for ever, R22",
+    from: "a service that was shut down, whose records stayed without end, R22",
     file: "src/internal/registry/cleanup.ts",
     find: "since === undefined || now - since < maxAge * longestPreservation",
     replace: "since === undefined || now - since < Number.POSITIVE_INFINITY",
     test: { file: cleanups, name: "ends after 10 times maxAge: the instances are dead" }
   },
   {
-    ...base,
+    ...byTest,
     name: "a cleanup judges by a view that may not judge",
     from: "a cleanup of a process that was cut off, R20",
     file: "src/internal/registry/view.ts",

@@ -17,6 +17,7 @@ import * as Faults from "../../src/testing/Faults.ts"
 import * as History from "../../src/testing/History.ts"
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { type Facts, type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
+import { drift, registryTimes } from "./clocks.ts"
 
 const registryBucket = "registry"
 const electionBucket = "election"
@@ -58,14 +59,6 @@ const hasty: Pace = {
 
 /** The seed chooses one of these. Fast fleets are rarer, as they take longer to simulate. */
 const paces: ReadonlyArray<Pace> = [defaults, defaults, defaults, quick, quick, hasty]
-
-/** Relative error of the clocks' rates. A machine reads the store's time once a minute, so its error is up to 0.6 s. */
-const drift = 0.01
-
-/**
- * Largest error of an age: `drift`, half a round trip of the slowest link, and 0.5 s between two leaders of the store.
- */
-const tolerance = Duration.seconds(3)
 
 /** Milliseconds without faults at the end of a run. */
 const settleTime = 30_000
@@ -304,13 +297,7 @@ const scenario = ({ faults, keepsRecord }: Options): Scenario.Scenario => ({
           ...keepsRecord ? unexplained(yield* history.losses, facts, lease) : [],
           ...keepsRecord ? undone(facts) : [],
           ...Checks.noStaleWrite(writes.filter((write) => !isOfUnseen(write))),
-          ...Checks.registryAccuracy(recorded, {
-            maxAge: Duration.toMillis(pace.maxAge),
-            heartbeat: Duration.toMillis(pace.heartbeat),
-            tolerance: Duration.toMillis(tolerance),
-            // A cleanup waits one heartbeat interval by its own clock, which may be fast.
-            confirmation: (1 - drift) * Duration.toMillis(pace.heartbeat)
-          })
+          ...Checks.registryAccuracy(recorded, registryTimes(pace))
         ]
       })
     }

@@ -16,6 +16,7 @@ import * as Faults from "../../src/testing/Faults.ts"
 import * as History from "../../src/testing/History.ts"
 import type * as Scenario from "../../src/testing/Scenario.ts"
 import { type SimulatedNode, Simulation } from "../../src/testing/Simulation.ts"
+import { drift, registryTimes } from "./clocks.ts"
 
 const bucket = "registry"
 const ids = ["a", "b", "c", "d", "e"]
@@ -48,12 +49,6 @@ const paces: ReadonlyArray<Pace> = [
   { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: false },
   { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 2, isCleaned: false }
 ]
-
-/** Relative error of the clocks' rates. A machine reads the store's time once a minute, so its error is up to 0.6 s. */
-const drift = 0.01
-
-/** The largest error of an age: as in the scenario `mixed`. */
-const tolerance = Duration.seconds(3)
 
 /** Milliseconds without faults at the end of a run: longer than any view may keep a dead instance. */
 const settleTime = 60_000
@@ -191,13 +186,7 @@ const scenario = ({ faults, isUnsettling, paces }: Options): Scenario.Scenario =
       process: (node) => Effect.retry(life(history, node, pace), Schedule.spaced("1 second")),
       violations: Effect.map(history.registry(bucket), (recorded) => [
         ...seesNothing(recorded),
-        ...Checks.registryAccuracy(recorded, {
-          maxAge: Duration.toMillis(pace.maxAge),
-          heartbeat: Duration.toMillis(pace.heartbeat),
-          tolerance: Duration.toMillis(tolerance),
-          // A cleanup waits one heartbeat interval by its own clock, which may be fast.
-          confirmation: (1 - drift) * Duration.toMillis(pace.heartbeat)
-        })
+        ...Checks.registryAccuracy(recorded, registryTimes(pace))
       ])
     }
   })
