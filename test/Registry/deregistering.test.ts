@@ -60,7 +60,7 @@ describe("deregister of an instance that is expired", () => {
       assert.strictEqual(yield* lastOf(store, key), "purge")
     }))
 
-  test("as the cleanup loop of AegisSDK does it removes the dead, and bans nobody who was slow", () =>
+  test("as the cleanup loop of AegisSDK does it removes crashed instances, and slow ones come back", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const owners = yield* Effect.forEach(numbers(4), () => startProcess(store, defaults))

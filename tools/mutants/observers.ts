@@ -25,7 +25,7 @@ export const observers: ReadonlyArray<Mutant> = [
     replace: "return this.connected.at(now) + maxAge",
     scenario: "observers",
     runs: 300,
-    test: { file: table, name: "is as old as its record: it expires earlier, or is not live at all" }
+    test: { file: table, name: "is as old as its record: it expires earlier, or is not live" }
   },
   {
     name: "an observer takes no notice of the reach of the store",

@@ -75,8 +75,8 @@ export const records: ReadonlyArray<Mutant> = [
   },
   {
     ...byTest,
-    name: "an owner does not tell that it missed heartbeats",
-    from: "a process that starts after an outage and lists nobody, R29",
+    name: "the record of an owner does not show that it missed heartbeats",
+    from: "a process that starts after an outage and lists no instance, R29",
     file: own,
     find: "return { maxAge, streakSince: now, streakAfter: now - silentFor }",
     replace: "return { maxAge, streakSince: now, streakAfter: undefined }",
@@ -85,13 +85,13 @@ export const records: ReadonlyArray<Mutant> = [
   {
     ...byTest,
     name: "deregister of an expired instance is final",
-    from: "AegisSDK's cleanup loop, which bans whoever was only slow, R19",
+    from: "AegisSDK's cleanup loop, after which slow instances did not come back, R19",
     file: "src/internal/registry/decisions.ts",
     find: "if (isExpired) return \"purge\"",
     replace: "if (isExpired) return \"delete\"",
     test: {
       file: removals,
-      name: "as the cleanup loop of AegisSDK does it removes the dead, and bans nobody who was slow"
+      name: "as the cleanup loop of AegisSDK does it removes crashed instances, and slow ones come back"
     }
   },
   {

@@ -55,7 +55,7 @@ describe("the backlog of a slow subscriber keeps", () => {
   for (const [what, events, expected] of rows) it(what, () => assert.deepStrictEqual(left(...events), expected))
 
   it.prop(
-    "what leads from what is known to the present instances, with at most two changes for each",
+    "the changes from the known to the present instances, at most two for each",
     { steps: Schema.Array(Schema.Struct({ id: Schema.Literals(["a", "b", "c"]), goes: Schema.Boolean })) },
     ({ steps }) => {
       const apply = (known: ReadonlyMap<string, ServiceInstance>, events: ReadonlyArray<ViewEvent>) => {

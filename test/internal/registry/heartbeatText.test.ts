@@ -45,7 +45,7 @@ describe("the text of a decoded record", () => {
     ["another field", text(later).replace("\"a\"", "\"b\"")],
     ["another digit beside the time", text(later, ",\"port\":8080")],
     ["a longer text", text(later, " ")],
-    ["a time that is none", text("2026-99-01T10:00:00.000Z")],
+    ["an invalid time", text("2026-99-01T10:00:00.000Z")],
     ["a time in another form", text("2026-11-01T10:00:00,000Z")],
     ["an end of the string within the time", text("2026-11-01T10:00\",\"x\":\"")]
   ]

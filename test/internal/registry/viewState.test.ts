@@ -156,7 +156,7 @@ describe("an instance in a view", () => {
     assert.deepStrictEqual(expiredAt(view, 32), [otherKey])
   })
 
-  it("is as old as its record: it expires earlier, or is not live at all", () => {
+  it("is as old as its record: it expires earlier, or is not live", () => {
     const view = makeView()
     seen(view, key, instance, 20, 0)
     assert.isUndefined(seen(view, otherKey, other, 31, 0))
