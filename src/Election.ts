@@ -330,6 +330,12 @@ export interface CandidateOptions {
    * Default: always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
+  /**
+   * How long leadership is renewed while the work of `whileLeader` stops: after a hand-over was asked for, it waits for
+   * the finalizers of the work. After this time nothing is renewed, and another candidate leads when the lease has ended,
+   * although the work may still run. 0 to 1 hour. Default: `leaseDuration`.
+   */
+  readonly stopTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -360,6 +366,11 @@ export interface Leadership {
   readonly isValid: Effect.Effect<boolean>
   /** Waits until leadership is lost or handed over, and succeeds with the reason. */
   readonly lost: Effect.Effect<LossReason>
+  /**
+   * Why this candidate does not lead any more; none while it leads. Sends no request and does not wait, so that a
+   * finalizer of the work can use it: it is `resigned` from the start of a hand-over.
+   */
+  readonly lossReason: Effect.Effect<Option.Option<LossReason>>
   /**
    * Replaces the metadata that observers read.
    *

@@ -276,6 +276,18 @@ export const electionLastRenewal: Metric.Gauge<number> = /* @__PURE__ */ seconds
 )
 
 /**
+ * Requests of candidates that failed and were retried, by `election` and `reason`: the tag of the reason of a
+ * `KVStoreError`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionCampaignFailures: Metric.Counter<number> = /* @__PURE__ */ counter(
+  "election_campaign_failures_total",
+  "Number of requests of candidates that failed and were retried"
+)
+
+/**
  * Times that the work of a singleton failed or ended, by `election`: it was started again after a pause.
  *
  * @category metrics

@@ -121,7 +121,11 @@ describe("Election in memory: watches", () => {
 
 describe("Election in memory: overruns", () => {
   /** Runs work that takes `millis` to stop, and disconnects its leader or interrupts it. */
-  const stopping = Effect.fnUntraced(function*(millis: number, how: "disconnected" | "interrupted") {
+  const stopping = Effect.fnUntraced(function*(
+    millis: number,
+    how: "disconnected" | "interrupted",
+    options?: Election.CandidateOptions
+  ) {
     const errors: Array<unknown> = []
     const logger = Logger.make(({ logLevel, message }) => {
       if (logLevel === "Error") errors.push(message)
@@ -140,7 +144,7 @@ describe("Election in memory: overruns", () => {
           yield* Effect.addFinalizer(() => Effect.andThen(Effect.sleep(millis), Effect.sync(() => log.push("stopped"))))
           yield* Deferred.succeed(began, undefined)
           return yield* Effect.never
-        }))
+        }), options)
       yield* settled
       const other = yield* stand(yield* startProcess(store), finish, "two")
       yield* TestClock.adjust(1000)
@@ -179,7 +183,9 @@ describe("Election in memory: overruns", () => {
 
   test("work that stops slowly while its leader renews is not an overrun", () =>
     Effect.gen(function*() {
-      const { counted, errors, log } = yield* stopping(2 * leaseDuration, "interrupted")
+      const { counted, errors, log } = yield* stopping(2 * leaseDuration, "interrupted", {
+        stopTimeout: 3 * leaseDuration
+      })
       assert.deepStrictEqual(errors, [])
       assert.deepStrictEqual(counted.filter((count) => count !== 0), [])
       assert.deepStrictEqual(log, ["stopped"])

@@ -58,6 +58,12 @@ export const conflict: Fault = failing(new KVStore.RevisionMismatch({ expected: 
 
 export const denied: Fault = failing(new KVStore.PermissionDenied({ subject: "faulty" }))
 
+export const full: Fault = failing(
+  new KVStore.StorageFull({ scope: "server", code: 10047, description: "insufficient resources" })
+)
+
+export const missing: Fault = failing(new KVStore.BucketNotFound())
+
 export const tooLarge: Fault = failing(new KVStore.ValueTooLarge({ size: 2000 }))
 
 /** Applies the fault to these operations only. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
@@ -16,12 +17,14 @@ import { forkReported } from "../fibers.ts"
 import { isHealthy as isCheckOk } from "../healthCheck.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
-import { annotate, Repeated } from "../logs.ts"
+import { annotate, causeOf, Repeated } from "../logs.ts"
 import { conflictPause } from "../retry.ts"
 import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
+import { CampaignFailures } from "./campaignFailures.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
+import type { LateWrites } from "./lateWrites.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
@@ -33,6 +36,8 @@ export interface Candidate {
   readonly metadata: Metadata
   readonly priority: number
   readonly healthCheck: Effect.Effect<boolean> | undefined
+  /** In milliseconds. */
+  readonly stopTimeout: number
 }
 
 export interface CampaignServices {
@@ -40,6 +45,7 @@ export interface CampaignServices {
   readonly clock: Tenure["options"]["clock"]
   readonly observations: Observations
   readonly candidacies: Candidacies
+  readonly lateWrites: LateWrites
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
   /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
   readonly sitsOut: Map<string, number>
@@ -59,18 +65,48 @@ export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" 
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
   healthCheck === undefined ? Effect.succeed(true) : isCheckOk(healthCheck)
 
-/** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
-const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
-  // A candidate reads for as long as it waits: the span of its campaign would collect all of that.
-  withoutParentSpan(tenure.look).pipe(
-    Effect.map((seen) => {
-      services.observations.see(tenure.options.election, seen)
-    }),
-    Effect.catchIf(
-      (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
-      (error) => Effect.andThen(Effect.logDebug(error.message), conflictPause)
+/** One call of `campaign`. */
+interface Campaigning {
+  readonly services: CampaignServices
+  readonly candidate: Candidate
+  readonly failures: CampaignFailures
+}
+
+/** Whether nobody leads, as far as this process has observed. */
+const isFree = ({ candidate, services }: Campaigning): boolean => {
+  const tag = services.observations.observation(candidate.election)?.seen._tag
+  return tag === "Vacant" || tag === "Absent"
+}
+
+/** Fails if no later attempt can succeed. Otherwise logs the failure and pauses, until the record changes. */
+const afterFailure = (campaigning: Campaigning, error: KVStoreError): Effect.Effect<void, KVStoreError> =>
+  Effect.suspend(() => {
+    const { candidate: { election }, failures, services: { observations } } = campaigning
+    if (failures.isFinal(error)) return Effect.fail(error)
+    const observation = observations.observation(election)
+    return Effect.flatMap(
+      failures.failed(error, isFree(campaigning)),
+      (pause) => Effect.raceFirst(pause, observations.changed(election, observation))
     )
-  )
+  })
+
+/**
+ * Reads the key. A read after one that failed waits longer for its answer, because the round trip may be longer than
+ * the time of an attempt.
+ */
+const read = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+  Effect.suspend(() => {
+    const { failures, services: { observations } } = campaigning
+    // A candidate reads for as long as it waits: the span of its campaign would collect all of that.
+    const look = withoutParentSpan(failures.isFailing ? tenure.patientLook : tenure.look)
+    return Effect.matchEffect(Effect.timed(look), {
+      onFailure: (error) => afterFailure(campaigning, error),
+      onSuccess: ([took, seen]) => {
+        observations.see(tenure.options.election, seen)
+        return failures.answered(Duration.toMillis(took))
+      }
+    })
+  })
 
 /** A leader with other timings decides how long its candidates wait: this is seldom meant. */
 const reportLongLease = (
@@ -87,14 +123,14 @@ const reportLongLease = (
   )
 
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
-const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
-    const { observations, clock, sitsOut } = services
+    const { candidate, services: { clock, observations, sitsOut } } = campaigning
     const { election, times } = candidate
     // Reads the key about once per lease, in case the watch is silent without failing (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
-    yield* read(services, tenure)
+    yield* read(campaigning, tenure)
     const health = new Repeated()
     const waits = new Repeated()
     while (true) {
@@ -104,7 +140,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
       const readAgainAt = readAt + backstop * times.leaseDuration
       if (observation === undefined || now >= readAgainAt) {
         readAt = now
-        yield* read(services, tenure)
+        yield* read(campaigning, tenure)
         continue
       }
       const may = standing(observation, { ...times, priority: candidate.priority })
@@ -118,7 +154,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* withoutParentSpan(isHealthy(candidate))) {
         yield* health.ended()
-        if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
+        if ((yield* attempt(campaigning, tenure, may.on, observation.term + 1)) === "won") return
       } else {
         yield* health.log(
           "unhealthy",
@@ -129,54 +165,81 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
     }
   })
 
-/** Sends one attempt. After an unknown outcome it reads the key, and the next attempt starts from there. */
+/** Sends one attempt. If it did not win, the next attempt starts from what the key contains now. */
 const attempt = (
-  services: CampaignServices,
+  campaigning: Campaigning,
   tenure: Tenure,
   on: number | "nothing",
   term: number
 ): Effect.Effect<Attempted, KVStoreError> =>
   Effect.gen(function*() {
-    const outcome = yield* tenure.stand(on, term)
-    if (outcome === "won") return outcome
-    yield* read(services, tenure)
-    yield* conflictPause
-    return outcome
+    const sent = yield* Effect.result(tenure.stand(on, term))
+    if (Result.isSuccess(sent) && sent.success === "won") {
+      yield* campaigning.failures.succeeded
+      return "won"
+    }
+    yield* read(campaigning, tenure)
+    yield* Result.isSuccess(sent) ? conflictPause : afterFailure(campaigning, sent.failure)
+    return "unknown"
+  })
+
+/** The creation time of the bucket, and then the record, so that a recreated bucket gives no wrong epoch. */
+const readToken = (services: CampaignServices, tenure: Tenure) =>
+  Effect.gen(function*() {
+    const { created } = yield* tenure.bounded("status", services.store.status)
+    return { epoch: Math.floor(created.epochMilliseconds), seen: yield* tenure.look }
   })
 
 /** Reads the epoch after the winning write, and the record after the epoch. Only then is leadership announced (E11). */
-const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
+const announce = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<Won | undefined, KVStoreError> =>
   Effect.gen(function*() {
-    while (yield* tenure.isValid) {
-      const told = yield* Effect.gen(function*() {
-        const { created } = yield* tenure.bounded("status", services.store.status)
-        return { epoch: Math.floor(created.epochMilliseconds), seen: yield* tenure.look }
-      }).pipe(Effect.catchIf(
-        (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
-        () => Effect.undefined
-      ))
-      const confirmation = told === undefined ? undefined : tenure.confirm(told.seen)
-      if (told === undefined || confirmation === undefined || confirmation._tag === "ReadAgain") {
-        yield* conflictPause
-      } else if (confirmation._tag === "Over") {
-        services.observations.see(tenure.options.election, told.seen)
-      } else {
+    const { failures, services } = campaigning
+    let failure: KVStoreError | undefined
+    while (tenure.untilAnnounced > 0) {
+      const told = yield* Effect.result(readToken(services, tenure))
+      if (Result.isFailure(told)) {
+        failure = told.failure
+        if (failures.isFinal(failure)) return yield* Effect.fail(failure)
+        yield* tenure.pause
+        continue
+      }
+      const { epoch, seen } = told.success
+      const confirmation = tenure.confirm(seen)
+      if (confirmation._tag === "ReadAgain") yield* tenure.pause
+      else if (confirmation._tag === "Over") services.observations.see(tenure.options.election, seen)
+      // The time may have ended during the reads.
+      else if (tenure.announce()) {
         const { elected } = confirmation
-        // The lease may have ended during the reads.
-        if (yield* tenure.isValid) {
-          return { tenure, elected, token: new FencingToken({ epoch: told.epoch, revision: elected.revision }) }
-        }
+        return { tenure, elected, token: new FencingToken({ epoch, revision: elected.revision }) }
       }
     }
+    yield* reportUnannounced(tenure, failure)
     return undefined
   })
 
+/** A candidate has won and does not lead: nobody else can lead for that time. */
+const reportUnannounced = (tenure: Tenure, failure: KVStoreError | undefined): Effect.Effect<void> => {
+  const { election } = tenure.options
+  return tenure.couldNotAnnounce
+    ? Effect.logError(
+      `this candidate has won "${election}", but does not lead: ${
+        failure === undefined
+          ? "its write was stored or answered later than"
+          : `it could not read the bucket and its record (${causeOf(failure)}) within`
+      } renewDeadline. It hands leadership over, and does not ` +
+        "try again for two leases"
+    )
+    : Effect.logWarning(
+      `this candidate has won "${election}", but does not lead: ${
+        tenure.lossReason === "removed" ? "its record was removed" : "another candidate has written the record"
+      }`
+    )
+}
+
 /** Campaigns with one nonce, until it leads or is known to have never led. */
-const tryOnce = (
-  services: CampaignServices,
-  candidate: Candidate
-): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
+const tryOnce = (campaigning: Campaigning): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
+    const { candidate, services } = campaigning
     const { election, candidateId, metadata, times } = candidate
     const { clock, store } = services
     const nonce = yield* makeNonce
@@ -191,18 +254,20 @@ const tryOnce = (
           nonce,
           times,
           metadata,
+          stopTimeout: candidate.stopTimeout,
           renewed: Effect.andThen(services.leaving.budget.answered, renewed)
         })
     )
-    // Runs after the release.
+    // Both run after the release.
+    yield* Effect.addFinalizer(() => services.lateWrites.watch(tenure))
     yield* Effect.addFinalizer(() => candidacy.ended)
     // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
-    yield* stand(services, candidate, tenure)
+    yield* stand(campaigning, tenure)
     yield* candidacy.renewed
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
-    const won = yield* announce(services, tenure)
+    const won = yield* announce(campaigning, tenure)
     if (won !== undefined) yield* candidacy.elected(tenure, won.elected.term)
     return won
   })
@@ -230,11 +295,22 @@ const leave = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
   return Effect.flatMap(left, (released) => Option.isSome(released) ? Effect.void : tenure.giveUp("no answer in time"))
 }
 
+/**
+ * The milliseconds for which a former leader does not try to win (E21). One that won and did not get to lead waits
+ * for longer: if it is only a little too slow, it would otherwise win again and again, and nobody would lead.
+ */
+const pauseAfter = ({ times: { leaseDuration, renewInterval } }: Candidate, tenure: Tenure): number =>
+  tenure.couldNotAnnounce
+    ? 2 * leaseDuration
+    : tenure.ledInVain
+    ? leaseDuration + 2 * renewInterval
+    : 2 * renewInterval
+
 const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
   Effect.sync(() => {
     const now = monotonicMillis(clock)
     for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
+    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + pauseAfter(candidate, tenure))
   })
 
 /**
@@ -247,10 +323,11 @@ export const campaign = (
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
+    const campaigning = { services, candidate, failures: new CampaignFailures(candidate.election, candidate.times) }
     yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)
-      const won = yield* Scope.provide(tryOnce(services, candidate), own).pipe(
+      const won = yield* Scope.provide(tryOnce(campaigning), own).pipe(
         Effect.onExit((exit) => Exit.isSuccess(exit) && exit.value !== undefined ? Effect.void : Scope.close(own, exit))
       )
       if (won !== undefined) return won

@@ -31,6 +31,7 @@ import {
 } from "../options.ts"
 import type { Candidate } from "./campaign.ts"
 import { largestSize } from "./record.ts"
+import { shortestDeadline } from "./requests.ts"
 import type { TermTimings } from "./tenure.ts"
 
 /** A name is one token of a NATS subject, so it has no dots, wildcards or spaces. Slashes are allowed. */
@@ -64,13 +65,19 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
     const leaseDuration = Duration.toMillis(timings.leaseDuration)
     const renewDeadline = Duration.toMillis(timings.renewDeadline)
     const renewInterval = Duration.toMillis(timings.renewInterval)
-    return leaseDuration > renewDeadline && renewDeadline >= 2 * renewInterval && renewInterval >= shortestRenewal
-      ? Result.succeed({ leaseDuration, renewDeadline, renewInterval })
-      : refuse(
+    const given = `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms${hintFor(Object(value).leaseDuration)}`
+    if (leaseDuration <= renewDeadline || renewDeadline < 2 * renewInterval || renewInterval < shortestRenewal) {
+      const expected = `leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms`
+      return refuse(name, expected, given)
+    }
+    const shortest = shortestDeadline({ renewInterval })
+    return renewDeadline < shortest
+      ? refuse(
         name,
-        `leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms`,
-        `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms${hintFor(Object(value).leaseDuration)}`
+        `renewDeadline >= ${shortest} ms, so that two attempts and two pauses fit after a renewInterval of ${renewInterval} ms`,
+        given
       )
+      : Result.succeed({ leaseDuration, renewDeadline, renewInterval })
   })
 
 export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
@@ -93,13 +100,16 @@ export const toLayerOptions = (
 /** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000
 
+const longestStop = Duration.hours(1)
+
 const candidateSettings = {
   candidateId: optional(text),
   timings: optional(timingsSetting),
   // `toMetadata` reads it: metadata is data, not a setting.
   metadata: anything,
   priority: withDefault(integer(0, largestPriority), 0),
-  healthCheck: optional(healthCheckSetting)
+  healthCheck: optional(healthCheckSetting),
+  stopTimeout: optional(duration(Duration.zero, longestStop))
 }
 
 /** The default `candidateId`. */
@@ -119,11 +129,13 @@ export const toCandidate = (
     const wrong = checkName(election)
     if (wrong !== undefined) return yield* wrong
     const given = yield* Effect.fromResult(read("options", options, candidateSettings))
+    const own = given.timings ?? times
     const candidate: Candidate = {
       election,
       candidateId: given.candidateId ?? (yield* makeId),
       priority: given.priority,
-      times: given.timings ?? times,
+      times: own,
+      stopTimeout: given.stopTimeout === undefined ? own.leaseDuration : Duration.toMillis(given.stopTimeout),
       metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
       healthCheck: given.healthCheck
     }

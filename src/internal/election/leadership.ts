@@ -7,19 +7,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Leadership } from "../../Election.ts"
 import { type ElectionError, LeadershipLost } from "../../ElectionError.ts"
-import { electionOverruns } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { toMetadata } from "../metadata.ts"
-import { update } from "../metrics.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
-import { wholeMillis } from "../time.ts"
 import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
 import { checkSize, failure } from "./candidate.ts"
+import { stop, wasInterrupted } from "./stopping.ts"
 import type { Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
@@ -28,11 +27,8 @@ import type { Tenure } from "./tenure.ts"
 
 const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<void>): Leadership => {
   const { candidateId, election, metadata, store } = tenure.options
-  /**
-   * During a release there is no reason yet. Awaiting `lost` here would deadlock work that proclaims while it is
-   * being stopped.
-   */
-  const isOver = Effect.suspend(() => Effect.fail(new LeadershipLost({ reason: tenure.lossReason ?? "resigned" })))
+  // Awaiting `lost` here would deadlock work that proclaims while it is being stopped.
+  const isOver = Effect.suspend(() => Effect.fail(new LeadershipLost({ reason: tenure.endReason ?? "resigned" })))
   return {
     election,
     candidateId,
@@ -44,6 +40,7 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
     // Interruptible also in a finalizer of the work: otherwise the finalizer would wait for the hand-over, which waits
     // for it.
     lost: Effect.interruptible(tenure.lost),
+    lossReason: Effect.sync(() => Option.fromUndefinedOr(tenure.endReason)),
     proclaim: (metadata: Metadata) =>
       Effect.fromResult(toMetadata(metadata)).pipe(
         Effect.tap((checked) => checkSize(tenure.options, checked, recordLimit(store.config))),
@@ -81,33 +78,10 @@ export const lead = (
 // work
 // -----------------------------------------------------------------------------
 
-/** Reports work that still runs when the lease ends. */
-const watchOverrun = (tenure: Tenure) =>
-  Effect.gen(function*() {
-    // Renewals continue while the work stops, so the end of the lease moves.
-    while (tenure.untilLeaseEnds > 0) yield* Effect.sleep(wholeMillis(tenure.untilLeaseEnds))
-    yield* update(electionOverruns, { election: tenure.options.election })
-    yield* Effect.logError(
-      `the work of "${tenure.options.election}" still runs after its lease has ended: another leader may have ` +
-        "started. Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
-    )
-  })
-
-const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>) =>
-  Effect.gen(function*() {
-    // Whatever ended the work (its own end, an interruption or a loss), `isValid` is false from here on.
-    tenure.beginRelease()
-    const overrun = yield* Effect.forkDetach(watchOverrun(tenure))
-    yield* Fiber.interrupt(work)
-    yield* Fiber.interrupt(overrun)
-  })
-
-/**
- * `Finished`: the work has ended. `ToldToStop`: leadership ended first. The work is stopped when the scope is closed.
- */
+/** `Finished`: the work has ended by itself. `Stopped`: leadership ended first, and the work was interrupted. */
 export type Outcome<A, E> =
   | { readonly _tag: "Finished"; readonly exit: Exit.Exit<A, E> }
-  | { readonly _tag: "ToldToStop" }
+  | { readonly _tag: "Stopped" }
 
 const runUntil = <A, E, R>(
   tenure: Tenure,
@@ -117,11 +91,17 @@ const runUntil = <A, E, R>(
   Effect.gen(function*() {
     // With its own scope: the resources of the work are released once it has stopped, not earlier.
     const running = Effect.forkDetach(Effect.scoped(work))
-    const fiber = yield* Effect.acquireRelease(running, (fiber) => stop(tenure, fiber))
-    return yield* Effect.raceFirst(
-      Effect.map(Fiber.await(fiber), (exit): Outcome<A, E> => ({ _tag: "Finished", exit })),
-      Effect.as(toldToStop, { _tag: "ToldToStop" } as const)
+    const { fiber, stopped } = yield* Effect.acquireRelease(
+      Effect.flatMap(running, (fiber) =>
+        Effect.map(Effect.cached(Effect.uninterruptible(stop(tenure, fiber))), (stopped) => ({ fiber, stopped }))),
+      ({ stopped }) =>
+        stopped
     )
+    yield* Effect.raceFirst(Fiber.await(fiber), toldToStop)
+    const endedFirst = fiber.pollUnsafe() !== undefined
+    const exit = yield* stopped
+    // Work that succeeds or fails while it is being stopped has its result: it must not run again.
+    return endedFirst || !wasInterrupted(exit) ? { _tag: "Finished", exit } : { _tag: "Stopped" }
   })
 
 /** Untyped code may return something else: the promise of an async function, or undefined. */

@@ -18,6 +18,7 @@ import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
 import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
+import { LateWrites } from "./lateWrites.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
@@ -122,9 +123,10 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const observations = new Observations(store, clock)
   const followed = RcRef.get(yield* RcRef.make({ acquire: Effect.as(observations.follow, observations) }))
+  const lateWrites = new LateWrites(followed, yield* Effect.scope)
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const candidacies = new Candidacies()
-  const services = { store, clock, observations, candidacies, leaving, sitsOut: new Map<string, number>() }
+  const services = { store, clock, observations, candidacies, lateWrites, leaving, sitsOut: new Map<string, number>() }
   const elections: Elections = { services, followed, times }
   const service: Election["Service"] = {
     status: candidacies.status,

@@ -21,19 +21,11 @@ import { causeOf, Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
+import { isRefusal } from "./campaignFailures.ts"
 import { ElapsedTime } from "./elapsed.ts"
-import { encode, fromRead, keyOf, type Seen } from "./record.ts"
+import { encode, fromRead, type Held, keyOf, type Seen } from "./record.ts"
+import { attemptTimeout, patience, pauseBounds } from "./requests.ts"
 import * as Term from "./term.ts"
-
-/**
- * In milliseconds. An attempt is given up after half a `renewInterval` or this, whichever is less, so that several
- * fit before the deadline (E13).
- */
-const longestAttempt = 1000
-
-/** In milliseconds. The random pause after a failed attempt is between these two. */
-const shortestPause = 100
-const longestPause = 500
 
 /** In milliseconds. The clocks are sampled at least this often, to notice that the machine was suspended. */
 const longestTick = 1000
@@ -53,23 +45,15 @@ export interface TenureOptions {
   readonly nonce: string
   readonly times: TermTimings
   readonly metadata: Metadata
+  /** In milliseconds. How long renewals continue while the work stops (E23). */
+  readonly stopTimeout: number
   /** Runs after each renewal that was stored. */
   readonly renewed: Effect.Effect<void>
 }
 
-/** How often an interrupted campaign repeats the read that resolves its last attempt. */
+/** How often an interrupted campaign repeats the read that resolves its last attempt, and the pause, in milliseconds. */
 const settleLooks = 3
-
-/** Errors after which the key must be read: a failed condition or an unknown outcome. */
-const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "OutcomeUnknown"])
-
-/** Whether the store refused the write permanently: it was not applied, and a retry would be refused too. */
-const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
-
-const pause = Effect.flatMap(
-  Random.nextIntBetween(shortestPause, longestPause),
-  (millis) => Effect.sleep(Duration.millis(millis))
-)
+const settlePause = 100
 
 /** `unknown`: the outcome must be read from the key. */
 export type Attempted = "won" | "unknown"
@@ -118,12 +102,54 @@ export class Tenure {
     return this.state._tag === "Ended" ? this.state.reason : undefined
   }
 
+  /** Why the candidate does not lead any more. Undefined while it leads. During a release the term has not ended. */
+  get endReason(): LossReason | undefined {
+    return this.state._tag === "Releasing" ? "resigned" : this.lossReason
+  }
+
   /** Whether an attempt is known to have won. Stays true after the term has ended. */
   get hasWon(): boolean {
     return Term.holdingOf(this.state) !== undefined
   }
 
-  /** Milliseconds until another candidate may lead. 0 or less if the lease has ended, or if no attempt has won. */
+  /** Whether leadership was announced: only then the candidate has led. */
+  private isAnnounced = false
+
+  /** Announces leadership. False if it is too late. */
+  announce(): boolean {
+    this.isAnnounced = this.untilAnnounced > 0
+    return this.isAnnounced
+  }
+
+  /** Whether the candidate has won, and the time for the announcement has passed without one. */
+  get couldNotAnnounce(): boolean {
+    const isOver = Term.isTooLateToAnnounce(this.state, this.elapsed.sample(), this.options.times.renewDeadline)
+    return !this.isAnnounced && isOver
+  }
+
+  /** Whether a term was lost before it was announced, or before its first renewal landed. */
+  get ledInVain(): boolean {
+    const wasLost = this.lossReason !== undefined && this.lossReason !== "resigned"
+    return wasLost && this.hasWon && (!this.isAnnounced || Term.hasNeverRenewed(this.state))
+  }
+
+  /** The milliseconds in which leadership can still be announced. */
+  get untilAnnounced(): number {
+    return Math.min(
+      this.tick(),
+      Term.untilAnnounced(this.state, this.elapsed.sample(), this.options.times.renewDeadline)
+    )
+  }
+
+  /**
+   * Milliseconds until another candidate may lead. 0 or less if the lease has ended, if another candidate has won, or if
+   * no attempt of this one has won.
+   */
+  get untilOthersLead(): number {
+    return this.lossReason === "superseded" ? Math.min(0, this.untilLeaseEnds) : this.untilLeaseEnds
+  }
+
+  /** Milliseconds until the lease ends. 0 or less if it has ended, or if no attempt has won. */
   get untilLeaseEnds(): number {
     return Term.untilLeaseEnds(this.state, this.elapsed.sample(), this.options.times.leaseDuration)
   }
@@ -154,19 +180,43 @@ export class Tenure {
 
   // ------------------------------------------------------------ requests
 
+  private answered<A>(
+    operation: string,
+    millis: number,
+    effect: Effect.Effect<A, KVStoreError>
+  ): Effect.Effect<A, KVStoreError> {
+    const { bucket } = this.options.store.config
+    const kind = operation === "put" ? "write" : "read"
+    return answeredWithin(effect, Duration.millis(millis), { bucket, operation, key: this.key, kind })
+  }
+
   /** Limits the time of a request to the time of an attempt. */
   bounded<A>(operation: string, effect: Effect.Effect<A, KVStoreError>): Effect.Effect<A, KVStoreError> {
-    const { store, times } = this.options
-    const { bucket } = store.config
-    const kind = operation === "put" ? "write" : "read"
-    const cutOff = Duration.millis(Math.min(longestAttempt, times.renewInterval / 2))
-    return answeredWithin(effect, cutOff, { bucket, operation, key: this.key, kind })
+    return this.answered(operation, attemptTimeout(this.options.times), effect)
   }
 
   /** Reads the key from the stream's leader. */
-  readonly look: Effect.Effect<Seen, KVStoreError> = Effect.suspend(() =>
-    Effect.map(this.bounded("get", this.options.store.get(this.key, { fromLeader: true })), fromRead)
-  )
+  private lookWithin(millis: number): Effect.Effect<Seen, KVStoreError> {
+    return Effect.suspend(() =>
+      Effect.map(this.answered("get", millis, this.options.store.get(this.key, { fromLeader: true })), fromRead)
+    )
+  }
+
+  /** Reads the key, for the time of an attempt. */
+  get look(): Effect.Effect<Seen, KVStoreError> {
+    return this.lookWithin(attemptTimeout(this.options.times))
+  }
+
+  /** Reads the key, and waits longer for the answer. */
+  get patientLook(): Effect.Effect<Seen, KVStoreError> {
+    return this.lookWithin(patience(this.options.times))
+  }
+
+  /** The random pause after a failed attempt (E13). */
+  readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    const [shortest, longest] = pauseBounds(this.options.times)
+    return Effect.flatMap(Random.nextBetween(shortest, longest), (millis) => Effect.sleep(wholeMillis(millis)))
+  })
 
   private send(write: Term.Write): Effect.Effect<void, KVStoreError> {
     const { candidateId, store, times } = this.options
@@ -188,7 +238,7 @@ export class Tenure {
 
   // ------------------------------------------------------------ winning
 
-  /** Sends one attempt to win. */
+  /** Sends one attempt to win. `unknown` after a conflict, which decides nothing (E10). */
   stand(on: number | "nothing", term: number): Effect.Effect<Attempted, KVStoreError> {
     return this.queue.withPermits(1)(
       Effect.gen({ self: this }, function*() {
@@ -197,10 +247,7 @@ export class Tenure {
         if (write._tag === "Nothing") return "unknown" as const
         yield* this.send(write)
         return "won" as const
-      }).pipe(Effect.catchIf(
-        (error) => decidedByReading.has(error.reason._tag) || error.isRetryable,
-        () => Effect.succeed("unknown" as const)
-      ))
+      }).pipe(Effect.catchIf(isConflict, () => Effect.succeed("unknown" as const)))
     )
   }
 
@@ -236,7 +283,7 @@ export class Tenure {
     while (this.state._tag !== "Ended") {
       yield* Effect.sleep(wholeMillis(next - this.elapsed.sample()))
       next = this.elapsed.sample() + renewInterval
-      while ((yield* this.renew) === "retry") yield* pause
+      while ((yield* this.renew) === "retry") yield* this.pause
     }
   })
 
@@ -294,7 +341,8 @@ export class Tenure {
       return Effect.catchIf(
         Effect.as(this.send(write), "landed" as const),
         isConflict,
-        () => Effect.flatMap(this.readBack, (read) => read === "settled" ? attempt : Effect.andThen(pause, attempt))
+        () =>
+          Effect.flatMap(this.readBack, (read) => read === "settled" ? attempt : Effect.andThen(this.pause, attempt))
       )
     })
     return this.queue.withPermits(1)(Effect.suspend(() => {
@@ -311,7 +359,7 @@ export class Tenure {
 
   /** From here on `isValid` is false (E19). The work may still be stopping, and renewals continue. */
   beginRelease(): void {
-    this.become(Term.release(this.state))
+    this.become(Term.release(this.state, this.elapsed.sample() + this.options.stopTimeout))
   }
 
   /**
@@ -347,8 +395,8 @@ export class Tenure {
       })
       // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
       // record is kept.
-      if (outcome === "conflict" && ((yield* this.readBack) === "retry" || ++conflicts > 1)) yield* pause
-      if (outcome === "unanswered") yield* pause
+      if (outcome === "conflict" && ((yield* this.readBack) === "retry" || ++conflicts > 1)) yield* this.pause
+      if (outcome === "unanswered") yield* this.pause
     }
   })
 
@@ -374,11 +422,31 @@ export class Tenure {
     })
   }
 
+  // ------------------------------------------------------------ after the end
+
+  /** Whether the outcome of an attempt was left open. */
+  get mayLandLate(): boolean {
+    return Term.mayLandLate(this.state)
+  }
+
+  /** Whether an attempt that was not answered has landed, or can still land, by the state of the key. */
+  lateWrite(seen: Seen): Term.LateWrite {
+    return Term.lateWrite(this.state, this.options.nonce, seen)
+  }
+
+  /** Makes the record of a late write vacant, by one compare-and-set (E28). */
+  handBack(seen: Held): Effect.Effect<void, KVStoreError> {
+    return this.queue.withPermits(1)(Effect.suspend(() => {
+      const write = this.step(Term.handBack(this.state, seen, this.elapsed.sample()))
+      return write._tag === "Nothing" ? Effect.void : this.send(write)
+    }))
+  }
+
   /** Finds out whether an attempt of an interrupted campaign has won. */
   private readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     for (let looks = 0; this.state._tag === "Withdrawing"; looks++) {
       if (looks > settleLooks) return yield* this.giveUp("no answer")
-      if (looks > 0) yield* Effect.sleep(Duration.millis(shortestPause))
+      if (looks > 0) yield* Effect.sleep(Duration.millis(settlePause))
       const seen = yield* Effect.option(this.look)
       if (Option.isSome(seen)) this.step(Term.readBack(this.state, this.options.nonce, seen.value))
     }

@@ -51,6 +51,8 @@ export interface Lease {
 /** The knowledge of a candidate after an attempt has won. */
 export interface Holding {
   readonly elected: Elected
+  /** When the attempt that won was SENT: leadership is announced within `renewDeadline` of it (E11). */
+  readonly wonAt: number
   readonly lease: Lease
   readonly attempts: Attempts
 }
@@ -81,10 +83,18 @@ interface Leading {
   readonly holding: Holding
 }
 
-/** The work is being stopped, or the vacant record is being written (E19). Renewals continue. */
+/** The work is being stopped, or the vacant record is being written (E19). */
 interface Releasing {
   readonly _tag: "Releasing"
   readonly holding: Holding
+  /** Renewals continue until this time (E23). */
+  readonly stopBy: number
+}
+
+/** Attempts that may have landed, or may still land, on one condition. */
+interface Unresolved {
+  readonly on: number | "nothing"
+  readonly attempts: Attempts
 }
 
 /** Final (E17). An attempt that lands later moves only the end of the lease, which other candidates wait for. */
@@ -93,6 +103,8 @@ interface Ended {
   readonly reason: LossReason
   /** Undefined if no attempt is known to have won. */
   readonly holding: Holding | undefined
+  /** The attempts of a campaign that was given up without their outcome. */
+  readonly unresolved?: Unresolved
 }
 
 export type Term = Watching | Standing | Withdrawing | Leading | Releasing | Ended
@@ -155,7 +167,7 @@ const writeOn = (state: Leading | Releasing, now: number, vacant: boolean): Step
   const { elected, lease } = state.holding
   const attempts = nextAttempt(state.holding.attempts, now)
   return [
-    { ...state, holding: { elected, lease, attempts } },
+    { ...state, holding: { ...state.holding, attempts } },
     {
       _tag: "Write",
       attempt: attempts.last,
@@ -170,7 +182,9 @@ const writeOn = (state: Leading | Releasing, now: number, vacant: boolean): Step
 
 /** A renewal is due. */
 export const renew = (state: Term, now: number): Step<Write | Nothing> =>
-  state._tag === "Leading" || state._tag === "Releasing" ? writeOn(state, now, false) : [state, nothing]
+  state._tag === "Leading" || (state._tag === "Releasing" && now < state.stopBy)
+    ? writeOn(state, now, false)
+    : [state, nothing]
 
 /** A renewal with other metadata was requested. */
 export const proclaim = (state: Term, now: number): Step<Write | Nothing> =>
@@ -201,11 +215,11 @@ const stillOpen = ({ last, sentAt }: Attempts, attempt: number): Attempts => ({
   sentAt: new Map(Array.from(sentAt).filter(([number]) => number > attempt))
 })
 
-/** An attempt after the win has landed. */
-const move = ({ attempts, elected, lease }: Holding, revision: number, attempt: number): Holding => ({
-  elected,
-  lease: leaseOf(lease, attempts, revision, attempt),
-  attempts: stillOpen(attempts, attempt)
+/** An attempt after the win has landed. One that lands after the end stays open, because its record is handed back (E28). */
+const move = (state: Term, holding: Holding, revision: number, attempt: number): Holding => ({
+  ...holding,
+  lease: leaseOf(holding.lease, holding.attempts, revision, attempt),
+  attempts: state._tag === "Ended" ? holding.attempts : stillOpen(holding.attempts, attempt)
 })
 
 /** An attempt has won. A campaign that was given up releases leadership without having led. */
@@ -217,8 +231,9 @@ const win = (
 ): Leading | Releasing => {
   const attempts = state._tag === "Watching" ? noAttempts : state.attempts
   const lease = leaseOf(undefined, attempts, revision, attempt)
-  const holding = { elected, lease, attempts: stillOpen(attempts, attempt) }
-  return { _tag: state._tag === "Withdrawing" ? "Releasing" : "Leading", holding }
+  const holding = { elected, wonAt: lease.sentAt, lease, attempts: stillOpen(attempts, attempt) }
+  // There is no work to wait for.
+  return state._tag === "Withdrawing" ? { _tag: "Releasing", holding, stopBy: neverSent } : { _tag: "Leading", holding }
 }
 
 /** The store has answered that a write has landed and has the revision `revision`. */
@@ -233,7 +248,7 @@ export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write,
     case "Releasing":
     case "Ended": {
       if (state.holding === undefined) return state
-      const next = { ...state, holding: move(state.holding, revision, attempt) }
+      const next = { ...state, holding: move(state, state.holding, revision, attempt) }
       return vacant ? end(next, "resigned") : next
     }
   }
@@ -301,7 +316,7 @@ const readByHolder = (
     case "Ours": {
       // `retry` for the known revision: a conflict does not always mean that a write has landed.
       const answer = meaning.revision === holding.lease.revision ? "retry" : "settled"
-      return [{ ...state, holding: move(holding, meaning.revision, meaning.attempt) }, answer]
+      return [{ ...state, holding: move(state, holding, meaning.revision, meaning.attempt) }, answer]
     }
     case "Stale":
       return [state, "retry"]
@@ -332,6 +347,52 @@ export const confirm = (state: Term, nonce: string, seen: Seen): Step<Confirmati
   }
 }
 
+/** The attempts whose outcome the end of the term has left open. */
+const leftOpen = (state: Term): Unresolved | undefined => {
+  if (state._tag !== "Ended") return undefined
+  const { holding, unresolved } = state
+  return holding === undefined ? unresolved : { on: holding.lease.revision, attempts: holding.attempts }
+}
+
+/** Whether an attempt that was not answered has landed, or can still land. */
+export type LateWrite = "landed" | "possible" | "impossible"
+
+/**
+ * The key was read after the end. An attempt with a higher number than any that was known to have landed keeps other
+ * candidates waiting for its lease, so it is handed back (E28). The nonce alone does not show that: after a roll-back
+ * of the stream, the record is an old one, whose term others have followed.
+ */
+export const lateWrite = (state: Term, nonce: string, seen: Seen): LateWrite => {
+  const open = leftOpen(state)
+  if (open === undefined || !mayLandLate(state)) return "impossible"
+  if (isOurs(nonce, seen) && open.attempts.sentAt.has(seen.record.attempt)) return "landed"
+  // A lower revision, or none, may be an old answer.
+  return seen._tag !== "Absent" && (open.on === "nothing" || seen.revision > open.on) ? "impossible" : "possible"
+}
+
+/** Whether the outcome of an attempt was left open. */
+export const mayLandLate = (state: Term): boolean => (leftOpen(state)?.attempts.sentAt.size ?? 0) > 0
+
+/** Makes the record of a late write vacant. */
+export const handBack = (state: Term, { record, revision }: Held, now: number): Step<Write | Nothing> => {
+  const open = leftOpen(state)
+  if (open === undefined || state._tag !== "Ended") return [state, nothing]
+  const attempts = nextAttempt(open.attempts, now)
+  const { electedAt, term } = record
+  const next: Term = state.holding === undefined
+    ? { ...state, unresolved: { on: revision, attempts } }
+    : { ...state, holding: { ...state.holding, attempts } }
+  return [next, {
+    _tag: "Write",
+    attempt: attempts.last,
+    on: revision,
+    term,
+    electedAt,
+    electedRevision: record.electedRevision ?? revision,
+    vacant: true
+  }]
+}
+
 // -----------------------------------------------------------------------------
 // time has passed
 // -----------------------------------------------------------------------------
@@ -355,21 +416,38 @@ export const untilLeaseEnds = (state: Term, now: number, leaseDuration: number):
   return holding === undefined ? 0 : holding.lease.sentAt + leaseDuration - now
 }
 
+/** The milliseconds in which a winner can still announce its leadership: renewals do not extend them (E11). */
+export const untilAnnounced = (state: Term, now: number, renewDeadline: number): number =>
+  state._tag === "Leading" ? state.holding.wonAt + renewDeadline - now : 0
+
+/** Whether an attempt has won, and nobody else: the time for the announcement has passed. */
+export const isTooLateToAnnounce = (state: Term, now: number, renewDeadline: number): boolean => {
+  const holding = holdingOf(state)
+  const isOurs = state._tag !== "Ended" || state.reason === "expired" || state.reason === "resigned"
+  return holding !== undefined && isOurs && holding.wonAt + renewDeadline <= now
+}
+
+/** Whether an attempt has won, and no renewal is known to have landed. */
+export const hasNeverRenewed = (state: Term): boolean => {
+  const holding = holdingOf(state)
+  return holding !== undefined && holding.lease.revision === holding.elected.revision
+}
+
 // -----------------------------------------------------------------------------
 // leadership is given up
 // -----------------------------------------------------------------------------
 
 const withdrawn: Term = { _tag: "Ended", reason: "resigned", holding: undefined }
 
-/** Leadership, or the campaign, was given up. */
-export const release = (state: Term): Term => {
+/** Leadership, or the campaign, was given up. The work stops until `stopBy`; after it, nothing is renewed. */
+export const release = (state: Term, stopBy: number): Term => {
   switch (state._tag) {
     case "Watching":
       return withdrawn
     case "Standing":
       return { ...state, _tag: "Withdrawing" }
     case "Leading":
-      return { ...state, _tag: "Releasing" }
+      return { ...state, _tag: "Releasing", stopBy }
     case "Withdrawing":
     case "Releasing":
     case "Ended":
@@ -386,7 +464,12 @@ export const giveUp = (state: Term): Term => {
     case "Releasing":
       return end(state, "resigned")
     case "Withdrawing":
-      return withdrawn
+      return {
+        _tag: "Ended",
+        reason: "resigned",
+        holding: undefined,
+        unresolved: { on: state.bid.on, attempts: state.attempts }
+      }
     default:
       return state
   }

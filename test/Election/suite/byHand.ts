@@ -106,7 +106,7 @@ export const byHand = ({ backend, finish, test, until }: Tools) => {
       })
       yield* until(one.hasWon, isTrue)
       const two = yield* stand(yield* startProcess(store), finish, "two", {
-        timings: { leaseDuration: 600, renewDeadline: 400, renewInterval: 200 }
+        timings: { leaseDuration: 600, renewDeadline: 500, renewInterval: 200 }
       })
       yield* one.process.link.set(silent)
       yield* until(two.hasWon, isTrue)

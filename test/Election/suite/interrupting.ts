@@ -4,7 +4,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-import { countOf, delayed, denied, on, silent, times, unanswered } from "../../support/links.ts"
+import type { Seen } from "../../../src/internal/election/record.ts"
+import { closed, countOf, delayed, denied, on, silent, times, unanswered } from "../../support/links.ts"
 import { openBucket } from "../../support/suite.ts"
 import { is, isTrue, type Tools } from "./fixture.ts"
 import { only, reasonOf, recordIn, stand, startProcess, tagIn } from "./processes.ts"
@@ -67,13 +68,26 @@ export const interrupting = ({ finish, test, until }: Tools) => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
-  test("a campaign that fails after its win hands over, also while its scope is open", () =>
+  test("a winner that may not read the bucket hands over, and other candidates lead", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
       yield* process.link.set(on("status", denied))
+      const one = yield* stand(process, finish, "one")
+      yield* until(tagIn(store), is<Seen["_tag"]>("Held"))
+      const two = yield* stand(yield* startProcess(store), finish, "two")
+      yield* until(two.hasWon, isTrue)
+      assert.isFalse(yield* one.hasWon)
+      assert.strictEqual(two.leadership().term, 2)
+    }))
+
+  test("a campaign that fails after its win hands over, also while its scope is open", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(on("status", closed))
       const error = yield* finish(reasonOf(process.election.campaign(only), "KVStoreError"))
-      assert.strictEqual(error.reason._tag, "PermissionDenied")
+      assert.strictEqual(error.reason._tag, "Unavailable")
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 }

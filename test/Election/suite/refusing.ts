@@ -9,10 +9,10 @@ import * as KVStore from "../../../src/KVStore.ts"
 import type * as Config from "../../../src/KVStoreConfig.ts"
 import { untyped } from "../../../tools/values.ts"
 
-import { away, countOf, denied, on } from "../../support/links.ts"
+import { away, closed, countOf, denied, type Fault, full, missing, on, tooLarge } from "../../support/links.ts"
 import { openBucket } from "../../support/suite.ts"
 import { isTrue, type Tools } from "./fixture.ts"
-import { only, reasonOf, stand, startProcess } from "./processes.ts"
+import { employ, only, reasonOf, stand, startProcess } from "./processes.ts"
 
 export const refusing = ({ backend, finish, test, until }: Tools) => {
   const badNames = ["", " ", "a b", "a.b", "*", ">", "a.*", "a.>", "grüße", "a\n", "x".repeat(201), 5, undefined]
@@ -97,20 +97,56 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       }
     }))
 
-  test("a campaign fails if the store refuses permanently, and waits while the store is unavailable", () =>
+  const passing: ReadonlyArray<readonly [what: string, fault: Fault]> = [
+    ["may not read", on("get", denied)],
+    ["may not write", on("put", denied)],
+    ["cannot write, because the store is full", on("put", full)],
+    ["cannot write, because its record is too large for the store", on("put", tooLarge)],
+    ["does not reach the store", away]
+  ]
+  for (const [what, fault] of passing) {
+    test(`a candidate that ${what} goes on, and leads once it can`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const process = yield* startProcess(store)
+        yield* process.link.set(fault)
+        let leads = false
+        const one = yield* employ(process, finish, "one", () => {
+          leads = true
+          return Effect.never
+        })
+        yield* until(Effect.sync(() => process.link.calls.length), (count) => count > 4)
+        assert.deepStrictEqual([leads, yield* one.hasEnded], [false, false])
+        yield* process.link.set(undefined)
+        yield* until(Effect.sync(() => leads), isTrue)
+      }))
+  }
+
+  test("a campaign fails on a connection that is closed for good", () =>
+    Effect.gen(function*() {
+      const process = yield* startProcess(yield* openBucket())
+      for (const operation of ["get", "put"] as const) {
+        yield* process.link.set(on(operation, closed))
+        const error = yield* finish(Effect.flip(process.election.whileLeader(only, () => Effect.void)))
+        assert.deepStrictEqual([error.operation, error.election, error.isRetryable], ["whileLeader", only, false])
+      }
+    }))
+
+  test("a campaign fails if the bucket does not exist, before it was answered; later it goes on", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
-      for (const operation of ["get", "put"] as const) {
-        yield* process.link.set(on(operation, denied))
-        const error = yield* finish(Effect.flip(process.election.whileLeader(only, () => Effect.void)))
-        assert.deepStrictEqual([error.operation, error.election, error.isRetryable], ["whileLeader", only, false])
-        assert.include(error.message, "permission denied")
-      }
-      yield* process.link.set(away)
+      yield* process.link.set(on("get", missing))
+      const error = yield* finish(Effect.flip(process.election.whileLeader(only, () => Effect.void)))
+      assert.include(error.message, "faulty")
+      yield* process.link.set(undefined)
+      const leader = yield* stand(yield* startProcess(store), finish, "leader")
+      yield* until(leader.hasWon, isTrue)
       const one = yield* stand(process, finish, "one")
-      const asked = countOf(process.link, "get")
-      yield* until(Effect.sync(() => countOf(process.link, "get")), (count) => count > asked + 3)
+      yield* until(Effect.sync(() => process.link.reads.length), (count) => count > 0)
+      yield* process.link.set((call, run) => missing(call, run))
+      yield* leader.close
+      yield* until(Effect.sync(() => countOf(process.link, "put")), (count) => count > 2)
       yield* process.link.set(undefined)
       yield* until(one.hasWon, isTrue)
     }))

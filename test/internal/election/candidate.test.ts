@@ -20,9 +20,9 @@ describe("timings", () => {
     [resilient.leaseDuration, resilient.renewDeadline, resilient.renewInterval],
     [balanced.leaseDuration, balanced.renewDeadline, balanced.renewInterval],
     [fast.leaseDuration, fast.renewDeadline, fast.renewInterval],
-    [21, 20, 10],
-    ["21 millis", "20 millis", "10 millis"],
-    ["2 hours", "1 hour", "30 minutes"]
+    [26, 25, 10],
+    ["26 millis", "25 millis", "10 millis"],
+    ["1 hour", "59 minutes", "20 minutes"]
   ]
   for (const [leaseDuration, renewDeadline, renewInterval] of accepted) {
     it.effect(`are accepted: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>
@@ -113,14 +113,14 @@ describe("timings", () => {
 
   const Times = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))
   it.effect.prop(
-    "are refused unless leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms",
+    "are refused unless two attempts and two pauses fit after a renewInterval of at least 10 ms, within a shorter lease",
     { leaseDuration: Times, renewDeadline: Times, renewInterval: Times },
     ({ leaseDuration, renewDeadline, renewInterval }) =>
       Effect.gen(function*() {
         const result = yield* Effect.result(toTimes({ leaseDuration, renewDeadline, renewInterval }))
         assert.strictEqual(
           Result.isSuccess(result),
-          leaseDuration > renewDeadline && renewDeadline >= 2 * renewInterval && renewInterval >= 10
+          leaseDuration > renewDeadline && renewDeadline >= 2.5 * renewInterval && renewInterval >= 10
         )
       }),
     { arbitrary: { runs: 500 } }
@@ -159,7 +159,8 @@ describe("a candidate", () => {
           priority: 0,
           times: fastTimes,
           metadata: {},
-          healthCheck: undefined
+          healthCheck: undefined,
+          stopTimeout: fastTimes.leaseDuration
         }
       )
     }))
@@ -174,7 +175,8 @@ describe("a candidate", () => {
         priority: 3,
         times: { leaseDuration: 10_000, renewDeadline: 7000, renewInterval: 2000 },
         metadata: { zone: "a", ports: [80] },
-        healthCheck: undefined
+        healthCheck: undefined,
+        stopTimeout: 10_000
       })
     }))
 

@@ -25,6 +25,11 @@ const attempts = (last: number, sentAt: Record<number, number> = {}): Term.Attem
 
 const { watching } = Term
 
+/** Until when renewals continue while the work stops. */
+const stopBy = 50_000
+/** Of a campaign that was given up: it has no work. */
+const atOnce = Number.NEGATIVE_INFINITY
+
 const bid = (on: number | "nothing"): Term.Bid => ({ on, term: 3, electedAt })
 const standing = (on: number | "nothing", attempts: Term.Attempts): Term.Term => ({
   _tag: "Standing",
@@ -38,15 +43,24 @@ const withdrawing = (on: number | "nothing", attempts: Term.Attempts): Term.Term
 })
 
 /** Won at revision 4. By default the last write is revision 10, sent at second 1, and no attempt is outstanding. */
-const holding = (fields: Partial<Term.Lease> & { readonly attempts?: Term.Attempts; readonly won?: number } = {}) => ({
+const holding = (
+  fields: Partial<Term.Lease> & {
+    readonly attempts?: Term.Attempts
+    readonly won?: number
+    readonly wonAt?: number
+  } = {}
+) => ({
   elected: { term: 3, electedAt, revision: fields.won ?? 4 },
+  // As if no renewal had landed, unless a test says otherwise.
+  wonAt: fields.wonAt ?? (fields.won === undefined ? 1000 : fields.sentAt ?? 1000),
   lease: { revision: fields.revision ?? 10, sentAt: fields.sentAt ?? 1000 },
   attempts: fields.attempts ?? attempts(4)
 })
 const leading = (fields?: Parameters<typeof holding>[0]): Term.Term => ({ _tag: "Leading", holding: holding(fields) })
-const releasing = (fields?: Parameters<typeof holding>[0]): Term.Term => ({
+const releasing = (fields?: Parameters<typeof holding>[0] & { readonly stopBy?: number }): Term.Term => ({
   _tag: "Releasing",
-  holding: holding(fields)
+  holding: holding(fields),
+  stopBy: fields?.stopBy ?? stopBy
 })
 const ended = (reason: LossReason, fields?: Parameters<typeof holding>[0]): Term.Term => ({
   _tag: "Ended",
@@ -54,7 +68,7 @@ const ended = (reason: LossReason, fields?: Parameters<typeof holding>[0]): Term
   holding: holding(fields)
 })
 /** Ended without having won. */
-const withdrawn: Term.Term = { _tag: "Ended", reason: "resigned", holding: undefined }
+const withdrawn = { _tag: "Ended", reason: "resigned", holding: undefined } as const
 
 // -----------------------------------------------------------------------------
 // events
@@ -69,7 +83,7 @@ const vacate = (now: number): Event => (state) => Term.vacate(state, now, renewD
 const readBack = (seen: Seen): Event => (state) => Term.readBack(state, "mine", seen)
 const confirm = (seen: Seen): Event => (state) => Term.confirm(state, "mine", seen)
 const tick = (now: number): Event => (state) => Term.tick(state, now, renewDeadline)
-const release: Event = (state) => [Term.release(state), undefined]
+const release: Event = (state) => [Term.release(state, stopBy), undefined]
 const giveUp: Event = (state) => [Term.giveUp(state), undefined]
 const landed = (attempt: number, revision: number, vacant = false): Event => (state) => [
   Term.landed(state, write(attempt, { vacant }), revision),
@@ -111,10 +125,20 @@ const holders: ReadonlyArray<readonly [what: string, (fields?: Parameters<typeof
   ["ended", (fields) => ended("expired", fields)]
 ]
 
-/** The same rows for the states `Leading`, `Releasing` and `Ended`. */
-const forHolders = (rows: (state: typeof leading) => ReadonlyArray<Row>): ReadonlyArray<Row> =>
+/**
+ * The same rows for the states `Leading`, `Releasing` and `Ended`. `open` are the attempts that may still land: after the
+ * end, those before as well, because their record is handed back.
+ */
+const forHolders = (
+  rows: (
+    state: typeof leading,
+    open: (before: Term.Attempts, after: Term.Attempts) => Term.Attempts
+  ) => ReadonlyArray<Row>
+): ReadonlyArray<Row> =>
   holders.flatMap(([who, state]) =>
-    rows(state).map(([what, from, event, to, answer]): Row => [`${who}: ${what}`, from, event, to, answer])
+    rows(state, (before, after) => who === "ended" ? before : after).map((
+      [what, from, event, to, answer]
+    ): Row => [`${who}: ${what}`, from, event, to, answer])
   )
 
 const tables: Record<string, ReadonlyArray<Row>> = {
@@ -202,38 +226,38 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       "wins for a campaign that was given up, which then releases",
       withdrawing(7, one),
       landed(1, 8),
-      releasing({ won: 8, revision: 8, sentAt: 500, attempts: attempts(1) }),
+      releasing({ won: 8, revision: 8, sentAt: 500, attempts: attempts(1), stopBy: atOnce }),
       undefined
     ],
     ["changes nothing if no attempt was sent", watching, landed(1, 8), watching, undefined],
     ["changes nothing after a campaign without a win", withdrawn, landed(1, 8), withdrawn, undefined],
-    ...forHolders((state) => [
+    ...forHolders((state, open) => [
       [
         "moves the lease to the sending of the attempt",
         state({ attempts: outstanding }),
         landed(5, 11),
-        state(adopted),
+        state({ ...adopted, attempts: open(outstanding, adopted.attempts) }),
         undefined
       ],
       [
         "keeps a later attempt, which may still land",
         state({ attempts: several }),
         landed(5, 11),
-        state({ ...adopted, attempts: attempts(6, { 6: 6000 }) }),
+        state({ ...adopted, attempts: open(several, attempts(6, { 6: 6000 })) }),
         undefined
       ],
       [
         "removes earlier attempts, which can no longer land",
         state({ attempts: several }),
         landed(6, 11),
-        state({ revision: 11, sentAt: 6000, attempts: attempts(6) }),
+        state({ revision: 11, sentAt: 6000, attempts: open(several, attempts(6)) }),
         undefined
       ],
       [
         "does not move the lease back if the attempt was sent earlier",
         state({ sentAt: 7000, attempts: outstanding }),
         landed(5, 11),
-        state({ ...adopted, sentAt: 7000 }),
+        state({ ...adopted, sentAt: 7000, attempts: open(outstanding, adopted.attempts) }),
         undefined
       ],
       [
@@ -255,7 +279,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       "does not change the reason if a vacant record lands after the deadline",
       ended("expired", { attempts: outstanding }),
       landed(5, 11, true),
-      ended("expired", adopted),
+      ended("expired", { ...adopted, attempts: outstanding }),
       undefined
     ]
   ],
@@ -282,6 +306,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
         _tag: "Leading",
         holding: {
           elected: { term: 9, electedAt: DateTime.makeUnsafe(7), revision: 8 },
+          wonAt: 500,
           lease: { revision: 12, sentAt: 500 },
           attempts: attempts(1)
         }
@@ -315,7 +340,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       "has won if it finds its own attempt, and releases",
       withdrawing(7, outstanding),
       readBack(held(8)),
-      releasing({ won: 8, revision: 8, sentAt: 5000, attempts: attempts(5) }),
+      releasing({ won: 8, revision: 8, sentAt: 5000, attempts: attempts(5), stopBy: atOnce }),
       "settled"
     ],
     ...([
@@ -347,19 +372,19 @@ const tables: Record<string, ReadonlyArray<Row>> = {
     ])
   ],
   "a leader that reads the key after a conflict": [
-    ...forHolders((state) => [
+    ...forHolders((state, open) => [
       [
         "adopts its own later write, with the time of its sending",
         state({ attempts: outstanding }),
         readBack(held(11)),
-        state(adopted),
+        state({ ...adopted, attempts: open(outstanding, adopted.attempts) }),
         "settled"
       ],
       [
         "adopts the earlier of two attempts",
         state({ attempts: several }),
         readBack(held(11)),
-        state({ ...adopted, attempts: attempts(6, { 6: 6000 }) }),
+        state({ ...adopted, attempts: open(several, attempts(6, { 6: 6000 })) }),
         "settled"
       ],
       [
@@ -505,7 +530,13 @@ const tables: Record<string, ReadonlyArray<Row>> = {
   ],
   "a hand-over that is given up": [
     ["ends a release", releasing(), giveUp, ended("resigned"), undefined],
-    ["ends a campaign that was given up", withdrawing(7, one), giveUp, withdrawn, undefined],
+    [
+      "ends a campaign that was given up, whose attempt may still land",
+      withdrawing(7, one),
+      giveUp,
+      { ...withdrawn, unresolved: { on: 7, attempts: one } },
+      undefined
+    ],
     ["does not end leadership", leading(), giveUp, leading(), undefined],
     ["does not end a campaign", standing(7, one), giveUp, standing(7, one), undefined],
     ["does not change a term that has ended", ended("expired"), giveUp, ended("expired"), undefined]

@@ -1,0 +1,96 @@
+/**
+ * The failures of a campaign. Only those that cannot pass end it; all others are retried, logged and counted
+ * (docs/protocols/election.md, E10).
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { KVStoreError } from "../../KVStoreError.ts"
+import { electionCampaignFailures } from "../../Metrics.ts"
+import { causeOf, Repeated } from "../logs.ts"
+import { update } from "../metrics.ts"
+import { conflictPause, isClosed } from "../retry.ts"
+import { wholeMillis } from "../time.ts"
+import { attemptTimeout } from "./requests.ts"
+import type { TermTimings } from "./tenure.ts"
+
+/** In milliseconds: the first pause after a refusal. */
+const shortestPause = 100
+
+/** In milliseconds: the longest pause while the election is free, or while the store does not answer. */
+const shortPause = 500
+
+/** Whether the store has refused the request, and would refuse the next one too, unless somebody mends the cause. */
+export const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
+
+export class CampaignFailures {
+  private readonly election: string
+  private readonly times: TermTimings
+  private readonly lines = new Repeated()
+  private readonly roundTrips = new Repeated()
+  /** Refusals in a row. */
+  private refusals = 0
+  /** Whether a request of this campaign was answered: before, a missing bucket ends it. */
+  private hasReached = false
+  /** Whether the last read has failed. */
+  isFailing = false
+
+  constructor(election: string, times: TermTimings) {
+    this.election = election
+    this.times = times
+  }
+
+  /** Whether no later attempt of this campaign can succeed. */
+  isFinal(error: KVStoreError): boolean {
+    return isClosed(error) || (error.reason._tag === "BucketNotFound" && !this.hasReached)
+  }
+
+  /** A read was answered. `took` is in milliseconds. */
+  answered(took: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.hasReached = true
+      this.isFailing = false
+      const limit = attemptTimeout(this.times)
+      return took <= limit ? Effect.void : this.roundTrips.log(
+        "round trip",
+        Effect.logWarning(
+          `the store answered the candidate for "${this.election}" after ${Duration.format(wholeMillis(took))}, and ` +
+            `its attempts are given up after ${
+              Duration.format(Duration.millis(limit))
+            } (half of renewInterval, 1s at ` +
+            "most): with a round trip of that time it cannot lead. Use a longer renewInterval"
+        )
+      )
+    })
+  }
+
+  /** An attempt was stored. */
+  get succeeded(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.refusals = 0
+      return this.lines.ended(Effect.logInfo(`the campaign for "${this.election}" is answered again`))
+    })
+  }
+
+  /**
+   * Logs and counts a failure, and returns the pause after it. The pauses after refusals grow up to a lease. `isFree`:
+   * nobody leads, so the election must not wait for that long.
+   */
+  failed(error: KVStoreError, isFree: boolean): Effect.Effect<Effect.Effect<void>> {
+    return Effect.gen({ self: this }, function*() {
+      const { election, times } = this
+      this.isFailing = true
+      const reason = error.reason._tag
+      yield* update(electionCampaignFailures, { election, reason })
+      yield* this.lines.log(
+        reason,
+        Effect.logWarning(`a request of the candidate for "${election}" failed and is retried: ${causeOf(error)}`)
+      )
+      if (!isRefusal(error)) return conflictPause
+      const longest = isFree ? Math.min(shortPause, times.leaseDuration) : times.leaseDuration
+      const pause = Math.min(longest, shortestPause * 2 ** Math.min(this.refusals++, 30))
+      const jitter = yield* Random.nextBetween(0.5, 1)
+      return Effect.sleep(wholeMillis(pause * jitter))
+    })
+  }
+}

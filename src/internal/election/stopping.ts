@@ -1,0 +1,136 @@
+/**
+ * Stops the work of a leader, and reports work that is slow to stop (docs/protocols/election.md, E23).
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { electionOverruns } from "../../Metrics.ts"
+import { update } from "../metrics.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
+import type { Tenure, TermTimings } from "./tenure.ts"
+
+// -----------------------------------------------------------------------------
+// when to report
+// -----------------------------------------------------------------------------
+
+/** Work that is being stopped. Times are in milliseconds. */
+interface Stopping {
+  readonly stoppingFor: number
+  /** 0 or less if another candidate may lead. */
+  readonly untilOthersLead: number
+  readonly isReportedSlow: boolean
+}
+
+/** What to report of work that still runs, and when to look again, in milliseconds. */
+interface Due {
+  readonly report: "Slow" | "Overrun" | undefined
+  readonly wait: number
+}
+
+/** Pure. Renewals continue while the work stops, so the end of the lease moves. */
+export const due = (
+  { isReportedSlow, stoppingFor, untilOthersLead }: Stopping,
+  { leaseDuration, renewDeadline }: TermTimings
+): Due => {
+  if (untilOthersLead <= 0) return { report: "Overrun", wait: leaseDuration }
+  const untilSlow = leaseDuration - renewDeadline - stoppingFor
+  if (isReportedSlow) return { report: undefined, wait: untilOthersLead }
+  return untilSlow <= 0
+    ? { report: "Slow", wait: untilOthersLead }
+    : { report: undefined, wait: Math.min(untilSlow, untilOthersLead) }
+}
+
+// -----------------------------------------------------------------------------
+// reports
+// -----------------------------------------------------------------------------
+
+const shown = (millis: number): string => Duration.format(wholeMillis(millis))
+
+const remedy = "Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
+
+/** The reports of one stop. */
+class StopReports {
+  private readonly tenure: Tenure
+  private readonly began: number
+  private isReportedSlow = false
+  private isOverrun = false
+
+  constructor(tenure: Tenure) {
+    this.tenure = tenure
+    this.began = monotonicMillis(tenure.options.clock)
+  }
+
+  private readonly slow = Effect.suspend(() => {
+    this.isReportedSlow = true
+    const { election, stopTimeout } = this.tenure.options
+    return Effect.logWarning(
+      `the work of "${election}" is slow to stop: leadership is renewed until it has stopped, for at most ` +
+        `${shown(stopTimeout)} (stopTimeout)`
+    )
+  })
+
+  private overrun(line: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const counted = this.isOverrun
+        ? Effect.void
+        : update(electionOverruns, { election: this.tenure.options.election })
+      this.isOverrun = true
+      return Effect.andThen(counted, Effect.logError(`${line}: another leader may have started. ${remedy}`))
+    })
+  }
+
+  /** Reports work that still runs: when it is slow, and at each lease while another candidate may lead. */
+  readonly watch: Effect.Effect<never> = Effect.gen({ self: this }, function*() {
+    const { clock, election, times } = this.tenure.options
+    while (true) {
+      const { isReportedSlow, tenure } = this
+      const stoppingFor = monotonicMillis(clock) - this.began
+      const { report, wait } = due({ isReportedSlow, stoppingFor, untilOthersLead: tenure.untilOthersLead }, times)
+      if (report === "Slow") yield* this.slow
+      if (report === "Overrun") yield* this.overrun(`the work of "${election}" still runs after its lease has ended`)
+      yield* Effect.sleep(wholeMillis(wait))
+    }
+  })
+
+  /** The work has stopped. An overrun in a blocked event loop is known only now. */
+  readonly stopped: Effect.Effect<void> = Effect.suspend(() => {
+    const { options: { election }, untilOthersLead } = this.tenure
+    if (untilOthersLead > 0) return Effect.void
+    const late = untilOthersLead === 0
+      ? "after another candidate had won"
+      : `${shown(-untilOthersLead)} after its lease had ended`
+    return this.isOverrun
+      ? Effect.logWarning(`the work of "${election}" has stopped, ${late}`)
+      : this.overrun(`the work of "${election}" stopped only ${late}`)
+  })
+}
+
+// -----------------------------------------------------------------------------
+// stop
+// -----------------------------------------------------------------------------
+
+/** Whether the work ended because it was interrupted, and not by itself. */
+export const wasInterrupted = <A, E>(exit: Exit.Exit<A, E>): boolean =>
+  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+
+/** A finalizer that fails does not change how the work ended. */
+const reportFinalizers = <A, E>(election: string, exit: Exit.Exit<A, E>): Effect.Effect<void> =>
+  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) && !Cause.hasInterruptsOnly(exit.cause)
+    ? Effect.logError(`the work of "${election}" failed while it was being stopped`, exit.cause)
+    : Effect.void
+
+/** Stops the work, and returns how it ended. From here on `isValid` is false, whatever the reason for the stop is. */
+export const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.gen(function*() {
+    tenure.beginRelease()
+    const reports = new StopReports(tenure)
+    const watching = yield* Effect.forkDetach(reports.watch)
+    yield* Fiber.interrupt(work)
+    yield* Fiber.interrupt(watching)
+    yield* reports.stopped
+    const exit = yield* Fiber.await(work)
+    yield* reportFinalizers(tenure.options.election, exit)
+    return exit
+  })

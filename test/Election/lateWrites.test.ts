@@ -1,0 +1,209 @@
+/** Writes that land after their term has ended are handed back (E28), and candidates that won without leading wait (E21). */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import * as Election from "../../src/Election.ts"
+import { encode, keyOf } from "../../src/internal/election/record.ts"
+import { countOf, delayed, denied, type Fault, on, silent } from "../support/links.ts"
+import { logged, openBucket } from "../support/suite.ts"
+import { leaseDuration, now, renewDeadline, renewInterval } from "./suite/fixture.ts"
+import { finish, settled, test, two } from "./suite/inMemory.ts"
+import { only, recordIn, stand, startProcess, tagIn, told, usurp } from "./suite/processes.ts"
+
+/** Holds the first put in flight, and answers no later request. */
+const holdFirst = (fault: Fault): Fault => {
+  let isFirst = true
+  return (call, run) => {
+    if (call.operation !== "put" || !isFirst) return silent(call, run)
+    isFirst = false
+    return fault(call, run)
+  }
+}
+
+describe("Election in memory: late writes", () => {
+  test("a renewal that lands after the end of its term is handed back, and another candidate leads at once", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { link, one, store, two: other } = yield* two()
+        const { fault, open } = yield* delayed
+        yield* TestClock.adjust(1000)
+        yield* link.set(holdFirst(fault))
+        yield* TestClock.adjust(renewDeadline)
+        assert.strictEqual(one.seen.reason, "expired")
+        // The store comes back: the renewal lands, and requests are answered again.
+        yield* link.set(undefined)
+        yield* one.close
+        yield* open
+        yield* TestClock.adjust(200)
+        assert.isTrue(yield* other.hasWon)
+        assert.strictEqual((yield* recordIn(store)).candidateId, "two")
+      }).pipe(Effect.provide(log.layer))
+      assert.lengthOf(log.troubles().filter((line) => line.includes("stored after that term had ended")), 1)
+    }))
+
+  test("a renewal that lands late is handed back once its scope has closed, not while its work may still run", () =>
+    Effect.gen(function*() {
+      const { link, one, store, two: other } = yield* two()
+      const { fault, open } = yield* delayed
+      yield* TestClock.adjust(1000)
+      yield* link.set(holdFirst(fault))
+      yield* TestClock.adjust(renewDeadline)
+      yield* link.set(undefined)
+      yield* open
+      yield* TestClock.adjust(500)
+      assert.strictEqual(yield* tagIn(store), "Held")
+      assert.isFalse(yield* other.hasWon)
+      yield* one.close
+      yield* TestClock.adjust(200)
+      assert.isTrue(yield* other.hasWon)
+    }))
+
+  test("an attempt of an interrupted campaign that lands late is handed back", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      const { fault, open } = yield* delayed
+      yield* process.link.set(on("put", holdFirst(fault)))
+      const one = yield* stand(process, finish, "one")
+      yield* settled
+      assert.strictEqual(countOf(process.link, "put"), 1)
+      const ending = yield* Effect.forkChild(Fiber.interrupt(one.fiber))
+      yield* TestClock.adjust(5000)
+      yield* Fiber.join(ending)
+      yield* process.link.set(undefined)
+      yield* open
+      yield* TestClock.adjust(leaseDuration + 500)
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+    }))
+
+  test("an old record of the own nonce, as after a roll-back, is not handed back", () =>
+    Effect.gen(function*() {
+      const { link, one, store } = yield* two()
+      yield* TestClock.adjust(1000)
+      const old = yield* recordIn(store)
+      yield* link.set(silent)
+      yield* TestClock.adjust(renewDeadline)
+      assert.strictEqual(one.seen.reason, "expired")
+      yield* link.set(undefined)
+      yield* one.close
+      yield* TestClock.adjust(leaseDuration + 500)
+      // The stream is rolled back to a record of the first term.
+      yield* store.put(keyOf(only), encode(old))
+      const puts = countOf(link, "put")
+      yield* TestClock.adjust(leaseDuration / 2)
+      assert.strictEqual(countOf(link, "put"), puts)
+    }))
+
+  test("a record of another candidate ends the search for late writes", () =>
+    Effect.gen(function*() {
+      const { link, one, store } = yield* two()
+      yield* TestClock.adjust(1000)
+      yield* link.set(silent)
+      yield* TestClock.adjust(renewDeadline)
+      yield* usurp(store)
+      yield* link.set(undefined)
+      yield* one.close
+      yield* settled
+      const calls = link.calls.length
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(link.calls.length, calls)
+    }))
+
+  test("after a store that stood still for 40 s, another candidate leads within 2 s, and observers name nobody for longer who does not lead", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const leader = yield* startProcess(store, { timings: Election.resilient })
+      const challenger = yield* startProcess(store, { timings: Election.resilient })
+      const one = yield* stand(leader, finish, "one")
+      yield* settled
+      const next = yield* stand(challenger, finish, "two")
+      const changes = yield* told(yield* startProcess(store, { timings: Election.resilient }))
+      yield* TestClock.adjust("6 seconds")
+      // A stopped server keeps the requests, and runs them in their order when it goes on.
+      const { fault, open } = yield* delayed
+      const stopped: Fault = (call, run) =>
+        call.operation === "put" || call.operation === "get" ? fault(call, run) : run
+      yield* leader.link.set(stopped)
+      yield* challenger.link.set(stopped)
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual(one.seen.reason, "expired")
+      yield* one.close
+      const from = yield* now
+      yield* leader.link.set(undefined)
+      yield* challenger.link.set(undefined)
+      yield* open
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(yield* next.hasWon)
+      assert.isAtMost(next.seen.wonAt! - from, 2000)
+      // The late renewal of the former leader is there until it is handed back, at once.
+      assert.deepStrictEqual(changes.events.at(-1), `two in term ${next.leadership().term}`)
+      assert.notInclude(changes.events.slice(0, -1), "two in term 2")
+    }))
+})
+
+describe("Election in memory: candidates that won and did not lead", () => {
+  const blind = on("status", denied)
+
+  test("do not keep others out: a candidate that may not read the bucket lets another one lead", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const store = yield* openBucket()
+        const process = yield* startProcess(store)
+        yield* process.link.set(blind)
+        const one = yield* stand(process, finish, "one")
+        yield* TestClock.adjust(100)
+        const other = yield* stand(yield* startProcess(store), finish, "two")
+        yield* TestClock.adjust(renewDeadline + 200)
+        assert.isTrue(yield* other.hasWon)
+        assert.isFalse(yield* one.hasWon)
+      }).pipe(Effect.provide(log.layer))
+      const errors = log.troubles().filter((line) => line.startsWith("Error"))
+      assert.lengthOf(errors, 1)
+      assert.match(
+        errors[0]!,
+        /^Error this candidate has won "orders", but does not lead: it could not read the bucket/
+      )
+    }))
+
+  test("wait for two leases before they try again", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      yield* process.link.set(blind)
+      yield* stand(process, finish, "one")
+      yield* TestClock.adjust(renewDeadline + 100)
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+      const puts = countOf(process.link, "put")
+      yield* TestClock.adjust(2 * leaseDuration - 200)
+      assert.strictEqual(countOf(process.link, "put"), puts)
+      yield* TestClock.adjust(400)
+      assert.isAbove(countOf(process.link, "put"), puts)
+    }))
+
+  test("wait for a lease and 2 x renewInterval if the term was lost before a renewal landed", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      // Only the first write of each term is answered: this candidate is too slow to lead.
+      let terms = 0
+      const slow: Fault = (call, run) => {
+        if (call.operation !== "put" || call.value === undefined) return run
+        const isFirst = JSON.parse(new TextDecoder().decode(call.value)).electedRevision === undefined
+        if (isFirst) terms++
+        return isFirst ? run : silent(call, run)
+      }
+      yield* process.link.set(slow)
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(renewDeadline)
+      assert.strictEqual(one.seen.reason, "expired")
+      yield* one.close
+      yield* stand(process, finish, "one")
+      yield* TestClock.adjust(leaseDuration + renewInterval)
+      assert.strictEqual(terms, 1)
+      yield* TestClock.adjust(renewInterval + 500)
+      assert.strictEqual(terms, 2)
+    }))
+})

@@ -1,0 +1,270 @@
+/** Work that is slow to stop: what it keeps, and what is reported of it (E23). */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import type * as Election from "../../src/Election.ts"
+import { due } from "../../src/internal/election/stopping.ts"
+import { electionOverruns } from "../../src/Metrics.ts"
+import { silent } from "../support/links.ts"
+import { logged, openBucket } from "../support/suite.ts"
+import { leaseDuration, now, renewDeadline, renewInterval, timings } from "./suite/fixture.ts"
+import { finish, makeHost, settled, test, two } from "./suite/inMemory.ts"
+import { employ, only, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
+
+/** Lines about work, without what to do. */
+const about = (log: ReturnType<typeof logged>) =>
+  log.troubles().filter((line) => line.includes("the work of")).map((line) => line.replace(/: .*/, ""))
+
+const overruns = Effect.map(
+  Metric.value(Metric.withAttributes(electionOverruns, { election: only })),
+  ({ count }) => Number(count)
+)
+
+describe("when slow work is reported", () => {
+  const times = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
+  const rows = [
+    ["nothing at first", { stoppingFor: 0, untilOthersLead: 20_000, isReportedSlow: false }, undefined, 6000],
+    ["nothing shortly before", { stoppingFor: 5999, untilOthersLead: 15_000, isReportedSlow: false }, undefined, 1],
+    [
+      "slow after leaseDuration - renewDeadline",
+      { stoppingFor: 6000, untilOthersLead: 15_000, isReportedSlow: false },
+      "Slow",
+      15_000
+    ],
+    ["slow once", { stoppingFor: 7000, untilOthersLead: 14_000, isReportedSlow: true }, undefined, 14_000],
+    ["nothing until the lease ends", { stoppingFor: 0, untilOthersLead: 3000, isReportedSlow: false }, undefined, 3000],
+    [
+      "an overrun at the end of the lease",
+      { stoppingFor: 3000, untilOthersLead: 0, isReportedSlow: false },
+      "Overrun",
+      20_000
+    ],
+    ["an overrun after it", { stoppingFor: 99_000, untilOthersLead: -1, isReportedSlow: true }, "Overrun", 20_000]
+  ] as const
+  for (const [what, stopping, report, wait] of rows) {
+    it(what, () => {
+      assert.deepStrictEqual(due(stopping, times), { report, wait })
+    })
+  }
+})
+
+describe("Election in memory: work that does not stop", () => {
+  const hanging = (options: Election.CandidateOptions = {}, finalizer: Effect.Effect<unknown> = Effect.never) =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      const began = Deferred.makeUnsafe<Election.Leadership>()
+      const stop = Deferred.makeUnsafe<void>()
+      const job = yield* employ(process, finish, "one", (leadership) =>
+        Effect.gen(function*() {
+          yield* Effect.addFinalizer(() => Effect.raceFirst(finalizer, Deferred.await(stop)))
+          yield* Deferred.succeed(began, leadership)
+          return yield* Effect.never
+        }), options)
+      // The test must not wait for it.
+      yield* Effect.addFinalizer(() => Deferred.succeed(stop, undefined))
+      yield* settled
+      const other = yield* stand(yield* startProcess(store), finish, "two")
+      yield* TestClock.adjust(1000)
+      return { store, process, job, other, stop, leadership: yield* Deferred.await(began) }
+    })
+
+  for (
+    const [how, end] of [
+      ["interrupted", ({ job }: Effect.Success<ReturnType<typeof hanging>>) => Fiber.interrupt(job.fiber)],
+      ["told to resign", ({ leadership }: Effect.Success<ReturnType<typeof hanging>>) => leadership.resign]
+    ] as const
+  ) {
+    test(`does not keep leadership if it is ${how}: another candidate leads after stopTimeout and the lease`, () =>
+      Effect.gen(function*() {
+        const log = logged()
+        yield* Effect.gen(function*() {
+          const all = yield* hanging()
+          const from = yield* now
+          yield* Effect.forkChild(end(all))
+          yield* TestClock.adjust(2 * leaseDuration + 500)
+          const wonAt = all.other.seen.wonAt!
+          assert.isAtLeast(wonAt - from, leaseDuration)
+          assert.isAtMost(wonAt - from, 2 * leaseDuration)
+          yield* TestClock.adjust(leaseDuration)
+          yield* Deferred.succeed(all.stop, undefined)
+          yield* settled
+          assert.strictEqual(yield* overruns, 1)
+        }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+        const lines = about(log)
+        assert.strictEqual(lines[0], "Warn the work of \"orders\" is slow to stop")
+        const still = "Error the work of \"orders\" still runs after its lease has ended"
+        assert.isAtLeast(lines.filter((line) => line === still).length, 1)
+        assert.match(lines.at(-1)!, /^Warn the work of "orders" has stopped, .* after its lease had ended$/)
+      }))
+  }
+
+  test("keeps leadership for stopTimeout, which can be longer or 0", () =>
+    Effect.gen(function*() {
+      for (const stopTimeout of [0, 3 * leaseDuration]) {
+        const all = yield* hanging({ stopTimeout })
+        const from = yield* now
+        yield* Effect.forkChild(Fiber.interrupt(all.job.fiber))
+        yield* TestClock.adjust(stopTimeout + leaseDuration + 500)
+        const waited = all.other.seen.wonAt! - from
+        // The last renewal was sent up to renewInterval before.
+        assert.isAtLeast(waited, stopTimeout + leaseDuration - 2 * renewInterval)
+        assert.isAtMost(waited, stopTimeout + leaseDuration)
+        yield* Deferred.succeed(all.stop, undefined)
+      }
+    }))
+
+  test("hands over if it stops after stopTimeout and before the deadline", () =>
+    Effect.gen(function*() {
+      const all = yield* hanging({ stopTimeout: 100 }, Effect.sleep(100 + renewInterval))
+      yield* Effect.forkChild(Fiber.interrupt(all.job.fiber))
+      yield* TestClock.adjust(100 + renewInterval)
+      yield* settled
+      assert.isTrue(yield* all.other.hasWon)
+    }))
+
+  test("that is still stopping when another candidate has written the record is an overrun at once", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const all = yield* hanging({}, Effect.sleep(50))
+        yield* usurp(all.store)
+        yield* TestClock.adjust(renewInterval + 200)
+        assert.strictEqual(yield* overruns, 1)
+      }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+      assert.deepStrictEqual(about(log), [
+        "Error the work of \"orders\" still runs after its lease has ended",
+        "Warn the work of \"orders\" has stopped, after another candidate had won"
+      ])
+    }))
+
+  test("in a blocked event loop is an overrun, which is reported when it has stopped", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const store = yield* openBucket()
+        const host = yield* makeHost()
+        const process = yield* startProcess(store, { clock: host.clock })
+        const job = yield* employ(process, finish, "one", () =>
+          Effect.gen(function*() {
+            yield* Effect.sleep(1000)
+            // Nothing of this process runs for three leases, and its work ends after them.
+            host.stepWall(3 * leaseDuration)
+            return "done"
+          }))
+        yield* TestClock.adjust(1000)
+        assert.deepStrictEqual(yield* job.ending, Exit.succeed("done"))
+        assert.strictEqual(yield* overruns, 1)
+      }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+      assert.strictEqual(about(log).length, 1)
+      assert.match(about(log)[0]!, /^Error the work of "orders" stopped only .* after its lease had ended$/)
+    }))
+})
+
+describe("Election in memory: how work ended", () => {
+  /** Work that is told to resign, and then ends in its own way. */
+  const ending = <A, E>(last: Effect.Effect<A, E>) =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      let runs = 0
+      const job = yield* employ(yield* startProcess(store), finish, "one", (leadership) =>
+        Effect.gen(function*() {
+          runs++
+          yield* Effect.forkDetach(leadership.resign)
+          return yield* Effect.uninterruptible(Effect.andThen(Effect.sleep(100), last))
+        }))
+      yield* TestClock.adjust(2 * leaseDuration)
+      return { job, runs, tag: yield* tagIn(store) }
+    })
+
+  for (
+    const [how, last] of [
+      ["succeeds", Effect.succeed("done")],
+      ["fails", Effect.fail("broken")],
+      ["dies", Effect.die("broken")]
+    ] as const
+  ) {
+    test(`work that ${how} while it is being stopped does not run again`, () =>
+      Effect.gen(function*() {
+        const { job, runs, tag } = yield* ending(last)
+        assert.strictEqual(runs, 1)
+        assert.isTrue(yield* job.hasEnded)
+        const exit = yield* job.ending
+        const expected = yield* Effect.exit(last)
+        assert.deepStrictEqual(Exit.isSuccess(exit), Exit.isSuccess(expected))
+        if (Exit.isFailure(exit)) assert.isFalse(Cause.hasInterrupts(exit.cause))
+        assert.strictEqual(tag, "Vacant")
+      }))
+  }
+
+  test("work whose finalizer dies while it is being stopped runs again, and the defect is logged", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const runs = yield* Effect.gen(function*() {
+        const store = yield* openBucket()
+        let runs = 0
+        yield* employ(yield* startProcess(store), finish, "one", (leadership) =>
+          Effect.gen(function*() {
+            if (++runs > 1) return yield* Effect.never
+            yield* Effect.addFinalizer(() => Effect.die("broken"))
+            yield* leadership.resign
+          }))
+        yield* TestClock.adjust(2 * leaseDuration)
+        return runs
+      }).pipe(Effect.provide(log.layer))
+      assert.strictEqual(runs, 2)
+      assert.deepStrictEqual(about(log), ["Error the work of \"orders\" failed while it was being stopped"])
+    }))
+
+  test("work can ask why it does not lead any more, without waiting", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const work = (leadership: Election.Leadership) =>
+        Effect.gen(function*() {
+          asked.push(Option.getOrElse(yield* leadership.lossReason, () => "leads"))
+          yield* Effect.addFinalizer(() =>
+            Effect.map(leadership.lossReason, (reason) => {
+              asked.push(Option.getOrElse(reason, () => "leads"))
+            })
+          )
+          return yield* Effect.never
+        })
+      for (const how of ["resigned", "expired", "superseded"] as const) {
+        const store = yield* openBucket()
+        const process = yield* startProcess(store)
+        const job = yield* employ(process, finish, "one", work)
+        yield* settled
+        if (how === "resigned") yield* job.interrupt
+        if (how === "expired") yield* process.link.set(silent)
+        if (how === "superseded") yield* usurp(store)
+        yield* TestClock.adjust(renewDeadline + renewInterval)
+        yield* process.link.set(undefined)
+      }
+      assert.deepStrictEqual(asked.slice(0, 6), ["leads", "resigned", "leads", "expired", "leads", "superseded"])
+    }))
+})
+
+describe("Election in memory: leadership without a term", () => {
+  test("a renewal that fails once does not end a term with short timings", () =>
+    Effect.gen(function*() {
+      const short = { leaseDuration: 300, renewDeadline: 200, renewInterval: 50 }
+      const { link, one } = yield* two({ timings: short })
+      for (let round = 0; round < 100; round++) {
+        let failed = false
+        yield* link.set((call, run) => {
+          if (call.operation !== "put" || failed) return run
+          failed = true
+          return silent(call, run)
+        })
+        yield* TestClock.adjust(short.leaseDuration)
+        assert.isTrue(yield* one.isValid, `round ${round}`)
+      }
+      assert.strictEqual(timings.leaseDuration, leaseDuration)
+    }))
+})
