@@ -1,8 +1,12 @@
 /** Planted bugs of elections: of challengers, of leaders, and of observers. */
-import type { Edit, Mutant } from "./models.ts"
+import { byTest, type Edit, type Mutant } from "./models.ts"
 
 const observations = "src/internal/election/observations.ts"
 const campaign = "src/internal/election/campaign.ts"
+const stopping = "src/internal/election/stopping.ts"
+const lateWrites = "src/internal/election/lateWrites.ts"
+const failures = "src/internal/election/campaignFailures.ts"
+const requests = "src/internal/election/requests.ts"
 const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
 const leadership = "src/internal/election/leadership.ts"
@@ -53,10 +57,10 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger writes on the current revision, not on the watched revision",
     from: "E9, AegisTrader: get, then put",
     file: campaign,
-    find: "const outcome = yield* tenure.stand(on, term)",
+    find: "const sent = yield* Effect.result(tenure.stand(on, term))",
     replace: "const now = yield* Effect.option(tenure.look)\n" +
       "    const newest = now._tag === \"Some\" && \"revision\" in now.value ? now.value.revision : on\n" +
-      "    const outcome = yield* tenure.stand(newest, term)",
+      "    const sent = yield* Effect.result(tenure.stand(newest, term))",
     scenario: "mixed"
   },
   {
@@ -231,9 +235,14 @@ const leaders: ReadonlyArray<Mutant> = [
   {
     name: "the end of the work is not awaited",
     from: "E23, cilium#42920",
-    file: leadership,
+    file: stopping,
     find: "yield* Fiber.interrupt(work)",
     replace: "yield* Effect.forkDetach(Fiber.interrupt(work))",
+    also: [{
+      file: stopping,
+      find: "const exit = yield* Fiber.await(work)",
+      replace: "const exit: Exit.Exit<A, E> = work.pollUnsafe() ?? Exit.interrupt()"
+    }],
     scenario: "mixed"
   },
   {
@@ -264,8 +273,8 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "leadership is announced without a check that it is still valid",
     from: "E11",
     file: campaign,
-    find: "if (yield* tenure.isValid) {",
-    replace: "yield* tenure.isValid\n        if (told !== undefined) {",
+    find: "else if (tenure.announce())",
+    replace: "else if (tenure.announce() || confirmation._tag === \"Confirmed\")",
     scenario: "sluggish",
     runs: 500,
     // No plan suspends a machine for seconds within the milliseconds of the last read.
@@ -286,9 +295,10 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "a failed read counts as a removed record",
     from: "E14, AegisSDK 0.4: one failed read ends the term of a healthy leader",
     file: tenure,
-    find: "this.bounded(\"get\", this.options.store.get(this.key, { fromLeader: true })), fromRead)",
+    find: "this.answered(\"get\", millis, this.options.store.get(this.key, { fromLeader: true })), fromRead)",
     replace:
-      "Effect.orElseSucceed(this.bounded(\"get\", this.options.store.get(this.key)), () => Option.none()), fromRead)",
+      "Effect.orElseSucceed(this.answered(\"get\", millis, this.options.store.get(this.key)), () => Option.none()), " +
+      "fromRead)",
     scenario: "flapping"
   },
   {
@@ -304,7 +314,7 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "the epoch of the token is the time of the winner",
     from: "E25, AegisTrader: the sender's timestamp",
     file: campaign,
-    find: "new FencingToken({ epoch: told.epoch,",
+    find: "new FencingToken({ epoch,",
     replace: "new FencingToken({ epoch: elected.electedAt.epochMilliseconds,",
     scenario: "mixed"
   },
@@ -313,7 +323,7 @@ const leaders: ReadonlyArray<Mutant> = [
     from: "E25",
     file: campaign,
     find: "revision: elected.revision })",
-    replace: "revision: \"revision\" in told.seen ? told.seen.revision : 0 })",
+    replace: "revision: \"revision\" in seen ? seen.revision : 0 })",
     scenario: "mixed",
     runs: 200,
     // It shows only if a renewal lands before the announcement.
@@ -366,4 +376,122 @@ const observers: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers]
+const late = "test/Election/lateWrites.test.ts"
+const stops = "test/Election/stopping.test.ts"
+
+/** Leadership that nobody uses, or that nothing reports. */
+const liveness: ReadonlyArray<Mutant> = [
+  {
+    name: "work that hangs while it stops keeps leadership",
+    from: "E23: a finalizer that never ends",
+    file: term,
+    find: "(state._tag === \"Releasing\" && now < state.stopBy)",
+    replace: "state._tag === \"Releasing\"",
+    ...byTest,
+    test: {
+      file: stops,
+      name: "does not keep leadership if it is interrupted: another candidate leads after stopTimeout and the lease"
+    }
+  },
+  {
+    name: "the result of work that was told to stop is discarded",
+    from: "E23: a job runs twice",
+    file: leadership,
+    find: "endedFirst ?? ownEnd(exit)",
+    replace: "endedFirst",
+    ...byTest,
+    test: { file: stops, name: "work that fails while it is being stopped does not run again" }
+  },
+  {
+    name: "an overrun of a blocked event loop is not reported",
+    from: "E23: the work ran for 2 s beside that of the next leader",
+    file: stopping,
+    find: "yield* reports.stopped",
+    replace: "",
+    ...byTest,
+    test: { file: stops, name: "in a blocked event loop is an overrun, which is reported when it has stopped" }
+  },
+  {
+    name: "an overrun after another candidate has won is reported at the end of the lease",
+    from: "E23",
+    file: tenure,
+    find: "this.lossReason === \"superseded\" ? Math.min(0, this.untilLeaseEnds) : this.untilLeaseEnds",
+    replace: "this.untilLeaseEnds",
+    ...byTest,
+    test: {
+      file: stops,
+      name: "that is still stopping when another candidate has written the record is an overrun at once"
+    }
+  },
+  {
+    name: "a refusal ends the campaign",
+    from: "E10: a right that was taken away for 6 s ended each campaign in the fleet",
+    file: failures,
+    find: "return isClosed(error) ||",
+    replace: "return isRefusal(error) ||",
+    ...byTest,
+    test: {
+      file: "test/Election/Election.test.ts",
+      name: "a candidate that cannot write, because the store is full goes on, and leads once it can"
+    }
+  },
+  {
+    name: "renewals extend the time for the announcement",
+    from: "E11: a winner that may write its record, and not read the bucket, held the election in 100 of 100 runs",
+    file: term,
+    find: "state.holding.wonAt + renewDeadline - now : 0",
+    replace: "state.holding.lease.sentAt + renewDeadline - now : 0",
+    ...byTest,
+    test: { file: late, name: "do not keep others out: a candidate that may not read the bucket lets another one lead" }
+  },
+  {
+    name: "a candidate that could not announce its leadership tries again at once",
+    from: "E21",
+    file: campaign,
+    find: "tenure.couldNotAnnounce ? 2 * leaseDuration",
+    replace: "tenure.couldNotAnnounce ? 0",
+    ...byTest,
+    test: { file: late, name: "wait for two leases before they try again" }
+  },
+  {
+    name: "a candidate that lost its term before a renewal landed waits no longer than others",
+    from: "E21: one candidate that is a little too slow kept all others out in 193 of 200 runs",
+    file: campaign,
+    find: "tenure.ledInVain ? leaseDuration + 2 * renewInterval",
+    replace: "tenure.ledInVain ? 2 * renewInterval",
+    ...byTest,
+    test: { file: late, name: "wait for a lease and 2 x renewInterval if the term was lost before a renewal landed" }
+  },
+  {
+    name: "a late write is recognised by its nonce alone",
+    from: "E28: after a roll-back two candidates lead",
+    file: term,
+    find: "isOurs(nonce, seen) && open.attempts.sentAt.has(seen.record.attempt)",
+    replace: "isOurs(nonce, seen)",
+    ...byTest,
+    test: { file: late, name: "an old record of the own nonce, as after a roll-back, is not handed back" }
+  },
+  {
+    name: "a late write is not handed back",
+    from: "E28: 20 s without a leader after a store that stood still",
+    file: lateWrites,
+    find: "return yield* tenure.handBack(seen)",
+    replace: "return",
+    ...byTest,
+    test: {
+      file: late,
+      name: "a renewal that lands after the end of its term is handed back, and another candidate leads at once"
+    }
+  },
+  {
+    name: "pauses between attempts do not follow renewInterval",
+    from: "E13: timings of 300/200/50 ms lost leadership with one failed renewal in 86 of 100 runs",
+    file: requests,
+    find: "Math.min(100, renewInterval / 20), Math.min(500, renewInterval / 4)",
+    replace: "100, 500",
+    ...byTest,
+    test: { file: stops, name: "a renewal that fails once does not end a term with short timings" }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers, ...liveness]

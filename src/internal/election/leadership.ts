@@ -18,7 +18,7 @@ import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
 import { checkSize, failure } from "./candidate.ts"
-import { stop, wasInterrupted } from "./stopping.ts"
+import { ownEnd, stop } from "./stopping.ts"
 import type { Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
@@ -98,10 +98,13 @@ const runUntil = <A, E, R>(
         stopped
     )
     yield* Effect.raceFirst(Fiber.await(fiber), toldToStop)
-    const endedFirst = fiber.pollUnsafe() !== undefined
+    // Work that waits for `lost` ends by itself.
+    yield* Effect.yieldNow
+    const endedFirst = fiber.pollUnsafe()
     const exit = yield* stopped
-    // Work that succeeds or fails while it is being stopped has its result: it must not run again.
-    return endedFirst || !wasInterrupted(exit) ? { _tag: "Finished", exit } : { _tag: "Stopped" }
+    // Work that has ended by itself has its result, also if it was told to stop: it must not run again.
+    const end = endedFirst ?? ownEnd(exit)
+    return end === undefined ? { _tag: "Stopped" } : { _tag: "Finished", exit: end }
   })
 
 /** Untyped code may return something else: the promise of an async function, or undefined. */

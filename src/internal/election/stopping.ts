@@ -111,13 +111,20 @@ class StopReports {
 // stop
 // -----------------------------------------------------------------------------
 
-/** Whether the work ended because it was interrupted, and not by itself. */
-export const wasInterrupted = <A, E>(exit: Exit.Exit<A, E>): boolean =>
-  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+/** Whether the work ended because it was interrupted. A failure before it, or of a finalizer after it, is in the cause as well. */
+const wasInterrupted = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons[0] !== undefined && Cause.isInterruptReason(cause.reasons[0])
+
+/** How the work ended by itself. Undefined if it was interrupted. */
+export const ownEnd = <A, E>(exit: Exit.Exit<A, E>): Exit.Exit<A, E> | undefined => {
+  if (Exit.isSuccess(exit)) return exit
+  if (wasInterrupted(exit.cause)) return undefined
+  return Exit.failCause(Cause.fromReasons(exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))))
+}
 
 /** A finalizer that fails does not change how the work ended. */
 const reportFinalizers = <A, E>(election: string, exit: Exit.Exit<A, E>): Effect.Effect<void> =>
-  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) && !Cause.hasInterruptsOnly(exit.cause)
+  Exit.isFailure(exit) && wasInterrupted(exit.cause) && !Cause.hasInterruptsOnly(exit.cause)
     ? Effect.logError(`the work of "${election}" failed while it was being stopped`, exit.cause)
     : Effect.void
 
