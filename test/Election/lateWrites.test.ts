@@ -89,9 +89,9 @@ describe("Election in memory: late writes", () => {
       yield* process.link.set(on("put", silent))
       yield* TestClock.adjust(renewDeadline)
       assert.strictEqual(one.seen.reason, "expired")
+      const puts = countOf(process.link, "put")
       yield* one.close
       // Its attempts may still land. The stream is rolled back to an older record of the same nonce.
-      const puts = countOf(process.link, "put")
       yield* store.put(keyOf(only), encode(old))
       yield* TestClock.adjust(leaseDuration)
       assert.strictEqual(countOf(process.link, "put"), puts)
