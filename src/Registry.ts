@@ -466,8 +466,9 @@ export interface Registration {
   ) => Effect.Effect<void, RegistryError>
   /**
    * Waits until the registration is lost, and returns the error: `DuplicateInstance`
-   * if another process took the id, `Deregistered` if another process deregistered
-   * the instance.
+   * if another process took the id, `Deregistered` if the instance was deregistered. After
+   * `deregister` of this registry it returns at once, after that of another process with the
+   * next heartbeat or `update`.
    */
   readonly lost: Effect.Effect<RegistryError>
   /**

@@ -4,6 +4,7 @@ import { byTest, type Mutant } from "./models.ts"
 const own = "src/internal/registry/ownRecord.ts"
 const state = "src/internal/registry/ownState.ts"
 const schedule = "src/internal/registry/schedule.ts"
+const byHand = "test/Registry/byHand.test.ts"
 const tests = "test/Registry/owners.test.ts"
 const table = "test/internal/registry/ownState.test.ts"
 
@@ -85,6 +86,33 @@ export const owners: ReadonlyArray<Mutant> = [
     find: "connectedSleep(store, { millis, grace })",
     replace: "Effect.race(connectedSleep(store, { millis, grace }), Effect.sleep(wholeMillis(millis)))",
     test: { file: tests, name: "keeps its id in an outage, although a process waits for it" }
+  },
+  {
+    ...byTest,
+    name: "a registration learns of its own deregister with its next heartbeat",
+    from: "a process that deregistered its instance, and was told 10 s later, R19",
+    file: own,
+    find: "this.state._tag === \"Ended\" && onEnded !== undefined",
+    replace: "this.state._tag === \"Leaving\" && onEnded !== undefined",
+    test: { file: byHand, name: "ends the registration at once, which logs and counts it once" }
+  },
+  {
+    ...byTest,
+    name: "each write that finds a loss reports it",
+    from: "a loss that was logged and counted twice, R11",
+    file: "src/internal/registry/registration.ts",
+    find: "isFirst ? report : Effect.void",
+    replace: "isFirst ? report : report",
+    test: { file: byHand, name: "ends the registration at once, which logs and counts it once" }
+  },
+  {
+    ...byTest,
+    name: "deregister ends one of several registrations of its process",
+    from: "a replaced registration in the same process, R19",
+    file: "src/internal/registry/registrations.ts",
+    find: "own.key === key && own.mayBeStored && !own.isOver)",
+    replace: "own.key === key && own.mayBeStored && !own.isOver).slice(-1)",
+    test: { file: byHand, name: "ends both registrations if one of this process has replaced the other" }
   },
   {
     ...byTest,

@@ -69,9 +69,10 @@ export const makeHeartbeat = (
     deregistered: (key) =>
       Effect.suspend(() => {
         known.delete(key)
-        const registered = registrations.find(key)
-        // The write finds that the record was removed, and ends the registration.
-        return registered === undefined ? Effect.void : Effect.ignore(registered.write(Result.succeed))
+        // The write finds that the record was removed, and ends the registration. If it fails, the next heartbeat does so.
+        return Effect.forEach(registrations.stored(key), (own) => Effect.ignore(own.write(Result.succeed)), {
+          discard: true
+        })
       })
   }
 }

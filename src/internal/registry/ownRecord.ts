@@ -46,6 +46,8 @@ export interface OwnRecordOptions {
   readonly attemptTimeout: Duration.Duration
   /** The time between two heartbeats. */
   readonly interval: Duration.Duration
+  /** Called when an operation finds that another process took the id or deregistered the instance, and by each one after that. */
+  readonly onEnded?: (reason: RegistryReason) => Effect.Effect<void>
 }
 
 /** Returns the instance to write instead of the current one, or the reason to write nothing. */
@@ -204,7 +206,7 @@ export class OwnRecord {
       case "Wait":
         return Effect.succeed(command)
       case "Refuse":
-        return Effect.fail(this.errorOf(command.reason))
+        return this.refused(this.errorOf(command.reason))
       case "Enroll":
         return this.enrolled(operation)
       case "EnrollAgain":
@@ -231,6 +233,12 @@ export class OwnRecord {
       case "Delete":
         return this.delete(command.revision, command.looks)
     }
+  }
+
+  private refused(reason: RegistryReason): Effect.Effect<never, RegistryReason> {
+    const { onEnded } = this.options
+    const failed = Effect.fail(reason)
+    return this.state._tag === "Ended" && onEnded !== undefined ? Effect.andThen(onEnded(reason), failed) : failed
   }
 
   private errorOf(reason: EndReason): DuplicateInstance | Deregistered {

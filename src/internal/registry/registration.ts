@@ -126,6 +126,21 @@ export const make = (options: RegistrationOptions): Effect.Effect<Registration, 
     annotate("Registry", subjectOf(options.instance))
   )
 
+const failureOf = (own: OwnRecord) => (operation: string) => (reason: RegistryReason) =>
+  new RegistryError({ operation: `${operation} ${own.label}`, reason })
+
+/** Reports that a registration is lost, once. An instance that leaves is not lost. */
+const reportLoss = (own: OwnRecord, lost: Deferred.Deferred<RegistryError>, reason: RegistryReason) => {
+  if (own.isLeaving) return Effect.void
+  const report = update(registryLost, { service: own.names.serviceName, reason: tagOf(reason) }).pipe(
+    Effect.andThen(Effect.logError(`lost the registration of ${own.label}: ${reason.message}`))
+  )
+  return Deferred.succeed(lost, failureOf(own)("heartbeat")(reason)).pipe(
+    Effect.flatMap((isFirst) => isFirst ? report : Effect.void),
+    Effect.uninterruptible
+  )
+}
+
 /** Runs the health check of the instance, if it has one. */
 const checkHealth = (
   { access: { maxAge }, failureThreshold, healthCheck, heartbeat }: RegistrationOptions,
@@ -142,24 +157,18 @@ const begin = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Registration, RegistryError, Scope.Scope> {
   const { access: { maxAge }, heartbeat, instance: { serviceName: service }, onDuplicate } = options
   const clock = yield* Clock.Clock
+  const lost = yield* Deferred.make<RegistryError>()
+  const context = yield* Effect.context<never>()
+  // A write of another fiber can find the loss: it is reported as one of the registration.
+  const onLost = (reason: RegistryReason): Effect.Effect<void> =>
+    Effect.provideContext(Effect.suspend(() => reportLoss(own, lost, reason)), context)
   const own = new OwnRecord({
     ...options,
     attemptTimeout: attemptTimeout(heartbeat, maxAge),
-    interval: intervalOf(heartbeat, maxAge)
+    interval: intervalOf(heartbeat, maxAge),
+    onEnded: onLost
   }, clock)
-  const lost = yield* Deferred.make<RegistryError>()
-
-  const failure = (operation: string) => (reason: RegistryReason) =>
-    new RegistryError({ operation: `${operation} ${own.label}`, reason })
-  const onLost = (reason: RegistryReason) =>
-    Effect.suspend(() => {
-      if (own.isLeaving) return Effect.void
-      const error = failure("heartbeat")(reason)
-      return update(registryLost, { service, reason: tagOf(reason) }).pipe(
-        Effect.andThen(Effect.logError(`lost the registration of ${own.label}: ${reason.message}`)),
-        Effect.andThen(Deferred.succeed(lost, error))
-      )
-    })
+  const failure = failureOf(own)
 
   // Added before the first write: an interrupted write may have landed.
   const entry = yield* options.registrations.add(own, owner, () => deregister(options, own))

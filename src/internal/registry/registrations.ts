@@ -73,6 +73,11 @@ export class Registrations {
     return undefined
   }
 
+  /** The stored records of registrations that have not ended: several if one of this process has replaced another. */
+  stored(key: string): ReadonlyArray<OwnRecord> {
+    return Array.from(this.all, ({ own }) => own).filter((own) => own.key === key && own.mayBeStored && !own.isOver)
+  }
+
   readonly status: Effect.Effect<ReadonlyArray<RegistrationStatus>> = Effect.sync(() =>
     // A registration that was lost is left out once its instance is registered again.
     Array.from(this.all).filter(({ own }) => !own.isOver || this.find(own.key) === undefined).map((
