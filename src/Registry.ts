@@ -485,7 +485,8 @@ export interface Registration {
  *
  * It is `Invisible` once `maxAge` has passed since the last stored heartbeat was sent, and
  * `Visible` again within 250 ms after the next stored heartbeat. `reason` says why the last
- * heartbeat failed; none if no heartbeat has failed, because the process did not run.
+ * heartbeat failed; none if no heartbeat has failed, because the process did not run. If the
+ * reason changes, `Invisible` is emitted again, with the same `since`.
  *
  * @category models
  * @since 0.1.0

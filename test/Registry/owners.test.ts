@@ -8,8 +8,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Registry from "../../src/Registry.ts"
-import { answerLost, away, type Fault, on, times } from "../support/links.ts"
-import { numbers, record } from "../support/suite.ts"
+import { answerLost, away, denied, type Fault, on, times } from "../support/links.ts"
+import { logged, numbers, record } from "../support/suite.ts"
 import { again, defaults, key, test, until } from "./suite/inMemory.ts"
 import {
   entryOf,
@@ -117,6 +117,46 @@ describe("an owner", () => {
       const reason = Option.getOrThrow(invisible.reason)
       assert.strictEqual(reason._tag, "KVStoreError")
       assert.include(reason.message, "disconnected")
+    }))
+
+  test("is told the present reason if it changes while the instance is invisible, and since when as before", () => {
+    const log = logged()
+    return Effect.gen(function*() {
+      const [, owner] = yield* world(defaults)
+      const { visibility } = yield* owner.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* owner.link.set(away)
+      yield* TestClock.adjust("1 minute")
+      yield* owner.link.set(denied)
+      yield* TestClock.adjust("1 minute")
+      yield* owner.link.set(undefined)
+      yield* TestClock.adjust("10 seconds")
+      const shown = told.events.map((event) => {
+        if (event._tag === "Visible") return "Visible"
+        const reason = Option.getOrThrow(event.reason)
+        return [DateTime.toEpochMillis(event.since), reason._tag === "KVStoreError" ? reason.reason._tag : reason._tag]
+      })
+      const expected = ["Visible", [30_000, "Unavailable"], [30_000, "PermissionDenied"], "Visible"]
+      assert.deepStrictEqual(shown, expected)
+      assert.lengthOf(log.troubles().filter((line) => line.includes("may consider this instance expired")), 1)
+      assert.lengthOf(log.troubles().filter((line) => line.includes("faulty")), 1)
+    }).pipe(Effect.scoped, Effect.provide(log.layer))
+  })
+
+  test("that was invisible is told of a duplicate as soon as it finds it", () =>
+    Effect.gen(function*() {
+      const [, owner, other] = yield* world(defaults)
+      const { visibility } = yield* owner.enter(named("orders", "one"))
+      const told = yield* record(visibility)
+      yield* owner.link.set(away)
+      yield* TestClock.adjust("1 minute")
+      yield* other.enter(named("orders", "one"))
+      yield* owner.link.set(undefined)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(
+        told.events.map((event) => event._tag === "Visible" ? "Visible" : Option.getOrThrow(event.reason)._tag),
+        ["Visible", "KVStoreError", "DuplicateInstance"]
+      )
     }))
 
   test("is told that its writes are not answered", () =>

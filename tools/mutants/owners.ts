@@ -116,6 +116,18 @@ export const owners: ReadonlyArray<Mutant> = [
   },
   {
     ...byTest,
+    name: "the visibility of a registration keeps its first reason",
+    from: "an owner that was told of an outage while it had lost a right, R14",
+    file: "src/internal/registry/visibility.ts",
+    find: "reason.value.message === lastFailure.message",
+    replace: "reason.value.message !== \"\"",
+    test: {
+      file: tests,
+      name: "is told the present reason if it changes while the instance is invisible, and since when as before"
+    }
+  },
+  {
+    ...byTest,
     name: "one failed health check makes an instance unhealthy",
     from: "a check that fails once, R30",
     file: "src/internal/registry/health.ts",

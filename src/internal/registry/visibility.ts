@@ -85,20 +85,31 @@ export class Visibilities {
 const tenths = (millis: number): Duration.Duration => Duration.millis(Math.floor(millis / 100) * 100)
 
 const judge = (followed: Followed, silentFor: number, maxAge: Duration.Duration): Effect.Effect<void> => {
-  const { visibility } = followed
-  const isVisible = silentFor < Duration.toMillis(maxAge)
-  if (isVisible === (visibility.value._tag === "Visible")) return Effect.void
-  const { context, lastFailure, own } = followed
-  if (isVisible) {
-    const wasUnexplained = visibility.value._tag === "Invisible" && Option.isNone(visibility.value.reason)
+  const { value } = followed.visibility
+  const late = silentFor - Duration.toMillis(maxAge)
+  if (late < 0) return value._tag === "Visible" ? Effect.void : becomeVisible(followed, value)
+  return value._tag === "Visible"
+    ? becomeInvisible(followed, silentFor, late)
+    : Effect.sync(() => explain(followed, value))
+}
+
+type Invisible = Extract<Visibility, { readonly _tag: "Invisible" }>
+
+const becomeVisible = ({ context, own, visibility }: Followed, { reason }: Invisible): Effect.Effect<void> =>
+  Effect.suspend(() => {
     visibility.set(visible)
     // Without a failed heartbeat nothing else says that the instance is back.
-    return wasUnexplained
+    return Option.isNone(reason)
       ? Effect.provideContext(Effect.logInfo(`heartbeats of ${own.label} are stored again`), context)
       : Effect.void
-  }
-  // A process that did not run notices it later.
-  const late = silentFor - Duration.toMillis(maxAge)
+  })
+
+/** `late`: the time since the instance became invisible. A process that did not run notices it later. */
+const becomeInvisible = (
+  { context, lastFailure, own, visibility }: Followed,
+  silentFor: number,
+  late: number
+): Effect.Effect<void> => {
   const set = Effect.map(DateTime.now, (now) => {
     const since = DateTime.subtractDuration(now, Duration.millis(late))
     visibility.set({ _tag: "Invisible", since, reason: Option.fromUndefinedOr(lastFailure) })
@@ -111,4 +122,11 @@ const judge = (followed: Followed, silentFor: number, maxAge: Duration.Duration)
       "other services may consider this instance expired"
   )
   return Effect.andThen(set, Effect.provideContext(warning, context))
+}
+
+/** The reason is that of the last failed heartbeat. Heartbeats log it, so no line is needed here. */
+const explain = ({ lastFailure, visibility }: Followed, { reason, since }: Invisible): void => {
+  if (lastFailure === undefined) return
+  const isKnown = Option.isSome(reason) && reason.value.message === lastFailure.message
+  if (!isKnown) visibility.set({ _tag: "Invisible", since, reason: Option.some(lastFailure) })
 }
