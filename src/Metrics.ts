@@ -183,6 +183,31 @@ export const registryLost: Metric.Counter<number> = /* @__PURE__ */ counter(
 )
 
 /**
+ * Registrations of this process that other processes may see as expired, by `bucket`, `service` and `reason`: the tag of
+ * the reason of the last failed heartbeat, such as `Unavailable`; `none` if no heartbeat has failed, because the process did
+ * not run. A registration that was lost is one of them until its scope closes.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const registryInvisible: Metric.Gauge<number> = /* @__PURE__ */ gauge(
+  "registry_registrations_invisible",
+  "Number of registrations that other processes may see as expired"
+)
+
+/**
+ * Health checks of instances, by `service` and `outcome`: `healthy`, `unhealthy`, `timedOut` (no answer within a second) or
+ * `failed` (an error, a defect, or another answer than true or false).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const registryHealthChecks: Metric.Counter<number> = /* @__PURE__ */ counter(
+  "registry_health_checks_total",
+  "Number of health checks of instances"
+)
+
+/**
  * Live instances as the watches of this process see them, by `bucket`, `service` and `status`. It exists
  * while the process has a watch.
  *

@@ -14,18 +14,24 @@ export const healthCheckSetting = thatIs(
   "an Effect that succeeds with true or false"
 )
 
-/** A check that hangs, fails or dies counts as false, and so does another answer than true or false. */
-export const isHealthy = (healthCheck: Effect.Effect<boolean>): Effect.Effect<boolean> =>
-  healthCheck.pipe(
-    Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed(false) }),
+/** The outcome of a check. `failed`: it failed, died, or returned another answer than true or false. */
+export type HealthOutcome = "healthy" | "unhealthy" | "timedOut" | "failed"
+
+const outcomeOf = (answer: unknown): Effect.Effect<HealthOutcome> =>
+  typeof answer === "boolean"
+    ? Effect.succeed(answer ? "healthy" : "unhealthy")
     // Without this warning, a check that returns no boolean would count as false without a trace.
-    Effect.tap((answer: unknown) =>
-      typeof answer === "boolean"
-        ? Effect.void
-        : Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: counted as false`)
-    ),
-    Effect.map((answer: unknown) => answer === true),
+    : Effect.as(
+      Effect.logWarning(`healthCheck: expected true or false, got ${shown(answer)}: counted as false`),
+      "failed"
+    )
+
+/** Runs a check once. All outcomes but `healthy` count as false. */
+export const checkHealth = (healthCheck: Effect.Effect<boolean>): Effect.Effect<HealthOutcome> =>
+  healthCheck.pipe(
+    Effect.flatMap(outcomeOf),
+    Effect.timeoutOrElse({ duration: longestHealthCheck, orElse: () => Effect.succeed<HealthOutcome>("timedOut") }),
     Effect.catchCause((cause) =>
-      Effect.as(Effect.logWarning("a healthCheck failed and is counted as false", cause), false)
+      Effect.as(Effect.logWarning("a healthCheck failed and is counted as false", cause), "failed" as const)
     )
   )

@@ -2,6 +2,7 @@
  * Updates of the metrics in `Metrics`.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -14,6 +15,18 @@ export const update = (
   attributes: Attributes,
   by = 1
 ): Effect.Effect<void> => Metric.update(Metric.withAttributes<number, unknown>(metric, attributes), by)
+
+/** Adds to a series of a gauge. A series of 0 is removed. Not an effect, so that it cannot be interrupted halfway. */
+export const addUnsafe = (
+  metric: Metric.Gauge<number>,
+  attributes: Attributes,
+  by: 1 | -1,
+  context: Context.Context<never>
+): void => {
+  const own = Metric.withAttributes(metric, attributes)
+  own.modifyUnsafe(by, context)
+  if (own.valueUnsafe(context).value === 0) Metric.removeUnsafe(own, context)
+}
 
 /** A series of a gauge. */
 export interface Series {

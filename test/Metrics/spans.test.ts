@@ -58,6 +58,45 @@ describe("spans", () => {
       assert.deepStrictEqual(spans.filter(isOurs).map(shown).map(({ exit }) => exit), ["Success", "Failure"])
     }))
 
+  it.effect("of a cleanup have its requests as children, and its results", () =>
+    Effect.gen(function*() {
+      const spans = yield* collected(Effect.gen(function*() {
+        const { cleanup, heartbeat } = yield* Registry
+        yield* heartbeat(instance)
+        yield* TestClock.adjust("31 seconds")
+        yield* heartbeat({ ...instance, instanceId: "orders-2" })
+        yield* cleanup()
+        yield* Effect.flip(cleanup({ maxRemovalRatio: 2 }))
+      }))
+      const runs = spans.filter(({ name }) => name === "registry.cleanup")
+      assert.deepStrictEqual(runs.map(shown), [{
+        name: "registry.cleanup",
+        attributes: {
+          "registry.bucket": "service_registry",
+          "registry.scanned": 2,
+          "registry.removed": 1,
+          "registry.conflicts": 0,
+          "registry.failed": 0
+        },
+        exit: "Success"
+      }])
+      const children = spans.filter((span) => parentOf(span) === runs[0]).map(({ name }) => name)
+      assert.deepStrictEqual(children, ["kv.entries", "kv.purge"])
+    }))
+
+  it.effect("of what a health check does have no parent", () =>
+    Effect.gen(function*() {
+      const spans = yield* collected(Effect.scoped(Effect.gen(function*() {
+        const { register } = yield* Registry
+        const healthCheck = Effect.withSpan(Effect.succeed(true), "check")
+        yield* Effect.withSpan(register(instance, { healthCheck }), "start")
+        yield* TestClock.adjust("1 minute")
+      })))
+      const checks = spans.filter(({ name }) => name === "check")
+      assert.isAbove(checks.length, 5)
+      for (const check of checks) assert.isUndefined(parentOf(check))
+    }))
+
   it.effect("of a campaign last until the win, those of a term until its end", () =>
     Effect.gen(function*() {
       const spans = yield* collected(Effect.gen(function*() {

@@ -4,6 +4,8 @@ import { byTest, type Mutant } from "./models.ts"
 const own = "src/internal/registry/ownRecord.ts"
 const state = "src/internal/registry/ownState.ts"
 const schedule = "src/internal/registry/schedule.ts"
+const visibility = "src/internal/registry/visibility.ts"
+const metrics = "test/Registry/metrics.test.ts"
 const byHand = "test/Registry/byHand.test.ts"
 const tests = "test/Registry/owners.test.ts"
 const table = "test/internal/registry/ownState.test.ts"
@@ -118,13 +120,31 @@ export const owners: ReadonlyArray<Mutant> = [
     ...byTest,
     name: "the visibility of a registration keeps its first reason",
     from: "an owner that was told of an outage while it had lost a right, R14",
-    file: "src/internal/registry/visibility.ts",
+    file: visibility,
     find: "reason.value.message === lastFailure.message",
     replace: "reason.value.message !== \"\"",
     test: {
       file: tests,
       name: "is told the present reason if it changes while the instance is invisible, and since when as before"
     }
+  },
+  {
+    ...byTest,
+    name: "an ended registration stays in the gauge of invisible ones",
+    from: "gauges of what is gone, which alert for ever",
+    file: visibility,
+    find: "      this.count(followed, undefined)",
+    replace: "",
+    test: { file: metrics, name: "ends with the registrations, also those of two registries" }
+  },
+  {
+    ...byTest,
+    name: "a registration that has drained counts as invisible",
+    from: "an alert for an instance that left on purpose",
+    file: visibility,
+    find: "value._tag === \"Visible\" || own.isLeaving",
+    replace: "value._tag === \"Visible\"",
+    test: { file: metrics, name: "contains a registration that was lost, and none that has drained" }
   },
   {
     ...byTest,

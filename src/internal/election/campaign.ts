@@ -14,7 +14,7 @@ import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { isHealthy as isCheckOk } from "../healthCheck.ts"
+import { checkHealth } from "../healthCheck.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
@@ -63,7 +63,9 @@ export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" 
 
 /** Whether a candidate is able to lead (E22). */
 export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
-  healthCheck === undefined ? Effect.succeed(true) : isCheckOk(healthCheck)
+  healthCheck === undefined
+    ? Effect.succeed(true)
+    : Effect.map(checkHealth(healthCheck), (outcome) => outcome === "healthy")
 
 /** One call of `campaign`. */
 interface Campaigning {

@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { KVEntry } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
@@ -191,6 +192,18 @@ export interface CleanupRun {
   readonly now: () => number
   /** The least time between two runs that find a record, in milliseconds. */
   readonly confirmAfter: number
+}
+
+/** The attributes of the span of a run. */
+export const attributesOf = <E>(exit: Exit.Exit<CleanupReport, E>) => {
+  if (Exit.isFailure(exit)) return {}
+  const { conflicts, failed, removed, scanned } = exit.value
+  return {
+    "registry.scanned": scanned,
+    "registry.removed": removed.length,
+    "registry.conflicts": conflicts,
+    "registry.failed": failed.length
+  }
 }
 
 type RemovalOutcome = "removed" | "conflict" | KVStoreError

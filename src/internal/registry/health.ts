@@ -5,8 +5,10 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { registryHealthChecks } from "../../Metrics.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
-import { isHealthy } from "../healthCheck.ts"
+import { checkHealth } from "../healthCheck.ts"
+import { update } from "../metrics.ts"
 import type { OwnRecord } from "./ownRecord.ts"
 import { changed } from "./record.ts"
 
@@ -68,7 +70,9 @@ export const watchHealth = (
   Effect.suspend(() => {
     let health = healthy
     const check = Effect.gen(function*() {
-      const next = afterCheck(health, yield* isHealthy(healthCheck), own.instance.status, failureThreshold)
+      const outcome = yield* checkHealth(healthCheck)
+      yield* update(registryHealthChecks, { service: own.names.serviceName, outcome })
+      const next = afterCheck(health, outcome === "healthy", own.instance.status, failureThreshold)
       if (yield* announce(own, health, next)) health = next
     })
     return Effect.forever(Effect.andThen(check, Effect.sleep(interval)))

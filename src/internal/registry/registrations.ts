@@ -23,7 +23,11 @@ export class Registrations {
   private readonly all = new Set<Entry>()
   /** By a scope that closes: the registrations that leave. */
   private readonly leaving = new Map<Scope.Scope, ReadonlyArray<Fiber.Fiber<void>>>()
-  readonly visibilities = new Visibilities()
+  readonly visibilities: Visibilities
+
+  constructor(bucket: string) {
+    this.visibilities = new Visibilities(bucket)
+  }
 
   /** Adds a registration until the scope closes, then calls `leave`. One finalizer for both needs less memory. */
   add(own: OwnRecord, owner: Scope.Scope, leave: () => Effect.Effect<void>): Effect.Effect<Entry, never, Scope.Scope> {
@@ -36,7 +40,8 @@ export class Registrations {
           context,
           visibility: new Current<Visibility>(visible),
           lastHeartbeat: undefined,
-          lastFailure: undefined
+          lastFailure: undefined,
+          counted: undefined
         }
         this.all.add(entry)
         return entry

@@ -16,6 +16,7 @@ import { forkReported } from "../fibers.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { reachabilityOf } from "../reachability.ts"
+import { traced } from "../spans.ts"
 import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis } from "../time.ts"
 import * as accessTo from "./access.ts"
@@ -147,7 +148,9 @@ const cleaning = Effect.fnUntraced(function*(
       confirmAfter,
       now: () => monotonicMillis(clock)
     })
-    return yield* Effect.mapError(report, failure("cleanup"))
+    return yield* Effect.mapError(report, failure("cleanup")).pipe(
+      traced("registry.cleanup", () => ({ "registry.bucket": access.store.config.bucket }), cleanup.attributesOf)
+    )
   })
   return { cleanup: cleanUp }
 })
@@ -188,7 +191,7 @@ export const make = Effect.fnUntraced(function*(
   const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
   const nonce = yield* makeNonce
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
-  const registrations = new Registrations()
+  const registrations = new Registrations(store.config.bucket)
   const byHand = makeHeartbeat({
     access,
     nonce,

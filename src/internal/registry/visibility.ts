@@ -11,13 +11,16 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { registryInvisible } from "../../Metrics.ts"
 import type { Visibility } from "../../Registry.ts"
 import type { RegistryReason } from "../../RegistryError.ts"
 import type { Current } from "../broadcast.ts"
 import { forkReported } from "../fibers.ts"
 import { causeOf } from "../logs.ts"
+import { addUnsafe } from "../metrics.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { OwnRecord } from "./ownRecord.ts"
+import { tagOf } from "./reasons.ts"
 import { shortestRetry } from "./schedule.ts"
 
 export const visible: Visibility = { _tag: "Visible" }
@@ -29,6 +32,8 @@ export interface Followed {
   readonly context: Context.Context<never>
   /** Why the last attempt of a heartbeat failed; undefined after one that was stored. */
   lastFailure: RegistryReason | undefined
+  /** The reason with which the gauge counts it; undefined while it does not. */
+  counted: string | undefined
 }
 
 export class Visibilities {
@@ -36,6 +41,11 @@ export class Visibilities {
   private readonly added = Latch.makeUnsafe(false)
   /** The scope of the fiber, while there is a registration. */
   private scope: Scope.Closeable | undefined
+  private readonly bucket: string
+
+  constructor(bucket: string) {
+    this.bucket = bucket
+  }
 
   /**
    * Follows a stored record until `end`: `Invisible` once other processes may see the instance as expired, and `Visible` after
@@ -56,11 +66,22 @@ export class Visibilities {
   end(followed: Followed): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.all.delete(followed)
+      this.count(followed, undefined)
       const { scope } = this
       if (this.all.size > 0 || scope === undefined) return Effect.void
       this.scope = undefined
       return Scope.close(scope, Exit.void)
     })
+  }
+
+  /** Counts a registration in the gauge as invisible for this reason, or not. */
+  private count(followed: Followed, reason: string | undefined): void {
+    const { context, counted, own } = followed
+    if (reason === counted) return
+    followed.counted = reason
+    const attributes = (reason: string) => ({ bucket: this.bucket, service: own.names.serviceName, reason })
+    if (counted !== undefined) addUnsafe(registryInvisible, attributes(counted), -1, context)
+    if (reason !== undefined) addUnsafe(registryInvisible, attributes(reason), 1, context)
   }
 
   private judgeAll(maxAge: Duration.Duration): Effect.Effect<never> {
@@ -73,6 +94,8 @@ export class Visibilities {
           const silentFor = monotonicMillis(clock) - followed.own.landedAt
           const left = Duration.toMillis(maxAge) - silentFor
           yield* judge(followed, silentFor, maxAge)
+          // It may have ended while a line was logged.
+          if (this.all.has(followed)) this.count(followed, countedAs(followed))
           next = Math.min(next, left > 0 ? left : Duration.toMillis(shortestRetry))
         }
         yield* Effect.raceFirst(Effect.sleep(wholeMillis(next)), this.added.await)
@@ -80,6 +103,12 @@ export class Visibilities {
     })
   }
 }
+
+/** An instance that has left is invisible on purpose. */
+const countedAs = ({ own, visibility: { value } }: Followed): string | undefined =>
+  value._tag === "Visible" || own.isLeaving
+    ? undefined
+    : Option.match(value.reason, { onNone: () => "none", onSome: tagOf })
 
 /** A time for a line, in tenths of a second. */
 const tenths = (millis: number): Duration.Duration => Duration.millis(Math.floor(millis / 100) * 100)

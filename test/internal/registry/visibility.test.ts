@@ -21,14 +21,20 @@ it.effect("is Invisible since the last heartbeat was maxAge old, and says when t
   return Effect.gen(function*() {
     yield* TestClock.setTime(100_000)
     const visibility = new Current<Visibility>(visible)
-    const own = { landedAt: 60_000, isOver: false, label: "orders/one" }
+    const own = {
+      landedAt: 60_000,
+      isOver: false,
+      label: "orders/one",
+      names: { serviceName: "orders", instanceId: "one" }
+    }
     const followed = {
       own: own as OwnRecord,
       visibility,
       context: Context.pick()(yield* Effect.context<never>()),
-      lastFailure: undefined
+      lastFailure: undefined,
+      counted: undefined
     }
-    const all = new Visibilities()
+    const all = new Visibilities("registry")
     yield* all.follow(followed, Duration.seconds(30))
     yield* TestClock.adjust("1 milli")
     assert.deepStrictEqual(visibility.value, {
@@ -52,14 +58,20 @@ it.effect("has a reason once a heartbeat has failed, and keeps it while no other
   return Effect.gen(function*() {
     yield* TestClock.setTime(100_000)
     const visibility = new Current<Visibility>(visible)
-    const own = { landedAt: 60_000, isOver: false, label: "orders/one" }
+    const own = {
+      landedAt: 60_000,
+      isOver: false,
+      label: "orders/one",
+      names: { serviceName: "orders", instanceId: "one" }
+    }
     const followed: Followed = {
       own: own as OwnRecord,
       visibility,
       context: Context.pick()(yield* Effect.context<never>()),
-      lastFailure: undefined
+      lastFailure: undefined,
+      counted: undefined
     }
-    const all = new Visibilities()
+    const all = new Visibilities("registry")
     yield* all.follow(followed, Duration.seconds(30))
     const next = (lastFailure: RegistryReason | undefined) =>
       Effect.gen(function*() {
