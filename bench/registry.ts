@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { startNatsServer } from "../tools/natsServer/server.ts"
+import type { RegistryNumbers } from "../tools/registryResults.ts"
 import { toTable } from "../tools/table.ts"
 import { forked, resultOf } from "./support/forked.ts"
 import { inTurn, rounded } from "./support/measure.ts"
@@ -120,6 +121,8 @@ const measured = Effect.gen(function*() {
   const lists = yield* Effect.flatMap(costs(url, "lists", listRounds), Schema.decodeUnknownEffect(Lists))
   return {
     server: version,
+    instances: large.instances,
+    heartbeatsPerSecond,
     snapshot: { ...snapshots, times: rounded(snapshots.view / snapshots.raw) },
     bytesPerInstance: rounded(yield* Effect.flatMap(costs(url, "viewHeap", 1), numberFrom)),
     bytesPerRegistration: rounded(yield* Effect.flatMap(costs(url, "registrationHeap", 1), numberFrom)),
@@ -165,8 +168,7 @@ const tableOf = ({ bytesPerInstance, bytesPerRegistration, lists, observer, snap
     ["bytes for each registration", `${bytesPerRegistration}`, "", ""]
   ])
 
-export const registry = Effect.map(measured, (numbers) => ({
-  table: tableOf(numbers),
-  numbers: { registry: numbers },
-  problems: problemsOf(numbers)
-}))
+export const registry = Effect.map(measured, (registry) => {
+  const numbers: Pick<RegistryNumbers, "registry"> = { registry }
+  return { table: tableOf(registry), numbers, problems: problemsOf(registry) }
+})

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { globSync } from "node:fs"
 import { type NatsServer, startNatsServer } from "../tools/natsServer/server.ts"
+import type { RegistryNumbers } from "../tools/registryResults.ts"
 import { toTable } from "../tools/table.ts"
 import { downAt, holds, seenBy, startWorker, type Worker } from "./support/fleet.ts"
 import { startLink } from "./support/link.ts"
@@ -47,15 +48,7 @@ const patience = 30_000
 // fleets
 // -----------------------------------------------------------------------------
 
-interface Row {
-  readonly what: string
-  readonly samples: number
-  /** Milliseconds; of the median and of the worst sample. Null if there is nothing to time. */
-  readonly median: number | null
-  readonly most: number | null
-  readonly bound: string
-  readonly problems: ReadonlyArray<string>
-}
+type Row = RegistryNumbers["registryFleet"]["rows"][number]
 
 const quantile = (numbers: ReadonlyArray<number>, part: number): number =>
   numbers.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(numbers.length * part) - 1)] ?? Number.POSITIVE_INFINITY
@@ -314,5 +307,6 @@ export const registryFleet = Effect.gen(function*() {
       `${problems.length}`
     ])
   ])
-  return { table, numbers: { registryFleet: rows }, problems: rows.flatMap(({ problems }) => problems) }
+  const numbers: Pick<RegistryNumbers, "registryFleet"> = { registryFleet: { maxAge, heartbeat, rows } }
+  return { table, numbers, problems: rows.flatMap(({ problems }) => problems) }
 }).pipe(Effect.scoped)

@@ -5,6 +5,8 @@
 import * as Schema from "effect/Schema"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { toMarkdown } from "./markdown.ts"
+import { registryNumbers, registryResults } from "./registryResults.ts"
 
 const saved = fileURLToPath(new URL("../.cache/results/", import.meta.url))
 const folder = fileURLToPath(new URL("../results/", import.meta.url))
@@ -32,6 +34,7 @@ const Snapshot = Schema.Struct({
 
 const Long = Schema.Struct({
   ...about,
+  ...registryNumbers,
   rounds: Schema.Finite,
   bigWatches: Schema.Array(Schema.Struct({
     server: Schema.String,
@@ -113,16 +116,6 @@ const readLatest = <A>(prefix: string, command: string, schema: Schema.Codec<A, 
 const mutants = readLatest("mutants", "npm run mutants", Mutants)
 const long = readLatest("long-", "npm run test:long", Long)
 
-type Cell = string | number | null
-
-const cellOf = (cell: Cell): string =>
-  cell === null ? "none" : typeof cell === "number" ? cell.toLocaleString("en") : cell
-
-const row = (cells: ReadonlyArray<Cell>) => `| ${cells.map(cellOf).join(" | ")} |`
-
-const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<Cell>>): string =>
-  [row(heading), row(heading.map(() => "---")), ...rows.map(row)].join("\n")
-
 const ran = ({ commit, date, node, servers }: typeof Mutants.Type | typeof Long.Type): string =>
   `${date.slice(0, 10)}, commit ${commit.slice(0, 7)}, Node ${node.slice(1)}, nats-server ${servers.join(" and ")}.`
 
@@ -157,7 +150,7 @@ Written by \`npm run results\` from the results of \`npm run mutants\` and \`npm
 ${ran(mutants)}
 
 ${
-  table(
+  toMarkdown(
     ["bugs in", "planted", "caught by a simulation", "caught by a test", "not caught", "most runs until caught"],
     [...groups(mutants.mutants, moduleOf), ["all", mutants.mutants] as const].map(([name, all]) => {
       const [caught, tested] = [all.filter(isCaught), all.filter(isTested)]
@@ -177,7 +170,7 @@ Watches of this library: each fault ${long.rounds} times on each server line. "2
 watch.
 
 ${
-  table(
+  toMarkdown(
     ["line", "faults", "writes", "events missed", "removals missed", "first event"],
     groups(long.faults, ({ watch }) => watch).map(([line, all]) => [
       line,
@@ -194,7 +187,7 @@ Watches of this library and of \`@nats-io/kv\`: each fault once on each server l
 shows the worst value.
 
 ${
-  table(
+  toMarkdown(
     ["fault", "watch of", "events missed", "removals missed", "first event"],
     groups(long.watches, ({ fault, watch }) =>
       `${fault.replace(", with history", "")} | ${watch.startsWith("@nats-io/kv") ? "`@nats-io/kv`" : "this library"}`)
@@ -213,7 +206,7 @@ ${
 Linearizability of recorded histories. Clients and servers were killed at random while the clients recorded:
 
 ${
-  table(
+  toMarkdown(
     ["nats-server", "operations", "unknown outcomes", "server kills", "client kills", "verdict"],
     long.linearizability.map((one) => [
       one.server,
@@ -229,7 +222,7 @@ ${
 Consumers and subscriptions that remain on the server after the calls:
 
 ${
-  table(
+  toMarkdown(
     ["line", "call", "calls", "consumers", "subscriptions"],
     long.leftovers.map((one) => [one.line, one.call, one.times, one.consumers, one.subscriptions])
   )
@@ -239,7 +232,7 @@ Milliseconds to read all entries of a bucket: with \`entries\` of this library, 
 of \`@nats-io/kv\`:
 
 ${
-  table(
+  toMarkdown(
     ["nats-server", "entries", "this library", "`@nats-io/kv`"],
     long.listing.map(({ entries, millis, server }) => [server, entries, millis.entries, millis.theirKeysAndGets])
   )
@@ -248,7 +241,7 @@ ${
 Operations per second on one server, by the number of operations in flight:
 
 ${
-  table(
+  toMarkdown(
     ["operation", "in flight", "`@nats-io/jetstream`", "this library", "with a tracer"],
     long.overhead.map(({ atOnce, operation, perSecond }) => [
       operation,
@@ -264,7 +257,7 @@ Watches until their snapshot is complete: the time, the longest time for which t
 that the open watch keeps for each key of 40 characters:
 
 ${
-  table(
+  toMarkdown(
     ["entries", "watch of", "ms until complete", "blocked ms", "bytes per key"],
     long.snapshot.flatMap(({ entries, ours, theirs }) =>
       ([["this library", ours], ["`@nats-io/kv`", theirs]] as const).map(([name, one]) => [
@@ -282,7 +275,7 @@ Large snapshots on one connection, on which a write every 100 ms, a candidate, a
 \`@nats-io/kv\` has no elections:
 
 ${
-  table(
+  toMarkdown(
     [
       "server",
       "watches",
@@ -308,10 +301,12 @@ ${
   )
 }
 
+${registryResults(long)}
+
 Simulations, by scenario:
 
 ${
-  table(
+  toMarkdown(
     ["scenario", "runs", "hours of simulated time", "failures"],
     long.simulation.map(({ failures, fleetHours, runs, scenario }) => [scenario, runs, fleetHours, failures])
   )
