@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Aegis from "../../../src/Aegis.ts"
 import { Buckets } from "../../../src/Buckets.ts"
 import * as Election from "../../../src/Election.ts"
+import * as KVStore from "../../../src/KVStore.ts"
 import * as Registry from "../../../src/Registry.ts"
 import { freshName, logged } from "../../support/suite.ts"
 
@@ -136,6 +137,31 @@ export const rollouts = (test: Test) => {
       assert.match(error.message, /does not exist/)
       yield* start(options)
       yield* start({ ...options, create: false })
+    }))
+
+  test("a process that only observes creates and changes no bucket", () =>
+    Effect.gen(function*() {
+      const { list } = yield* Buckets
+      const { registry } = names()
+      const observing = (maxAge: Duration.Input) =>
+        Registry.Registry.use(({ list }) => list("orders")).pipe(
+          Effect.provide(
+            Registry.layer(times(maxAge, "1 second")).pipe(
+              Layer.provide(KVStore.layer({ bucket: registry, create: false, onMismatch: "accept" })),
+              Layer.fresh
+            )
+          )
+        )
+      const before = yield* list()
+      const missing = yield* Effect.flip(observing("3 seconds"))
+      assert.strictEqual(missing.reason._tag, "BucketNotFound")
+      assert.deepStrictEqual(yield* list(), before)
+      yield* Effect.scoped(KVStore.make({ bucket: registry, streamMaxAge: "30 seconds" }))
+      for (const maxAge of ["3 seconds", "15 seconds"] as const) assert.deepStrictEqual(yield* observing(maxAge), [])
+      const tooLong = yield* Effect.flip(observing("16 seconds"))
+      assert.strictEqual(tooLong.reason._tag, "InvalidConfig")
+      assert.strictEqual(yield* ageOf(registry), "30s")
+      assert.deepStrictEqual((yield* list()).toSorted(), [...before, registry].toSorted())
     }))
 
   test("two processes that start at once with different values of maxAge leave the higher age", () =>
