@@ -312,7 +312,8 @@ export interface CandidateOptions {
   readonly timings?: Timings | undefined
   /**
    * A JSON object for observers. It is copied when it is passed. The record with
-   * this metadata must fit into the `maxValueSize` of the bucket. Default: `{}`.
+   * this metadata, and the digits that later renewals add, must fit into the
+   * `maxValueSize` of the bucket and the `max_payload` of the server. Default: `{}`.
    */
   readonly metadata?: Metadata | undefined
   /**

@@ -1,7 +1,8 @@
 /** Planted bugs of elections: of challengers, of leaders, and of observers. */
-import type { Edit, Mutant } from "./models.ts"
+import { byTest, type Edit, type Mutant } from "./models.ts"
 
 const observations = "src/internal/election/observations.ts"
+const candidate = "src/internal/election/candidate.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
@@ -366,4 +367,37 @@ const observers: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers]
+/** A bug that only this test in `test/Election` detects. */
+const inTest = (file: string, name: string) => ({ ...byTest, test: { file: `test/Election/${file}.test.ts`, name } })
+
+const records: ReadonlyArray<Mutant> = [
+  {
+    name: "metadata is not compared with the limit of the connection",
+    from: "E1",
+    file: candidate,
+    find: "Math.min(recordLimit(store.config), valueLimitOf(store))",
+    replace: "Math.min(recordLimit(store.config), Math.abs(valueLimitOf(store)) * 9)",
+    ...inTest(
+      "sizes",
+      "campaign and proclaim refuse metadata that a message of the connection cannot carry, and send nothing"
+    )
+  },
+  {
+    name: "a vacant record has the metadata of the leader",
+    from: "E4",
+    file: tenure,
+    find: "metadata: vacant ? {} : metadata",
+    replace: "metadata",
+    ...inTest("sizes", "leadership is handed over, although its renewals no longer fit")
+  },
+  {
+    name: "renewals repeat metadata that is too large",
+    from: "E18",
+    file: tenure,
+    find: "this.metadata = this.storedMetadata",
+    replace: "this.storedMetadata = this.metadata",
+    ...inTest("sizes", "a proclamation without an answer that turns out to be too large costs no leadership")
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers, ...records]

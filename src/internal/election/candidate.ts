@@ -10,6 +10,7 @@ import {
   InvalidName,
   ValueTooLarge
 } from "../../ElectionError.ts"
+import type { KVStore } from "../../KVStore.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { healthCheckSetting } from "../healthCheck.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
@@ -29,6 +30,8 @@ import {
   text,
   withDefault
 } from "../options.ts"
+import { recordLimit } from "../storedJson.ts"
+import { valueLimitOf } from "../valueLimit.ts"
 import type { Candidate } from "./campaign.ts"
 import { largestSize } from "./record.ts"
 import type { TermTimings } from "./tenure.ts"
@@ -107,6 +110,9 @@ export const makeId = Effect.map(
   Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )
+
+/** The largest record that the bucket can store and the connection can send, in bytes. */
+export const sizeLimit = (store: KVStore["Service"]): number => Math.min(recordLimit(store.config), valueLimitOf(store))
 
 /** `times` are the timings of the service, for a candidate without its own. `limit` is that of a record. */
 export const toCandidate = (

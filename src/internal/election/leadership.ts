@@ -16,10 +16,9 @@ import { forkReported } from "../fibers.ts"
 import { toMetadata } from "../metadata.ts"
 import { update } from "../metrics.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { recordLimit } from "../storedJson.ts"
 import { wholeMillis } from "../time.ts"
 import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
-import { checkSize, failure } from "./candidate.ts"
+import { checkSize, failure, sizeLimit } from "./candidate.ts"
 import type { Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
@@ -46,7 +45,7 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
     lost: Effect.interruptible(tenure.lost),
     proclaim: (metadata: Metadata) =>
       Effect.fromResult(toMetadata(metadata)).pipe(
-        Effect.tap((checked) => checkSize(tenure.options, checked, recordLimit(store.config))),
+        Effect.tap((checked) => checkSize(tenure.options, checked, sizeLimit(store))),
         Effect.flatMap((checked) => tenure.proclaim(checked)),
         Effect.flatMap((outcome) => outcome === "landed" ? Effect.void : isOver),
         Effect.mapError(failure("proclaim", election))

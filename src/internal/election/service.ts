@@ -14,10 +14,9 @@ import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
-import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
+import { checkName, failure, makeId, sizeLimit, toCandidate, toLayerOptions } from "./candidate.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
@@ -160,7 +159,7 @@ const enter = (
   options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
   Effect.mapError(
-    toCandidate(election, options, times, recordLimit(store.config)),
+    toCandidate(election, options, times, sizeLimit(store)),
     failure(operation, election)
   )
 
