@@ -178,7 +178,8 @@ export class Election extends Context.Service<Election, {
   readonly leader: (election: string) => Effect.Effect<Option.Option<LeaderRecord>, ElectionError>
   /**
    * Emits the current leader of an election, and then each change: a win, a loss,
-   * and metadata that the leader proclaims. Renewals emit nothing.
+   * metadata that the leader proclaims, and the state `Releasing` while its work
+   * stops. Renewals emit nothing else.
    *
    * **Details**
    *

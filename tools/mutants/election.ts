@@ -391,6 +391,17 @@ const records: ReadonlyArray<Mutant> = [
     ...inTest("sizes", "leadership is handed over, although its renewals no longer fit")
   },
   {
+    name: "renewals do not show that the work of the leader stops",
+    from: "E23",
+    file: tenure,
+    find: "this.state._tag === \"Releasing\" && !vacant",
+    replace: "this.state._tag === \"Releasing\" && vacant",
+    ...inTest(
+      "observers",
+      "observers see that the work of a leader stops from its next renewal on, and a challenger still waits"
+    )
+  },
+  {
     name: "renewals repeat metadata that is too large",
     from: "E18",
     file: tenure,

@@ -41,8 +41,13 @@ export const StoredRecord = Schema.Struct({
   electedRevision: Schema.optionalKey(Counter),
   /** True after a hand-over. The key is kept so that `term` continues (E4). */
   vacant: Schema.Boolean,
+  /** `Releasing` while the work of the leader stops; absent otherwise. Later versions may have other states. */
+  state: Schema.optionalKey(Schema.String),
   metadata: Metadata
 })
+
+/** The `state` of a record that was written while the work of the leader stops. */
+export const releasing = "Releasing"
 
 export type StoredRecord = typeof StoredRecord.Type
 
@@ -64,7 +69,8 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     attempt: Number.MAX_SAFE_INTEGER,
     electedAt: DateTime.makeUnsafe(0),
     electedRevision: Number.MAX_SAFE_INTEGER,
-    vacant: false
+    vacant: false,
+    state: releasing
   }).length
 
 /** The state of the key. `Held`: not vacant. `Undecodable` counts as held by an unknown leader (E5). */

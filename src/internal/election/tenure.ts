@@ -22,7 +22,7 @@ import { update } from "../metrics.ts"
 import { answeredWithin, isConflict } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { ElapsedTime } from "./elapsed.ts"
-import { encode, fromRead, keyOf, type Seen } from "./record.ts"
+import { encode, fromRead, keyOf, releasing, type Seen } from "./record.ts"
 import * as Term from "./term.ts"
 
 /**
@@ -184,6 +184,7 @@ export class Tenure {
       electedAt,
       ...(electedRevision === undefined ? {} : { electedRevision }),
       vacant,
+      ...(this.state._tag === "Releasing" && !vacant ? { state: releasing } : {}),
       // Without metadata a hand-over fits, also if the limit of the bucket was lowered (E4).
       metadata: vacant ? {} : metadata
     })

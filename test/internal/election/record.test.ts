@@ -11,6 +11,7 @@ import {
   fromRead,
   keyOf,
   largestSize,
+  releasing,
   StoredRecord
 } from "../../../src/internal/election/record.ts"
 import { nonceLength } from "../../../src/internal/identity.ts"
@@ -44,7 +45,9 @@ describe("a stored record", () => {
   })
 
   it("is JSON in camelCase, with all fields that other candidates need", () => {
-    const text = new TextDecoder().decode(encode(recordOf({ electedRevision: 4, metadata: { zone: "a" } })))
+    const text = new TextDecoder().decode(
+      encode(recordOf({ electedRevision: 4, state: releasing, metadata: { zone: "a" } }))
+    )
     assert.deepStrictEqual(JSON.parse(text), {
       candidateId: "a",
       nonce: "mine",
@@ -54,6 +57,7 @@ describe("a stored record", () => {
       electedAt: "1970-01-01T00:16:40.000Z",
       electedRevision: 4,
       vacant: false,
+      state: "Releasing",
       metadata: { zone: "a" }
     })
   })
@@ -62,7 +66,7 @@ describe("a stored record", () => {
     const fields = { candidateId: "a", leaseMillis: 20_000, metadata: { zone: "grüße" } }
     const most = Number.MAX_SAFE_INTEGER
     const small = recordOf({ ...fields, nonce: "n".repeat(nonceLength), term: 1, attempt: 1 })
-    const large = { ...small, term: most, attempt: most, electedRevision: most }
+    const large = { ...small, term: most, attempt: most, electedRevision: most, state: releasing }
     assert.isBelow(encode(small).length, largestSize(fields))
     assert.strictEqual(encode(large).length, largestSize(fields))
     assert.isBelow(encode({ ...large, vacant: true }).length, largestSize(fields))
@@ -110,6 +114,7 @@ describe("a stored record", () => {
       electedAt: ["yesterday"],
       electedRevision: [-1, 0.5, null],
       vacant: ["no", 0],
+      state: [5, null],
       metadata: [null, 5]
     }).flatMap(([name, values]) =>
       values.map((value) => [`${name} ${JSON.stringify(value)}`, JSON.stringify({ ...fields, [name]: value })] as const)
