@@ -266,8 +266,8 @@ export interface Options {
  *
  * **Details**
  *
- * `leaseDuration > renewDeadline >= 2 x renewInterval`, and `renewInterval` is at
- * least 10 ms.
+ * `leaseDuration > renewDeadline >= 2 x renewInterval`, `leaseDuration` is at most
+ * 1 hour, and `renewInterval` is at least 10 ms.
  *
  * A NATS cluster that loses a node may reject writes for 4 to 9 seconds. With a
  * `renewDeadline` below 12 seconds, such an outage can end leadership: a layer on

@@ -8,6 +8,7 @@ const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
 const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
+const record = "src/internal/election/record.ts"
 const tenure = "src/internal/election/tenure.ts"
 const term = "src/internal/election/term.ts"
 
@@ -64,8 +65,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger waits for half a lease",
     from: "E7",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
-    replace: "at: since + seen.record.leaseMillis / 2",
+    find: "at: since + leaseFor(seen.record.leaseMillis)",
+    replace: "at: since + leaseFor(seen.record.leaseMillis) / 2",
     scenario: "mixed"
   },
   {
@@ -81,8 +82,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger compares the time of the record with its wall clock",
     from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
-    replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
+    find: "at: since + leaseFor(seen.record.leaseMillis)",
+    replace: "at: seen.created.epochMilliseconds + leaseFor(seen.record.leaseMillis)",
     also: [
       {
         file: observations,
@@ -400,6 +401,22 @@ const records: ReadonlyArray<Mutant> = [
       "observers",
       "observers see that the work of a leader stops from its next renewal on, and a challenger still waits"
     )
+  },
+  {
+    name: "a lease of any length in a record counts",
+    from: "E5, a record with a lease of a year outlived its removal",
+    file: record,
+    find: "Math.min(leaseMillis, longestLease)",
+    replace: "leaseMillis",
+    ...inTest("longLeases", "a record with a lease of a year counts for an hour after its removal, and this is logged")
+  },
+  {
+    name: "a wait for a long lease after the removal of its record is not logged",
+    from: "E5",
+    file: "src/internal/election/longWaits.ts",
+    find: "seen._tag === \"Absent\" && lastHeld",
+    replace: "seen._tag === \"Vacant\" && lastHeld",
+    ...inTest("longLeases", "a record with a lease of a year counts for an hour after its removal, and this is logged")
   },
   {
     name: "renewals repeat metadata that is too large",

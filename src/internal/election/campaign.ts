@@ -3,7 +3,7 @@
  * its own record back. The rules are E6 to E12 in docs/protocols/election.md. `challenger.ts` decides when a
  * candidate may try.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -22,6 +22,7 @@ import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
+import { longWait } from "./longWaits.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
@@ -72,20 +73,6 @@ const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, K
     )
   )
 
-/** A leader with other timings decides how long its candidates wait: this is seldom meant. */
-const reportLongLease = (
-  election: string,
-  { candidateId, leaseMillis }: { readonly candidateId: string; readonly leaseMillis: number },
-  { leaseDuration }: TermTimings
-): Effect.Effect<void> =>
-  Effect.logWarning(
-    `the leader of "${election}", ${candidateId}, has a lease of ${
-      Duration.format(Duration.millis(leaseMillis))
-    }, which is ` +
-      `longer than the own leaseDuration of ${Duration.format(Duration.millis(leaseDuration))}: if it crashes, this ` +
-      "candidate waits for that time"
-  )
-
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
 const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
@@ -110,10 +97,8 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
       const may = standing(observation, { ...times, priority: candidate.priority })
       const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
       if (now < at) {
-        const { seen } = observation
-        if (seen._tag === "Held" && seen.record.leaseMillis > times.leaseDuration) {
-          yield* waits.log(seen.record.candidateId, reportLongLease(election, seen.record, times))
-        }
+        const long = longWait(election, observation, times.leaseDuration)
+        if (long !== undefined) yield* waits.log(long.reason, Effect.logWarning(long.line))
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* withoutParentSpan(isHealthy(candidate))) {

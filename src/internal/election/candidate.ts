@@ -33,7 +33,7 @@ import {
 import { recordLimit } from "../storedJson.ts"
 import { valueLimitOf } from "../valueLimit.ts"
 import type { Candidate } from "./campaign.ts"
-import { largestSize } from "./record.ts"
+import { largestSize, longestLease } from "./record.ts"
 import type { TermTimings } from "./tenure.ts"
 
 /** A name is one token of a NATS subject, so it has no dots, wildcards or spaces. Slashes are allowed. */
@@ -57,7 +57,7 @@ export const checkName = (election: string): InvalidName | undefined =>
 const shortestRenewal = 10
 
 const timingSettings = group({
-  leaseDuration: duration(Duration.zero),
+  leaseDuration: duration(Duration.zero, Duration.millis(longestLease)),
   renewDeadline: duration(Duration.zero),
   renewInterval: duration(Duration.zero)
 })

@@ -2,7 +2,7 @@
  * Decides when a candidate may try to win (docs/protocols/election.md, E7 to E9). Pure. All times are milliseconds of
  * this process's monotonic clock, except the store's time in `remainingLease`, by which no candidate decides.
  */
-import type { Held, Seen } from "./record.ts"
+import { type Held, leaseFor, type Seen } from "./record.ts"
 
 /** What this process knows of an election. */
 export interface Observation {
@@ -68,13 +68,13 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
     case "Vacant":
       return { at: inTurn, on: seen.revision }
     case "Held":
-      return { at: since + seen.record.leaseMillis, on: seen.revision }
+      return { at: since + leaseFor(seen.record.leaseMillis), on: seen.revision }
     case "Undecodable":
       return { at: since + candidate.leaseDuration, on: seen.revision }
     case "Absent":
       // The leader may have renewed its lease after the last observation, until the record disappeared.
       return {
-        at: lastHeld === undefined ? inTurn : since + (lastHeld.leaseMillis ?? candidate.leaseDuration),
+        at: lastHeld === undefined ? inTurn : since + leaseFor(lastHeld.leaseMillis ?? candidate.leaseDuration),
         on: "nothing"
       }
   }
@@ -86,4 +86,4 @@ export const standing = (observation: Observation, candidate: Challenger): Stand
  * the record for a whole lease: `observed` is 0 if the record was only just read (E24).
  */
 export const remainingLease = (seen: Held, storeNow: number, observed: number): number =>
-  seen.record.leaseMillis - Math.max(storeNow - seen.created.epochMilliseconds, observed)
+  leaseFor(seen.record.leaseMillis) - Math.max(storeNow - seen.created.epochMilliseconds, observed)

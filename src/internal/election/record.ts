@@ -7,7 +7,6 @@ import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { nonceLength } from "../identity.ts"
-import { longest } from "../options.ts"
 import { textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "election"
@@ -21,8 +20,11 @@ const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /** Counters must be able to grow: a record with a larger counter is from another writer, and cannot be decoded. */
 const largestCounter = 2 ** 52
 
-/** The longest lease that a candidate can configure. A longer lease, from another writer, would block the election. */
-const longestLease = Duration.toMillis(longest)
+/**
+ * The longest lease that a candidate can configure, in milliseconds. A longer lease, from another writer, counts as this:
+ * it would block the election, and outlive the removal of its record (E5).
+ */
+export const longestLease = Duration.toMillis(Duration.hours(1))
 
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
@@ -34,7 +36,7 @@ export const StoredRecord = Schema.Struct({
   term: Counter,
   /** The number of this write among the writes of this nonce: it shows WHICH attempt landed (E3). */
   attempt: Counter,
-  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(longestLease)),
+  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
   /** By the winner's wall clock, for display. */
   electedAt: Schema.DateTimeUtc,
   /** The revision of the write that won. Absent in that write itself. */
@@ -107,6 +109,9 @@ export const fromEntry = (entry: KVEntry): Seen => {
 
 export const fromRead = (entry: Option.Option<KVEntry>): Seen =>
   Option.match(entry, { onNone: () => absent, onSome: fromEntry })
+
+/** The milliseconds for which a lease in a record counts. */
+export const leaseFor = (leaseMillis: number): number => Math.min(leaseMillis, longestLease)
 
 /** The revision of the write that won this term (E25). */
 export const electedRevisionOf = (seen: Extract<Seen, { readonly record: StoredRecord }>): number =>

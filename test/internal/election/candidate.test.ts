@@ -22,7 +22,7 @@ describe("timings", () => {
     [fast.leaseDuration, fast.renewDeadline, fast.renewInterval],
     [21, 20, 10],
     ["21 millis", "20 millis", "10 millis"],
-    ["2 hours", "1 hour", "30 minutes"]
+    ["1 hour", "50 minutes", "25 minutes"]
   ]
   for (const [leaseDuration, renewDeadline, renewInterval] of accepted) {
     it.effect(`are accepted: ${String(leaseDuration)} / ${String(renewDeadline)} / ${String(renewInterval)}`, () =>

@@ -12,6 +12,9 @@ import { absent, type Seen } from "../../../src/internal/election/record.ts"
 
 import { created, held, undecodable, vacant } from "../../support/electionRecord.ts"
 
+const hour = 3_600_000
+const year = 365 * 24 * hour
+
 /** The observation after one state of the key per second, from second 0 on. */
 const observed = (...all: ReadonlyArray<Seen>): Observation =>
   all.reduce<Observation | undefined>((known, seen, second) => nextObservation(known, seen, second * 1000), undefined)!
@@ -150,6 +153,20 @@ describe("a challenger", () => {
       8000,
       10
     ],
+    [
+      "after an hour if the leader's lease is longer",
+      observed(absent, held(10, { leaseMillis: year })),
+      candidate,
+      1000 + hour,
+      10
+    ],
+    [
+      "an hour after the removal of a record with a longer lease",
+      observed(held(10, { leaseMillis: year }), absent),
+      candidate,
+      1000 + hour,
+      "nothing"
+    ],
     ["without its priority delay over a live record", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
     [
       "a lease after the last renewal",
@@ -218,6 +235,11 @@ describe("the remaining lease", () => {
       assert.strictEqual(remainingLease(held(10, { leaseMillis: lease }), now, observed), remaining)
     })
   }
+
+  it("is an hour at most", () => {
+    const seen = held(10, { leaseMillis: year })
+    assert.strictEqual(remainingLease(seen, created.epochMilliseconds + 5, 0), hour - 5)
+  })
 
   it("ends at the time at which a challenger may win", () => {
     const observation = observed(absent, held(10, { leaseMillis: lease }))

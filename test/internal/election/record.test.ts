@@ -110,7 +110,7 @@ describe("a stored record", () => {
       // The next number would not be a safe integer, and every campaign would fail.
       term: [-1, 1.5, "3", Number.MAX_SAFE_INTEGER],
       attempt: [-1, 0.5, null, Number.MAX_SAFE_INTEGER],
-      leaseMillis: [0, -1, "20 seconds", null, 1e300],
+      leaseMillis: [0, -1, "20 seconds", null],
       electedAt: ["yesterday"],
       electedRevision: [-1, 0.5, null],
       vacant: ["no", 0],
