@@ -419,6 +419,33 @@ const records: ReadonlyArray<Mutant> = [
     ...inTest("longLeases", "a record with a lease of a year counts for an hour after its removal, and this is logged")
   },
   {
+    name: "a candidate with a short lease waits only for it if a record cannot be decoded",
+    from: "E5, a leader with the default timings may be valid for longer",
+    file: challenger,
+    find: "Math.max(leaseMillis, leaseDuration, shortestGuess)",
+    replace: "Math.max(leaseMillis, leaseDuration)",
+    ...inTest("hostileRecords", "a candidate waits for 20 seconds if a record does not decode")
+  },
+  {
+    name: "the lease in a record that cannot be decoded is not read",
+    from: "E5",
+    file: challenger,
+    find: "lastHeld: { _tag: \"Guessed\", leaseMillis: seen.leaseMillis }",
+    replace: "lastHeld: { _tag: \"Guessed\", leaseMillis: undefined }",
+    ...inTest(
+      "hostileRecords",
+      "a candidate waits for the lease in its text if a record does not decode, and is removed"
+    )
+  },
+  {
+    name: "a candidate writes a term that no candidate can decode",
+    from: "E4, it was superseded by its own record, again and again",
+    file: challenger,
+    find: "termOf(known) + 1",
+    replace: "known.term + 1",
+    ...inTest("hostileRecords", "a candidate wins with the first term if the next one could not be decoded")
+  },
+  {
     name: "renewals repeat metadata that is too large",
     from: "E18",
     file: tenure,

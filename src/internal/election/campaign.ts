@@ -21,7 +21,7 @@ import { conflictPause } from "../retry.ts"
 import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Candidacies } from "./candidacies.ts"
-import { standing } from "./challenger.ts"
+import { nextTerm, standing } from "./challenger.ts"
 import { longWait } from "./longWaits.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
@@ -64,9 +64,7 @@ export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   // A candidate reads for as long as it waits: the span of its campaign would collect all of that.
   withoutParentSpan(tenure.look).pipe(
-    Effect.map((seen) => {
-      services.observations.see(tenure.options.election, seen)
-    }),
+    Effect.flatMap((seen) => services.observations.seen(tenure.options.election, seen)),
     Effect.catchIf(
       (error) => error.isRetryable || error.reason._tag === "OutcomeUnknown",
       (error) => Effect.andThen(Effect.logDebug(error.message), conflictPause)
@@ -103,7 +101,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* withoutParentSpan(isHealthy(candidate))) {
         yield* health.ended()
-        if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
+        if ((yield* attempt(services, tenure, may.on, nextTerm(observation))) === "won") return
       } else {
         yield* health.log(
           "unhealthy",

@@ -36,7 +36,7 @@ export const longWait = (
         "crashes, this candidate waits for that time"
     }
   }
-  if (seen._tag === "Absent" && lastHeld?.leaseMillis !== undefined && lastHeld.leaseMillis > leaseDuration) {
+  if (seen._tag === "Absent" && lastHeld?._tag === "Known" && lastHeld.leaseMillis > leaseDuration) {
     return {
       reason: "removed",
       line: `the record of "${election}" was removed, and its leader may still lead: it had a lease of ` +

@@ -12,11 +12,11 @@ import * as Stream from "effect/Stream"
 import type { KVEvent, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
-import { causeOf, Repeated } from "../logs.ts"
+import { annotate, causeOf, Repeated, Undecodables } from "../logs.ts"
 import { backoff, isClosed } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import { isSame, nextObservation, type Observation } from "./challenger.ts"
-import { absent, electionOf, fromEntry, keyPrefix, type Seen } from "./record.ts"
+import { absent, electionOf, fromEntry, keyOf, keyPrefix, type Seen } from "./record.ts"
 
 /** The backoff before a failed watch is reopened. It has jitter. */
 const shortestPause = Duration.millis(250)
@@ -31,6 +31,7 @@ export class Observations {
   private readonly complete = Latch.makeUnsafe(false)
   /** Fails when the connection of the store is closed: then nothing is observed any more. */
   private readonly closed = Deferred.makeUnsafe<never, KVStoreError>()
+  private readonly undecodables = new Undecodables()
   /** The watch that may close `complete`: a former watch may still be closing after the next watch has begun. */
   private current: object | undefined
 
@@ -65,6 +66,17 @@ export class Observations {
       for (const wake of Array.from(this.waiting.get(election) ?? [])) wake()
     }
     return observation
+  }
+
+  /** Takes in the state of a key, and logs a record that cannot be decoded. */
+  seen(election: string, seen: Seen): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.see(election, seen)
+      if (seen._tag !== "Undecodable") return Effect.void
+      const { cause, revision } = seen
+      const { bucket } = this.store.config
+      return annotate("Election", { bucket, election })(this.undecodables.log(keyOf(election), revision, cause))
+    })
   }
 
   /** Waits until the observation differs from `known`. Fails if the connection of the store is closed. */
@@ -102,12 +114,10 @@ export class Observations {
           case "Put": {
             const election = electionOf(event.entry.key)
             if (!this.complete.isOpen()) inSnapshot.add(election)
-            this.see(election, fromEntry(event.entry))
-            return
+            return this.seen(election, fromEntry(event.entry))
           }
           case "Removed":
-            this.see(electionOf(event.key), absent)
-            return
+            return this.seen(electionOf(event.key), absent)
           case "Ready":
             // An election that is known or waited for, but missing from the snapshot, is absent.
             for (const election of new Set([...this.byElection.keys(), ...this.waiting.keys()])) {
@@ -115,12 +125,14 @@ export class Observations {
             }
             this.complete.openUnsafe()
         }
+        return Effect.void
       }
-      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.sync(() => onEvent(event))).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          if (this.current === inSnapshot) this.complete.closeUnsafe()
-        }))
-      )
+      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.suspend(() => onEvent(event)))
+        .pipe(
+          Effect.ensuring(Effect.sync(() => {
+            if (this.current === inSnapshot) this.complete.closeUnsafe()
+          }))
+        )
     })
     const failures = new Repeated()
     return forkReported(

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { nonceLength } from "../identity.ts"
-import { textOfRecord } from "../storedJson.ts"
+import { largestRecord, textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "election"
 
@@ -18,7 +18,7 @@ export const electionOf = (key: string): string => key.slice(keyPrefix.length + 
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** Counters must be able to grow: a record with a larger counter is from another writer, and cannot be decoded. */
-const largestCounter = 2 ** 52
+export const largestCounter = 2 ** 52
 
 /**
  * The longest lease that a candidate can configure, in milliseconds. A longer lease, from another writer, counts as this:
@@ -85,7 +85,14 @@ export type Seen =
     readonly created: DateTime.Utc
     readonly record: StoredRecord
   }
-  | { readonly _tag: "Undecodable"; readonly revision: number; readonly created: DateTime.Utc }
+  | {
+    readonly _tag: "Undecodable"
+    readonly revision: number
+    readonly created: DateTime.Utc
+    /** The largest positive `leaseMillis` in the text; undefined without one. */
+    readonly leaseMillis: number | undefined
+    readonly cause: unknown
+  }
 
 export type Held = Extract<Seen, { readonly _tag: "Held" }>
 
@@ -99,10 +106,28 @@ const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
     Result.filterOrFail(hasRoom, () => "a counter is too large")
   )
 
+const leases = /"leaseMillis"\s*:\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g
+
+/**
+ * The lease in a record that cannot be decoded: the record of a leader of a later version, or one that was damaged or cut
+ * off, so its text need not be JSON. Reads no more than the size of a record.
+ */
+const leaseIn = (value: Uint8Array): number | undefined => {
+  const text = new TextDecoder().decode(value.subarray(0, largestRecord))
+  const found = Array.from(text.matchAll(leases), ([, digits]) => Number(digits)).filter((millis) => millis > 0)
+  return found.length === 0 ? undefined : found.reduce((largest, millis) => Math.max(largest, millis))
+}
+
 export const fromEntry = (entry: KVEntry): Seen => {
   const { created, revision } = entry
   return Result.match(decode(entry.value), {
-    onFailure: (): Seen => ({ _tag: "Undecodable", revision, created }),
+    onFailure: (cause): Seen => ({
+      _tag: "Undecodable",
+      revision,
+      created,
+      leaseMillis: leaseIn(entry.value),
+      cause
+    }),
     onSuccess: (record): Seen => ({ _tag: record.vacant ? "Vacant" : "Held", revision, created, record })
   })
 }

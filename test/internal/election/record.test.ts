@@ -15,7 +15,7 @@ import {
   StoredRecord
 } from "../../../src/internal/election/record.ts"
 import { nonceLength } from "../../../src/internal/identity.ts"
-import { created, held, recordOf, undecodable, vacant } from "../../support/electionRecord.ts"
+import { created, held, recordOf, vacant } from "../../support/electionRecord.ts"
 
 const entryOf = (value: Uint8Array | string, revision = 7) => ({
   key: keyOf("orders"),
@@ -122,7 +122,33 @@ describe("a stored record", () => {
   ]
   for (const [what, value] of wrong) {
     it(`cannot be decoded with ${what}`, () => {
-      assert.deepStrictEqual(fromEntry(entryOf(value)), undecodable(7))
+      const seen = fromEntry(entryOf(value))
+      assert.deepStrictEqual([seen._tag, "revision" in seen && seen.revision], ["Undecodable", 7])
+    })
+  }
+
+  const damaged: ReadonlyArray<readonly [what: string, value: Uint8Array | string, leaseMillis: number | undefined]> = [
+    ["another field is wrong", JSON.stringify({ ...fields, term: "3" }), 20_000],
+    [
+      "a field was renamed by a later version",
+      JSON.stringify({ ...fields, vacant: undefined, isVacant: false }),
+      20_000
+    ],
+    ["it was cut off after the lease", JSON.stringify(fields).replace(/"electedAt".*/, ""), 20_000],
+    ["it was cut off before the lease", JSON.stringify(fields).slice(0, 40), undefined],
+    ["its lease is no number", JSON.stringify({ ...fields, leaseMillis: "20000" }), undefined],
+    ["its lease is not positive", JSON.stringify({ ...fields, leaseMillis: -5 }), undefined],
+    ["its lease is 0", JSON.stringify({ ...fields, leaseMillis: 0 }), undefined],
+    ["its lease is too large for a number", "{ \"leaseMillis\" : 1e999 }", Number.POSITIVE_INFINITY],
+    ["it has the lease twice", "{\"leaseMillis\":5,\"leaseMillis\":2.5e1,\"leaseMillis\":7}", 25],
+    ["the name of the lease is within a string", JSON.stringify({ a: "\"leaseMillis\":5" }), undefined],
+    ["it is not UTF-8", Uint8Array.of(0xff, ...new TextEncoder().encode("{\"leaseMillis\":5}")), 5],
+    ["it is too large", `${" ".repeat(1024 * 1024)}{"leaseMillis":5}`, undefined]
+  ]
+  for (const [what, value, leaseMillis] of damaged) {
+    it(`has the lease ${leaseMillis} if it cannot be decoded because ${what}`, () => {
+      const seen = fromEntry(entryOf(value))
+      assert.strictEqual(seen._tag === "Undecodable" ? seen.leaseMillis : seen._tag, leaseMillis)
     })
   }
 
