@@ -186,7 +186,10 @@ export class Election extends Context.Service<Election, {
    * None means that there is no leader, or that the leader has not renewed for
    * its whole lease. All streams of one service share one watch, which is
    * reopened after a failure. Fails with `InvalidName`, and with a `KVStoreError`
-   * if the creation time of the bucket cannot be read.
+   * if the store refuses the watch permanently, for example because a permission is
+   * missing, or if the creation time of the bucket cannot be read. While a candidate
+   * of this service keeps the watch open, a stream that is started again can fail for
+   * 6 seconds after the permission was granted.
    *
    * **Gotchas**
    *

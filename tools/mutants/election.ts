@@ -446,6 +446,36 @@ const records: ReadonlyArray<Mutant> = [
     ...inTest("hostileRecords", "a candidate wins with the first term if the next one could not be decoded")
   },
   {
+    name: "observe waits for a watch that the store refuses",
+    from: "E6",
+    file: observations,
+    find: "if (isRefusal(error)) this.refuse(error)",
+    replace: "",
+    ...inTest("refusedWatches", "observe fails when the watch is refused while it is open, also beside a candidate")
+  },
+  {
+    name: "a candidate without the right to watch reads once per lease",
+    from: "E6",
+    file: campaign,
+    find: "observations.isRefused ? times.renewInterval : times.leaseDuration",
+    replace: "times.leaseDuration",
+    ...inTest(
+      "refusedWatches",
+      "a candidate whose watch is refused from the start of the campaign on wins within 1.2 renewInterval after a hand-over"
+    )
+  },
+  {
+    name: "a refused watch does not wake the candidates",
+    from: "E6",
+    file: observations,
+    find: "for (const waiting of Array.from(this.waiting.values())) for (const wake of Array.from(waiting)) wake()",
+    replace: "",
+    ...inTest(
+      "refusedWatches",
+      "a candidate whose watch is refused from a later time on wins within 1.2 renewInterval after a hand-over"
+    )
+  },
+  {
     name: "renewals repeat metadata that is too large",
     from: "E18",
     file: tenure,

@@ -76,7 +76,8 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
   Effect.gen(function*() {
     const { observations, clock, sitsOut } = services
     const { election, times } = candidate
-    // Reads the key about once per lease, in case the watch is silent without failing (E6).
+    // Reads the key about once per lease, in case the watch is silent without failing, and about once per renewInterval
+    // without the right to watch (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(services, tenure)
@@ -86,7 +87,7 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
       const observation = observations.observation(election)
       if (observation !== undefined && tenure.claim(observation.seen) === "won") return
       const now = monotonicMillis(clock)
-      const readAgainAt = readAt + backstop * times.leaseDuration
+      const readAgainAt = readAt + backstop * (observations.isRefused ? times.renewInterval : times.leaseDuration)
       if (observation === undefined || now >= readAgainAt) {
         readAt = now
         yield* read(services, tenure)

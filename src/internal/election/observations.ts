@@ -13,7 +13,7 @@ import type { KVEvent, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
 import { annotate, causeOf, Repeated, Undecodables } from "../logs.ts"
-import { backoff, isClosed } from "../retry.ts"
+import { backoff, isClosed, isRefusal } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import { isSame, nextObservation, type Observation } from "./challenger.ts"
 import { absent, electionOf, fromEntry, keyOf, keyPrefix, type Seen } from "./record.ts"
@@ -31,6 +31,8 @@ export class Observations {
   private readonly complete = Latch.makeUnsafe(false)
   /** Fails when the connection of the store is closed: then nothing is observed any more. */
   private readonly closed = Deferred.makeUnsafe<never, KVStoreError>()
+  /** Fails when the store refuses the watch. Replaced when a watch has a snapshot again. */
+  private refusal = Deferred.makeUnsafe<never, KVStoreError>()
   private readonly undecodables = new Undecodables()
   /** The watch that may close `complete`: a former watch may still be closing after the next watch has begun. */
   private current: object | undefined
@@ -51,9 +53,30 @@ export class Observations {
     return known !== undefined && isSame(known.seen, seen) ? monotonicMillis(this.clock) - known.since : 0
   }
 
-  /** Waits until the snapshot of the watch is complete. Fails if the connection of the store is closed. */
+  /** Waits until the snapshot of the watch is complete. Fails if the connection is closed, or the watch refused. */
   get upToDate(): Effect.Effect<void, KVStoreError> {
-    return Effect.raceFirst(this.complete.await, Deferred.await(this.closed))
+    return Effect.raceFirst(this.complete.await, Effect.raceFirst(Deferred.await(this.closed), this.refused))
+  }
+
+  /** Whether the store has refused the watch since its last snapshot: candidates must read. */
+  get isRefused(): boolean {
+    return Deferred.isDoneUnsafe(this.refusal)
+  }
+
+  /** Fails when the store refuses the watch. */
+  get refused(): Effect.Effect<never, KVStoreError> {
+    return Deferred.await(this.refusal)
+  }
+
+  /** Ends the streams of observers, and wakes the candidates, which read more often from now on. */
+  private refuse(error: KVStoreError): void {
+    if (this.isRefused) return
+    Deferred.doneUnsafe(this.refusal, Effect.fail(error))
+    for (const waiting of Array.from(this.waiting.values())) for (const wake of Array.from(waiting)) wake()
+  }
+
+  private allow(): void {
+    if (this.isRefused) this.refusal = Deferred.makeUnsafe()
   }
 
   /** Takes in the state of a key, from the watch or from a read. */
@@ -79,7 +102,10 @@ export class Observations {
     })
   }
 
-  /** Waits until the observation differs from `known`. Fails if the connection of the store is closed. */
+  /**
+   * Waits until the observation differs from `known`, or until the store refuses the watch. Fails if the connection of
+   * the store is closed.
+   */
   changed(election: string, known: Observation | undefined): Effect.Effect<void, KVStoreError> {
     return Effect.raceFirst(this.differs(election, known), Deferred.await(this.closed))
   }
@@ -105,6 +131,8 @@ export class Observations {
   /** Follows the bucket until the scope is closed. */
   readonly follow: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     this.complete.closeUnsafe()
+    // The right may be back since the last watch.
+    this.allow()
     const watch = Effect.suspend(() => {
       const inSnapshot = new Set<string>()
       this.current = inSnapshot
@@ -123,6 +151,7 @@ export class Observations {
             for (const election of new Set([...this.byElection.keys(), ...this.waiting.keys()])) {
               if (!this.complete.isOpen() && !inSnapshot.has(election)) this.see(election, absent)
             }
+            this.allow()
             this.complete.openUnsafe()
         }
         return Effect.void
@@ -138,14 +167,14 @@ export class Observations {
     return forkReported(
       "the watch of elections",
       watch.pipe(
-        Effect.tapError((error) =>
-          isClosed(error)
-            ? Effect.void
-            : failures.log(
-              error.reason._tag,
-              Effect.logWarning(`the watch of elections failed and is reopened: ${causeOf(error)}`)
-            )
-        ),
+        Effect.tapError((error) => {
+          if (isClosed(error)) return Effect.void
+          if (isRefusal(error)) this.refuse(error)
+          return failures.log(
+            error.reason._tag,
+            Effect.logWarning(`the watch of elections failed and is reopened: ${causeOf(error)}`)
+          )
+        }),
         Effect.retry({ while: (error) => !isClosed(error), schedule: backoff(shortestPause, longestPause) }),
         Effect.catch((error) => Deferred.fail(this.closed, error))
       )

@@ -88,7 +88,7 @@ const nextChange = (
         given = current
         return [current]
       }
-      const changed = observations.changed(election, observation)
+      const changed = Effect.raceFirst(observations.changed(election, observation), observations.refused)
       yield* remaining > 0 ? Effect.raceFirst(changed, Effect.sleep(wholeMillis(remaining))) : changed
     }
   })

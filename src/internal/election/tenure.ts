@@ -19,7 +19,7 @@ import { electionRenewalDuration, electionRenewals } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { causeOf, Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
-import { answeredWithin, isConflict } from "../retry.ts"
+import { answeredWithin, isConflict, isRefusal } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { ElapsedTime } from "./elapsed.ts"
 import { encode, fromRead, keyOf, releasing, type Seen } from "./record.ts"
@@ -62,9 +62,6 @@ const settleLooks = 3
 
 /** Errors after which the key must be read: a failed condition or an unknown outcome. */
 const decidedByReading = new Set(["RevisionMismatch", "KeyAlreadyExists", "OutcomeUnknown"])
-
-/** Whether the store refused the write permanently: it was not applied, and a retry would be refused too. */
-const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
 
 const pause = Effect.flatMap(
   Random.nextIntBetween(shortestPause, longestPause),
