@@ -261,6 +261,13 @@ export interface Options {
    * all registrations and leaderships that end together.
    */
   readonly leaveTimeout?: Duration.Input | undefined
+  /**
+   * The age, by the store's clock, at which the record of an election without a leader is removed from the bucket. The
+   * election then begins with term 1 again; tokens still grow. The records are removed by services with candidates,
+   * each at random times, but never those of elections for which they have a candidate. Markers of the removed records
+   * stay in the bucket: see `purgeTombstones` of the store. At least 1 hour. Default 1 day.
+   */
+  readonly removeVacantAfter?: Duration.Input | undefined
 }
 
 /**

@@ -15,6 +15,12 @@ export const update = (
   by = 1
 ): Effect.Effect<void> => Metric.update(Metric.withAttributes<number, unknown>(metric, attributes), by)
 
+/** Removes the series of a subject that is forgotten. */
+export const forget = (
+  metric: Metric.Counter<number> | Metric.Histogram<number>,
+  attributes: Attributes
+): Effect.Effect<void> => Metric.remove(Metric.withAttributes<number, unknown>(metric, attributes))
+
 /** A series of a gauge. */
 export interface Series {
   readonly set: (value: number) => Effect.Effect<void>

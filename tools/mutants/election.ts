@@ -10,6 +10,7 @@ const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
 const record = "src/internal/election/record.ts"
 const tenure = "src/internal/election/tenure.ts"
+const upkeep = "src/internal/election/upkeep.ts"
 const term = "src/internal/election/term.ts"
 
 const put = "store.put(this.key, record, "
@@ -473,6 +474,60 @@ const records: ReadonlyArray<Mutant> = [
     ...inTest(
       "refusedWatches",
       "a candidate whose watch is refused from a later time on wins within 1.2 renewInterval after a hand-over"
+    )
+  },
+  {
+    name: "an election is forgotten as soon as its record is removed",
+    from: "E28, two candidates led after an operator's purge",
+    file: challenger,
+    find: "now - since >= longestWaitFor(lastHeld)",
+    replace: "now - since >= 0",
+    ...inTest(
+      "upkeep",
+      "an election is not forgotten before the lease of a leader whose record was purged has ended"
+    )
+  },
+  {
+    name: "a vacant record is removed although it was written again",
+    from: "E28",
+    file: upkeep,
+    find: "seen._tag !== \"Vacant\" || seen.revision !== observed.revision ||",
+    replace: "seen._tag !== \"Vacant\" ||",
+    ...inTest("upkeep", "a vacant record is kept if it is written again before it is read")
+  },
+  {
+    name: "a vacant record is removed without a condition",
+    from: "E28",
+    file: upkeep,
+    find: "store.delete(keyOf(election), { revision: seen.revision })",
+    replace: "store.delete(keyOf(election))",
+    ...inTest("upkeep", "a vacant record is kept if it is written again after it was read")
+  },
+  {
+    name: "the term of a later leader is removed",
+    from: "E28",
+    file: upkeep,
+    find: "store.delete(termKeyOf(election), { revision: term.value.revision })",
+    replace: "store.delete(termKeyOf(election))",
+    ...inTest("upkeep", "a vacant record is kept if it has a new term before it is removed")
+  },
+  {
+    name: "a vacant record is removed while a candidate of the process campaigns",
+    from: "E28",
+    file: upkeep,
+    find: "seen.revision !== observed.revision || candidacies.standsFor(election)",
+    replace: "seen.revision !== observed.revision",
+    ...inTest("upkeep", "a vacant record is kept if a candidate of the service begins while the record is read")
+  },
+  {
+    name: "a service without a candidate removes records",
+    from: "E28",
+    file: upkeep,
+    find: "if (candidacies.haveBegun) {",
+    replace: "if (candidacies !== undefined) {",
+    ...inTest(
+      "upkeep",
+      "records are removed by a service whose candidates have ended, and by none that had no candidate"
     )
   },
   {

@@ -79,19 +79,29 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
 export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(timingsSetting("timings", timings))
 
+/** Sooner, a candidate that comes back would begin with the first term again. */
+const removeVacantAfter = withDefault(duration(Duration.hours(1)), Duration.days(1))
+
+export interface LayerOptions {
+  readonly times: TermTimings
+  readonly leaveTimeout: Duration.Duration
+  readonly removeVacantAfter: Duration.Duration
+}
+
 /** The options of the service. Its timings are those in `options`, or else `otherwise`. */
 export const toLayerOptions = (
   options: Options | undefined,
   otherwise: Timings
-): Effect.Effect<{ readonly times: TermTimings; readonly leaveTimeout: Duration.Duration }, InvalidConfig> =>
-  Effect.fromResult(read("options", options, { timings: optional(timingsSetting), leaveTimeout })).pipe(
-    Effect.flatMap(({ leaveTimeout, timings }) =>
-      Effect.map(
-        timings === undefined ? toTimes(otherwise) : Effect.succeed(timings),
-        (times) => ({ times, leaveTimeout })
+): Effect.Effect<LayerOptions, InvalidConfig> =>
+  Effect.fromResult(read("options", options, { timings: optional(timingsSetting), leaveTimeout, removeVacantAfter }))
+    .pipe(
+      Effect.flatMap(({ timings, ...rest }) =>
+        Effect.map(
+          timings === undefined ? toTimes(otherwise) : Effect.succeed(timings),
+          (times) => ({ times, ...rest })
+        )
       )
     )
-  )
 
 /** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000

@@ -4,7 +4,7 @@
  */
 import { type Held, largestCounter, leaseFor, longestLease, type Seen } from "./record.ts"
 
-/** The lease of a held record. `Guessed` if the record cannot be decoded: what was found in its text. */
+/** The lease of a held record. `Guessed` if the record cannot be decoded: the value in its text, if any. */
 export type HeldLease =
   | { readonly _tag: "Known"; readonly leaseMillis: number }
   | { readonly _tag: "Guessed"; readonly leaseMillis: number | undefined }
@@ -89,6 +89,13 @@ const waitFor = ({ _tag, leaseMillis = 0 }: HeldLease, { leaseDuration }: Challe
  */
 export const longestWaitFor = ({ _tag, leaseMillis = 0 }: HeldLease): number =>
   _tag === "Known" ? leaseFor(leaseMillis) : longestLease
+
+/**
+ * Whether an election can be forgotten: its key has been absent for the whole lease of the last leader, or had none.
+ * Sooner, a candidate could win while that leader is valid, after an operator has purged its record (E8).
+ */
+export const isForgettable = ({ lastHeld, seen, since }: Observation, now: number): boolean =>
+  seen._tag === "Absent" && (lastHeld === undefined || now - since >= longestWaitFor(lastHeld))
 
 export const standing = (observation: Observation, candidate: Challenger): Stand => {
   const { lastHeld, seen, since } = observation

@@ -15,8 +15,8 @@ import { forkReported } from "../fibers.ts"
 import { annotate, causeOf, Repeated, Undecodables } from "../logs.ts"
 import { backoff, isClosed, isRefusal } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
-import { isSame, nextObservation, type Observation } from "./challenger.ts"
-import { absent, electionOf, fromEntry, keyOf, keyPrefix, type Seen } from "./record.ts"
+import { isForgettable, isSame, nextObservation, type Observation } from "./challenger.ts"
+import { absent, electionOf, fromEntry, keyOf, keyPrefix, type Seen, type Vacant } from "./record.ts"
 
 /** The backoff before a failed watch is reopened. It has jitter. */
 const shortestPause = Duration.millis(250)
@@ -89,6 +89,24 @@ export class Observations {
       for (const wake of Array.from(this.waiting.get(election) ?? [])) wake()
     }
     return observation
+  }
+
+  /** The elections that were observed vacant, with their records. */
+  get vacant(): ReadonlyMap<string, Vacant> {
+    const found = new Map<string, Vacant>()
+    for (const [election, { seen }] of this.byElection) if (seen._tag === "Vacant") found.set(election, seen)
+    return found
+  }
+
+  /** Forgets the elections without a record and without a leader that may be valid, and returns their names. */
+  forget(isInUse: (election: string) => boolean): ReadonlyArray<string> {
+    const now = monotonicMillis(this.clock)
+    const forgotten: Array<string> = []
+    for (const [election, observation] of this.byElection) {
+      if (isForgettable(observation, now) && !this.waiting.has(election) && !isInUse(election)) forgotten.push(election)
+    }
+    for (const election of forgotten) this.byElection.delete(election)
+    return forgotten
   }
 
   /** Takes in the state of a key, and logs a record that cannot be decoded. */

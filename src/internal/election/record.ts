@@ -15,6 +15,12 @@ export const keyOf = (election: string): string => `${keyPrefix}.${election}`
 
 export const electionOf = (key: string): string => key.slice(keyPrefix.length + 1)
 
+/** The key that the terms of an election will be guarded by. No version writes it yet. */
+export const termKeyOf = (election: string): string => `term.${election}`
+
+/** The key of requests that a leader resigns. No version writes it yet. */
+export const stepDownKeyOf = (election: string): string => `stepdown.${election}`
+
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** Counters must be able to grow: a record with a larger counter is from another writer, and cannot be decoded. */
@@ -95,6 +101,7 @@ export type Seen =
   }
 
 export type Held = Extract<Seen, { readonly _tag: "Held" }>
+export type Vacant = Extract<Seen, { readonly _tag: "Vacant" }>
 
 export const absent: Seen = { _tag: "Absent" }
 
