@@ -178,14 +178,18 @@ export class Election extends Context.Service<Election, {
   readonly leader: (election: string) => Effect.Effect<Option.Option<LeaderRecord>, ElectionError>
   /**
    * Emits the current leader of an election, and then each change: a win, a loss,
-   * and metadata that the leader proclaims. Renewals emit nothing.
+   * metadata that the leader proclaims, and the state `Releasing` while its work
+   * stops. Renewals emit nothing else.
    *
    * **Details**
    *
    * None means that there is no leader, or that the leader has not renewed for
    * its whole lease. All streams of one service share one watch, which is
    * reopened after a failure. Fails with `InvalidName`, and with a `KVStoreError`
-   * if the creation time of the bucket cannot be read.
+   * if the store refuses the watch permanently, for example because a permission is
+   * missing, or if the creation time of the bucket cannot be read. While a candidate
+   * of this service keeps the watch open, a stream that is started again can fail for
+   * 6 seconds after the permission was granted.
    *
    * **Gotchas**
    *
@@ -257,6 +261,13 @@ export interface Options {
    * all registrations and leaderships that end together.
    */
   readonly leaveTimeout?: Duration.Input | undefined
+  /**
+   * The age, by the store's clock, at which the record of an election without a leader is removed from the bucket. The
+   * election then begins with term 1 again; tokens still grow. The records are removed by services with candidates,
+   * each at random times, but never those of elections for which they have a candidate. Markers of the removed records
+   * stay in the bucket: see `purgeTombstones` of the store. At least 1 hour. Default 1 day.
+   */
+  readonly removeVacantAfter?: Duration.Input | undefined
 }
 
 /**
@@ -265,8 +276,8 @@ export interface Options {
  *
  * **Details**
  *
- * `leaseDuration > renewDeadline >= 2 x renewInterval`, and `renewInterval` is at
- * least 10 ms.
+ * `leaseDuration > renewDeadline >= 2 x renewInterval`, `leaseDuration` is at most
+ * 1 hour, and `renewInterval` is at least 10 ms.
  *
  * A NATS cluster that loses a node may reject writes for 4 to 9 seconds. With a
  * `renewDeadline` below 12 seconds, such an outage can end leadership: a layer on
@@ -312,7 +323,8 @@ export interface CandidateOptions {
   readonly timings?: Timings | undefined
   /**
    * A JSON object for observers. It is copied when it is passed. The record with
-   * this metadata must fit into the `maxValueSize` of the bucket. Default: `{}`.
+   * this metadata, and the digits that later renewals add, must fit into the
+   * `maxValueSize` of the bucket and the `max_payload` of the server. Default: `{}`.
    */
   readonly metadata?: Metadata | undefined
   /**

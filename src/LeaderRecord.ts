@@ -14,7 +14,7 @@ import { Metadata } from "./ServiceInstance.ts"
  * **Details**
  *
  * Renewals do not change a record: two records of one term are equal unless the
- * leader has changed its metadata with `proclaim`.
+ * leader has changed its metadata with `proclaim`, or its work is stopping.
  *
  * @category models
  * @since 0.1.0
@@ -30,6 +30,12 @@ export class LeaderRecord extends Schema.Class<LeaderRecord>("effect-aegis/Leade
   token: FencingToken,
   /** When the leader sent the write that won, by its wall clock. For display: clocks of two hosts can differ. */
   electedAt: Schema.DateTimeUtc,
+  /**
+   * - `Leading`: the leader leads
+   * - `Releasing`: its work is stopping, and leadership is handed over when it has stopped. It comes with the next
+   *   renewal, so observers do not see it if the work stops within one `renewInterval`
+   */
+  state: Schema.Literals(["Leading", "Releasing"]),
   /** The metadata that the leader campaigned with or has proclaimed since. */
   metadata: Metadata
 }) {}

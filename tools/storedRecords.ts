@@ -90,7 +90,8 @@ const damaged = (bytes: Uint8Array, chance: Chance): Uint8Array => {
   return copy
 }
 
-const hostile = (fields: object, chance: Chance): Uint8Array => {
+/** A record as JSON text with other fields, or with other bytes. */
+export const hostile = (fields: object, chance: Chance): Uint8Array => {
   const bytes = encoder.encode(changedText(fields, chance))
   return chance.below(4) === 0 ? damaged(bytes, chance) : bytes
 }

@@ -27,6 +27,11 @@ export const addUnsafe = (
   own.modifyUnsafe(by, context)
   if (own.valueUnsafe(context).value === 0) Metric.removeUnsafe(own, context)
 }
+/** Removes the series of a subject that is forgotten. */
+export const forget = (
+  metric: Metric.Counter<number> | Metric.Histogram<number>,
+  attributes: Attributes
+): Effect.Effect<void> => Metric.remove(Metric.withAttributes<number, unknown>(metric, attributes))
 
 /** A series of a gauge. */
 export interface Series {

@@ -33,6 +33,10 @@ export const backoff = (shortest: Duration.Duration, longest: Duration.Duration)
 /** Whether the connection of the store is closed: then no attempt can succeed. */
 export const isClosed = ({ reason }: KVStoreError): boolean => reason._tag === "Unavailable" && !reason.isRetryable
 
+/** Whether the store refused a request permanently: it was not applied, and a retry would be refused too. */
+export const isRefusal = ({ isRetryable, reason }: KVStoreError): boolean =>
+  !isRetryable && reason._tag !== "OutcomeUnknown"
+
 // -----------------------------------------------------------------------------
 // answers
 // -----------------------------------------------------------------------------

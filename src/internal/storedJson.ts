@@ -13,7 +13,7 @@ export const mostLevels = 256
 export const mostLevelsOfMetadata = mostLevels - 1
 
 /** The largest record of an instance or a leader that is decoded. Parsing a larger one would block the event loop. */
-const largestRecord = 1024 * 1024
+export const largestRecord = 1024 * 1024
 
 /** The largest record that can be stored in a bucket and decoded. */
 export const recordLimit = ({ maxValueSize = largestRecord }: { readonly maxValueSize: number | undefined }): number =>

@@ -166,7 +166,9 @@ describe("Election.layerSingleton", () => {
       const { seen, work } = makeWork((count) => count === 1 ? Effect.fail(new Broken()) : Effect.never)
       const process = yield* startProcess(yield* openBucket(), { timings: Election.resilient })
       yield* build(process, work, { candidateId: "one" })
+      yield* settled
       yield* TestClock.adjust("1500 millis")
+      yield* settled
       assert.deepStrictEqual([seen.runs, seen.running], [2, 1])
     }))
 

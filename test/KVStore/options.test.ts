@@ -42,7 +42,8 @@ const countingStore = Effect.fnUntraced(function*(asked: Asked) {
     at: () => ask,
     removeUpTo: () => ask,
     status: ask,
-    reachability: Stream.fromEffect(ask)
+    reachability: Stream.fromEffect(ask),
+    valueLimit: () => 1
   }
   return KVStore.KVStore.of(makeStore(backend))
 })

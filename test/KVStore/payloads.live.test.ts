@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { valueLimitOf } from "../../src/internal/valueLimit.ts"
 import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import { eventually } from "../../tools/eventually.ts"
@@ -62,6 +63,15 @@ for (const world of worlds) {
               assert.deepStrictEqual(yield* store.keys(), foreign)
             }))
         }
+
+        it.effect("valueLimitOf leaves room for a condition on a revision of 16 digits", () =>
+          Effect.gen(function*() {
+            const store = yield* open(1)
+            const size = valueLimitOf(store)
+            assert.strictEqual(size, limit - conditionSize - 15)
+            const revision = yield* store.put("a", bytes("1"))
+            yield* store.put("a", bytes("v".repeat(size)), { revision })
+          }))
 
         it.effect("a value of exactly the limit is stored, and one byte more is ValueTooLarge with the limit", () =>
           Effect.gen(function*() {

@@ -34,4 +34,10 @@ export const vacant = (revision: number, fields?: Partial<StoredRecord>): Vacant
   record: recordOf({ ...fields, vacant: true })
 })
 
-export const undecodable = (revision: number): Seen => ({ _tag: "Undecodable", revision, created })
+export const undecodable = (revision: number, leaseMillis?: number): Seen => ({
+  _tag: "Undecodable",
+  revision,
+  created,
+  leaseMillis,
+  cause: "not a record"
+})

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Current } from "../../src/internal/broadcast.ts"
 import { keepReachability, type Reachability } from "../../src/internal/reachability.ts"
+import { keepValueLimit, valueLimitOf } from "../../src/internal/valueLimit.ts"
 import * as KVStore from "../../src/KVStore.ts"
 
 /** One request to the store. */
@@ -91,6 +92,8 @@ export interface Link {
   /** Cuts the process off: its watches receive nothing until `heal`, and the store knows that it is out of reach. */
   readonly cut: Effect.Effect<void>
   readonly heal: Effect.Effect<void>
+  /** Sets the largest value that the connection can send, in bytes. */
+  readonly limit: (bytes: number) => Effect.Effect<void>
   /** Fails every open watch. */
   readonly loseWatches: Effect.Effect<void>
   /** All requests so far. */
@@ -104,6 +107,7 @@ export interface Link {
 export const makeLink = (): Link => {
   let current: Fault | undefined
   let lag = Effect.void
+  let largest = Number.POSITIVE_INFINITY
   const reached = Latch.makeUnsafe(true)
   const reach = new Current<Reachability>({ _tag: "Reachable", at: 0 })
   const setReach = (_tag: Reachability["_tag"]) =>
@@ -134,6 +138,10 @@ export const makeLink = (): Link => {
       Effect.sync(() => {
         lag = pause
       }),
+    limit: (bytes) =>
+      Effect.sync(() => {
+        largest = bytes
+      }),
     cut: Effect.andThen(reached.close, setReach("Unreachable")),
     heal: Effect.andThen(setReach("Reachable"), reached.open),
     loseWatches: Effect.suspend(() => {
@@ -144,30 +152,33 @@ export const makeLink = (): Link => {
     layer: Layer.effect(
       KVStore.KVStore,
       Effect.map(KVStore.KVStore, (store) =>
-        keepReachability({
-          config: store.config,
-          clock: store.clock,
-          get: (key, options) => through({ operation: "get", key }, store.get(key, options)),
-          put: (key, value, options) =>
-            through({ operation: "put", key, value, options }, store.put(key, value, options)),
-          delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
-          purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
-          history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
-          keys: (filter = ">") => through({ operation: "keys", key: String(filter) }, store.keys(filter)),
-          entries: (filter = ">") => through({ operation: "entries", key: String(filter) }, store.entries(filter)),
-          getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
-          stream: (filter) => store.stream(filter),
-          watch: (filter = ">", options) =>
-            Stream.unwrap(
-              through({ operation: "watch", key: String(filter) }, Effect.sync(() => store.watch(filter, options)))
-            )
-              .pipe(
-                Stream.tap(() => Effect.andThen(reached.await, lag)),
-                Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
-              ),
-          purgeTombstones: (options) => store.purgeTombstones(options),
-          status: through({ operation: "status", key: "" }, store.status)
-        }, reach.changes))
+        keepValueLimit(
+          keepReachability({
+            config: store.config,
+            clock: store.clock,
+            get: (key, options) => through({ operation: "get", key }, store.get(key, options)),
+            put: (key, value, options) =>
+              through({ operation: "put", key, value, options }, store.put(key, value, options)),
+            delete: (key, options) => through({ operation: "delete", key }, store.delete(key, options)),
+            purge: (key, options) => through({ operation: "purge", key }, store.purge(key, options)),
+            history: (key, options) => through({ operation: "history", key }, store.history(key, options)),
+            keys: (filter = ">") => through({ operation: "keys", key: String(filter) }, store.keys(filter)),
+            entries: (filter = ">") => through({ operation: "entries", key: String(filter) }, store.entries(filter)),
+            getMany: (keys) => through({ operation: "getMany", key: [...keys].join(" ") }, store.getMany(keys)),
+            stream: (filter) => store.stream(filter),
+            watch: (filter = ">", options) =>
+              Stream.unwrap(
+                through({ operation: "watch", key: String(filter) }, Effect.sync(() => store.watch(filter, options)))
+              )
+                .pipe(
+                  Stream.tap(() => Effect.andThen(reached.await, lag)),
+                  Stream.interruptWhen(Effect.suspend(() => Deferred.await(watching)))
+                ),
+            purgeTombstones: (options) => store.purgeTombstones(options),
+            status: through({ operation: "status", key: "" }, store.status)
+          }, reach.changes),
+          () => Math.min(largest, valueLimitOf(store))
+        ))
     )
   }
 }

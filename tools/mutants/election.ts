@@ -2,6 +2,7 @@
 import { byTest, type Edit, type Mutant } from "./models.ts"
 
 const observations = "src/internal/election/observations.ts"
+const candidate = "src/internal/election/candidate.ts"
 const campaign = "src/internal/election/campaign.ts"
 const stopping = "src/internal/election/stopping.ts"
 const lateWrites = "src/internal/election/lateWrites.ts"
@@ -11,7 +12,9 @@ const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
 const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
+const record = "src/internal/election/record.ts"
 const tenure = "src/internal/election/tenure.ts"
+const upkeep = "src/internal/election/upkeep.ts"
 const term = "src/internal/election/term.ts"
 
 const put = "store.put(this.key, record, "
@@ -67,8 +70,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger waits for half a lease",
     from: "E7",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
-    replace: "at: since + seen.record.leaseMillis / 2",
+    find: "at: since + leaseFor(seen.record.leaseMillis)",
+    replace: "at: since + leaseFor(seen.record.leaseMillis) / 2",
     scenario: "mixed"
   },
   {
@@ -84,8 +87,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger compares the time of the record with its wall clock",
     from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
-    replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
+    find: "at: since + leaseFor(seen.record.leaseMillis)",
+    replace: "at: seen.created.epochMilliseconds + leaseFor(seen.record.leaseMillis)",
     also: [
       {
         file: observations,
@@ -494,4 +497,175 @@ const liveness: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers, ...liveness]
+/** A bug that only this test in `test/Election` detects. */
+const inTest = (file: string, name: string) => ({ ...byTest, test: { file: `test/Election/${file}.test.ts`, name } })
+
+const records: ReadonlyArray<Mutant> = [
+  {
+    name: "metadata is not compared with the limit of the connection",
+    from: "E1",
+    file: candidate,
+    find: "Math.min(recordLimit(store.config), valueLimitOf(store))",
+    replace: "Math.min(recordLimit(store.config), Math.abs(valueLimitOf(store)) * 9)",
+    ...inTest(
+      "sizes",
+      "campaign and proclaim refuse metadata that a message of the connection cannot carry, and send nothing"
+    )
+  },
+  {
+    name: "a vacant record has the metadata of the leader",
+    from: "E4",
+    file: tenure,
+    find: "metadata: vacant ? {} : metadata",
+    replace: "metadata",
+    ...inTest("sizes", "leadership is handed over, although its renewals no longer fit")
+  },
+  {
+    name: "renewals do not show that the work of the leader stops",
+    from: "E23",
+    file: tenure,
+    find: "this.state._tag === \"Releasing\" && !vacant",
+    replace: "this.state._tag === \"Releasing\" && vacant",
+    ...inTest(
+      "observers",
+      "observers see that the work of a leader stops from its next renewal on, and a challenger still waits"
+    )
+  },
+  {
+    name: "a lease of any length in a record counts",
+    from: "E5, a record with a lease of a year outlived its removal",
+    file: record,
+    find: "Math.min(leaseMillis, longestLease)",
+    replace: "leaseMillis",
+    ...inTest("longLeases", "a record with a lease of a year counts for an hour after its removal, and this is logged")
+  },
+  {
+    name: "a wait for a long lease after the removal of its record is not logged",
+    from: "E5",
+    file: "src/internal/election/longWaits.ts",
+    find: "seen._tag === \"Absent\" && lastHeld",
+    replace: "seen._tag === \"Vacant\" && lastHeld",
+    ...inTest("longLeases", "a record with a lease of a year counts for an hour after its removal, and this is logged")
+  },
+  {
+    name: "a candidate with a short lease waits only for it if a record cannot be decoded",
+    from: "E5, a leader with the default timings may be valid for longer",
+    file: challenger,
+    find: "Math.max(leaseMillis, leaseDuration, shortestGuess)",
+    replace: "Math.max(leaseMillis, leaseDuration)",
+    ...inTest("hostileRecords", "a candidate waits for 20 seconds if a record does not decode")
+  },
+  {
+    name: "the lease in a record that cannot be decoded is not read",
+    from: "E5",
+    file: challenger,
+    find: "lastHeld: { _tag: \"Guessed\", leaseMillis: seen.leaseMillis }",
+    replace: "lastHeld: { _tag: \"Guessed\", leaseMillis: undefined }",
+    ...inTest(
+      "hostileRecords",
+      "a candidate waits for the lease in its text if a record does not decode, and is removed"
+    )
+  },
+  {
+    name: "a candidate writes a term that no candidate can decode",
+    from: "E4, it was superseded by its own record, again and again",
+    file: challenger,
+    find: "termOf(known) + 1",
+    replace: "known.term + 1",
+    ...inTest("hostileRecords", "a candidate wins with the first term if the next one could not be decoded")
+  },
+  {
+    name: "observe waits for a watch that the store refuses",
+    from: "E6",
+    file: observations,
+    find: "if (isRefusal(error)) this.refuse(error)",
+    replace: "",
+    ...inTest("refusedWatches", "observe fails when the watch is refused while it is open, also beside a candidate")
+  },
+  {
+    name: "a candidate without the right to watch reads once per lease",
+    from: "E6",
+    file: campaign,
+    find: "observations.isRefused ? times.renewInterval : times.leaseDuration",
+    replace: "times.leaseDuration",
+    ...inTest(
+      "refusedWatches",
+      "a candidate whose watch is refused from the start of the campaign on wins within 1.2 renewInterval after a hand-over"
+    )
+  },
+  {
+    name: "a refused watch does not wake the candidates",
+    from: "E6",
+    file: observations,
+    find: "for (const waiting of Array.from(this.waiting.values())) for (const wake of Array.from(waiting)) wake()",
+    replace: "",
+    ...inTest(
+      "refusedWatches",
+      "a candidate whose watch is refused from a later time on wins within 1.2 renewInterval after a hand-over"
+    )
+  },
+  {
+    name: "an election is forgotten as soon as its record is removed",
+    from: "E29, two candidates led after an operator's purge",
+    file: challenger,
+    find: "now - since >= longestWaitFor(lastHeld)",
+    replace: "now - since >= 0",
+    ...inTest(
+      "upkeep",
+      "an election is not forgotten before the lease of a leader whose record was purged has ended"
+    )
+  },
+  {
+    name: "a vacant record is removed although it was written again",
+    from: "E29",
+    file: upkeep,
+    find: "seen._tag !== \"Vacant\" || seen.revision !== observed.revision ||",
+    replace: "seen._tag !== \"Vacant\" ||",
+    ...inTest("upkeep", "a vacant record is kept if it is written again before it is read")
+  },
+  {
+    name: "a vacant record is removed without a condition",
+    from: "E29",
+    file: upkeep,
+    find: "store.delete(keyOf(election), { revision: seen.revision })",
+    replace: "store.delete(keyOf(election))",
+    ...inTest("upkeep", "a vacant record is kept if it is written again after it was read")
+  },
+  {
+    name: "the term of a later leader is removed",
+    from: "E29",
+    file: upkeep,
+    find: "store.delete(termKeyOf(election), { revision: term.value.revision })",
+    replace: "store.delete(termKeyOf(election))",
+    ...inTest("upkeep", "a vacant record is kept if it has a new term before it is removed")
+  },
+  {
+    name: "a vacant record is removed while a candidate of the process campaigns",
+    from: "E29",
+    file: upkeep,
+    find: "seen.revision !== observed.revision || candidacies.standsFor(election)",
+    replace: "seen.revision !== observed.revision",
+    ...inTest("upkeep", "a vacant record is kept if a candidate of the service begins while the record is read")
+  },
+  {
+    name: "a service without a candidate removes records",
+    from: "E29",
+    file: upkeep,
+    find: "if (candidacies.haveBegun) {",
+    replace: "if (candidacies !== undefined) {",
+    ...inTest(
+      "upkeep",
+      "records are removed by a service whose candidates have ended, and by none that had no candidate"
+    )
+  },
+  {
+    name: "renewals repeat metadata that is too large",
+    from: "E18",
+    file: tenure,
+    find: "this.metadata = this.storedMetadata",
+    replace: "this.storedMetadata = this.metadata",
+    ...inTest("sizes", "a proclamation without an answer that turns out to be too large costs no leadership")
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers, ...liveness, ...records]

@@ -23,8 +23,9 @@ import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { CampaignFailures } from "./campaignFailures.ts"
 import type { Candidacies } from "./candidacies.ts"
-import { standing } from "./challenger.ts"
+import { nextTerm, standing } from "./challenger.ts"
 import type { LateWrites } from "./lateWrites.ts"
+import { longWait } from "./longWaits.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
@@ -104,32 +105,21 @@ const read = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVS
     return Effect.matchEffect(Effect.timed(look), {
       onFailure: (error) => afterFailure(campaigning, error),
       onSuccess: ([took, seen]) => {
-        observations.see(tenure.options.election, seen)
-        return failures.answered(Duration.toMillis(took))
+        return Effect.andThen(
+          observations.seen(tenure.options.election, seen),
+          failures.answered(Duration.toMillis(took))
+        )
       }
     })
   })
-
-/** A leader with other timings decides how long its candidates wait: this is seldom meant. */
-const reportLongLease = (
-  election: string,
-  { candidateId, leaseMillis }: { readonly candidateId: string; readonly leaseMillis: number },
-  { leaseDuration }: TermTimings
-): Effect.Effect<void> =>
-  Effect.logWarning(
-    `the leader of "${election}", ${candidateId}, has a lease of ${
-      Duration.format(Duration.millis(leaseMillis))
-    }, which is ` +
-      `longer than the own leaseDuration of ${Duration.format(Duration.millis(leaseDuration))}: if it crashes, this ` +
-      "candidate waits for that time"
-  )
 
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
 const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
     const { candidate, services: { clock, observations, sitsOut } } = campaigning
     const { election, times } = candidate
-    // Reads the key about once per lease, in case the watch is silent without failing (E6).
+    // Reads the key about once per lease, in case the watch is silent without failing, and about once per renewInterval
+    // without the right to watch (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(campaigning, tenure)
@@ -139,7 +129,7 @@ const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KV
       const observation = observations.observation(election)
       if (observation !== undefined && tenure.claim(observation.seen) === "won") return
       const now = monotonicMillis(clock)
-      const readAgainAt = readAt + backstop * times.leaseDuration
+      const readAgainAt = readAt + backstop * (observations.isRefused ? times.renewInterval : times.leaseDuration)
       if (observation === undefined || now >= readAgainAt) {
         readAt = now
         yield* read(campaigning, tenure)
@@ -148,15 +138,13 @@ const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KV
       const may = standing(observation, { ...times, priority: candidate.priority })
       const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
       if (now < at) {
-        const { seen } = observation
-        if (seen._tag === "Held" && seen.record.leaseMillis > times.leaseDuration) {
-          yield* waits.log(seen.record.candidateId, reportLongLease(election, seen.record, times))
-        }
+        const long = longWait(election, observation, times.leaseDuration)
+        if (long !== undefined) yield* waits.log(long.reason, Effect.logWarning(long.line))
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
       } else if (yield* withoutParentSpan(isHealthy(candidate))) {
         yield* health.ended()
-        if ((yield* attempt(campaigning, tenure, may.on, observation.term + 1)) === "won") return
+        if ((yield* attempt(campaigning, tenure, may.on, nextTerm(observation))) === "won") return
       } else {
         yield* health.log(
           "unhealthy",

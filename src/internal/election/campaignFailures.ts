@@ -9,7 +9,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { electionCampaignFailures } from "../../Metrics.ts"
 import { causeOf, Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
-import { conflictPause, isClosed } from "../retry.ts"
+import { conflictPause, isClosed, isRefusal } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
 import { attemptTimeout } from "./requests.ts"
 import type { TermTimings } from "./tenure.ts"
@@ -19,9 +19,6 @@ const shortestPause = 100
 
 /** In milliseconds: the longest pause while the election is free, or while the store does not answer. */
 const shortPause = 500
-
-/** Whether the store has refused the request, and would refuse the next one too, unless somebody mends the cause. */
-export const isRefusal = (error: KVStoreError): boolean => !error.isRetryable && error.reason._tag !== "OutcomeUnknown"
 
 export class CampaignFailures {
   private readonly election: string

@@ -13,12 +13,15 @@ import {
   electionLastRenewal,
   electionLosses,
   electionOverruns,
-  electionTerms
+  electionRenewalDuration,
+  electionRenewals,
+  electionTerms,
+  electionWorkFailures
 } from "../../Metrics.ts"
 import { forkReported } from "../fibers.ts"
-import { type Series, series, update } from "../metrics.ts"
+import { forget, type Series, series, update } from "../metrics.ts"
 import { type OpenSpan, start } from "../spans.ts"
-import { wholeMillis } from "../time.ts"
+import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Tenure } from "./tenure.ts"
 
 const losses: { readonly [Reason in LossReason]: string } = {
@@ -126,8 +129,51 @@ const startCounters = (election: string): Effect.Effect<void> =>
     Effect.andThen(update(electionTerms, { election }, 0), update(electionOverruns, { election }, 0))
   )
 
+/** Removes the series of an election. Those of its candidates are removed with them. */
+const removeCounters = (election: string): Effect.Effect<void> =>
+  Effect.all([
+    ...Object.keys(losses).map((reason) => forget(electionLosses, { election, reason })),
+    ...["success", "conflict", "error"].map((outcome) => forget(electionRenewals, { election, outcome })),
+    forget(electionTerms, { election }),
+    forget(electionRenewalDuration, { election }),
+    forget(electionOverruns, { election }),
+    forget(electionWorkFailures, { election })
+  ], { discard: true })
+
+/**
+ * In milliseconds, in addition to its lease: an attempt without an answer can land after its campaign has ended, and a
+ * singleton campaigns again after a pause of up to 1.2 minutes.
+ */
+const usedFor = 120_000
+
 export class Candidacies {
   private readonly all = new Map<Candidacy, Tenure>()
+  /** Until when an election counts as in use after its last campaign, in monotonic milliseconds. */
+  private readonly usedUntil = new Map<string, number>()
+  /** The elections that have counters. */
+  private readonly counted = new Set<string>()
+
+  /** Whether a candidate of this service has ever campaigned. */
+  haveBegun = false
+
+  /** Whether a candidate of this service campaigns or leads. */
+  standsFor(election: string): boolean {
+    return Array.from(this.all.values()).some(({ options }) => options.election === election)
+  }
+
+  /** The elections of candidates, also of those that have ended a moment ago. */
+  inUse(now: number): ReadonlySet<string> {
+    for (const [election, until] of this.usedUntil) if (until <= now) this.usedUntil.delete(election)
+    return new Set([...this.usedUntil.keys(), ...Array.from(this.all.values(), ({ options }) => options.election)])
+  }
+
+  /** Removes the counters of elections that are forgotten. */
+  readonly forget = (elections: ReadonlyArray<string>): Effect.Effect<void> =>
+    Effect.forEach(
+      elections.filter((election) => this.counted.delete(election)),
+      removeCounters,
+      { discard: true }
+    )
 
   /** Adds a campaign, with the tenure that `makeTenure` returns, until the scope closes. */
   readonly add = Effect.fnUntraced({ self: this }, function*(
@@ -138,12 +184,19 @@ export class Candidacies {
     const isLeader = yield* series(electionIsLeader, attributes)
     const lastRenewal = yield* series(electionLastRenewal, attributes)
     yield* isLeader.set(0)
+    this.haveBegun = true
+    this.counted.add(election)
     yield* startCounters(election)
     const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
     const tenure = makeTenure(candidacy)
     yield* Effect.acquireRelease(
       Effect.sync(() => this.all.set(candidacy, tenure)),
-      () => Effect.sync(() => this.all.delete(candidacy))
+      () =>
+        Effect.sync(() => {
+          this.all.delete(candidacy)
+          const { clock, times } = tenure.options
+          this.usedUntil.set(election, monotonicMillis(clock) + times.leaseDuration + usedFor)
+        })
     )
     return { candidacy, tenure }
   })

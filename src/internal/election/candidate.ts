@@ -10,6 +10,7 @@ import {
   InvalidName,
   ValueTooLarge
 } from "../../ElectionError.ts"
+import type { KVStore } from "../../KVStore.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { healthCheckSetting } from "../healthCheck.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
@@ -29,8 +30,10 @@ import {
   text,
   withDefault
 } from "../options.ts"
+import { recordLimit } from "../storedJson.ts"
+import { valueLimitOf } from "../valueLimit.ts"
 import type { Candidate } from "./campaign.ts"
-import { largestSize } from "./record.ts"
+import { largestSize, longestLease } from "./record.ts"
 import { shortestDeadline } from "./requests.ts"
 import type { TermTimings } from "./tenure.ts"
 
@@ -55,7 +58,7 @@ export const checkName = (election: string): InvalidName | undefined =>
 const shortestRenewal = 10
 
 const timingSettings = group({
-  leaseDuration: duration(Duration.zero),
+  leaseDuration: duration(Duration.zero, Duration.millis(longestLease)),
   renewDeadline: duration(Duration.zero),
   renewInterval: duration(Duration.zero)
 })
@@ -83,19 +86,29 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
 export const toTimes = (timings: Timings): Effect.Effect<TermTimings, InvalidConfig> =>
   Effect.fromResult(timingsSetting("timings", timings))
 
+/** Sooner, a candidate that comes back would begin with the first term again. */
+const removeVacantAfter = withDefault(duration(Duration.hours(1)), Duration.days(1))
+
+export interface LayerOptions {
+  readonly times: TermTimings
+  readonly leaveTimeout: Duration.Duration
+  readonly removeVacantAfter: Duration.Duration
+}
+
 /** The options of the service. Its timings are those in `options`, or else `otherwise`. */
 export const toLayerOptions = (
   options: Options | undefined,
   otherwise: Timings
-): Effect.Effect<{ readonly times: TermTimings; readonly leaveTimeout: Duration.Duration }, InvalidConfig> =>
-  Effect.fromResult(read("options", options, { timings: optional(timingsSetting), leaveTimeout })).pipe(
-    Effect.flatMap(({ leaveTimeout, timings }) =>
-      Effect.map(
-        timings === undefined ? toTimes(otherwise) : Effect.succeed(timings),
-        (times) => ({ times, leaveTimeout })
+): Effect.Effect<LayerOptions, InvalidConfig> =>
+  Effect.fromResult(read("options", options, { timings: optional(timingsSetting), leaveTimeout, removeVacantAfter }))
+    .pipe(
+      Effect.flatMap(({ timings, ...rest }) =>
+        Effect.map(
+          timings === undefined ? toTimes(otherwise) : Effect.succeed(timings),
+          (times) => ({ times, ...rest })
+        )
       )
     )
-  )
 
 /** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000
@@ -117,6 +130,9 @@ export const makeId = Effect.map(
   Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )
+
+/** The largest record that the bucket can store and the connection can send, in bytes. */
+export const sizeLimit = (store: KVStore["Service"]): number => Math.min(recordLimit(store.config), valueLimitOf(store))
 
 /** `times` are the timings of the service, for a candidate without its own. `limit` is that of a record. */
 export const toCandidate = (

@@ -42,6 +42,8 @@ const settle = (observations: Observations, tenure: Tenure): Effect.Effect<void>
 export class LateWrites {
   private readonly followed: Effect.Effect<Observations, never, Scope.Scope>
   private readonly scope: Scope.Scope
+  /** The number of tenures that are watched, by election. */
+  private readonly open = new Map<string, number>()
 
   /** `scope` is that of the service: the outcome can become known after the campaign has ended. */
   constructor(followed: Effect.Effect<Observations, never, Scope.Scope>, scope: Scope.Scope) {
@@ -49,12 +51,26 @@ export class LateWrites {
     this.scope = scope
   }
 
+  /** Whether an attempt of this service for the election may still land. */
+  isOpen(election: string): boolean {
+    return this.open.has(election)
+  }
+
+  private count(election: string, by: 1 | -1): void {
+    const count = (this.open.get(election) ?? 0) + by
+    if (count === 0) this.open.delete(election)
+    else this.open.set(election, count)
+  }
+
   /** Call after the work has stopped and the leadership was released. */
   watch(tenure: Tenure): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!tenure.mayLandLate) return Effect.void
       const { election } = tenure.options
-      const settled = Effect.scoped(Effect.flatMap(this.followed, (observations) => settle(observations, tenure)))
+      this.count(election, 1)
+      const settled = Effect.scoped(Effect.flatMap(this.followed, (observations) => settle(observations, tenure))).pipe(
+        Effect.ensuring(Effect.sync(() => this.count(election, -1)))
+      )
       return Effect.asVoid(
         Effect.provideService(forkReported(`late writes of "${election}"`, settled), Scope.Scope, this.scope)
       )

@@ -15,9 +15,8 @@ import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { toMetadata } from "../metadata.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { recordLimit } from "../storedJson.ts"
 import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
-import { checkSize, failure } from "./candidate.ts"
+import { checkSize, failure, sizeLimit } from "./candidate.ts"
 import { ownEnd, stop } from "./stopping.ts"
 import type { Tenure } from "./tenure.ts"
 
@@ -43,7 +42,7 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
     lossReason: Effect.sync(() => Option.fromUndefinedOr(tenure.endReason)),
     proclaim: (metadata: Metadata) =>
       Effect.fromResult(toMetadata(metadata)).pipe(
-        Effect.tap((checked) => checkSize(tenure.options, checked, recordLimit(store.config))),
+        Effect.tap((checked) => checkSize(tenure.options, checked, sizeLimit(store))),
         Effect.flatMap((checked) => tenure.proclaim(checked)),
         Effect.flatMap((outcome) => outcome === "landed" ? Effect.void : isOver),
         Effect.mapError(failure("proclaim", election))

@@ -13,7 +13,7 @@ import { LeaderRecord } from "../../LeaderRecord.ts"
 import { wholeMillis } from "../time.ts"
 import { remainingLease } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
-import { electedRevisionOf, fromRead, type Held, keyOf } from "./record.ts"
+import { electedRevisionOf, fromRead, type Held, keyOf, releasing } from "./record.ts"
 
 /** The remaining milliseconds of the lease in a record. At 0 another candidate can lead. */
 const left = (store: KVStore["Service"], observations: Observations, election: string, seen: Held): number =>
@@ -26,6 +26,7 @@ const toLeader = (election: string, seen: Held, epoch: number): LeaderRecord =>
     term: seen.record.term,
     token: new FencingToken({ epoch, revision: electedRevisionOf(seen) }),
     electedAt: seen.record.electedAt,
+    state: seen.record.state === releasing ? "Releasing" : "Leading",
     metadata: seen.record.metadata
   })
 
@@ -87,7 +88,7 @@ const nextChange = (
         given = current
         return [current]
       }
-      const changed = observations.changed(election, observation)
+      const changed = Effect.raceFirst(observations.changed(election, observation), observations.refused)
       yield* remaining > 0 ? Effect.raceFirst(changed, Effect.sleep(wholeMillis(remaining))) : changed
     }
   })

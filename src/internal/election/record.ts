@@ -7,8 +7,7 @@ import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { nonceLength } from "../identity.ts"
-import { longest } from "../options.ts"
-import { textOfRecord } from "../storedJson.ts"
+import { largestRecord, textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "election"
 
@@ -16,13 +15,22 @@ export const keyOf = (election: string): string => `${keyPrefix}.${election}`
 
 export const electionOf = (key: string): string => key.slice(keyPrefix.length + 1)
 
+/** The key that the terms of an election will be guarded by. No version writes it yet. */
+export const termKeyOf = (election: string): string => `term.${election}`
+
+/** The key of requests that a leader resigns. No version writes it yet. */
+export const stepDownKeyOf = (election: string): string => `stepdown.${election}`
+
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** Counters must be able to grow: a record with a larger counter is from another writer, and cannot be decoded. */
-const largestCounter = 2 ** 52
+export const largestCounter = 2 ** 52
 
-/** The longest lease that a candidate can configure. A longer lease, from another writer, would block the election. */
-const longestLease = Duration.toMillis(longest)
+/**
+ * The longest lease that a candidate can configure, in milliseconds. A longer lease, from another writer, counts as this:
+ * it would block the election, and outlive the removal of its record (E5).
+ */
+export const longestLease = Duration.toMillis(Duration.hours(1))
 
 export const StoredRecord = Schema.Struct({
   candidateId: Schema.String,
@@ -34,15 +42,20 @@ export const StoredRecord = Schema.Struct({
   term: Counter,
   /** The number of this write among the writes of this nonce: it shows WHICH attempt landed (E3). */
   attempt: Counter,
-  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(longestLease)),
+  leaseMillis: Schema.Finite.check(Schema.isGreaterThan(0)),
   /** By the winner's wall clock, for display. */
   electedAt: Schema.DateTimeUtc,
   /** The revision of the write that won. Absent in that write itself. */
   electedRevision: Schema.optionalKey(Counter),
   /** True after a hand-over. The key is kept so that `term` continues (E4). */
   vacant: Schema.Boolean,
+  /** `Releasing` while the work of the leader stops; absent otherwise. Later versions may have other states. */
+  state: Schema.optionalKey(Schema.String),
   metadata: Metadata
 })
+
+/** The `state` of a record that was written while the work of the leader stops. */
+export const releasing = "Releasing"
 
 export type StoredRecord = typeof StoredRecord.Type
 
@@ -64,7 +77,8 @@ export const largestSize = (fields: Pick<StoredRecord, "candidateId" | "leaseMil
     attempt: Number.MAX_SAFE_INTEGER,
     electedAt: DateTime.makeUnsafe(0),
     electedRevision: Number.MAX_SAFE_INTEGER,
-    vacant: false
+    vacant: false,
+    state: releasing
   }).length
 
 /** The state of the key. `Held`: not vacant. `Undecodable` counts as held by an unknown leader (E5). */
@@ -77,9 +91,17 @@ export type Seen =
     readonly created: DateTime.Utc
     readonly record: StoredRecord
   }
-  | { readonly _tag: "Undecodable"; readonly revision: number; readonly created: DateTime.Utc }
+  | {
+    readonly _tag: "Undecodable"
+    readonly revision: number
+    readonly created: DateTime.Utc
+    /** The largest positive `leaseMillis` in the text; undefined without one. */
+    readonly leaseMillis: number | undefined
+    readonly cause: unknown
+  }
 
 export type Held = Extract<Seen, { readonly _tag: "Held" }>
+export type Vacant = Extract<Seen, { readonly _tag: "Vacant" }>
 
 export const absent: Seen = { _tag: "Absent" }
 
@@ -91,16 +113,37 @@ const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
     Result.filterOrFail(hasRoom, () => "a counter is too large")
   )
 
+const leases = /"leaseMillis"\s*:\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g
+
+/**
+ * The lease in a record that cannot be decoded: the record of a leader of a later version, or one that was damaged or cut
+ * off, so its text need not be JSON. Reads no more than the size of a record.
+ */
+const leaseIn = (value: Uint8Array): number | undefined => {
+  const text = new TextDecoder().decode(value.subarray(0, largestRecord))
+  const found = Array.from(text.matchAll(leases), ([, digits]) => Number(digits)).filter((millis) => millis > 0)
+  return found.length === 0 ? undefined : found.reduce((largest, millis) => Math.max(largest, millis))
+}
+
 export const fromEntry = (entry: KVEntry): Seen => {
   const { created, revision } = entry
   return Result.match(decode(entry.value), {
-    onFailure: (): Seen => ({ _tag: "Undecodable", revision, created }),
+    onFailure: (cause): Seen => ({
+      _tag: "Undecodable",
+      revision,
+      created,
+      leaseMillis: leaseIn(entry.value),
+      cause
+    }),
     onSuccess: (record): Seen => ({ _tag: record.vacant ? "Vacant" : "Held", revision, created, record })
   })
 }
 
 export const fromRead = (entry: Option.Option<KVEntry>): Seen =>
   Option.match(entry, { onNone: () => absent, onSome: fromEntry })
+
+/** The milliseconds for which a lease in a record counts. */
+export const leaseFor = (leaseMillis: number): number => Math.min(leaseMillis, longestLease)
 
 /** The revision of the write that won this term (E25). */
 export const electedRevisionOf = (seen: Extract<Seen, { readonly record: StoredRecord }>): number =>

@@ -12,18 +12,19 @@ import type { CandidateOptions, Election, Leadership, Options, Timings } from ".
 import type { ElectionError } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
+import { forkReported } from "../fibers.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
-import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
+import { checkName, failure, makeId, sizeLimit, toCandidate, toLayerOptions } from "./candidate.ts"
 import { LateWrites } from "./lateWrites.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
 import { singleton, toWork, type Work } from "./singleton.ts"
 import type { TermTimings } from "./tenure.ts"
+import { upkeep } from "./upkeep.ts"
 
 /**
  * 12 s: a NATS cluster that loses a node may reject writes for up to 9 s, and then a reconnect and an attempt follow.
@@ -115,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options | undefined,
   otherwise: Timings
 ): Effect.fn.Return<Election["Service"], ElectionError, Scope.Scope> {
-  const { leaveTimeout, times } = yield* Effect.mapError(
+  const { leaveTimeout, removeVacantAfter, times } = yield* Effect.mapError(
     toLayerOptions(options, otherwise),
     failure(operation, undefined)
   )
@@ -128,6 +129,7 @@ export const make = Effect.fnUntraced(function*(
   const candidacies = new Candidacies()
   const services = { store, clock, observations, candidacies, lateWrites, leaving, sitsOut: new Map<string, number>() }
   const elections: Elections = { services, followed, times }
+  yield* forkReported("the upkeep of elections", upkeep({ services, followed, removeVacantAfter }))
   const service: Election["Service"] = {
     status: candidacies.status,
     campaign: (election, options) => campaign(elections, election, options),
@@ -162,7 +164,7 @@ const enter = (
   options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
   Effect.mapError(
-    toCandidate(election, options, times, recordLimit(store.config)),
+    toCandidate(election, options, times, sizeLimit(store)),
     failure(operation, election)
   )
 

@@ -19,11 +19,10 @@ import { electionRenewalDuration, electionRenewals } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { causeOf, Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
-import { answeredWithin, isConflict } from "../retry.ts"
+import { answeredWithin, isConflict, isRefusal } from "../retry.ts"
 import { wholeMillis } from "../time.ts"
-import { isRefusal } from "./campaignFailures.ts"
 import { ElapsedTime } from "./elapsed.ts"
-import { encode, fromRead, type Held, keyOf, type Seen } from "./record.ts"
+import { encode, fromRead, type Held, keyOf, releasing, type Seen } from "./record.ts"
 import { attemptTimeout, patience, pauseBounds } from "./requests.ts"
 import * as Term from "./term.ts"
 
@@ -77,11 +76,14 @@ export class Tenure {
   private state: Term.Term = Term.watching
   /** The metadata in each attempt. */
   private metadata: Metadata
+  /** The metadata of the last attempt that was answered as stored. */
+  private storedMetadata: Metadata
 
   constructor(options: TenureOptions) {
     this.options = options
     this.key = keyOf(options.election)
     this.metadata = options.metadata
+    this.storedMetadata = options.metadata
     this.elapsed = new ElapsedTime(options.clock)
   }
 
@@ -220,6 +222,7 @@ export class Tenure {
 
   private send(write: Term.Write): Effect.Effect<void, KVStoreError> {
     const { candidateId, store, times } = this.options
+    const { metadata } = this
     const { attempt, electedAt, electedRevision, on, term, vacant } = write
     const record = encode({
       candidateId,
@@ -230,10 +233,15 @@ export class Tenure {
       electedAt,
       ...(electedRevision === undefined ? {} : { electedRevision }),
       vacant,
-      metadata: this.metadata
+      ...(this.state._tag === "Releasing" && !vacant ? { state: releasing } : {}),
+      // Without metadata a hand-over fits, also if the limit of the bucket was lowered (E4).
+      metadata: vacant ? {} : metadata
     })
     const put = store.put(this.key, record, on === "nothing" ? { createOnly: true } : { revision: on })
-    return Effect.map(this.bounded("put", put), (revision) => this.become(Term.landed(this.state, write, revision)))
+    return Effect.map(this.bounded("put", put), (revision) => {
+      this.storedMetadata = metadata
+      this.become(Term.landed(this.state, write, revision))
+    })
   }
 
   // ------------------------------------------------------------ winning
@@ -320,6 +328,8 @@ export class Tenure {
   )
 
   private missed(error: KVStoreError): Effect.Effect<"retry"> {
+    // Metadata of a proclamation without an answer is too large: the next renewal must not fail for it, too (E18).
+    if (error.reason._tag === "ValueTooLarge") this.metadata = this.storedMetadata
     const line = Effect.logWarning(`a renewal of "${this.options.election}" failed and is retried: ${causeOf(error)}`)
     return Effect.as(this.failures.log(error.reason._tag, line), "retry")
   }

@@ -90,4 +90,6 @@ export interface Backend {
   readonly status: Effect.Effect<KVStatus, KVStoreReason>
   /** The current reachability, then each change. */
   readonly reachability: Stream.Stream<Reachability>
+  /** The largest value that can be sent with a condition on its own key, in bytes. The connected server decides. */
+  readonly valueLimit: () => number
 }

@@ -41,6 +41,11 @@ export const headersFor = (
     : [["Nats-Expected-Last-Subject-Sequence-Subject", subjectOf(condition.key)] as const]
 ]
 
+/** The headers of a write with the longest condition on its own key. */
+export const largestCondition: Headers = [
+  ["Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER)]
+]
+
 /** The first line of a header block, and the empty line at its end. */
 const blockOverhead = "NATS/1.0\r\n\r\n".length
 

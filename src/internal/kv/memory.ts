@@ -122,6 +122,7 @@ const backendOf = (bucket: MemoryBucket, config: KVStoreConfig): Backend => {
         return Effect.succeed(outcome)
       }),
     removeUpTo: (key, revision) => look(({ log }) => log.removeUpTo(key, revision)),
+    valueLimit: () => Number.POSITIVE_INFINITY,
     // The memory of this process is always in reach.
     reachability: Stream.concat(
       Stream.succeed({ _tag: "Reachable", at: monotonicMillis(bucket.clock) }),

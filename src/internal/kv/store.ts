@@ -26,6 +26,7 @@ import { keepReachability } from "../reachability.ts"
 import { isConflict } from "../retry.ts"
 import { checkKey, checkStoredKey, shownKey } from "../subjects.ts"
 import { noBytes } from "../utf8.ts"
+import { keepValueLimit } from "../valueLimit.ts"
 import type { Backend, BackendEvent, Currency } from "./backend.ts"
 import { isLive, isValue, toEntries, toEntry, toEvent, toRemoved } from "./entries.ts"
 import { observer, type OperationOutcome, watchLag } from "./metrics.ts"
@@ -233,5 +234,5 @@ export const make = (backend: Backend) => {
     },
     status: operate("status", undefined, () => undefined, () => backend.status)
   }
-  return keepReachability(store, backend.reachability)
+  return keepValueLimit(keepReachability(store, backend.reachability), backend.valueLimit)
 }

@@ -29,6 +29,11 @@ const badTimings: ReadonlyArray<Refusal> = [
     )
   ),
   [
+    { timings: { ...timings, leaseDuration: 3_600_001 } },
+    "InvalidConfig",
+    "timings.leaseDuration: expected a time from 0 to 1h, got 1h 1ms"
+  ],
+  [
     { timings: { leaseDuration: 2000, renewDeadline: 2000, renewInterval: 300 } },
     "InvalidConfig",
     "timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got 2000 / 2000 / 300 ms"

@@ -20,12 +20,13 @@ import { timings } from "./fixture.ts"
 /** Builds an election layer with its own link to the store, on the clock of its host. */
 export const startProcess = Effect.fnUntraced(function*(
   store: Store,
-  options: { readonly timings?: Election.Timings; readonly clock?: Clock.Clock | undefined } = {}
+  options: Election.Options & { readonly clock?: Clock.Clock | undefined } = {}
 ) {
   const link = makeLink()
-  const clock = options.clock ?? (yield* Clock.Clock)
+  const { clock: given, ...rest } = options
+  const clock = given ?? (yield* Clock.Clock)
   const context = yield* Layer.build(
-    Election.layer({ timings: options.timings ?? timings }).pipe(
+    Election.layer({ timings, ...rest }).pipe(
       Layer.provide(link.layer),
       Layer.provide(Layer.succeed(KVStore.KVStore, store))
     )

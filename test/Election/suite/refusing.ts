@@ -144,7 +144,7 @@ export const refusing = ({ backend, finish, test, until }: Tools) => {
       yield* until(leader.hasWon, isTrue)
       const one = yield* stand(process, finish, "one")
       yield* until(Effect.sync(() => process.link.reads.length), (count) => count > 0)
-      yield* process.link.set((call, run) => missing(call, run))
+      yield* process.link.set(on(["get", "put", "status"], missing))
       yield* leader.close
       yield* until(Effect.sync(() => countOf(process.link, "put")), (count) => count > 2)
       yield* process.link.set(undefined)

@@ -48,7 +48,9 @@ export const winning = ({ backend, finish, test, until }: Tools) => {
       assert.deepStrictEqual([election, candidateId, term], [only, "one", 1])
       assert.deepStrictEqual(metadata, { zone: "a", ports: [80] })
       assert.strictEqual(token.epoch, Math.floor(created.epochMilliseconds))
-      const expected = { ...new Election.LeaderRecord({ election, candidateId, term, token, electedAt, metadata }) }
+      const expected = {
+        ...new Election.LeaderRecord({ election, candidateId, term, token, electedAt, metadata, state: "Leading" })
+      }
       const asIs = (leader: Option.Option<Election.LeaderRecord>) => ({ ...Option.getOrThrow(leader) })
       assert.deepStrictEqual(asIs(yield* observer.election.leader(only)), expected)
       const first = Effect.map(Stream.runHead(observer.election.observe(only)), Option.flatten)

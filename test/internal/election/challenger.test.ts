@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
 import {
+  longestWaitFor,
   nextObservation,
+  nextTerm,
   type Observation,
   remainingLease,
   standing
@@ -11,6 +13,9 @@ import {
 import { absent, type Seen } from "../../../src/internal/election/record.ts"
 
 import { created, held, undecodable, vacant } from "../../support/electionRecord.ts"
+
+const hour = 3_600_000
+const year = 365 * 24 * hour
 
 /** The observation after one state of the key per second, from second 0 on. */
 const observed = (...all: ReadonlyArray<Seen>): Observation =>
@@ -59,26 +64,27 @@ describe("an observation", () => {
 
   const believed: ReadonlyArray<readonly [what: string, Observation, Observation["lastHeld"]]> = [
     ["the key was never present", observed(absent), undefined],
-    ["a live record is present", observed(held(10, { leaseMillis: 7 })), { leaseMillis: 7 }],
+    ["a live record is present", observed(held(10, { leaseMillis: 7 })), { _tag: "Known", leaseMillis: 7 }],
     [
       "a live record was removed",
       observed(absent, held(10, { leaseMillis: 7 }), absent),
-      { leaseMillis: 7 }
+      { _tag: "Known", leaseMillis: 7 }
     ],
     [
       "a record was renewed, and removed",
       observed(held(10), held(11, { attempt: 6, leaseMillis: 7 }), absent),
-      { leaseMillis: 7 }
+      { _tag: "Known", leaseMillis: 7 }
     ],
-    ["a record that cannot be decoded was removed", observed(undecodable(10), absent), {
-      leaseMillis: undefined
+    ["a record that cannot be decoded was removed", observed(undecodable(10, 7), absent), {
+      _tag: "Guessed",
+      leaseMillis: 7
     }],
     ["a record was handed over", observed(held(10), vacant(11)), undefined],
     ["a record was handed over, and removed", observed(held(10), vacant(11), absent), undefined],
     [
       "a candidate won after a hand-over, and its record was removed",
       observed(held(10), vacant(11), held(12, { leaseMillis: 7 }), absent),
-      { leaseMillis: 7 }
+      { _tag: "Known", leaseMillis: 7 }
     ]
   ]
   for (const [what, { lastHeld }, expected] of believed) {
@@ -150,6 +156,20 @@ describe("a challenger", () => {
       8000,
       10
     ],
+    [
+      "after an hour if the leader's lease is longer",
+      observed(absent, held(10, { leaseMillis: year })),
+      candidate,
+      1000 + hour,
+      10
+    ],
+    [
+      "an hour after the removal of a record with a longer lease",
+      observed(held(10, { leaseMillis: year }), absent),
+      candidate,
+      1000 + hour,
+      "nothing"
+    ],
     ["without its priority delay over a live record", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
     [
       "a lease after the last renewal",
@@ -159,24 +179,10 @@ describe("a challenger", () => {
       11
     ],
     [
-      "after its own lease over a record that cannot be decoded",
-      observed(absent, undecodable(10)),
-      candidate,
-      51_000,
-      10
-    ],
-    [
       "after the lease of a removed live record, from the first observation without it",
       observed(held(9), held(10, { attempt: 6, leaseMillis: 7000 }), absent, absent),
       candidate,
       9000,
-      "nothing"
-    ],
-    [
-      "after its own lease from the first observation without a record that could not be decoded",
-      observed(absent, undecodable(10), absent),
-      candidate,
-      52_000,
       "nothing"
     ],
     [
@@ -191,6 +197,49 @@ describe("a challenger", () => {
     it(`tries to win ${what}`, () => {
       assert.deepStrictEqual(standing(observation, as), { at, on })
     })
+  }
+
+  const guesses: ReadonlyArray<
+    readonly [what: string, own: number, found: number | undefined, wait: number]
+  > = [
+    ["its own lease", 50_000, undefined, 50_000],
+    ["its own lease, if that is longer than the one in the text", 50_000, 49_999, 50_000],
+    ["the lease in the text, if that is longer than its own", 50_000, 50_001, 50_001],
+    ["20 seconds at least", 3000, undefined, 20_000],
+    ["20 seconds at least, with a shorter lease in the text", 3000, 19_999, 20_000],
+    ["the lease in the text, if it is more than 20 seconds", 3000, 20_001, 20_001],
+    ["an hour at most", 3000, year, hour],
+    ["an hour at most, for any number in the text", 3000, Number.POSITIVE_INFINITY, hour]
+  ]
+  for (const [what, leaseDuration, found, wait] of guesses) {
+    it(`waits for ${what}, over a record that cannot be decoded and after its removal`, () => {
+      const short = { ...candidate, leaseDuration }
+      assert.deepStrictEqual(standing(observed(absent, undecodable(10, found)), short), { at: 1000 + wait, on: 10 })
+      assert.deepStrictEqual(standing(observed(undecodable(10, found), absent), short), {
+        at: 1000 + wait,
+        on: "nothing"
+      })
+    })
+  }
+
+  it("waits for an hour at most, whatever its lease, for what the longest wait of any candidate is", () => {
+    const longest = { ...candidate, leaseDuration: hour }
+    for (const last of [held(10, { leaseMillis: 7000 }), held(10, { leaseMillis: year }), undecodable(10, 7000)]) {
+      const observation = observed(last, absent)
+      const { at } = standing(observation, longest)
+      assert.strictEqual(at - observation.since, longestWaitFor(observation.lastHeld!))
+    }
+  })
+
+  const terms: ReadonlyArray<readonly [what: string, observation: Observation, next: number]> = [
+    ["the first term without a record", observed(absent), 1],
+    ["the next term", observed(held(10, { term: 4 }), absent), 5],
+    ["the largest term that can be decoded", observed(vacant(10, { term: 2 ** 52 - 1 })), 2 ** 52],
+    ["the first term again, if the next one could not be decoded", observed(vacant(10, { term: 2 ** 52 })), 1],
+    ["the next term after the first one again", observed(vacant(10, { term: 2 ** 52 }), vacant(11, { term: 1 })), 2]
+  ]
+  for (const [what, observation, next] of terms) {
+    it(`writes ${what}`, () => assert.strictEqual(nextTerm(observation), next))
   }
 
   it("does not wait longer after observing the same record again", () => {
@@ -218,6 +267,11 @@ describe("the remaining lease", () => {
       assert.strictEqual(remainingLease(held(10, { leaseMillis: lease }), now, observed), remaining)
     })
   }
+
+  it("is an hour at most", () => {
+    const seen = held(10, { leaseMillis: year })
+    assert.strictEqual(remainingLease(seen, created.epochMilliseconds + 5, 0), hour - 5)
+  })
 
   it("ends at the time at which a challenger may win", () => {
     const observation = observed(absent, held(10, { leaseMillis: lease }))

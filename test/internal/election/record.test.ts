@@ -11,10 +11,11 @@ import {
   fromRead,
   keyOf,
   largestSize,
+  releasing,
   StoredRecord
 } from "../../../src/internal/election/record.ts"
 import { nonceLength } from "../../../src/internal/identity.ts"
-import { created, held, recordOf, undecodable, vacant } from "../../support/electionRecord.ts"
+import { created, held, recordOf, vacant } from "../../support/electionRecord.ts"
 
 const entryOf = (value: Uint8Array | string, revision = 7) => ({
   key: keyOf("orders"),
@@ -44,7 +45,9 @@ describe("a stored record", () => {
   })
 
   it("is JSON in camelCase, with all fields that other candidates need", () => {
-    const text = new TextDecoder().decode(encode(recordOf({ electedRevision: 4, metadata: { zone: "a" } })))
+    const text = new TextDecoder().decode(
+      encode(recordOf({ electedRevision: 4, state: releasing, metadata: { zone: "a" } }))
+    )
     assert.deepStrictEqual(JSON.parse(text), {
       candidateId: "a",
       nonce: "mine",
@@ -54,6 +57,7 @@ describe("a stored record", () => {
       electedAt: "1970-01-01T00:16:40.000Z",
       electedRevision: 4,
       vacant: false,
+      state: "Releasing",
       metadata: { zone: "a" }
     })
   })
@@ -62,7 +66,7 @@ describe("a stored record", () => {
     const fields = { candidateId: "a", leaseMillis: 20_000, metadata: { zone: "grüße" } }
     const most = Number.MAX_SAFE_INTEGER
     const small = recordOf({ ...fields, nonce: "n".repeat(nonceLength), term: 1, attempt: 1 })
-    const large = { ...small, term: most, attempt: most, electedRevision: most }
+    const large = { ...small, term: most, attempt: most, electedRevision: most, state: releasing }
     assert.isBelow(encode(small).length, largestSize(fields))
     assert.strictEqual(encode(large).length, largestSize(fields))
     assert.isBelow(encode({ ...large, vacant: true }).length, largestSize(fields))
@@ -106,10 +110,11 @@ describe("a stored record", () => {
       // The next number would not be a safe integer, and every campaign would fail.
       term: [-1, 1.5, "3", Number.MAX_SAFE_INTEGER],
       attempt: [-1, 0.5, null, Number.MAX_SAFE_INTEGER],
-      leaseMillis: [0, -1, "20 seconds", null, 1e300],
+      leaseMillis: [0, -1, "20 seconds", null],
       electedAt: ["yesterday"],
       electedRevision: [-1, 0.5, null],
       vacant: ["no", 0],
+      state: [5, null],
       metadata: [null, 5]
     }).flatMap(([name, values]) =>
       values.map((value) => [`${name} ${JSON.stringify(value)}`, JSON.stringify({ ...fields, [name]: value })] as const)
@@ -117,7 +122,33 @@ describe("a stored record", () => {
   ]
   for (const [what, value] of wrong) {
     it(`cannot be decoded with ${what}`, () => {
-      assert.deepStrictEqual(fromEntry(entryOf(value)), undecodable(7))
+      const seen = fromEntry(entryOf(value))
+      assert.deepStrictEqual([seen._tag, "revision" in seen && seen.revision], ["Undecodable", 7])
+    })
+  }
+
+  const damaged: ReadonlyArray<readonly [what: string, value: Uint8Array | string, leaseMillis: number | undefined]> = [
+    ["another field is wrong", JSON.stringify({ ...fields, term: "3" }), 20_000],
+    [
+      "a field was renamed by a later version",
+      JSON.stringify({ ...fields, vacant: undefined, isVacant: false }),
+      20_000
+    ],
+    ["it was cut off after the lease", JSON.stringify(fields).replace(/"electedAt".*/, ""), 20_000],
+    ["it was cut off before the lease", JSON.stringify(fields).slice(0, 40), undefined],
+    ["its lease is no number", JSON.stringify({ ...fields, leaseMillis: "20000" }), undefined],
+    ["its lease is not positive", JSON.stringify({ ...fields, leaseMillis: -5 }), undefined],
+    ["its lease is 0", JSON.stringify({ ...fields, leaseMillis: 0 }), undefined],
+    ["its lease is too large for a number", "{ \"leaseMillis\" : 1e999 }", Number.POSITIVE_INFINITY],
+    ["it has the lease twice", "{\"leaseMillis\":5,\"leaseMillis\":2.5e1,\"leaseMillis\":7}", 25],
+    ["the name of the lease is within a string", JSON.stringify({ a: "\"leaseMillis\":5" }), undefined],
+    ["it is not UTF-8", Uint8Array.of(0xff, ...new TextEncoder().encode("{\"leaseMillis\":5}")), 5],
+    ["it is too large", `${" ".repeat(1024 * 1024)}{"leaseMillis":5}`, undefined]
+  ]
+  for (const [what, value, leaseMillis] of damaged) {
+    it(`has the lease ${leaseMillis} if it cannot be decoded because ${what}`, () => {
+      const seen = fromEntry(entryOf(value))
+      assert.strictEqual(seen._tag === "Undecodable" ? seen.leaseMillis : seen._tag, leaseMillis)
     })
   }
 

@@ -33,7 +33,8 @@ const scripted = Effect.fnUntraced(function*(
     at: () => unused,
     removeUpTo: () => unused,
     status: unused,
-    reachability: Stream.die("not used in this test")
+    reachability: Stream.die("not used in this test"),
+    valueLimit: () => assert.fail("not used in this test")
   }
   return writes.make(backend)
 })

@@ -14,7 +14,7 @@ import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVSt
 import * as filters from "../../filters.ts"
 import type { Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
-import { headersFor, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
+import { headersFor, largestCondition, sizeOfHeaders, subjectPrefix } from "../../kv/headers.ts"
 import { watchRestarted } from "../../kv/metrics.ts"
 import { everything } from "../../subjects.ts"
 import * as jetstream from "../jetstream/api.ts"
@@ -294,6 +294,7 @@ export const make = Effect.fnUntraced(function*(
     removeUpTo: removals(access),
     ...readsOfMany(access, last),
     status: Effect.map(info, (now) => status(port, bucket, now)),
-    reachability: reach.changes
+    reachability: reach.changes,
+    valueLimit: () => port.server().maxPayload - sizeOfHeaders(largestCondition)
   }
 })
