@@ -67,6 +67,45 @@ export class LeadershipLost extends Schema.TaggedError<LeadershipLost>("effect-a
 }
 
 /**
+ * The leader has not handed over within the time of `stepDown`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StepDownTimeout extends Schema.TaggedError<StepDownTimeout>("effect-aegis/ElectionError/StepDownTimeout")(
+  "StepDownTimeout",
+  {
+    /** The leader that was asked. Undefined if its record cannot be decoded. */
+    candidateId: Schema.UndefinedOr(Schema.String),
+    /** How long this process waited, in milliseconds. */
+    timeoutMillis: Schema.Finite,
+    /** For how long this process has observed the record of the leader unchanged, in milliseconds. */
+    unchangedMillis: Schema.Finite
+  }
+) {
+  /**
+   * What failed, why, and what to do.
+   *
+   * @since 0.1.0
+   */
+  override get message(): string {
+    const who = this.candidateId === undefined ? "the leader, whose record does not decode," : this.candidateId
+    return `${who} has not handed over within ${this.timeoutMillis} ms, and its record is unchanged for ` +
+      `${this.unchangedMillis} ms: if it renews, its work may be slow to stop: wait for its stopTimeout, or end that ` +
+      "process; if it does not, a further call frees the election once its lease has ended. Do not purge the record"
+  }
+
+  /**
+   * True: a further call asks again.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
  * Schema of the reason why an operation of an election failed.
  *
  * **Details**
@@ -82,6 +121,7 @@ export const ElectionReason = Schema.Union([
   InvalidValue,
   ValueTooLarge,
   LeadershipLost,
+  StepDownTimeout,
   KVStoreError
 ])
 

@@ -16,7 +16,19 @@ import { annotate, causeOf, Repeated, Undecodables } from "../logs.ts"
 import { backoff, isClosed, isRefusal } from "../retry.ts"
 import { monotonicMillis } from "../time.ts"
 import { isForgettable, isSame, nextObservation, type Observation } from "./challenger.ts"
-import { absent, electionOf, fromEntry, keyOf, keyPrefix, type Seen, type Vacant } from "./record.ts"
+import {
+  absent,
+  electionOf,
+  fromEntry,
+  isStepDownKey,
+  keyOf,
+  keyPrefix,
+  type Seen,
+  stepDownElectionOf,
+  stepDownPrefix,
+  type Vacant
+} from "./record.ts"
+import { StepDownRequests } from "./stepDownRequests.ts"
 
 /** The backoff before a failed watch is reopened. It has jitter. */
 const shortestPause = Duration.millis(250)
@@ -34,6 +46,8 @@ export class Observations {
   /** Fails when the store refuses the watch. Replaced when a watch has a snapshot again. */
   private refusal = Deferred.makeUnsafe<never, KVStoreError>()
   private readonly undecodables = new Undecodables()
+  /** The requests that leaders hand over. */
+  readonly requests = new StepDownRequests()
   /** The watch that may close `complete`: a former watch may still be closing after the next watch has begun. */
   private current: object | undefined
 
@@ -158,11 +172,16 @@ export class Observations {
       const onEvent = (event: KVEvent) => {
         switch (event._tag) {
           case "Put": {
-            const election = electionOf(event.entry.key)
+            const { key, value } = event.entry
+            if (isStepDownKey(key)) return Effect.sync(() => this.requests.see(stepDownElectionOf(key), value))
+            const election = electionOf(key)
             if (!this.complete.isOpen()) inSnapshot.add(election)
             return this.seen(election, fromEntry(event.entry))
           }
           case "Removed":
+            if (isStepDownKey(event.key)) {
+              return Effect.sync(() => this.requests.see(stepDownElectionOf(event.key), undefined))
+            }
             return this.seen(electionOf(event.key), absent)
           case "Ready":
             // An election that is known or waited for, but missing from the snapshot, is absent.
@@ -174,7 +193,10 @@ export class Observations {
         }
         return Effect.void
       }
-      return Stream.runForEach(this.store.watch(`${keyPrefix}.>`), (event) => Effect.suspend(() => onEvent(event)))
+      return Stream.runForEach(
+        this.store.watch([`${keyPrefix}.>`, `${stepDownPrefix}.>`]),
+        (event) => Effect.suspend(() => onEvent(event))
+      )
         .pipe(
           Effect.ensuring(Effect.sync(() => {
             if (this.current === inSnapshot) this.complete.closeUnsafe()

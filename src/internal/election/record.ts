@@ -18,8 +18,14 @@ export const electionOf = (key: string): string => key.slice(keyPrefix.length + 
 /** The key that the terms of an election will be guarded by. No version writes it yet. */
 export const termKeyOf = (election: string): string => `term.${election}`
 
-/** The key of requests that a leader resigns. No version writes it yet. */
-export const stepDownKeyOf = (election: string): string => `stepdown.${election}`
+export const stepDownPrefix = "stepdown"
+
+/** The key of a request that the leader of an election hands over (E30). */
+export const stepDownKeyOf = (election: string): string => `${stepDownPrefix}.${election}`
+
+export const isStepDownKey = (key: string): boolean => key.startsWith(`${stepDownPrefix}.`)
+
+export const stepDownElectionOf = (key: string): string => key.slice(stepDownPrefix.length + 1)
 
 const Counter = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
