@@ -324,12 +324,16 @@ export interface CandidateOptions {
   readonly priority?: number | undefined
   /**
    * Reports whether this candidate is able to lead. While it is false, the
-   * candidate does not try to win, and a leader resigns. It runs before each
-   * attempt to win, and in a leader every `renewInterval`. A check that takes
-   * more than a second, fails, dies, or returns a non-boolean counts as false.
-   * Default: always true.
+   * candidate does not try to win, and a leader resigns after `healthFailures`
+   * failures in a row. It runs every `renewInterval`, also while the candidate
+   * waits, so that no hand-over waits for it. A check that takes more than a
+   * second, fails, dies, or returns a non-boolean counts as false. One that takes
+   * longer is interrupted, and no other one begins until it has ended. Default:
+   * always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
+  /** The number of failures in a row after which a leader resigns, at least 1. Default: 2. */
+  readonly healthFailures?: number | undefined
 }
 
 /**

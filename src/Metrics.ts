@@ -276,6 +276,29 @@ export const electionLastRenewal: Metric.Gauge<number> = /* @__PURE__ */ seconds
 )
 
 /**
+ * Health checks of candidates, by `election` and `outcome`: `success`, `failure` or `timeout`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionHealthChecks: Metric.Counter<number> = /* @__PURE__ */ counter(
+  "election_health_checks_total",
+  "Number of health checks of candidates"
+)
+
+/**
+ * Whether a candidate of this process is healthy: 1 or 0, by `election` and `candidate`. Only for candidates with a
+ * `healthCheck`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionIsHealthy: Metric.Gauge<number> = /* @__PURE__ */ gauge(
+  "election_is_healthy",
+  "Whether the candidate is healthy"
+)
+
+/**
  * Times that the work of a singleton failed or ended, by `election`: it was started again after a pause.
  *
  * @category metrics

@@ -1,10 +1,12 @@
 /** Planted bugs of elections: of challengers, of leaders, and of observers. */
-import type { Edit, Mutant } from "./models.ts"
+import { byTest, type Edit, type Mutant } from "./models.ts"
 
 const observations = "src/internal/election/observations.ts"
 const campaign = "src/internal/election/campaign.ts"
 const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
+const health = "src/internal/election/health.ts"
+const healthCheck = "src/internal/healthCheck.ts"
 const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
 const tenure = "src/internal/election/tenure.ts"
@@ -366,4 +368,63 @@ const observers: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers]
+const healthTests = "test/Election/health.test.ts"
+
+const healthChecks: ReadonlyArray<Mutant> = [
+  {
+    name: "a health check begins while another one has not come back",
+    from: "E22",
+    file: healthCheck,
+    find: "if (running !== undefined) return tooLong",
+    replace: "",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a leader whose healthCheck cannot be interrupted resigns, is not asked again, and closes at once"
+    }
+  },
+  {
+    name: "a health check that hangs is not interrupted",
+    from: "E22",
+    file: healthCheck,
+    find: "fiber.interruptUnsafe() return tooLong",
+    replace: "return tooLong",
+    ...byTest,
+    test: { file: healthTests, name: "a check that hangs is interrupted after a second, and another one is asked" }
+  },
+  {
+    name: "a leader resigns after one failed health check",
+    from: "E22",
+    file: health,
+    find: "if (failures >= this.candidate.healthFailures)",
+    replace: "if (failures > 0)",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a leader resigns after 2 failures in a row by default, not earlier"
+    }
+  },
+  {
+    name: "a candidate waits for a new answer of its health check before it tries to win",
+    from: "E22",
+    file: campaign,
+    find: "} else if (health.isHealthy()) {",
+    replace: "} else if (yield* Effect.delay(Effect.sync(health.isHealthy), times.renewInterval)) {",
+    ...byTest,
+    test: { file: healthTests, name: "a candidate whose healthCheck takes 900 ms wins a vacant record at once" }
+  },
+  {
+    name: "a campaign that ends leaves its health check running",
+    from: "E22",
+    file: healthCheck,
+    find: "() => Effect.sync(() => running?.interruptUnsafe())",
+    replace: "() => Effect.void",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a scope that closes interrupts the running check, and does not wait for it"
+    }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...healthChecks, ...observers]

@@ -13,7 +13,6 @@ import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { isHealthy as isCheckOk } from "../healthCheck.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, Repeated } from "../logs.ts"
@@ -22,6 +21,7 @@ import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
+import type { Health } from "./health.ts"
 import type { Observations } from "./observations.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
@@ -33,6 +33,8 @@ export interface Candidate {
   readonly metadata: Metadata
   readonly priority: number
   readonly healthCheck: Effect.Effect<boolean> | undefined
+  /** The failures in a row after which a leader resigns (E22). */
+  readonly healthFailures: number
 }
 
 export interface CampaignServices {
@@ -54,10 +56,6 @@ export interface Won {
 
 export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" | "election">): string =>
   `${election} ${candidateId}`
-
-/** Whether a candidate is able to lead (E22). */
-export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
-  healthCheck === undefined ? Effect.succeed(true) : isCheckOk(healthCheck)
 
 /** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
@@ -87,7 +85,12 @@ const reportLongLease = (
   )
 
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
-const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
+const stand = (
+  services: CampaignServices,
+  candidate: Candidate,
+  health: Health,
+  tenure: Tenure
+): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
     const { observations, clock, sitsOut } = services
     const { election, times } = candidate
@@ -95,7 +98,8 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(services, tenure)
-    const health = new Repeated()
+    // Bounded: a check that takes too long has an answer, too.
+    yield* health.answered
     const waits = new Repeated()
     while (true) {
       const observation = observations.observation(election)
@@ -116,15 +120,11 @@ const stand = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
         }
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
-      } else if (yield* withoutParentSpan(isHealthy(candidate))) {
-        yield* health.ended()
+      } else if (health.isHealthy()) {
         if ((yield* attempt(services, tenure, may.on, observation.term + 1)) === "won") return
       } else {
-        yield* health.log(
-          "unhealthy",
-          Effect.logWarning(`not campaigning for "${election}": the health check is false`)
-        )
-        yield* Effect.sleep(wholeMillis(times.renewInterval))
+        const wake = Effect.sleep(wholeMillis(readAgainAt - now))
+        yield* Effect.raceAllFirst([observations.changed(election, observation), health.recovered, wake])
       }
     }
   })
@@ -174,7 +174,8 @@ const announce = (services: CampaignServices, tenure: Tenure): Effect.Effect<Won
 /** Campaigns with one nonce, until it leads or is known to have never led. */
 const tryOnce = (
   services: CampaignServices,
-  candidate: Candidate
+  candidate: Candidate,
+  health: Health
 ): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const { election, candidateId, metadata, times } = candidate
@@ -198,7 +199,7 @@ const tryOnce = (
     yield* Effect.addFinalizer(() => candidacy.ended)
     // Added before the first attempt: an attempt that is interrupted may have landed.
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
-    yield* stand(services, candidate, tenure)
+    yield* stand(services, candidate, health, tenure)
     yield* candidacy.renewed
     yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
     yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
@@ -243,14 +244,15 @@ const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenu
  */
 export const campaign = (
   services: CampaignServices,
-  candidate: Candidate
+  candidate: Candidate,
+  health: Health
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)
-      const won = yield* Scope.provide(tryOnce(services, candidate), own).pipe(
+      const won = yield* Scope.provide(tryOnce(services, candidate, health), own).pipe(
         Effect.onExit((exit) => Exit.isSuccess(exit) && exit.value !== undefined ? Effect.void : Scope.close(own, exit))
       )
       if (won !== undefined) return won

@@ -11,7 +11,7 @@ import {
   ValueTooLarge
 } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
-import { healthCheckSetting } from "../healthCheck.ts"
+import { healthCheckSetting, healthFailuresSetting } from "../healthCheck.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
 import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
@@ -93,13 +93,17 @@ export const toLayerOptions = (
 /** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
 const largestPriority = 1000
 
+/** One failure can be a pause of the process. A leader that is unhealthy resigns within two `renewInterval`. */
+const defaultHealthFailures = 2
+
 const candidateSettings = {
   candidateId: optional(text),
   timings: optional(timingsSetting),
   // `toMetadata` reads it: metadata is data, not a setting.
   metadata: anything,
   priority: withDefault(integer(0, largestPriority), 0),
-  healthCheck: optional(healthCheckSetting)
+  healthCheck: optional(healthCheckSetting),
+  healthFailures: healthFailuresSetting(defaultHealthFailures)
 }
 
 /** The default `candidateId`. */
@@ -125,7 +129,8 @@ export const toCandidate = (
       priority: given.priority,
       times: given.timings ?? times,
       metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
-      healthCheck: given.healthCheck
+      healthCheck: given.healthCheck,
+      healthFailures: given.healthFailures
     }
     yield* checkSize(candidate, candidate.metadata, limit)
     return candidate

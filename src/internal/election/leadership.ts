@@ -3,7 +3,6 @@
  * awaited before leadership is handed over (docs/protocols/election.md, E23).
  */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,13 +12,15 @@ import { type ElectionError, LeadershipLost } from "../../ElectionError.ts"
 import { electionOverruns } from "../../Metrics.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { annotate } from "../logs.ts"
 import { toMetadata } from "../metadata.ts"
 import { update } from "../metrics.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { wholeMillis } from "../time.ts"
-import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
+import { type CampaignServices, type Candidate, release, type Won } from "./campaign.ts"
 import { checkSize, failure } from "./candidate.ts"
+import type { Health } from "./health.ts"
 import type { Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
@@ -55,26 +56,36 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
   }
 }
 
-/** Runs the health check every `renewInterval` until the term ends or the scope is closed. Resigns if it is false. */
-const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
-  candidate.healthCheck === undefined ? Effect.void : forkReported(
-    `the health check of the leader of "${candidate.election}"`,
-    Effect.gen(function*() {
-      do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
-      while (yield* isHealthy(candidate))
-      yield* Effect.logWarning(`the health check of the leader of "${candidate.election}" is false: resigning`)
-      yield* resign
-    }).pipe(Effect.raceFirst(tenure.lost))
-  )
+/** Resigns after `healthFailures` failed health checks in a row (E22). Ends with the term. */
+const resignWhenUnhealthy = (
+  { candidateId, election, healthFailures }: Candidate,
+  health: Health,
+  tenure: Tenure,
+  resign: Effect.Effect<void>
+): Effect.Effect<void> => {
+  const checks = healthFailures === 1 ? "a health check has" : `${healthFailures} health checks in a row have`
+  const line = Effect.logWarning(`resigning the leadership of "${election}": ${checks} failed`)
+  const resigning = Effect.andThen(annotate("Election", { election, candidateId })(line), resign)
+  // The loss interrupts only the wait: resigning goes on after the hand-over, which is the end of the term.
+  return Effect.flatten(Effect.raceFirst(Effect.as(health.hasFailed, resigning), Effect.as(tenure.lost, Effect.void)))
+}
+
+/** Runs `what` beside the leadership, until the scope is closed. Without a health check there is nothing to wait for. */
+const beside = ({ election, healthCheck }: Candidate, what: Effect.Effect<void>) =>
+  healthCheck === undefined ? Effect.void : forkReported(`the health of the leader of "${election}"`, what)
 
 /** Returns the leadership. It is handed over when the scope is closed. */
 export const lead = (
   services: CampaignServices,
   candidate: Candidate,
+  health: Health,
   won: Won
 ): Effect.Effect<Leadership, never, Scope.Scope> => {
-  const resign = release(services, candidate, won.tenure)
-  return Effect.as(resignWhenUnhealthy(candidate, won.tenure, resign), toLeadership(won, resign))
+  const { tenure } = won
+  const resign = release(services, candidate, tenure)
+  // The campaign has ended with its term.
+  const watch = Effect.andThen(resignWhenUnhealthy(candidate, health, tenure, resign), health.end)
+  return Effect.as(beside(candidate, watch), toLeadership(won, resign))
 }
 
 // -----------------------------------------------------------------------------
@@ -133,6 +144,7 @@ const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effe
 /** Runs the work until it ends, until leadership is lost, or until the work or the health check resigns. */
 export const runWork = <A, E, R>(
   candidate: Candidate,
+  health: Health,
   won: Won,
   work: (leadership: Leadership) => Effect.Effect<A, E, R>
 ): Effect.Effect<Outcome<A, E | ElectionError>, never, R | Scope.Scope> =>
@@ -145,7 +157,7 @@ export const runWork = <A, E, R>(
       tenure.beginRelease()
       return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))
     })
-    yield* resignWhenUnhealthy(candidate, tenure, resign)
+    yield* beside(candidate, resignWhenUnhealthy(candidate, health, tenure, resign))
     const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))
     const running = Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
     return yield* runUntil(tenure, running, toldToStop)

@@ -18,6 +18,7 @@ import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
 import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
+import { type Health, makeHealth } from "./health.ts"
 import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
@@ -165,10 +166,10 @@ const enter = (
   )
 
 /** Leadership is handed over when the scope is closed. */
-const win = ({ followed, services }: Elections, operation: string, candidate: Candidate) =>
+const win = ({ followed, services }: Elections, operation: string, candidate: Candidate, health: Health) =>
   Effect.andThen(
     followed,
-    Effect.mapError(untilElected(services, candidate), storeFailure(operation, candidate.election))
+    Effect.mapError(untilElected(services, candidate, health), storeFailure(operation, candidate.election))
   )
 
 const campaign = Effect.fnUntraced(function*(
@@ -177,8 +178,9 @@ const campaign = Effect.fnUntraced(function*(
   options: CandidateOptions | undefined
 ): Effect.fn.Return<Leadership, ElectionError, Scope.Scope> {
   const candidate = yield* enter(elections, "campaign", election, options)
-  const won = yield* win(elections, "campaign", candidate)
-  return yield* leadership.lead(elections.services, candidate, won)
+  const health = yield* makeHealth(candidate)
+  const won = yield* win(elections, "campaign", candidate, health)
+  return yield* leadership.lead(elections.services, candidate, health, won)
 })
 
 const whileLeader = <A, E, R>(
@@ -193,14 +195,19 @@ const whileLeader = <A, E, R>(
       const reason = invalidConfig(`work: expected a function that returns an Effect, got ${kindOf(work)}`)
       return yield* failure("whileLeader", election)(reason)
     }
-    while (true) {
-      const term = Effect.flatMap(
-        win(elections, "whileLeader", candidate),
-        (won) => leadership.runWork(candidate, won, work)
-      )
-      const outcome = yield* Effect.scoped(term)
-      if (outcome._tag === "Finished") return yield* outcome.exit
-    }
+    const terms = Effect.gen(function*() {
+      // One for all terms, so that a check that has not come back in one term holds the next one back.
+      const health = yield* makeHealth(candidate)
+      while (true) {
+        const term = Effect.flatMap(
+          win(elections, "whileLeader", candidate, health),
+          (won) => leadership.runWork(candidate, health, won, work)
+        )
+        const outcome = yield* Effect.scoped(term)
+        if (outcome._tag === "Finished") return outcome.exit
+      }
+    })
+    return yield* yield* Effect.scoped(terms)
   })
 
 const checked = <A, R>(operation: string, election: string, effect: Effect.Effect<A, ElectionError, R>) =>

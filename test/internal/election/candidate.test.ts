@@ -159,7 +159,8 @@ describe("a candidate", () => {
           priority: 0,
           times: fastTimes,
           metadata: {},
-          healthCheck: undefined
+          healthCheck: undefined,
+          healthFailures: 2
         }
       )
     }))
@@ -174,7 +175,8 @@ describe("a candidate", () => {
         priority: 3,
         times: { leaseDuration: 10_000, renewDeadline: 7000, renewInterval: 2000 },
         metadata: { zone: "a", ports: [80] },
-        healthCheck: undefined
+        healthCheck: undefined,
+        healthFailures: 2
       })
     }))
 
@@ -188,7 +190,8 @@ describe("a candidate", () => {
     ...[{ leaseDuration: 1, renewDeadline: 2, renewInterval: 3 }, "fast", null, Number.NaN].map((value) =>
       ["timings", value] as const
     ),
-    ...[true, () => true, Number.NaN, null].map((value) => ["healthCheck", value] as const)
+    ...[true, () => true, Number.NaN, null].map((value) => ["healthCheck", value] as const),
+    ...[0, -1, 0.5, Number.NaN, Infinity, "2", null].map((value) => ["healthFailures", value] as const)
   ]
   for (const [field, value] of refused) {
     const shown = JSON.stringify(value, (_, part) => typeof part === "object" ? part : String(part))
@@ -209,7 +212,7 @@ describe("a candidate", () => {
       assert.strictEqual(error._tag, "InvalidConfig")
       assert.include(
         error.message,
-        "options: no option \"priorty\": the options are candidateId, timings, metadata, priority, healthCheck"
+        "options: no option \"priorty\": the options are candidateId, timings, metadata, priority, healthCheck, healthFailures"
       )
     }))
 
