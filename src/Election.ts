@@ -316,10 +316,11 @@ export interface CandidateOptions {
    */
   readonly metadata?: Metadata | undefined
   /**
-   * The order of candidates after a hand-over, and in an election without a
-   * record: this candidate waits `priority` times `renewInterval` before it tries
-   * to win. An integer from 0 to 1000. Default: 0. A candidate with a lower value
-   * does not replace a leader, and `priority` does not count after a crash.
+   * The order of candidates, the lowest value first. After a hand-over, and in an
+   * election without a record, this candidate waits `priority` times
+   * `renewInterval` before it tries to win. After a crash it waits for the lease of
+   * the leader and `priority` fifths of it. An integer from 0 to 10. Default: 0. A
+   * candidate with a lower value does not replace a leader.
    */
   readonly priority?: number | undefined
   /**
@@ -376,8 +377,9 @@ export interface Leadership {
   /**
    * Hands leadership over, and waits until the hand-over is written or the term
    * has ended. In `whileLeader`, the work is interrupted and awaited first, and
-   * the candidate campaigns again. This candidate then waits for twice
-   * `renewInterval` before it tries to win, so that other candidates can win
+   * the candidate campaigns again. This candidate then sits out: it waits for
+   * `renewInterval`, times the highest `priority` of the candidates in this
+   * process plus 2, before it tries to win, so that other candidates can win
    * first.
    */
   readonly resign: Effect.Effect<void>

@@ -9,6 +9,7 @@ const health = "src/internal/election/health.ts"
 const healthCheck = "src/internal/healthCheck.ts"
 const leadership = "src/internal/election/leadership.ts"
 const observing = "src/internal/election/observe.ts"
+const sittingOut = "src/internal/election/sittingOut.ts"
 const tenure = "src/internal/election/tenure.ts"
 const term = "src/internal/election/term.ts"
 
@@ -65,8 +66,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger waits for half a lease",
     from: "E7",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
-    replace: "at: since + seen.record.leaseMillis / 2",
+    find: "at: afterLease(seen.record.leaseMillis)",
+    replace: "at: afterLease(seen.record.leaseMillis / 2)",
     scenario: "mixed"
   },
   {
@@ -82,7 +83,7 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger compares the time of the record with its wall clock",
     from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
-    find: "at: since + seen.record.leaseMillis",
+    find: "at: afterLease(seen.record.leaseMillis)",
     replace: "at: seen.created.epochMilliseconds + seen.record.leaseMillis",
     also: [
       {
@@ -114,8 +115,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "the wait for a record that disappeared counts from the observation of the record",
     from: "E8, the leader renewed its lease between that observation and the removal",
     file: challenger,
-    find: "lastHeld === undefined ? inTurn : since +",
-    replace: "lastHeld === undefined ? inTurn : since - 1000 +",
+    find: "lastHeld === undefined ? inTurn : afterLease(",
+    replace: "lastHeld === undefined ? inTurn : -1000 + afterLease(",
     scenario: "bereft",
     runs: 50,
     test: {
@@ -427,4 +428,75 @@ const healthChecks: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...healthChecks, ...observers]
+const priorityTests = "test/Election/priorities.test.ts"
+
+const priorities: ReadonlyArray<Mutant> = [
+  {
+    name: "priority does not count after a crash",
+    from: "E7",
+    file: challenger,
+    find: "since + leaseMillis + candidate.priority * leaseStep(leaseMillis)",
+    replace: "since + leaseMillis",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "the candidate with priority 0 wins before one with 2, not before the lease has ended, in 20 of 20 runs"
+    }
+  },
+  {
+    name: "a leader that was unhealthy sits out as one that has resigned",
+    from: "E21",
+    file: tenure,
+    find: "if (why !== \"resigned\") this.leaving = why",
+    replace: "",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader that was unhealthy wins only after a candidate with the highest value"
+    }
+  },
+  {
+    name: "a former leader sits out two steps, whatever the priorities of others",
+    from: "E21",
+    file: sittingOut,
+    find: "const steps = margin + (why === \"resigned\" ? highest : largestPriority)",
+    replace: "const steps = margin + (why === \"resigned\" ? 0 : largestPriority)",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader that resigns waits for two steps more than the highest value of the candidates in its process"
+    }
+  },
+  {
+    name: "a former leader whose hand-over was not stored does not wait for its lease",
+    from: "E21",
+    file: sittingOut,
+    find: "leavesRecord(tenure) ? tenure.untilLeaseEnds : undefined",
+    replace: "undefined",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader whose hand-over was not stored waits for the lease and as many fifths of it"
+    }
+  },
+  {
+    name: "a hand-over that is stored without an answer counts as not stored",
+    from: "E21",
+    file: tenure,
+    find: "if (!hadEnded && this.lossReason === \"resigned\") this.wasHandedOver = true",
+    replace: "",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader whose hand-over is stored without an answer waits for twice renewInterval"
+    }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [
+  ...challengers,
+  ...leaders,
+  ...healthChecks,
+  ...priorities,
+  ...observers
+]

@@ -23,6 +23,7 @@ import type { Candidacies } from "./candidacies.ts"
 import { standing } from "./challenger.ts"
 import type { Health } from "./health.ts"
 import type { Observations } from "./observations.ts"
+import type { SittingOut } from "./sittingOut.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
 
@@ -43,8 +44,7 @@ export interface CampaignServices {
   readonly observations: Observations
   readonly candidacies: Candidacies
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
-  /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
-  readonly sitsOut: Map<string, number>
+  readonly sittingOut: SittingOut
 }
 
 /** A term that was won, with a record that was read back as our own. */
@@ -53,9 +53,6 @@ export interface Won {
   readonly elected: Elected
   readonly token: FencingToken
 }
-
-export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" | "election">): string =>
-  `${election} ${candidateId}`
 
 /** Reads the key. A transient failure is logged and changes nothing. Other errors end the campaign. */
 const read = (services: CampaignServices, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
@@ -92,7 +89,7 @@ const stand = (
   tenure: Tenure
 ): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
-    const { observations, clock, sitsOut } = services
+    const { observations, clock, sittingOut } = services
     const { election, times } = candidate
     // Reads the key about once per lease, in case the watch is silent without failing (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
@@ -112,7 +109,7 @@ const stand = (
         continue
       }
       const may = standing(observation, { ...times, priority: candidate.priority })
-      const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
+      const at = Math.max(may.at, sittingOut.until(candidate))
       if (now < at) {
         const { seen } = observation
         if (seen._tag === "Held" && seen.record.leaseMillis > times.leaseDuration) {
@@ -231,12 +228,12 @@ const leave = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
   return Effect.flatMap(left, (released) => Option.isSome(released) ? Effect.void : tenure.giveUp("no answer in time"))
 }
 
-const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const now = monotonicMillis(clock)
-    for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + 2 * candidate.times.renewInterval)
-  })
+const sitOut = (
+  { candidacies, sittingOut }: CampaignServices,
+  candidate: Candidate,
+  tenure: Tenure
+): Effect.Effect<void> =>
+  Effect.suspend(() => sittingOut.begin(candidate, tenure, candidacies.highestPriority(candidate.election)))
 
 /**
  * Campaigns until it leads. Closing the scope hands leadership over. A campaign that fails or is interrupted also

@@ -127,11 +127,14 @@ const startCounters = (election: string): Effect.Effect<void> =>
   )
 
 export class Candidacies {
-  private readonly all = new Map<Candidacy, Tenure>()
+  private readonly all = new Map<
+    Candidacy,
+    { readonly tenure: Tenure; readonly election: string; readonly priority: number }
+  >()
 
   /** Adds a campaign, with the tenure that `makeTenure` returns, until the scope closes. */
   readonly add = Effect.fnUntraced({ self: this }, function*(
-    { candidateId, election }: Names,
+    { candidateId, election, priority }: Names & { readonly priority: number },
     makeTenure: (candidacy: Candidacy) => Tenure
   ): Effect.fn.Return<{ readonly candidacy: Candidacy; readonly tenure: Tenure }, never, Scope.Scope> {
     const attributes = { election, candidate: candidateId }
@@ -142,13 +145,18 @@ export class Candidacies {
     const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
     const tenure = makeTenure(candidacy)
     yield* Effect.acquireRelease(
-      Effect.sync(() => this.all.set(candidacy, tenure)),
+      Effect.sync(() => this.all.set(candidacy, { tenure, election, priority })),
       () => Effect.sync(() => this.all.delete(candidacy))
     )
     return { candidacy, tenure }
   })
 
+  /** The highest priority value of the campaigns and leaderships in an election. 0 without any. */
+  highestPriority(election: string): number {
+    return Math.max(0, ...Array.from(this.all.values(), (one) => one.election === election ? one.priority : 0))
+  }
+
   readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>> = Effect.sync(() =>
-    Array.from(this.all, ([candidacy, tenure]) => candidacy.status(tenure))
+    Array.from(this.all, ([candidacy, { tenure }]) => candidacy.status(tenure))
   )
 }

@@ -30,6 +30,7 @@ import {
   withDefault
 } from "../options.ts"
 import type { Candidate } from "./campaign.ts"
+import { largestPriority } from "./challenger.ts"
 import { largestSize } from "./record.ts"
 import type { TermTimings } from "./tenure.ts"
 
@@ -89,9 +90,6 @@ export const toLayerOptions = (
       )
     )
   )
-
-/** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
-const largestPriority = 1000
 
 /** One failure can be a pause of the process. A leader that is unhealthy resigns within two `renewInterval`. */
 const defaultHealthFailures = 2

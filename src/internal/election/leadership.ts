@@ -65,7 +65,10 @@ const resignWhenUnhealthy = (
 ): Effect.Effect<void> => {
   const checks = healthFailures === 1 ? "a health check has" : `${healthFailures} health checks in a row have`
   const line = Effect.logWarning(`resigning the leadership of "${election}": ${checks} failed`)
-  const resigning = Effect.andThen(annotate("Election", { election, candidateId })(line), resign)
+  const resigning = annotate("Election", { election, candidateId })(line).pipe(
+    Effect.andThen(Effect.sync(() => tenure.beginRelease("unhealthy"))),
+    Effect.andThen(resign)
+  )
   // The loss interrupts only the wait: resigning goes on after the hand-over, which is the end of the term.
   return Effect.flatten(Effect.raceFirst(Effect.as(health.hasFailed, resigning), Effect.as(tenure.lost, Effect.void)))
 }

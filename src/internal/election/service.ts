@@ -15,7 +15,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
-import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
+import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
 import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
 import { type Health, makeHealth } from "./health.ts"
@@ -23,6 +23,7 @@ import * as leadership from "./leadership.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
 import { singleton, toWork, type Work } from "./singleton.ts"
+import { SittingOut } from "./sittingOut.ts"
 import type { TermTimings } from "./tenure.ts"
 
 /**
@@ -85,7 +86,7 @@ const internals = new WeakMap<Election["Service"], {
     election: string,
     options: CandidateOptions | undefined
   ) => Effect.Effect<unknown, ElectionError>
-  /** Ends the wait of a former leader (E21). */
+  /** Ends the wait of a candidate that has resigned (E21). */
   readonly returns: (election: string, candidateId: string) => Effect.Effect<void>
 }>()
 
@@ -125,7 +126,7 @@ export const make = Effect.fnUntraced(function*(
   const followed = RcRef.get(yield* RcRef.make({ acquire: Effect.as(observations.follow, observations) }))
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const candidacies = new Candidacies()
-  const services = { store, clock, observations, candidacies, leaving, sitsOut: new Map<string, number>() }
+  const services = { store, clock, observations, candidacies, leaving, sittingOut: new SittingOut(clock) }
   const elections: Elections = { services, followed, times }
   const service: Election["Service"] = {
     status: candidacies.status,
@@ -149,7 +150,7 @@ export const make = Effect.fnUntraced(function*(
   }
   internals.set(service, {
     check: (operation, election, options) => enter(elections, operation, election, options),
-    returns: (election, candidateId) => Effect.sync(() => services.sitsOut.delete(seatOf({ election, candidateId })))
+    returns: (election, candidateId) => services.sittingOut.end({ election, candidateId })
   })
   return service
 })

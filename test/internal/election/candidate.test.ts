@@ -182,7 +182,7 @@ describe("a candidate", () => {
 
   /** Each option, with invalid values. */
   const refused: ReadonlyArray<readonly [field: string, value: unknown]> = [
-    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1001, "1", null].map((value) => ["priority", value] as const),
+    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 11, "1", null].map((value) => ["priority", value] as const),
     ...["", 5, {}, Number.NaN, null].map((value) => ["candidateId", value] as const),
     ...[5, Number.NaN, null, "a", [], new Map([["a", 1]]), { when: new Date(0) }, { f: () => 1 }, { n: Number.NaN }, {
       big: 1n
