@@ -109,9 +109,14 @@ export class Election extends Context.Service<Election, {
    * Interrupting `whileLeader` first stops the work, with renewals until the work
    * has stopped, and then hands leadership over.
    *
+   * `work` has a scope of its own, which is closed when `work` has ended or was
+   * interrupted, before the hand-over.
+   *
    * Fails with the error of `work`, after the hand-over, and with an
-   * `ElectionError` as `campaign` does. If `work` is not a function that returns
-   * an effect, the reason is `InvalidConfig`.
+   * `ElectionError` as `campaign` does. The reason is `InvalidConfig` if `work` is
+   * not a function that returns an effect, and in `work` that campaigns for the
+   * election that it leads: it would wait for its own end. A fiber that `work` has
+   * detached can campaign once the term has ended.
    *
    * **Gotchas**
    *
@@ -143,7 +148,7 @@ export class Election extends Context.Service<Election, {
     election: string,
     work: (leadership: Leadership) => Effect.Effect<A, E, R>,
     options?: CandidateOptions
-  ) => Effect.Effect<A, E | ElectionError, R>
+  ) => Effect.Effect<A, E | ElectionError, Exclude<R, Scope.Scope>>
   /**
    * Reads the leader of an election from the store. Returns none if there is no
    * leader, or if the leader has not renewed for its whole lease.
@@ -304,8 +309,9 @@ export interface Timings {
 export interface CandidateOptions {
   /**
    * The name of this candidate for observers. Two candidates may have the same
-   * name: each is still a separate candidate. Default: host name, process id and
-   * 8 random characters.
+   * name: each is still a separate candidate. A former leader sits out by its name.
+   * Default: host name, process id and 8 random characters, once per `Election`
+   * service.
    */
   readonly candidateId?: string | undefined
   /** The timings of this candidate. Default: the timings of the service. */

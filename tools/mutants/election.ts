@@ -8,6 +8,7 @@ const elapsed = "src/internal/election/elapsed.ts"
 const health = "src/internal/election/health.ts"
 const healthCheck = "src/internal/healthCheck.ts"
 const leadership = "src/internal/election/leadership.ts"
+const nesting = "src/internal/election/nesting.ts"
 const observing = "src/internal/election/observe.ts"
 const sittingOut = "src/internal/election/sittingOut.ts"
 const tenure = "src/internal/election/tenure.ts"
@@ -493,10 +494,64 @@ const priorities: ReadonlyArray<Mutant> = [
   }
 ]
 
+const nestingTests = "test/Election/nesting.test.ts"
+
+const nestedCampaigns: ReadonlyArray<Mutant> = [
+  {
+    name: "work can campaign for its own election",
+    from: "E23",
+    file: nesting,
+    find: "one.options.election === election",
+    replace: "one.options.election === undefined",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "whileLeader for the election of the work fails with InvalidConfig, and the work leads on"
+    }
+  },
+  {
+    name: "a nested campaign for another election forgets the terms around it",
+    from: "E23",
+    file: nesting,
+    find: "[...around.filter(isOpen), tenure]",
+    replace: "[tenure]",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "whileLeader for the election of the work fails with InvalidConfig, and the work leads on"
+    }
+  },
+  {
+    name: "a fiber that the work has detached can never campaign for the same election",
+    from: "E23",
+    file: nesting,
+    find: "lossReason === undefined",
+    replace: "lossReason !== \"superseded\"",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "a fiber that the work has detached can campaign for the same election once the term was handed over"
+    }
+  },
+  {
+    name: "each campaign has a candidateId of its own by default",
+    from: "E21",
+    file: "src/internal/election/candidate.ts",
+    find: "given.candidateId ?? (yield* defaults.candidateId)",
+    replace: "given.candidateId ?? (yield* makeId)",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "a candidate with the default id waits for twice renewInterval after its term"
+    }
+  }
+]
+
 export const elections: ReadonlyArray<Mutant> = [
   ...challengers,
   ...leaders,
   ...healthChecks,
   ...priorities,
+  ...nestedCampaigns,
   ...observers
 ]

@@ -104,17 +104,28 @@ const candidateSettings = {
   healthFailures: healthFailuresSetting(defaultHealthFailures)
 }
 
-/** The default `candidateId`. */
-export const makeId = Effect.map(
+const makeId = Effect.map(
   Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )
 
-/** `times` are the timings of the service, for a candidate without its own. `limit` is that of a record. */
+/** Returns an effect that makes a default `candidateId` when it is needed first, and keeps it. */
+export const makeDefaultId = (): Effect.Effect<string> => {
+  let id: string | undefined
+  return Effect.suspend(() => id === undefined ? Effect.map(makeId, (made) => id ??= made) : Effect.succeed(id))
+}
+
+/** What candidates of one service have in common, unless they set their own. */
+export interface CandidateDefaults {
+  readonly candidateId: Effect.Effect<string>
+  readonly times: TermTimings
+}
+
+/** `limit` is that of a record. */
 export const toCandidate = (
   election: string,
   options: CandidateOptions | undefined,
-  times: TermTimings,
+  defaults: CandidateDefaults,
   limit: number
 ): Effect.Effect<Candidate, ElectionReason> =>
   Effect.gen(function*() {
@@ -123,9 +134,9 @@ export const toCandidate = (
     const given = yield* Effect.fromResult(read("options", options, candidateSettings))
     const candidate: Candidate = {
       election,
-      candidateId: given.candidateId ?? (yield* makeId),
+      candidateId: given.candidateId ?? (yield* defaults.candidateId),
       priority: given.priority,
-      times: given.timings ?? times,
+      times: given.timings ?? defaults.times,
       metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
       healthCheck: given.healthCheck,
       healthFailures: given.healthFailures

@@ -21,6 +21,7 @@ import { wholeMillis } from "../time.ts"
 import { type CampaignServices, type Candidate, release, type Won } from "./campaign.ts"
 import { checkSize, failure } from "./candidate.ts"
 import type { Health } from "./health.ts"
+import { within } from "./nesting.ts"
 import type { Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
@@ -127,7 +128,7 @@ const runUntil = <A, E, R>(
   tenure: Tenure,
   work: Effect.Effect<A, E, R>,
   toldToStop: Effect.Effect<unknown>
-): Effect.Effect<Outcome<A, E>, never, R | Scope.Scope> =>
+): Effect.Effect<Outcome<A, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
     // With its own scope: the resources of the work are released once it has stopped, not earlier.
     const running = Effect.forkDetach(Effect.scoped(work))
@@ -150,7 +151,7 @@ export const runWork = <A, E, R>(
   health: Health,
   won: Won,
   work: (leadership: Leadership) => Effect.Effect<A, E, R>
-): Effect.Effect<Outcome<A, E | ElectionError>, never, R | Scope.Scope> =>
+): Effect.Effect<Outcome<A, E | ElectionError>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
     const { tenure } = won
     const asked = yield* Deferred.make<void>()
@@ -162,6 +163,9 @@ export const runWork = <A, E, R>(
     })
     yield* beside(candidate, resignWhenUnhealthy(candidate, health, tenure, resign))
     const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))
-    const running = Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
+    const running = within(
+      tenure,
+      Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
+    )
     return yield* runUntil(tenure, running, toldToStop)
   })

@@ -17,9 +17,10 @@ import { invalidConfig, kindOf } from "../options.ts"
 import { recordLimit } from "../storedJson.ts"
 import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
-import { checkName, failure, makeId, toCandidate, toLayerOptions } from "./candidate.ts"
+import { type CandidateDefaults, checkName, failure, makeDefaultId, toCandidate, toLayerOptions } from "./candidate.ts"
 import { type Health, makeHealth } from "./health.ts"
 import * as leadership from "./leadership.ts"
+import { isWithin } from "./nesting.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
 import { singleton, toWork, type Work } from "./singleton.ts"
@@ -75,8 +76,7 @@ interface Elections {
   readonly services: CampaignServices
   /** Follows the bucket while the scope is open. All users share one watch. */
   readonly followed: Effect.Effect<Observations, never, Scope.Scope>
-  /** The timings of candidates that do not set their own. */
-  readonly times: TermTimings
+  readonly defaults: CandidateDefaults
 }
 
 /** What `layerSingleton` needs of each service created here. */
@@ -86,6 +86,8 @@ const internals = new WeakMap<Election["Service"], {
     election: string,
     options: CandidateOptions | undefined
   ) => Effect.Effect<unknown, ElectionError>
+  /** The `candidateId` of candidates that do not set their own. */
+  readonly candidateId: Effect.Effect<string>
   /** Ends the wait of a candidate that has resigned (E21). */
   readonly returns: (election: string, candidateId: string) => Effect.Effect<void>
 }>()
@@ -104,7 +106,7 @@ export const toSingleton = /* @__PURE__ */ Effect.fnUntraced(function*<E, R>(
   const known = internals.get(service)
   if (known !== undefined) yield* known.check(operation, name, options)
   const work = yield* Effect.mapError(Effect.fromResult(toWork(run)), failure(operation, name))
-  const candidateId = options?.candidateId ?? (yield* makeId)
+  const candidateId = options?.candidateId ?? (yield* known?.candidateId ?? makeDefaultId())
   const returns = known === undefined ? Effect.void : known.returns(name, candidateId)
   return singleton(service, { name, work, candidate: { ...options, candidateId }, returns })
 })
@@ -127,7 +129,8 @@ export const make = Effect.fnUntraced(function*(
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const candidacies = new Candidacies()
   const services = { store, clock, observations, candidacies, leaving, sittingOut: new SittingOut(clock) }
-  const elections: Elections = { services, followed, times }
+  const defaults: CandidateDefaults = { candidateId: makeDefaultId(), times }
+  const elections: Elections = { services, followed, defaults }
   const service: Election["Service"] = {
     status: candidacies.status,
     campaign: (election, options) => campaign(elections, election, options),
@@ -149,6 +152,7 @@ export const make = Effect.fnUntraced(function*(
       ))
   }
   internals.set(service, {
+    candidateId: defaults.candidateId,
     check: (operation, election, options) => enter(elections, operation, election, options),
     returns: (election, candidateId) => services.sittingOut.end({ election, candidateId })
   })
@@ -156,14 +160,20 @@ export const make = Effect.fnUntraced(function*(
 })
 
 const enter = (
-  { services: { store }, times }: Elections,
+  { defaults, services: { store } }: Elections,
   operation: string,
   election: string,
   options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
-  Effect.mapError(
-    toCandidate(election, options, times, recordLimit(store.config)),
-    failure(operation, election)
+  toCandidate(election, options, defaults, recordLimit(store.config)).pipe(
+    Effect.tap(Effect.filterOrFail(isWithin({ election, store }), (is) => !is, () => ownElection(election))),
+    Effect.mapError(failure(operation, election))
+  )
+
+const ownElection = (election: string) =>
+  invalidConfig(
+    `election: expected another one than "${election}", which the work around this call leads: it would wait for the end of ` +
+      "its own term. Use the Leadership that was passed to the work"
   )
 
 /** Leadership is handed over when the scope is closed. */
@@ -189,7 +199,7 @@ const whileLeader = <A, E, R>(
   election: string,
   work: (leadership: Leadership) => Effect.Effect<A, E, R>,
   options: CandidateOptions | undefined
-): Effect.Effect<A, E | ElectionError, R> =>
+): Effect.Effect<A, E | ElectionError, Exclude<R, Scope.Scope>> =>
   Effect.gen(function*() {
     const candidate = yield* enter(elections, "whileLeader", election, options)
     if (typeof work !== "function") {

@@ -13,7 +13,9 @@ import { numbers } from "../../support/suite.ts"
 
 const limit = 1024 * 1024
 const resilientTimes = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
+const resilientDefaults = { candidateId: Effect.succeed("default"), times: resilientTimes }
 const fastTimes = { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 500 }
+const fastDefaults = { candidateId: Effect.succeed("default"), times: fastTimes }
 
 describe("timings", () => {
   const accepted: ReadonlyArray<readonly [lease: Duration.Input, deadline: Duration.Input, every: Duration.Input]> = [
@@ -138,24 +140,23 @@ describe("a candidate", () => {
   for (const name of [...badNames, 5, null, undefined]) {
     it.effect(`refuses the election name ${JSON.stringify(name)?.slice(0, 20)}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientTimes, limit))
+        const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientDefaults, limit))
         assert.strictEqual(error._tag, "InvalidName")
         assert.strictEqual(error._tag === "InvalidName" && error.field, "election")
         assert.include(error.message, String(name))
       }))
   }
 
-  it.effect("has defaults: a unique candidateId, no metadata, the timings of the layer, priority 0", () =>
+  it.effect("has defaults: the candidateId and the timings of the service, no metadata, priority 0", () =>
     Effect.gen(function*() {
-      const one = yield* toCandidate("orders", {}, fastTimes, limit)
-      const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastTimes, limit)
-      assert.match(one.candidateId, new RegExp(`-${process.pid}-[0-9a-z]{8}$`))
-      assert.notStrictEqual(one.candidateId, two.candidateId)
+      const one = yield* toCandidate("orders", {}, fastDefaults, limit)
+      const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastDefaults, limit)
+      assert.deepStrictEqual(one, two)
       assert.deepStrictEqual(
-        { ...one, candidateId: "" },
+        one,
         {
           election: "orders",
-          candidateId: "",
+          candidateId: "default",
           priority: 0,
           times: fastTimes,
           metadata: {},
@@ -168,7 +169,7 @@ describe("a candidate", () => {
   it.effect("has the options that were passed", () =>
     Effect.gen(function*() {
       const options = { candidateId: "a b", priority: 3, timings: balanced, metadata: { zone: "a", ports: [80] } }
-      const candidate = yield* toCandidate("orders", options, fastTimes, limit)
+      const candidate = yield* toCandidate("orders", options, fastDefaults, limit)
       assert.deepStrictEqual(candidate, {
         election: "orders",
         candidateId: "a b",
@@ -198,7 +199,7 @@ describe("a candidate", () => {
     it.effect(`is refused with ${field} ${shown}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(
-          toCandidate("orders", untyped({ [field]: value }), resilientTimes, limit)
+          toCandidate("orders", untyped({ [field]: value }), resilientDefaults, limit)
         )
         assert.strictEqual(error._tag, field === "metadata" ? "InvalidValue" : "InvalidConfig")
         assert.include(error.message, `${field}: `)
@@ -208,7 +209,7 @@ describe("a candidate", () => {
 
   it.effect("is refused with an unknown option", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientTimes, limit))
+      const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientDefaults, limit))
       assert.strictEqual(error._tag, "InvalidConfig")
       assert.include(
         error.message,
@@ -219,7 +220,7 @@ describe("a candidate", () => {
   for (const options of [null, "priority", 5, Number.NaN, [1]]) {
     it.effect(`is refused if its options are ${JSON.stringify(options)} ${typeof options}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientTimes, limit))
+        const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientDefaults, limit))
         assert.strictEqual(error._tag, "InvalidConfig")
         assert.include(error.message, "options: expected an object with candidateId, ")
       }))
@@ -258,7 +259,7 @@ describe("a candidate", () => {
   it.effect("is refused if its largest record does not fit", () =>
     Effect.gen(function*() {
       const candidate = (most: number, size: number) =>
-        toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientTimes, most)
+        toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientDefaults, most)
       const tooLarge = yield* Effect.flip(candidate(1000, 1000))
       assert(tooLarge._tag === "ValueTooLarge")
       assert.strictEqual(tooLarge.limit, 1000)
