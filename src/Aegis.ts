@@ -574,7 +574,7 @@ const unready: ReadonlySet<string> = new Set<Registry.Status>(["STARTING", "UNHE
 export const health: Effect.Effect<Health, never, Registry.Registry | Election.Election> = /* @__PURE__ */ Effect.gen(
   function*() {
     const registrations = yield* Effect.flatMap(Registry.Registry, ({ status }) => status)
-    const elections = yield* Effect.flatMap(Election.Election, ({ status }) => status)
+    const elections = yield* Effect.flatMap(Election.Election, ({ candidates }) => candidates)
     const client = yield* Effect.serviceOption(NatsClient.NatsClient)
     const link = Option.isNone(client) ? Option.none() : yield* Stream.runHead(client.value.status)
     const now = yield* DateTime.now

@@ -109,9 +109,14 @@ export class Election extends Context.Service<Election, {
    * Interrupting `whileLeader` first stops the work, with renewals until the work
    * has stopped, and then hands leadership over.
    *
+   * `work` has a scope of its own, which is closed when `work` has ended or was
+   * interrupted, before the hand-over.
+   *
    * Fails with the error of `work`, after the hand-over, and with an
-   * `ElectionError` as `campaign` does. If `work` is not a function that returns
-   * an effect, the reason is `InvalidConfig`.
+   * `ElectionError` as `campaign` does. The reason is `InvalidConfig` if `work` is
+   * not a function that returns an effect, and in `work` that campaigns for the
+   * election that it leads: it would wait for its own end. A fiber that `work` has
+   * detached can campaign once the term has ended.
    *
    * **Gotchas**
    *
@@ -143,7 +148,7 @@ export class Election extends Context.Service<Election, {
     election: string,
     work: (leadership: Leadership) => Effect.Effect<A, E, R>,
     options?: CandidateOptions
-  ) => Effect.Effect<A, E | ElectionError, R>
+  ) => Effect.Effect<A, E | ElectionError, Exclude<R, Scope.Scope>>
   /**
    * Reads the leader of an election from the store. Returns none if there is no
    * leader, or if the leader has not renewed for its whole lease.
@@ -216,8 +221,49 @@ export class Election extends Context.Service<Election, {
    * ```
    */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
-  /** The campaigns and leaderships of this service in this process. No request is sent. */
-  readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>>
+  /**
+   * Asks the current leader to hand over, and waits until it has. False if nobody leads.
+   *
+   * **When to use**
+   *
+   * Use to move a leadership away from a process, or to free an election whose leader
+   * does not renew any more, instead of removing its record: a removal can let two
+   * candidates lead at once.
+   *
+   * **Details**
+   *
+   * The request is for this leader only: if another one follows, it is not asked. The
+   * leader stops its work first, and sits out until other candidates have had their
+   * turn. A leader that does not renew for its whole lease, as this process observes
+   * it, cannot be asked: then its record is made vacant.
+   *
+   * Fails with `InvalidName` and `InvalidConfig` before a request is sent, with
+   * `StepDownTimeout` if the leader has not handed over in time, and with a
+   * `KVStoreError`.
+   *
+   * **Example** (Moving a leadership to another process)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Aegis, Election } from "effect-aegis"
+   *
+   * const program = Effect.gen(function*() {
+   *   const election = yield* Election.Election
+   *   yield* Effect.forkChild(election.whileLeader("invoices", () => Effect.never, { candidateId: "billing-1" }))
+   *   yield* Effect.sleep("100 millis")
+   *   const handedOver = yield* election.stepDown("invoices")
+   *   return [handedOver, yield* election.stepDown("invoices")]
+   * })
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
+   * // => [ true, false ]
+   * ```
+   */
+  readonly stepDown: (election: string, options?: StepDownOptions) => Effect.Effect<boolean, ElectionError>
+  /** The part of this service in an election. No request is sent. Fails with `InvalidName`. */
+  readonly status: (election: string) => Effect.Effect<ElectionStatus, ElectionError>
+  /** The campaigns and leaderships of this service, in all elections. No request is sent. */
+  readonly candidates: Effect.Effect<ReadonlyArray<CandidateStatus>>
 }>()("effect-aegis/Election") {}
 
 /**
@@ -243,6 +289,34 @@ export interface CandidateStatus {
   readonly lastRenewal: Option.Option<DateTime.Utc>
   /** The time until another candidate may lead, if nothing is renewed; none without a lease. */
   readonly leaseEndsIn: Option.Option<Duration.Duration>
+}
+
+/**
+ * The part of a service in an election: its candidate that leads, or else one that hands over, or else one that
+ * campaigns.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ElectionStatus = CandidateStatus | {
+  /** The name of the election. */
+  readonly election: string
+  /** No candidate of this service campaigns or leads. */
+  readonly state: "NotCampaigning"
+}
+
+/**
+ * Options of `stepDown`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StepDownOptions {
+  /**
+   * How long to wait for the hand-over: 0 to 1 hour. Default: twice the lease of the
+   * leader, at most 1 minute.
+   */
+  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -315,8 +389,9 @@ export interface Timings {
 export interface CandidateOptions {
   /**
    * The name of this candidate for observers. Two candidates may have the same
-   * name: each is still a separate candidate. Default: host name, process id and
-   * 8 random characters.
+   * name: each is still a separate candidate. A former leader sits out by its name.
+   * Default: host name, process id and 8 random characters, once per `Election`
+   * service.
    */
   readonly candidateId?: string | undefined
   /** The timings of this candidate. Default: the timings of the service. */
@@ -328,18 +403,21 @@ export interface CandidateOptions {
    */
   readonly metadata?: Metadata | undefined
   /**
-   * The order of candidates after a hand-over, and in an election without a
-   * record: this candidate waits `priority` times `renewInterval` before it tries
-   * to win. An integer from 0 to 1000. Default: 0. A candidate with a lower value
-   * does not replace a leader, and `priority` does not count after a crash.
+   * The order of candidates, the lowest value first. After a hand-over, and in an
+   * election without a record, this candidate waits `priority` times
+   * `renewInterval` before it tries to win. After a crash it waits for the lease of
+   * the leader and `priority` fifths of it. An integer from 0 to 10. Default: 0. A
+   * candidate with a lower value does not replace a leader.
    */
   readonly priority?: number | undefined
   /**
    * Reports whether this candidate is able to lead. While it is false, the
-   * candidate does not try to win, and a leader resigns. It runs before each
-   * attempt to win, and in a leader every `renewInterval`. A check that takes
-   * more than a second, fails, dies, or returns a non-boolean counts as false.
-   * Default: always true.
+   * candidate does not try to win, and a leader resigns after `healthFailures`
+   * failures in a row. It runs every `renewInterval`, also while the candidate
+   * waits, so that no hand-over waits for it. A check that takes more than a
+   * second, fails, dies, or returns a non-boolean counts as false. One that takes
+   * longer is interrupted, and no other one begins until it has ended. Default:
+   * always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
   /**
@@ -348,6 +426,8 @@ export interface CandidateOptions {
    * although the work may still run. 0 to 1 hour. Default: `leaseDuration`.
    */
   readonly stopTimeout?: Duration.Input | undefined
+  /** The number of failures in a row after which a leader resigns, at least 1. Default: 2. */
+  readonly healthFailures?: number | undefined
 }
 
 /**
@@ -395,8 +475,9 @@ export interface Leadership {
   /**
    * Hands leadership over, and waits until the hand-over is written or the term
    * has ended. In `whileLeader`, the work is interrupted and awaited first, and
-   * the candidate campaigns again. This candidate then waits for twice
-   * `renewInterval` before it tries to win, so that other candidates can win
+   * the candidate campaigns again. This candidate then sits out: it waits for
+   * `renewInterval`, times the highest `priority` of the candidates in this
+   * process plus 2, before it tries to win, so that other candidates can win
    * first.
    */
   readonly resign: Effect.Effect<void>
@@ -519,14 +600,14 @@ export const layer = (options?: Options): Layer.Layer<Election, ElectionError, K
  * const program = Effect.gen(function*() {
  *   const election = yield* Election.Election
  *   yield* Effect.sleep("100 millis")
- *   const [status] = yield* election.status
- *   return `${status?.candidateId}: ${status?.state}`
+ *   const { state } = yield* election.status("report")
+ *   return state
  * })
  *
  * const Live = Layer.provideMerge(Report, Aegis.layerMemory())
  *
  * console.log(await Effect.runPromise(Effect.provide(program, Live)))
- * // => orders-1: Leading
+ * // => Leading
  * ```
  *
  * @category layers

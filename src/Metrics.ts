@@ -313,6 +313,29 @@ export const electionCampaignFailures: Metric.Counter<number> = /* @__PURE__ */ 
 )
 
 /**
+ * Health checks of candidates, by `election` and `outcome`: `healthy`, `unhealthy`, `timedOut` or `failed`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionHealthChecks: Metric.Counter<number> = /* @__PURE__ */ counter(
+  "election_health_checks_total",
+  "Number of health checks of candidates"
+)
+
+/**
+ * Whether a candidate of this process is healthy: 1 or 0, by `election` and `candidate`. Only for candidates with a
+ * `healthCheck`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const electionIsHealthy: Metric.Gauge<number> = /* @__PURE__ */ gauge(
+  "election_is_healthy",
+  "Whether the candidate is healthy"
+)
+
+/**
  * Times that the work of a singleton failed or ended, by `election`: it was started again after a pause.
  *
  * @category metrics

@@ -378,13 +378,13 @@ export interface RegisterOptions {
   readonly onDuplicate?: "wait" | "fail" | "replace" | undefined
   /**
    * Reports whether the instance works. It runs once per heartbeat interval (`maxAge/3` with a Schedule). After
-   * `failureThreshold` failures in a row the status of the instance becomes `UNHEALTHY`, and after the next success what
+   * `healthFailures` failures in a row the status of the instance becomes `UNHEALTHY`, and after the next success what
    * it was before. A check that takes more than a second, fails, dies, or returns a non-boolean counts as a failure.
-   * Heartbeats continue. Default: none.
+   * One that takes longer is interrupted, and no other one begins until it has ended. Heartbeats continue. Default: none.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
   /** The number of failures in a row after which the instance is unhealthy, at least 1. Default 3. */
-  readonly failureThreshold?: number | undefined
+  readonly healthFailures?: number | undefined
 }
 
 /**

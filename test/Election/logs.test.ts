@@ -65,24 +65,6 @@ describe("Election in memory: log", () => {
       ])
     }))
 
-  test("a candidate that is unhealthy logs that it does not campaign, once a minute, and again after it was healthy", () =>
-    Effect.gen(function*() {
-      const log = logged()
-      let isHealthy = false
-      yield* Effect.gen(function*() {
-        yield* stand(yield* startProcess(yield* openBucket()), finish, "one", {
-          healthCheck: Effect.sync(() => isHealthy)
-        })
-        yield* TestClock.adjust("50 seconds")
-        assert.deepStrictEqual(log.troubles(), ["Warn not campaigning for \"orders\": the health check is false"])
-        yield* TestClock.adjust("20 seconds")
-        assert.strictEqual(log.troubles().length, 2)
-        isHealthy = true
-        yield* TestClock.adjust("1 second")
-        assert.include(log.lines, "Info elected leader of \"orders\" in term 1")
-      }).pipe(Effect.provide(log.layer))
-    }))
-
   test("a candidate logs once that the leader has a longer lease than its own", () =>
     Effect.gen(function*() {
       const log = logged()

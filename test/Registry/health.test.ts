@@ -25,14 +25,14 @@ describe("the health after a check", () => {
 
 describe("an instance with a health check", () => {
   /** An instance, the answer of its check, and its status as others see it. */
-  const checked = Effect.fnUntraced(function*(failureThreshold?: number) {
+  const checked = Effect.fnUntraced(function*(healthFailures?: number) {
     const [, owner, other] = yield* world(defaults)
     const answers = { next: Effect.succeed(true), count: 0 }
     const healthCheck = Effect.suspend(() => {
       answers.count++
       return answers.next
     })
-    const registration = yield* owner.enter(named("orders", "one"), { healthCheck, failureThreshold })
+    const registration = yield* owner.enter(named("orders", "one"), { healthCheck, healthFailures })
     const status = Effect.map(other.registry.list("orders"), ([one]) => one?.status)
     return { owner, registration, answers, status }
   })
@@ -68,7 +68,8 @@ describe("an instance with a health check", () => {
       ["hangs", Effect.never],
       ["fails", Effect.fail("no") as never],
       ["dies", Effect.die("no")],
-      ["returns no boolean", Effect.succeed("yes" as never)]
+      ["returns no boolean", Effect.succeed("yes" as never)],
+      ["cannot be interrupted", Effect.uninterruptible(Effect.never)]
     ] as const
   ) {
     test(`is UNHEALTHY if the check ${what}, and sends heartbeats`, () =>
@@ -114,7 +115,10 @@ describe("an instance with a health check", () => {
       }).pipe(Effect.scoped, Effect.provide(log.layer))
       assert.deepStrictEqual(
         log.lines.filter((line) => line.includes("health")).map((line) => line.replace(/\d+ health/, "n health")),
-        ["Warn orders/one is unhealthy: n health checks in a row have failed", "Info orders/one is healthy again"]
+        [
+          "Warn orders/one is unhealthy: n health checks in a row have failed, and the last one is false",
+          "Info orders/one is healthy again"
+        ]
       )
     }))
 

@@ -139,15 +139,15 @@ const badRegistrations: ReadonlyArray<readonly [what: string, options: unknown, 
   [
     "an unknown option",
     { onduplicate: "fail" },
-    `no option "onduplicate": the options are heartbeat, onDuplicate, healthCheck, failureThreshold`
+    `no option "onduplicate": the options are heartbeat, onDuplicate, healthCheck, healthFailures`
   ],
   [
     "a healthCheck that is no Effect",
     { healthCheck: () => true },
     "healthCheck: expected an Effect that succeeds with"
   ],
-  ["a failureThreshold of 0", { failureThreshold: 0 }, "failureThreshold: expected a whole number from 1, got 0"],
-  ["null", null, "options: expected an object with heartbeat, onDuplicate, healthCheck, failureThreshold"]
+  ["a healthFailures of 0", { healthFailures: 0 }, "healthFailures: expected a whole number from 1, got 0"],
+  ["null", null, "options: expected an object with heartbeat, onDuplicate, healthCheck, healthFailures"]
 ]
 
 const build = (layer: Layer.Layer<never, Registry.RegistryError, Registry.Registry>, registry: Process["registry"]) =>

@@ -10,9 +10,13 @@ const failures = "src/internal/election/campaignFailures.ts"
 const requests = "src/internal/election/requests.ts"
 const challenger = "src/internal/election/challenger.ts"
 const elapsed = "src/internal/election/elapsed.ts"
+const health = "src/internal/election/health.ts"
+const healthCheck = "src/internal/healthCheck.ts"
 const leadership = "src/internal/election/leadership.ts"
+const nesting = "src/internal/election/nesting.ts"
 const observing = "src/internal/election/observe.ts"
 const record = "src/internal/election/record.ts"
+const sittingOut = "src/internal/election/sittingOut.ts"
 const tenure = "src/internal/election/tenure.ts"
 const upkeep = "src/internal/election/upkeep.ts"
 const term = "src/internal/election/term.ts"
@@ -70,8 +74,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger waits for half a lease",
     from: "E7",
     file: challenger,
-    find: "at: since + leaseFor(seen.record.leaseMillis)",
-    replace: "at: since + leaseFor(seen.record.leaseMillis) / 2",
+    find: "at: afterLease(leaseFor(seen.record.leaseMillis))",
+    replace: "at: afterLease(leaseFor(seen.record.leaseMillis) / 2)",
     scenario: "mixed"
   },
   {
@@ -87,7 +91,7 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "a challenger compares the time of the record with its wall clock",
     from: "E7, AegisSDK 1.5: now - last_heartbeat > ttl",
     file: challenger,
-    find: "at: since + leaseFor(seen.record.leaseMillis)",
+    find: "at: afterLease(leaseFor(seen.record.leaseMillis))",
     replace: "at: seen.created.epochMilliseconds + leaseFor(seen.record.leaseMillis)",
     also: [
       {
@@ -119,8 +123,8 @@ const challengers: ReadonlyArray<Mutant> = [
     name: "the wait for a record that disappeared counts from the observation of the record",
     from: "E8, the leader renewed its lease between that observation and the removal",
     file: challenger,
-    find: "lastHeld === undefined ? inTurn : since +",
-    replace: "lastHeld === undefined ? inTurn : since - 1000 +",
+    find: "lastHeld === undefined ? inTurn : afterLease(",
+    replace: "lastHeld === undefined ? inTurn : -1000 + afterLease(",
     scenario: "bereft",
     runs: 50,
     test: {
@@ -450,18 +454,18 @@ const liveness: ReadonlyArray<Mutant> = [
   {
     name: "a candidate that could not announce its leadership tries again at once",
     from: "E21",
-    file: campaign,
-    find: "tenure.couldNotAnnounce ? 2 * leaseDuration",
-    replace: "tenure.couldNotAnnounce ? 0",
+    file: sittingOut,
+    find: "if (tenure.couldNotAnnounce) return 2 * leaseDuration",
+    replace: "",
     ...byTest,
     test: { file: late, name: "wait for two leases before they try again" }
   },
   {
     name: "a candidate that lost its term before a renewal landed waits no longer than others",
     from: "E21: one candidate that is a little too slow kept all others out in 193 of 200 runs",
-    file: campaign,
-    find: "tenure.ledInVain ? leaseDuration + 2 * renewInterval",
-    replace: "tenure.ledInVain ? 2 * renewInterval",
+    file: sittingOut,
+    find: "return tenure.ledInVain ? leaseDuration + margin * renewInterval : 0",
+    replace: "return 0",
     ...byTest,
     test: { file: late, name: "wait for a lease and 2 x renewInterval if the term was lost before a renewal landed" }
   },
@@ -668,4 +672,190 @@ const records: ReadonlyArray<Mutant> = [
   }
 ]
 
-export const elections: ReadonlyArray<Mutant> = [...challengers, ...leaders, ...observers, ...liveness, ...records]
+const healthTests = "test/Election/health.test.ts"
+
+const healthChecks: ReadonlyArray<Mutant> = [
+  {
+    name: "a health check begins while another one has not come back",
+    from: "E22",
+    file: healthCheck,
+    find: "if (running !== undefined) return tooLong",
+    replace: "",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a leader whose healthCheck cannot be interrupted resigns, is not asked again, and closes at once"
+    }
+  },
+  {
+    name: "a health check that hangs is not interrupted",
+    from: "E22",
+    file: healthCheck,
+    find: "fiber.interruptUnsafe() return tooLong",
+    replace: "return tooLong",
+    ...byTest,
+    test: { file: healthTests, name: "a check that hangs is interrupted after a second, and another one is asked" }
+  },
+  {
+    name: "a leader resigns after one failed health check",
+    from: "E22",
+    file: health,
+    find: "if (failures >= this.candidate.healthFailures)",
+    replace: "if (failures > 0)",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a leader resigns after 2 failures in a row by default, not earlier"
+    }
+  },
+  {
+    name: "a candidate waits for a new answer of its health check before it tries to win",
+    from: "E22",
+    file: campaign,
+    find: "} else if (health.isHealthy()) {",
+    replace: "} else if (yield* Effect.delay(Effect.sync(health.isHealthy), times.renewInterval)) {",
+    ...byTest,
+    test: { file: healthTests, name: "a candidate whose healthCheck takes 900 ms wins a vacant record at once" }
+  },
+  {
+    name: "a campaign that ends leaves its health check running",
+    from: "E22",
+    file: healthCheck,
+    find: "() => Effect.sync(() => running?.interruptUnsafe())",
+    replace: "() => Effect.void",
+    ...byTest,
+    test: {
+      file: healthTests,
+      name: "a scope that closes interrupts the running check, and does not wait for it"
+    }
+  }
+]
+
+const priorityTests = "test/Election/priorities.test.ts"
+
+const priorities: ReadonlyArray<Mutant> = [
+  {
+    name: "priority does not count after a crash",
+    from: "E7",
+    file: challenger,
+    find: "since + leaseMillis + candidate.priority * leaseStep(leaseMillis)",
+    replace: "since + leaseMillis",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "the candidate with priority 0 wins before one with 2, not before the lease has ended, in 20 of 20 runs"
+    }
+  },
+  {
+    name: "a leader that was unhealthy sits out as one that has resigned",
+    from: "E21",
+    file: tenure,
+    find: "if (why !== \"resigned\") this.leaving = why",
+    replace: "",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader that was unhealthy wins only after a candidate with the highest value"
+    }
+  },
+  {
+    name: "a former leader sits out two steps, whatever the priorities of others",
+    from: "E21",
+    file: sittingOut,
+    find: "const steps = margin + (why === \"resigned\" ? highest : largestPriority)",
+    replace: "const steps = margin + (why === \"resigned\" ? 0 : largestPriority)",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader that resigns waits for two steps more than the highest value of the candidates in its process"
+    }
+  },
+  {
+    name: "a former leader whose hand-over was not stored does not wait for its lease",
+    from: "E21",
+    file: sittingOut,
+    find: "leavesRecord(tenure) ? tenure.untilLeaseEnds : undefined",
+    replace: "undefined",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader whose hand-over was not stored waits for the lease and as many fifths of it"
+    }
+  },
+  {
+    name: "a hand-over that is stored without an answer counts as not stored",
+    from: "E21",
+    file: tenure,
+    find: "if (!hadEnded && this.lossReason === \"resigned\") this.wasHandedOver = true",
+    replace: "",
+    ...byTest,
+    test: {
+      file: priorityTests,
+      name: "a leader whose hand-over is stored without an answer waits for twice renewInterval"
+    }
+  }
+]
+
+const nestingTests = "test/Election/nesting.test.ts"
+
+const nestedCampaigns: ReadonlyArray<Mutant> = [
+  {
+    name: "work can campaign for its own election",
+    from: "E23",
+    file: nesting,
+    find: "one.options.election === election",
+    replace: "one.options.election === undefined",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "whileLeader for the election of the work fails with InvalidConfig, and the work leads on"
+    }
+  },
+  {
+    name: "a nested campaign for another election forgets the terms around it",
+    from: "E23",
+    file: nesting,
+    find: "[...around.filter(isOpen), tenure]",
+    replace: "[tenure]",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "whileLeader for the election of the work fails with InvalidConfig, and the work leads on"
+    }
+  },
+  {
+    name: "a fiber that the work has detached can never campaign for the same election",
+    from: "E23",
+    file: nesting,
+    find: "lossReason === undefined",
+    replace: "lossReason !== \"superseded\"",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "a fiber that the work has detached can campaign for the same election once the term was handed over"
+    }
+  },
+  {
+    name: "each campaign has a candidateId of its own by default",
+    from: "E21",
+    file: "src/internal/election/candidate.ts",
+    find: "given.candidateId ?? (yield* defaults.candidateId)",
+    replace: "given.candidateId ?? (yield* makeId)",
+    ...byTest,
+    test: {
+      file: nestingTests,
+      name: "a candidate with the default id waits for twice renewInterval after its term"
+    }
+  }
+]
+
+export const elections: ReadonlyArray<Mutant> = [
+  ...challengers,
+  ...leaders,
+  ...healthChecks,
+  ...priorities,
+  ...nestedCampaigns,
+  ...liveness,
+  ...records,
+  ...observers
+]

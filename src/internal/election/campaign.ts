@@ -14,7 +14,6 @@ import { FencingToken } from "../../FencingToken.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
-import { checkHealth } from "../healthCheck.ts"
 import { makeNonce } from "../identity.ts"
 import type { LeaveBudget } from "../leaving.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
@@ -24,9 +23,11 @@ import { monotonicMillis, wholeMillis } from "../time.ts"
 import { CampaignFailures } from "./campaignFailures.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { nextTerm, standing } from "./challenger.ts"
+import type { Health } from "./health.ts"
 import type { LateWrites } from "./lateWrites.ts"
 import { longWait } from "./longWaits.ts"
 import type { Observations } from "./observations.ts"
+import type { SittingOut } from "./sittingOut.ts"
 import { type Attempted, Tenure, type TermTimings } from "./tenure.ts"
 import type { Elected } from "./term.ts"
 
@@ -39,6 +40,8 @@ export interface Candidate {
   readonly healthCheck: Effect.Effect<boolean> | undefined
   /** In milliseconds. */
   readonly stopTimeout: number
+  /** The failures in a row after which a leader resigns (E22). */
+  readonly healthFailures: number
 }
 
 export interface CampaignServices {
@@ -48,8 +51,7 @@ export interface CampaignServices {
   readonly candidacies: Candidacies
   readonly lateWrites: LateWrites
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
-  /** Until when a former leader waits (E21): monotonic milliseconds, by election and `candidateId`. */
-  readonly sitsOut: Map<string, number>
+  readonly sittingOut: SittingOut
 }
 
 /** A term that was won, with a record that was read back as our own. */
@@ -59,19 +61,11 @@ export interface Won {
   readonly token: FencingToken
 }
 
-export const seatOf = ({ candidateId, election }: Pick<Candidate, "candidateId" | "election">): string =>
-  `${election} ${candidateId}`
-
-/** Whether a candidate is able to lead (E22). */
-export const isHealthy = ({ healthCheck }: Candidate): Effect.Effect<boolean> =>
-  healthCheck === undefined
-    ? Effect.succeed(true)
-    : Effect.map(checkHealth(healthCheck), (outcome) => outcome === "healthy")
-
 /** One call of `campaign`. */
 interface Campaigning {
   readonly services: CampaignServices
   readonly candidate: Candidate
+  readonly health: Health
   readonly failures: CampaignFailures
 }
 
@@ -116,14 +110,15 @@ const read = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVS
 /** Watches until the candidate may try to win, and tries, until an attempt of this tenure has won. */
 const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KVStoreError> =>
   Effect.gen(function*() {
-    const { candidate, services: { clock, observations, sitsOut } } = campaigning
+    const { candidate, health, services: { clock, observations, sittingOut } } = campaigning
     const { election, times } = candidate
     // Reads the key about once per lease, in case the watch is silent without failing, and about once per renewInterval
     // without the right to watch (E6).
     const backstop = yield* Random.nextBetween(0.8, 1.2)
     let readAt = monotonicMillis(clock)
     yield* read(campaigning, tenure)
-    const health = new Repeated()
+    // Bounded: a check that takes too long has an answer, too.
+    yield* health.answered
     const waits = new Repeated()
     while (true) {
       const observation = observations.observation(election)
@@ -136,21 +131,17 @@ const stand = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<void, KV
         continue
       }
       const may = standing(observation, { ...times, priority: candidate.priority })
-      const at = Math.max(may.at, sitsOut.get(seatOf(candidate)) ?? 0)
+      const at = Math.max(may.at, sittingOut.until(candidate))
       if (now < at) {
         const long = longWait(election, observation, times.leaseDuration)
         if (long !== undefined) yield* waits.log(long.reason, Effect.logWarning(long.line))
         const wake = Effect.sleep(wholeMillis(Math.min(at, readAgainAt) - now))
         yield* Effect.raceFirst(observations.changed(election, observation), wake)
-      } else if (yield* withoutParentSpan(isHealthy(candidate))) {
-        yield* health.ended()
+      } else if (health.isHealthy()) {
         if ((yield* attempt(campaigning, tenure, may.on, nextTerm(observation))) === "won") return
       } else {
-        yield* health.log(
-          "unhealthy",
-          Effect.logWarning(`not campaigning for "${election}": the health check is false`)
-        )
-        yield* Effect.sleep(wholeMillis(times.renewInterval))
+        const wake = Effect.sleep(wholeMillis(readAgainAt - now))
+        yield* Effect.raceAllFirst([observations.changed(election, observation), health.recovered, wake])
       }
     }
   })
@@ -285,23 +276,12 @@ const leave = (services: CampaignServices, candidate: Candidate, tenure: Tenure)
   return Effect.flatMap(left, (released) => Option.isSome(released) ? Effect.void : tenure.giveUp("no answer in time"))
 }
 
-/**
- * The milliseconds for which a former leader does not try to win (E21). One that won and did not get to lead waits
- * for longer: if it is only a little too slow, it would otherwise win again and again, and nobody would lead.
- */
-const pauseAfter = ({ times: { leaseDuration, renewInterval } }: Candidate, tenure: Tenure): number =>
-  tenure.couldNotAnnounce
-    ? 2 * leaseDuration
-    : tenure.ledInVain
-    ? leaseDuration + 2 * renewInterval
-    : 2 * renewInterval
-
-const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenure: Tenure): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const now = monotonicMillis(clock)
-    for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
-    if (tenure.hasWon) sitsOut.set(seatOf(candidate), now + pauseAfter(candidate, tenure))
-  })
+const sitOut = (
+  { candidacies, sittingOut }: CampaignServices,
+  candidate: Candidate,
+  tenure: Tenure
+): Effect.Effect<void> =>
+  Effect.suspend(() => sittingOut.begin(candidate, tenure, candidacies.highestPriority(candidate.election)))
 
 /**
  * Campaigns until it leads. Closing the scope hands leadership over. A campaign that fails or is interrupted also
@@ -309,11 +289,17 @@ const sitOut = ({ clock, sitsOut }: CampaignServices, candidate: Candidate, tenu
  */
 export const campaign = (
   services: CampaignServices,
-  candidate: Candidate
+  candidate: Candidate,
+  health: Health
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const campaigning = { services, candidate, failures: new CampaignFailures(candidate.election, candidate.times) }
+    const campaigning = {
+      services,
+      candidate,
+      health,
+      failures: new CampaignFailures(candidate.election, candidate.times)
+    }
     yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)

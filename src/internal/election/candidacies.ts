@@ -6,9 +6,12 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { CandidateStatus } from "../../Election.ts"
+import type { CandidateStatus, ElectionStatus } from "../../Election.ts"
 import type { LossReason } from "../../ElectionError.ts"
+import { KVStoreReason } from "../../KVStoreError.ts"
 import {
+  electionCampaignFailures,
+  electionHealthChecks,
   electionIsLeader,
   electionLastRenewal,
   electionLosses,
@@ -137,7 +140,13 @@ const removeCounters = (election: string): Effect.Effect<void> =>
     forget(electionTerms, { election }),
     forget(electionRenewalDuration, { election }),
     forget(electionOverruns, { election }),
-    forget(electionWorkFailures, { election })
+    forget(electionWorkFailures, { election }),
+    ...KVStoreReason.members.map((reason) =>
+      forget(electionCampaignFailures, { election, reason: reason.fields._tag.schema.literal })
+    ),
+    ...["healthy", "unhealthy", "timedOut", "failed"].map((outcome) =>
+      forget(electionHealthChecks, { election, outcome })
+    )
   ], { discard: true })
 
 /**
@@ -147,7 +156,10 @@ const removeCounters = (election: string): Effect.Effect<void> =>
 const usedFor = 120_000
 
 export class Candidacies {
-  private readonly all = new Map<Candidacy, Tenure>()
+  private readonly all = new Map<
+    Candidacy,
+    { readonly tenure: Tenure; readonly election: string; readonly priority: number }
+  >()
   /** Until when an election counts as in use after its last campaign, in monotonic milliseconds. */
   private readonly usedUntil = new Map<string, number>()
   /** The elections that have counters. */
@@ -158,13 +170,13 @@ export class Candidacies {
 
   /** Whether a candidate of this service campaigns or leads. */
   standsFor(election: string): boolean {
-    return Array.from(this.all.values()).some(({ options }) => options.election === election)
+    return Array.from(this.all.values()).some((one) => one.election === election)
   }
 
   /** The elections of candidates, also of those that have ended a moment ago. */
   inUse(now: number): ReadonlySet<string> {
     for (const [election, until] of this.usedUntil) if (until <= now) this.usedUntil.delete(election)
-    return new Set([...this.usedUntil.keys(), ...Array.from(this.all.values(), ({ options }) => options.election)])
+    return new Set([...this.usedUntil.keys(), ...Array.from(this.all.values(), (one) => one.election)])
   }
 
   /** Removes the counters of elections that are forgotten. */
@@ -177,7 +189,7 @@ export class Candidacies {
 
   /** Adds a campaign, with the tenure that `makeTenure` returns, until the scope closes. */
   readonly add = Effect.fnUntraced({ self: this }, function*(
-    { candidateId, election }: Names,
+    { candidateId, election, priority }: Names & { readonly priority: number },
     makeTenure: (candidacy: Candidacy) => Tenure
   ): Effect.fn.Return<{ readonly candidacy: Candidacy; readonly tenure: Tenure }, never, Scope.Scope> {
     const attributes = { election, candidate: candidateId }
@@ -190,7 +202,7 @@ export class Candidacies {
     const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
     const tenure = makeTenure(candidacy)
     yield* Effect.acquireRelease(
-      Effect.sync(() => this.all.set(candidacy, tenure)),
+      Effect.sync(() => this.all.set(candidacy, { tenure, election, priority })),
       () =>
         Effect.sync(() => {
           this.all.delete(candidacy)
@@ -201,7 +213,25 @@ export class Candidacies {
     return { candidacy, tenure }
   })
 
-  readonly status: Effect.Effect<ReadonlyArray<CandidateStatus>> = Effect.sync(() =>
-    Array.from(this.all, ([candidacy, tenure]) => candidacy.status(tenure))
+  /** The highest priority value of the campaigns and leaderships in an election. 0 without any. */
+  highestPriority(election: string): number {
+    return Math.max(0, ...Array.from(this.all.values(), (one) => one.election === election ? one.priority : 0))
+  }
+
+  readonly candidates: Effect.Effect<ReadonlyArray<CandidateStatus>> = Effect.sync(() =>
+    Array.from(this.all, ([candidacy, { tenure }]) => candidacy.status(tenure))
   )
+
+  /** The part of this service in an election: that of the candidate which comes first in `order`. */
+  status(election: string): Effect.Effect<ElectionStatus> {
+    return Effect.map(this.candidates, (all) => {
+      const own = all.filter((one) => one.election === election)
+      const first = order.map((state) => own.find((one) => one.state === state)).find((one) => one !== undefined)
+      return first ?? notCampaigning(election)
+    })
+  }
 }
+
+const order: ReadonlyArray<CandidateStatus["state"]> = ["Leading", "Releasing", "Campaigning"]
+
+const notCampaigning = (election: string): ElectionStatus => ({ election, state: "NotCampaigning" })

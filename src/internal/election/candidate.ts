@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { CandidateOptions, Options, Timings } from "../../Election.ts"
+import type { CandidateOptions, Options, StepDownOptions, Timings } from "../../Election.ts"
 import {
   ElectionError,
   type ElectionReason,
@@ -12,7 +12,7 @@ import {
 } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
-import { healthCheckSetting } from "../healthCheck.ts"
+import { healthCheckSetting, healthFailuresSetting } from "../healthCheck.ts"
 import { makeIdSuffix, ProcessName } from "../identity.ts"
 import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
@@ -33,6 +33,7 @@ import {
 import { recordLimit } from "../storedJson.ts"
 import { valueLimitOf } from "../valueLimit.ts"
 import type { Candidate } from "./campaign.ts"
+import { largestPriority } from "./challenger.ts"
 import { largestSize, longestLease } from "./record.ts"
 import { shortestDeadline } from "./requests.ts"
 import type { TermTimings } from "./tenure.ts"
@@ -110,10 +111,14 @@ export const toLayerOptions = (
       )
     )
 
-/** Each step delays a candidate by one renewInterval. With more steps it would practically never try to win. */
-const largestPriority = 1000
+/** One failure can be a pause of the process. A leader that is unhealthy resigns within two `renewInterval`. */
+const defaultHealthFailures = 2
 
 const longestStop = Duration.hours(1)
+
+const stepDownSettings = { timeout: optional(duration(Duration.zero, Duration.hours(1))) }
+
+export const toStepDownOptions = (options: StepDownOptions | undefined) => read("options", options, stepDownSettings)
 
 const candidateSettings = {
   candidateId: optional(text),
@@ -122,11 +127,11 @@ const candidateSettings = {
   metadata: anything,
   priority: withDefault(integer(0, largestPriority), 0),
   healthCheck: optional(healthCheckSetting),
+  healthFailures: healthFailuresSetting(defaultHealthFailures),
   stopTimeout: optional(duration(Duration.zero, longestStop))
 }
 
-/** The default `candidateId`. */
-export const makeId = Effect.map(
+const makeId = Effect.map(
   Effect.all([ProcessName, makeIdSuffix]),
   ([process, name]) => `${process}-${name}`
 )
@@ -134,26 +139,39 @@ export const makeId = Effect.map(
 /** The largest record that the bucket can store and the connection can send, in bytes. */
 export const sizeLimit = (store: KVStore["Service"]): number => Math.min(recordLimit(store.config), valueLimitOf(store))
 
-/** `times` are the timings of the service, for a candidate without its own. `limit` is that of a record. */
+/** Returns an effect that makes a default `candidateId` when it is needed first, and keeps it. */
+export const makeDefaultId = (): Effect.Effect<string> => {
+  let id: string | undefined
+  return Effect.suspend(() => id === undefined ? Effect.map(makeId, (made) => id ??= made) : Effect.succeed(id))
+}
+
+/** What candidates of one service have in common, unless they set their own. */
+export interface CandidateDefaults {
+  readonly candidateId: Effect.Effect<string>
+  readonly times: TermTimings
+}
+
+/** `limit` is that of a record. */
 export const toCandidate = (
   election: string,
   options: CandidateOptions | undefined,
-  times: TermTimings,
+  defaults: CandidateDefaults,
   limit: number
 ): Effect.Effect<Candidate, ElectionReason> =>
   Effect.gen(function*() {
     const wrong = checkName(election)
     if (wrong !== undefined) return yield* wrong
     const given = yield* Effect.fromResult(read("options", options, candidateSettings))
-    const own = given.timings ?? times
+    const own = given.timings ?? defaults.times
     const candidate: Candidate = {
       election,
-      candidateId: given.candidateId ?? (yield* makeId),
+      candidateId: given.candidateId ?? (yield* defaults.candidateId),
       priority: given.priority,
       times: own,
       stopTimeout: given.stopTimeout === undefined ? own.leaseDuration : Duration.toMillis(given.stopTimeout),
       metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
-      healthCheck: given.healthCheck
+      healthCheck: given.healthCheck,
+      healthFailures: given.healthFailures
     }
     yield* checkSize(candidate, candidate.metadata, limit)
     return candidate

@@ -63,9 +63,15 @@ export interface Challenger {
   readonly leaseDuration: number
   /** In milliseconds. */
   readonly renewInterval: number
-  /** Candidates with a lower value try earlier after a hand-over, and if no held record was observed. */
+  /** Candidates with a lower value try earlier. 0 to `largestPriority`. */
   readonly priority: number
 }
+
+/** With this value a candidate tries three leases after a crash. */
+export const largestPriority = 10
+
+/** By how much one step of `priority` delays a candidate after a lease, in milliseconds. The lease is the holder's. */
+export const leaseStep = (leaseMillis: number): number => leaseMillis / 5
 
 /** When to try to win, and the condition of the write: exactly the revision that was watched, or `createOnly` (E9). */
 export interface Stand {
@@ -100,17 +106,21 @@ export const isForgettable = ({ lastHeld, seen, since }: Observation, now: numbe
 export const standing = (observation: Observation, candidate: Challenger): Stand => {
   const { lastHeld, seen, since } = observation
   const inTurn = since + candidate.priority * candidate.renewInterval
+  const afterLease = (leaseMillis: number) => since + leaseMillis + candidate.priority * leaseStep(leaseMillis)
   switch (seen._tag) {
     case "Vacant":
       return { at: inTurn, on: seen.revision }
     case "Held":
-      return { at: since + leaseFor(seen.record.leaseMillis), on: seen.revision }
+      return { at: afterLease(leaseFor(seen.record.leaseMillis)), on: seen.revision }
     case "Undecodable":
-      return { at: since + waitFor({ _tag: "Guessed", leaseMillis: seen.leaseMillis }, candidate), on: seen.revision }
+      return {
+        at: afterLease(waitFor({ _tag: "Guessed", leaseMillis: seen.leaseMillis }, candidate)),
+        on: seen.revision
+      }
     case "Absent":
       // The leader may have renewed its lease after the last observation, until the record disappeared.
       return {
-        at: lastHeld === undefined ? inTurn : since + waitFor(lastHeld, candidate),
+        at: lastHeld === undefined ? inTurn : afterLease(waitFor(lastHeld, candidate)),
         on: "nothing"
       }
   }

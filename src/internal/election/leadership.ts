@@ -3,7 +3,6 @@
  * awaited before leadership is handed over (docs/protocols/election.md, E23).
  */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,12 +12,16 @@ import type { Leadership } from "../../Election.ts"
 import { type ElectionError, LeadershipLost } from "../../ElectionError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
+import { annotate } from "../logs.ts"
 import { toMetadata } from "../metadata.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { type CampaignServices, type Candidate, isHealthy, release, type Won } from "./campaign.ts"
+import { type CampaignServices, type Candidate, release, type Won } from "./campaign.ts"
 import { checkSize, failure, sizeLimit } from "./candidate.ts"
+import type { Health } from "./health.ts"
+import { within } from "./nesting.ts"
+import { askedToStepDown } from "./stepDown.ts"
 import { ownEnd, stop } from "./stopping.ts"
-import type { Tenure } from "./tenure.ts"
+import type { Leaving, Tenure } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
 // leadership
@@ -51,26 +54,77 @@ const toLeadership = ({ elected, tenure, token }: Won, resign: Effect.Effect<voi
   }
 }
 
-/** Runs the health check every `renewInterval` until the term ends or the scope is closed. Resigns if it is false. */
-const resignWhenUnhealthy = (candidate: Candidate, tenure: Tenure, resign: Effect.Effect<void>) =>
-  candidate.healthCheck === undefined ? Effect.void : forkReported(
-    `the health check of the leader of "${candidate.election}"`,
-    Effect.gen(function*() {
-      do yield* Effect.sleep(Duration.millis(candidate.times.renewInterval))
-      while (yield* isHealthy(candidate))
-      yield* Effect.logWarning(`the health check of the leader of "${candidate.election}" is false: resigning`)
-      yield* resign
-    }).pipe(Effect.raceFirst(tenure.lost))
+/** Resigns once `asked` succeeds, with the line that it returns. Ends with the term. */
+const resignOnce = (
+  { tenure }: Won,
+  why: Leaving,
+  asked: Effect.Effect<Effect.Effect<void>>,
+  resign: Effect.Effect<void>
+): Effect.Effect<void> => {
+  const { candidateId, election } = tenure.options
+  const resigning = Effect.map(asked, (line) =>
+    annotate("Election", { election, candidateId })(line).pipe(
+      Effect.andThen(Effect.sync(() => tenure.beginRelease(why))),
+      Effect.andThen(resign)
+    ))
+  // The loss interrupts only the wait: resigning goes on after the hand-over, which is the end of the term.
+  return Effect.flatten(Effect.raceFirst(resigning, Effect.as(tenure.lost, Effect.void)))
+}
+
+/** Resigns after `healthFailures` failed health checks in a row (E22). */
+const resignWhenUnhealthy = (
+  { election, healthFailures }: Candidate,
+  health: Health,
+  won: Won,
+  resign: Effect.Effect<void>
+): Effect.Effect<void> => {
+  const checks = healthFailures === 1 ? "a health check has" : `${healthFailures} health checks in a row have`
+  const line = Effect.logWarning(`resigning the leadership of "${election}": ${checks} failed`)
+  return resignOnce(won, "unhealthy", Effect.as(health.hasFailed, line), resign)
+}
+
+/** Resigns when a process asks for it (E30). */
+const resignWhenAsked = (services: CampaignServices, won: Won, resign: Effect.Effect<void>): Effect.Effect<void> => {
+  const { election } = won.tenure.options
+  const asked = Effect.map(
+    askedToStepDown(services.observations, won.tenure),
+    ({ by }) => Effect.logInfo(`stepping down as the leader of "${election}": ${by} has asked for it`)
   )
+  return resignOnce(won, "steppedDown", asked, resign)
+}
+
+/** Runs what can end a leadership beside it, until the scope is closed. */
+const watch = (
+  services: CampaignServices,
+  candidate: Candidate,
+  health: Health,
+  won: Won,
+  resign: Effect.Effect<void>
+) => {
+  const { election, healthCheck } = candidate
+  const asked = forkReported(`requests to the leader of "${election}"`, resignWhenAsked(services, won, resign))
+  // Without a health check there is nothing to wait for. The campaign has ended with its term.
+  return healthCheck === undefined ? asked : Effect.andThen(
+    asked,
+    forkReported(`the health of the leader of "${election}"`, resignWhenUnhealthy(candidate, health, won, resign))
+  )
+}
 
 /** Returns the leadership. It is handed over when the scope is closed. */
 export const lead = (
   services: CampaignServices,
   candidate: Candidate,
+  health: Health,
   won: Won
 ): Effect.Effect<Leadership, never, Scope.Scope> => {
-  const resign = release(services, candidate, won.tenure)
-  return Effect.as(resignWhenUnhealthy(candidate, won.tenure, resign), toLeadership(won, resign))
+  const { tenure } = won
+  const resign = release(services, candidate, tenure)
+  // The campaign has ended with its term.
+  const ending = forkReported("the end of a campaign", Effect.andThen(tenure.lost, health.end))
+  return Effect.as(
+    Effect.andThen(watch(services, candidate, health, won, resign), ending),
+    toLeadership(won, resign)
+  )
 }
 
 // -----------------------------------------------------------------------------
@@ -86,7 +140,7 @@ const runUntil = <A, E, R>(
   tenure: Tenure,
   work: Effect.Effect<A, E, R>,
   toldToStop: Effect.Effect<unknown>
-): Effect.Effect<Outcome<A, E>, never, R | Scope.Scope> =>
+): Effect.Effect<Outcome<A, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
     // With its own scope: the resources of the work are released once it has stopped, not earlier.
     const running = Effect.forkDetach(Effect.scoped(work))
@@ -114,10 +168,12 @@ const asEffect = <A, E, R>(election: string, work: Effect.Effect<A, E, R>): Effe
 
 /** Runs the work until it ends, until leadership is lost, or until the work or the health check resigns. */
 export const runWork = <A, E, R>(
+  services: CampaignServices,
   candidate: Candidate,
+  health: Health,
   won: Won,
   work: (leadership: Leadership) => Effect.Effect<A, E, R>
-): Effect.Effect<Outcome<A, E | ElectionError>, never, R | Scope.Scope> =>
+): Effect.Effect<Outcome<A, E | ElectionError>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
     const { tenure } = won
     const asked = yield* Deferred.make<void>()
@@ -127,8 +183,11 @@ export const runWork = <A, E, R>(
       tenure.beginRelease()
       return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))
     })
-    yield* resignWhenUnhealthy(candidate, tenure, resign)
+    yield* watch(services, candidate, health, won, resign)
     const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))
-    const running = Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
+    const running = within(
+      tenure,
+      Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))
+    )
     return yield* runUntil(tenure, running, toldToStop)
   })

@@ -8,21 +8,35 @@ import * as Effect from "effect/Effect"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { CandidateOptions, Election, Leadership, Options, Timings } from "../../Election.ts"
+import type { CandidateOptions, Election, Leadership, Options, StepDownOptions, Timings } from "../../Election.ts"
 import type { ElectionError } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { forkReported } from "../fibers.ts"
 import { makeLeaveBudget } from "../leaving.ts"
+import { annotate } from "../logs.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { campaign as untilElected, type CampaignServices, type Candidate, seatOf } from "./campaign.ts"
+import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
 import { Candidacies } from "./candidacies.ts"
-import { checkName, failure, makeId, sizeLimit, toCandidate, toLayerOptions } from "./candidate.ts"
+import {
+  type CandidateDefaults,
+  checkName,
+  failure,
+  makeDefaultId,
+  sizeLimit,
+  toCandidate,
+  toLayerOptions,
+  toStepDownOptions
+} from "./candidate.ts"
+import { type Health, makeHealth } from "./health.ts"
 import { LateWrites } from "./lateWrites.ts"
 import * as leadership from "./leadership.ts"
+import { isWithin } from "./nesting.ts"
 import { Observations } from "./observations.ts"
 import * as leaders from "./observe.ts"
 import { singleton, toWork, type Work } from "./singleton.ts"
+import { SittingOut } from "./sittingOut.ts"
+import * as requests from "./stepDown.ts"
 import type { TermTimings } from "./tenure.ts"
 import { upkeep } from "./upkeep.ts"
 
@@ -75,8 +89,7 @@ interface Elections {
   readonly services: CampaignServices
   /** Follows the bucket while the scope is open. All users share one watch. */
   readonly followed: Effect.Effect<Observations, never, Scope.Scope>
-  /** The timings of candidates that do not set their own. */
-  readonly times: TermTimings
+  readonly defaults: CandidateDefaults
 }
 
 /** What `layerSingleton` needs of each service created here. */
@@ -86,7 +99,9 @@ const internals = new WeakMap<Election["Service"], {
     election: string,
     options: CandidateOptions | undefined
   ) => Effect.Effect<unknown, ElectionError>
-  /** Ends the wait of a former leader (E21). */
+  /** The `candidateId` of candidates that do not set their own. */
+  readonly candidateId: Effect.Effect<string>
+  /** Ends the wait of a candidate that has resigned (E21). */
   readonly returns: (election: string, candidateId: string) => Effect.Effect<void>
 }>()
 
@@ -104,7 +119,7 @@ export const toSingleton = /* @__PURE__ */ Effect.fnUntraced(function*<E, R>(
   const known = internals.get(service)
   if (known !== undefined) yield* known.check(operation, name, options)
   const work = yield* Effect.mapError(Effect.fromResult(toWork(run)), failure(operation, name))
-  const candidateId = options?.candidateId ?? (yield* makeId)
+  const candidateId = options?.candidateId ?? (yield* known?.candidateId ?? makeDefaultId())
   const returns = known === undefined ? Effect.void : known.returns(name, candidateId)
   return singleton(service, { name, work, candidate: { ...options, candidateId }, returns })
 })
@@ -127,11 +142,15 @@ export const make = Effect.fnUntraced(function*(
   const lateWrites = new LateWrites(followed, yield* Effect.scope)
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const candidacies = new Candidacies()
-  const services = { store, clock, observations, candidacies, lateWrites, leaving, sitsOut: new Map<string, number>() }
-  const elections: Elections = { services, followed, times }
+  const sittingOut = new SittingOut(clock)
+  const services = { store, clock, observations, candidacies, lateWrites, leaving, sittingOut }
+  const defaults: CandidateDefaults = { candidateId: makeDefaultId(), times }
+  const elections: Elections = { services, followed, defaults }
   yield* forkReported("the upkeep of elections", upkeep({ services, followed, removeVacantAfter }))
   const service: Election["Service"] = {
-    status: candidacies.status,
+    candidates: candidacies.candidates,
+    status: (election) => checked("status", election, candidacies.status(election)),
+    stepDown: (election, options) => stepDown(elections, election, options),
     campaign: (election, options) => campaign(elections, election, options),
     whileLeader: (election, work, options) => whileLeader(elections, election, work, options),
     leader: (election) =>
@@ -151,28 +170,35 @@ export const make = Effect.fnUntraced(function*(
       ))
   }
   internals.set(service, {
+    candidateId: defaults.candidateId,
     check: (operation, election, options) => enter(elections, operation, election, options),
-    returns: (election, candidateId) => Effect.sync(() => services.sitsOut.delete(seatOf({ election, candidateId })))
+    returns: (election, candidateId) => services.sittingOut.end({ election, candidateId })
   })
   return service
 })
 
 const enter = (
-  { services: { store }, times }: Elections,
+  { defaults, services: { store } }: Elections,
   operation: string,
   election: string,
   options: CandidateOptions | undefined
 ): Effect.Effect<Candidate, ElectionError> =>
-  Effect.mapError(
-    toCandidate(election, options, times, sizeLimit(store)),
-    failure(operation, election)
+  toCandidate(election, options, defaults, sizeLimit(store)).pipe(
+    Effect.tap(Effect.filterOrFail(isWithin({ election, store }), (is) => !is, () => ownElection(election))),
+    Effect.mapError(failure(operation, election))
+  )
+
+const ownElection = (election: string) =>
+  invalidConfig(
+    `election: expected another one than "${election}", which the work around this call leads: it would wait for the end of ` +
+      "its own term. Use the Leadership that was passed to the work"
   )
 
 /** Leadership is handed over when the scope is closed. */
-const win = ({ followed, services }: Elections, operation: string, candidate: Candidate) =>
+const win = ({ followed, services }: Elections, operation: string, candidate: Candidate, health: Health) =>
   Effect.andThen(
     followed,
-    Effect.mapError(untilElected(services, candidate), storeFailure(operation, candidate.election))
+    Effect.mapError(untilElected(services, candidate, health), storeFailure(operation, candidate.election))
   )
 
 const campaign = Effect.fnUntraced(function*(
@@ -181,8 +207,9 @@ const campaign = Effect.fnUntraced(function*(
   options: CandidateOptions | undefined
 ): Effect.fn.Return<Leadership, ElectionError, Scope.Scope> {
   const candidate = yield* enter(elections, "campaign", election, options)
-  const won = yield* win(elections, "campaign", candidate)
-  return yield* leadership.lead(elections.services, candidate, won)
+  const health = yield* makeHealth(candidate)
+  const won = yield* win(elections, "campaign", candidate, health)
+  return yield* leadership.lead(elections.services, candidate, health, won)
 })
 
 const whileLeader = <A, E, R>(
@@ -190,22 +217,38 @@ const whileLeader = <A, E, R>(
   election: string,
   work: (leadership: Leadership) => Effect.Effect<A, E, R>,
   options: CandidateOptions | undefined
-): Effect.Effect<A, E | ElectionError, R> =>
+): Effect.Effect<A, E | ElectionError, Exclude<R, Scope.Scope>> =>
   Effect.gen(function*() {
     const candidate = yield* enter(elections, "whileLeader", election, options)
     if (typeof work !== "function") {
       const reason = invalidConfig(`work: expected a function that returns an Effect, got ${kindOf(work)}`)
       return yield* failure("whileLeader", election)(reason)
     }
-    while (true) {
-      const term = Effect.flatMap(
-        win(elections, "whileLeader", candidate),
-        (won) => leadership.runWork(candidate, won, work)
-      )
-      const outcome = yield* Effect.scoped(term)
-      if (outcome._tag === "Finished") return yield* outcome.exit
-    }
+    const terms = Effect.gen(function*() {
+      // One for all terms, so that a check that has not come back in one term holds the next one back.
+      const health = yield* makeHealth(candidate)
+      while (true) {
+        const term = Effect.flatMap(
+          win(elections, "whileLeader", candidate, health),
+          (won) => leadership.runWork(elections.services, candidate, health, won, work)
+        )
+        const outcome = yield* Effect.scoped(term)
+        if (outcome._tag === "Finished") return outcome.exit
+      }
+    })
+    return yield* yield* Effect.scoped(terms)
   })
+
+const stepDown = Effect.fnUntraced(function*(
+  { followed, services: { clock, store } }: Elections,
+  election: string,
+  options: StepDownOptions | undefined
+): Effect.fn.Return<boolean, ElectionError> {
+  const fail = failure("stepDown", election)
+  const { timeout } = yield* Effect.mapError(Effect.fromResult(toStepDownOptions(options)), fail)
+  const asked = Effect.mapError(requests.stepDown({ store, clock, followed }, election, timeout), fail)
+  return yield* checked("stepDown", election, annotate("Election", { election })(asked))
+})
 
 const checked = <A, R>(operation: string, election: string, effect: Effect.Effect<A, ElectionError, R>) =>
   Effect.suspend(() => {

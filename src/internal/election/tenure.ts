@@ -54,6 +54,9 @@ export interface TenureOptions {
 const settleLooks = 3
 const settlePause = 100
 
+/** Why a leader leaves its term by itself. A term that was lost counts as resigned. */
+export type Leaving = "resigned" | "unhealthy" | "steppedDown"
+
 /** `unknown`: the outcome must be read from the key. */
 export type Attempted = "won" | "unknown"
 
@@ -69,6 +72,7 @@ export class Tenure {
   private readonly failures = new Repeated()
   /** Whether the vacant record was stored. */
   wasHandedOver = false
+  leaving: Leaving = "resigned"
   /** Whether the term has expired after the candidate had begun to hand over. */
   hasExpiredInRelease = false
   /** Open once the candidate does not lead any more, although its term may not have ended. */
@@ -131,7 +135,7 @@ export class Tenure {
 
   /** Whether a term was lost before it was announced, or before its first renewal landed. */
   get ledInVain(): boolean {
-    const wasLost = this.lossReason !== undefined && this.lossReason !== "resigned"
+    const wasLost = this.lossReason !== undefined && this.lossReason !== "resigned" && !this.hasExpiredInRelease
     return wasLost && this.hasWon && (!this.isAnnounced || Term.hasNeverRenewed(this.state))
   }
 
@@ -338,7 +342,14 @@ export class Tenure {
   private readonly readBack: Effect.Effect<"settled" | "retry"> = Effect.suspend(() =>
     Effect.matchEffect(this.look, {
       onFailure: (error) => this.missed(error),
-      onSuccess: (seen) => Effect.sync(() => this.step(Term.readBack(this.state, this.options.nonce, seen)))
+      onSuccess: (seen) =>
+        Effect.sync(() => {
+          const hadEnded = this.lossReason !== undefined
+          const answer = this.step(Term.readBack(this.state, this.options.nonce, seen))
+          // Our vacant record has landed without an answer.
+          if (!hadEnded && this.lossReason === "resigned") this.wasHandedOver = true
+          return answer
+        })
     })
   )
 
@@ -368,7 +379,8 @@ export class Tenure {
   // ------------------------------------------------------------ releasing
 
   /** From here on `isValid` is false (E19). The work may still be stopping, and renewals continue. */
-  beginRelease(): void {
+  beginRelease(why: Leaving = "resigned"): void {
+    if (why !== "resigned") this.leaving = why
     this.become(Term.release(this.state, this.elapsed.sample() + this.options.stopTimeout))
   }
 

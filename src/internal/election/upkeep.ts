@@ -122,7 +122,7 @@ const run = (
   { denied, failures }: Memory
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { candidacies, clock, lateWrites, observations, sitsOut } = services
+    const { candidacies, clock, lateWrites, observations, sittingOut } = services
     if (candidacies.haveBegun) {
       yield* Effect.gen(function*() {
         const { upToDate } = yield* followed
@@ -141,7 +141,7 @@ const run = (
     }
     const now = monotonicMillis(clock)
     const inUse = candidacies.inUse(now)
-    for (const [seat, until] of sitsOut) if (until <= now) sitsOut.delete(seat)
+    sittingOut.forget(now)
     yield* candidacies.forget(observations.forget((election) => inUse.has(election) || lateWrites.isOpen(election)))
   })
 

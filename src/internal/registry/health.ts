@@ -5,9 +5,10 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { registryHealthChecks } from "../../Metrics.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
-import { checkHealth } from "../healthCheck.ts"
+import { type Answer, causeOf, makeHealthCheck, outcomeOf } from "../healthCheck.ts"
 import { update } from "../metrics.ts"
 import type { OwnRecord } from "./ownRecord.ts"
 import { changed } from "./record.ts"
@@ -37,7 +38,7 @@ export const afterCheck = (
 const unhealthy = "UNHEALTHY"
 
 /** Writes the status that follows from the health, if the instance has another one. A failed write is repeated after the next check. */
-const announce = (own: OwnRecord, last: Health, next: Health): Effect.Effect<boolean> => {
+const announce = (own: OwnRecord, last: Health, next: Health, answer: Answer): Effect.Effect<boolean> => {
   const { label } = own
   const { status } = own.instance
   const isEntering = next.before !== undefined && status !== unhealthy
@@ -45,9 +46,12 @@ const announce = (own: OwnRecord, last: Health, next: Health): Effect.Effect<boo
   if (own.isDraining || !(isEntering || isLeaving)) return Effect.succeed(true)
   // A status that another writer has set since then stays.
   const to = isEntering ? unhealthy : status === unhealthy ? last.before! : status
-  const line = isEntering
-    ? Effect.logWarning(`${label} is unhealthy: ${next.failures} health checks in a row have failed`)
-    : Effect.logInfo(`${label} is healthy again`)
+  const line = answer._tag === "Healthy"
+    ? Effect.logInfo(`${label} is healthy again`)
+    : Effect.logWarning(
+      `${label} is unhealthy: ${next.failures} health checks in a row have failed, and the last one ${answer.why}`,
+      ...causeOf(answer)
+    )
   return own.write((current) => Result.succeed(changed(current, { status: to }))).pipe(
     Effect.andThen(line),
     Effect.as(true),
@@ -58,22 +62,22 @@ const announce = (own: OwnRecord, last: Health, next: Health): Effect.Effect<boo
 
 export interface HealthOptions {
   readonly healthCheck: Effect.Effect<boolean>
-  readonly failureThreshold: number
+  readonly healthFailures: number
   readonly interval: Duration.Duration
 }
 
 /** Checks the health once per heartbeat, without end. */
 export const watchHealth = (
   own: OwnRecord,
-  { failureThreshold, healthCheck, interval }: HealthOptions
-): Effect.Effect<never> =>
-  Effect.suspend(() => {
+  { healthCheck, healthFailures, interval }: HealthOptions
+): Effect.Effect<never, never, Scope.Scope> =>
+  Effect.flatMap(makeHealthCheck(healthCheck), (ask) => {
     let health = healthy
     const check = Effect.gen(function*() {
-      const outcome = yield* checkHealth(healthCheck)
-      yield* update(registryHealthChecks, { service: own.names.serviceName, outcome })
-      const next = afterCheck(health, outcome === "healthy", own.instance.status, failureThreshold)
-      if (yield* announce(own, health, next)) health = next
+      const answer = yield* ask
+      yield* update(registryHealthChecks, { service: own.names.serviceName, outcome: outcomeOf(answer) })
+      const next = afterCheck(health, answer._tag === "Healthy", own.instance.status, healthFailures)
+      if (yield* announce(own, health, next, answer)) health = next
     })
     return Effect.forever(Effect.andThen(check, Effect.sleep(interval)))
   })

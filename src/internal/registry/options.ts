@@ -14,7 +14,7 @@ import { defaultMaxAge } from "../../Expiration.ts"
 import type { KVStoreConfig } from "../../KVStoreConfig.ts"
 import { type InvalidConfig, InvalidName, type InvalidValue } from "../../RegistryError.ts"
 import { InstanceId, type ServiceInstance, ServiceName, Status } from "../../ServiceInstance.ts"
-import { healthCheckSetting } from "../healthCheck.ts"
+import { healthCheckSetting, healthFailuresSetting } from "../healthCheck.ts"
 import { leaveTimeout } from "../leaving.ts"
 import { toMetadata } from "../metadata.ts"
 import {
@@ -53,7 +53,7 @@ const defaultHeartbeat = Duration.seconds(10)
 export const shortestInterval = Duration.millis(100)
 
 /** The failed health checks in a row after which an instance is unhealthy. */
-const defaultFailureThreshold = 3
+const defaultHealthFailures = 3
 
 /** If a larger fraction of a service's instances is expired, a run of the cleanup removes none of them. */
 const defaultMaxRemovalRatio = 0.5
@@ -141,7 +141,7 @@ export const toRegisterOptions = (options: unknown, { heartbeat, maxAge }: Regis
     heartbeat: withDefault(scheduleOr(duration(shortestInterval, half, range)), heartbeat),
     onDuplicate: withDefault(oneOf(["wait", "fail", "replace"]), "wait"),
     healthCheck: optional(healthCheckSetting),
-    failureThreshold: withDefault(integer(1), defaultFailureThreshold)
+    healthFailures: healthFailuresSetting(defaultHealthFailures)
   })
 }
 
@@ -208,7 +208,7 @@ const instanceLayerSettings = () => ({
   heartbeat: anything,
   onDuplicate: anything,
   healthCheck: anything,
-  failureThreshold: anything,
+  healthFailures: anything,
   drain: optional(group({
     done: optional<Effect.Effect<void>>((name, value) =>
       Effect.isEffect(value) ? Result.succeed(value as Effect.Effect<void>) : refuse(name, "an Effect", kindOf(value))

@@ -39,7 +39,7 @@ export interface RegistrationOptions {
   readonly heartbeat: Schedule.Schedule<unknown> | Duration.Duration
   readonly onDuplicate: OnDuplicate
   readonly healthCheck: Effect.Effect<boolean> | undefined
-  readonly failureThreshold: number
+  readonly healthFailures: number
   readonly registrations: Registrations
   readonly leaving: Leaving
 }
@@ -143,12 +143,12 @@ const reportLoss = (own: OwnRecord, lost: Deferred.Deferred<RegistryError>, reas
 
 /** Runs the health check of the instance, if it has one. */
 const checkHealth = (
-  { access: { maxAge }, failureThreshold, healthCheck, heartbeat }: RegistrationOptions,
+  { access: { maxAge }, healthFailures, healthCheck, heartbeat }: RegistrationOptions,
   own: OwnRecord
 ) =>
   healthCheck === undefined ? Effect.void : forkReported(
     `the health check of ${own.label}`,
-    watchHealth(own, { healthCheck, failureThreshold, interval: intervalOf(heartbeat, maxAge) })
+    watchHealth(own, { healthCheck, healthFailures, interval: intervalOf(heartbeat, maxAge) })
   )
 
 const begin = Effect.fnUntraced(function*(

@@ -72,7 +72,7 @@ const registering = (parts: Parts) => {
 
   const register: Service["register"] = Effect.fnUntraced(function*(given, registerOptions) {
     const instance = yield* Effect.mapError(toInstance(parts, given, "optional"), failure("register"))
-    const { failureThreshold, healthCheck, heartbeat, onDuplicate } = yield* accepted(
+    const { healthFailures, healthCheck, heartbeat, onDuplicate } = yield* accepted(
       "register",
       options.toRegisterOptions(registerOptions, times)
     )
@@ -84,7 +84,7 @@ const registering = (parts: Parts) => {
       heartbeat,
       onDuplicate,
       healthCheck,
-      failureThreshold,
+      healthFailures,
       leaving: parts.leaving,
       registrations: parts.registrations
     })

@@ -79,7 +79,7 @@ export const many = ({ finish, test, until }: Tools) => {
       for (const { link } of [process, other]) {
         assert.deepStrictEqual(
           link.calls.filter(({ operation }) => operation === "watch").map(({ key }) => key),
-          ["election.>"]
+          ["election.>,stepdown.>"]
         )
       }
     }))

@@ -58,7 +58,7 @@ const badCandidates: ReadonlyArray<Refusal> = [
     [{ candidateId }, "InvalidConfig", "candidateId: expected a text"] as const
   ),
   ...["1", 0.5, Number.NaN, null].map((priority) =>
-    [{ priority }, "InvalidConfig", "priority: expected a whole number from 0"] as const
+    [{ priority }, "InvalidConfig", "priority: expected a whole number from 0 to 10"] as const
   ),
   ...[true, () => true, Number.NaN, null].map((healthCheck) =>
     [{ healthCheck }, "InvalidConfig", "healthCheck: expected an Effect"] as const

@@ -13,7 +13,9 @@ import { numbers } from "../../support/suite.ts"
 
 const limit = 1024 * 1024
 const resilientTimes = { leaseDuration: 20_000, renewDeadline: 14_000, renewInterval: 4000 }
+const resilientDefaults = { candidateId: Effect.succeed("default"), times: resilientTimes }
 const fastTimes = { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 500 }
+const fastDefaults = { candidateId: Effect.succeed("default"), times: fastTimes }
 
 describe("timings", () => {
   const accepted: ReadonlyArray<readonly [lease: Duration.Input, deadline: Duration.Input, every: Duration.Input]> = [
@@ -138,29 +140,29 @@ describe("a candidate", () => {
   for (const name of [...badNames, 5, null, undefined]) {
     it.effect(`refuses the election name ${JSON.stringify(name)?.slice(0, 20)}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientTimes, limit))
+        const error = yield* Effect.flip(toCandidate(untyped(name), {}, resilientDefaults, limit))
         assert.strictEqual(error._tag, "InvalidName")
         assert.strictEqual(error._tag === "InvalidName" && error.field, "election")
         assert.include(error.message, String(name))
       }))
   }
 
-  it.effect("has defaults: a unique candidateId, no metadata, the timings of the layer, priority 0", () =>
+  it.effect("has defaults: the candidateId and the timings of the service, no metadata, priority 0", () =>
     Effect.gen(function*() {
-      const one = yield* toCandidate("orders", {}, fastTimes, limit)
-      const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastTimes, limit)
-      assert.match(one.candidateId, new RegExp(`-${process.pid}-[0-9a-z]{8}$`))
-      assert.notStrictEqual(one.candidateId, two.candidateId)
+      const one = yield* toCandidate("orders", {}, fastDefaults, limit)
+      const two = yield* toCandidate("orders", { candidateId: undefined, priority: undefined }, fastDefaults, limit)
+      assert.deepStrictEqual(one, two)
       assert.deepStrictEqual(
-        { ...one, candidateId: "" },
+        one,
         {
           election: "orders",
-          candidateId: "",
+          candidateId: "default",
           priority: 0,
           times: fastTimes,
           metadata: {},
           healthCheck: undefined,
-          stopTimeout: fastTimes.leaseDuration
+          stopTimeout: fastTimes.leaseDuration,
+          healthFailures: 2
         }
       )
     }))
@@ -168,7 +170,7 @@ describe("a candidate", () => {
   it.effect("has the options that were passed", () =>
     Effect.gen(function*() {
       const options = { candidateId: "a b", priority: 3, timings: balanced, metadata: { zone: "a", ports: [80] } }
-      const candidate = yield* toCandidate("orders", options, fastTimes, limit)
+      const candidate = yield* toCandidate("orders", options, fastDefaults, limit)
       assert.deepStrictEqual(candidate, {
         election: "orders",
         candidateId: "a b",
@@ -176,13 +178,14 @@ describe("a candidate", () => {
         times: { leaseDuration: 10_000, renewDeadline: 7000, renewInterval: 2000 },
         metadata: { zone: "a", ports: [80] },
         healthCheck: undefined,
-        stopTimeout: 10_000
+        stopTimeout: 10_000,
+        healthFailures: 2
       })
     }))
 
   /** Each option, with invalid values. */
   const refused: ReadonlyArray<readonly [field: string, value: unknown]> = [
-    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1001, "1", null].map((value) => ["priority", value] as const),
+    ...[-1, 0.5, Number.NaN, Infinity, 2 ** 53, 11, "1", null].map((value) => ["priority", value] as const),
     ...["", 5, {}, Number.NaN, null].map((value) => ["candidateId", value] as const),
     ...[5, Number.NaN, null, "a", [], new Map([["a", 1]]), { when: new Date(0) }, { f: () => 1 }, { n: Number.NaN }, {
       big: 1n
@@ -190,14 +193,15 @@ describe("a candidate", () => {
     ...[{ leaseDuration: 1, renewDeadline: 2, renewInterval: 3 }, "fast", null, Number.NaN].map((value) =>
       ["timings", value] as const
     ),
-    ...[true, () => true, Number.NaN, null].map((value) => ["healthCheck", value] as const)
+    ...[true, () => true, Number.NaN, null].map((value) => ["healthCheck", value] as const),
+    ...[0, -1, 0.5, Number.NaN, Infinity, "2", null].map((value) => ["healthFailures", value] as const)
   ]
   for (const [field, value] of refused) {
     const shown = JSON.stringify(value, (_, part) => typeof part === "object" ? part : String(part))
     it.effect(`is refused with ${field} ${shown}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(
-          toCandidate("orders", untyped({ [field]: value }), resilientTimes, limit)
+          toCandidate("orders", untyped({ [field]: value }), resilientDefaults, limit)
         )
         assert.strictEqual(error._tag, field === "metadata" ? "InvalidValue" : "InvalidConfig")
         assert.include(error.message, `${field}: `)
@@ -207,18 +211,18 @@ describe("a candidate", () => {
 
   it.effect("is refused with an unknown option", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientTimes, limit))
+      const error = yield* Effect.flip(toCandidate("orders", untyped({ priorty: 1 }), resilientDefaults, limit))
       assert.strictEqual(error._tag, "InvalidConfig")
       assert.include(
         error.message,
-        "options: no option \"priorty\": the options are candidateId, timings, metadata, priority, healthCheck"
+        "options: no option \"priorty\": the options are candidateId, timings, metadata, priority, healthCheck, healthFailures"
       )
     }))
 
   for (const options of [null, "priority", 5, Number.NaN, [1]]) {
     it.effect(`is refused if its options are ${JSON.stringify(options)} ${typeof options}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientTimes, limit))
+        const error = yield* Effect.flip(toCandidate("orders", untyped(options), resilientDefaults, limit))
         assert.strictEqual(error._tag, "InvalidConfig")
         assert.include(error.message, "options: expected an object with candidateId, ")
       }))
@@ -257,7 +261,7 @@ describe("a candidate", () => {
   it.effect("is refused if its largest record does not fit", () =>
     Effect.gen(function*() {
       const candidate = (most: number, size: number) =>
-        toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientTimes, most)
+        toCandidate("orders", { candidateId: "a", metadata: { text: "x".repeat(size) } }, resilientDefaults, most)
       const tooLarge = yield* Effect.flip(candidate(1000, 1000))
       assert(tooLarge._tag === "ValueTooLarge")
       assert.strictEqual(tooLarge.limit, 1000)

@@ -170,7 +170,34 @@ describe("a challenger", () => {
       1000 + hour,
       "nothing"
     ],
-    ["without its priority delay over a live record", observed(held(10, { leaseMillis: 7000 })), third, 7000, 10],
+    [
+      "after three fifths more of the LEADER'S lease with priority 3",
+      observed(held(10, { leaseMillis: 7000 })),
+      third,
+      11_200,
+      10
+    ],
+    [
+      "after three fifths more of its own lease with priority 3 over a record that cannot be decoded",
+      observed(undecodable(10)),
+      third,
+      80_000,
+      10
+    ],
+    [
+      "after three fifths more of the lease of a removed live record with priority 3",
+      observed(held(10, { leaseMillis: 7000 }), absent),
+      third,
+      12_200,
+      "nothing"
+    ],
+    [
+      "after its priority delay if a vacant record was removed",
+      observed(held(9), vacant(10), absent),
+      third,
+      14_000,
+      "nothing"
+    ],
     [
       "a lease after the last renewal",
       observed(held(10, { leaseMillis: 7000 }), held(11, { attempt: 6, leaseMillis: 7000 })),
