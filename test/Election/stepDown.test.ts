@@ -1,4 +1,4 @@
-/** A process asks the leader of an election to hand over (E30), and the status of this process's part (E31). */
+/** A process asks the leader of an election to hand over (E30), and the status of this process's part. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

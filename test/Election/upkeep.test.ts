@@ -69,7 +69,8 @@ describe("Election in memory: upkeep", () => {
   const kept: ReadonlyArray<readonly [what: string, fault: (store: Store) => Fault]> = [
     [
       "is written again before it is read",
-      (store) => (call, run) => call.key === `term.${only}` ? after(vacate(store))(call, run) : run
+      (store) => (call, run) =>
+        call.operation === "get" && call.key === `term.${only}` ? after(vacate(store))(call, run) : run
     ],
     [
       "is written again after it was read",

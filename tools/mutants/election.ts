@@ -849,6 +849,52 @@ const nestedCampaigns: ReadonlyArray<Mutant> = [
   }
 ]
 
+const stepDowns: ReadonlyArray<Mutant> = [
+  {
+    name: "any leader honours a request to step down",
+    from: "E30",
+    file: "src/internal/election/stepDownRequests.ts",
+    find: "known?.nonce === nonce",
+    replace: "known !== undefined",
+    ...inTest("stepDown", "the next leader does not honour the request")
+  },
+  {
+    name: "a leader that was asked to step down comes straight back",
+    from: "E30",
+    file: leadership,
+    find: "resignOnce(won, \"steppedDown\", asked, resign)",
+    replace: "resignOnce(won, \"resigned\", asked, resign)",
+    ...inTest("stepDown", "the work of the leader is stopped first, and the leader does not come straight back")
+  },
+  {
+    name: "a leader whose watch is silent does not learn of a request to step down",
+    from: "E30",
+    file: "src/internal/election/stepDown.ts",
+    find: "yield* Effect.sleep(wholeMillis(factor * times.leaseDuration)) yield* read",
+    replace: "yield* Effect.sleep(wholeMillis(factor * times.leaseDuration * 9))\n      yield* read",
+    ...inTest("stepDown", "a leader whose watch is silent reads the request within 1.2 leases")
+  },
+  {
+    name: "an election is freed before its lease was observed to end",
+    from: "E30",
+    file: "src/internal/election/stepDown.ts",
+    find: "const left = endOfLease(observation) - monotonicMillis(clock)",
+    replace: "const left = endOfLease(observation) - monotonicMillis(clock) - 1000",
+    ...inTest(
+      "stepDown",
+      "frees an election whose leader does not renew, once this process has observed that for the whole lease"
+    )
+  },
+  {
+    name: "a request to step down is for the next leader, too",
+    from: "E30",
+    file: "src/internal/election/stepDown.ts",
+    find: "seen._tag === \"Held\" && seen.record.nonce === asked.record.nonce",
+    replace: "seen._tag === \"Held\"",
+    ...inTest("stepDown", "a record that another candidate writes meanwhile ends the wait")
+  }
+]
+
 export const elections: ReadonlyArray<Mutant> = [
   ...challengers,
   ...leaders,
@@ -857,5 +903,6 @@ export const elections: ReadonlyArray<Mutant> = [
   ...nestedCampaigns,
   ...liveness,
   ...records,
+  ...stepDowns,
   ...observers
 ]
