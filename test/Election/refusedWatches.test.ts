@@ -75,7 +75,8 @@ describe("Election in memory: refused watches", () => {
         const seat = yield* stand(process, finish, "three")
         yield* settled
         if (from === "a later time") yield* forbid(link)
-        yield* TestClock.adjust(3 * leaseDuration)
+        // From a later time on: shortly after the refusal, before its next read as in a permitted watch.
+        yield* TestClock.adjust(from === "a later time" ? 2 * renewInterval : 3 * leaseDuration)
         assert.isFalse(yield* seat.hasWon)
         const freeAt = yield* now
         yield* one.close
