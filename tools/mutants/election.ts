@@ -443,6 +443,18 @@ const liveness: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "a candidate that is refused pauses for up to a lease, although nobody leads",
+    from: "E10",
+    file: failures,
+    find: "isFree ? Math.min(shortPause, times.leaseDuration) : times.leaseDuration",
+    replace: "times.leaseDuration",
+    ...byTest,
+    test: {
+      file: "test/Election/campaignFailures.test.ts",
+      name: "while nobody leads, a candidate that is refused tries again within half a second"
+    }
+  },
+  {
     name: "renewals extend the time for the announcement",
     from: "E11: a winner that may write its record, and not read the bucket, held the election in 100 of 100 runs",
     file: term,

@@ -23,12 +23,14 @@ const shortPause = 500
 export class CampaignFailures {
   private readonly election: string
   private readonly times: TermTimings
-  private readonly lines = new Repeated()
+  private readonly reads = new Repeated()
+  private readonly writes = new Repeated()
   private readonly roundTrips = new Repeated()
   /** Refusals in a row. */
   private refusals = 0
   /** Whether a request of this campaign was answered: before, a missing bucket ends it. */
   private hasReached = false
+  private wasRefused = false
   /** Whether the last read has failed. */
   isFailing = false
 
@@ -45,27 +47,34 @@ export class CampaignFailures {
   /** A read was answered. `took` is in milliseconds. */
   answered(took: number): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const { wasRefused } = this
       this.hasReached = true
       this.isFailing = false
+      this.wasRefused = false
+      if (wasRefused) this.refusals = 0
+      // After an outage, the connection reports that it is back.
+      const again = Effect.logInfo(`the candidate for "${this.election}" may read its record again`)
+      const ended = this.reads.ended(wasRefused ? again : Effect.void)
       const limit = attemptTimeout(this.times)
-      return took <= limit ? Effect.void : this.roundTrips.log(
-        "round trip",
-        Effect.logWarning(
-          `the store answered the candidate for "${this.election}" after ${Duration.format(wholeMillis(took))}, and ` +
-            `its attempts are given up after ${
-              Duration.format(Duration.millis(limit))
-            } (half of renewInterval, 1s at ` +
-            "most): with a round trip of that time it cannot lead. Use a longer renewInterval"
-        )
-      )
+      return took <= limit ? ended : Effect.andThen(ended, this.roundTrips.log("round trip", this.tooSlow(took, limit)))
     })
   }
 
-  /** An attempt was stored. */
+  private tooSlow(took: number, limit: number): Effect.Effect<void> {
+    return Effect.logWarning(
+      `the store answered the candidate for "${this.election}" after ${Duration.format(wholeMillis(took))}, and its ` +
+        `attempts are given up after ${
+          Duration.format(wholeMillis(limit))
+        } (half of renewInterval, 1s at most): with a ` +
+        "round trip of that time it cannot lead. Use a longer renewInterval"
+    )
+  }
+
+  /** An attempt has won: the line of the term says so. */
   get succeeded(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.refusals = 0
-      return this.lines.ended(Effect.logInfo(`the campaign for "${this.election}" is answered again`))
+      return this.writes.ended()
     })
   }
 
@@ -78,8 +87,10 @@ export class CampaignFailures {
       const { election, times } = this
       this.isFailing = true
       const reason = error.reason._tag
+      const isRead = error.operation !== "put"
+      if (isRead) this.wasRefused = isRefusal(error)
       yield* update(electionCampaignFailures, { election, reason })
-      yield* this.lines.log(
+      yield* (isRead ? this.reads : this.writes).log(
         reason,
         Effect.logWarning(`a request of the candidate for "${election}" failed and is retried: ${causeOf(error)}`)
       )
