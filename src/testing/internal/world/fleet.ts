@@ -13,23 +13,19 @@ import type * as Scope from "effect/Scope"
 import type { InvalidConfig } from "../../../AegisError.ts"
 import * as config from "../../../internal/kv/config.ts"
 import { subjectPrefix } from "../../../internal/kv/headers.ts"
-import { streamName } from "../../../internal/nats/bucket/streamConfig.ts"
 import * as client from "../../../internal/nats/service.ts"
-import { integer, invalidConfig, optional, read, type Values } from "../../../internal/options.ts"
+import { invalidConfig, optional, read, type Values } from "../../../internal/options.ts"
 import { optionalMillis } from "../../../internal/time.ts"
 import type { BucketOptions } from "../../../KVStoreConfig.ts"
 import { KVStoreError, Unavailable } from "../../../KVStoreError.ts"
 import { NatsClient } from "../../../NatsClient.ts"
 import * as NatsKVStore from "../../../NatsKVStore.ts"
 import type {
-  Disruption,
   Facts,
   LinkQuality,
-  Loss,
   NodeOptions,
   RunOptions,
   SimulatedNode,
-  SimulatedStore,
   Simulation,
   StoredWrite
 } from "../../Simulation.ts"
@@ -39,17 +35,8 @@ import { Chance } from "./chance.ts"
 import { Machine } from "./machine.ts"
 import { clockFor, NodeClock } from "./nodeClock.ts"
 import { referencesOf, runOn } from "./process.ts"
-import {
-  bucketTarget,
-  direction,
-  linkSettings,
-  nodeId,
-  nodeSettings,
-  runSettings,
-  step,
-  time,
-  withSetting
-} from "./settings.ts"
+import { direction, linkSettings, nodeId, nodeSettings, runSettings, step, time, withSetting } from "./settings.ts"
+import { bucketOf, Stores } from "./stores.ts"
 import { goodQuality, type Quality } from "./wire.ts"
 import { Actor, type Halt, type Line, World } from "./world.ts"
 
@@ -67,32 +54,12 @@ const mostAtTheEnd = 10 * turn
 
 const versions = { "2.10": "2.10.27", "2.15": "2.15.1" } as const
 
-/** A store for an invalid bucket name: its faults fail. */
-const noStore = (problem: InvalidConfig): SimulatedStore => {
-  const refused = Effect.fail(problem)
-  return {
-    loseLeader: () => refused,
-    loseStream: refused,
-    recreateStream: refused,
-    rollBack: () => refused,
-    dropConsumers: refused,
-    lag: () => refused
-  }
-}
-
-/** The target of a fault that affects all buckets. */
-const everyBucket = "*"
-
-/** The prefix of a bucket's number. */
-const numbered = "#"
-
-const bucketOf = (stream: string): string => stream.slice(streamName("").length)
-
 export class Fleet {
   readonly seed: string
   readonly world: World
   readonly service: Simulation["Service"]
   private readonly server: SimulatedServer
+  private readonly stores: Stores
   private readonly version: string
   private readonly machines = new Map<string, Machine>()
   private readonly director: Actor
@@ -101,8 +68,6 @@ export class Fleet {
   private readonly bucket: BucketOptions
   private readonly maxPending: number
   private readonly stored: Array<StoredWrite> = []
-  private readonly storeDisruptions: Array<Disruption> = []
-  private readonly losses: Array<Loss> = []
   private readonly consumerLosses: Array<Facts["consumerLosses"][number]> = []
   private serverPausedUntil = 0
   private endedAt: number | undefined
@@ -131,6 +96,7 @@ export class Fleet {
     this.world = new World(chance, { isRecorded: timeline })
     const { after, note, now, injected } = this.world
     this.server = new SimulatedServer({ now, after, note, injected, chance: chance.fork("server") }, { version, epoch })
+    this.stores = new Stores(this.world, this.server)
     this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
       const bucket = bucketOf(stream)
       this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
@@ -143,8 +109,8 @@ export class Fleet {
     this.service = {
       seed: this.seed,
       node: (id, options) => this.node(id, options),
-      store: this.storeOf(bucket.bucket),
-      bucket: (name) => this.storeOf(name),
+      store: this.stores.of(bucket.bucket),
+      bucket: (name) => this.stores.of(name),
       pauseServer: (duration) =>
         withSetting(time, "pauseServer", duration, (value) => this.pauseServer(Duration.toMillis(value))),
       now: Effect.sync(this.world.now),
@@ -160,12 +126,12 @@ export class Fleet {
       crashes: machines.flatMap(({ crashes }) => crashes),
       disruptions: [
         ...machines.flatMap(({ disruptions }) => disruptions),
-        ...this.storeDisruptions
+        ...this.stores.disruptions
       ],
       connected: machines.filter(({ hasConnected }) => hasConnected).map(({ id }) => id),
       buckets: Array.from(this.server.known, bucketOf),
       stored: [...this.stored],
-      losses: [...this.losses],
+      losses: [...this.stores.losses],
       consumerLosses: [...this.consumerLosses]
     }
   }
@@ -332,66 +298,9 @@ export class Fleet {
     )
   }
 
-  // ------------------------------------------------------------ the store
-
-  private storeOf(name: string): SimulatedStore {
-    const target = bucketTarget("bucket", name)
-    if (Result.isFailure(target)) return noStore(target.failure)
-    const { server, world } = this
-    const each = (act: (stream: string) => void) => {
-      for (const stream of this.streamsOf(name)) act(stream)
-    }
-    /** Records a loss if `act` removed data. */
-    const lose = (stream: string, how: Loss["how"], act: () => void) => {
-      const before = server.stream(stream)
-      act()
-      const after = server.stream(stream)
-      const isLost = before !== undefined &&
-        (after === undefined || after.created !== before.created || after.lastRevision < before.lastRevision)
-      if (isLost) this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
-    }
-    const loseEach = (how: Loss["how"], act: (stream: string) => void) =>
-      Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
-    return {
-      loseLeader: (gap) =>
-        withSetting(time, "loseLeader", gap, (value) =>
-          each((stream) => {
-            if (server.stream(stream) === undefined) return
-            const now = world.now()
-            const millis = Duration.toMillis(value)
-            this.storeDisruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
-            lose(stream, "lost", () => server.loseLeader(stream, millis))
-          })),
-      loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
-      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { recreate: true })),
-      rollBack: (messages) =>
-        withSetting(
-          integer(0),
-          "rollBack",
-          messages,
-          (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
-        ),
-      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
-      lag: (duration) =>
-        withSetting(time, "lag", duration, (value) => {
-          const millis = Duration.toMillis(value)
-          each((stream) => server.lag(stream, millis))
-        })
-    }
-  }
-
-  /** The streams of a target: a bucket by name, a bucket by number in the order of creation, or all buckets. */
-  private streamsOf(name: string): ReadonlyArray<string> {
-    const known = Array.from(this.server.known)
-    if (name === everyBucket) return known
-    if (!name.startsWith(numbered)) return [streamName(name)]
-    const index = Number(name.slice(numbered.length))
-    return known.length === 0 ? [] : [known[index % known.length]!]
-  }
-
   private pauseServer(millis: number): void {
     this.serverPausedUntil = Math.max(this.serverPausedUntil, this.world.now() + millis)
-    this.storeDisruptions.push({ node: undefined, from: this.world.now(), until: this.serverPausedUntil })
+    this.stores.disruptions.push({ node: undefined, from: this.world.now(), until: this.serverPausedUntil })
     this.server.pause(millis)
     for (const machine of this.machines.values()) machine.doubt()
   }

@@ -1,0 +1,103 @@
+/**
+ * The faults of buckets, as `Simulation.store` and `Simulation.bucket` inject them,
+ * with the disruptions and losses that they cause.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { InvalidConfig } from "../../../AegisError.ts"
+import { streamName } from "../../../internal/nats/bucket/streamConfig.ts"
+import { integer } from "../../../internal/options.ts"
+import type { Disruption, Loss, SimulatedStore } from "../../Simulation.ts"
+import type { SimulatedServer } from "../server/server.ts"
+import { bucketTarget, time, withSetting } from "./settings.ts"
+import type { World } from "./world.ts"
+
+/** A store for an invalid bucket name: its faults fail. */
+const noStore = (problem: InvalidConfig): SimulatedStore => {
+  const refused = Effect.fail(problem)
+  return {
+    loseLeader: () => refused,
+    loseStream: refused,
+    recreateStream: refused,
+    rollBack: () => refused,
+    dropConsumers: refused,
+    lag: () => refused
+  }
+}
+
+/** The target of a fault that affects all buckets. */
+const everyBucket = "*"
+
+/** The prefix of a bucket's number. */
+const numbered = "#"
+
+export const bucketOf = (stream: string): string => stream.slice(streamName("").length)
+
+export class Stores {
+  readonly disruptions: Array<Disruption> = []
+  readonly losses: Array<Loss> = []
+  private readonly world: World
+  private readonly server: SimulatedServer
+
+  constructor(world: World, server: SimulatedServer) {
+    this.world = world
+    this.server = server
+  }
+
+  /** The faults of a target: a bucket by name, a bucket by number, or all buckets. */
+  of(name: string): SimulatedStore {
+    const target = bucketTarget("bucket", name)
+    if (Result.isFailure(target)) return noStore(target.failure)
+    const { server, world } = this
+    const each = (act: (stream: string) => void) => {
+      for (const stream of this.streamsOf(name)) act(stream)
+    }
+    /** Records a loss if `act` removed data. */
+    const lose = (stream: string, how: Loss["how"], act: () => void) => {
+      const before = server.stream(stream)
+      act()
+      const after = server.stream(stream)
+      const isLost = before !== undefined &&
+        (after === undefined || after.created !== before.created || after.lastRevision < before.lastRevision)
+      if (isLost) this.losses.push({ bucket: bucketOf(stream), at: world.now(), how })
+    }
+    const loseEach = (how: Loss["how"], act: (stream: string) => void) =>
+      Effect.sync(() => each((stream) => lose(stream, how, () => act(stream))))
+    return {
+      loseLeader: (gap) =>
+        withSetting(time, "loseLeader", gap, (value) =>
+          each((stream) => {
+            if (server.stream(stream) === undefined) return
+            const now = world.now()
+            const millis = Duration.toMillis(value)
+            this.disruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
+            lose(stream, "lost", () => server.loseLeader(stream, millis))
+          })),
+      loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
+      recreateStream: loseEach("recreated", (stream) => server.loseStream(stream, { recreate: true })),
+      rollBack: (messages) =>
+        withSetting(
+          integer(0),
+          "rollBack",
+          messages,
+          (count) => each((stream) => lose(stream, "rolled back", () => server.rollBack(stream, count)))
+        ),
+      dropConsumers: Effect.sync(() => each((stream) => server.dropConsumers(stream))),
+      lag: (duration) =>
+        withSetting(time, "lag", duration, (value) => {
+          const millis = Duration.toMillis(value)
+          each((stream) => server.lag(stream, millis))
+        })
+    }
+  }
+
+  /** The streams of a target: a bucket by name, a bucket by number in the order of creation, or all buckets. */
+  private streamsOf(name: string): ReadonlyArray<string> {
+    const known = Array.from(this.server.known)
+    if (name === everyBucket) return known
+    if (!name.startsWith(numbered)) return [streamName(name)]
+    const index = Number(name.slice(numbered.length))
+    return known.length === 0 ? [] : [known[index % known.length]!]
+  }
+}
