@@ -499,8 +499,10 @@ export interface KVStatus {
   readonly messages: number
   /** Size of the messages, in bytes. */
   readonly bytes: number
-  /** Revision of the last write to the bucket. */
+  /** Revision of the last write to the bucket. Without a leader it can be outdated. */
   readonly lastRevision: number
+  /** Whether the stream of the bucket has a leader. Without one it accepts no writes. Always true in memory. */
+  readonly hasLeader: boolean
   /** When the bucket was created. Fencing tokens use this time as their epoch. */
   readonly created: DateTime.Utc
   /** Version of the connected server. Undefined for the memory backend. */

@@ -8,9 +8,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Aegis from "../../src/Aegis.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import * as Registry from "../../src/Registry.ts"
 import { eventually } from "../../tools/eventually.ts"
 import { type Line, lines } from "../../tools/natsServer/binaries.ts"
+import { openOnCluster } from "../../tools/natsServer/cluster.ts"
 import { type NatsServer, startNatsServer } from "../../tools/natsServer/server.ts"
 import { loseBucket } from "../../tools/watchFaults/raw.ts"
 import { logged, numbers } from "../support/suite.ts"
@@ -38,6 +40,23 @@ const restartedOften = ({ kill, restart }: NatsServer) =>
     Effect.repeat({ times: 2 })
   )
 
+/** An owner with all instances, and an observer that has received them: each with its own connection. */
+const fleet = Effect.fnUntraced(function*(options: Parameters<typeof Aegis.layerNats>[0]) {
+  const build = Layer.build(Layer.fresh(Aegis.layerNats({ ...options, registry: { maxAge, heartbeat: "700 millis" } })))
+  const owner = yield* Effect.provide(Registry.Registry, yield* build)
+  const observer = yield* Effect.provide(Registry.Registry, yield* build)
+  const events: Array<string> = []
+  yield* Effect.forkScoped(Stream.runForEach(observer.watch("orders"), (event) =>
+    Effect.sync(() => {
+      events.push(event._tag === "Ready" ? "Ready" : `${event._tag} ${event.instance.instanceId}`)
+    })))
+  for (const index of numbers(count)) {
+    yield* owner.register({ serviceName: "orders", instanceId: `i${index}`, version: "1.0.0" })
+  }
+  yield* until(Effect.sync(() => events.length), (length) => length === count + 1)
+  return { events, observer }
+})
+
 const announcesNobody = (
   what: string,
   line: Line,
@@ -46,21 +65,7 @@ const announcesNobody = (
   it.live(`${line}: no instance is announced Down ${what}`, () =>
     Effect.gen(function*() {
       const server = yield* startNatsServer({ line })
-      const build = Layer.build(Layer.fresh(Aegis.layerNats({
-        servers: server.url,
-        registry: { maxAge, heartbeat: "700 millis" }
-      })))
-      const owner = yield* Effect.provide(Registry.Registry, yield* build)
-      const observer = yield* Effect.provide(Registry.Registry, yield* build)
-      const events: Array<string> = []
-      yield* Effect.forkScoped(Stream.runForEach(observer.watch("orders"), (event) =>
-        Effect.sync(() => {
-          events.push(event._tag === "Ready" ? "Ready" : `${event._tag} ${event.instance.instanceId}`)
-        })))
-      for (const index of numbers(count)) {
-        yield* owner.register({ serviceName: "orders", instanceId: `i${index}`, version: "1.0.0" })
-      }
-      yield* until(Effect.sync(() => events.length), (length) => length === count + 1)
+      const { events, observer } = yield* fleet({ servers: server.url })
       yield* disrupt(server)
       // Longer than it takes until somebody is judged again.
       yield* Effect.sleep(2 * maxAge)
@@ -96,6 +101,35 @@ describe("an observer", { concurrent: true }, () => {
       assert.isAbove(answers.length, 50)
       assert.deepStrictEqual(answers.filter((length) => length !== 100), [])
     }).pipe(Effect.scoped, Effect.provide(logged().layer)), 60_000)
+})
+
+describe("an observer of a replicated bucket", () => {
+  it.live(
+    "2.15: announces no instance Down while its servers have no space, and the bucket no leader",
+    () =>
+      Effect.gen(function*() {
+        const { client, servers } = yield* openOnCluster(
+          ["2.15", "2.15", "2.15"],
+          "jetstream { max_file_store: 400KB }"
+        )
+        const { events, observer } = yield* fleet({
+          servers: servers.map(({ url }) => url),
+          replicas: 3
+        })
+        const store = yield* Effect.provideContext(NatsKVStore.make({ bucket: "ballast", replicas: 3 }), client)
+        const fill = Effect.forEach(numbers(1000), (index) => store.put(`k${index}`, new Uint8Array(10_000)))
+        const full = yield* Effect.flip(fill)
+        assert.strictEqual(full.reason._tag, "StorageFull")
+        yield* away
+        assert.strictEqual((yield* observer.list("orders")).length, count)
+        yield* Effect.asVoid(loseBucket(servers[0]!.url, "ballast"))
+        // Longer than it takes until the bucket has a leader again, and until instances are judged again.
+        yield* Effect.sleep("15 seconds")
+        assert.deepStrictEqual(events.slice(count + 1), [])
+        assert.strictEqual((yield* observer.list("orders")).length, count)
+      }).pipe(Effect.scoped, Effect.provide(logged().layer)),
+    120_000
+  )
 })
 
 describe("an observer whose event loop is blocked", () => {

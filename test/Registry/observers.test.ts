@@ -195,6 +195,20 @@ describe("the silence of all instances", () => {
       assert.deepStrictEqual(downs(), [])
     }))
 
+  test("is the store's while another node than its leader answers: no instance expires until it has a leader", () =>
+    Effect.gen(function*() {
+      const { downs, observer, owners } = yield* fleet(5)
+      for (const owner of owners) yield* kill(owner)
+      yield* observer.link.set((call, run) =>
+        call.operation === "status" ? Effect.map(run, (status) => ({ ...status, hasLeader: false })) : run
+      )
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(downs(), [])
+      yield* observer.link.set(undefined)
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(downs().length, 5)
+    }))
+
   test("ends with a connection that was lost and is back, and dead instances expire in time", () =>
     Effect.gen(function*() {
       const { downs, observer, owners } = yield* fleet(5)

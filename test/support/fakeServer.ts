@@ -218,7 +218,8 @@ export const startWatch = Effect.fnUntraced(function*(
           ts: undefined,
           messages: server.state.messages,
           bytes: 0,
-          deleted: 0
+          deleted: 0,
+          hasLeader: true
         })
         : Effect.fail(server.state.infoFails)
     }),

@@ -315,7 +315,8 @@ export const makeModel = (
         messages: leader.kept.length,
         bytes: 0,
         lastRevision: leader.last,
-        deleted: 0
+        deleted: 0,
+        hasLeader: true
       })),
     subjects: (_stream, subject) =>
       request(() => {

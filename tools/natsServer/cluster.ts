@@ -24,8 +24,8 @@ export const freePort = Effect.callback<number>((resume) => {
 /** The line of each server of a cluster. */
 type Lines = readonly [Line, Line, Line]
 
-/** Starts the servers. `join` adds a server without JetStream. */
-const startServers = (lines: Lines) =>
+/** Starts the servers, each with `config` in its configuration. `join` adds a server without JetStream. */
+const startServers = (lines: Lines, config: string) =>
   Effect.gen(function*() {
     const ports = yield* Effect.replicateEffect(freePort, lines.length)
     const routes = ports.map((port) => `"nats-route://127.0.0.1:${port}"`).join(", ")
@@ -37,7 +37,7 @@ const startServers = (lines: Lines) =>
       })
     const servers = yield* Effect.forEach(
       ports,
-      (port, index) => start(lines[index]!, `n${index}`, port),
+      (port, index) => start(lines[index]!, `n${index}`, port, config),
       { concurrency: lines.length }
     )
     const join = (line: Line) => start(line, "joined", -1, "jetstream: disabled")
@@ -82,8 +82,8 @@ const inChildScope = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<
  * the meta leader of nats-server 2.10.27 may count two peers ("Decreasing our clustersize: 3 -> 2" in its log): it then
  * never places three replicas (observed in 2 of 48 clusters started on a busy machine).
  */
-export const openOnCluster = (lines: Lines) =>
-  inChildScope(Effect.flatMap(startServers(lines), openReplicated)).pipe(
+export const openOnCluster = (lines: Lines, config = "") =>
+  inChildScope(Effect.flatMap(startServers(lines, config), openReplicated)).pipe(
     Effect.retry({
       times: 3,
       while: ({ _tag, message }) => _tag === "NotReady" || message.includes("address already in use")

@@ -135,6 +135,7 @@ const backendOf = (bucket: MemoryBucket, config: KVStoreConfig): Backend => {
       bytes: log.bytes,
       lastRevision: log.lastRevision,
       created: DateTime.makeUnsafe(created),
+      hasLeader: true,
       supportsExpiryMarkers: true
     }))
   }

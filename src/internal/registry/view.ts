@@ -255,13 +255,17 @@ const readFirst = Duration.millis(250)
 const askAgain = Duration.seconds(1)
 
 /**
- * No instance has been heard of for half of maxAge: asks the store. If it answers and has received nothing either, the
- * instances are silent. Otherwise it may be the store, so ages do not advance until something is heard, or for maxAge after the
- * store has answered.
+ * No instance has been heard of for half of maxAge: asks the store. If its leader answers and has received nothing either,
+ * the instances are silent. Otherwise it may be the store, so ages do not advance until something is heard, or for maxAge after
+ * the leader has answered.
  */
 const explain = ({ access, clock, view }: Shared): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const ask = Effect.option(Effect.timeout(access.store.status, askAgain))
+    // Without a leader any node answers, and the store accepts no heartbeats.
+    const ask = Effect.map(
+      Effect.option(Effect.timeout(access.store.status, askAgain)),
+      Option.filter(({ hasLeader }) => hasLeader)
+    )
     let answer = yield* ask
     if (Option.isSome(answer) && answer.value.lastRevision <= view.lastRevision) return view.explained()
     view.suspected()

@@ -23,7 +23,7 @@ export const descriptions = (test: Test, backend: Backend) => {
       const revision = yield* store.put("a", bytes("12345"))
       yield* store.delete("b")
       const status = yield* store.status
-      assert.deepStrictEqual([status.messages, status.lastRevision], [3, revision + 1])
+      assert.deepStrictEqual([status.messages, status.lastRevision, status.hasLeader], [3, revision + 1, true])
       assert.isAtLeast(status.bytes, 13)
       assert.deepStrictEqual(status.created, empty.created)
       if (backend.kind === "nats") assert.match(status.serverVersion ?? "", /^2\.\d+\.\d+/)

@@ -43,6 +43,7 @@ const status = (
   lastRevision: info.lastRevision,
   created: DateTime.makeUnsafe(info.created),
   serverVersion: port.server().version,
+  hasLeader: info.hasLeader,
   supportsExpiryMarkers: isRecent(info)
 })
 

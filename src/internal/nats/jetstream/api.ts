@@ -7,6 +7,7 @@ import type { MessageHeaders, PortFailure } from "../port.ts"
 import { ApiAccess } from "./apiAccess.ts"
 import { type Call, callsOver, noHeaders, readAnswer, toJson } from "./calls.ts"
 import { type MessageReads, messageReads } from "./reads.ts"
+import { codes } from "./reasons.ts"
 import type { Requester } from "./requester.ts"
 
 interface Metadata {
@@ -59,6 +60,11 @@ export interface StreamInfo {
   readonly lastRevision: number
   /** The number of removed messages between the first and the last one. */
   readonly deleted: number
+  /**
+   * Whether the stream has a leader. If a leader has stepped down and has no successor, another node answers with the state
+   * of its own copy, which may lag behind (measured on nats-server 2.10.27 and 2.15.1 with full storage).
+   */
+  readonly hasLeader: boolean
 }
 
 export interface ConsumerSettings {
@@ -179,8 +185,20 @@ interface InfoAnswer {
   readonly created: string
   readonly ts?: string
   readonly state: StreamState
+  /** The nodes of the stream, in a cluster. */
+  readonly cluster?: { readonly leader?: string } | undefined
   /** The number of all subjects; the server returns them in pages. */
   readonly total?: number
+}
+
+/** Without a cluster the answer names no leader. */
+const hasLeader = ({ cluster }: Pick<InfoAnswer, "cluster">): boolean =>
+  cluster === undefined || (cluster.leader ?? "") !== ""
+
+const noLeader: PortFailure = {
+  _tag: "Api",
+  code: codes.clusterWithoutLeader,
+  description: "the stream has no leader"
 }
 
 /** A page of the names of streams. */
@@ -248,7 +266,8 @@ const streamCalls = (
     let offset = 0
     let lastRevision: number | undefined
     while (true) {
-      const { state, total = 0 } = yield* info(stream, { subjects_filter: subject, offset }, timeout)
+      const { cluster, state, total = 0 } = yield* info(stream, { subjects_filter: subject, offset }, timeout)
+      if (!hasLeader({ cluster })) return yield* Effect.fail(noLeader)
       const page = Object.keys(state.subjects ?? {})
       page.forEach((one) => found.add(one))
       lastRevision ??= state.last_seq
@@ -262,7 +281,8 @@ const streamCalls = (
 
   return {
     streamInfo: (stream, timeout) =>
-      Effect.map(info(stream, undefined, timeout), ({ config, created, state, ts }) => ({
+      Effect.map(info(stream, undefined, timeout), ({ cluster, config, created, state, ts }) => ({
+        hasLeader: hasLeader({ cluster }),
         config,
         version: versionOf(config),
         created,

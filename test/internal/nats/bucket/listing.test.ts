@@ -238,7 +238,15 @@ describe("a listing", () => {
     const unused = (): never => assert.fail("a listing by a consumer must not call this")
     const read = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, KVStoreReason> =>
       Effect.mapError(request, () => new Unavailable({ problem: "not connected" }))
-    const info = Effect.succeed({ ...server.stream, config: {}, ts: undefined, messages: 0, bytes: 0, deleted: 0 })
+    const info = Effect.succeed({
+      ...server.stream,
+      config: {},
+      ts: undefined,
+      messages: 0,
+      bytes: 0,
+      deleted: 0,
+      hasLeader: true
+    })
     const common = { js: server.js, stream: "KV_b", prefix, timeout: 1000, read }
     const saw = () => undefined
     const listing = make({

@@ -20,6 +20,7 @@ const open = Effect.fnUntraced(function*(version: string, stream: { readonly ts:
     messages: 0,
     bytes: 0,
     deleted: 0,
+    hasLeader: true,
     version: undefined,
     lastRevision: 5
   }

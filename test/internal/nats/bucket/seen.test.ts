@@ -102,7 +102,8 @@ const info = (num_replicas: number) => ({
   messages: 0,
   bytes: 0,
   lastRevision: 0,
-  deleted: 0
+  deleted: 0,
+  hasLeader: true
 })
 
 describe("the snapshot of a consumer", () => {

@@ -142,7 +142,7 @@ const makeServer = () => {
     if (state.fails) return yield* new Unavailable({ problem: "not connected" })
     const now = yield* Clock.currentTimeMillis
     const ts = new Date(now + state.ahead).toISOString()
-    return { config: {}, created: ts, ts, messages: 0, bytes: 0, lastRevision: 0, deleted: 0 }
+    return { config: {}, created: ts, ts, messages: 0, bytes: 0, lastRevision: 0, deleted: 0, hasLeader: true }
   })
   const reconnect = Effect.andThen(
     Effect.sync(() => links.forEach((listener) => listener({ _tag: "Connected" }))),

@@ -214,7 +214,17 @@ describe("losesItsStart", () => {
   for (const [version, first_seq, lastRevision, loses] of cases) {
     it(`is ${loses ? "true" : "false"} on ${version ?? "a server before 2.11"} for first_seq ${first_seq ?? "1"}, now at ${lastRevision}`, () => {
       const config = first_seq === undefined ? {} : { first_seq }
-      const info = { config, version, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision, deleted: 0 }
+      const info = {
+        config,
+        version,
+        created: "",
+        ts: undefined,
+        messages: 0,
+        bytes: 0,
+        lastRevision,
+        deleted: 0,
+        hasLeader: true
+      }
       assert.strictEqual(losesItsStart(info), loses)
     })
   }

@@ -368,7 +368,16 @@ describe("a watch", () => {
         what: "a watch",
         headersOnly: false,
         startAt: undefined,
-        info: { config: {}, created: "", ts: undefined, messages: 0, bytes: 0, lastRevision: 0, deleted: 0 },
+        info: {
+          config: {},
+          created: "",
+          ts: undefined,
+          messages: 0,
+          bytes: 0,
+          lastRevision: 0,
+          deleted: 0,
+          hasLeader: true
+        },
         timeout: 1000,
         read: Effect.mapError(() => new Unavailable({ problem: "not connected" }))
       })))

@@ -75,7 +75,8 @@ describe("the next consumer of a watch", () => {
     messages: 0,
     bytes: 0,
     lastRevision: 100,
-    deleted: 0
+    deleted: 0,
+    hasLeader: true
   })
   const put = (revision: number) => ({
     key: "a",

@@ -56,6 +56,21 @@ describe("JetStream", () => {
       assert.strictEqual((yield* publish)._tag, "ConnectionLost")
     }))
 
+  it.effect("reports whether the stream has a leader, and returns the names of its subjects only then", () =>
+    Effect.gen(function*() {
+      const state = { messages: 1, bytes: 40, last_seq: 7, subjects: { "$KV.b.a": 1 } }
+      const of = (cluster?: object) => json({ config: {}, created: "2026-11-01T00:00:00Z", state, total: 1, cluster })
+      const { js } = answering(of({ name: "lab" }), of({ name: "lab", leader: "" }), of({}), of({ leader: "n1" }), of())
+      const info = js.streamInfo("KV_b", 1000)
+      assert.deepInclude(yield* info, { hasLeader: false, lastRevision: 7 })
+      assert.isFalse((yield* info).hasLeader)
+      const names = js.subjects("KV_b", "$KV.b.>", 1000)
+      assert.include(yield* Effect.flip(names), { _tag: "Api", code: 10008 })
+      assert.isTrue((yield* info).hasLeader)
+      // Without a cluster no leader is named.
+      assert.isTrue((yield* info).hasLeader)
+    }))
+
   it.effect("reads a message of the leader, with headers and value in Base64", () =>
     Effect.gen(function*() {
       const kept = {

@@ -219,7 +219,8 @@ describe("full storage", () => {
     messages,
     bytes,
     lastRevision: 1,
-    deleted: 0
+    deleted: 0,
+    hasLeader: true
   })
 
   it("is the bucket's if the value does not fit below its limits, and otherwise the server's", () => {
