@@ -226,9 +226,9 @@ export interface Lifetime {
 }
 
 /**
- * A time during which a node was stopped or disconnected, its link was degraded, or the
- * store accepted no writes. A step of a node's wall clock is a disruption without a
- * duration.
+ * A time during which a node was stopped or disconnected, its link was degraded, it had
+ * no right to use the store, or the store accepted no writes. A step of a node's wall clock
+ * is a disruption without a duration.
  *
  * @category models
  * @since 0.1.0
@@ -242,6 +242,11 @@ export interface Disruption {
   readonly from: number
   /** When the disruption ended, in milliseconds. */
   readonly until: number
+  /**
+   * The operations that failed. `writes`: only writes. `requests`: writes, reads and new watches; running watches
+   * continued. Default `everything`.
+   */
+  readonly affects?: "everything" | "requests" | "writes" | undefined
 }
 
 /**
@@ -488,7 +493,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `watch`: ages may be wrong by `2 x tolerance`, and a view may show a write `tolerance`
  *   late (a list `readLag`). A view is disturbed during a disruption of the node or the
  *   store, after an interruption and after a loss of the stream, and until
- *   `tolerance + 3 s` after each. It need not list instances that it did not list before
+ *   `tolerance + 3 s` after each. A disruption that affects only requests or writes does not
+ *   disturb a view, but a disturbed view stays so while requests fail. It need not list instances that it did not list before
  *   while it is disturbed, nor for `maxAge + tolerance + 3 s` afterwards.
  * - A view may list an instance without heartbeats for `maxAge + 2 x tolerance` of connected
  *   time: the time that is later than 3 s after the last disturbance. It may also list it
@@ -502,9 +508,13 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  * - `observers keep live instances`: a view (see `Lookup.since`) removes an instance only if
  *   its record was removed or lost, or if the store has accepted none of its heartbeats for
  *   `maxAge - 2 x tolerance`. Disruptions of the observer are no reason, however long they
- *   are. Outages of the store of 3 s or more do not count as time without heartbeats, and
+ *   are. Outages of the store of 3 s or more, which affect everything, do not count as time
+ *   without heartbeats, and
  *   until the instances have had `heartbeat + 2.5 s` after one, the limit is
- *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count. A
+ *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count. If
+ *   no instance sends a heartbeat for half of `maxAge` and requests fail then, a view with
+ *   several instances removes none until `maxAge - 2 x tolerance` after requests succeed
+ *   again, or until the instances have had `heartbeat + 2.5 s - tolerance` after a message. A
  *   list contains the instances that a view of its node lists before and after it.
  *
  * Lifetimes:

@@ -54,6 +54,7 @@ interface Ranges {
   readonly flapping: Bounds
   readonly phase: Bounds
   readonly gap: Bounds
+  readonly refusing: Bounds
   readonly pause: Bounds
   readonly delay: Bounds
   readonly bandwidth: Bounds
@@ -67,6 +68,7 @@ const possible: Ranges = {
   flapping: [1, longestPlan],
   phase: [1, longestPlan],
   gap: [1, longestPlan],
+  refusing: [1, longestPlan],
   pause: [1, longestPlan],
   delay: [1, longestPlan],
   bandwidth: [1, Number.MAX_SAFE_INTEGER],
@@ -77,13 +79,15 @@ const possible: Ranges = {
 /**
  * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS
  * clusters need 4 to 9 s to elect a new stream leader. A flapping link or store is often longer than `maxAge`; its
- * phases are shorter and longer than the time that a client needs to notice an outage (2 to 9 s) and to recover.
+ * phases are shorter and longer than the time that a client needs to notice an outage (2 to 9 s) and to recover. Full
+ * storage needs an operator, so it often lasts longer than `maxAge`, too.
  */
 const drawn: Ranges = {
   for: [1, 30_000],
   flapping: [1, 60_000],
   phase: [200, 10_000],
   gap: [4000, 9000],
+  refusing: [1, 60_000],
   pause: [1, 20_000],
   delay: [1, 5000],
   bandwidth: [50_000, 2_000_000],
@@ -197,6 +201,14 @@ const schemasIn = (ranges: Ranges) =>
         down: whole(ranges.phase),
         /** The time between two losses of the leader, in milliseconds. */
         up: whole(ranges.phase)
+      })
+    ),
+    /** The servers of a bucket have no free storage: it refuses writes, and answers reads. */
+    FullStore: Schema.TaggedStruct(
+      "FullStore",
+      inBucket({
+        /** The duration in milliseconds. */
+        for: whole(ranges.refusing)
       })
     ),
     /** The server is paused. */
@@ -488,6 +500,8 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
       return Effect.andThen(bucket(fault.bucket).loseLeader(fault.for), until(fault.for))
     case "FlappingStore":
       return flap(fault, (down) => bucket(fault.bucket).loseLeader(down))
+    case "FullStore":
+      return Effect.andThen(bucket(fault.bucket).fill(fault.for), until(fault.for))
     case "PauseServer":
       return Effect.andThen(pauseServer(fault.for), until(fault.for))
     case "DropConsumers":

@@ -241,6 +241,13 @@ export interface SimulatedStore {
   readonly dropConsumers: Effect.Effect<void, InvalidConfig>
   /** Sets the additional delay of the copies of a replicated bucket, from now on. 0 ends it. */
   readonly lag: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
+  /**
+   * Leaves no free storage for the bucket on its servers for `duration`. Writes, also deletes and purges, fail with
+   * `StorageFull` if their condition holds. Reads and watches work. Values expire as before, but not if the bucket has
+   * expiry markers: a marker needs space. The leader of a replicated bucket steps down after the first refused write, and
+   * the bucket has no leader until there is space.
+   */
+  readonly fill: (duration: Duration.Input) => Effect.Effect<void, InvalidConfig>
 }
 
 /**
@@ -337,7 +344,8 @@ export interface Run<A, E = never> {
   readonly lasted: Duration.Duration
   /**
    * How often each fault took effect, by the name of the effect, such as `crash` or `request lost`. `no store leader`
-   * counts only if a request arrived during the gap, and `server paused` only if the server had work to delay.
+   * counts only if a request arrived during the gap, `store full` for each refused write, and `server paused` only if the
+   * server had work to delay.
    */
   readonly faults: ReadonlyMap<string, number>
   /** The facts recorded until the end of the run. */

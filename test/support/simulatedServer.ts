@@ -181,10 +181,28 @@ class Client {
 
   consume(name: string, settings: object = {}): Heard & { readonly answer: Json } {
     const heard = this.listen(`_deliver.${name}`)
-    const config = consumerSettings(name, settings)
-    const answer = this.api(`CONSUMER.CREATE.KV_b.${name}.${config.filter_subject}`, { stream_name: "KV_b", config })
+    const answer = this.createConsumer(name, settings)
     this.pull(name)
     return { ...heard, answer }
+  }
+
+  private createConsumer(name: string, settings: object): Json {
+    const config = consumerSettings(name, settings)
+    return this.api(`CONSUMER.CREATE.KV_b.${name}.${config.filter_subject}`, { stream_name: "KV_b", config })
+  }
+
+  /** Creates a consumer and pulls without end. Returns the keys that it delivers, and `idle` for each heartbeat. */
+  follow(): ReadonlyArray<string> {
+    const words: Array<string> = []
+    const name = `c${++this.asked}`
+    this.session.subscribe(`_deliver.${name}`)
+    this.handlers.set(`_deliver.${name}`, ({ status, subject }) => {
+      if (status === 100) words.push("idle")
+      else if (status === 0) words.push(subject.slice("$KV.b.".length))
+    })
+    this.createConsumer(name, {})
+    this.pull(name)
+    return words
   }
 
   /** Pulls messages of a consumer that `consume` has created, without a limit unless the settings have one. */

@@ -243,6 +243,8 @@ describe("an invalid argument", () => {
     [ofStore((store) => store.rollBack(-1)), "rollBack: expected a whole number from 0, got -1"],
     [ofStore((store) => store.rollBack(1.5)), "rollBack: expected a whole number from 0, got 1.5"],
     [ofStore((store) => store.loseLeader(-1)), "loseLeader: expected a time from 0"],
+    [ofStore((store) => store.fill(Number.NaN)), "fill: expected a time such as"],
+    [ofStore((store) => store.fill(1), "no pe"), "bucket: expected a bucket's name"],
     [ofStore((store) => store.loseStream, "#x"), "bucket: expected a bucket's name, \"*\" for all or \"#1\""],
     [
       Effect.flatMap(Simulation.Simulation, (one) => one.pauseServer(Number.NaN)),

@@ -150,6 +150,12 @@ describe("a view", () => {
     assert.deepStrictEqual(adds(132_000, [outage(100_500, 115_000)]), [])
     assert.deepStrictEqual(adds(132_001, [outage(100_500, 131_000)]), ["expired instances are not listed"])
     assert.deepStrictEqual(adds(132_001, [outage(100_500, 131_000), cut(129_000, 130_000)]), [])
+    const stopped = (affects: Checks.Disruption["affects"]) => [
+      cut(97_000, 99_000),
+      { ...outage(100_500, 131_000), affects }
+    ]
+    assert.deepStrictEqual(adds(132_001, stopped("requests")), [], "its node cannot read the time of the store")
+    assert.deepStrictEqual(adds(132_001, stopped("writes")), ["expired instances are not listed"])
   })
 
   it("is reported with the last heartbeat and the views before and after", () => {
@@ -233,6 +239,118 @@ describe("the silence of all instances", () => {
     assert.isTrue(quiet(162_500))
     assert.isFalse(quiet(183_000))
     assert.isTrue(quiet(183_000, [outage(113_000, 160_000)]), "the answer came late")
+    const refused = { node: undefined, from: 113_000, until: 160_000 }
+    assert.isTrue(quiet(183_000, [{ ...refused, affects: "requests" }]), "the answer came late")
+    assert.isFalse(quiet(183_000, [{ ...refused, affects: "writes" }]))
+  })
+})
+
+describe("a store that refuses writes, and answers reads", () => {
+  const refusing = (affects: Checks.Disruption["affects"], from = 95_000, until = 170_000, node?: string) => [
+    { node, from, until, affects }
+  ]
+  const heartbeats = silent(95_000, 172_000)
+
+  it("does not stop the ages: the instances expire", () => {
+    for (const affects of ["writes", "requests"] as const) {
+      const disruptions = refusing(affects)
+      assert.isFalse(mayRemove(118_000, { disruptions, heartbeats }))
+      assert.isTrue(mayRemove(119_000, { disruptions, heartbeats }), affects)
+      assert.isFalse(mayList(122_001, { disruptions, heartbeats }), affects)
+    }
+    assert.isFalse(mayRemove(119_000, { disruptions: refusing("everything"), heartbeats }))
+    assert.isFalse(mayRemove(119_000, { disruptions: refusing(undefined), heartbeats }))
+  })
+
+  it("does not keep a watch from its messages", () => {
+    const removals = [removal(105_000, "deregistered")]
+    for (const affects of ["writes", "requests"] as const) {
+      for (const node of [undefined, "a"]) {
+        assert.isFalse(
+          mayList(106_100, { removals, heartbeats, disruptions: refusing(affects, 95_000, 170_000, node) })
+        )
+      }
+    }
+    assert.isTrue(mayList(106_100, { removals, heartbeats, disruptions: refusing("everything") }))
+  })
+
+  it("keeps a watch that has lost its consumer from getting another one, if it refuses requests", () => {
+    const history = { removals: [removal(106_000, "deregistered")], heartbeats, interruptions: [100_000] }
+    assert.isTrue(mayList(107_100, { ...history, disruptions: refusing("requests") }))
+    assert.isFalse(mayList(107_100, { ...history, disruptions: refusing("writes") }))
+    assert.isTrue(mayList(107_100, { ...history, disruptions: refusing("requests", 95_000, 170_000, "a") }))
+    assert.isFalse(mayList(107_100, { ...history, disruptions: refusing("requests", 95_000, 170_000, "b") }))
+  })
+
+  it("is a disruption of the heartbeats", () => {
+    const registered = { instance: "orders/1", node: "a", from: 0, until: undefined, ended: undefined }
+    const found = (disruptions: ReadonlyArray<Checks.Disruption>) =>
+      rules({ heartbeats: silent(95_000, 169_000), disruptions, lifetimes: [registered] })
+    assert.deepStrictEqual(found([]), ["live instances send heartbeats"])
+    for (const affects of ["writes", "requests"] as const) {
+      assert.deepStrictEqual(found(refusing(affects)), [])
+      assert.deepStrictEqual(found(refusing(affects, 95_000, 170_000, "a")), [])
+      // It has tried all the time, so it needs no full interval.
+      assert.deepStrictEqual(found(refusing(affects, 95_000, 160_000)), ["live instances send heartbeats"])
+      assert.deepStrictEqual(found(refusing(affects, 95_000, 160_000, "a")), ["live instances send heartbeats"])
+    }
+  })
+
+  /** All instances are silent after 100 s. Whether the view may remove one of them at a time. */
+  const mayForget = (at: number, history: Partial<Checks.RegistryHistory> = {}, others = ["orders/2"]) => {
+    const views = (time: number, isIn: boolean): Checks.Lookup => ({
+      ...view(time, isIn),
+      instances: [...isIn ? ["orders/1"] : [], ...others]
+    })
+    const heartbeats = [...until(100_000), ...every("orders/2", 0, 100_000)]
+    const found = Checks.registryAccuracy({
+      heartbeats,
+      removals: [],
+      lifetimes: [],
+      disruptions: [],
+      lookups: [views(6_000, true), views(at - 100, true), views(at, false)],
+      end: 400_000,
+      ...history
+    }, times)
+    return !found.some(({ rule }) => rule === keep)
+  }
+
+  it("has to be suspected if it does not answer when all instances are silent: none of them expires", () => {
+    assert.isTrue(mayForget(129_000), "the store answers")
+    assert.isTrue(mayForget(129_000, { disruptions: refusing("writes") }), "it answers")
+    assert.isFalse(mayForget(129_000, { disruptions: refusing("requests") }))
+    // The observer asks at 115 s, by its clock and after a delivery that takes up to a second.
+    assert.isTrue(mayForget(129_000, { disruptions: refusing("requests", 114_001) }), "it may have answered before")
+    assert.isFalse(mayForget(129_000, { disruptions: refusing("requests", 114_000) }))
+    assert.isTrue(
+      mayForget(129_000, { disruptions: refusing("requests", 95_000, 117_999) }),
+      "it may have answered after"
+    )
+    assert.isFalse(mayForget(129_000, { disruptions: refusing("requests", 95_000, 118_000) }))
+    assert.isTrue(
+      mayForget(129_000, { disruptions: refusing("requests", 95_000, 170_000, "b") }),
+      "it answers this node"
+    )
+    assert.isFalse(mayForget(129_000, { disruptions: refusing("requests", 95_000, 170_000, "a") }))
+    assert.isTrue(mayForget(129_000, { disruptions: refusing("requests") }, []), "a single instance is not all")
+  })
+
+  it("has to be suspected until maxAge after it answers again, or until the instances had time after a heartbeat", () => {
+    const disruptions = refusing("requests")
+    assert.isFalse(mayForget(197_999, { disruptions }))
+    assert.isTrue(mayForget(198_101, { disruptions }))
+    const heartbeats = [...until(100_000), ...every("orders/2", 0, 100_000), { instance: "orders/2", at: 171_000 }]
+    assert.isFalse(mayForget(182_400, { disruptions, heartbeats }))
+    assert.isTrue(mayForget(182_700, { disruptions, heartbeats }))
+  })
+
+  it("need not be suspected by an observer that settles, or is disturbed itself", () => {
+    const disruptions = refusing("requests")
+    assert.isTrue(mayForget(129_000, { disruptions: [...disruptions, cut(80_000, 83_000)] }))
+    assert.isFalse(mayForget(129_000, { disruptions: [...disruptions, cut(79_000, 82_000)] }))
+    assert.isTrue(mayForget(129_000, { disruptions, interruptions: [110_000] }))
+    assert.isFalse(mayForget(129_000, { disruptions: [...disruptions, cut(130_000, 140_000)] }))
+    assert.isFalse(mayForget(129_000, { disruptions: [...disruptions, cut(80_000, 140_000, "b")] }))
   })
 })
 

@@ -2,7 +2,7 @@
  * The disruptions of each node. A disruption of the store is a disruption of every node.
  */
 import type { Disruption, RegistryHistory, RegistryTimes } from "../../Checks.ts"
-import { lastTouching, merge, type Span } from "./intervals.ts"
+import { lastTouching, merge, prolonged, type Span, touches } from "./intervals.ts"
 
 /** The time that a node needs after a disruption to reconnect and retry: milliseconds. */
 export const recovery = 3000
@@ -29,8 +29,14 @@ const byNode = (disruptions: ReadonlyArray<Disruption>, ofAll: ReadonlyArray<Dis
 export const disruptionsOf = (disruptions: ReadonlyArray<Disruption>) =>
   byNode(disruptions, disruptions.filter(({ node }) => node === undefined))
 
-/** The disruptions of a node without those of the store, merged. */
-export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions, [])
+/** Whether nothing passed between the node and the store. */
+export const affectsAll = ({ affects = "everything" }: Disruption): boolean => affects === "everything"
+
+/** Whether reads and new watches failed. */
+export const affectsReads = ({ affects }: Disruption): boolean => affects !== "writes"
+
+/** The disruptions of a node itself, merged: it was stopped, or disconnected. */
+export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNode(disruptions.filter(affectsAll), [])
 
 /**
  * The times in which a node may not know the store's time, because a suspension may have stopped its clock until it reads
@@ -39,31 +45,69 @@ export const ownDisruptionsOf = (disruptions: ReadonlyArray<Disruption>) => byNo
  * extends it.
  */
 export const unsettledOf = (disruptions: ReadonlyArray<Disruption>, settling: number): DisruptionsOf => {
-  const [all, own] = [disruptionsOf(disruptions), ownDisruptionsOf(disruptions)]
+  const [all, own] = [disruptionsOf(disruptions.filter(affectsReads)), ownDisruptionsOf(disruptions)]
   return onceForEach((node) =>
-    merge(all(node).map(({ from, until }) => ({ from, until: until + settling })))
-      .flatMap(({ from, until }) => {
-        const first = own(node).find((one) => one.until >= from && one.from <= until)
-        return first === undefined ? [] : [{ from: first.from, until }]
-      })
+    prolonged(own(node), all(node).map(({ from, until }) => ({ from, until: until + settling })))
   )
 }
 
+/** How long no instance expires after each return of an observer: a heartbeat, and the time that an owner needs to reconnect. */
+export const settlingOf = ({ heartbeat }: RegistryTimes): number => heartbeat + reconnecting
+
+/** The time that an owner needs after an outage until its next attempt to send a heartbeat: milliseconds. */
+const reconnecting = 2500
+
+/** The limit of an observer for the answer of the store: milliseconds. */
+const longestAnswer = 1000
+
+/** The times in which an observer may, and those in which it must suspect the store instead of the instances. */
+export interface Suspicions {
+  /** The times that may count as no time. `unanswered`: when the store may not answer the observer. */
+  readonly possible: (unanswered: ReadonlyArray<Span>) => ReadonlyArray<Span>
+  /**
+   * The times in which no instance may expire. `unanswered`: when the store cannot answer the observer. `disturbed`: when
+   * the observer may miss messages, also of the end of a silence.
+   */
+  readonly certain: (unanswered: ReadonlyArray<Span>, disturbed: ReadonlyArray<Span>) => ReadonlyArray<Span>
+}
+
+const inOrder = (times: ReadonlyArray<number>): ReadonlyArray<number> => times.toSorted((one, two) => one - two)
+
 /**
- * The times in which an observer may suspect the store instead of the instances, because no instance sends a heartbeat:
- * from `maxAge / 2 - tolerance` after a heartbeat until the next heartbeat of any instance. The observer asks the store
- * once. A suspicion ends `maxAge` after the answer, which is late if the observer cannot reach the store then.
+ * An observer suspects the store if no instance sends a heartbeat for half of `maxAge`, and the store does not explain it. It
+ * asks the store once. A suspicion ends with the next message, or `maxAge` after the store has answered: late, if the
+ * observer cannot reach the store then.
  */
-export const silencesOf = (history: RegistryHistory, { tolerance, maxAge }: RegistryTimes) => {
-  const times = history.heartbeats.map(({ at }) => at).toSorted((one, two) => one - two)
-  const suspicious = maxAge / 2 - tolerance
+export const suspicionsOf = (history: RegistryHistory, times: RegistryTimes): Suspicions => {
+  const { maxAge, tolerance } = times
+  const heartbeats = inOrder(history.heartbeats.map(({ at }) => at))
+  const messages = inOrder([...heartbeats, ...history.removals.map(({ at }) => at)])
+  const settling = settlingOf(times) - tolerance
+  const earliest = maxAge / 2 - tolerance
+  const latest = earliest + 3 * tolerance + longestAnswer
   const asking = 2 * tolerance + recovery
-  return (disturbed: ReadonlyArray<Span>): ReadonlyArray<Span> =>
-    times.flatMap((at, index) => {
-      const from = at + suspicious
-      const next = times[index + 1] ?? Number.POSITIVE_INFINITY
-      if (next <= from) return []
-      const answered = lastTouching(disturbed, from, from + asking)?.until ?? from
-      return [{ from, until: Math.min(next, answered + maxAge + asking) }]
-    })
+  return {
+    possible: (unanswered) =>
+      heartbeats.flatMap((at, index) => {
+        const from = at + earliest
+        const next = heartbeats[index + 1] ?? Number.POSITIVE_INFINITY
+        if (next <= from) return []
+        const answered = lastTouching(unanswered, from, from + asking)?.until ?? from
+        return [{ from, until: Math.min(next, answered + maxAge + asking) }]
+      }),
+    certain: (unanswered, disturbed) =>
+      messages.flatMap((at, index) => {
+        const [from, next] = [at + latest, messages[index + 1] ?? Number.POSITIVE_INFINITY]
+        const refused = next <= from ? undefined : lastTouching(unanswered, from, from)
+        // An observer that settles does not ask.
+        if (refused === undefined || refused.from > at + earliest) return []
+        if (touches(disturbed, at - settlingOf(times) - tolerance, from)) return []
+        const answered = refused.until + maxAge - 2 * tolerance
+        const until = Math.min(
+          next < answered ? next + settling : answered,
+          disturbed.find((one) => one.from > from)?.from ?? Number.POSITIVE_INFINITY
+        )
+        return from < until ? [{ from, until }] : []
+      })
+  }
 }

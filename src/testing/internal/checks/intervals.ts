@@ -32,6 +32,18 @@ export const merge = (spans: ReadonlyArray<Span>): ReadonlyArray<Span> => {
   return merged
 }
 
+/**
+ * Each of the spans with the further spans that overlap it, or that follow without a gap: from the beginning of the first span
+ * to the end of the last one.
+ */
+export const prolonged = (spans: ReadonlyArray<Span>, further: ReadonlyArray<Span>): ReadonlyArray<Span> => {
+  const merged = merge(spans)
+  return merge([...merged, ...further]).flatMap(({ from, until }) => {
+    const first = merged[countPassing(merged, (span) => span.until < from)]
+    return first === undefined || first.from > until ? [] : [{ from: first.from, until }]
+  })
+}
+
 /** The last of the merged spans that overlaps `from` to `until`. Ends are inclusive. */
 export const lastTouching = (merged: ReadonlyArray<Span>, from: number, until: number): Span | undefined => {
   const last = merged[countPassing(merged, (span) => span.from <= until) - 1]

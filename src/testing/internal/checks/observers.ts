@@ -5,34 +5,31 @@
  */
 import type { Lookup, RegistryHistory, RegistryTimes } from "../../Checks.ts"
 import {
+  affectsAll,
+  affectsReads,
   type DisruptionsOf,
   disruptionsOf,
   onceForEach,
   ownDisruptionsOf,
   recovery,
-  silencesOf,
+  settlingOf,
+  suspicionsOf,
   unsettledOf
 } from "./disruptions.ts"
-import { countUntil, lastTouching, lastUntil, measure, merge, type Span, touches } from "./intervals.ts"
+import { countUntil, lastTouching, lastUntil, measure, merge, prolonged, type Span, touches } from "./intervals.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, type Timelines } from "./timelines.ts"
 import type { View, Views } from "./views.ts"
 
-/** The time that an owner needs after an outage until its next attempt to send a heartbeat: milliseconds. */
-const reconnecting = 2500
-
 /** A shorter outage of the store may pass unnoticed: a watch misses its consumer after 2.2 s. Milliseconds. */
 const noticed = 3000
-
-/** How long an observer judges nobody after each return. */
-const settlingOf = ({ heartbeat }: RegistryTimes): number => heartbeat + reconnecting
 
 const none = Number.NEGATIVE_INFINITY
 
 export interface Observers {
   /**
    * The times in which a watch on a node may miss messages: disruptions of the node and of the store, losses of the
-   * stream and of consumers, each with the time to recover from it.
+   * stream and of consumers, each with the time to recover from it. Not those in which running watches continued.
    */
   readonly disturbed: DisruptionsOf
   /** Whether a view may still list an instance whose last heartbeat was stored at a time. */
@@ -45,24 +42,34 @@ export interface Observers {
   readonly unsettled: DisruptionsOf
   /** The outages of the store that every observer notices. */
   readonly outages: ReadonlyArray<Span>
+  /** The times in which no view of a node may remove an instance by age: all are silent, and the store does not answer. */
+  readonly suspicions: DisruptionsOf
 }
 
 export const observersOf = (history: RegistryHistory, times: RegistryTimes, records: Timelines): Observers => {
   const { maxAge, tolerance } = times
-  const disruptions = disruptionsOf(history.disruptions)
+  const disruptions = disruptionsOf(history.disruptions.filter(affectsAll))
+  const unanswered = disruptionsOf(history.disruptions.filter(affectsReads))
   const late = tolerance + recovery
   const interruptions = [
     ...(history.interruptions ?? []),
     ...history.removals.flatMap(({ at, how }) => how === "lost" ? [at] : [])
   ].map((at) => ({ from: at, until: at }))
-  const until = (recovered: number) => (node: string) =>
-    merge([...disruptions(node), ...interruptions].map((span) => ({ from: span.from, until: span.until + recovered })))
+  const until = (recovered: number) => (node: string) => {
+    const longer = ({ from, until }: Span) => ({ from, until: until + recovered })
+    // A watch that was interrupted continues when the store answers requests again.
+    return prolonged([...disruptions(node), ...interruptions].map(longer), unanswered(node).map(longer))
+  }
   const disturbed = onceForEach(until(late))
   // The tolerance is part of the bound, and not of each disturbance: there can be many.
   const disconnected = onceForEach(until(recovery))
   // With only one instance, an observer suspects the instance and not the store.
-  const silent = records.all.size > 1 ? silencesOf(history, times) : () => []
-  const unsure = onceForEach((node) => merge([...disconnected(node), ...silent(disturbed(node))]))
+  const { certain, possible } = suspicionsOf(history, times)
+  const isAlone = records.all.size < 2
+  const unsure = onceForEach((node) =>
+    merge([...disconnected(node), ...isAlone ? [] : possible(merge([...disturbed(node), ...unanswered(node)]))])
+  )
+  const suspicions = onceForEach((node) => merge(certain(unanswered(node), disturbed(node))))
   const settling = settlingOf(times) + tolerance
   const isUnsure = ({ from, node }: Lookup, since: number): boolean => touches(unsure(node), since, from)
   const mayKeep = ({ from, node }: Lookup, lastHeartbeat: number): boolean => {
@@ -72,10 +79,11 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
     const isSettling = touches(missed, from - settling, from)
     return connected <= (isSettling ? 2 * maxAge : maxAge) + 2 * tolerance
   }
-  const outages = merge(history.disruptions.filter(({ node }) => node === undefined))
+  const outages = merge(history.disruptions.filter((one) => one.node === undefined && affectsAll(one)))
     .filter(({ from, until }) => until - from >= noticed)
   const unsettled = unsettledOf(history.disruptions, late)
-  return { disturbed, isUnsure, mayKeep, outages, own: ownDisruptionsOf(history.disruptions), unsettled }
+  const own = ownDisruptionsOf(history.disruptions)
+  return { disturbed, isUnsure, mayKeep, outages, own, suspicions, unsettled }
 }
 
 // ------------------------------------------------------------ observers keep live instances
@@ -151,6 +159,12 @@ const mayHaveExpired = (
   return false
 }
 
+/** Whether the view had to suspect the store between two lookups. One that lists a single instance need not. */
+const mustSuspect = ({ after, before }: Step, { suspicions }: Observers): boolean => {
+  const suspicion = lastTouching(suspicions(after.node), after.until, after.until)
+  return before.instances.length > 1 && suspicion !== undefined && suspicion.from <= before.until
+}
+
 const forgotten = (record: InstanceTimeline, { after, before }: Step, last: number): Finding => ({
   rule: "observers keep live instances",
   at: after.until,
@@ -187,7 +201,9 @@ const changesOf = (
   const remove = (instance: string, step: Step) => {
     const heard = heardOf(records, instance, step.after)
     if (heard === undefined || isRemoved(heard.record, step, times, observers.disturbed(step.after.node))) return
-    if (!mayHaveExpired(heard.record, step, times, observers)) found.push(forgotten(heard.record, step, heard.last))
+    if (mustSuspect(step, observers) || !mayHaveExpired(heard.record, step, times, observers)) {
+      found.push(forgotten(heard.record, step, heard.last))
+    }
   }
   const add = (instance: string, step: Step) => {
     const { node, until } = step.after

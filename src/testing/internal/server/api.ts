@@ -38,12 +38,14 @@ export interface Streams {
   readonly remove: (stream: SimulatedStream) => void
 }
 
+const information = "STREAM.INFO."
+
 type Handler = (api: Api, stream: SimulatedStream, rest: string, body: unknown) => streamApi.Answer
 
 /** Requests that the stream's leader handles. The rest is the text after the name of the stream. */
 const handlers: ReadonlyArray<readonly [string, Handler]> = [
   ["STREAM.MSG.GET.", (_api, stream, _rest, body) => streamApi.messageGet(stream, body as {})],
-  ["STREAM.INFO.", (_api, stream, _rest, body) => streamApi.info(stream, body as {})],
+  [information, (_api, stream, _rest, body) => streamApi.info(stream, body as {})],
   ["CONSUMER.INFO.", (_api, stream, rest) => consumerApi.info(stream, rest)],
   ["CONSUMER.CREATE.", (_api, stream, _rest, body) => consumerApi.create(stream, body as {})],
   ["CONSUMER.DELETE.", (_api, stream, rest) => consumerApi.remove(stream, rest)],
@@ -85,6 +87,9 @@ export class Api {
       const [name, rest] = splitOff(subject, prefix.length + verb.length)
       const stream = this.streams.stream(name)
       if (stream === undefined) return this.answer(reply, refusals.noStream)
+      if (stream.hasSteppedDown && verb === information) {
+        return this.answer(reply, streamApi.infoOfCopy(stream, bodyOf(data) as {}))
+      }
       if (stream.electionBegan !== undefined) return this.withoutLeader(stream, reply)
       return this.answer(reply, handler(this, stream, rest, bodyOf(data)))
     }

@@ -54,6 +54,7 @@ export interface Refusal {
 export const refusals = {
   badRequest: { code: 400, err_code: 10003, description: "bad request" },
   noLeader: { code: 503, err_code: 10008, description: "JetStream system temporarily unavailable" },
+  noSpace: { code: 503, err_code: 10023, description: "insufficient resources" },
   noConsumer: { code: 404, err_code: 10014, description: "consumer not found" },
   tooManyConsumers: { code: 400, err_code: 10026, description: "maximum consumers limit reached" },
   noMessage: { code: 404, err_code: 10037, description: "no message found" },

@@ -46,6 +46,7 @@ export interface Session {
 export interface StreamView {
   readonly lastRevision: number
   readonly created: string
+  readonly isReplicated: boolean
   /** Computed on each read. */
   readonly messages: ReadonlyArray<{
     readonly subject: string
@@ -66,6 +67,7 @@ export class SimulatedServer {
   private readonly interest = new Interest()
   private readonly listeners: Array<(event: StoredPublication) => void> = []
   private readonly lossListeners: Array<(stream: string) => void> = []
+  private readonly stepDownListeners: Array<(stream: string, until: number) => void> = []
   private readonly api: Api
   private readonly surroundings: Surroundings
   /** The number of streams created so far: it makes their creation times unique. */
@@ -86,6 +88,9 @@ export class SimulatedServer {
       },
       consumersLost: (stream) => {
         for (const listener of this.lossListeners) listener(stream)
+      },
+      steppedDown: (stream, until) => {
+        for (const listener of this.stepDownListeners) listener(stream, until)
       }
     }
     this.api = new Api({
@@ -125,6 +130,11 @@ export class SimulatedServer {
     else found.elect(gapMillis)
   }
 
+  /** The servers have no free storage for `millis`: the stream accepts no message, but answers reads. */
+  fill(stream: string, millis: number): void {
+    this.streams.get(stream)?.fill(millis)
+  }
+
   /**
    * Deletes the stream with its consumers. With `recreate`, recreates it at once with revisions from 1, as a client
    * does that does not know the last revision.
@@ -159,6 +169,7 @@ export class SimulatedServer {
     return stream === undefined ? undefined : {
       lastRevision: stream.leader.lastRevision,
       created: stream.created,
+      isReplicated: stream.isReplicated,
       get messages() {
         return stream.leader.lastOfEach(">")
       }
@@ -177,6 +188,11 @@ export class SimulatedServer {
   /** Registers a listener for every loss of consumers of a stream that no client has deleted. */
   onConsumersLost(listener: (stream: string) => void): void {
     this.lossListeners.push(listener)
+  }
+
+  /** Registers a listener for every leader that steps down because its storage is full. */
+  onSteppedDown(listener: (stream: string, until: number) => void): void {
+    this.stepDownListeners.push(listener)
   }
 
   private handle(

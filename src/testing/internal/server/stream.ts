@@ -37,6 +37,8 @@ export interface Surroundings {
   readonly stored: (event: StoredPublication) => void
   /** Called when consumers of a stream were removed that no client had deleted. */
   readonly consumersLost: (stream: string) => void
+  /** Called when the leader of a stream has stepped down until a time because its storage is full. */
+  readonly steppedDown: (stream: string, until: number) => void
 }
 
 /** The maximum difference between the wall clocks of two server nodes, in milliseconds. */
@@ -58,6 +60,8 @@ interface ElectionUnderWay {
   readonly began: number
   readonly end: Timer
   readonly endsAt: number
+  /** Whether the leader has stepped down, and its node still runs. */
+  readonly isStepDown: boolean
   isMet: boolean
 }
 
@@ -83,6 +87,7 @@ export class SimulatedStream implements Target {
   private readonly offsets: ReadonlyArray<number>
   private offset = 0
   private election: ElectionUnderWay | undefined
+  private fullUntil = Number.NEGATIVE_INFINITY
   private isClosed = false
   /** The time from which a new replicated stream has its first leader. */
   private leadsFrom = 0
@@ -132,6 +137,11 @@ export class SimulatedStream implements Target {
     return this.election?.began
   }
 
+  /** Whether the stream has no leader because it has stepped down: every node answers STREAM.INFO then. */
+  get hasSteppedDown(): boolean {
+    return this.election?.isStepDown === true
+  }
+
   /** Leaves a new stream without a leader for `millis`. */
   delayFirstLeader(millis: number): void {
     this.leadsFrom = this.work.now + millis
@@ -142,6 +152,28 @@ export class SimulatedStream implements Target {
     if (this.election === undefined || this.election.isMet) return
     this.election.isMet = true
     this.work.injected("no store leader")
+  }
+
+  get isFull(): boolean {
+    return this.work.now < this.fullUntil
+  }
+
+  /** Leaves the servers without free storage for `millis`. */
+  fill(millis: number): void {
+    this.fullUntil = Math.max(this.fullUntil, this.work.now + millis)
+    this.work.note(() => `the storage of ${this.name} is full for ${millis} ms`)
+  }
+
+  /**
+   * Records that a message was refused because the storage is full. The leader of a replicated stream then steps down, and no
+   * other node becomes leader before there is space (observed on 2.15.1). Consumers continue.
+   */
+  refusedAsFull(): void {
+    this.work.injected("store full")
+    if (!this.isReplicated) return
+    const until = this.fullUntil
+    this.elect(until - this.work.now, { isStepDown: true })
+    this.surroundings.steppedDown(this.name, until)
   }
 
   store(message: Kept, isRollup: boolean): void {
@@ -246,8 +278,11 @@ export class SimulatedStream implements Target {
     this.surroundings.consumersLost(this.name)
   }
 
-  /** Leaves the stream without a leader for `gapMillis`. An election in progress does not end earlier because of that. */
-  elect(gapMillis: number): void {
+  /**
+   * Leaves the stream without a leader for `gapMillis`. An election in progress does not end earlier because of that. A leader
+   * that does not step down is lost with its node, and with consumers.
+   */
+  elect(gapMillis: number, { isStepDown } = { isStepDown: false }): void {
     const { chance, now } = this.work
     const endsAt = Math.max(now + gapMillis, this.election?.endsAt ?? now)
     const began = this.election?.began ?? now
@@ -257,11 +292,12 @@ export class SimulatedStream implements Target {
       this.work.note(() => `${this.name} has no leader for ${gapMillis} ms`)
       this.follower?.catchUp()
       this.writes.abandon()
-      if (!this.isReplicated) this.dropConsumers()
+      if (isStepDown) this.work.note(() => `the leader of ${this.name} steps down`)
+      else if (!this.isReplicated) this.dropConsumers()
       else if (chance.is(nodeDied)) this.dropConsumers(() => chance.below(nodes) === 0)
     }
     const end = this.work.after(endsAt - now, () => this.endElection(end))
-    this.election = { began, isMet, end, endsAt }
+    this.election = { began, isMet, end, endsAt, isStepDown: isStepDown && this.election?.isStepDown !== false }
   }
 
   private endElection(end: Timer): void {
@@ -317,18 +353,19 @@ export class SimulatedStream implements Target {
 
   /**
    * Removes an expired message and stores a marker if the stream requires one. Returns false, and does nothing, while a
-   * write to the subject is in flight.
+   * write to the subject is in flight, and while the storage has no space for the marker (observed on 2.15.1).
    */
   private expire(message: Kept): boolean {
     const { operation, subject } = message
     if (this.writes.isInFlight(subject)) return false
     const wasLast = this.leader.last(subject) === message
     const { markerAge } = this.limits
+    const needsMarker = wasLast && markerAge !== Number.POSITIVE_INFINITY &&
+      (operation === "put" || operation === "delete")
+    if (needsMarker && this.isFull) return false
     this.remove(message)
     this.work.note(() => `${subject} @${message.revision} expired`)
-    if (!wasLast || markerAge === Number.POSITIVE_INFINITY || (operation !== "put" && operation !== "delete")) {
-      return true
-    }
+    if (!needsMarker) return true
     this.work.injected("marker")
     this.store(marker(subject, this.leader.lastRevision + 1, this.wall, markerAge, this.limits.storage), true)
     return true

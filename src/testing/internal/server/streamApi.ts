@@ -4,6 +4,7 @@
 import type { StreamSettings } from "../../../internal/nats/jetstream/api.ts"
 import { matcher } from "../../../internal/subjects.ts"
 import { completed, invalid, shown, type StreamConfig } from "./config.ts"
+import type { Copy } from "./copy.ts"
 import { rfc3339 } from "./kept.ts"
 import { invalidConfig, refusals } from "./messages.ts"
 import type { Refusal } from "./messages.ts"
@@ -20,35 +21,45 @@ interface InfoRequest {
   readonly offset?: number
 }
 
-const subjectsOf = (stream: SimulatedStream, { offset = 0, subjects_filter: filter }: InfoRequest) => {
+const subjectsOf = (copy: Copy, { offset = 0, subjects_filter: filter }: InfoRequest) => {
   if (filter === undefined) return { total: 0, subjects: undefined }
-  const all = stream.leader.subjects(matcher(filter)).toSorted()
+  const all = copy.subjects(matcher(filter)).toSorted()
   const page = all.slice(offset, offset + pageSize)
-  return { total: all.length, subjects: Object.fromEntries(page.map((one) => [one, stream.leader.countOf(one)])) }
+  return { total: all.length, subjects: Object.fromEntries(page.map((one) => [one, copy.countOf(one)])) }
 }
 
-export const info = (stream: SimulatedStream, request: InfoRequest): Answer => {
-  const { config, consumers, created, isOld, leader, name, wall } = stream
-  const { subjects, total } = subjectsOf(stream, request)
-  const firstRevision = leader.firstFrom(0, () => true)?.revision ?? leader.lastRevision + 1
+/** The state of one copy. The answer for a replicated stream names its leader, if it has one. */
+const infoOf = (stream: SimulatedStream, copy: Copy, request: InfoRequest): Answer => {
+  const { config, consumers, created, electionBegan, isOld, isReplicated, name, wall } = stream
+  const { subjects, total } = subjectsOf(copy, request)
+  const firstRevision = copy.firstFrom(0, () => true)?.revision ?? copy.lastRevision + 1
   return JSON.stringify({
     type: "io.nats.jetstream.api.v1.stream_info_response",
     ...(subjects === undefined ? {} : { total, offset: request.offset ?? 0, limit: pageSize }),
     config: { name, ...shown(config, isOld) },
     created,
     state: {
-      messages: leader.size,
-      bytes: leader.bytes,
+      messages: copy.size,
+      bytes: copy.bytes,
       first_seq: firstRevision,
-      last_seq: leader.lastRevision,
-      num_deleted: leader.lastRevision - firstRevision + 1 - leader.size,
-      num_subjects: leader.subjectCount,
+      last_seq: copy.lastRevision,
+      num_deleted: copy.lastRevision - firstRevision + 1 - copy.size,
+      num_subjects: copy.subjectCount,
       consumer_count: consumers.size,
       ...(subjects === undefined ? {} : { subjects })
     },
+    ...(isReplicated
+      ? { cluster: { name: "simulation", ...(electionBegan === undefined ? { leader: "n0" } : {}) } }
+      : {}),
     ts: rfc3339(wall)
   })
 }
+
+export const info = (stream: SimulatedStream, request: InfoRequest): Answer => infoOf(stream, stream.leader, request)
+
+/** What any node answers if the leader has stepped down: the state of its copy, which may lag behind. */
+export const infoOfCopy = (stream: SimulatedStream, request: InfoRequest): Answer =>
+  infoOf(stream, stream.reader()!, request)
 
 /** The maximum number of names of streams in one answer. */
 const namesInPage = 1024

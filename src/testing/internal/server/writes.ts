@@ -46,6 +46,10 @@ export interface Target {
   /** The start of the election in progress; undefined without an election. */
   readonly electionBegan: number | undefined
   readonly meetElection: () => void
+  /** Whether the storage of the servers is full. */
+  readonly isFull: boolean
+  /** To be called when a message was refused because the storage is full. */
+  readonly refusedAsFull: () => void
   readonly store: (message: Kept, isRollup: boolean) => void
 }
 
@@ -84,7 +88,11 @@ export class Writes {
     if (!stream.hasLeader) return this.takeWithoutLeader(publication, arrivedAt)
     const verdict = this.verdictOn(publication)
     if (typeof verdict === "number") return this.acknowledge(publication, verdict, true)
-    if (verdict !== undefined) return this.refuse(publication, verdict)
+    if (verdict !== undefined) {
+      this.refuse(publication, verdict)
+      if (verdict === refusals.noSpace) stream.refusedAsFull()
+      return
+    }
     if (stream.isReplicated) return this.propose(publication)
     this.acknowledge(publication, this.store(publication, stream.wall), false)
   }
@@ -136,7 +144,9 @@ export class Writes {
 
   /** The revision of a duplicate, a refusal, or undefined if the message is accepted. */
   private verdictOn(publication: Publication): number | Refusal | undefined {
-    return this.known(publication) ?? this.refusalOf(publication) ?? this.knownAfterCondition(publication)
+    return this.known(publication) ?? this.refusalOf(publication) ?? this.knownAfterCondition(publication) ??
+      // After all other checks, as observed on 2.10.27 and 2.15.1.
+      (this.stream.isFull ? refusals.noSpace : undefined)
   }
 
   /** Whether the server checks the message id before the condition: 2.15 does with replicas, 2.10 with one replica. */

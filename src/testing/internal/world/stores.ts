@@ -9,7 +9,7 @@ import type { InvalidConfig } from "../../../AegisError.ts"
 import { streamName } from "../../../internal/nats/bucket/streamConfig.ts"
 import { integer } from "../../../internal/options.ts"
 import type { Disruption, Loss, SimulatedStore } from "../../Simulation.ts"
-import type { SimulatedServer } from "../server/server.ts"
+import type { SimulatedServer, StreamView } from "../server/server.ts"
 import { bucketTarget, time, withSetting } from "./settings.ts"
 import type { World } from "./world.ts"
 
@@ -22,7 +22,8 @@ const noStore = (problem: InvalidConfig): SimulatedStore => {
     recreateStream: refused,
     rollBack: () => refused,
     dropConsumers: refused,
-    lag: () => refused
+    lag: () => refused,
+    fill: () => refused
   }
 }
 
@@ -43,6 +44,13 @@ export class Stores {
   constructor(world: World, server: SimulatedServer) {
     this.world = world
     this.server = server
+    server.onSteppedDown((stream, until) => this.disrupt(stream, until - world.now(), "requests"))
+  }
+
+  /** Records a disruption of a bucket from now on. */
+  private disrupt(stream: string, millis: number, affects: Disruption["affects"]): void {
+    const from = this.world.now()
+    this.disruptions.push({ node: undefined, bucket: bucketOf(stream), from, until: from + millis, affects })
   }
 
   /** The faults of a target: a bucket by name, a bucket by number, or all buckets. */
@@ -53,6 +61,12 @@ export class Stores {
     const each = (act: (stream: string) => void) => {
       for (const stream of this.streamsOf(name)) act(stream)
     }
+    /** Calls `act` for each stream of the target that exists, with its state. */
+    const eachExisting = (act: (stream: string, view: StreamView) => void) =>
+      each((stream) => {
+        const view = server.stream(stream)
+        if (view !== undefined) act(stream, view)
+      })
     /** Records a loss if `act` removed data. */
     const lose = (stream: string, how: Loss["how"], act: () => void) => {
       const before = server.stream(stream)
@@ -67,11 +81,9 @@ export class Stores {
     return {
       loseLeader: (gap) =>
         withSetting(time, "loseLeader", gap, (value) =>
-          each((stream) => {
-            if (server.stream(stream) === undefined) return
-            const now = world.now()
+          eachExisting((stream, { isReplicated }) => {
             const millis = Duration.toMillis(value)
-            this.disruptions.push({ node: undefined, bucket: bucketOf(stream), from: now, until: now + millis })
+            this.disrupt(stream, millis, isReplicated ? "requests" : "everything")
             lose(stream, "lost", () => server.loseLeader(stream, millis))
           })),
       loseStream: loseEach("lost", (stream) => server.loseStream(stream)),
@@ -88,7 +100,14 @@ export class Stores {
         withSetting(time, "lag", duration, (value) => {
           const millis = Duration.toMillis(value)
           each((stream) => server.lag(stream, millis))
-        })
+        }),
+      fill: (duration) =>
+        withSetting(time, "fill", duration, (value) =>
+          eachExisting((stream) => {
+            const millis = Duration.toMillis(value)
+            this.disrupt(stream, millis, "writes")
+            server.fill(stream, millis)
+          }))
     }
   }
 

@@ -1,0 +1,218 @@
+/** The faults of buckets that refuse writes: what writes, reads and watches see, and that the faults end. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as KVStore from "../../src/KVStore.ts"
+import * as NatsKVStore from "../../src/NatsKVStore.ts"
+import type * as Checks from "../../src/testing/Checks.ts"
+import * as Faults from "../../src/testing/Faults.ts"
+import * as Scenario from "../../src/testing/Scenario.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
+import { bytes, textOf } from "../../tools/values.ts"
+
+type Store = KVStore.KVStore["Service"]
+
+interface Opened {
+  readonly store: Store
+  /** The revisions of the values that a watch has emitted, which was opened before the fault. */
+  readonly watched: ReadonlyArray<number>
+  /** Injects faults at once, and waits for a millisecond. */
+  readonly inject: (...faults: ReadonlyArray<Faults.Fault>) => Effect.Effect<void, unknown, Scope.Scope>
+}
+
+/** Runs a program on a machine with an open bucket, and returns its disruptions from the beginning of the faults on. */
+const onMachine = Effect.fnUntraced(function*<A>(
+  options: Partial<KVStore.BucketOptions>,
+  program: (opened: Opened) => Effect.Effect<A, unknown, Scope.Scope>
+) {
+  let began = 0
+  const { facts, value } = yield* Simulation.run(Effect.gen(function*() {
+    const { bucket, node, now, pauseServer } = yield* Simulation.Simulation
+    const a = yield* node("a")
+    const inject: Opened["inject"] = (...faults) =>
+      Effect.gen(function*() {
+        began = yield* now
+        yield* Effect.forkScoped(Faults.injectAll(faults, { node: () => a, bucket, pauseServer }))
+        yield* Effect.sleep("1 millis")
+      })
+    const opened = Effect.gen(function*() {
+      const store = yield* KVStore.KVStore
+      const watched: Array<number> = []
+      yield* Effect.forkScoped(Stream.runForEach(store.watch(), (event) =>
+        Effect.sync(() => {
+          if (event._tag === "Put") watched.push(event.entry.revision)
+        })))
+      yield* Effect.sleep("1 second")
+      return yield* program({ store, watched, inject })
+    })
+    const layer = NatsKVStore.layer({ bucket: "b", ...options })
+    return yield* a.run(Effect.provide(Effect.scoped(opened), layer)).pipe(Effect.provide(a.client))
+  }))
+  const disruptions = facts.disruptions.map(({ affects, bucket, from, node, until }) => ({
+    node,
+    bucket,
+    affects,
+    from: Math.round(from - began),
+    until: Math.round(until - began)
+  }))
+  return { value, disruptions }
+})
+
+/** The tag of the reason of a failure, or `done`. */
+const outcome = <A>(attempt: Effect.Effect<A, KVStore.KVStoreError>): Effect.Effect<string> =>
+  Effect.match(attempt, { onSuccess: () => "done", onFailure: ({ reason }) => reason._tag })
+
+const outcomes = (...attempts: ReadonlyArray<Effect.Effect<unknown, KVStore.KVStoreError>>) =>
+  Effect.forEach(attempts, outcome)
+
+const read = (store: Store, key: string) =>
+  Effect.map(store.get(key), Option.match({ onNone: () => undefined, onSome: ({ value }) => textOf(value) }))
+
+const ofBucket = (affects: Checks.Disruption["affects"], from: number, until: number) => ({
+  node: undefined,
+  bucket: "b",
+  from,
+  until,
+  affects
+})
+
+const full: Faults.Fault = { _tag: "FullStore", at: 0, bucket: "b", for: 5000 }
+
+describe("a full store", () => {
+  it.effect("refuses every write until the fault ends, and answers reads; a watch continues", () =>
+    Effect.gen(function*() {
+      const { disruptions } = yield* onMachine({}, ({ inject, store, watched }) =>
+        Effect.gen(function*() {
+          const first = yield* store.put("a", bytes("1"))
+          yield* inject(full)
+          const refused = yield* outcomes(
+            store.put("a", bytes("2")),
+            store.put("new", bytes("2"), { createOnly: true }),
+            store.put("a", bytes("2"), { revision: first }),
+            store.delete("a"),
+            store.purge("a")
+          )
+          assert.deepStrictEqual(refused, refused.map(() => "StorageFull"))
+          const error = yield* Effect.flip(store.put("a", bytes("2")))
+          assert.include(error.reason, { _tag: "StorageFull", scope: "server", code: 10_023 })
+          assert.deepStrictEqual(
+            yield* outcomes(
+              store.put("a", bytes("2"), { revision: first + 7 }),
+              store.put("a", bytes("2"), { createOnly: true })
+            ),
+            ["RevisionMismatch", "KeyAlreadyExists"]
+          )
+          assert.strictEqual(yield* read(store, "a"), "1")
+          assert.deepStrictEqual(yield* store.keys(), ["a"])
+          assert.isTrue((yield* store.status).hasLeader)
+          const snapshot = yield* Stream.runCollect(Stream.take(store.watch(), 2))
+          assert.deepStrictEqual(snapshot.map(({ _tag }) => _tag), ["Put", "Ready"])
+          yield* Effect.sleep("5 seconds")
+          const next = yield* store.put("a", bytes("2"), { revision: first })
+          yield* Effect.sleep("100 millis")
+          assert.deepStrictEqual(watched, [first, next])
+        }))
+      assert.deepStrictEqual(disruptions, [ofBucket("writes", 0, 5000)])
+    }))
+
+  it.effect("with replicas has no leader after the first refused write; a watch continues", () =>
+    Effect.gen(function*() {
+      const { disruptions } = yield* onMachine(
+        { replicas: 3, timeout: "500 millis" },
+        ({ inject, store, watched }) =>
+          Effect.gen(function*() {
+            const first = yield* store.put("a", bytes("1"))
+            yield* Effect.sleep("1 second")
+            yield* inject({ ...full, for: 10_000 })
+            assert.isTrue((yield* store.status).hasLeader)
+            yield* Effect.sleep("1 second")
+            assert.strictEqual(yield* outcome(store.put("a", bytes("2"))), "StorageFull")
+            for (let second = 0; second < 3; second++) {
+              yield* Effect.sleep("1 second")
+              assert.strictEqual(yield* outcome(store.put("a", bytes("2"))), "Unavailable")
+              const { hasLeader, lastRevision } = yield* store.status
+              assert.deepStrictEqual([hasLeader, lastRevision], [false, first])
+              assert.strictEqual(yield* outcome(store.get("a")), "Unavailable")
+              assert.strictEqual((yield* store.entries())[0]?.revision, first)
+            }
+            yield* Effect.sleep("5 seconds")
+            const next = yield* store.put("a", bytes("2"))
+            yield* Effect.sleep("1 second")
+            assert.deepStrictEqual(watched, [first, next])
+          })
+      )
+      assert.deepStrictEqual(disruptions[0], ofBucket("writes", 0, 10_000))
+      const { affects, from, until } = disruptions[1]!
+      assert.deepStrictEqual([affects, until], ["requests", 10_000])
+      assert.isTrue(from > 1000 && from < 1010)
+      assert.strictEqual(disruptions.length, 2)
+    }))
+
+  it.effect("lets values expire, unless the bucket has expiry markers", () =>
+    Effect.gen(function*() {
+      const left = (expiryMarkers: boolean) =>
+        Effect.map(
+          onMachine(
+            { streamMaxAge: "2 seconds", ...(expiryMarkers ? { expiryMarkers: "1 minute" } : {}) },
+            ({ inject, store }) =>
+              Effect.gen(function*() {
+                yield* store.put("a", bytes("1"))
+                yield* inject(full)
+                yield* Effect.sleep("4 seconds")
+                const during = yield* read(store, "a")
+                yield* Effect.sleep("2 seconds")
+                return [during, yield* read(store, "a")]
+              })
+          ),
+          ({ value }) => value
+        )
+      assert.deepStrictEqual(yield* left(false), [undefined, undefined])
+      assert.deepStrictEqual(yield* left(true), ["1", undefined])
+    }))
+})
+
+describe("faults that refuse writes", () => {
+  it("are printed with their times, and survive encoding", () => {
+    assert.strictEqual(Faults.format({ ...full, at: 1500 }), "at 1.5 s        FullStore      b  for 5 s")
+    const plan: Faults.Plan = { seed: 7, faults: [full] }
+    assert.deepStrictEqual(Faults.decode(Faults.encode(plan)), Option.some(plan))
+    const never = { seed: 7, faults: [{ ...full, for: 0 }] } as Faults.Plan
+    assert.deepStrictEqual(Faults.decode(Faults.encode(never)), Option.none())
+  })
+
+  it.effect("are generated within their bounds, and also longer than 30 s", () =>
+    Effect.gen(function*() {
+      const plans = yield* Arbitrary.sampleEffect(
+        Faults.plans({ nodes: ["a"], buckets: ["x"], duration: "1 minute", kinds: ["FullStore"] }),
+        { seed: 1, count: 100, size: Faults.defaultMaxFaults }
+      )
+      const times = plans.flatMap(({ faults }) => faults.map((fault) => "for" in fault ? fault.for : 0))
+      assert.isTrue(times.some((time) => time > 30_000))
+      assert.isTrue(times.every((time) => time >= 1 && time <= 60_000))
+    }))
+
+  it.effect("are shrunk to the shortest that fails", () =>
+    Effect.gen(function*() {
+      const failing: Scenario.Scenario = {
+        nodes: ["a"],
+        faults: ["FullStore"],
+        duration: "1 minute",
+        settleTime: "1 second",
+        setup: Effect.map(Simulation.Simulation, ({ facts }) => ({
+          process: (node) => Effect.andThen(Effect.provide(Effect.void, node.layer), Effect.never),
+          violations: Effect.map(
+            facts,
+            ({ disruptions }) => disruptions.some(({ from, until }) => until - from > 3000) ? ["long"] : []
+          )
+        }))
+      }
+      const failed = yield* Effect.flip(Scenario.check(failing, { runs: 100 }))
+      assert.instanceOf(failed, Scenario.ScenarioFailed)
+      const { faults } = (failed as Scenario.ScenarioFailed).plan
+      assert.strictEqual(faults.length, 1)
+      assert.isTrue("for" in faults[0]! && faults[0].for > 3000 && faults[0].for < 3100)
+    }))
+})
