@@ -151,6 +151,28 @@ describe("a full store", () => {
       assert.strictEqual(disruptions.length, 2)
     }))
 
+  it.effect("with replicas does not let a watch that restarts take a copy that lags behind for a stream rolled back", () =>
+    Effect.gen(function*() {
+      const { value } = yield* onMachine(
+        { replicas: 3, timeout: "500 millis" },
+        ({ inject, store, watched }) =>
+          Effect.gen(function*() {
+            yield* inject({ _tag: "Lag", at: 0, bucket: "b", by: 2000 })
+            yield* store.put("a", bytes("1"))
+            yield* Effect.sleep("5 seconds")
+            const last = yield* store.put("a", bytes("2"))
+            // The watch has the last value, and some copies do not.
+            yield* Effect.sleep("1980 millis")
+            yield* inject({ ...full, for: 10_000 }, { _tag: "DropConsumers", at: 25, bucket: "b" })
+            assert.strictEqual(yield* outcome(store.put("a", bytes("3"))), "StorageFull")
+            yield* Effect.sleep("20 seconds")
+            return [watched, last] as const
+          })
+      )
+      const [watched, last] = value
+      assert.deepStrictEqual(watched, [watched[0]!, last])
+    }))
+
   it.effect("lets values expire, unless the bucket has expiry markers", () =>
     Effect.gen(function*() {
       const left = (expiryMarkers: boolean) =>

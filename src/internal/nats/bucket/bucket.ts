@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { KVStoreConfig } from "../../../KVStoreConfig.ts"
-import { ConfigMismatch, type KVStoreReason, ValueTooLarge } from "../../../KVStoreError.ts"
+import { ConfigMismatch, type KVStoreReason, Unavailable, ValueTooLarge } from "../../../KVStoreError.ts"
 import * as filters from "../../filters.ts"
 import type { Backend, StoredMessage } from "../../kv/backend.ts"
 import { SeenRevisions } from "../../kv/firstRevision.ts"
@@ -21,6 +21,7 @@ import * as jetstream from "../jetstream/api.ts"
 import { ApiAccess } from "../jetstream/apiAccess.ts"
 import { fromStored } from "../jetstream/messages.ts"
 import * as operations from "../jetstream/operations.ts"
+import { withoutLeader } from "../jetstream/reasons.ts"
 import type { Requester } from "../jetstream/requester.ts"
 import type { MessageHeaders, NatsPort, PortFailure } from "../port.ts"
 import * as listing from "./listing.ts"
@@ -54,6 +55,8 @@ interface Access {
   /** Recreates a lost bucket. */
   readonly again: operations.Operations
   readonly info: Effect.Effect<jetstream.StreamInfo, KVStoreReason>
+  /** Like `info`, but fails if the stream has no leader: the answer can then be that of a copy that lags behind. */
+  readonly leaderInfo: Effect.Effect<jetstream.StreamInfo, KVStoreReason>
   readonly saw: (revision: number) => void
   readonly reach: Reach
 }
@@ -213,7 +216,7 @@ const isBefore = (one: StoredMessage) => ({ revision }: StoredMessage): boolean 
 
 /** Reads of several messages: listings, histories and watches. */
 const readsOfMany = (access: Access, last: Backend["last"]) => {
-  const { again, config, info, js, lastSeen, reach, saw } = access
+  const { again, config, info, js, lastSeen, leaderInfo, reach, saw } = access
   const stream = streamName(config.bucket)
   const prefix = subjectPrefix(config.bucket)
   const timeout = timeoutOf(access)
@@ -254,7 +257,8 @@ const readsOfMany = (access: Access, last: Backend["last"]) => {
     })
   })
 
-  const watch: Backend["follow"] = (wanted, from) => follow({ ...following, filters: wanted, from, purpose: "watch" })
+  const watch: Backend["follow"] = (wanted, from) =>
+    follow({ ...following, info: leaderInfo, filters: wanted, from, purpose: "watch" })
 
   return { follow: watch, history, lastOf, lastOfEach, streamOfEach }
 }
@@ -281,10 +285,15 @@ export const make = Effect.fnUntraced(function*(
     door.makeAgain((firstRevision) => settingsOfLost(config, lastSeen.now.config, firstRevision))
   )
   const info = again.read(js.streamInfo(stream, timeout))
+  const leaderInfo = Effect.filterOrFail(
+    info,
+    ({ hasLeader }) => hasLeader,
+    () => new Unavailable({ problem: withoutLeader(js.access) })
+  )
 
   const reach = yield* makeReach(port, yield* Clock.Clock)
   const saw = (revision: number) => revisions.saw(bucket, revision)
-  const access = { js, config, lastSeen, again, info, reach, saw }
+  const access = { js, config, lastSeen, again, info, leaderInfo, reach, saw }
   const last = reads(access)
   return {
     config,
