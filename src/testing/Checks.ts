@@ -236,7 +236,7 @@ export interface Lifetime {
 export interface Disruption {
   /** The id of the node. Undefined if the store was disrupted, which affects every node. */
   readonly node: string | undefined
-  /** The disrupted bucket. Undefined for the whole store. Checks do not read it: omit disruptions of other buckets. */
+  /** The disrupted bucket. Undefined for all buckets. Checks do not read it: omit disruptions of other buckets. */
   readonly bucket?: string | undefined
   /** When the disruption began, in milliseconds. */
   readonly from: number

@@ -80,7 +80,7 @@ const possible: Ranges = {
  * The bounds for generated plans. 30 s is longer than any default lease and as long as the default `maxAge`. NATS
  * clusters need 4 to 9 s to elect a new stream leader. A flapping link or store is often longer than `maxAge`; its
  * phases are shorter and longer than the time that a client needs to notice an outage (2 to 9 s) and to recover. Full
- * storage needs an operator, so it often lasts longer than `maxAge`, too.
+ * storage and a missing right need an operator, so they often last longer than `maxAge`, too.
  */
 const drawn: Ranges = {
   for: [1, 30_000],
@@ -210,6 +210,16 @@ const schemasIn = (ranges: Ranges) =>
         /** The duration in milliseconds. */
         for: whole(ranges.refusing)
       })
+    ),
+    /** The user of a machine has no right to use a bucket. */
+    RevokedRights: Schema.TaggedStruct(
+      "RevokedRights",
+      on(inBucket({
+        /** The duration in milliseconds. */
+        for: whole(ranges.refusing),
+        /** The missing right: to write, or to read and to watch. */
+        right: Schema.Literals(["read", "write"])
+      }))
     ),
     /** The server is paused. */
     PauseServer: Schema.TaggedStruct("PauseServer", {
@@ -502,6 +512,8 @@ const inject = (fault: Fault, { bucket, pauseServer, node }: Targets): Effect.Ef
       return flap(fault, (down) => bucket(fault.bucket).loseLeader(down))
     case "FullStore":
       return Effect.andThen(bucket(fault.bucket).fill(fault.for), until(fault.for))
+    case "RevokedRights":
+      return Effect.andThen(node(fault.node).revoke(fault.right, fault.bucket, fault.for), until(fault.for))
     case "PauseServer":
       return Effect.andThen(pauseServer(fault.for), until(fault.for))
     case "DropConsumers":
@@ -593,7 +605,8 @@ const times: ReadonlySet<string> = new Set(["for", "by", "maxDelay", "down", "up
  */
 export const format = (fault: Fault): string => {
   const { at, _tag, ...rest } = fault
-  const where = "node" in rest ? rest.node : "bucket" in rest ? rest.bucket : "the server"
+  const targets = [..."node" in rest ? [rest.node] : [], ..."bucket" in rest ? [rest.bucket] : []]
+  const where = targets.length === 0 ? "the server" : targets.join("  ")
   const details = Object.entries(rest)
     .filter(([name]) => name !== "node" && name !== "bucket")
     .map(([name, value]) =>

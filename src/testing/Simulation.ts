@@ -186,6 +186,17 @@ export interface SimulatedNode {
   readonly link: (quality: LinkQuality, duration?: Duration.Input) => Effect.Effect<void, InvalidConfig>
   /** Breaks the connections of the machine. Each client reconnects within 1 s if it can reach the server. */
   readonly disconnect: Effect.Effect<void>
+  /**
+   * Takes a right to a bucket from the machine's user for `duration`, as a reload of the server's configuration does.
+   * Returns at once. Without the right to `write`, writes fail with `PermissionDenied`; reads and watches work. Without
+   * the right to `read`, reads fail, and watches end, with `PermissionDenied`; writes work. The connection stays. The
+   * names of buckets are those of `Simulation.bucket`.
+   */
+  readonly revoke: (
+    right: "read" | "write",
+    bucket: string,
+    duration: Duration.Input
+  ) => Effect.Effect<void, InvalidConfig>
   /** Ends every `cut` and every `link` quality of the machine. */
   readonly heal: Effect.Effect<void>
 }
@@ -305,8 +316,8 @@ export interface Facts {
     readonly at: number
   }>
   /**
-   * The pauses, suspensions, clock steps, cuts, degraded links and broken connections of machines, and the disruptions
-   * of the server (with an undefined `node`).
+   * The pauses, suspensions, clock steps, cuts, degraded links, broken connections and missing rights of machines, and
+   * the disruptions of the server (with an undefined `node`).
    */
   readonly disruptions: ReadonlyArray<Disruption>
   /** The ids of the machines that have connected to the server. */

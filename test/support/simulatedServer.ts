@@ -101,13 +101,18 @@ class Client {
   readonly session: Session
   private readonly time: Time
   private readonly handlers = new Map<string, (message: Outgoing) => void>()
+  /** The subjects of the messages that the server has denied. */
+  readonly denied: Array<string> = []
   private asked = 0
   private readonly inbox: string
 
   constructor(time: Time, server: SimulatedServer, name: string) {
     this.time = time
     this.inbox = `_INBOX.${name}`
-    this.session = server.connect({ deliver: (message, to) => this.handlers.get(to)?.(message) })
+    this.session = server.connect({
+      deliver: (message, to) => this.handlers.get(to)?.(message),
+      deny: (subject) => this.denied.push(subject)
+    }, name)
     this.session.subscribe(`${this.inbox}.*`)
     this.handlers.set(`${this.inbox}.*`, (message) => this.handlers.get(message.subject)?.(message))
   }

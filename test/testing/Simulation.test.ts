@@ -233,7 +233,10 @@ describe("an invalid argument", () => {
       done((a) => a.cut("up" as "both")),
       "direction: expected \"requests\", \"replies\" or \"both\", got \"up\""
     ],
-    [done((a) => a.link({}, "soon" as "1 second")), "duration: expected a time such as"]
+    [done((a) => a.link({}, "soon" as "1 second")), "duration: expected a time such as"],
+    [done((a) => a.revoke("admin" as "read", "simulation", 1)), "right: expected \"read\" or \"write\", got \"admin\""],
+    [done((a) => a.revoke("read", "no pe", 1)), "bucket: expected a bucket's name"],
+    [done((a) => a.revoke("read", "simulation", -1)), "duration: expected a time from 0"]
   ])
 
   const ofStore = (act: (store: Simulation.SimulatedStore) => Effect.Effect<void, unknown>, name = "simulation") =>

@@ -1,7 +1,8 @@
-/** The faults of buckets that refuse writes: what writes, reads and watches see, and that the faults end. */
+/** The faults under which a bucket refuses writes or reads: what writes, reads and watches see, and that the faults end. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -196,24 +197,117 @@ describe("a full store", () => {
     }))
 })
 
-describe("faults that refuse writes", () => {
+const revoked = (right: "read" | "write"): Faults.Fault => ({
+  _tag: "RevokedRights",
+  at: 0,
+  node: "a",
+  bucket: "b",
+  for: 10_000,
+  right
+})
+
+describe("a machine whose user has lost the right to write", () => {
+  it.effect("is refused every write until the fault ends, and can read; a watch continues", () =>
+    Effect.gen(function*() {
+      const { disruptions } = yield* onMachine({}, ({ inject, store, watched }) =>
+        Effect.gen(function*() {
+          const first = yield* store.put("a", bytes("1"))
+          yield* inject(revoked("write"))
+          const refused = yield* outcomes(
+            store.put("a", bytes("2")),
+            store.put("a", bytes("2"), { revision: first + 7 }),
+            store.put("a", bytes("2"), { createOnly: true }),
+            store.delete("a"),
+            store.purge("a")
+          )
+          assert.deepStrictEqual(refused, refused.map(() => "PermissionDenied"))
+          const error = yield* Effect.flip(store.put("a", bytes("2")))
+          assert.include(error.reason, { _tag: "PermissionDenied", subject: "$KV.b.a" })
+          assert.strictEqual(yield* read(store, "a"), "1")
+          assert.deepStrictEqual(yield* store.keys(), ["a"])
+          assert.strictEqual((yield* store.status).lastRevision, first)
+          yield* Effect.sleep("10 seconds")
+          const next = yield* store.put("a", bytes("2"), { revision: first })
+          yield* Effect.sleep("100 millis")
+          assert.deepStrictEqual(watched, [first, next])
+        }))
+      assert.deepStrictEqual(disruptions, [{ ...ofBucket("writes", 0, 10_000), node: "a" }])
+    }))
+
+  it.effect("does not know which of two writes of a key under way was refused", () =>
+    onMachine({}, ({ inject, store }) =>
+      Effect.gen(function*() {
+        yield* inject(revoked("write"))
+        const both = yield* Effect.all([outcome(store.put("a", bytes("1"))), outcome(store.put("a", bytes("2")))], {
+          concurrency: "unbounded"
+        })
+        assert.include(both, "OutcomeUnknown")
+      })))
+})
+
+describe("a machine whose user has lost the right to read", () => {
+  it.effect("is refused every read, and its watches fail, until the fault ends; it can write", () =>
+    Effect.gen(function*() {
+      const { disruptions } = yield* onMachine({}, ({ inject, store }) =>
+        Effect.gen(function*() {
+          yield* store.put("a", bytes("1"))
+          const watch = yield* Effect.forkChild(Effect.flip(Stream.runDrain(store.watch())))
+          yield* Effect.sleep("1 second")
+          yield* inject(revoked("read"))
+          const refused = yield* outcomes(
+            store.get("a"),
+            store.get("a", { fromLeader: true }),
+            store.keys(),
+            store.status,
+            Stream.runDrain(store.watch())
+          )
+          assert.deepStrictEqual(refused, refused.map(() => "PermissionDenied"))
+          // A watch learns of it with its next pull.
+          for (const value of ["2", "3", "4"]) yield* store.put("a", bytes(value))
+          yield* Effect.sleep("9 seconds")
+          assert.strictEqual((yield* Fiber.join(watch)).reason._tag, "PermissionDenied")
+          yield* Effect.sleep("2 seconds")
+          assert.strictEqual(yield* read(store, "a"), "4")
+          assert.strictEqual(yield* outcome(Stream.runDrain(Stream.take(store.watch(), 1))), "done")
+        }))
+      assert.deepStrictEqual(disruptions, [{ ...ofBucket("everything", 0, 10_000), node: "a" }])
+    }))
+})
+
+describe("faults that refuse requests", () => {
   it("are printed with their times, and survive encoding", () => {
     assert.strictEqual(Faults.format({ ...full, at: 1500 }), "at 1.5 s        FullStore      b  for 5 s")
-    const plan: Faults.Plan = { seed: 7, faults: [full] }
+    assert.strictEqual(
+      Faults.format(revoked("write")),
+      "at 0 s          RevokedRights  a  b  for 10 s  right write"
+    )
+    const plan: Faults.Plan = { seed: 7, faults: [full, revoked("read")] }
     assert.deepStrictEqual(Faults.decode(Faults.encode(plan)), Option.some(plan))
-    const never = { seed: 7, faults: [{ ...full, for: 0 }] } as Faults.Plan
-    assert.deepStrictEqual(Faults.decode(Faults.encode(never)), Option.none())
+    for (const wrong of [{ ...full, for: 0 }, { ...revoked("read"), right: "admin" }, { ...revoked("read"), for: 0 }]) {
+      const never = { seed: 7, faults: [wrong] } as unknown as Faults.Plan
+      assert.deepStrictEqual(Faults.decode(Faults.encode(never)), Option.none())
+    }
   })
 
   it.effect("are generated within their bounds, and also longer than 30 s", () =>
     Effect.gen(function*() {
       const plans = yield* Arbitrary.sampleEffect(
-        Faults.plans({ nodes: ["a"], buckets: ["x"], duration: "1 minute", kinds: ["FullStore"] }),
+        Faults.plans({
+          nodes: ["a", "b"],
+          buckets: ["x"],
+          duration: "1 minute",
+          kinds: ["FullStore", ["RevokedRights", ["y"]]]
+        }),
         { seed: 1, count: 100, size: Faults.defaultMaxFaults }
       )
-      const times = plans.flatMap(({ faults }) => faults.map((fault) => "for" in fault ? fault.for : 0))
+      const faults = plans.flatMap((plan) => plan.faults)
+      const times = faults.map((fault) => "for" in fault ? fault.for : 0)
       assert.isTrue(times.some((time) => time > 30_000))
       assert.isTrue(times.every((time) => time >= 1 && time <= 60_000))
+      const targets = faults.flatMap((fault) =>
+        fault._tag === "RevokedRights" ? [`${fault.node} ${fault.bucket} ${fault.right}`] : []
+      )
+      assert.deepStrictEqual([...new Set(targets)].toSorted(), ["a y read", "a y write", "b y read", "b y write"])
     }))
 
   it.effect("are shrunk to the shortest that fails", () =>

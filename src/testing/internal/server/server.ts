@@ -13,6 +13,7 @@ import { rfc3339 } from "./kept.ts"
 import type { Outgoing } from "./messages.ts"
 import { noResponders } from "./messages.ts"
 import { publication } from "./publication.ts"
+import { Rights } from "./rights.ts"
 import { ServerSession } from "./session.ts"
 import { SimulatedStream, type StoredPublication, type Surroundings } from "./stream.ts"
 import { Work } from "./work.ts"
@@ -30,6 +31,8 @@ export interface Downlink {
    * messages of a consumer have the subject under which they are stored.
    */
   readonly deliver: (message: Outgoing, subscription: string) => void
+  /** Reports a permissions violation: the client may not publish this subject. */
+  readonly deny: (subject: string) => void
 }
 
 /** One client connection on the server. Its methods are called when messages arrive at the server. */
@@ -65,6 +68,7 @@ export class SimulatedServer {
   /** The names of all streams created so far, including deleted ones. */
   readonly known = new Set<string>()
   private readonly interest = new Interest()
+  private readonly rights: Rights
   private readonly listeners: Array<(event: StoredPublication) => void> = []
   private readonly lossListeners: Array<(stream: string) => void> = []
   private readonly stepDownListeners: Array<(stream: string, until: number) => void> = []
@@ -75,6 +79,7 @@ export class SimulatedServer {
 
   constructor(environment: Environment, options: ServerOptions) {
     this.work = new Work(environment)
+    this.rights = new Rights(this.work)
     this.isOld = options.version === "2.10.27"
     this.epoch = options.epoch
     const { interest, isOld, work } = this
@@ -104,12 +109,14 @@ export class SimulatedServer {
     })
   }
 
-  connect(downlink: Downlink): Session {
+  connect(downlink: Downlink, user: string): Session {
     return new ServerSession({
       work: this.work,
       interest: this.interest,
       inOrder: this.isOld,
       deliver: (message, subscription) => downlink.deliver(message, subscription),
+      mayPublish: (subject) => this.rights.mayPublish(user, subject),
+      deny: (subject) => downlink.deny(subject),
       handle: (subject, headers, data, reply, arrivedAt) => this.handle(subject, headers, data, reply, arrivedAt)
     })
   }
@@ -133,6 +140,11 @@ export class SimulatedServer {
   /** The servers have no free storage for `millis`: the stream accepts no message, but answers reads. */
   fill(stream: string, millis: number): void {
     this.streams.get(stream)?.fill(millis)
+  }
+
+  /** Takes the right to publish these subjects from a user for `millis`. */
+  revoke(user: string, subjects: ReadonlyArray<string>, millis: number): void {
+    this.rights.revoke(user, subjects, millis)
   }
 
   /**

@@ -26,6 +26,10 @@ export interface SessionOptions {
   readonly interest: Interest
   readonly inOrder: boolean
   readonly deliver: (message: Outgoing, subscription: string) => void
+  /** Whether the client may publish a message with this subject now. */
+  readonly mayPublish: (subject: string) => boolean
+  /** Tells the client that it may not publish this subject. */
+  readonly deny: (subject: string) => void
   readonly handle: (
     subject: string,
     headers: MessageHeaders,
@@ -48,8 +52,9 @@ export class ServerSession implements Listener {
   }
 
   publish(subject: string, headers: MessageHeaders, data: Uint8Array, reply: string | undefined): void {
-    const { handle, work } = this.options
+    const { deny, handle, mayPublish, work } = this.options
     work.run(() => {
+      if (!mayPublish(subject)) return deny(subject)
       const arrivedAt = work.now
       work.after(this.dueFor(subject) - arrivedAt, () => handle(subject, headers, data, reply, arrivedAt))
     })

@@ -43,6 +43,8 @@ export interface SimulatedConnectionOptions {
   readonly version: string
   readonly network: Network
   readonly process: Actor
+  /** The user as which the client logs in. */
+  readonly user: string
   /** The limit of the server for the bytes that wait to be sent to this client. */
   readonly maxPending: number
   /** Letters and digits: the prefix of the names of inboxes and consumers. */
@@ -93,7 +95,9 @@ export class SimulatedConnection implements NatsPort {
     this.down = down
     const deliver = (message: Outgoing, subscription: string) =>
       down.send(() => this.onMessage(message, subscription), sizeOf(message))
-    this.session = this.options.server.connect({ deliver })
+    const deny = (subject: string) => down.sendSurely(() => this.onDenied(session, subject))
+    const session = this.options.server.connect({ deliver, deny }, this.options.user)
+    this.session = session
     for (const subject of this.subscriptions.keys()) this.tellServer((session) => session.subscribe(subject))
   }
 
@@ -112,6 +116,13 @@ export class SimulatedConnection implements NatsPort {
 
   private onMessage(message: Outgoing, subscription: string): void {
     this.subscriptions.get(subscription)?.(received(message))
+  }
+
+  private onDenied(session: Session, subject: string): void {
+    // The message of the server belongs to its connection.
+    if (this.session !== session) return
+    const cause = new Error(`Permissions Violation for Publish to "${subject}"`)
+    this.emit({ _tag: "Denied", operation: "publish", subject, cause })
   }
 
   private emit(event: LinkEvent): void {

@@ -269,7 +269,8 @@ export class Fleet {
             Effect.fail(new NodeCrashed({ node: id }))
           )
         ),
-      ...faultsOf(machine)
+      ...faultsOf(machine),
+      revoke: (right, bucket, duration) => this.stores.revoke(id, right, bucket, duration)
     }
   }
 
@@ -307,7 +308,7 @@ export class Fleet {
 }
 
 /** The faults of a machine as members of its node. */
-const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "client" | "layer" | "run"> => ({
+const faultsOf = (machine: Machine): Omit<SimulatedNode, "id" | "clock" | "client" | "layer" | "run" | "revoke"> => ({
   hasCrashed: Effect.sync(() => machine.hasCrashed),
   crash: Effect.sync(() => machine.crash()),
   running: Effect.callback((resume) => {

@@ -193,6 +193,7 @@ export class Machine {
       version,
       maxPending,
       process: this.process,
+      user: this.id,
       // The number distinguishes ids that differ only in punctuation.
       name: `${this.id.replaceAll(/[^a-zA-Z0-9]/g, "")}n${this.options.number}c${++this.opened}`,
       network: {

@@ -60,6 +60,11 @@ export const linkSettings = {
   bandwidth: withDefault(aboveZero, Number.POSITIVE_INFINITY)
 }
 
+export const right = oneOf(["read", "write"])
+
+/** A right of a user to a bucket. */
+export type Right = "read" | "write"
+
 export const direction = oneOf(["requests", "replies", "both"])
 
 const isSeed = (value: unknown): value is string | number =>

@@ -6,11 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../../AegisError.ts"
+import { subjectPrefix } from "../../../internal/kv/headers.ts"
 import { streamName } from "../../../internal/nats/bucket/streamConfig.ts"
 import { integer } from "../../../internal/options.ts"
 import type { Disruption, Loss, SimulatedStore } from "../../Simulation.ts"
 import type { SimulatedServer, StreamView } from "../server/server.ts"
-import { bucketTarget, time, withSetting } from "./settings.ts"
+import { bucketTarget, type Right, right, time, withSetting } from "./settings.ts"
 import type { World } from "./world.ts"
 
 /** A store for an invalid bucket name: its faults fail. */
@@ -32,6 +33,24 @@ const everyBucket = "*"
 
 /** The prefix of a bucket's number. */
 const numbered = "#"
+
+/** The subjects that a user must be allowed to publish for an operation, as in `docs/operations/rights`. */
+export const subjectsFor: Record<Right, (bucket: string) => ReadonlyArray<string>> = {
+  write: (bucket) => [`${subjectPrefix(bucket)}>`],
+  read: (bucket) => {
+    const stream = streamName(bucket)
+    return [
+      `$JS.API.STREAM.INFO.${stream}`,
+      `$JS.API.STREAM.MSG.GET.${stream}`,
+      `$JS.API.DIRECT.GET.${stream}`,
+      `$JS.API.DIRECT.GET.${stream}.>`,
+      `$JS.API.CONSUMER.CREATE.${stream}.>`,
+      `$JS.API.CONSUMER.INFO.${stream}.*`,
+      `$JS.API.CONSUMER.DELETE.${stream}.*`,
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`
+    ]
+  }
+}
 
 export const bucketOf = (stream: string): string => stream.slice(streamName("").length)
 
@@ -109,6 +128,22 @@ export class Stores {
             server.fill(stream, millis)
           }))
     }
+  }
+
+  /** Takes a right to a bucket from the user of a machine. The bucket need not exist. */
+  revoke(node: string, asked: Right, name: string, duration: Duration.Input): Effect.Effect<void, InvalidConfig> {
+    const checked = Result.all([right("right", asked), bucketTarget("bucket", name)])
+    if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+    const [what, target] = checked.success
+    return withSetting(time, "duration", duration, (value) => {
+      const millis = Duration.toMillis(value)
+      const from = this.world.now()
+      for (const bucket of this.streamsOf(target).map(bucketOf)) {
+        const affects = what === "write" ? "writes" : "everything"
+        this.disruptions.push({ node, bucket, from, until: from + millis, affects })
+        this.server.revoke(node, subjectsFor[what](bucket), millis)
+      }
+    })
   }
 
   /** The streams of a target: a bucket by name, a bucket by number in the order of creation, or all buckets. */

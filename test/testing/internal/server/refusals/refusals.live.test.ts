@@ -1,17 +1,28 @@
 /** The refusals of real servers, which the simulated one has to repeat. */
 import { assert, describe, it } from "@effect/vitest"
-import { connect, headers, type NatsConnection } from "@nats-io/transport-node"
+import { connect, headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { subjectsFor } from "../../../../../src/testing/internal/world/stores.ts"
 import { type Line, lines } from "../../../../../tools/natsServer/binaries.ts"
 import { openOnCluster } from "../../../../../tools/natsServer/cluster.ts"
 import { startNatsServer } from "../../../../../tools/natsServer/server.ts"
 import { consumerSettings, replicated, seconds, streamSettings } from "../../../../support/simulatedServer.ts"
-import { type Answer, type Fillable, full, fullReplicas, fullWithMarkers, type Peer, type Test } from "./suite.ts"
+import {
+  type Answer,
+  denied,
+  type Fillable,
+  full,
+  fullReplicas,
+  fullWithMarkers,
+  type Peer,
+  type Restricted,
+  type Test
+} from "./suite.ts"
 
-const connected = (servers: ReadonlyArray<string>): Effect.Effect<NatsConnection, never, Scope.Scope> =>
+const connected = (servers: ReadonlyArray<string>, user?: string): Effect.Effect<NatsConnection, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.promise(() => connect({ servers: [...servers] })),
+    Effect.promise(() => connect({ servers: [...servers], ...(user === undefined ? {} : { user, pass: user }) })),
     (connection) => Effect.promise(() => connection.close())
   )
 
@@ -56,41 +67,82 @@ const consume = async (connection: NatsConnection): Promise<ReadonlyArray<string
 
 const ballast = "KV_ballast"
 
+const requesting = (connection: NatsConnection) => (subject: string, body: object) =>
+  Effect.promise(() => connection.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 5000 }))
+
+/** Creates streams, and returns a peer over the connection. */
+const peerOver = Effect.fnUntraced(function*(
+  connection: NatsConnection,
+  ...streams: ReadonlyArray<ReturnType<typeof streamSettings>>
+) {
+  for (const settings of streams) {
+    const answer = yield* requesting(connection)(`STREAM.CREATE.${settings.name}`, settings)
+    assert.notInclude(answer.string(), "\"error\"")
+  }
+  const peer: Peer = {
+    ask: (...asked) => Effect.promise(() => request(connection, ...asked)),
+    pass: (millis) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis))),
+    consume: Effect.promise(() => consume(connection))
+  }
+  return peer
+})
+
 /** A client, which fills the servers up with a second stream. */
-const peerOf = Effect.fnUntraced(function*(
+const fillable = Effect.fnUntraced(function*(
   servers: ReadonlyArray<string>,
   stream: object,
   replicas: { readonly num_replicas?: number } = {}
 ) {
   const connection = yield* connected(servers)
-  const api = (subject: string, body: object = {}) =>
-    Effect.promise(() => connection.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 5000 }))
-  const create = (settings: ReturnType<typeof streamSettings>) =>
-    Effect.map(api(`STREAM.CREATE.${settings.name}`, settings), (answer) => {
-      assert.notInclude(answer.string(), "\"error\"")
-    })
-  yield* create(streamSettings({ ...stream, ...replicas }))
-  yield* create({ ...streamSettings(replicas), name: ballast, subjects: ["ballast.>"] })
+  const other = { ...streamSettings(replicas), name: ballast, subjects: ["ballast.>"] }
+  const peer = yield* peerOver(connection, streamSettings({ ...stream, ...replicas }), other)
   let filled = 0
   const fillOne = Effect.promise(() => request(connection, `ballast.${filled++}`, "x".repeat(10_000)))
-  const peer: Fillable = {
-    ask: (...asked) => Effect.promise(() => request(connection, ...asked)),
-    pass: (millis) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis))),
-    consume: Effect.promise(() => consume(connection)),
+  const own: Fillable = {
+    ...peer,
     fill: Effect.asVoid(Effect.repeat(fillOne, { until: (answer) => answer?.text.includes("10023") !== false })),
-    free: Effect.asVoid(api(`STREAM.DELETE.${ballast}`))
+    free: Effect.asVoid(requesting(connection)(`STREAM.DELETE.${ballast}`, {}))
   }
-  return peer
+  return own
 })
+
+const user = (name: string, denied: ReadonlyArray<string>) =>
+  `{ user: ${name}, password: ${name}, permissions: { publish: { deny: ${JSON.stringify(denied)} } } }`
+const withUsers = (denied: ReadonlyArray<string>) =>
+  `authorization { users: [ { user: other, password: other }, ${user("app", denied)} ] }`
+
+/** A client of a user whose rights change. */
+const restricted = (line: Line) =>
+  Effect.gen(function*() {
+    const { reload, url } = yield* startNatsServer({ line, config: withUsers([]) })
+    const [app, other] = [yield* connected([url], "app"), yield* connected([url], "other")]
+    const refused: Array<string> = []
+    const follow = async () => {
+      for await (const status of app.status()) {
+        if (status.type === "error" && status.error instanceof PermissionViolationError) {
+          refused.push(status.error.subject)
+        }
+      }
+    }
+    void follow()
+    const peer: Restricted = {
+      ...(yield* peerOver(app, streamSettings())),
+      denied: refused,
+      askAsOther: (...asked) => Effect.promise(() => request(other, ...asked)),
+      revoke: (right) => Effect.orDie(reload(withUsers(subjectsFor[right]("b")))),
+      giveBack: Effect.orDie(reload(withUsers([])))
+    }
+    return peer
+  })
 
 const limits = "jetstream { max_file_store: 300KB, max_memory_store: 300KB }"
 
 const started = (line: Line) => (stream: object = {}) =>
-  Effect.flatMap(startNatsServer({ line, config: limits }), ({ url }) => peerOf([url], stream))
+  Effect.flatMap(startNatsServer({ line, config: limits }), ({ url }) => fillable([url], stream))
 
 const onCluster = Effect.flatMap(
   openOnCluster(["2.15", "2.15", "2.15"], limits),
-  ({ servers }) => peerOf(servers.map(({ url }) => url), {}, replicated)
+  ({ servers }) => fillable(servers.map(({ url }) => url), {}, replicated)
 )
 
 const test: Test = (title, body) => it.live(title, () => Effect.scoped(body()), 60_000)
@@ -100,6 +152,7 @@ describe.concurrent("a real server", () => {
     const ofLine: Test = (title, body) => test(`${line}: ${title}`, body)
     full(ofLine, started(line))
     if (line === "2.15") fullWithMarkers(ofLine, started(line))
+    denied(ofLine, restricted(line))
   }
   fullReplicas(test, onCluster)
 })

@@ -1,5 +1,5 @@
 /**
- * How a server refuses messages without space for them. The same cases run on the simulated server and on real ones, by
+ * How a server refuses messages without space for them, and of users without a right. The same cases run on the simulated server and on real ones, by
  * the protocol alone.
  */
 import { assert } from "@effect/vitest"
@@ -33,6 +33,16 @@ export interface Peer {
 export interface Fillable extends Peer {
   readonly fill: Effect.Effect<void>
   readonly free: Effect.Effect<void>
+}
+
+/** A peer whose client has a user of its own. */
+export interface Restricted extends Peer {
+  /** The subjects of the messages that the server has denied. */
+  readonly denied: ReadonlyArray<string>
+  readonly revoke: (right: "read" | "write") => Effect.Effect<void>
+  readonly giveBack: Effect.Effect<void>
+  /** Sends a request of another user. */
+  readonly askAsOther: Peer["ask"]
 }
 
 interface Parsed {
@@ -185,5 +195,57 @@ export const fullReplicas = (test: Test, start: Effect.Effect<Fillable, unknown,
       yield* peer.free
       yield* becomes(peer, write("a", "4"), 2)
       yield* becomes(peer, Effect.sync(() => heard.filter((word) => word === "a").length), 2)
+    }))
+}
+
+export const denied = (test: Test, start: Effect.Effect<Restricted, unknown, Scope.Scope>) => {
+  test("drops messages of a user without the right to write, and reports them; reads and consumers go on", () =>
+    Effect.gen(function*() {
+      const peer = yield* start
+      const { ask, askAsOther } = peer
+      const { direct, state, write } = operations(peer)
+      assert.strictEqual(yield* write("a", "1"), 1)
+      const heard = yield* peer.consume
+      yield* peer.revoke("write")
+      for (const headers of [[], expecting(1), tombstone]) {
+        assert.isUndefined(yield* ask("$KV.b.a", "2", headers))
+      }
+      assert.deepStrictEqual(peer.denied, ["$KV.b.a", "$KV.b.a", "$KV.b.a"])
+      assert.strictEqual(yield* direct("a"), "1")
+      assert.deepInclude(yield* state, { last_seq: 1 })
+      assert.isDefined(yield* askAsOther("$KV.b.b", "2"))
+      yield* peer.pass(1500)
+      assert.deepStrictEqual([...new Set(heard)].toSorted(), ["a", "b", "idle"])
+      yield* peer.giveBack
+      assert.strictEqual(yield* write("a", "3", expecting(1)), 3)
+      assert.strictEqual(peer.denied.length, 3)
+    }))
+
+  test("drops requests of a user without the right to read, and reports them; its running pull goes on", () =>
+    Effect.gen(function*() {
+      const peer = yield* start
+      const { ask, askAsOther } = peer
+      const { direct, write } = operations(peer)
+      yield* write("a", "1")
+      const heard = yield* peer.consume
+      yield* becomes(peer, Effect.sync(() => heard[0]), "a")
+      yield* peer.revoke("read")
+      const subjects = [
+        "$JS.API.STREAM.INFO.KV_b",
+        "$JS.API.STREAM.MSG.GET.KV_b",
+        "$JS.API.DIRECT.GET.KV_b.$KV.b.a",
+        "$JS.API.DIRECT.GET.KV_b",
+        "$JS.API.CONSUMER.CREATE.KV_b.new.$KV.b.>",
+        "$JS.API.CONSUMER.INFO.KV_b.new",
+        "$JS.API.CONSUMER.MSG.NEXT.KV_b.new",
+        "$JS.API.CONSUMER.DELETE.KV_b.new"
+      ]
+      for (const subject of subjects) assert.isUndefined(yield* ask(subject, {}))
+      assert.deepStrictEqual(peer.denied, subjects)
+      assert.strictEqual(yield* write("a", "2"), 2)
+      assert.isDefined(yield* askAsOther("$KV.b.b", "2"))
+      yield* becomes(peer, Effect.sync(() => heard.filter((word) => word !== "idle").join()), "a,a,b")
+      yield* peer.giveBack
+      assert.strictEqual(yield* direct("a"), "2")
     }))
 }
