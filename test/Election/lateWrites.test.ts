@@ -40,7 +40,7 @@ describe("Election in memory: late writes", () => {
         assert.isTrue(yield* other.hasWon)
         assert.strictEqual((yield* recordIn(store)).candidateId, "two")
       }).pipe(Effect.provide(log.layer))
-      assert.lengthOf(log.troubles().filter((line) => line.includes("stored after that term had ended")), 1)
+      assert.lengthOf(log.troubles().filter((line) => line.includes("stored after its time had ended")), 1)
     }))
 
   test("a renewal that lands late is handed back once its scope has closed, not while its work may still run", () =>
@@ -141,6 +141,34 @@ describe("Election in memory: late writes", () => {
       // The late renewal of the former leader is there until it is handed back, at once.
       assert.deepStrictEqual(changes.events.at(-1), `two in term ${next.leadership().term}`)
       assert.notInclude(changes.events.slice(0, -1), "two in term 2")
+    }))
+})
+
+describe("Election in memory: late wins", () => {
+  test("an attempt to win that lands after its deadline is handed back, and another candidate leads within 2 s", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const start = () => startProcess(store, { timings: Election.resilient })
+      const leader = yield* start()
+      yield* stand(leader, finish, "one")
+      yield* settled
+      const challengers = [yield* start(), yield* start()]
+      const seats = yield* Effect.forEach(challengers, (process, index) => stand(process, finish, `${index}`))
+      yield* TestClock.adjust("6 seconds")
+      // The leader has crashed, and the store is stopped: it keeps the attempts of the challengers.
+      yield* leader.link.set(silent)
+      const { fault, open } = yield* delayed
+      for (const { link } of challengers) yield* link.set(on(["put", "get"], fault))
+      yield* TestClock.adjust("40 seconds")
+      for (const { link } of challengers) assert.isAbove(countOf(link, "put"), 0)
+      const from = yield* now
+      for (const { link } of challengers) yield* link.set(undefined)
+      yield* open
+      yield* TestClock.adjust("2 seconds")
+      const won = seats.filter(({ seen }) => seen.wonAt !== undefined)
+      assert.lengthOf(won, 1)
+      assert.isAtMost(won[0]!.seen.wonAt! - from, 2000)
+      assert.isTrue(yield* won[0]!.isValid)
     }))
 })
 

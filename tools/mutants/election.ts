@@ -503,6 +503,18 @@ const liveness: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "a win that is observed after its deadline is not handed back",
+    from: "E28: a store that stood still for 40 s, and a leader that had crashed",
+    file: term,
+    find: "const isUnused = !hasLed &&",
+    replace: "const isUnused = hasLed &&",
+    ...byTest,
+    test: {
+      file: late,
+      name: "an attempt to win that lands after its deadline is handed back, and another candidate leads within 2 s"
+    }
+  },
+  {
     name: "pauses between attempts do not follow renewInterval",
     from: "E13: timings of 300/200/50 ms lost leadership with one failed renewal in 86 of 100 runs",
     file: requests,

@@ -20,7 +20,7 @@ const settle = (observations: Observations, tenure: Tenure): Effect.Effect<void>
       if (late === "impossible") return
       if (late === "landed" && seen?._tag === "Held") {
         yield* Effect.logWarning(
-          `a write for the leadership of "${election}" in term ${seen.record.term} was stored after that term had ended: ` +
+          `a write for the leadership of "${election}" in term ${seen.record.term} was stored after its time had ended: ` +
             "it is handed back"
         )
         return yield* tenure.handBack(seen)

@@ -448,12 +448,12 @@ export class Tenure {
 
   /** Whether the outcome of an attempt was left open. */
   get mayLandLate(): boolean {
-    return Term.mayLandLate(this.state)
+    return Term.mayLandLate(this.state, this.isAnnounced)
   }
 
   /** Whether an attempt that was not answered has landed, or can still land, by the state of the key. */
   lateWrite(seen: Seen): Term.LateWrite {
-    return Term.lateWrite(this.state, this.options.nonce, seen)
+    return Term.lateWrite(this.state, this.options.nonce, seen, this.isAnnounced)
   }
 
   /** Makes the record of a late write vacant, by one compare-and-set (E28). */

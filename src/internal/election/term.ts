@@ -362,16 +362,21 @@ export type LateWrite = "landed" | "possible" | "impossible"
  * candidates waiting for its lease, so it is handed back (E28). The nonce alone does not show that: after a roll-back
  * of the stream, the record is an old one, whose term others have followed.
  */
-export const lateWrite = (state: Term, nonce: string, seen: Seen): LateWrite => {
+export const lateWrite = (state: Term, nonce: string, seen: Seen, hasLed: boolean): LateWrite => {
   const open = leftOpen(state)
-  if (open === undefined || !mayLandLate(state)) return "impossible"
-  if (isOurs(nonce, seen) && open.attempts.sentAt.has(seen.record.attempt)) return "landed"
+  if (open === undefined || !mayLandLate(state, hasLed)) return "impossible"
+  if (isOurs(nonce, seen)) {
+    // A win that was observed after its deadline.
+    const isUnused = !hasLed && typeof open.on === "number" && seen.revision >= open.on
+    if (isUnused || open.attempts.sentAt.has(seen.record.attempt)) return "landed"
+  }
   // A lower revision, or none, may be an old answer.
   return seen._tag !== "Absent" && (open.on === "nothing" || seen.revision > open.on) ? "impossible" : "possible"
 }
 
-/** Whether the outcome of an attempt was left open. */
-export const mayLandLate = (state: Term): boolean => (leftOpen(state)?.attempts.sentAt.size ?? 0) > 0
+/** Whether the outcome of an attempt was left open, or a term was won that never led. */
+export const mayLandLate = (state: Term, hasLed: boolean): boolean =>
+  (leftOpen(state)?.attempts.sentAt.size ?? 0) > 0 || (!hasLed && holdingOf(state) !== undefined)
 
 /** Makes the record of a late write vacant. */
 export const handBack = (state: Term, { record, revision }: Held, now: number): Step<Write | Nothing> => {

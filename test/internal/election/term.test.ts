@@ -570,6 +570,77 @@ describe("the end of a lease", () => {
   }
 })
 
+describe("a write that may land late", () => {
+  const lost = ended("expired", { attempts: outstanding })
+  const given: Term.Term = { ...withdrawn, unresolved: { on: 7, attempts: one } }
+  const created: Term.Term = { ...withdrawn, unresolved: { on: "nothing", attempts: one } }
+  const unused = ended("expired", { won: 10, attempts: attempts(4) })
+  const rows: ReadonlyArray<
+    readonly [what: string, state: Term.Term, seen: Seen, hasLed: boolean, expected: Term.LateWrite]
+  > = [
+    ["has landed if the record has its attempt", lost, held(11), true, "landed"],
+    ["has not landed with a known attempt, as after a roll-back", lost, held(11, { attempt: 4 }), true, "impossible"],
+    ["can land on the revision in its condition", lost, held(10, { attempt: 4 }), true, "possible"],
+    ["can land if an old record was read", lost, held(9, { attempt: 3 }), true, "possible"],
+    ["can land if no record was read", lost, absent, true, "possible"],
+    ["cannot land over the record of another candidate", lost, held(11, theirs), true, "impossible"],
+    ["cannot land over a vacant record", lost, vacant(11), true, "impossible"],
+    ["cannot land without an open attempt", ended("expired"), held(10), true, "impossible"],
+    ["of a campaign that was given up has landed", given, held(8, { attempt: 1 }), false, "landed"],
+    ["of a campaign that was given up can land", given, vacant(7, theirs), false, "possible"],
+    ["of a campaign that was given up cannot land", given, held(8, theirs), false, "impossible"],
+    ["with createOnly can land", created, absent, false, "possible"],
+    ["with createOnly cannot land over a record", created, held(3, theirs), false, "impossible"],
+    ["of a term that never led has landed", unused, held(10, { attempt: 4 }), false, "landed"],
+    ["of a term that never led has not landed in an older record", unused, held(9, { attempt: 4 }), false, "possible"],
+    ["of a term that led is no late write", unused, held(10, { attempt: 4 }), true, "impossible"],
+    ["does not exist before the end", leading({ attempts: outstanding }), held(11), true, "impossible"]
+  ]
+  for (const [what, state, seen, hasLed, expected] of rows) {
+    it(what, () => {
+      assert.strictEqual(Term.lateWrite(state, "mine", seen, hasLed), expected)
+    })
+  }
+
+  it("is handed back on its own revision, with the next number and its token", () => {
+    const [next, write] = Term.handBack(lost, held(11), 9000)
+    assert.deepStrictEqual(write, {
+      _tag: "Write",
+      attempt: 6,
+      on: 11,
+      term: 3,
+      electedAt,
+      electedRevision: 11,
+      vacant: true
+    })
+    assert.strictEqual(Term.holdingOf(next)?.attempts.last, 6)
+    assert.deepStrictEqual(Term.handBack(leading(), held(11), 9000)[1], nothing)
+  })
+})
+
+describe("the time for an announcement", () => {
+  it("counts from the sending of the write that won, and renewals do not extend it", () => {
+    const state = leading({ wonAt: 1000, sentAt: 9000 })
+    assert.strictEqual(Term.untilAnnounced(state, 9000, renewDeadline), 6000)
+    assert.isFalse(Term.isTooLateToAnnounce(state, 14_999, renewDeadline))
+    assert.isTrue(Term.isTooLateToAnnounce(state, 15_000, renewDeadline))
+    assert.strictEqual(Term.untilAnnounced(releasing(), 1000, renewDeadline), 0)
+  })
+
+  it("is over for no candidate that lost its record", () => {
+    assert.isFalse(Term.isTooLateToAnnounce(ended("superseded"), 99_000, renewDeadline))
+    assert.isFalse(Term.isTooLateToAnnounce(withdrawn, 99_000, renewDeadline))
+  })
+})
+
+describe("renewals while the work stops", () => {
+  it("continue until the time for the stop is over", () => {
+    assert.notDeepEqual(Term.renew(releasing({ stopBy: 5000 }), 4999)[1], nothing)
+    assert.deepStrictEqual(Term.renew(releasing({ stopBy: 5000 }), 5000)[1], nothing)
+    assert.notDeepEqual(Term.vacate(releasing({ stopBy: 5000 }), 5000, renewDeadline)[1], nothing)
+  })
+})
+
 describe("any events in any order", () => {
   /** The states that can follow each state, besides itself. */
   const next: Record<Term.Term["_tag"], ReadonlyArray<Term.Term["_tag"]>> = {
