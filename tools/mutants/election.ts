@@ -485,8 +485,8 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "a late write is recognised by its nonce alone",
     from: "E28: after a roll-back two candidates lead",
     file: term,
-    find: "isOurs(nonce, seen) && open.attempts.sentAt.has(seen.record.attempt)",
-    replace: "isOurs(nonce, seen)",
+    find: "isUnused || open.attempts.sentAt.has(seen.record.attempt)",
+    replace: "isUnused || seen.record.nonce === nonce",
     ...byTest,
     test: { file: late, name: "an old record of the own nonce, as after a roll-back, is not handed back" }
   },
