@@ -1,6 +1,7 @@
 /** Campaigns whose requests fail: what they wait for, what they log, and what they count (E10). */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
@@ -91,6 +92,21 @@ describe("Election in memory: campaigns whose requests fail", () => {
         assert.strictEqual(yield* tagIn(store), "Held")
       }).pipe(Effect.provide(log.layer))
       assert.isTrue(log.lines.some((line) => line.includes("may read its record again")))
+    }))
+
+  test("a candidate whose attempts were refused ends at once, and logs no unknown outcome", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const process = yield* startProcess(yield* openBucket())
+        yield* process.link.set(denied)
+        const one = yield* stand(process, finish, "one")
+        yield* TestClock.adjust(1000)
+        const ending = yield* Effect.forkChild(Fiber.interrupt(one.fiber))
+        yield* settled
+        assert.isDefined(ending.pollUnsafe())
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(log.troubles().filter((line) => line.includes("outcome")), [])
     }))
 
   test("a round trip that is too long for the timings is logged", () =>

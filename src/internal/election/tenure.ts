@@ -57,6 +57,9 @@ const settlePause = 100
 /** Why a leader leaves its term by itself. A term that was lost counts as resigned. */
 export type Leaving = "resigned" | "unhealthy" | "steppedDown"
 
+/** Whether a failed write is known not to be stored. A conflict can be the answer to a write that was sent twice. */
+const isUnwritten = (error: KVStoreError): boolean => error.reason._tag !== "OutcomeUnknown" && !isConflict(error)
+
 /** `unknown`: the outcome must be read from the key. */
 export type Attempted = "won" | "unknown"
 
@@ -242,10 +245,17 @@ export class Tenure {
       metadata: vacant ? {} : metadata
     })
     const put = store.put(this.key, record, on === "nothing" ? { createOnly: true } : { revision: on })
-    return Effect.map(this.bounded("put", put), (revision) => {
-      this.storedMetadata = metadata
-      this.become(Term.landed(this.state, write, revision))
-    })
+    return this.bounded("put", put).pipe(
+      Effect.map((revision) => {
+        this.storedMetadata = metadata
+        this.become(Term.landed(this.state, write, revision))
+      }),
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (isUnwritten(error)) this.become(Term.refused(this.state, write))
+        })
+      )
+    )
   }
 
   // ------------------------------------------------------------ winning

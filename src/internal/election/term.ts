@@ -254,6 +254,27 @@ export const landed = (state: Term, { attempt, electedAt, term, vacant }: Write,
   }
 }
 
+/** The store has refused a write, or it was never sent: it can no longer land. */
+export const refused = (state: Term, { attempt }: Write): Term => {
+  const without = ({ last, sentAt }: Attempts): Attempts => ({
+    last,
+    sentAt: new Map(Array.from(sentAt).filter(([number]) => number !== attempt))
+  })
+  switch (state._tag) {
+    case "Watching":
+      return state
+    case "Standing":
+    case "Withdrawing":
+      return { ...state, attempts: without(state.attempts) }
+    case "Leading":
+    case "Releasing":
+    case "Ended":
+      return state.holding === undefined
+        ? state
+        : { ...state, holding: { ...state.holding, attempts: without(state.holding.attempts) } }
+  }
+}
+
 // -----------------------------------------------------------------------------
 // the key was read
 // -----------------------------------------------------------------------------
@@ -450,7 +471,7 @@ export const release = (state: Term, stopBy: number): Term => {
     case "Watching":
       return withdrawn
     case "Standing":
-      return { ...state, _tag: "Withdrawing" }
+      return state.attempts.sentAt.size === 0 ? withdrawn : { ...state, _tag: "Withdrawing" }
     case "Leading":
       return { ...state, _tag: "Releasing", stopBy }
     case "Withdrawing":

@@ -618,6 +618,24 @@ describe("a write that may land late", () => {
   })
 })
 
+describe("a write that was refused", () => {
+  const refused = (state: Term.Term, attempt: number) => Term.refused(state, write(attempt))
+  it("can no longer land", () => {
+    assert.deepStrictEqual(refused(standing(7, two), 2), standing(7, attempts(2, { 1: 500 })))
+    assert.deepStrictEqual(
+      refused(leading({ attempts: several }), 5),
+      leading({ attempts: attempts(6, { 6: 6000 }) })
+    )
+    assert.deepStrictEqual(refused(watching, 1), watching)
+    assert.deepStrictEqual(refused(withdrawn, 1), withdrawn)
+  })
+
+  it("leaves nothing to resolve if it was the only one", () => {
+    assert.deepStrictEqual(Term.release(refused(standing(7, one), 1), stopBy), withdrawn)
+    assert.isFalse(Term.mayLandLate(refused(ended("expired", { attempts: outstanding }), 5), true))
+  })
+})
+
 describe("the time for an announcement", () => {
   it("counts from the sending of the write that won, and renewals do not extend it", () => {
     const state = leading({ wonAt: 1000, sentAt: 9000 })
