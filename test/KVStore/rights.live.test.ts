@@ -19,6 +19,7 @@ import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, textOf } from "../../tools/values.ts"
 import { jumpingClock } from "../support/jumpingClock.ts"
+import { logged } from "../support/suite.ts"
 
 const folder = new URL("../../docs/operations/rights/", import.meta.url)
 
@@ -127,7 +128,21 @@ type Elections = Election.Election["Service"]
 
 const onElection: Operations<Elections> = {
   "campaign": (election) => Effect.scoped(election.campaign("scheduler", { candidateId: "one" })),
-  "campaign in another election": (election) => Effect.scoped(election.campaign("payments", { candidateId: "one" })),
+  // A candidate without the right goes on, and logs why it does not win.
+  "campaign in another election": (election) => {
+    const log = logged()
+    return Effect.scoped(election.campaign("payments", { candidateId: "one" })).pipe(
+      Effect.timeoutOrElse({
+        duration: "1 second",
+        orElse: () => Effect.fail({ message: log.troubles().join() })
+      }),
+      Effect.provide(log.layer)
+    )
+  },
+  "stepDown": (election) =>
+    Effect.scoped(
+      Effect.andThen(election.campaign("scheduler", { candidateId: "two" }), election.stepDown("scheduler"))
+    ),
   "leader": (election) => election.leader("scheduler"),
   "observe": (election) => Stream.runDrain(Stream.take(election.observe("scheduler"), 1))
 }
