@@ -104,8 +104,8 @@ export const observers: ReadonlyArray<Mutant> = [
     name: "a change of one character is taken for a heartbeat",
     from: "a comparison of lengths, R24",
     file: "src/internal/registry/heartbeatText.ts",
-    find: "if (!isDigitOfTime) return undefined",
-    replace: "",
+    find: "if (!isSame || !isTime.test(sent)) return undefined",
+    replace: "if (!isTime.test(sent)) return undefined",
     scenario: "single",
     runs: 1,
     test: {

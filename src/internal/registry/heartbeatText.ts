@@ -3,16 +3,17 @@
  * comparison costs a small part of a decoding, and a view receives the whole record with each heartbeat
  * (docs/protocols/registry.md, R24). Exact: whatever differs in more than the time of the heartbeat is decoded. Pure.
  */
+import { Buffer } from "node:buffer"
 import { endOfString } from "../storedJson.ts"
 
 /** The time of a heartbeat as this library stores it. */
-const stored = /:"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/y
+const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/.source
 const timeLength = 24
+const isTime = new RegExp(`^${time}$`)
+const stored = new RegExp(`:"${time}"`, "y")
 
 /** Larger records are decoded with every heartbeat: their texts would be most of the memory of a view. */
 const largestText = 4096
-
-const isDigit = (code: number): boolean => code >= 48 && code <= 57
 
 /**
  * The index of the time of the heartbeat in the JSON text of a record; -1 if it cannot be told for certain. A string with
@@ -38,14 +39,9 @@ const placeOfTime = (text: string): number => {
   return place
 }
 
-/** Ignores nothing: each ASCII byte becomes one character. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-
-/** The bytes as characters of the same codes. Most records are ASCII, whose decoding is much faster. */
-const toText = (bytes: Uint8Array): string => {
-  const text = decoder.decode(bytes)
-  return text.length === bytes.length ? text : String.fromCharCode(...bytes)
-}
+/** The bytes as characters of the same codes. Two such texts are compared much faster than the bytes. */
+const toText = ({ buffer, byteLength, byteOffset }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString("latin1")
 
 export class HeartbeatText {
   /** The bytes of the record, one character for each: a string needs less memory than an array. */
@@ -68,15 +64,13 @@ export class HeartbeatText {
     if (bytes.length !== text.length) return undefined
     const place = this.place ??= placeOfTime(text)
     if (place === -1) return undefined
+    const received = toText(bytes)
     const end = place + timeLength
-    for (let at = 0; at < bytes.length; at++) {
-      const code = bytes[at]!
-      const known = text.charCodeAt(at)
-      if (code === known) continue
-      const isDigitOfTime = at >= place && at < end && isDigit(code) && isDigit(known)
-      if (!isDigitOfTime) return undefined
-    }
-    const time = Date.parse(String.fromCharCode(...bytes.subarray(place, end)))
-    return Number.isNaN(time) ? undefined : time
+    const sent = received.slice(place, end)
+    // Equality of texts takes a third of the time of `startsWith` and `endsWith`.
+    const isSame = received.slice(0, place) === text.slice(0, place) && received.slice(end) === text.slice(end)
+    if (!isSame || !isTime.test(sent)) return undefined
+    const millis = Date.parse(sent)
+    return Number.isNaN(millis) ? undefined : millis
   }
 }

@@ -148,7 +148,8 @@ const receiving = (shared: Shared) => {
     return Effect.void
   }
 
-  const onPut = (entry: KVEntry): Effect.Effect<unknown> => {
+  /** Returns what is left to do; undefined for nothing, as after most heartbeats. */
+  const onPut = (entry: KVEntry, now: number): Effect.Effect<unknown> | undefined => {
     const sent = view.heartbeatIn(entry.key, entry.value)
     if (sent === undefined) {
       return Result.match(access.decode(entry), {
@@ -162,8 +163,8 @@ const receiving = (shared: Shared) => {
     }
     const lastHeartbeat = access.heartbeatAt(entry, sent)
     const { key, revision } = entry
-    view.beat(key, { lastHeartbeat, revision, age: access.ageAt(lastHeartbeat) }, monotonicMillis(clock))
-    return Effect.void
+    view.beat(key, { lastHeartbeat, revision, age: access.ageAt(lastHeartbeat) }, now)
+    return undefined
   }
 
   const judgeSnapshot = Effect.suspend(() => {
@@ -174,6 +175,19 @@ const receiving = (shared: Shared) => {
   })
 
   return { snapshot, onPut, judgeSnapshot }
+}
+
+/** Applies events one after the other, with what each leaves to do. Most heartbeats leave nothing, and take no step of a fiber. */
+const inOrder = <A>(onEvent: (event: A) => Effect.Effect<unknown> | undefined) => (events: ReadonlyArray<A>) => {
+  let at = 0
+  const rest = (): Effect.Effect<unknown> => {
+    while (at < events.length) {
+      const left = onEvent(events[at++]!)
+      if (left !== undefined) return Effect.flatMap(left, rest)
+    }
+    return Effect.void
+  }
+  return Effect.suspend(rest)
 }
 
 /** Applies the events of the store to the view. Fails when the watch ends. */
@@ -187,13 +201,14 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
     return publish(shared, view.removed(key, removalReasons[reason], revision))
   }
 
-  const onEvent = (event: KVEvent): Effect.Effect<unknown> => {
-    if (event._tag === "Put") view.heard(event.entry.revision, monotonicMillis(clock))
-    if (event._tag === "Removed") view.heard(event.revision, monotonicMillis(clock))
+  const onEvent = (event: KVEvent): Effect.Effect<unknown> | undefined => {
+    const now = monotonicMillis(clock)
     switch (event._tag) {
       case "Put":
-        return onPut(event.entry)
+        view.heard(event.entry.revision, now)
+        return onPut(event.entry, now)
       case "Removed":
+        view.heard(event.revision, now)
         return onRemoved(event)
       case "Ready":
         return Effect.andThen(
@@ -205,12 +220,12 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
           })
         )
       case "Undecodable":
-        return Effect.void
+        return undefined
     }
   }
 
   return Effect.andThen(
-    Stream.runForEach(access.store.watch(`${keyPrefix}.*.*`), onEvent),
+    Stream.runForEachArray(access.store.watch(`${keyPrefix}.*.*`), inOrder(onEvent)),
     Effect.suspend(() => Effect.fail(ended(access)))
   )
 }
