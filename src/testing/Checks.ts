@@ -416,12 +416,14 @@ export const atMostOneLeader = (history: LeaderHistory): ReadonlyArray<Violation
  * **Details**
  *
  * Checks the elections in `options.elections` and those with a recorded term. Reports a
- * time longer than `options.within` milliseconds without running work of the election
- * and without a disruption of any node or of the store (`elections have a leader`).
+ * time longer than `options.within` milliseconds without a leader of the election and
+ * without a disruption of any node or of the store (`elections have a leader`). A node
+ * leads while its work runs, until the interruption of the work begins. A time in which
+ * writes are refused is a disruption.
  *
  * After a crash, the next leader needs the lease, up to 2.5 s if its watch restarts at
- * that moment, and half a second. Add the drift of clocks, and the pauses between terms
- * if the work ends without a loss of leadership.
+ * that moment, and half a second. Add the drift of clocks, the time that the work needs to
+ * stop, and the pauses between terms if the work ends without a loss of leadership.
  *
  * **Gotchas**
  *

@@ -333,6 +333,27 @@ describe("elections have a leader", () => {
     assert.deepStrictEqual(rules(vacant(terms, [51_000, 60_000])), ["elections have a leader"])
   })
 
+  it("counts a term until its work is told to stop, however long the work goes on", () => {
+    const slow = (toldToStop: number) => [
+      term("a", 0, 60_000, { toldToStop }),
+      term("b", 60_000, undefined)
+    ]
+    assert.deepStrictEqual(vacant(slow(40_000)), [])
+    assert.deepStrictEqual(rules(vacant(slow(39_999))), ["elections have a leader"])
+    assert.deepStrictEqual(rules(vacant([term("a", 0, undefined, { toldToStop: 79_999 })])), [
+      "elections have a leader"
+    ])
+    // Work that ends by itself is told to stop afterwards, or never.
+    assert.deepStrictEqual(rules(vacant([term("a", 0, 79_999, { toldToStop: 90_000 })])), ["elections have a leader"])
+    const [violation] = vacant([term("a", 0, 35_000, { toldToStop: 30_000 }), term("b", 80_000, undefined)])
+    assert.deepStrictEqual(violation?.history, [
+      "   30.000 s  a    the interruption of its work begins, token 7-0",
+      "   30.000 s  all  no leader and no disruption from now on",
+      "   80.000 s  b    leads, token 7-80000",
+      "   80.000 s  all  no leader and no disruption until now"
+    ])
+  })
+
   it("is reported with the terms before and after, and the time without a leader", () => {
     const [violation] = vacant([term("a", 0, 30_000), term("b", 80_000, undefined)])
     assert.strictEqual(violation?.message, "no node led \"job\" for 50.000 s without a disruption")

@@ -5,7 +5,10 @@ import type { Disruption, LeaderHistory, Term } from "../../Checks.ts"
 import { merge, type Span } from "./intervals.ts"
 import { type Fact, type Finding, seconds, shown } from "./report.ts"
 
-const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: term.until ?? end })
+/** When a term has ended: a leader whose work was told to stop does not lead any more, although its work may go on. */
+const endOf = ({ toldToStop, until }: Term, end: number): number => Math.min(toldToStop ?? end, until ?? end)
+
+const spanOf = (end: number) => (term: Term): Span => ({ from: term.since, until: endOf(term, end) })
 
 /** The gaps between merged spans, from `begin` to `end`. */
 const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): ReadonlyArray<Span> => {
@@ -19,14 +22,17 @@ const gapsIn = (spans: ReadonlyArray<Span>, begin: number, end: number): Readonl
   return gaps
 }
 
+const endedBy = ({ toldToStop }: Term, at: number): string =>
+  toldToStop === at ? "the interruption of its work begins" : "its work has stopped"
+
 /** The end of the term before a gap, and the beginning of the term after it. */
-const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span): ReadonlyArray<Fact> => {
-  const before = terms.find((term) => term.until === from)
+const aroundIt = (terms: ReadonlyArray<Term>, { from, until }: Span, end: number): ReadonlyArray<Fact> => {
+  const before = terms.find((term) => endOf(term, end) === from)
   const after = terms.find((term) => term.since === until)
   return [
     ...(before === undefined
       ? []
-      : [{ at: from, who: before.node, what: `its work has stopped, token ${shown(before.token)}` }]),
+      : [{ at: from, who: before.node, what: `${endedBy(before, from)}, token ${shown(before.token)}` }]),
     ...(after === undefined ? [] : [{ at: until, who: after.node, what: `leads, token ${shown(after.token)}` }])
   ]
 }
@@ -52,7 +58,7 @@ export const vacancies = (
         at: clear.from + within,
         message: `no node led "${election}" for ${seconds(clear.until - clear.from)} s without a disruption`,
         facts: [
-          ...aroundIt(own, gap),
+          ...aroundIt(own, gap, end),
           { at: clear.from, who: "all", what: "no leader and no disruption from now on" },
           { at: clear.until, who: "all", what: "no leader and no disruption until now" }
         ]
