@@ -13,10 +13,10 @@ import * as Faults from "./Faults.ts"
  * **Details**
  *
  * The message contains the first violation of each rule, the plan, the text that
- * replays the run, and at most 60 lines of the timeline. They begin 1 second before
- * the first fault and end shortly after the first violation; if that is more than 60
- * lines, lines in the middle are left out. A violation that is a text has no time:
- * then the lines are the first 60. `timeline` has all lines.
+ * replays the run, and at most 60 lines of the timeline: 20 from 1 second before the
+ * first fault on, and 25 before and 15 after the time of the first violation. If these
+ * overlap, or if the violation is a text, which has no time, the 60 lines from 1 second
+ * before the first fault on. `timeline` has all lines.
  *
  * @category errors
  * @since 0.1.0

@@ -448,7 +448,7 @@ describe("a scenario", () => {
       assert.notInclude(Object.keys(failed), "timeline")
     }))
 
-  it.effect("reports the timeline after the first fault and before the first violation, however far apart", () =>
+  it.effect("reports the timeline after the first fault and around the first violation, however far apart", () =>
     Effect.gen(function*() {
       const violation: Checks.Violation = { rule: "tokens grow", at: 95_500, message: "here", history: [] }
       const talkative: Scenario.Scenario = {
@@ -472,7 +472,8 @@ describe("a scenario", () => {
       assert.isAtLeast(times[0]!, 29)
       assert.isBelow(times[0]!, 30.1)
       assert.isTrue(times.some((at) => at > 94 && at <= 95.5), "the lines before the violation")
-      assert.isBelow(times.at(-1)!, 100)
+      assert.isTrue(times.some((at) => at > 96 && at < 98), "the lines after the violation")
+      assert.isBelow(times.at(-1)!, 115)
       assert.match(message, /\n {2}\.\.\.\n/)
     }))
 
@@ -495,6 +496,21 @@ describe("a scenario", () => {
       return lines.filter((time) => time !== undefined).map(Number)
     })
   }
+
+  it.effect("reports 20 lines from the first fault on, and 25 lines before and 15 after a violation", () =>
+    Effect.gen(function*() {
+      // One line every 0.4 s by the clock of the machine.
+      const times = yield* excerpt(2000, 40_000)
+      assert.strictEqual(times.length, 60)
+      assert.isAtLeast(times[0]!, 1)
+      assert.isBelow(times[19]!, 12)
+      assert.deepStrictEqual([times.filter((at) => at > 12 && at <= 40).length, times.filter((at) => at > 40).length], [
+        25,
+        15
+      ])
+      const near = yield* excerpt(2000, 12_000)
+      assert.isTrue(near.length === 60 && near.filter((at) => at > 12).length > 15)
+    }))
 
   it.effect("reports the timeline around a violation before the first fault, and before a failure of the run", () =>
     Effect.gen(function*() {

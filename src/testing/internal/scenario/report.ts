@@ -3,17 +3,13 @@
  */
 import type { Violation } from "../../Checks.ts"
 
-/** The maximum number of timeline lines in a report. The error has the complete timeline. */
-const mostLines = 60
-
-/**
- * If the violation is too far from the first fault for one excerpt: the number of lines from the first fault on. The
- * other lines come before the violation.
- */
+/** The number of timeline lines in a report from the first fault on, and before and after the violation. */
 const leadingLines = 20
+const linesBefore = 25
+const linesAfter = 15
 
-/** The number of lines after the violation. */
-const trailingLines = 3
+/** The maximum number of timeline lines in a report. The error has the complete timeline. */
+const mostLines = leadingLines + linesBefore + linesAfter
 
 /** How long before the first fault the excerpt begins: seconds. */
 const lead = 1
@@ -54,22 +50,21 @@ const told = (timeline: string): ReadonlyArray<Told> => {
   })
 }
 
-/** An excerpt from shortly before the first fault to shortly after the first violation. Times are in seconds. */
+/**
+ * The lines from shortly before the first fault on, and the lines around the first violation. Times are in seconds. Without a
+ * violation that has a time, or with one soon after the fault: the lines from the fault on.
+ */
 const excerptOf = (timeline: string, firstFault: number, violated: number | undefined): ReadonlyArray<string> => {
   const lines = told(timeline)
   const from = Math.min(firstFault, violated ?? firstFault) - lead
-  const begin = lines.findIndex(({ at }) => at >= from)
-  const begun = begin === -1 ? [] : lines.slice(begin)
-  const until = violated === undefined ? 0 : begun.filter(({ at }) => at <= violated).length + trailingLines
-  const shown = until <= mostLines
-    ? begun.slice(0, mostLines)
-    : [
-      ...begun.slice(0, leadingLines),
-      { at: 0, text: "  ..." },
-      ...begun.slice(0, until).slice(leadingLines - mostLines)
-    ]
-  const left = lines.length - Math.min(shown.length, mostLines)
-  const texts = shown.map(({ text }) => text)
+  const begun = lines.slice(lines.filter(({ at }) => at < from).length)
+  const after = violated === undefined ? 0 : begun.filter(({ at }) => at <= violated).length
+  const isNear = after - linesBefore <= leadingLines
+  const parts = isNear
+    ? [begun.slice(0, mostLines)]
+    : [begun.slice(0, leadingLines), begun.slice(after - linesBefore, after + linesAfter)]
+  const left = lines.length - parts.flat().length
+  const texts = parts.flatMap((part, index) => [...index === 0 ? [] : ["  ..."], ...part.map(({ text }) => text)])
   return left === 0
     ? texts
     : [...texts, `(${left} more lines, and stored renewals and heartbeats, are in the timeline of the error)`]
