@@ -59,12 +59,14 @@ export class Election extends Context.Service<Election, {
    *
    * Closing the scope hands leadership over, and another candidate can win at
    * once. Interrupting the campaign releases leadership too, if the last attempt
-   * has won it. While the store is unavailable, the campaign keeps trying without
-   * a limit.
+   * has won it.
    *
    * Fails with `InvalidName`, `InvalidConfig`, `InvalidValue` or `ValueTooLarge`
-   * before a request is sent, and with a `KVStoreError` if the store refuses a
-   * request permanently, for example because a permission is missing.
+   * before a request is sent. Fails with a `KVStoreError` only if the connection is
+   * closed for good, or if the bucket does not exist and no read of this campaign
+   * was answered before. All other failures, also a missing permission and a full
+   * bucket, are retried without a limit, logged, and counted in
+   * `Metrics.electionCampaignFailures`.
    *
    * **Gotchas**
    *
@@ -103,25 +105,34 @@ export class Election extends Context.Service<Election, {
    * must not end: use a loop, or `Effect.never` after the set-up.
    *
    * After a loss, `work` is interrupted and awaited. It runs again from the
-   * beginning when this candidate wins again. It must stop within `leaseDuration
-   * - renewDeadline`: after this time another candidate may lead, and the overrun
-   * is logged as an error and counted in `Metrics.electionOverruns`.
+   * beginning when this candidate wins again, unless it ended with a result of its
+   * own: then that is the result of `whileLeader`. It must stop within
+   * `leaseDuration - renewDeadline`: after this time another candidate may lead, and
+   * the overrun is logged as an error and counted in `Metrics.electionOverruns`.
    * Interrupting `whileLeader` first stops the work, with renewals until the work
-   * has stopped, and then hands leadership over.
+   * has stopped, for at most `CandidateOptions.stopTimeout`, and then hands
+   * leadership over.
    *
    * `work` has a scope of its own, which is closed when `work` has ended or was
    * interrupted, before the hand-over.
    *
    * Fails with the error of `work`, after the hand-over, and with an
    * `ElectionError` as `campaign` does. The reason is `InvalidConfig` if `work` is
-   * not a function that returns an effect, and in `work` that campaigns for the
-   * election that it leads: it would wait for its own end. A fiber that `work` has
-   * detached can campaign once the term has ended.
+   * not a function that returns an effect. A campaign in `work` for the election
+   * that it leads fails with `InvalidConfig`: it would wait for its own end.
    *
    * **Gotchas**
    *
    * A process that was paused does not know that its lease has ended. Pass
    * `Leadership.token` to each resource to which the work writes.
+   *
+   * Interruption does not end a promise: it continues while another candidate leads,
+   * and is not reported as an overrun. Pass it the signal, as in
+   * `Effect.tryPromise({ try: (signal) => fetch(url, { signal }), catch })`.
+   *
+   * A fiber that `work` has started with `Effect.forkDetach` is not stopped with it.
+   * Use `Effect.forkChild` or `Effect.forkScoped`. A detached fiber can campaign for
+   * the same election once the term has ended.
    *
    * **Example** (Running a task in one process of a fleet at a time)
    *
@@ -350,8 +361,11 @@ export interface Options {
  *
  * **Details**
  *
- * `leaseDuration > renewDeadline >= 2 x renewInterval`, `leaseDuration` is at most
- * 1 hour, and `renewInterval` is at least 10 ms.
+ * `leaseDuration > renewDeadline`, `leaseDuration` is at most 1 hour, and
+ * `renewInterval` is at least 10 ms. Two attempts and the pauses after them must fit
+ * between a `renewInterval` and `renewDeadline`: `renewDeadline` is at least 2.5 times
+ * `renewInterval`, with an interval of 2 to 3 seconds at least `renewInterval` and 3
+ * seconds, and with a longer one at least twice `renewInterval`.
  *
  * A NATS cluster that loses a node may reject writes for 4 to 9 seconds. With a
  * `renewDeadline` below 12 seconds, such an outage can end leadership: a layer on
@@ -376,7 +390,11 @@ export interface Timings {
    * deadline is the time that its work has to stop.
    */
   readonly renewDeadline: Duration.Input
-  /** The time between two renewals. A failed renewal is retried after 100 to 500 ms. */
+  /**
+   * The time between two renewals. An attempt is given up after half of it, at most 1
+   * second, so the round trip to the store must be shorter. It is retried after a random
+   * pause of a 20th to a quarter of it, at most 100 to 500 ms.
+   */
   readonly renewInterval: Duration.Input
 }
 
@@ -404,25 +422,27 @@ export interface CandidateOptions {
   readonly metadata?: Metadata | undefined
   /**
    * The order of candidates, the lowest value first. After a hand-over, and in an
-   * election without a record, this candidate waits `priority` times
+   * election without a record, this candidate waits `priority` times its
    * `renewInterval` before it tries to win. After a crash it waits for the lease of
    * the leader and `priority` fifths of it. An integer from 0 to 10. Default: 0. A
-   * candidate with a lower value does not replace a leader.
+   * candidate with a lower value does not replace a leader. A former leader sits out,
+   * so that others win first: see `Leadership.resign`.
    */
   readonly priority?: number | undefined
   /**
-   * Reports whether this candidate is able to lead. While it is false, the
-   * candidate does not try to win, and a leader resigns after `healthFailures`
-   * failures in a row. It runs every `renewInterval`, also while the candidate
-   * waits, so that no hand-over waits for it. A check that takes more than a
-   * second, fails, dies, or returns a non-boolean counts as false. One that takes
-   * longer is interrupted, and no other one begins until it has ended. Default:
+   * Reports whether this candidate is able to lead. While its last result is false,
+   * the candidate does not try to win. A leader resigns after `healthFailures`
+   * failures in a row, and then waits for 12 times `renewInterval`. The check runs
+   * every `renewInterval`, also while the candidate waits, so that no hand-over waits
+   * for it: only the first attempt of a campaign does. A check that fails, dies, or
+   * returns a non-boolean counts as false. One that takes more than a second counts as
+   * false and is interrupted, and no other one begins until it has ended. Default:
    * always true.
    */
   readonly healthCheck?: Effect.Effect<boolean> | undefined
   /**
-   * How long leadership is renewed while the work of `whileLeader` stops: after a hand-over was asked for, it waits for
-   * the finalizers of the work. After this time nothing is renewed, and another candidate leads when the lease has ended,
+   * How long leadership is renewed while the work of `whileLeader` or `layerSingleton` stops: the hand-over waits for the
+   * finalizers of the work. After this time nothing is renewed, and another candidate leads when the lease has ended,
    * although the work may still run. 0 to 1 hour. Default: `leaseDuration`.
    */
   readonly stopTimeout?: Duration.Input | undefined
@@ -579,9 +599,12 @@ export const layer = (options?: Options): Layer.Layer<Election, ElectionError, K
  * Building the layer does not wait until this candidate leads. While it leads, `run` runs; after
  * a loss it is interrupted and awaited, as in `whileLeader`. A failure or a defect of
  * `run` is logged as an error, counted in `Metrics.electionWorkFailures`, and hands leadership over; this
- * candidate campaigns again after a pause with jitter, from 1 second up to 1 minute as failures continue. So
- * does a campaign that fails. Work that should outlast an outage handles the errors of its operations. Once the connection of the store is closed, the work ends for good,
- * with an error in the log.
+ * candidate campaigns again after a pause with jitter, from 1 second up to 1 minute as failures continue. A
+ * campaign that fails is logged, and begins again after such a pause, too. Work that should outlast an outage handles
+ * the errors of its operations. Once the connection of the store is closed for good, the work ends, with an error in
+ * the log.
+ *
+ * Everything that `whileLeader` says about stopping work, promises and detached fibers holds for `run`, too.
  *
  * `run` can be a function of the `Leadership`, whose `token` guards the resources to
  * which it writes. Building the layer fails with an `ElectionError` if the name or an
