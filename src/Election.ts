@@ -117,9 +117,10 @@ export class Election extends Context.Service<Election, {
    * interrupted, before the hand-over.
    *
    * Fails with the error of `work`, after the hand-over, and with an
-   * `ElectionError` as `campaign` does. The reason is `InvalidConfig` if `work` is
-   * not a function that returns an effect. A campaign in `work` for the election
-   * that it leads fails with `InvalidConfig`: it would wait for its own end.
+   * `ElectionError` as `campaign` does, where a read that was answered in an earlier
+   * term counts, too. The reason is `InvalidConfig` if `work` is not a function that
+   * returns an effect. A campaign in `work` for the election that it leads fails with
+   * `InvalidConfig`: it would wait for its own end.
    *
    * **Gotchas**
    *

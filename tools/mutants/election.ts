@@ -455,6 +455,19 @@ const liveness: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "a campaign after a lost term forgets that the bucket existed",
+    from: "E10: whileLeader of a leader failed when its bucket was deleted, and that of a standby continued",
+    file: campaign,
+    find: "const campaigning = { services, candidate, health, failures }",
+    replace: "const campaigning = { services, candidate, health, failures: " +
+      "Object.assign(Object.create(Object.getPrototypeOf(failures)), failures, { hasReached: false }) }",
+    ...byTest,
+    test: {
+      file: "test/Election/failures.test.ts",
+      name: "a campaign, leader and observe, if the bucket does not exist later"
+    }
+  },
+  {
     name: "renewals extend the time for the announcement",
     from: "E11: a winner that may write its record, and not read the bucket, held the election in 100 of 100 runs",
     file: term,

@@ -20,7 +20,7 @@ import { annotate, causeOf, Repeated } from "../logs.ts"
 import { conflictPause } from "../retry.ts"
 import { traced, withoutParentSpan } from "../spans.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
-import { CampaignFailures } from "./campaignFailures.ts"
+import type { CampaignFailures } from "./campaignFailures.ts"
 import type { Candidacies } from "./candidacies.ts"
 import { nextTerm, standing } from "./challenger.ts"
 import type { Health } from "./health.ts"
@@ -61,12 +61,16 @@ export interface Won {
   readonly token: FencingToken
 }
 
-/** One call of `campaign`. */
-interface Campaigning {
-  readonly services: CampaignServices
-  readonly candidate: Candidate
+/** What all campaigns of one candidate have in common: `whileLeader` campaigns again after each term. */
+export interface CandidateState {
   readonly health: Health
   readonly failures: CampaignFailures
+}
+
+/** One call of `campaign`. */
+interface Campaigning extends CandidateState {
+  readonly services: CampaignServices
+  readonly candidate: Candidate
 }
 
 /** Whether nobody leads, as far as this process has observed. */
@@ -290,16 +294,11 @@ const sitOut = (
 export const campaign = (
   services: CampaignServices,
   candidate: Candidate,
-  health: Health
+  { failures, health }: CandidateState
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const campaigning = {
-      services,
-      candidate,
-      health,
-      failures: new CampaignFailures(candidate.election, candidate.times)
-    }
+    const campaigning = { services, candidate, health, failures }
     yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)

@@ -16,7 +16,8 @@ import { forkReported } from "../fibers.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { annotate } from "../logs.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { campaign as untilElected, type CampaignServices, type Candidate } from "./campaign.ts"
+import { campaign as untilElected, type CampaignServices, type Candidate, type CandidateState } from "./campaign.ts"
+import { CampaignFailures } from "./campaignFailures.ts"
 import { Candidacies } from "./candidacies.ts"
 import {
   type CandidateDefaults,
@@ -28,7 +29,7 @@ import {
   toLayerOptions,
   toStepDownOptions
 } from "./candidate.ts"
-import { type Health, makeHealth } from "./health.ts"
+import { makeHealth } from "./health.ts"
 import { LateWrites } from "./lateWrites.ts"
 import * as leadership from "./leadership.ts"
 import { isWithin } from "./nesting.ts"
@@ -195,10 +196,20 @@ const ownElection = (election: string) =>
   )
 
 /** Leadership is handed over when the scope is closed. */
-const win = ({ followed, services }: Elections, operation: string, candidate: Candidate, health: Health) =>
+const win = ({ followed, services }: Elections, operation: string, candidate: Candidate, state: CandidateState) =>
   Effect.andThen(
     followed,
-    Effect.mapError(untilElected(services, candidate, health), storeFailure(operation, candidate.election))
+    Effect.mapError(untilElected(services, candidate, state), storeFailure(operation, candidate.election))
+  )
+
+/**
+ * One for all terms of a candidate: a check that has not come back in one term holds the next one back, and a bucket that was
+ * there in one term may come back.
+ */
+const makeState = (candidate: Candidate): Effect.Effect<CandidateState, never, Scope.Scope> =>
+  Effect.map(
+    makeHealth(candidate),
+    (health) => ({ health, failures: new CampaignFailures(candidate.election, candidate.times) })
   )
 
 const campaign = Effect.fnUntraced(function*(
@@ -207,9 +218,9 @@ const campaign = Effect.fnUntraced(function*(
   options: CandidateOptions | undefined
 ): Effect.fn.Return<Leadership, ElectionError, Scope.Scope> {
   const candidate = yield* enter(elections, "campaign", election, options)
-  const health = yield* makeHealth(candidate)
-  const won = yield* win(elections, "campaign", candidate, health)
-  return yield* leadership.lead(elections.services, candidate, health, won)
+  const state = yield* makeState(candidate)
+  const won = yield* win(elections, "campaign", candidate, state)
+  return yield* leadership.lead(elections.services, candidate, state.health, won)
 })
 
 const whileLeader = <A, E, R>(
@@ -225,12 +236,11 @@ const whileLeader = <A, E, R>(
       return yield* failure("whileLeader", election)(reason)
     }
     const terms = Effect.gen(function*() {
-      // One for all terms, so that a check that has not come back in one term holds the next one back.
-      const health = yield* makeHealth(candidate)
+      const state = yield* makeState(candidate)
       while (true) {
         const term = Effect.flatMap(
-          win(elections, "whileLeader", candidate, health),
-          (won) => leadership.runWork(elections.services, candidate, health, won, work)
+          win(elections, "whileLeader", candidate, state),
+          (won) => leadership.runWork(elections.services, candidate, state.health, won, work)
         )
         const outcome = yield* Effect.scoped(term)
         if (outcome._tag === "Finished") return outcome.exit
