@@ -17,6 +17,13 @@ const titlesIn = (files: ReadonlyArray<string>) =>
     [...read(file).matchAll(/(?:test|it\.effect)\(\s*"((?:[^"\\]|\\.)*)"/g)].map(([, title]) => title)
   )
 
+/** With templates, whose values are "...". */
+const titlesWithTemplatesIn = (files: ReadonlyArray<string>) =>
+  files.flatMap((file) =>
+    [...read(file).matchAll(/(?:test|it|it\.effect|it\.prop|it\.effect\.prop)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g)]
+      .map(([, title, template = ""]) => title ?? template.replaceAll(/\$\{[^}]*\}/g, "..."))
+  )
+
 describe("docs/kvstore.md", () => {
   const text = read("docs/kvstore.md")
 
@@ -78,5 +85,19 @@ describe("docs/protocols", () => {
   it("are cited by the code or by a planted bug, each rule at least once", () => {
     const all = new Set([...cited.values()].flat())
     assert.deepStrictEqual([...rules].filter((rule) => !all.has(rule)), [])
+  })
+
+  it("cite an existing test for every scenario of another library", () => {
+    const tests = readdirSync(new URL("test/", root), { recursive: true, encoding: "utf8" })
+      .filter((file) =>
+        /^(?:Election|internal\/election)\/.*\.ts$/.test(file) || file === "KVStore/rights.live.test.ts"
+      )
+    const titles = new Set(titlesWithTemplatesIn(tests.map((file) => `test/${file}`)))
+    const rows = table(read("docs/protocols/election.md"), "Scenarios of other libraries")
+    assert.isAtLeast(rows.length, 60)
+    for (const [, scenario, title] of rows) {
+      const holds = title!.startsWith("does not apply: ") || titles.has(title!)
+      assert.isTrue(holds, `${scenario}: there is no test "${title}"`)
+    }
   })
 })
