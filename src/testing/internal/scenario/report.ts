@@ -41,6 +41,9 @@ interface Told {
   readonly text: string
 }
 
+/** Stands for the lines that are left out. */
+const gap: Told = { at: 0, text: "  ..." }
+
 /** The lines of a timeline, without routine lines. The further lines of a note have the time of its first line. */
 const told = (timeline: string): ReadonlyArray<Told> => {
   let at = 0
@@ -60,11 +63,11 @@ const excerptOf = (timeline: string, firstFault: number, violated: number | unde
   const begun = lines.slice(lines.filter(({ at }) => at < from).length)
   const after = violated === undefined ? 0 : begun.filter(({ at }) => at <= violated).length
   const isNear = after - linesBefore <= leadingLines
-  const parts = isNear
-    ? [begun.slice(0, mostLines)]
-    : [begun.slice(0, leadingLines), begun.slice(after - linesBefore, after + linesAfter)]
-  const left = lines.length - parts.flat().length
-  const texts = parts.flatMap((part, index) => [...index === 0 ? [] : ["  ..."], ...part.map(({ text }) => text)])
+  const shown = isNear
+    ? begun.slice(0, mostLines)
+    : [...begun.slice(0, leadingLines), gap, ...begun.slice(after - linesBefore, after + linesAfter)]
+  const left = lines.length - shown.filter((line) => line !== gap).length
+  const texts = shown.map(({ text }) => text)
   return left === 0
     ? texts
     : [...texts, `(${left} more lines, and stored renewals and heartbeats, are in the timeline of the error)`]
