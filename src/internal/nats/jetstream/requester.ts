@@ -18,6 +18,7 @@ import {
   type PortFailure,
   reported
 } from "../port.ts"
+import { GivenUp } from "./givenUp.ts"
 import { held, Inbox } from "./inbox.ts"
 import { isStored } from "./messages.ts"
 import { type Grant, PullWindow, smallPull } from "./pullWindow.ts"
@@ -85,9 +86,12 @@ class UnderWay {
   /** Open while there are pending requests. */
   readonly any = Latch.makeUnsafe(false)
   private readonly pending = new Map<string, Pending>()
+  private readonly givenUp = new GivenUp()
+  private readonly clock: Clock.Clock
   private begun = 0
 
   constructor(port: NatsPort, clock: Clock.Clock) {
+    this.clock = clock
     this.inbox = new Inbox(port, clock, (message) => this.onMessage(message))
   }
 
@@ -110,6 +114,14 @@ class UnderWay {
     this.pending.delete(token)
   }
 
+  /** Ends a request without an answer, which may still come. */
+  giveUp(token: string): void {
+    const one = this.pending.get(token)
+    if (one === undefined) return
+    this.pending.delete(token)
+    this.givenUp.add(token, one.subject, monotonicMillis(this.clock))
+  }
+
   /** The earliest deadline of the pending requests. */
   get deadline(): number {
     let earliest = Number.POSITIVE_INFINITY
@@ -118,13 +130,14 @@ class UnderWay {
   }
 
   expire(now: number): void {
-    this.fail({ _tag: "Timeout" }, ({ deadline }) => deadline <= now)
+    this.fail({ _tag: "Timeout" }, ({ deadline }) => deadline <= now, true)
     if (this.pending.size === 0) this.any.closeUnsafe()
   }
 
   onMessage(message: NatsMessage): void {
-    const one = this.pending.get(message.subject.slice(this.inbox.address.length + 1))
-    if (one === undefined) return
+    const token = message.subject.slice(this.inbox.address.length + 1)
+    const one = this.pending.get(token)
+    if (one === undefined) return this.givenUp.answered(token)
     if (message.status === noResponders && message.data.length === 0 && !isStored(message)) {
       one.onFailure({ _tag: "NoResponders" })
     } else one.onMessage(message)
@@ -136,6 +149,7 @@ class UnderWay {
         return this.inbox.connected()
       case "Disconnected":
         this.inbox.disconnected(event.cause)
+        this.givenUp.clear()
         return this.lose("the connection was lost", event.cause)
       case "Closed":
         return this.lose("the connection was closed", event.cause)
@@ -157,16 +171,22 @@ class UnderWay {
     }
     if (operation !== "publish") return
     const isRefused = (one: Pending) => one.subject === subject
+    const isEarlier = this.givenUp.takeOldest(subject, monotonicMillis(this.clock))
+    const refused = Array.from(this.pending.values()).filter(isRefused).length
     // The right may have been taken away between two requests, and nothing shows which of them was refused.
-    const isOne = Array.from(this.pending.values()).filter(isRefused).length === 1
-    this.fail(isOne ? failure : { ...failure, wasSent: true }, isRefused)
+    if (refused === 1 && !isEarlier) return this.fail(failure, isRefused)
+    this.fail({ ...failure, wasSent: true }, isRefused, true)
+    // It was one of these.
+    if (!isEarlier) this.givenUp.takeOldest(subject, monotonicMillis(this.clock))
   }
 
-  private fail(failure: PortFailure, which: (one: Pending) => boolean): void {
+  /** Ends requests with a failure. `isOpen`: their answers may still come. */
+  private fail(failure: PortFailure, which: (one: Pending) => boolean, isOpen = false): void {
     // Iterates over a copy, because `onFailure` may begin a new request.
     for (const [token, one] of Array.from(this.pending)) {
       if (!which(one)) continue
-      this.pending.delete(token)
+      if (isOpen) this.giveUp(token)
+      else this.pending.delete(token)
       one.onFailure(failure)
     }
   }
@@ -201,8 +221,10 @@ interface Asking {
 interface Exchange {
   /** Sends the request, and begins its timeout again. Does nothing if it has ended. */
   readonly send: (data: Uint8Array) => void
-  /** Ends the request without an outcome. */
+  /** Ends a request that was not sent, without an outcome. */
   readonly cancel: () => void
+  /** Ends a request that was sent, without an outcome. */
+  readonly giveUp: () => void
 }
 
 /** Begins a request. `receive` gets each answer and calls `done` for the last one. `finish` is called once. */
@@ -245,14 +267,14 @@ const begin = <A>(
     }
   }
   underWay.begin(token, pending)
-  return { send, cancel }
+  return { send, cancel, giveUp: () => underWay.giveUp(token) }
 }
 
 const ask = (asking: Asking, question: Question, data: Uint8Array): Effect.Effect<NatsMessage, PortFailure> =>
   Effect.callback((resume) => {
-    const { cancel, send } = begin<NatsMessage>(asking, question, (message, done) => done(message), resume)
+    const { giveUp, send } = begin<NatsMessage>(asking, question, (message, done) => done(message), resume)
     send(data)
-    return Effect.sync(cancel)
+    return Effect.sync(giveUp)
   })
 
 /** The largest size of a request that does not wait behind large reads. */

@@ -251,6 +251,58 @@ describe("requests", () => {
       }
     }))
 
+  const refusedA: LinkEvent = { _tag: "Denied", operation: "publish", subject: "a" }
+  const unclear: PortFailure = { _tag: "Denied", subject: "a", wasSent: true }
+  const clear: PortFailure = { _tag: "Denied", subject: "a" }
+
+  it.effect("a denial can be that of an earlier request, which was given up before its answer", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      yield* Fiber.interrupt(yield* ask(requester, "a"))
+      const second = yield* ask(requester, "a")
+      link.tell(refusedA)
+      assert.deepStrictEqual(yield* failureOf(second), unclear)
+      // One of the two was denied, so another denial may be that of the other one.
+      const third = yield* ask(requester, "a")
+      link.tell(refusedA)
+      assert.deepStrictEqual(yield* failureOf(third), unclear)
+      const timedOut = yield* ask(requester, "a")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* failureOf(timedOut), { _tag: "Timeout" })
+      const other = yield* ask(requester, "b")
+      link.tell({ ...refusedA, subject: "b" })
+      assert.deepStrictEqual(yield* failureOf(other), { ...clear, subject: "b" })
+    }))
+
+  it.effect("a denial is that of the request, if all earlier ones were answered, are long ago, or were on another connection", () =>
+    Effect.gen(function*() {
+      const link = makeLink()
+      const requester = yield* make(link.port)
+      const refused = Effect.gen(function*() {
+        const fiber = yield* ask(requester, "a")
+        link.tell(refusedA)
+        return yield* failureOf(fiber)
+      })
+      const giveUp = Effect.flatMap(ask(requester, "a"), Fiber.interrupt)
+      yield* giveUp
+      link.answer(0, 0, "late")
+      assert.deepStrictEqual(yield* refused, clear)
+      yield* giveUp
+      yield* TestClock.adjust("31 seconds")
+      assert.deepStrictEqual(yield* refused, clear)
+      yield* giveUp
+      link.tell({ _tag: "Disconnected" })
+      link.tell({ _tag: "Connected" })
+      assert.deepStrictEqual(yield* refused, clear)
+      // Two requests and two denials: nothing is left.
+      const both = [yield* ask(requester, "a"), yield* ask(requester, "a")]
+      link.tell(refusedA)
+      for (const fiber of both) assert.deepStrictEqual(yield* failureOf(fiber), unclear)
+      link.tell(refusedA)
+      assert.deepStrictEqual(yield* refused, clear)
+    }))
+
   const denied: PortFailure = { _tag: "Denied", subject: "_INBOX.x.*" }
 
   it.effect("while its inbox is denied no request is sent, until the next connection, which has the inbox again", () =>
