@@ -9,9 +9,10 @@ import { globSync } from "node:fs"
 import { type NatsServer, startNatsServer } from "../tools/natsServer/server.ts"
 import type { RegistryNumbers } from "../tools/registryResults.ts"
 import { toTable } from "../tools/table.ts"
-import { downAt, holds, seenBy, startWorker, type Worker } from "./support/fleet.ts"
+import { holds } from "./support/commanded.ts"
+import { downAt, seenBy, startWorker, type Worker } from "./support/fleet.ts"
 import { startLink } from "./support/link.ts"
-import { rounded } from "./support/measure.ts"
+import { quantile, rounded } from "./support/measure.ts"
 import { sharedMillis } from "./support/sharedClock.ts"
 import { connection } from "./support/store.ts"
 
@@ -49,9 +50,6 @@ const patience = 30_000
 // -----------------------------------------------------------------------------
 
 type Row = RegistryNumbers["registryFleet"]["rows"][number]
-
-const quantile = (numbers: ReadonlyArray<number>, part: number): number =>
-  numbers.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(numbers.length * part) - 1)] ?? Number.POSITIVE_INFINITY
 
 /** A row of times, of which the given part is bounded. An undefined time is one that was not reached. */
 const timed = (what: string, times: ReadonlyArray<number | undefined>, bound: number, part = 1): Row => {

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { setFlagsFromString } from "node:v8"
@@ -16,6 +15,7 @@ import * as KVStore from "../src/KVStore.ts"
 import * as NatsClient from "../src/NatsClient.ts"
 import * as NatsKVStore from "../src/NatsKVStore.ts"
 import type { Line } from "./natsServer/binaries.ts"
+import { countersOf, withSystemAccount } from "./natsServer/counters.ts"
 import { startNatsServer } from "./natsServer/server.ts"
 import { bytes } from "./values.ts"
 
@@ -29,14 +29,6 @@ const turnsToOpen = 10
 
 /** Calls before the measured ones. The memory that they use is mostly compiled code. */
 const warmUp = 500
-
-/** The system account is needed to query the server's connections; other clients connect without credentials. */
-const withSystemAccount = `accounts {
-  SYSTEM: { users: [ { user: system, password: system } ] }
-  APP: { jetstream: enabled, users: [ { user: app, password: app } ] }
-}
-system_account: SYSTEM
-no_auth_user: app`
 
 /** Opens a watch and closes it: half of the watches after `Ready`, half at a random moment, mostly before `Ready`. */
 const openAndClose = (store: Store) =>
@@ -62,21 +54,7 @@ export type Call = keyof typeof calls
 
 export const callNames: ReadonlyArray<Call> = ["keys", "entries", "watch"]
 
-const Connections = Schema.fromJsonString(Schema.Struct({
-  data: Schema.Struct({
-    connections: Schema.Array(
-      Schema.Struct({ name: Schema.optionalKey(Schema.String), subscriptions: Schema.optionalKey(Schema.Int) })
-    )
-  })
-}))
-
 const clientName = "leftovers"
-
-const connected = (options: Parameters<typeof connect>[0]) =>
-  Effect.acquireRelease(
-    Effect.promise(() => connect(options)),
-    (connection) => Effect.promise(() => connection.close())
-  )
 
 /** Bytes of the heap in use after a garbage collection. */
 const heapUsed = (): number => {
@@ -110,20 +88,16 @@ export const makeLeftovers = Effect.fnUntraced(function*(
   const store = Context.get(context, KVStore.KVStore)
   for (const n of Array.from({ length: 10 }).keys()) yield* store.put(`key.${n}`, bytes("value"))
 
-  const system = yield* connected({ servers: `127.0.0.1:${port}`, user: "system", pass: "system" })
+  const counters = yield* countersOf(port)
   const { streams } = yield* Effect.flatMap(
-    connected({ servers: url }),
+    Effect.acquireRelease(
+      Effect.promise(() => connect({ servers: url })),
+      (connection) => Effect.promise(() => connection.close())
+    ),
     (other) => Effect.promise(() => jetstreamManager(other))
   )
   const consumers = Effect.promise(async () => (await streams.info("KV_leftovers")).state.consumer_count)
-  const subscriptions = Effect.gen(function*() {
-    const answer = yield* Effect.promise(() =>
-      system.request("$SYS.REQ.SERVER.PING.CONNZ", JSON.stringify({ account: "APP" }))
-    )
-    const { data } = yield* Schema.decodeEffect(Connections)(answer.string())
-    // The server omits `subscriptions` if the number is 0.
-    return data.connections.find(({ name }) => name === clientName)!.subscriptions ?? 0
-  })
+  const subscriptions = Effect.map(counters, (of) => of(clientName).subscriptions)
   // The first request of a connection creates one subscription for all replies. The store has sent a request by now.
   const before = yield* subscriptions
 

@@ -1,11 +1,8 @@
 /** Processes that register instances and watch a registry, as their parent sees them. */
-import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Result from "effect/Result"
 import type { RegistryEvent } from "../../src/Registry.ts"
-import { forked } from "./forked.ts"
-import { sharedMillis } from "./sharedClock.ts"
+import { type Commanded, startCommanded } from "./commanded.ts"
 
 export interface WorkerOptions {
   readonly name: string
@@ -53,91 +50,48 @@ export type Message =
   | { readonly _tag: "Failed"; readonly why: string }
   | { readonly _tag: "WatchEnded"; readonly why: string }
 
-class WorkerFailed extends Data.TaggedError("WorkerFailed")<{ readonly message: string }> {}
-
-/** A process of the fleet. */
-export interface Worker {
-  readonly name: string
+/** A process of the fleet. It answers with the lists that it has read so far. */
+export interface Worker extends Commanded<Command, Lists> {
   /** How far its wall clock is ahead, in milliseconds. */
   readonly clockAhead: () => number
   readonly events: Array<Seen>
   /** When each instance began to leave. */
   readonly leaving: Map<string, number>
-  /** Runs one command and waits for its end. Returns the lists that the process has read so far. */
-  readonly tell: (command: Command) => Effect.Effect<Lists, WorkerFailed>
-  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => Effect.Effect<void>
-  /** Returns the time of the signal. */
-  readonly kill: Effect.Effect<number>
 }
 
-/** A process starts and answers within this time, also on a busy machine. */
-const patience = "60 seconds"
-
-export const startWorker = Effect.fnUntraced(function*(
-  options: WorkerOptions,
-  env?: NodeJS.ProcessEnv
-): Effect.fn.Return<Worker, WorkerFailed, Scope.Scope> {
-  const { name } = options
-  const child = yield* forked(new URL("fleetWorker.ts", import.meta.url), options, env)
+export const startWorker = Effect.fnUntraced(function*(options: WorkerOptions, env?: NodeJS.ProcessEnv) {
   const events: Array<Seen> = []
   const leaving = new Map<string, number>()
   let clockAhead = 0
-  let answer = Deferred.makeUnsafe<Lists, WorkerFailed>()
-  const failed = (message: string) => new WorkerFailed({ message: `${name}: ${message}` })
-  const receive = (message: Message) => {
+  const receive = (message: Message): Result.Result<Lists, string> | undefined => {
     switch (message._tag) {
       case "Event":
-        return events.push(message)
+        events.push(message)
+        return undefined
       case "Leaving":
-        return leaving.set(message.instanceId, message.at)
+        leaving.set(message.instanceId, message.at)
+        return undefined
       case "Started":
         clockAhead = message.wallClock - Date.now()
-        return Deferred.doneUnsafe(answer, Effect.succeed(noLists()))
+        return Result.succeed(noLists())
       case "Done":
-        return Deferred.doneUnsafe(answer, Effect.succeed(message.lists))
+        return Result.succeed(message.lists)
       case "Failed":
       case "WatchEnded":
-        return Deferred.doneUnsafe(answer, Effect.fail(failed(`${message._tag}: ${message.why}`)))
+        return Result.fail(`${message._tag}: ${message.why}`)
     }
   }
-  child.process.on("message", receive)
-  const answered = (waiting: typeof answer) =>
-    Effect.raceFirst(Deferred.await(waiting), Effect.mapError(child.ended, ({ message }) => failed(message))).pipe(
-      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(failed(`no answer within ${patience}`)) })
-    )
-  yield* answered(answer)
-  return {
-    name,
-    clockAhead: () => clockAhead,
-    events,
-    leaving,
-    tell: (command) =>
-      Effect.suspend(() => {
-        answer = Deferred.makeUnsafe()
-        child.process.send(command)
-        return answered(answer)
-      }),
-    signal: (signal) => Effect.sync(() => void child.process.kill(signal)),
-    kill: Effect.suspend(() => {
-      const at = sharedMillis()
-      return Effect.as(child.kill, at)
-    })
-  }
-})
-
-/** Waits until a condition holds, for at most `within` milliseconds. Returns whether it holds. */
-export const holds = (condition: () => boolean, within: number): Effect.Effect<boolean> =>
-  Effect.suspend(() => {
-    const end = sharedMillis() + within
-    const check: Effect.Effect<boolean> = Effect.suspend(() =>
-      condition()
-        ? Effect.succeed(true)
-        : sharedMillis() > end
-        ? Effect.succeed(false)
-        : Effect.andThen(Effect.sleep("5 millis"), check)
-    )
-    return check
+  const script = new URL("fleetWorker.ts", import.meta.url)
+  const commanded = yield* startCommanded<Command, Lists, Message>({
+    name: options.name,
+    script,
+    options,
+    env,
+    receive
   })
+  const worker: Worker = { ...commanded, clockAhead: () => clockAhead, events, leaving }
+  return worker
+})
 
 /** The instances that the watch of a process has announced Up, and not Down since. */
 export const seenBy = ({ events }: Worker): ReadonlySet<string> => {

@@ -7,6 +7,10 @@ export const median = (numbers: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** The number that the given part of the numbers does not exceed. */
+export const quantile = (numbers: ReadonlyArray<number>, part: number): number =>
+  numbers.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(numbers.length * part) - 1)] ?? Number.POSITIVE_INFINITY
+
 /** Rounds to three significant digits, the precision of measurements on a shared machine. */
 export const rounded = (number: number): number => Number(number.toPrecision(3))
 
