@@ -3,7 +3,7 @@
  *
  *   node bench/run.ts <measurement> | long [--quick] [--patience <seconds>] [--only <text>]
  *
- * Measurements: big-watches, compare-watch, faults, leftovers, linearizability, listing, overhead, registry,
+ * Measurements: big-watches, compare-watch, election, faults, leftovers, linearizability, listing, overhead, registry,
  * registry-fleet, replicas, simulation, snapshot, stored-records.
  * `long` runs all of them. `faults` runs each fault five times.
  *
@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import { save } from "../tools/saveResults.ts"
 import { bigWatches } from "./bigWatches.ts"
+import { election } from "./election.ts"
 import { leftovers } from "./leftovers.ts"
 import { linearizability } from "./linearizability.ts"
 import { listing } from "./listing.ts"
@@ -56,6 +57,7 @@ const measurements: Readonly<Record<string, Effect.Effect<Outcome, unknown>>> = 
   leftovers,
   faults: repeatedFaults(roundsOfFaults),
   "compare-watch": compareWatch,
+  election,
   linearizability,
   listing,
   overhead,

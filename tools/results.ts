@@ -5,6 +5,7 @@
 import * as Schema from "effect/Schema"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { electionNumbers, electionResults } from "./electionResults.ts"
 import { toMarkdown } from "./markdown.ts"
 import { registryNumbers, registryResults } from "./registryResults.ts"
 
@@ -35,6 +36,7 @@ const Snapshot = Schema.Struct({
 const Long = Schema.Struct({
   ...about,
   ...registryNumbers,
+  ...electionNumbers,
   rounds: Schema.Finite,
   bigWatches: Schema.Array(Schema.Struct({
     server: Schema.String,
@@ -302,6 +304,8 @@ ${
 }
 
 ${registryResults(long)}
+
+${electionResults(long)}
 
 Simulations, by scenario:
 

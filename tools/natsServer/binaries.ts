@@ -104,7 +104,7 @@ const fromDebian = Effect.fnUntraced(function*(line: Line): Effect.fn.Return<Ans
   if (archive === undefined) return "the apt sources of this machine contain no Debian archive"
   // Inside the cache folder: the binary is moved by a rename, which does not work across file systems.
   const folder = yield* temporaryFolder(Path.join(cacheFolder, "fetching-"))
-  const unpacked = yield* unpackPackage(folder, archive, suites[line])
+  const unpacked = yield* unpackPackage(folder, archive, suites[line], packaged)
   const binary = yield* ask(unpacked, "Debian packages")
   if (lineOf(binary.version) !== line) return yield* wrongVersion(binary, `${line} in the suite ${suites[line]}`)
   const path = cachedPath(line)
@@ -238,7 +238,7 @@ export const mainArchive = (sources: ReadonlyArray<AptSource>): AptSource | unde
 
 const namesDebianKeyring = (source: AptSource) => source.signedBy?.includes("/debian-archive-") === true
 
-const readAptSources: Effect.Effect<ReadonlyArray<AptSource>, StepFailed> = attempt(
+export const readAptSources: Effect.Effect<ReadonlyArray<AptSource>, StepFailed> = attempt(
   "read the apt sources",
   async () => {
     const parts = await orIfMissing(Fs.readdir("/etc/apt/sources.list.d"), [])
@@ -258,30 +258,42 @@ const readAptSources: Effect.Effect<ReadonlyArray<AptSource>, StepFailed> = atte
 // apt
 // -----------------------------------------------------------------------------
 
-/** Paths of the binary in known versions of the Debian package. */
-const packagedPaths = ["usr/sbin/nats-server", "usr/bin/nats-server"]
+/** A binary of a Debian package. */
+export interface Packaged {
+  readonly name: string
+  /** Paths of the binary in known versions of the package. */
+  readonly paths: ReadonlyArray<string>
+}
+
+const packaged: Packaged = { name: "nats-server", paths: ["usr/sbin/nats-server", "usr/bin/nats-server"] }
 
 /** Milliseconds for one call of apt or dpkg. It downloads at most 11 MB, in about 3 s on a fast connection. */
 const aptTimeout = 120_000
 
-const unpackPackage = Effect.fnUntraced(
-  function*(folder: string, archive: AptSource, suite: string): Effect.fn.Return<string, StepFailed> {
+/** Downloads a package and unpacks it into the folder. Returns the path of the binary. */
+export const unpackPackage = Effect.fnUntraced(
+  function*(
+    folder: string,
+    archive: AptSource,
+    suite: string,
+    { name, paths }: Packaged
+  ): Effect.fn.Return<string, StepFailed> {
     const configuration = Path.join(folder, "apt.conf")
     yield* attempt("prepare a folder for apt", () => writeAptFolder(folder, configuration, archive, suite))
     const apt = (...args: ReadonlyArray<string>) =>
       run("apt-get", ["-q", "-c", configuration, ...args], { timeout: aptTimeout, cwd: folder })
     yield* apt("update")
-    yield* apt("download", "nats-server")
+    yield* apt("download", name)
     const names = yield* attempt("list the downloads", () => Fs.readdir(folder))
     const unpacked = Path.join(folder, "unpacked")
     yield* run("dpkg-deb", ["-x", ...names.filter((name) => name.endsWith(".deb")), unpacked], {
       timeout: aptTimeout,
       cwd: folder
     })
-    for (const path of packagedPaths.map((path) => Path.join(unpacked, path))) {
+    for (const path of paths.map((path) => Path.join(unpacked, path))) {
       if (yield* isExecutable(path)) return path
     }
-    return yield* new StepFailed({ message: `the package of ${suite} contains neither of ${packagedPaths.join(", ")}` })
+    return yield* new StepFailed({ message: `the package of ${suite} contains neither of ${paths.join(", ")}` })
   }
 )
 
@@ -331,7 +343,12 @@ const aptConfiguration = (folder: string) => `
 // processes and files
 // -----------------------------------------------------------------------------
 
-const run = (file: string, args: ReadonlyArray<string>, options: { readonly timeout: number; readonly cwd?: string }) =>
+/** Runs a command and returns its output. */
+export const run = (
+  file: string,
+  args: ReadonlyArray<string>,
+  options: { readonly timeout: number; readonly cwd?: string }
+) =>
   Effect.callback<string, StepFailed>((resume) => {
     const child = execFile(
       file,
@@ -366,7 +383,7 @@ const orIfMissing = <A>(action: Promise<A>, otherwise: A, codes: ReadonlyArray<u
     throw error
   })
 
-const isExecutable = (path: string, missing = absent): Effect.Effect<boolean, StepFailed> =>
+export const isExecutable = (path: string, missing = absent): Effect.Effect<boolean, StepFailed> =>
   attempt(`run ${path}`, () => orIfMissing(statExecutable(path), false, missing))
 
 const statExecutable = async (path: string) => {
