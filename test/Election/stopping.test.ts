@@ -211,6 +211,30 @@ describe("Election in memory: how work ended", () => {
       assert.deepStrictEqual(yield* job.ending, Exit.succeed("superseded"))
     }))
 
+  for (
+    const [how, end, expected] of [
+      ["succeeds", Effect.succeed("done"), Exit.succeed("done")],
+      ["fails", Effect.fail("broken"), Exit.fail("broken")]
+    ] as const
+  ) {
+    test(`work that ${how} does not run again if it is told to stop while the finalizers of its scope run`, () =>
+      Effect.gen(function*() {
+        const process = yield* startProcess(yield* openBucket())
+        let runs = 0
+        const job = yield* Effect.forkScoped(process.election.whileLeader(only, (leadership) =>
+          Effect.gen(function*() {
+            runs++
+            yield* Effect.addFinalizer(() => runs === 1 ? Effect.sleep(1000) : Effect.void)
+            yield* Effect.forkDetach(Effect.delay(leadership.resign, 500))
+            return yield* end
+          })))
+        yield* settled
+        yield* TestClock.adjust(2 * leaseDuration)
+        assert.strictEqual(runs, 1)
+        assert.deepStrictEqual(job.pollUnsafe(), expected)
+      }))
+  }
+
   test("work whose finalizer dies while it is being stopped runs again, and the defect is logged", () =>
     Effect.gen(function*() {
       const log = logged()

@@ -4,7 +4,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -142,8 +142,14 @@ const runUntil = <A, E, R>(
   toldToStop: Effect.Effect<unknown>
 ): Effect.Effect<Outcome<A, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
+    let succeeded: Exit.Exit<A, E> | undefined
+    // An interrupt in the finalizers of its scope would replace this result.
+    const itself = Effect.onExit(work, (exit) =>
+      Effect.sync(() => {
+        if (Exit.isSuccess(exit)) succeeded = exit
+      }))
     // With its own scope: the resources of the work are released once it has stopped, not earlier.
-    const running = Effect.forkDetach(Effect.scoped(work))
+    const running = Effect.forkDetach(Effect.scoped(itself))
     const { fiber, stopped } = yield* Effect.acquireRelease(
       Effect.flatMap(running, (fiber) =>
         Effect.map(Effect.cached(Effect.uninterruptible(stop(tenure, fiber))), (stopped) => ({ fiber, stopped }))),
@@ -156,7 +162,7 @@ const runUntil = <A, E, R>(
     const endedFirst = fiber.pollUnsafe()
     const exit = yield* stopped
     // Work that has ended by itself has its result, also if it was told to stop: it must not run again.
-    const end = endedFirst ?? ownEnd(exit)
+    const end = endedFirst ?? ownEnd(exit) ?? succeeded
     return end === undefined ? { _tag: "Stopped" } : { _tag: "Finished", exit: end }
   })
 
