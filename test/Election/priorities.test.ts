@@ -6,7 +6,7 @@ import * as Random from "effect/Random"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import { answerLost, silent, times } from "../support/links.ts"
-import { numbers, openBucket } from "../support/suite.ts"
+import { logged, numbers, openBucket } from "../support/suite.ts"
 import { leaseDuration, now, renewInterval, takeover } from "./suite/fixture.ts"
 import { finish, settled, test } from "./suite/inMemory.ts"
 import { employ, only, recordIn, stand, startProcess, tagIn } from "./suite/processes.ts"
@@ -174,6 +174,20 @@ describe("Election in memory: former leaders", () => {
       yield* TestClock.adjust("1 minute")
       assert.isAtLeast(again.seen.wonAt! - closedAt, 2 * renewInterval - 20)
       assert.isAtMost(again.seen.wonAt! - closedAt, 2 * renewInterval + 20)
+    }))
+
+  test("a hand-over that is stored without an answer is logged", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const process = yield* startProcess(yield* openBucket())
+        const one = yield* stand(process, finish, "one")
+        yield* settled
+        yield* process.link.set(times(1, "put", answerLost))
+        yield* one.close
+        yield* TestClock.adjust(leaseDuration)
+      }).pipe(Effect.provide(log.layer))
+      assert.strictEqual(log.lines.filter((line) => line.includes("handed over the leadership of")).length, 1)
     }))
 
   test("the candidate of a singleton whose work fails after it was unhealthy does not win at once", () =>

@@ -823,8 +823,8 @@ const priorities: ReadonlyArray<Mutant> = [
     name: "a hand-over that is stored without an answer counts as not stored",
     from: "E21",
     file: tenure,
-    find: "if (!hadEnded && this.lossReason === \"resigned\") this.wasHandedOver = true",
-    replace: "",
+    find: "Effect.as(!hadEnded && this.lossReason === \"resigned\" ? this.handedOver : Effect.void, answer)",
+    replace: "Effect.as(hadEnded && this.lossReason === undefined ? this.handedOver : Effect.void, answer)",
     ...byTest,
     test: {
       file: priorityTests,

@@ -353,12 +353,11 @@ export class Tenure {
     Effect.matchEffect(this.look, {
       onFailure: (error) => this.missed(error),
       onSuccess: (seen) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const hadEnded = this.lossReason !== undefined
           const answer = this.step(Term.readBack(this.state, this.options.nonce, seen))
           // Our vacant record has landed without an answer.
-          if (!hadEnded && this.lossReason === "resigned") this.wasHandedOver = true
-          return answer
+          return Effect.as(!hadEnded && this.lossReason === "resigned" ? this.handedOver : Effect.void, answer)
         })
     })
   )
@@ -406,6 +405,12 @@ export class Tenure {
     )
   })
 
+  /** The vacant record was stored. */
+  private readonly handedOver: Effect.Effect<void> = Effect.suspend(() => {
+    this.wasHandedOver = true
+    return Effect.logInfo(`handed over the leadership of "${this.options.election}"`)
+  })
+
   private readonly handOver: Effect.Effect<void> = Effect.suspend(() => this.queue.withPermits(1)(this.vacate))
 
   private readonly vacate: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
@@ -420,10 +425,7 @@ export class Tenure {
             : isRefusal(error)
             ? Effect.as(this.giveUp(error.message), "refused")
             : Effect.succeed("unanswered"),
-        onSuccess: () => {
-          this.wasHandedOver = true
-          return Effect.as(Effect.logInfo(`handed over the leadership of "${this.options.election}"`), "landed")
-        }
+        onSuccess: () => Effect.as(this.handedOver, "landed")
       })
       // A late renewal of our own is adopted, and the vacant record is written on its revision. Another candidate's
       // record is kept.
