@@ -4,12 +4,14 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
-import type * as Election from "../../src/Election.ts"
+import * as Election from "../../src/Election.ts"
 import { due } from "../../src/internal/election/stopping.ts"
 import { electionOverruns } from "../../src/Metrics.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
 import { silent } from "../support/links.ts"
 import { logged, openBucket } from "../support/suite.ts"
 import { leaseDuration, now, renewDeadline, renewInterval, timings } from "./suite/fixture.ts"
@@ -163,6 +165,36 @@ describe("Election in memory: work that does not stop", () => {
       }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
       assert.strictEqual(about(log).length, 1)
       assert.match(about(log)[0]!, /^Error the work of "orders" stopped only .* after its lease had ended$/)
+    }))
+})
+
+describe("Election on a machine that is suspended", () => {
+  it.effect("an overrun is reported when the lease has ended, although a clock has stopped meanwhile", () =>
+    Effect.gen(function*() {
+      const program = Effect.gen(function*() {
+        const a = yield* (yield* Simulation.Simulation).node("a")
+        const work = (leadership: Election.Leadership) =>
+          Effect.gen(function*() {
+            yield* Effect.addFinalizer(() => Effect.never)
+            yield* Effect.sleep(1000)
+            yield* leadership.resign
+          })
+        yield* Effect.forkChild(a.run(
+          Election.Election.use((election) =>
+            election.whileLeader(only, work, { timings: Election.balanced, stopTimeout: 0 })
+          ).pipe(
+            Effect.provide(Election.layer().pipe(Layer.provide(a.layer)))
+          )
+        ))
+        yield* Effect.sleep("5 seconds")
+        yield* a.suspend("4 seconds")
+        yield* Effect.sleep("15 seconds")
+      })
+      const { timeline } = yield* Simulation.run(program, { timeline: true })
+      const line = timeline("a").split("\n").find((one) => one.includes("still runs after its lease has ended"))
+      const reportedAt = Number(line?.trim().split(" ")[0]) * 1000
+      assert.isAtLeast(reportedAt, 10_000)
+      assert.isAtMost(reportedAt, 11_500)
     }))
 })
 

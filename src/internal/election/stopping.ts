@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import { electionOverruns } from "../../Metrics.ts"
 import { update } from "../metrics.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
-import type { Tenure, TermTimings } from "./tenure.ts"
+import { longestTick, type Tenure, type TermTimings } from "./tenure.ts"
 
 // -----------------------------------------------------------------------------
 // when to report
@@ -90,7 +90,8 @@ class StopReports {
       const { report, wait } = due({ isReportedSlow, stoppingFor, untilOthersLead: tenure.untilOthersLead }, times)
       if (report === "Slow") yield* this.slow
       if (report === "Overrun") yield* this.overrun(`the work of "${election}" still runs after its lease has ended`)
-      yield* Effect.sleep(wholeMillis(wait))
+      // Sleeps by the monotonic clock, which may not advance on a suspended machine. The lease goes on (E16).
+      yield* Effect.sleep(wholeMillis(report === "Overrun" ? wait : Math.min(wait, longestTick)))
     }
   })
 

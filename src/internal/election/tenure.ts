@@ -27,7 +27,7 @@ import { attemptTimeout, patience, pauseBounds } from "./requests.ts"
 import * as Term from "./term.ts"
 
 /** In milliseconds. The clocks are sampled at least this often, to notice that the machine was suspended. */
-const longestTick = 1000
+export const longestTick = 1000
 
 export interface TermTimings {
   /** All three are in milliseconds. */
