@@ -12,7 +12,7 @@ import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 
 /**
  * The number of runs of each scenario. `mixed` has every kind of fault except `NarrowLink`, the others have some. 60 runs
- * of `observers` take 9 s.
+ * of `observers` or `elections` take up to 10 s.
  */
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {

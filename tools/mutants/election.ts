@@ -394,7 +394,8 @@ const liveness: ReadonlyArray<Mutant> = [
     file: term,
     find: "(state._tag === \"Releasing\" && now < state.stopBy)",
     replace: "state._tag === \"Releasing\"",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: stops,
       name: "does not keep leadership if it is interrupted: another candidate leads after stopTimeout and the lease"
@@ -406,8 +407,35 @@ const liveness: ReadonlyArray<Mutant> = [
     file: leadership,
     find: "endedFirst ?? ownEnd(exit)",
     replace: "endedFirst",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: stops, name: "work that fails while it is being stopped does not run again" }
+  },
+  {
+    name: "the success of work that is told to stop while the finalizers of its scope run is discarded",
+    from: "E23: the job ran again, after a request to step down",
+    file: leadership,
+    find: "?? succeeded",
+    replace: "?? (exit === undefined ? succeeded : undefined)",
+    scenario: "elections",
+    runs: 500,
+    test: {
+      file: stops,
+      name: "work that succeeds does not run again if it is told to stop while the finalizers of its scope run"
+    }
+  },
+  {
+    name: "an overrun on a machine that was suspended is reported late",
+    from: "E16, E23: by the time of the suspension, up to a lease",
+    file: stopping,
+    find: "report === \"Overrun\" ? wait : Math.min(wait, longestTick)",
+    replace: "Math.max(wait, 0 * longestTick)",
+    scenario: "elections",
+    runs: 500,
+    test: {
+      file: stops,
+      name: "an overrun is reported when the lease has ended, although a clock has stopped meanwhile"
+    }
   },
   {
     name: "an overrun of a blocked event loop is not reported",
@@ -415,7 +443,8 @@ const liveness: ReadonlyArray<Mutant> = [
     file: stopping,
     find: "yield* reports.stopped",
     replace: "",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: stops, name: "in a blocked event loop is an overrun, which is reported when it has stopped" }
   },
   {
@@ -436,7 +465,8 @@ const liveness: ReadonlyArray<Mutant> = [
     file: failures,
     find: "return isClosed(error) ||",
     replace: "return isRefusal(error) ||",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: "test/Election/Election.test.ts",
       name: "a candidate that cannot write, because the store is full goes on, and leads once it can"
@@ -491,7 +521,8 @@ const liveness: ReadonlyArray<Mutant> = [
     file: sittingOut,
     find: "return tenure.ledInVain ? leaseDuration + margin * renewInterval : 0",
     replace: "return 0",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: late, name: "wait for a lease and 2 x renewInterval if the term was lost before a renewal landed" }
   },
   {
@@ -718,7 +749,8 @@ const healthChecks: ReadonlyArray<Mutant> = [
     file: healthCheck,
     find: "if (running !== undefined) return tooLong",
     replace: "",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: healthTests,
       name: "a leader whose healthCheck cannot be interrupted resigns, is not asked again, and closes at once"
@@ -730,7 +762,8 @@ const healthChecks: ReadonlyArray<Mutant> = [
     file: healthCheck,
     find: "fiber.interruptUnsafe() return tooLong",
     replace: "return tooLong",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: healthTests, name: "a check that hangs is interrupted after a second, and another one is asked" }
   },
   {
@@ -739,7 +772,8 @@ const healthChecks: ReadonlyArray<Mutant> = [
     file: health,
     find: "if (failures >= this.candidate.healthFailures)",
     replace: "if (failures > 0)",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: healthTests,
       name: "a leader resigns after 2 failures in a row by default, not earlier"
@@ -751,7 +785,8 @@ const healthChecks: ReadonlyArray<Mutant> = [
     file: campaign,
     find: "} else if (health.isHealthy()) {",
     replace: "} else if (yield* Effect.delay(Effect.sync(health.isHealthy), times.renewInterval)) {",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: healthTests, name: "a candidate whose healthCheck takes 900 ms wins a vacant record at once" }
   },
   {
@@ -760,7 +795,8 @@ const healthChecks: ReadonlyArray<Mutant> = [
     file: healthCheck,
     find: "() => Effect.sync(() => running?.interruptUnsafe())",
     replace: "() => Effect.void",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: healthTests,
       name: "a scope that closes interrupts the running check, and does not wait for it"
@@ -777,7 +813,8 @@ const priorities: ReadonlyArray<Mutant> = [
     file: challenger,
     find: "since + leaseMillis + candidate.priority * leaseStep(leaseMillis)",
     replace: "since + leaseMillis",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: priorityTests,
       name: "the candidate with priority 0 wins before one with 2, not before the lease has ended, in 20 of 20 runs"
@@ -789,7 +826,8 @@ const priorities: ReadonlyArray<Mutant> = [
     file: tenure,
     find: "if (why !== \"resigned\") this.leaving = why",
     replace: "",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: {
       file: priorityTests,
       name: "a leader that was unhealthy wins only after a candidate with the highest value"

@@ -3,6 +3,7 @@
  * occurs twice within a lease, or at a certain moment.
  */
 import type * as Scenario from "../../src/testing/Scenario.ts"
+import { special } from "../simulation/elections.ts"
 import { unsettled } from "../simulation/observers.ts"
 import { scenarios as simulated } from "../simulation/scenarios.ts"
 
@@ -22,4 +23,10 @@ const sluggish: Scenario.Scenario = {
   maxFaults: 60
 }
 
-export const scenarios: Readonly<Record<string, Scenario.Scenario>> = { ...simulated, flapping, sluggish, unsettled }
+export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
+  ...simulated,
+  ...special,
+  flapping,
+  sluggish,
+  unsettled
+}

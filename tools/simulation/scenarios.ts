@@ -1,5 +1,6 @@
 /** The scenarios by name, and for each the faults that must take effect in a long run. */
 import type * as Scenario from "../../src/testing/Scenario.ts"
+import { elections } from "./elections.ts"
 import { aging, losing, narrow, replicated, single } from "./keyValue.ts"
 import { bereft, mixed } from "./mixed.ts"
 import { observers } from "./observers.ts"
@@ -8,6 +9,7 @@ export const scenarios: Readonly<Record<string, Scenario.Scenario>> = {
   mixed,
   observers,
   bereft,
+  elections,
   single,
   replicated,
   losing,
@@ -62,5 +64,6 @@ export const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
     "pending messages miscounted"
   ],
   observers: [...everywhere, ...losses, "late expiry", "marker"],
+  elections: [...everywhere, "rolled back", "store full", "publish denied"],
   bereft: ["consumers lost", "disconnected", "stream lost", "stream recreated from 1"]
 }
