@@ -78,6 +78,21 @@ describe("Election in memory: late writes", () => {
       assert.strictEqual(yield* tagIn(store), "Vacant")
     }))
 
+  test("a win that is stored after renewDeadline is handed back at once", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket()
+      const process = yield* startProcess(store)
+      const { fault, open } = yield* delayed
+      yield* process.link.set(on("put", holdFirst(fault)))
+      const one = yield* stand(process, finish, "one")
+      yield* TestClock.adjust(renewDeadline + 1000)
+      yield* process.link.set(undefined)
+      yield* open
+      yield* TestClock.adjust(1500)
+      assert.isFalse(yield* one.hasWon)
+      assert.strictEqual(yield* tagIn(store), "Vacant")
+    }))
+
   test("an old record of the own nonce, as after a roll-back, is not handed back", () =>
     Effect.gen(function*() {
       const store = yield* openBucket()
