@@ -430,8 +430,7 @@ const liveness: ReadonlyArray<Mutant> = [
     file: stopping,
     find: "report === \"Overrun\" ? wait : Math.min(wait, longestTick)",
     replace: "Math.max(wait, 0 * longestTick)",
-    scenario: "elections",
-    runs: 500,
+    ...byTest,
     test: {
       file: stops,
       name: "an overrun is reported when the lease has ended, although a clock has stopped meanwhile"
@@ -503,8 +502,18 @@ const liveness: ReadonlyArray<Mutant> = [
     file: term,
     find: "state.holding.wonAt + renewDeadline - now : 0",
     replace: "state.holding.lease.sentAt + renewDeadline - now : 0",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: late, name: "do not keep others out: a candidate that may not read the bucket lets another one lead" }
+  },
+  {
+    name: "a win that was stored too late to lead by it is kept",
+    from: "E11: 14 s without a leader after a server that stood still for 40 s",
+    file: campaign,
+    find: "yield* tenure.handBackWin",
+    replace: "",
+    ...byTest,
+    test: { file: late, name: "a win that is stored after renewDeadline is handed back at once" }
   },
   {
     name: "a candidate that could not announce its leadership tries again at once",
@@ -512,7 +521,8 @@ const liveness: ReadonlyArray<Mutant> = [
     file: sittingOut,
     find: "if (tenure.couldNotAnnounce) return 2 * leaseDuration",
     replace: "",
-    ...byTest,
+    scenario: "elections",
+    runs: 500,
     test: { file: late, name: "wait for two leases before they try again" }
   },
   {
@@ -931,7 +941,9 @@ const stepDowns: ReadonlyArray<Mutant> = [
     file: "src/internal/election/stepDownRequests.ts",
     find: "known?.nonce === nonce",
     replace: "known !== undefined",
-    ...inTest("stepDown", "the next leader does not honour the request")
+    ...inTest("stepDown", "the next leader does not honour the request"),
+    scenario: "elections",
+    runs: 500
   },
   {
     name: "a leader that was asked to step down comes straight back",
