@@ -159,7 +159,10 @@ export const versionsOf = ({ bucket, facts }: ElectionHistory, election: string)
   return [...written, ...lost].toSorted((one, two) => one.at - two.at)
 }
 
-/** Consecutive records of one nonce. */
+/**
+ * Consecutive records of one nonce. A candidate that did not learn of its win, as it could not read, can win again with the
+ * same nonce after others have led.
+ */
 export interface Tenure {
   readonly election: string
   readonly nonce: string
@@ -171,17 +174,27 @@ export interface Tenure {
   readonly work: Work | undefined
 }
 
+const consecutive = (versions: ReadonlyArray<Version>): ReadonlyArray<ReadonlyArray<Version>> => {
+  const groups: Array<Array<Version>> = []
+  for (const version of versions) {
+    const last = groups.at(-1)
+    if (last?.[0]?.nonce === version.nonce) last.push(version)
+    else groups.push([version])
+  }
+  return groups
+}
+
 /** The tenures of an election, in order of their wins. */
 export const tenuresOf = (history: ElectionHistory, election: string): ReadonlyArray<Tenure> => {
   const versions = versionsOf(history, election).filter(({ nonce }) => nonce !== "")
   const works = history.works.filter((one) => one.election === election)
-  return [...Map.groupBy(versions, ({ nonce }) => nonce)].flatMap(([nonce, own]) => {
+  return consecutive(versions).flatMap((own) => {
     const held = own.filter(({ state }) => state === "held")
     const [won] = held
     if (won === undefined) return []
     return [{
       election,
-      nonce,
+      nonce: won.nonce,
       candidate: history.candidates.find((one) => one.life.number === won.life && one.election === election),
       held,
       vacant: own.find(({ state }) => state === "vacant"),
