@@ -346,7 +346,7 @@ export interface RegistryTimes {
    * expired instance may be removed at once.
    */
   readonly confirmation?: number | undefined
-  /** The largest lag of `Registry.list` behind the store, on a replicated bucket. Default 0. */
+  /** The largest lag of `Registry.list` behind the store while it has a leader, on a replicated bucket. Default 0. */
   readonly readLag?: number | undefined
 }
 
@@ -503,8 +503,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   until it has settled: `heartbeat + 2.5 s + tolerance` of connected time at one stretch.
  *   After `2 x maxAge + 2 x tolerance` of connected time it must not, even if it never
  *   settles. A time counts as a disturbance if NO instance sends a heartbeat for
- *   half of `maxAge`, because the store may be down, for at most `maxAge` after the store
- *   can have answered. This does not apply to a registry with only one instance.
+ *   half of `maxAge`, because the store may be down, from the last heartbeat on and for at most
+ *   `maxAge` after the store can have answered. This does not apply to a registry with only one instance.
  * - A view adds an instance only if its last heartbeat is at most `maxAge + 2 x tolerance` old,
  *   except in the times in which a list may contain instances that are too old.
  * - `observers keep live instances`: a view (see `Lookup.since`) removes an instance only if
@@ -552,7 +552,9 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * **Gotchas**
  *
- * On a replicated bucket `Registry.list` may lag behind the store: set `readLag`. If a
+ * On a replicated bucket `Registry.list` may lag behind the store: set `readLag`. Times in which
+ * a disruption of the store affects only requests do not count for lags: a replicated bucket has
+ * no leader then, and its copies may lack what it stored last. If a
  * stream is lost or rolled back, record a `lost` removal for EVERY instance that ever
  * registered. Otherwise an old record that is restored is reported as a violation.
  *

@@ -335,6 +335,8 @@ export const survivable: ReadonlyArray<Kind> = [
   "Disconnect",
   "NoStoreLeader",
   "FlappingStore",
+  "FullStore",
+  "RevokedRights",
   "PauseServer",
   "DropConsumers",
   "Lag"

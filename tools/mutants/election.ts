@@ -507,15 +507,6 @@ const liveness: ReadonlyArray<Mutant> = [
     test: { file: late, name: "do not keep others out: a candidate that may not read the bucket lets another one lead" }
   },
   {
-    name: "a win that was stored too late to lead by it is kept",
-    from: "E11: 14 s without a leader after a server that stood still for 40 s",
-    file: campaign,
-    find: "yield* tenure.handBackWin",
-    replace: "",
-    ...byTest,
-    test: { file: late, name: "a win that is stored after renewDeadline is handed back at once" }
-  },
-  {
     name: "a candidate that could not announce its leadership tries again at once",
     from: "E21",
     file: sittingOut,

@@ -86,9 +86,22 @@ export const observers: ReadonlyArray<Mutant> = [
     file: view,
     find: "if (Option.isSome(answer) && answer.value.lastRevision <= view.lastRevision) return view.explained()",
     replace: "if (view.lastRevision > 0) return view.explained()",
-    scenario: "single",
-    runs: 1,
+    scenario: "observers",
+    runs: 300,
     test: { file: tests, name: "is the store's if it does not answer: no instance expires until it is back" }
+  },
+  {
+    name: "another node than the leader explains the silence of all",
+    from: "a replicated bucket on servers without free storage, R25",
+    file: view,
+    find: "Option.filter(({ hasLeader }) => hasLeader)",
+    replace: "Option.filter(({ messages }) => messages > 0)",
+    scenario: "observers",
+    runs: 300,
+    test: {
+      file: tests,
+      name: "is the store's while another node than its leader answers: no instance expires until it has a leader"
+    }
   },
   {
     name: "a view whose watch has died continues without it",

@@ -51,14 +51,37 @@ const valueForm = /^(?:[abcd]|id)-\d+$/
 /** Milliseconds. The clocks of store leaders differ by up to 500 ms, and values expire up to 300 ms late. */
 const longestLateness = 1000
 
-/** Reports values that no process wrote, and entries that should have expired. */
-const judgeFor = (problems: Array<string>, maxAge: number): Judge => (entries, askedAt) => {
+/** A read of a value that was older than `maxAge`. Times are milliseconds since 1970. */
+interface LateRead {
+  readonly key: string
+  readonly created: number
+  readonly askedAt: number
+}
+
+/** Reports values that no process wrote, and records reads of entries that should have expired. */
+const judgeFor = (problems: Array<string>, late: Array<LateRead>, maxAge: number): Judge => (entries, askedAt) => {
   for (const { created, key, value } of entries) {
     const text = decoder.decode(value)
     if (!valueForm.test(text)) problems.push(`"${key}" was read as "${text}", which no process wrote`)
-    const age = askedAt - created.epochMilliseconds
-    if (age > maxAge + longestLateness) problems.push(`"${key}" was read after ${age} ms, but had expired`)
+    if (askedAt - created.epochMilliseconds > maxAge) late.push({ key, created: created.epochMilliseconds, askedAt })
   }
+}
+
+/**
+ * Reports reads of values that had expired. No value expires while the storage is full, because its marker needs space, or while
+ * the server is paused.
+ */
+const tooLate = (
+  late: ReadonlyArray<LateRead>,
+  { disruptions }: Facts,
+  { epoch, maxAge }: { readonly maxAge: number; readonly epoch: number }
+): ReadonlyArray<string> => {
+  const ofStore = disruptions.filter(({ node }) => node === undefined).toSorted((one, two) => one.from - two.from)
+  return late.flatMap(({ askedAt, created, key }) => {
+    let due = created - epoch + maxAge + longestLateness
+    for (const { from, until } of ofStore) if (from <= due) due = Math.max(due, until + longestLateness)
+    return askedAt - epoch <= due ? [] : [`"${key}" was read after ${askedAt - created} ms, but had expired`]
+  })
 }
 
 /** Records a listing as one read of each key: each takes effect at some moment between request and response. */
@@ -278,7 +301,8 @@ const scenario = (
     const ballast = new Map<string, Weights>()
     let written = 0
     const problems: Array<string> = []
-    const judge = judgeFor(problems, maxAge ?? Number.POSITIVE_INFINITY)
+    const late: Array<LateRead> = []
+    const judge = judgeFor(problems, late, maxAge ?? Number.POSITIVE_INFINITY)
     const ages = maxAge === undefined ? {} : { streamMaxAge: maxAge, expiryMarkers: 1000 }
     const options = { bucket, replicas, historySize, ...ages }
     const now = () => Number(clock.monotonicTimeNanosUnsafe())
@@ -334,12 +358,15 @@ const scenario = (
 
     const violations = Effect.gen(function*() {
       // The checker's model has neither losses nor expiry.
+      const facts = yield* simulation.facts
+      const epoch = clock.currentTimeMillisUnsafe() - (yield* simulation.now)
       const story = keepsAll && maxAge === undefined ? Linearizability.check(history) : undefined
       return [
         ...problems,
+        ...(maxAge === undefined ? [] : tooLate(late, facts, { epoch, maxAge })),
         ...(story === undefined || story._tag === "Linearizable" ? [] : [Linearizability.format(story)]),
         ...(yield* atLast),
-        ...(hasBallast ? ballastMissing(yield* simulation.facts, ballast) : [])
+        ...(hasBallast ? ballastMissing(facts, ballast) : [])
       ]
     })
     return { process, violations }

@@ -1,8 +1,9 @@
 /**
  * The scenario of observers. Five machines register instances of three services; those of one service send their
  * heartbeats by hand, and hang at times. Three machines watch the services, and all of them list. While an observer is
- * paused, suspended, cut off or on a bad link, and while the store accepts no heartbeats, for longer than `maxAge` too,
- * no view may lose a live instance, and none may keep a dead one.
+ * paused, suspended, cut off or on a bad link, and while the store is down or has no leader, for longer than `maxAge`
+ * too, no view may lose a live instance, and none may keep a dead one. While the store only refuses heartbeats, instances
+ * may expire.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -40,25 +41,37 @@ interface Pace {
   readonly storeAges: number
   /** Whether all machines run the cleanup. Without it a dead instance is listed until the observers forget it. */
   readonly isCleaned: boolean
+  /** Watches of a replicated bucket continue while the bucket has no leader. */
+  readonly replicas: number
 }
 
 /** The seed chooses one of these. Most outages of a plan are shorter than 30 s, so the shorter `maxAge` meets longer ones. */
 const paces: ReadonlyArray<Pace> = [
-  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), storeAges: 10, isCleaned: true },
-  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: true },
-  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: false },
-  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 2, isCleaned: false }
+  { maxAge: Duration.seconds(30), heartbeat: Duration.seconds(10), storeAges: 10, isCleaned: true, replicas: 1 },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: true, replicas: 1 },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: false, replicas: 1 },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 2, isCleaned: false, replicas: 1 },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: true, replicas: 3 },
+  { maxAge: Duration.seconds(20), heartbeat: Duration.seconds(5), storeAges: 10, isCleaned: false, replicas: 3 }
 ]
+
+/** Milliseconds. The largest lag of a list behind the leader of a replicated bucket: that of the fault, and of a copy. */
+const longestLag = 2500
 
 /** Milliseconds without faults at the end of a run: longer than any view may keep a dead instance. */
 const settleTime = 60_000
 
 const pause = (least: number, most: number) => Effect.flatMap(Random.nextIntBetween(least, most), Effect.sleep)
 
-const registryOn = (node: SimulatedNode, { heartbeat, maxAge, storeAges }: Pace) =>
+const registryOn = (node: SimulatedNode, { heartbeat, maxAge, replicas, storeAges }: Pace) =>
   Registry.layer({ maxAge, heartbeat }).pipe(
     Layer.provide(
-      NatsKVStore.layer({ bucket, streamMaxAge: Duration.times(maxAge, storeAges), expiryMarkers: "1 minute" })
+      NatsKVStore.layer({
+        bucket,
+        replicas,
+        streamMaxAge: Duration.times(maxAge, storeAges),
+        expiryMarkers: "1 minute"
+      })
     ),
     Layer.provide(node.client)
   )
@@ -186,7 +199,10 @@ const scenario = ({ faults, isUnsettling, paces }: Options): Scenario.Scenario =
       process: (node) => Effect.retry(life(history, node, pace), Schedule.spaced("1 second")),
       violations: Effect.map(history.registry(bucket), (recorded) => [
         ...seesNothing(recorded),
-        ...Checks.registryAccuracy(recorded, registryTimes(pace))
+        ...Checks.registryAccuracy(recorded, {
+          ...registryTimes(pace),
+          ...pace.replicas === 1 ? {} : { readLag: longestLag }
+        })
       ])
     }
   })
@@ -197,6 +213,7 @@ export const observers = scenario({
     ...Faults.survivable,
     "FlappingLink",
     "FlappingStore",
+    "FullStore",
     ["LoseStream", [bucket]],
     ["RecreateStream", [bucket]],
     ["RollBack", [bucket]]
@@ -208,6 +225,6 @@ export const observers = scenario({
 /** Observers that never settle. They must still forget dead instances. */
 export const unsettled = scenario({
   faults: ["Crash", "Cut", "Disconnect"],
-  paces: paces.filter(({ isCleaned, storeAges }) => !isCleaned && storeAges > 2),
+  paces: paces.filter(({ isCleaned, replicas, storeAges }) => !isCleaned && storeAges > 2 && replicas === 1),
   isUnsettling: true
 })

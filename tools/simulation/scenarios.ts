@@ -37,6 +37,8 @@ const everywhere = [
   "reply overtaken",
   "disconnected",
   "no store leader",
+  "store full",
+  "publish denied",
   "server paused",
   "consumers lost"
 ]

@@ -245,6 +245,26 @@ describe("the silence of all instances", () => {
   })
 })
 
+describe("the silence of all instances for some seconds", () => {
+  it("does not count as time for a dead instance, from the last heartbeat on", () => {
+    const heartbeats = [
+      ...every("mail/1", 0, 400_000, 4_000).filter(({ at }) => at <= 100_000 || at >= 120_000),
+      ...until(90_000)
+    ]
+    const isListed = (at: number) =>
+      Checks.registryAccuracy({
+        heartbeats,
+        removals: [],
+        lifetimes: [],
+        disruptions: [],
+        lookups: [view(at, true)],
+        end: 400_000
+      }, times).length === 0
+    assert.isTrue(isListed(142_000))
+    assert.isFalse(isListed(142_001))
+  })
+})
+
 describe("a store that refuses writes, and answers reads", () => {
   const refusing = (affects: Checks.Disruption["affects"], from = 95_000, until = 170_000, node?: string) => [
     { node, from, until, affects }
@@ -263,15 +283,32 @@ describe("a store that refuses writes, and answers reads", () => {
   })
 
   it("does not keep a watch from its messages", () => {
-    const removals = [removal(105_000, "deregistered")]
+    const removals = [removal(93_000, "deregistered")]
+    const before = { removals, heartbeats: until(90_000) }
     for (const affects of ["writes", "requests"] as const) {
       for (const node of [undefined, "a"]) {
-        assert.isFalse(
-          mayList(106_100, { removals, heartbeats, disruptions: refusing(affects, 95_000, 170_000, node) })
-        )
+        assert.isFalse(mayList(97_000, { ...before, disruptions: refusing(affects, 95_000, 170_000, node) }))
       }
     }
-    assert.isTrue(mayList(106_100, { removals, heartbeats, disruptions: refusing("everything") }))
+    assert.isTrue(
+      mayList(97_000, { ...before, removals: [removal(94_500, "deregistered")], disruptions: refusing("everything") })
+    )
+  })
+
+  it("delivers what it stored last, before it had no leader, when it has one again", () => {
+    const last = { removals: [removal(94_500, "deregistered")], heartbeats: until(90_000) }
+    const disruptions = refusing("requests", 95_000, 110_000)
+    assert.isTrue(mayList(110_400, { ...last, disruptions }))
+    assert.isFalse(mayList(110_600, { ...last, disruptions }))
+    assert.isFalse(mayList(96_000, { ...last, disruptions: refusing("writes", 95_000, 110_000) }))
+    assert.isFalse(mayList(96_000, { ...last, disruptions: refusing("requests", 95_000, 110_000, "a") }))
+    // The view learns of the removal, and of a heartbeat, after 110 s.
+    assert.isTrue(mayRemove(110_400, { removals: last.removals, disruptions }))
+    assert.isFalse(mayRemove(112_000, { removals: last.removals, disruptions }))
+    const heartbeats = [...until(60_000), { instance: "orders/1", at: 94_500 }]
+    assert.isTrue(mayRemove(97_000, { heartbeats, disruptions }))
+    assert.isFalse(mayRemove(112_000, { heartbeats, disruptions }))
+    assert.isFalse(mayRemove(97_000, { heartbeats, disruptions: refusing("writes", 95_000, 110_000) }))
   })
 
   it("keeps a watch that has lost its consumer from getting another one, if it refuses requests", () => {

@@ -104,6 +104,10 @@ describe("a list", () => {
     assert.strictEqual(verdict(history, 100_500, 100_600, "list", behind), "in")
     assert.strictEqual(verdict(history, 103_500, 103_600, "list", behind), "either")
     assert.strictEqual(verdict(history, 103_501, 103_600, "list", behind), "out")
+    // What it stored last, its copies may receive only when it has a leader again.
+    const disruptions = [{ node: undefined, from: 103_200, until: 110_000, affects: "requests" as const }]
+    assert.strictEqual(verdict({ ...history, disruptions }, 110_300, 110_400, "list", behind), "either")
+    assert.strictEqual(verdict({ ...history, disruptions }, 110_301, 110_400, "list", behind), "out")
   })
 
   it("contains only instances of its service that have sent a heartbeat", () => {

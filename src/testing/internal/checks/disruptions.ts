@@ -2,7 +2,7 @@
  * The disruptions of each node. A disruption of the store is a disruption of every node.
  */
 import type { Disruption, RegistryHistory, RegistryTimes } from "../../Checks.ts"
-import { lastTouching, merge, prolonged, type Span, touches } from "./intervals.ts"
+import { lastTouching, lastUntil, merge, prolonged, type Span, touches } from "./intervals.ts"
 
 /** The time that a node needs after a disruption to reconnect and retry: milliseconds. */
 export const recovery = 3000
@@ -62,8 +62,12 @@ const longestAnswer = 1000
 
 /** The times in which an observer may, and those in which it must suspect the store instead of the instances. */
 export interface Suspicions {
-  /** The times that may count as no time. `unanswered`: when the store may not answer the observer. */
+  /**
+   * The times that may count as no time, from the last heartbeat on. `unanswered`: when the store may not answer the observer.
+   */
   readonly possible: (unanswered: ReadonlyArray<Span>) => ReadonlyArray<Span>
+  /** Until when times may count as no time for an observer at a time: it does not suspect the store at once. */
+  readonly countsUntil: (time: number) => number
   /**
    * The times in which no instance may expire. `unanswered`: when the store cannot answer the observer. `disturbed`: when
    * the observer may miss messages, also of the end of a silence.
@@ -87,13 +91,18 @@ export const suspicionsOf = (history: RegistryHistory, times: RegistryTimes): Su
   const latest = earliest + 3 * tolerance + longestAnswer
   const asking = 2 * tolerance + recovery
   return {
+    countsUntil: (time) => {
+      const last = lastUntil(heartbeats, time)
+      // A silence begins with a heartbeat.
+      return time - last < earliest ? last - 1 : time
+    },
     possible: (unanswered) =>
       heartbeats.flatMap((at, index) => {
-        const from = at + earliest
+        const asks = at + earliest
         const next = heartbeats[index + 1] ?? Number.POSITIVE_INFINITY
-        if (next <= from) return []
-        const answered = lastTouching(unanswered, from, from + asking)?.until ?? from
-        return [{ from, until: Math.min(next, answered + maxAge + asking) }]
+        if (next <= asks) return []
+        const answered = lastTouching(unanswered, asks, asks + asking)?.until ?? asks
+        return [{ from: at, until: Math.min(next, answered + maxAge + asking) }]
       }),
     certain: (unanswered, disturbed) =>
       messages.flatMap((at, index) => {

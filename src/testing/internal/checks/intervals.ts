@@ -54,6 +54,18 @@ export const lastTouching = (merged: ReadonlyArray<Span>, from: number, until: n
 export const touches = (merged: ReadonlyArray<Span>, from: number, until: number): boolean =>
   lastTouching(merged, from, until) !== undefined
 
+/** The time that is `millis` earlier, not counting the merged spans. */
+export const earlierBy = (merged: ReadonlyArray<Span>, time: number, millis: number): number => {
+  let [at, left] = [time, millis]
+  for (let index = countPassing(merged, (span) => span.from < time) - 1; index >= 0; index--) {
+    const { from, until } = merged[index]!
+    if (at - until >= left) break
+    left -= Math.max(0, at - until)
+    at = from
+  }
+  return at - left
+}
+
 /** The duration of the parts of the merged spans between `from` and `until`. */
 export const measure = (merged: ReadonlyArray<Span>, from: number, until: number): number => {
   let sum = 0

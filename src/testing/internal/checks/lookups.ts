@@ -3,7 +3,7 @@
  */
 import type { Lookup, RegistryHistory, RegistryTimes, Rule } from "../../Checks.ts"
 import { recovery } from "./disruptions.ts"
-import { lastBefore, lastUntil, touches } from "./intervals.ts"
+import { earlierBy, lastBefore, lastUntil, touches } from "./intervals.ts"
 import { keptInView, nothingKept, observed, observersOf } from "./observers.ts"
 import { mayBeKept } from "./outages.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
@@ -52,9 +52,10 @@ const forbiddenBy = (
 const isStored = (
   { heartbeats, lost, known }: InstanceTimeline,
   { from, until }: Lookup,
-  { maxAge, readLag = 0 }: RegistryTimes
+  { maxAge }: RegistryTimes,
+  { lag }: Leeway
 ): boolean => {
-  const last = lastUntil(heartbeats, from - readLag)
+  const last = lastUntil(heartbeats, from - lag)
   // Records may be removed by age from twice `maxAge` on, without a marker.
   return last > Math.max(until - 2 * maxAge, lastUntil(known, until), lastUntil(lost, until))
 }
@@ -125,7 +126,9 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
 
   const lacking = (lookup: Lookup, record: InstanceTimeline, leeway: Leeway, isKept: boolean) => {
     const { from, how, node, until } = lookup
-    if (isKept && isStored(record, lookup, times)) return unlike(record, lookup, lastUntil(record.heartbeats, until))
+    if (isKept && isStored(record, lookup, times, leeway)) {
+      return unlike(record, lookup, lastUntil(record.heartbeats, until))
+    }
     // After a disturbance, an observer may not know all instances. Those that it knew are judged by `observed`.
     if (how === "watch" && touches(observers.disturbed(node), from - settling, until)) return undefined
     const lastHeartbeat = requiredBy(record, lookup, maxAge, leeway)
@@ -153,7 +156,8 @@ export const lookups = (history: RegistryHistory, times: RegistryTimes, records:
 
   const each = history.lookups.flatMap((lookup) => {
     const isWatch = lookup.how === "watch"
-    const leeway = isWatch ? { age: 2 * tolerance, lag: tolerance } : { age: tolerance, lag: readLag }
+    const lag = lookup.from - earlierBy(observers.leaderless, lookup.from, isWatch ? tolerance : readLag)
+    const leeway = { age: isWatch ? 2 * tolerance : tolerance, lag }
     const listed = new Set(lookup.instances)
     const { kept, seen } = isWatch ? nothingKept : keptInView(views, lookup)
     const judged = records.ofService(lookup.service).map((record) =>

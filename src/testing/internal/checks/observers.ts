@@ -16,7 +16,17 @@ import {
   suspicionsOf,
   unsettledOf
 } from "./disruptions.ts"
-import { countUntil, lastTouching, lastUntil, measure, merge, prolonged, type Span, touches } from "./intervals.ts"
+import {
+  countUntil,
+  earlierBy,
+  lastTouching,
+  lastUntil,
+  measure,
+  merge,
+  prolonged,
+  type Span,
+  touches
+} from "./intervals.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
 import { heartbeat, type InstanceTimeline, type Timelines } from "./timelines.ts"
 import type { View, Views } from "./views.ts"
@@ -42,6 +52,11 @@ export interface Observers {
   readonly unsettled: DisruptionsOf
   /** The outages of the store that every observer notices. */
   readonly outages: ReadonlyArray<Span>
+  /**
+   * When the copies of a replicated bucket had no leader: they receive what it had stored last only afterwards. So a lag does
+   * not count these times.
+   */
+  readonly leaderless: ReadonlyArray<Span>
   /** The times in which no view of a node may remove an instance by age: all are silent, and the store does not answer. */
   readonly suspicions: DisruptionsOf
 }
@@ -64,26 +79,33 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   // The tolerance is part of the bound, and not of each disturbance: there can be many.
   const disconnected = onceForEach(until(recovery))
   // With only one instance, an observer suspects the instance and not the store.
-  const { certain, possible } = suspicionsOf(history, times)
+  const { certain, countsUntil, possible } = suspicionsOf(history, times)
   const isAlone = records.all.size < 2
   const unsure = onceForEach((node) =>
     merge([...disconnected(node), ...isAlone ? [] : possible(merge([...disturbed(node), ...unanswered(node)]))])
   )
   const suspicions = onceForEach((node) => merge(certain(unanswered(node), disturbed(node))))
   const settling = settlingOf(times) + tolerance
-  const isUnsure = ({ from, node }: Lookup, since: number): boolean => touches(unsure(node), since, from)
-  const mayKeep = ({ from, node }: Lookup, lastHeartbeat: number): boolean => {
+  const isUnsure = ({ from, node }: Lookup, since: number): boolean => {
+    const counted = countsUntil(from)
+    return touches(disconnected(node), since, from) || (since <= counted && touches(unsure(node), since, counted))
+  }
+  const mayKeep = (lookup: Lookup, lastHeartbeat: number): boolean => {
     if (lastHeartbeat === none) return false
-    const missed = unsure(node)
-    const connected = from - lastHeartbeat - measure(missed, lastHeartbeat, from)
-    const isSettling = touches(missed, from - settling, from)
-    return connected <= (isSettling ? 2 * maxAge : maxAge) + 2 * tolerance
+    const { from, node } = lookup
+    const counted = Math.max(lastHeartbeat, countsUntil(from))
+    const missed = measure(unsure(node), lastHeartbeat, counted) + measure(disconnected(node), counted, from)
+    const connected = from - lastHeartbeat - missed
+    return connected <= (isUnsure(lookup, from - settling) ? 2 * maxAge : maxAge) + 2 * tolerance
   }
   const outages = merge(history.disruptions.filter((one) => one.node === undefined && affectsAll(one)))
     .filter(({ from, until }) => until - from >= noticed)
   const unsettled = unsettledOf(history.disruptions, late)
   const own = ownDisruptionsOf(history.disruptions)
-  return { disturbed, isUnsure, mayKeep, outages, own, suspicions, unsettled }
+  const leaderless = merge(
+    history.disruptions.filter(({ affects, node }) => node === undefined && affects === "requests")
+  )
+  return { disturbed, isUnsure, leaderless, mayKeep, outages, own, suspicions, unsettled }
 }
 
 // ------------------------------------------------------------ observers keep live instances
@@ -107,10 +129,10 @@ const isRemoved = (
   { known, lost }: InstanceTimeline,
   { after, before }: Step,
   times: RegistryTimes,
-  disturbed: ReadonlyArray<Span>
+  { disturbed, leaderless }: Observers
 ): boolean => {
-  const missing = lastTouching(disturbed, before.until - times.tolerance, before.until)
-  const seenUntil = (missing?.from ?? before.until) - times.tolerance
+  const missing = lastTouching(disturbed(after.node), before.until - times.tolerance, before.until)
+  const seenUntil = earlierBy(leaderless, missing?.from ?? before.until, times.tolerance)
   const since = (at: ReadonlyArray<number>, from: number) => countUntil(at, after.until) > countUntil(at, from)
   // After a loss of the stream live instances register again, and the observer has to find the new stream.
   return since(known, seenUntil) || since(lost, seenUntil - times.maxAge - settlingOf(times))
@@ -126,7 +148,7 @@ const mayHaveExpired = (
   { heartbeats }: InstanceTimeline,
   { after, before, listedSince }: Step,
   times: RegistryTimes,
-  { disturbed, outages: known, own }: Observers
+  { disturbed, leaderless, outages: known, own }: Observers
 ): boolean => {
   const { maxAge, tolerance } = times
   const missed = disturbed(after.node)
@@ -145,7 +167,10 @@ const mayHaveExpired = (
     const isSettling = settle !== undefined && !touches(own(after.node), settle.from, at)
     return age > (isSettling ? 2 * maxAge : maxAge) - 2 * tolerance
   }
-  const lateBy = (at: number) => touches(missed, at - tolerance, at + tolerance) ? 2 * tolerance + recovery : tolerance
+  const lateBy = (at: number) => {
+    const late = touches(missed, at - tolerance, at + tolerance) ? 2 * tolerance + recovery : tolerance
+    return Math.max(late, (lastTouching(leaderless, at, at + tolerance)?.until ?? at) - at + late)
+  }
   const first = Math.max(0, countUntil(heartbeats, before.until - 2 * tolerance - recovery) - 1)
   for (let index = first; index < heartbeats.length && heartbeats[index]! <= after.until; index++) {
     const last = heartbeats[index]!
@@ -200,7 +225,7 @@ const changesOf = (
   const found: Array<Finding> = []
   const remove = (instance: string, step: Step) => {
     const heard = heardOf(records, instance, step.after)
-    if (heard === undefined || isRemoved(heard.record, step, times, observers.disturbed(step.after.node))) return
+    if (heard === undefined || isRemoved(heard.record, step, times, observers)) return
     if (mustSuspect(step, observers) || !mayHaveExpired(heard.record, step, times, observers)) {
       found.push(forgotten(heard.record, step, heard.last))
     }
