@@ -2,6 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -292,6 +293,92 @@ describe("a view that ends", () => {
         yield* Scope.close(scope, Exit.void)
       }))
   }
+})
+
+describe("the view of lists, if it ends", () => {
+  /** A registry whose first watch can be made to fail, with an instance, after its first list. */
+  const failing = Effect.gen(function*() {
+    const store = yield* openBucket()
+    const denied = yield* Deferred.make<never, KVStore.KVStoreError>()
+    let watches = 0
+    const layer = Layer.succeed(KVStore.KVStore, {
+      ...store,
+      watch: (filter = ">", options) =>
+        Stream.suspend(() =>
+          watches++ === 0
+            ? Stream.interruptWhen(store.watch(filter, options), Deferred.await(denied))
+            : store.watch(filter, options)
+        )
+    })
+    const registry = yield* Effect.provide(
+      Registry.Registry,
+      yield* Layer.build(Layer.provide(Registry.layer(), layer))
+    )
+    const owner = yield* startProcess(store, defaults)
+    yield* owner.enter(named("orders", "one"))
+    const list = Effect.map(registry.list("orders"), (all) => all.map(({ instanceId }) => instanceId))
+    assert.deepStrictEqual(yield* list, ["one"])
+    yield* again(20, TestClock.adjust("50 millis"))
+    const fail = Deferred.fail(
+      denied,
+      new KVStore.KVStoreError({
+        bucket: "a",
+        operation: "watch",
+        key: ">",
+        reason: new KVStore.PermissionDenied({ subject: "a" })
+      })
+    )
+    /** A subscriber that does not go on reading. */
+    const subscribed = Effect.forkScoped(Stream.runForEach(registry.watch("orders"), () => Effect.never))
+    return { fail, list, owner, subscribed, watches: () => watches }
+  })
+
+  test("is replaced with the next list after 5 seconds", () =>
+    Effect.gen(function*() {
+      const { fail, list, watches } = yield* failing
+      yield* fail
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(yield* list, ["one"])
+      yield* again(20, TestClock.adjust("10 millis"))
+      assert.strictEqual(watches(), 1)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* list, ["one"])
+      yield* again(20, TestClock.adjust("50 millis"))
+      assert.strictEqual(watches(), 2)
+    }))
+
+  test("keeps no instance in later lists, and expires none, also while a subscriber does not read its end", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { fail, list, owner, subscribed } = yield* failing
+        yield* subscribed
+        yield* again(20, TestClock.adjust("50 millis"))
+        yield* kill(owner)
+        yield* TestClock.adjust("20 seconds")
+        yield* fail
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(yield* list, [])
+        assert.deepStrictEqual(log.lines.filter((line) => line.includes("expired: ")), [])
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+    }))
+
+  test("keeps no instance in later lists, and expires none", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { fail, list, owner } = yield* failing
+        yield* fail
+        for (let second = 0; second < 60; second += 5) {
+          yield* TestClock.adjust("5 seconds")
+          assert.deepStrictEqual(yield* list, ["one"])
+        }
+        assert.deepStrictEqual(log.lines.filter((line) => line.includes("expired: ")), [])
+        yield* kill(owner)
+        yield* TestClock.adjust("31 seconds")
+        assert.deepStrictEqual(yield* list, [])
+      }).pipe(Effect.scoped, Effect.provide(log.layer))
+    }))
 })
 
 const watchesOf = ({ link }: Process) => link.calls.filter(({ operation }) => operation === "watch").length

@@ -15,6 +15,9 @@ import * as view from "./view.ts"
 /** How long a list keeps the view: the next list knows then what was live, also if its records are old or lost. */
 const keptFor = Duration.seconds(30)
 
+/** How long lists create no view after one has failed: a process without the right to watch lists without a view. */
+const pauseAfterFailure = Duration.seconds(5)
+
 export interface SharedView {
   /** The view until the scope closes. It is created if there is none. */
   readonly get: Effect.Effect<view.RegistryView, never, Scope.Scope>
@@ -42,28 +45,35 @@ export const make = Effect.fnUntraced(function*(
           if (current === made) current = undefined
         })
     )
+  // After the view has failed, all its subscribers fail, and the next one creates a new view.
+  const onFailed = Effect.suspend(() => {
+    current = undefined
+    return RcRef.invalidate(shared)
+  })
   const shared: RcRef.RcRef<view.RegistryView> = yield* RcRef.make({
-    // After the view has failed, all its subscribers fail, and the next one creates a new view.
-    acquire: Effect.flatMap(
-      view.make(access, Duration.toMillis(heartbeat), Effect.suspend(() => RcRef.invalidate(shared))),
-      opened
-    )
+    acquire: Effect.flatMap(view.make(access, Duration.toMillis(heartbeat), onFailed), opened)
   })
 
   let keptUntil = Number.NEGATIVE_INFINITY
   let isKept = false
+  let nextAt = Number.NEGATIVE_INFINITY
   const left = () => keptUntil - monotonicMillis(clock)
   const wait: Effect.Effect<void> = Effect.suspend(() =>
     left() > 0 ? Effect.andThen(Effect.sleep(wholeMillis(left())), wait) : Effect.void
   )
-  const keeping = Effect.scoped(Effect.andThen(RcRef.get(shared), wait)).pipe(
+  const pause = () => {
+    nextAt = monotonicMillis(clock) + Duration.toMillis(pauseAfterFailure)
+  }
+  const keeping = Effect.scoped(
+    Effect.flatMap(RcRef.get(shared), ({ ended }) => Effect.raceFirst(wait, Effect.map(ended, pause)))
+  ).pipe(
     Effect.ensuring(Effect.sync(() => {
       isKept = false
     }))
   )
   const keep = Effect.suspend(() => {
     keptUntil = monotonicMillis(clock) + Duration.toMillis(keptFor)
-    if (isKept) return Effect.void
+    if (isKept || monotonicMillis(clock) < nextAt) return Effect.void
     isKept = true
     return Effect.asVoid(Scope.provide(forkReported("the view of a list", keeping), scope))
   })

@@ -57,6 +57,8 @@ export interface RegistryView {
   readonly known: () => Known | undefined
   /** This process has removed a record: the message of it comes later. */
   readonly removed: (key: string) => void
+  /** Waits until a part of the view has failed. */
+  readonly ended: Effect.Effect<void>
 }
 
 const removalReasons = { delete: "deregistered", purge: "cleanedUp", expire: "expired", reset: "reset" } as const
@@ -381,12 +383,15 @@ export const make = Effect.fnUntraced(function*(
     counts: yield* InstanceCounts.make(bucket)
   }
   const annotated = annotate("Registry", { bucket })
+  const ended = Effect.asVoid(Effect.exit(Deferred.await(shared.failed)))
+  // The other parts end, too: a view without its watch expires no instance.
   const run = (what: string, part: Effect.Effect<unknown, KVStoreError>) =>
-    annotated(forkReported(what, guarded(shared, onFailed, part)))
+    annotated(forkReported(what, guarded(shared, onFailed, Effect.raceFirst(part, ended))))
   yield* run("the registry's watch", follow(shared))
   yield* run("the registry's timer", expire(shared, longestPauseOf(heartbeat)))
   yield* run("the reach of the registry", followReach(shared))
   return {
+    ended,
     watch: (serviceName) => subscribe(shared, serviceName),
     isLive: (key) => shared.view.live.has(key),
     keys: () => shared.view.live.keys(),
