@@ -287,7 +287,8 @@ const ready = (history: ElectionHistory, candidate: Candidate): ReadonlyArray<Sp
     before.push(kind)
     if (kind === "campaigning" || kind === "inVain") {
       close(at)
-      since = at + longest(history, sitsOut(candidate, before))
+      // By the monotonic clock, which may not advance while the machine is suspended.
+      since = lasting(stopsOf(history, candidate.life.node), at, longest(history, sitsOut(candidate, before)))
       if (kind === "campaigning") before = []
     } else if (kind === "elected") close(at)
   }
