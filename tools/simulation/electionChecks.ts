@@ -208,7 +208,7 @@ export const leases = (history: ElectionHistory): Texts => {
 /** Leadership is handed over when the work has stopped, not earlier (E23). */
 export const handOvers = (history: ElectionHistory): Texts =>
   history.elections.flatMap((election) =>
-    tenuresOf(history, election).flatMap(({ vacant, work }) =>
+    protectedTenures(history, election).flatMap(({ vacant, work }) =>
       vacant === undefined || work === undefined || (work.until ?? history.end) <= vacant.at
         ? []
         : [`${work.node} handed over "${election}" at ${inSeconds(vacant.at)}, while its work was running`]
@@ -352,7 +352,7 @@ export const progress = (history: ElectionHistory): Texts =>
 /** Leadership is renewed for at most `stopTimeout` while the work stops, and not at all after it has stopped (E23). */
 export const releases = (history: ElectionHistory): Texts =>
   history.elections.flatMap((election) =>
-    tenuresOf(history, election).flatMap(({ candidate, held, work }) => {
+    protectedTenures(history, election).flatMap(({ candidate, held, work }) => {
       if (candidate === undefined) return []
       const { life: { node }, stopTimeout } = candidate
       const disturbed = bare(history, node)
@@ -445,7 +445,7 @@ const ends: ReadonlyArray<LineKind> = ["handedOver", "notHandedOver", "lost"]
 /** The beginning and the end of each term are logged. */
 export const reports = (history: ElectionHistory): Texts =>
   history.elections.flatMap((election) =>
-    tenuresOf(history, election).flatMap(({ candidate, held, work }) => {
+    protectedTenures(history, election).flatMap(({ candidate, held, work }) => {
       if (candidate === undefined) return []
       const { life, renewDeadline } = candidate
       const lines = linesOf(history, candidate)
@@ -517,7 +517,7 @@ export const requests = (history: ElectionHistory): Texts => {
     nonce: (JSON.parse(decoder.decode(value)) as { readonly nonce: string }).nonce
   }))
   return history.elections.flatMap((election) =>
-    tenuresOf(history, election).flatMap(({ candidate, nonce, work }) => {
+    protectedTenures(history, election).flatMap(({ candidate, nonce, work }) => {
       if (candidate === undefined || work === undefined) return []
       const until = work.until ?? history.end
       const line = linesOf(history, candidate).find(({ at, kind }) =>
@@ -556,11 +556,12 @@ export const turns = (history: ElectionHistory): Texts =>
   history.candidates.flatMap((candidate) => {
     const { election, life: { node, number } } = candidate
     const tenures = tenuresOf(history, election).filter(({ held }) => held[0]!.life === number)
+    const unprotected = unprotectedTimes(history)
     return linesOf(history, candidate).flatMap((line, index, lines) => {
       const { at } = line
       const own = tenures.findLast(({ held }) => held[0]!.at <= at)
       const next = tenures.find(({ held }) => held[0]!.at > at)
-      if (own === undefined || next === undefined) return []
+      if (own === undefined || next === undefined || isUnprotected(history, unprotected, own)) return []
       const since = lines.slice(0, index).findLastIndex(({ kind }) => kind === "elected")
       const isAsked = lines.slice(Math.max(0, since), index).some(({ kind }) =>
         kind === "unhealthy" || kind === "steppingDown"
