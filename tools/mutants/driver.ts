@@ -1,5 +1,5 @@
 /** Bugs of watches, listings, requests and the store's clock. Those of pulls are in `pulls.ts`. */
-import type { Mutant } from "./models.ts"
+import { byTest, type Mutant } from "./models.ts"
 
 const arrivals = "src/internal/nats/jetstream/arrivals.ts"
 const consumer = "src/internal/nats/jetstream/consumer.ts"
@@ -428,6 +428,30 @@ export const driver: ReadonlyArray<Mutant> = [
     test: {
       file: "test/internal/nats/headerBlock.test.ts",
       name: "keeps white space of Unicode at the ends of a value, which can be that of a key"
+    }
+  },
+  {
+    name: "a denial is taken for that of the only request under way",
+    from: "K37, a denial that arrived after its request was given up",
+    file: requester,
+    find: "if (refused === 1 && !isEarlier)",
+    replace: "if (refused === 1)",
+    ...byTest,
+    test: {
+      file: "test/internal/nats/jetstream/requester.test.ts",
+      name: "a denial can be that of an earlier request, which was given up before its answer"
+    }
+  },
+  {
+    name: "a watch resumes by the state of a copy that lags behind",
+    from: "K24, a replicated stream without a leader",
+    file: "src/internal/nats/bucket/bucket.ts",
+    find: "follow({ ...following, info: leaderInfo,",
+    replace: "follow({ ...following,",
+    ...byTest,
+    test: {
+      file: "test/testing/refusing.test.ts",
+      name: "with replicas does not let a watch that restarts take a copy that lags behind for a stream rolled back"
     }
   }
 ]

@@ -1,5 +1,5 @@
 /** Planted bugs of observers: expiries while they are cut off, paused or late. */
-import type { Mutant } from "./models.ts"
+import { byTest, type Mutant } from "./models.ts"
 
 const state = "src/internal/registry/viewState.ts"
 const view = "src/internal/registry/view.ts"
@@ -161,6 +161,27 @@ export const observers: ReadonlyArray<Mutant> = [
     scenario: "single",
     runs: 1,
     test: { file: tests, name: "lists all instances right after an outage of 35 s, during which it tried to list" }
+  },
+  {
+    name: "a view that has failed is kept for lists",
+    from: "a process that lists often, whose right to read was taken away for some seconds, R24",
+    file: "src/internal/registry/sharedView.ts",
+    find: "Effect.raceFirst(wait, Effect.map(ended, pause))",
+    replace: "Effect.raceFirst(wait, Effect.andThen(Effect.map(ended, pause), Effect.never))",
+    ...byTest,
+    test: { file: tests, name: "is replaced with the next list after 5 seconds" }
+  },
+  {
+    name: "the timer of a view that has failed continues",
+    from: "live instances that were logged as expired, R25",
+    file: view,
+    find: "Effect.raceFirst(part, ended)",
+    replace: "part",
+    ...byTest,
+    test: {
+      file: tests,
+      name: "keeps no instance in later lists, and expires none, also while a subscriber does not read its end"
+    }
   },
   {
     name: "the changes of a slow subscriber are kept without a limit",
