@@ -12,14 +12,14 @@ import { expected, scenarios } from "../../tools/simulation/scenarios.ts"
 
 /**
  * The number of runs of each scenario. `mixed` has every kind of fault except `NarrowLink`, the others have some. 60 runs
- * of `observers` take 9 s, 40 of `elections` as long.
+ * of `observers` take 6 s, 120 of `elections` as long. The long tests run thousands of each.
  */
 const otherRuns = 60
 const runsOf: Readonly<Record<string, number>> = {
-  mixed: 1200,
+  mixed: 400,
   // A write without an answer as the leader changes takes effect about once in eighty runs (25 of 2,000).
   replicated: 320,
-  elections: 40
+  elections: 120
 }
 
 const millisPerHour = 3_600_000
