@@ -39,6 +39,8 @@ export const makeServer = Effect.map(Clock.Clock, (clock) => {
   const state = {
     pending: 0,
     infoFails: undefined as KVStoreReason | undefined,
+    /** Whether the request for the information of the stream has no answer, for 5 s. */
+    isInfoSilent: false,
     /** Keys that have a message in the stream, for comparisons. */
     present: [] as ReadonlyArray<string>,
     comparisons: 0,
@@ -211,6 +213,9 @@ export const startWatch = Effect.fnUntraced(function*(
     silentRemoval: () => "expire",
     info: Effect.suspend(() => {
       server.state.infos++
+      if (server.state.isInfoSilent) {
+        return Effect.andThen(Effect.sleep("5 seconds"), Effect.fail(new Unavailable({ problem: "no answer in time" })))
+      }
       return server.state.infoFails === undefined
         ? Effect.succeed({
           ...server.stream,

@@ -453,5 +453,17 @@ export const driver: ReadonlyArray<Mutant> = [
       file: "test/testing/refusing.test.ts",
       name: "with replicas does not let a watch that restarts take a copy that lags behind for a stream rolled back"
     }
+  },
+  {
+    name: "a watch waits for the answer to its search",
+    from: "events 5 s late in a replicated bucket whose leader changed, K23",
+    file: "src/internal/nats/bucket/watch.ts",
+    find: "Effect.timeoutOption(sameStream(options, progress), longestSearch)",
+    replace: "Effect.asSome(sameStream(options, progress))",
+    ...byTest,
+    test: {
+      file: "test/internal/nats/bucket/watchGaps.test.ts",
+      name: "does not wait for the answer to its search for more than a second, and searches again"
+    }
   }
 ]

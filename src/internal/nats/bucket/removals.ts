@@ -21,6 +21,34 @@ import type { WatchProgress } from "./watchState.ts"
 const soonestSearch = 40_000
 const latestSearch = 50_000
 
+/** A search that the stream's leader has not answered is repeated after this time, in milliseconds. */
+const repeatAfter = 5000
+
+/** When a connected watch searches. */
+class NextSearch {
+  private readonly clock: Clock.Clock
+  private readonly random: Random.Random
+  private due = 0
+
+  constructor(clock: Clock.Clock, random: Random.Random) {
+    this.clock = clock
+    this.random = random
+    this.afterPause()
+  }
+
+  get isDue(): boolean {
+    return monotonicMillis(this.clock) >= this.due
+  }
+
+  after(millis: number): void {
+    this.due = monotonicMillis(this.clock) + millis
+  }
+
+  afterPause(): void {
+    this.after(soonestSearch + this.random.nextDoubleUnsafe() * (latestSearch - soonestSearch))
+  }
+}
+
 /** Up to this number of keys that seem to be removed, each is read; above it, the names are requested again. */
 const mostReads = 100
 
@@ -48,6 +76,8 @@ export interface Removals {
   readonly ofAll: (info: StreamInfo) => Effect.Effect<void, KVStoreReason>
   /** Whether a connected watch has to look for removed keys now. */
   readonly isDue: () => boolean
+  /** The information of the stream, which a search needs, cannot be had now: the search is due some seconds later. */
+  readonly postpone: () => void
   /** Looks for removed keys, unless the stream has not changed. `now` is its current information. */
   readonly search: (now: StreamInfo) => Effect.Effect<void, KVStoreReason>
 }
@@ -59,8 +89,7 @@ export const make = Effect.fnUntraced(function*(
   const { filters, give, js, prefix, read, stream, timeout } = options
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
-  const pause = () => soonestSearch + random.nextDoubleUnsafe() * (latestSearch - soonestSearch)
-  let due = monotonicMillis(clock) + pause()
+  const next = new NextSearch(clock, random)
   let searched: StreamInfo | undefined
 
   const names = Effect.map(
@@ -104,10 +133,11 @@ export const make = Effect.fnUntraced(function*(
           })
           : Effect.void
       ),
-    isDue: () => progress.isReady && progress.hasGiven && monotonicMillis(clock) >= due,
+    isDue: () => progress.isReady && progress.hasGiven && next.isDue,
+    postpone: () => next.after(repeatAfter),
     search: (now) =>
       Effect.suspend(() => {
-        due = monotonicMillis(clock) + pause()
+        next.afterPause()
         if (isSame(searched, now)) return Effect.void
         return Effect.flatMap(names, ({ lastRevision, present }) => {
           // An answer from before a message that the reader has would lack its key.

@@ -10,6 +10,7 @@ import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -45,6 +46,9 @@ const longestPause = Duration.seconds(1)
 
 /** The longest timeout of the requests for a watch's consumer, in milliseconds. See `requestTimeout`. */
 const longestQuestion = 1000
+
+/** A search for removed keys waits at most this long for the information of the stream: messages wait meanwhile. */
+const longestSearch = Duration.seconds(1)
 
 /** If messages are delayed by more than this, a marker may have expired unseen: the keys are compared again. */
 const patience = Duration.millis(500)
@@ -163,7 +167,12 @@ const caughtUp = ({ consumer, info, options, outbox, progress, removals }: Sessi
 /** Processes arrivals, then gives the events to the reader. */
 const processing = (session: Session, whenCaughtUp: () => Work | undefined) => {
   const { isWanted, options, outbox, progress, removals } = session
-  const search = Effect.andThen(Effect.flatMap(sameStream(options, progress), removals.search), outbox.flush)
+  const sought = Effect.timeoutOption(sameStream(options, progress), longestSearch).pipe(
+    // Without a leader the stream has nothing new, and its consumer shows that it is in reach.
+    Effect.catchIf(isTransient, () => Effect.succeedNone),
+    Effect.flatMap(Option.match({ onNone: () => Effect.sync(removals.postpone), onSome: removals.search }))
+  )
+  const search = Effect.andThen(sought, outbox.flush)
   const onMessage = ({ message: received, place }: Extract<Arrival, { readonly _tag: "Message" }>) => {
     const message = fromDelivered(received, place, options.prefix)
     options.saw(message.revision)

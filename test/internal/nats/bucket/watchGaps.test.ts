@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
+import { Unavailable } from "../../../../src/KVStoreError.ts"
 import { type FakeConsumer, keepAlive, makeServer, pass, settle, startWatch } from "../../../support/fakeServer.ts"
 
 describe("a watch after a gap", () => {
@@ -382,6 +383,41 @@ describe("a connected watch", () => {
       Object.assign(server.stream, { created: "2026-11-02T00:00:00Z", lastRevision: 200 })
       yield* minute
       assert.strictEqual(restarts[0], "reset")
+    }))
+
+  it.effect("does not wait for the answer to its search for more than a second, and searches again", () =>
+    Effect.gen(function*() {
+      const { restarts, server, words } = yield* watching
+      server.state.isInfoSilent = true
+      const before = server.state.infos
+      for (let n = 3; n <= 62; n++) {
+        server.stream.lastRevision = 100 + n
+        server.consumers[0]!.value(100 + n, n, 0, "b")
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        assert.strictEqual(words.length, n + 1, `message ${n}`)
+      }
+      assert.isAbove(server.state.infos, before + 1, "it has searched several times")
+      assert.deepStrictEqual(restarts, [])
+      server.state.isInfoSilent = false
+      server.state.present = ["b"]
+      server.state.messages = 1
+      yield* keepAlive(server.consumers[0]!, 62, 7)
+      assert.deepStrictEqual([words.at(-1), restarts], ["expire a@101", []])
+    }))
+
+  it.effect("is not interrupted if the stream has no leader when it searches", () =>
+    Effect.gen(function*() {
+      const { minute, restarts, server, words } = yield* watching
+      server.state.infoFails = new Unavailable({ problem: "the stream has no leader" })
+      yield* minute
+      assert.isAbove(server.state.infos, 2)
+      assert.deepStrictEqual(restarts, [])
+      server.state.infoFails = undefined
+      server.state.present = ["b"]
+      server.state.messages = 1
+      yield* keepAlive(server.consumers[0]!, 2, 7)
+      assert.deepStrictEqual([words.at(-1), restarts], ["expire a@101", []])
     }))
 
   it.effect("looks for nothing if it has emitted no key", () =>
