@@ -43,7 +43,7 @@ const loginOf = ({ credentials, password }: Way): NatsClient.Login => {
 }
 
 const current = (servers: ReadonlyArray<string>, way: Way) =>
-  NatsClient.layer({ servers, ...soon, ...loginOf(way), ...(way.tls === undefined ? {} : { tls: way.tls }) })
+  NatsClient.layer({ servers, ...soon, waitOnFirstConnect: true, ...loginOf(way), ...(way.tls === undefined ? {} : { tls: way.tls }) })
 
 /** The client compares certificates with the name `localhost`. Its types lack the option of Node that prevents it. */
 const withoutNames = (tls: object): object => ({ ...tls, checkServerIdentity: () => undefined })
@@ -57,7 +57,9 @@ const legacy = (servers: ReadonlyArray<string>, { credentials, password, tls }: 
           maxReconnectAttempts: -1,
           ignoreAuthErrorAbort: true,
           reconnectTimeWait: 50,
+          // An attempt is short, for the errors of reconnects. On a busy machine, the first one can take longer.
           timeout: Duration.toMillis(soon.connectTimeout),
+          waitOnFirstConnect: true,
           ...(password === undefined ? {} : { user: "orders", pass: password }),
           ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(bytes(credentials)) }),
           ...(tls === undefined ? {} : { tls: withoutNames(tls) })
