@@ -43,7 +43,13 @@ const loginOf = ({ credentials, password }: Way): NatsClient.Login => {
 }
 
 const current = (servers: ReadonlyArray<string>, way: Way) =>
-  NatsClient.layer({ servers, ...soon, waitOnFirstConnect: true, ...loginOf(way), ...(way.tls === undefined ? {} : { tls: way.tls }) })
+  NatsClient.layer({
+    servers,
+    ...soon,
+    waitOnFirstConnect: true,
+    ...loginOf(way),
+    ...(way.tls === undefined ? {} : { tls: way.tls })
+  })
 
 /** The client compares certificates with the name `localhost`. Its types lack the option of Node that prevents it. */
 const withoutNames = (tls: object): object => ({ ...tls, checkServerIdentity: () => undefined })

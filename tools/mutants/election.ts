@@ -500,8 +500,8 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "renewals extend the time for the announcement",
     from: "E11: a winner that may write its record, and not read the bucket, held the election in 100 of 100 runs",
     file: term,
-    find: "state.holding.wonAt + renewDeadline - now : 0",
-    replace: "state.holding.lease.sentAt + renewDeadline - now : 0",
+    find: "const announceBy = ({ wonAt }: Holding, renewDeadline: number): number => wonAt + renewDeadline",
+    replace: "const announceBy = ({ lease }: Holding, renewDeadline: number): number => lease.sentAt + renewDeadline",
     scenario: "elections",
     runs: 500,
     test: { file: late, name: "do not keep others out: a candidate that may not read the bucket lets another one lead" }
@@ -551,8 +551,8 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "a win that is observed after its deadline is not handed back",
     from: "E28: a store that stood still for 40 s, and a leader that had crashed",
     file: term,
-    find: "const isUnused = !hasLed &&",
-    replace: "const isUnused = hasLed &&",
+    find: "holdingOf(state)?.hasLed === false && typeof",
+    replace: "holdingOf(state)?.hasLed === true && typeof",
     ...byTest,
     test: {
       file: late,

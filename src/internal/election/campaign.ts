@@ -180,7 +180,7 @@ const announce = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<Won |
   Effect.gen(function*() {
     const { failures, services } = campaigning
     let failure: KVStoreError | undefined
-    while (tenure.untilAnnounced > 0) {
+    while (tenure.canAnnounce) {
       const told = yield* Effect.result(readToken(services, tenure))
       if (Result.isFailure(told)) {
         failure = told.failure

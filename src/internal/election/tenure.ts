@@ -121,33 +121,24 @@ export class Tenure {
     return Term.holdingOf(this.state) !== undefined
   }
 
-  /** Whether leadership was announced: only then the candidate has led. */
-  private isAnnounced = false
+  /** Whether leadership can still be announced. */
+  get canAnnounce(): boolean {
+    return this.step(Term.canAnnounce(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
+  }
 
   /** Announces leadership. False if it is too late. */
   announce(): boolean {
-    this.isAnnounced = this.untilAnnounced > 0
-    return this.isAnnounced
+    return this.step(Term.announce(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
   }
 
   /** Whether the candidate has won, and the time for the announcement has passed without one. */
   get couldNotAnnounce(): boolean {
-    const isOver = Term.isTooLateToAnnounce(this.state, this.elapsed.sample(), this.options.times.renewDeadline)
-    return !this.isAnnounced && isOver
+    return Term.couldNotAnnounce(this.state, this.elapsed.sample(), this.options.times.renewDeadline)
   }
 
-  /** Whether a term was lost before it was announced, or before its first renewal landed. */
+  /** Whether the term was lost before it was announced, or before its first renewal landed. */
   get ledInVain(): boolean {
-    const wasLost = this.lossReason !== undefined && this.lossReason !== "resigned" && !this.hasExpiredInRelease
-    return wasLost && this.hasWon && (!this.isAnnounced || Term.hasNeverRenewed(this.state))
-  }
-
-  /** The milliseconds in which leadership can still be announced. */
-  get untilAnnounced(): number {
-    return Math.min(
-      this.tick(),
-      Term.untilAnnounced(this.state, this.elapsed.sample(), this.options.times.renewDeadline)
-    )
+    return !this.hasExpiredInRelease && Term.wasInVain(this.state)
   }
 
   /**
@@ -460,12 +451,12 @@ export class Tenure {
 
   /** Whether the outcome of an attempt was left open. */
   get mayLandLate(): boolean {
-    return Term.mayLandLate(this.state, this.isAnnounced)
+    return Term.mayLandLate(this.state)
   }
 
   /** Whether an attempt that was not answered has landed, or can still land, by the state of the key. */
   lateWrite(seen: Seen): Term.LateWrite {
-    return Term.lateWrite(this.state, this.options.nonce, seen, this.isAnnounced)
+    return Term.lateWrite(this.state, this.options.nonce, seen)
   }
 
   /** Makes the record of a late write vacant, by one compare-and-set (E28). */

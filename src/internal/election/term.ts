@@ -53,6 +53,8 @@ export interface Holding {
   readonly elected: Elected
   /** When the attempt that won was SENT: leadership is announced within `renewDeadline` of it (E11). */
   readonly wonAt: number
+  /** Whether leadership was announced: only then the candidate has led. */
+  readonly hasLed: boolean
   readonly lease: Lease
   readonly attempts: Attempts
 }
@@ -231,7 +233,7 @@ const win = (
 ): Leading | Releasing => {
   const attempts = state._tag === "Watching" ? noAttempts : state.attempts
   const lease = leaseOf(undefined, attempts, revision, attempt)
-  const holding = { elected, wonAt: lease.sentAt, lease, attempts: stillOpen(attempts, attempt) }
+  const holding = { elected, wonAt: lease.sentAt, hasLed: false, lease, attempts: stillOpen(attempts, attempt) }
   // There is no work to wait for.
   return state._tag === "Withdrawing" ? { _tag: "Releasing", holding, stopBy: neverSent } : { _tag: "Leading", holding }
 }
@@ -383,21 +385,24 @@ export type LateWrite = "landed" | "possible" | "impossible"
  * candidates waiting for its lease, so it is handed back (E28). The nonce alone does not show that: after a roll-back
  * of the stream, the record is an old one, whose term others have followed.
  */
-export const lateWrite = (state: Term, nonce: string, seen: Seen, hasLed: boolean): LateWrite => {
+export const lateWrite = (state: Term, nonce: string, seen: Seen): LateWrite => {
   const open = leftOpen(state)
-  if (open === undefined || !mayLandLate(state, hasLed)) return "impossible"
+  if (open === undefined || !mayLandLate(state)) return "impossible"
   if (isOurs(nonce, seen)) {
     // A win that was observed after its deadline.
-    const isUnused = !hasLed && typeof open.on === "number" && seen.revision >= open.on
+    const isUnused = holdingOf(state)?.hasLed === false && typeof open.on === "number" && seen.revision >= open.on
     if (isUnused || open.attempts.sentAt.has(seen.record.attempt)) return "landed"
   }
   // A lower revision, or none, may be an old answer.
   return seen._tag !== "Absent" && (open.on === "nothing" || seen.revision > open.on) ? "impossible" : "possible"
 }
 
-/** Whether the outcome of an attempt was left open, or a term was won that never led. */
-export const mayLandLate = (state: Term, hasLed: boolean): boolean =>
-  (leftOpen(state)?.attempts.sentAt.size ?? 0) > 0 || (!hasLed && holdingOf(state) !== undefined)
+/** Whether the outcome of an attempt was left open, or a term was won that never led and was not handed over. */
+export const mayLandLate = (state: Term): boolean => {
+  if (state._tag !== "Ended") return false
+  const isUnused = state.reason !== "resigned" && state.holding?.hasLed === false
+  return isUnused || (leftOpen(state)?.attempts.sentAt.size ?? 0) > 0
+}
 
 /** Makes the record of a late write vacant. */
 export const handBack = (state: Term, { record, revision }: Held, now: number): Step<Write | Nothing> => {
@@ -442,21 +447,39 @@ export const untilLeaseEnds = (state: Term, now: number, leaseDuration: number):
   return holding === undefined ? 0 : holding.lease.sentAt + leaseDuration - now
 }
 
-/** The milliseconds in which a winner can still announce its leadership: renewals do not extend them (E11). */
-export const untilAnnounced = (state: Term, now: number, renewDeadline: number): number =>
-  state._tag === "Leading" ? state.holding.wonAt + renewDeadline - now : 0
+// -----------------------------------------------------------------------------
+// leadership is announced
+// -----------------------------------------------------------------------------
 
-/** Whether an attempt has won, and nobody else: the time for the announcement has passed. */
-export const isTooLateToAnnounce = (state: Term, now: number, renewDeadline: number): boolean => {
-  const holding = holdingOf(state)
-  const isOurs = state._tag !== "Ended" || state.reason === "expired" || state.reason === "resigned"
-  return holding !== undefined && isOurs && holding.wonAt + renewDeadline <= now
+/** The end of the time in which a winner can announce its leadership: renewals do not extend it (E11). */
+const announceBy = ({ wonAt }: Holding, renewDeadline: number): number => wonAt + renewDeadline
+
+/** Whether a winner can still announce its leadership. It may have lost its term meanwhile. */
+export const canAnnounce = (state: Term, now: number, renewDeadline: number): Step<boolean> => {
+  const [next, left] = tick(state, now, renewDeadline)
+  return [next, left > 0 && next._tag === "Leading" && announceBy(next.holding, renewDeadline) > now]
 }
 
-/** Whether an attempt has won, and no renewal is known to have landed. */
-export const hasNeverRenewed = (state: Term): boolean => {
+/** Leadership is announced, unless it is too late. */
+export const announce = (state: Term, now: number, renewDeadline: number): Step<boolean> => {
+  const [next, can] = canAnnounce(state, now, renewDeadline)
+  return can && next._tag === "Leading"
+    ? [{ ...next, holding: { ...next.holding, hasLed: true } }, true]
+    : [next, false]
+}
+
+/** Whether this candidate has won, and not another one since, and the time for the announcement has passed without one. */
+export const couldNotAnnounce = (state: Term, now: number, renewDeadline: number): boolean => {
   const holding = holdingOf(state)
-  return holding !== undefined && holding.lease.revision === holding.elected.revision
+  const isOurs = state._tag !== "Ended" || state.reason === "expired" || state.reason === "resigned"
+  return holding !== undefined && !holding.hasLed && isOurs && announceBy(holding, renewDeadline) <= now
+}
+
+/** Whether a term was lost before it was announced, or before its first renewal landed. */
+export const wasInVain = (state: Term): boolean => {
+  if (state._tag !== "Ended" || state.reason === "resigned" || state.holding === undefined) return false
+  const { elected, hasLed, lease } = state.holding
+  return !hasLed || lease.revision === elected.revision
 }
 
 // -----------------------------------------------------------------------------

@@ -48,11 +48,13 @@ const holding = (
     readonly attempts?: Term.Attempts
     readonly won?: number
     readonly wonAt?: number
+    readonly hasLed?: boolean
   } = {}
 ) => ({
   elected: { term: 3, electedAt, revision: fields.won ?? 4 },
   // As if no renewal had landed, unless a test says otherwise.
   wonAt: fields.wonAt ?? (fields.won === undefined ? 1000 : fields.sentAt ?? 1000),
+  hasLed: fields.hasLed ?? fields.won === undefined,
   lease: { revision: fields.revision ?? 10, sentAt: fields.sentAt ?? 1000 },
   attempts: fields.attempts ?? attempts(4)
 })
@@ -307,6 +309,7 @@ const tables: Record<string, ReadonlyArray<Row>> = {
         holding: {
           elected: { term: 9, electedAt: DateTime.makeUnsafe(7), revision: 8 },
           wonAt: 500,
+          hasLed: false,
           lease: { revision: 12, sentAt: 500 },
           attempts: attempts(1)
         }
@@ -576,29 +579,35 @@ describe("a write that may land late", () => {
   const created: Term.Term = { ...withdrawn, unresolved: { on: "nothing", attempts: one } }
   const unused = ended("expired", { won: 10, attempts: attempts(4) })
   const rows: ReadonlyArray<
-    readonly [what: string, state: Term.Term, seen: Seen, hasLed: boolean, expected: Term.LateWrite]
+    readonly [what: string, state: Term.Term, seen: Seen, expected: Term.LateWrite]
   > = [
-    ["has landed if the record has its attempt", lost, held(11), true, "landed"],
-    ["has not landed with a known attempt, as after a roll-back", lost, held(11, { attempt: 4 }), true, "impossible"],
-    ["can land on the revision in its condition", lost, held(10, { attempt: 4 }), true, "possible"],
-    ["can land if an old record was read", lost, held(9, { attempt: 3 }), true, "possible"],
-    ["can land if no record was read", lost, absent, true, "possible"],
-    ["cannot land over the record of another candidate", lost, held(11, theirs), true, "impossible"],
-    ["cannot land over a vacant record", lost, vacant(11), true, "impossible"],
-    ["cannot land without an open attempt", ended("expired"), held(10), true, "impossible"],
-    ["of a campaign that was given up has landed", given, held(8, { attempt: 1 }), false, "landed"],
-    ["of a campaign that was given up can land", given, vacant(7, theirs), false, "possible"],
-    ["of a campaign that was given up cannot land", given, held(8, theirs), false, "impossible"],
-    ["with createOnly can land", created, absent, false, "possible"],
-    ["with createOnly cannot land over a record", created, held(3, theirs), false, "impossible"],
-    ["of a term that never led has landed", unused, held(10, { attempt: 4 }), false, "landed"],
-    ["of a term that never led has not landed in an older record", unused, held(9, { attempt: 4 }), false, "possible"],
-    ["of a term that led is no late write", unused, held(10, { attempt: 4 }), true, "impossible"],
-    ["does not exist before the end", leading({ attempts: outstanding }), held(11), true, "impossible"]
+    ["has landed if the record has its attempt", lost, held(11), "landed"],
+    ["has not landed with a known attempt, as after a roll-back", lost, held(11, { attempt: 4 }), "impossible"],
+    ["can land on the revision in its condition", lost, held(10, { attempt: 4 }), "possible"],
+    ["can land if an old record was read", lost, held(9, { attempt: 3 }), "possible"],
+    ["can land if no record was read", lost, absent, "possible"],
+    ["cannot land over the record of another candidate", lost, held(11, theirs), "impossible"],
+    ["cannot land over a vacant record", lost, vacant(11), "impossible"],
+    ["cannot land without an open attempt", ended("expired"), held(10), "impossible"],
+    ["of a campaign that was given up has landed", given, held(8, { attempt: 1 }), "landed"],
+    ["of a campaign that was given up can land", given, vacant(7, theirs), "possible"],
+    ["of a campaign that was given up cannot land", given, held(8, theirs), "impossible"],
+    ["with createOnly can land", created, absent, "possible"],
+    ["with createOnly cannot land over a record", created, held(3, theirs), "impossible"],
+    ["of a term that never led has landed", unused, held(10, { attempt: 4 }), "landed"],
+    ["of a term that never led has not landed in an older record", unused, held(9, { attempt: 4 }), "possible"],
+    [
+      "of a term that led is no late write",
+      ended("expired", { attempts: attempts(4) }),
+      held(10, { attempt: 4 }),
+      "impossible"
+    ],
+    ["of a term that was handed over is none", ended("resigned", { won: 10 }), vacant(10), "impossible"],
+    ["does not exist before the end", leading({ attempts: outstanding }), held(11), "impossible"]
   ]
-  for (const [what, state, seen, hasLed, expected] of rows) {
+  for (const [what, state, seen, expected] of rows) {
     it(what, () => {
-      assert.strictEqual(Term.lateWrite(state, "mine", seen, hasLed), expected)
+      assert.strictEqual(Term.lateWrite(state, "mine", seen), expected)
     })
   }
 
@@ -632,23 +641,48 @@ describe("a write that was refused", () => {
 
   it("leaves nothing to resolve if it was the only one", () => {
     assert.deepStrictEqual(Term.release(refused(standing(7, one), 1), stopBy), withdrawn)
-    assert.isFalse(Term.mayLandLate(refused(ended("expired", { attempts: outstanding }), 5), true))
+    assert.isFalse(Term.mayLandLate(refused(ended("expired", { attempts: outstanding }), 5)))
   })
 })
 
-describe("the time for an announcement", () => {
-  it("counts from the sending of the write that won, and renewals do not extend it", () => {
-    const state = leading({ wonAt: 1000, sentAt: 9000 })
-    assert.strictEqual(Term.untilAnnounced(state, 9000, renewDeadline), 6000)
-    assert.isFalse(Term.isTooLateToAnnounce(state, 14_999, renewDeadline))
-    assert.isTrue(Term.isTooLateToAnnounce(state, 15_000, renewDeadline))
-    assert.strictEqual(Term.untilAnnounced(releasing(), 1000, renewDeadline), 0)
+describe("the announcement of a winner", () => {
+  const won = { hasLed: false, wonAt: 1000, sentAt: 9000 }
+  const announce = (state: Term.Term, now: number) => Term.announce(state, now, renewDeadline)
+
+  it("is possible within renewDeadline of the sending of the write that won, which renewals do not extend", () => {
+    assert.deepStrictEqual(announce(leading(won), 14_999), [leading({ ...won, hasLed: true }), true])
+    assert.deepStrictEqual(announce(leading(won), 15_000), [leading(won), false])
+    assert.isFalse(Term.couldNotAnnounce(leading(won), 14_999, renewDeadline))
+    assert.isTrue(Term.couldNotAnnounce(leading(won), 15_000, renewDeadline))
   })
 
-  it("is over for no candidate that lost its record", () => {
-    assert.isFalse(Term.isTooLateToAnnounce(ended("superseded"), 99_000, renewDeadline))
-    assert.isFalse(Term.isTooLateToAnnounce(withdrawn, 99_000, renewDeadline))
+  it("is not possible after the deadline of the last renewal, or during a release", () => {
+    const late = leading({ hasLed: false, wonAt: 5000 })
+    assert.deepStrictEqual(announce(late, 15_000), [ended("expired", { hasLed: false, wonAt: 5000 }), false])
+    assert.deepStrictEqual(announce(releasing(won), 2000), [releasing(won), false])
   })
+
+  it("was not missed by a leader, or by a candidate that lost its record", () => {
+    assert.isFalse(Term.couldNotAnnounce(leading(), 99_000, renewDeadline))
+    assert.isFalse(Term.couldNotAnnounce(ended("superseded", won), 99_000, renewDeadline))
+    assert.isFalse(Term.couldNotAnnounce(withdrawn, 99_000, renewDeadline))
+  })
+})
+
+describe("a term", () => {
+  const rows: ReadonlyArray<readonly [what: string, state: Term.Term, isInVain: boolean]> = [
+    ["that was lost before the announcement was in vain", ended("expired", { hasLed: false }), true],
+    ["that was lost before a renewal landed was in vain", ended("superseded", { won: 10, hasLed: true }), true],
+    ["that was lost later was not in vain", ended("expired"), false],
+    ["that was handed over was not in vain", ended("resigned", { hasLed: false }), false],
+    ["that has not ended was not in vain", leading({ won: 10 }), false],
+    ["that was never won was not in vain", withdrawn, false]
+  ]
+  for (const [what, state, isInVain] of rows) {
+    it(what, () => {
+      assert.strictEqual(Term.wasInVain(state), isInVain)
+    })
+  }
 })
 
 describe("renewals while the work stops", () => {
