@@ -1,5 +1,5 @@
 /**
- * The term of one nonce as a state machine (docs/protocols/election.md, E10 to E20). Pure: each function is an event.
+ * The term of one nonce as a state machine (docs/protocols/election.md, E10 to E20, E28). Pure: each function is an event.
  * It takes the state and the readings that the decision needs, and returns the next state, and an action if there is
  * a choice. `Tenure` stores the state and runs the actions.
  *
