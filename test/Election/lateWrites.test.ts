@@ -21,17 +21,32 @@ const holdFirst = (fault: Fault): Fault => {
   }
 }
 
+/** A leader whose term has expired while a renewal was in flight. `open` lets the renewal land. */
+const expired = Effect.gen(function*() {
+  const seats = yield* two()
+  const { fault, open } = yield* delayed
+  yield* TestClock.adjust(1000)
+  yield* seats.link.set(holdFirst(fault))
+  yield* TestClock.adjust(renewDeadline)
+  assert.strictEqual(seats.one.seen.reason, "expired")
+  return { ...seats, open }
+})
+
+/** A candidate whose first attempt to win is in flight. `open` lets it land. */
+const attempting = Effect.gen(function*() {
+  const store = yield* openBucket()
+  const process = yield* startProcess(store)
+  const { fault, open } = yield* delayed
+  yield* process.link.set(on("put", holdFirst(fault)))
+  return { store, link: process.link, open, one: yield* stand(process, finish, "one") }
+})
+
 describe("Election in memory: late writes", () => {
   test("a renewal that lands after the end of its term is handed back, and another candidate leads at once", () =>
     Effect.gen(function*() {
       const log = logged()
       yield* Effect.gen(function*() {
-        const { link, one, store, two: other } = yield* two()
-        const { fault, open } = yield* delayed
-        yield* TestClock.adjust(1000)
-        yield* link.set(holdFirst(fault))
-        yield* TestClock.adjust(renewDeadline)
-        assert.strictEqual(one.seen.reason, "expired")
+        const { link, one, open, store, two: other } = yield* expired
         // The store comes back: the renewal lands, and requests are answered again.
         yield* link.set(undefined)
         yield* one.close
@@ -45,11 +60,7 @@ describe("Election in memory: late writes", () => {
 
   test("a renewal that lands late is handed back once its scope has closed, not while its work may still run", () =>
     Effect.gen(function*() {
-      const { link, one, store, two: other } = yield* two()
-      const { fault, open } = yield* delayed
-      yield* TestClock.adjust(1000)
-      yield* link.set(holdFirst(fault))
-      yield* TestClock.adjust(renewDeadline)
+      const { link, one, open, store, two: other } = yield* expired
       yield* link.set(undefined)
       yield* open
       yield* TestClock.adjust(500)
@@ -62,17 +73,13 @@ describe("Election in memory: late writes", () => {
 
   test("an attempt of an interrupted campaign that lands late is handed back", () =>
     Effect.gen(function*() {
-      const store = yield* openBucket()
-      const process = yield* startProcess(store)
-      const { fault, open } = yield* delayed
-      yield* process.link.set(on("put", holdFirst(fault)))
-      const one = yield* stand(process, finish, "one")
+      const { link, one, open, store } = yield* attempting
       yield* settled
-      assert.strictEqual(countOf(process.link, "put"), 1)
+      assert.strictEqual(countOf(link, "put"), 1)
       const ending = yield* Effect.forkChild(Fiber.interrupt(one.fiber))
       yield* TestClock.adjust(5000)
       yield* Fiber.join(ending)
-      yield* process.link.set(undefined)
+      yield* link.set(undefined)
       yield* open
       yield* TestClock.adjust(leaseDuration + 500)
       assert.strictEqual(yield* tagIn(store), "Vacant")
@@ -80,13 +87,9 @@ describe("Election in memory: late writes", () => {
 
   test("a win that is stored after renewDeadline is handed back at once", () =>
     Effect.gen(function*() {
-      const store = yield* openBucket()
-      const process = yield* startProcess(store)
-      const { fault, open } = yield* delayed
-      yield* process.link.set(on("put", holdFirst(fault)))
-      const one = yield* stand(process, finish, "one")
+      const { link, one, open, store } = yield* attempting
       yield* TestClock.adjust(renewDeadline + 1000)
-      yield* process.link.set(undefined)
+      yield* link.set(undefined)
       yield* open
       yield* TestClock.adjust(1500)
       assert.isFalse(yield* one.hasWon)

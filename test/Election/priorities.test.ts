@@ -81,6 +81,20 @@ describe("Election in memory: priorities after a crash", () => {
 })
 
 describe("Election in memory: former leaders", () => {
+  /** When the work of a candidate begins, each time; it runs until it is stopped. */
+  const winsOf = Effect.fnUntraced(function*(
+    process: Effect.Success<ReturnType<typeof startProcess>>,
+    options: Election.CandidateOptions = {}
+  ) {
+    const wonAt: Array<number> = []
+    yield* employ(process, finish, "one", () =>
+      Effect.gen(function*() {
+        wonAt.push(yield* now)
+        return yield* Effect.never
+      }), options)
+    return wonAt
+  })
+
   test("a leader that was unhealthy wins only after a candidate with the highest value", () =>
     Effect.gen(function*() {
       let isHealthy = true
@@ -106,12 +120,8 @@ describe("Election in memory: former leaders", () => {
       let isHealthy = true
       const store = yield* openBucket()
       const process = yield* startProcess(store)
-      const wonAt: Array<number> = []
-      yield* employ(process, finish, "one", () =>
-        Effect.gen(function*() {
-          wonAt.push(yield* now)
-          return yield* Effect.never
-        }), { healthCheck: Effect.sync(() => isHealthy), healthFailures: 1 })
+      const healthCheck = Effect.sync(() => isHealthy)
+      const wonAt = yield* winsOf(process, { healthCheck, healthFailures: 1 })
       yield* settled
       isHealthy = false
       yield* TestClock.adjust(renewInterval)
@@ -219,12 +229,7 @@ describe("Election in memory: former leaders", () => {
     Effect.gen(function*() {
       const store = yield* openBucket()
       const process = yield* startProcess(store)
-      const wonAt: Array<number> = []
-      yield* employ(process, finish, "one", () =>
-        Effect.gen(function*() {
-          wonAt.push(yield* now)
-          return yield* Effect.never
-        }))
+      const wonAt = yield* winsOf(process)
       yield* settled
       const { sentAt } = process.link.landed.at(-1)!
       yield* process.link.set(silent)

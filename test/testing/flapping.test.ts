@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as KVStore from "../../src/KVStore.ts"
 import * as Faults from "../../src/testing/Faults.ts"
-import * as Scenario from "../../src/testing/Scenario.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
+import { longest, shrunk } from "../support/shrinking.ts"
 
 const link: Faults.Fault = { _tag: "FlappingLink", at: 1500, node: "a", for: 5000, down: 1000, up: 500 }
 const store: Faults.Fault = { _tag: "FlappingStore", at: 1500, bucket: "simulation", for: 4000, down: 1000, up: 500 }
@@ -94,26 +94,11 @@ describe("flapping faults", () => {
 
   it.effect("are shrunk to the shortest that fails", () =>
     Effect.gen(function*() {
-      const failing: Scenario.Scenario = {
-        nodes: ["a"],
-        faults: ["FlappingLink"],
-        duration: "1 minute",
-        settleTime: "1 second",
-        setup: Effect.map(Simulation.Simulation, ({ facts }) => ({
-          process: (node) => Effect.andThen(Effect.provide(Effect.void, node.layer), Effect.never),
-          violations: Effect.map(
-            facts,
-            ({ disruptions }) => disruptions.some(({ from, until }) => until - from > 3000) ? ["a long cut"] : []
-          )
-        }))
-      }
-      const failed = yield* Effect.flip(Scenario.check(failing, { runs: 100 }))
-      assert.instanceOf(failed, Scenario.ScenarioFailed)
-      const [fault, ...more] = (failed as Scenario.ScenarioFailed).plan.faults
+      const [fault, ...more] = yield* shrunk("FlappingLink")
       assert.deepStrictEqual(more, [])
       assert.strictEqual(fault?._tag, "FlappingLink")
       if (fault?._tag !== "FlappingLink") return
-      assert.isBelow(fault.for, 4000)
+      assert.isBelow(fault.for, longest + 1000)
       assert.isBelow(fault.up, 1000)
     }))
 })

@@ -10,9 +10,9 @@ import * as KVStore from "../../src/KVStore.ts"
 import * as NatsKVStore from "../../src/NatsKVStore.ts"
 import type * as Checks from "../../src/testing/Checks.ts"
 import * as Faults from "../../src/testing/Faults.ts"
-import * as Scenario from "../../src/testing/Scenario.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
 import { bytes, textOf } from "../../tools/values.ts"
+import { longest, shrunk } from "../support/shrinking.ts"
 
 type Store = KVStore.KVStore["Service"]
 
@@ -312,23 +312,8 @@ describe("faults that refuse requests", () => {
 
   it.effect("are shrunk to the shortest that fails", () =>
     Effect.gen(function*() {
-      const failing: Scenario.Scenario = {
-        nodes: ["a"],
-        faults: ["FullStore"],
-        duration: "1 minute",
-        settleTime: "1 second",
-        setup: Effect.map(Simulation.Simulation, ({ facts }) => ({
-          process: (node) => Effect.andThen(Effect.provide(Effect.void, node.layer), Effect.never),
-          violations: Effect.map(
-            facts,
-            ({ disruptions }) => disruptions.some(({ from, until }) => until - from > 3000) ? ["long"] : []
-          )
-        }))
-      }
-      const failed = yield* Effect.flip(Scenario.check(failing, { runs: 100 }))
-      assert.instanceOf(failed, Scenario.ScenarioFailed)
-      const { faults } = (failed as Scenario.ScenarioFailed).plan
+      const faults = yield* shrunk("FullStore")
       assert.strictEqual(faults.length, 1)
-      assert.isTrue("for" in faults[0]! && faults[0].for > 3000 && faults[0].for < 3100)
+      assert.isTrue("for" in faults[0]! && faults[0].for > longest && faults[0].for < longest + 100)
     }))
 })

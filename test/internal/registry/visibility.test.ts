@@ -16,26 +16,32 @@ import { logged } from "../../support/suite.ts"
 const unavailable = (problem: string) =>
   new KVStoreError({ bucket: "registry", operation: "put", key: "one", reason: new Unavailable({ problem }) })
 
+/** An instance whose last heartbeat is 40 s old, and whose heartbeats are followed with a maxAge of 30 s. */
+const follow = Effect.gen(function*() {
+  yield* TestClock.setTime(100_000)
+  const visibility = new Current<Visibility>(visible)
+  const own = {
+    landedAt: 60_000,
+    isOver: false,
+    label: "orders/one",
+    names: { serviceName: "orders", instanceId: "one" }
+  }
+  const followed: Followed = {
+    own: own as OwnRecord,
+    visibility,
+    context: Context.pick()(yield* Effect.context<never>()),
+    lastFailure: undefined,
+    counted: undefined
+  }
+  const all = new Visibilities("registry")
+  yield* all.follow(followed, Duration.seconds(30))
+  return { all, followed, own, visibility }
+})
+
 it.effect("is Invisible since the last heartbeat was maxAge old, and says when the instance is back", () => {
   const log = logged()
   return Effect.gen(function*() {
-    yield* TestClock.setTime(100_000)
-    const visibility = new Current<Visibility>(visible)
-    const own = {
-      landedAt: 60_000,
-      isOver: false,
-      label: "orders/one",
-      names: { serviceName: "orders", instanceId: "one" }
-    }
-    const followed = {
-      own: own as OwnRecord,
-      visibility,
-      context: Context.pick()(yield* Effect.context<never>()),
-      lastFailure: undefined,
-      counted: undefined
-    }
-    const all = new Visibilities("registry")
-    yield* all.follow(followed, Duration.seconds(30))
+    const { all, followed, own, visibility } = yield* follow
     yield* TestClock.adjust("1 milli")
     assert.deepStrictEqual(visibility.value, {
       _tag: "Invisible",
@@ -56,23 +62,7 @@ it.effect("is Invisible since the last heartbeat was maxAge old, and says when t
 it.effect("has a reason once a heartbeat has failed, and keeps it while no other one fails", () => {
   const log = logged()
   return Effect.gen(function*() {
-    yield* TestClock.setTime(100_000)
-    const visibility = new Current<Visibility>(visible)
-    const own = {
-      landedAt: 60_000,
-      isOver: false,
-      label: "orders/one",
-      names: { serviceName: "orders", instanceId: "one" }
-    }
-    const followed: Followed = {
-      own: own as OwnRecord,
-      visibility,
-      context: Context.pick()(yield* Effect.context<never>()),
-      lastFailure: undefined,
-      counted: undefined
-    }
-    const all = new Visibilities("registry")
-    yield* all.follow(followed, Duration.seconds(30))
+    const { all, followed, own, visibility } = yield* follow
     const next = (lastFailure: RegistryReason | undefined) =>
       Effect.gen(function*() {
         followed.lastFailure = lastFailure
