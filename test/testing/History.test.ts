@@ -1,7 +1,12 @@
 /** The writes to a guarded resource, and the views of watches, that a history records. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Election from "../../src/Election.ts"
 import { FencingToken } from "../../src/FencingToken.ts"
 import * as Registry from "../../src/Registry.ts"
 import * as History from "../../src/testing/History.ts"
@@ -29,6 +34,52 @@ describe("a write to a resource", () => {
       assert.deepStrictEqual(yield* history.writes, [])
       assert.isTrue(yield* history.write("a", "ledger", token))
     })))
+})
+
+describe("a recorded term", () => {
+  /** Interrupts recorded work a second after it has begun, and returns how the work has ended, and its record. */
+  const interrupted = <E>(work: Effect.Effect<never, E>) =>
+    Effect.gen(function*() {
+      const { value } = yield* Simulation.run(Effect.gen(function*() {
+        const history = yield* History.make
+        const a = yield* (yield* Simulation.Simulation).node("a")
+        const running = yield* Deferred.make<Fiber.Fiber<never, E>>()
+        const process = Election.Election.use((election) =>
+          Effect.gen(function*() {
+            const leadership = yield* election.campaign("job")
+            yield* Deferred.succeed(running, yield* Effect.forkChild(history.term("a", leadership, work)))
+            return yield* Effect.never
+          })
+        )
+        const layer = Layer.provide(Election.layer(), a.layer)
+        yield* Effect.forkChild(a.run(Effect.provide(Effect.scoped(process), layer)))
+        const fiber = yield* Deferred.await(running)
+        yield* Effect.sleep("1 second")
+        yield* Fiber.interrupt(fiber)
+        return { exit: yield* Fiber.await(fiber), leaders: yield* history.leaders }
+      }))
+      const [term] = value.leaders.terms
+      return { exit: value.exit, stoppedIn: term!.until! - term!.toldToStop!, ran: term!.toldToStop! - term!.since }
+    })
+
+  it.effect("has the failure of work that fails once it is interrupted", () =>
+    Effect.gen(function*() {
+      const failing = Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(Effect.exit(restore(Effect.never)), Effect.fail("broken"))
+      )
+      const { exit, ran } = yield* interrupted(failing)
+      assert.deepStrictEqual(Exit.findErrorOption(exit), Option.some("broken"))
+      assert.closeTo(ran, 1000, 5)
+    }))
+
+  it.effect("has the time at which the interruption began, and the time at which the work had stopped", () =>
+    Effect.gen(function*() {
+      const slow = Effect.onInterrupt(Effect.never, () => Effect.sleep("700 millis"))
+      const { exit, ran, stoppedIn } = yield* interrupted(slow)
+      assert.isTrue(Exit.hasInterrupts(exit))
+      assert.closeTo(ran, 1000, 5)
+      assert.closeTo(stoppedIn, 700, 5)
+    }))
 })
 
 describe("a watched view", () => {

@@ -2,6 +2,8 @@
  * Records the history of elections: terms and their work, losses of leadership, and writes to guarded resources.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { InvalidConfig } from "../../../AegisError.ts"
@@ -61,15 +63,6 @@ const recorded = <A, E, R>(
     const at = yield* now
     if (yield* leadership.isValid) term.validAt.push(at)
   })
-  let hasEnded = false
-  // The readings are interrupted with the work, but also when the work ends regularly.
-  const told = Effect.map(now, (at) => {
-    if (!hasEnded) term.toldToStop = at
-  })
-  const itself = Effect.onExit(work, () =>
-    Effect.sync(() => {
-      hasEnded = true
-    }))
   const readings = Effect.forever(
     Effect.andThen(read, Effect.flatMap(Random.nextIntBetween(shortestReading, longestReading), Effect.sleep))
   )
@@ -83,9 +76,18 @@ const recorded = <A, E, R>(
     onLoss({ election, node, reason, at: yield* now })
     yield* note(node, `has lost leadership of "${election}": ${reason}`)
   })
-  // An interrupt reaches the readings at the same time as the work, and they end at once.
-  const beside = Effect.onInterrupt(readings, () => told)
-  return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(Effect.raceFirst(itself, beside), ended))
+  // Of its own fiber, the work has its own end, also if it fails while it stops.
+  const run = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(restore(work))
+      const beside = yield* Effect.forkChild(restore(readings))
+      const awaited = yield* Effect.exit(restore(Fiber.await(running)))
+      if (Exit.isFailure(awaited)) term.toldToStop = yield* now
+      yield* Effect.andThen(Fiber.interrupt(beside), Fiber.interrupt(running))
+      return yield* yield* Fiber.await(running)
+    })
+  )
+  return Effect.andThen(Effect.forkDetach(loss), Effect.ensuring(run, ended))
 }
 
 const writeSettings = { fence: withDefault(flag, true), what: optional(text) }
