@@ -145,6 +145,31 @@ describe("Election in memory: work that does not stop", () => {
       ])
     }))
 
+  test("has a line when its overrun ends, also if a renewal that was under way has extended the lease", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const host = yield* makeHost()
+        const slow = { leaseDuration: 4000, renewDeadline: 2500, renewInterval: 1000 }
+        const process = yield* startProcess(yield* openBucket(), { clock: host.clock, timings: slow })
+        yield* process.link.set((_, run) => Effect.delay(run, 5))
+        yield* employ(
+          process,
+          finish,
+          "one",
+          () => Effect.onInterrupt(Effect.never, () => Effect.sleep(500))
+        )
+        yield* TestClock.adjust(990)
+        // The next renewal is sent just before the loss is found, and is stored.
+        host.stepWall(20_000)
+        yield* TestClock.adjust(leaseDuration)
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(about(log), [
+        "Error the work of \"orders\" still runs after its lease has ended",
+        "Warn the work of \"orders\" has stopped, before another candidate could lead"
+      ])
+    }))
+
   test("in a blocked event loop is an overrun, which is reported when it has stopped", () =>
     Effect.gen(function*() {
       const log = logged()

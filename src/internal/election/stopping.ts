@@ -95,16 +95,22 @@ class StopReports {
     }
   })
 
-  /** The work has stopped. An overrun in a blocked event loop is known only now. */
-  readonly stopped: Effect.Effect<void> = Effect.suspend(() => {
-    const { options: { election }, untilOthersLead } = this.tenure
-    if (untilOthersLead > 0) return Effect.void
-    const late = untilOthersLead === 0
+  /** When the work has stopped. A renewal that is stored late extends a lease that had ended. */
+  private get when(): string {
+    const { untilOthersLead } = this.tenure
+    if (untilOthersLead > 0) return "before another candidate could lead"
+    return untilOthersLead === 0
       ? "after another candidate had won"
       : `${shown(-untilOthersLead)} after its lease had ended`
+  }
+
+  /** The work has stopped. An overrun in a blocked event loop is known only now. */
+  readonly stopped: Effect.Effect<void> = Effect.suspend(() => {
+    const { tenure: { options: { election }, untilOthersLead }, when } = this
+    if (untilOthersLead > 0 && !this.isOverrun) return Effect.void
     return this.isOverrun
-      ? Effect.logWarning(`the work of "${election}" has stopped, ${late}`)
-      : this.overrun(`the work of "${election}" stopped only ${late}`)
+      ? Effect.logWarning(`the work of "${election}" has stopped, ${when}`)
+      : this.overrun(`the work of "${election}" stopped only ${when}`)
   })
 }
 
