@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
-import { answerLost, away, delayed, type Fault, silent } from "../support/links.ts"
+import { answerLost, away, countOf, delayed, type Fault, silent } from "../support/links.ts"
 import { numbers, openBucket } from "../support/suite.ts"
 import { slow } from "./suite/faults.ts"
-import { leaseDuration, renewDeadline } from "./suite/fixture.ts"
+import { leaseDuration, renewDeadline, renewInterval } from "./suite/fixture.ts"
 import { day, finish, makeHost, sample, settled, test, two, until } from "./suite/inMemory.ts"
 import { recordIn, type Seat, stand, startProcess, told } from "./suite/processes.ts"
 
@@ -190,6 +190,22 @@ describe("Election in memory: clocks", () => {
       assert.isFalse(yield* one.isValid)
       yield* settled
       assert.strictEqual(one.seen.reason, "expired")
+    }))
+
+  test("a leader that continues after its deadline sends no renewal and no proclamation", () =>
+    Effect.gen(function*() {
+      for (const proclaims of [false, true]) {
+        const host = yield* makeHost()
+        const { link, one } = yield* two({ leader: host.clock })
+        yield* TestClock.adjust(1000)
+        const puts = countOf(link, "put")
+        // As after SIGCONT: nothing has run for three leases.
+        host.stepWall(3 * leaseDuration)
+        if (proclaims) yield* Effect.exit(one.leadership().proclaim({ zone: "b" }))
+        yield* TestClock.adjust(renewInterval)
+        assert.strictEqual(one.seen.reason, "expired")
+        assert.strictEqual(countOf(link, "put"), puts)
+      }
     }))
 
   test("setting a leader's wall clock back by a day does not change the deadline", () =>

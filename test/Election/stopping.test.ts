@@ -12,7 +12,7 @@ import * as Election from "../../src/Election.ts"
 import { due } from "../../src/internal/election/stopping.ts"
 import { electionOverruns } from "../../src/Metrics.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
-import { silent } from "../support/links.ts"
+import { away, silent } from "../support/links.ts"
 import { logged, openBucket } from "../support/suite.ts"
 import { leaseDuration, now, renewDeadline, renewInterval, timings } from "./suite/fixture.ts"
 import { finish, makeHost, settled, test, two } from "./suite/inMemory.ts"
@@ -149,20 +149,21 @@ describe("Election in memory: work that does not stop", () => {
     Effect.gen(function*() {
       const log = logged()
       yield* Effect.gen(function*() {
-        const host = yield* makeHost()
-        const slow = { leaseDuration: 4000, renewDeadline: 2500, renewInterval: 1000 }
-        const process = yield* startProcess(yield* openBucket(), { clock: host.clock, timings: slow })
-        yield* process.link.set((_, run) => Effect.delay(run, 5))
+        const close = { leaseDuration: 2000, renewDeadline: 1950, renewInterval: 600 }
+        const process = yield* startProcess(yield* openBucket(), { timings: close })
         yield* employ(
           process,
           finish,
           "one",
           () => Effect.onInterrupt(Effect.never, () => Effect.sleep(500))
         )
-        yield* TestClock.adjust(990)
-        // The next renewal is sent just before the loss is found, and is stored.
-        host.stepWall(20_000)
-        yield* TestClock.adjust(leaseDuration)
+        yield* settled
+        // The last attempt is sent before the deadline, and answered within its 300 ms, after the lease has ended.
+        const began = process.link.landed.at(-1)!.sentAt
+        yield* process.link.set((call, run) =>
+          call.sentAt < began + 1735 ? away(call, run) : Effect.delay(run, began + leaseDuration + 30 - call.sentAt)
+        )
+        yield* TestClock.adjust(2 * leaseDuration)
       }).pipe(Effect.provide(log.layer))
       assert.deepStrictEqual(about(log), [
         "Error the work of \"orders\" still runs after its lease has ended",

@@ -385,6 +385,7 @@ const observers: ReadonlyArray<Mutant> = [
 
 const late = "test/Election/lateWrites.test.ts"
 const stops = "test/Election/stopping.test.ts"
+const deadlines = "test/Election/deadlines.test.ts"
 
 /** Leadership that nobody uses, or that nothing reports. */
 const liveness: ReadonlyArray<Mutant> = [
@@ -423,6 +424,15 @@ const liveness: ReadonlyArray<Mutant> = [
       file: stops,
       name: "work that succeeds does not run again if it is told to stop while the finalizers of its scope run"
     }
+  },
+  {
+    name: "a leader renews after its deadline",
+    from: "E14: a leader that was suspended for three leases, and kept its term",
+    file: term,
+    find: "  const [next] = tick(state, now, renewDeadline)\n  return next._tag === \"Leading\" || (",
+    replace: "  const [next] = [state]\n  return next._tag === \"Leading\" || (",
+    ...byTest,
+    test: { file: deadlines, name: "a leader that continues after its deadline sends no renewal and no proclamation" }
   },
   {
     name: "an overrun on a machine that was suspended is reported late",

@@ -302,7 +302,7 @@ export class Tenure {
 
   private readonly renew: Effect.Effect<"settled" | "retry"> = Effect.suspend(() =>
     this.queue.withPermits(1)(Effect.suspend(() => {
-      const write = this.step(Term.renew(this.state, this.elapsed.sample()))
+      const write = this.step(Term.renew(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
       if (write._tag === "Nothing") return Effect.succeed("settled")
       return Effect.matchEffect(Effect.timed(this.send(write)), {
         onFailure: (error) =>
@@ -356,7 +356,7 @@ export class Tenure {
   /** Writes new metadata. After a conflict it retries until an attempt has landed or leadership has ended (E18). */
   proclaim(metadata: Metadata): Effect.Effect<"landed" | "over", KVStoreError> {
     const attempt: Effect.Effect<"landed" | "over", KVStoreError> = Effect.suspend(() => {
-      const write = this.step(Term.proclaim(this.state, this.elapsed.sample()))
+      const write = this.step(Term.proclaim(this.state, this.elapsed.sample(), this.options.times.renewDeadline))
       if (write._tag === "Nothing") return Effect.succeed("over")
       this.metadata = metadata
       return Effect.catchIf(

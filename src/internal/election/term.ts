@@ -182,15 +182,19 @@ const writeOn = (state: Leading | Releasing, now: number, vacant: boolean): Step
   ]
 }
 
-/** A renewal is due. */
-export const renew = (state: Term, now: number): Step<Write | Nothing> =>
-  state._tag === "Leading" || (state._tag === "Releasing" && now < state.stopBy)
-    ? writeOn(state, now, false)
-    : [state, nothing]
+/** A renewal is due. None is sent after the deadline: it would keep other candidates out (E14). */
+export const renew = (state: Term, now: number, renewDeadline: number): Step<Write | Nothing> => {
+  const [next] = tick(state, now, renewDeadline)
+  return next._tag === "Leading" || (next._tag === "Releasing" && now < next.stopBy)
+    ? writeOn(next, now, false)
+    : [next, nothing]
+}
 
 /** A renewal with other metadata was requested. */
-export const proclaim = (state: Term, now: number): Step<Write | Nothing> =>
-  state._tag === "Leading" ? writeOn(state, now, false) : [state, nothing]
+export const proclaim = (state: Term, now: number, renewDeadline: number): Step<Write | Nothing> => {
+  const [next] = tick(state, now, renewDeadline)
+  return next._tag === "Leading" ? writeOn(next, now, false) : [next, nothing]
+}
 
 /** The work has stopped: the vacant record is written, until the deadline (E20). */
 export const vacate = (state: Term, now: number, renewDeadline: number): Step<Write | Nothing> => {

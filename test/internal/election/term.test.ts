@@ -25,6 +25,9 @@ const attempts = (last: number, sentAt: Record<number, number> = {}): Term.Attem
 
 const { watching } = Term
 
+/** The deadline of a term whose last renewal was sent at second 1. */
+const late = 1000 + renewDeadline
+
 /** Until when renewals continue while the work stops. */
 const stopBy = 50_000
 /** Of a campaign that was given up: it has no work. */
@@ -79,8 +82,8 @@ const withdrawn = { _tag: "Ended", reason: "resigned", holding: undefined } as c
 type Event = (state: Term.Term) => Term.Step<unknown>
 
 const stand = (on: number | "nothing", now: number): Event => (state) => Term.stand(state, bid(on), now)
-const renew = (now: number): Event => (state) => Term.renew(state, now)
-const proclaim = (now: number): Event => (state) => Term.proclaim(state, now)
+const renew = (now: number): Event => (state) => Term.renew(state, now, renewDeadline)
+const proclaim = (now: number): Event => (state) => Term.proclaim(state, now, renewDeadline)
 const vacate = (now: number): Event => (state) => Term.vacate(state, now, renewDeadline)
 const readBack = (seen: Seen): Event => (state) => Term.readBack(state, "mine", seen)
 const confirm = (seen: Seen): Event => (state) => Term.confirm(state, "mine", seen)
@@ -165,12 +168,22 @@ const tables: Record<string, ReadonlyArray<Row>> = {
       write(6)
     ],
     ["is sent while releasing", releasing(), renew(5000), releasing({ attempts: outstanding }), write(5)],
+    [
+      "is sent just before the deadline",
+      leading(),
+      renew(late - 1),
+      leading({ attempts: attempts(5, { 5: late - 1 }) }),
+      write(5)
+    ],
+    ["is not sent after the deadline, at which the term ends", leading(), renew(late), ended("expired"), nothing],
+    ["is not sent after the deadline while releasing", releasing(), renew(late), ended("expired"), nothing],
     ["is not sent after the end", ended("superseded"), renew(5000), ended("superseded"), nothing],
     ["is not sent after withdrawing", withdrawing(7, one), renew(5000), withdrawing(7, one), nothing],
     ["is not sent while watching", watching, renew(5000), watching, nothing]
   ],
   "a proclamation": [
     ["is sent by a leader", leading(), proclaim(5000), leading({ attempts: outstanding }), write(5)],
+    ["is not sent after the deadline, at which the term ends", leading(), proclaim(late), ended("expired"), nothing],
     ["is not sent once a release has begun", releasing(), proclaim(5000), releasing(), nothing],
     ["is not sent before winning", standing(7, one), proclaim(5000), standing(7, one), nothing],
     ["is not sent after the end", ended("removed"), proclaim(5000), ended("removed"), nothing]
@@ -687,8 +700,8 @@ describe("a term", () => {
 
 describe("renewals while the work stops", () => {
   it("continue until the time for the stop is over", () => {
-    assert.notDeepEqual(Term.renew(releasing({ stopBy: 5000 }), 4999)[1], nothing)
-    assert.deepStrictEqual(Term.renew(releasing({ stopBy: 5000 }), 5000)[1], nothing)
+    assert.notDeepEqual(Term.renew(releasing({ stopBy: 5000 }), 4999, renewDeadline)[1], nothing)
+    assert.deepStrictEqual(Term.renew(releasing({ stopBy: 5000 }), 5000, renewDeadline)[1], nothing)
     assert.notDeepEqual(Term.vacate(releasing({ stopBy: 5000 }), 5000, renewDeadline)[1], nothing)
   })
 })
