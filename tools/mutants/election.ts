@@ -393,7 +393,7 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "work that hangs while it stops keeps leadership",
     from: "E23: a finalizer that never ends",
     file: term,
-    find: "(state._tag === \"Releasing\" && now < state.stopBy)",
+    find: "(next._tag === \"Releasing\" && now < next.stopBy)",
     replace: "state._tag === \"Releasing\"",
     scenario: "elections",
     runs: 500,
