@@ -513,7 +513,8 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   are. Outages of the store of 3 s or more, which affect everything, do not count as time
  *   without heartbeats, and
  *   until the instances have had `heartbeat + 2.5 s` after one, the limit is
- *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count. If
+ *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count, and the age of a
+ *   heartbeat that the store accepts at the end of one can count from its beginning. If
  *   no instance sends a heartbeat for half of `maxAge` and requests fail then, a view with
  *   several instances removes none until `maxAge - 2 x tolerance` after requests succeed
  *   again, or until the instances have had `heartbeat + 2.5 s - tolerance` after a message. A

@@ -141,6 +141,19 @@ describe("a view", () => {
     assert.isFalse(mayRemove(132_000, { heartbeats, disruptions }))
   })
 
+  it("may count from the beginning of an outage for a heartbeat that the store accepts at its end, and stamped before it", () => {
+    const heartbeats = [{ instance: "orders/1", at: 125_000 }]
+    const removed = (outageFrom: number, at: number, since = 126_000) =>
+      rules({
+        disruptions: [outage(outageFrom, 125_000)],
+        heartbeats,
+        lookups: [view(since, true, since), view(at - 100, true, since), view(at, false, since)]
+      }).includes(keep)
+    assert.isFalse(removed(95_000, 130_500))
+    assert.isTrue(removed(115_000, 140_000))
+    assert.isFalse(removed(115_000, 146_000))
+  })
+
   it("adds an instance only if its record is not too old, also if a watch replays it", () => {
     const heartbeats = until(100_000)
     const adds = (at: number, disruptions: ReadonlyArray<Checks.Disruption>) =>
