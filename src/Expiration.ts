@@ -36,8 +36,8 @@ const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity
  * **Gotchas**
  *
  * Pass the clock that recorded the heartbeats. For instances that a `Registry`
- * returned (with `clock: "store"`, the default), and for the `created` of an entry
- * of a `KVStore`, this is `KVStore.clock`. The clock of a host can differ from it:
+ * returned, this is `Registry.clock`, and for the `created` of an entry of a
+ * `KVStore` it is `KVStore.clock`. The clock of a host can differ from it:
  * live instances would look expired, or expired instances live.
  *
  * Throws `InvalidConfig` if an option is unknown, or if `maxAge` is not a valid
@@ -46,20 +46,18 @@ const settings = { maxAge: withDefault(duration(Duration.zero, Duration.infinity
  * **Example** (Checking instances by the store's clock)
  *
  * ```ts
- * import { Effect, Layer } from "effect"
- * import { Expiration, KVStore, Registry } from "effect-aegis"
+ * import { Effect } from "effect"
+ * import { Aegis, Expiration, Registry } from "effect-aegis"
  *
  * const program = Effect.gen(function*() {
- *   const store = yield* KVStore.KVStore
  *   const registry = yield* Registry.Registry
- *   const expired = Expiration.isExpired(store.clock, { maxAge: "10 seconds" })
+ *   const expired = Expiration.isExpired(registry.clock, { maxAge: "10 seconds" })
  *   yield* registry.register({ serviceName: "orders", instanceId: "orders-1", version: "1.2.3" })
  *   const all = yield* registry.list("orders", { includeExpired: true })
  *   return all.filter((instance) => !expired(instance)).map((instance) => instance.instanceId)
  * }).pipe(Effect.scoped)
  *
- * const layer = Registry.layer().pipe(Layer.provideMerge(KVStore.layerMemory({ bucket: "registry" })))
- * console.log(await Effect.runPromise(Effect.provide(program, layer)))
+ * console.log(await Effect.runPromise(Effect.provide(program, Aegis.layerMemory())))
  * // => [ 'orders-1' ]
  * ```
  *

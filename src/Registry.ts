@@ -11,6 +11,7 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
@@ -270,6 +271,11 @@ export class Registry extends Context.Service<Registry, {
   readonly cleanup: (options?: CleanupOptions) => Effect.Effect<CleanupReport, RegistryError>
   /** The registrations of this registry in this process, without those of `heartbeat`. No request is sent. */
   readonly status: Effect.Effect<ReadonlyArray<RegistrationStatus>>
+  /**
+   * The clock by which `lastHeartbeat` of read instances is given: that of the store, or that of this host with
+   * `clock: "local"`. For `Expiration.isExpired`.
+   */
+  readonly clock: Clock.Clock
 }>()("effect-aegis/Registry") {}
 
 /**

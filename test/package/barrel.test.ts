@@ -16,8 +16,8 @@ const parts = new Map([
   ["LeaderRecord", "Election"]
 ])
 
-/** Separate entries: they use unstable modules of Effect, or a package that is not installed everywhere. */
-const apart = new Set(["KVKeyValueStore", "NatsLegacy", "testing"])
+/** Separate entries: they are deprecated, use unstable modules of Effect, or a package that is not installed everywhere. */
+const apart = new Set(["Compat", "KVKeyValueStore", "NatsLegacy", "testing"])
 
 const read = (name: string) => readFileSync(new URL(`${name}.ts`, src), "utf8")
 

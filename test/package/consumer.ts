@@ -144,6 +144,7 @@ try {
         "NatsLegacy",
         "Registry",
         "Election",
+        "Compat",
         "testing"
       ]
     ) {

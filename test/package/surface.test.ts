@@ -20,6 +20,7 @@ const entries = [
   "./Expiration",
   "./Metrics",
   "./KVKeyValueStore",
+  "./Compat",
   "./testing"
 ]
 

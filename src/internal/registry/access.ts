@@ -18,6 +18,8 @@ import { changed, decode, type InstanceRecord } from "./record.ts"
 export interface Access {
   readonly store: KVStore["Service"]
   readonly maxAge: Duration.Duration
+  /** The clock that measures ages. */
+  readonly clock: Clock.Clock
   /**
    * Decodes an entry. With `clock: "store"` its `lastHeartbeat` becomes the time at which
    * the store stored the entry.
@@ -124,6 +126,7 @@ export const make = Effect.fnUntraced(function*(
     reportUndecodable: ({ key, revision }, cause) =>
       annotate("Registry", { bucket })(undecodables.log(key, revision, cause)),
     maxAge: options.maxAge,
+    clock,
     decode: decodeEntry,
     heartbeatAt: (entry, sent) => options.clock === "store" ? entry.created : DateTime.makeUnsafe(sent),
     ageAt: (heartbeat) => since(clock, heartbeat),

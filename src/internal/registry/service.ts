@@ -207,7 +207,8 @@ export const make = Effect.fnUntraced(function*(
     ...reading(access, shared),
     ...watching(shared),
     ...(yield* cleaning(parts, shared)),
-    status: registrations.status
+    status: registrations.status,
+    clock: access.clock
   }
   timesOf.set(registry, times)
   return registry
