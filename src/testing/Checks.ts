@@ -165,6 +165,8 @@ export interface Heartbeat {
   readonly instance: string
   /** When the store accepted the write, in milliseconds. */
   readonly at: number
+  /** The time that the store gave the write, from which its age counts, in milliseconds. Default: `at`. */
+  readonly stampedAt?: number | undefined
 }
 
 /**
@@ -471,7 +473,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *
  * **Details**
  *
- * Ages count from the times at which the STORE accepted heartbeats. A lookup may read at
+ * Ages count from the times that the STORE gave the heartbeats. A lookup may read at
  * any moment between its beginning and its end, and its ages may be wrong by `tolerance`.
  * An instance that no rule requires or forbids may be listed or not.
  *
@@ -513,8 +515,7 @@ export const noStaleWrite = (history: ReadonlyArray<GuardedWrite>): ReadonlyArra
  *   are. Outages of the store of 3 s or more, which affect everything, do not count as time
  *   without heartbeats, and
  *   until the instances have had `heartbeat + 2.5 s` after one, the limit is
- *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count, and the age of a
- *   heartbeat that the store accepts at the end of one can count from its beginning. If
+ *   `2 x (maxAge - tolerance)`. Outages before the view listed the instance do not count. If
  *   no instance sends a heartbeat for half of `maxAge` and requests fail then, a view with
  *   several instances removes none until `maxAge - 2 x tolerance` after requests succeed
  *   again, or until the instances have had `heartbeat + 2.5 s - tolerance` after a message. A

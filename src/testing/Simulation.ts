@@ -280,6 +280,11 @@ export interface StoredWrite {
   readonly value: Uint8Array
   /** When the bucket accepted the message: simulated time in milliseconds. */
   readonly at: number
+  /**
+   * The time that the bucket gave the message, from which its age counts: simulated time in milliseconds. Milliseconds
+   * before `at`, or longer if the store was paused in between.
+   */
+  readonly stampedAt: number
 }
 
 /**

@@ -56,6 +56,7 @@ const record = (
   revision,
   operation: "put",
   at,
+  stampedAt: at,
   value: new TextEncoder().encode(
     JSON.stringify({ nonce: life.node, vacant: false, leaseMillis: 10_000, metadata: { life: life.number }, ...over })
   )

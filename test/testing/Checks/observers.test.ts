@@ -141,12 +141,11 @@ describe("a view", () => {
     assert.isFalse(mayRemove(132_000, { heartbeats, disruptions }))
   })
 
-  it("may count from the beginning of an outage for a heartbeat that the store accepts at its end, and stamped before it", () => {
-    const heartbeats = [{ instance: "orders/1", at: 125_000 }]
+  it("counts the age of a heartbeat from its stamp, if the store was paused before it accepted it", () => {
     const removed = (outageFrom: number, at: number, since = 126_000) =>
       rules({
         disruptions: [outage(outageFrom, 125_000)],
-        heartbeats,
+        heartbeats: [{ instance: "orders/1", at: 125_000, stampedAt: outageFrom }],
         lookups: [view(since, true, since), view(at - 100, true, since), view(at, false, since)]
       }).includes(keep)
     assert.isFalse(removed(95_000, 130_500))

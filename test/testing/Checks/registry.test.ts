@@ -57,6 +57,12 @@ describe("a list", () => {
     assert.strictEqual(verdict({ heartbeats: heartbeats(1_000) }, 31_001, 31_001, "list", exact), "out")
   })
 
+  it("counts the age of a heartbeat from its stamp, if the store was paused before it accepted it", () => {
+    const heartbeats = [{ instance: "orders/1", at: 20_000, stampedAt: 5_000 }]
+    assert.strictEqual(verdict({ heartbeats }, 25_000, 25_000), "in")
+    assert.strictEqual(verdict({ heartbeats }, 25_001, 25_001), "either")
+  })
+
   it("may contain the instance or not while its age is within the tolerance of maxAge", () => {
     const history = { heartbeats: heartbeats(100_000) }
     assert.strictEqual(verdict(history, 120_000, 120_000), "in")
@@ -575,6 +581,14 @@ describe("an invalid history", () => {
 describe("a cleanup", () => {
   const cleanedUp = (at: number, ...beatenAt: ReadonlyArray<number>) =>
     rules(check({ heartbeats: heartbeats(...beatenAt), removals: [removal(at, "cleanedUp")] }))
+
+  it("may come as soon as a heartbeat is old by its stamp, if the store was paused before it accepted it", () => {
+    const [late] = heartbeats(41_000)
+    const stamped = { ...late!, stampedAt: 30_000 }
+    const history = { removals: [removal(60_001, "cleanedUp")] }
+    assert.deepStrictEqual(rules(check({ ...history, heartbeats: [late!] })), ["only expired instances are cleaned up"])
+    assert.deepStrictEqual(rules(check({ ...history, heartbeats: [stamped] })), [])
+  })
 
   it("may remove an instance without a heartbeat for maxAge - tolerance", () => {
     assert.deepStrictEqual(cleanedUp(60_000, 10_000, 40_000), [])

@@ -7,7 +7,7 @@ import { earlierBy, lastBefore, lastUntil, touches } from "./intervals.ts"
 import { keptInView, nothingKept, observed, observersOf } from "./observers.ts"
 import { mayBeKept } from "./outages.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
-import { heartbeat, type InstanceTimeline, removed, type Timelines } from "./timelines.ts"
+import { heartbeat, type InstanceTimeline, removed, stampOf, type Timelines } from "./timelines.ts"
 import { viewsOf } from "./views.ts"
 
 /** The tolerances of a lookup, in milliseconds. */
@@ -22,14 +22,17 @@ const longAgo = Number.NEGATIVE_INFINITY
 
 /** The heartbeat because of which the lookup must list the instance. Undefined: it need not list the instance. */
 const requiredBy = (
-  { heartbeats, lost, known }: InstanceTimeline,
+  record: InstanceTimeline,
   lookup: Lookup,
   maxAge: number,
   { age, lag }: Leeway
 ) => {
+  const { heartbeats, lost, known } = record
   const last = lastUntil(heartbeats, lookup.from - lag)
   const removedLast = Math.max(lastUntil(known, lookup.until), lastUntil(lost, lookup.until))
-  return last !== longAgo && last >= lookup.until - maxAge + age && removedLast < last ? last : undefined
+  return last !== longAgo && stampOf(record, last) >= lookup.until - maxAge + age && removedLast < last
+    ? last
+    : undefined
 }
 
 /** Why the lookup must not list the instance: it was removed, or its last heartbeat is too old (-Infinity: none). */

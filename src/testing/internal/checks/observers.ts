@@ -28,14 +28,11 @@ import {
   touches
 } from "./intervals.ts"
 import { type Fact, type Finding, seconds } from "./report.ts"
-import { heartbeat, type InstanceTimeline, type Timelines } from "./timelines.ts"
+import { heartbeat, type InstanceTimeline, stampOf, type Timelines } from "./timelines.ts"
 import type { View, Views } from "./views.ts"
 
 /** A shorter outage of the store may pass unnoticed: a watch misses its consumer after 2.2 s. Milliseconds. */
 const noticed = 3000
-
-/** A store that returns accepts within this time what it had received before. Milliseconds. */
-const atEnd = 100
 
 const none = Number.NEGATIVE_INFINITY
 
@@ -53,8 +50,6 @@ export interface Observers {
   readonly own: DisruptionsOf
   /** The times in which a node may not know the store's time. */
   readonly unsettled: DisruptionsOf
-  /** All outages of the store. What it accepts at the end of one, it may have stamped before it. */
-  readonly stalls: ReadonlyArray<Span>
   /** The outages of the store that every observer notices. */
   readonly outages: ReadonlyArray<Span>
   /**
@@ -103,14 +98,14 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
     const connected = from - lastHeartbeat - missed
     return connected <= (isUnsure(lookup, from - settling) ? 2 * maxAge : maxAge) + 2 * tolerance
   }
-  const stalls = merge(history.disruptions.filter((one) => one.node === undefined && affectsAll(one)))
-  const outages = stalls.filter(({ from, until }) => until - from >= noticed)
+  const outages = merge(history.disruptions.filter((one) => one.node === undefined && affectsAll(one)))
+    .filter(({ from, until }) => until - from >= noticed)
   const unsettled = unsettledOf(history.disruptions, late)
   const own = ownDisruptionsOf(history.disruptions)
   const leaderless = merge(
     history.disruptions.filter(({ affects, node }) => node === undefined && affects === "requests")
   )
-  return { disturbed, isUnsure, leaderless, mayKeep, outages, own, stalls, suspicions, unsettled }
+  return { disturbed, isUnsure, leaderless, mayKeep, outages, own, suspicions, unsettled }
 }
 
 // ------------------------------------------------------------ observers keep live instances
@@ -150,12 +145,13 @@ const isRemoved = (
  * and by then it has received what was stored meanwhile.
  */
 const mayHaveExpired = (
-  { heartbeats }: InstanceTimeline,
+  record: InstanceTimeline,
   { after, before, listedSince }: Step,
   times: RegistryTimes,
-  { disturbed, leaderless, outages: known, own, stalls }: Observers
+  { disturbed, leaderless, outages: known, own }: Observers
 ): boolean => {
   const { maxAge, tolerance } = times
+  const { heartbeats } = record
   const missed = disturbed(after.node)
   // An instance that was not listed before an outage is as old as its record.
   const outages = known.filter(({ from }) => from >= listedSince)
@@ -165,12 +161,11 @@ const mayHaveExpired = (
   }))
   /** When the view has certainly received a heartbeat. One that it receives later, after a gap, is as old as it is. */
   const received = (last: number): number => lastTouching(missed, last, last)?.until ?? last
-  /** When the store may have stamped a heartbeat: its age counts from then. */
-  const stamped = (last: number): number => Math.min(last, lastTouching(stalls, last - atEnd, last)?.from ?? last)
   /** Whether the instance may have expired at a time. An observer with a disruption of its own may have settled before. */
   const mayExpire = (last: number, at: number): boolean => {
-    const from = stamped(last)
-    const age = at - from - measure(outages, from < last ? from : received(last), at)
+    // What the store has accepted late, at the end of an outage, is as old as its stamp.
+    const from = stampOf(record, last)
+    const age = at - from - measure(outages, last - from > tolerance ? from : received(last), at)
     const settle = lastTouching(settles, at, at)
     const isSettling = settle !== undefined && !touches(own(after.node), settle.from, at)
     return age > (isSettling ? 2 * maxAge : maxAge) - 2 * tolerance

@@ -6,7 +6,7 @@ import type { Deregistration, Lifetime, RegistryHistory, RegistryTimes, Removal 
 import { type DisruptionsOf, recovery } from "./disruptions.ts"
 import { countUntil, lastBefore, lastTouching, lastUntil, type Span } from "./intervals.ts"
 import { type Finding, seconds } from "./report.ts"
-import { heartbeat, type InstanceTimeline, registered, removed, type Timelines } from "./timelines.ts"
+import { heartbeat, type InstanceTimeline, registered, removed, stampOf, type Timelines } from "./timelines.ts"
 
 /** A disruption within this time of a deregistration may have delayed it, or a heartbeat: milliseconds. */
 const nearTheEnd = 10_000
@@ -153,10 +153,11 @@ export const cleanups = (
   removals.flatMap((removal) => {
     if (removal.how !== "cleanedUp") return []
     const { at, instance } = removal
-    const { heartbeats, lost } = all.get(instance)!
+    const record = all.get(instance)!
+    const { heartbeats, lost } = record
     const last = lastBefore(heartbeats, at)
     // The cleanup's clock may be wrong by `tolerance`.
-    const expired = last + maxAge - tolerance
+    const expired = stampOf(record, last) + maxAge - tolerance
     // After a roll-back the cleanup did not see the last heartbeat.
     if (at >= expired + confirmation || lastUntil(lost, at) >= last) return []
     if (isDeregistered(removal, deregistrations, heartbeats)) return []

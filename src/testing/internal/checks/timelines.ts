@@ -6,8 +6,10 @@ import type { Fact } from "./report.ts"
 
 export interface InstanceTimeline {
   readonly instance: string
-  /** Sorted. */
+  /** When the store accepted them. Sorted. */
   readonly heartbeats: Array<number>
+  /** The times that the store gave to heartbeats, by when it accepted them, if these differ. */
+  readonly stamps: Map<number, number>
   /** Sorted by time. `known` and `lost` contain the times of these removals. */
   readonly removals: Array<Removal>
   /** When the record was certainly removed. Sorted. */
@@ -23,11 +25,15 @@ const fill = (history: RegistryHistory): Map<string, InstanceTimeline> => {
   const of = (instance: string): InstanceTimeline => {
     const known = records.get(instance)
     if (known !== undefined) return known
-    const made: InstanceTimeline = { instance, heartbeats: [], removals: [], known: [], lost: [] }
+    const made: InstanceTimeline = { instance, heartbeats: [], stamps: new Map(), removals: [], known: [], lost: [] }
     records.set(instance, made)
     return made
   }
-  for (const { at, instance } of history.heartbeats) of(instance).heartbeats.push(at)
+  for (const { at, instance, stampedAt = at } of history.heartbeats) {
+    const { heartbeats, stamps } = of(instance)
+    heartbeats.push(at)
+    if (stampedAt < at) stamps.set(at, stampedAt)
+  }
   for (const removal of history.removals) {
     const record = of(removal.instance)
     record.removals.push(removal)
@@ -40,6 +46,9 @@ const fill = (history: RegistryHistory): Map<string, InstanceTimeline> => {
   }
   return records
 }
+
+/** From when the age of a heartbeat counts. */
+export const stampOf = ({ stamps }: InstanceTimeline, heartbeat: number): number => stamps.get(heartbeat) ?? heartbeat
 
 export interface Timelines {
   readonly all: ReadonlyMap<string, InstanceTimeline>

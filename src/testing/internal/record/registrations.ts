@@ -26,8 +26,8 @@ const takenBy = (facts: Facts, bucket: string): Pick<RegistryHistory, "heartbeat
   )
   const lost = losses.flatMap(({ at }) => Array.from(known, (instance) => ({ instance, at, how: "lost" as const })))
   return {
-    heartbeats: ofBucket.flatMap(({ at, key, operation }) =>
-      operation === "put" ? [{ instance: instanceOf(key), at }] : []
+    heartbeats: ofBucket.flatMap(({ at, key, operation, stampedAt }) =>
+      operation === "put" ? [{ instance: instanceOf(key), at, stampedAt }] : []
     ),
     removals: [...removed, ...lost]
   }

@@ -25,6 +25,8 @@ export interface StoredPublication {
   readonly value: Uint8Array
   /** Simulated time in milliseconds. */
   readonly at: number
+  /** The time that the message carries, as simulated time: that of its proposal. */
+  readonly stampedAt: number
 }
 
 /** Access of a stream to its server. */
@@ -180,8 +182,10 @@ export class SimulatedStream implements Target {
     this.leader.store(message, isRollup)
     this.follower?.hears(isRollup ? "rollup" : "store", message)
     this.ages.stored(message)
-    const { operation, revision, subject, value } = message
-    this.surroundings.stored({ stream: this.name, subject, revision, operation, value, at: this.work.now })
+    const { created, operation, revision, subject, value } = message
+    const at = this.work.now
+    const stampedAt = at - Math.max(0, this.wall - created)
+    this.surroundings.stored({ stream: this.name, subject, revision, operation, value, at, stampedAt })
     this.work.note(() => `${subject} @${revision} ${operation}`)
   }
 

@@ -97,9 +97,10 @@ export class Fleet {
     const { after, note, now, injected } = this.world
     this.server = new SimulatedServer({ now, after, note, injected, chance: chance.fork("server") }, { version, epoch })
     this.stores = new Stores(this.world, this.server)
-    this.server.onStored(({ at, operation, revision, stream, subject, value }) => {
+    this.server.onStored(({ at, operation, revision, stampedAt, stream, subject, value }) => {
       const bucket = bucketOf(stream)
-      this.stored.push({ bucket, key: subject.slice(subjectPrefix(bucket).length), revision, operation, value, at })
+      const key = subject.slice(subjectPrefix(bucket).length)
+      this.stored.push({ bucket, key, revision, operation, value, at, stampedAt })
     })
     this.server.onConsumersLost((stream) => {
       this.consumerLosses.push({ bucket: bucketOf(stream), at: now() })

@@ -80,7 +80,8 @@ describe("a recorded deregistration", () => {
     revision: 2,
     operation,
     value: new Uint8Array(),
-    at
+    at,
+    stampedAt: at
   })
   const deregistering = (call: Effect.Effect<boolean, string>, stored: ReadonlyArray<StoredWrite>) =>
     Effect.gen(function*() {
