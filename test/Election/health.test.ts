@@ -2,13 +2,15 @@
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
+import * as Election from "../../src/Election.ts"
 import * as Metrics from "../../src/Metrics.ts"
 import { logged, openBucket } from "../support/suite.ts"
 import { now, renewInterval } from "./suite/fixture.ts"
 import { finish, settled, test } from "./suite/inMemory.ts"
-import { employ, stand, startProcess, tagIn } from "./suite/processes.ts"
+import { employ, only, stand, startProcess, tagIn } from "./suite/processes.ts"
 
 /** A check whose answer the test sets, and that counts its runs. */
 const makeCheck = () => {
@@ -83,6 +85,23 @@ describe("Election in memory: health checks", () => {
         assert.isDefined(one.fiber.pollUnsafe())
       }))
   }
+
+  test("a check that answers at once is healthy, also if the clock of a test is set forward before it has run", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const { election } = yield* startProcess(yield* openBucket())
+        let runs = 0
+        const work = Effect.andThen(Effect.sync(() => runs++), Effect.never)
+        yield* Layer.build(Layer.provide(
+          Election.layerSingleton(only, work, { healthCheck: Effect.succeed(true) }),
+          Layer.succeed(Election.Election, election)
+        ))
+        yield* TestClock.adjust("6 seconds")
+        assert.strictEqual(runs, 1)
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(log.troubles(), [])
+    }))
 
   test("a check that comes back late counts as a failure, and the next one is asked then", () =>
     Effect.gen(function*() {

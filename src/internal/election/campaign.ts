@@ -6,12 +6,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { FencingToken } from "../../FencingToken.ts"
-import type { KVStoreError } from "../../KVStoreError.ts"
+import { KVStoreError, Unavailable } from "../../KVStoreError.ts"
 import type { Metadata } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeNonce } from "../identity.ts"
@@ -52,6 +53,8 @@ export interface CampaignServices {
   readonly lateWrites: LateWrites
   readonly leaving: { readonly budget: LeaveBudget; readonly timeout: Duration.Duration }
   readonly sittingOut: SittingOut
+  /** Opens when the service is released: its candidates end, while the store can still be reached. */
+  readonly closing: Latch.Latch
 }
 
 /** A term that was won, with a record that was read back as our own. */
@@ -65,6 +68,8 @@ export interface Won {
 export interface CandidateState {
   readonly health: Health
   readonly failures: CampaignFailures
+  /** Whether the service runs the work, and stops it when it is released. */
+  readonly runsWork: boolean
 }
 
 /** One call of `campaign`. */
@@ -224,12 +229,13 @@ const reportUnannounced = (tenure: Tenure, failure: KVStoreError | undefined): E
 /** Campaigns with one nonce, until it leads or is known to have never led. */
 const tryOnce = (campaigning: Campaigning): Effect.Effect<Won | undefined, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { candidate, services } = campaigning
+    const { candidate, runsWork, services } = campaigning
     const { election, candidateId, metadata, times } = candidate
     const { clock, store } = services
     const nonce = yield* makeNonce
     const { candidacy, tenure } = yield* services.candidacies.add(
       candidate,
+      runsWork,
       ({ renewed }) =>
         new Tenure({
           store,
@@ -287,18 +293,42 @@ const sitOut = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => sittingOut.begin(candidate, tenure, candidacies.highestPriority(candidate.election)))
 
+/** The service was released: no later attempt can succeed. */
+const isReleased = ({ store }: CampaignServices) =>
+  Effect.fail(
+    new KVStoreError({
+      bucket: store.config.bucket,
+      operation: "campaign",
+      key: undefined,
+      reason: new Unavailable({ problem: "the layer of Election was released", isClosed: true })
+    })
+  )
+
 /**
- * Campaigns until it leads. Closing the scope hands leadership over. A campaign that fails or is interrupted also
- * releases.
+ * Campaigns until it leads, or until the service is released. Closing the scope hands leadership over. A campaign that fails
+ * or is interrupted also releases.
  */
 export const campaign = (
   services: CampaignServices,
   candidate: Candidate,
-  { failures, health }: CandidateState
+  state: CandidateState
+): Effect.Effect<Won, KVStoreError, Scope.Scope> => {
+  const released = Effect.suspend(() => isReleased(services))
+  return Effect.suspend(() =>
+    services.closing.isOpen()
+      ? released
+      : Effect.raceFirst(untilElected(services, candidate, state), Effect.andThen(services.closing.await, released))
+  )
+}
+
+const untilElected = (
+  services: CampaignServices,
+  candidate: Candidate,
+  state: CandidateState
 ): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const campaigning = { services, candidate, health, failures }
+    const campaigning = { services, candidate, ...state }
     yield* Effect.logInfo(`campaigning for "${candidate.election}"`)
     while (true) {
       const own = yield* Scope.fork(scope)

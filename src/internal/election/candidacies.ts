@@ -155,11 +155,17 @@ const removeCounters = (election: string): Effect.Effect<void> =>
  */
 const usedFor = 120_000
 
+/** A campaign, and the term that it has won. */
+interface Entry {
+  readonly tenure: Tenure
+  readonly election: string
+  readonly priority: number
+  /** Whether the service runs the work of the term, and can end it. */
+  readonly runsWork: boolean
+}
+
 export class Candidacies {
-  private readonly all = new Map<
-    Candidacy,
-    { readonly tenure: Tenure; readonly election: string; readonly priority: number }
-  >()
+  private readonly all = new Map<Candidacy, Entry>()
   /** Until when an election counts as in use after its last campaign, in monotonic milliseconds. */
   private readonly usedUntil = new Map<string, number>()
   /** The elections that have counters. */
@@ -190,6 +196,7 @@ export class Candidacies {
   /** Adds a campaign, with the tenure that `makeTenure` returns, until the scope closes. */
   readonly add = Effect.fnUntraced({ self: this }, function*(
     { candidateId, election, priority }: Names & { readonly priority: number },
+    runsWork: boolean,
     makeTenure: (candidacy: Candidacy) => Tenure
   ): Effect.fn.Return<{ readonly candidacy: Candidacy; readonly tenure: Tenure }, never, Scope.Scope> {
     const attributes = { election, candidate: candidateId }
@@ -202,7 +209,7 @@ export class Candidacies {
     const candidacy = new Candidacy({ election, candidateId }, { isLeader, lastRenewal }, yield* DateTime.now)
     const tenure = makeTenure(candidacy)
     yield* Effect.acquireRelease(
-      Effect.sync(() => this.all.set(candidacy, { tenure, election, priority })),
+      Effect.sync(() => this.all.set(candidacy, { tenure, election, priority, runsWork })),
       () =>
         Effect.sync(() => {
           this.all.delete(candidacy)
@@ -212,6 +219,15 @@ export class Candidacies {
     )
     return { candidacy, tenure }
   })
+
+  /** Waits until the terms whose work the service runs have ended: each ends, also if its work does not stop. */
+  readonly workHasEnded: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach(
+      Array.from(this.all.values()).filter(({ runsWork }) => runsWork),
+      ({ tenure }) => tenure.lost,
+      { concurrency: "unbounded", discard: true }
+    )
+  )
 
   /** The highest priority value of the campaigns and leaderships in an election. 0 without any. */
   highestPriority(election: string): number {

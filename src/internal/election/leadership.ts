@@ -190,7 +190,7 @@ export const runWork = <A, E, R>(
       return Effect.asVoid(Effect.andThen(Deferred.succeed(asked, undefined), lost))
     })
     yield* watch(services, candidate, health, won, resign)
-    const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))
+    const toldToStop = Effect.raceAllFirst([tenure.lost, Deferred.await(asked), services.closing.await])
     const running = within(
       tenure,
       Effect.suspend(() => asEffect(candidate.election, work(toLeadership(won, resign))))

@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -144,10 +145,13 @@ export const make = Effect.fnUntraced(function*(
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const candidacies = new Candidacies()
   const sittingOut = new SittingOut(clock)
-  const services = { store, clock, observations, candidacies, lateWrites, leaving, sittingOut }
+  const closing = Latch.makeUnsafe(false)
+  const services = { store, clock, observations, candidacies, lateWrites, leaving, sittingOut, closing }
   const defaults: CandidateDefaults = { candidateId: makeDefaultId(), times }
   const elections: Elections = { services, followed, defaults }
   yield* forkReported("the upkeep of elections", upkeep({ services, followed, removeVacantAfter }))
+  // Runs before the other finalizers: a fiber that campaigns may end only after the layers that it uses.
+  yield* Effect.addFinalizer(() => Effect.andThen(closing.open, candidacies.workHasEnded))
   const service: Election["Service"] = {
     candidates: candidacies.candidates,
     status: (election) => checked("status", election, candidacies.status(election)),
@@ -206,10 +210,10 @@ const win = ({ followed, services }: Elections, operation: string, candidate: Ca
  * One for all terms of a candidate: a check that has not come back in one term holds the next one back, and a bucket that was
  * there in one term may come back.
  */
-const makeState = (candidate: Candidate): Effect.Effect<CandidateState, never, Scope.Scope> =>
+const makeState = (candidate: Candidate, runsWork: boolean): Effect.Effect<CandidateState, never, Scope.Scope> =>
   Effect.map(
     makeHealth(candidate),
-    (health) => ({ health, failures: new CampaignFailures(candidate.election, candidate.times) })
+    (health) => ({ health, failures: new CampaignFailures(candidate.election, candidate.times), runsWork })
   )
 
 const campaign = Effect.fnUntraced(function*(
@@ -218,7 +222,7 @@ const campaign = Effect.fnUntraced(function*(
   options: CandidateOptions | undefined
 ): Effect.fn.Return<Leadership, ElectionError, Scope.Scope> {
   const candidate = yield* enter(elections, "campaign", election, options)
-  const state = yield* makeState(candidate)
+  const state = yield* makeState(candidate, false)
   const won = yield* win(elections, "campaign", candidate, state)
   return yield* leadership.lead(elections.services, candidate, state.health, won)
 })
@@ -236,7 +240,7 @@ const whileLeader = <A, E, R>(
       return yield* failure("whileLeader", election)(reason)
     }
     const terms = Effect.gen(function*() {
-      const state = yield* makeState(candidate)
+      const state = yield* makeState(candidate, true)
       while (true) {
         const term = Effect.flatMap(
           win(elections, "whileLeader", candidate, state),

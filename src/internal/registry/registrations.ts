@@ -57,7 +57,7 @@ export class Registrations {
   private end(entry: Entry): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { owner } = entry
-      this.all.delete(entry)
+      if (!this.all.delete(entry)) return Effect.void
       const left = Effect.andThen(this.visibilities.end(entry), Effect.suspend(entry.leave))
       return Effect.flatMap(Effect.forkDetach(left), (fiber) => {
         const leaving = [...this.leaving.get(owner) ?? [], fiber]
@@ -71,6 +71,11 @@ export class Registrations {
       })
     })
   }
+
+  /** Lets all registrations leave: those of fibers that end only after the layers that they use. */
+  readonly endAll: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach([...this.all], (entry) => this.end(entry), { concurrency: "unbounded", discard: true })
+  )
 
   /** The record of a registration that has not ended. */
   find(key: string): OwnRecord | undefined {

@@ -211,5 +211,7 @@ export const make = Effect.fnUntraced(function*(
     clock: access.clock
   }
   timesOf.set(registry, times)
+  // Runs before the other finalizers, while the store can still be reached.
+  yield* Effect.addFinalizer(() => registrations.endAll)
   return registry
 })
