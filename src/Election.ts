@@ -645,5 +645,5 @@ export const layerSingleton = <E, R>(
   Layer.effectDiscard(Effect.gen(function*() {
     const elections = yield* Election
     const work = yield* service.toSingleton(elections, election, run, options)
-    yield* forkReported(`the singleton "${election}"`, work)
+    yield* forkReported("Election", `the singleton "${election}"`, work)
   }))

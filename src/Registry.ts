@@ -837,7 +837,7 @@ export const layerCleanup = (
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry
     const cleanups = yield* service.cleanups("Registry.layerCleanup", registry, options)
-    yield* forkReported("the cleanup", cleanups)
+    yield* forkReported("Registry", "the cleanup", cleanups)
   }))
 
 /**

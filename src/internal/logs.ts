@@ -18,8 +18,11 @@ export interface Subject {
   readonly term?: number | undefined
 }
 
+/** The modules of the log lines. */
+export type ModuleName = "Aegis" | "Election" | "KVStore" | "NatsClient" | "Registry"
+
 /** Annotates the lines of an effect with the module and the subject. */
-export const annotate = (module: string, subject: Subject = {}) => {
+export const annotate = (module: ModuleName, subject: Subject = {}) => {
   const annotations = Object.fromEntries(
     Object.entries({ module, ...subject }).filter(([, value]) => value !== undefined)
   )

@@ -209,6 +209,7 @@ describe("Election.layerSingleton", () => {
       const errors = log.lines.filter((line) => line.startsWith("Error"))
       assert.strictEqual(errors.length, 1, errors.join("\n"))
       assert.match(errors[0]!, /the singleton "orders" failed/)
+      assert.deepStrictEqual(log.unnamed(), [])
     }))
 
   test("refuses a name, options and work that are not valid, when it is built", () =>

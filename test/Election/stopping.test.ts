@@ -18,9 +18,14 @@ import { leaseDuration, now, renewDeadline, renewInterval, timings } from "./sui
 import { finish, makeHost, settled, test, two } from "./suite/inMemory.ts"
 import { employ, only, stand, startProcess, tagIn, usurp } from "./suite/processes.ts"
 
-/** Lines about work, without what to do. */
-const about = (log: ReturnType<typeof logged>) =>
-  log.troubles().filter((line) => line.includes("the work of")).map((line) => line.replace(/: .*/, ""))
+/** Lines about work, without what to do. Each names its election and its candidate. */
+const about = (log: ReturnType<typeof logged>) => {
+  for (const [index, line] of log.lines.entries()) {
+    const { candidateId, election, module } = log.subjects[index]!
+    if (line.includes("the work of")) assert.deepStrictEqual([module, election, candidateId], ["Election", only, "one"])
+  }
+  return log.troubles().filter((line) => line.includes("the work of")).map((line) => line.replace(/: .*/, ""))
+}
 
 const overruns = Effect.map(
   Metric.value(Metric.withAttributes(electionOverruns, { election: only })),

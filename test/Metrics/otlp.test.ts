@@ -175,7 +175,7 @@ describe("Metrics", () => {
             "registry_last_heartbeat_timestamp_seconds orders orders-1 a time"
           ])
           yield* resign
-          yield* Effect.yieldNow
+          yield* Effect.repeat(Effect.yieldNow, { times: 5 })
           assert.include(yield* gauges, "election_is_leader job orders-1 0")
         }))
         assert.deepStrictEqual(yield* gauges, [])

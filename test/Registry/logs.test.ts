@@ -106,6 +106,7 @@ describe("Registry in memory: log", () => {
         "Warn the cleanup failed",
         "Error the cleanup failed"
       ])
+      assert.deepStrictEqual(log.unnamed(), [])
     }))
 
   test("a record that does not decode is logged once per revision, by lists and watches together", () =>

@@ -48,7 +48,10 @@ export type Finish = ReturnType<typeof finisher>
 /** Discards logs, unless a test provides `logged`. */
 export const quiet = Logger.layer([])
 
-/** A logger that records each line with its level; `troubles` are the lines above Info, `subjects` the annotations. */
+/**
+ * A logger that records each line with its level; `troubles` are the lines above Info, `subjects` the annotations, and
+ * `unnamed` the lines that do not name their module.
+ */
 export const logged = () => {
   const lines: Array<string> = []
   const subjects: Array<Readonly<Record<string, unknown>>> = []
@@ -57,7 +60,8 @@ export const logged = () => {
     subjects.push(fiber.getRef(References.CurrentLogAnnotations))
   })
   const troubles = () => lines.filter((line) => !line.startsWith("Info "))
-  return { lines, subjects, troubles, layer: Logger.layer([logger]) }
+  const unnamed = () => lines.filter((_, index) => subjects[index]!["module"] === undefined)
+  return { lines, subjects, troubles, unnamed, layer: Logger.layer([logger]) }
 }
 
 export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)

@@ -256,8 +256,8 @@ const tryOnce = (campaigning: Campaigning): Effect.Effect<Won | undefined, KVSto
     yield* Effect.addFinalizer(() => leave(services, candidate, tenure))
     yield* stand(campaigning, tenure)
     yield* candidacy.renewed
-    yield* forkReported(`the renewals of "${election}"`, tenure.renewals)
-    yield* forkReported(`the deadline of "${election}"`, tenure.watchDeadline)
+    yield* forkReported("Election", `the renewals of "${election}"`, tenure.renewals)
+    yield* forkReported("Election", `the deadline of "${election}"`, tenure.watchDeadline)
     const won = yield* announce(campaigning, tenure)
     if (won !== undefined) yield* candidacy.elected(tenure, won.elected.term)
     return won
@@ -272,7 +272,7 @@ export const release = (services: CampaignServices, candidate: Candidate, tenure
     return Effect.andThen(
       Effect.andThen(sitOut(services, candidate, tenure), tenure.release),
       sitOut(services, candidate, tenure)
-    )
+    ).pipe(annotate("Election", { election: candidate.election, candidateId: candidate.candidateId }))
   })
 
 /** Hands leadership over at the end of its scope, for at most `leaveTimeout` (E20). */

@@ -91,8 +91,8 @@ export class Candidacy {
       isLeader.set(1),
       update(electionTerms, { election }),
       Effect.logInfo(`elected leader of "${election}" in term ${term}`),
-      forkReported(`the status of "${election}"`, Effect.andThen(tenure.released, released)),
-      forkReported(`the end of a term of "${election}"`, Effect.andThen(tenure.lost, this.ended))
+      forkReported("Election", `the status of "${election}"`, Effect.andThen(tenure.released, released)),
+      forkReported("Election", `the end of a term of "${election}"`, Effect.andThen(tenure.lost, this.ended))
     ], { discard: true })
   }
 

@@ -114,7 +114,7 @@ export const makeHealth = (candidate: Candidate): Effect.Effect<Health, never, S
             yield* Effect.sleep(wholeMillis(next - monotonicMillis(clock)))
           })
         )
-        yield* forkReported(`the health check of a candidate for "${election}"`, Effect.forever(asking))
+        yield* forkReported("Election", `the health check of a candidate for "${election}"`, Effect.forever(asking))
         const health: Health = {
           answered: answers.answered.await,
           isHealthy: () => answers.healthy.isOpen(),

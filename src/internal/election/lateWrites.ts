@@ -72,7 +72,11 @@ export class LateWrites {
         Effect.ensuring(Effect.sync(() => this.count(election, -1)))
       )
       return Effect.asVoid(
-        Effect.provideService(forkReported(`late writes of "${election}"`, settled), Scope.Scope, this.scope)
+        Effect.provideService(
+          forkReported("Election", `late writes of "${election}"`, settled),
+          Scope.Scope,
+          this.scope
+        )
       )
     })
   }

@@ -102,11 +102,19 @@ const watch = (
   resign: Effect.Effect<void>
 ) => {
   const { election, healthCheck } = candidate
-  const asked = forkReported(`requests to the leader of "${election}"`, resignWhenAsked(services, won, resign))
+  const asked = forkReported(
+    "Election",
+    `requests to the leader of "${election}"`,
+    resignWhenAsked(services, won, resign)
+  )
   // Without a health check there is nothing to wait for. The campaign has ended with its term.
   return healthCheck === undefined ? asked : Effect.andThen(
     asked,
-    forkReported(`the health of the leader of "${election}"`, resignWhenUnhealthy(candidate, health, won, resign))
+    forkReported(
+      "Election",
+      `the health of the leader of "${election}"`,
+      resignWhenUnhealthy(candidate, health, won, resign)
+    )
   )
 }
 
@@ -120,7 +128,7 @@ export const lead = (
   const { tenure } = won
   const resign = release(services, candidate, tenure)
   // The campaign has ended with its term.
-  const ending = forkReported("the end of a campaign", Effect.andThen(tenure.lost, health.end))
+  const ending = forkReported("Election", "the end of a campaign", Effect.andThen(tenure.lost, health.end))
   return Effect.as(
     Effect.andThen(watch(services, candidate, health, won, resign), ending),
     toLeadership(won, resign)

@@ -205,6 +205,7 @@ export class Observations {
     })
     const failures = new Repeated()
     return forkReported(
+      "Election",
       "the watch of elections",
       watch.pipe(
         Effect.tapError((error) => {
@@ -212,7 +213,9 @@ export class Observations {
           if (isRefusal(error)) this.refuse(error)
           return failures.log(
             error.reason._tag,
-            Effect.logWarning(`the watch of elections failed and is reopened: ${causeOf(error)}`)
+            annotate("Election", { bucket: this.store.config.bucket })(
+              Effect.logWarning(`the watch of elections failed and is reopened: ${causeOf(error)}`)
+            )
           )
         }),
         Effect.retry({ while: (error) => !isClosed(error), schedule: backoff(shortestPause, longestPause) }),

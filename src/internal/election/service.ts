@@ -149,7 +149,7 @@ export const make = Effect.fnUntraced(function*(
   const services = { store, clock, observations, candidacies, lateWrites, leaving, sittingOut, closing }
   const defaults: CandidateDefaults = { candidateId: makeDefaultId(), times }
   const elections: Elections = { services, followed, defaults }
-  yield* forkReported("the upkeep of elections", upkeep({ services, followed, removeVacantAfter }))
+  yield* forkReported("Election", "the upkeep of elections", upkeep({ services, followed, removeVacantAfter }))
   // Runs before the other finalizers: a fiber that campaigns may end only after the layers that it uses.
   yield* Effect.addFinalizer(() => Effect.andThen(closing.open, candidacies.workHasEnded))
   const service: Election["Service"] = {

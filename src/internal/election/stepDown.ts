@@ -13,7 +13,7 @@ import { StepDownTimeout } from "../../ElectionError.ts"
 import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeNonce, ProcessName } from "../identity.ts"
-import { causeOf, Repeated } from "../logs.ts"
+import { annotate, causeOf, Repeated } from "../logs.ts"
 import { conflictPause, isConflict, isRefusal } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { type Observation, standing } from "./challenger.ts"
@@ -29,7 +29,7 @@ import type { Tenure } from "./tenure.ts"
 /** Reads the request about once per lease, in case the watch is silent without failing. */
 const readRequests = (observations: Observations, tenure: Tenure): Effect.Effect<never> =>
   Effect.gen(function*() {
-    const { election, store, times } = tenure.options
+    const { candidateId, election, store, times } = tenure.options
     const failures = new Repeated()
     const read = Effect.matchEffect(store.get(stepDownKeyOf(election), { fromLeader: true }), {
       onFailure: (error) =>
@@ -37,7 +37,9 @@ const readRequests = (observations: Observations, tenure: Tenure): Effect.Effect
         isRefusal(error)
           ? failures.log(
             error.reason._tag,
-            Effect.logWarning(`requests to step down from "${election}" cannot be read: ${causeOf(error)}`)
+            annotate("Election", { election, candidateId })(
+              Effect.logWarning(`requests to step down from "${election}" cannot be read: ${causeOf(error)}`)
+            )
           )
           : Effect.void,
       onSuccess: (entry) => Effect.sync(() => observations.requests.see(election, Option.getOrUndefined(entry)?.value))

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { electionOverruns } from "../../Metrics.ts"
+import { annotate } from "../logs.ts"
 import { update } from "../metrics.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { longestTick, type Tenure, type TermTimings } from "./tenure.ts"
@@ -137,14 +138,17 @@ const reportFinalizers = <A, E>(election: string, exit: Exit.Exit<A, E>): Effect
 
 /** Stops the work, and returns how it ended. From here on `isValid` is false, whatever the reason for the stop is. */
 export const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     tenure.beginRelease()
+    const { candidateId, election } = tenure.options
     const reports = new StopReports(tenure)
-    const watching = yield* Effect.forkDetach(reports.watch)
-    yield* Fiber.interrupt(work)
-    yield* Fiber.interrupt(watching)
-    yield* reports.stopped
-    const exit = yield* Fiber.await(work)
-    yield* reportFinalizers(tenure.options.election, exit)
-    return exit
+    return Effect.gen(function*() {
+      const watching = yield* Effect.forkDetach(reports.watch)
+      yield* Fiber.interrupt(work)
+      yield* Fiber.interrupt(watching)
+      yield* reports.stopped
+      const exit = yield* Fiber.await(work)
+      yield* reportFinalizers(election, exit)
+      return exit
+    }).pipe(annotate("Election", { election, candidateId }))
   })

@@ -147,6 +147,7 @@ const checkHealth = (
   own: OwnRecord
 ) =>
   healthCheck === undefined ? Effect.void : forkReported(
+    "Registry",
     `the health check of ${own.label}`,
     watchHealth(own, { healthCheck, healthFailures, interval: intervalOf(heartbeat, maxAge) })
   )
@@ -189,7 +190,11 @@ const begin = Effect.fnUntraced(function*(
     entry.lastFailure = reason
   }
   yield* Effect.logInfo(`registered ${own.label}`)
-  yield* forkReported(`the heartbeat of ${own.label}`, heartbeats(options, own, clock, { onFailed, onLost, stored }))
+  yield* forkReported(
+    "Registry",
+    `the heartbeat of ${own.label}`,
+    heartbeats(options, own, clock, { onFailed, onLost, stored })
+  )
   yield* options.registrations.visibilities.follow(entry, maxAge)
   yield* checkHealth(options, own)
 

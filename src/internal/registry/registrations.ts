@@ -58,7 +58,9 @@ export class Registrations {
     return Effect.suspend(() => {
       const { owner } = entry
       if (!this.all.delete(entry)) return Effect.void
-      const left = Effect.andThen(this.visibilities.end(entry), Effect.suspend(entry.leave))
+      const left = Effect.andThen(this.visibilities.end(entry), Effect.suspend(entry.leave)).pipe(
+        Effect.provideContext(entry.context)
+      )
       return Effect.flatMap(Effect.forkDetach(left), (fiber) => {
         const leaving = [...this.leaving.get(owner) ?? [], fiber]
         const isLast = owner.state._tag !== "Closed" || !Array.from(this.all).some((other) => other.owner === owner)

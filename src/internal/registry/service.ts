@@ -15,6 +15,7 @@ import { InstanceId } from "../../ServiceInstance.ts"
 import { forkReported } from "../fibers.ts"
 import { makeIdSuffix, makeNonce } from "../identity.ts"
 import { makeLeaveBudget } from "../leaving.ts"
+import { annotate } from "../logs.ts"
 import { reachabilityOf } from "../reachability.ts"
 import { traced } from "../spans.ts"
 import { recordLimit } from "../storedJson.ts"
@@ -129,6 +130,7 @@ const cleaning = Effect.fnUntraced(function*(
   const { heartbeat, maxAge } = times
   const memory = new cleanup.Memory()
   yield* forkReported(
+    "Registry",
     "the reach of the cleanup",
     Stream.runForEach(
       reachabilityOf(access.store),
@@ -149,7 +151,8 @@ const cleaning = Effect.fnUntraced(function*(
       now: () => monotonicMillis(clock)
     })
     return yield* Effect.mapError(report, failure("cleanup")).pipe(
-      traced("registry.cleanup", () => ({ "registry.bucket": access.store.config.bucket }), cleanup.attributesOf)
+      traced("registry.cleanup", () => ({ "registry.bucket": access.store.config.bucket }), cleanup.attributesOf),
+      annotate("Registry", { bucket: access.store.config.bucket })
     )
   })
   return { cleanup: cleanUp }

@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function*(
     keptUntil = monotonicMillis(clock) + Duration.toMillis(keptFor)
     if (isKept || monotonicMillis(clock) < nextAt) return Effect.void
     isKept = true
-    return Effect.asVoid(Scope.provide(forkReported("the view of a list", keeping), scope))
+    return Effect.asVoid(Scope.provide(forkReported("Registry", "the view of a list", keeping), scope))
   })
   return { get: RcRef.get(shared), current: () => current, keep }
 })

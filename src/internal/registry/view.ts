@@ -386,7 +386,7 @@ export const make = Effect.fnUntraced(function*(
   const ended = Effect.asVoid(Effect.exit(Deferred.await(shared.failed)))
   // The other parts end, too: a view without its watch expires no instance.
   const run = (what: string, part: Effect.Effect<unknown, KVStoreError>) =>
-    annotated(forkReported(what, guarded(shared, onFailed, Effect.raceFirst(part, ended))))
+    annotated(forkReported("Registry", what, guarded(shared, onFailed, Effect.raceFirst(part, ended))))
   yield* run("the registry's watch", follow(shared))
   yield* run("the registry's timer", expire(shared, longestPauseOf(heartbeat)))
   yield* run("the reach of the registry", followReach(shared))

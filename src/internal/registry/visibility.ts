@@ -58,7 +58,7 @@ export class Visibilities {
       if (this.scope !== undefined) return Effect.void
       this.scope = Scope.makeUnsafe()
       return Effect.asVoid(
-        Scope.provide(forkReported("the visibility of registrations", this.judgeAll(maxAge)), this.scope)
+        Scope.provide(forkReported("Registry", "the visibility of registrations", this.judgeAll(maxAge)), this.scope)
       )
     })
   }

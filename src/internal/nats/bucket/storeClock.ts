@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function*(
     yield* samples(isKnown ? 1 : samplesAtOnce)
     hasFailed = false
   }).pipe(Effect.catch((reason) => Effect.logDebug("reading the server's time failed:", reason.message)))
-  yield* forkReported("the sampling of the server's time", Effect.forever(again))
+  yield* forkReported("KVStore", "the sampling of the server's time", Effect.forever(again))
   return clockOf(host, () => {
     if (isAskedFor()) isDue.openUnsafe()
     return reading!.offset

@@ -355,8 +355,8 @@ export const make = Effect.fnUntraced(function*(
   /** Sends a request if the inbox is subscribed. */
   const whenOpen = <A>(timeout: number, request: Effect.Effect<A, PortFailure>): Effect.Effect<A, PortFailure> =>
     Effect.suspend(() => underWay.inbox.isOpen ? request : Effect.andThen(underWay.inbox.regain(timeout), request))
-  yield* forkReported("the timer of NATS requests", keepTime(underWay, clock))
-  yield* forkReported("the pauses of large reads", window.keepPauses())
+  yield* forkReported("NatsClient", "the timer of NATS requests", keepTime(underWay, clock))
+  yield* forkReported("NatsClient", "the pauses of large reads", window.keepPauses())
   return {
     port,
     window,
