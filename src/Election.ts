@@ -234,7 +234,7 @@ export class Election extends Context.Service<Election, {
    */
   readonly observe: (election: string) => Stream.Stream<Option.Option<LeaderRecord>, ElectionError>
   /**
-   * Asks the current leader to hand over, and waits until it has. False if nobody leads.
+   * Asks the current leader to hand over, and waits until it does not lead any more. False if nobody leads.
    *
    * **When to use**
    *
@@ -247,7 +247,8 @@ export class Election extends Context.Service<Election, {
    * The request is for this leader only: if another one follows, it is not asked. The
    * leader stops its work first, and sits out until other candidates have had their
    * turn. A leader that does not renew for its whole lease, as this process observes
-   * it, cannot be asked: then its record is made vacant.
+   * it, cannot be asked: then its record is made vacant. Its work may still run after that,
+   * which the log says, with the line `freed`.
    *
    * Fails with `InvalidName` and `InvalidConfig` before a request is sent, with
    * `StepDownTimeout` if the leader has not handed over in time, and with a

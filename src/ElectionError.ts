@@ -90,7 +90,7 @@ export class StepDownTimeout extends Schema.TaggedError<StepDownTimeout>("effect
    */
   override get message(): string {
     const who = this.candidateId === undefined ? "the leader, whose record does not decode," : this.candidateId
-    return `${who} has not handed over within ${this.timeoutMillis} ms, and its record is unchanged for ` +
+    return `${who} has not handed over within ${this.timeoutMillis} ms, and its record has been unchanged for ` +
       `${this.unchangedMillis} ms: if it renews, its work may be slow to stop: wait for its stopTimeout, or end that ` +
       "process; if it does not, a further call frees the election once its lease has ended. Do not purge the record"
   }

@@ -76,7 +76,7 @@ describe("Election in memory: campaigns whose requests fail", () => {
         assert.isAbove(Number((yield* Metric.value(failures)).count), 10)
       }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
       const lines = log.troubles().map((line) => line.split(":")[0])
-      assert.deepStrictEqual(lines, ["Warn a request of the candidate for \"orders\" failed and is retried"])
+      assert.deepStrictEqual(lines, ["Warn an attempt of the candidate for \"orders\" failed and is retried"])
     }))
 
   test("a right to read that is taken away for 6 s ends no campaign, and both changes are logged", () =>

@@ -103,6 +103,12 @@ describe("Election in memory: work that does not stop", () => {
           yield* settled
           assert.strictEqual(yield* overruns, 1)
         }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+        assert.include(
+          log.troubles(),
+          "Warn could not hand over the leadership of \"orders\" because its work did not stop within stopTimeout: another " +
+            "candidate wins when its lease has ended"
+        )
+        assert.include(log.troubles().find((line) => line.includes("still runs"))!, "Make the work stop within")
         const lines = about(log)
         assert.strictEqual(lines[0], "Warn the work of \"orders\" is slow to stop")
         const still = "Error the work of \"orders\" still runs after its lease has ended"
@@ -196,6 +202,7 @@ describe("Election in memory: work that does not stop", () => {
       }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
       assert.strictEqual(about(log).length, 1)
       assert.match(about(log)[0]!, /^Error the work of "orders" stopped only .* after its lease had ended$/)
+      assert.include(log.troubles()[0]!, "This process was paused, or its event loop was blocked")
     }))
 })
 

@@ -227,9 +227,21 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "a loss of leadership does not stop the work",
     from: "E23, kubernetes#23731, #44887",
     file: leadership,
-    find: "const toldToStop = Effect.raceFirst(tenure.lost, Deferred.await(asked))",
-    replace: "const toldToStop = Deferred.await(asked)",
+    find: "Effect.raceAllFirst([tenure.lost, Deferred.await(asked), services.closing.await])",
+    replace: "Effect.raceAllFirst([Deferred.await(asked), services.closing.await])",
     scenario: "mixed"
+  },
+  {
+    name: "a layer that is released leaves the work of its leaders to the fibers that began it",
+    from: "E23: forkChild under Effect.provide could not hand over, because the connection was closed",
+    file: leadership,
+    find: "Effect.raceAllFirst([tenure.lost, Deferred.await(asked), services.closing.await])",
+    replace: "Effect.raceAllFirst([tenure.lost, Deferred.await(asked)])",
+    ...byTest,
+    test: {
+      file: "test/Election/released.test.ts",
+      name: "stops the work of a leader in a fiber of forkChild, and hands over before the store is closed"
+    }
   },
   {
     name: "leadership is released while the work is still stopping",
@@ -497,9 +509,9 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "a campaign after a lost term forgets that the bucket existed",
     from: "E10: whileLeader of a leader failed when its bucket was deleted, and that of a standby continued",
     file: campaign,
-    find: "const campaigning = { services, candidate, health, failures }",
-    replace: "const campaigning = { services, candidate, health, failures: " +
-      "Object.assign(Object.create(Object.getPrototypeOf(failures)), failures, { hasReached: false }) }",
+    find: "const campaigning = { services, candidate, ...state }",
+    replace: "const campaigning = { services, candidate, ...state, failures: " +
+      "Object.assign(Object.create(Object.getPrototypeOf(state.failures)), state.failures, { hasReached: false }) }",
     ...byTest,
     test: {
       file: "test/Election/failures.test.ts",

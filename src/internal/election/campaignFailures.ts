@@ -26,6 +26,8 @@ export class CampaignFailures {
   private readonly reads = new Repeated()
   private readonly writes = new Repeated()
   private readonly roundTrips = new Repeated()
+  /** Answers in a row that came too late for an attempt. One alone can follow a pause of the server. */
+  private slowAnswers = 0
   /** Refusals in a row. */
   private refusals = 0
   /** Whether a request of this campaign was answered: before, a missing bucket ends it. */
@@ -56,7 +58,10 @@ export class CampaignFailures {
       const again = Effect.logInfo(`the candidate for "${this.election}" may read its record again`)
       const ended = this.reads.ended(wasRefused ? again : Effect.void)
       const limit = attemptTimeout(this.times)
-      return took <= limit ? ended : Effect.andThen(ended, this.roundTrips.log("round trip", this.tooSlow(took, limit)))
+      this.slowAnswers = took <= limit ? 0 : this.slowAnswers + 1
+      return this.slowAnswers < 2
+        ? ended
+        : Effect.andThen(ended, this.roundTrips.log("round trip", this.tooSlow(took, limit)))
     })
   }
 
@@ -89,10 +94,13 @@ export class CampaignFailures {
       const reason = error.reason._tag
       const isRead = error.operation !== "put"
       if (isRead) this.wasRefused = isRefusal(error)
+      const what = isRead
+        ? `a read of the candidate for "${election}"`
+        : `an attempt of the candidate for "${election}"`
       yield* update(electionCampaignFailures, { election, reason })
       yield* (isRead ? this.reads : this.writes).log(
         reason,
-        Effect.logWarning(`a request of the candidate for "${election}" failed and is retried: ${causeOf(error)}`)
+        Effect.logWarning(`${what} failed and is retried: ${causeOf(error)}`)
       )
       if (!isRefusal(error)) return conflictPause
       const longest = isFree ? Math.min(shortPause, times.leaseDuration) : times.leaseDuration

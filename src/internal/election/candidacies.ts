@@ -106,8 +106,9 @@ export class Candidacy {
     const counted = Effect.andThen(update(electionLosses, { election, reason }), span.end({ "election.loss": reason }))
     if (reason === "resigned") return counted
     const line = tenure.hasExpiredInRelease
-      ? `could not hand over the leadership of "${election}" before renewDeadline: another candidate wins when its lease ` +
-        "has ended"
+      ? `could not hand over the leadership of "${election}" ${
+        tenure.hasStoppedTooLate ? "because its work did not stop within stopTimeout" : "before renewDeadline"
+      }: another candidate wins when its lease has ended`
       : `lost the leadership of "${election}" in term ${term}: ${losses[reason]}`
     return Effect.andThen(counted, Effect.logWarning(line))
   })

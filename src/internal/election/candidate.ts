@@ -70,11 +70,11 @@ const timingsSetting: Setting<TermTimings> = (name, value) =>
     const renewDeadline = Duration.toMillis(timings.renewDeadline)
     const renewInterval = Duration.toMillis(timings.renewInterval)
     const given = `${leaseDuration} / ${renewDeadline} / ${renewInterval} ms${hintFor(Object(value).leaseDuration)}`
-    if (leaseDuration <= renewDeadline || renewDeadline < 2 * renewInterval || renewInterval < shortestRenewal) {
-      const expected = `leaseDuration > renewDeadline >= 2 x renewInterval >= ${2 * shortestRenewal} ms`
+    if (leaseDuration <= renewDeadline || renewInterval < shortestRenewal) {
+      const expected = `leaseDuration > renewDeadline, and renewInterval >= ${shortestRenewal} ms`
       return refuse(name, expected, given)
     }
-    const shortest = shortestDeadline({ renewInterval })
+    const shortest = Math.max(2 * renewInterval, shortestDeadline({ renewInterval }))
     return renewDeadline < shortest
       ? refuse(
         name,

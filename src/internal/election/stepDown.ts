@@ -111,7 +111,10 @@ const vacate = ({ by, election, store }: Asking, { seen, term }: Observation & {
       : { term, leaseMillis: leaseFor(seen.leaseMillis ?? 1), electedAt: now }
     const vacant = encodeRecord({ ...record, candidateId: by, nonce, attempt: 1, vacant: true, metadata: {} })
     yield* store.put(keyOf(election), vacant, { revision: seen.revision })
-    yield* Effect.logInfo(`freed "${election}", whose leader has not renewed for its whole lease`)
+    const who = seen._tag === "Held" ? `its leader ${seen.record.candidateId}` : "its leader"
+    yield* Effect.logWarning(
+      `freed "${election}": ${who} has not renewed for its whole lease, and its work may still run`
+    )
     return true
   }).pipe(Effect.catchIf(
     (error) => isConflict(error) || error.reason._tag === "OutcomeUnknown",

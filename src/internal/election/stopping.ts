@@ -49,18 +49,24 @@ export const due = (
 
 const shown = (millis: number): string => Duration.format(wholeMillis(millis))
 
-const remedy = "Make the work stop within leaseDuration - renewDeadline, and check the fencing token where it writes"
+const check = "check the fencing token where it writes"
+const remedy = `Make the work stop within leaseDuration - renewDeadline, and ${check}`
+
+/** The lease had ended before the work was told to stop: the deadline, which is earlier, passed unnoticed. */
+const pausedRemedy = `This process was paused, or its event loop was blocked, before it could stop the work: ${check}`
 
 /** The reports of one stop. */
 class StopReports {
   private readonly tenure: Tenure
   private readonly began: number
+  private readonly remedy: string
   private isReportedSlow = false
   private isOverrun = false
 
   constructor(tenure: Tenure) {
     this.tenure = tenure
     this.began = monotonicMillis(tenure.options.clock)
+    this.remedy = tenure.untilLeaseEnds > 0 ? remedy : pausedRemedy
   }
 
   private readonly slow = Effect.suspend(() => {
@@ -78,7 +84,7 @@ class StopReports {
         ? Effect.void
         : update(electionOverruns, { election: this.tenure.options.election })
       this.isOverrun = true
-      return Effect.andThen(counted, Effect.logError(`${line}: another leader may have started. ${remedy}`))
+      return Effect.andThen(counted, Effect.logError(`${line}: another leader may have started. ${this.remedy}`))
     })
   }
 
@@ -143,8 +149,10 @@ export const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>): Effect.Effe
     const { candidateId, election } = tenure.options
     const reports = new StopReports(tenure)
     return Effect.gen(function*() {
+      tenure.isStopping = true
       const watching = yield* Effect.forkDetach(reports.watch)
       yield* Fiber.interrupt(work)
+      tenure.isStopping = false
       yield* Fiber.interrupt(watching)
       yield* reports.stopped
       const exit = yield* Fiber.await(work)

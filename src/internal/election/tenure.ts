@@ -78,6 +78,10 @@ export class Tenure {
   leaving: Leaving = "resigned"
   /** Whether the term has expired after the candidate had begun to hand over. */
   hasExpiredInRelease = false
+  /** Whether the work of the term has been told to stop, and has not stopped. */
+  isStopping = false
+  /** Whether the term has expired because its work did not stop within `stopTimeout`. */
+  hasStoppedTooLate = false
   /** Open once the candidate does not lead any more, although its term may not have ended. */
   private readonly releasing = Latch.makeUnsafe(false)
   private state: Term.Term = Term.watching
@@ -162,7 +166,10 @@ export class Tenure {
    * up.
    */
   private become(next: Term.Term): void {
-    if (this.state._tag === "Releasing" && next._tag === "Ended") this.hasExpiredInRelease = next.reason === "expired"
+    if (this.state._tag === "Releasing" && next._tag === "Ended") {
+      this.hasExpiredInRelease = next.reason === "expired"
+      this.hasStoppedTooLate = this.isStopping && this.elapsed.sample() >= this.state.stopBy
+    }
     this.state = next
     if (next._tag === "Releasing" || next._tag === "Ended") this.releasing.openUnsafe()
     if (next._tag === "Ended") Deferred.doneUnsafe(this.ended, Effect.succeed(next.reason))

@@ -36,7 +36,7 @@ const badTimings: ReadonlyArray<Refusal> = [
   [
     { timings: { leaseDuration: 2000, renewDeadline: 2000, renewInterval: 300 } },
     "InvalidConfig",
-    "timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got 2000 / 2000 / 300 ms"
+    "timings: expected leaseDuration > renewDeadline, and renewInterval >= 10 ms, got 2000 / 2000 / 300 ms"
   ]
 ]
 

@@ -66,7 +66,6 @@ describe("timings", () => {
   const refused: ReadonlyArray<readonly [what: string, timings: unknown, got: string, hint?: string]> = [
     ["a lease as long as the deadline", { ...good, leaseDuration: 14_000 }, "14000 / 14000 / 4000"],
     ["a lease shorter than the deadline", { ...good, leaseDuration: 13_999 }, "13999 / 14000 / 4000"],
-    ["a deadline of less than two renewals", { ...good, renewDeadline: 7999 }, "20000 / 7999 / 4000"],
     [
       "an interval that is too short for an attempt",
       { leaseDuration: 3000, renewDeadline: 2000, renewInterval: 9 },
@@ -86,10 +85,25 @@ describe("timings", () => {
         const error = yield* Effect.flip(toTimes(untyped(timings)))
         assert.strictEqual(
           error.problem,
-          `timings: expected leaseDuration > renewDeadline >= 2 x renewInterval >= 20 ms, got ${got} ms${hint}`
+          `timings: expected leaseDuration > renewDeadline, and renewInterval >= 10 ms, got ${got} ms${hint}`
         )
       }))
   }
+
+  it.effect("are refused with a deadline that has no room for a second attempt, with the shortest one that has", () =>
+    Effect.gen(function*() {
+      for (
+        const [renewInterval, shortest] of [[300, 750], [2500, 5500], [4000, 8000]] as const
+      ) {
+        const timings = { leaseDuration: 20_000, renewDeadline: shortest - 1, renewInterval }
+        const { problem } = yield* Effect.flip(toTimes(timings))
+        assert.include(
+          problem,
+          `timings: expected renewDeadline >= ${shortest} ms, so that two attempts and two pauses fit`
+        )
+        yield* toTimes({ ...timings, renewDeadline: shortest })
+      }
+    }))
 
   const wrongKinds: ReadonlyArray<readonly [given: unknown, got: string, hint?: string]> = [
     [null, "null"],
