@@ -6,7 +6,7 @@ import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import { electionCampaignFailures } from "../../src/Metrics.ts"
-import { countOf, denied, type Fault, full, on, silent } from "../support/links.ts"
+import { countOf, denied, type Fault, full, on, silent, times } from "../support/links.ts"
 import { logged, openBucket } from "../support/suite.ts"
 import { leaseDuration, renewInterval } from "./suite/fixture.ts"
 import { finish, settled, test, two } from "./suite/inMemory.ts"
@@ -121,6 +121,19 @@ describe("Election in memory: campaigns whose requests fail", () => {
       }).pipe(Effect.provide(log.layer))
       const line = log.troubles().find((line) => line.includes("the store answered the candidate"))
       assert.match(line ?? "", /after 260ms, and its attempts are given up after 250ms .* Use a longer renewInterval/)
+    }))
+
+  test("one slow answer is not logged, as after a pause of the server", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const process = yield* startProcess(yield* openBucket(), { timings: Election.fast })
+        yield* process.link.set(times(1, "get", roundTrip(260)))
+        const one = yield* stand(process, finish, "one")
+        yield* TestClock.adjust("10 seconds")
+        assert.isTrue(yield* one.hasWon)
+      }).pipe(Effect.provide(log.layer))
+      assert.deepStrictEqual(log.troubles(), [])
     }))
 
   test("a candidate leads with a round trip of just under half a renewInterval, and nothing is logged", () =>
