@@ -20,7 +20,11 @@ const titlesIn = (files: ReadonlyArray<string>) =>
 /** With templates, whose values are "...". */
 const titlesWithTemplatesIn = (files: ReadonlyArray<string>) =>
   files.flatMap((file) =>
-    [...read(file).matchAll(/(?:test|it|it\.effect|it\.prop|it\.effect\.prop)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g)]
+    [
+      ...read(file).matchAll(
+        /(?:test|it|it\.effect|it\.live|it\.prop|it\.effect\.prop)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g
+      )
+    ]
       .map(([, title, template = ""]) => title ?? template.replaceAll(/\$\{[^}]*\}/g, "..."))
   )
 
@@ -42,6 +46,19 @@ describe("docs/kvstore.md", () => {
       cell!.split(",").map((name) => name.replaceAll("`", "").trim())
     )
     assert.deepStrictEqual(named.toSorted(), reasons.toSorted())
+  })
+})
+
+describe("docs/migration-from-aegissdk.md", () => {
+  const tests = readdirSync(new URL("test/", root), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => `test/${file}`)
+
+  it("cites an existing test for every sentence of AegisSDK's document", () => {
+    const titles = new Set(titlesWithTemplatesIn(tests))
+    const rows = table(read("docs/migration-from-aegissdk.md"), "The document, sentence by sentence")
+    assert.isAtLeast(rows.length, 30)
+    for (const row of rows) assert.isTrue(titles.has(row.at(-1)!), `there is no test "${row.at(-1)}"`)
   })
 })
 
