@@ -14,7 +14,8 @@ export const apiFile = join(root, "docs/api.md")
 const head = `# Public names
 
 Each name that effect-aegis exports, by module, with the first sentence of its documentation.
-Written by \`npm run names\`, from the declarations: change the doc comments, not this file.
+Written by \`npm run names\`, from the declarations: change the doc comments, not this file. In a clone of the repository,
+\`npm run docs\` writes the API reference, with all members, types and examples, to \`docs/api/index.html\`.
 `
 
 const namesOf = (title: string, { names }: Module): ReadonlyArray<string> =>
