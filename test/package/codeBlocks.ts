@@ -1,5 +1,5 @@
 /**
- * Checks the code blocks of the documentation: of doc comments of public modules, README.md and docs/. Each block becomes a
+ * Checks the code blocks of the documentation: of doc comments of public modules, README.md, AGENTS.md and docs/. Each block becomes a
  * file in a project with the packed package. All files are compiled together; programs and tests among them are run.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -57,7 +57,7 @@ const isPublic = (file: string): boolean => !/(?:^|[\\/])internal[\\/]/.test(fil
 const codeBlocksIn = (folder: string): ReadonlyArray<CodeBlock> => {
   const read = (file: string) => readFileSync(join(folder, file), "utf8")
   const sources = filesIn(join(folder, "src"), /\.ts$/).filter(isPublic).map((file) => `src/${file}`)
-  const documents = ["README.md", ...filesIn(join(folder, "docs"), /\.md$/).map((file) => `docs/${file}`)]
+  const documents = ["README.md", "AGENTS.md", ...filesIn(join(folder, "docs"), /\.md$/).map((file) => `docs/${file}`)]
   return [
     ...sources.flatMap((file) => blocksOf(file, documentationOf(read(file)))),
     ...documents.flatMap((file) => blocksOf(file, read(file)))

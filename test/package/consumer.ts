@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { checkCodeBlocks } from "./codeBlocks.ts"
 import { checkExamples } from "./examples.ts"
+import { brokenLinksIn } from "./packedLinks.ts"
 import { checkSurface } from "./surface.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -151,6 +152,10 @@ try {
       const declarations = readFileSync(join(dist, `${module}.d.ts`), "utf8").replace(/\/\*[\s\S]*?\*\//g, "")
       expect(!/(?:from|import\() ?"(?:@nats-io|nats")/.test(declarations), `${module}.d.ts has NATS client types`)
     }
+  })
+  check("the files and headings exist to which the packed documents link", () => {
+    const broken = brokenLinksIn(join(folder, "node_modules/effect-aegis"))
+    expect(broken.length === 0, broken.join("\n"))
   })
   const inProject = (command: string, ...args: ReadonlyArray<string>) => run(folder, command, ...args)
   checkSurface(check, folder, inProject)
