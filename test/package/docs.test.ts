@@ -118,3 +118,33 @@ describe("docs/protocols", () => {
     }
   })
 })
+
+describe("docs/decisions", () => {
+  const folder = "docs/decisions/"
+  const pages = readdirSync(new URL(folder, root)).filter((file) => file !== "README.md").toSorted()
+
+  it("are numbered without gaps, in the name of the file and in the title", () => {
+    assert.isAtLeast(pages.length, 6)
+    for (const [index, page] of pages.entries()) {
+      assert.match(page, new RegExp(`^${String(index + 1).padStart(4, "0")}-[a-z0-9-]+\\.md$`))
+      assert.isTrue(read(folder + page).startsWith(`# ${index + 1}. `), page)
+    }
+  })
+
+  it("have the same sections, none of them empty", () => {
+    for (const page of pages) {
+      const sections = read(folder + page).split(/^## /m).slice(1)
+      assert.deepStrictEqual(
+        sections.map((section) => section.split("\n")[0]),
+        ["Context", "Decision", "Consequences", "Measured"],
+        page
+      )
+      for (const section of sections) assert.isAbove(section.length, 100, page)
+    }
+  })
+
+  it("are listed in the README, in order", () => {
+    const listed = [...read(`${folder}README.md`).matchAll(/\]\((\d{4}-[^)]*)\)/g)].map(([, page]) => page)
+    assert.deepStrictEqual(listed, pages)
+  })
+})
