@@ -85,17 +85,14 @@ const lookEvery = Duration.seconds(5)
 /** How soon a failed sample is retried if the clocks have diverged: the store's clock is wrong until then. */
 const retryEvery = Duration.seconds(1)
 
-/** Milliseconds of divergence that trigger new samples. NTP rarely steps the wall clock by more than this. */
+/** Milliseconds of divergence, or of error, that trigger new samples. NTP rarely steps the wall clock by more than this. */
 const longestStep = 500
 
 /** How far the wall clock is ahead of the monotonic clock, in milliseconds. */
 const aheadOf = (host: Clock.Clock): number => host.currentTimeMillisUnsafe() - monotonicMillis(host)
 
-export const make = Effect.fnUntraced(function*(
-  port: Pick<NatsPort, "onLink">,
-  info: Effect.Effect<StreamInfo, KVStoreReason>
-): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
-  const host = yield* Clock.Clock
+/** Takes samples of the server's time, and keeps the best reading. */
+const makeSampler = (host: Clock.Clock, info: Effect.Effect<StreamInfo, KVStoreReason>) => {
   let reading: ClockReading | undefined
   let ahead = aheadOf(host)
   const sample = Effect.gen(function*() {
@@ -108,15 +105,32 @@ export const make = Effect.fnUntraced(function*(
     }
     reading = better(reading, { serverTime, sent, received })
   })
-  const samples = (times: number) =>
-    Effect.suspend(() => {
-      const before = aheadOf(host)
-      return Effect.map(Effect.repeat(sample, { times: times - 1 }), () => {
-        ahead = before
-      })
-    })
+  // Of a process that was paused during its last sample: the middle of the round trip says nothing.
+  const isVague = () => reading!.error > longestStep
+  const moreWhileVague = Effect.suspend(() =>
+    isVague() ? Effect.repeat(sample, { while: isVague, times: samplesAtOnce - 1 }) : Effect.void
+  )
+  return {
+    samples: (times: number) =>
+      Effect.suspend(() => {
+        const before = aheadOf(host)
+        return Effect.map(Effect.andThen(Effect.repeat(sample, { times: times - 1 }), moreWhileVague), () => {
+          ahead = before
+        })
+      }),
+    /** Whether the host's clocks have diverged since the last samples. */
+    hasComeApart: () => Math.abs(aheadOf(host) - ahead) > longestStep,
+    /** After the first samples. */
+    offset: () => reading!.offset
+  }
+}
 
-  const hasComeApart = () => Math.abs(aheadOf(host) - ahead) > longestStep
+export const make = Effect.fnUntraced(function*(
+  port: Pick<NatsPort, "onLink">,
+  info: Effect.Effect<StreamInfo, KVStoreReason>
+): Effect.fn.Return<Clock.Clock, KVStoreReason, Scope.Scope> {
+  const host = yield* Clock.Clock
+  const { hasComeApart, offset, samples } = makeSampler(host, info)
   const isDue = Latch.makeUnsafe(false)
   yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -150,6 +164,6 @@ export const make = Effect.fnUntraced(function*(
   yield* forkReported("KVStore", "the sampling of the server's time", Effect.forever(again))
   return clockOf(host, () => {
     if (isAskedFor()) isDue.openUnsafe()
-    return reading!.offset
+    return offset()
   })
 })

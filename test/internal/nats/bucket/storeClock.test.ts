@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as storeClock from "../../../../src/internal/nats/bucket/storeClock.ts"
@@ -226,6 +227,47 @@ describe("the server's time", () => {
         yield* TestClock.adjust("100 millis")
       }
       assert.strictEqual(state.asked - asked, 4)
+    }))
+
+  /** The host's clock runs slower than the server's, by more than two clocks drift. */
+  const slowly = (clock: Clock.Clock): Clock.Clock => {
+    const nanos = () => BigInt(Math.round(Number(clock.monotonicTimeNanosUnsafe()) * 0.992))
+    return {
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() * 0.992,
+      currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now * 0.992),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      sleep: (duration) => clock.sleep(duration)
+    }
+  }
+
+  for (const paused of [1, 2, 3, 4]) {
+    it.effect(`is known also if the process is paused for 18 s while sample ${paused} is under way`, () =>
+      Effect.gen(function*() {
+        const { info, port, state } = makeServer()
+        const real = yield* Clock.Clock
+        // The request leaves the host after the pause, and its answer comes at once.
+        const pausing = Effect.suspend(() => state.asked === paused - 1 ? Effect.delay(info, "18 seconds") : info)
+        const made = yield* storeClock.make(port, Effect.provideService(pausing, Clock.Clock, real)).pipe(
+          Effect.provideService(Clock.Clock, slowly(real)),
+          Effect.forkScoped
+        )
+        yield* TestClock.adjust("18 seconds")
+        if (paused === 4) yield* TestClock.adjust("62 seconds")
+        const clock = yield* Fiber.join(made)
+        assert.isAtMost(Math.abs(clock.currentTimeMillisUnsafe() - real.currentTimeMillisUnsafe()), 500)
+        assert.isAtMost(state.asked, 6)
+      }))
+  }
+
+  it.effect("is sampled three more times, and not without end, over a link with a round trip of more than a second", () =>
+    Effect.gen(function*() {
+      const { info, port, state } = makeServer()
+      yield* Effect.forkScoped(storeClock.make(port, Effect.delay(info, "2 seconds")))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(state.asked, 6)
     }))
 
   it.effect("is corrected after a reconnect, and is kept while requests fail", () =>
