@@ -323,6 +323,14 @@ describe("a store that refuses writes, and answers reads", () => {
     assert.isFalse(mayRemove(97_000, { heartbeats, disruptions: refusing("writes", 95_000, 110_000) }))
   })
 
+  it("keeps a watch that has lost its consumer waiting for the timeout of its request, after a moment without answers", () => {
+    const history = { removals: [removal(104_000, "deregistered")], heartbeats, interruptions: [100_000] }
+    const moment = refusing("requests", 99_900, 101_000)
+    assert.isTrue(mayList(108_900, { ...history, disruptions: moment }))
+    assert.isFalse(mayList(111_600, { ...history, disruptions: moment }))
+    assert.isFalse(mayList(108_900, { ...history, disruptions: refusing("writes", 99_900, 101_000) }))
+  })
+
   it("keeps a watch that has lost its consumer from getting another one, if it refuses requests", () => {
     const history = { removals: [removal(106_000, "deregistered")], heartbeats, interruptions: [100_000] }
     assert.isTrue(mayList(107_100, { ...history, disruptions: refusing("requests") }))

@@ -34,6 +34,9 @@ import type { View, Views } from "./views.ts"
 /** A shorter outage of the store may pass unnoticed: a watch misses its consumer after 2.2 s. Milliseconds. */
 const noticed = 3000
 
+/** The default `timeout` of a bucket: a request to a stream without a leader is not answered for that long. Milliseconds. */
+const requestTimeout = 5000
+
 const none = Number.NEGATIVE_INFINITY
 
 export interface Observers {
@@ -65,15 +68,21 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
   const { maxAge, tolerance } = times
   const disruptions = disruptionsOf(history.disruptions.filter(affectsAll))
   const unanswered = disruptionsOf(history.disruptions.filter(affectsReads))
+  const leaderless = merge(
+    history.disruptions.filter(({ affects, node }) => node === undefined && affects === "requests")
+  )
   const late = tolerance + recovery
   const interruptions = [
     ...(history.interruptions ?? []),
     ...history.removals.flatMap(({ at, how }) => how === "lost" ? [at] : [])
   ].map((at) => ({ from: at, until: at }))
   const until = (recovered: number) => (node: string) => {
-    const longer = ({ from, until }: Span) => ({ from, until: until + recovered })
-    // A watch that was interrupted continues when the store answers requests again.
-    return prolonged([...disruptions(node), ...interruptions].map(longer), unanswered(node).map(longer))
+    const longerBy = (millis: number) => ({ from, until }: Span) => ({ from, until: until + millis })
+    // A watch that was interrupted continues when the store answers requests again, and its last one has timed out.
+    return prolonged(
+      [...disruptions(node), ...interruptions].map(longerBy(recovered)),
+      [...unanswered(node).map(longerBy(recovered)), ...leaderless.map(longerBy(recovered + requestTimeout))]
+    )
   }
   const disturbed = onceForEach(until(late))
   // The tolerance is part of the bound, and not of each disturbance: there can be many.
@@ -102,9 +111,6 @@ export const observersOf = (history: RegistryHistory, times: RegistryTimes, reco
     .filter(({ from, until }) => until - from >= noticed)
   const unsettled = unsettledOf(history.disruptions, late)
   const own = ownDisruptionsOf(history.disruptions)
-  const leaderless = merge(
-    history.disruptions.filter(({ affects, node }) => node === undefined && affects === "requests")
-  )
   return { disturbed, isUnsure, leaderless, mayKeep, outages, own, suspicions, unsettled }
 }
 
