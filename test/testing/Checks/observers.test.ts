@@ -324,11 +324,15 @@ describe("a store that refuses writes, and answers reads", () => {
   })
 
   it("keeps a watch that has lost its consumer waiting for the timeout of its request, after a moment without answers", () => {
-    const history = { removals: [removal(104_000, "deregistered")], heartbeats, interruptions: [100_000] }
+    const removedAt = (at: number) => ({
+      removals: [removal(at, "deregistered")],
+      heartbeats,
+      interruptions: [100_000]
+    })
     const moment = refusing("requests", 99_900, 101_000)
-    assert.isTrue(mayList(108_900, { ...history, disruptions: moment }))
-    assert.isFalse(mayList(111_600, { ...history, disruptions: moment }))
-    assert.isFalse(mayList(108_900, { ...history, disruptions: refusing("writes", 99_900, 101_000) }))
+    assert.isTrue(mayList(110_900, { ...removedAt(109_800), disruptions: moment }))
+    assert.isFalse(mayList(112_300, { ...removedAt(111_100), disruptions: moment }))
+    assert.isFalse(mayList(110_900, { ...removedAt(109_800), disruptions: refusing("writes", 99_900, 101_000) }))
   })
 
   it("keeps a watch that has lost its consumer from getting another one, if it refuses requests", () => {
