@@ -412,7 +412,8 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
       ...registry,
       bucket: yield* orVariable("registryBucket", registry?.bucket),
       maxAge: registry?.maxAge ?? (yield* orVariable("maxAge", undefined)),
-      heartbeat: registry?.heartbeat ?? (yield* orVariable("heartbeat", undefined))
+      heartbeat: registry?.heartbeat ?? (yield* orVariable("heartbeat", undefined)),
+      readLegacyKeys: yield* orVariable("readLegacyKeys", registry?.readLegacyKeys)
     },
     election: {
       ...election,
@@ -433,6 +434,8 @@ const optionsFrom = /* @__PURE__ */ Effect.fnUntraced(function*(
  * - `AEGIS_NATS_URL`: the servers, separated by commas
  * - `AEGIS_REPLICAS`: number of copies of each bucket, 1 to 5. Default 1
  * - `AEGIS_MAX_AGE`, `AEGIS_HEARTBEAT`: times of the registry, such as `30 seconds`
+ * - `AEGIS_READ_LEGACY_KEYS`: whether the registry reads the records of AegisSDK for Python, too,
+ *   `true` or `false`
  * - `AEGIS_TIMINGS`: timings of elections, `resilient` (default), `balanced` or `fast`
  * - `AEGIS_REGISTRY_BUCKET`, `AEGIS_ELECTION_BUCKET`: the names of the buckets
  * - `AEGIS_ON_MISMATCH`: `update`, `accept` or `fail`: see `Options.onMismatch`

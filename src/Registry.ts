@@ -153,6 +153,8 @@ export class Registry extends Context.Service<Registry, {
    *   decode. If it was only slow, its next heartbeat registers it again.
    * - An instance as `list`, `get` or `watch` returned it is removed only if it has sent no
    *   heartbeat since. Otherwise `deregister` returns false.
+   * - With `readLegacyKeys`, names also remove the record of AegisSDK. Its process registers the
+   *   instance again with its next heartbeat.
    *
    * If another process registers under the same id during the removal, that registration is
    * kept. Fails with `InvalidName`, `InvalidConfig` or `KVStoreError`.
@@ -327,8 +329,8 @@ export type RegistryEvent =
     /** The instance before the change. */
     readonly previous: ServiceInstance
     /**
-     * Whether another registration has the id now: the process was restarted or replaced. Always false for instances of
-     * AegisSDK.
+     * Whether another registration has the id now: the process was restarted or replaced. Always false if one of the two
+     * records is of AegisSDK.
      */
     readonly restarted: boolean
   }
@@ -570,9 +572,15 @@ export interface CleanupReport {
     /** Why the removal failed. */
     readonly reason: string
   }>
-  /** Records that do not decode, as `<serviceName>/<instanceId>`. They are removed by the age of their last write. */
+  /**
+   * Records that do not decode, as `<serviceName>/<instanceId>`, and those of AegisSDK by their key. They are removed by the
+   * age of their last write.
+   */
   readonly undecodable: ReadonlyArray<string>
-  /** Names of the services that the run skipped because too many of their instances looked expired. */
+  /**
+   * Names of the services that the run skipped because too many of their instances looked expired. `service-instances__*`:
+   * the records of AegisSDK that do not decode.
+   */
   readonly preserved: ReadonlyArray<string>
 }
 
@@ -603,6 +611,19 @@ export interface Options {
    * agree.
    */
   readonly clock?: "store" | "local" | undefined
+  /**
+   * Whether the records of AegisSDK for Python are read, too, which have other keys
+   * (`service-instances__orders__orders-1`). Default false.
+   *
+   * Its instances are listed, watched, cleaned up and deregistered as those of this library are. An
+   * instance with a record of each library is listed once. A registration waits or fails, as
+   * `onDuplicate` says, if a live instance of AegisSDK has its id; `"replace"` registers beside it. No
+   * record of AegisSDK is written: its processes do not see the instances of this library.
+   *
+   * Lists and watches then read all keys of the bucket that have one token. Use the option while a
+   * fleet moves to this library.
+   */
+  readonly readLegacyKeys?: boolean | undefined
   /**
    * The longest time for which the end of a registration waits for the store, to
    * deregister the instance. After it, the instance stays listed until its last

@@ -15,6 +15,7 @@ import { eventually } from "../../tools/eventually.ts"
 import { untyped } from "../../tools/values.ts"
 import { client } from "../support/certificates.ts"
 import { temporaryFile } from "../support/files.ts"
+import { putLegacy } from "../support/legacyRecord.ts"
 import { startListener, welcomes } from "../support/listener.ts"
 import { makeOperator, makeUser } from "../support/operator.ts"
 import { allShown } from "../support/shown.ts"
@@ -213,6 +214,27 @@ describe("Aegis, by variables", () => {
       )
     }))
 
+  it.effect("AEGIS_READ_LEGACY_KEYS makes the registry read the records of AegisSDK, too", () =>
+    Effect.gen(function*() {
+      const listed = Effect.gen(function*() {
+        const buckets = yield* Buckets.Buckets
+        const store = yield* buckets.open({ bucket: "service_registry", create: false, onMismatch: "accept" })
+        yield* putLegacy(store, "orders", "py")
+        const registry = yield* Registry.Registry
+        return (yield* registry.list("orders")).length
+      }).pipe(Effect.scoped)
+      const memory = { AEGIS_BACKEND: "memory" }
+      const variables = { ...memory, AEGIS_READ_LEGACY_KEYS: "true" }
+      assert.strictEqual(yield* Effect.provide(listed, withConfig(memory)), 0)
+      assert.strictEqual(yield* Effect.provide(listed, withConfig(variables)), 1)
+      const off = { registry: Config.succeed({ readLegacyKeys: false } as const) }
+      assert.strictEqual(yield* Effect.provide(listed, withConfig(variables, off)), 0)
+      assert.strictEqual(
+        yield* Effect.provide(listed, Aegis.layerMemory({ registry: { readLegacyKeys: true } })),
+        1
+      )
+    }))
+
   it.effect("AEGIS_TIMINGS sets the timings of elections", () =>
     Effect.gen(function*() {
       for (const [name, millis] of [["fast", 3000], ["balanced", 10_000], ["resilient", 20_000]] as const) {
@@ -262,6 +284,7 @@ describe("Aegis, by variables", () => {
     const [name, value] of [
       ["AEGIS_MAX_AGE", "soon"],
       ["AEGIS_HEARTBEAT", "x"],
+      ["AEGIS_READ_LEGACY_KEYS", "perhaps"],
       ["AEGIS_TIMINGS", "slow"],
       ["AEGIS_ON_MISMATCH", "ignore"]
     ] as const

@@ -261,13 +261,14 @@ describe("Registry in memory, options", () => {
       { leaveTimeout: "2 minutes" },
       "leaveTimeout: expected a time from 0 to 1m, got 2m"
     ],
+    ["a readLegacyKeys that is a text", { readLegacyKeys: "yes" }, `readLegacyKeys: expected true or false, got "yes"`],
     ["a clock that is null", { clock: null }, `clock: expected "store" or "local", got null`],
     [
       "an unknown option",
       { maxage: 5 },
-      `options: no option "maxage": the options are maxAge, heartbeat, clock, leaveTimeout`
+      `options: no option "maxage": the options are maxAge, heartbeat, clock, readLegacyKeys, leaveTimeout`
     ],
-    ["null", null, "options: expected an object with maxAge, heartbeat, clock, leaveTimeout, got null"]
+    ["null", null, "options: expected an object with maxAge, heartbeat, clock, readLegacyKeys, leaveTimeout, got null"]
   ]
 
   for (const [what, options, said] of badLayers) {

@@ -4,6 +4,7 @@ import { changes } from "./changes.ts"
 import { driver } from "./driver.ts"
 import { elections } from "./election.ts"
 import { kv } from "./kv.ts"
+import { legacy } from "./legacy.ts"
 import type { Mutant } from "./models.ts"
 import { observers } from "./observers.ts"
 import { operation } from "./operation.ts"
@@ -23,5 +24,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...operation,
   ...observers,
   ...records,
+  ...legacy,
   ...owners
 ]

@@ -130,7 +130,7 @@ export const observers: ReadonlyArray<Mutant> = [
     name: "a list forgets what the view of its process keeps",
     from: "an empty list after an outage, R25",
     file: "src/internal/registry/reads.ts",
-    find: "|| view.current()?.isLive(keyOf(one.record.instance)) === true",
+    find: "|| view.current()?.isLive(storedKeyOf(one.record)) === true",
     replace: "|| view.current()?.isLive(\"\") === true",
     scenario: "observers",
     runs: 300,

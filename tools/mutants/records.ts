@@ -99,7 +99,7 @@ export const records: ReadonlyArray<Mutant> = [
     name: "deregister of a listed instance removes a later heartbeat",
     from: "AegisSDK: a heartbeat between the list and the delete is removed too, R19",
     file: "src/internal/registry/removal.ts",
-    find: "!DateTime.Equivalence(lastHeartbeat, record.instance.lastHeartbeat)",
+    find: "!DateTime.Equivalence(lastHeartbeat, instance.lastHeartbeat)",
     replace: "false",
     test: { file: removals, name: "keeps it after another heartbeat" }
   },

@@ -68,8 +68,8 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "reads return expired instances",
     from: "ocis#6762, asim/nitro-plugins#465, R23",
     file: "src/internal/registry/reads.ts",
-    find: "(includeExpired ? records : live(access, view, records, maxAge))",
-    replace: "(includeExpired ? live(access, view, records, maxAge) : records)",
+    find: "const found = includeExpired ? records : alive",
+    replace: "const found = includeExpired ? alive : records",
     scenario: "mixed"
   },
   {
@@ -116,7 +116,7 @@ export const registry: ReadonlyArray<Mutant> = [
     name: "the cleanup removes every instance whose last heartbeat is in the past",
     from: "AegisSDK 1.3: entries without a ttl count as stale (R20)",
     file: cleanup,
-    find: "reason: isExpired(entry.key, one)",
+    find: "reason: isExpired(key, one)",
     replace: "reason: access.ageOf(one.record) > 0",
     scenario: "mixed"
   },

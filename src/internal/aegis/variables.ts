@@ -39,6 +39,7 @@ const options = {
   ],
   maxAge: ["AEGIS_MAX_AGE", timeFrom],
   heartbeat: ["AEGIS_HEARTBEAT", timeFrom],
+  readLegacyKeys: ["AEGIS_READ_LEGACY_KEYS", Config.Boolean],
   timings: ["AEGIS_TIMINGS", (name: string) => Config.schema(Schema.Literals(timingNames), name)],
   leaveTimeout: ["AEGIS_LEAVE_TIMEOUT", timeFrom],
   registryBucket: ["AEGIS_REGISTRY_BUCKET", Config.String],

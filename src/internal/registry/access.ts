@@ -6,17 +6,22 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { KVEntry, KVHistoryEvent, KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { annotate, Undecodables } from "../logs.ts"
 import { isOlder } from "../time.ts"
-import type { LastSeen } from "./decisions.ts"
+import type { Beside, LastSeen } from "./decisions.ts"
+import { isLegacyKey, type Keys, keysOf, sameNames } from "./keys.ts"
+import { decodeLegacy, legacyKeyOf } from "./legacyRecord.ts"
 import type { Aged } from "./outages.ts"
-import { changed, decode, type InstanceRecord } from "./record.ts"
+import { changed, decode, type InstanceRecord, type Names } from "./record.ts"
 
 export interface Access {
   readonly store: KVStore["Service"]
+  /** The keys under which instances are read. */
+  readonly keys: Keys
   readonly maxAge: Duration.Duration
   /** The clock that measures ages. */
   readonly clock: Clock.Clock
@@ -41,7 +46,14 @@ export interface Access {
   readonly expired: (record: InstanceRecord, maxAge: Duration.Duration) => boolean
   /** Expiry of a record that does not decode: its only known time is the store's. */
   readonly expiredByStore: (entry: Pick<KVEntry, "created">, maxAge?: Duration.Duration | undefined) => boolean
+  /** The entries of a service, or of all: those whose keys can be of one of its instances. */
+  readonly entries: (serviceName: string | undefined) => Effect.Effect<ReadonlyArray<KVEntry>, KVStoreError>
   readonly lastOf: (key: string) => Effect.Effect<LastOf, KVStoreError>
+  /**
+   * The record that AegisSDK has stored for an instance, or a value under its key that does not decode. Undefined if the key
+   * has neither, or is not read.
+   */
+  readonly besides: (names: Names) => Effect.Effect<Beside | undefined, KVStoreError>
   /** Logs an entry that does not decode, once per revision. */
   readonly reportUndecodable: (entry: KVEntry, cause: unknown) => Effect.Effect<void>
 }
@@ -101,18 +113,55 @@ const lastOf = (
   })
 }
 
+/** Reads the record of AegisSDK for an instance. */
+const besidesOf = (
+  store: KVStore["Service"],
+  keys: Keys,
+  lastOf: (entry: KVEntry) => LastOf
+) =>
+(names: Names): Effect.Effect<Beside | undefined, KVStoreError> =>
+  keys.readsLegacy
+    ? Effect.map(store.get(legacyKeyOf(names), { fromLeader: true }), (entry) => {
+      if (Option.isNone(entry)) return undefined
+      const { maxAge, seen, silentFor } = lastOf(entry.value)
+      const isAnother = seen._tag === "Live" && !sameNames(seen.record.instance, names)
+      return isAnother ? undefined : { revision: entry.value.revision, silentFor, maxAge }
+    })
+    : Effect.undefined
+
+/** The entries whose keys can be those of instances. */
+const entriesOf = (store: KVStore["Service"], keys: Keys) => (serviceName: string | undefined) => {
+  const entries = store.entries(keys.filter(serviceName))
+  return keys.readsLegacy
+    ? Effect.map(entries, (all) => all.filter(({ key }) => keys.mayBeOf(key, serviceName)))
+    : entries
+}
+
+export interface AccessOptions {
+  readonly maxAge: Duration.Duration
+  readonly clock: "store" | "local"
+  readonly readLegacyKeys: boolean
+}
+
+/** With the store's clock, the time of a heartbeat is that at which the store stored it. */
+const decoder = ({ clock, readLegacyKeys }: AccessOptions): Access["decode"] => {
+  const decodeAny: Access["decode"] = readLegacyKeys
+    ? (entry) => isLegacyKey(entry.key) ? decodeLegacy(entry) : decode(entry)
+    : decode
+  return clock === "local" ? decodeAny : (entry) =>
+    Result.map(decodeAny(entry), (record) => ({
+      ...record,
+      instance: changed(record.instance, { lastHeartbeat: entry.created })
+    }))
+}
+
 export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
-  options: { readonly maxAge: Duration.Duration; readonly clock: "store" | "local" }
+  options: AccessOptions
 ): Effect.fn.Return<Access> {
   const clock = options.clock === "store" ? store.clock : yield* Clock.Clock
-  const decodeEntry = (entry: KVEntry) =>
-    options.clock === "store"
-      ? Result.map(decode(entry), (record) => ({
-        ...record,
-        instance: changed(record.instance, { lastHeartbeat: entry.created })
-      }))
-      : decode(entry)
+  const decodeEntry = decoder(options)
+  const keys = keysOf(options.readLegacyKeys)
   const ageOf = (record: InstanceRecord) => since(clock, record.instance.lastHeartbeat)
 
   const undecodables = new Undecodables()
@@ -121,8 +170,12 @@ export const make = Effect.fnUntraced(function*(
   const most = largestMaxAge(ownMaxAge, streamMaxAge)
   const maxAgeOf = ({ times: { maxAge } }: InstanceRecord) =>
     maxAge === undefined ? ownMaxAge : Math.max(leastMaxAge, Math.min(maxAge, most))
+  const ages = { decode: decodeEntry, ageOf, maxAgeOf, ownMaxAge, storeNow: store.clock }
   return {
     store,
+    keys,
+    entries: entriesOf(store, keys),
+    besides: besidesOf(store, keys, (entry) => lastOf({ _tag: "Put", entry }, ages)),
     reportUndecodable: ({ key, revision }, cause) =>
       annotate("Registry", { bucket })(undecodables.log(key, revision, cause)),
     maxAge: options.maxAge,
@@ -143,7 +196,7 @@ export const make = Effect.fnUntraced(function*(
     lastOf: (key) =>
       Effect.map(
         store.history(key, { fromLeader: true }),
-        ([last]) => lastOf(last, { decode: decodeEntry, ageOf, maxAgeOf, ownMaxAge, storeNow: store.clock })
+        ([last]) => lastOf(last, ages)
       )
   }
 })

@@ -14,8 +14,10 @@ import type { CleanupReport } from "../../Registry.ts"
 import { Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
 import type { Access } from "./access.ts"
+import { isLegacyKey } from "./keys.ts"
+import { legacyPrefix } from "./legacyRecord.ts"
 import { type Aged, ages } from "./outages.ts"
-import { keyPrefix, namesOf } from "./record.ts"
+import { type Names, namesOf } from "./record.ts"
 import type { RegistryView } from "./view.ts"
 
 /**
@@ -31,6 +33,8 @@ const removalsAtOnce = 16
 export interface Judged {
   readonly key: string
   readonly serviceName: string
+  /** The instance in the report. Undefined if the key has its names. */
+  readonly label?: string | undefined
   readonly revision: number
   /** Why to remove the record; undefined to keep it. */
   readonly reason: string | undefined
@@ -118,9 +122,17 @@ export class Memory {
   }
 }
 
-const instanceName = (key: string): string => {
-  const { instanceId, serviceName } = namesOf(key)
-  return `${serviceName}/${instanceId}`
+const shown = ({ instanceId, serviceName }: Names): string => `${serviceName}/${instanceId}`
+
+const instanceName = ({ key, label }: Judged): string => label ?? shown(namesOf(key))
+
+/** AegisSDK's records that do not decode: their service is not known, so self-preservation counts them together. */
+const unnamed = `${legacyPrefix}*`
+
+/** The service of a record, and how a report names the instance. `names`: those in a record of AegisSDK that decodes. */
+const subjectOf = (key: string, names: Names | undefined): Pick<Judged, "key" | "serviceName" | "label"> => {
+  if (!isLegacyKey(key)) return { key, serviceName: namesOf(key).serviceName }
+  return { key, serviceName: names?.serviceName ?? unnamed, label: names === undefined ? key : shown(names) }
 }
 
 const seconds = (millis: number): string => `${Math.round(millis / 100) / 10}s`
@@ -137,12 +149,16 @@ const judgeKnown = (
   { dead, live }: NonNullable<ReturnType<RegistryView["known"]>>
 ): ReadonlyArray<JudgedRecord> => {
   const judged = new Map<string, JudgedRecord>()
-  const add = (key: string, revision: number, invalid: boolean, reason: string | undefined) =>
-    judged.set(key, { key, serviceName: namesOf(key).serviceName, revision, invalid, reason })
-  for (const key of live) add(key, 0, false, undefined)
-  for (const [key, { isDecodable, revision, storedAt }] of dead) {
-    if (isDecodable) add(key, revision, false, `expired: no heartbeat for ${seconds(access.ageAt(storedAt))}`)
-    else add(key, revision, true, access.expiredByStore({ created: storedAt }) ? unreadable : undefined)
+  const add = (key: string, names: Names | undefined, one: Pick<JudgedRecord, "revision" | "invalid" | "reason">) =>
+    judged.set(key, { ...subjectOf(key, names), ...one })
+  for (const [key, { names }] of live) add(key, names, { revision: 0, invalid: false, reason: undefined })
+  for (const [key, { isDecodable, names, revision, storedAt }] of dead) {
+    const reason = isDecodable
+      ? `expired: no heartbeat for ${seconds(access.ageAt(storedAt))}`
+      : access.expiredByStore({ created: storedAt })
+      ? unreadable
+      : undefined
+    add(key, names, { revision, invalid: !isDecodable, reason })
   }
   return [...judged.values()]
 }
@@ -158,19 +174,21 @@ const judgeAll = (
   const isExpired = (key: string, one: Aged): boolean =>
     maxAge === undefined ? ageOf(one) > one.maxAge && view()?.isLive(key) !== true : access.expired(one.record, maxAge)
   return decoded.map(({ entry, record }) => {
-    const base = { key: entry.key, serviceName: namesOf(entry.key).serviceName, revision: entry.revision }
+    const { key, revision } = entry
     return Result.match(record, {
       onFailure: () => ({
-        ...base,
+        ...subjectOf(key, undefined),
+        revision,
         invalid: true,
         reason: access.expiredByStore(entry, maxAge)
           ? unreadable
           : undefined
       }),
       onSuccess: (one) => ({
-        ...base,
+        ...subjectOf(key, one.record.instance),
+        revision,
         invalid: false,
-        reason: isExpired(entry.key, one)
+        reason: isExpired(key, one)
           ? `expired: no heartbeat for ${seconds(access.ageOf(one.record))}`
           : undefined
       })
@@ -225,7 +243,7 @@ export const run = Effect.fnUntraced(function*(
   const { memory } = options
   const known = options.maxAge === undefined ? options.view()?.known() : undefined
   const judged = known === undefined
-    ? judgeAll(access, yield* access.store.entries(`${keyPrefix}.*.*`), options)
+    ? judgeAll(access, yield* access.entries(undefined), options)
     : judgeKnown(access, known)
   const now = options.now()
   const maxAge = Duration.toMillis(access.maxAge)
@@ -250,13 +268,13 @@ export const run = Effect.fnUntraced(function*(
   const report = {
     scanned: judged.length,
     removed: going.flatMap((one, index) =>
-      outcomes[index] === "removed" ? [{ instance: instanceName(one.key), reason: one.reason! }] : []
+      outcomes[index] === "removed" ? [{ instance: instanceName(one), reason: one.reason! }] : []
     ),
     conflicts: outcomes.filter((outcome) => outcome === "conflict").length,
     failed: outcomes.flatMap((outcome, index) =>
-      typeof outcome === "string" ? [] : [{ instance: instanceName(going[index]!.key), reason: outcome.message }]
+      typeof outcome === "string" ? [] : [{ instance: instanceName(going[index]!), reason: outcome.message }]
     ),
-    undecodable: judged.filter((one) => one.invalid).map((one) => instanceName(one.key)),
+    undecodable: judged.filter((one) => one.invalid).map(instanceName),
     preserved
   }
   if (!options.dryRun) {

@@ -13,6 +13,15 @@ export type LastSeen =
   /** The key has a value that is not a record. */
   | { readonly _tag: "Undecodable"; readonly revision: number }
 
+/** A record of AegisSDK for the same instance, under another key (R35). */
+export interface Beside {
+  readonly revision: number
+  /** Milliseconds since the last heartbeat. */
+  readonly silentFor: number
+  /** The age at which it is expired, in milliseconds. */
+  readonly maxAge: number
+}
+
 /** What to do after a heartbeat lost its compare-and-set. */
 export type HeartbeatDecision =
   /** The record is this process's own, at another revision: a late write, or an update. Continue from that revision. */

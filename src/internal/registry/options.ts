@@ -104,6 +104,7 @@ const layerSettings = {
   maxAge: withDefault(positive, defaultMaxAge),
   heartbeat: withDefault(scheduleOr(duration(shortestInterval)), defaultHeartbeat),
   clock: withDefault(oneOf(["store", "local"]), "store"),
+  readLegacyKeys: withDefault(flag, false),
   leaveTimeout
 }
 

@@ -23,6 +23,8 @@ import { recordLimit } from "../storedJson.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access, LastOf } from "./access.ts"
 import { connectedSleep } from "./connectedSleep.ts"
+import { sameNames } from "./keys.ts"
+import { legacyKeyOf } from "./legacyRecord.ts"
 import {
   type Command,
   type EndReason,
@@ -250,12 +252,14 @@ export class OwnRecord {
   }
 
   private enrolled(operation: Operation): Effect.Effect<End, RegistryReason> {
-    return Effect.flatMap(this.last, ({ maxAge, seen, silentFor }) =>
+    const read = Effect.zip(this.last, Effect.suspend(() => this.options.access.besides(this.names)))
+    return Effect.flatMap(read, ([{ maxAge, seen, silentFor }, beside]) =>
       this.advance({
         _tag: "Found",
         seen,
         silentFor,
         maxAge,
+        beside,
         now: monotonicMillis(this.clock),
         onDuplicate: operation.onDuplicate
       }, operation))
@@ -274,11 +278,16 @@ export class OwnRecord {
     )
   }
 
-  /** Whether an event shows that another process keeps the id. One that drains is about to leave. */
+  /**
+   * Whether an event shows that another process keeps the id. One that drains is about to leave, and a record of AegisSDK
+   * can be of another instance.
+   */
   private isHeld(event: KVEvent): boolean {
     if (event._tag !== "Put") return event._tag !== "Removed"
-    const record = this.options.access.decode(event.entry)
-    return Result.isFailure(record) || record.success.instance.status !== "DRAINING"
+    return Result.match(this.options.access.decode(event.entry), {
+      onFailure: () => true,
+      onSuccess: ({ instance }) => instance.status !== "DRAINING" && sameNames(instance, this.names)
+    })
   }
 
   /**
@@ -286,10 +295,11 @@ export class OwnRecord {
    * record is removed. Fails with DuplicateInstance if it sends a heartbeat (R8).
    */
   private silence(
-    { maxAge, revision, silentFor }: Extract<End, { readonly _tag: "Wait" }>
+    { isLegacy, maxAge, revision, silentFor }: Extract<End, { readonly _tag: "Wait" }>
   ): Effect.Effect<void, RegistryReason> {
     const { store } = this.options.access
-    const heartbeats = store.watch(this.key, { from: { revision: revision + 1 } }).pipe(
+    const key = isLegacy ? legacyKeyOf(this.names) : this.key
+    const heartbeats = store.watch(key, { from: { revision: revision + 1 } }).pipe(
       Stream.filter((event) => event._tag !== "Ready"),
       Stream.runHead,
       Effect.map(Option.exists((event) => this.isHeld(event)))

@@ -1,10 +1,10 @@
 /**
  * State machine of a process's own record, from the first read of its key until the
- * process leaves (docs/protocols/registry.md, R7 to R18). Pure: `transition` maps a
+ * process leaves (docs/protocols/registry.md, R7 to R18, R35). Pure: `transition` maps a
  * state and an event to the next state and a command. `ownRecord.ts` holds the state
  * and executes the commands.
  */
-import { afterLostHeartbeat, beforeRegistering, type LastSeen, whileLeaving } from "./decisions.ts"
+import { afterLostHeartbeat, beforeRegistering, type Beside, type LastSeen, whileLeaving } from "./decisions.ts"
 import type { InstanceRecord } from "./record.ts"
 
 /** Number of reads, one conflict pause apart, that wait for a late write while the process leaves. */
@@ -92,6 +92,8 @@ export type Event =
     readonly silentFor: number
     /** The age at which it is expired, in milliseconds. */
     readonly maxAge: number
+    /** The record of AegisSDK for the same instance, under another key; undefined for none. */
+    readonly beside: Beside | undefined
     /** Monotonic milliseconds. */
     readonly now: number
     readonly onDuplicate: OnDuplicate
@@ -130,9 +132,15 @@ export type Command =
   | { readonly _tag: "EnrollAgain" }
   /**
    * End the operation, wait until the record of another process expires, and enrol again.
-   * Fail if that record is written.
+   * Fail if that record is written. `isLegacy`: it is one of AegisSDK, under its key.
    */
-  | { readonly _tag: "Wait"; readonly revision: number; readonly silentFor: number; readonly maxAge: number }
+  | {
+    readonly _tag: "Wait"
+    readonly revision: number
+    readonly silentFor: number
+    readonly maxAge: number
+    readonly isLegacy: boolean
+  }
   /** The own record is already stored: write only the change of the operation, if it has one. */
   | { readonly _tag: "Enrolled" }
   /**
@@ -191,10 +199,23 @@ const onAsked = (state: Enrolling | Registered | Unanswered): Transition => {
   }
 }
 
+/**
+ * A live record of AegisSDK has the id, under another key: with `replace` the process registers beside it, because the owner
+ * would write it again (R35).
+ */
+const besideAnother = (
+  state: State,
+  { maxAge, revision, silentFor }: Beside,
+  onDuplicate: Exclude<OnDuplicate, "replace">
+): Transition =>
+  onDuplicate === "fail"
+    ? refuse(state, "DuplicateInstance")
+    : { next: state, command: { _tag: "Wait", revision, silentFor, maxAge, isLegacy: true } }
+
 const onFound = (
   nonce: string,
   state: State,
-  { maxAge, now, onDuplicate, seen, silentFor }: EventOf<"Found">
+  { beside, maxAge, now, onDuplicate, seen, silentFor }: EventOf<"Found">
 ): Transition => {
   const decision = beforeRegistering(nonce, seen, silentFor > maxAge)
   const { revision } = decision
@@ -206,13 +227,15 @@ const onFound = (
         command: { _tag: "Enrolled" }
       }
     case "Write":
-      return { next: state, command: { _tag: "Write", on: revision, as: "first" } }
+      return beside !== undefined && beside.silentFor <= beside.maxAge && onDuplicate !== "replace"
+        ? besideAnother(state, beside, onDuplicate)
+        : { next: state, command: { _tag: "Write", on: revision, as: "first" } }
     case "Occupied":
       if (onDuplicate === "fail") return refuse(state, "DuplicateInstance")
       return {
         next: state,
         command: onDuplicate === "wait"
-          ? { _tag: "Wait", revision, silentFor, maxAge }
+          ? { _tag: "Wait", revision, silentFor, maxAge, isLegacy: false }
           : { _tag: "Write", on: revision, as: "replacement" }
       }
   }

@@ -3,6 +3,8 @@
  * that identifies the process that wrote it. Unknown fields are preserved
  * (docs/protocols/registry.md, R1 to R3). Pure.
  */
+import * as DateTime from "effect/DateTime"
+import * as Equal from "effect/Equal"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -13,11 +15,15 @@ import { textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "service-instances"
 
-export const keyOf = (instance: { readonly serviceName: string; readonly instanceId: string }): string =>
-  `${keyPrefix}.${instance.serviceName}.${instance.instanceId}`
+export interface Names {
+  readonly serviceName: string
+  readonly instanceId: string
+}
+
+export const keyOf = (instance: Names): string => `${keyPrefix}.${instance.serviceName}.${instance.instanceId}`
 
 /** Splits a key into its names. Names contain no dots (R1). */
-export const namesOf = (key: string): { readonly serviceName: string; readonly instanceId: string } => {
+export const namesOf = (key: string): Names => {
   const [, serviceName = "", instanceId = ""] = key.split(".")
   return { serviceName, instanceId }
 }
@@ -39,14 +45,16 @@ export interface InstanceRecord {
   readonly nonce: string | undefined
   /** Fields of other writers, preserved when the record is written again. */
   readonly rest: { readonly [field: string]: unknown }
+  /** Whether AegisSDK for Python wrote the record under its own key (R31). */
+  readonly isLegacy?: true
 }
 
 /** Name of `group` in the stored JSON, chosen by AegisSDK. */
-const groupField = "stickyActiveGroup"
+export const groupField = "stickyActiveGroup"
 
 const InstanceCodec = Schema.toCodecJson(ServiceInstance)
 const encodeInstance = Schema.encodeSync(InstanceCodec)
-const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
+export const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
 
 const toTime = (value: unknown): number | undefined => {
   const time = typeof value === "string" ? Date.parse(value) : Number.NaN
@@ -106,7 +114,8 @@ export const toBytes = (
 /** Catches exceptions: JSON.parse throws. */
 const attempt = <A>(read: () => A): Result.Result<A, unknown> => Result.try({ try: read, catch: (cause) => cause })
 
-const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
+/** The stored JSON as an object. */
+export const parse = (bytes: Uint8Array): Result.Result<object, unknown> =>
   Result.flatMap(textOfRecord(bytes), (text) => attempt(() => Object(JSON.parse(text))))
 
 /** Decodes a stored object. */
@@ -145,3 +154,9 @@ export const toInstance = (fields: ServiceInstance): ServiceInstance => new Serv
 /** Copies an instance with other values. The constructor of the class checks them. */
 export const changed = (instance: ServiceInstance, fields: Partial<ServiceInstance>): ServiceInstance =>
   toInstance({ ...instance, ...fields })
+
+const epoch = DateTime.makeUnsafe(0)
+
+/** Equality without `lastHeartbeat`: a heartbeat that changes nothing else emits no event. */
+export const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
+  Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))

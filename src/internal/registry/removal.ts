@@ -1,6 +1,6 @@
 /**
  * `Registry.deregister`: removes the record of an instance, whichever process registered it (docs/protocols/registry.md,
- * R19). An instance that may only have been slow is purged, so that its next heartbeat registers it again.
+ * R19 and R34). An instance that may only have been slow is purged, so that its next heartbeat registers it again.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -12,6 +12,8 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { conflictPause, isConflict } from "../retry.ts"
 import type { Access } from "./access.ts"
 import { removalOf } from "./decisions.ts"
+import { sameNames } from "./keys.ts"
+import type { Names } from "./record.ts"
 
 export interface RemovalOptions {
   /** The age above which the instance is expired, instead of that of its record. */
@@ -28,7 +30,7 @@ export type Removal = "deregistered" | "purged" | "kept"
 const hasMissed = (access: Access, { maxAge, record: { times } }: ReturnType<Access["aged"]>): boolean =>
   times.streakAfter !== undefined && times.streakSince !== undefined && access.now() - times.streakSince <= maxAge
 
-const decide = (access: Access, entry: KVEntry, isUncertain: boolean, options: RemovalOptions) => {
+const decide = (access: Access, names: Names, entry: KVEntry, isUncertain: boolean, options: RemovalOptions) => {
   const { lastHeartbeat, maxAge, onlyIfExpired } = options
   return Result.match(access.decode(entry), {
     onFailure: () => ({
@@ -40,7 +42,10 @@ const decide = (access: Access, entry: KVEntry, isUncertain: boolean, options: R
     onSuccess: (record) => {
       const aged = access.aged(record)
       const age = maxAge === undefined ? aged.maxAge : Duration.toMillis(maxAge)
-      const isOther = lastHeartbeat !== undefined && !DateTime.Equivalence(lastHeartbeat, record.instance.lastHeartbeat)
+      const { instance } = record
+      const isLater = lastHeartbeat !== undefined && !DateTime.Equivalence(lastHeartbeat, instance.lastHeartbeat)
+      // Two instances can have the same key of AegisSDK.
+      const isOther = isLater || !sameNames(instance, names)
       return {
         nonce: record.nonce,
         decision: isOther ? "keep" as const : removalOf({
@@ -54,11 +59,12 @@ const decide = (access: Access, entry: KVEntry, isUncertain: boolean, options: R
 }
 
 /**
- * `isUncertain`: whether this process could not hear of the instance until a moment ago. A record with another nonce than
- * the first one is kept.
+ * Removes the record under one key. `isUncertain`: whether this process could not hear of the instance until a moment ago. A
+ * record with another nonce than the first one is kept.
  */
-export const remove = (
+const remove = (
   access: Access,
+  names: Names,
   key: string,
   isUncertain: () => boolean,
   options: RemovalOptions,
@@ -66,7 +72,7 @@ export const remove = (
 ): Effect.Effect<Removal, KVStoreError> =>
   Effect.flatMap(access.store.get(key, { fromLeader: true }), (entry) => {
     if (Option.isNone(entry)) return Effect.succeed("kept")
-    const { decision, nonce } = decide(access, entry.value, isUncertain(), options)
+    const { decision, nonce } = decide(access, names, entry.value, isUncertain(), options)
     if (decision === "keep" || (first !== undefined && nonce !== first.nonce)) return Effect.succeed("kept")
     const on = { revision: entry.value.revision }
     const removed: Effect.Effect<Removal, KVStoreError> = decision === "purge"
@@ -75,6 +81,28 @@ export const remove = (
     return Effect.catchIf(
       removed,
       isConflict,
-      () => Effect.andThen(conflictPause, remove(access, key, isUncertain, options, { nonce }))
+      () => Effect.andThen(conflictPause, remove(access, names, key, isUncertain, options, { nonce }))
     )
   })
+
+/**
+ * Removes the records of an instance, and returns each removal by its key. Of an instance that a read has returned it removes
+ * the record that was read.
+ */
+export const removeAll = Effect.fnUntraced(function*(
+  access: Access,
+  names: Names,
+  isUncertain: () => boolean,
+  options: RemovalOptions
+): Effect.fn.Return<ReadonlyMap<string, Removal>, KVStoreError> {
+  const isOne = options.lastHeartbeat !== undefined
+  const keys = access.keys.of(names)
+  const removed = new Map<string, Removal>()
+  // The record of this library is the one that is seen, so it goes last: the instance is Down once.
+  for (const key of isOne ? keys : keys.toReversed()) {
+    const removal = yield* remove(access, names, key, isUncertain, options)
+    if (removal !== "kept") removed.set(key, removal)
+    if (isOne && removed.size > 0) break
+  }
+  return removed
+})

@@ -31,7 +31,7 @@ import { reading } from "./reads.ts"
 import * as record from "./record.ts"
 import * as registration from "./registration.ts"
 import { Registrations } from "./registrations.ts"
-import { remove } from "./removal.ts"
+import { removeAll } from "./removal.ts"
 import { attemptTimeout, intervalOf } from "./schedule.ts"
 import { make as makeShared, type SharedView } from "./sharedView.ts"
 
@@ -101,13 +101,13 @@ const deregistering = ({ access, byHand }: Parts, { current }: SharedView) => {
   const deregister: Service["deregister"] = Effect.fnUntraced(function*(instance, deregisterOptions) {
     const { lastHeartbeat, ...names } = yield* accepted("deregister", options.toInstanceRef(instance))
     const given = yield* accepted("deregister", options.toDeregisterOptions(deregisterOptions))
-    const key = record.keyOf(names)
-    const removal = yield* Effect.mapError(
-      remove(access, key, () => current()?.isUncertain() === true, { ...given, lastHeartbeat }),
+    const removed = yield* Effect.mapError(
+      removeAll(access, names, () => current()?.isUncertain() === true, { ...given, lastHeartbeat }),
       failure("deregister")
     )
-    if (removal === "deregistered") yield* byHand.deregistered(key)
-    return removal !== "kept"
+    const key = record.keyOf(names)
+    if (removed.get(key) === "deregistered") yield* byHand.deregistered(key)
+    return removed.size > 0
   })
   return { deregister }
 }
@@ -190,8 +190,11 @@ export const make = Effect.fnUntraced(function*(
   store: KVStore["Service"],
   given: Options | undefined
 ): Effect.fn.Return<Service, RegistryError, Scope.Scope> {
-  const { clock, leaveTimeout, ...times } = yield* accepted(operation, options.toLayerOptions(given, store.config))
-  const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock })
+  const { clock, leaveTimeout, readLegacyKeys, ...times } = yield* accepted(
+    operation,
+    options.toLayerOptions(given, store.config)
+  )
+  const access = yield* accessTo.make(store, { maxAge: times.maxAge, clock, readLegacyKeys })
   const nonce = yield* makeNonce
   const leaving = { budget: yield* makeLeaveBudget, timeout: leaveTimeout }
   const registrations = new Registrations(store.config.bucket)

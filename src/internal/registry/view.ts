@@ -26,14 +26,15 @@ import { monotonicMillis, wholeMillis } from "../time.ts"
 import type { Access } from "./access.ts"
 import { reduce } from "./backlog.ts"
 import { HeartbeatText } from "./heartbeatText.ts"
+import { isLegacyKey } from "./keys.ts"
 import { type Aged, ages } from "./outages.ts"
-import { type InstanceRecord, keyPrefix } from "./record.ts"
+import type { InstanceRecord, Names } from "./record.ts"
 import { InstanceCounts, logExpired } from "./reports.ts"
 import { reconnecting } from "./schedule.ts"
 import { type Dead, View, type ViewChange } from "./viewState.ts"
 
 interface Known {
-  readonly live: Iterable<string>
+  readonly live: Iterable<readonly [key: string, known: { readonly names: Names }]>
   readonly dead: Iterable<readonly [key: string, Dead]>
 }
 
@@ -134,24 +135,34 @@ const receiving = (shared: Shared) => {
   /** The records of the snapshot. They are judged together, because they can show an outage. */
   const snapshot = new Map<string, Received>()
 
-  const seen = (key: string, { maxAge, record: { instance, nonce }, revision, text }: Received, age: number) => {
+  const seen = (key: string, received: Received, age: number): Effect.Effect<void> => {
+    const { maxAge, record: { instance, nonce }, revision, text } = received
     const now = monotonicMillis(clock)
+    const overwritten = isLegacyKey(key) ? view.overwritten(key, instance) : undefined
+    if (overwritten !== undefined) {
+      const counted = publish(shared, overwritten)
+      return Effect.andThen(counted, Effect.suspend(() => seen(key, received, age)))
+    }
+    const isKnown = view.live.has(key)
     const change = view.seen(key, { instance, nonce, maxAge, age, revision, text }, now)
     const counted = publish(shared, change)
     // The fiber of the timer runs at once, and can find the new instance expired.
-    if (change?.event._tag === "Up") alarm.noLaterThan(view.expiryOf(key, now))
+    if (!isKnown) alarm.noLaterThan(view.expiryOf(key, now))
     return counted
   }
 
   const onRecord = ({ key, revision, value }: KVEntry, record: InstanceRecord) => {
-    const received = { ...access.aged(record), revision, text: HeartbeatText.of(value) }
+    // AegisSDK writes times in another form: each of its heartbeats is decoded.
+    const text = record.isLegacy === true ? undefined : HeartbeatText.of(value)
+    const received = { ...access.aged(record), revision, text }
     if (view.phase._tag !== "Loading") return seen(key, received, access.ageOf(record))
     snapshot.set(key, received)
     return Effect.void
   }
 
-  /** Returns what is left to do; undefined for nothing, as after most heartbeats. */
+  /** Returns what is left to do; undefined for nothing, as after most heartbeats, and for a key of no instance. */
   const onPut = (entry: KVEntry, now: number): Effect.Effect<unknown> | undefined => {
+    if (!access.keys.mayBeOf(entry.key, undefined)) return undefined
     const sent = view.heartbeatIn(entry.key, entry.value)
     if (sent === undefined) {
       return Result.match(access.decode(entry), {
@@ -227,7 +238,7 @@ const follow = (shared: Shared): Effect.Effect<void, KVStoreError> => {
   }
 
   return Effect.andThen(
-    Stream.runForEachArray(access.store.watch(`${keyPrefix}.*.*`), inOrder(onEvent)),
+    Stream.runForEachArray(access.store.watch(access.keys.filter(undefined)), inOrder(onEvent)),
     Effect.suspend(() => Effect.fail(ended(access)))
   )
 }
@@ -254,11 +265,11 @@ const guarded = (
   )
 
 /** The error of a watch that ended without one, as that of a test's store can. */
-const ended = ({ store }: Access): KVStoreError =>
+const ended = (access: Access): KVStoreError =>
   new KVStoreError({
-    bucket: store.config.bucket,
+    bucket: access.store.config.bucket,
     operation: "watch",
-    key: `${keyPrefix}.*.*`,
+    key: [access.keys.filter(undefined)].flat().join(", "),
     reason: new Unavailable({ problem: "the watch has ended" })
   })
 
@@ -315,7 +326,8 @@ const expire = (shared: Shared, longestPause: number): Effect.Effect<never> =>
       if (view.isSilent(monotonicMillis(clock))) yield* explain(shared)
       const expired = view.expire(monotonicMillis(clock))
       const counted = expired.map((change) => publish(shared, change))
-      yield* logExpired(expired.map(({ event }) => event.instance))
+      // One that is live by its other record is not expired.
+      yield* logExpired(expired.flatMap(({ event }) => event._tag === "Down" ? [event.instance] : []))
       for (const count of counted) yield* count
     }
   })
@@ -347,7 +359,7 @@ const subscribe = (
   return Stream.unwrap(Effect.gen(function*() {
     yield* Deferred.await(ready)
     const subscription = yield* changes.subscribe
-    const snapshot = [...view.live.values()].map(({ instance }) => instance).filter(concerns)
+    const snapshot = view.instances.filter(concerns)
     const { number } = view
     const known: ReadonlyArray<RegistryEvent> = [
       ...snapshot.map((instance) => ({ _tag: "Up" as const, instance })),
@@ -375,7 +387,7 @@ export const make = Effect.fnUntraced(function*(
   const shared: Shared = {
     access,
     clock,
-    view: new View({ maxAge, settling: heartbeat + reconnecting }, monotonicMillis(clock)),
+    view: new View({ maxAge, settling: heartbeat + reconnecting }, monotonicMillis(clock), access.keys),
     changes: new Broadcast<ViewChange>({ from: mostPending, reduce }),
     ready: yield* Deferred.make<void, KVStoreError>(),
     failed: yield* Deferred.make<never, KVStoreError>(),
@@ -399,8 +411,7 @@ export const make = Effect.fnUntraced(function*(
     removed: (key) => {
       shared.view.dead.delete(key)
     },
-    known: () =>
-      shared.view.phase._tag === "Live" ? { live: shared.view.live.keys(), dead: shared.view.dead } : undefined,
+    known: () => shared.view.phase._tag === "Live" ? { live: shared.view.live, dead: shared.view.dead } : undefined,
     isUncertain: () => shared.view.phase._tag === "CutOff" || shared.view.phase._tag === "Settling"
   }
 })

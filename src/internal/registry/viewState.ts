@@ -4,13 +4,14 @@
  * off, paused or blocked expires no instance (docs/protocols/registry.md, R25). Times are milliseconds of the monotonic
  * clock, unless they are called connected.
  */
-import * as DateTime from "effect/DateTime"
-import * as Equal from "effect/Equal"
+import type * as DateTime from "effect/DateTime"
 import type { RegistryEvent } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { ConnectedTime } from "./connectedTime.ts"
 import type { HeartbeatText } from "./heartbeatText.ts"
-import { changed } from "./record.ts"
+import { isLegacyKey, otherKeyOf, sameNames } from "./keys.ts"
+import { changed, type Names, sameButTime } from "./record.ts"
+import { asOne } from "./twoRecords.ts"
 
 /** A change with its number. A subscriber skips the changes that its snapshot already contains. */
 export interface ViewChange {
@@ -50,6 +51,8 @@ export interface Dead {
   /** When the store stored it. */
   readonly storedAt: DateTime.Utc
   readonly isDecodable: boolean
+  /** The names in the record. Undefined if the key has them, or if they are not known. */
+  readonly names: Names | undefined
 }
 
 /** A live instance. Its heartbeats move the two times only. */
@@ -73,6 +76,10 @@ class Known {
     this.text = text
   }
 
+  get names(): Names {
+    return this.latest
+  }
+
   /** The instance with its last heartbeat. */
   get instance(): ServiceInstance {
     const { lastHeartbeat, latest } = this
@@ -87,12 +94,11 @@ export interface ViewTimes {
   readonly settling: number
 }
 
-/** Equality without `lastHeartbeat`: a heartbeat that changes nothing else emits no event. */
-const sameButTime = (a: ServiceInstance, b: ServiceInstance): boolean =>
-  Equal.equals(changed(a, { lastHeartbeat: epoch }), changed(b, { lastHeartbeat: epoch }))
-const epoch = DateTime.makeUnsafe(0)
+/** AegisSDK's keys first. */
+const byRank = (key: string): number => isLegacyKey(key) ? 0 : 1
 
 export class View {
+  /** By key. An instance has two keys if it has a record of AegisSDK, too (R33). */
   readonly live = new Map<string, Known>()
   /** The stored records of instances that are not live, for the cleanup. */
   readonly dead = new Map<string, Dead>()
@@ -109,17 +115,41 @@ export class View {
   /** Whether the store is taken for out of reach because of the silence of all. */
   private isSuspect = false
   private readonly times: ViewTimes
+  private readonly readsLegacy: boolean
   private readonly connected: ConnectedTime
 
-  constructor(times: ViewTimes, now: number) {
+  constructor(
+    times: ViewTimes,
+    now: number,
+    { readsLegacy }: { readonly readsLegacy: boolean } = { readsLegacy: false }
+  ) {
     this.times = times
+    this.readsLegacy = readsLegacy
     this.shortest = times.maxAge
     this.connected = new ConnectedTime(now)
     this.heardAt = now
   }
 
-  private change(event: ViewChange["event"]): ViewChange {
-    return { number: ++this.number, event }
+  private change(key: string, given: ViewChange["event"]): ViewChange | undefined {
+    const event = this.readsLegacy ? asOne(given, this.besides(key, given.instance)) : given
+    return event === undefined ? undefined : { number: ++this.number, event }
+  }
+
+  /** The other live record of an instance. */
+  private besides(key: string, instance: ServiceInstance) {
+    const other = this.live.get(otherKeyOf(key, instance))
+    return {
+      isLegacy: isLegacyKey(key),
+      other: other !== undefined && sameNames(other.names, instance) ? other.instance : undefined
+    }
+  }
+
+  /** The live instances, each once. */
+  get instances(): ReadonlyArray<ServiceInstance> {
+    if (!this.readsLegacy) return Array.from(this.live.values(), ({ instance }) => instance)
+    return Array.from(this.live).flatMap(([key, { instance }]) =>
+      isLegacyKey(key) && this.besides(key, instance).other !== undefined ? [] : [instance]
+    )
   }
 
   // ---------------------------------------------------------------------------
@@ -216,20 +246,35 @@ export class View {
     const { age, instance, maxAge, nonce } = seen
     const known = this.live.get(key)
     if (known === undefined && age > maxAge) {
-      this.dead.set(key, { revision: seen.revision, storedAt: instance.lastHeartbeat, isDecodable: true })
+      this.dead.set(key, this.deadOf(key, instance, seen.revision))
       return undefined
     }
     this.dead.delete(key)
     this.shortest = Math.min(this.shortest, maxAge)
     const until = this.untilOf(seen, now)
     this.live.set(key, new Known(seen, Math.max(until, known?.until ?? until)))
-    if (known === undefined) return this.change({ _tag: "Up", instance })
+    if (known === undefined) return this.change(key, { _tag: "Up", instance })
     const previous = known.instance
     // AegisSDK's records have no nonce, so they do not show a restart.
     const restarted = nonce !== undefined && known.nonce !== undefined && nonce !== known.nonce
     return !restarted && sameButTime(previous, instance)
       ? undefined
-      : this.change({ _tag: "Changed", instance, previous, restarted })
+      : this.change(key, { _tag: "Changed", instance, previous, restarted })
+  }
+
+  private deadOf(key: string, instance: ServiceInstance, revision: number): Dead {
+    const { instanceId, lastHeartbeat, serviceName } = instance
+    const names = this.readsLegacy && isLegacyKey(key) ? { serviceName, instanceId } : undefined
+    return { revision, storedAt: lastHeartbeat, isDecodable: true, names }
+  }
+
+  /**
+   * The record of another instance is about to be received under a key of AegisSDK: the names of two can give the same key, if
+   * they contain its separator.
+   */
+  overwritten(key: string, names: Names): ViewChange | undefined {
+    const known = this.live.get(key)
+    return known === undefined || sameNames(known.names, names) ? undefined : this.gone(key, "deregistered")
   }
 
   /** When an instance expires whose last heartbeat was stored `age` ago, by connected time. */
@@ -261,7 +306,7 @@ export class View {
 
   /** A record that does not decode has been received. */
   unreadable(key: string, revision: number, storedAt: DateTime.Utc): void {
-    this.dead.set(key, { revision, storedAt, isDecodable: false })
+    this.dead.set(key, { revision, storedAt, isDecodable: false, names: undefined })
   }
 
   /** The record of a key has been removed: the instance is gone, unless its record was lost. */
@@ -281,7 +326,7 @@ export class View {
     const known = this.live.get(key)
     if (known === undefined) return undefined
     this.live.delete(key)
-    return this.change({ _tag: "Down", instance: known.instance, reason })
+    return this.change(key, { _tag: "Down", instance: known.instance, reason })
   }
 
   // ---------------------------------------------------------------------------
@@ -303,8 +348,10 @@ export class View {
     const connected = this.connected.at(now)
     const due = [...this.live].filter(([, known]) => connected > this.dueAt(known))
     if (this.phase._tag === "Settling" && connected > this.phase.until) this.phase = { _tag: "Live" }
-    return due.flatMap(([key, { lastHeartbeat, revision }]) => {
-      if (!this.dead.has(key)) this.dead.set(key, { revision, storedAt: lastHeartbeat, isDecodable: true })
+    // An instance with two expired records goes once: with that of this library, which is the one that is seen.
+    const ordered = this.readsLegacy ? due.toSorted(([one], [other]) => byRank(one) - byRank(other)) : due
+    return ordered.flatMap(([key, { instance, revision }]) => {
+      if (!this.dead.has(key)) this.dead.set(key, this.deadOf(key, instance, revision))
       return this.gone(key, "expired") ?? []
     })
   }

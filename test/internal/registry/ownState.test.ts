@@ -57,6 +57,7 @@ const found = (seen: LastSeen, silence: "young" | "old" = "young", onDuplicate: 
   seen,
   silentFor: 300,
   maxAge: silence === "old" ? 299 : 300,
+  beside: undefined,
   now: 2000,
   onDuplicate
 })
@@ -106,7 +107,7 @@ for (const [when, state] of enrolments) {
   ])
 
   for (const [what, seen] of occupants) {
-    const wait: Command = { _tag: "Wait", revision: 9, silentFor: 300, maxAge: 300 }
+    const wait: Command = { _tag: "Wait", revision: 9, silentFor: 300, maxAge: 300, isLegacy: false }
     table(`An own record that enrols while ${when}, and finds ${what}`, [
       ["waits for its expiry with wait", state, found(seen, "young", "wait"), state, wait],
       ["is refused with fail", state, found(seen, "young", "fail"), state, refuse("DuplicateInstance")],
@@ -122,12 +123,45 @@ for (const [when, state] of enrolments) {
   }
 }
 
+for (const [when, state] of enrolments) {
+  const found = (seen: LastSeen, silentFor: number, onDuplicate: OnDuplicate): Event => ({
+    _tag: "Found",
+    seen,
+    silentFor: 300,
+    maxAge: 299,
+    beside: { revision: 4, silentFor, maxAge: 200 },
+    now: 2000,
+    onDuplicate
+  })
+  const wait: Command = { _tag: "Wait", revision: 4, silentFor: 200, maxAge: 200, isLegacy: true }
+  table(`An own record that enrols while ${when}, beside a record of AegisSDK`, [
+    ["waits for its expiry with wait", state, found(nothing, 200, "wait"), state, wait],
+    ["is refused with fail", state, found(nothing, 200, "fail"), state, refuse("DuplicateInstance")],
+    ["registers with replace", state, found(nothing, 200, "replace"), state, write(0, "first")],
+    ["waits for it, too, over an expired record", state, found(another, 200, "wait"), state, wait],
+    ...(["wait", "fail", "replace"] as const).map((onDuplicate): Row => [
+      `registers with ${onDuplicate} once it is older than its maxAge`,
+      state,
+      found(removed("delete"), 201, onDuplicate),
+      state,
+      write(9, "first")
+    ]),
+    [
+      "adopts its own record",
+      state,
+      found(own, 0, "fail"),
+      { _tag: "Registered", record: draining, landedAt: 1700, revision: 9 },
+      { _tag: "Enrolled" }
+    ]
+  ])
+}
+
 table("An own record that enrols", [
   ["enrols before its first heartbeat", states.enrolling, asked, states.enrolling, { _tag: "Enroll" }],
   [
     "dates its record from now if the record has a time in the future",
     states.enrolling,
-    { _tag: "Found", seen: own, silentFor: -50, maxAge: 300, now: 2000, onDuplicate: "wait" },
+    { _tag: "Found", seen: own, silentFor: -50, maxAge: 300, beside: undefined, now: 2000, onDuplicate: "wait" },
     { _tag: "Registered", record: draining, landedAt: 2000, revision: 9 },
     { _tag: "Enrolled" }
   ],
