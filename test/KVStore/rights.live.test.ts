@@ -19,15 +19,18 @@ import { type Line, lines } from "../../tools/natsServer/binaries.ts"
 import { startNatsServer } from "../../tools/natsServer/server.ts"
 import { bytes, textOf } from "../../tools/values.ts"
 import { jumpingClock } from "../support/jumpingClock.ts"
+import { legacyFields } from "../support/legacyRecord.ts"
 import { logged } from "../support/suite.ts"
 
 const folder = new URL("../../docs/operations/rights/", import.meta.url)
 
 const roles = Fs.readdirSync(folder).map((file) => file.replace(".conf", ""))
 
+const documentation = Fs.readFileSync(new URL("../rights.md", folder), "utf8")
+
 /** The operations that a role may do, in the table of the documentation. */
 const table = new Map(
-  Fs.readFileSync(new URL("../rights.md", folder), "utf8").split("\n").flatMap((row) => {
+  documentation.split("\n").flatMap((row) => {
     const [, role, may, also] = /^\| \[(\w+)\]\S* \| (.*) \| (.*?) ?\|$/.exec(row) ?? []
     const list = (cell = "") => cell.split(", ").filter((operation) => operation !== "")
     return role === undefined ? [] : [[role, { may: list(may), also: list(also) }] as const]
@@ -40,12 +43,20 @@ const allowed = <A>(role: string, line: Line, operations: Operations<A>): Readon
   return [...may, ...line === "2.10" ? also : []].filter((operation) => operation in operations).toSorted()
 }
 
-const userOf = (role: string) => {
-  const rights = Fs.readFileSync(new URL(`${role}.conf`, folder), "utf8")
-  return `{ user: ${role}, password: ${role}, permissions: {\n${rights}\n} }`
+const rightsOf = (role: string) => Fs.readFileSync(new URL(`${role}.conf`, folder), "utf8")
+
+const userOf = (role: string, rights = rightsOf(role)) =>
+  `{ user: ${role}, password: ${role}, permissions: {\n${rights}\n} }`
+
+/** The rights of the role `registrant` or `cleanup`, with those that the documentation adds for `readLegacyKeys`. */
+const withLegacy = (role: string) => {
+  const [, subjects = ""] = /^The rights for `readLegacyKeys`:\n\n```text\n(.*?)```/ms.exec(documentation) ?? []
+  const rights = rightsOf(role).replace("publish: [", `publish: [\n${subjects}`)
+  return userOf(`legacy-${role}`, rights.replaceAll(`_INBOX_${role}`, `_INBOX_legacy-${role}`))
 }
 
-const config = `authorization { users: [ { user: all, password: all }\n${roles.map(userOf).join("\n")} ] }`
+const users = [...roles.map((role) => userOf(role)), withLegacy("registrant"), withLegacy("cleanup")]
+const config = `authorization { users: [ { user: all, password: all }\n${users.join("\n")} ] }`
 
 const clientOf = (servers: string, role: string) =>
   NatsClient.layer({ servers, user: role, password: Redacted.make(role), inboxPrefix: `_INBOX_${role}` })
@@ -211,22 +222,61 @@ describe.concurrent("rights", () => {
         }
       }))
 
-    test("an observer, a registrant and a cleanup use the bucket service_registry", () =>
+    for (const readLegacyKeys of [false, true]) {
+      test(`the roles of a registry use the bucket service_registry, with readLegacyKeys ${readLegacyKeys}`, () =>
+        Effect.gen(function*() {
+          const { serviceOf, storeOf } = yield* serve(line)
+          yield* storeOf("all", { bucket: "service_registry" })
+          const registryOf = (role: string) =>
+            serviceOf(role, "service_registry", Registry.Registry, Registry.layer({ readLegacyKeys }))
+          const owner = yield* registryOf("all")
+          for (const role of ["observer", "registrant", "cleanup", "fleet"]) {
+            for (const serviceName of ["orders", "prices"]) {
+              yield* owner.service.heartbeat({ serviceName, instanceId: `${serviceName}-1`, version: "1.0.0" })
+            }
+            const { jump, service } = yield* registryOf(role)
+            assert.deepStrictEqual(
+              (yield* possible(service, onRegistry, jump)).toSorted(),
+              allowed(role, line, onRegistry).filter((operation) =>
+                !(readLegacyKeys && role === "registrant" && operation === "list")
+              ),
+              role
+            )
+          }
+        }))
+    }
+
+    test("a registrant and a cleanup need more rights for the records of AegisSDK", () =>
       Effect.gen(function*() {
         const { serviceOf, storeOf } = yield* serve(line)
-        yield* storeOf("all", { bucket: "service_registry" })
-        const registryOf = (role: string) => serviceOf(role, "service_registry", Registry.Registry, Registry.layer())
-        const owner = yield* registryOf("all")
-        for (const role of ["observer", "registrant", "cleanup", "fleet"]) {
-          for (const serviceName of ["orders", "prices"]) {
-            yield* owner.service.heartbeat({ serviceName, instanceId: `${serviceName}-1`, version: "1.0.0" })
-          }
-          const { jump, service } = yield* registryOf(role)
-          assert.deepStrictEqual(
-            (yield* possible(service, onRegistry, jump)).toSorted(),
-            allowed(role, line, onRegistry),
-            role
+        const store = yield* storeOf("all", { bucket: "service_registry" })
+        const put = store.put(
+          "service-instances__orders__orders-9",
+          bytes(JSON.stringify(legacyFields("orders", "orders-9")))
+        )
+        const registryOf = (role: string) =>
+          serviceOf(role, "service_registry", Registry.Registry, Registry.layer({ readLegacyKeys: true }))
+
+        yield* put
+        const waiting = (registry: Registries) =>
+          Effect.scoped(registry.register(instance)).pipe(
+            Effect.flip,
+            Effect.map(({ message }) => message),
+            Effect.timeoutOption("1 second")
           )
+        const [denied, waits] = yield* Effect.forEach(["registrant", "legacy-registrant"], (role) =>
+          Effect.flatMap(registryOf(role), ({ service }) => waiting(service)))
+        assert.match(Option.getOrThrow(denied!), /permission.*CONSUMER\.CREATE.*service-instances__orders__orders-9/s)
+        assert.isTrue(Option.isNone(waits!))
+        const { service: registrant } = yield* registryOf("legacy-registrant")
+        assert.isTrue(yield* registrant.deregister(instance))
+
+        yield* put
+        for (const [role, removed, failed] of [["cleanup", 0, 1], ["legacy-cleanup", 1, 0]] as const) {
+          const { jump, service } = yield* registryOf(role)
+          yield* jump
+          const report = yield* service.cleanup({ maxAge: "1 hour" })
+          assert.deepStrictEqual([report.removed.length, report.failed.length], [removed, failed], role)
         }
       }))
 
