@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
 
 /** Of which about 58 kB are `effect`. */
-const largest = 102_000
+const largest = 106_000
 
 const input = "program"
 const program = `
@@ -30,7 +30,7 @@ const bundled = Effect.promise(async () => {
 })
 
 it.live(
-  "Aegis.layerMemory is bundled without NATS, in at most 102 kB minified and gzipped",
+  "Aegis.layerMemory is bundled without NATS, in at most 106 kB minified and gzipped",
   () =>
     Effect.gen(function*() {
       const { code, modules } = yield* bundled
