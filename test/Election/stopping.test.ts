@@ -117,6 +117,65 @@ describe("Election in memory: work that does not stop", () => {
       }))
   }
 
+  for (
+    const [how, end] of [
+      ["succeeds", Effect.succeed("done")],
+      ["fails", Effect.fail("broken")],
+      ["dies", Effect.die("broken")],
+      ["interrupts itself", Effect.interrupt]
+    ] as const
+  ) {
+    test(`that ${how}, and whose finalizer hangs, does not keep leadership either`, () =>
+      Effect.gen(function*() {
+        const log = logged()
+        yield* Effect.gen(function*() {
+          const store = yield* openBucket()
+          const stop = Deferred.makeUnsafe<void>()
+          const began = Deferred.makeUnsafe<Election.Leadership>()
+          // In the scope of the term: a scope within the work belongs to the work.
+          const work = (leadership: Election.Leadership) =>
+            Effect.gen(function*() {
+              yield* Effect.addFinalizer(() => Deferred.await(stop))
+              yield* Deferred.succeed(began, leadership)
+              yield* Effect.sleep(1000)
+              return yield* end as Effect.Effect<string, string>
+            })
+          const { election } = yield* startProcess(store)
+          const job = yield* Effect.forkScoped(election.whileLeader(only, work, { candidateId: "one" }))
+          yield* Effect.addFinalizer(() => Deferred.succeed(stop, undefined))
+          const other = yield* Effect.andThen(settled, stand(yield* startProcess(store), finish, "two"))
+          yield* TestClock.adjust(1000)
+          const from = yield* now
+          yield* settled
+          assert.isFalse(yield* (yield* Deferred.await(began)).isValid)
+          yield* TestClock.adjust(2 * leaseDuration + 500)
+          assert.isAtMost(other.seen.wonAt! - from, 2 * leaseDuration)
+          assert.strictEqual(yield* overruns, 1)
+          yield* Deferred.succeed(stop, undefined)
+          const exit = yield* finish(Fiber.await(job))
+          assert.strictEqual(Exit.isSuccess(exit), how === "succeeds")
+        }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+        assert.strictEqual(about(log)[0], "Warn the work of \"orders\" is slow to stop")
+        assert.match(about(log).at(-1)!, /^Warn the work of "orders" has stopped, .* after its lease had ended$/)
+      }))
+  }
+
+  test("that is told to stop twice is one overrun, with one line at its end", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const all = yield* hanging()
+        yield* Effect.forkChild(all.leadership.resign)
+        yield* TestClock.adjust(leaseDuration)
+        yield* Effect.forkChild(Fiber.interrupt(all.job.fiber))
+        yield* TestClock.adjust(2 * leaseDuration)
+        yield* Deferred.succeed(all.stop, undefined)
+        yield* finish(Fiber.await(all.job.fiber))
+        assert.strictEqual(yield* overruns, 1)
+      }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+      assert.strictEqual(about(log).filter((line) => /has stopped|stopped only/.test(line)).length, 1)
+    }))
+
   test("keeps leadership for stopTimeout, which can be longer or 0", () =>
     Effect.gen(function*() {
       for (const stopTimeout of [0, 3 * leaseDuration]) {

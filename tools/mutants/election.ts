@@ -255,12 +255,12 @@ const leaders: ReadonlyArray<Mutant> = [
     name: "the end of the work is not awaited",
     from: "E23, cilium#42920",
     file: stopping,
-    find: "yield* Fiber.interrupt(work)",
-    replace: "yield* Effect.forkDetach(Fiber.interrupt(work))",
+    find: "Effect.void : Fiber.interrupt(work)",
+    replace: "Effect.void : Effect.asVoid(Effect.forkDetach(Fiber.interrupt(work)))",
     also: [{
       file: stopping,
-      find: "const exit = yield* Fiber.await(work)",
-      replace: "const exit: Exit.Exit<A, E> = work.pollUnsafe() ?? Exit.interrupt()"
+      find: "Fiber.await(work))",
+      replace: "Effect.sync((): Exit.Exit<A, E> => work.pollUnsafe() ?? Exit.interrupt()))"
     }],
     scenario: "mixed"
   },
@@ -418,18 +418,36 @@ const liveness: ReadonlyArray<Mutant> = [
     name: "the result of work that was told to stop is discarded",
     from: "E23: a job runs twice",
     file: leadership,
-    find: "endedFirst ?? ownEnd(exit)",
-    replace: "endedFirst",
+    find: "endsItself ? exit : ownEnd(exit)",
+    replace: "endsItself ? exit : undefined",
     scenario: "elections",
     runs: 500,
     test: { file: stops, name: "work that fails while it is being stopped does not run again" }
   },
   {
+    name: "finalizers of work that has ended keep leadership for ever",
+    from: "E23: work that failed, and whose connection could not be released: no leader for 24 h, valid all the time",
+    file: leadership,
+    find: "Effect.raceAllFirst([Fiber.await(fiber), hasEnded.await, toldToStop])",
+    replace: "Effect.raceAllFirst([Fiber.await(fiber), toldToStop])",
+    ...byTest,
+    test: { file: stops, name: "that fails, and whose finalizer hangs, does not keep leadership either" }
+  },
+  {
+    name: "work that is told to stop twice is two overruns",
+    from: "E23: two reports of one overrun",
+    file: leadership,
+    find: "return first ? run : Deferred.await(done)",
+    replace: "return first ? run : effect",
+    ...byTest,
+    test: { file: stops, name: "that is told to stop twice is one overrun, with one line at its end" }
+  },
+  {
     name: "the success of work that is told to stop while the finalizers of its scope run is discarded",
     from: "E23: the job ran again, after a request to step down",
     file: leadership,
-    find: "?? succeeded",
-    replace: "?? (exit === undefined ? succeeded : undefined)",
+    find: "?? (itsEnd !== undefined && Exit.isSuccess(itsEnd) ? itsEnd : undefined)",
+    replace: "",
     scenario: "elections",
     runs: 500,
     test: {

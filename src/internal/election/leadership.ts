@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Leadership } from "../../Election.ts"
@@ -144,33 +145,48 @@ export type Outcome<A, E> =
   | { readonly _tag: "Finished"; readonly exit: Exit.Exit<A, E> }
   | { readonly _tag: "Stopped" }
 
+/** Runs an effect once, and to its end. Later calls wait for its result. */
+const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {
+  const done = Deferred.makeUnsafe<A>()
+  const run = Effect.uninterruptible(Effect.tap(effect, (result) => Deferred.succeed(done, result)))
+  let hasBegun = false
+  return Effect.suspend(() => {
+    const first = !hasBegun
+    hasBegun = true
+    return first ? run : Deferred.await(done)
+  })
+}
+
 const runUntil = <A, E, R>(
   tenure: Tenure,
   work: Effect.Effect<A, E, R>,
   toldToStop: Effect.Effect<unknown>
 ): Effect.Effect<Outcome<A, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.gen(function*() {
-    let succeeded: Exit.Exit<A, E> | undefined
-    // An interrupt in the finalizers of its scope would replace this result.
+    let itsEnd: Exit.Exit<A, E> | undefined
+    const hasEnded = Latch.makeUnsafe(false)
+    // An interrupt in the finalizers of its scope would replace a success.
     const itself = Effect.onExit(work, (exit) =>
       Effect.sync(() => {
-        if (Exit.isSuccess(exit)) succeeded = exit
+        itsEnd = exit
+        hasEnded.openUnsafe()
       }))
     // With its own scope: the resources of the work are released once it has stopped, not earlier.
     const running = Effect.forkDetach(Effect.scoped(itself))
     const { fiber, stopped } = yield* Effect.acquireRelease(
-      Effect.flatMap(running, (fiber) =>
-        Effect.map(Effect.cached(Effect.uninterruptible(stop(tenure, fiber))), (stopped) => ({ fiber, stopped }))),
-      ({ stopped }) =>
-        stopped
+      Effect.map(running, (fiber) => ({ fiber, stopped: once(stop(tenure, fiber, hasEnded)) })),
+      ({ stopped }) => stopped
     )
-    yield* Effect.raceFirst(Fiber.await(fiber), toldToStop)
+    // The finalizers of work that has ended are not interrupted. Their time is limited, too.
+    yield* Effect.raceAllFirst([Fiber.await(fiber), hasEnded.await, toldToStop])
     // Work that waits for `lost` ends by itself.
     yield* Effect.yieldNow
-    const endedFirst = fiber.pollUnsafe()
+    const endsItself = hasEnded.isOpen()
     const exit = yield* stopped
     // Work that has ended by itself has its result, also if it was told to stop: it must not run again.
-    const end = endedFirst ?? ownEnd(exit) ?? succeeded
+    const end = endsItself
+      ? exit
+      : ownEnd(exit) ?? (itsEnd !== undefined && Exit.isSuccess(itsEnd) ? itsEnd : undefined)
     return end === undefined ? { _tag: "Stopped" } : { _tag: "Finished", exit: end }
   })
 

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Latch from "effect/Latch"
 import { electionOverruns } from "../../Metrics.ts"
 import { annotate } from "../logs.ts"
 import { update } from "../metrics.ts"
@@ -142,21 +143,28 @@ const reportFinalizers = <A, E>(election: string, exit: Exit.Exit<A, E>): Effect
     ? Effect.logError(`the work of "${election}" failed while it was being stopped`, exit.cause)
     : Effect.void
 
-/** Stops the work, and returns how it ended. From here on `isValid` is false, whatever the reason for the stop is. */
-export const stop = <A, E>(tenure: Tenure, work: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+/**
+ * Stops the work, and returns how it ended. From here on `isValid` is false, whatever the reason for the stop is. Work that has
+ * ended by itself is not interrupted: its finalizers run.
+ */
+export const stop = <A, E>(
+  tenure: Tenure,
+  work: Fiber.Fiber<A, E>,
+  hasEnded: Latch.Latch
+): Effect.Effect<Exit.Exit<A, E>> =>
   Effect.suspend(() => {
     tenure.beginRelease()
     const { candidateId, election } = tenure.options
     const reports = new StopReports(tenure)
     return Effect.gen(function*() {
+      const endsItself = hasEnded.isOpen()
       tenure.isStopping = true
       const watching = yield* Effect.forkDetach(reports.watch)
-      yield* Fiber.interrupt(work)
+      const exit = yield* Effect.andThen(endsItself ? Effect.void : Fiber.interrupt(work), Fiber.await(work))
       tenure.isStopping = false
       yield* Fiber.interrupt(watching)
       yield* reports.stopped
-      const exit = yield* Fiber.await(work)
-      yield* reportFinalizers(election, exit)
+      if (!endsItself) yield* reportFinalizers(election, exit)
       return exit
     }).pipe(annotate("Election", { election, candidateId }))
   })
